@@ -1,0 +1,240 @@
+import { isUtf8 } from "node:buffer";
+import { Assembly } from "./assembly.ts";
+import { CloseCode, isWireCloseCode } from "./close-code.ts";
+import { headerBytes, writeHeader } from "./frame.ts";
+import { unmask } from "./mask.ts";
+import { allocate } from "./memory.ts";
+import { Message } from "./message.ts";
+import { isControl, Opcode } from "./opcode.ts";
+import { type Violation, type ViolationCode, violation } from "./violation.ts";
+
+export interface DecoderOptions {
+  /** Longest message, in bytes of payload over all its fragments. */
+  readonly maxPayloadBytes: number;
+  /** Most frames in one message, empty ones counted. */
+  readonly maxFragments: number;
+}
+
+export interface Ping {
+  readonly kind: "ping";
+  readonly payload: Buffer;
+}
+
+export interface Pong {
+  readonly kind: "pong";
+  readonly payload: Buffer;
+}
+
+export interface Close {
+  readonly kind: "close";
+  /** 1005 when the frame had no code. */
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** What a peer's bytes amount to. Nothing follows a `close` or a `violation`. */
+export type DecoderEvent = Message | Ping | Pong | Close | Violation;
+
+/** Longest header from a client: 2 bytes, a 64-bit length and the masking key. */
+const CLIENT_HEADER_BYTES = 14;
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * The receiving half of RFC 6455 in the server role, as a pure state machine: `feed` it chunks of any size
+ * and take events with `next` until there are none. It never throws for what a peer sent.
+ *
+ * A chunk is borrowed until `next` returns undefined or `suspend` is called; events own their bytes.
+ */
+export class Decoder {
+  readonly #options: DecoderOptions;
+  #chunk: Buffer = NOTHING;
+  #at = 0;
+  #ended = false;
+
+  /** The message in progress: begun by a data frame whose payload or whose continuation is still to come. */
+  #assembly: Assembly | undefined;
+  /** The data frame in progress: payload bytes still to come, bytes that came, whether it is the last of its message. */
+  #remaining = 0;
+  #phase = 0;
+  #final = false;
+  #inPayload = false;
+  readonly #key = new Uint8Array(4);
+
+  constructor(options: DecoderOptions) {
+    this.#options = options;
+  }
+
+  feed(chunk: Buffer): void {
+    if (this.#ended) return;
+    // What an earlier chunk left over is a part of a header or of a control frame, or a suspended rest.
+    const rest = this.#chunk.length - this.#at;
+    this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
+    this.#at = 0;
+  }
+
+  /** The next event in what was fed, or undefined when more bytes are needed. */
+  next(): DecoderEvent | undefined {
+    while (!this.#ended) {
+      if (!this.#inPayload) {
+        const event = this.#readFrame();
+        if (event !== "payload follows") return event ?? this.suspend();
+      }
+      const event = this.#readPayload();
+      if (event !== undefined) return event;
+      if (this.#inPayload) return this.suspend();
+    }
+    return undefined;
+  }
+
+  /** Copies what is left of the borrowed chunk, for going on with `next` at some later time. */
+  suspend(): undefined {
+    this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : NOTHING;
+    this.#at = 0;
+  }
+
+  /** Reads one frame's header, and the frame whole where that is possible. */
+  #readFrame(): DecoderEvent | "payload follows" | undefined {
+    const chunk = this.#chunk;
+    const start = this.#at;
+    const available = chunk.length - start;
+    if (available < 2) return undefined;
+    const first = chunk[start] as number;
+    const second = chunk[start + 1] as number;
+    const opcode = first & 0x0f;
+    const final = (first & 0x80) !== 0;
+
+    const wrong = this.#checkHeader(first, second);
+    if (wrong !== undefined) return this.#fail(wrong);
+
+    let payloadBytes = second & 0x7f;
+    let header = 6;
+    if (payloadBytes === 126) {
+      if (available < 4) return undefined;
+      payloadBytes = ((chunk[start + 2] as number) << 8) | (chunk[start + 3] as number);
+      if (payloadBytes < 126) return this.#fail("ERR_LENGTH_NOT_MINIMAL");
+      header = 8;
+    } else if (payloadBytes === 127) {
+      if (available < 10) return undefined;
+      const view = Buffer.from(chunk.buffer, chunk.byteOffset + start + 2, 8);
+      const high = view.readUInt32BE(0);
+      payloadBytes = high * 0x1_0000_0000 + view.readUInt32BE(4);
+      if (high > 0x7fff_ffff) return this.#fail("ERR_LENGTH_TOP_BIT");
+      if (payloadBytes < 65_536) return this.#fail("ERR_LENGTH_NOT_MINIMAL");
+      header = CLIENT_HEADER_BYTES;
+    }
+
+    if (isControl(opcode)) {
+      if (available < header + payloadBytes) return undefined;
+      this.#takeKey(header);
+      return this.#readControl(opcode, payloadBytes);
+    }
+
+    if ((this.#assembly?.payloadBytes ?? 0) + payloadBytes > this.#options.maxPayloadBytes) {
+      return this.#fail("ERR_MESSAGE_TOO_BIG");
+    }
+    if (this.#assembly !== undefined && ++this.#assembly.fragments > this.#options.maxFragments) {
+      return this.#fail("ERR_TOO_MANY_FRAGMENTS");
+    }
+    if (available < header) {
+      if (this.#assembly !== undefined) this.#assembly.fragments--;
+      return undefined;
+    }
+    this.#takeKey(header);
+    if (final && this.#assembly === undefined && available >= header + payloadBytes) {
+      return this.#readWholeMessage(opcode as Opcode, payloadBytes);
+    }
+    this.#assembly ??= new Assembly(opcode as Opcode);
+    this.#remaining = payloadBytes;
+    this.#phase = 0;
+    this.#final = final;
+    this.#inPayload = true;
+    return "payload follows";
+  }
+
+  /** The checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */
+  #checkHeader(first: number, second: number): ViolationCode | undefined {
+    const opcode = first & 0x0f;
+    if ((first & 0x70) !== 0) return "ERR_RESERVED_BITS";
+    if ((opcode & 0x7) > 2) return "ERR_RESERVED_OPCODE";
+    if ((second & 0x80) === 0) return "ERR_UNMASKED_FRAME";
+    if (isControl(opcode)) {
+      if ((first & 0x80) === 0) return "ERR_FRAGMENTED_CONTROL";
+      if ((second & 0x7f) > 125) return "ERR_CONTROL_TOO_LONG";
+    } else if (opcode === Opcode.continuation) {
+      if (this.#assembly === undefined) return "ERR_UNEXPECTED_CONTINUATION";
+    } else if (this.#assembly !== undefined) {
+      return "ERR_EXPECTED_CONTINUATION";
+    }
+    return undefined;
+  }
+
+  #takeKey(header: number): void {
+    this.#at += header;
+    for (let i = 0; i < 4; i++) this.#key[i] = this.#chunk[this.#at - 4 + i] as number;
+  }
+
+  /** The common case, and the hot path: one frame, one message, all of it here. One copy, no views, no closures. */
+  #readWholeMessage(opcode: Opcode, payloadBytes: number): Message | Violation {
+    const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
+    const payloadStart = writeHeader(block, start, opcode, payloadBytes);
+    const ascii = unmask(this.#chunk, this.#at, block, payloadStart, payloadBytes, this.#key, 0);
+    this.#at += payloadBytes;
+    const end = payloadStart + payloadBytes;
+    if (opcode === Opcode.text && !ascii && !isUtf8(block.subarray(payloadStart, end))) {
+      return this.#fail("ERR_INVALID_UTF8");
+    }
+    return new Message(block, start, payloadStart, end);
+  }
+
+  /** Moves what is here of a frame's payload to the message in progress, and ends that message if this was its end. */
+  #readPayload(): Message | Violation | undefined {
+    const assembly = this.#assembly as Assembly;
+    const length = Math.min(this.#remaining, this.#chunk.length - this.#at);
+    const valid = assembly.append(this.#chunk, this.#at, length, this.#remaining, this.#key, this.#phase);
+    this.#at += length;
+    this.#phase += length;
+    this.#remaining -= length;
+    if (!valid) return this.#fail("ERR_INVALID_UTF8");
+    if (this.#remaining > 0) return undefined;
+    this.#inPayload = false;
+    if (!this.#final) return undefined;
+    this.#assembly = undefined;
+    return assembly.finish() ?? this.#fail("ERR_INVALID_UTF8");
+  }
+
+  #readControl(opcode: number, payloadBytes: number): Ping | Pong | Close | Violation {
+    const payload = Buffer.allocUnsafeSlow(payloadBytes);
+    unmask(this.#chunk, this.#at, payload, 0, payloadBytes, this.#key, 0);
+    this.#at += payloadBytes;
+    if (opcode === Opcode.ping) return { kind: "ping", payload };
+    if (opcode === Opcode.pong) return { kind: "pong", payload };
+    return this.#readClose(payload);
+  }
+
+  /** Source: RFC 6455 sections 5.5.1 and 7.4. */
+  #readClose(payload: Buffer): Close | Violation {
+    if (payload.length === 1) return this.#fail("ERR_CLOSE_PAYLOAD");
+    if (payload.length === 0) {
+      this.#end();
+      return { kind: "close", code: CloseCode.noStatus, reason: "" };
+    }
+    const code = payload.readUInt16BE();
+    if (!isWireCloseCode(code)) return this.#fail("ERR_CLOSE_CODE");
+    const reason = payload.subarray(2);
+    if (!isUtf8(reason)) return this.#fail("ERR_INVALID_UTF8");
+    this.#end();
+    return { kind: "close", code, reason: reason.toString() };
+  }
+
+  #fail(code: ViolationCode): Violation {
+    this.#end();
+    return violation(code);
+  }
+
+  #end(): void {
+    this.#ended = true;
+    this.#chunk = NOTHING;
+    this.#at = 0;
+    this.#assembly = undefined;
+  }
+}

@@ -1,0 +1,67 @@
+import { MAX_REASON_BYTES } from "./close-code.ts";
+import { allocate } from "./memory.ts";
+import { Opcode } from "./opcode.ts";
+
+/**
+ * The bytes of one frame as they go on the wire: `block[start, end)`. Not a view, because most frames
+ * leave together with others and only the whole needs one.
+ */
+export interface Frame {
+  readonly block: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The longest header a server sends: 2 bytes and a 64-bit length. */
+export const MAX_HEADER_BYTES = 10;
+
+/** Bytes of an unmasked header, with the length encoded minimally. Source: RFC 6455 section 5.2. */
+export function headerBytes(payloadBytes: number): number {
+  return payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
+}
+
+/** Writes the header of a final, unmasked frame and returns where the payload starts. */
+export function writeHeader(block: Buffer, start: number, opcode: Opcode, payloadBytes: number): number {
+  block[start] = 0x80 | opcode;
+  if (payloadBytes < 126) {
+    block[start + 1] = payloadBytes;
+    return start + 2;
+  }
+  if (payloadBytes < 65_536) {
+    block[start + 1] = 126;
+    block[start + 2] = payloadBytes >>> 8;
+    block[start + 3] = payloadBytes & 0xff;
+    return start + 4;
+  }
+  block[start + 1] = 127;
+  block.writeUInt32BE(Math.floor(payloadBytes / 0x1_0000_0000), start + 2);
+  block.writeUInt32BE(payloadBytes >>> 0, start + 6);
+  return start + 10;
+}
+
+export function encodeText(text: string): Frame {
+  // A UTF-16 unit takes at most three bytes; below 42 units the short header is certain without counting.
+  const payloadBytes = text.length < 42 ? text.length * 3 : Buffer.byteLength(text);
+  const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
+  const payloadStart = start + headerBytes(payloadBytes);
+  const written = block.write(text, payloadStart, "utf8");
+  writeHeader(block, start, Opcode.text, written);
+  return { block, start, end: payloadStart + written };
+}
+
+export function encodeFrame(opcode: Opcode, payload: Uint8Array): Frame {
+  const { block, start } = allocate(headerBytes(payload.length) + payload.length);
+  const payloadStart = writeHeader(block, start, opcode, payload.length);
+  block.set(payload, payloadStart);
+  return { block, start, end: payloadStart + payload.length };
+}
+
+/** A close frame; without a code it has no payload. A reason over 123 bytes is cut at a character. */
+export function encodeClose(code?: number, reason = ""): Frame {
+  if (code === undefined) return encodeFrame(Opcode.close, Buffer.alloc(0));
+  const payload = Buffer.alloc(2 + MAX_REASON_BYTES);
+  payload.writeUInt16BE(code);
+  // `write` never writes part of a character.
+  const written = payload.write(reason, 2, "utf8");
+  return encodeFrame(Opcode.close, payload.subarray(0, 2 + written));
+}

@@ -1,0 +1,56 @@
+import { encodeFrame, encodeText, type Frame } from "./frame.ts";
+import { Opcode } from "./opcode.ts";
+
+/** What can be sent: text as a string, binary as bytes, or a received message as it came. */
+export type Sendable = string | ArrayBuffer | ArrayBufferView | Message;
+
+/**
+ * One received message. It owns its bytes for as long as it is kept, and it is at the same time the frame that
+ * would carry it to another peer: forwarding costs neither a copy nor a decoding.
+ */
+export class Message implements Frame {
+  readonly kind = "message";
+  /** The frame: header and payload. */
+  readonly block: Buffer;
+  readonly start: number;
+  readonly end: number;
+  readonly #payloadStart: number;
+
+  constructor(block: Buffer, start: number, payloadStart: number, end: number) {
+    this.block = block;
+    this.start = start;
+    this.#payloadStart = payloadStart;
+    this.end = end;
+  }
+
+  /** The type that its sender gave it. */
+  get type(): "text" | "binary" {
+    return ((this.block[this.start] as number) & 0xf) === Opcode.text ? "text" : "binary";
+  }
+
+  /** Payload length in bytes. */
+  get byteLength(): number {
+    return this.end - this.#payloadStart;
+  }
+
+  /** The payload, not a copy: don't write to it, others may be sending the same bytes. */
+  get bytes(): Buffer {
+    return this.block.subarray(this.#payloadStart, this.end);
+  }
+
+  /** The payload as a string, decoded anew at each use. Bytes that aren't UTF-8 (in a binary message) become U+FFFD. */
+  get text(): string {
+    return this.block.toString("utf8", this.#payloadStart, this.end);
+  }
+}
+
+/** The frame that carries `data`; for a message that is its own. */
+export function toFrame(data: Sendable): Frame {
+  if (typeof data === "string") return encodeText(data);
+  if (data instanceof Message) return data;
+  if (ArrayBuffer.isView(data)) {
+    return encodeFrame(Opcode.binary, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  if (data instanceof ArrayBuffer) return encodeFrame(Opcode.binary, new Uint8Array(data));
+  throw new TypeError(`expected a string, bytes or a message to send, got ${typeof data}`);
+}

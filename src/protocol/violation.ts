@@ -1,0 +1,37 @@
+import { CloseCode } from "./close-code.ts";
+
+/**
+ * Everything a peer can do that ends its connection, and the close code each gets. The reasons go
+ * on the wire, so they are at most 123 bytes; the codes are stable and may be matched on.
+ */
+const table = {
+  ERR_RESERVED_BITS: [CloseCode.protocolError, "reserved bits are set and no extension was agreed"],
+  ERR_RESERVED_OPCODE: [CloseCode.protocolError, "reserved opcode"],
+  ERR_UNMASKED_FRAME: [CloseCode.protocolError, "frames from a client must be masked"],
+  ERR_FRAGMENTED_CONTROL: [CloseCode.protocolError, "control frames must not be fragmented"],
+  ERR_CONTROL_TOO_LONG: [CloseCode.protocolError, "control frames carry at most 125 bytes"],
+  ERR_LENGTH_NOT_MINIMAL: [CloseCode.protocolError, "payload length is not minimally encoded"],
+  ERR_LENGTH_TOP_BIT: [CloseCode.protocolError, "the top bit of a 64-bit length must be 0"],
+  ERR_UNEXPECTED_CONTINUATION: [CloseCode.protocolError, "continuation without a message to continue"],
+  ERR_EXPECTED_CONTINUATION: [CloseCode.protocolError, "new message inside a fragmented one"],
+  ERR_CLOSE_PAYLOAD: [CloseCode.protocolError, "a close payload of one byte"],
+  ERR_CLOSE_CODE: [CloseCode.protocolError, "close code not allowed on the wire"],
+  ERR_INVALID_UTF8: [CloseCode.invalidPayload, "text is not valid UTF-8"],
+  ERR_TOO_MANY_FRAGMENTS: [CloseCode.policyViolation, "too many fragments in one message"],
+  ERR_MESSAGE_TOO_BIG: [CloseCode.messageTooBig, "message is larger than this server takes"],
+} as const satisfies Record<string, readonly [closeCode: number, reason: string]>;
+
+export type ViolationCode = keyof typeof table;
+
+/** What a peer did wrong: our stable code for it, the close code it gets, and the reason sent with it. */
+export interface Violation {
+  readonly kind: "violation";
+  readonly code: ViolationCode;
+  readonly closeCode: number;
+  readonly reason: string;
+}
+
+export function violation(code: ViolationCode): Violation {
+  const [closeCode, reason] = table[code];
+  return { kind: "violation", code, closeCode, reason };
+}
