@@ -1,0 +1,65 @@
+import { STATUS_CODES, validateHeaderName, validateHeaderValue } from "node:http";
+import type { Duplex } from "node:stream";
+
+/** The answer to an upgrade request that stays HTTP. */
+export interface UpgradeRefusal {
+  /** 300 to 599. */
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Plain text unless the headers say otherwise. Default: the status in words. */
+  readonly body?: string;
+}
+
+/** How long a refused peer may take to read its answer. */
+const LINGER_MS = 1_000;
+
+/**
+ * Writes a 101 and waits until the operating system has all of it. False when the socket closed first.
+ * Source: RFC 9110 section 15.2.2.
+ */
+export function writeSwitchingProtocols(socket: Duplex, headers: Readonly<Record<string, string>>): Promise<boolean> {
+  return new Promise((resolve) => {
+    if (socket.destroyed) return resolve(false);
+    socket.once("close", onClose);
+    socket.write(head(101, headers), (error) => {
+      socket.off("close", onClose);
+      resolve(error == null);
+    });
+    function onClose(): void {
+      resolve(false);
+    }
+  });
+}
+
+/**
+ * Answers an upgrade request with something else than 101, and closes the socket when the peer has had time to read it
+ * (one second at most). Throws for a status or header that can't be sent.
+ */
+export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: UpgradeRefusal): void {
+  if (!Number.isInteger(status) || status < 300 || status > 599) {
+    throw new RangeError(`a refusal's status must be from 300 to 599, got ${status}`);
+  }
+  const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
+  const own = { "content-length": String(payload.length), connection: "close" };
+  const response = head(status, { "content-type": "text/plain; charset=utf-8", ...lowerCased(headers), ...own });
+  socket.on("error", () => socket.destroy());
+  socket.end(Buffer.concat([Buffer.from(response, "latin1"), payload]));
+  // Closing with unread input would reset the connection under the answer, so what still comes is read and dropped.
+  socket.resume();
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  socket.once("close", () => clearTimeout(timer));
+}
+
+function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+  return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
+}
+
+function head(status: number, headers: Readonly<Record<string, string>>): string {
+  let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
+  for (const [name, value] of Object.entries(headers)) {
+    validateHeaderName(name);
+    validateHeaderValue(name, value);
+    text += `${name}: ${value}\r\n`;
+  }
+  return `${text}\r\n`;
+}
