@@ -1,0 +1,141 @@
+import { SwitchboardError } from "../errors.ts";
+import type { Message, Sendable } from "../protocol/message.ts";
+
+/**
+ * What became of a `send`: `sent` is on its way, `buffered` waits behind bytes that the peer hasn't read yet, `closed`
+ * is lost, because the connection is closing or because this message was more than may wait (`maxBufferedBytes`).
+ */
+export type SendResult = "sent" | "buffered" | "closed";
+
+export interface PublishOptions {
+  /** Deliver to the publisher too, if it subscribes the topic. Default: false. */
+  readonly self?: boolean;
+}
+
+/** The values of a path's parameters: `room` for `/chat/:room`. */
+export type Params = Readonly<Record<string, string>>;
+
+/** What an actor stands on: its connection, without the socket. */
+export interface ActorContext<Session = unknown> {
+  readonly id: string;
+  readonly shard: number;
+  readonly session: Session;
+  readonly params: Params;
+  readonly protocol: string;
+  send(data: Sendable): SendResult;
+  publish(topic: string, data: Sendable, options?: PublishOptions): void;
+  subscribe(topic: string): Promise<void>;
+  unsubscribe(topic: string): void;
+  close(code?: number, reason?: string): void;
+}
+
+/** The context of the actor being constructed, so that fields and constructors can use it already. */
+let contextOfNext: ActorContext | undefined;
+
+/**
+ * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
+ * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects closes its
+ * connection with 1011, is reported by the board, and concerns nobody else.
+ */
+export abstract class Actor<Session = unknown> {
+  readonly #context: ActorContext<Session>;
+
+  constructor() {
+    if (contextOfNext === undefined) {
+      throw new SwitchboardError(
+        "misuse",
+        "ERR_ACTOR_CONSTRUCTED",
+        "actors are constructed by their shard, not by new",
+      );
+    }
+    this.#context = contextOfNext as ActorContext<Session>;
+    contextOfNext = undefined;
+  }
+
+  /** The connection is open. Messages wait until this is done. */
+  opened(): void | Promise<void> {}
+
+  /** A message came. It may be kept; its bytes stay as they are. */
+  received(_message: Message): void | Promise<void> {}
+
+  /**
+   * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
+   * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
+   */
+  closed(_code: number, _reason: string): void | Promise<void> {}
+
+  /** Unique among all connections of the board's lifetime. */
+  get id(): string {
+    return this.#context.id;
+  }
+
+  /** Index of the shard this runs in, from 0. */
+  get shard(): number {
+    return this.#context.shard;
+  }
+
+  /** What `authorize` gave for this connection. */
+  get session(): Session {
+    return this.#context.session;
+  }
+
+  get params(): Params {
+    return this.#context.params;
+  }
+
+  /** The subprotocol agreed on, or "". */
+  get protocol(): string {
+    return this.#context.protocol;
+  }
+
+  /** Sends one message: a string as text, bytes as binary, a received message as it came. Leaves with all else of this tick. */
+  send(data: Sendable): SendResult {
+    return this.#context.send(data);
+  }
+
+  /** Sends one message to every subscriber of the topic on every shard, but not to this actor unless asked to. */
+  publish(topic: string, data: Sendable, options?: PublishOptions): void {
+    this.#context.publish(topic, data, options);
+  }
+
+  /**
+   * Subscribes this connection; it ends with the connection. Local publishes arrive from now on; when the promise resolves every
+   * shard knows, so that every publish that starts after it arrives. Subscribing twice is subscribing once.
+   *
+   * @param topic 1 to 255 bytes of UTF-8; anything else throws
+   */
+  subscribe(topic: string): Promise<void> {
+    return this.#context.subscribe(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    this.#context.unsubscribe(topic);
+  }
+
+  /**
+   * Starts the close handshake; `closed` follows. Nothing more is received. Harmless when already closing.
+   *
+   * @param code 1000 to 1003, 1007 to 1014, or 3000 to 4999; anything else throws. Default: 1000.
+   * @param reason at most 123 bytes of UTF-8; more throws. Default: none.
+   */
+  close(code?: number, reason?: string): void {
+    this.#context.close(code, reason);
+  }
+}
+
+export type ActorClass = new () => Actor;
+
+/** Constructs an actor on its context. Throws what its constructor throws. */
+export function constructActor(actorClass: ActorClass, context: ActorContext): Actor {
+  contextOfNext = context;
+  try {
+    return new actorClass();
+  } finally {
+    contextOfNext = undefined;
+  }
+}
+
+/** Whether a module's default export can be constructed as an actor: a class that extends this very `Actor`. */
+export function isActorClass(value: unknown): value is ActorClass {
+  return typeof value === "function" && value.prototype instanceof Actor;
+}
