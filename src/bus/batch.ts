@@ -1,0 +1,58 @@
+import type { Frame } from "../protocol/frame.ts";
+
+/** A record: the receiver's number for the topic and the frame's length (both 32-bit, little-endian), then the frame. */
+const RECORD_HEADER_BYTES = 8;
+/** Where a batch is posted without waiting for the end of the tick. */
+const FULL_BYTES = 64 * 1024;
+
+/** Publishes to one other thread, packed into one piece of memory: posting it costs the same for one and for a thousand. */
+export class BatchWriter {
+  #bytes = Buffer.allocUnsafeSlow(0);
+  #used = 0;
+
+  get length(): number {
+    return this.#used;
+  }
+
+  get full(): boolean {
+    return this.#used >= FULL_BYTES;
+  }
+
+  append(topicId: number, { block, start, end }: Frame): void {
+    const needed = this.#used + RECORD_HEADER_BYTES + end - start;
+    if (needed > this.#bytes.length) this.#grow(needed);
+    this.#bytes.writeUInt32LE(topicId, this.#used);
+    this.#bytes.writeUInt32LE(end - start, this.#used + 4);
+    block.copy(this.#bytes, this.#used + RECORD_HEADER_BYTES, start, end);
+    this.#used = needed;
+  }
+
+  /** The batch so far, in memory that may be given away, and an empty writer. */
+  take(): ArrayBuffer {
+    const { buffer } = this.#bytes;
+    const used = this.#used;
+    this.#used = 0;
+    // A mostly empty buffer is worth keeping; a mostly full one is worth giving.
+    if (used * 2 < buffer.byteLength) return buffer.slice(0, used);
+    this.#bytes = Buffer.allocUnsafeSlow(0);
+    return buffer.byteLength === used ? buffer : buffer.transfer(used);
+  }
+
+  #grow(needed: number): void {
+    const larger = Buffer.allocUnsafeSlow(Math.max(needed, Math.min(2 * this.#bytes.length, 2 * FULL_BYTES), 4096));
+    this.#bytes.copy(larger, 0, 0, this.#used);
+    this.#bytes = larger;
+  }
+}
+
+/** Calls back for each record; the frames are in the batch's own memory. */
+export function readBatch(batch: ArrayBuffer, deliver: (topicId: number, frame: Frame) => void): void {
+  const block = Buffer.from(batch);
+  let at = 0;
+  while (at < block.length) {
+    const topicId = block.readUInt32LE(at);
+    const start = at + RECORD_HEADER_BYTES;
+    at = start + block.readUInt32LE(at + 4);
+    deliver(topicId, { block, start, end: at });
+  }
+}

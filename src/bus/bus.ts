@@ -1,0 +1,110 @@
+import type { MessagePort } from "node:worker_threads";
+import type { Frame } from "../protocol/frame.ts";
+import { type InterestChange, Link, type LinkOwner } from "./link.ts";
+import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
+
+export interface BusCounters {
+  /** A publish was dropped on its way to a thread that is too far behind. */
+  publishDropped(): void;
+}
+
+/**
+ * One thread's end of the bus: its subscribers, and a direct link to every other thread (the main thread is one that only
+ * publishes). A publish reaches local subscribers at once and leaves for other threads at the end of the tick, only for
+ * those that want the topic.
+ *
+ * Order per publisher and topic holds because both ways keep it: local delivery happens inside `publish`, and each link is one
+ * ordered port.
+ */
+export class Bus {
+  readonly #topics = new TopicIndex<Link>();
+  readonly #links = new Set<Link>();
+  readonly #counters: BusCounters;
+  #dirtyLinks: Link[] = [];
+
+  constructor(counters: BusCounters) {
+    this.#counters = counters;
+  }
+
+  /** Connects this thread to another. Resolves when all that the other wants is known here. */
+  async addLink(port: MessagePort): Promise<void> {
+    const interest: InterestChange[] = [];
+    for (const topic of this.#topics.values()) {
+      if (topic.subscribers.size > 0) interest.push({ kind: "add", topic: topic.name, id: topic.id });
+    }
+    const link = new Link(port, interest, this.#linkOwner);
+    this.#links.add(link);
+    await link.synced;
+  }
+
+  /** Delivers locally from now on; resolves when every thread knows, so that every publish that starts later arrives. */
+  subscribe(name: string, subscriber: Subscriber): Promise<void> {
+    checkTopic(name);
+    const topic = this.#topics.getOrCreate(name);
+    topic.subscribers.add(subscriber);
+    // Also for a second subscriber: the first one's interest may still be on its way.
+    if (topic.subscribers.size === 1) topic.known = this.#announce({ kind: "add", topic: name, id: topic.id });
+    return topic.known;
+  }
+
+  unsubscribe(name: string, subscriber: Subscriber): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined || !topic.subscribers.delete(subscriber) || topic.subscribers.size > 0) return;
+    void this.#announce({ kind: "remove", topic: name, id: topic.id });
+    this.#topics.prune(topic);
+  }
+
+  publish(name: string, frame: Frame, except?: Subscriber): void {
+    checkTopic(name);
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    for (const subscriber of topic.subscribers) {
+      if (subscriber !== except) subscriber.deliver(frame);
+    }
+    for (const { link, id } of topic.remotes) {
+      if (!link.publish(id, frame)) this.#counters.publishDropped();
+    }
+  }
+
+  close(): void {
+    for (const link of this.#links) link.close();
+  }
+
+  async #announce(change: InterestChange): Promise<void> {
+    await Promise.all([...this.#links].map((link) => link.changeInterest(change)));
+  }
+
+  readonly #linkOwner: LinkOwner = {
+    interestChanged: (link, changes) => {
+      for (const change of changes) {
+        const topic = this.#topics.getOrCreate(change.topic);
+        if (change.kind === "add") topic.remotes.push({ link, id: change.id });
+        else this.#dropRemote(topic, link);
+      }
+    },
+    published: (topicId, frame) => {
+      const topic = this.#topics.getById(topicId);
+      if (topic === undefined) return;
+      for (const subscriber of topic.subscribers) subscriber.deliver(frame);
+    },
+    linkDirty: (link) => {
+      if (this.#dirtyLinks.length === 0) setImmediate(this.#flush);
+      this.#dirtyLinks.push(link);
+    },
+    linkClosed: (link) => {
+      this.#links.delete(link);
+      for (const topic of [...this.#topics.values()]) this.#dropRemote(topic, link);
+    },
+  };
+
+  readonly #flush = (): void => {
+    const links = this.#dirtyLinks;
+    this.#dirtyLinks = [];
+    for (const link of links) link.flush();
+  };
+
+  #dropRemote(topic: Topic<Link>, link: Link): void {
+    topic.remotes = topic.remotes.filter((remote) => remote.link !== link);
+    this.#topics.prune(topic);
+  }
+}

@@ -1,0 +1,144 @@
+import type { MessagePort } from "node:worker_threads";
+import type { Frame } from "../protocol/frame.ts";
+import { BatchWriter, readBatch } from "./batch.ts";
+
+/** A change of what one thread wants from another; `id` is its own number for the topic. */
+export interface InterestChange {
+  readonly kind: "add" | "remove";
+  readonly topic: string;
+  readonly id: number;
+}
+
+type LinkMessage =
+  /** Changes of interest, in order. The first message of each side, even if it has none, so that the other knows when it knows all. */
+  | { readonly kind: "interest"; readonly serial: number; readonly changes: readonly InterestChange[] }
+  | { readonly kind: "interestKnown"; readonly serial: number }
+  | { readonly kind: "publishes"; readonly batch: ArrayBuffer }
+  | { readonly kind: "consumed"; readonly bytes: number };
+
+export interface LinkOwner {
+  interestChanged(link: Link, changes: readonly InterestChange[]): void;
+  published(topicId: number, frame: Frame): void;
+  /** Something was queued: call `flush` at the end of this tick. */
+  linkDirty(link: Link): void;
+  linkClosed(link: Link): void;
+}
+
+/** Publishes on their way to one thread, in bytes: past it they are dropped and counted, for that thread isn't keeping up. */
+const WINDOW_BYTES = 64 * 1024 * 1024;
+/** How much a receiver takes in before it tells the sender. */
+const CONSUMED_STEP_BYTES = 1024 * 1024;
+
+/** One end of the direct connection between two threads of the bus. */
+export class Link {
+  readonly #port: MessagePort;
+  readonly #owner: LinkOwner;
+  readonly #batch = new BatchWriter();
+  #changes: InterestChange[] = [];
+  #serial = 0;
+  /** Those who wait until the other side knows a change, by the serial it went out with. */
+  readonly #awaitingKnown = new Map<number, PromiseWithResolvers<void>>();
+  readonly #synced = Promise.withResolvers<void>();
+  #unconsumedBytes = 0;
+  #consumedBytes = 0;
+  #dirty = false;
+  #closed = false;
+
+  /** @param interest all that this side wants now */
+  constructor(port: MessagePort, interest: readonly InterestChange[], owner: LinkOwner) {
+    this.#port = port;
+    this.#owner = owner;
+    this.#post({ kind: "interest", serial: this.#serial++, changes: interest });
+    port.on("message", (message: LinkMessage) => this.#handle(message));
+    port.on("close", () => this.#handleClose());
+  }
+
+  /** Resolves when the other side has told all that it wants, or is gone. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** Tells the other side at the end of the tick; resolves when it knows, or is gone. */
+  changeInterest(change: InterestChange): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#changes.push(change);
+    this.#markDirty();
+    let known = this.#awaitingKnown.get(this.#serial);
+    if (known === undefined) {
+      known = Promise.withResolvers<void>();
+      this.#awaitingKnown.set(this.#serial, known);
+    }
+    return known.promise;
+  }
+
+  /** Queues a publish for the end of the tick. False when it was dropped, because the other side is too far behind. */
+  publish(topicId: number, frame: Frame): boolean {
+    if (this.#unconsumedBytes + this.#batch.length > WINDOW_BYTES) return false;
+    this.#batch.append(topicId, frame);
+    if (this.#batch.full) this.#postBatch();
+    else this.#markDirty();
+    return true;
+  }
+
+  flush(): void {
+    this.#dirty = false;
+    if (this.#changes.length > 0) {
+      this.#post({ kind: "interest", serial: this.#serial++, changes: this.#changes });
+      this.#changes = [];
+    }
+    if (this.#batch.length > 0) this.#postBatch();
+  }
+
+  close(): void {
+    this.#port.close();
+  }
+
+  #markDirty(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#owner.linkDirty(this);
+  }
+
+  #postBatch(): void {
+    const batch = this.#batch.take();
+    this.#unconsumedBytes += batch.byteLength;
+    this.#post({ kind: "publishes", batch }, [batch]);
+  }
+
+  #post(message: LinkMessage, transfer: ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, transfer);
+  }
+
+  #handle(message: LinkMessage): void {
+    switch (message.kind) {
+      case "interest":
+        this.#owner.interestChanged(this, message.changes);
+        this.#post({ kind: "interestKnown", serial: message.serial });
+        this.#synced.resolve();
+        break;
+      case "interestKnown":
+        this.#awaitingKnown.get(message.serial)?.resolve();
+        this.#awaitingKnown.delete(message.serial);
+        break;
+      case "publishes":
+        readBatch(message.batch, (topicId, frame) => this.#owner.published(topicId, frame));
+        this.#consumedBytes += message.batch.byteLength;
+        if (this.#consumedBytes >= CONSUMED_STEP_BYTES) {
+          this.#post({ kind: "consumed", bytes: this.#consumedBytes });
+          this.#consumedBytes = 0;
+        }
+        break;
+      case "consumed":
+        this.#unconsumedBytes -= message.bytes;
+        break;
+    }
+  }
+
+  #handleClose(): void {
+    this.#closed = true;
+    for (const known of this.#awaitingKnown.values()) known.resolve();
+    this.#awaitingKnown.clear();
+    this.#synced.resolve();
+    this.#owner.linkClosed(this);
+  }
+}

@@ -1,0 +1,77 @@
+import { SwitchboardError } from "../errors.ts";
+import type { Frame } from "../protocol/frame.ts";
+
+/** Who gets a topic's publishes in this thread. */
+export interface Subscriber {
+  deliver(frame: Frame): void;
+}
+
+/** Another thread that wants a topic, and the number by which it knows it. */
+export interface RemoteInterest<Link> {
+  readonly link: Link;
+  readonly id: number;
+}
+
+export interface Topic<Link> {
+  readonly name: string;
+  /** This thread's number for the topic, on the wire instead of its name. Never used again for another. */
+  readonly id: number;
+  readonly subscribers: Set<Subscriber>;
+  remotes: RemoteInterest<Link>[];
+  /** Resolves when every thread knows that there are subscribers here. */
+  known: Promise<void>;
+}
+
+const KNOWN = Promise.resolve();
+
+const MAX_TOPIC_BYTES = 255;
+
+/** Throws for what can't be a topic: they are strings of 1 to 255 bytes of UTF-8. */
+export function checkTopic(name: unknown): asserts name is string {
+  // A UTF-16 unit takes at most three bytes, so most names need no counting.
+  if (
+    typeof name === "string" &&
+    name !== "" &&
+    (name.length <= MAX_TOPIC_BYTES / 3 || Buffer.byteLength(name) <= MAX_TOPIC_BYTES)
+  )
+    return;
+  const got = typeof name === "string" ? `one of ${Buffer.byteLength(name)} bytes` : typeof name;
+  throw new SwitchboardError("misuse", "ERR_TOPIC", `a topic is a string of 1 to ${MAX_TOPIC_BYTES} bytes, got ${got}`);
+}
+
+/** Which topics exist as far as this thread knows: those with a subscriber here or in another thread. */
+export class TopicIndex<Link> {
+  readonly #byName = new Map<string, Topic<Link>>();
+  readonly #byId = new Map<number, Topic<Link>>();
+  #nextId = 0;
+
+  get(name: string): Topic<Link> | undefined {
+    return this.#byName.get(name);
+  }
+
+  /** The topic that this thread gave this number to, as long as it has subscribers here or elsewhere. */
+  getById(id: number): Topic<Link> | undefined {
+    return this.#byId.get(id);
+  }
+
+  getOrCreate(name: string): Topic<Link> {
+    let topic = this.#byName.get(name);
+    if (topic === undefined) {
+      topic = { name, id: this.#nextId++, subscribers: new Set(), remotes: [], known: KNOWN };
+      this.#byName.set(name, topic);
+      this.#byId.set(topic.id, topic);
+    }
+    return topic;
+  }
+
+  /** Forgets a topic that nobody wants any more. */
+  prune(topic: Topic<Link>): void {
+    if (topic.subscribers.size > 0 || topic.remotes.length > 0) return;
+    this.#byName.delete(topic.name);
+    this.#byId.delete(topic.id);
+  }
+
+  values(): Iterable<Topic<Link>> {
+    return this.#byName.values();
+  }
+}
