@@ -1,0 +1,351 @@
+import type { ActorClass, ActorContext, Params, PublishOptions, SendResult } from "../actor/actor.ts";
+import { constructActor } from "../actor/actor.ts";
+import { ActorCell, type ActorCellOwner, type HandlerName } from "../actor/actor-cell.ts";
+import type { Bus } from "../bus/bus.ts";
+import type { Subscriber } from "../bus/topic-index.ts";
+import { SwitchboardError } from "../errors.ts";
+import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
+import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
+import { encodeClose, encodeFrame, type Frame } from "../protocol/frame.ts";
+import { type Sendable, toFrame } from "../protocol/message.ts";
+import { Opcode } from "../protocol/opcode.ts";
+import type { Transport, TransportReceiver } from "../transport/transport.ts";
+import type { Counters } from "./counters.ts";
+import { type FlushQueue, Outbound } from "./outbound.ts";
+import type { Timed, TimerWheel } from "./timer-wheel.ts";
+
+/** Limits of every connection of a board. */
+export interface ConnectionOptions {
+  readonly maxPayloadBytes: number;
+  readonly maxFragments: number;
+  readonly mailboxLimit: number;
+  readonly mailboxLimitBytes: number;
+  readonly maxBufferedBytes: number;
+  readonly pingIntervalMs: number;
+  readonly pongTimeoutMs: number;
+  readonly closeTimeoutMs: number;
+}
+
+/** What the main thread says of a connection that it hands off. */
+export interface ConnectionIdentity {
+  readonly id: string;
+  readonly session: unknown;
+  readonly params: Params;
+  readonly protocol: string;
+}
+
+/** What the connections of a shard share. */
+export interface ConnectionHost {
+  readonly shard: number;
+  readonly options: ConnectionOptions;
+  readonly bus: Bus;
+  readonly wheel: TimerWheel;
+  readonly flushQueue: FlushQueue;
+  readonly counters: Counters;
+  actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
+  connectionClosed(connection: Connection): void;
+}
+
+/**
+ * - `open`: both ways.
+ * - `closingByUs`: our close frame is out; the peer's is awaited, and data is ignored.
+ * - `ending`: nothing more is said or heard, the transport is being closed.
+ * - `closed`: the transport is gone.
+ */
+type Phase = "open" | "closingByUs" | "ending" | "closed";
+
+interface Closing {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** How long a peer that gets no more attention may take to close its end, before it is cut off. */
+const LINGER_MS = 2_000;
+const NO_PAYLOAD = Buffer.alloc(0);
+
+/** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
+export class Connection implements ActorContext, ActorCellOwner, Subscriber, Timed, TransportReceiver {
+  readonly #transport: Transport;
+  readonly #host: ConnectionHost;
+  readonly #identity: ConnectionIdentity;
+  readonly #decoder: Decoder;
+  readonly #outbound: Outbound;
+  #cell: ActorCell | undefined;
+  #topics: Set<string> | undefined;
+  #phase: Phase = "open";
+  /** What our close frame said, in `closingByUs`. */
+  #closing: Closing | undefined;
+  #reading = true;
+  /** Tick of the wheel at which the peer was last heard. */
+  #heardAt: number;
+  #awaitsPong = false;
+  deadline: number | undefined;
+
+  constructor(transport: Transport, identity: ConnectionIdentity, host: ConnectionHost) {
+    const { options } = host;
+    this.#transport = transport;
+    this.#identity = identity;
+    this.#host = host;
+    this.#decoder = new Decoder(options);
+    this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
+    this.#heardAt = host.wheel.now;
+  }
+
+  /** Constructs the actor, opens it, and begins to read. */
+  open(actorClass: ActorClass): void {
+    const { options, counters, wheel } = this.#host;
+    counters.add("connections");
+    counters.add("connectionsOpened");
+    if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
+    try {
+      const limits = { messages: options.mailboxLimit, bytes: options.mailboxLimitBytes };
+      this.#cell = new ActorCell(constructActor(actorClass, this), limits, this);
+      this.#cell.open();
+    } catch (error) {
+      this.actorFailed("constructor", error);
+    }
+    this.#transport.start(this);
+  }
+
+  // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
+
+  get id(): string {
+    return this.#identity.id;
+  }
+
+  get shard(): number {
+    return this.#host.shard;
+  }
+
+  get session(): unknown {
+    return this.#identity.session;
+  }
+
+  get params(): Params {
+    return this.#identity.params;
+  }
+
+  get protocol(): string {
+    return this.#identity.protocol;
+  }
+
+  send(data: Sendable): SendResult {
+    const frame = toFrame(data);
+    return this.#phase === "open" ? this.#push(frame) : "closed";
+  }
+
+  publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): void {
+    this.#host.counters.add("publishes");
+    this.#host.bus.publish(topic, toFrame(data), self ? undefined : this);
+  }
+
+  subscribe(topic: string): Promise<void> {
+    if (this.#phase !== "open") return Promise.resolve();
+    const known = this.#host.bus.subscribe(topic, this);
+    this.#topics ??= new Set();
+    this.#topics.add(topic);
+    return known;
+  }
+
+  unsubscribe(topic: string): void {
+    if (this.#topics?.delete(topic)) this.#host.bus.unsubscribe(topic, this);
+  }
+
+  close(code: number = CloseCode.normal, reason = ""): void {
+    if (!isWireCloseCode(code)) {
+      const takes = "1000 to 1003, 1007 to 1014, or 3000 to 4999";
+      throw new SwitchboardError("misuse", "ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
+    }
+    if (Buffer.byteLength(reason) > MAX_REASON_BYTES) {
+      throw new SwitchboardError("misuse", "ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
+    }
+    this.startClosing(code, reason);
+  }
+
+  // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
+
+  deliver(frame: Frame): void {
+    if (this.#phase !== "open") return;
+    this.#host.counters.add("deliveries");
+    this.#push(frame);
+  }
+
+  // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** Begins the close handshake, if that hasn't begun. */
+  startClosing(code: number, reason: string): void {
+    if (this.#phase !== "open") return;
+    this.#phase = "closingByUs";
+    this.#closing = { code, reason };
+    this.#cell?.stop();
+    this.#leaveTopics();
+    this.#outbound.pushControl(encodeClose(code, reason));
+    this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
+    this.#resumeReading();
+  }
+
+  /** Ends it without a handshake. */
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
+
+  received(chunk: Buffer): void {
+    this.#heardAt = this.#host.wheel.now;
+    this.#host.counters.add("bytesReceived", chunk.length);
+    // Once the end is decided, input is only taken off the wire.
+    if (this.#phase === "ending") return;
+    this.#decoder.feed(chunk);
+    this.#decode();
+  }
+
+  drained(): void {
+    if (this.#phase === "open") this.#outbound.drained();
+  }
+
+  ended(): void {
+    // A peer that ends the transport without a close frame is gone; one that had its close frame answers with this.
+    this.#transport.destroy();
+  }
+
+  closed(): void {
+    this.#finish({ code: CloseCode.abnormal, reason: "" });
+    this.#phase = "closed";
+    this.#host.wheel.cancel(this);
+    this.#host.counters.add("connections", -1);
+    this.#host.connectionClosed(this);
+  }
+
+  // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
+
+  actorFailed(handler: HandlerName | "constructor", error: unknown): void {
+    this.#host.counters.add("actorFailures");
+    this.#host.actorFailed(this.id, handler, error);
+    this.startClosing(CloseCode.internalError, "internal error");
+  }
+
+  mailboxDrained(): void {
+    if (this.#phase !== "open") return;
+    this.#decode();
+    this.#resumeReading();
+  }
+
+  // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
+
+  expired(): void {
+    if (this.#phase === "open") this.#beat();
+    else this.#transport.destroy();
+  }
+
+  #beat(): void {
+    const { wheel, options } = this.#host;
+    const silentMs = (wheel.now - this.#heardAt) * wheel.tickMs;
+    // While we don't read, silence says nothing about the peer.
+    if (this.#awaitsPong && this.#reading && silentMs >= options.pongTimeoutMs) {
+      this.#transport.destroy();
+      return;
+    }
+    const due = silentMs >= options.pingIntervalMs || !this.#reading;
+    if (due) this.#outbound.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
+    this.#awaitsPong = due;
+    wheel.schedule(this, due ? options.pongTimeoutMs : options.pingIntervalMs - silentMs);
+  }
+
+  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes events from the decoder for as long as the mailbox takes messages. */
+  #decode(): void {
+    while (this.#phase === "open" || this.#phase === "closingByUs") {
+      if (this.#phase === "open" && this.#cell?.full) {
+        this.#decoder.suspend();
+        this.#reading = false;
+        this.#transport.pause();
+        return;
+      }
+      const event = this.#decoder.next();
+      if (event === undefined) return;
+      this.#handle(event);
+    }
+  }
+
+  #handle(event: DecoderEvent): void {
+    switch (event.kind) {
+      case "message":
+        if (this.#phase !== "open") return;
+        this.#host.counters.add("messagesReceived");
+        this.#cell?.deliver(event);
+        return;
+      case "ping":
+        if (this.#phase === "open") this.#outbound.pong(event.payload);
+        return;
+      case "pong":
+        return;
+      case "close":
+        this.#handleClose(event);
+        return;
+      case "violation":
+        this.#host.counters.add("violations");
+        this.#fail({ code: event.closeCode, reason: event.reason });
+        return;
+    }
+  }
+
+  #handleClose({ code, reason }: Close): void {
+    if (this.#phase === "open") {
+      this.#outbound.pushControl(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
+      this.#endTransport({ code, reason });
+    } else {
+      this.#endTransport(this.#closing as Closing);
+    }
+  }
+
+  /** Ends the connection for a reason that the peer is told but not asked about: RFC 6455 section 7.1.7. */
+  #fail(closing: Closing): void {
+    if (this.#phase === "open") this.#outbound.pushControl(encodeClose(closing.code, closing.reason));
+    this.#endTransport(closing);
+  }
+
+  #push(frame: Frame): SendResult {
+    const result = this.#outbound.push(frame);
+    if (result === "refused") {
+      this.#host.counters.add("slowConsumers");
+      this.#fail({ code: CloseCode.tryAgainLater, reason: "reads too slowly" });
+      return "closed";
+    }
+    this.#host.counters.add("messagesSent");
+    this.#host.counters.add("bytesSent", frame.end - frame.start);
+    return result;
+  }
+
+  /** Everything has been said: what is queued leaves, then our end of the transport, then the peer has a moment to end its own. */
+  #endTransport(closing: Closing): void {
+    this.#finish(closing);
+    this.#phase = "ending";
+    this.#outbound.flush();
+    this.#transport.end();
+    this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
+    this.#resumeReading();
+  }
+
+  /** The connection has ended for the actor; only the first call counts. */
+  #finish({ code, reason }: Closing): void {
+    if (this.#phase === "ending" || this.#phase === "closed") return;
+    if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
+    this.#leaveTopics();
+    this.#cell?.end(code, reason);
+  }
+
+  #leaveTopics(): void {
+    if (this.#topics === undefined) return;
+    for (const topic of this.#topics) this.#host.bus.unsubscribe(topic, this);
+    this.#topics = undefined;
+  }
+
+  #resumeReading(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    this.#heardAt = this.#host.wheel.now;
+    this.#transport.resume();
+  }
+}

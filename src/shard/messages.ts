@@ -1,0 +1,39 @@
+import type { MessagePort } from "node:worker_threads";
+import type { HandlerName } from "../actor/actor-cell.ts";
+import type { ErrorReport } from "../errors.ts";
+import type { ConnectionOptions } from "./connection.ts";
+
+/** Everything that a shard is started with. */
+export interface ShardTask {
+  /** From 0. */
+  readonly shard: number;
+  /** URL of the actor module. */
+  readonly actor: string;
+  readonly options: ConnectionOptions;
+  readonly counters: SharedArrayBuffer;
+  readonly control: MessagePort;
+  readonly handoff: MessagePort;
+  /** To the main thread and to every shard that was started before. */
+  readonly links: readonly MessagePort[];
+}
+
+/** From the main thread to a shard. */
+export type ShardOrder =
+  /** Another shard was started: connect the bus to it. */
+  | { readonly kind: "link"; readonly port: MessagePort }
+  /** Close every connection, and those that still arrive, with 1001; drop what is left when the time is up. */
+  | { readonly kind: "drain"; readonly timeoutMs: number }
+  /** Everything is closed: end. */
+  | { readonly kind: "stop" };
+
+/** From a shard to the main thread. */
+export type ShardReport =
+  | { readonly kind: "ready" }
+  | { readonly kind: "startFailed"; readonly error: ErrorReport }
+  | {
+      readonly kind: "actorFailed";
+      readonly id: string;
+      readonly handler: HandlerName | "constructor";
+      readonly error: ErrorReport;
+    }
+  | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };

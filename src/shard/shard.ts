@@ -1,0 +1,177 @@
+import type { MessagePort } from "node:worker_threads";
+import { type ActorClass, isActorClass } from "../actor/actor.ts";
+import { Bus } from "../bus/bus.ts";
+import { reportError, SwitchboardError } from "../errors.ts";
+import { CloseCode } from "../protocol/close-code.ts";
+import { receiveHandoffs } from "../transport/handoff.ts";
+import type { Transport } from "../transport/transport.ts";
+import { Connection, type ConnectionHost, type ConnectionIdentity, type ConnectionOptions } from "./connection.ts";
+import { Counters } from "./counters.ts";
+import type { ShardOrder, ShardReport, ShardTask } from "./messages.ts";
+import { FlushQueue } from "./outbound.ts";
+import { TimerWheel } from "./timer-wheel.ts";
+
+/** Runs one shard in this thread until it is told to stop. Failing to start is reported, not thrown. */
+export async function runShard(task: ShardTask): Promise<void> {
+  const shard = new Shard(task);
+  try {
+    await shard.start();
+  } catch (error) {
+    shard.report({ kind: "startFailed", error: reportError(error) });
+    shard.stop();
+  }
+  await shard.stopped;
+}
+
+class Shard {
+  readonly #task: ShardTask;
+  readonly #control: MessagePort;
+  readonly #counters: Counters;
+  readonly #bus: Bus;
+  readonly #wheel: TimerWheel;
+  readonly #connections = new Set<Connection>();
+  readonly #host: ConnectionHost;
+  readonly #stopped = Promise.withResolvers<void>();
+  #actorClass: ActorClass | undefined;
+  #drain: Drain | undefined;
+
+  constructor(task: ShardTask) {
+    this.#task = task;
+    this.#control = task.control;
+    this.#counters = new Counters(task.counters);
+    this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
+    this.#wheel = new TimerWheel(tickMs(task.options));
+    this.#host = {
+      shard: task.shard,
+      options: task.options,
+      bus: this.#bus,
+      wheel: this.#wheel,
+      flushQueue: new FlushQueue(),
+      counters: this.#counters,
+      actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
+      connectionClosed: (connection) => this.#connectionClosed(connection),
+    };
+  }
+
+  get stopped(): Promise<void> {
+    return this.#stopped.promise;
+  }
+
+  async start(): Promise<void> {
+    this.#control.on("message", (order: ShardOrder) => this.#obey(order));
+    const linked = this.#task.links.map((port) => this.#bus.addLink(port));
+    this.#actorClass = await loadActorClass(this.#task.actor);
+    await Promise.all(linked);
+    receiveHandoffs<ConnectionIdentity>(this.#task.handoff, (transport, identity) => this.#adopt(transport, identity));
+    this.report({ kind: "ready" });
+  }
+
+  report(report: ShardReport): void {
+    this.#control.postMessage(report);
+  }
+
+  stop(): void {
+    this.#wheel.stop();
+    this.#bus.close();
+    this.#task.handoff.close();
+    this.#control.close();
+    this.#stopped.resolve();
+  }
+
+  #obey(order: ShardOrder): void {
+    switch (order.kind) {
+      case "link":
+        void this.#bus.addLink(order.port);
+        return;
+      case "drain":
+        this.#startDrain(order.timeoutMs);
+        return;
+      case "stop":
+        this.stop();
+        return;
+    }
+  }
+
+  #adopt(transport: Transport, identity: ConnectionIdentity): void {
+    const connection = new Connection(transport, identity, this.#host);
+    this.#connections.add(connection);
+    connection.open(this.#actorClass as ActorClass);
+    this.#drain?.add(connection);
+  }
+
+  #connectionClosed(connection: Connection): void {
+    this.#connections.delete(connection);
+    this.#drain?.connectionClosed(this.#connections.size);
+  }
+
+  #startDrain(timeoutMs: number): void {
+    this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) =>
+      this.report({ kind: "drained", closed, dropped }),
+    );
+  }
+}
+
+/** The orderly end of all connections: close handshakes until the time is up, then without. */
+class Drain {
+  readonly #done: (closed: number, dropped: number) => void;
+  readonly #timer: NodeJS.Timeout;
+  #closed = 0;
+  #dropped = 0;
+  #cutOff = false;
+  #finished = false;
+
+  constructor(
+    connections: ReadonlySet<Connection>,
+    timeoutMs: number,
+    done: (closed: number, dropped: number) => void,
+  ) {
+    this.#done = done;
+    this.#timer = setTimeout(() => {
+      this.#cutOff = true;
+      this.#dropped = connections.size;
+      for (const connection of connections) connection.destroy();
+    }, timeoutMs);
+    for (const connection of connections) this.add(connection);
+    if (connections.size === 0) this.#finish();
+  }
+
+  add(connection: Connection): void {
+    if (this.#cutOff) connection.destroy();
+    else connection.startClosing(CloseCode.goingAway, "server is going away");
+  }
+
+  connectionClosed(remaining: number): void {
+    if (!this.#cutOff) this.#closed++;
+    if (remaining === 0) this.#finish();
+  }
+
+  #finish(): void {
+    // Connections that were still on their way here are closed like the others, after the report.
+    if (this.#finished) return;
+    this.#finished = true;
+    clearTimeout(this.#timer);
+    this.#done(this.#closed, this.#dropped);
+  }
+}
+
+/** The module's own error when it can't be loaded, ours when its default export is no actor. */
+async function loadActorClass(url: string): Promise<ActorClass> {
+  const module: { default?: unknown } = await import(url);
+  if (isActorClass(module.default)) return module.default;
+  throw new SwitchboardError(
+    "configuration",
+    "ERR_NO_ACTOR_CLASS",
+    `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
+  );
+}
+
+function describe(value: unknown): string {
+  if (value === undefined) return "none";
+  return typeof value === "function" ? "a function or class that doesn't" : `a ${typeof value}`;
+}
+
+/** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
+function tickMs({ pingIntervalMs, pongTimeoutMs, closeTimeoutMs }: ConnectionOptions): number {
+  const shortest = Math.min(pingIntervalMs || Number.POSITIVE_INFINITY, pongTimeoutMs, closeTimeoutMs);
+  return Math.min(500, Math.max(5, Math.floor(shortest / 10)));
+}

@@ -1,0 +1,64 @@
+/** Something with one deadline at a time. The wheel owns `deadline`. */
+export interface Timed {
+  /** In ticks of the wheel; undefined when nothing is scheduled. */
+  deadline: number | undefined;
+  expired(): void;
+}
+
+const SLOTS = 512;
+
+/**
+ * Deadlines of many connections under one timer: a hashed timing wheel, O(1) to schedule and to cancel. Deadlines are kept to within one
+ * tick, never early. Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
+ */
+export class TimerWheel {
+  readonly tickMs: number;
+  readonly #slots = Array.from({ length: SLOTS }, () => new Set<Timed>());
+  readonly #timer: NodeJS.Timeout;
+  readonly #startedAt = performance.now();
+  #now = 0;
+
+  constructor(tickMs: number) {
+    this.tickMs = tickMs;
+    this.#timer = setInterval(() => this.#advance(), tickMs);
+  }
+
+  /** Ticks since the start. */
+  get now(): number {
+    return this.#now;
+  }
+
+  schedule(timed: Timed, delayMs: number): void {
+    this.cancel(timed);
+    timed.deadline = this.#now + Math.max(1, Math.ceil(delayMs / this.tickMs)) + 1;
+    this.#slot(timed.deadline).add(timed);
+  }
+
+  cancel(timed: Timed): void {
+    if (timed.deadline === undefined) return;
+    this.#slot(timed.deadline).delete(timed);
+    timed.deadline = undefined;
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+  }
+
+  #slot(tick: number): Set<Timed> {
+    return this.#slots[tick % SLOTS] as Set<Timed>;
+  }
+
+  /** Goes to the tick that the clock says, through every slot between: a blocked thread misses none. */
+  #advance(): void {
+    const target = Math.floor((performance.now() - this.#startedAt) / this.tickMs);
+    while (this.#now < target) {
+      const slot = this.#slot(++this.#now);
+      for (const timed of slot) {
+        if ((timed.deadline as number) > this.#now) continue;
+        slot.delete(timed);
+        timed.deadline = undefined;
+        timed.expired();
+      }
+    }
+  }
+}
