@@ -1,0 +1,141 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Params } from "../actor/actor.ts";
+import { SwitchboardError } from "../errors.ts";
+import { checkHandshake } from "../handshake/server.ts";
+import type { ConnectionIdentity } from "../shard/connection.ts";
+import { type HandoffResult, isMovable } from "../transport/handoff.ts";
+import { refuseUpgrade, type UpgradeRefusal, writeSwitchingProtocols } from "../upgrade/response.ts";
+import { decide } from "./authorize.ts";
+import type { RouteSettings } from "./options.ts";
+
+/** Where an accepted connection goes. */
+export interface Destination {
+  readonly shard: number;
+  handOff(socket: Socket, head: Buffer, identity: ConnectionIdentity): Promise<HandoffResult>;
+}
+
+export interface AcceptorOwner {
+  /** The shard for a new connection; undefined when none takes any now. */
+  place(): Destination | undefined;
+  /** A handshake failed for a reason that is not its peer's. */
+  handshakeFailed(error: Error): void;
+}
+
+/** How upgrades ended. All only grow. */
+export interface UpgradeCounts {
+  /** Taken over by a shard. */
+  accepted: number;
+  /** Answered with something else than 101, by status. */
+  refused: Record<number, number>;
+  /** Peers that left before they were answered. */
+  abandoned: number;
+  /** Handshakes that took too long. */
+  timedOut: number;
+  /** Answered with 101 and then lost: the socket couldn't be moved, or its shard died. */
+  failed: number;
+}
+
+const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
+
+/** Takes upgrade requests from the check of their headers to a socket in a shard. */
+export class Acceptor {
+  readonly counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+  readonly #owner: AcceptorOwner;
+  readonly #pending = new Set<Promise<void>>();
+  #serial = 0;
+  #closing = false;
+
+  constructor(owner: AcceptorOwner) {
+    this.#owner = owner;
+  }
+
+  /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    await Promise.all(this.#pending);
+  }
+
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: RouteSettings): void {
+    // What a socket's error means is told by its close.
+    socket.on("error", ignore);
+    const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
+    const handshake = this.#handshake(request, socket, head, params, route)
+      .catch((error) => {
+        this.#owner.handshakeFailed(error);
+        this.#refuse(socket, { status: 500 });
+      })
+      .finally(() => {
+        clearTimeout(timer);
+        this.#pending.delete(handshake);
+      });
+    this.#pending.add(handshake);
+  }
+
+  async #handshake(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    params: Params,
+    route: RouteSettings,
+  ): Promise<void> {
+    if (this.#closing) return this.#refuse(socket, { status: 503 });
+    const checked = checkHandshake(request, route);
+    if (!checked.ok) {
+      const { status, reason, headers = {} } = checked;
+      return this.#refuse(socket, { status, headers, body: `${reason}\n` });
+    }
+    if (!isMovable(socket)) throw unmovable();
+
+    const verdict = await Promise.race([decide(route.authorize, request, params), whenClosed(socket)]);
+    if (verdict === undefined || socket.destroyed) return this.#countClosed(socket);
+    if (!("session" in verdict)) return this.#refuse(socket, verdict);
+    const destination = this.#closing ? undefined : this.#owner.place();
+    if (destination === undefined) return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+
+    const { accept, protocol } = checked;
+    const flushed = await writeSwitchingProtocols(socket, {
+      Upgrade: "websocket",
+      Connection: "Upgrade",
+      "Sec-WebSocket-Accept": accept,
+      ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    });
+    if (!flushed) return this.#countClosed(socket);
+    const id = `${destination.shard}-${this.#serial++}`;
+    const { session } = verdict;
+    this.#count(await destination.handOff(socket, head, { id, session, params, protocol }));
+  }
+
+  #countClosed(socket: Duplex): void {
+    this.counts[socket.errored === TIMED_OUT ? "timedOut" : "abandoned"]++;
+  }
+
+  #count(result: HandoffResult): void {
+    if (result.outcome === "adopted") {
+      this.counts.accepted++;
+    } else if (result.outcome === "peerGone") {
+      this.counts.abandoned++;
+    } else {
+      this.counts.failed++;
+      this.#owner.handshakeFailed(result.error);
+    }
+  }
+
+  #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+    if (socket.destroyed) return;
+    refuseUpgrade(socket, refusal);
+    this.counts.refused[refusal.status] = (this.counts.refused[refusal.status] ?? 0) + 1;
+  }
+}
+
+function ignore(): void {}
+
+function whenClosed(socket: Duplex): Promise<undefined> {
+  return new Promise((resolve) => socket.once("close", () => resolve(undefined)));
+}
+
+function unmovable(): SwitchboardError {
+  const message = "only TCP sockets can be moved to a shard: let a proxy end TLS, and listen on a port, not on a path";
+  return new SwitchboardError("transport", "ERR_SOCKET_NOT_MOVABLE", message);
+}

@@ -1,0 +1,206 @@
+import { availableParallelism } from "node:os";
+import { SwitchboardError } from "../errors.ts";
+import { isToken } from "../handshake/tokens.ts";
+import type { ConnectionOptions } from "../shard/connection.ts";
+import type { Authorize } from "./authorize.ts";
+
+/** How a board runs. Times are in milliseconds, sizes in bytes. */
+export interface StartOptions extends Partial<ConnectionOptions> {
+  /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
+  readonly actor: URL | string;
+  /** Worker threads. Default: "auto", one for each core that this process may use. */
+  readonly shards?: number | "auto";
+}
+
+/** Which upgrades are taken, and what is asked of them. */
+export interface AttachOptions<Session = unknown> {
+  /** Path with parameters, in the syntax of `URLPattern`: `/chat/:room`. Default: every path. */
+  readonly path?: string;
+  /** Lets a connection in with a session, or refuses it. Default: everybody gets in, without a session. */
+  readonly authorize?: Authorize<Session>;
+  /** Origins whose pages may connect, such as `https://example.com`. Default: all. Programs that send no Origin aren't concerned. */
+  readonly origins?: readonly string[];
+  /** Subprotocols that the actor speaks. Default: none. */
+  readonly protocols?: readonly string[];
+  /** What a handshake may take, `authorize` included. Default: 10 s. */
+  readonly handshakeTimeoutMs?: number;
+}
+
+export interface ListenOptions<Session = unknown> extends AttachOptions<Session> {
+  /** TCP port; 0 lets the system choose. */
+  readonly port: number;
+  /** Address to listen on. Default: all. */
+  readonly host?: string;
+}
+
+export interface CloseOptions {
+  /** How long close handshakes may take before what is left is dropped. Default: 5 s. */
+  readonly drain?: number;
+}
+
+/** Says what is wrong with a value, or nothing. */
+type Check = { readonly takes: string; readonly accepts: (value: unknown) => boolean };
+
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
+
+function integer(from: number, to: number): Check {
+  const accepts = (value: unknown): boolean =>
+    Number.isInteger(value) && (value as number) >= from && (value as number) <= to;
+  return { takes: `an integer from ${from} to ${to}`, accepts };
+}
+
+function listOf(what: string, accepts: (value: string) => boolean): Check {
+  const all = (value: unknown): boolean =>
+    Array.isArray(value) && value.every((member) => typeof member === "string" && accepts(member));
+  return { takes: `an array of ${what}`, accepts: all };
+}
+
+const checks = {
+  actor: { takes: "a file URL, as a URL or a string", accepts: isFileUrl },
+  shards: {
+    takes: '"auto" or an integer from 1 to 1024',
+    accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
+  },
+  maxPayloadBytes: integer(1, MAX_BYTES),
+  maxFragments: integer(1, MAX_BYTES),
+  mailboxLimit: integer(1, MAX_BYTES),
+  mailboxLimitBytes: integer(1, MAX_BYTES),
+  maxBufferedBytes: integer(1, MAX_BYTES),
+  pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
+  pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  path: { takes: 'a path pattern that begins with "/", such as "/chat/:room"', accepts: isPathPattern },
+  authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
+  origins: listOf('origins, such as "https://example.com"', isOrigin),
+  protocols: listOf("subprotocol names (tokens)", isToken),
+  handshakeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  port: integer(0, 65_535),
+  host: { takes: "a host name or an address", accepts: (value) => typeof value === "string" && value !== "" },
+  drain: integer(0, MAX_TIMEOUT_MS),
+} as const satisfies Record<string, Check>;
+
+type OptionName = keyof typeof checks;
+
+const connectionOptions = [
+  "maxPayloadBytes",
+  "maxFragments",
+  "mailboxLimit",
+  "mailboxLimitBytes",
+  "maxBufferedBytes",
+  "pingIntervalMs",
+  "pongTimeoutMs",
+  "closeTimeoutMs",
+] as const satisfies readonly (keyof ConnectionOptions)[];
+
+const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
+
+export interface Settings {
+  readonly actor: string;
+  readonly shards: number;
+  readonly connection: ConnectionOptions;
+}
+
+export function checkStartOptions(options: StartOptions): Settings {
+  check("Switchboard.start", options, ["actor", "shards", ...connectionOptions], ["actor"]);
+  const { actor, shards = "auto", ...connection } = withoutUndefined(options);
+  return {
+    actor: String(actor),
+    shards: shards === "auto" ? availableParallelism() : shards,
+    connection: {
+      maxPayloadBytes: 1024 * 1024,
+      // Conformance suites send messages of 65,537 fragments.
+      maxFragments: 131_072,
+      mailboxLimit: 1024,
+      mailboxLimitBytes: 1024 * 1024,
+      maxBufferedBytes: 1024 * 1024,
+      pingIntervalMs: 25_000,
+      pongTimeoutMs: 10_000,
+      closeTimeoutMs: 10_000,
+      ...connection,
+    },
+  };
+}
+
+export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;
+
+export function checkAttachOptions(options: AttachOptions): RouteSettings {
+  check("attach", options, attachOptions);
+  return routeSettings(options);
+}
+
+export function checkListenOptions(options: ListenOptions): RouteSettings & { port: number; host?: string } {
+  check("listen", options, ["port", "host", ...attachOptions], ["port"]);
+  const { port, host, ...route } = options;
+  return { port, ...(host !== undefined && { host }), ...routeSettings(route) };
+}
+
+export function checkCloseOptions(options: CloseOptions): Required<CloseOptions> {
+  check("close", options, ["drain"]);
+  return { drain: options.drain ?? 5_000 };
+}
+
+function routeSettings(options: AttachOptions): RouteSettings {
+  const { origins, ...rest } = withoutUndefined(options);
+  return {
+    handshakeTimeoutMs: 10_000,
+    ...rest,
+    ...(origins && { origins: origins.map((origin) => origin.toLowerCase()) }),
+  };
+}
+
+/** Throws for the first option that is unknown, missing or out of range, with its name and what it takes. */
+function check(
+  call: string,
+  options: object,
+  known: readonly OptionName[],
+  required: readonly OptionName[] = [],
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new SwitchboardError("configuration", "ERR_OPTION", `${call}: the options must be an object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name as OptionName)) continue;
+    throw new SwitchboardError(
+      "configuration",
+      "ERR_OPTION",
+      `${call}: unknown option "${name}"; the options are ${known.join(", ")}`,
+    );
+  }
+  for (const name of known) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined && !required.includes(name)) continue;
+    const { takes, accepts }: Check = checks[name];
+    if (accepts(value)) continue;
+    throw new SwitchboardError("configuration", "ERR_OPTION", `${call}: ${name} takes ${takes}, got ${show(value)}`);
+  }
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
+}
+
+/** An option that is undefined is an option not given. */
+function withoutUndefined<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+function isFileUrl(value: unknown): boolean {
+  if (!(value instanceof URL) && typeof value !== "string") return false;
+  return URL.parse(String(value))?.protocol === "file:";
+}
+
+function isPathPattern(value: unknown): boolean {
+  if (typeof value !== "string" || !value.startsWith("/")) return false;
+  try {
+    new URLPattern({ pathname: value });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function isOrigin(value: string): boolean {
+  return URL.parse(value)?.origin === value.toLowerCase();
+}

@@ -1,0 +1,177 @@
+import type { Socket } from "node:net";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Piscina } from "piscina";
+import { reviveError, SwitchboardError } from "../errors.ts";
+import type { ConnectionIdentity, ConnectionOptions } from "../shard/connection.ts";
+import type { Counters } from "../shard/counters.ts";
+import type { ShardOrder, ShardReport, ShardTask } from "../shard/messages.ts";
+import { type HandoffResult, HandoffSender } from "../transport/handoff.ts";
+import type { Destination } from "./acceptor.ts";
+
+/** What became of a shard's connections when it was drained. */
+export interface DrainCounts {
+  /** Closed with a close handshake. */
+  readonly closed: number;
+  /** Dropped without one, when the time was up. */
+  readonly dropped: number;
+}
+
+/** An actor's handler that threw or rejected. */
+export interface ActorFailure {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  readonly handler: string;
+  readonly error: Error;
+}
+
+/** A shard that ended unasked. */
+export interface ShardLoss {
+  readonly shard: number;
+  /** Connections that ended with it. */
+  readonly connections: number;
+  readonly error: Error;
+}
+
+export interface ShardSpec {
+  readonly shard: number;
+  readonly actor: string;
+  readonly options: ConnectionOptions;
+  readonly counters: Counters;
+  /** The far ends are with the main thread's bus and with the other shards. */
+  readonly links: readonly MessagePort[];
+  readonly actorFailed: (failure: ActorFailure) => void;
+}
+
+/** Piscina infers this from another overload of `postMessage` than the one for ports. */
+type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
+
+type Phase = "starting" | "ready" | "stopping" | "ended";
+
+/** One life of one shard, as the main thread sees it: from a free thread of the pool to that thread's end. */
+export class ShardHandle implements Destination {
+  readonly shard: number;
+  readonly #counters: Counters;
+  readonly #actorFailed: (failure: ActorFailure) => void;
+  readonly #control: MessagePort;
+  readonly #handoff: HandoffSender<ConnectionIdentity>;
+  readonly #abort = new AbortController();
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #drained = Promise.withResolvers<DrainCounts>();
+  #phase: Phase = "starting";
+  #startError: Error | undefined;
+  /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
+  readonly ended: Promise<ShardLoss | undefined>;
+
+  constructor(pool: Piscina<ShardTask, void>, { shard, actor, options, counters, links, actorFailed }: ShardSpec) {
+    this.shard = shard;
+    this.#counters = counters;
+    this.#actorFailed = actorFailed;
+    const control = new MessageChannel();
+    const handoff = new MessageChannel();
+    this.#control = control.port1;
+    this.#control.on("message", (report: ShardReport) => this.#handle(report));
+    this.#handoff = new HandoffSender(handoff.port1);
+    const ports = [control.port2, handoff.port2, ...links];
+    const task = {
+      shard,
+      actor,
+      options,
+      counters: counters.memory,
+      control: control.port2,
+      handoff: handoff.port2,
+      links,
+    };
+    // Only the first start of a board waits for this; later failures are told by `ended`.
+    this.#ready.promise.catch(() => {});
+    const transferList = ports as unknown as TransferList;
+    this.ended = this.#run(pool.run(task, { transferList, signal: this.#abort.signal }));
+  }
+
+  /** Resolves when the shard takes connections; rejects when it can't start, with the reason. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get isReady(): boolean {
+    return this.#phase === "ready";
+  }
+
+  get hasEnded(): boolean {
+    return this.#phase === "ended";
+  }
+
+  /** Connections here or on their way. */
+  get load(): number {
+    return this.#counters.get("connections") + this.#handoff.inFlight;
+  }
+
+  handOff(socket: Socket, head: Buffer, identity: ConnectionIdentity): Promise<HandoffResult> {
+    return this.#handoff.send(socket, head, identity);
+  }
+
+  link(port: MessagePort): void {
+    this.#order({ kind: "link", port }, [port]);
+  }
+
+  /** Closes all its connections, and those that still arrive. */
+  drain(timeoutMs: number): Promise<DrainCounts> {
+    this.#phase = "stopping";
+    this.#order({ kind: "drain", timeoutMs });
+    return this.#drained.promise;
+  }
+
+  /** Ends the shard when it is drained. */
+  async stop(): Promise<void> {
+    this.#phase = "stopping";
+    this.#order({ kind: "stop" });
+    await this.ended;
+  }
+
+  /** Ends the thread at once. Its peers see their connections close. */
+  terminate(): void {
+    this.#abort.abort();
+  }
+
+  #order(order: ShardOrder, transfer: MessagePort[] = []): void {
+    this.#control.postMessage(order, transfer);
+  }
+
+  #handle(report: ShardReport): void {
+    switch (report.kind) {
+      case "ready":
+        this.#phase = "ready";
+        this.#ready.resolve();
+        return;
+      case "startFailed":
+        this.#startError = reviveError(report.error);
+        return;
+      case "actorFailed":
+        this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+        return;
+      case "drained":
+        this.#drained.resolve(report);
+        return;
+    }
+  }
+
+  async #run(task: Promise<void>): Promise<ShardLoss | undefined> {
+    let error: Error = new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard's thread ended");
+    try {
+      await task;
+      if (this.#startError !== undefined) error = this.#startError;
+    } catch (thrown) {
+      error = thrown as Error;
+    }
+    const asked = this.#phase === "stopping";
+    this.#phase = "ended";
+    this.#control.close();
+    this.#handoff.close();
+    const connections = this.#counters.get("connections");
+    this.#counters.set("connections", 0);
+    // Whoever still waits for this shard gets an answer.
+    this.#drained.resolve({ closed: 0, dropped: connections });
+    this.#ready.reject(error);
+    return asked ? undefined : { shard: this.shard, connections, error };
+  }
+}

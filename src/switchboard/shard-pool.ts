@@ -1,0 +1,153 @@
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Piscina } from "piscina";
+import type { Bus } from "../bus/bus.ts";
+import { Counters, type CounterValues } from "../shard/counters.ts";
+import type { ShardTask } from "../shard/messages.ts";
+import type { Settings } from "./options.ts";
+import { leastConnections } from "./placement.ts";
+import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from "./shard-handle.ts";
+
+export interface ShardPoolOwner {
+  actorFailed(failure: ActorFailure): void;
+  /** A shard's thread ended unasked, and its connections with it. */
+  shardLost(loss: ShardLoss): void;
+  /** A new thread runs in its place. */
+  shardReplaced(shard: number): void;
+}
+
+/** Where the worker is: beside the sources, or in the built package. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "../../workers/shard.ts" : "./workers/shard.js",
+  import.meta.url,
+);
+const FIRST_RESTART_DELAY_MS = 100;
+const LONGEST_RESTART_DELAY_MS = 10_000;
+
+/** The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies. */
+export class ShardPool {
+  readonly #settings: Settings;
+  readonly #owner: ShardPoolOwner;
+  readonly #bus: Bus;
+  readonly #threads: Piscina<ShardTask, void>;
+  readonly #shards: ShardHandle[] = [];
+  readonly #counters: Counters[];
+  /** Deaths in a row of each shard: what makes the next start wait longer. */
+  readonly #deaths: number[];
+  readonly #restarts = new Set<NodeJS.Timeout>();
+  #closing = false;
+
+  /** Resolves when all shards take connections; rejects with the first reason why one can't. */
+  static async start(settings: Settings, bus: Bus, owner: ShardPoolOwner): Promise<ShardPool> {
+    // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
+    const { Piscina } = await import("piscina");
+    const threads = new Piscina<ShardTask, void>({
+      filename: WORKER.href,
+      minThreads: settings.shards,
+      maxThreads: settings.shards,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
+      atomics: "disabled",
+    });
+    const pool = new ShardPool(settings, bus, owner, threads);
+    try {
+      await Promise.all(pool.#shards.map((shard) => shard.ready));
+    } catch (error) {
+      pool.#closing = true;
+      await threads.destroy();
+      throw error;
+    }
+    return pool;
+  }
+
+  private constructor(settings: Settings, bus: Bus, owner: ShardPoolOwner, threads: Piscina<ShardTask, void>) {
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#bus = bus;
+    this.#threads = threads;
+    // A thread's error is told by its task.
+    threads.on("error", () => {});
+    this.#counters = Array.from({ length: settings.shards }, () => new Counters());
+    this.#deaths = this.#counters.map(() => 0);
+    for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
+  }
+
+  /** The shard for a new connection; undefined when none is ready. */
+  readonly place = leastConnections(() => this.#shards.filter((shard) => shard.isReady));
+
+  /** Counters of every shard, over all its lives. */
+  counters(): CounterValues[] {
+    return this.#counters.map((counters) => counters.snapshot());
+  }
+
+  get ready(): readonly boolean[] {
+    return this.#shards.map((shard) => shard.isReady);
+  }
+
+  /** Ends one shard's thread at once; it is replaced as if it had died. */
+  terminate(shard: number): void {
+    this.#shards[shard]?.terminate();
+  }
+
+  /** Closes every connection in order, then ends the threads. */
+  async close(timeoutMs: number): Promise<DrainCounts> {
+    this.#closing = true;
+    for (const timer of this.#restarts) clearTimeout(timer);
+    const counts = await Promise.all(this.#shards.map((shard) => shard.drain(timeoutMs)));
+    await Promise.all(this.#shards.map((shard) => shard.stop()));
+    await this.#threads.destroy();
+    return {
+      closed: counts.reduce((sum, { closed }) => sum + closed, 0),
+      dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
+    };
+  }
+
+  #launch(shard: number): ShardHandle {
+    const { actor, connection } = this.#settings;
+    const handle = new ShardHandle(this.#threads, {
+      shard,
+      actor,
+      options: connection,
+      counters: this.#counters[shard] as Counters,
+      links: this.#linkToOthers(shard),
+      actorFailed: (failure) => this.#owner.actorFailed(failure),
+    });
+    this.#shards[shard] = handle;
+    const startedAt = performance.now();
+    void handle.ended.then((loss) => {
+      if (loss !== undefined && !this.#closing) this.#handleLoss(loss, performance.now() - startedAt);
+    });
+    return handle;
+  }
+
+  /** Starts the shard again: soon, and ever later when it doesn't live long. */
+  #handleLoss(loss: ShardLoss, livedMs: number): void {
+    this.#owner.shardLost(loss);
+    const { shard } = loss;
+    const deaths = livedMs < LONGEST_RESTART_DELAY_MS ? (this.#deaths[shard] as number) : 0;
+    this.#deaths[shard] = deaths + 1;
+    const delayMs = Math.min(FIRST_RESTART_DELAY_MS * 2 ** deaths, LONGEST_RESTART_DELAY_MS);
+    const timer = setTimeout(() => {
+      this.#restarts.delete(timer);
+      this.#launch(shard).ready.then(
+        () => this.#owner.shardReplaced(shard),
+        // Told as the next loss.
+        () => {},
+      );
+    }, delayMs);
+    this.#restarts.add(timer);
+  }
+
+  /** A direct port to the main thread's bus and to every other shard; returns the new shard's ends. */
+  #linkToOthers(shard: number): MessagePort[] {
+    const hub = new MessageChannel();
+    void this.#bus.addLink(hub.port1);
+    const links = [hub.port2];
+    for (const other of this.#shards) {
+      if (other === undefined || other.shard === shard || other.hasEnded) continue;
+      const { port1, port2 } = new MessageChannel();
+      other.link(port1);
+      links.push(port2);
+    }
+    return links;
+  }
+}

@@ -1,0 +1,206 @@
+import { once } from "node:events";
+import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import { EventEmitter } from "eventemitter3";
+import { Bus } from "../bus/bus.ts";
+import { SwitchboardError } from "../errors.ts";
+import { type Sendable, toFrame } from "../protocol/message.ts";
+import type { CounterValues } from "../shard/counters.ts";
+import { canMoveSockets } from "../transport/handoff.ts";
+import { Acceptor, type UpgradeCounts } from "./acceptor.ts";
+import {
+  type AttachOptions,
+  type CloseOptions,
+  checkAttachOptions,
+  checkCloseOptions,
+  checkListenOptions,
+  checkStartOptions,
+  type ListenOptions,
+  type RouteSettings,
+  type Settings,
+  type StartOptions,
+} from "./options.ts";
+import { addRoute, pathMatcher, type Route, removeRoute } from "./route.ts";
+import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
+import { ShardPool } from "./shard-pool.ts";
+
+/** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
+export interface SwitchboardEvents {
+  /** A handler of an actor threw or rejected; its connection was closed with 1011. */
+  actorFailed: [ActorFailure];
+  /** A shard's thread ended; its connections ended with it, and it will be replaced. */
+  shardLost: [ShardLoss];
+  /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a socket couldn't be moved. */
+  handshakeFailed: [Error];
+  /** A new thread takes connections in place of a lost one. */
+  shardReplaced: [{ readonly shard: number }];
+}
+
+export interface ShardStats extends CounterValues {
+  readonly shard: number;
+  /** Whether it takes connections. */
+  readonly ready: boolean;
+}
+
+export interface Stats {
+  /** Open now, on all shards. */
+  readonly connections: number;
+  readonly upgrades: Readonly<UpgradeCounts>;
+  /** Publishes by `board.publish` lost on the way to a shard that was too far behind. */
+  readonly publishesDropped: number;
+  readonly shards: readonly ShardStats[];
+}
+
+/**
+ * One WebSocket server on every core: takes upgrades in the main thread, moves their sockets to shards, and publishes to all of them.
+ */
+export class Switchboard extends EventEmitter<SwitchboardEvents> {
+  readonly #bus: Bus;
+  readonly #acceptor: Acceptor;
+  readonly #routes: { readonly server: Server; readonly route: Route }[] = [];
+  readonly #ownServers: Server[] = [];
+  readonly #warned = new Set<keyof SwitchboardEvents>();
+  #pool!: ShardPool; // set by `start`, the only way to get a board
+  #publishesDropped = 0;
+  #closed: Promise<DrainCounts> | undefined;
+
+  /**
+   * Starts the shards. Resolves when all take connections.
+   *
+   * Rejects with the actor module's own error when that can't be loaded, and with a `SwitchboardError` for options of a wrong type or
+   * range (`ERR_OPTION`) and on a Node that can't move sockets between threads (`ERR_NODE_VERSION`).
+   */
+  static async start(options: StartOptions): Promise<Switchboard> {
+    checkNode(process.versions.node);
+    const settings = checkStartOptions(options);
+    const board = new Switchboard();
+    await board.#start(settings);
+    return board;
+  }
+
+  private constructor() {
+    super();
+    this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
+    this.#acceptor = new Acceptor({
+      place: () => this.#pool.place(),
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+    });
+  }
+
+  async #start(settings: Settings): Promise<void> {
+    this.#pool = await ShardPool.start(settings, this.#bus, {
+      actorFailed: (failure) => this.#tell("actorFailed", failure),
+      shardLost: (loss) => this.#tell("shardLost", loss),
+      shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
+    });
+  }
+
+  /**
+   * Takes the upgrades on a path of any `node:http` server. Its requests, its other upgrade listeners and its timeouts stay its own;
+   * an upgrade that nobody takes gets 404.
+   */
+  attach<Session>(server: Server, options: AttachOptions<Session> = {}): this {
+    this.#addRoute(server, checkAttachOptions(options));
+    return this;
+  }
+
+  /**
+   * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
+   * upgrade gets 426 on the path and 404 elsewhere.
+   */
+  async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
+    const { port, host, ...route } = checkListenOptions(options);
+    const matches = pathMatcher(route.path);
+    const server = createServer(
+      {
+        headersTimeout: route.handshakeTimeoutMs,
+        requestTimeout: route.handshakeTimeoutMs,
+        connectionsCheckingInterval: Math.min(1_000, Math.ceil(route.handshakeTimeoutMs / 4)),
+      },
+      (request, response) => {
+        const known = matches(request) !== undefined;
+        response.writeHead(known ? 426 : 404, known ? { Upgrade: "websocket", Connection: "Upgrade" } : {}).end();
+      },
+    );
+    this.#addRoute(server, route);
+    this.#ownServers.push(server);
+    server.listen(port, host);
+    await once(server, "listening");
+    return server.address() as AddressInfo;
+  }
+
+  /** Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. */
+  publish(topic: string, data: Sendable): void {
+    this.#bus.publish(topic, toFrame(data));
+  }
+
+  /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
+  stats(): Stats {
+    const { ready } = this.#pool;
+    const shards = this.#pool
+      .counters()
+      .map((counters, shard) => ({ shard, ready: ready[shard] ?? false, ...counters }));
+    return {
+      connections: shards.reduce((sum, { connections }) => sum + connections, 0),
+      upgrades: structuredClone(this.#acceptor.counts),
+      publishesDropped: this.#publishesDropped,
+      shards,
+    };
+  }
+
+  /**
+   * Closes down: new upgrades get 503, every connection gets 1001, and what hasn't closed when the time is up is dropped. Resolves when
+   * the shards have ended, with what became of the connections. A second call waits for the first.
+   */
+  close(options: CloseOptions = {}): Promise<DrainCounts> {
+    const { drain } = checkCloseOptions(options);
+    this.#closed ??= this.#close(drain);
+    return this.#closed;
+  }
+
+  async #close(drainMs: number): Promise<DrainCounts> {
+    await this.#acceptor.close();
+    const counts = await this.#pool.close(drainMs);
+    this.#bus.close();
+    for (const { server, route } of this.#routes) removeRoute(server, route);
+    for (const server of this.#ownServers) {
+      server.close();
+      server.closeAllConnections();
+    }
+    return counts;
+  }
+
+  #addRoute(server: Server, settings: RouteSettings): void {
+    if (this.#closed !== undefined) throw new SwitchboardError("closed", "ERR_CLOSED", "this board is closed");
+    const matches = pathMatcher(settings.path);
+    const route: Route = {
+      match: (request: IncomingMessage) => matches(request),
+      accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
+    };
+    addRoute(server, route);
+    this.#routes.push({ server, route });
+  }
+
+  /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
+  #tell<Event extends "actorFailed" | "shardLost" | "handshakeFailed">(
+    event: Event,
+    detail: SwitchboardEvents[Event][0],
+  ): void {
+    const emit = this.emit as (event: Event, detail: SwitchboardEvents[Event][0]) => boolean;
+    if (emit.call(this, event, detail) || this.#warned.has(event)) return;
+    this.#warned.add(event);
+    const error = detail instanceof Error ? detail : detail.error;
+    process.emitWarning(`${error.stack ?? error.message}`, {
+      type: "SwitchboardWarning",
+      code: event,
+      detail: `Listen to the board's "${event}" event to see all of them.`,
+    });
+  }
+}
+
+/** Throws on a Node that can't move sockets between threads. */
+export function checkNode(version: string): void {
+  if (canMoveSockets(version)) return;
+  const message = `Switchboard needs Node 24.20 or newer in its line, or 26.6 or newer, to move sockets between threads; this is Node ${version}`;
+  throw new SwitchboardError("configuration", "ERR_NODE_VERSION", message);
+}
