@@ -1,0 +1,24 @@
+import { onTestFinished } from "vitest";
+import { type AttachOptions, type StartOptions, Switchboard } from "../../src/index.ts";
+
+/** URL of an actor module in `test/support/actors`. */
+export function actorUrl(name: string): URL {
+  return new URL(`./actors/${name}.ts`, import.meta.url);
+}
+
+export type TestBoardOptions = Omit<StartOptions, "actor"> & {
+  readonly actor?: string | URL;
+  readonly attach?: AttachOptions;
+};
+
+/** A board of one shard (unless told otherwise) that listens on a free port and is closed when the test ends. */
+export async function startBoard(options: TestBoardOptions = {}): Promise<{ board: Switchboard; port: number }> {
+  const { actor = "echo", attach = {}, ...rest } = options;
+  const url = actor instanceof URL ? actor : actorUrl(actor);
+  const board = await Switchboard.start({ actor: url, shards: 1, ...rest });
+  onTestFinished(async () => {
+    await board.close({ drain: 0 });
+  });
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1", ...attach });
+  return { board, port };
+}
