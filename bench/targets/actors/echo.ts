@@ -1,0 +1,8 @@
+import { Actor, type Message } from "../../../src/index.ts";
+
+/** Returns each message as it came. */
+export default class Echo extends Actor {
+  override received(message: Message): void {
+    this.send(message);
+  }
+}
