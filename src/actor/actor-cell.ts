@@ -43,7 +43,8 @@ export class ActorCell {
     if (this.#stopped || this.#ending !== undefined || this.#ended) return;
     if (this.#busy || (this.#mailbox !== undefined && this.#mailbox.length > 0)) {
       this.#mailbox ??= new Mailbox(this.#limits);
-      this.#mailbox.push(message);
+      // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
+      this.#mailbox.push(message.compact());
       this.#wasFull ||= this.#mailbox.full;
       return;
     }

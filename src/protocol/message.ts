@@ -23,6 +23,18 @@ export class Message implements Frame {
     this.end = end;
   }
 
+  /**
+   * The same message in memory of its own. Small messages share blocks of 64 KiB, and one that is kept keeps its block: for
+   * keeping many for long, keep these.
+   */
+  compact(): Message {
+    const size = this.end - this.start;
+    if (size * 2 > this.block.length) return this;
+    const block = Buffer.allocUnsafeSlow(size);
+    this.block.copy(block, 0, this.start, this.end);
+    return new Message(block, 0, this.#payloadStart - this.start, size);
+  }
+
   /** The type that its sender gave it. */
   get type(): "text" | "binary" {
     return ((this.block[this.start] as number) & 0xf) === Opcode.text ? "text" : "binary";

@@ -32,6 +32,8 @@ export interface ConnectionIdentity {
   readonly session: unknown;
   readonly params: Params;
   readonly protocol: string;
+  /** The 101 that the peer waits for: the first bytes that the shard writes. */
+  readonly answer: Uint8Array;
 }
 
 /** What the connections of a shard share. */
@@ -91,12 +93,15 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#heardAt = host.wheel.now;
   }
 
-  /** Constructs the actor, opens it, and begins to read. */
+  /** Answers the peer, constructs the actor, opens it, and begins to read. */
   open(actorClass: ActorClass): void {
     const { options, counters, wheel } = this.#host;
     counters.add("connections");
     counters.add("connectionsOpened");
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
+    // First in the queue, and on the wire together with what the actor sends when it opens.
+    const { buffer, byteOffset, byteLength } = this.#identity.answer;
+    this.#outbound.pushControl({ block: Buffer.from(buffer, byteOffset, byteLength), start: 0, end: byteLength });
     try {
       const limits = { messages: options.mailboxLimit, bytes: options.mailboxLimitBytes };
       this.#cell = new ActorCell(constructActor(actorClass, this), limits, this);

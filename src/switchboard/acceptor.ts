@@ -6,8 +6,8 @@ import { SwitchboardError } from "../errors.ts";
 import { checkHandshake } from "../handshake/server.ts";
 import type { ConnectionIdentity } from "../shard/connection.ts";
 import { type HandoffResult, isMovable } from "../transport/handoff.ts";
-import { refuseUpgrade, type UpgradeRefusal, writeSwitchingProtocols } from "../upgrade/response.ts";
-import { decide } from "./authorize.ts";
+import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
+import { type Admission, decide } from "./authorize.ts";
 import type { RouteSettings } from "./options.ts";
 
 /** Where an accepted connection goes. */
@@ -33,7 +33,7 @@ export interface UpgradeCounts {
   abandoned: number;
   /** Handshakes that took too long. */
   timedOut: number;
-  /** Answered with 101 and then lost: the socket couldn't be moved, or its shard died. */
+  /** Closed without an answer: the socket couldn't be moved, or its shard died. */
   failed: number;
 }
 
@@ -45,7 +45,9 @@ export class Acceptor {
   readonly #owner: AcceptorOwner;
   readonly #pending = new Set<Promise<void>>();
   #serial = 0;
-  #closing = false;
+  #closed = false;
+  /** Each ends one wait for an `authorize`. */
+  readonly #authorizing = new Set<() => void>();
 
   constructor(owner: AcceptorOwner) {
     this.#owner = owner;
@@ -53,7 +55,8 @@ export class Acceptor {
 
   /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
   async close(): Promise<void> {
-    this.#closing = true;
+    this.#closed = true;
+    for (const giveUp of this.#authorizing) giveUp();
     await Promise.all(this.#pending);
   }
 
@@ -80,7 +83,7 @@ export class Acceptor {
     params: Params,
     route: RouteSettings,
   ): Promise<void> {
-    if (this.#closing) return this.#refuse(socket, { status: 503 });
+    if (this.#closed) return this.#refuse(socket, { status: 503 });
     const checked = checkHandshake(request, route);
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
@@ -88,23 +91,45 @@ export class Acceptor {
     }
     if (!isMovable(socket)) throw unmovable();
 
-    const verdict = await Promise.race([decide(route.authorize, request, params), whenClosed(socket)]);
-    if (verdict === undefined || socket.destroyed) return this.#countClosed(socket);
-    if (!("session" in verdict)) return this.#refuse(socket, verdict);
-    const destination = this.#closing ? undefined : this.#owner.place();
-    if (destination === undefined) return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+    const verdict = await this.#verdict(request, socket, params, route);
+    if (socket.destroyed) return this.#countClosed(socket);
+    if (verdict !== undefined && "status" in verdict) return this.#refuse(socket, verdict);
+    const destination = this.#closed ? undefined : this.#owner.place();
+    if (verdict === undefined || destination === undefined) {
+      return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+    }
 
     const { accept, protocol } = checked;
-    const flushed = await writeSwitchingProtocols(socket, {
+    const answer = switchingProtocols({
       Upgrade: "websocket",
       Connection: "Upgrade",
       "Sec-WebSocket-Accept": accept,
       ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
     });
-    if (!flushed) return this.#countClosed(socket);
     const id = `${destination.shard}-${this.#serial++}`;
     const { session } = verdict;
-    this.#count(await destination.handOff(socket, head, { id, session, params, protocol }));
+    this.#count(await destination.handOff(socket, head, { id, session, params, protocol, answer }));
+  }
+
+  /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */
+  #verdict(
+    request: IncomingMessage,
+    socket: Duplex,
+    params: Params,
+    { authorize }: RouteSettings,
+  ): Promise<Admission<unknown> | UpgradeRefusal | undefined> {
+    if (authorize === undefined) return Promise.resolve({ session: undefined });
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => resolve(undefined);
+      socket.once("close", giveUp);
+      this.#authorizing.add(giveUp);
+      decide(authorize, request, params)
+        .then(resolve, reject)
+        .finally(() => {
+          socket.off("close", giveUp);
+          this.#authorizing.delete(giveUp);
+        });
+    });
   }
 
   #countClosed(socket: Duplex): void {
@@ -130,10 +155,6 @@ export class Acceptor {
 }
 
 function ignore(): void {}
-
-function whenClosed(socket: Duplex): Promise<undefined> {
-  return new Promise((resolve) => socket.once("close", () => resolve(undefined)));
-}
 
 function unmovable(): SwitchboardError {
   const message = "only TCP sockets can be moved to a shard: let a proxy end TLS, and listen on a port, not on a path";

@@ -19,11 +19,10 @@ export type Authorize<Session = unknown> = (
 
 /** Calls `authorize` and checks what it gave. Throws for what it may not give. */
 export async function decide(
-  authorize: Authorize | undefined,
+  authorize: Authorize,
   request: IncomingMessage,
   params: Params,
 ): Promise<Admission<unknown> | UpgradeRefusal> {
-  if (authorize === undefined) return { session: undefined };
   const verdict: unknown = await authorize(request, params);
   if (typeof verdict === "object" && verdict !== null) {
     if ("session" in verdict) {

@@ -43,6 +43,9 @@ export interface ShardSpec {
   readonly actorFailed: (failure: ActorFailure) => void;
 }
 
+/** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
+const DRAIN_GRACE_MS = 1_000;
+
 /** Piscina infers this from another overload of `postMessage` than the one for ports. */
 type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
 
@@ -114,18 +117,22 @@ export class ShardHandle implements Destination {
     this.#order({ kind: "link", port }, [port]);
   }
 
-  /** Closes all its connections, and those that still arrive. */
-  drain(timeoutMs: number): Promise<DrainCounts> {
-    this.#phase = "stopping";
+  /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
+  async drain(timeoutMs: number): Promise<DrainCounts> {
+    if (!this.hasEnded) this.#phase = "stopping";
     this.#order({ kind: "drain", timeoutMs });
-    return this.#drained.promise;
+    const timer = setTimeout(() => this.terminate(), timeoutMs + DRAIN_GRACE_MS);
+    const counts = await this.#drained.promise;
+    clearTimeout(timer);
+    return counts;
   }
 
   /** Ends the shard when it is drained. */
   async stop(): Promise<void> {
-    this.#phase = "stopping";
     this.#order({ kind: "stop" });
+    const timer = setTimeout(() => this.terminate(), DRAIN_GRACE_MS);
     await this.ended;
+    clearTimeout(timer);
   }
 
   /** Ends the thread at once. Its peers see their connections close. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
@@ -159,7 +160,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #close(drainMs: number): Promise<DrainCounts> {
-    await this.#acceptor.close();
+    // Sockets on their way are let arrive, unless their shard doesn't take them.
+    await Promise.race([this.#acceptor.close(), delay(Math.min(drainMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(drainMs);
     this.#bus.close();
     for (const { server, route } of this.#routes) removeRoute(server, route);

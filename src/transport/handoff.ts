@@ -27,9 +27,6 @@ export type HandoffResult =
   /** The socket couldn't be moved, the shard died with it or refused it; it is closed. */
   | { readonly outcome: "failed"; readonly error: Error };
 
-const LOST = () =>
-  new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard ended before it took the socket over");
-
 /**
  * The sending end of one shard's handoff port. From the call of `send` on the socket is the handoff's: whatever
  * happens, it ends up in the shard or closed. The branches, and who closes:
@@ -57,18 +54,20 @@ export class HandoffSender<Envelope> {
   }
 
   /**
-   * Moves a socket on which everything written has been flushed.
+   * Moves a socket, once everything written to it has been flushed.
    *
    * @param head bytes of the stream that were read before, such as the `head` of an `upgrade` event
    */
-  send(socket: Socket, head: Buffer, envelope: Envelope): Promise<HandoffResult> {
+  async send(socket: Socket, head: Buffer, envelope: Envelope): Promise<HandoffResult> {
+    // An answer to an earlier request on the same connection may still be leaving.
+    if (socket.writableLength > 0) await flushed(socket);
     if (socket.destroyed || !socket.writable) {
       socket.destroy();
-      return Promise.resolve({ outcome: "peerGone" });
+      return { outcome: "peerGone" };
     }
     if (this.#closed) {
       socket.destroy();
-      return Promise.resolve({ outcome: "failed", error: LOST() });
+      return { outcome: "failed", error: lost() };
     }
     const serial = this.#serial++;
     try {
@@ -77,7 +76,7 @@ export class HandoffSender<Envelope> {
       this.#port.postMessage(message, [socket as unknown as MessagePort]);
     } catch (thrown) {
       socket.destroy();
-      return Promise.resolve({ outcome: "failed", error: thrown as Error });
+      return { outcome: "failed", error: thrown as Error };
     }
     return new Promise((resolve) => this.#pending.set(serial, resolve));
   }
@@ -94,7 +93,7 @@ export class HandoffSender<Envelope> {
 
   #lose(): void {
     this.#closed = true;
-    for (const resolve of this.#pending.values()) resolve({ outcome: "failed", error: LOST() });
+    for (const resolve of this.#pending.values()) resolve({ outcome: "failed", error: lost() });
     this.#pending.clear();
   }
 }
@@ -140,6 +139,18 @@ function drain(socket: Socket, head: Buffer): Uint8Array {
 function makeTransferable(socket: Socket): void {
   Object.defineProperty(socket, "bytesRead", { value: 0 });
   Object.defineProperty(socket, "bytesWritten", { value: 0 });
+}
+
+/** Resolves when nothing written waits any more, or the socket is closed. */
+function flushed(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.write("", () => resolve());
+    socket.once("close", resolve);
+  });
+}
+
+function lost(): SwitchboardError {
+  return new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard ended before it took the socket over");
 }
 
 /** Whether this Node can move sockets between threads at all: 24.20 and newer in its line, 26.6 and newer. */

@@ -13,22 +13,9 @@ export interface UpgradeRefusal {
 /** How long a refused peer may take to read its answer. */
 const LINGER_MS = 1_000;
 
-/**
- * Writes a 101 and waits until the operating system has all of it. False when the socket closed first.
- * Source: RFC 9110 section 15.2.2.
- */
-export function writeSwitchingProtocols(socket: Duplex, headers: Readonly<Record<string, string>>): Promise<boolean> {
-  return new Promise((resolve) => {
-    if (socket.destroyed) return resolve(false);
-    socket.once("close", onClose);
-    socket.write(head(101, headers), (error) => {
-      socket.off("close", onClose);
-      resolve(error == null);
-    });
-    function onClose(): void {
-      resolve(false);
-    }
-  });
+/** The bytes of a 101. Source: RFC 9110 section 15.2.2. */
+export function switchingProtocols(headers: Readonly<Record<string, string>>): Buffer {
+  return Buffer.from(head(101, headers), "latin1");
 }
 
 /**

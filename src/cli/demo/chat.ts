@@ -1,0 +1,101 @@
+import { Actor, type Message } from "../../index.ts";
+
+export interface Session {
+  /** Of the board, for the page to show. */
+  readonly shards: number;
+}
+
+/** What the page sends. */
+type Request = { readonly type: "name"; readonly name: string } | { readonly type: "say"; readonly text: string };
+
+/** What the page gets. `from` is the id of a connection. */
+export type Event =
+  | { readonly type: "welcome"; readonly id: string; readonly shard: number; readonly shards: number }
+  | { readonly type: "joined" | "left"; readonly name: string; readonly shard: number }
+  | { readonly type: "renamed"; readonly name: string; readonly shard: number; readonly before: string }
+  | {
+      readonly type: "said";
+      readonly from: string;
+      readonly name: string;
+      readonly shard: number;
+      readonly text: string;
+    }
+  | { readonly type: "notice"; readonly text: string };
+
+const MAX_ROOM_LENGTH = 64;
+const MAX_NAME_LENGTH = 32;
+const MAX_TEXT_LENGTH = 1_000;
+const POLICY_VIOLATION = 1008;
+
+/** One person in a room. Peers give their name first and may change it; then they talk. */
+export default class Chat extends Actor<Session> {
+  readonly #topic = `room:${this.params["room"]}`;
+  #name: string | undefined;
+
+  override async opened(): Promise<void> {
+    const { id, shard } = this;
+    if ((this.params["room"] ?? "").length > MAX_ROOM_LENGTH) {
+      this.close(POLICY_VIOLATION, `a room's name has at most ${MAX_ROOM_LENGTH} characters`);
+      return;
+    }
+    await this.subscribe(this.#topic);
+    this.#tell({ type: "welcome", id, shard, shards: this.session.shards });
+  }
+
+  override received(message: Message): void {
+    const request = parseRequest(message);
+    if (request === undefined) this.close(POLICY_VIOLATION, 'expected {"type":"name"} or {"type":"say"} as JSON');
+    else if (request.type === "name") this.#rename(request.name.trim());
+    else this.#say(request.text.trim());
+  }
+
+  override closed(): void {
+    if (this.#name !== undefined) this.#tellRoom({ type: "left", name: this.#name, shard: this.shard });
+  }
+
+  #rename(name: string): void {
+    const { shard } = this;
+    const before = this.#name;
+    if (name === "" || name.length > MAX_NAME_LENGTH) {
+      this.#tell({ type: "notice", text: `A name has 1 to ${MAX_NAME_LENGTH} characters.` });
+    } else if (name !== before) {
+      this.#name = name;
+      this.#tellRoom(before === undefined ? { type: "joined", name, shard } : { type: "renamed", name, shard, before });
+    }
+  }
+
+  #say(text: string): void {
+    const { id, shard } = this;
+    if (this.#name === undefined) {
+      this.#tell({ type: "notice", text: "Give your name first." });
+    } else if (text === "" || text.length > MAX_TEXT_LENGTH) {
+      this.#tell({ type: "notice", text: `A message has 1 to ${MAX_TEXT_LENGTH} characters.` });
+    } else {
+      this.#tellRoom({ type: "said", from: id, name: this.#name, shard, text });
+    }
+  }
+
+  #tell(event: Event): void {
+    this.send(JSON.stringify(event));
+  }
+
+  /** Everybody, this peer included, so that all see the same order. */
+  #tellRoom(event: Event): void {
+    this.publish(this.#topic, JSON.stringify(event), { self: true });
+  }
+}
+
+/** A peer's message, which may be anything; undefined when it is no request. */
+function parseRequest(message: Message): Request | undefined {
+  let value: unknown;
+  try {
+    value = JSON.parse(message.text);
+  } catch {
+    return undefined;
+  }
+  if (typeof value !== "object" || value === null || !("type" in value)) return undefined;
+  const { type } = value;
+  if (type === "name" && "name" in value && typeof value.name === "string") return { type, name: value.name };
+  if (type === "say" && "text" in value && typeof value.text === "string") return { type, text: value.text };
+  return undefined;
+}
