@@ -32,8 +32,13 @@ export interface ConnectionIdentity {
   readonly session: unknown;
   readonly params: Params;
   readonly protocol: string;
-  /** The 101 that the peer waits for: the first bytes that the shard writes. */
-  readonly answer: Uint8Array;
+}
+
+/** What comes to the shard with a socket. */
+export interface Arrival {
+  readonly identity: ConnectionIdentity;
+  /** The 101 that the peer waits for, in latin1: the first that the shard writes. */
+  readonly answer: string;
 }
 
 /** What the connections of a shard share. */
@@ -94,14 +99,13 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
-  open(actorClass: ActorClass): void {
+  open(actorClass: ActorClass, answer: string): void {
     const { options, counters, wheel } = this.#host;
     counters.add("connections");
     counters.add("connectionsOpened");
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
-    const { buffer, byteOffset, byteLength } = this.#identity.answer;
-    this.#outbound.pushControl({ block: Buffer.from(buffer, byteOffset, byteLength), start: 0, end: byteLength });
+    this.#outbound.pushControl({ block: Buffer.from(answer, "latin1"), start: 0, end: answer.length });
     try {
       const limits = { messages: options.mailboxLimit, bytes: options.mailboxLimitBytes };
       this.#cell = new ActorCell(constructActor(actorClass, this), limits, this);

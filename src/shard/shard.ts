@@ -5,7 +5,7 @@ import { reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import { receiveHandoffs } from "../transport/handoff.ts";
 import type { Transport } from "../transport/transport.ts";
-import { Connection, type ConnectionHost, type ConnectionIdentity, type ConnectionOptions } from "./connection.ts";
+import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import type { ShardOrder, ShardReport, ShardTask } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
@@ -62,7 +62,7 @@ class Shard {
     const linked = this.#task.links.map((port) => this.#bus.addLink(port));
     this.#actorClass = await loadActorClass(this.#task.actor);
     await Promise.all(linked);
-    receiveHandoffs<ConnectionIdentity>(this.#task.handoff, (transport, identity) => this.#adopt(transport, identity));
+    receiveHandoffs<Arrival>(this.#task.handoff, (transport, arrival) => this.#adopt(transport, arrival));
     this.report({ kind: "ready" });
   }
 
@@ -92,10 +92,10 @@ class Shard {
     }
   }
 
-  #adopt(transport: Transport, identity: ConnectionIdentity): void {
+  #adopt(transport: Transport, { identity, answer }: Arrival): void {
     const connection = new Connection(transport, identity, this.#host);
     this.#connections.add(connection);
-    connection.open(this.#actorClass as ActorClass);
+    connection.open(this.#actorClass as ActorClass, answer);
     this.#drain?.add(connection);
   }
 

@@ -4,7 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { SwitchboardError } from "../errors.ts";
 import { checkHandshake } from "../handshake/server.ts";
-import type { ConnectionIdentity } from "../shard/connection.ts";
+import type { Arrival } from "../shard/connection.ts";
 import { type HandoffResult, isMovable } from "../transport/handoff.ts";
 import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, decide } from "./authorize.ts";
@@ -13,7 +13,7 @@ import type { RouteSettings } from "./options.ts";
 /** Where an accepted connection goes. */
 export interface Destination {
   readonly shard: number;
-  handOff(socket: Socket, head: Buffer, identity: ConnectionIdentity): Promise<HandoffResult>;
+  handOff(socket: Socket, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
 }
 
 export interface AcceptorOwner {
@@ -108,7 +108,8 @@ export class Acceptor {
     });
     const id = `${destination.shard}-${this.#serial++}`;
     const { session } = verdict;
-    this.#count(await destination.handOff(socket, head, { id, session, params, protocol, answer }));
+    const identity = { id, session, params, protocol };
+    this.#count(await destination.handOff(socket, head, { identity, answer }));
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */

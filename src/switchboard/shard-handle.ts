@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { reviveError, SwitchboardError } from "../errors.ts";
-import type { ConnectionIdentity, ConnectionOptions } from "../shard/connection.ts";
+import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
 import type { ShardOrder, ShardReport, ShardTask } from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender } from "../transport/handoff.ts";
@@ -57,7 +57,7 @@ export class ShardHandle implements Destination {
   readonly #counters: Counters;
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #control: MessagePort;
-  readonly #handoff: HandoffSender<ConnectionIdentity>;
+  readonly #handoff: HandoffSender<Arrival>;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
@@ -109,8 +109,8 @@ export class ShardHandle implements Destination {
     return this.#counters.get("connections") + this.#handoff.inFlight;
   }
 
-  handOff(socket: Socket, head: Buffer, identity: ConnectionIdentity): Promise<HandoffResult> {
-    return this.#handoff.send(socket, head, identity);
+  handOff(socket: Socket, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
+    return this.#handoff.send(socket, head, arrival);
   }
 
   link(port: MessagePort): void {

@@ -13,9 +13,9 @@ export interface UpgradeRefusal {
 /** How long a refused peer may take to read its answer. */
 const LINGER_MS = 1_000;
 
-/** The bytes of a 101. Source: RFC 9110 section 15.2.2. */
-export function switchingProtocols(headers: Readonly<Record<string, string>>): Buffer {
-  return Buffer.from(head(101, headers), "latin1");
+/** A 101, to be written as latin1. Source: RFC 9110 section 15.2.2. */
+export function switchingProtocols(headers: Readonly<Record<string, string>>): string {
+  return head(101, headers);
 }
 
 /**

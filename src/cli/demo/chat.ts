@@ -9,7 +9,7 @@ export interface Session {
 type Request = { readonly type: "name"; readonly name: string } | { readonly type: "say"; readonly text: string };
 
 /** What the page gets. `from` is the id of a connection. */
-export type Event =
+type ChatEvent =
   | { readonly type: "welcome"; readonly id: string; readonly shard: number; readonly shards: number }
   | { readonly type: "joined" | "left"; readonly name: string; readonly shard: number }
   | { readonly type: "renamed"; readonly name: string; readonly shard: number; readonly before: string }
@@ -75,12 +75,12 @@ export default class Chat extends Actor<Session> {
     }
   }
 
-  #tell(event: Event): void {
+  #tell(event: ChatEvent): void {
     this.send(JSON.stringify(event));
   }
 
   /** Everybody, this peer included, so that all see the same order. */
-  #tellRoom(event: Event): void {
+  #tellRoom(event: ChatEvent): void {
     this.publish(this.#topic, JSON.stringify(event), { self: true });
   }
 }

@@ -20,8 +20,7 @@ export function servePage(page: string): RequestListener {
     "Cache-Control": "no-cache",
   };
   return ({ method, url = "" }, response) => {
-    const { pathname } = new URL(url, "http://localhost");
-    if (pathname !== "/") response.writeHead(404).end();
+    if (URL.parse(url, "http://localhost")?.pathname !== "/") response.writeHead(404).end();
     else if (method !== "GET" && method !== "HEAD") response.writeHead(405, { Allow: "GET, HEAD" }).end();
     else response.writeHead(200, headers).end(page);
   };
