@@ -6,23 +6,21 @@ import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
 import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
-import { encodeClose, encodeFrame, type Frame } from "../protocol/frame.ts";
+import { encodeClose, type Frame } from "../protocol/frame.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
-import { Opcode } from "../protocol/opcode.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import type { Counters } from "./counters.ts";
+import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { type FlushQueue, Outbound } from "./outbound.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
 /** Limits of every connection of a board. */
-export interface ConnectionOptions {
+export interface ConnectionOptions extends HeartbeatOptions {
   readonly maxPayloadBytes: number;
   readonly maxFragments: number;
   readonly mailboxLimit: number;
   readonly mailboxLimitBytes: number;
   readonly maxBufferedBytes: number;
-  readonly pingIntervalMs: number;
-  readonly pongTimeoutMs: number;
   readonly closeTimeoutMs: number;
 }
 
@@ -68,7 +66,6 @@ interface Closing {
 
 /** How long a peer that gets no more attention may take to close its end, before it is cut off. */
 const LINGER_MS = 2_000;
-const NO_PAYLOAD = Buffer.alloc(0);
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection implements ActorContext, ActorCellOwner, Subscriber, Timed, TransportReceiver {
@@ -83,9 +80,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   /** What our close frame said, in `closingByUs`. */
   #closing: Closing | undefined;
   #reading = true;
-  /** Tick of the wheel at which the peer was last heard. */
-  #heardAt: number;
-  #awaitsPong = false;
+  readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
 
   constructor(transport: Transport, identity: ConnectionIdentity, host: ConnectionHost) {
@@ -95,7 +90,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#host = host;
     this.#decoder = new Decoder(options);
     this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
-    this.#heardAt = host.wheel.now;
+    this.#heartbeat = new Heartbeat(host.wheel, options);
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
@@ -201,7 +196,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
 
   received(chunk: Buffer): void {
-    this.#heardAt = this.#host.wheel.now;
+    this.#heartbeat.heard();
     this.#host.counters.add("bytesReceived", chunk.length);
     // Once the end is decided, input is only taken off the wire.
     if (this.#phase === "ending") return;
@@ -210,6 +205,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   }
 
   drained(): void {
+    this.#heartbeat.heard();
     if (this.#phase === "open") this.#outbound.drained();
   }
 
@@ -243,22 +239,17 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
 
   expired(): void {
-    if (this.#phase === "open") this.#beat();
-    else this.#transport.destroy();
-  }
-
-  #beat(): void {
-    const { wheel, options } = this.#host;
-    const silentMs = (wheel.now - this.#heardAt) * wheel.tickMs;
-    // While we don't read, silence says nothing about the peer.
-    if (this.#awaitsPong && this.#reading && silentMs >= options.pongTimeoutMs) {
+    if (this.#phase !== "open") {
       this.#transport.destroy();
       return;
     }
-    const due = silentMs >= options.pingIntervalMs || !this.#reading;
-    if (due) this.#outbound.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
-    this.#awaitsPong = due;
-    wheel.schedule(this, due ? options.pongTimeoutMs : options.pingIntervalMs - silentMs);
+    const beat = this.#heartbeat.beat(this.#reading);
+    if (beat.verdict === "lost") {
+      this.#transport.destroy();
+      return;
+    }
+    if (beat.verdict === "ping") this.#outbound.ping();
+    this.#host.wheel.schedule(this, beat.againInMs);
   }
 
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -354,7 +345,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   #resumeReading(): void {
     if (this.#reading) return;
     this.#reading = true;
-    this.#heardAt = this.#host.wheel.now;
+    this.#heartbeat.heard();
     this.#transport.resume();
   }
 }

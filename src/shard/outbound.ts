@@ -2,6 +2,7 @@ import { encodeFrame, type Frame } from "../protocol/frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Transport } from "../transport/transport.ts";
 
+const NO_PAYLOAD = Buffer.alloc(0);
 /** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
 const EARLY_FLUSH_BYTES = 64 * 1024;
 
@@ -126,6 +127,11 @@ export class Outbound {
   pong(payload: Buffer): void {
     if (this.#transport.bufferedBytes > 0) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
+  }
+
+  /** Asks for a sign of life, unless bytes wait already: taking them is one. */
+  ping(): void {
+    if (this.#transport.bufferedBytes === 0) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
   }
 
   /** The peer has taken all that waited. */
