@@ -24,7 +24,18 @@ export interface ErrorReport {
   readonly code: string | undefined;
 }
 
+/** Works for whatever can be thrown, and gives what can be cloned. */
 export function reportError(thrown: unknown): ErrorReport {
+  try {
+    return describeError(thrown);
+  } catch {
+    // A hostile or broken value: a getter or a toString of its own threw.
+    const message = "a value that is no Error was thrown, and it can't be shown";
+    return { name: "Error", message, stack: undefined, code: undefined };
+  }
+}
+
+function describeError(thrown: unknown): ErrorReport {
   if (!(thrown instanceof Error)) {
     return {
       name: "Error",
@@ -33,8 +44,9 @@ export function reportError(thrown: unknown): ErrorReport {
       code: undefined,
     };
   }
+  const stack = typeof thrown.stack === "string" ? thrown.stack : undefined;
   const code = "code" in thrown && typeof thrown.code === "string" ? thrown.code : undefined;
-  return { name: thrown.name, message: thrown.message, stack: thrown.stack, code };
+  return { name: String(thrown.name), message: String(thrown.message), stack, code };
 }
 
 /** The error of a report, with its own name, message, code and the stack of the thread it was thrown in. */

@@ -11,7 +11,7 @@ export interface UpgradeRequest {
 }
 
 export interface ServerHandshakeOptions {
-  /** Subprotocols this server speaks. Default: none, and offers are ignored. */
+  /** Subprotocols this server speaks. Default: none, and well-formed offers are ignored. */
   readonly protocols?: readonly string[];
   /** Origins whose pages may connect, as browsers write them (`https://example.com`). Default: all. */
   readonly origins?: readonly string[];

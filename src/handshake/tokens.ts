@@ -9,8 +9,22 @@ export function isToken(text: string): boolean {
 export function listMembers(value: string): string[] {
   return value
     .split(",")
-    .map((member) => member.trim())
+    .map(trimBlanks)
     .filter((member) => member !== "");
+}
+
+/** Without the spaces and tabs at both ends, which is all the white space that HTTP knows (RFC 9110 section 5.6.3). */
+function trimBlanks(text: string): string {
+  let start = 0;
+  let end = text.length;
+  while (start < end && isBlank(text, start)) start++;
+  while (start < end && isBlank(text, end - 1)) end--;
+  return text.slice(start, end);
+}
+
+function isBlank(text: string, at: number): boolean {
+  const character = text[at];
+  return character === " " || character === "\t";
 }
 
 /** Whether a header's list has this member, in any letter case. */

@@ -28,11 +28,12 @@ export class Assembly {
   }
 
   /**
-   * Takes `length` masked bytes of a frame from which `frameBytes` are still to come (these included).
-   * False when the text can't be valid any more.
+   * Takes `length` masked bytes. False when the text can't be valid any more.
+   *
+   * @param toCome bytes still to come in the whole message, these included, if that is known; else infinity
    */
-  append(source: Buffer, from: number, length: number, frameBytes: number, key: Uint8Array, phase: number): boolean {
-    this.#reserve(length, frameBytes);
+  append(source: Buffer, from: number, length: number, toCome: number, key: Uint8Array, phase: number): boolean {
+    this.#reserve(length, toCome);
     const start = this.#end;
     this.#end += length;
     const ascii = unmask(source, from, this.#block, start, length, key, phase);
@@ -50,10 +51,10 @@ export class Assembly {
     return new Message(this.#block, start, payloadStart, this.#end);
   }
 
-  #reserve(length: number, frameBytes: number): void {
+  #reserve(length: number, toCome: number): void {
     const needed = this.#end + length;
     if (this.#block.length >= needed && this.#block.length > 0) return;
-    const announced = this.#end + frameBytes;
+    const announced = this.#end + toCome;
     const capacity = Math.max(needed, Math.min(announced, Math.max(2 * this.#block.length, INITIAL_BYTES)));
     const larger = Buffer.allocUnsafeSlow(capacity);
     larger.set(this.#block.subarray(0, this.#end));

@@ -23,6 +23,7 @@ export const MAX_REASON_BYTES = 123;
  * Source: RFC 6455 section 7.4.
  */
 export function isWireCloseCode(code: number): boolean {
+  if (!Number.isInteger(code)) return false;
   if (code >= 3000) return code <= 4999;
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014);
 }

@@ -190,7 +190,9 @@ export class Decoder {
   #readPayload(): Message | Violation | undefined {
     const assembly = this.#assembly as Assembly;
     const length = Math.min(this.#remaining, this.#chunk.length - this.#at);
-    const valid = assembly.append(this.#chunk, this.#at, length, this.#remaining, this.#key, this.#phase);
+    // Where fragments may follow, memory must be free to double: else each of many small ones would move all before it.
+    const toCome = this.#final ? this.#remaining : Number.POSITIVE_INFINITY;
+    const valid = assembly.append(this.#chunk, this.#at, length, toCome, this.#key, this.#phase);
     this.#at += length;
     this.#phase += length;
     this.#remaining -= length;

@@ -18,6 +18,11 @@ export function switchingProtocols(headers: Readonly<Record<string, string>>): s
   return head(101, headers);
 }
 
+/** A 200 to CONNECT, which has no body: the tunnel begins right after it. Source: RFC 9110 section 9.3.6. */
+export function connectionEstablished(headers: Readonly<Record<string, string>>): string {
+  return head(200, headers);
+}
+
 /**
  * Answers an upgrade request with something else than 101, and closes the socket when the peer has had time to read it
  * (one second at most). Throws for a status or header that can't be sent.
@@ -33,7 +38,7 @@ export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: Up
   socket.end(Buffer.concat([Buffer.from(response, "latin1"), payload]));
   // Closing with unread input would reset the connection under the answer, so what still comes is read and dropped.
   socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS);
+  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.once("close", () => clearTimeout(timer));
 }
 
