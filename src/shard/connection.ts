@@ -48,7 +48,8 @@ export interface ConnectionHost {
   readonly flushQueue: FlushQueue;
   readonly counters: Counters;
   actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
-  connectionClosed(connection: Connection): void;
+  /** @param clean whether the peer sent its close frame */
+  connectionClosed(connection: Connection, clean: boolean): void;
 }
 
 /**
@@ -79,6 +80,8 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   #phase: Phase = "open";
   /** What our close frame said, in `closingByUs`. */
   #closing: Closing | undefined;
+  /** Whether the peer's close frame came. */
+  #peerClosed = false;
   #reading = true;
   readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
@@ -219,7 +222,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#phase = "closed";
     this.#host.wheel.cancel(this);
     this.#host.counters.add("connections", -1);
-    this.#host.connectionClosed(this);
+    this.#host.connectionClosed(this, this.#peerClosed);
   }
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
@@ -292,6 +295,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   }
 
   #handleClose({ code, reason }: Close): void {
+    this.#peerClosed = true;
     if (this.#phase === "open") {
       this.#outbound.pushControl(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
       this.#endTransport({ code, reason });
@@ -321,7 +325,6 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   /** Everything has been said: what is queued leaves, then our end of the transport, then the peer has a moment to end its own. */
   #endTransport(closing: Closing): void {
     this.#finish(closing);
-    this.#phase = "ending";
     this.#outbound.flush();
     this.#transport.end();
     this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
@@ -331,6 +334,8 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   /** The connection has ended for the actor; only the first call counts. */
   #finish({ code, reason }: Closing): void {
     if (this.#phase === "ending" || this.#phase === "closed") return;
+    // First of all: what the actor does in its `closed` finds the connection closed.
+    this.#phase = "ending";
     if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
     this.#leaveTopics();
     this.#cell?.end(code, reason);

@@ -29,7 +29,6 @@ export type ShardOrder =
 /** From a shard to the main thread. */
 export type ShardReport =
   | { readonly kind: "ready" }
-  | { readonly kind: "startFailed"; readonly error: ErrorReport }
   | {
       readonly kind: "actorFailed";
       readonly id: string;

@@ -125,7 +125,7 @@ export class Outbound {
 
   /** Answers a ping, at once or, when earlier bytes wait, as soon as they are gone. */
   pong(payload: Buffer): void {
-    if (this.#transport.bufferedBytes > 0) this.#owedPong = payload;
+    if (this.#transport.bufferedBytes > 0 || this.#owedPong !== undefined) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 

@@ -1,7 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
 import { Bus } from "../bus/bus.ts";
-import { reportError, SwitchboardError } from "../errors.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import { receiveHandoffs } from "../transport/handoff.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -11,16 +11,20 @@ import type { ShardOrder, ShardReport, ShardTask } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
-/** Runs one shard in this thread until it is told to stop. Failing to start is reported, not thrown. */
-export async function runShard(task: ShardTask): Promise<void> {
+/**
+ * Runs one shard in this thread until it is told to stop. Returns why it couldn't start, if it couldn't: as a report, because what is thrown
+ * across threads loses its name and code.
+ */
+export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
   const shard = new Shard(task);
   try {
     await shard.start();
   } catch (error) {
-    shard.report({ kind: "startFailed", error: reportError(error) });
     shard.stop();
+    return reportError(error);
   }
   await shard.stopped;
+  return undefined;
 }
 
 class Shard {
@@ -49,7 +53,7 @@ class Shard {
       flushQueue: new FlushQueue(),
       counters: this.#counters,
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
-      connectionClosed: (connection) => this.#connectionClosed(connection),
+      connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
   }
 
@@ -99,9 +103,9 @@ class Shard {
     this.#drain?.add(connection);
   }
 
-  #connectionClosed(connection: Connection): void {
+  #connectionClosed(connection: Connection, clean: boolean): void {
     this.#connections.delete(connection);
-    this.#drain?.connectionClosed(this.#connections.size);
+    this.#drain?.connectionClosed(this.#connections.size, clean);
   }
 
   #startDrain(timeoutMs: number): void {
@@ -128,7 +132,6 @@ class Drain {
     this.#done = done;
     this.#timer = setTimeout(() => {
       this.#cutOff = true;
-      this.#dropped = connections.size;
       for (const connection of connections) connection.destroy();
     }, timeoutMs);
     for (const connection of connections) this.add(connection);
@@ -140,8 +143,9 @@ class Drain {
     else connection.startClosing(CloseCode.goingAway, "server is going away");
   }
 
-  connectionClosed(remaining: number): void {
-    if (!this.#cutOff) this.#closed++;
+  connectionClosed(remaining: number, clean: boolean): void {
+    if (clean) this.#closed++;
+    else this.#dropped++;
     if (remaining === 0) this.#finish();
   }
 
@@ -167,7 +171,9 @@ async function loadActorClass(url: string): Promise<ActorClass> {
 
 function describe(value: unknown): string {
   if (value === undefined) return "none";
-  return typeof value === "function" ? "a function or class that doesn't" : `a ${typeof value}`;
+  return typeof value === "function"
+    ? "a function or class that doesn't"
+    : `${typeof value === "object" ? "an" : "a"} ${typeof value}`;
 }
 
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */

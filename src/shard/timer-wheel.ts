@@ -8,14 +8,18 @@ export interface Timed {
 const SLOTS = 512;
 
 /**
- * Deadlines of many connections under one timer: a hashed timing wheel, O(1) to schedule and to cancel. Deadlines are kept to within one
- * tick, never early. Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
+ * Deadlines of many connections under one timer: a hashed timing wheel, O(1) to schedule and to cancel. Deadlines are kept to within
+ * two ticks, never early.
+ *
+ * Its time is the thread's: while that is blocked the wheel stands still, for what a peer sent meanwhile hasn't been read, and its silence
+ * isn't the peer's.
+ *
+ * Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
  */
 export class TimerWheel {
   readonly tickMs: number;
   readonly #slots = Array.from({ length: SLOTS }, () => new Set<Timed>());
   readonly #timer: NodeJS.Timeout;
-  readonly #startedAt = performance.now();
   #now = 0;
 
   constructor(tickMs: number) {
@@ -23,7 +27,7 @@ export class TimerWheel {
     this.#timer = setInterval(() => this.#advance(), tickMs);
   }
 
-  /** Ticks since the start. */
+  /** Ticks since the start, as far as this thread was there to see them. */
   get now(): number {
     return this.#now;
   }
@@ -48,17 +52,13 @@ export class TimerWheel {
     return this.#slots[tick % SLOTS] as Set<Timed>;
   }
 
-  /** Goes to the tick that the clock says, through every slot between: a blocked thread misses none. */
   #advance(): void {
-    const target = Math.floor((performance.now() - this.#startedAt) / this.tickMs);
-    while (this.#now < target) {
-      const slot = this.#slot(++this.#now);
-      for (const timed of slot) {
-        if ((timed.deadline as number) > this.#now) continue;
-        slot.delete(timed);
-        timed.deadline = undefined;
-        timed.expired();
-      }
+    const slot = this.#slot(++this.#now);
+    for (const timed of slot) {
+      if ((timed.deadline as number) > this.#now) continue;
+      slot.delete(timed);
+      timed.deadline = undefined;
+      timed.expired();
     }
   }
 }

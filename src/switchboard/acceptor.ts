@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
-import { SwitchboardError } from "../errors.ts";
+import { reportError, reviveError, SwitchboardError } from "../errors.ts";
 import { checkHandshake } from "../handshake/server.ts";
 import type { Arrival } from "../shard/connection.ts";
 import { type HandoffResult, isMovable } from "../transport/handoff.ts";
@@ -65,9 +65,10 @@ export class Acceptor {
     socket.on("error", ignore);
     const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
     const handshake = this.#handshake(request, socket, head, params, route)
-      .catch((error) => {
-        this.#owner.handshakeFailed(error);
+      .catch((thrown: unknown) => {
+        // The peer first: it is answered whatever listeners do.
         this.#refuse(socket, { status: 500 });
+        this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
       })
       .finally(() => {
         clearTimeout(timer);

@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
-import { reviveError, SwitchboardError } from "../errors.ts";
+import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
 import type { ShardOrder, ShardReport, ShardTask } from "../shard/messages.ts";
@@ -62,11 +62,13 @@ export class ShardHandle implements Destination {
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
   #phase: Phase = "starting";
-  #startError: Error | undefined;
   /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
-  constructor(pool: Piscina<ShardTask, void>, { shard, actor, options, counters, links, actorFailed }: ShardSpec) {
+  constructor(
+    pool: Piscina<ShardTask, ErrorReport | undefined>,
+    { shard, actor, options, counters, links, actorFailed }: ShardSpec,
+  ) {
     this.shard = shard;
     this.#counters = counters;
     this.#actorFailed = actorFailed;
@@ -150,9 +152,6 @@ export class ShardHandle implements Destination {
         this.#phase = "ready";
         this.#ready.resolve();
         return;
-      case "startFailed":
-        this.#startError = reviveError(report.error);
-        return;
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
         return;
@@ -162,11 +161,11 @@ export class ShardHandle implements Destination {
     }
   }
 
-  async #run(task: Promise<void>): Promise<ShardLoss | undefined> {
+  async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
     let error: Error = new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard's thread ended");
     try {
-      await task;
-      if (this.#startError !== undefined) error = this.#startError;
+      const failure = await task;
+      if (failure !== undefined) error = reviveError(failure);
     } catch (thrown) {
       error = thrown as Error;
     }
@@ -176,8 +175,8 @@ export class ShardHandle implements Destination {
     this.#handoff.close();
     const connections = this.#counters.get("connections");
     this.#counters.set("connections", 0);
-    // Whoever still waits for this shard gets an answer.
-    this.#drained.resolve({ closed: 0, dropped: connections });
+    // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
+    this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0 });
     this.#ready.reject(error);
     return asked ? undefined : { shard: this.shard, connections, error };
   }

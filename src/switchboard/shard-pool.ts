@@ -1,6 +1,7 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
+import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
 import type { ShardTask } from "../shard/messages.ts";
 import type { Settings } from "./options.ts";
@@ -28,7 +29,7 @@ export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
   readonly #bus: Bus;
-  readonly #threads: Piscina<ShardTask, void>;
+  readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
   /** Deaths in a row of each shard: what makes the next start wait longer. */
@@ -40,7 +41,7 @@ export class ShardPool {
   static async start(settings: Settings, bus: Bus, owner: ShardPoolOwner): Promise<ShardPool> {
     // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
     const { Piscina } = await import("piscina");
-    const threads = new Piscina<ShardTask, void>({
+    const threads = new Piscina<ShardTask, ErrorReport | undefined>({
       filename: WORKER.href,
       minThreads: settings.shards,
       maxThreads: settings.shards,
@@ -50,16 +51,29 @@ export class ShardPool {
     });
     const pool = new ShardPool(settings, bus, owner, threads);
     try {
-      await Promise.all(pool.#shards.map((shard) => shard.ready));
+      await pool.#allReady();
     } catch (error) {
-      pool.#closing = true;
       await threads.destroy();
       throw error;
     }
     return pool;
   }
 
-  private constructor(settings: Settings, bus: Bus, owner: ShardPoolOwner, threads: Piscina<ShardTask, void>) {
+  /** Rejects with the first reason why a shard can't start; none is started again then. */
+  #allReady(): Promise<unknown> {
+    const giveUp = (error: Error): never => {
+      this.#closing = true;
+      throw error;
+    };
+    return Promise.all(this.#shards.map((shard) => shard.ready.catch(giveUp)));
+  }
+
+  private constructor(
+    settings: Settings,
+    bus: Bus,
+    owner: ShardPoolOwner,
+    threads: Piscina<ShardTask, ErrorReport | undefined>,
+  ) {
     this.#settings = settings;
     this.#owner = owner;
     this.#bus = bus;

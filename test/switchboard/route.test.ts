@@ -1,0 +1,164 @@
+import { once } from "node:events";
+import { createServer, IncomingMessage, type RequestListener, type Server } from "node:http";
+import { type AddressInfo, Socket } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { pathMatcher } from "../../src/switchboard/route.ts";
+import { startBoard } from "../support/board.ts";
+import { text } from "../support/frames.ts";
+import { RawClient, type RawClientOptions, upgradeRequest } from "../support/raw-client.ts";
+
+interface TestServer {
+  readonly server: Server;
+  readonly port: number;
+}
+
+async function startServer(handler: RequestListener = (_request, response) => response.end()): Promise<TestServer> {
+  const server = createServer(handler);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+/** Status of an upgrade that is answered with something else than 101. */
+async function refusal(options: RawClientOptions): Promise<number> {
+  const client = await RawClient.connect(options.port);
+  client.write(upgradeRequest(options));
+  const { status } = await client.response();
+  await client.closed();
+  return status;
+}
+
+async function paramsOf(options: RawClientOptions): Promise<unknown> {
+  const client = await RawClient.open(options);
+  client.write(text('{"do":"who"}'));
+  return JSON.parse(await client.text()).params;
+}
+
+function requestFor(url: string): IncomingMessage {
+  return Object.assign(new IncomingMessage(new Socket()), { url });
+}
+
+it.each([
+  { pattern: "/chat/:room", url: "/chat/blue", params: { room: "blue" } },
+  { pattern: "/chat/:room", url: "/chat/blue?x=/chat/green", params: { room: "blue" } },
+  { pattern: "/chat/:room", url: "/chat/a%2Fb%20c%C3%A9", params: { room: "a/b cé" } },
+  { pattern: "/chat/:room", url: "http://example.com/chat/blue?x=1", params: { room: "blue" } },
+  { pattern: "/:a/:b?", url: "/one", params: { a: "one" } },
+  { pattern: "/:a/:b?", url: "/one/two", params: { a: "one", b: "two" } },
+  { pattern: "/files/*", url: "/files/a/b", params: { 0: "a/b" } },
+  { pattern: "/n/:id(\\d+)", url: "/n/42", params: { id: "42" } },
+  { pattern: undefined, url: "/anything?at=all", params: {} },
+  { pattern: "/", url: "/", params: {} },
+])("matches $url with $pattern", ({ pattern, url, params }) => {
+  expect(pathMatcher(pattern)(requestFor(url))).toEqual(params);
+});
+
+it.each([
+  { pattern: "/chat/:room", url: "/chat" },
+  { pattern: "/chat/:room", url: "/chat/" },
+  { pattern: "/chat/:room", url: "/chat/blue/" },
+  { pattern: "/chat/:room", url: "/chat/blue/green" },
+  { pattern: "/chat/:room", url: "/Chat/blue" },
+  { pattern: "/chat/:room", url: "/chat/%zz" },
+  { pattern: "/chat/:room", url: "/chat/%E0%A4%A" },
+  { pattern: "/chat/:room", url: "/chat/%ff" },
+  { pattern: "/chat", url: "/?/chat" },
+  { pattern: "/n/:id(\\d+)", url: "/n/x" },
+  { pattern: "/chat", url: "*" },
+  { pattern: "/chat", url: "" },
+])("doesn't match $url with $pattern", ({ pattern, url }) => {
+  expect(pathMatcher(pattern)(requestFor(url))).toBeUndefined();
+});
+
+it("gives the path's parameters, decoded, to the actor", async () => {
+  const { port } = await startBoard({ actor: "scripted", attach: { path: "/chat/:room/:user?" } });
+  expect(await paramsOf({ port, path: "/chat/blue%20room?user=query" })).toEqual({ room: "blue room" });
+  expect(await paramsOf({ port, path: "/chat/blue/ada" })).toEqual({ room: "blue", user: "ada" });
+});
+
+it("answers 404 for a path that is no valid percent-encoding, and for any other", async () => {
+  const { board, port } = await startBoard({ attach: { path: "/chat/:room" } });
+  expect(await refusal({ port, path: "/chat/%zz" })).toBe(404);
+  expect(await refusal({ port, path: "/elsewhere" })).toBe(404);
+  expect(board.stats().connections).toBe(0);
+});
+
+it("leaves a server's other requests alone", async () => {
+  const { server, port } = await startServer((request, response) => response.end(`hello ${request.url}`));
+  const { board } = await startBoard();
+  board.attach(server, { path: "/chat" });
+  const client = await RawClient.open({ port, path: "/chat" });
+  for (const path of ["/", "/chat", "/other"]) {
+    expect(await (await fetch(`http://127.0.0.1:${port}${path}`)).text()).toBe(`hello ${path}`);
+  }
+  client.write(text("still here"));
+  expect(await client.text()).toBe("still here");
+});
+
+it("leaves upgrades of other paths to the server's other listeners", async () => {
+  const { server, port } = await startServer();
+  const others: (string | undefined)[] = [];
+  server.on("upgrade", (request, socket) => {
+    if (request.url === "/chat") return;
+    others.push(request.url);
+    socket.end("HTTP/1.1 418 Teapot\r\nConnection: close\r\n\r\n");
+  });
+  const { board } = await startBoard();
+  board.attach(server, { path: "/chat" });
+  expect(await refusal({ port, path: "/other" })).toBe(418);
+  const client = await RawClient.open({ port, path: "/chat" });
+  client.write(text("mine"));
+  expect(await client.text()).toBe("mine");
+  expect(others).toEqual(["/other"]);
+});
+
+it("answers 404 for other paths when nobody else listens for upgrades", async () => {
+  const { server, port } = await startServer();
+  const { board } = await startBoard();
+  board.attach(server, { path: "/chat" });
+  expect(await refusal({ port, path: "/other" })).toBe(404);
+});
+
+it("takes several paths of one server, the first that matches", async () => {
+  const { server, port } = await startServer();
+  const { board } = await startBoard({ actor: "scripted" });
+  board
+    .attach(server, { path: "/chat/lobby" })
+    .attach(server, { path: "/chat/:room" })
+    .attach(server, { path: "/x/:y" });
+  expect(await paramsOf({ port, path: "/chat/lobby" })).toEqual({});
+  expect(await paramsOf({ port, path: "/chat/blue" })).toEqual({ room: "blue" });
+  expect(await paramsOf({ port, path: "/x/1" })).toEqual({ y: "1" });
+  expect(await refusal({ port, path: "/none" })).toBe(404);
+});
+
+it("takes the paths of two boards on one server, and goes on with one when the other is closed", async () => {
+  const { server, port } = await startServer();
+  const { board: echo } = await startBoard({ actor: "echo" });
+  const { board: scripted } = await startBoard({ actor: "scripted" });
+  echo.attach(server, { path: "/echo" });
+  scripted.attach(server, { path: "/scripted/:name" });
+  const client = await RawClient.open({ port, path: "/echo" });
+  client.write(text('{"do":"who"}'));
+  expect(await client.text()).toBe('{"do":"who"}');
+  expect(await paramsOf({ port, path: "/scripted/a" })).toEqual({ name: "a" });
+
+  await echo.close({ drain: 0 });
+  expect(await refusal({ port, path: "/echo" })).toBe(404);
+  expect(await paramsOf({ port, path: "/scripted/b" })).toEqual({ name: "b" });
+  await scripted.close({ drain: 0 });
+  expect(server.listenerCount("upgrade")).toBe(0);
+});
+
+it("takes one board's path on two servers", async () => {
+  const [one, other] = [await startServer(), await startServer()];
+  const { board } = await startBoard({ actor: "scripted" });
+  board.attach(one.server, { path: "/one/:a" }).attach(other.server, { path: "/other/:b" });
+  expect(await paramsOf({ port: one.port, path: "/one/1" })).toEqual({ a: "1" });
+  expect(await paramsOf({ port: other.port, path: "/other/2" })).toEqual({ b: "2" });
+  expect(await refusal({ port: one.port, path: "/other/2" })).toBe(404);
+});

@@ -1,0 +1,123 @@
+import { expect, it, vi } from "vitest";
+import type { Stats, Switchboard } from "../../src/index.ts";
+import { startBoard } from "../support/board.ts";
+import { binary, clientFrame, text } from "../support/frames.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const zeros = {
+  connections: 0,
+  connectionsOpened: 0,
+  messagesReceived: 0,
+  bytesReceived: 0,
+  messagesSent: 0,
+  bytesSent: 0,
+  publishes: 0,
+  deliveries: 0,
+  publishesDropped: 0,
+  actorFailures: 0,
+  violations: 0,
+  slowConsumers: 0,
+  abnormalClosures: 0,
+};
+
+function shardOf(board: Switchboard): Stats["shards"][number] | undefined {
+  return board.stats().shards[0];
+}
+
+it("is all zeros at the start, with every shard ready", async () => {
+  const { board } = await startBoard({ shards: 2 });
+  expect(board.stats()).toEqual({
+    connections: 0,
+    upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
+    publishesDropped: 0,
+    shards: [0, 1].map((shard) => ({ shard, ready: true, ...zeros })),
+  });
+});
+
+it("counts connections open now, and those ever opened, in all and by shard", async () => {
+  const { board, port } = await startBoard({ shards: 2 });
+  const clients = [];
+  for (let i = 0; i < 4; i++) clients.push(await RawClient.open({ port }));
+  expect(board.stats()).toMatchObject({ connections: 4, upgrades: { accepted: 4 } });
+  for (const client of clients) await client.close();
+  await vi.waitFor(() => expect(board.stats().connections).toBe(0));
+  expect(board.stats().shards.map(({ connectionsOpened }) => connectionsOpened)).toEqual([2, 2]);
+  expect(board.stats().upgrades.accepted).toBe(4);
+});
+
+it("counts messages and their bytes on the wire, both ways", async () => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  const sent = [text("hello"), binary(Buffer.alloc(1_000))];
+  for (const frame of sent) {
+    client.write(frame);
+    await client.frame();
+  }
+  expect(shardOf(board)).toMatchObject({
+    messagesReceived: 2,
+    bytesReceived: sent.reduce((sum, { length }) => sum + length, 0),
+    messagesSent: 2,
+    bytesSent: 7 + 1_004,
+  });
+});
+
+it("counts publishes of actors and what is delivered of all publishes", async () => {
+  const { board, port } = await startBoard({ actor: "scripted" });
+  const [one, other] = [await RawClient.open({ port }), await RawClient.open({ port })];
+  for (const client of [one, other]) {
+    client.write(text('{"do":"subscribe","topic":"news"}'));
+    await client.text();
+  }
+  const before = shardOf(board)?.publishes ?? 0;
+  one.write(text('{"do":"publish","topic":"news","data":"from one"}'));
+  expect(await other.text()).toBe("from one");
+  board.publish("news", "from the board");
+  for (const client of [one, other]) expect(await client.text()).toBe("from the board");
+  expect(shardOf(board)).toMatchObject({ publishes: before + 1, deliveries: 3 });
+});
+
+it("counts peers that break the protocol", async () => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  client.write(clientFrame(0x3, "reserved"));
+  expect(await client.closeFrame()).toMatchObject({ code: 1002 });
+  expect(shardOf(board)).toMatchObject({ violations: 1, abnormalClosures: 0 });
+});
+
+it("counts peers that vanish", async () => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  client.reset();
+  await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ connections: 0, abnormalClosures: 1 }));
+});
+
+it("counts peers that don't read, which it closes", async () => {
+  const { board, port } = await startBoard({ actor: "scripted", maxBufferedBytes: 100_000 });
+  const client = await RawClient.open({ port });
+  client.socket.pause();
+  await vi.waitFor(() => {
+    client.write(text('{"do":"send","bytes":4000000}'));
+    expect(shardOf(board)).toMatchObject({ slowConsumers: 1 });
+  });
+});
+
+it("goes on counting after a shard was replaced", async () => {
+  const { board, port } = await startBoard({ actor: "scripted" });
+  const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
+  board.on("shardLost", () => {});
+  (await RawClient.open({ port })).write(text('{"do":"exit"}'));
+  await replaced;
+  expect(shardOf(board)).toMatchObject({ ready: true, connections: 0, connectionsOpened: 1 });
+  await RawClient.open({ port });
+  expect(shardOf(board)).toMatchObject({ connections: 1, connectionsOpened: 2 });
+});
+
+it("is a snapshot that later events don't change", async () => {
+  const { board, port } = await startBoard({ attach: { path: "/chat" } });
+  const before = board.stats();
+  const copy = structuredClone(before);
+  await RawClient.open({ port, path: "/chat" });
+  await expect(RawClient.open({ port, path: "/chat", headers: { "Sec-WebSocket-Key": "x" } })).rejects.toThrow("400");
+  expect(before).toEqual(copy);
+  expect(board.stats().upgrades).toMatchObject({ accepted: 1, refused: { 400: 1 } });
+});
