@@ -37,8 +37,9 @@ async function run(port: number): Promise<void> {
 
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if ("code" in error && error.code === "EADDRINUSE") return `${error.message}; choose another port with PORT=8081`;
-  return error.message;
+  const code = "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE") return `${error.message}; choose another port with PORT=8081`;
+  return code === "ERR_SOCKET_BAD_PORT" ? "PORT takes an integer from 0 to 65535" : error.message;
 }
 
 run(Number(process.env["PORT"] || 8080)).catch((error: unknown) => {

@@ -236,7 +236,8 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   mailboxDrained(): void {
     if (this.#phase !== "open") return;
     this.#decode();
-    this.#resumeReading();
+    // What was left in the decoder may have filled it again.
+    if (!this.#cell?.full) this.#resumeReading();
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────

@@ -26,13 +26,14 @@ export class Heartbeat {
 
   heard(): void {
     this.#heardAt = this.#wheel.now;
+    this.#awaitsPong = false;
   }
 
   /** @param listening false while the peer isn't read: then its silence says nothing, and only a failing ping tells that it is gone */
   beat(listening: boolean): Beat {
     const { pingIntervalMs, pongTimeoutMs } = this.#options;
+    if (this.#awaitsPong && listening) return { verdict: "lost" };
     const silentMs = (this.#wheel.now - this.#heardAt) * this.#wheel.tickMs;
-    if (this.#awaitsPong && listening && silentMs >= pongTimeoutMs) return { verdict: "lost" };
     this.#awaitsPong = silentMs >= pingIntervalMs || !listening;
     if (this.#awaitsPong) return { verdict: "ping", againInMs: pongTimeoutMs };
     return { verdict: "alive", againInMs: pingIntervalMs - silentMs };

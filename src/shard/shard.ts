@@ -43,6 +43,8 @@ class Shard {
     this.#task = task;
     this.#control = task.control;
     this.#counters = new Counters(task.counters);
+    // A life before this one may have ended in the middle of counting.
+    this.#counters.set("connections", 0);
     this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#host = {

@@ -21,10 +21,11 @@ export class TimerWheel {
   readonly #slots = Array.from({ length: SLOTS }, () => new Set<Timed>());
   readonly #timer: NodeJS.Timeout;
   #now = 0;
+  #stopped = false;
 
   constructor(tickMs: number) {
     this.tickMs = tickMs;
-    this.#timer = setInterval(() => this.#advance(), tickMs);
+    this.#timer = setInterval(() => setImmediate(this.#advance), tickMs);
   }
 
   /** Ticks since the start, as far as this thread was there to see them. */
@@ -45,6 +46,7 @@ export class TimerWheel {
   }
 
   stop(): void {
+    this.#stopped = true;
     clearInterval(this.#timer);
   }
 
@@ -52,7 +54,9 @@ export class TimerWheel {
     return this.#slots[tick % SLOTS] as Set<Timed>;
   }
 
-  #advance(): void {
+  /** Runs after sockets were read, not with the timers before: what arrived in time counts. */
+  readonly #advance = (): void => {
+    if (this.#stopped) return;
     const slot = this.#slot(++this.#now);
     for (const timed of slot) {
       if ((timed.deadline as number) > this.#now) continue;
@@ -60,5 +64,5 @@ export class TimerWheel {
       timed.deadline = undefined;
       timed.expired();
     }
-  }
+  };
 }

@@ -81,6 +81,7 @@ export class HandoffSender<Envelope> {
     return new Promise((resolve) => this.#pending.set(serial, resolve));
   }
 
+  /** For when the shard has ended. */
   close(): void {
     this.#port.close();
   }

@@ -19,9 +19,11 @@ interface HandleOwner {
 export class TcpTransport implements Transport {
   readonly #socket: Socket;
   #receiver: TransportReceiver | undefined;
-  /** Bytes that were read before this transport existed; delivered first. */
+  /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
   #head: Buffer | undefined;
   #reading = true;
+  /** The peer ended its direction while we were paused. */
+  #endWaits = false;
   #awaitsDrain = false;
 
   /**
@@ -43,7 +45,10 @@ export class TcpTransport implements Transport {
       onread: {
         buffer: readBuffer,
         callback: (length: number, buffer: Buffer): boolean => {
-          this.#receiver?.received(length === buffer.length ? buffer : buffer.subarray(0, length));
+          const chunk = length === buffer.length ? buffer : buffer.subarray(0, length);
+          // Node may read once more after a pause.
+          if (this.#reading) this.#receiver?.received(chunk);
+          else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
           return this.#reading;
         },
       },
@@ -62,11 +67,12 @@ export class TcpTransport implements Transport {
       queueMicrotask(() => receiver.closed());
       return;
     }
-    this.#socket.on("end", () => receiver.ended());
+    this.#socket.on("end", () => {
+      if (this.#reading) receiver.ended();
+      else this.#endWaits = true;
+    });
     this.#socket.on("close", () => receiver.closed());
-    if (this.#socket.destroyed) return;
-    this.#deliverHead();
-    if (this.#reading) this.#socket.resume();
+    if (this.#reading) this.#read();
   }
 
   get bufferedBytes(): number {
@@ -98,8 +104,7 @@ export class TcpTransport implements Transport {
   resume(): void {
     if (this.#reading) return;
     this.#reading = true;
-    this.#deliverHead();
-    if (this.#reading) this.#socket.resume();
+    if (this.#receiver !== undefined) this.#read();
   }
 
   end(): void {
@@ -110,10 +115,14 @@ export class TcpTransport implements Transport {
     this.#socket.destroy();
   }
 
-  #deliverHead(): void {
+  /** Goes on reading where it stopped. */
+  #read(): void {
     const head = this.#head;
     this.#head = undefined;
     if (head !== undefined && head.length > 0) this.#receiver?.received(head);
+    if (!this.#reading) return;
+    if (this.#endWaits) this.#receiver?.ended();
+    else this.#socket.resume();
   }
 }
 

@@ -1,0 +1,134 @@
+import { availableParallelism } from "node:os";
+import { join as joinPath } from "node:path";
+import { type Browser, type BrowserContext, chromium, type Page } from "playwright-core";
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { startDemo } from "./support/demo.ts";
+import { projectFolder } from "./support/process.ts";
+import { isExecutable, isMissing } from "./support/programs.ts";
+
+const CHROMIUM = process.env["CHROMIUM"] || "/usr/bin/chromium";
+const missing = isMissing(CHROMIUM, isExecutable(CHROMIUM), "apt-get install chromium, or set CHROMIUM to its path");
+
+describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () => {
+  let browser: Browser;
+
+  beforeAll(async () => {
+    browser = await chromium.launch({
+      executablePath: CHROMIUM,
+      args: [
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-quic",
+        "--no-first-run",
+        "--disable-background-networking",
+        "--disable-component-update",
+        "--disable-sync",
+      ],
+    });
+  }, 60_000);
+
+  afterAll(() => browser.close());
+
+  async function newContext(): Promise<BrowserContext> {
+    const context = await browser.newContext({ viewport: { width: 960, height: 640 } });
+    onTestFinished(() => context.close());
+    return context;
+  }
+
+  /** Opens the page and waits until it has joined; fails the test for anything that its console complains of. */
+  async function join(context: BrowserContext, url: string, name: string): Promise<Page> {
+    const page = await context.newPage();
+    await page.goto(url);
+    await page.getByLabel("Your name").fill(name);
+    await page.getByLabel("Message", { exact: true }).focus();
+    await page
+      .getByRole("log")
+      .getByText(`${name} joined on`)
+      .or(page.getByText(`is now ${name}`))
+      .waitFor();
+    return page;
+  }
+
+  async function say(page: Page, text: string): Promise<void> {
+    await page.getByLabel("Message", { exact: true }).fill(text);
+    await page.getByRole("button", { name: "Send" }).click();
+  }
+
+  const shardOf = (page: Page): Promise<string | null> => page.locator("#place .shard").textContent();
+  const lineWith = (page: Page, text: string) => page.getByRole("log").getByRole("listitem").filter({ hasText: text });
+
+  it("puts two tabs on two shards, and each reads what the other writes", async () => {
+    const { url } = await startDemo();
+    const context = await newContext();
+    const complaints: string[] = [];
+    context.on("console", (message) => complaints.push(message.text()));
+    context.on("weberror", (error) => complaints.push(error.error().message));
+    const ada = await join(context, url, "Ada");
+    const grace = await join(context, url, "Grace");
+    const [adasShard, gracesShard] = [await shardOf(ada), await shardOf(grace)];
+    expect(new Set([adasShard, gracesShard]).size).toBe(Math.min(2, availableParallelism()));
+    expect(await ada.locator(".jacks i").count()).toBe(availableParallelism());
+
+    await say(ada, "Number, please?");
+    await lineWith(grace, "Number, please?").waitFor();
+    await say(grace, "Extension 42.");
+    await lineWith(ada, "Extension 42.").waitFor();
+
+    for (const page of [ada, grace]) {
+      expect(await lineWith(page, "Number, please?").textContent()).toMatch(new RegExp(`^Ada${adasShard}`));
+      expect(await lineWith(page, "Extension 42.").textContent()).toMatch(new RegExp(`^Grace${gracesShard}`));
+    }
+    expect(complaints).toEqual([]);
+    await ada.screenshot({ path: joinPath(projectFolder, "artifacts/demo.png") });
+  });
+
+  it("shows names and messages as text, whatever they hold", async () => {
+    const { url } = await startDemo();
+    const context = await newContext();
+    const reader = await join(context, url, "Ada");
+    const writer = await join(context, url, "<i>Mallory</i>");
+    await say(writer, '<img src="x" onerror="document.title = 1">');
+    const line = lineWith(reader, "onerror");
+    expect(await line.textContent()).toContain("<i>Mallory</i>");
+    expect(await line.locator("i, img").count()).toBe(0);
+    expect(await reader.title()).toBe("Switchboard chat");
+  });
+
+  it("moves to another room with the address", async () => {
+    const { url } = await startDemo();
+    const context = await newContext();
+    const ada = await join(context, url, "Ada");
+    const grace = await join(context, `${url}#operators`, "Grace");
+    await ada.evaluate("location.hash = 'operators'");
+    await lineWith(grace, "Ada joined on").waitFor();
+    await say(grace, "Welcome.");
+    await lineWith(ada, "Welcome.").waitFor();
+    expect(await ada.getByRole("heading").textContent()).toContain("#operators");
+  });
+
+  it("comes back by itself after its server was gone", async () => {
+    const { demo, url, port } = await startDemo();
+    const page = await join(await newContext(), url, "Ada");
+    await demo.destroy();
+    await lineWith(page, "Disconnected (1006)").waitFor();
+    expect(await page.getByRole("button", { name: "Send" }).isDisabled()).toBe(true);
+    await page.getByRole("status").filter({ hasText: "Trying again in" }).waitFor();
+    await startDemo(port);
+    await page
+      .getByRole("status")
+      .filter({ hasText: /^Connected$/ })
+      .waitFor();
+    await say(page, "Where were we?");
+    await lineWith(page, "Where were we?").waitFor();
+  });
+
+  it("is told 1001 when its server ends on SIGTERM, which exits with 0", async () => {
+    const { demo, url } = await startDemo();
+    const context = await newContext();
+    const pages = [await join(context, url, "Ada"), await join(context, url, "Grace")];
+    demo.kill("SIGTERM");
+    for (const page of pages) await lineWith(page, "Disconnected (1001: server is going away)").waitFor();
+    expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+  });
+});

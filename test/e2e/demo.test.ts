@@ -1,0 +1,73 @@
+import { createServer } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { RawClient } from "../support/raw-client.ts";
+import { launchDemo, startDemo } from "./support/demo.ts";
+import { Peer, type StandardSocketClass } from "./support/peer.ts";
+
+const socketClass = WebSocket as unknown as StandardSocketClass;
+
+it("serves a page that may run only what is in it and connect only to its server", async () => {
+  const { url } = await startDemo();
+  const response = await fetch(url);
+  expect(response.status).toBe(200);
+  const policy = response.headers.get("content-security-policy");
+  expect(policy).toMatch(/^default-src 'none'; script-src 'sha256-[^']+'; style-src 'sha256-[^']+';/);
+  const page = await response.text();
+  expect(page.length).toBeLessThan(15_000);
+  expect(page).not.toMatch(/innerHTML|(src|href)="https?:/);
+});
+
+it.each([
+  ["GET", "elsewhere", 404],
+  ["GET", "/", 404],
+  ["POST", "", 405],
+])("answers %s /%s with %i", async (method, path, status) => {
+  const { url } = await startDemo();
+  expect((await fetch(url + path, { method })).status).toBe(status);
+});
+
+it.each(["SIGTERM", "SIGINT"] as const)("closes its connections with 1001 and ends with 0 on %s", async (signal) => {
+  const { demo, port } = await startDemo();
+  const peer = await Peer.open(socketClass, `ws://127.0.0.1:${port}/chat/lobby`);
+  demo.kill(signal);
+  expect(await peer.closed).toMatchObject({ code: 1001, wasClean: true });
+  expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+});
+
+it("ends with 0 while a browser holds a connection that it has sent nothing on", async () => {
+  const { demo, port } = await startDemo();
+  const idle = await RawClient.connect(port);
+  demo.kill("SIGTERM");
+  expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+  await idle.closed();
+});
+
+it("ends at once on a second signal", async () => {
+  const { demo, port } = await startDemo();
+  // A peer that never answers the close frame: the drain would wait for it.
+  const silent = await RawClient.open({ port, path: "/chat/lobby" });
+  expect(await silent.text()).toContain("welcome");
+  demo.kill("SIGTERM");
+  expect(await silent.closeFrame()).toMatchObject({ code: 1001 });
+  demo.kill("SIGINT");
+  expect(await demo.exit).toMatchObject({ code: null, signal: "SIGINT" });
+});
+
+it("says in one line that its port is in use", async () => {
+  const other = createServer().listen(0);
+  onTestFinished(() => {
+    other.close();
+  });
+  const { port } = other.address() as { port: number };
+  const { code, stderr } = await launchDemo(port).exit;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(
+    new RegExp(`^The demo can't start: .*EADDRINUSE.*:${port}; choose another port with PORT=8081\n$`),
+  );
+});
+
+it.each(["http", "65536", "-1"])("says in one line that %s is no port", async (port) => {
+  const { code, stderr } = await launchDemo(port).exit;
+  expect(code).toBe(1);
+  expect(stderr).toBe("The demo can't start: PORT takes an integer from 0 to 65535\n");
+});

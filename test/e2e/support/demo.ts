@@ -1,0 +1,18 @@
+import { onTestFinished } from "vitest";
+import { projectFolder, RunningProgram } from "./process.ts";
+
+export function launchDemo(port: number | string): RunningProgram {
+  const demo = new RunningProgram(process.execPath, ["src/cli/demo.ts"], {
+    cwd: projectFolder,
+    env: { ...process.env, PORT: String(port) },
+  });
+  onTestFinished(() => demo.destroy());
+  return demo;
+}
+
+/** The demo as users start it, ended with the test. */
+export async function startDemo(port = 0): Promise<{ demo: RunningProgram; url: string; port: number }> {
+  const demo = launchDemo(port);
+  const [, used] = await demo.prints(/^Chat on http:\/\/localhost:(\d+) with \d+ shards?; .*\n/);
+  return { demo, url: `http://127.0.0.1:${used}/`, port: Number(used) };
+}

@@ -1,0 +1,71 @@
+import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
+import { fileURLToPath } from "node:url";
+
+export const projectFolder = fileURLToPath(new URL("../../../", import.meta.url));
+
+export interface Exit {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** A program of its own, with what it printed. */
+export class RunningProgram {
+  readonly #child: ChildProcess;
+  readonly exit: Promise<Exit>;
+  #stdout = "";
+  #stderr = "";
+  #wake = (): void => {};
+
+  constructor(command: string, args: readonly string[], options: SpawnOptions = {}) {
+    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+    this.#child = child;
+    child.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stdout += text;
+      this.#wake();
+    });
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+    });
+    this.exit = new Promise((resolve, reject) => {
+      child.once("error", reject);
+      child.once("close", (code, signal) => {
+        resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
+        this.#wake();
+      });
+    });
+  }
+
+  /** The first match in what it prints; fails when it ends without one. */
+  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+    for (;;) {
+      const match = pattern.exec(this.#stdout);
+      if (match !== null) return match;
+      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+        const { code, stderr } = await this.exit;
+        throw new Error(`ended with ${code} before it printed ${pattern}: ${stderr}`);
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  kill(signal: NodeJS.Signals): void {
+    this.#child.kill(signal);
+  }
+
+  /** Ends it at once, if it still runs. */
+  async destroy(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.exit;
+  }
+}
+
+/** Runs a program to its end; fails, with all that it printed, when it doesn't succeed. */
+export async function run(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Exit> {
+  const exit = await new RunningProgram(command, args, options).exit;
+  if (exit.code === 0) return exit;
+  throw new Error(`${command} ${args.join(" ")} ended with ${exit.code}:\n${exit.stdout}${exit.stderr}`);
+}

@@ -1,0 +1,38 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+
+/**
+ * Whether a test has to be skipped because what it needs is not on this machine; says so in one line. Where everything is supposed to be
+ * there (`CI=true`) it fails instead.
+ */
+export function isMissing(what: string, found: boolean, remedy: string): boolean {
+  if (found) return false;
+  const missing = `${what} is not installed (${remedy})`;
+  if (process.env["CI"] === "true") throw new Error(missing);
+  console.log(`skipped: ${missing}`);
+  return true;
+}
+
+export function isExecutable(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function succeeds(command: string, ...args: string[]): boolean {
+  return spawnSync(command, args, { stdio: "ignore" }).status === 0;
+}
+
+/** The first Node on the PATH that is none of this project's and older than Switchboard needs. */
+export function findOldNode(): string | undefined {
+  return (process.env["PATH"] ?? "")
+    .split(delimiter)
+    .filter((folder) => !folder.includes("node_modules"))
+    .map((folder) => join(folder, "node"))
+    .filter(isExecutable)
+    .find((node) => Number.parseInt(spawnSync(node, ["-p", "process.versions.node"]).stdout.toString(), 10) < 24);
+}
