@@ -6,9 +6,12 @@ import { unmask } from "./mask.ts";
 import { allocate } from "./memory.ts";
 import { Message } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
+import type { Role } from "./role.ts";
 import { type Violation, type ViolationCode, violation } from "./violation.ts";
 
 export interface DecoderOptions {
+  /** Our end. Default: server. */
+  readonly role?: Role;
   /** Longest message, in bytes of payload over all its fragments. */
   readonly maxPayloadBytes: number;
   /** Most frames in one message, empty ones counted. */
@@ -35,18 +38,19 @@ export interface Close {
 /** What a peer's bytes amount to. Nothing follows a `close` or a `violation`. */
 export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
-/** Longest header from a client: 2 bytes, a 64-bit length and the masking key. */
-const CLIENT_HEADER_BYTES = 14;
+const MASKING_KEY_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
 
 /**
- * The receiving half of RFC 6455 in the server role, as a pure state machine: `feed` it chunks of any size
+ * The receiving half of RFC 6455, as a pure state machine: `feed` it chunks of any size
  * and take events with `next` until there are none. It never throws for what a peer sent.
  *
  * A chunk is borrowed until `next` returns undefined or `suspend` is called; events own their bytes.
  */
 export class Decoder {
   readonly #options: DecoderOptions;
+  /** Bytes of masking key in each frame: our peers mask when we are the server, and mustn't when we are the client. */
+  readonly #keyBytes: number;
   #chunk: Buffer = NOTHING;
   #at = 0;
   #ended = false;
@@ -62,6 +66,7 @@ export class Decoder {
 
   constructor(options: DecoderOptions) {
     this.#options = options;
+    this.#keyBytes = options.role === "client" ? 0 : MASKING_KEY_BYTES;
   }
 
   feed(chunk: Buffer): void {
@@ -107,12 +112,12 @@ export class Decoder {
     if (wrong !== undefined) return this.#fail(wrong);
 
     let payloadBytes = second & 0x7f;
-    let header = 6;
+    let header = 2 + this.#keyBytes;
     if (payloadBytes === 126) {
       if (available < 4) return undefined;
       payloadBytes = ((chunk[start + 2] as number) << 8) | (chunk[start + 3] as number);
       if (payloadBytes < 126) return this.#fail("ERR_LENGTH_NOT_MINIMAL");
-      header = 8;
+      header = 4 + this.#keyBytes;
     } else if (payloadBytes === 127) {
       if (available < 10) return undefined;
       const view = Buffer.from(chunk.buffer, chunk.byteOffset + start + 2, 8);
@@ -120,7 +125,7 @@ export class Decoder {
       payloadBytes = high * 0x1_0000_0000 + view.readUInt32BE(4);
       if (high > 0x7fff_ffff) return this.#fail("ERR_LENGTH_TOP_BIT");
       if (payloadBytes < 65_536) return this.#fail("ERR_LENGTH_NOT_MINIMAL");
-      header = CLIENT_HEADER_BYTES;
+      header = 10 + this.#keyBytes;
     }
 
     if (isControl(opcode)) {
@@ -156,7 +161,8 @@ export class Decoder {
     const opcode = first & 0x0f;
     if ((first & 0x70) !== 0) return "ERR_RESERVED_BITS";
     if ((opcode & 0x7) > 2) return "ERR_RESERVED_OPCODE";
-    if ((second & 0x80) === 0) return "ERR_UNMASKED_FRAME";
+    if ((second & 0x80) === 0 && this.#keyBytes > 0) return "ERR_UNMASKED_FRAME";
+    if ((second & 0x80) !== 0 && this.#keyBytes === 0) return "ERR_MASKED_FRAME";
     if (isControl(opcode)) {
       if ((first & 0x80) === 0) return "ERR_FRAGMENTED_CONTROL";
       if ((second & 0x7f) > 125) return "ERR_CONTROL_TOO_LONG";
@@ -170,7 +176,8 @@ export class Decoder {
 
   #takeKey(header: number): void {
     this.#at += header;
-    for (let i = 0; i < 4; i++) this.#key[i] = this.#chunk[this.#at - 4 + i] as number;
+    // Without masking the key stays 0, and unmasking is copying.
+    for (let i = 0; i < this.#keyBytes; i++) this.#key[i] = this.#chunk[this.#at - 4 + i] as number;
   }
 
   /** The common case, and the hot path: one frame, one message, all of it here. One copy, no views, no closures. */

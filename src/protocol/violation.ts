@@ -8,6 +8,7 @@ const table = {
   ERR_RESERVED_BITS: [CloseCode.protocolError, "reserved bits are set and no extension was agreed"],
   ERR_RESERVED_OPCODE: [CloseCode.protocolError, "reserved opcode"],
   ERR_UNMASKED_FRAME: [CloseCode.protocolError, "frames from a client must be masked"],
+  ERR_MASKED_FRAME: [CloseCode.protocolError, "frames from a server must not be masked"],
   ERR_FRAGMENTED_CONTROL: [CloseCode.protocolError, "control frames must not be fragmented"],
   ERR_CONTROL_TOO_LONG: [CloseCode.protocolError, "control frames carry at most 125 bytes"],
   ERR_LENGTH_NOT_MINIMAL: [CloseCode.protocolError, "payload length is not minimally encoded"],
@@ -18,7 +19,7 @@ const table = {
   ERR_CLOSE_CODE: [CloseCode.protocolError, "close code not allowed on the wire"],
   ERR_INVALID_UTF8: [CloseCode.invalidPayload, "text is not valid UTF-8"],
   ERR_TOO_MANY_FRAGMENTS: [CloseCode.policyViolation, "too many fragments in one message"],
-  ERR_MESSAGE_TOO_BIG: [CloseCode.messageTooBig, "message is larger than this server takes"],
+  ERR_MESSAGE_TOO_BIG: [CloseCode.messageTooBig, "message is larger than is taken here"],
 } as const satisfies Record<string, readonly [closeCode: number, reason: string]>;
 
 export type ViolationCode = keyof typeof table;
