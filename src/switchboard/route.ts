@@ -1,6 +1,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
+import { hasMember } from "../handshake/tokens.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
 
 /** One path of one board on a server. */
@@ -16,6 +17,15 @@ type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) 
 interface Router {
   readonly routes: Route[];
   readonly listener: UpgradeListener;
+  /** The server's own answer to whether a request with an Upgrade header is one, before there were routes. */
+  readonly shouldUpgrade: ShouldUpgrade;
+}
+
+type ShouldUpgrade = (request: IncomingMessage) => boolean;
+
+/** Node asks a server this for each request with an Upgrade header; its types know it only as an option of `createServer`. */
+interface AskedServer {
+  shouldUpgradeCallback: ShouldUpgrade;
 }
 
 const routers = new WeakMap<Server, Router>();
@@ -27,6 +37,7 @@ export function addRoute(server: Server, route: Route): void {
     router = createRouter(server);
     routers.set(server, router);
     server.on("upgrade", router.listener);
+    (server as unknown as AskedServer).shouldUpgradeCallback = upgradeQuestion(server, router);
   }
   router.routes.push(route);
 }
@@ -38,6 +49,7 @@ export function removeRoute(server: Server, route: Route): void {
   if (router.routes.length > 0) return;
   routers.delete(server);
   server.off("upgrade", router.listener);
+  (server as unknown as AskedServer).shouldUpgradeCallback = router.shouldUpgrade;
 }
 
 function createRouter(server: Server): Router {
@@ -49,7 +61,19 @@ function createRouter(server: Server): Router {
     }
     if (server.listenerCount("upgrade") === 1) refuseUpgrade(socket, { status: 404 });
   };
-  return { routes, listener };
+  return { routes, listener, shouldUpgrade: (server as unknown as AskedServer).shouldUpgradeCallback };
+}
+
+/**
+ * Having an `upgrade` listener must not take other requests from the server: some clients offer h2c with every request, and are served by the
+ * server's own routes when nobody upgrades.
+ */
+function upgradeQuestion(server: Server, { routes, shouldUpgrade }: Router): ShouldUpgrade {
+  return (request) => {
+    if (routes.some((route) => route.match(request) !== undefined)) return true;
+    if (server.listenerCount("upgrade") > 1) return shouldUpgrade.call(server, request);
+    return hasMember(request.headers.upgrade, "websocket");
+  };
 }
 
 /** A function from requests to the parameters of `pattern` (`URLPattern` syntax), or undefined where it doesn't match. */

@@ -162,3 +162,29 @@ it("takes one board's path on two servers", async () => {
   expect(await paramsOf({ port: other.port, path: "/other/2" })).toEqual({ b: "2" });
   expect(await refusal({ port: one.port, path: "/other/2" })).toBe(404);
 });
+
+it("leaves a request that offers another protocol to the server's own routes", async () => {
+  const { server, port } = await startServer((_request, response) => response.end("served"));
+  const { board } = await startBoard();
+  board.attach(server, { path: "/ours" });
+  const response = await fetchOffering("h2c", port, "/theirs");
+  expect(response).toEqual({ status: 200, body: "served" });
+  expect(await refusal({ port, path: "/ours", headers: { Upgrade: "h2c" } })).toBe(426);
+});
+
+it("leaves the server as it was when the last route is gone", async () => {
+  const { server, port } = await startServer((_request, response) => response.end("served"));
+  const { board } = await startBoard();
+  board.attach(server, { path: "/ours" });
+  await board.close();
+  expect(await fetchOffering("websocket", port, "/ours")).toEqual({ status: 200, body: "served" });
+});
+
+/** What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. */
+async function fetchOffering(protocol: string, port: number, path: string): Promise<{ status: number; body: string }> {
+  const client = await RawClient.connect(port);
+  client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: ${protocol}\r\n\r\n`);
+  const { status } = await client.response();
+  const body = await client.rest();
+  return { status, body: body.replace(/^[0-9a-f]+\r\n|\r\n.*$/gs, "") };
+}
