@@ -24,7 +24,13 @@ export class TcpTransport implements Transport {
   #reading = true;
   /** The peer ended its direction while we were paused. */
   #endWaits = false;
-  #awaitsDrain = false;
+  /** Bytes of the write that Node hasn't finished; what comes meanwhile waits in `#waiting`. */
+  #writing = 0;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  /** The peer didn't take all at once: `drained` is owed. */
+  #behind = false;
+  #ending = false;
 
   /**
    * Takes over the handle of `source`, which is of no use afterwards.
@@ -76,25 +82,48 @@ export class TcpTransport implements Transport {
   }
 
   get bufferedBytes(): number {
-    return this.#socket.writableLength;
+    return this.#writing + this.#waitingBytes;
   }
 
+  /**
+   * Writes through `_write`, the hook below a stream's own queue, and keeps that queue here: a microsecond less per write, and `drained`
+   * when everything is gone (the stream's `drain` comes only from its high-water mark on).
+   */
   write(bytes: Buffer): void {
-    const socket = this.#socket;
-    if (!socket.writable) return;
-    socket.write(bytes);
-    if (socket.writableLength === 0 || this.#awaitsDrain) return;
-    // The stream's own `drain` comes only from its high-water mark on. An empty write is done when all before it are.
-    this.#awaitsDrain = true;
-    socket.write(NOTHING, this.#drained);
+    if (this.#ending || this.#socket.destroyed || bytes.length === 0) return;
+    if (this.#writing === 0) {
+      this.#writeNow(bytes);
+    } else {
+      this.#waiting.push(bytes);
+      this.#waitingBytes += bytes.length;
+    }
   }
 
-  readonly #drained = (error?: Error | null): void => {
-    this.#awaitsDrain = false;
-    if (error != null) return;
-    if (this.#socket.writableLength === 0) this.#receiver?.drained();
-    else this.write(NOTHING);
+  /** Called within `_write` when the operating system took all at once, as it mostly does. */
+  readonly #written = (error?: Error | null): void => {
+    if (error != null) {
+      this.#socket.destroy();
+      return;
+    }
+    this.#writing = 0;
+    if (this.#waitingBytes > 0) {
+      const bytes = this.#waiting.length === 1 ? (this.#waiting[0] as Buffer) : Buffer.concat(this.#waiting);
+      this.#waiting = [];
+      this.#waitingBytes = 0;
+      this.#writeNow(bytes);
+      return;
+    }
+    if (this.#ending) this.#socket.end();
+    if (!this.#behind) return;
+    this.#behind = false;
+    this.#receiver?.drained();
   };
+
+  #writeNow(bytes: Buffer): void {
+    this.#writing = bytes.length;
+    this.#socket._write(bytes, "buffer" as BufferEncoding, this.#written);
+    if (this.#writing > 0) this.#behind = true;
+  }
 
   pause(): void {
     this.#reading = false;
@@ -108,7 +137,8 @@ export class TcpTransport implements Transport {
   }
 
   end(): void {
-    this.#socket.end();
+    this.#ending = true;
+    if (this.#writing === 0) this.#socket.end();
   }
 
   destroy(): void {
