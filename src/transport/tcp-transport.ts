@@ -7,6 +7,16 @@ const NOTHING = Buffer.alloc(0);
 
 let readBuffer: Buffer | undefined;
 
+/** Views of the read buffer by length: short reads are the most frequent, and making a view costs as much as decoding a short frame. */
+const views: Buffer[] = [];
+const LONGEST_KEPT_VIEW = 512;
+
+function firstBytes(buffer: Buffer, length: number): Buffer {
+  if (length > LONGEST_KEPT_VIEW) return buffer.subarray(0, length);
+  views[length] ??= buffer.subarray(0, length);
+  return views[length];
+}
+
 /** A `net.Socket` whose handle can be taken over. Node gives every socket one; its types don't show it. */
 interface HandleOwner {
   _handle: object | null;
@@ -51,7 +61,7 @@ export class TcpTransport implements Transport {
       onread: {
         buffer: readBuffer,
         callback: (length: number, buffer: Buffer): boolean => {
-          const chunk = length === buffer.length ? buffer : buffer.subarray(0, length);
+          const chunk = firstBytes(buffer, length);
           // Node may read once more after a pause.
           if (this.#reading) this.#receiver?.received(chunk);
           else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
