@@ -153,7 +153,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Closes down: new upgrades get 503, every connection gets 1001, and what hasn't closed when the time is up is dropped. Resolves when
    * the shards have ended, with what became of the connections. A second call waits for the first.
    */
-  close(options: CloseOptions = {}): Promise<DrainCounts> {
+  async close(options: CloseOptions = {}): Promise<DrainCounts> {
     const { drain } = checkCloseOptions(options);
     this.#closed ??= this.#close(drain);
     return this.#closed;
