@@ -20,6 +20,9 @@ const NOTHING = Buffer.alloc(0);
  * The two directions end apart: after the peer's end one may go on writing, and `end()` leaves the reading as it is. When both have ended, or
  * after `destroy()`, the socket is closed, and `close` is emitted when it is. What breaks the socket destroys the stream with that error, which
  * readers, callbacks of writes and `error` listeners get; without any of them it is dropped, as a peer that vanishes must end no process.
+ *
+ * As with all of Node's streams, `for await` destroys it at the end of what is read: to write on after that, iterate over
+ * `upgraded.iterator({ destroyOnReturn: false })`.
  */
 export class Upgraded extends Duplex {
   #socket: Duplex | undefined;
@@ -67,7 +70,7 @@ export class Upgraded extends Duplex {
     return { socket, readBuffer };
   }
 
-  override read(size?: number): Buffer | null {
+  override read(size?: number): ReturnType<Duplex["read"]> {
     if (this.#socket !== undefined) return super.read(size);
     // Node's streams themselves read 0 bytes now and then, to look ahead.
     if (size !== 0) this.destroy(downcastError());
@@ -175,7 +178,7 @@ export class Upgraded extends Duplex {
     this.pause();
     // Reading emits `data` too, and no byte may come twice.
     this.removeAllListeners("data");
-    const buffered = this.readableLength > 0 ? super.read() : null;
+    const buffered: Buffer | null = this.readableLength > 0 ? super.read() : null;
     const readBuffer = buffered === null ? this.#head : Buffer.concat([buffered, this.#head]);
     this.#head = NOTHING;
     return readBuffer;
