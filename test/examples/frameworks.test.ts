@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Peer, type StandardSocketClass } from "../e2e/support/peer.ts";
 import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
+import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
 const socketClass = WebSocket as unknown as StandardSocketClass;
 
@@ -42,7 +43,9 @@ describe.each(["express.ts", "fastify.ts", "hono.ts"])("%s", (example) => {
 
   it("answers a WebSocket on a path that is nobody's with 404", async () => {
     const { origin } = await start(example);
-    const peer = new Peer(new socketClass(`ws://${origin}/hello/you`));
-    expect(await peer.closed).toMatchObject({ code: 1006 });
+    const client = await RawClient.connect(Number(new URL(`http://${origin}`).port));
+    client.write(upgradeRequest({ path: "/hello/you" }));
+    expect((await client.response()).status).toBe(404);
+    await client.closed();
   });
 });
