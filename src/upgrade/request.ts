@@ -1,5 +1,5 @@
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
-import { request as requestHttps } from "node:https";
+import { request as requestHttps, type RequestOptions as TlsRequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../errors.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
@@ -10,7 +10,7 @@ import type { Upgraded } from "./upgraded.ts";
  * `agent`, `createConnection`, `maxHeaderSize`, …) goes through.
  */
 export interface UpgradeRequestOptions
-  extends Omit<RequestOptions, "method" | "path" | "host" | "hostname" | "port" | "headers" | "timeout"> {
+  extends Omit<TlsRequestOptions, "method" | "path" | "host" | "hostname" | "port" | "headers" | "timeout"> {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -86,8 +86,9 @@ function startRequest(target: URL, options: RequestOptions): ClientRequest {
   }
   const hostname = target.hostname.replace(/^\[|\]$/g, "");
   const request = target.protocol === "https:" ? requestHttps : requestHttp;
-  // No pool: the socket leaves HTTP.
-  return request({ agent: false, ...options, hostname, port: target.port });
+  // No pool, as the socket leaves HTTP; with any agent, Node would ignore a createConnection.
+  const agent = options.createConnection === undefined ? { agent: false } : {};
+  return request({ ...agent, ...options, hostname, port: target.port });
 }
 
 /** What is wrong with the answer to an upgrade request. Source: RFC 9110 section 7.8. */
