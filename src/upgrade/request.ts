@@ -6,7 +6,8 @@ import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import type { Upgraded } from "./upgraded.ts";
 
 /**
- * What both client calls take: `signal` gives up until there is an answer, and the rest of `node:http`'s request options (`ca`, `socketPath`,
+ * What both client calls take: `signal` gives up until there is an answer (`AbortSignal.timeout(5_000)` is a limit of time, there
+ * is none by default), and the rest of `node:http`'s request options (`ca`, `socketPath`,
  * `agent`, `createConnection`, `maxHeaderSize`, …) goes through.
  */
 export interface UpgradeRequestOptions

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
 import { createServer, type IncomingMessage, type Server } from "node:http";
@@ -6,13 +7,15 @@ import { createServer as createTcpServer, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Duplex } from "node:stream";
-import { text } from "node:stream/consumers";
+import { buffer, text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { WebSocketServer } from "ws";
 import { onUpgrade } from "../../src/upgrade/on-upgrade.ts";
 import { type AnsweredUpgrade, openTunnel, requestUpgrade } from "../../src/upgrade/request.ts";
 import { serveUpgrades } from "../../src/upgrade/serve.ts";
+import type { Upgraded } from "../../src/upgrade/upgraded.ts";
 import { makeCertificate } from "./certificate.ts";
 import { countLeaks, listen, startHttp } from "./leaks.ts";
 
@@ -109,6 +112,56 @@ describe("asking for an upgrade", () => {
     const port = await answering(`${SWITCH}\r\n`);
     const { upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "barfoo, FOOBAR");
     (await upgraded).destroy();
+  });
+
+  it("understands the 101 of a server that we did not write, and the bytes behind it", async () => {
+    const { server, port } = await startHttp();
+    const sockets = new WebSocketServer({ server });
+    sockets.on("connection", (socket) => {
+      socket.send("hi");
+      socket.close(1000);
+    });
+    const headers = { "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==" };
+    const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "websocket", { headers });
+    expect(response.headers["sec-websocket-accept"]).toBe("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    const stream = await upgraded;
+    const frames = Buffer.from([0x81, 2, 0x68, 0x69, 0x88, 2, 0x03, 0xe8]);
+    let bytes = Buffer.alloc(0);
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      bytes = Buffer.concat([bytes, chunk]);
+      if (bytes.length === frames.length) break;
+    }
+    expect(bytes).toEqual(frames);
+    stream.destroy();
+    sockets.close();
+  });
+
+  it.each(["http", "https"])("carries megabytes both ways at once, unharmed, over %s", async (scheme) => {
+    const certificate = makeCertificate();
+    const server = scheme === "http" ? createServer() : createTlsServer(certificate);
+    const port = await listen(server);
+    const served = new Promise<Upgraded>((resolve, reject) => {
+      serveUpgrades(server, (request) => {
+        onUpgrade(request).then(resolve, reject);
+        return { status: 101 };
+      });
+    });
+    const { upgraded } = await requestUpgrade(`${scheme}://127.0.0.1:${port}`, "foobar", { ca: certificate.cert });
+    const [there, back] = [randomBytes(8 * 1024 * 1024), randomBytes(8 * 1024 * 1024)];
+    const send = async (stream: Duplex, bytes: Buffer): Promise<void> => {
+      for (let at = 0; at < bytes.length; at += 10_007) {
+        if (!stream.write(bytes.subarray(at, at + 10_007))) await once(stream, "drain");
+      }
+      stream.end();
+    };
+    const ends = [await upgraded, await served] as const;
+    const [atClient, atServer] = await Promise.all([
+      buffer(ends[0].iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>),
+      buffer(ends[1].iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>),
+      send(ends[0], there),
+      send(ends[1], back),
+    ]);
+    expect([atServer.equals(there), atClient.equals(back)]).toEqual([true, true]);
   });
 
   it("works over TLS with a certificate that it is told to trust, both directions ending apart", async () => {

@@ -1,12 +1,15 @@
 import { once } from "node:events";
 import type { IncomingMessage, Server } from "node:http";
+import { Agent, createServer as createTlsServer, get } from "node:https";
 import { type AddressInfo, connect, createServer } from "node:net";
 import type { Duplex } from "node:stream";
+import { text } from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { onUpgrade } from "../../src/upgrade/on-upgrade.ts";
 import { answerUpgrade, serveUpgrades, type UpgradeAnswer } from "../../src/upgrade/serve.ts";
 import { RawClient, type RawResponse, upgradeRequest } from "../support/raw-client.ts";
+import { makeCertificate } from "./certificate.ts";
 import { countLeaks, listen, startHttp } from "./leaks.ts";
 
 countLeaks();
@@ -239,6 +242,18 @@ describe("serving CONNECT", () => {
     expect(response).toEqual({ status: 200, headers: { "proxy-agent": "test" } });
     client.write("late");
     expect(await leave(client)).toBe("EARLY LATE");
+  });
+
+  it("serves Node's own https client", async () => {
+    const certificate = makeCertificate();
+    const origin = createTlsServer(certificate, (_request, response) => response.end("from behind the proxy"));
+    const originPort = await listen(origin);
+    const { port } = await startProxy();
+    const agent = new Agent({ proxyEnv: { HTTPS_PROXY: `http://127.0.0.1:${port}` }, ca: certificate.cert });
+    const options = { host: "127.0.0.1", port: originPort, agent, ca: certificate.cert };
+    const [response]: [IncomingMessage] = (await once(get(options), "response")) as never;
+    expect(await text(response)).toBe("from behind the proxy");
+    agent.destroy();
   });
 
   it("refuses when the target can't be reached", async () => {
