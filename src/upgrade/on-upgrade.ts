@@ -34,7 +34,7 @@ const exchanges = new WeakMap<IncomingMessage, Exchange>();
 
 /**
  * The byte stream that an exchange leaves behind: call it on a server's request, or on a client's response (101, or 2xx to CONNECT). On a
- * request it may be called before the answer is written, and resolves when that has left.
+ * request it may be called before the answer is written, and resolves when that has left. All calls for one message give the same stream.
  *
  * Rejects with `ERR_UPGRADE_REFUSED` when the exchange ended with another answer, `ERR_UPGRADE_ABANDONED` when a side closed it first, and
  * `ERR_NOT_AN_UPGRADE` for a message that asks for none or isn't served by `serveUpgrades` or one of the client calls.
@@ -51,12 +51,7 @@ export function refusedError(status: number): SwitchboardError {
   return new SwitchboardError("closed", "ERR_UPGRADE_REFUSED", `the upgrade was answered with ${status}`);
 }
 
-export function abandonedError(cause?: Error): SwitchboardError {
-  const options = cause && { cause };
-  return new SwitchboardError(
-    "closed",
-    "ERR_UPGRADE_ABANDONED",
-    "the connection was closed before the upgrade was answered",
-    options,
-  );
+export function abandonedError(cause: Error | null = null): SwitchboardError {
+  const message = "the connection was closed before the upgrade was answered";
+  return new SwitchboardError("closed", "ERR_UPGRADE_ABANDONED", message, cause === null ? {} : { cause });
 }

@@ -25,6 +25,38 @@ export const board: Switchboard = await Switchboard.start({ actor: new URL("./ch
 await Switchboard.start({ actor: "file:///chat.js", threads: 2 });
 `;
 
+/** A program of one file: both ends of a protocol, with nothing but the upgrades. */
+const UPGRADES = `
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { onUpgrade, requestUpgrade, serveUpgrades, SwitchboardError, type Upgraded } from "switchboard/upgrade";
+
+const server = createServer();
+serveUpgrades(server, (request) => {
+  if (request.url !== "/echo") return { status: 404 };
+  onUpgrade(request).then((upgraded: Upgraded) => upgraded.pipe(upgraded), console.error);
+  return { status: 101 };
+});
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+const address = server.address();
+const url = "http://127.0.0.1:" + (typeof address === "object" ? address?.port : address);
+
+const { upgraded } = await requestUpgrade(url + "/echo", "foobar");
+const stream = await upgraded;
+stream.end("through the package");
+for await (const chunk of stream) console.log(String(chunk));
+
+const refused = await requestUpgrade(url, "foobar");
+refused.response.resume();
+await refused.upgraded.catch((error: unknown) => {
+  if (error instanceof SwitchboardError) console.log(error.code);
+});
+server.close();
+// @ts-expect-error A service gives a status and headers.
+serveUpgrades(server, () => ({ code: 101 }));
+`;
+
 /** An example of the README, by the file name in its first line. */
 async function readmeExample(file: string): Promise<string> {
   const readme = await readFile(join(projectFolder, "README.md"), "utf8");
@@ -32,6 +64,10 @@ async function readmeExample(file: string): Promise<string> {
   if (after === undefined) throw new Error(`the README has no example ${file}`);
   return `// ${file}${after.slice(0, after.indexOf("\n```"))}\n`;
 }
+
+/** What an import of the package gets, by the file that says what is public there. */
+const ENTRIES = { "src/index.ts": "switchboard", "src/upgrade/index.ts": "switchboard/upgrade" };
+const namesFile = (entry: string): string => `names-${entry.replace("/", "-")}.ts`;
 
 // The tools of npm run with the Node that runs this test.
 const env = { ...process.env, PATH: [dirname(process.execPath), process.env["PATH"]].join(delimiter) };
@@ -50,6 +86,7 @@ describe("the package", () => {
 
     user = join(folder, "user");
     await mkdir(user);
+    await writeFile(join(user, "upgrades.ts"), UPGRADES);
     await writeFile(join(user, "package.json"), JSON.stringify({ private: true, type: "module" }));
     for (const file of ["server.js", "chat.js"]) await writeFile(join(user, file), await readmeExample(file));
     await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: user, env });
@@ -72,6 +109,8 @@ describe("the package", () => {
       "package.json",
       "dist/index.js",
       "dist/index.d.ts",
+      "dist/upgrade.js",
+      "dist/upgrade.d.ts",
       "dist/workers/shard.js",
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
@@ -99,9 +138,16 @@ describe("the package", () => {
     expect(stdout).toContain("{ closed: 2, dropped: 0 }");
   });
 
+  it("runs a program of upgrades alone", async () => {
+    const { stdout, stderr } = await run(process.execPath, ["upgrades.ts"], { cwd: user });
+    expect({ stdout, stderr }).toEqual({ stdout: "through the package\nERR_UPGRADE_REFUSED\n", stderr: "" });
+  });
+
   it("has types for every public name and for the README's actor", async () => {
-    const publicNames = await readFile(join(projectFolder, "src/index.ts"), "utf8");
-    await writeFile(join(user, "names.ts"), publicNames.replaceAll(/from "[^"]+"/g, 'from "switchboard"'));
+    for (const [index, entry] of Object.entries(ENTRIES)) {
+      const publicNames = await readFile(join(projectFolder, index), "utf8");
+      await writeFile(join(user, namesFile(entry)), publicNames.replaceAll(/from "[^"]+"/g, `from "${entry}"`));
+    }
     await writeFile(join(user, "misuse.ts"), MISUSE);
     await writeFile(join(user, "chat.ts"), await readmeExample("chat.ts"));
     const compilerOptions = {
@@ -114,7 +160,10 @@ describe("the package", () => {
     };
     await writeFile(
       join(user, "tsconfig.json"),
-      JSON.stringify({ compilerOptions, files: ["names.ts", "misuse.ts", "chat.ts"] }),
+      JSON.stringify({
+        compilerOptions,
+        files: [...Object.values(ENTRIES).map(namesFile), "misuse.ts", "chat.ts", "upgrades.ts"],
+      }),
     );
     await run(process.execPath, [join(projectFolder, "node_modules/typescript/bin/tsc")], { cwd: user });
   }, 120_000);

@@ -1,0 +1,50 @@
+import { readdirSync, readlinkSync } from "node:fs";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo, Server as NetServer } from "node:net";
+import { promisify } from "node:util";
+import { beforeEach, expect, onTestFinished, vi } from "vitest";
+
+/** Open sockets of this process. */
+function countSockets(): number {
+  return readdirSync("/proc/self/fd").filter((fd) => {
+    try {
+      return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
+    } catch {
+      return false; // The descriptor of the listing itself.
+    }
+  }).length;
+}
+
+/** Every test of the file fails when it leaves a socket open, or a rejection or an error to nobody. */
+export function countLeaks(): void {
+  beforeEach((context) => {
+    const before = countSockets();
+    const unhandled: unknown[] = [];
+    const onUnhandled = (reason: unknown): void => {
+      unhandled.push(reason);
+    };
+    process.on("unhandledRejection", onUnhandled).on("uncaughtException", onUnhandled);
+    // What is registered first runs last.
+    context.onTestFinished(async () => {
+      await vi.waitFor(() => expect(countSockets()).toBe(before), 5_000);
+      process.off("unhandledRejection", onUnhandled).off("uncaughtException", onUnhandled);
+      expect(unhandled).toEqual([]);
+    });
+  });
+}
+
+/** Listens on a free port; when the test ends, every connection must be gone by itself. */
+export async function listen<S extends NetServer>(server: S, host = "127.0.0.1"): Promise<number> {
+  await new Promise<void>((resolve) => server.listen(0, host, resolve));
+  onTestFinished(async () => {
+    const connections = promisify(server.getConnections.bind(server));
+    await vi.waitFor(async () => expect(await connections()).toBe(0), 5_000);
+    await promisify(server.close.bind(server))();
+  });
+  return (server.address() as AddressInfo).port;
+}
+
+export async function startHttp(): Promise<{ server: Server; port: number }> {
+  const server = createServer();
+  return { server, port: await listen(server) };
+}
