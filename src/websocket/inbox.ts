@@ -14,8 +14,8 @@ export class Inbox {
   readonly #messages: Message[] = [];
   #bytes = 0;
   #waiters: Waiter[] = [];
-  /** Set when nothing more comes; the error is for the reader who gets there. */
-  #end: { readonly error: Error | undefined } | undefined;
+  /** Nothing more comes. */
+  #ended = false;
 
   /** @param drained called when it was full and half of that has been taken */
   constructor(limits: InboxLimits, drained: () => void) {
@@ -28,7 +28,7 @@ export class Inbox {
   }
 
   push(message: Message): void {
-    if (this.#end !== undefined) return;
+    if (this.#ended) return;
     const waiter = this.#waiters.shift();
     if (waiter !== undefined) {
       waiter.resolve({ done: false, value: message });
@@ -38,7 +38,7 @@ export class Inbox {
     this.#bytes += message.byteLength;
   }
 
-  /** The next message; done, or rejected with the error of `end`, after the last one. */
+  /** The next message; done after the last one. */
   next(): Promise<IteratorResult<Message, undefined>> {
     const message = this.#messages.shift();
     if (message !== undefined) {
@@ -46,22 +46,16 @@ export class Inbox {
       if (this.#halfEmpty()) this.#drained();
       return Promise.resolve({ done: false, value: message });
     }
-    if (this.#end === undefined) {
-      const waiter: Waiter = Promise.withResolvers();
-      this.#waiters.push(waiter);
-      return waiter.promise;
-    }
-    return this.#end.error === undefined ? Promise.resolve(DONE) : Promise.reject(this.#end.error);
+    if (this.#ended) return Promise.resolve(DONE);
+    const waiter: Waiter = Promise.withResolvers();
+    this.#waiters.push(waiter);
+    return waiter.promise;
   }
 
-  /** Nothing more comes. What waits can still be taken. Only the first call counts. */
-  end(error: Error | undefined): void {
-    if (this.#end !== undefined) return;
-    this.#end = { error };
-    for (const waiter of this.#waiters) {
-      if (error === undefined) waiter.resolve(DONE);
-      else waiter.reject(error);
-    }
+  /** Nothing more comes. What waits can still be taken. */
+  end(): void {
+    this.#ended = true;
+    for (const waiter of this.#waiters) waiter.resolve(DONE);
     this.#waiters = [];
   }
 

@@ -6,6 +6,13 @@ interface PendingPing {
   readonly answer: PromiseWithResolvers<number>;
 }
 
+export interface BegunPing {
+  /** What to send; undefined when it has failed already. */
+  readonly payload: Buffer | undefined;
+  /** The time until its pong, in ms. */
+  readonly answered: Promise<number>;
+}
+
 const MAX_PENDING = 128;
 
 /** Pings under way, told apart by their payloads. */
@@ -13,11 +20,18 @@ export class Pings {
   #pending: PendingPing[] = [];
   #serial = 0;
 
-  /** Begins one: `payload` is what it carries, `answered` the time until its pong in ms. Throws when 128 are under way. */
-  begin(): { readonly payload: Buffer; readonly answered: Promise<number> } {
+  /** One that can't even begin. */
+  static failed(error: Error): BegunPing {
+    const answered = Promise.reject(error);
+    answered.catch(() => {});
+    return { payload: undefined, answered };
+  }
+
+  /** Begins one, or fails it when 128 are under way. */
+  begin(): BegunPing {
     if (this.#pending.length >= MAX_PENDING) {
       const message = `${MAX_PENDING} pings wait for their pongs already`;
-      throw new SwitchboardError("capacity", "ERR_TOO_MANY_PINGS", message);
+      return Pings.failed(new SwitchboardError("capacity", "ERR_TOO_MANY_PINGS", message));
     }
     const answer = Promise.withResolvers<number>();
     // Whoever only wants to provoke traffic needn't look.

@@ -10,6 +10,7 @@ export interface StreamedSocket {
   send(data: Sendable): Promise<SendResult>;
   close(code?: number, reason?: string): void;
   readonly closed: Promise<unknown>;
+  readonly error: Error | undefined;
 }
 
 /** Nothing is taken from the socket before somebody reads: its inbox is the only buffer. */
@@ -18,8 +19,9 @@ export function readableOf(socket: StreamedSocket): ReadableStream<Message> {
     {
       async pull(controller) {
         const { done, value } = await socket.next();
-        if (done) controller.close();
-        else controller.enqueue(value);
+        if (!done) controller.enqueue(value);
+        else if (socket.error === undefined) controller.close();
+        else controller.error(socket.error);
       },
       cancel: () => socket.close(),
     },

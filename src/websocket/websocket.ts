@@ -47,8 +47,8 @@ const LINGER_MS = 2_000;
  * One WebSocket over a byte stream, in the thread that it is made in. It comes from `upgradeConnection` or `connect`.
  *
  * Iterating it gives its messages. Up to `inboxLimit` of them wait for their reader; then the stream isn't read, and a peer that goes on
- * sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next message. After a close handshake, or after
- * `close()`, iteration is done; after anything else that ended the connection it throws (`ERR_CONNECTION_LOST`, or the code of the violation).
+ * sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next message. Iteration is done when the connection
+ * ends, however it ends: peers vanish every day. `closed` and `error` tell how it was.
  */
 export class WebSocket implements AsyncIterable<Message>, StreamedSocket, HeartbeatOwner {
   /** The subprotocol agreed on, or "". */
@@ -71,6 +71,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   /** What our close frame said, in `closingByUs`. */
   #closing: { readonly code: number; readonly reason: string } | undefined;
   #result: Closed | undefined;
+  #error: SwitchboardError | undefined;
   #reading = true;
   #closeTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
@@ -113,7 +114,10 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     return { next: () => this.#inbox.next() };
   }
 
-  /** The messages as a web stream. Each message goes to one reader, of this or of an iteration. Cancelling it closes the WebSocket. */
+  /**
+   * The messages as a web stream. Each message goes to one reader, of this or of an iteration. Cancelling it closes the WebSocket. Unlike iteration it
+   * fails, with `error`, when the connection was lost: a pipe must not take that for the end.
+   */
   get readable(): ReadableStream<Message> {
     this.#readable ??= readableOf(this);
     return this.#readable;
@@ -145,10 +149,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
    * Asks the peer for a sign of life and resolves with the round-trip time in milliseconds. The pong is seen only while messages are read.
    * Rejects with `ERR_CLOSED` when the connection ends first, `ERR_TOO_MANY_PINGS` when 128 are under way.
    */
-  async ping(): Promise<number> {
-    if (this.#phase !== "open") throw closedError();
-    const { payload, answered } = this.#pings.begin();
-    this.#outbound.sendControl(encodeFrame(Opcode.ping, payload));
+  ping(): Promise<number> {
+    const { payload, answered } = this.#phase === "open" ? this.#pings.begin() : Pings.failed(closedError());
+    if (payload !== undefined) this.#outbound.sendControl(encodeFrame(Opcode.ping, payload));
     return answered;
   }
 
@@ -172,12 +175,20 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
     this.#heartbeat.stop();
-    this.#inbox.end(undefined);
+    this.#inbox.end();
     this.#outbound.sendClose(encodeClose(code, reason));
     this.#destroyAfter(this.#settings.closeTimeoutMs);
     // The peer's close frame may be among what the full inbox held back.
     if (!this.#reading) this.#decode();
     this.#resumeReading();
+  }
+
+  /**
+   * What ended the connection when that was no close handshake: `ERR_CONNECTION_LOST`, or the peer's violation of the protocol by its code; else
+   * undefined.
+   */
+  get error(): SwitchboardError | undefined {
+    return this.#error;
   }
 
   /** Closes it at once, without a handshake. */
@@ -286,12 +297,13 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   }
 
   /** The connection has ended for its reader; only the first call counts. */
-  #finish(result: Closed, error: Error | undefined): void {
+  #finish(result: Closed, error: SwitchboardError | undefined): void {
     if (this.#result !== undefined) return;
     this.#result = result;
+    this.#error = error;
     this.#phase = "ending";
     this.#heartbeat.stop();
-    this.#inbox.end(error);
+    this.#inbox.end();
     this.#pings.fail(closedError());
   }
 
