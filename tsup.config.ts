@@ -1,10 +1,10 @@
 import { defineConfig } from "tsup";
 
 export default defineConfig({
-  entry: { index: "src/index.ts", "workers/shard": "workers/shard.ts" },
+  entry: { index: "src/index.ts", websocket: "src/websocket/index.ts", "workers/shard": "workers/shard.ts" },
   format: "esm",
   target: "node24",
-  dts: { entry: { index: "src/index.ts" } },
+  dts: { entry: { index: "src/index.ts", websocket: "src/websocket/index.ts" } },
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
