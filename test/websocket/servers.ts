@@ -71,9 +71,8 @@ export function startRawServer(serve: (socket: Socket, request: string) => void)
   return listen(
     createTcpServer({ allowHalfOpen: true }, (socket) => {
       let request = "";
-      socket.setEncoding("latin1");
-      const read = (chunk: string): void => {
-        request += chunk;
+      const read = (chunk: Buffer): void => {
+        request += chunk.toString("latin1");
         if (!request.includes("\r\n\r\n")) return;
         socket.off("data", read).resume();
         serve(socket, request);
