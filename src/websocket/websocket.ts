@@ -2,7 +2,7 @@ import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../errors.ts";
 import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
-import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
+import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
 import { Opcode } from "../protocol/opcode.ts";
@@ -73,6 +73,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   #result: Closed | undefined;
   #error: SwitchboardError | undefined;
   #reading = true;
+  /** The peer's last event, while those who answer the messages before it have their turn. */
+  #last: Close | Violation | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
   #writable: WritableStream<Sendable> | undefined;
@@ -225,12 +227,14 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   }
 
   #handleEnd(): void {
+    this.#conclude();
     if (this.#phase === "ending") this.#outbound.end();
     // A peer that ends its direction without a close frame is gone.
     else this.#stream.destroy();
   }
 
   #handleStreamClosed(): void {
+    this.#conclude();
     const message = "the connection ended without a close handshake";
     const lost = new SwitchboardError("transport", "ERR_CONNECTION_LOST", message);
     this.#finish({ code: CloseCode.abnormal, reason: "", wasClean: false }, lost);
@@ -244,6 +248,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
 
   /** Takes events from the decoder for as long as the inbox takes messages. */
   #decode(): void {
+    let delivered = false;
     while (this.#phase === "open" || this.#phase === "closingByUs") {
       if (this.#phase === "open" && this.#inbox.full) {
         this.#decoder.suspend();
@@ -253,11 +258,19 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
       }
       const event = this.#decoder.next();
       if (event === undefined) return;
+      if (event.kind === "close" || event.kind === "violation") {
+        this.#last = event;
+        // Readers get their messages in microtasks: an answer that they send at once still goes out, before our close frame.
+        if (delivered) setImmediate(() => this.#conclude());
+        else this.#conclude();
+        return;
+      }
+      delivered ||= event.kind === "message";
       this.#handle(event);
     }
   }
 
-  #handle(event: DecoderEvent): void {
+  #handle(event: Message | Ping | Pong): void {
     switch (event.kind) {
       case "message":
         this.#inbox.push(event);
@@ -268,13 +281,14 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
       case "pong":
         this.#pings.pong(event.payload);
         return;
-      case "close":
-        this.#handleClose(event);
-        return;
-      case "violation":
-        this.#handleViolation(event);
-        return;
     }
+  }
+
+  #conclude(): void {
+    const last = this.#last;
+    this.#last = undefined;
+    if (last?.kind === "close") this.#handleClose(last);
+    else if (last !== undefined) this.#handleViolation(last);
   }
 
   #handleClose({ code, reason }: Close): void {

@@ -25,6 +25,26 @@ export const board: Switchboard = await Switchboard.start({ actor: new URL("./ch
 await Switchboard.start({ actor: "file:///chat.js", threads: 2 });
 `;
 
+const ALONE = `
+import { createServer } from "node:http";
+import { connect, serveUpgrades, upgradeConnection } from "switchboard/websocket";
+
+const server = createServer().listen(0, "127.0.0.1", async () => {
+  const socket = await connect("ws://127.0.0.1:" + server.address().port, { proxy: false });
+  await socket.send("hello");
+  for await (const message of socket) {
+    console.log(message.text);
+    socket.close();
+  }
+  server.close();
+});
+serveUpgrades(server, (request) => {
+  const { response, websocket } = upgradeConnection(request);
+  websocket.then((socket) => socket.readable.pipeTo(socket.writable));
+  return response;
+});
+`;
+
 /** An example of the README, by the file name in its first line. */
 async function readmeExample(file: string): Promise<string> {
   const readme = await readFile(join(projectFolder, "README.md"), "utf8");
@@ -72,6 +92,8 @@ describe("the package", () => {
       "package.json",
       "dist/index.js",
       "dist/index.d.ts",
+      "dist/websocket.js",
+      "dist/websocket.d.ts",
       "dist/workers/shard.js",
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
@@ -99,9 +121,17 @@ describe("the package", () => {
     expect(stdout).toContain("{ closed: 2, dropped: 0 }");
   });
 
+  it("runs a WebSocket without shards, server and client", async () => {
+    await writeFile(join(user, "alone.js"), ALONE);
+    expect(await run(process.execPath, ["alone.js"], { cwd: user })).toMatchObject({ stdout: "hello\n", stderr: "" });
+  });
+
   it("has types for every public name and for the README's actor", async () => {
     const publicNames = await readFile(join(projectFolder, "src/index.ts"), "utf8");
     await writeFile(join(user, "names.ts"), publicNames.replaceAll(/from "[^"]+"/g, 'from "switchboard"'));
+    const socketNames = await readFile(join(projectFolder, "src/websocket/index.ts"), "utf8");
+    const socketSource = socketNames.replaceAll(/from "[^"]+"/g, 'from "switchboard/websocket"');
+    await writeFile(join(user, "socket-names.ts"), socketSource);
     await writeFile(join(user, "misuse.ts"), MISUSE);
     await writeFile(join(user, "chat.ts"), await readmeExample("chat.ts"));
     const compilerOptions = {
@@ -114,7 +144,7 @@ describe("the package", () => {
     };
     await writeFile(
       join(user, "tsconfig.json"),
-      JSON.stringify({ compilerOptions, files: ["names.ts", "misuse.ts", "chat.ts"] }),
+      JSON.stringify({ compilerOptions, files: ["names.ts", "socket-names.ts", "misuse.ts", "chat.ts"] }),
     );
     await run(process.execPath, [join(projectFolder, "node_modules/typescript/bin/tsc")], { cwd: user });
   }, 120_000);

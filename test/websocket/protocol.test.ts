@@ -6,7 +6,7 @@ import type { UpgradeConnectionOptions } from "../../src/websocket/upgrade-conne
 import type { WebSocket } from "../../src/websocket/websocket.ts";
 import { binary, clientFrame, close, continuation, ping, text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";
-import { nextText, startRawServer, startSocketServer } from "./servers.ts";
+import { echo, nextText, startRawServer, startSocketServer } from "./servers.ts";
 
 /** A peer of bytes, and our end of the connection to it. */
 interface Ends {
@@ -34,6 +34,17 @@ async function asClient(options: ConnectOptions = {}): Promise<Ends> {
   const ours = await connect(`ws://127.0.0.1:${port}/`, { proxy: false, ...options });
   onTestFinished(() => ours.destroy());
   return { peer: new RawClient(await accepted.promise), ours, masked: false, sockets };
+}
+
+/** The opcodes of short frames, masked or not. */
+function opcodesOf(bytes: Buffer): number[] {
+  const opcodes: number[] = [];
+  for (let at = 0; at < bytes.length; ) {
+    const second = bytes[at + 1] ?? 0;
+    opcodes.push((bytes[at] ?? 0) & 0xf);
+    at += 2 + (second > 0x7f ? 4 : 0) + (second & 0x7f);
+  }
+  return opcodes;
 }
 
 describe.each([
@@ -79,6 +90,22 @@ describe.each([
     peer.write(Buffer.concat([text("good", { masked }), text("bad", { masked, rsv: 1 })]));
     expect(await nextText(ours)).toBe("good");
     expect(await ours.next()).toMatchObject({ done: true });
+  });
+
+  it("sends what a reader answers at once, before the close frame for the same packet", async () => {
+    for (const end of [
+      text("bad", { masked: role === "server", rsv: 1 }),
+      close(1000, "", { masked: role === "server" }),
+    ]) {
+      const { peer, ours, masked } = await open();
+      void echo(ours);
+      const chunks: Buffer[] = [];
+      peer.socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+      peer.write(Buffer.concat([text("one", { masked }), text("two", { masked }), end]));
+      peer.socket.end();
+      await Promise.all([ours.closed, peer.closed()]);
+      expect(opcodesOf(Buffer.concat(chunks))).toEqual([0x1, 0x1, 0x8]);
+    }
   });
 
   it("gives up a peer that vanishes without a word", async () => {
