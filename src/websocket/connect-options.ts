@@ -123,6 +123,6 @@ export function parseTarget(url: URL | string): URL {
   return target;
 }
 
-function urlError(why: string): SwitchboardError {
+export function urlError(why: string): SwitchboardError {
   return new SwitchboardError("configuration", "ERR_URL", `connect takes a ws: or wss: URL without a fragment; ${why}`);
 }

@@ -8,6 +8,7 @@ import {
   checkConnectOptions,
   parseTarget,
   type TlsOptions,
+  urlError,
 } from "./connect-options.ts";
 import { proxyFromEnvironment } from "./proxy.ts";
 import { throughProxy } from "./tunnel.ts";
@@ -118,7 +119,8 @@ function redirectTarget(location: string, from: URL): URL {
   if (resolved === null) throw redirectError("its Location is no URL");
   let target: URL;
   try {
-    resolved.hash = "";
+    // Credentials are the caller's to give, not a redirect's.
+    Object.assign(resolved, { hash: "", username: "", password: "" });
     target = parseTarget(resolved);
   } catch (cause) {
     throw redirectError(`it leads to a ${resolved.protocol} URL`, { cause });
@@ -134,7 +136,12 @@ function withoutSecrets({ tls }: Secrets): Secrets {
 
 function credentials({ username, password }: URL): Record<string, string> {
   if (username === "" && password === "") return {};
-  const pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  let pair: string;
+  try {
+    pair = `${decodeURIComponent(username)}:${decodeURIComponent(password)}`;
+  } catch {
+    throw urlError("its user or password is not encoded well");
+  }
   return { Authorization: `Basic ${Buffer.from(pair).toString("base64")}` };
 }
 

@@ -1,7 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../errors.ts";
-import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
+import { CloseCode } from "../protocol/close-code.ts";
 import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
@@ -9,6 +9,7 @@ import { Opcode } from "../protocol/opcode.ts";
 import type { Role } from "../protocol/role.ts";
 import type { Violation } from "../protocol/violation.ts";
 import type { Downcast } from "../upgrade/upgraded.ts";
+import { checkClose } from "./check-close.ts";
 import { Heartbeat, type HeartbeatOwner } from "./heartbeat.ts";
 import { Inbox } from "./inbox.ts";
 import type { WebSocketSettings } from "./options.ts";
@@ -166,13 +167,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
    * Throws `ERR_CLOSE_CODE` or `ERR_CLOSE_REASON` for what can't be sent (RFC 6455 sections 7.4 and 5.5).
    */
   close(code: number = CloseCode.normal, reason = ""): void {
-    if (!isWireCloseCode(code)) {
-      const takes = "1000 to 1003, 1007 to 1014, or 3000 to 4999";
-      throw new SwitchboardError("misuse", "ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
-    }
-    if (Buffer.byteLength(reason) > MAX_REASON_BYTES) {
-      throw new SwitchboardError("misuse", "ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
-    }
+    checkClose(code, reason);
     if (this.#phase !== "open") return;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };

@@ -157,9 +157,12 @@ describe("options", () => {
     await expect(connect("ws://127.0.0.1:1/", options)).rejects.toThrow(message);
   });
 
-  it.each(["ftp://127.0.0.1/", "not a URL", "ws://127.0.0.1/#fragment", "/path"])("refuse the URL %s", async (url) => {
-    await expect(connect(url)).rejects.toMatchObject({ kind: "configuration", code: "ERR_URL" });
-  });
+  it.each(["ftp://127.0.0.1/", "not a URL", "ws://127.0.0.1/#fragment", "/path", "ws://%zz@127.0.0.1/"])(
+    "refuse the URL %s",
+    async (url) => {
+      await expect(connect(url)).rejects.toMatchObject({ kind: "configuration", code: "ERR_URL" });
+    },
+  );
 
   it.each(["socks5://127.0.0.1:1080", "nonsense"])("refuse the proxy %s", async (proxy) => {
     await expect(connect("ws://127.0.0.1:1/", { proxy })).rejects.toMatchObject({ code: "ERR_PROXY" });

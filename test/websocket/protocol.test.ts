@@ -4,7 +4,7 @@ import { acceptKey } from "../../src/handshake/accept-key.ts";
 import { type ConnectOptions, connect } from "../../src/websocket/index.ts";
 import type { UpgradeConnectionOptions } from "../../src/websocket/upgrade-connection.ts";
 import type { WebSocket } from "../../src/websocket/websocket.ts";
-import { binary, clientFrame, close, continuation, ping, text } from "../support/frames.ts";
+import { binary, clientFrame, close, continuation, ping, pong, text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { echo, nextText, startRawServer, startSocketServer } from "./servers.ts";
 
@@ -150,6 +150,17 @@ it("answers of a flood of pings the first ones and the newest", async () => {
   expect(await nextText(ours)).toBe("after");
   let last: string | undefined;
   while (last !== "999") last = await peer.text();
+});
+
+it("pings a silent peer again and again, and keeps it while it answers", async () => {
+  const { peer, ours } = await asServer({ pingIntervalMs: 20, pongTimeoutMs: 20_000 });
+  for (let pings = 0; pings < 3; pings++) {
+    const { opcode, payload } = await peer.frame();
+    expect(opcode).toBe(0x9);
+    peer.write(pong(payload));
+  }
+  peer.write(text("still here"));
+  expect(await nextText(ours)).toBe("still here");
 });
 
 it("masks every frame with another key", async () => {
