@@ -1,10 +1,13 @@
 import { defineConfig } from "tsup";
 
+/** What a user imports: the package and its parts. */
+const entries = { index: "src/index.ts", upgrade: "src/upgrade/index.ts", websocket: "src/websocket/index.ts" };
+
 export default defineConfig({
-  entry: { index: "src/index.ts", upgrade: "src/upgrade/index.ts", "workers/shard": "workers/shard.ts" },
+  entry: { ...entries, "workers/shard": "workers/shard.ts" },
   format: "esm",
   target: "node24",
-  dts: { entry: { index: "src/index.ts", upgrade: "src/upgrade/index.ts" } },
+  dts: { entry: entries },
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,

@@ -57,6 +57,27 @@ server.close();
 serveUpgrades(server, () => ({ code: 101 }));
 `;
 
+/** Both ends of a WebSocket, without shards. */
+const ALONE = `
+import { createServer } from "node:http";
+import { connect, serveUpgrades, upgradeConnection } from "switchboard/websocket";
+
+const server = createServer().listen(0, "127.0.0.1", async () => {
+  const socket = await connect("ws://127.0.0.1:" + server.address().port, { proxy: false });
+  await socket.send("hello");
+  for await (const message of socket) {
+    console.log(message.text);
+    socket.close();
+  }
+  server.close();
+});
+serveUpgrades(server, (request) => {
+  const { response, websocket } = upgradeConnection(request);
+  websocket.then((socket) => socket.readable.pipeTo(socket.writable));
+  return response;
+});
+`;
+
 /** An example of the README, by the file name in its first line. */
 async function readmeExample(file: string): Promise<string> {
   const readme = await readFile(join(projectFolder, "README.md"), "utf8");
@@ -66,7 +87,11 @@ async function readmeExample(file: string): Promise<string> {
 }
 
 /** What an import of the package gets, by the file that says what is public there. */
-const ENTRIES = { "src/index.ts": "switchboard", "src/upgrade/index.ts": "switchboard/upgrade" };
+const ENTRIES = {
+  "src/index.ts": "switchboard",
+  "src/upgrade/index.ts": "switchboard/upgrade",
+  "src/websocket/index.ts": "switchboard/websocket",
+};
 const namesFile = (entry: string): string => `names-${entry.replace("/", "-")}.ts`;
 
 // The tools of npm run with the Node that runs this test.
@@ -111,6 +136,8 @@ describe("the package", () => {
       "dist/index.d.ts",
       "dist/upgrade.js",
       "dist/upgrade.d.ts",
+      "dist/websocket.js",
+      "dist/websocket.d.ts",
       "dist/workers/shard.js",
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
@@ -141,6 +168,11 @@ describe("the package", () => {
   it("runs a program of upgrades alone", async () => {
     const { stdout, stderr } = await run(process.execPath, ["upgrades.ts"], { cwd: user });
     expect({ stdout, stderr }).toEqual({ stdout: "through the package\nERR_UPGRADE_REFUSED\n", stderr: "" });
+  });
+
+  it("runs a WebSocket without shards, server and client", async () => {
+    await writeFile(join(user, "alone.js"), ALONE);
+    expect(await run(process.execPath, ["alone.js"], { cwd: user })).toMatchObject({ stdout: "hello\n", stderr: "" });
   });
 
   it("has types for every public name and for the README's actor", async () => {

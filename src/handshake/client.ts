@@ -1,0 +1,120 @@
+import { randomBytes } from "node:crypto";
+import type { IncomingHttpHeaders } from "node:http";
+import { acceptKey } from "./accept-key.ts";
+import { hasMember } from "./tokens.ts";
+
+export interface ClientHandshakeOptions {
+  /** Subprotocols that we speak, the preferred one first. Default: none. */
+  readonly protocols?: readonly string[];
+}
+
+/** One opening handshake from the client's side: what it asks, and what its answer is held against. */
+export interface ClientHandshake {
+  /** Value of `Sec-WebSocket-Key`. */
+  readonly key: string;
+  readonly protocols: readonly string[];
+  /** What the request carries besides `Host`, `Connection` and `Upgrade`. */
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/** What of an answer the opening handshake looks at. A client's `IncomingMessage` is one. */
+export interface HandshakeResponse {
+  readonly statusCode?: number | undefined;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** An answer that holds. */
+export interface Agreed {
+  readonly ok: true;
+  /** The subprotocol that the server chose, or "" for none. */
+  readonly protocol: string;
+  /** The extensions in use, as the header says it; "" for none. */
+  readonly extensions: string;
+}
+
+/** An answer that doesn't hold. The code is stable and may be matched on. */
+export interface Disagreed {
+  readonly ok: false;
+  readonly code:
+    | "ERR_HANDSHAKE_STATUS"
+    | "ERR_HANDSHAKE_UPGRADE"
+    | "ERR_HANDSHAKE_CONNECTION"
+    | "ERR_HANDSHAKE_ACCEPT"
+    | "ERR_HANDSHAKE_PROTOCOL"
+    | "ERR_HANDSHAKE_EXTENSION";
+  readonly reason: string;
+}
+
+type Check = (response: HandshakeResponse, handshake: ClientHandshake) => Disagreed | undefined;
+
+/** The checks of RFC 6455 section 4.1, in its order: the first that fails decides. */
+const checks: readonly Check[] = [
+  switchesProtocols,
+  switchesToWebSocket,
+  listsUpgradeInConnection,
+  answersOurKey,
+  agreesToNoForeignExtension,
+  choosesOfferedProtocol,
+];
+
+/** Prepares a handshake with a key of its own. Source: RFC 6455 section 4.1. */
+export function beginHandshake({ protocols = [] }: ClientHandshakeOptions = {}): ClientHandshake {
+  const key = randomBytes(16).toString("base64");
+  const headers = {
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": key,
+    ...(protocols.length > 0 && { "Sec-WebSocket-Protocol": protocols.join(", ") }),
+  };
+  return { key, protocols, headers };
+}
+
+/** Decides whether the server's answer opens the connection. */
+export function checkHandshakeResponse(response: HandshakeResponse, handshake: ClientHandshake): Agreed | Disagreed {
+  for (const check of checks) {
+    const disagreed = check(response, handshake);
+    if (disagreed !== undefined) return disagreed;
+  }
+  return { ok: true, protocol: protocolOf(response) ?? "", extensions: "" };
+}
+
+function switchesProtocols({ statusCode }: HandshakeResponse): Disagreed | undefined {
+  if (statusCode === 101) return undefined;
+  return disagree("ERR_HANDSHAKE_STATUS", `the server answered ${statusCode ?? "nothing"} instead of 101`);
+}
+
+function switchesToWebSocket({ headers }: HandshakeResponse): Disagreed | undefined {
+  if (headers.upgrade?.toLowerCase() === "websocket") return undefined;
+  return disagree("ERR_HANDSHAKE_UPGRADE", "the server's 101 doesn't switch to websocket");
+}
+
+function listsUpgradeInConnection({ headers }: HandshakeResponse): Disagreed | undefined {
+  if (hasMember(headers.connection, "upgrade")) return undefined;
+  return disagree("ERR_HANDSHAKE_CONNECTION", "the Connection header of the server's 101 doesn't list Upgrade");
+}
+
+function answersOurKey({ headers }: HandshakeResponse, { key }: ClientHandshake): Disagreed | undefined {
+  if (headers["sec-websocket-accept"] === acceptKey(key)) return undefined;
+  return disagree("ERR_HANDSHAKE_ACCEPT", "the server's Sec-WebSocket-Accept doesn't answer our key");
+}
+
+/** None was asked for, so none may be used. */
+function agreesToNoForeignExtension({ headers }: HandshakeResponse): Disagreed | undefined {
+  const extensions = headers["sec-websocket-extensions"];
+  if (extensions === undefined || extensions === "") return undefined;
+  return disagree("ERR_HANDSHAKE_EXTENSION", "the server uses an extension that wasn't asked for");
+}
+
+/** A server that speaks none of them says nothing, and the client decides whether it goes on. */
+function choosesOfferedProtocol(response: HandshakeResponse, { protocols }: ClientHandshake): Disagreed | undefined {
+  const chosen = protocolOf(response);
+  if (chosen === undefined || protocols.includes(chosen)) return undefined;
+  return disagree("ERR_HANDSHAKE_PROTOCOL", "the server chose a subprotocol that wasn't asked for");
+}
+
+function protocolOf({ headers }: HandshakeResponse): string | undefined {
+  return headers["sec-websocket-protocol"];
+}
+
+function disagree(code: Disagreed["code"], reason: string): Disagreed {
+  return { ok: false, code, reason };
+}

@@ -1,0 +1,68 @@
+import type { Message } from "../protocol/message.ts";
+
+export interface InboxLimits {
+  readonly inboxLimit: number;
+  readonly inboxLimitBytes: number;
+}
+
+type Waiter = PromiseWithResolvers<IteratorResult<Message, undefined>>;
+
+/** Messages that arrived and wait for their reader. It says when it is full, and whoever fills it stops. */
+export class Inbox {
+  readonly #limits: InboxLimits;
+  readonly #drained: () => void;
+  readonly #messages: Message[] = [];
+  #bytes = 0;
+  #waiters: Waiter[] = [];
+  /** Nothing more comes. */
+  #ended = false;
+
+  /** @param drained called when it was full and half of that has been taken */
+  constructor(limits: InboxLimits, drained: () => void) {
+    this.#limits = limits;
+    this.#drained = drained;
+  }
+
+  get full(): boolean {
+    return this.#messages.length >= this.#limits.inboxLimit || this.#bytes >= this.#limits.inboxLimitBytes;
+  }
+
+  push(message: Message): void {
+    if (this.#ended) return;
+    const waiter = this.#waiters.shift();
+    if (waiter !== undefined) {
+      waiter.resolve({ done: false, value: message });
+      return;
+    }
+    this.#messages.push(message);
+    this.#bytes += message.byteLength;
+  }
+
+  /** The next message; done after the last one. */
+  next(): Promise<IteratorResult<Message, undefined>> {
+    const message = this.#messages.shift();
+    if (message !== undefined) {
+      this.#bytes -= message.byteLength;
+      if (this.#halfEmpty()) this.#drained();
+      return Promise.resolve({ done: false, value: message });
+    }
+    if (this.#ended) return Promise.resolve(DONE);
+    const waiter: Waiter = Promise.withResolvers();
+    this.#waiters.push(waiter);
+    return waiter.promise;
+  }
+
+  /** Nothing more comes. What waits can still be taken. */
+  end(): void {
+    this.#ended = true;
+    for (const waiter of this.#waiters) waiter.resolve(DONE);
+    this.#waiters = [];
+  }
+
+  #halfEmpty(): boolean {
+    const { inboxLimit, inboxLimitBytes } = this.#limits;
+    return this.#messages.length <= inboxLimit / 2 && this.#bytes <= inboxLimitBytes / 2;
+  }
+}
+
+const DONE = { done: true, value: undefined } as const;
