@@ -107,7 +107,10 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#transport = transport;
     this.#identity = identity;
     this.#host = host;
-    this.#decoder = new Decoder(deflate === undefined ? options : { ...options, inflater: new Inflater(deflate) });
+    const { maxPayloadBytes, maxFragments } = options;
+    this.#decoder = new Decoder(
+      deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate) },
+    );
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
     this.#heartbeat = new Heartbeat(host.wheel, options);

@@ -5,6 +5,7 @@ import { startBoard } from "../support/board.ts";
 import { deflateBomb, deflateMessage } from "../support/deflate.ts";
 import { clientFrame, ping } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
+import { Peer, type StandardSocketClass } from "./support/peer.ts";
 
 type Offer = WebSocket.ClientOptions["perMessageDeflate"];
 
@@ -94,6 +95,16 @@ describe.each([
       }
     }
   });
+});
+
+it("is agreed on with Node's own WebSocket, which gets its messages back", async () => {
+  const { port } = await startBoard({ compression: { threshold: 0, contextTakeover: true } });
+  const peer = await Peer.open(globalThis.WebSocket as unknown as StandardSocketClass, `ws://127.0.0.1:${port}/`);
+  expect((peer.socket as unknown as { extensions: string }).extensions).toContain("permessage-deflate");
+  for (const message of [letters(100), letters(70_000), noise(3_000), "", letters(100)]) {
+    peer.send(message);
+    expect(await peer.next()).toEqual(message);
+  }
 });
 
 it("isn't agreed on unless it is switched on", async () => {
