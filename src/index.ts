@@ -1,5 +1,6 @@
 export { Actor, type Params, type PublishOptions, type SendResult } from "./actor/actor.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
+export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
 export type { UpgradeCounts } from "./switchboard/acceptor.ts";
 export type { Admission, Authorize } from "./switchboard/authorize.ts";

@@ -1,9 +1,10 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--compress]
  *
- * `echo` returns each message as it came; in `fanout` each message goes to all other connections. SIGTERM ends it.
+ * `echo` returns each message as it came; in `fanout` each message goes to all other connections. With `--compress`
+ * messages are compressed with peers that offer permessage-deflate, context takeover included. SIGTERM ends it.
  */
 import { parseArgs } from "node:util";
 import { type StartOptions, Switchboard } from "../../src/index.ts";
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     port: { type: "string", default: "9001" },
     shards: { type: "string", default: "auto" },
     mode: { type: "string", default: "echo" },
+    compress: { type: "boolean", default: false },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
@@ -24,6 +26,7 @@ const options: StartOptions = {
   actor: new URL(`./actors/${values.mode}.ts`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
   maxPayloadBytes,
+  compression: values.compress && { contextTakeover: true },
   // What a load generator has in flight is its own choice: it must not be taken for a peer that doesn't read.
   mailboxLimitBytes: Math.max(1024 * 1024, maxPayloadBytes),
   maxBufferedBytes: Math.max(64 * 1024 * 1024, 4 * maxPayloadBytes),

@@ -1,5 +1,8 @@
 import type { IncomingHttpHeaders } from "node:http";
+import type { CompressionOptions } from "../protocol/compression.ts";
 import { acceptKey } from "./accept-key.ts";
+import { parseExtensions } from "./extensions.ts";
+import { acceptDeflate, type NegotiatedDeflate } from "./permessage-deflate.ts";
 import { hasMember, isToken, listMembers } from "./tokens.ts";
 
 /** What of a request the opening handshake looks at. An `IncomingMessage` is one. */
@@ -15,6 +18,8 @@ export interface ServerHandshakeOptions {
   readonly protocols?: readonly string[];
   /** Origins whose pages may connect, as browsers write them (`https://example.com`). Default: all. */
   readonly origins?: readonly string[];
+  /** How messages may be compressed. Default: not at all, and well-formed offers are declined. */
+  readonly compression?: CompressionOptions | undefined;
 }
 
 /** A handshake that holds: what its 101 must say. */
@@ -24,6 +29,8 @@ export interface Accepted {
   readonly accept: string;
   /** The subprotocol chosen, or "" for none. */
   readonly protocol: string;
+  /** The compression agreed on, if any. */
+  readonly deflate: NegotiatedDeflate | undefined;
 }
 
 /** A handshake that doesn't hold: the answer it gets. */
@@ -51,6 +58,7 @@ const checks: readonly Check[] = [
   hasKey,
   comesFromAllowedOrigin,
   offersWellFormedProtocols,
+  offersWellFormedExtensions,
 ];
 
 /** Decides what an opening handshake gets. It answers nothing itself. */
@@ -60,7 +68,12 @@ export function checkHandshake(request: UpgradeRequest, options: ServerHandshake
     if (refusal !== undefined) return refusal;
   }
   const key = request.headers["sec-websocket-key"] as string;
-  return { ok: true, accept: acceptKey(key), protocol: chooseProtocol(request, options) };
+  return {
+    ok: true,
+    accept: acceptKey(key),
+    protocol: chooseProtocol(request, options),
+    deflate: chooseDeflate(request, options),
+  };
 }
 
 function isGet({ method }: UpgradeRequest): Refusal | undefined {
@@ -132,6 +145,22 @@ function offersWellFormedProtocols({ headers }: UpgradeRequest): Refusal | undef
 function chooseProtocol({ headers }: UpgradeRequest, { protocols = [] }: ServerHandshakeOptions): string {
   if (protocols.length === 0) return "";
   return listMembers(headers["sec-websocket-protocol"] ?? "").find((offer) => protocols.includes(offer)) ?? "";
+}
+
+/** A header that breaks the grammar fails the handshake (RFC 6455 section 9.1); parameters that make no sense don't. */
+function offersWellFormedExtensions({ headers }: UpgradeRequest): Refusal | undefined {
+  const value = headers["sec-websocket-extensions"];
+  if (value === undefined || parseExtensions(value) !== undefined) return undefined;
+  return refuse(400, "Sec-WebSocket-Extensions must be a short list of extensions.");
+}
+
+function chooseDeflate(
+  { headers }: UpgradeRequest,
+  { compression }: ServerHandshakeOptions,
+): NegotiatedDeflate | undefined {
+  const value = headers["sec-websocket-extensions"];
+  if (compression === undefined || value === undefined) return undefined;
+  return acceptDeflate(parseExtensions(value) ?? [], compression);
 }
 
 function refuse(status: number, reason: string, headers?: Readonly<Record<string, string>>): Refusal {

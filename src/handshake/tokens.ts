@@ -14,7 +14,7 @@ export function listMembers(value: string): string[] {
 }
 
 /** Without the spaces and tabs at both ends, which is all the white space that HTTP knows (RFC 9110 section 5.6.3). */
-function trimBlanks(text: string): string {
+export function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
   while (start < end && isBlank(text, start)) start++;

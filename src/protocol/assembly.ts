@@ -12,15 +12,18 @@ const INITIAL_BYTES = 4 * 1024;
  * arrived (at most doubling), never what a header announces. Room for a header stays free in front.
  */
 export class Assembly {
-  readonly #opcode: Opcode;
+  readonly opcode: Opcode;
+  /** Whether the payload is to be inflated when it is whole; a text is checked after that. */
+  readonly compressed: boolean;
   readonly #validator: Utf8Validator | undefined;
   #block = Buffer.allocUnsafeSlow(0);
   #end = MAX_HEADER_BYTES;
   fragments = 1;
 
-  constructor(opcode: Opcode) {
-    this.#opcode = opcode;
-    this.#validator = opcode === Opcode.text ? new Utf8Validator() : undefined;
+  constructor(opcode: Opcode, compressed = false) {
+    this.opcode = opcode;
+    this.compressed = compressed;
+    this.#validator = opcode === Opcode.text && !compressed ? new Utf8Validator() : undefined;
   }
 
   get payloadBytes(): number {
@@ -42,12 +45,17 @@ export class Assembly {
     return validator.push(this.#block, start, this.#end);
   }
 
+  /** What has come, not a copy. */
+  get payload(): Buffer {
+    return this.#block.subarray(MAX_HEADER_BYTES, this.#end);
+  }
+
   /** The whole message; undefined when a text ends inside a character. */
   finish(): Message | undefined {
     if (this.#validator?.complete === false) return undefined;
     this.#reserve(0, 0);
     const start = MAX_HEADER_BYTES - headerBytes(this.payloadBytes);
-    const payloadStart = writeHeader(this.#block, start, this.#opcode, this.payloadBytes);
+    const payloadStart = writeHeader(this.#block, start, this.opcode, this.payloadBytes);
     return new Message(this.#block, start, payloadStart, this.#end);
   }
 

@@ -2,9 +2,10 @@ import { isUtf8 } from "node:buffer";
 import { Assembly } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
+import type { Inflater } from "./inflater.ts";
 import { unmask } from "./mask.ts";
 import { allocate } from "./memory.ts";
-import { Message } from "./message.ts";
+import { Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
 import type { Role } from "./role.ts";
 import { type Violation, type ViolationCode, violation } from "./violation.ts";
@@ -16,6 +17,8 @@ export interface DecoderOptions {
   readonly maxPayloadBytes: number;
   /** Most frames in one message, empty ones counted. */
   readonly maxFragments: number;
+  /** For connections on which permessage-deflate was agreed. Default: none, and compressed messages are refused. */
+  readonly inflater?: Inflater | undefined;
 }
 
 export interface Ping {
@@ -40,6 +43,9 @@ export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
 const MASKING_KEY_BYTES = 4;
 const NOTHING = Buffer.alloc(0);
+const RESERVED_BITS = 0x70;
+/** The reserved bit that marks a compressed message, on its first frame. Source: RFC 7692 section 6. */
+const COMPRESSED = 0x40;
 
 /**
  * The receiving half of RFC 6455, as a pure state machine: `feed` it chunks of any size
@@ -145,10 +151,11 @@ export class Decoder {
       return undefined;
     }
     this.#takeKey(header);
-    if (final && this.#assembly === undefined && available >= header + payloadBytes) {
+    const compressed = (first & COMPRESSED) !== 0;
+    if (final && this.#assembly === undefined && !compressed && available >= header + payloadBytes) {
       return this.#readWholeMessage(opcode as Opcode, payloadBytes);
     }
-    this.#assembly ??= new Assembly(opcode as Opcode);
+    this.#assembly ??= new Assembly(opcode as Opcode, compressed);
     this.#remaining = payloadBytes;
     this.#phase = 0;
     this.#final = final;
@@ -159,7 +166,7 @@ export class Decoder {
   /** The checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */
   #checkHeader(first: number, second: number): ViolationCode | undefined {
     const opcode = first & 0x0f;
-    if ((first & 0x70) !== 0) return "ERR_RESERVED_BITS";
+    if ((first & RESERVED_BITS) !== 0 && !this.#mayBeCompressed(first)) return "ERR_RESERVED_BITS";
     if ((opcode & 0x7) > 2) return "ERR_RESERVED_OPCODE";
     if ((second & 0x80) === 0 && this.#keyBytes > 0) return "ERR_UNMASKED_FRAME";
     if ((second & 0x80) !== 0 && this.#keyBytes === 0) return "ERR_MASKED_FRAME";
@@ -172,6 +179,16 @@ export class Decoder {
       return "ERR_EXPECTED_CONTINUATION";
     }
     return undefined;
+  }
+
+  /** Only data can be compressed, and only a message's first frame says so. Source: RFC 7692 sections 6 and 6.1. */
+  #mayBeCompressed(first: number): boolean {
+    const opcode = first & 0x0f;
+    return (
+      (first & RESERVED_BITS) === COMPRESSED &&
+      (opcode === Opcode.text || opcode === Opcode.binary) &&
+      this.#options.inflater !== undefined
+    );
   }
 
   #takeKey(header: number): void {
@@ -208,7 +225,16 @@ export class Decoder {
     this.#inPayload = false;
     if (!this.#final) return undefined;
     this.#assembly = undefined;
+    if (assembly.compressed) return this.#inflate(assembly);
     return assembly.finish() ?? this.#fail("ERR_INVALID_UTF8");
+  }
+
+  #inflate({ opcode, payload }: Assembly): Message | Violation {
+    const { inflater, maxPayloadBytes } = this.#options;
+    const inflated = (inflater as Inflater).inflate(payload, maxPayloadBytes);
+    if (typeof inflated === "string") return this.#fail(inflated);
+    if (opcode === Opcode.text && !isUtf8(inflated)) return this.#fail("ERR_INVALID_UTF8");
+    return messageOf(opcode, inflated);
   }
 
   #readControl(opcode: number, payloadBytes: number): Ping | Pong | Close | Violation {

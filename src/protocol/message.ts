@@ -56,6 +56,12 @@ export class Message implements Frame {
   }
 }
 
+/** A message with a copy of this payload. */
+export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
+  const { block, start, end } = encodeFrame(opcode, payload);
+  return new Message(block, start, end - payload.length, end);
+}
+
 /** The frame that carries `data`; for a message that is its own. */
 export function toFrame(data: Sendable): Frame {
   if (typeof data === "string") return encodeText(data);

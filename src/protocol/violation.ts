@@ -5,7 +5,7 @@ import { CloseCode } from "./close-code.ts";
  * on the wire, so they are at most 123 bytes; the codes are stable and may be matched on.
  */
 const table = {
-  ERR_RESERVED_BITS: [CloseCode.protocolError, "reserved bits are set and no extension was agreed"],
+  ERR_RESERVED_BITS: [CloseCode.protocolError, "reserved bits are set where no extension allows them"],
   ERR_RESERVED_OPCODE: [CloseCode.protocolError, "reserved opcode"],
   ERR_UNMASKED_FRAME: [CloseCode.protocolError, "frames from a client must be masked"],
   ERR_MASKED_FRAME: [CloseCode.protocolError, "frames from a server must not be masked"],
@@ -18,6 +18,8 @@ const table = {
   ERR_CLOSE_PAYLOAD: [CloseCode.protocolError, "a close payload of one byte"],
   ERR_CLOSE_CODE: [CloseCode.protocolError, "close code not allowed on the wire"],
   ERR_INVALID_UTF8: [CloseCode.invalidPayload, "text is not valid UTF-8"],
+  ERR_INVALID_DEFLATE: [CloseCode.invalidPayload, "compressed message is not a valid deflate stream"],
+  ERR_TOO_MANY_STREAMS: [CloseCode.policyViolation, "too many final deflate blocks in one message"],
   ERR_TOO_MANY_FRAGMENTS: [CloseCode.policyViolation, "too many fragments in one message"],
   ERR_MESSAGE_TOO_BIG: [CloseCode.messageTooBig, "message is larger than is taken here"],
 } as const satisfies Record<string, readonly [closeCode: number, reason: string]>;

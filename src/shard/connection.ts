@@ -5,8 +5,11 @@ import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
 import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
+import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
+import type { Deflater, Deflaters } from "../protocol/deflater.ts";
 import { encodeClose, type Frame } from "../protocol/frame.ts";
+import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import type { Counters } from "./counters.ts";
@@ -22,6 +25,8 @@ export interface ConnectionOptions extends HeartbeatOptions {
   readonly mailboxLimitBytes: number;
   readonly maxBufferedBytes: number;
   readonly closeTimeoutMs: number;
+  /** How messages may be compressed; undefined: not at all. */
+  readonly compression?: CompressionOptions;
 }
 
 /** What the main thread says of a connection that it hands off. */
@@ -37,6 +42,8 @@ export interface Arrival {
   readonly identity: ConnectionIdentity;
   /** The 101 that the peer waits for, in latin1: the first that the shard writes. */
   readonly answer: string;
+  /** The compression that the answer agrees to, if any. */
+  readonly deflate?: DeflateAgreement | undefined;
 }
 
 /** What the connections of a shard share. */
@@ -47,6 +54,8 @@ export interface ConnectionHost {
   readonly wheel: TimerWheel;
   readonly flushQueue: FlushQueue;
   readonly counters: Counters;
+  /** Where compression is on. */
+  readonly deflaters?: Deflaters | undefined;
   actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: Connection, clean: boolean): void;
@@ -75,6 +84,8 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   readonly #identity: ConnectionIdentity;
   readonly #decoder: Decoder;
   readonly #outbound: Outbound;
+  /** Where compression was agreed. */
+  readonly #deflater: Deflater | undefined;
   #cell: ActorCell | undefined;
   #topics: Set<string> | undefined;
   #phase: Phase = "open";
@@ -86,12 +97,21 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
 
-  constructor(transport: Transport, identity: ConnectionIdentity, host: ConnectionHost) {
+  constructor(
+    transport: Transport,
+    identity: ConnectionIdentity,
+    host: ConnectionHost,
+    deflate?: DeflateAgreement | undefined,
+  ) {
     const { options } = host;
     this.#transport = transport;
     this.#identity = identity;
     this.#host = host;
-    this.#decoder = new Decoder(options);
+    const { maxPayloadBytes, maxFragments } = options;
+    this.#decoder = new Decoder(
+      deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate) },
+    );
+    this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
     this.#heartbeat = new Heartbeat(host.wheel, options);
   }
@@ -311,7 +331,8 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#endTransport(closing);
   }
 
-  #push(frame: Frame): SendResult {
+  #push(plain: Frame): SendResult {
+    const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
     const result = this.#outbound.push(frame);
     if (result === "refused") {
       this.#host.counters.add("slowConsumers");

@@ -3,6 +3,7 @@ import { type ActorClass, isActorClass } from "../actor/actor.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
+import { Deflaters } from "../protocol/deflater.ts";
 import { receiveHandoffs } from "../transport/handoff.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
@@ -54,6 +55,7 @@ class Shard {
       wheel: this.#wheel,
       flushQueue: new FlushQueue(),
       counters: this.#counters,
+      deflaters: task.options.compression && new Deflaters(task.options.compression),
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -98,8 +100,8 @@ class Shard {
     }
   }
 
-  #adopt(transport: Transport, { identity, answer }: Arrival): void {
-    const connection = new Connection(transport, identity, this.#host);
+  #adopt(transport: Transport, { identity, answer, deflate }: Arrival): void {
+    const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
     connection.open(this.#actorClass as ActorClass, answer);
     this.#drain?.add(connection);

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
 import { checkHandshake } from "../handshake/server.ts";
+import type { CompressionOptions } from "../protocol/compression.ts";
 import type { Arrival } from "../shard/connection.ts";
 import { type HandoffResult, isMovable } from "../transport/handoff.ts";
 import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
@@ -43,14 +44,17 @@ const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "th
 export class Acceptor {
   readonly counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
   readonly #owner: AcceptorOwner;
+  readonly #compression: CompressionOptions | undefined;
   readonly #pending = new Set<Promise<void>>();
   #serial = 0;
   #closed = false;
   /** Each ends one wait for an `authorize`. */
   readonly #authorizing = new Set<() => void>();
 
-  constructor(owner: AcceptorOwner) {
+  /** @param compression how messages may be compressed; undefined: not at all */
+  constructor(owner: AcceptorOwner, compression?: CompressionOptions) {
     this.#owner = owner;
+    this.#compression = compression;
   }
 
   /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
@@ -85,7 +89,7 @@ export class Acceptor {
     route: RouteSettings,
   ): Promise<void> {
     if (this.#closed) return this.#refuse(socket, { status: 503 });
-    const checked = checkHandshake(request, route);
+    const checked = checkHandshake(request, { ...route, compression: this.#compression });
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(socket, { status, headers, body: `${reason}\n` });
@@ -100,17 +104,19 @@ export class Acceptor {
       return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
     }
 
-    const { accept, protocol } = checked;
+    const { accept, protocol, deflate } = checked;
     const answer = switchingProtocols({
       Upgrade: "websocket",
       Connection: "Upgrade",
       "Sec-WebSocket-Accept": accept,
       ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+      ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
     });
     const id = `${destination.shard}-${this.#serial++}`;
     const { session } = verdict;
     const identity = { id, session, params, protocol };
-    this.#count(await destination.handOff(socket, head, { identity, answer }));
+    const arrival = { identity, answer, deflate: deflate?.agreement };
+    this.#count(await destination.handOff(socket, head, arrival));
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */

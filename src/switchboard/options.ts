@@ -1,15 +1,18 @@
 import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../errors.ts";
 import { isToken } from "../handshake/tokens.ts";
+import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
 import type { Authorize } from "./authorize.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
-export interface StartOptions extends Partial<ConnectionOptions> {
+export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">> {
   /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
   readonly actor: URL | string;
   /** Worker threads. Default: "auto", one for each core that this process may use. */
   readonly shards?: number | "auto";
+  /** Compresses messages (permessage-deflate, RFC 7692) with peers that offer it. `true`: with the defaults. Default: false. */
+  readonly compression?: boolean | Partial<CompressionOptions>;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -70,6 +73,14 @@ const checks = {
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  compression: {
+    takes: "true, false or an object of options",
+    accepts: (value) => typeof value === "boolean" || (typeof value === "object" && value !== null),
+  },
+  threshold: integer(0, MAX_BYTES),
+  level: integer(1, 9),
+  windowBits: integer(9, 15),
+  contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
   path: { takes: 'a path pattern that begins with "/", such as "/chat/:room"', accepts: isPathPattern },
   authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
   origins: listOf('origins, such as "https://example.com"', isOrigin),
@@ -93,6 +104,13 @@ const connectionOptions = [
   "closeTimeoutMs",
 ] as const satisfies readonly (keyof ConnectionOptions)[];
 
+const compressionOptions = [
+  "threshold",
+  "level",
+  "windowBits",
+  "contextTakeover",
+] as const satisfies readonly (keyof CompressionOptions)[];
+
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 export interface Settings {
@@ -102,8 +120,8 @@ export interface Settings {
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
-  check("Switchboard.start", options, ["actor", "shards", ...connectionOptions], ["actor"]);
-  const { actor, shards = "auto", ...connection } = withoutUndefined(options);
+  check("Switchboard.start", options, ["actor", "shards", "compression", ...connectionOptions], ["actor"]);
+  const { actor, shards = "auto", compression = false, ...connection } = withoutUndefined(options);
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
@@ -118,8 +136,15 @@ export function checkStartOptions(options: StartOptions): Settings {
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
       ...connection,
+      ...(compression !== false && { compression: checkCompression(compression) }),
     },
   };
+}
+
+function checkCompression(options: true | Partial<CompressionOptions>): CompressionOptions {
+  if (options === true) return DEFAULT_COMPRESSION;
+  check("Switchboard.start: compression", options, compressionOptions);
+  return { ...DEFAULT_COMPRESSION, ...withoutUndefined(options) };
 }
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;

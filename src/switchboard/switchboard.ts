@@ -8,7 +8,7 @@ import { SwitchboardError } from "../errors.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { CounterValues } from "../shard/counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
-import { Acceptor, type UpgradeCounts } from "./acceptor.ts";
+import { Acceptor, type AcceptorOwner, type UpgradeCounts } from "./acceptor.ts";
 import {
   type AttachOptions,
   type CloseOptions,
@@ -74,18 +74,19 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
-    const board = new Switchboard();
+    const board = new Switchboard(settings);
     await board.#start(settings);
     return board;
   }
 
-  private constructor() {
+  private constructor({ connection }: Settings) {
     super();
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
-    this.#acceptor = new Acceptor({
+    const owner: AcceptorOwner = {
       place: () => this.#pool.place(),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
-    });
+    };
+    this.#acceptor = new Acceptor(owner, connection.compression);
   }
 
   async #start(settings: Settings): Promise<void> {

@@ -27,6 +27,10 @@ async def echo(url):
         await (await socket.ping(b"are you there"))
         seen["pinged"] = True
 
+        # The legacy client has them on the socket itself, the newer one on its protocol.
+        extensions = getattr(socket, "extensions", None) or getattr(getattr(socket, "protocol", None), "extensions", [])
+        seen["extensions"] = [extension.name for extension in extensions or []]
+
         await socket.close(4001, "enough")
         seen["close"] = [socket.close_code, socket.close_reason]
         return seen

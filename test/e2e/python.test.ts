@@ -21,8 +21,22 @@ describe.skipIf(missing)("the client of python3-websockets", () => {
       bytes: 1024 * 1024,
       fragments: "in three pieces",
       pinged: true,
+      extensions: [],
       close: [4001, "enough"],
     });
+  });
+
+  it("exchanges the same compressed, with and without context takeover", async () => {
+    for (const contextTakeover of [true, false]) {
+      const { port } = await startBoard({ compression: { threshold: 0, contextTakeover } });
+      const { stdout } = await run(PYTHON, [script, "echo", `ws://127.0.0.1:${port}/`]);
+      expect(JSON.parse(stdout)).toMatchObject({
+        text: "aß水🎈",
+        bytes: 1024 * 1024,
+        fragments: "in three pieces",
+        extensions: ["permessage-deflate"],
+      });
+    }
   });
 
   it("hears the code and the reason that the actor closes with", async () => {

@@ -102,6 +102,11 @@ const rows = [
     good: ["auto", 1, 1024],
     bad: ["", "2", 0, -1, 1.5, 1025, null, Number.NaN],
   },
+  {
+    ...{ call: "start", name: "compression", takes: "true, false or an object of options" },
+    good: [true, false, {}, { threshold: 0, level: 1, windowBits: 9, contextTakeover: true }, { level: undefined }],
+    bad: ["yes", 1, null, () => {}],
+  },
   ...["attach", "listen"].flatMap((call) => routeRows.map((row) => ({ ...row, call }))),
   {
     ...{ call: "listen", name: "host", takes: "a host name or an address" },
@@ -144,6 +149,33 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
   expect(checkCloseOptions({})).toEqual({ drain: 5_000 });
+});
+
+it.each([
+  { name: "threshold", takes: int(0, MAX), bad: [-1, MAX + 1, ...notIntegers] },
+  { name: "level", takes: int(1, 9), bad: [0, 10, ...notIntegers] },
+  { name: "windowBits", takes: int(9, 15), bad: [8, 16, ...notIntegers] },
+  { name: "contextTakeover", takes: "true or false", bad: [0, 1, "true", null, {}] },
+])("start: compression's $name takes $takes", ({ name, takes, bad }) => {
+  for (const value of bad) {
+    const message = expect.stringContaining(`Switchboard.start: compression: ${name} takes ${takes}, got `);
+    const error = expect.objectContaining({ code: "ERR_OPTION", message });
+    expect(() => checkStartOptions({ actor, compression: { [name]: value } }), String(value)).toThrow(error);
+  }
+});
+
+it("compresses nothing unless told to, and fills in how", () => {
+  const settingsOf = (compression?: StartOptions["compression"]) =>
+    checkStartOptions({ actor, ...(compression !== undefined && { compression }) }).connection.compression;
+  const defaults = { threshold: 1024, level: 3, windowBits: 15, contextTakeover: false };
+  expect(settingsOf()).toBeUndefined();
+  expect(settingsOf(false)).toBeUndefined();
+  expect(settingsOf(true)).toEqual(defaults);
+  expect(settingsOf({})).toEqual(defaults);
+  expect(settingsOf({ threshold: 0, windowBits: 9 })).toEqual({ ...defaults, threshold: 0, windowBits: 9 });
+  expect(() => settingsOf({ windowbits: 9 } as object)).toThrow(
+    expect.objectContaining({ code: "ERR_OPTION", message: expect.stringContaining('unknown option "windowbits"') }),
+  );
 });
 
 it("keeps what is given", () => {

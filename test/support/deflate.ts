@@ -1,0 +1,19 @@
+import { constants, deflateRawSync } from "node:zlib";
+
+/** A message's payload as permessage-deflate has it, on purpose without the code under test. */
+export function deflateMessage(data: string | Uint8Array, dictionary?: Buffer): Buffer {
+  const options = { finishFlush: constants.Z_SYNC_FLUSH, ...(dictionary && { dictionary }) };
+  return deflateRawSync(data, options).subarray(0, -4);
+}
+
+const bombs = new Map<number, Buffer>();
+
+/** A message that inflates to so many zeros. */
+export function deflateBomb(bytes: number): Buffer {
+  let bomb = bombs.get(bytes);
+  if (bomb === undefined) {
+    bomb = deflateMessage(Buffer.alloc(bytes));
+    bombs.set(bytes, bomb);
+  }
+  return bomb;
+}
