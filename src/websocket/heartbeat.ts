@@ -26,20 +26,28 @@ export class Heartbeat {
 
   heard(): void {
     this.#heardAt = performance.now();
+    if (!this.#awaitsPong) return;
     this.#awaitsPong = false;
+    this.#wait(this.#options.pingIntervalMs);
   }
 
   stop(): void {
+    this.#awaitsPong = false;
     clearTimeout(this.#timer);
   }
 
   #wait(ms: number): void {
+    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#beat(), Math.max(1, ms)).unref();
   }
 
   #beat(): void {
     const { pingIntervalMs, pongTimeoutMs } = this.#options;
-    if (!this.#owner.listening) this.heard();
+    if (!this.#owner.listening) {
+      this.#awaitsPong = false;
+      this.#wait(pingIntervalMs);
+      return;
+    }
     if (this.#awaitsPong) {
       this.#owner.peerLost();
       return;
