@@ -4,7 +4,7 @@ import { Duplex, PassThrough } from "node:stream";
 import * as consumers from "node:stream/consumers";
 import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { Upgraded } from "../../src/upgrade/upgraded.ts";
+import { type Downcast, Upgraded } from "../../src/upgrade/upgraded.ts";
 import type { RawClient } from "../support/raw-client.ts";
 import { countLeaks } from "./leaks.ts";
 import { connectPair } from "./loopback.ts";
@@ -436,6 +436,33 @@ describe("downcast", () => {
     const { upgraded } = await upgradedPair();
     const { socket } = upgraded.downcast();
     await expect(consumers.text(upgraded)).rejects.toMatchObject({ code: "ERR_DOWNCAST" });
+    socket.destroy();
+  });
+
+  it("rejects an iteration that waits for bytes at that moment, and gives those to the socket", async () => {
+    const { client, upgraded } = await upgradedPair("");
+    const reading = consumers.text(upgraded);
+    await once(upgraded, "newListener");
+    const { socket } = upgraded.downcast();
+    await expect(reading).rejects.toMatchObject({ code: "ERR_DOWNCAST" });
+    client.socket.end("alive");
+    expect(await text(socket)).toBe("alive");
+    socket.end();
+  });
+
+  it("may be called by a readable listener that has removed itself", async () => {
+    const { upgraded } = await upgradedPair();
+    const errors: unknown[] = [];
+    upgraded.on("error", (error) => errors.push(error));
+    const { socket, readBuffer } = await new Promise<Downcast>((resolve) => {
+      upgraded.once("readable", () => {
+        upgraded.read(2);
+        resolve(upgraded.downcast());
+      });
+    });
+    expect(readBuffer.toString()).toBe("ad ");
+    await new Promise(setImmediate);
+    expect(errors).toEqual([]);
     socket.destroy();
   });
 
