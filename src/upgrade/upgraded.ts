@@ -51,7 +51,8 @@ export class Upgraded extends Duplex {
 
   /**
    * Takes the stream apart, at any moment: what was read from the socket and not from this stream comes back, and what was written to this
-   * stream goes to the socket first. Whoever reads should have stopped: listeners and iterators are given no more bytes.
+   * stream goes to the socket first. Whoever reads should have stopped: `data` listeners are given nothing more, and an iterator that still waits
+   * rejects with `ERR_DOWNCAST`.
    *
    * The wrapper is of no use afterwards, and its end is no longer the socket's. Reading and writing destroy it with `ERR_DOWNCAST`.
    * Throws `ERR_DOWNCAST` at the second call, and `ERR_DOWNCAST_ENCODING` after `setEncoding`, whose decoder may hold a part of a character.
@@ -67,6 +68,7 @@ export class Upgraded extends Duplex {
     const readBuffer = this.#takeBuffered();
     // From here on an error is the caller's mistake, and nobody should miss it.
     this.off("error", ignore);
+    process.nextTick(this.#failReaders);
     return { socket, readBuffer };
   }
 
@@ -143,6 +145,11 @@ export class Upgraded extends Duplex {
     // A socket that ended before it closed has given everything, and what was not read here yet still can be.
     if (this.#socket?.readableEnded && !this.readableEnded) this.once("end", () => this.destroy());
     else this.destroy();
+  };
+
+  /** Nobody shall wait for ever for bytes that go elsewhere. */
+  readonly #failReaders = (): void => {
+    if (this.listenerCount("readable") > 0) this.on("error", ignore).destroy(downcastError());
   };
 
   #send(chunks: readonly Buffer[], done: Done): void {
