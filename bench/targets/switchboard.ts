@@ -1,9 +1,10 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--relay]
  *
- * `echo` returns each message as it came; in `fanout` each message goes to all other connections. SIGTERM ends it.
+ * `echo` returns each message as it came; in `fanout` each message goes to all other connections. With `--relay` the main thread keeps
+ * the sockets and relays their bytes. SIGTERM ends it.
  */
 import { parseArgs } from "node:util";
 import { type StartOptions, Switchboard } from "../../src/index.ts";
@@ -13,6 +14,7 @@ const { values } = parseArgs({
     port: { type: "string", default: "9001" },
     shards: { type: "string", default: "auto" },
     mode: { type: "string", default: "echo" },
+    relay: { type: "boolean", default: false },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
@@ -23,6 +25,7 @@ const maxPayloadBytes = Number(values["max-payload"]);
 const options: StartOptions = {
   actor: new URL(`./actors/${values.mode}.ts`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
+  sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
   // What a load generator has in flight is its own choice: it must not be taken for a peer that doesn't read.
   mailboxLimitBytes: Math.max(1024 * 1024, maxPayloadBytes),

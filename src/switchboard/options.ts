@@ -3,6 +3,7 @@ import { SwitchboardError } from "../errors.ts";
 import { isToken } from "../handshake/tokens.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
 import type { Authorize } from "./authorize.ts";
+import { compilePathPattern } from "./path-pattern.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<ConnectionOptions> {
@@ -10,6 +11,11 @@ export interface StartOptions extends Partial<ConnectionOptions> {
   readonly actor: URL | string;
   /** Worker threads. Default: "auto", one for each core that this process may use. */
   readonly shards?: number | "auto";
+  /**
+   * How connections get to their shards. Default: "auto", which moves the sockets that can be moved (TCP, from Node 24.20 and 26.6 on)
+   * and relays the bytes of all others. "relay" moves none.
+   */
+  readonly sockets?: "auto" | "relay";
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -62,6 +68,7 @@ const checks = {
     takes: '"auto" or an integer from 1 to 1024',
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
   },
+  sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
@@ -98,15 +105,17 @@ const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTi
 export interface Settings {
   readonly actor: string;
   readonly shards: number;
+  readonly sockets: "auto" | "relay";
   readonly connection: ConnectionOptions;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
-  check("Switchboard.start", options, ["actor", "shards", ...connectionOptions], ["actor"]);
-  const { actor, shards = "auto", ...connection } = withoutUndefined(options);
+  check("Switchboard.start", options, ["actor", "shards", "sockets", ...connectionOptions], ["actor"]);
+  const { actor, shards = "auto", sockets = "auto", ...connection } = withoutUndefined(options);
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
+    sockets,
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -194,7 +203,7 @@ function isFileUrl(value: unknown): boolean {
 function isPathPattern(value: unknown): boolean {
   if (typeof value !== "string" || !value.startsWith("/")) return false;
   try {
-    new URLPattern({ pathname: value });
+    compilePathPattern(value);
     return true;
   } catch {
     return false;
