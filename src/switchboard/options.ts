@@ -133,8 +133,8 @@ export function checkStartOptions(options: StartOptions): Settings {
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;
 
-export function checkAttachOptions(options: AttachOptions): RouteSettings {
-  check("attach", options, attachOptions);
+export function checkAttachOptions(options: AttachOptions, call = "attach"): RouteSettings {
+  check(call, options, attachOptions);
   return routeSettings(options);
 }
 

@@ -134,7 +134,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   ): void {
     let entrance = this.#entrances.get(options);
     if (entrance === undefined) {
-      const settings = checkAttachOptions(options);
+      const settings = checkAttachOptions(options, "handleUpgrade");
       entrance = { settings, matches: pathMatcher(settings.path) };
       this.#entrances.set(options, entrance);
     }
