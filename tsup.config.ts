@@ -6,7 +6,7 @@ const entries = { index: "src/index.ts", upgrade: "src/upgrade/index.ts", websoc
 export default defineConfig({
   entry: { ...entries, "workers/shard": "workers/shard.ts" },
   format: "esm",
-  target: "node24",
+  target: "node22",
   dts: { entry: entries },
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,

@@ -13,6 +13,8 @@ export interface ShardTask {
   readonly counters: SharedArrayBuffer;
   readonly control: MessagePort;
   readonly handoff: MessagePort;
+  /** For streams that can't be moved. */
+  readonly relay: MessagePort;
   /** To the main thread and to every shard that was started before. */
   readonly links: readonly MessagePort[];
 }

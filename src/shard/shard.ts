@@ -5,6 +5,7 @@ import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import { Deflaters } from "../protocol/deflater.ts";
 import { receiveHandoffs } from "../transport/handoff.ts";
+import { receiveRelayed } from "../transport/relay.ts";
 import type { Transport } from "../transport/transport.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
@@ -70,7 +71,9 @@ class Shard {
     const linked = this.#task.links.map((port) => this.#bus.addLink(port));
     this.#actorClass = await loadActorClass(this.#task.actor);
     await Promise.all(linked);
-    receiveHandoffs<Arrival>(this.#task.handoff, (transport, arrival) => this.#adopt(transport, arrival));
+    const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
+    receiveHandoffs(this.#task.handoff, adopt);
+    receiveRelayed(this.#task.relay, adopt);
     this.report({ kind: "ready" });
   }
 
@@ -82,6 +85,7 @@ class Shard {
     this.#wheel.stop();
     this.#bus.close();
     this.#task.handoff.close();
+    this.#task.relay.close();
     this.#control.close();
     this.#stopped.resolve();
   }

@@ -1,12 +1,11 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
 import { checkHandshake } from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
 import type { Arrival } from "../shard/connection.ts";
-import { type HandoffResult, isMovable } from "../transport/handoff.ts";
+import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, decide } from "./authorize.ts";
 import type { RouteSettings } from "./options.ts";
@@ -14,7 +13,7 @@ import type { RouteSettings } from "./options.ts";
 /** Where an accepted connection goes. */
 export interface Destination {
   readonly shard: number;
-  handOff(socket: Socket, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
+  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
 }
 
 export interface AcceptorOwner {
@@ -94,7 +93,6 @@ export class Acceptor {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(socket, { status, headers, body: `${reason}\n` });
     }
-    if (!isMovable(socket)) throw unmovable();
 
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
@@ -163,8 +161,3 @@ export class Acceptor {
 }
 
 function ignore(): void {}
-
-function unmovable(): SwitchboardError {
-  const message = "only TCP sockets can be moved to a shard: let a proxy end TLS, and listen on a port, not on a path";
-  return new SwitchboardError("transport", "ERR_SOCKET_NOT_MOVABLE", message);
-}

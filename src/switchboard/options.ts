@@ -4,6 +4,7 @@ import { isToken } from "../handshake/tokens.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
 import type { Authorize } from "./authorize.ts";
+import { compilePathPattern } from "./path-pattern.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">> {
@@ -13,6 +14,11 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
   readonly shards?: number | "auto";
   /** Compresses messages (permessage-deflate, RFC 7692) with peers that offer it. `true`: with the defaults. Default: false. */
   readonly compression?: boolean | Partial<CompressionOptions>;
+  /**
+   * How connections get to their shards. Default: "auto", which moves the sockets that can be moved (TCP, from Node 24.20 and 26.6 on)
+   * and relays the bytes of all others. "relay" moves none.
+   */
+  readonly sockets?: "auto" | "relay";
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -65,6 +71,7 @@ const checks = {
     takes: '"auto" or an integer from 1 to 1024',
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
   },
+  sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
@@ -116,15 +123,17 @@ const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTi
 export interface Settings {
   readonly actor: string;
   readonly shards: number;
+  readonly sockets: "auto" | "relay";
   readonly connection: ConnectionOptions;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
-  check("Switchboard.start", options, ["actor", "shards", "compression", ...connectionOptions], ["actor"]);
-  const { actor, shards = "auto", compression = false, ...connection } = withoutUndefined(options);
+  check("Switchboard.start", options, ["actor", "shards", "compression", "sockets", ...connectionOptions], ["actor"]);
+  const { actor, shards = "auto", compression = false, sockets = "auto", ...connection } = withoutUndefined(options);
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
+    sockets,
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -149,8 +158,8 @@ function checkCompression(options: true | Partial<CompressionOptions>): Compress
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;
 
-export function checkAttachOptions(options: AttachOptions): RouteSettings {
-  check("attach", options, attachOptions);
+export function checkAttachOptions(options: AttachOptions, call = "attach"): RouteSettings {
+  check(call, options, attachOptions);
   return routeSettings(options);
 }
 
@@ -219,7 +228,7 @@ function isFileUrl(value: unknown): boolean {
 function isPathPattern(value: unknown): boolean {
   if (typeof value !== "string" || !value.startsWith("/")) return false;
   try {
-    new URLPattern({ pathname: value });
+    compilePathPattern(value);
     return true;
   } catch {
     return false;

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { hasMember } from "../handshake/tokens.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
+import { compilePathPattern } from "./path-pattern.ts";
 
 /** One path of one board on a server. */
 export interface Route {
@@ -79,9 +80,9 @@ function upgradeQuestion(server: Server, { routes, shouldUpgrade }: Router): Sho
 /** A function from requests to the parameters of `pattern` (`URLPattern` syntax), or undefined where it doesn't match. */
 export function pathMatcher(pattern: string | undefined): (request: IncomingMessage) => Params | undefined {
   if (pattern === undefined) return () => ({});
-  const compiled = new URLPattern({ pathname: pattern });
+  const compiled = compilePathPattern(pattern);
   return ({ url = "" }) => {
-    const groups = compiled.exec({ pathname: pathOf(url) })?.pathname.groups;
+    const groups = compiled(pathOf(url));
     return groups && decodeParams(groups);
   };
 }

@@ -1,11 +1,12 @@
-import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
 import type { ShardOrder, ShardReport, ShardTask } from "../shard/messages.ts";
-import { type HandoffResult, HandoffSender } from "../transport/handoff.ts";
+import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
+import { RelaySender } from "../transport/relay.ts";
 import type { Destination } from "./acceptor.ts";
 
 /** What became of a shard's connections when it was drained. */
@@ -37,6 +38,8 @@ export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
   readonly options: ConnectionOptions;
+  /** Whether sockets that can be moved are; all others are relayed. */
+  readonly moves: boolean;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly MessagePort[];
@@ -57,7 +60,9 @@ export class ShardHandle implements Destination {
   readonly #counters: Counters;
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #control: MessagePort;
+  readonly #moves: boolean;
   readonly #handoff: HandoffSender<Arrival>;
+  readonly #relay: RelaySender<Arrival>;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
@@ -67,17 +72,20 @@ export class ShardHandle implements Destination {
 
   constructor(
     pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, counters, links, actorFailed }: ShardSpec,
+    { shard, actor, options, moves, counters, links, actorFailed }: ShardSpec,
   ) {
     this.shard = shard;
     this.#counters = counters;
     this.#actorFailed = actorFailed;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
+    const relay = new MessageChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
+    this.#moves = moves;
     this.#handoff = new HandoffSender(handoff.port1);
-    const ports = [control.port2, handoff.port2, ...links];
+    this.#relay = new RelaySender(relay.port1);
+    const ports = [control.port2, handoff.port2, relay.port2, ...links];
     const task = {
       shard,
       actor,
@@ -85,6 +93,7 @@ export class ShardHandle implements Destination {
       counters: counters.memory,
       control: control.port2,
       handoff: handoff.port2,
+      relay: relay.port2,
       links,
     };
     // Only the first start of a board waits for this; later failures are told by `ended`.
@@ -108,11 +117,12 @@ export class ShardHandle implements Destination {
 
   /** Connections here or on their way. */
   get load(): number {
-    return this.#counters.get("connections") + this.#handoff.inFlight;
+    return this.#counters.get("connections") + this.#handoff.inFlight + this.#relay.inFlight;
   }
 
-  handOff(socket: Socket, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
-    return this.#handoff.send(socket, head, arrival);
+  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
+    if (this.#moves && isMovable(socket)) return this.#handoff.send(socket, head, arrival);
+    return this.#relay.send(socket, head, arrival);
   }
 
   link(port: MessagePort): void {
@@ -173,6 +183,7 @@ export class ShardHandle implements Destination {
     this.#phase = "ended";
     this.#control.close();
     this.#handoff.close();
+    this.#relay.close();
     const connections = this.#counters.get("connections");
     this.#counters.set("connections", 0);
     // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.

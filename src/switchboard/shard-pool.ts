@@ -4,6 +4,7 @@ import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
 import type { ShardTask } from "../shard/messages.ts";
+import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { leastConnections } from "./placement.ts";
 import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from "./shard-handle.ts";
@@ -116,11 +117,12 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection } = this.#settings;
+    const { actor, connection, sockets } = this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
       options: connection,
+      moves: sockets === "auto" && canMoveSockets(process.versions.node),
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { Bus } from "../bus/bus.ts";
@@ -8,7 +9,9 @@ import { SwitchboardError } from "../errors.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { CounterValues } from "../shard/counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
+import { refuseUpgrade } from "../upgrade/response.ts";
 import { Acceptor, type AcceptorOwner, type UpgradeCounts } from "./acceptor.ts";
+import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
   type CloseOptions,
@@ -31,7 +34,7 @@ export interface SwitchboardEvents {
   actorFailed: [ActorFailure];
   /** A shard's thread ended; its connections ended with it, and it will be replaced. */
   shardLost: [ShardLoss];
-  /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a socket couldn't be moved. */
+  /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
@@ -52,13 +55,24 @@ export interface Stats {
   readonly shards: readonly ShardStats[];
 }
 
+/** Upgrades taken under the same options. */
+interface Entrance {
+  readonly settings: RouteSettings;
+  readonly matches: ReturnType<typeof pathMatcher>;
+}
+
+const NO_OPTIONS: AttachOptions = {};
+
 /**
- * One WebSocket server on every core: takes upgrades in the main thread, moves their sockets to shards, and publishes to all of them.
+ * One WebSocket server on every core: takes upgrades in the main thread, moves or relays their sockets to shards, and publishes to all of
+ * them.
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
   readonly #acceptor: Acceptor;
   readonly #routes: { readonly server: Server; readonly route: Route }[] = [];
+  /** For `handleUpgrade`, by its options. */
+  readonly #entrances = new WeakMap<AttachOptions, Entrance>();
   readonly #ownServers: Server[] = [];
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
@@ -69,11 +83,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Starts the shards. Resolves when all take connections.
    *
    * Rejects with the actor module's own error when that can't be loaded, and with a `SwitchboardError` for options of a wrong type or
-   * range (`ERR_OPTION`) and on a Node that can't move sockets between threads (`ERR_NODE_VERSION`).
+   * range (`ERR_OPTION`) and on a Node older than 22.18 (`ERR_NODE_VERSION`).
    */
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
+    if (settings.sockets === "auto" && !canMoveSockets(process.versions.node)) warnOfRelay(process.versions.node);
     const board = new Switchboard(settings);
     await board.#start(settings);
     return board;
@@ -98,12 +113,35 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes the upgrades on a path of any `node:http` server. Its requests, its other upgrade listeners and its timeouts stay its own;
+   * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade listeners and its timeouts stay its own;
    * an upgrade that nobody takes gets 404.
    */
   attach<Session>(server: Server, options: AttachOptions<Session> = {}): this {
     this.#addRoute(server, checkAttachOptions(options));
     return this;
+  }
+
+  /**
+   * Takes one upgrade, from the arguments of a server's `upgrade` event: for those who route requests themselves. A TCP socket is moved to
+   * its shard; the bytes of any other stream are relayed. With a `path` that doesn't match, the answer is 404.
+   *
+   * @param options the same object each time: it is checked once
+   */
+  handleUpgrade<Session>(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
+  ): void {
+    let entrance = this.#entrances.get(options);
+    if (entrance === undefined) {
+      const settings = checkAttachOptions(options, "handleUpgrade");
+      entrance = { settings, matches: pathMatcher(settings.path) };
+      this.#entrances.set(options, entrance);
+    }
+    const params = entrance.matches(request);
+    if (params === undefined) refuseUpgrade(socket, { status: 404 });
+    else this.#acceptor.accept(request, socket, head, params, entrance.settings);
   }
 
   /**
@@ -199,11 +237,4 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       detail: `Listen to the board's "${event}" event to see all of them.`,
     });
   }
-}
-
-/** Throws on a Node that can't move sockets between threads. */
-export function checkNode(version: string): void {
-  if (canMoveSockets(version)) return;
-  const message = `Switchboard needs Node 24.20 or newer in its line, or 26.6 or newer, to move sockets between threads; this is Node ${version}`;
-  throw new SwitchboardError("configuration", "ERR_NODE_VERSION", message);
 }

@@ -150,7 +150,7 @@ function flushed(socket: Socket): Promise<void> {
   });
 }
 
-function lost(): SwitchboardError {
+export function lost(): SwitchboardError {
   return new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard ended before it took the socket over");
 }
 

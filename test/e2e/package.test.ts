@@ -201,7 +201,7 @@ describe("the package", () => {
   }, 120_000);
 
   const oldNode = findOldNode();
-  if (oldNode === undefined) console.log("skipped: no Node older than 24 on the PATH to see the package refuse it");
+  if (oldNode === undefined) console.log("skipped: no Node older than 22 on the PATH to see the package refuse it");
 
   it.skipIf(oldNode === undefined)(
     "says on an older Node, at once and in one sentence, which versions it needs",
@@ -210,7 +210,7 @@ describe("the package", () => {
       expect(code).toBe(1);
       expect(stdout).toBe("");
       expect(stderr).toMatch(
-        /^SwitchboardError: Switchboard needs Node 24\.20 .* 26\.6 .*; this is Node \d+\.\d+\.\d+$/m,
+        /^SwitchboardError: Switchboard needs Node 22\.18 .* 24\.20 .* 26\.6 .*; this is Node \d+\.\d+\.\d+$/m,
       );
       expect(stderr.match(/Switchboard needs Node/g)).toHaveLength(1);
       expect(stderr).toContain("code: 'ERR_NODE_VERSION'");

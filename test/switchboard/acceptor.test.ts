@@ -1,9 +1,4 @@
-import { once } from "node:events";
-import { createServer } from "node:http";
-import { connect } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { startBoard } from "../support/board.ts";
 import { close, ping, text } from "../support/frames.ts";
 import { RawClient, type RawClientOptions, type RawResponse, upgradeRequest } from "../support/raw-client.ts";
@@ -152,26 +147,6 @@ it("gives every connection another id", async () => {
     if (i % 2 === 0) await client.close();
   }
   expect(ids.size).toBe(20);
-});
-
-it("refuses the sockets of a server that listens on a path with 500, and says what to do", async () => {
-  const { board } = await startBoard();
-  const failed = vi.fn<(error: Error) => void>();
-  board.on("handshakeFailed", failed);
-  const server = createServer();
-  board.attach(server);
-  server.listen(join(tmpdir(), `switchboard-${process.pid}.sock`));
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-
-  const client = new RawClient(connect(String(server.address())));
-  client.write(upgradeRequest());
-  expect((await client.response()).status).toBe(500);
-  await client.closed();
-  expect(failed).toHaveBeenCalledOnce();
-  expect(failed.mock.calls[0]?.[0]).toMatchObject({ code: "ERR_SOCKET_NOT_MOVABLE" });
-  expect(failed.mock.calls[0]?.[0].message).toMatch(/let a proxy end TLS, and listen on a port, not on a path/);
-  expect(board.stats().upgrades).toMatchObject({ accepted: 0, refused: { 500: 1 } });
 });
 
 it("rejects when the port is taken, and stays usable", async () => {

@@ -143,9 +143,11 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
     ...{ maxBufferedBytes: 1_048_576, pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
-  const filled = { actor: actor.href, shards: availableParallelism(), connection: defaults };
+  const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
   expect(checkStartOptions({ actor })).toEqual(filled);
-  const undefineds = Object.fromEntries([...Object.keys(defaults), "shards"].map((name) => [name, undefined]));
+  const undefineds = Object.fromEntries(
+    [...Object.keys(defaults), "shards", "sockets"].map((name) => [name, undefined]),
+  );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
   expect(checkCloseOptions({})).toEqual({ drain: 5_000 });

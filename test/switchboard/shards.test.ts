@@ -6,7 +6,7 @@ import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Switchboard } from "../../src/index.ts";
-import { checkNode } from "../../src/switchboard/switchboard.ts";
+import { checkNode } from "../../src/switchboard/node-version.ts";
 import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";
@@ -102,14 +102,20 @@ it("rejects when there is no actor module, and leaves nothing running", async ()
   expect(outcome).toMatchObject({ started: 2, alive: 0, warnings: [] });
 });
 
-it.each(["24.20.0", "24.21.3", "26.6.0", "26.10.0", "27.0.0"])("runs on Node %s", (version) => {
-  expect(() => checkNode(version)).not.toThrow();
-});
+it.each(["22.18.0", "22.30.1", "23.0.0", "24.19.9", "24.20.0", "26.5.9", "26.10.0", "27.0.0"])(
+  "runs on Node %s",
+  (version) => {
+    expect(() => checkNode(version)).not.toThrow();
+  },
+);
 
-it.each(["22.0.0", "24.19.9", "25.9.0", "26.5.9"])("refuses Node %s, and names the ones it needs", (version) => {
-  const message = expect.stringMatching(/24\.20 .* 26\.6 .* this is Node/);
-  expect(() => checkNode(version)).toThrow(expect.objectContaining({ code: "ERR_NODE_VERSION", message }));
-});
+it.each(["18.20.8", "20.19.5", "21.7.3", "22.0.0", "22.17.9"])(
+  "refuses Node %s, and names the ones it needs",
+  (version) => {
+    const message = expect.stringMatching(/22\.18 .* 24\.20 .* 26\.6 .* this is Node/);
+    expect(() => checkNode(version)).toThrow(expect.objectContaining({ code: "ERR_NODE_VERSION", message }));
+  },
+);
 
 async function tell(client: RawClient, command: object): Promise<string> {
   client.write(text(JSON.stringify(command)));

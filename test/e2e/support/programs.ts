@@ -34,5 +34,5 @@ export function findOldNode(): string | undefined {
     .filter((folder) => !folder.includes("node_modules"))
     .map((folder) => join(folder, "node"))
     .filter(isExecutable)
-    .find((node) => Number.parseInt(spawnSync(node, ["-p", "process.versions.node"]).stdout.toString(), 10) < 24);
+    .find((node) => Number.parseFloat(spawnSync(node, ["-p", "process.versions.node"]).stdout.toString()) < 22);
 }

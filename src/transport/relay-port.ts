@@ -1,0 +1,74 @@
+import type { MessagePort } from "node:worker_threads";
+import { type RelayMessage, RelayTransport } from "./relay-transport.ts";
+
+/**
+ * Many relayed streams over one port, told apart by number. What all of them post within a turn leaves in one message, and the memory of
+ * its bytes moves with it. (A port for each stream costs 65 kB, and 13 µs of CPU for a small echo against 5 µs in batches.)
+ */
+export class RelayPort<Opening extends { readonly kind: string }> {
+  readonly #port: MessagePort;
+  readonly #schedule: (flush: () => void) => void;
+  readonly #streams = new Map<number, RelayTransport>();
+  #outbox: RelayMessage[] = [];
+  #closed = false;
+
+  /**
+   * @param schedule when to post what has gathered
+   * @param handle takes the messages that are not for a stream
+   * @param lost the port has closed, and with it every stream
+   */
+  constructor(
+    port: MessagePort,
+    schedule: (flush: () => void) => void,
+    handle: (message: Opening) => void,
+    lost: () => void = () => {},
+  ) {
+    this.#port = port;
+    this.#schedule = schedule;
+    port.on("message", (message: Opening | RelayMessage[]) => {
+      if (Array.isArray(message)) for (const each of message) this.#streams.get(each.id)?.handle(each);
+      else handle(message);
+    });
+    port.on("close", () => {
+      this.#closed = true;
+      this.#outbox = [];
+      for (const stream of this.#streams.values()) stream.lose();
+      lost();
+    });
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Our end of a stream. */
+  open(id: number): RelayTransport {
+    const stream = new RelayTransport(id, this.#post, () => this.#streams.delete(id));
+    this.#streams.set(id, stream);
+    return stream;
+  }
+
+  /** Posts a message that is not for a stream, at once. Throws what `postMessage` throws. */
+  tell(message: Opening): void {
+    this.#port.postMessage(message);
+  }
+
+  close(): void {
+    this.#flush();
+    this.#port.close();
+  }
+
+  readonly #post = (message: RelayMessage): void => {
+    if (this.#closed) return;
+    if (this.#outbox.length === 0) this.#schedule(this.#flush);
+    this.#outbox.push(message);
+  };
+
+  readonly #flush = (): void => {
+    const outbox = this.#outbox;
+    if (outbox.length === 0) return;
+    this.#outbox = [];
+    const memory = outbox.flatMap((message) => (message.kind === "bytes" ? [message.bytes.buffer as ArrayBuffer] : []));
+    this.#port.postMessage(outbox, memory);
+  };
+}

@@ -1,0 +1,37 @@
+import { expect, it } from "vitest";
+import { compilePathPattern, compileToRegExp } from "../../src/switchboard/path-pattern.ts";
+
+const paths = [
+  ...["/", "/chat", "/chat/", "/chat/blue", "/chat/blue/", "/chat/blue/green", "/Chat/blue", "/chat/a%2Fb%20c"],
+  ...[
+    "/one",
+    "/one/two",
+    "/files/",
+    "/files/a/b",
+    "/n/42",
+    "/n/x",
+    "/a.b",
+    "/axb",
+    "/n/42-7",
+    "",
+    "*",
+    "/a$",
+    "/%C3%A9",
+  ],
+];
+
+it.each([
+  ...["/", "/chat", "/chat/:room", "/:a/:b?", "/:a?", "/files/*", "*", "/n/:id(\\d+)", "/n/:id(\\d+)?", "/a.b"],
+  ...["/:a-:b", "/n/:from-:to", "/chat/:room/*", "/*/:b", "/a$", "/é"],
+])("matches %s without URLPattern as with it", (pattern) => {
+  const own = compileToRegExp(pattern);
+  const standard = compilePathPattern(pattern);
+  for (const path of paths) expect({ path, groups: own(path) }).toEqual({ path, groups: standard(path) });
+});
+
+it.each(["/{a}?", "/(\\d+)", "/:", "/:a(", "/:a()", "/:a+", "/a?", "/:a/:a", "/**+", "/:a((b))"])(
+  "refuses %s without URLPattern",
+  (pattern) => {
+    expect(() => compileToRegExp(pattern)).toThrow("not a path pattern");
+  },
+);
