@@ -1,11 +1,15 @@
 import { randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
+import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { acceptKey } from "./accept-key.ts";
+import { checkDeflateAnswer, offerDeflate } from "./permessage-deflate.ts";
 import { hasMember } from "./tokens.ts";
 
 export interface ClientHandshakeOptions {
   /** Subprotocols that we speak, the preferred one first. Default: none. */
   readonly protocols?: readonly string[];
+  /** Compression to offer. Default: none. */
+  readonly compression?: CompressionOptions | undefined;
 }
 
 /** One opening handshake from the client's side: what it asks, and what its answer is held against. */
@@ -13,6 +17,7 @@ export interface ClientHandshake {
   /** Value of `Sec-WebSocket-Key`. */
   readonly key: string;
   readonly protocols: readonly string[];
+  readonly compression: CompressionOptions | undefined;
   /** What the request carries besides `Host`, `Connection` and `Upgrade`. */
   readonly headers: Readonly<Record<string, string>>;
 }
@@ -30,6 +35,8 @@ export interface Agreed {
   readonly protocol: string;
   /** The extensions in use, as the header says it; "" for none. */
   readonly extensions: string;
+  /** How messages are compressed; undefined for not at all. */
+  readonly deflate: DeflateAgreement | undefined;
 }
 
 /** An answer that doesn't hold. The code is stable and may be matched on. */
@@ -53,19 +60,19 @@ const checks: readonly Check[] = [
   switchesToWebSocket,
   listsUpgradeInConnection,
   answersOurKey,
-  agreesToNoForeignExtension,
   choosesOfferedProtocol,
 ];
 
 /** Prepares a handshake with a key of its own. Source: RFC 6455 section 4.1. */
-export function beginHandshake({ protocols = [] }: ClientHandshakeOptions = {}): ClientHandshake {
+export function beginHandshake({ protocols = [], compression }: ClientHandshakeOptions = {}): ClientHandshake {
   const key = randomBytes(16).toString("base64");
   const headers = {
     "Sec-WebSocket-Version": "13",
     "Sec-WebSocket-Key": key,
     ...(protocols.length > 0 && { "Sec-WebSocket-Protocol": protocols.join(", ") }),
+    ...(compression && { "Sec-WebSocket-Extensions": offerDeflate(compression) }),
   };
-  return { key, protocols, headers };
+  return { key, protocols, compression, headers };
 }
 
 /** Decides whether the server's answer opens the connection. */
@@ -74,7 +81,11 @@ export function checkHandshakeResponse(response: HandshakeResponse, handshake: C
     const disagreed = check(response, handshake);
     if (disagreed !== undefined) return disagreed;
   }
-  return { ok: true, protocol: protocolOf(response) ?? "", extensions: "" };
+  // An empty header says nothing.
+  const extensions = response.headers["sec-websocket-extensions"] || undefined;
+  const deflate = checkDeflateAnswer(extensions, handshake.compression);
+  if (!deflate.ok) return disagree("ERR_HANDSHAKE_EXTENSION", deflate.reason);
+  return { ok: true, protocol: protocolOf(response) ?? "", extensions: extensions ?? "", deflate: deflate.agreement };
 }
 
 function switchesProtocols({ statusCode }: HandshakeResponse): Disagreed | undefined {
@@ -95,13 +106,6 @@ function listsUpgradeInConnection({ headers }: HandshakeResponse): Disagreed | u
 function answersOurKey({ headers }: HandshakeResponse, { key }: ClientHandshake): Disagreed | undefined {
   if (headers["sec-websocket-accept"] === acceptKey(key)) return undefined;
   return disagree("ERR_HANDSHAKE_ACCEPT", "the server's Sec-WebSocket-Accept doesn't answer our key");
-}
-
-/** None was asked for, so none may be used. */
-function agreesToNoForeignExtension({ headers }: HandshakeResponse): Disagreed | undefined {
-  const extensions = headers["sec-websocket-extensions"];
-  if (extensions === undefined || extensions === "") return undefined;
-  return disagree("ERR_HANDSHAKE_EXTENSION", "the server uses an extension that wasn't asked for");
 }
 
 /** A server that speaks none of them says nothing, and the client decides whether it goes on. */

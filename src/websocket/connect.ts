@@ -53,7 +53,7 @@ async function open(first: URL, settings: ConnectSettings, signal: AbortSignal):
   let target = first;
   let secrets: Secrets = { headers: { ...credentials(first), ...settings.headers }, tls: settings.tls };
   for (let redirects = 0; ; redirects++) {
-    const handshake = beginHandshake(settings);
+    const handshake = beginHandshake({ ...settings, compression: settings.webSocket.compression });
     const answer = await ask(target, handshake, secrets, settings, signal);
     const location = redirection(answer.response);
     if (location === undefined) return accept(answer, handshake, settings, signal);
@@ -105,8 +105,8 @@ async function accept(
     stream.destroy();
     throw signal.reason;
   }
-  const { protocol, extensions } = checked;
-  return new WebSocket(stream.downcast(), { role: "client", protocol, extensions }, settings.webSocket);
+  const { protocol, extensions, deflate } = checked;
+  return new WebSocket(stream.downcast(), { role: "client", protocol, extensions, deflate }, settings.webSocket);
 }
 
 /** The Location of a redirect; undefined for any other answer. */

@@ -1,4 +1,5 @@
 import { SwitchboardError } from "../errors.ts";
+import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 
 /** Limits and times of one WebSocket. Times are in milliseconds, sizes in bytes. */
 export interface WebSocketOptions {
@@ -18,11 +19,18 @@ export interface WebSocketOptions {
   readonly pongTimeoutMs?: number;
   /** How long what is queued and the peer's answer to our close frame may take. Default: 10 s. */
   readonly closeTimeoutMs?: number;
+  /** Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false. */
+  readonly compression?: boolean | Partial<CompressionOptions>;
 }
 
-export type WebSocketSettings = Required<WebSocketOptions>;
+type Limits = Required<Omit<WebSocketOptions, "compression">>;
 
-const defaults: WebSocketSettings = {
+/** What a WebSocket works with. */
+export interface WebSocketSettings extends Limits {
+  readonly compression: CompressionOptions | undefined;
+}
+
+const defaults: Limits = {
   maxPayloadBytes: 1024 * 1024,
   // Conformance suites send messages of 65,537 fragments.
   maxFragments: 131_072,
@@ -52,7 +60,15 @@ export const webSocketChecks = {
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  compression: { takes: "true, false or an object", accepts: (value) => typeof value === "boolean" || isObject(value) },
 } as const satisfies Record<keyof WebSocketOptions, OptionCheck>;
+
+const compressionChecks: Record<keyof CompressionOptions, OptionCheck> = {
+  threshold: integer(0, MAX_BYTES),
+  level: integer(1, 9),
+  windowBits: integer(9, 15),
+  contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
+};
 
 export const timeout = integer(1, MAX_TIMEOUT_MS);
 
@@ -82,14 +98,23 @@ export function checkOptions(call: string, options: object, checks: Readonly<Rec
 
 /** The options with the defaults for those not given. They must have been checked. */
 export function webSocketSettings(options: WebSocketOptions): WebSocketSettings {
-  const settings = { ...defaults };
-  for (const name of Object.keys(defaults) as (keyof WebSocketSettings)[])
-    settings[name] = options[name] ?? defaults[name];
-  return settings;
+  const limits = { ...defaults };
+  for (const name of Object.keys(defaults) as (keyof Limits)[]) limits[name] = options[name] ?? defaults[name];
+  return { ...limits, compression: compressionSettings(options.compression) };
+}
+
+function compressionSettings(options: WebSocketOptions["compression"] = false): CompressionOptions | undefined {
+  if (typeof options === "boolean") return options ? DEFAULT_COMPRESSION : undefined;
+  checkOptions("compression", options, compressionChecks);
+  return { ...DEFAULT_COMPRESSION, ...options };
 }
 
 export function optionError(message: string): SwitchboardError {
   return new SwitchboardError("configuration", "ERR_OPTION", message);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
 }
 
 function show(value: unknown): string {

@@ -1,4 +1,5 @@
 import type { Duplex } from "node:stream";
+import type { Deflater } from "../protocol/deflater.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { maskFrame } from "../protocol/mask-frame.ts";
 import type { Role } from "../protocol/role.ts";
@@ -20,6 +21,13 @@ const MAX_CONTROL_FRAMES = 64;
 const SENT = Promise.resolve("sent" as const);
 const REFUSED = Promise.resolve("refused" as const);
 
+export interface OutboundOptions {
+  readonly role: Role;
+  readonly maxBufferedBytes: number;
+  /** Compresses data frames. Default: they leave as they are. */
+  readonly deflater?: Deflater | undefined;
+}
+
 /**
  * The sending half over a stream. Frames of one tick leave in one write, control frames first; what the stream doesn't take waits here.
  */
@@ -27,6 +35,7 @@ export class Outbound {
   readonly #stream: Duplex;
   readonly #masks: boolean;
   readonly #maxBufferedBytes: number;
+  readonly #deflater: Deflater | undefined;
   #frames: Frame[] = [];
   #framesBytes = 0;
   readonly #control: Frame[] = [];
@@ -34,10 +43,11 @@ export class Outbound {
   #scheduled = false;
   #ending = false;
 
-  constructor(stream: Duplex, role: Role, maxBufferedBytes: number) {
+  constructor(stream: Duplex, { role, maxBufferedBytes, deflater }: OutboundOptions) {
     this.#stream = stream;
     this.#masks = role === "client";
     this.#maxBufferedBytes = maxBufferedBytes;
+    this.#deflater = deflater;
     stream.on("drain", this.#flush);
   }
 
@@ -49,7 +59,7 @@ export class Outbound {
   /** Every data frame passes here. Resolves when there is room for more. */
   send(frame: Frame): Promise<SendResult> {
     if (this.bufferedBytes >= this.#maxBufferedBytes) return REFUSED;
-    this.#enqueue(this.#toWire(frame));
+    this.#enqueue(this.#toWire(this.#deflater?.compress(frame) ?? frame));
     if (this.bufferedBytes <= ROOM_BYTES) return SENT;
     return new Promise((resolve) => this.#waiters.push(resolve));
   }

@@ -7,7 +7,9 @@ import type { UpgradeAnswer } from "../upgrade/serve.ts";
 import { checkOptions, listOf, type WebSocketOptions, webSocketChecks, webSocketSettings } from "./options.ts";
 import { WebSocket } from "./websocket.ts";
 
-export interface UpgradeConnectionOptions extends WebSocketOptions, ServerHandshakeOptions {}
+export interface UpgradeConnectionOptions
+  extends WebSocketOptions,
+    Pick<ServerHandshakeOptions, "protocols" | "origins"> {}
 
 /** What a request becomes. */
 export interface UpgradedConnection {
@@ -39,17 +41,20 @@ export function upgradeConnection(
   const { protocols = [], origins } = options;
   const checked = checkHandshake(request, {
     protocols,
+    ...(settings.compression && { compression: settings.compression }),
     ...(origins && { origins: origins.map((origin) => origin.toLowerCase()) }),
   });
   if (!checked.ok) return refused(checked);
-  const { accept, protocol } = checked;
+  const { accept, protocol, deflate } = checked;
   const headers = {
     Upgrade: "websocket",
     Connection: "Upgrade",
     "Sec-WebSocket-Accept": accept,
     ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    ...(deflate && { "Sec-WebSocket-Extensions": deflate.header }),
   };
-  const agreement = { role: "server", protocol, extensions: "" } as const;
+  const extensions = deflate?.header ?? "";
+  const agreement = { role: "server", protocol, extensions, deflate: deflate?.agreement } as const;
   const websocket = onUpgrade(request).then((upgraded) => new WebSocket(upgraded.downcast(), agreement, settings));
   return { response: { status: 101, headers }, websocket: quiet(websocket) };
 }

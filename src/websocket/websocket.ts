@@ -2,8 +2,11 @@ import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
+import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
+import { type Deflater, Deflaters } from "../protocol/deflater.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
+import { Inflater } from "../protocol/inflater.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Role } from "../protocol/role.ts";
@@ -31,6 +34,8 @@ export interface Agreement {
   readonly role: Role;
   readonly protocol: string;
   readonly extensions: string;
+  /** How messages are compressed; undefined for not at all. */
+  readonly deflate: DeflateAgreement | undefined;
 }
 
 /**
@@ -91,9 +96,15 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.closed = promise;
     this.#resolveClosed = resolve;
     const { maxPayloadBytes, maxFragments } = settings;
-    this.#decoder = new Decoder({ role: agreement.role, maxPayloadBytes, maxFragments });
+    const inflater = agreement.deflate && new Inflater(agreement.deflate);
+    const deflater = agreement.deflate && settings.compression && deflaterFor(agreement.deflate, settings.compression);
+    this.#decoder = new Decoder({ role: agreement.role, maxPayloadBytes, maxFragments, inflater });
     this.#inbox = new Inbox(settings, () => this.#inboxDrained());
-    this.#outbound = new Outbound(socket, agreement.role, settings.maxBufferedBytes);
+    this.#outbound = new Outbound(socket, {
+      role: agreement.role,
+      maxBufferedBytes: settings.maxBufferedBytes,
+      deflater,
+    });
     this.#heartbeat = new Heartbeat(settings, this);
 
     // What an error means is told by the close that follows.
@@ -340,4 +351,16 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.#heartbeat.heard();
     this.#stream.resume();
   }
+}
+
+/** One for each set of options, so that what is sent to many is compressed once. */
+const deflaters = new WeakMap<CompressionOptions, Deflaters>();
+
+function deflaterFor({ windowBits }: DeflateAgreement, options: CompressionOptions): Deflater | undefined {
+  let all = deflaters.get(options);
+  if (all === undefined) {
+    all = new Deflaters(options);
+    deflaters.set(options, all);
+  }
+  return all.get(windowBits);
 }

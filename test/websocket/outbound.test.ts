@@ -27,7 +27,7 @@ class Gate extends Duplex {
 
 it("writes the frames of one tick at once, control frames first", async () => {
   const gate = new Gate();
-  const outbound = new Outbound(gate, "server", 1_000_000);
+  const outbound = new Outbound(gate, { role: "server", maxBufferedBytes: 1_000_000 });
   void outbound.send(encodeText("one"));
   void outbound.send(encodeText("two"));
   outbound.sendControl(encodeFrame(Opcode.pong, Buffer.from("p")));
@@ -37,7 +37,7 @@ it("writes the frames of one tick at once, control frames first", async () => {
 
 it("lets senders wait until there is room, and refuses beyond the limit", async () => {
   const gate = new Gate();
-  const outbound = new Outbound(gate, "server", 200_000);
+  const outbound = new Outbound(gate, { role: "server", maxBufferedBytes: 200_000 });
   const frame = (): ReturnType<typeof encodeFrame> => encodeFrame(Opcode.binary, Buffer.alloc(50_000));
   expect(await outbound.send(frame())).toBe("sent");
   const waiting = [outbound.send(frame()), outbound.send(frame()), outbound.send(frame())];
@@ -56,14 +56,14 @@ it("lets senders wait until there is room, and refuses beyond the limit", async 
 });
 
 it("bounds empty frames too", async () => {
-  const outbound = new Outbound(new Gate(), "server", 12_800);
+  const outbound = new Outbound(new Gate(), { role: "server", maxBufferedBytes: 12_800 });
   for (let i = 0; i < 100; i++) void outbound.send(encodeText(""));
   expect(await outbound.send(encodeText(""))).toBe("refused");
 });
 
 it("keeps at most 64 control frames, the newest among them", async () => {
   const gate = new Gate();
-  const outbound = new Outbound(gate, "server", 1_000_000);
+  const outbound = new Outbound(gate, { role: "server", maxBufferedBytes: 1_000_000 });
   for (let i = 0; i < 1_000; i++) outbound.sendControl(encodeFrame(Opcode.pong, Buffer.from(String(i).padStart(3))));
   await vi.waitFor(() => expect(gate.writes).toHaveLength(1));
   expect(gate.bytes).toBe(64 * 5);
@@ -71,7 +71,7 @@ it("keeps at most 64 control frames, the newest among them", async () => {
 });
 
 it("tells those who wait when the stream is gone", async () => {
-  const outbound = new Outbound(new Gate(), "client", 1_000_000);
+  const outbound = new Outbound(new Gate(), { role: "client", maxBufferedBytes: 1_000_000 });
   const waiting = outbound.send(encodeFrame(Opcode.binary, Buffer.alloc(500_000)));
   outbound.closed();
   expect(await waiting).toBe("closed");
