@@ -93,15 +93,15 @@ describe("writing", () => {
   });
 
   it("returns false under a peer that doesn't read, and drains when it does", async () => {
-    const { client, server, upgraded } = await upgradedPair();
-    client.socket.pause();
+    const { peer, server, upgraded } = await upgradedPair();
+    peer.removeAllListeners("data").pause();
     let written = 0;
     while (upgraded.write(MEBIBYTE) || written < 16) written++;
     expect(upgraded.writableNeedDrain).toBe(true);
     // One write at a time is given to the socket, with what has gathered meanwhile.
     expect(server.writableLength).toBeLessThanOrEqual((written + 1) * MEBIBYTE.length);
     const drained = once(upgraded, "drain");
-    client.socket.resume();
+    peer.resume();
     await drained;
     expect(upgraded.writableLength).toBe(0);
   });
