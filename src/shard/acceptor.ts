@@ -1,56 +1,57 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
-import { checkHandshake } from "../handshake/server.ts";
-import type { Arrival } from "../shard/connection.ts";
+import { checkHandshake, type ServerHandshakeOptions } from "../handshake/server.ts";
 import { type HandoffResult, isMovable } from "../transport/handoff.ts";
 import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
-import { type Admission, decide } from "./authorize.ts";
-import type { RouteSettings } from "./options.ts";
+import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
+import type { Arrival } from "./connection.ts";
+import { UpgradeCounters } from "./upgrade-counters.ts";
 
 /** Where an accepted connection goes. */
 export interface Destination {
   readonly shard: number;
-  handOff(socket: Socket, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
+  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
+}
+
+/** What is asked of the upgrades on one path. */
+export interface HandshakeSettings extends ServerHandshakeOptions {
+  readonly handshakeTimeoutMs: number;
+  /** Default: everybody gets in, without a session. */
+  readonly authorize?: Authorize;
 }
 
 export interface AcceptorOwner {
+  /** Whether connections go to another thread: then sockets must be movable, and sessions cloneable. */
+  readonly isRemote: boolean;
   /** The shard for a new connection; undefined when none takes any now. */
   place(): Destination | undefined;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
 
-/** How upgrades ended. All only grow. */
-export interface UpgradeCounts {
-  /** Taken over by a shard. */
-  accepted: number;
-  /** Answered with something else than 101, by status. */
-  refused: Record<number, number>;
-  /** Peers that left before they were answered. */
-  abandoned: number;
-  /** Handshakes that took too long. */
-  timedOut: number;
-  /** Closed without an answer: the socket couldn't be moved, or its shard died. */
-  failed: number;
-}
-
 const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
-/** Takes upgrade requests from the check of their headers to a socket in a shard. */
+/**
+ * Takes upgrade requests from the check of their headers to a socket in a shard. Runs in the main thread, and in a shard for the
+ * handshakes that are its own.
+ */
 export class Acceptor {
-  readonly counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+  readonly counters: UpgradeCounters;
   readonly #owner: AcceptorOwner;
   readonly #pending = new Set<Promise<void>>();
+  /** What begins the serial part of ids, so that those of two acceptors differ. */
+  readonly #series: string;
   #serial = 0;
   #closed = false;
   /** Each ends one wait for an `authorize`. */
   readonly #authorizing = new Set<() => void>();
 
-  constructor(owner: AcceptorOwner) {
+  constructor(owner: AcceptorOwner, counters = new UpgradeCounters(), series = "") {
     this.#owner = owner;
+    this.counters = counters;
+    this.#series = series;
   }
 
   /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
@@ -60,7 +61,7 @@ export class Acceptor {
     await Promise.all(this.#pending);
   }
 
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: RouteSettings): void {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
@@ -82,7 +83,7 @@ export class Acceptor {
     socket: Duplex,
     head: Buffer,
     params: Params,
-    route: RouteSettings,
+    route: HandshakeSettings,
   ): Promise<void> {
     if (this.#closed) return this.#refuse(socket, { status: 503 });
     const checked = checkHandshake(request, route);
@@ -90,11 +91,12 @@ export class Acceptor {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(socket, { status, headers, body: `${reason}\n` });
     }
-    if (!isMovable(socket)) throw unmovable();
+    if (this.#owner.isRemote && !isMovable(socket)) throw unmovable();
 
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
     if (verdict !== undefined && "status" in verdict) return this.#refuse(socket, verdict);
+    if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place();
     if (verdict === undefined || destination === undefined) {
       return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
@@ -107,7 +109,7 @@ export class Acceptor {
       "Sec-WebSocket-Accept": accept,
       ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
     });
-    const id = `${destination.shard}-${this.#serial++}`;
+    const id = `${destination.shard}-${this.#series}${this.#serial++}`;
     const { session } = verdict;
     const identity = { id, session, params, protocol };
     this.#count(await destination.handOff(socket, head, { identity, answer }));
@@ -118,7 +120,7 @@ export class Acceptor {
     request: IncomingMessage,
     socket: Duplex,
     params: Params,
-    { authorize }: RouteSettings,
+    { authorize }: HandshakeSettings,
   ): Promise<Admission<unknown> | UpgradeRefusal | undefined> {
     if (authorize === undefined) return Promise.resolve({ session: undefined });
     return new Promise((resolve, reject) => {
@@ -135,16 +137,16 @@ export class Acceptor {
   }
 
   #countClosed(socket: Duplex): void {
-    this.counts[socket.errored === TIMED_OUT ? "timedOut" : "abandoned"]++;
+    this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
   }
 
   #count(result: HandoffResult): void {
     if (result.outcome === "adopted") {
-      this.counts.accepted++;
+      this.counters.add("accepted");
     } else if (result.outcome === "peerGone") {
-      this.counts.abandoned++;
+      this.counters.add("abandoned");
     } else {
-      this.counts.failed++;
+      this.counters.add("failed");
       this.#owner.handshakeFailed(result.error);
     }
   }
@@ -152,7 +154,7 @@ export class Acceptor {
   #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
-    this.counts.refused[refusal.status] = (this.counts.refused[refusal.status] ?? 0) + 1;
+    this.counters.addRefused(refusal.status);
   }
 }
 

@@ -1,0 +1,107 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { Transport, TransportReceiver } from "./transport.ts";
+
+/**
+ * Any byte stream: TLS and Unix sockets, HTTP/2 streams, pairs in memory. Its chunks come from the stream, which has no more use for
+ * them: unlike those of other transports they may be kept.
+ */
+export class DuplexTransport implements Transport {
+  readonly #stream: Duplex;
+  #receiver: TransportReceiver | undefined;
+  /** Bytes that were read before this transport existed. */
+  #head: Buffer | undefined;
+  #reading = true;
+  /** The peer ended its direction, and nobody was told yet. */
+  #endWaits: boolean;
+  #awaitsDrain = false;
+
+  /** @param head bytes of this stream that were already read */
+  constructor(stream: Duplex, head: Buffer) {
+    this.#stream = stream;
+    this.#head = head;
+    this.#endWaits = stream.readableEnded;
+    stream.allowHalfOpen = true;
+    stream.pause();
+    if (stream instanceof Socket) stream.setNoDelay(true).setTimeout(0);
+    // What an error means is told by `close`, which always follows.
+    stream.on("error", () => stream.destroy());
+    stream.on("end", this.#ended);
+    // Streams may be made not to close by themselves.
+    stream.on("finish", this.#closeWhenOver);
+  }
+
+  start(receiver: TransportReceiver): void {
+    this.#receiver = receiver;
+    if (this.#stream.closed) {
+      queueMicrotask(() => receiver.closed());
+      return;
+    }
+    this.#stream.on("close", () => receiver.closed());
+    this.#stream.on("data", (chunk: Buffer) => receiver.received(chunk));
+    // Listening to data begins to read, unless the stream was paused by name: it was, but by whom is the stream's secret.
+    this.#stream.pause();
+    if (this.#reading) this.#read();
+  }
+
+  get bufferedBytes(): number {
+    return this.#stream.destroyed ? 0 : this.#stream.writableLength;
+  }
+
+  write(bytes: Buffer): void {
+    if (!this.#stream.writable) return;
+    this.#stream.write(bytes, this.#written);
+    if (this.#stream.writableLength > 0) this.#awaitsDrain = true;
+  }
+
+  pause(): void {
+    this.#reading = false;
+    this.#stream.pause();
+  }
+
+  resume(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    if (this.#receiver !== undefined) this.#read();
+  }
+
+  end(): void {
+    this.#stream.end();
+  }
+
+  destroy(): void {
+    this.#stream.destroy();
+  }
+
+  /** Goes on reading where it stopped. */
+  #read(): void {
+    const head = this.#head;
+    this.#head = undefined;
+    if (head !== undefined && head.length > 0 && !this.#stream.destroyed) this.#receiver?.received(head);
+    if (!this.#reading || this.#stream.destroyed) return;
+    if (this.#endWaits) this.#tellEnd();
+    else this.#stream.resume();
+  }
+
+  readonly #written = (): void => {
+    if (!this.#awaitsDrain || this.#stream.destroyed || this.#stream.writableLength > 0) return;
+    this.#awaitsDrain = false;
+    this.#receiver?.drained();
+  };
+
+  readonly #ended = (): void => {
+    if (this.#stream.destroyed && !this.#stream.writableFinished) return;
+    if (this.#receiver !== undefined && this.#reading) this.#tellEnd();
+    else this.#endWaits = true;
+  };
+
+  #tellEnd(): void {
+    this.#endWaits = false;
+    this.#receiver?.ended();
+    this.#closeWhenOver();
+  }
+
+  readonly #closeWhenOver = (): void => {
+    if (this.#stream.readableEnded && this.#stream.writableFinished && !this.#endWaits) this.#stream.destroy();
+  };
+}
