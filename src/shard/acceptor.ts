@@ -31,6 +31,12 @@ export interface AcceptorOwner {
   handshakeFailed(error: Error): void;
 }
 
+/** What a `clientError` event of `node:http` is answered with; every other one with 400. */
+const UNPARSED_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
+
 const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
 /**
@@ -68,7 +74,7 @@ export class Acceptor {
     const handshake = this.#handshake(request, socket, head, params, route)
       .catch((thrown: unknown) => {
         // The peer first: it is answered whatever listeners do.
-        this.#refuse(socket, { status: 500 });
+        this.refuse(socket, { status: 500 });
         this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
       })
       .finally(() => {
@@ -78,6 +84,20 @@ export class Acceptor {
     this.#pending.add(handshake);
   }
 
+  /** Answers a request that could not be parsed, as a `clientError` event tells of it. */
+  refuseUnparsed(socket: Duplex, { code = "" }: NodeJS.ErrnoException): void {
+    if (code === "ERR_HTTP_REQUEST_TIMEOUT") this.refuseTooLate(socket);
+    else if (socket.writable) this.refuse(socket, { status: UNPARSED_STATUS[code] ?? 400 });
+    else socket.destroy();
+  }
+
+  /** Answers a request that didn't come to its end in time. */
+  refuseTooLate(socket: Duplex): void {
+    this.counters.add("timedOut");
+    if (socket.writable) refuseUpgrade(socket, { status: 408 });
+    else socket.destroy();
+  }
+
   async #handshake(
     request: IncomingMessage,
     socket: Duplex,
@@ -85,21 +105,21 @@ export class Acceptor {
     params: Params,
     route: HandshakeSettings,
   ): Promise<void> {
-    if (this.#closed) return this.#refuse(socket, { status: 503 });
+    if (this.#closed) return this.refuse(socket, { status: 503 });
     const checked = checkHandshake(request, route);
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
-      return this.#refuse(socket, { status, headers, body: `${reason}\n` });
+      return this.refuse(socket, { status, headers, body: `${reason}\n` });
     }
     if (this.#owner.isRemote && !isMovable(socket)) throw unmovable();
 
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
-    if (verdict !== undefined && "status" in verdict) return this.#refuse(socket, verdict);
+    if (verdict !== undefined && "status" in verdict) return this.refuse(socket, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place();
     if (verdict === undefined || destination === undefined) {
-      return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      return this.refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
     }
 
     const { accept, protocol } = checked;
@@ -151,7 +171,8 @@ export class Acceptor {
     }
   }
 
-  #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+  /** Answers a request, and counts that. */
+  refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
     this.counters.addRefused(refusal.status);

@@ -1,8 +1,6 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { Duplex } from "node:stream";
 import { pathMatcher } from "../handshake/path.ts";
-import { refuseUpgrade } from "../upgrade/response.ts";
 import { createContexts, type TlsSettings } from "./tls-settings.ts";
 
 export interface HandshakeServerSettings {
@@ -44,11 +42,4 @@ function plainAnswers(path: string | undefined): RequestListener {
     const known = matches(request) !== undefined;
     response.writeHead(known ? 426 : 404, known ? { Upgrade: "websocket", Connection: "Upgrade" } : {}).end();
   };
-}
-
-/** Answers what could not be parsed as a request; gives the status. */
-export function refuseUnparsed(socket: Duplex, { code }: NodeJS.ErrnoException): number {
-  const status = code === "HPE_HEADER_OVERFLOW" ? 431 : code === "HPE_CHUNK_EXTENSIONS_OVERFLOW" ? 413 : 400;
-  refuseUpgrade(socket, { status });
-  return status;
 }

@@ -4,11 +4,10 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
-import { refuseUpgrade } from "../upgrade/response.ts";
 import type { Acceptor, HandshakeSettings } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Counters } from "./counters.ts";
-import { createHandshakeServer, refuseUnparsed } from "./handshake-server.ts";
+import { createHandshakeServer } from "./handshake-server.ts";
 import type { ListenerSettings } from "./messages.ts";
 
 /** One socket from its arrival to its end or to its connection. */
@@ -64,8 +63,7 @@ export class SocketAcceptor {
       if (params !== undefined) {
         this.#owner.acceptor.accept(request, socket, head, params, settings);
       } else {
-        refuseUpgrade(socket, { status: 404 });
-        this.#owner.counters.upgrades.addRefused(404);
+        this.#owner.acceptor.refuse(socket, { status: 404 });
       }
     });
     server.on("clientError", (error, socket) => this.#handleClientError(error, socket));
@@ -117,26 +115,30 @@ export class SocketAcceptor {
   }
 
   #handleClientError(error: NodeJS.ErrnoException, socket: Duplex): void {
-    const { upgrades } = this.#owner.counters;
-    const entry = this.#entryOf(socket);
-    if (entry?.stream === undefined) {
+    const { acceptor, counters } = this.#owner;
+    if (this.#entryOf(socket)?.stream === undefined) {
       // A peer that left in the middle of TLS is counted by its close.
-      if (error.code !== "ECONNRESET" && this.#settle(socket)) upgrades.add("failed");
+      if (error.code !== "ECONNRESET" && this.#settle(socket)) counters.upgrades.add("failed");
       socket.destroy();
-    } else if (!socket.writable) {
+    } else if (error.code === "ECONNRESET") {
       socket.destroy();
     } else {
-      const status = refuseUnparsed(socket, error);
-      if (this.#settle(socket)) upgrades.addRefused(status);
+      this.#settle(socket);
+      acceptor.refuseUnparsed(socket, error);
     }
   }
 
   #timeOut(socket: Socket): void {
-    const entry = this.#entryOf(socket);
-    const waits = this.#settle(socket);
-    if (waits) this.#owner.counters.upgrades.add("timedOut");
-    if (waits && entry?.stream !== undefined && socket.bytesRead > 0) refuseUpgrade(entry.stream, { status: 408 });
-    else socket.destroy();
+    const stream = this.#entryOf(socket)?.stream;
+    const { acceptor, counters } = this.#owner;
+    if (!this.#settle(socket)) {
+      socket.destroy();
+    } else if (stream !== undefined && socket.bytesRead > 0) {
+      acceptor.refuseTooLate(stream);
+    } else {
+      counters.upgrades.add("timedOut");
+      socket.destroy();
+    }
   }
 }
 

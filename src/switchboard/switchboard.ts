@@ -127,6 +127,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
     const server = createHandshakeServer(route);
+    server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
     this.#addRoute(server, route);
     this.#ownServers.push(server);
     server.listen(port, host);
