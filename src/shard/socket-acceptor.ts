@@ -51,8 +51,12 @@ export class SocketAcceptor {
     const matches = pathMatcher(route.path);
     server.on("secureConnection", (socket: TLSSocket) => {
       const entry = this.#entryOf(socket);
-      if (entry === undefined) socket.destroy();
-      else entry.stream = socket;
+      if (entry === undefined) {
+        socket.destroy();
+        return;
+      }
+      entry.stream = socket;
+      socket.allowHalfOpen = true;
     });
     server.on("request", (request) => this.#settle(request.socket));
     server.on("upgrade", (request, socket, head) => {
@@ -84,6 +88,8 @@ export class SocketAcceptor {
       if (this.#settle(socket)) this.#owner.counters.upgrades.add("abandoned");
       this.release(socket);
     });
+    // A peer that ends its direction in the middle of TLS has left.
+    if (isSecure) socket.allowHalfOpen = false;
     server.emit("connection", socket);
   }
 
