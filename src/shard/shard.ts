@@ -152,10 +152,14 @@ class Shard {
   }
 
   #startDrain(timeoutMs: number): void {
-    // Requests whose answer is awaited get it first.
+    // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
+    const cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);
     this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) => {
-      void answered.then(() => this.report({ kind: "drained", closed, dropped }));
+      void answered.then(() => {
+        clearTimeout(cutOff);
+        this.report({ kind: "drained", closed, dropped });
+      });
     });
   }
 }

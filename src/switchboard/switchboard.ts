@@ -118,7 +118,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
-   * upgrade gets 426 on the path and 404 elsewhere.
+   * upgrade gets 426 on the path and 404 elsewhere. With `tls` or `handshake: "shard"` the shards do the handshakes, and ask the actor
+   * module's export `authorize`.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options);

@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import type { IncomingMessage } from "node:http";
 import { afterAll, describe, expect, it, vi } from "vitest";
@@ -307,6 +308,43 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     for (let i = 0; i < 3; i++) await wave();
     await vi.waitFor(() => expect(descriptors()).toBeLessThanOrEqual(before), 10_000);
   });
+});
+
+describe("a shard that does the handshakes and dies", () => {
+  it("ends those that it has, and the main thread answers with 503 until it is replaced", async () => {
+    const { board, port } = await start("shard");
+    const failed = vi.fn();
+    board.on("handshakeFailed", failed);
+    const lost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
+    const replaced = once(board as unknown as NodeJS.EventEmitter, "shardReplaced");
+    const silent = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(port)));
+    await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(10));
+    const killer = await RawClient.connect(port);
+    killer.write(upgradeRequest({ path: PATH, headers: order({ exits: true }) }));
+    await lost;
+    expect((await ask({ port })).status).toBe(503);
+    for (const client of [...silent, killer]) await client.closed();
+    expect(board.stats()).toMatchObject({ upgrades: { accepted: 0, failed: 11, refused: { 503: 1 } } });
+    expect(board.stats().shards[0]?.handshakes).toBe(0);
+    expect(failed).not.toHaveBeenCalled();
+    await replaced;
+    expect((await who(await RawClient.open({ port, path: PATH }))).params).toEqual({ room: "blue" });
+  });
+});
+
+it("gives the actor the very session of an authorize in its shard, with what no clone has", async () => {
+  const { port } = await start("shard");
+  const client = await RawClient.open({ port, path: PATH, headers: order({ functions: true }) });
+  expect((await who(client)).session).toBe("a function was here");
+});
+
+it("places a socket where fewest connections and handshakes are", async () => {
+  const { board, port } = await start("shard", {}, { shards: 2 });
+  for (let i = 1; i <= 6; i++) {
+    await RawClient.connect(port);
+    await vi.waitFor(() => expect(board.stats().shards.reduce((sum, { handshakes }) => sum + handshakes, 0)).toBe(i));
+  }
+  expect(board.stats().shards.map(({ handshakes }) => handshakes)).toEqual([3, 3]);
 });
 
 const unhandled = vi.fn<(reason: unknown) => void>();
