@@ -2,8 +2,9 @@ export { Actor, type Params, type PublishOptions, type SendResult } from "./acto
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
-export type { UpgradeCounts } from "./switchboard/acceptor.ts";
-export type { Admission, Authorize } from "./switchboard/authorize.ts";
+export type { Admission, Authorize } from "./shard/authorize.ts";
+export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
+export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AttachOptions, CloseOptions, ListenOptions, StartOptions } from "./switchboard/options.ts";
 export type { ActorFailure, DrainCounts, ShardLoss } from "./switchboard/shard-handle.ts";
 export { type ShardStats, type Stats, Switchboard, type SwitchboardEvents } from "./switchboard/switchboard.ts";

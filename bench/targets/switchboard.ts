@@ -2,26 +2,38 @@
  * Switchboard as a server under test, through its public API only:
  *
  *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--compress] [--relay]
+ *         [--handshake main|shard] [--tls KEY CERT]
  *
- * `echo` returns each message as it came; in `fanout` each message goes to all other connections. With `--compress` messages are compressed
- * with peers that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes.
- * SIGTERM ends it.
+ * `echo` returns each message as it came; in `fanout` each message goes to all other connections. `--compress` compresses messages with peers
+ * that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes. `--tls` takes
+ * the paths of two PEM files, and does the handshake in the shards. SIGTERM ends it.
  */
+import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { type StartOptions, Switchboard } from "../../src/index.ts";
 
-const { values } = parseArgs({
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
   options: {
     port: { type: "string", default: "9001" },
     shards: { type: "string", default: "auto" },
     mode: { type: "string", default: "echo" },
     compress: { type: "boolean", default: false },
     relay: { type: "boolean", default: false },
+    handshake: { type: "string" },
+    tls: { type: "string" },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
 if (values.mode !== "echo" && values.mode !== "fanout")
   throw new RangeError(`--mode takes echo or fanout, got ${values.mode}`);
+const { handshake, tls: keyPath } = values;
+if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
+  throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
+// The second path of --tls.
+const certPath = keyPath === undefined ? undefined : positionals.shift();
+if (positionals.length > 0) throw new RangeError(`unexpected argument ${positionals[0]}`);
+if (keyPath !== undefined && certPath === undefined) throw new RangeError("--tls takes two paths: KEY CERT");
 const maxPayloadBytes = Number(values["max-payload"]);
 
 const options: StartOptions = {
@@ -35,7 +47,12 @@ const options: StartOptions = {
   maxBufferedBytes: Math.max(64 * 1024 * 1024, 4 * maxPayloadBytes),
 };
 const board = await Switchboard.start(options);
-const { port } = await board.listen({ port: Number(values.port), host: "127.0.0.1" });
+const { port } = await board.listen({
+  port: Number(values.port),
+  host: "127.0.0.1",
+  ...(handshake !== undefined && { handshake }),
+  ...(keyPath && certPath && { tls: { key: readFileSync(keyPath), cert: readFileSync(certPath) } }),
+});
 console.log(`listening on ${port}`);
 
 process.once("SIGTERM", async () => {

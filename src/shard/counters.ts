@@ -1,10 +1,14 @@
+import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
+
 /**
  * What a shard counts, each a slot of 64-bit floats in memory that it shares with the main thread: one writer, no message
- * needed to read them. All but `connections` only grow.
+ * needed to read them. All but `connections` and `handshakes` only grow.
  */
 const names = [
   /** Open now. */
   "connections",
+  /** Sockets here now that are no connections yet: only with `handshake: "shard"`. */
+  "handshakes",
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",
@@ -25,6 +29,8 @@ const names = [
   "abnormalClosures",
 ] as const;
 
+const OWN_BYTES = names.length * Float64Array.BYTES_PER_ELEMENT;
+
 export type CounterName = (typeof names)[number];
 export type CounterValues = Record<CounterName, number>;
 
@@ -32,11 +38,14 @@ const slots = Object.fromEntries(names.map((name, slot) => [name, slot])) as Cou
 
 export class Counters {
   readonly memory: SharedArrayBuffer;
+  /** Of the handshakes that this shard does itself. */
+  readonly upgrades: UpgradeCounters;
   readonly #values: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(names.length * Float64Array.BYTES_PER_ELEMENT)) {
+  constructor(memory = new SharedArrayBuffer(OWN_BYTES + UPGRADE_COUNTERS_BYTES)) {
     this.memory = memory;
-    this.#values = new Float64Array(memory);
+    this.#values = new Float64Array(memory, 0, names.length);
+    this.upgrades = new UpgradeCounters(memory, OWN_BYTES);
   }
 
   add(name: CounterName, amount = 1): void {

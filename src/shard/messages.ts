@@ -1,7 +1,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HandlerName } from "../actor/actor-cell.ts";
 import type { ErrorReport } from "../errors.ts";
+import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
 export interface ShardTask {
@@ -15,8 +17,27 @@ export interface ShardTask {
   readonly handoff: MessagePort;
   /** For streams that can't be moved. */
   readonly relay: MessagePort;
+  /** For sockets whose handshake is the shard's. */
+  readonly unread: MessagePort;
   /** To the main thread and to every shard that was started before. */
   readonly links: readonly MessagePort[];
+}
+
+/** What a shard must know to do the handshakes of one port. Plain data: `authorize` is the actor module's. */
+export interface ListenerSettings {
+  readonly route: Omit<HandshakeSettings, "authorize"> & { readonly path?: string };
+  readonly tls?: TlsSettings;
+}
+
+/** Comes before the first socket of a listener, and again when its settings change. */
+export interface ListenerNotice {
+  readonly listener: number;
+  readonly settings: ListenerSettings;
+}
+
+/** What comes to the shard with an unread socket. */
+export interface UnreadArrival {
+  readonly listener: number;
 }
 
 /** From the main thread to a shard. */
@@ -30,11 +51,14 @@ export type ShardOrder =
 
 /** From a shard to the main thread. */
 export type ShardReport =
-  | { readonly kind: "ready" }
+  /** `authorizes`: whether the actor module exports an `authorize`, for handshakes in the shard. */
+  | { readonly kind: "ready"; readonly authorizes: boolean }
   | {
       readonly kind: "actorFailed";
       readonly id: string;
       readonly handler: HandlerName | "constructor";
       readonly error: ErrorReport;
     }
+  /** A handshake of its own failed for a reason that is not its peer's. */
+  | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
   | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };

@@ -1,16 +1,21 @@
+import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import { Deflaters } from "../protocol/deflater.ts";
-import { receiveHandoffs } from "../transport/handoff.ts";
+import { receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
 import { receiveRelayed } from "../transport/relay.ts";
+import { takeOver } from "../transport/take-over.ts";
 import type { Transport } from "../transport/transport.ts";
+import { Acceptor } from "./acceptor.ts";
+import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
-import type { ShardOrder, ShardReport, ShardTask } from "./messages.ts";
+import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
 /**
@@ -38,7 +43,9 @@ class Shard {
   readonly #connections = new Set<Connection>();
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
+  readonly #acceptor: Acceptor;
   #actorClass: ActorClass | undefined;
+  #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
 
   constructor(task: ShardTask) {
@@ -47,6 +54,7 @@ class Shard {
     this.#counters = new Counters(task.counters);
     // A life before this one may have ended in the middle of counting.
     this.#counters.set("connections", 0);
+    this.#counters.set("handshakes", 0);
     this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#host = {
@@ -60,6 +68,35 @@ class Shard {
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
+    this.#acceptor = this.#createAcceptor();
+  }
+
+  /** For the handshakes that are this shard's own. */
+  #createAcceptor(): Acceptor {
+    const { shard } = this.#task;
+    const place = {
+      shard,
+      handOff: (socket: Duplex, head: Buffer, arrival: Arrival) =>
+        takeOver(socket, head, (transport) => {
+          try {
+            this.#adopt(transport, arrival);
+          } finally {
+            this.#sockets?.release(socket);
+          }
+        }),
+    };
+    const owner = {
+      isRemote: false,
+      place: () => place,
+      handshakeFailed: (error: Error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
+    };
+    // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.
+    const series = `${Date.now().toString(36)}-`;
+    return new Acceptor(owner, {
+      counters: this.#counters.upgrades,
+      series,
+      compression: this.#task.options.compression,
+    });
   }
 
   get stopped(): Promise<void> {
@@ -69,12 +106,19 @@ class Shard {
   async start(): Promise<void> {
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     const linked = this.#task.links.map((port) => this.#bus.addLink(port));
-    this.#actorClass = await loadActorClass(this.#task.actor);
+    const { actorClass, authorize } = await loadActorModule(this.#task.actor);
+    this.#actorClass = actorClass;
     await Promise.all(linked);
     const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
-    this.report({ kind: "ready" });
+    const sockets = new SocketAcceptor({ acceptor: this.#acceptor, counters: this.#counters, authorize });
+    this.#sockets = sockets;
+    receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
+      told: ({ listener, settings }) => sockets.configure(listener, settings),
+      adopt: (socket, { listener }) => sockets.accept(socket, listener),
+    });
+    this.report({ kind: "ready", authorizes: authorize !== undefined });
   }
 
   report(report: ShardReport): void {
@@ -86,6 +130,8 @@ class Shard {
     this.#bus.close();
     this.#task.handoff.close();
     this.#task.relay.close();
+    this.#task.unread.close();
+    this.#sockets?.close();
     this.#control.close();
     this.#stopped.resolve();
   }
@@ -117,9 +163,15 @@ class Shard {
   }
 
   #startDrain(timeoutMs: number): void {
-    this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) =>
-      this.report({ kind: "drained", closed, dropped }),
-    );
+    // Requests whose answer is awaited get it first, if they can be given it in time.
+    const answered = this.#acceptor.close();
+    const cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);
+    this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) => {
+      void answered.then(() => {
+        clearTimeout(cutOff);
+        this.report({ kind: "drained", closed, dropped });
+      });
+    });
   }
 }
 
@@ -166,15 +218,22 @@ class Drain {
   }
 }
 
-/** The module's own error when it can't be loaded, ours when its default export is no actor. */
-async function loadActorClass(url: string): Promise<ActorClass> {
-  const module: { default?: unknown } = await import(url);
-  if (isActorClass(module.default)) return module.default;
-  throw new SwitchboardError(
-    "configuration",
-    "ERR_NO_ACTOR_CLASS",
-    `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
-  );
+/** The module's own error when it can't be loaded, ours when its exports aren't what they must be. */
+async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; authorize: Authorize | undefined }> {
+  const module: { default?: unknown; authorize?: unknown } = await import(url);
+  if (!isActorClass(module.default)) {
+    throw new SwitchboardError(
+      "configuration",
+      "ERR_NO_ACTOR_CLASS",
+      `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
+    );
+  }
+  const { authorize } = module;
+  if (authorize !== undefined && typeof authorize !== "function") {
+    const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;
+    throw new SwitchboardError("configuration", "ERR_AUTHORIZE", message);
+  }
+  return { actorClass: module.default, authorize: authorize as Authorize | undefined };
 }
 
 function describe(value: unknown): string {

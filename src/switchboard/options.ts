@@ -1,10 +1,13 @@
 import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../errors.ts";
+import { compilePathPattern } from "../handshake/path-pattern.ts";
 import { isToken } from "../handshake/tokens.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
+import type { Authorize } from "../shard/authorize.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
-import type { Authorize } from "./authorize.ts";
-import { compilePathPattern } from "./path-pattern.ts";
+import type { ListenerSettings } from "../shard/messages.ts";
+import type { TlsOptions } from "../shard/tls-settings.ts";
+import { checkTlsOptions } from "./tls-options.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">> {
@@ -40,6 +43,13 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly port: number;
   /** Address to listen on. Default: all. */
   readonly host?: string;
+  /**
+   * Where the opening handshake is done. "shard" spreads it over the cores: `authorize` is then the actor module's export of that name, and
+   * no option. Default: "main", or "shard" with `tls`.
+   */
+  readonly handshake?: "main" | "shard";
+  /** Speak TLS, done by the shards like the handshake. Default: none. */
+  readonly tls?: TlsOptions;
 }
 
 export interface CloseOptions {
@@ -95,6 +105,8 @@ const checks = {
   handshakeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   port: integer(0, 65_535),
   host: { takes: "a host name or an address", accepts: (value) => typeof value === "string" && value !== "" },
+  handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
+  tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   drain: integer(0, MAX_TIMEOUT_MS),
 } as const satisfies Record<string, Check>;
 
@@ -163,10 +175,34 @@ export function checkAttachOptions(options: AttachOptions, call = "attach"): Rou
   return routeSettings(options);
 }
 
-export function checkListenOptions(options: ListenOptions): RouteSettings & { port: number; host?: string } {
-  check("listen", options, ["port", "host", ...attachOptions], ["port"]);
-  const { port, host, ...route } = options;
-  return { port, ...(host !== undefined && { host }), ...routeSettings(route) };
+export interface ListenSettings {
+  readonly port: number;
+  readonly host?: string;
+  readonly route: RouteSettings;
+  /** What the shards are told when the handshake is theirs. */
+  readonly shard?: ListenerSettings;
+}
+
+export function checkListenOptions(options: ListenOptions): ListenSettings {
+  check("listen", options, ["port", "host", "handshake", "tls", ...attachOptions], ["port"]);
+  const { port, host, tls, handshake = tls === undefined ? "main" : "shard", ...rest } = options;
+  const route = routeSettings(rest);
+  const settings = { port, ...(host !== undefined && { host }), route };
+  if (handshake === "main") {
+    if (tls === undefined) return settings;
+    throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
+  }
+  const { authorize, ...plain } = route;
+  if (authorize !== undefined) {
+    throw misfit(
+      "the shards do this handshake, and functions can't be sent to them: export authorize from the actor module",
+    );
+  }
+  return { ...settings, shard: { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) } };
+}
+
+function misfit(what: string): SwitchboardError {
+  return new SwitchboardError("configuration", "ERR_OPTION", `listen: ${what}`);
 }
 
 export function checkCloseOptions(options: CloseOptions): Required<CloseOptions> {

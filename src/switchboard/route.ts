@@ -3,7 +3,6 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { hasMember } from "../handshake/tokens.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
-import { compilePathPattern } from "./path-pattern.ts";
 
 /** One path of one board on a server. */
 export interface Route {
@@ -75,35 +74,4 @@ function upgradeQuestion(server: Server, { routes, shouldUpgrade }: Router): Sho
     if (server.listenerCount("upgrade") > 1) return shouldUpgrade.call(server, request);
     return hasMember(request.headers.upgrade, "websocket");
   };
-}
-
-/** A function from requests to the parameters of `pattern` (`URLPattern` syntax), or undefined where it doesn't match. */
-export function pathMatcher(pattern: string | undefined): (request: IncomingMessage) => Params | undefined {
-  if (pattern === undefined) return () => ({});
-  const compiled = compilePathPattern(pattern);
-  return ({ url = "" }) => {
-    const groups = compiled(pathOf(url));
-    return groups && decodeParams(groups);
-  };
-}
-
-/** The path of a request target, which is a path with a query or, from proxies, a whole URL (RFC 9112 section 3.2). */
-function pathOf(target: string): string {
-  if (!target.startsWith("/")) return URL.parse(target)?.pathname ?? target;
-  const query = target.indexOf("?");
-  return query === -1 ? target : target.slice(0, query);
-}
-
-/** Undefined, as for no match, when a parameter is no valid percent-encoding. */
-function decodeParams(groups: Record<string, string | undefined>): Params | undefined {
-  const params: Record<string, string> = {};
-  for (const [name, value] of Object.entries(groups)) {
-    if (value === undefined) continue;
-    try {
-      params[name] = decodeURIComponent(value);
-    } catch {
-      return undefined;
-    }
-  }
-  return params;
 }

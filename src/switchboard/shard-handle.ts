@@ -1,13 +1,14 @@
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
+import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
-import type { ShardOrder, ShardReport, ShardTask } from "../shard/messages.ts";
+import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
-import type { Destination } from "./acceptor.ts";
 
 /** What became of a shard's connections when it was drained. */
 export interface DrainCounts {
@@ -44,6 +45,7 @@ export interface ShardSpec {
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly MessagePort[];
   readonly actorFailed: (failure: ActorFailure) => void;
+  readonly handshakeFailed: (error: Error) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
@@ -59,33 +61,40 @@ export class ShardHandle implements Destination {
   readonly shard: number;
   readonly #counters: Counters;
   readonly #actorFailed: (failure: ActorFailure) => void;
+  readonly #handshakeFailed: (error: Error) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
   readonly #handoff: HandoffSender<Arrival>;
   readonly #relay: RelaySender<Arrival>;
+  readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
   #phase: Phase = "starting";
+  /** Whether the actor module exports an `authorize`; known when it is ready. */
+  authorizes = false;
   /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(
     pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, moves, counters, links, actorFailed }: ShardSpec,
+    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed }: ShardSpec,
   ) {
     this.shard = shard;
     this.#counters = counters;
     this.#actorFailed = actorFailed;
+    this.#handshakeFailed = handshakeFailed;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
     const relay = new MessageChannel();
+    const unread = new MessageChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
     this.#moves = moves;
     this.#handoff = new HandoffSender(handoff.port1);
     this.#relay = new RelaySender(relay.port1);
-    const ports = [control.port2, handoff.port2, relay.port2, ...links];
+    this.#unread = new HandoffSender(unread.port1);
+    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links];
     const task = {
       shard,
       actor,
@@ -94,6 +103,7 @@ export class ShardHandle implements Destination {
       control: control.port2,
       handoff: handoff.port2,
       relay: relay.port2,
+      unread: unread.port2,
       links,
     };
     // Only the first start of a board waits for this; later failures are told by `ended`.
@@ -115,14 +125,29 @@ export class ShardHandle implements Destination {
     return this.#phase === "ended";
   }
 
-  /** Connections here or on their way. */
+  /** Whether it takes sockets whose handshake is its own: also while it drains, to answer them with 503. */
+  get takesUnread(): boolean {
+    return this.#phase === "ready" || this.#phase === "stopping";
+  }
+
+  /** Connections here, in their handshake, or on their way. */
   get load(): number {
-    return this.#counters.get("connections") + this.#handoff.inFlight + this.#relay.inFlight;
+    const here = this.#counters.get("connections") + this.#counters.get("handshakes");
+    return here + this.#handoff.inFlight + this.#relay.inFlight + this.#unread.inFlight;
   }
 
   handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
     if (this.#moves && isMovable(socket)) return this.#handoff.send(socket, head, arrival);
     return this.#relay.send(socket, head, arrival);
+  }
+
+  /** Says how the handshakes of a listener are done, from the next socket on. */
+  configure(notice: ListenerNotice): void {
+    this.#unread.tell(notice);
+  }
+
+  handOffUnread(socket: Socket, listener: number): Promise<HandoffResult> {
+    return this.#unread.sendUnread(socket, { listener });
   }
 
   link(port: MessagePort): void {
@@ -160,10 +185,14 @@ export class ShardHandle implements Destination {
     switch (report.kind) {
       case "ready":
         this.#phase = "ready";
+        this.authorizes = report.authorizes;
         this.#ready.resolve();
         return;
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+        return;
+      case "handshakeFailed":
+        this.#handshakeFailed(reviveError(report.error));
         return;
       case "drained":
         this.#drained.resolve(report);
@@ -184,6 +213,10 @@ export class ShardHandle implements Destination {
     this.#control.close();
     this.#handoff.close();
     this.#relay.close();
+    this.#unread.close();
+    // Sockets that were in their handshake ended with the thread.
+    this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
+    this.#counters.set("handshakes", 0);
     const connections = this.#counters.get("connections");
     this.#counters.set("connections", 0);
     // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.

@@ -3,7 +3,8 @@ import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
-import type { ShardTask } from "../shard/messages.ts";
+import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
+import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { leastConnections } from "./placement.ts";
@@ -11,6 +12,8 @@ import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
+  /** A handshake in a shard failed for a reason that is not its peer's. */
+  handshakeFailed(error: Error): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -35,6 +38,8 @@ export class ShardPool {
   readonly #counters: Counters[];
   /** Deaths in a row of each shard: what makes the next start wait longer. */
   readonly #deaths: number[];
+  /** What every shard is told, those that are started later too. */
+  readonly #listeners = new Map<number, ListenerSettings>();
   readonly #restarts = new Set<NodeJS.Timeout>();
   #closing = false;
 
@@ -89,9 +94,28 @@ export class ShardPool {
   /** The shard for a new connection; undefined when none is ready. */
   readonly place = leastConnections(() => this.#shards.filter((shard) => shard.isReady));
 
+  /** The same for a socket whose handshake is the shard's. */
+  readonly placeUnread = leastConnections(() => this.#shards.filter((shard) => shard.takesUnread));
+
+  /** Says how the shards do the handshakes of a listener, from the next socket on. */
+  configure(notice: ListenerNotice): void {
+    this.#listeners.set(notice.listener, notice.settings);
+    for (const shard of this.#shards) shard.configure(notice);
+  }
+
+  /** Outcomes of the handshakes that the shards did. */
+  upgrades(): UpgradeCounts[] {
+    return this.#counters.map(({ upgrades }) => upgrades.snapshot());
+  }
+
   /** Counters of every shard, over all its lives. */
   counters(): CounterValues[] {
     return this.#counters.map((counters) => counters.snapshot());
+  }
+
+  /** Whether the actor module exports an `authorize`. */
+  get authorizes(): boolean {
+    return this.#shards.some((shard) => shard.authorizes);
   }
 
   get ready(): readonly boolean[] {
@@ -126,7 +150,9 @@ export class ShardPool {
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
+      handshakeFailed: (error) => this.#owner.handshakeFailed(error),
     });
+    for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;
     const startedAt = performance.now();
     void handle.ended.then((loss) => {

@@ -1,16 +1,21 @@
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type Server } from "node:http";
+import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
+import { pathMatcher } from "../handshake/path.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
+import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { CounterValues } from "../shard/counters.ts";
+import { createHandshakeServer } from "../shard/handshake-server.ts";
+import type { ListenerSettings } from "../shard/messages.ts";
+import type { TlsOptions } from "../shard/tls-settings.ts";
+import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
-import { Acceptor, type AcceptorOwner, type UpgradeCounts } from "./acceptor.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
@@ -20,13 +25,16 @@ import {
   checkListenOptions,
   checkStartOptions,
   type ListenOptions,
+  type ListenSettings,
   type RouteSettings,
   type Settings,
   type StartOptions,
 } from "./options.ts";
-import { addRoute, pathMatcher, type Route, removeRoute } from "./route.ts";
+import { addRoute, type Route, removeRoute } from "./route.ts";
 import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
+import { ShardListener } from "./shard-listener.ts";
 import { ShardPool } from "./shard-pool.ts";
+import { checkTlsOptions } from "./tls-options.ts";
 
 /** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
 export interface SwitchboardEvents {
@@ -69,11 +77,14 @@ const NO_OPTIONS: AttachOptions = {};
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
+  /** Whether sockets are moved to the shards, where they can be. */
+  readonly #moves: boolean;
   readonly #acceptor: Acceptor;
   readonly #routes: { readonly server: Server; readonly route: Route }[] = [];
   /** For `handleUpgrade`, by its options. */
   readonly #entrances = new WeakMap<AttachOptions, Entrance>();
   readonly #ownServers: Server[] = [];
+  readonly #shardListeners: ShardListener[] = [];
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
@@ -88,25 +99,29 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
-    if (settings.sockets === "auto" && !canMoveSockets(process.versions.node)) warnOfRelay(process.versions.node);
-    const board = new Switchboard(settings);
+    const canMove = canMoveSockets(process.versions.node);
+    if (settings.sockets === "auto" && !canMove) warnOfRelay(process.versions.node);
+    const board = new Switchboard(settings, canMove);
     await board.#start(settings);
     return board;
   }
 
-  private constructor({ connection }: Settings) {
+  private constructor({ connection, sockets }: Settings, canMove: boolean) {
     super();
+    this.#moves = sockets === "auto" && canMove;
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
     const owner: AcceptorOwner = {
+      isRemote: true,
       place: () => this.#pool.place(),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
     };
-    this.#acceptor = new Acceptor(owner, connection.compression);
+    this.#acceptor = new Acceptor(owner, { compression: connection.compression });
   }
 
   async #start(settings: Settings): Promise<void> {
     this.#pool = await ShardPool.start(settings, this.#bus, {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
       shardLost: (loss) => this.#tell("shardLost", loss),
       shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
     });
@@ -136,6 +151,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     let entrance = this.#entrances.get(options);
     if (entrance === undefined) {
       const settings = checkAttachOptions(options, "handleUpgrade");
+      this.#checkAuthorize(settings);
       entrance = { settings, matches: pathMatcher(settings.path) };
       this.#entrances.set(options, entrance);
     }
@@ -146,27 +162,57 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
-   * upgrade gets 426 on the path and 404 elsewhere.
+   * upgrade gets 426 on the path and 404 elsewhere. With `tls` or `handshake: "shard"` the shards do the handshakes, and ask the actor
+   * module's export `authorize`.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
-    const { port, host, ...route } = checkListenOptions(options);
-    const matches = pathMatcher(route.path);
-    const server = createServer(
-      {
-        headersTimeout: route.handshakeTimeoutMs,
-        requestTimeout: route.handshakeTimeoutMs,
-        connectionsCheckingInterval: Math.min(1_000, Math.ceil(route.handshakeTimeoutMs / 4)),
-      },
-      (request, response) => {
-        const known = matches(request) !== undefined;
-        response.writeHead(known ? 426 : 404, known ? { Upgrade: "websocket", Connection: "Upgrade" } : {}).end();
-      },
-    );
+    const settings = checkListenOptions(options);
+    return settings.shard === undefined ? this.#listen(settings) : this.#listenInShards(settings, settings.shard);
+  }
+
+  async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
+    const server = createHandshakeServer(route);
+    server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
     this.#addRoute(server, route);
     this.#ownServers.push(server);
     server.listen(port, host);
     await once(server, "listening");
     return server.address() as AddressInfo;
+  }
+
+  async #listenInShards({ port, host }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
+    this.#checkOpen();
+    if (!this.#moves) {
+      const message =
+        'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
+      throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
+    }
+    const listener = new ShardListener(this.#shardListeners.length, settings, {
+      counters: this.#acceptor.counters,
+      handOffUnread: (socket, id) => this.#pool.placeUnread()?.handOffUnread(socket, id),
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+    });
+    this.#shardListeners.push(listener);
+    this.#pool.configure({ listener: listener.listener, settings });
+    return listener.listen(port, host);
+  }
+
+  /**
+   * Replaces the certificates and all other TLS options of a port that `listen` opened with `tls`: new connections get the new ones, those
+   * that are open keep theirs. Throws, and changes nothing, for options that `listen` wouldn't take (`ERR_OPTION`, `ERR_TLS`) and for a port
+   * without TLS (`ERR_NO_TLS_PORT`).
+   */
+  updateTls(port: number, tls: TlsOptions): void {
+    const listeners = this.#shardListeners.filter((one) => one.port === port && one.settings.tls !== undefined);
+    if (listeners.length === 0) {
+      const message = `this board doesn't listen with tls on port ${port}`;
+      throw new SwitchboardError("misuse", "ERR_NO_TLS_PORT", message);
+    }
+    const checked = checkTlsOptions("updateTls", tls);
+    for (const listener of listeners) {
+      listener.settings = { ...listener.settings, tls: checked };
+      this.#pool.configure({ listener: listener.listener, settings: listener.settings });
+    }
   }
 
   /** Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. */
@@ -182,7 +228,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       .map((counters, shard) => ({ shard, ready: ready[shard] ?? false, ...counters }));
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
-      upgrades: structuredClone(this.#acceptor.counts),
+      upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
       publishesDropped: this.#publishesDropped,
       shards,
     };
@@ -204,6 +250,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const counts = await this.#pool.close(drainMs);
     this.#bus.close();
     for (const { server, route } of this.#routes) removeRoute(server, route);
+    for (const listener of this.#shardListeners) listener.close();
     for (const server of this.#ownServers) {
       server.close();
       server.closeAllConnections();
@@ -211,8 +258,17 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return counts;
   }
 
+  /** Whoever wrote an `authorize` means it: an actor module with one isn't served without any by mistake. */
+  #checkAuthorize({ authorize }: RouteSettings): void {
+    if (authorize !== undefined || !this.#pool.authorizes) return;
+    const message =
+      "the actor module's export authorize is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))";
+    throw new SwitchboardError("configuration", "ERR_AUTHORIZE_IGNORED", message);
+  }
+
   #addRoute(server: Server, settings: RouteSettings): void {
-    if (this.#closed !== undefined) throw new SwitchboardError("closed", "ERR_CLOSED", "this board is closed");
+    this.#checkOpen();
+    this.#checkAuthorize(settings);
     const matches = pathMatcher(settings.path);
     const route: Route = {
       match: (request: IncomingMessage) => matches(request),
@@ -220,6 +276,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     };
     addRoute(server, route);
     this.#routes.push({ server, route });
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw new SwitchboardError("closed", "ERR_CLOSED", "this board is closed");
   }
 
   /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */

@@ -14,11 +14,18 @@ interface HandoffMessage<Envelope> {
   readonly envelope: Envelope;
 }
 
+/** Something that the receiving end of unread sockets is told, before every socket that is sent later. */
+interface NoticeMessage<Notice> {
+  readonly notice: Notice;
+}
+
 /** The new owner's answer. An error means that it closed the socket. */
 interface HandoffAnswer {
   readonly serial: number;
   readonly error: ErrorReport | undefined;
 }
+
+const NOTHING = new Uint8Array(0);
 
 export type HandoffResult =
   | { readonly outcome: "adopted" }
@@ -36,7 +43,7 @@ export type HandoffResult =
  * 3. the port is closed or the shard dies while the socket is queued: closed by Node with the port's queue;
  * 4. the shard can't adopt it: closed there, reported back.
  */
-export class HandoffSender<Envelope> {
+export class HandoffSender<Envelope, Notice = never> {
   readonly #port: MessagePort;
   readonly #pending = new Map<number, (result: HandoffResult) => void>();
   #serial = 0;
@@ -61,6 +68,31 @@ export class HandoffSender<Envelope> {
   async send(socket: Socket, head: Buffer, envelope: Envelope): Promise<HandoffResult> {
     // An answer to an earlier request on the same connection may still be leaving.
     if (socket.writableLength > 0) await flushed(socket);
+    return this.#post(socket, envelope, () => {
+      const bytes = drain(socket, head);
+      makeTransferable(socket);
+      return bytes;
+    });
+  }
+
+  /** Moves a socket of which nothing was ever read (`createUnreadServer`), to an end that does `receiveUnread`. */
+  async sendUnread(socket: Socket, envelope: Envelope): Promise<HandoffResult> {
+    return this.#post(socket, envelope, () => NOTHING);
+  }
+
+  /** Tells the end that does `receiveUnread` something, before every socket that is sent later. */
+  tell(notice: Notice): void {
+    const message: NoticeMessage<Notice> = { notice };
+    this.#port.postMessage(message);
+  }
+
+  /** For when the shard has ended. */
+  close(): void {
+    this.#port.close();
+  }
+
+  /** @param prepare makes the socket ready to move, and gives the bytes that go with it */
+  #post(socket: Socket, envelope: Envelope, prepare: () => Uint8Array): Promise<HandoffResult> | HandoffResult {
     if (socket.destroyed || !socket.writable) {
       socket.destroy();
       return { outcome: "peerGone" };
@@ -71,19 +103,13 @@ export class HandoffSender<Envelope> {
     }
     const serial = this.#serial++;
     try {
-      const message: HandoffMessage<Envelope> = { serial, socket, head: drain(socket, head), envelope };
-      makeTransferable(socket);
+      const message: HandoffMessage<Envelope> = { serial, socket, head: prepare(), envelope };
       this.#port.postMessage(message, [socket as unknown as MessagePort]);
     } catch (thrown) {
       socket.destroy();
       return { outcome: "failed", error: thrown as Error };
     }
     return new Promise((resolve) => this.#pending.set(serial, resolve));
-  }
-
-  /** For when the shard has ended. */
-  close(): void {
-    this.#port.close();
   }
 
   #settle({ serial, error }: HandoffAnswer): void {
@@ -108,20 +134,43 @@ export function receiveHandoffs<Envelope>(
 ): void {
   port.on("message", ({ serial, socket, head, envelope }: HandoffMessage<Envelope>) => {
     const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
-    let error: ErrorReport | undefined;
-    try {
-      adopt(transport, envelope);
-    } catch (thrown) {
-      transport.destroy();
-      error = reportError(thrown);
-    }
-    const answer: HandoffAnswer = { serial, error };
-    port.postMessage(answer);
+    adoptAndAnswer(port, serial, transport, () => adopt(transport, envelope));
   });
 }
 
+/** The new owner of unread sockets. */
+export interface UnreadReceiver<Envelope, Notice> {
+  told(notice: Notice): void;
+  /** Takes the socket over, or throws: then it is closed. */
+  adopt(socket: Socket, envelope: Envelope): void;
+}
+
+/** The receiving end of `sendUnread` and `tell`, in the shard: sockets as they were accepted. */
+export function receiveUnread<Envelope, Notice>(port: MessagePort, receiver: UnreadReceiver<Envelope, Notice>): void {
+  port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice>) => {
+    if ("notice" in message) {
+      receiver.told(message.notice);
+      return;
+    }
+    const { serial, socket, envelope } = message;
+    adoptAndAnswer(port, serial, socket, () => receiver.adopt(socket, envelope));
+  });
+}
+
+function adoptAndAnswer(port: MessagePort, serial: number, owned: { destroy(): void }, adopt: () => void): void {
+  let error: ErrorReport | undefined;
+  try {
+    adopt();
+  } catch (thrown) {
+    owned.destroy();
+    error = reportError(thrown);
+  }
+  const answer: HandoffAnswer = { serial, error };
+  port.postMessage(answer);
+}
+
 /** `head` and all that Node has read of the stream since, in memory of its own: posting a view would copy what lies around it. */
-function drain(socket: Socket, head: Buffer): Uint8Array {
+export function drain(socket: Socket, head: Buffer): Uint8Array<ArrayBuffer> {
   const chunks = [head];
   for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk as Buffer);
   const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));
@@ -143,7 +192,7 @@ function makeTransferable(socket: Socket): void {
 }
 
 /** Resolves when nothing written waits any more, or the socket is closed. */
-function flushed(socket: Socket): Promise<void> {
+export function flushed(socket: Duplex): Promise<void> {
   return new Promise((resolve) => {
     socket.write("", () => resolve());
     socket.once("close", resolve);

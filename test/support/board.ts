@@ -1,5 +1,5 @@
 import { onTestFinished } from "vitest";
-import { type AttachOptions, type StartOptions, Switchboard } from "../../src/index.ts";
+import { type ListenOptions, type StartOptions, Switchboard } from "../../src/index.ts";
 
 /** URL of an actor module in `test/support/actors`. */
 export function actorUrl(name: string): URL {
@@ -8,7 +8,7 @@ export function actorUrl(name: string): URL {
 
 export type TestBoardOptions = Omit<StartOptions, "actor"> & {
   readonly actor?: string | URL;
-  readonly attach?: AttachOptions;
+  readonly attach?: Partial<ListenOptions>;
 };
 
 /** A board of one shard (unless told otherwise) that listens on a free port and is closed when the test ends. */

@@ -85,6 +85,14 @@ export class RawClient {
     return { status: Number(statusLine.split(" ")[1]), headers };
   }
 
+  /** So many bytes, as text. */
+  async take(length: number): Promise<string> {
+    await this.#until(() => (this.#buffer.length >= length ? true : undefined));
+    const taken = this.#buffer.toString("latin1", 0, length);
+    this.#buffer = this.#buffer.subarray(length);
+    return taken;
+  }
+
   /** All that comes until the server ends the connection, as text. */
   async rest(): Promise<string> {
     await this.closed();

@@ -1,8 +1,7 @@
 import { once } from "node:events";
-import { createServer, IncomingMessage, type RequestListener, type Server } from "node:http";
-import { type AddressInfo, Socket } from "node:net";
+import { createServer, type RequestListener, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
-import { pathMatcher } from "../../src/switchboard/route.ts";
 import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, type RawClientOptions, upgradeRequest } from "../support/raw-client.ts";
@@ -37,42 +36,6 @@ async function paramsOf(options: RawClientOptions): Promise<unknown> {
   client.write(text('{"do":"who"}'));
   return JSON.parse(await client.text()).params;
 }
-
-function requestFor(url: string): IncomingMessage {
-  return Object.assign(new IncomingMessage(new Socket()), { url });
-}
-
-it.each([
-  { pattern: "/chat/:room", url: "/chat/blue", params: { room: "blue" } },
-  { pattern: "/chat/:room", url: "/chat/blue?x=/chat/green", params: { room: "blue" } },
-  { pattern: "/chat/:room", url: "/chat/a%2Fb%20c%C3%A9", params: { room: "a/b cé" } },
-  { pattern: "/chat/:room", url: "http://example.com/chat/blue?x=1", params: { room: "blue" } },
-  { pattern: "/:a/:b?", url: "/one", params: { a: "one" } },
-  { pattern: "/:a/:b?", url: "/one/two", params: { a: "one", b: "two" } },
-  { pattern: "/files/*", url: "/files/a/b", params: { 0: "a/b" } },
-  { pattern: "/n/:id(\\d+)", url: "/n/42", params: { id: "42" } },
-  { pattern: undefined, url: "/anything?at=all", params: {} },
-  { pattern: "/", url: "/", params: {} },
-])("matches $url with $pattern", ({ pattern, url, params }) => {
-  expect(pathMatcher(pattern)(requestFor(url))).toEqual(params);
-});
-
-it.each([
-  { pattern: "/chat/:room", url: "/chat" },
-  { pattern: "/chat/:room", url: "/chat/" },
-  { pattern: "/chat/:room", url: "/chat/blue/" },
-  { pattern: "/chat/:room", url: "/chat/blue/green" },
-  { pattern: "/chat/:room", url: "/Chat/blue" },
-  { pattern: "/chat/:room", url: "/chat/%zz" },
-  { pattern: "/chat/:room", url: "/chat/%E0%A4%A" },
-  { pattern: "/chat/:room", url: "/chat/%ff" },
-  { pattern: "/chat", url: "/?/chat" },
-  { pattern: "/n/:id(\\d+)", url: "/n/x" },
-  { pattern: "/chat", url: "*" },
-  { pattern: "/chat", url: "" },
-])("doesn't match $url with $pattern", ({ pattern, url }) => {
-  expect(pathMatcher(pattern)(requestFor(url))).toBeUndefined();
-});
 
 it("gives the path's parameters, decoded, to the actor", async () => {
   const { port } = await startBoard({ actor: "scripted", attach: { path: "/chat/:room/:user?" } });

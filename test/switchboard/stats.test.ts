@@ -6,6 +6,7 @@ import { RawClient } from "../support/raw-client.ts";
 
 const zeros = {
   connections: 0,
+  handshakes: 0,
   connectionsOpened: 0,
   messagesReceived: 0,
   bytesReceived: 0,

@@ -2,13 +2,13 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
-import { checkHandshake } from "../handshake/server.ts";
+import { checkHandshake, type ServerHandshakeOptions } from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
-import type { Arrival } from "../shard/connection.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
-import { type Admission, decide } from "./authorize.ts";
-import type { RouteSettings } from "./options.ts";
+import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
+import type { Arrival } from "./connection.ts";
+import { UpgradeCounters } from "./upgrade-counters.ts";
 
 /** Where an accepted connection goes. */
 export interface Destination {
@@ -16,43 +16,60 @@ export interface Destination {
   handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
 }
 
+/** What is asked of the upgrades on one path. */
+export interface HandshakeSettings extends ServerHandshakeOptions {
+  readonly handshakeTimeoutMs: number;
+  /** Default: everybody gets in, without a session. */
+  readonly authorize?: Authorize;
+}
+
 export interface AcceptorOwner {
+  /** Whether connections go to another thread: then sockets must be movable, and sessions cloneable. */
+  readonly isRemote: boolean;
   /** The shard for a new connection; undefined when none takes any now. */
   place(): Destination | undefined;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
 
-/** How upgrades ended. All only grow. */
-export interface UpgradeCounts {
-  /** Taken over by a shard. */
-  accepted: number;
-  /** Answered with something else than 101, by status. */
-  refused: Record<number, number>;
-  /** Peers that left before they were answered. */
-  abandoned: number;
-  /** Handshakes that took too long. */
-  timedOut: number;
-  /** Closed without an answer: the socket couldn't be moved, or its shard died. */
-  failed: number;
+export interface AcceptorOptions {
+  readonly counters?: UpgradeCounters;
+  /** What begins the serial part of ids, so that those of two acceptors differ. Default: nothing. */
+  readonly series?: string;
+  /** How messages may be compressed. Default: not at all. */
+  readonly compression?: CompressionOptions | undefined;
 }
+
+/** What a `clientError` event of `node:http` is answered with; every other one with 400. */
+const UNPARSED_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
 
 const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
-/** Takes upgrade requests from the check of their headers to a socket in a shard. */
+/**
+ * Takes upgrade requests from the check of their headers to a socket in a shard. Runs in the main thread, and in a shard for the
+ * handshakes that are its own.
+ */
 export class Acceptor {
-  readonly counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+  readonly counters: UpgradeCounters;
   readonly #owner: AcceptorOwner;
   readonly #compression: CompressionOptions | undefined;
   readonly #pending = new Set<Promise<void>>();
+  readonly #series: string;
   #serial = 0;
   #closed = false;
   /** Each ends one wait for an `authorize`. */
   readonly #authorizing = new Set<() => void>();
 
-  /** @param compression how messages may be compressed; undefined: not at all */
-  constructor(owner: AcceptorOwner, compression?: CompressionOptions) {
+  constructor(
+    owner: AcceptorOwner,
+    { counters = new UpgradeCounters(), series = "", compression }: AcceptorOptions = {},
+  ) {
     this.#owner = owner;
+    this.counters = counters;
+    this.#series = series;
     this.#compression = compression;
   }
 
@@ -63,14 +80,14 @@ export class Acceptor {
     await Promise.all(this.#pending);
   }
 
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: RouteSettings): void {
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
     const handshake = this.#handshake(request, socket, head, params, route)
       .catch((thrown: unknown) => {
         // The peer first: it is answered whatever listeners do.
-        this.#refuse(socket, { status: 500 });
+        this.refuse(socket, { status: 500 });
         this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
       })
       .finally(() => {
@@ -80,26 +97,41 @@ export class Acceptor {
     this.#pending.add(handshake);
   }
 
+  /** Answers a request that could not be parsed, as a `clientError` event tells of it. */
+  refuseUnparsed(socket: Duplex, { code = "" }: NodeJS.ErrnoException): void {
+    if (code === "ERR_HTTP_REQUEST_TIMEOUT") this.refuseTooLate(socket);
+    else if (socket.writable) this.refuse(socket, { status: UNPARSED_STATUS[code] ?? 400 });
+    else socket.destroy();
+  }
+
+  /** Answers a request that didn't come to its end in time. */
+  refuseTooLate(socket: Duplex): void {
+    this.counters.add("timedOut");
+    if (socket.writable) refuseUpgrade(socket, { status: 408 });
+    else socket.destroy();
+  }
+
   async #handshake(
     request: IncomingMessage,
     socket: Duplex,
     head: Buffer,
     params: Params,
-    route: RouteSettings,
+    route: HandshakeSettings,
   ): Promise<void> {
-    if (this.#closed) return this.#refuse(socket, { status: 503 });
+    if (this.#closed) return this.refuse(socket, { status: 503 });
     const checked = checkHandshake(request, { ...route, compression: this.#compression });
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
-      return this.#refuse(socket, { status, headers, body: `${reason}\n` });
+      return this.refuse(socket, { status, headers, body: `${reason}\n` });
     }
 
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
-    if (verdict !== undefined && "status" in verdict) return this.#refuse(socket, verdict);
+    if (verdict !== undefined && "status" in verdict) return this.refuse(socket, verdict);
+    if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place();
     if (verdict === undefined || destination === undefined) {
-      return this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      return this.refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
     }
 
     const { accept, protocol, deflate } = checked;
@@ -110,7 +142,7 @@ export class Acceptor {
       ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
       ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
     });
-    const id = `${destination.shard}-${this.#serial++}`;
+    const id = `${destination.shard}-${this.#series}${this.#serial++}`;
     const { session } = verdict;
     const identity = { id, session, params, protocol };
     const arrival = { identity, answer, deflate: deflate?.agreement };
@@ -122,7 +154,7 @@ export class Acceptor {
     request: IncomingMessage,
     socket: Duplex,
     params: Params,
-    { authorize }: RouteSettings,
+    { authorize }: HandshakeSettings,
   ): Promise<Admission<unknown> | UpgradeRefusal | undefined> {
     if (authorize === undefined) return Promise.resolve({ session: undefined });
     return new Promise((resolve, reject) => {
@@ -139,24 +171,25 @@ export class Acceptor {
   }
 
   #countClosed(socket: Duplex): void {
-    this.counts[socket.errored === TIMED_OUT ? "timedOut" : "abandoned"]++;
+    this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
   }
 
   #count(result: HandoffResult): void {
     if (result.outcome === "adopted") {
-      this.counts.accepted++;
+      this.counters.add("accepted");
     } else if (result.outcome === "peerGone") {
-      this.counts.abandoned++;
+      this.counters.add("abandoned");
     } else {
-      this.counts.failed++;
+      this.counters.add("failed");
       this.#owner.handshakeFailed(result.error);
     }
   }
 
-  #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+  /** Answers a request, and counts that. */
+  refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
-    this.counts.refused[refusal.status] = (this.counts.refused[refusal.status] ?? 0) + 1;
+    this.counters.addRefused(refusal.status);
   }
 }
 

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { compilePathPattern, compileToRegExp } from "../../src/switchboard/path-pattern.ts";
+import { compilePathPattern, compileToRegExp } from "../../src/handshake/path-pattern.ts";
 
 const paths = [
   ...["/", "/chat", "/chat/", "/chat/blue", "/chat/blue/", "/chat/blue/green", "/Chat/blue", "/chat/a%2Fb%20c"],

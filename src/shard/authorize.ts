@@ -3,7 +3,7 @@ import type { Params } from "../actor/actor.ts";
 import { SwitchboardError } from "../errors.ts";
 import type { UpgradeRefusal } from "../upgrade/response.ts";
 
-/** Lets the connection in. The session is cloned to the shard and is `this.session` there. */
+/** Lets the connection in. The session is `this.session` in the shard: a clone, unless the shard does the handshake itself. */
 export interface Admission<Session> {
   readonly session: Session;
 }
@@ -25,10 +25,7 @@ export async function decide(
 ): Promise<Admission<unknown> | UpgradeRefusal> {
   const verdict: unknown = await authorize(request, params);
   if (typeof verdict === "object" && verdict !== null) {
-    if ("session" in verdict) {
-      checkCloneable(verdict.session);
-      return { session: verdict.session };
-    }
+    if ("session" in verdict) return { session: verdict.session };
     if ("status" in verdict) return verdict as UpgradeRefusal;
   }
   throw new SwitchboardError(
@@ -39,7 +36,7 @@ export async function decide(
 }
 
 /** Finds out before the 101 is written what would fail after it. */
-function checkCloneable(session: unknown): void {
+export function checkCloneable(session: unknown): void {
   try {
     structuredClone(session);
   } catch (cause) {

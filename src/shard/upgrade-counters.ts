@@ -1,0 +1,63 @@
+/** How upgrades ended. All only grow. */
+export interface UpgradeCounts {
+  /** Taken over by a shard. */
+  accepted: number;
+  /** Answered with something else than 101, by status. */
+  refused: Record<number, number>;
+  /** Peers that left before they were answered. */
+  abandoned: number;
+  /** Handshakes that took too long. */
+  timedOut: number;
+  /** Closed without an answer: TLS failed, the socket couldn't be moved, or its shard died. */
+  failed: number;
+}
+
+const outcomes = ["accepted", "abandoned", "timedOut", "failed"] as const;
+
+export type UpgradeOutcome = (typeof outcomes)[number];
+
+const FIRST_STATUS = 300;
+const LAST_STATUS = 599;
+const SLOTS = outcomes.length + LAST_STATUS - FIRST_STATUS + 1;
+
+/** What these take of shared memory. */
+export const UPGRADE_COUNTERS_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
+
+/** Upgrade counts in memory that threads can share: a slot for each outcome, and one for each status of a refusal. One writer. */
+export class UpgradeCounters {
+  readonly #values: Float64Array;
+
+  constructor(memory = new SharedArrayBuffer(UPGRADE_COUNTERS_BYTES), byteOffset = 0) {
+    this.#values = new Float64Array(memory, byteOffset, SLOTS);
+  }
+
+  add(outcome: UpgradeOutcome, amount = 1): void {
+    (this.#values[outcomes.indexOf(outcome)] as number) += amount;
+  }
+
+  /** @param status from 300 to 599 */
+  addRefused(status: number): void {
+    (this.#values[outcomes.length + status - FIRST_STATUS] as number)++;
+  }
+
+  snapshot(): UpgradeCounts {
+    const counts: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+    for (const [slot, outcome] of outcomes.entries()) counts[outcome] = this.#values[slot] as number;
+    for (let status = FIRST_STATUS; status <= LAST_STATUS; status++) {
+      const count = this.#values[outcomes.length + status - FIRST_STATUS] as number;
+      if (count > 0) counts.refused[status] = count;
+    }
+    return counts;
+  }
+}
+
+export function sumUpgrades(all: readonly UpgradeCounts[]): UpgradeCounts {
+  const sum: UpgradeCounts = { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 };
+  for (const counts of all) {
+    for (const outcome of outcomes) sum[outcome] += counts[outcome];
+    for (const [status, count] of Object.entries(counts.refused)) {
+      sum.refused[Number(status)] = (sum.refused[Number(status)] ?? 0) + count;
+    }
+  }
+  return sum;
+}
