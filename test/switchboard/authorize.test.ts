@@ -1,6 +1,7 @@
-import { expect, it, vi } from "vitest";
-import type { Authorize, Switchboard } from "../../src/index.ts";
-import { startBoard } from "../support/board.ts";
+import { createServer } from "node:http";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { type Authorize, Switchboard } from "../../src/index.ts";
+import { actorUrl, startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
@@ -171,4 +172,28 @@ it("counts a peer that leaves while authorize decides, and opens nothing for it"
   decided.resolve({ session: "late" });
   await RawClient.open({ port, path: PATH });
   expect(board.stats()).toMatchObject({ connections: 1, upgrades: { accepted: 1, abandoned: 1 } });
+});
+
+describe("an actor module with an authorize of its own", () => {
+  it("isn't served in the main thread without one there, lest everybody gets in", async () => {
+    const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
+    onTestFinished(async () => void (await board.close({ drain: 0 })));
+    const ignored = { code: "ERR_AUTHORIZE_IGNORED", message: expect.stringContaining("give authorize as an option") };
+    expect(() => board.attach(createServer())).toThrow(expect.objectContaining(ignored));
+    await expect(board.listen({ port: 0, host: "127.0.0.1" })).rejects.toMatchObject(ignored);
+  });
+
+  it("is, with one there", async () => {
+    const { port } = await startBoard({ actor: "authorizing", attach: { authorize: () => ({ session: "mine" }) } });
+    const client = await RawClient.open({ port });
+    client.write(text('{"do":"who"}'));
+    expect(JSON.parse(await client.text())).toMatchObject({ session: "mine" });
+  });
+});
+
+it("doesn't leave handshakes to shards whose sockets stay in the main thread", async () => {
+  const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1, sockets: "relay" });
+  onTestFinished(async () => void (await board.close({ drain: 0 })));
+  const listening = board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" });
+  await expect(listening).rejects.toMatchObject({ code: "ERR_SOCKETS_STAY" });
 });
