@@ -6,9 +6,9 @@ import { afterAll, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket as WsWebSocket } from "ws";
 import type { ListenOptions, Switchboard, TlsOptions } from "../../src/index.ts";
 import { startBoard, type TestBoardOptions } from "../support/board.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { close, ping, text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
-import { createCertificate } from "./support/certificates.ts";
 import { projectFolder, run } from "./support/process.ts";
 
 const localhost = createCertificate("localhost");

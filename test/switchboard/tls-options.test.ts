@@ -3,8 +3,8 @@ import { expect, it } from "vitest";
 import type { ListenOptions, TlsOptions } from "../../src/index.ts";
 import { checkListenOptions } from "../../src/switchboard/options.ts";
 import { checkTlsOptions } from "../../src/switchboard/tls-options.ts";
-import { createCertificate } from "../e2e/support/certificates.ts";
 import { startBoard } from "../support/board.ts";
+import { createCertificate } from "../support/certificate.ts";
 
 const { key, cert } = createCertificate("localhost");
 const other = createCertificate("other");

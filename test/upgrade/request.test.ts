@@ -13,7 +13,7 @@ import { onUpgrade } from "../../src/upgrade/on-upgrade.ts";
 import { requestUpgrade } from "../../src/upgrade/request.ts";
 import { serveUpgrades } from "../../src/upgrade/serve.ts";
 import type { Upgraded } from "../../src/upgrade/upgraded.ts";
-import { makeCertificate } from "./certificate.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { countLeaks, listen, startHttp } from "./leaks.ts";
 import { answering, echo, SWITCH, startEcho, startRaw, talk } from "./servers.ts";
 
@@ -89,7 +89,7 @@ describe("asking for an upgrade", () => {
   });
 
   it.each(["http", "https"])("carries megabytes both ways at once, unharmed, over %s", async (scheme) => {
-    const certificate = makeCertificate();
+    const certificate = createCertificate();
     const server = scheme === "http" ? createServer() : createTlsServer(certificate);
     const port = await listen(server);
     const served = new Promise<Upgraded>((resolve, reject) => {
@@ -117,7 +117,7 @@ describe("asking for an upgrade", () => {
   });
 
   it("works over TLS with a certificate that it is told to trust, both directions ending apart", async () => {
-    const certificate = makeCertificate();
+    const certificate = createCertificate();
     const server = createTlsServer(certificate);
     const port = await listen(server);
     echo(server);
@@ -129,7 +129,7 @@ describe("asking for an upgrade", () => {
   });
 
   it("rejects over TLS with a certificate that nobody trusts", async () => {
-    const server = createTlsServer(makeCertificate());
+    const server = createTlsServer(createCertificate());
     const port = await listen(server);
     await expect(requestUpgrade(`https://127.0.0.1:${port}`, "foobar")).rejects.toMatchObject({
       code: "DEPTH_ZERO_SELF_SIGNED_CERT",

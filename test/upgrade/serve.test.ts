@@ -8,8 +8,8 @@ import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { onUpgrade } from "../../src/upgrade/on-upgrade.ts";
 import { answerUpgrade, serveUpgrades, type UpgradeAnswer } from "../../src/upgrade/serve.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { RawClient, type RawResponse, upgradeRequest } from "../support/raw-client.ts";
-import { makeCertificate } from "./certificate.ts";
 import { countLeaks, listen, startHttp } from "./leaks.ts";
 
 countLeaks();
@@ -245,7 +245,7 @@ describe("serving CONNECT", () => {
   });
 
   it("serves Node's own https client", async () => {
-    const certificate = makeCertificate();
+    const certificate = createCertificate();
     const origin = createTlsServer(certificate, (_request, response) => response.end("from behind the proxy"));
     const originPort = await listen(origin);
     const { port } = await startProxy();

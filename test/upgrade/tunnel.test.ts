@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { onUpgrade } from "../../src/upgrade/on-upgrade.ts";
 import { openTunnel } from "../../src/upgrade/request.ts";
 import { serveUpgrades } from "../../src/upgrade/serve.ts";
-import { makeCertificate } from "./certificate.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { countLeaks, startHttp } from "./leaks.ts";
 import { answering, startEcho, startRaw, talk } from "./servers.ts";
 
@@ -29,7 +29,7 @@ describe("opening a tunnel", () => {
   });
 
   it("carries TLS to the server behind the proxy", async () => {
-    const certificate = makeCertificate();
+    const certificate = createCertificate();
     const { port } = await startHttp().then(({ server, port }) => {
       // Ends TLS itself, behind its CONNECT.
       const origin = createTlsServer(certificate, (_request, response) => response.end("from behind"));

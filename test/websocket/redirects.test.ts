@@ -1,7 +1,7 @@
 import { createServer } from "node:https";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { type ConnectOptions, connect as connectAnywhere } from "../../src/websocket/index.ts";
-import { createCertificate, noOpenssl } from "./certificate.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { type Certificate, type CountedServer, listen, startRawServer, startSocketServer } from "./servers.ts";
 
 const connect = (url: string, options: ConnectOptions = {}) => connectAnywhere(url, { proxy: false, ...options });
@@ -74,7 +74,7 @@ describe("a redirect", () => {
   });
 });
 
-describe.skipIf(noOpenssl)("a redirect from wss:", () => {
+describe("a redirect from wss:", () => {
   let tls: Certificate;
   beforeAll(() => {
     tls = createCertificate();

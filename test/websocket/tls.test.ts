@@ -1,12 +1,12 @@
 import { createServer } from "node:net";
 import { beforeAll, describe, expect, it, vi } from "vitest";
 import { type ConnectOptions, connect as connectAnywhere } from "../../src/websocket/index.ts";
-import { createCertificate, noOpenssl } from "./certificate.ts";
+import { createCertificate } from "../support/certificate.ts";
 import { type Certificate, echo, listen, nextText, startSocketServer } from "./servers.ts";
 
 const connect = (url: string, options: ConnectOptions = {}) => connectAnywhere(url, { proxy: false, ...options });
 
-describe.skipIf(noOpenssl)("wss", () => {
+describe("wss", () => {
   let tls: Certificate;
   let other: Certificate;
   beforeAll(() => {

@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from "node:https";
 import { connect as connectTcp, type Socket } from "node:net";
 import { afterEach, beforeAll, describe, expect, it, vi } from "vitest";
 import { connect, onUpgrade, serveUpgrades } from "../../src/websocket/index.ts";
-import { createCertificate, noOpenssl } from "./certificate.ts";
+import { createCertificate } from "../support/certificate.ts";
 import {
   type Certificate,
   type CountedServer,
@@ -120,7 +120,7 @@ describe("a proxy", () => {
   });
 });
 
-describe.skipIf(noOpenssl)("through TLS, a proxy", () => {
+describe("through TLS, a proxy", () => {
   let tls: Certificate;
   beforeAll(() => {
     tls = createCertificate();
