@@ -89,7 +89,7 @@ export function requestOf(
   request.url = headers[":path"] ?? "";
   const { ":authority": authority } = headers;
   const plain = Object.entries(headers).filter(([name]) => !name.startsWith(":"));
-  request.headers = { ...(authority !== undefined && { host: authority }), ...Object.fromEntries(plain) };
+  request.headers = { ...Object.fromEntries(plain), ...(authority !== undefined && { host: authority }) };
   request.rawHeaders = rawHeaders.flatMap((text, at) =>
     at % 2 === 0 && !text.startsWith(":") ? [text, rawHeaders[at + 1] ?? ""] : [],
   );
