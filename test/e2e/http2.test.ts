@@ -7,10 +7,13 @@ import {
   createServer,
   type Http2SecureServer,
   type Http2Server,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
 import type { AddressInfo } from "node:net";
+import { connect as connectTls } from "node:tls";
 import { describe, expect, it, onTestFinished } from "vitest";
 import WebSocket from "ws";
 import { type AttachOptions, Switchboard } from "../../src/index.ts";
@@ -265,6 +268,42 @@ describe("the end of a WebSocket over HTTP/2", () => {
     expect(await watcher.text()).toMatch(/^closed \S+ 1006/);
   });
 
+  it("is 1006 when the peer ends the stream with its request", async () => {
+    const { session } = await start({ actor: "scripted" });
+    const watcher = await watch(session);
+    const headers = { ":method": "CONNECT", ":protocol": "websocket", ":path": "/", "sec-websocket-version": "13" };
+    const stream = session.request(headers, { endStream: true });
+    stream.resume();
+    expect(await watcher.text()).toMatch(/^opened/);
+    expect(await watcher.text()).toMatch(/^closed \S+ 1006/);
+    if (!stream.closed) await once(stream, "close");
+  });
+
+  it("comes to a peer that doesn't read, and leaves the session's other streams alone", async () => {
+    const { session } = await start({ actor: "scripted", closeTimeoutMs: 50 });
+    const watcher = await watch(session);
+    const stream = ask(session);
+    stream.on("error", () => {});
+    await once(stream, "response");
+    expect(await watcher.text()).toMatch(/^opened/);
+    for (let n = 0; n < 8; n++) stream.write(text(JSON.stringify({ do: "send", bytes: MIB / 2 })));
+    expect(await watcher.text()).toMatch(/^closed/);
+    stream.destroy();
+  });
+
+  it("is 1006 when the server destroys the session", async () => {
+    const server = createServer();
+    const sessions: ServerHttp2Session[] = [];
+    server.on("session", (session: ServerHttp2Session) => sessions.push(session));
+    const { session, url } = await start({ actor: "scripted" }, server);
+    const watcher = await watch(await openSession(url));
+    const client = await Http2Client.open(session);
+    expect(await watcher.text()).toMatch(/^opened/);
+    sessions[0]?.destroy();
+    expect(await watcher.text()).toMatch(/^closed \S+ 1006/);
+    await client.closed();
+  });
+
   it("comes later than a GOAWAY, which lets open streams go on", async () => {
     const { session } = await start();
     const client = await Http2Client.open(session);
@@ -338,6 +377,38 @@ describe("the server beside a board", () => {
     expect(await client.text()).toBe("hello");
   });
 
+  it("gives a WebSocket's stream to its own connect listener when it is on no path of the board", async () => {
+    const server = createServer((_request, response) => response.end("plain"));
+    server.on("connect", (request: Http2ServerRequest, response: Http2ServerResponse) => {
+      if (request.url === "/own") response.end("own");
+    });
+    const { session } = await start({ attach: { path: "/ws" } }, server);
+    expect((await refusal(ask(session, { ":path": "/own" }))).body).toBe("own");
+    const client = await Http2Client.open(session, { ":path": "/ws" });
+    await client.close();
+  });
+
+  it("is as it was when the board is closed", async () => {
+    const server = createServer((_request, response) => response.end("plain"));
+    const listeners = () => ["stream", "connect", "upgrade"].map((event) => server.listenerCount(event));
+    const before = listeners();
+    const { board, session } = await start({ attach: { path: "/ws" } }, server);
+    await board.close();
+    expect(listeners()).toEqual(before);
+    expect((await refusal(ask(session, { ":path": "/ws" }))).headers[":status"]).toBe(405);
+  });
+
+  it("answers 503 while the board closes", async () => {
+    const { board, session } = await start({ actor: "scripted" });
+    const client = await Http2Client.open(session);
+    const closed = board.close();
+    expect(await client.closeCode()).toBe(1001);
+    expect((await refusal(ask(session))).headers[":status"]).toBe(503);
+    client.write(close(1001));
+    client.stream.end();
+    await closed;
+  });
+
   it("keeps the extended CONNECTs of other protocols", async () => {
     const server = createServer();
     server.on("stream", (stream: ServerHttp2Stream, headers) => {
@@ -386,6 +457,10 @@ describe("the server beside a board", () => {
     client.write(text("by HTTP/2"));
     expect(await client.text()).toBe("by HTTP/2");
     expect(board.stats().connections).toBe(2);
+    const tunnel = connectTls({ port, host: "127.0.0.1", ca: cert, servername: "localhost" });
+    tunnel.on("error", () => {});
+    tunnel.write("CONNECT example.com:80 HTTP/1.1\r\nHost: example.com:80\r\n\r\n");
+    await once(tunnel.resume(), "close");
     await client.close();
     old.close();
     await once(old, "close");
