@@ -22,10 +22,10 @@ export interface ServerHandshakeOptions {
   readonly compression?: CompressionOptions | undefined;
 }
 
-/** A handshake that holds: what its 101 must say. */
+/** A handshake that holds: what its 101, or in HTTP/2 its 200, must say. */
 export interface Accepted {
   readonly ok: true;
-  /** Value of `Sec-WebSocket-Accept`. */
+  /** Value of `Sec-WebSocket-Accept`; "" in HTTP/2, which has none. */
   readonly accept: string;
   /** The subprotocol chosen, or "" for none. */
   readonly protocol: string;
@@ -41,10 +41,17 @@ export interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-type Check = (request: UpgradeRequest, options: ServerHandshakeOptions) => Refusal | undefined;
+export type Check = (request: UpgradeRequest, options: ServerHandshakeOptions) => Refusal | undefined;
 
 /** More offers than this are an attack, not a choice. */
 const MAX_OFFERED_PROTOCOLS = 64;
+
+/** The checks that are the same in every version of HTTP. */
+export const offerChecks: readonly Check[] = [
+  comesFromAllowedOrigin,
+  offersWellFormedProtocols,
+  offersWellFormedExtensions,
+];
 
 /** The checks of RFC 6455 section 4.2.1 and 4.2.2, in the order in which they are made: the first that fails answers. */
 const checks: readonly Check[] = [
@@ -56,21 +63,34 @@ const checks: readonly Check[] = [
   hasNoBody,
   speaksVersion13,
   hasKey,
-  comesFromAllowedOrigin,
-  offersWellFormedProtocols,
-  offersWellFormedExtensions,
+  ...offerChecks,
 ];
 
 /** Decides what an opening handshake gets. It answers nothing itself. */
 export function checkHandshake(request: UpgradeRequest, options: ServerHandshakeOptions = {}): Accepted | Refusal {
+  return (
+    firstRefusal(checks, request, options) ??
+    accept(request, options, acceptKey(request.headers["sec-websocket-key"] as string))
+  );
+}
+
+export function firstRefusal(
+  checks: readonly Check[],
+  request: UpgradeRequest,
+  options: ServerHandshakeOptions,
+): Refusal | undefined {
   for (const check of checks) {
     const refusal = check(request, options);
     if (refusal !== undefined) return refusal;
   }
-  const key = request.headers["sec-websocket-key"] as string;
+  return undefined;
+}
+
+/** For a request that passed its checks: chooses among its offers. */
+export function accept(request: UpgradeRequest, options: ServerHandshakeOptions, key: string): Accepted {
   return {
     ok: true,
-    accept: acceptKey(key),
+    accept: key,
     protocol: chooseProtocol(request, options),
     deflate: chooseDeflate(request, options),
   };
@@ -86,7 +106,7 @@ function isHttp11({ httpVersionMajor, httpVersionMinor }: UpgradeRequest): Refus
   return refuse(400, "A WebSocket handshake needs HTTP/1.1.");
 }
 
-function namesHost({ headers }: UpgradeRequest): Refusal | undefined {
+export function namesHost({ headers }: UpgradeRequest): Refusal | undefined {
   return headers.host ? undefined : refuse(400, "The Host header is missing.");
 }
 
@@ -101,7 +121,7 @@ function listsUpgradeInConnection({ headers }: UpgradeRequest): Refusal | undefi
 }
 
 /** Newer Nodes give no raw socket for an upgrade with a body, and a handshake has no use for one. */
-function hasNoBody({ headers }: UpgradeRequest): Refusal | undefined {
+export function hasNoBody({ headers }: UpgradeRequest): Refusal | undefined {
   if (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0) return undefined;
   return refuse(400, "A WebSocket handshake has no body.");
 }
@@ -163,6 +183,6 @@ function chooseDeflate(
   return acceptDeflate(parseExtensions(value) ?? [], compression);
 }
 
-function refuse(status: number, reason: string, headers?: Readonly<Record<string, string>>): Refusal {
+export function refuse(status: number, reason: string, headers?: Readonly<Record<string, string>>): Refusal {
   return { ok: false, status, reason, ...(headers && { headers }) };
 }

@@ -2,12 +2,13 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
-import { checkHandshake, type ServerHandshakeOptions } from "../handshake/server.ts";
+import type { ServerHandshakeOptions } from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
-import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../upgrade/response.ts";
+import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
 import type { Arrival } from "./connection.ts";
+import { Http1Opening, type Opening } from "./opening.ts";
 import { UpgradeCounters } from "./upgrade-counters.ts";
 
 /** Where an accepted connection goes. */
@@ -81,13 +82,19 @@ export class Acceptor {
   }
 
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
+    this.open(new Http1Opening(request, socket, head), params, route);
+  }
+
+  /** Takes an opening handshake of any version of HTTP. */
+  open(opening: Opening, params: Params, route: HandshakeSettings): void {
+    const { socket } = opening;
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
-    const handshake = this.#handshake(request, socket, head, params, route)
+    const handshake = this.#handshake(opening, params, route)
       .catch((thrown: unknown) => {
         // The peer first: it is answered whatever listeners do.
-        this.refuse(socket, { status: 500 });
+        this.#refuse(opening, { status: 500 });
         this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
       })
       .finally(() => {
@@ -111,37 +118,26 @@ export class Acceptor {
     else socket.destroy();
   }
 
-  async #handshake(
-    request: IncomingMessage,
-    socket: Duplex,
-    head: Buffer,
-    params: Params,
-    route: HandshakeSettings,
-  ): Promise<void> {
-    if (this.#closed) return this.refuse(socket, { status: 503 });
-    const checked = checkHandshake(request, { ...route, compression: this.#compression });
+  async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
+    const { request, socket, head } = opening;
+    if (this.#closed) return this.#refuse(opening, { status: 503 });
+    const checked = opening.check({ ...route, compression: this.#compression });
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
-      return this.refuse(socket, { status, headers, body: `${reason}\n` });
+      return this.#refuse(opening, { status, headers, body: `${reason}\n` });
     }
 
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
-    if (verdict !== undefined && "status" in verdict) return this.refuse(socket, verdict);
+    if (verdict !== undefined && "status" in verdict) return this.#refuse(opening, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place();
     if (verdict === undefined || destination === undefined) {
-      return this.refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      return this.#refuse(opening, { status: 503, headers: { "Retry-After": "1" } });
     }
 
-    const { accept, protocol, deflate } = checked;
-    const answer = switchingProtocols({
-      Upgrade: "websocket",
-      Connection: "Upgrade",
-      "Sec-WebSocket-Accept": accept,
-      ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
-      ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
-    });
+    const { protocol, deflate } = checked;
+    const answer = opening.accept(checked);
     const id = `${destination.shard}-${this.#series}${this.#serial++}`;
     const { session } = verdict;
     const identity = { id, session, params, protocol };
@@ -183,6 +179,12 @@ export class Acceptor {
       this.counters.add("failed");
       this.#owner.handshakeFailed(result.error);
     }
+  }
+
+  #refuse(opening: Opening, refusal: UpgradeRefusal): void {
+    if (opening.socket.destroyed) return;
+    opening.refuse(refusal);
+    this.counters.addRefused(refusal.status);
   }
 
   /** Answers a request, and counts that. */

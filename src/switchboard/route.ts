@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server } from "node:http";
+import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { hasMember } from "../handshake/tokens.ts";
@@ -10,6 +11,9 @@ export interface Route {
   match(request: IncomingMessage): Params | undefined;
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params): void;
 }
+
+/** Whatever has `upgrade` events; an HTTP/2 server for its connections of HTTP/1.1 (`allowHTTP1`). */
+type UpgradingServer = Server | Http2Server | Http2SecureServer;
 
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
 
@@ -28,10 +32,10 @@ interface AskedServer {
   shouldUpgradeCallback: ShouldUpgrade;
 }
 
-const routers = new WeakMap<Server, Router>();
+const routers = new WeakMap<UpgradingServer, Router>();
 
 /** Adds a route to any `node:http` server. What it doesn't match is left to other listeners, and gets 404 when there is none. */
-export function addRoute(server: Server, route: Route): void {
+export function addRoute(server: UpgradingServer, route: Route): void {
   let router = routers.get(server);
   if (router === undefined) {
     router = createRouter(server);
@@ -42,7 +46,7 @@ export function addRoute(server: Server, route: Route): void {
   router.routes.push(route);
 }
 
-export function removeRoute(server: Server, route: Route): void {
+export function removeRoute(server: UpgradingServer, route: Route): void {
   const router = routers.get(server);
   if (router === undefined) return;
   router.routes.splice(router.routes.indexOf(route), 1);
@@ -52,7 +56,7 @@ export function removeRoute(server: Server, route: Route): void {
   (server as unknown as AskedServer).shouldUpgradeCallback = router.shouldUpgrade;
 }
 
-function createRouter(server: Server): Router {
+function createRouter(server: UpgradingServer): Router {
   const routes: Route[] = [];
   const listener: UpgradeListener = (request, socket, head) => {
     for (const route of routes) {
@@ -68,7 +72,7 @@ function createRouter(server: Server): Router {
  * Having an `upgrade` listener must not take other requests from the server: some clients offer h2c with every request, and are served by the
  * server's own routes when nobody upgrades.
  */
-function upgradeQuestion(server: Server, { routes, shouldUpgrade }: Router): ShouldUpgrade {
+function upgradeQuestion(server: UpgradingServer, { routes, shouldUpgrade }: Router): ShouldUpgrade {
   return (request) => {
     if (routes.some((route) => route.match(request) !== undefined)) return true;
     if (server.listenerCount("upgrade") > 1) return shouldUpgrade.call(server, request);

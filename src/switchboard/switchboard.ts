@@ -16,6 +16,8 @@ import type { TlsOptions } from "../shard/tls-settings.ts";
 import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
+import { Http2Opening } from "./http2-opening.ts";
+import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
@@ -80,7 +82,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /** Whether sockets are moved to the shards, where they can be. */
   readonly #moves: boolean;
   readonly #acceptor: Acceptor;
-  readonly #routes: { readonly server: Server; readonly route: Route }[] = [];
+  readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route & Http2Route }[] = [];
   /** For `handleUpgrade`, by its options. */
   readonly #entrances = new WeakMap<AttachOptions, Entrance>();
   readonly #ownServers: Server[] = [];
@@ -129,9 +131,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade listeners and its timeouts stay its own;
-   * an upgrade that nobody takes gets 404.
+   * an upgrade that nobody takes gets 404. On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin
+   * after this call are told of, and with `allowHTTP1` upgrades, too.
    */
-  attach<Session>(server: Server, options: AttachOptions<Session> = {}): this {
+  attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     this.#addRoute(server, checkAttachOptions(options));
     return this;
   }
@@ -249,7 +252,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     await Promise.race([this.#acceptor.close(), delay(Math.min(drainMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(drainMs);
     this.#bus.close();
-    for (const { server, route } of this.#routes) removeRoute(server, route);
+    for (const { server, route } of this.#routes) {
+      removeRoute(server, route);
+      if (isHttp2Server(server)) removeHttp2Route(server, route);
+    }
     for (const listener of this.#shardListeners) listener.close();
     for (const server of this.#ownServers) {
       server.close();
@@ -266,15 +272,18 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     throw new SwitchboardError("configuration", "ERR_AUTHORIZE_IGNORED", message);
   }
 
-  #addRoute(server: Server, settings: RouteSettings): void {
+  #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
     this.#checkOpen();
     this.#checkAuthorize(settings);
     const matches = pathMatcher(settings.path);
-    const route: Route = {
+    const route: Route & Http2Route = {
       match: (request: IncomingMessage) => matches(request),
       accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
+      acceptStream: (request, stream, params) =>
+        this.#acceptor.open(new Http2Opening(request, stream), params, settings),
     };
     addRoute(server, route);
+    if (isHttp2Server(server)) addHttp2Route(server, route);
     this.#routes.push({ server, route });
   }
 

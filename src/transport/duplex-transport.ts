@@ -1,3 +1,4 @@
+import { constants, type Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Transport, TransportReceiver } from "./transport.ts";
@@ -70,6 +71,7 @@ export class DuplexTransport implements Transport {
   }
 
   destroy(): void {
+    if (!isOver(this.#stream) && isHttp2Stream(this.#stream)) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#stream.destroy();
   }
 
@@ -104,4 +106,13 @@ export class DuplexTransport implements Transport {
   readonly #closeWhenOver = (): void => {
     if (this.#stream.readableEnded && this.#stream.writableFinished && !this.#endWaits) this.#stream.destroy();
   };
+}
+
+function isOver(stream: Duplex): boolean {
+  return stream.destroyed || (stream.readableEnded && stream.writableFinished);
+}
+
+/** Destroyed alone it would look to its peer as if all was said: what a RST is to a TCP socket is CANCEL here (RFC 8441 section 5). */
+function isHttp2Stream(stream: Duplex): stream is Http2Stream {
+  return "rstCode" in stream && "close" in stream;
 }
