@@ -130,8 +130,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade listeners and its timeouts stay its own;
-   * an upgrade that nobody takes gets 404. On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin
+   * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade
+   * listeners and its timeouts stay its own; an upgrade that nobody takes gets 404. On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin
    * after this call are told of, and with `allowHTTP1` upgrades, too.
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
