@@ -21,7 +21,7 @@ export class DuplexTransport implements Transport {
   constructor(stream: Duplex, head: Buffer) {
     this.#stream = stream;
     this.#head = head;
-    this.#endWaits = stream.readableEnded;
+    this.#endWaits = stream.readableEnded && !isReset(stream);
     stream.allowHalfOpen = true;
     stream.pause();
     if (stream instanceof Socket) stream.setNoDelay(true).setTimeout(0);
@@ -92,7 +92,7 @@ export class DuplexTransport implements Transport {
   };
 
   readonly #ended = (): void => {
-    if (this.#stream.destroyed && !this.#stream.writableFinished) return;
+    if (isReset(this.#stream) || (this.#stream.destroyed && !this.#stream.writableFinished)) return;
     if (this.#receiver !== undefined && this.#reading) this.#tellEnd();
     else this.#endWaits = true;
   };
@@ -110,6 +110,11 @@ export class DuplexTransport implements Transport {
 
 function isOver(stream: Duplex): boolean {
   return stream.destroyed || (stream.readableEnded && stream.writableFinished);
+}
+
+/** A reset stream of HTTP/2 ends and then closes, as if all was said. */
+function isReset(stream: Duplex): boolean {
+  return isHttp2Stream(stream) && Boolean(stream.rstCode);
 }
 
 /** Destroyed alone it would look to its peer as if all was said: what a RST is to a TCP socket is CANCEL here (RFC 8441 section 5). */

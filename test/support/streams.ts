@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { connect as connectHttp2, createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -113,4 +114,20 @@ export async function openMemoryStreams(): Promise<StreamPair> {
   accepted.other = peer;
   peer.other = accepted;
   return cleanUp({ accepted, peer, vanish: () => accepted.destroy(new Error("the peer vanished")) });
+}
+
+/** The two ends of one stream of an HTTP/2 session. */
+export async function openHttp2Streams(): Promise<StreamPair> {
+  const server = createHttp2Server({ settings: { enableConnectProtocol: true } }).listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const session = connectHttp2(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  session.on("error", () => {});
+  await once(session, "remoteSettings");
+  const peer = session.request({ ":method": "CONNECT", ":protocol": "websocket", ":path": "/" }, { endStream: false });
+  const [accepted] = (await once(server, "stream")) as [ServerHttp2Stream];
+  server.close();
+  onTestFinished(() => session.destroy());
+  accepted.respond({ ":status": 200 });
+  await once(peer, "response");
+  return cleanUp({ accepted, peer, vanish: () => session.destroy() });
 }

@@ -6,6 +6,7 @@ import { RelaySender, receiveRelayed } from "../../src/transport/relay.ts";
 import { WINDOW_COST } from "../../src/transport/relay-transport.ts";
 import type { Transport } from "../../src/transport/transport.ts";
 import {
+  openHttp2Streams,
   openMemoryStreams,
   openTcpSockets,
   openTlsSockets,
@@ -39,6 +40,7 @@ describe("a relayed TCP socket", () => itIsATransport(relayed(openTcpSockets)));
 describe("a relayed Unix socket", () => itIsATransport(relayed(openUnixSockets)));
 describe("a relayed TLS socket", () => itIsATransport(relayed(openTlsSockets)));
 describe("a relayed stream in memory", () => itIsATransport(relayed(openMemoryStreams)));
+describe("a relayed stream of HTTP/2", () => itIsATransport(relayed(openHttp2Streams)));
 
 const NOTHING = Buffer.alloc(0);
 
