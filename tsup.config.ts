@@ -1,7 +1,12 @@
 import { defineConfig } from "tsup";
 
 /** What a user imports: the package and its parts. */
-const entries = { index: "src/index.ts", upgrade: "src/upgrade/index.ts", websocket: "src/websocket/index.ts" };
+const entries = {
+  index: "src/index.ts",
+  metrics: "src/metrics/index.ts",
+  upgrade: "src/upgrade/index.ts",
+  websocket: "src/websocket/index.ts",
+};
 
 export default defineConfig({
   entry: { ...entries, "workers/shard": "workers/shard.ts" },

@@ -6,6 +6,8 @@ import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-ind
 export interface BusCounters {
   /** A publish was dropped on its way to a thread that is too far behind. */
   publishDropped(): void;
+  /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
+  arrived?(lagSeconds: number): void;
 }
 
 /**
@@ -87,6 +89,7 @@ export class Bus {
       if (topic === undefined) return;
       for (const subscriber of topic.subscribers) subscriber.deliver(frame);
     },
+    arrived: (lagSeconds) => this.#counters.arrived?.(lagSeconds),
     linkDirty: (link) => {
       if (this.#dirtyLinks.length === 0) setImmediate(this.#flush);
       this.#dirtyLinks.push(link);

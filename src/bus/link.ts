@@ -13,12 +13,15 @@ type LinkMessage =
   /** Changes of interest, in order. The first message of each side, even if it has none, so that the other knows when it knows all. */
   | { readonly kind: "interest"; readonly serial: number; readonly changes: readonly InterestChange[] }
   | { readonly kind: "interestKnown"; readonly serial: number }
-  | { readonly kind: "publishes"; readonly batch: ArrayBuffer }
+  /** `sentAt`: by the clock that all threads share, in nanoseconds. */
+  | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
   | { readonly kind: "consumed"; readonly bytes: number };
 
 export interface LinkOwner {
   interestChanged(link: Link, changes: readonly InterestChange[]): void;
   published(topicId: number, frame: Frame): void;
+  /** A batch of publishes arrived, so long after it was posted. */
+  arrived(lagSeconds: number): void;
   /** Something was queued: call `flush` at the end of this tick. */
   linkDirty(link: Link): void;
   linkClosed(link: Link): void;
@@ -102,7 +105,7 @@ export class Link {
   #postBatch(): void {
     const batch = this.#batch.take();
     this.#unconsumedBytes += batch.byteLength;
-    this.#post({ kind: "publishes", batch }, [batch]);
+    this.#post({ kind: "publishes", batch, sentAt: process.hrtime.bigint() }, [batch]);
   }
 
   #post(message: LinkMessage, transfer: ArrayBuffer[] = []): void {
@@ -121,6 +124,7 @@ export class Link {
         this.#awaitingKnown.delete(message.serial);
         break;
       case "publishes":
+        this.#owner.arrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
         readBatch(message.batch, (topicId, frame) => this.#owner.published(topicId, frame));
         this.#consumedBytes += message.batch.byteLength;
         if (this.#consumedBytes >= CONSUMED_STEP_BYTES) {

@@ -358,6 +358,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     if (this.#phase === "ending" || this.#phase === "closed") return;
     // First of all: what the actor does in its `closed` finds the connection closed.
     this.#phase = "ending";
+    this.#host.counters.closes.add(code);
     if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
     this.#leaveTopics();
     this.#cell?.end(code, reason);

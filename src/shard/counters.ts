@@ -1,14 +1,21 @@
+import { CLOSE_COUNTERS_BYTES, CloseCounters, type CloseCounts } from "./close-counters.ts";
+import { HISTOGRAM_BYTES, Histogram, type HistogramValues } from "./histogram.ts";
 import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
 
-/**
- * What a shard counts, each a slot of 64-bit floats in memory that it shares with the main thread: one writer, no message
- * needed to read them. All but `connections` and `handshakes` only grow.
- */
-const names = [
+/** What is so now; all zero when a shard starts. */
+const gauges = [
   /** Open now. */
   "connections",
   /** Sockets here now that are no connections yet: only with `handshake: "shard"`. */
   "handshakes",
+  /** How much of the last second the event loop was busy, from 0 to 1. */
+  "eventLoopUtilization",
+  /** JavaScript memory in use, as of the last second. */
+  "heapUsedBytes",
+] as const;
+
+/** What has happened since the board started, over all lives of the shard. */
+const totals = [
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",
@@ -29,23 +36,50 @@ const names = [
   "abnormalClosures",
 ] as const;
 
-const OWN_BYTES = names.length * Float64Array.BYTES_PER_ELEMENT;
+const names = [...gauges, ...totals] as const;
 
 export type CounterName = (typeof names)[number];
 export type CounterValues = Record<CounterName, number>;
 
+/** All of it at one moment. */
+export interface ShardCounts extends CounterValues {
+  /** Connections by the code that their actor's `closed` got. */
+  readonly closes: CloseCounts;
+  /** From the decision to move a socket to a shard until its arrival was known, in seconds. */
+  readonly handoff: HistogramValues;
+  /** How long publishes from other threads were on their way, from the end of their tick on, in seconds. */
+  readonly busLag: HistogramValues;
+}
+
 const slots = Object.fromEntries(names.map((name, slot) => [name, slot])) as CounterValues;
 
+const UPGRADES_AT = names.length * Float64Array.BYTES_PER_ELEMENT;
+const CLOSES_AT = UPGRADES_AT + UPGRADE_COUNTERS_BYTES;
+const HANDOFF_AT = CLOSES_AT + CLOSE_COUNTERS_BYTES;
+const BUS_LAG_AT = HANDOFF_AT + HISTOGRAM_BYTES;
+const BYTES = BUS_LAG_AT + HISTOGRAM_BYTES;
+
+/**
+ * What a shard counts, each a slot of 64-bit floats in memory that it shares with the main thread: one writer for each, no message
+ * needed to read them.
+ */
 export class Counters {
   readonly memory: SharedArrayBuffer;
   /** Of the handshakes that this shard does itself. */
   readonly upgrades: UpgradeCounters;
+  readonly closes: CloseCounters;
+  /** Written by the main thread. */
+  readonly handoff: Histogram;
+  readonly busLag: Histogram;
   readonly #values: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(OWN_BYTES + UPGRADE_COUNTERS_BYTES)) {
+  constructor(memory = new SharedArrayBuffer(BYTES)) {
     this.memory = memory;
     this.#values = new Float64Array(memory, 0, names.length);
-    this.upgrades = new UpgradeCounters(memory, OWN_BYTES);
+    this.upgrades = new UpgradeCounters(memory, UPGRADES_AT);
+    this.closes = new CloseCounters(memory, CLOSES_AT);
+    this.handoff = new Histogram(memory, HANDOFF_AT);
+    this.busLag = new Histogram(memory, BUS_LAG_AT);
   }
 
   add(name: CounterName, amount = 1): void {
@@ -60,7 +94,14 @@ export class Counters {
     this.#values[slots[name]] = value;
   }
 
-  snapshot(): CounterValues {
-    return Object.fromEntries(names.map((name) => [name, this.get(name)])) as CounterValues;
+  /** A new life begins: the one before may have ended in the middle of counting. */
+  clearGauges(): void {
+    for (const name of gauges) this.set(name, 0);
+  }
+
+  snapshot(): ShardCounts {
+    const values = Object.fromEntries(names.map((name) => [name, this.get(name)])) as CounterValues;
+    const { closes, handoff, busLag } = this;
+    return { ...values, closes: closes.snapshot(), handoff: handoff.snapshot(), busLag: busLag.snapshot() };
   }
 }

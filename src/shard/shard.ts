@@ -15,6 +15,7 @@ import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions }
 import { Counters } from "./counters.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { Sampler } from "./sampler.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
@@ -40,6 +41,7 @@ class Shard {
   readonly #counters: Counters;
   readonly #bus: Bus;
   readonly #wheel: TimerWheel;
+  readonly #sampler: Sampler;
   readonly #connections = new Set<Connection>();
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
@@ -52,11 +54,13 @@ class Shard {
     this.#task = task;
     this.#control = task.control;
     this.#counters = new Counters(task.counters);
-    // A life before this one may have ended in the middle of counting.
-    this.#counters.set("connections", 0);
-    this.#counters.set("handshakes", 0);
-    this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
+    this.#counters.clearGauges();
+    this.#bus = new Bus({
+      publishDropped: () => this.#counters.add("publishesDropped"),
+      arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
+    });
     this.#wheel = new TimerWheel(tickMs(task.options));
+    this.#sampler = new Sampler(this.#counters);
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -127,6 +131,7 @@ class Shard {
 
   stop(): void {
     this.#wheel.stop();
+    this.#sampler.stop();
     this.#bus.close();
     this.#task.handoff.close();
     this.#task.relay.close();

@@ -137,8 +137,8 @@ export class ShardHandle implements Destination {
   }
 
   handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
-    if (this.#moves && isMovable(socket)) return this.#handoff.send(socket, head, arrival);
-    return this.#relay.send(socket, head, arrival);
+    if (this.#moves && isMovable(socket)) return this.#timed(this.#handoff.send(socket, head, arrival));
+    return this.#timed(this.#relay.send(socket, head, arrival));
   }
 
   /** Says how the handshakes of a listener are done, from the next socket on. */
@@ -147,7 +147,14 @@ export class ShardHandle implements Destination {
   }
 
   handOffUnread(socket: Socket, listener: number): Promise<HandoffResult> {
-    return this.#unread.sendUnread(socket, { listener });
+    return this.#timed(this.#unread.sendUnread(socket, { listener }));
+  }
+
+  async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
+    const startedAt = performance.now();
+    const result = await handoff;
+    if (result.outcome === "adopted") this.#counters.handoff.observe((performance.now() - startedAt) / 1_000);
+    return result;
   }
 
   link(port: MessagePort): void {

@@ -2,7 +2,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
-import { Counters, type CounterValues } from "../shard/counters.ts";
+import { Counters, type ShardCounts } from "../shard/counters.ts";
 import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
@@ -109,7 +109,7 @@ export class ShardPool {
   }
 
   /** Counters of every shard, over all its lives. */
-  counters(): CounterValues[] {
+  counters(): ShardCounts[] {
     return this.#counters.map((counters) => counters.snapshot());
   }
 

@@ -9,7 +9,7 @@ import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
-import type { CounterValues } from "../shard/counters.ts";
+import type { ShardCounts } from "../shard/counters.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
@@ -50,7 +50,7 @@ export interface SwitchboardEvents {
   shardReplaced: [{ readonly shard: number }];
 }
 
-export interface ShardStats extends CounterValues {
+export interface ShardStats extends ShardCounts {
   readonly shard: number;
   /** Whether it takes connections. */
   readonly ready: boolean;

@@ -9,15 +9,17 @@ interface End {
   readonly link: Link;
   readonly interest: InterestChange[];
   readonly published: { readonly topicId: number; readonly frame: Buffer }[];
+  readonly lags: number[];
   dirty: number;
   closed: number;
 }
 
 function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
-  const told: Omit<End, "link"> = { interest: [], published: [], dirty: 0, closed: 0 };
+  const told: Omit<End, "link"> = { interest: [], published: [], lags: [], dirty: 0, closed: 0 };
   const link = new Link(port, interest, {
     interestChanged: (_link, changes) => told.interest.push(...changes),
     published: (topicId, { block, start, end }) => told.published.push({ topicId, frame: block.subarray(start, end) }),
+    arrived: (lagSeconds) => told.lags.push(lagSeconds),
     linkDirty: () => told.dirty++,
     linkClosed: () => told.closed++,
   });

@@ -19,6 +19,12 @@ const zeros = {
   violations: 0,
   slowConsumers: 0,
   abnormalClosures: 0,
+  closes: {},
+  handoff: expect.objectContaining({ count: 0, sum: 0 }),
+  busLag: expect.objectContaining({ count: 0, sum: 0 }),
+  // Not 0 once a second has gone by.
+  eventLoopUtilization: expect.any(Number),
+  heapUsedBytes: expect.any(Number),
 };
 
 function shardOf(board: Switchboard): Stats["shards"][number] | undefined {
@@ -83,6 +89,28 @@ it("counts peers that break the protocol", async () => {
   client.write(clientFrame(0x3, "reserved"));
   expect(await client.closeFrame()).toMatchObject({ code: 1002 });
   expect(shardOf(board)).toMatchObject({ violations: 1, abnormalClosures: 0 });
+});
+
+it("counts closed connections by code", async () => {
+  const { board, port } = await startBoard();
+  for (const code of [1000, 4321]) await (await RawClient.open({ port })).close(code);
+  const vanishing = await RawClient.open({ port });
+  vanishing.reset();
+  await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ closes: { 1000: 1, "4xxx": 1, 1006: 1 } }));
+});
+
+it("shows what each shard's thread is doing", async () => {
+  const { board } = await startBoard();
+  await vi.waitFor(() => expect(shardOf(board)?.heapUsedBytes).toBeGreaterThan(1024 * 1024), { timeout: 5_000 });
+  const { eventLoopUtilization } = shardOf(board) ?? {};
+  expect(eventLoopUtilization).toBeGreaterThanOrEqual(0);
+  expect(eventLoopUtilization).toBeLessThanOrEqual(1);
+});
+
+it("counts how long sockets took to their shard", async () => {
+  const { board, port } = await startBoard();
+  for (let i = 0; i < 3; i++) await RawClient.open({ port });
+  await vi.waitFor(() => expect(shardOf(board)?.handoff.count).toBe(3));
 });
 
 it("counts peers that vanish", async () => {

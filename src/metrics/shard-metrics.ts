@@ -1,0 +1,37 @@
+import type { CounterName } from "../shard/counters.ts";
+
+/** How one of a shard's counters is shown. */
+export interface MetricSpec {
+  /** Without the prefix; its unit and, for what only grows, `_total` at its end, as Prometheus has it. */
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge";
+}
+
+function total(name: string, help: string): MetricSpec {
+  return { name: `${name}_total`, help, type: "counter" };
+}
+
+function gauge(name: string, help: string): MetricSpec {
+  return { name, help, type: "gauge" };
+}
+
+/** Every counter of a shard; each has the label `shard`. */
+export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
+  connections: gauge("connections", "Open WebSocket connections."),
+  handshakes: gauge("handshakes", "Sockets in a handshake that the shard does itself."),
+  eventLoopUtilization: gauge("event_loop_utilization_ratio", "Busy share of the shard's last second."),
+  heapUsedBytes: gauge("heap_used_bytes", "JavaScript memory in use in the shard."),
+  connectionsOpened: total("connections_opened", "Connections opened."),
+  messagesReceived: total("messages_received", "Messages from peers."),
+  bytesReceived: total("received_bytes", "Bytes from peers, as on the wire."),
+  messagesSent: total("messages_sent", "Messages to peers."),
+  bytesSent: total("sent_bytes", "Bytes of messages to peers, as on the wire."),
+  publishes: total("publishes", "Publishes made by actors of the shard."),
+  deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),
+  publishesDropped: total("publishes_dropped", "Publishes lost on the way to another shard that was too far behind."),
+  actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
+  violations: total("violations", "Connections closed for what their peer sent."),
+  slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),
+  abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),
+};
