@@ -2,7 +2,7 @@
  * Switchboard as a server under test, through its public API only:
  *
  *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--compress] [--relay]
- *         [--handshake main|shard] [--tls KEY CERT]
+ *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT]
  *
  * `echo` returns each message as it came; in `fanout` each message goes to all other connections. `--compress` compresses messages with peers
  * that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes. `--tls` takes
@@ -21,6 +21,7 @@ const { values, positionals } = parseArgs({
     compress: { type: "boolean", default: false },
     relay: { type: "boolean", default: false },
     handshake: { type: "string" },
+    accept: { type: "string" },
     tls: { type: "string" },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
@@ -30,6 +31,9 @@ if (values.mode !== "echo" && values.mode !== "fanout")
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
+const { accept } = values;
+if (accept !== undefined && accept !== "main" && accept !== "shard")
+  throw new RangeError(`--accept takes main or shard, got ${accept}`);
 // The second path of --tls.
 const certPath = keyPath === undefined ? undefined : positionals.shift();
 if (positionals.length > 0) throw new RangeError(`unexpected argument ${positionals[0]}`);
@@ -51,6 +55,7 @@ const { port } = await board.listen({
   port: Number(values.port),
   host: "127.0.0.1",
   ...(handshake !== undefined && { handshake }),
+  ...(accept !== undefined && { accept }),
   ...(keyPath && certPath && { tls: { key: readFileSync(keyPath), cert: readFileSync(certPath) } }),
 });
 console.log(`listening on ${port}`);

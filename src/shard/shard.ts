@@ -116,10 +116,16 @@ class Shard {
     const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
-    const sockets = new SocketAcceptor({ acceptor: this.#acceptor, counters: this.#counters, authorize });
+    const sockets = new SocketAcceptor({
+      acceptor: this.#acceptor,
+      counters: this.#counters,
+      authorize,
+      acceptFailed: (error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
+    });
     this.#sockets = sockets;
     receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
       told: ({ listener, settings }) => sockets.configure(listener, settings),
+      adoptServer: (server, { listener }) => sockets.listen(server, listener),
       adopt: (socket, { listener }) => sockets.accept(socket, listener),
     });
     this.report({ kind: "ready", authorizes: authorize !== undefined });
@@ -168,6 +174,7 @@ class Shard {
   }
 
   #startDrain(timeoutMs: number): void {
+    this.#sockets?.stopListening();
     // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
     const cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);

@@ -1,9 +1,10 @@
 import type { Server } from "node:http";
-import type { Socket } from "node:net";
+import type { Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
+import { acceptWith } from "../transport/unread-server.ts";
 import type { Acceptor, HandshakeSettings } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Counters } from "./counters.ts";
@@ -30,6 +31,7 @@ export interface SocketAcceptorOwner {
   readonly counters: Counters;
   /** Of the actor module. */
   readonly authorize: Authorize | undefined;
+  acceptFailed(error: Error): void;
 }
 
 /** Takes sockets of which nothing was read through TLS and HTTP to the acceptor, in the shard. */
@@ -38,6 +40,8 @@ export class SocketAcceptor {
   /** By listener; one for each port whose handshakes are ours. */
   readonly #listeners = new Map<number, Listener>();
   readonly #entries = new Map<Socket, Entry>();
+  /** Those of the ports on which this shard accepts by itself. */
+  readonly #servers = new Set<NetServer>();
 
   constructor(owner: SocketAcceptorOwner) {
     this.#owner = owner;
@@ -74,6 +78,20 @@ export class SocketAcceptor {
     this.#listeners.set(listener, { server, settings, isSecure: tls !== undefined });
   }
 
+  /** Accepts with a server that is this shard's own. */
+  listen(server: NetServer, listener: number): void {
+    acceptWith(server, (socket) => this.accept(socket, listener));
+    // Such as running out of descriptors: the sockets that are there go on.
+    server.on("error", (error) => this.#owner.acceptFailed(error));
+    this.#servers.add(server);
+  }
+
+  /** Accepts no more: the operating system refuses. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers.clear();
+  }
+
   /** Takes a socket over as it was accepted. */
   accept(socket: Socket, listener: number): void {
     const found = this.#listeners.get(listener);
@@ -105,6 +123,7 @@ export class SocketAcceptor {
 
   /** Closes everything that is no connection yet. */
   close(): void {
+    this.stopListening();
     for (const socket of this.#entries.keys()) socket.destroy();
   }
 

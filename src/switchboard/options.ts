@@ -48,6 +48,12 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
    * no option. Default: "main", or "shard" with `tls`.
    */
   readonly handshake?: "main" | "shard";
+  /**
+   * Who accepts connections. "shard": each shard by itself, and the operating system spreads them (SO_REUSEPORT, on Linux and FreeBSD; with
+   * one shard anywhere): the cheapest for many connections at once, but nobody chooses their shard. The handshake is then the shard's, too.
+   * Default: "main".
+   */
+  readonly accept?: "main" | "shard";
   /** Speak TLS, done by the shards like the handshake. Default: none. */
   readonly tls?: TlsOptions;
 }
@@ -106,6 +112,7 @@ const checks = {
   port: integer(0, 65_535),
   host: { takes: "a host name or an address", accepts: (value) => typeof value === "string" && value !== "" },
   handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
+  accept: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   drain: integer(0, MAX_TIMEOUT_MS),
 } as const satisfies Record<string, Check>;
@@ -181,14 +188,18 @@ export interface ListenSettings {
   readonly route: RouteSettings;
   /** What the shards are told when the handshake is theirs. */
   readonly shard?: ListenerSettings;
+  readonly accept: "main" | "shard";
 }
 
 export function checkListenOptions(options: ListenOptions): ListenSettings {
-  check("listen", options, ["port", "host", "handshake", "tls", ...attachOptions], ["port"]);
-  const { port, host, tls, handshake = tls === undefined ? "main" : "shard", ...rest } = options;
+  check("listen", options, ["port", "host", "accept", "handshake", "tls", ...attachOptions], ["port"]);
+  const { port, host, tls, accept = "main", ...others } = options;
+  const { handshake = tls === undefined ? accept : "shard", ...rest } = others;
   const route = routeSettings(rest);
-  const settings = { port, ...(host !== undefined && { host }), route };
+  const settings = { port, ...(host !== undefined && { host }), route, accept };
   if (handshake === "main") {
+    if (accept === "shard")
+      throw misfit('who accepts does the handshake, too: leave handshake out, or make it "shard"');
     if (tls === undefined) return settings;
     throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
   }

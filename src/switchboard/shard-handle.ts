@@ -1,4 +1,4 @@
-import type { Socket } from "node:net";
+import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
@@ -155,6 +155,11 @@ export class ShardHandle implements Destination {
     const result = await handoff;
     if (result.outcome === "adopted") this.#counters.handoff.observe((performance.now() - startedAt) / 1_000);
     return result;
+  }
+
+  /** Has it accept the sockets of a listener by itself. */
+  giveServer(server: Server, listener: number): void {
+    this.#unread.sendServer(server, { listener });
   }
 
   link(port: MessagePort): void {

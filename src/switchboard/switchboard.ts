@@ -36,6 +36,7 @@ import { addRoute, type Route, removeRoute } from "./route.ts";
 import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
 import { ShardPool } from "./shard-pool.ts";
+import { SharedPort } from "./shared-port.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
 /** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
@@ -86,7 +87,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /** For `handleUpgrade`, by its options. */
   readonly #entrances = new WeakMap<AttachOptions, Entrance>();
   readonly #ownServers: Server[] = [];
-  readonly #shardListeners: ShardListener[] = [];
+  readonly #shardListeners: (ShardListener | SharedPort)[] = [];
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
@@ -125,7 +126,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
       shardLost: (loss) => this.#tell("shardLost", loss),
-      shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
+      shardReplaced: (shard) => this.#shardReplaced(shard),
     });
   }
 
@@ -183,21 +184,27 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return server.address() as AddressInfo;
   }
 
-  async #listenInShards({ port, host }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
+  async #listenInShards({ port, host, accept }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
     this.#checkOpen();
     if (!this.#moves) {
       const message =
         'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
       throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
     }
-    const listener = new ShardListener(this.#shardListeners.length, settings, {
+    const listener = this.#createShardListener(accept, settings);
+    this.#shardListeners.push(listener);
+    this.#pool.configure({ listener: listener.listener, settings });
+    return listener.listen(port, host);
+  }
+
+  #createShardListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
+    const id = this.#shardListeners.length;
+    if (accept === "shard") return new SharedPort(id, settings, this.#pool);
+    return new ShardListener(id, settings, {
       counters: this.#acceptor.counters,
       handOffUnread: (socket, id) => this.#pool.placeUnread()?.handOffUnread(socket, id),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
     });
-    this.#shardListeners.push(listener);
-    this.#pool.configure({ listener: listener.listener, settings });
-    return listener.listen(port, host);
   }
 
   /**
@@ -262,6 +269,14 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       server.closeAllConnections();
     }
     return counts;
+  }
+
+  #shardReplaced(shard: number): void {
+    const reopened = this.#shardListeners.map((listener) => listener.reopen(shard));
+    Promise.all(reopened).then(
+      () => this.emit("shardReplaced", { shard }),
+      (error: Error) => this.#tell("handshakeFailed", error),
+    );
   }
 
   /** Whoever wrote an `authorize` means it: an actor module with one isn't served without any by mistake. */

@@ -1,4 +1,4 @@
-import { Socket } from "node:net";
+import { type Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
@@ -17,6 +17,12 @@ interface HandoffMessage<Envelope> {
 /** Something that the receiving end of unread sockets is told, before every socket that is sent later. */
 interface NoticeMessage<Notice> {
   readonly notice: Notice;
+}
+
+/** A listening server that is the receiver's from now on. */
+interface ServerMessage<Envelope> {
+  readonly server: Server;
+  readonly envelope: Envelope;
 }
 
 /** The new owner's answer. An error means that it closed the socket. */
@@ -86,6 +92,12 @@ export class HandoffSender<Envelope, Notice = never> {
     this.#port.postMessage(message);
   }
 
+  /** Gives a listening server away, to an end that does `receiveUnread`: it accepts there from now on, and closes with that thread. */
+  sendServer(server: Server, envelope: Envelope): void {
+    const message: ServerMessage<Envelope> = { server, envelope };
+    this.#port.postMessage(message, [server as unknown as MessagePort]);
+  }
+
   /** For when the shard has ended. */
   close(): void {
     this.#port.close();
@@ -141,15 +153,21 @@ export function receiveHandoffs<Envelope>(
 /** The new owner of unread sockets. */
 export interface UnreadReceiver<Envelope, Notice> {
   told(notice: Notice): void;
+  /** A listening server is ours now. */
+  adoptServer(server: Server, envelope: Envelope): void;
   /** Takes the socket over, or throws: then it is closed. */
   adopt(socket: Socket, envelope: Envelope): void;
 }
 
-/** The receiving end of `sendUnread` and `tell`, in the shard: sockets as they were accepted. */
+/** The receiving end of `sendUnread`, `sendServer` and `tell`, in the shard: sockets as they were accepted. */
 export function receiveUnread<Envelope, Notice>(port: MessagePort, receiver: UnreadReceiver<Envelope, Notice>): void {
-  port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice>) => {
+  port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>) => {
     if ("notice" in message) {
       receiver.told(message.notice);
+      return;
+    }
+    if ("server" in message) {
+      receiver.adoptServer(message.server, message.envelope);
       return;
     }
     const { serial, socket, envelope } = message;
