@@ -42,6 +42,10 @@ export interface Close {
 export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
 const MASKING_KEY_BYTES = 4;
+/** Without masking the key is 0, and unmasking is copying. */
+const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
+/** An array for each decoder would be a twentieth of what an idle connection takes. */
+const sharedKey = new Uint8Array(MASKING_KEY_BYTES);
 const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
 /** The reserved bit that marks a compressed message, on its first frame. Source: RFC 7692 section 6. */
@@ -68,7 +72,8 @@ export class Decoder {
   #phase = 0;
   #final = false;
   #inPayload = false;
-  readonly #key = new Uint8Array(4);
+  /** Of the frame whose payload is still to come; kept only meanwhile. */
+  #key = NO_KEY;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
@@ -136,8 +141,7 @@ export class Decoder {
 
     if (isControl(opcode)) {
       if (available < header + payloadBytes) return undefined;
-      this.#takeKey(header);
-      return this.#readControl(opcode, payloadBytes);
+      return this.#readControl(opcode, payloadBytes, this.#takeKey(header));
     }
 
     if ((this.#assembly?.payloadBytes ?? 0) + payloadBytes > this.#options.maxPayloadBytes) {
@@ -150,13 +154,14 @@ export class Decoder {
       if (this.#assembly !== undefined) this.#assembly.fragments--;
       return undefined;
     }
-    this.#takeKey(header);
+    const key = this.#takeKey(header);
     const compressed = (first & COMPRESSED) !== 0;
     if (final && this.#assembly === undefined && !compressed && available >= header + payloadBytes) {
-      return this.#readWholeMessage(opcode as Opcode, payloadBytes);
+      return this.#readWholeMessage(opcode as Opcode, payloadBytes, key);
     }
     this.#assembly ??= new Assembly(opcode as Opcode, compressed);
     this.#remaining = payloadBytes;
+    this.#key = key === NO_KEY ? NO_KEY : Uint8Array.from(key);
     this.#phase = 0;
     this.#final = final;
     this.#inPayload = true;
@@ -191,17 +196,19 @@ export class Decoder {
     );
   }
 
-  #takeKey(header: number): void {
+  /** What it gives is good until the next call. */
+  #takeKey(header: number): Uint8Array<ArrayBuffer> {
     this.#at += header;
-    // Without masking the key stays 0, and unmasking is copying.
-    for (let i = 0; i < this.#keyBytes; i++) this.#key[i] = this.#chunk[this.#at - 4 + i] as number;
+    if (this.#keyBytes === 0) return NO_KEY;
+    for (let i = 0; i < MASKING_KEY_BYTES; i++) sharedKey[i] = this.#chunk[this.#at - 4 + i] as number;
+    return sharedKey;
   }
 
   /** The common case, and the hot path: one frame, one message, all of it here. One copy, no views, no closures. */
-  #readWholeMessage(opcode: Opcode, payloadBytes: number): Message | Violation {
+  #readWholeMessage(opcode: Opcode, payloadBytes: number, key: Uint8Array): Message | Violation {
     const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
     const payloadStart = writeHeader(block, start, opcode, payloadBytes);
-    const ascii = unmask(this.#chunk, this.#at, block, payloadStart, payloadBytes, this.#key, 0);
+    const ascii = unmask(this.#chunk, this.#at, block, payloadStart, payloadBytes, key, 0);
     this.#at += payloadBytes;
     const end = payloadStart + payloadBytes;
     if (opcode === Opcode.text && !ascii && !isUtf8(block.subarray(payloadStart, end))) {
@@ -223,6 +230,7 @@ export class Decoder {
     if (!valid) return this.#fail("ERR_INVALID_UTF8");
     if (this.#remaining > 0) return undefined;
     this.#inPayload = false;
+    this.#key = NO_KEY;
     if (!this.#final) return undefined;
     this.#assembly = undefined;
     if (assembly.compressed) return this.#inflate(assembly);
@@ -237,9 +245,9 @@ export class Decoder {
     return messageOf(opcode, inflated);
   }
 
-  #readControl(opcode: number, payloadBytes: number): Ping | Pong | Close | Violation {
+  #readControl(opcode: number, payloadBytes: number, key: Uint8Array): Ping | Pong | Close | Violation {
     const payload = Buffer.allocUnsafeSlow(payloadBytes);
-    unmask(this.#chunk, this.#at, payload, 0, payloadBytes, this.#key, 0);
+    unmask(this.#chunk, this.#at, payload, 0, payloadBytes, key, 0);
     this.#at += payloadBytes;
     if (opcode === Opcode.ping) return { kind: "ping", payload };
     if (opcode === Opcode.pong) return { kind: "pong", payload };

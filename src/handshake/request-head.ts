@@ -1,0 +1,46 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { UpgradeRequest } from "./server.ts";
+
+export interface RequestHead extends UpgradeRequest {
+  readonly url: string;
+}
+
+/** Node's own limit. */
+const MAX_HEAD_BYTES = 16 * 1024;
+const END = "\r\n\r\n";
+/** The plain form of RFC 9112 sections 3 and 5: one GET, no obsolete line folding, no bytes beyond ASCII, no bare CR or LF. */
+const PLAIN_GET = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n/;
+
+/**
+ * Reads the head of a GET request as almost every client writes it, in the first bytes of a connection. Undefined for whatever is not
+ * plainly that (incomplete, repeated headers, a body, another method or version): a full HTTP parser is to see those, and answer them.
+ *
+ * @returns the head, and how many bytes it takes of the chunk
+ */
+export function readPlainHead(chunk: Buffer): { readonly head: RequestHead; readonly length: number } | undefined {
+  const text = chunk.toString("latin1", 0, Math.min(chunk.length, MAX_HEAD_BYTES));
+  const end = text.indexOf(END);
+  if (end === -1) return undefined;
+  const length = end + END.length;
+  const plain = PLAIN_GET.exec(text);
+  if (plain === null || plain[0].length !== length) return undefined;
+  const headers = readHeaders(plain[2] as string);
+  if (headers === undefined) return undefined;
+  const head = { method: "GET", url: plain[1] as string, httpVersionMajor: 1, httpVersionMinor: 1, headers };
+  return { head, length };
+}
+
+function readHeaders(lines: string): IncomingHttpHeaders | undefined {
+  const headers: IncomingHttpHeaders = Object.create(null);
+  for (let at = 0; at < lines.length; ) {
+    const colon = lines.indexOf(":", at);
+    const end = lines.indexOf("\r\n", colon);
+    const name = lines.slice(at, colon).toLowerCase();
+    if (name in headers || name === "content-length" || name === "transfer-encoding" || name === "expect") {
+      return undefined;
+    }
+    headers[name] = lines.slice(colon + 1, end).trim();
+    at = end + 2;
+  }
+  return headers;
+}
