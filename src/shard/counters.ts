@@ -20,6 +20,8 @@ const names = [
   "deliveries",
   /** Publishes lost on the way to another shard that was too far behind. */
   "publishesDropped",
+  /** Subscriptions beyond `maxSubscriptions`. */
+  "subscriptionsRefused",
   "actorFailures",
   /** Connections closed for what their peer sent. */
   "violations",

@@ -22,6 +22,7 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   mailboxLimit: { from: 1, to: MAX },
   mailboxLimitBytes: { from: 1, to: MAX },
   maxBufferedBytes: { from: 1, to: MAX },
+  maxSubscriptions: { from: 1, to: MAX },
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
@@ -42,7 +43,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 8),
+    options: Object.keys(numbers).slice(0, 9),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -141,7 +142,8 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
 it("fills in what isn't given, and takes undefined for not given", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
-    ...{ maxBufferedBytes: 1_048_576, pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
+    ...{ maxBufferedBytes: 1_048_576, maxSubscriptions: 1024 },
+    ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
   expect(checkStartOptions({ actor })).toEqual(filled);

@@ -15,6 +15,7 @@ const zeros = {
   publishes: 0,
   deliveries: 0,
   publishesDropped: 0,
+  subscriptionsRefused: 0,
   actorFailures: 0,
   violations: 0,
   slowConsumers: 0,
