@@ -46,6 +46,8 @@ export interface Arrival {
   readonly answer: string;
   /** The compression that the answer agrees to, if any. */
   readonly deflate?: DeflateAgreement | undefined;
+  /** Under which the client is counted, if clients are. */
+  readonly address?: string | undefined;
 }
 
 /** What the connections of a shard share. */

@@ -2,13 +2,18 @@ import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
 
 /**
  * What a shard counts, each a slot of 64-bit floats in memory that it shares with the main thread: one writer, no message
- * needed to read them. All but `connections` and `handshakes` only grow.
+ * needed to read them. All but `connections`, `handshakes` and
+ * `eventLoopDelayMs` only grow.
  */
 const names = [
   /** Open now. */
   "connections",
   /** Sockets here now that are no connections yet: only with `handshake: "shard"`. */
   "handshakes",
+  /** Of everything that was sent here, what is gone. */
+  "departed",
+  /** By how much this thread's timers are late: the mean of the last second or so. Goes up and down. */
+  "eventLoopDelayMs",
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",

@@ -13,6 +13,8 @@ import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
+import { Departures } from "./departures.ts";
+import { EventLoopMeter } from "./event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
@@ -44,6 +46,8 @@ class Shard {
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #acceptor: Acceptor;
+  readonly #departures: Departures;
+  readonly #meter: EventLoopMeter;
   #actorClass: ActorClass | undefined;
   #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
@@ -56,6 +60,8 @@ class Shard {
     this.#counters.set("connections", 0);
     this.#counters.set("handshakes", 0);
     this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
+    this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
+    this.#meter = new EventLoopMeter(task.pulse, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#host = {
       shard: task.shard,
@@ -78,11 +84,9 @@ class Shard {
       shard,
       handOff: (socket: Duplex, head: Buffer, arrival: Arrival) =>
         takeOver(socket, head, (transport) => {
-          try {
-            this.#adopt(transport, arrival);
-          } finally {
-            this.#sockets?.release(socket);
-          }
+          const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
+          if (this.#sockets === undefined) adopt(undefined);
+          else this.#sockets.handOver(socket, adopt);
         }),
     };
     const owner = {
@@ -112,12 +116,18 @@ class Shard {
     const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
-    const sockets = new SocketAcceptor({ acceptor: this.#acceptor, counters: this.#counters, authorize });
+    const sockets = new SocketAcceptor({
+      acceptor: this.#acceptor,
+      departures: this.#departures,
+      counters: this.#counters,
+      authorize,
+    });
     this.#sockets = sockets;
     receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
       told: ({ listener, settings }) => sockets.configure(listener, settings),
-      adopt: (socket, { listener }) => sockets.accept(socket, listener),
+      adopt: (socket, { listener, address }) => sockets.accept(socket, listener, address),
     });
+    this.#meter.start();
     this.report({ kind: "ready", authorizes: authorize !== undefined });
   }
 
@@ -126,6 +136,7 @@ class Shard {
   }
 
   stop(): void {
+    this.#meter.stop();
     this.#wheel.stop();
     this.#bus.close();
     this.#task.handoff.close();
@@ -150,15 +161,23 @@ class Shard {
     }
   }
 
-  #adopt(transport: Transport, { identity, answer, deflate }: Arrival): void {
+  #adopt(transport: Transport, { identity, answer, deflate, address }: Arrival): void {
     const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
-    connection.open(this.#actorClass as ActorClass, answer);
+    this.#departures.arrived(connection, address);
+    try {
+      connection.open(this.#actorClass as ActorClass, answer);
+    } catch (error) {
+      // Refused: it never was here.
+      this.#connections.delete(connection);
+      this.#departures.forget(connection);
+      throw error;
+    }
     this.#drain?.add(connection);
   }
 
   #connectionClosed(connection: Connection, clean: boolean): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#departures.left(connection);
     this.#drain?.connectionClosed(this.#connections.size, clean);
   }
 

@@ -7,6 +7,8 @@ import { RawClient } from "../support/raw-client.ts";
 const zeros = {
   connections: 0,
   handshakes: 0,
+  departed: 0,
+  eventLoopDelayMs: expect.any(Number),
   connectionsOpened: 0,
   messagesReceived: 0,
   bytesReceived: 0,
