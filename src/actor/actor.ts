@@ -102,6 +102,8 @@ export abstract class Actor<Session = unknown> {
    * Subscribes this connection; it ends with the connection. Local publishes arrive from now on; when the promise resolves every
    * shard knows, so that every publish that starts after it arrives. Subscribing twice is subscribing once.
    *
+   * Throws `ERR_TOO_MANY_SUBSCRIPTIONS` for another topic beyond `maxSubscriptions`.
+   *
    * @param topic 1 to 255 bytes of UTF-8; anything else throws
    */
   subscribe(topic: string): Promise<void> {

@@ -31,7 +31,7 @@ export function createMetrics(
   const stats = onceATurn(() => board.stats());
   const registers = [registry];
 
-  for (const [counter, { name, help, type }] of Object.entries(SHARD_METRICS)) {
+  for (const [counter, { name, help, type, scale = 1 }] of Object.entries(SHARD_METRICS)) {
     const Metric = type === "gauge" ? Gauge : Counter;
     new Metric({
       name: prefix + name,
@@ -40,7 +40,7 @@ export function createMetrics(
       labelNames: ["shard"],
       collect() {
         this.reset();
-        for (const shard of stats().shards) this.inc({ shard: shard.shard }, shard[counter as CounterName]);
+        for (const shard of stats().shards) this.inc({ shard: shard.shard }, shard[counter as CounterName] * scale);
       },
     });
   }

@@ -6,6 +6,8 @@ export interface MetricSpec {
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
+  /** What one of the counter is in the unit of the name. Default: 1. */
+  readonly scale?: number;
 }
 
 function total(name: string, help: string): MetricSpec {
@@ -21,7 +23,13 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   connections: gauge("connections", "Open WebSocket connections."),
   handshakes: gauge("handshakes", "Sockets in a handshake that the shard does itself."),
   eventLoopUtilization: gauge("event_loop_utilization_ratio", "Busy share of the shard's last second."),
+  eventLoopDelayMs: {
+    ...gauge("event_loop_delay_seconds", "Mean delay of the shard's timers in the last second."),
+    scale: 0.001,
+  },
   heapUsedBytes: gauge("heap_used_bytes", "JavaScript memory in use in the shard."),
+  acceptedHere: total("sockets_accepted", "Sockets that the shard accepted by itself."),
+  departed: total("sockets_departed", "Sockets that were sent to the shard or accepted there, and are gone."),
   connectionsOpened: total("connections_opened", "Connections opened."),
   messagesReceived: total("messages_received", "Messages from peers."),
   bytesReceived: total("received_bytes", "Bytes from peers, as on the wire."),
@@ -31,6 +39,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),
   publishesDropped: total("publishes_dropped", "Publishes lost on the way to another shard that was too far behind."),
   actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
+  subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
   slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),
   abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
-import type { ServerHandshakeOptions } from "../handshake/server.ts";
+import type { Accepted, ServerHandshakeOptions } from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
@@ -24,11 +24,23 @@ export interface HandshakeSettings extends ServerHandshakeOptions {
   readonly authorize?: Authorize;
 }
 
+/** A place that is kept for a handshake. */
+export interface Permit {
+  /** Under which the client is counted, if clients are. */
+  readonly address: string | undefined;
+  /** A destination has it from now on, and counts it. */
+  handOver(): void;
+  /** It is free again. After `handOver`, and a second time, nothing happens. */
+  release(): void;
+}
+
 export interface AcceptorOwner {
   /** Whether connections go to another thread: then sockets must be movable, and sessions cloneable. */
   readonly isRemote: boolean;
-  /** The shard for a new connection; undefined when none takes any now. */
-  place(): Destination | undefined;
+  /** Keeps a place for a handshake that is about to be decided on, or says how it is refused. Absent where there are no limits. */
+  readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
+  /** The shard for a new connection; undefined when none takes any now. What it throws is answered with 500 and reported. */
+  place(request: IncomingMessage, params: Params): Destination | undefined;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
@@ -119,19 +131,35 @@ export class Acceptor {
   }
 
   async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
-    const { request, socket, head } = opening;
     if (this.#closed) return this.#refuse(opening, { status: 503 });
     const checked = opening.check({ ...route, compression: this.#compression });
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(opening, { status, headers, body: `${reason}\n` });
     }
+    const permit = this.#owner.admit?.(opening.request);
+    if (permit === undefined) return this.#decide(opening, params, route, checked);
+    if ("status" in permit) return this.#refuse(opening, permit);
+    try {
+      return await this.#decide(opening, params, route, checked, permit);
+    } finally {
+      permit.release();
+    }
+  }
 
+  async #decide(
+    opening: Opening,
+    params: Params,
+    route: HandshakeSettings,
+    checked: Accepted,
+    permit?: Permit,
+  ): Promise<void> {
+    const { request, socket, head } = opening;
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
     if (verdict !== undefined && "status" in verdict) return this.#refuse(opening, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
-    const destination = this.#closed ? undefined : this.#owner.place();
+    const destination = this.#closed ? undefined : this.#owner.place(request, params);
     if (verdict === undefined || destination === undefined) {
       return this.#refuse(opening, { status: 503, headers: { "Retry-After": "1" } });
     }
@@ -141,8 +169,10 @@ export class Acceptor {
     const id = `${destination.shard}-${this.#series}${this.#serial++}`;
     const { session } = verdict;
     const identity = { id, session, params, protocol };
-    const arrival = { identity, answer, deflate: deflate?.agreement };
-    this.#count(await destination.handOff(socket, head, arrival));
+    const arrival = { identity, answer, deflate: deflate?.agreement, address: permit?.address };
+    const handoff = destination.handOff(socket, head, arrival);
+    permit?.handOver();
+    this.#count(await handoff);
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */

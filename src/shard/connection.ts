@@ -24,6 +24,8 @@ export interface ConnectionOptions extends HeartbeatOptions {
   readonly mailboxLimit: number;
   readonly mailboxLimitBytes: number;
   readonly maxBufferedBytes: number;
+  /** Topics that one connection may be subscribed to at a time. */
+  readonly maxSubscriptions: number;
   readonly closeTimeoutMs: number;
   /** How messages may be compressed; undefined: not at all. */
   readonly compression?: CompressionOptions;
@@ -44,6 +46,8 @@ export interface Arrival {
   readonly answer: string;
   /** The compression that the answer agrees to, if any. */
   readonly deflate?: DeflateAgreement | undefined;
+  /** Under which the client is counted, if clients are. */
+  readonly address?: string | undefined;
 }
 
 /** What the connections of a shard share. */
@@ -168,8 +172,9 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
 
   subscribe(topic: string): Promise<void> {
     if (this.#phase !== "open") return Promise.resolve();
-    const known = this.#host.bus.subscribe(topic, this);
     this.#topics ??= new Set();
+    if (!this.#topics.has(topic)) this.#checkSubscriptions(this.#topics.size);
+    const known = this.#host.bus.subscribe(topic, this);
     this.#topics.add(topic);
     return known;
   }
@@ -362,6 +367,15 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
     this.#leaveTopics();
     this.#cell?.end(code, reason);
+  }
+
+  /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
+  #checkSubscriptions(count: number): void {
+    const { options, counters } = this.#host;
+    if (count < options.maxSubscriptions) return;
+    counters.add("subscriptionsRefused");
+    const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
+    throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
   }
 
   #leaveTopics(): void {

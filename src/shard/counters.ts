@@ -10,12 +10,18 @@ const gauges = [
   "handshakes",
   /** How much of the last second the event loop was busy, from 0 to 1. */
   "eventLoopUtilization",
+  /** By how much this thread's timers are late: the mean of the last second or so. */
+  "eventLoopDelayMs",
   /** JavaScript memory in use, as of the last second. */
   "heapUsedBytes",
 ] as const;
 
 /** What has happened since the board started, over all lives of the shard. */
 const totals = [
+  /** Sockets that the shard accepted by itself. */
+  "acceptedHere",
+  /** Of all sockets that were sent or accepted here, what is gone. */
+  "departed",
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",
@@ -27,6 +33,8 @@ const totals = [
   "deliveries",
   /** Publishes lost on the way to another shard that was too far behind. */
   "publishesDropped",
+  /** Subscriptions beyond `maxSubscriptions`. */
+  "subscriptionsRefused",
   "actorFailures",
   /** Connections closed for what their peer sent. */
   "violations",

@@ -13,6 +13,8 @@ export interface ShardTask {
   readonly actor: string;
   readonly options: ConnectionOptions;
   readonly counters: SharedArrayBuffer;
+  /** Of its event-loop meter. */
+  readonly pulse: SharedArrayBuffer;
   readonly control: MessagePort;
   readonly handoff: MessagePort;
   /** For streams that can't be moved. */
@@ -38,6 +40,8 @@ export interface ListenerNotice {
 /** What comes to the shard with an unread socket. */
 export interface UnreadArrival {
   readonly listener: number;
+  /** Under which the client is counted, if clients are. */
+  readonly address: string | undefined;
 }
 
 /** From the main thread to a shard. */
@@ -61,4 +65,6 @@ export type ShardReport =
     }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
+  /** Clients of whom a connection or a handshake has ended, where they are counted. */
+  | { readonly kind: "departed"; readonly addresses: readonly string[] }
   | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };

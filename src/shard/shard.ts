@@ -13,6 +13,8 @@ import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
+import { Departures } from "./departures.ts";
+import { EventLoopMeter } from "./event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { Sampler } from "./sampler.ts";
@@ -46,6 +48,8 @@ class Shard {
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #acceptor: Acceptor;
+  readonly #departures: Departures;
+  readonly #meter: EventLoopMeter;
   #actorClass: ActorClass | undefined;
   #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
@@ -59,6 +63,8 @@ class Shard {
       publishDropped: () => this.#counters.add("publishesDropped"),
       arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
+    this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
+    this.#meter = new EventLoopMeter(task.pulse, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#sampler = new Sampler(this.#counters);
     this.#host = {
@@ -82,11 +88,9 @@ class Shard {
       shard,
       handOff: (socket: Duplex, head: Buffer, arrival: Arrival) =>
         takeOver(socket, head, (transport) => {
-          try {
-            this.#adopt(transport, arrival);
-          } finally {
-            this.#sockets?.release(socket);
-          }
+          const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
+          if (this.#sockets === undefined) adopt(undefined);
+          else this.#sockets.handOver(socket, adopt);
         }),
     };
     const owner = {
@@ -118,6 +122,7 @@ class Shard {
     receiveRelayed(this.#task.relay, adopt);
     const sockets = new SocketAcceptor({
       acceptor: this.#acceptor,
+      departures: this.#departures,
       counters: this.#counters,
       authorize,
       acceptFailed: (error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
@@ -126,8 +131,9 @@ class Shard {
     receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
       told: ({ listener, settings }) => sockets.configure(listener, settings),
       adoptServer: (server, { listener }) => sockets.listen(server, listener),
-      adopt: (socket, { listener }) => sockets.accept(socket, listener),
+      adopt: (socket, { listener, address }) => sockets.accept(socket, listener, address),
     });
+    this.#meter.start();
     this.report({ kind: "ready", authorizes: authorize !== undefined });
   }
 
@@ -136,6 +142,7 @@ class Shard {
   }
 
   stop(): void {
+    this.#meter.stop();
     this.#wheel.stop();
     this.#sampler.stop();
     this.#bus.close();
@@ -161,15 +168,23 @@ class Shard {
     }
   }
 
-  #adopt(transport: Transport, { identity, answer, deflate }: Arrival): void {
+  #adopt(transport: Transport, { identity, answer, deflate, address }: Arrival): void {
     const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
-    connection.open(this.#actorClass as ActorClass, answer);
+    this.#departures.arrived(connection, address);
+    try {
+      connection.open(this.#actorClass as ActorClass, answer);
+    } catch (error) {
+      // Refused: it never was here.
+      this.#connections.delete(connection);
+      this.#departures.forget(connection);
+      throw error;
+    }
     this.#drain?.add(connection);
   }
 
   #connectionClosed(connection: Connection, clean: boolean): void {
-    this.#connections.delete(connection);
+    if (this.#connections.delete(connection)) this.#departures.left(connection);
     this.#drain?.connectionClosed(this.#connections.size, clean);
   }
 

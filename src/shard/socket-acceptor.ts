@@ -8,6 +8,7 @@ import { acceptWith } from "../transport/unread-server.ts";
 import type { Acceptor, HandshakeSettings } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Counters } from "./counters.ts";
+import type { Departures } from "./departures.ts";
 import { createHandshakeServer } from "./handshake-server.ts";
 import type { ListenerSettings } from "./messages.ts";
 
@@ -29,6 +30,7 @@ interface Listener {
 export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
+  readonly departures: Departures;
   /** Of the actor module. */
   readonly authorize: Authorize | undefined;
   acceptFailed(error: Error): void;
@@ -80,7 +82,10 @@ export class SocketAcceptor {
 
   /** Accepts with a server that is this shard's own. */
   listen(server: NetServer, listener: number): void {
-    acceptWith(server, (socket) => this.accept(socket, listener));
+    acceptWith(server, (socket) => {
+      this.#owner.counters.add("acceptedHere");
+      this.accept(socket, listener);
+    });
     // Such as running out of descriptors: the sockets that are there go on.
     server.on("error", (error) => this.#owner.acceptFailed(error));
     this.#servers.add(server);
@@ -92,33 +97,53 @@ export class SocketAcceptor {
     this.#servers.clear();
   }
 
-  /** Takes a socket over as it was accepted. */
-  accept(socket: Socket, listener: number): void {
+  /**
+   * Takes a socket over as it was accepted.
+   *
+   * @param address under which its client is counted, if clients are
+   */
+  accept(socket: Socket, listener: number, address?: string): void {
     const found = this.#listeners.get(listener);
     if (found === undefined) throw new SwitchboardError("closed", "ERR_NO_LISTENER", "nobody listens for this socket");
     const { server, settings, isSecure } = found;
     const timer = setTimeout(() => this.#timeOut(socket), settings.handshakeTimeoutMs);
     this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
     this.#owner.counters.add("handshakes");
+    this.#owner.departures.arrived(socket, address);
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     socket.once("close", () => {
       if (this.#settle(socket)) this.#owner.counters.upgrades.add("abandoned");
-      this.release(socket);
+      if (this.#release(socket)) this.#owner.departures.left(socket);
     });
     // A peer that ends its direction in the middle of TLS has left.
     if (isSecure) socket.allowHalfOpen = false;
     server.emit("connection", socket);
   }
 
-  /** The socket is a connection now, or closed. */
-  release(socket: Duplex): void {
+  /** Makes a connection of the socket: `adopt` does, for the client of this address, or throws and the socket is to be closed. */
+  handOver(socket: Duplex, adopt: (address: string | undefined) => void): void {
+    const { departures } = this.#owner;
     const raw = rawOf(socket);
+    if (!this.#release(raw)) throw new SwitchboardError("transport", "ERR_PEER_GONE", "the peer left in its handshake");
+    try {
+      adopt(departures.addressOf(raw));
+      // The connection departs by itself, later.
+      departures.forget(raw);
+    } catch (error) {
+      departures.left(raw);
+      throw error;
+    }
+  }
+
+  /** The socket is a connection now, or closed. Whether it was neither before. */
+  #release(raw: Socket): boolean {
     const entry = this.#entries.get(raw);
-    if (entry === undefined) return;
+    if (entry === undefined) return false;
     clearTimeout(entry.timer);
     this.#entries.delete(raw);
     this.#owner.counters.add("handshakes", -1);
+    return true;
   }
 
   /** Closes everything that is no connection yet. */

@@ -2,7 +2,7 @@
 export interface UpgradeCounts {
   /** Taken over by a shard. */
   accepted: number;
-  /** Answered with something else than 101, by status. */
+  /** Answered with something else than 101, by status. On a port with `tls`, those beyond a limit are closed unanswered, and counted so. */
   refused: Record<number, number>;
   /** Peers that left before they were answered. */
   abandoned: number;

@@ -7,10 +7,14 @@ import type { Authorize } from "../shard/authorize.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
+import { isAddressOrNetwork } from "../transport/ip-address.ts";
+import type { AdmissionLimits } from "./admission-control.ts";
+import { UNIX_PEERS } from "./client-address.ts";
+import type { Placement } from "./placement.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
-export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">> {
+export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">>, AdmissionLimits {
   /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
   readonly actor: URL | string;
   /** Worker threads. Default: "auto", one for each core that this process may use. */
@@ -22,6 +26,13 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
    * and relays the bytes of all others. "relay" moves none.
    */
   readonly sockets?: "auto" | "relay";
+  /**
+   * How a shard is chosen for a new connection, once `authorize` has let it in: the one with the fewest, the next one, the one of a key of the
+   * request (`stickyBy`), or by a function. The last two need the handshake in the main thread. Default: "leastConnections".
+   */
+  readonly placement?: Placement;
+  /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
+  readonly overloadedMs?: number;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -68,6 +79,7 @@ type Check = { readonly takes: string; readonly accepts: (value: unknown) => boo
 
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_BYTES = 2 ** 31 - 1;
+const MAX_COUNT = 2 ** 31 - 1;
 
 function integer(from: number, to: number): Check {
   const accepts = (value: unknown): boolean =>
@@ -88,11 +100,25 @@ const checks = {
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
   },
   sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
+  placement: {
+    takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
+    accepts: isPlacement,
+  },
+  overloadedMs: integer(1, MAX_TIMEOUT_MS),
+  maxConnections: integer(1, MAX_COUNT),
+  maxConnectionsPerShard: integer(1, MAX_COUNT),
+  maxConnectionsPerAddress: integer(1, MAX_COUNT),
+  maxUpgradesPerSecond: integer(1, MAX_COUNT),
+  trustedProxies: listOf(
+    'addresses, networks ("10.0.0.0/8") and "unix:"',
+    (value) => value === UNIX_PEERS || isAddressOrNetwork(value),
+  ),
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
   mailboxLimitBytes: integer(1, MAX_BYTES),
   maxBufferedBytes: integer(1, MAX_BYTES),
+  maxSubscriptions: integer(1, MAX_BYTES),
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
@@ -125,10 +151,19 @@ const connectionOptions = [
   "mailboxLimit",
   "mailboxLimitBytes",
   "maxBufferedBytes",
+  "maxSubscriptions",
   "pingIntervalMs",
   "pongTimeoutMs",
   "closeTimeoutMs",
 ] as const satisfies readonly (keyof ConnectionOptions)[];
+
+const admissionOptions = [
+  "maxConnections",
+  "maxConnectionsPerShard",
+  "maxConnectionsPerAddress",
+  "maxUpgradesPerSecond",
+  "trustedProxies",
+] as const satisfies readonly (keyof AdmissionLimits)[];
 
 const compressionOptions = [
   "threshold",
@@ -139,20 +174,34 @@ const compressionOptions = [
 
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
+const startOptions = [
+  ...(["actor", "shards", "compression", "sockets", "placement", "overloadedMs"] as const),
+  ...admissionOptions,
+  ...connectionOptions,
+];
+
 export interface Settings {
   readonly actor: string;
   readonly shards: number;
   readonly sockets: "auto" | "relay";
+  readonly placement: Placement;
+  readonly overloadedMs: number;
+  readonly limits: AdmissionLimits;
   readonly connection: ConnectionOptions;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
-  check("Switchboard.start", options, ["actor", "shards", "compression", "sockets", ...connectionOptions], ["actor"]);
-  const { actor, shards = "auto", compression = false, sockets = "auto", ...connection } = withoutUndefined(options);
+  check("Switchboard.start", options, startOptions, ["actor"]);
+  const { actor, shards = "auto", compression = false, sockets = "auto", ...others } = withoutUndefined(options);
+  const { placement = "leastConnections", overloadedMs = 200, ...numbers } = others;
+  const { limits, connection } = splitLimits(numbers);
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
     sockets,
+    placement,
+    overloadedMs,
+    limits,
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -160,6 +209,8 @@ export function checkStartOptions(options: StartOptions): Settings {
       mailboxLimit: 1024,
       mailboxLimitBytes: 1024 * 1024,
       maxBufferedBytes: 1024 * 1024,
+      // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a connection.
+      maxSubscriptions: 1024,
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
@@ -167,6 +218,19 @@ export function checkStartOptions(options: StartOptions): Settings {
       ...(compression !== false && { compression: checkCompression(compression) }),
     },
   };
+}
+
+function splitLimits<Options extends AdmissionLimits>({
+  maxConnections,
+  maxConnectionsPerShard,
+  maxConnectionsPerAddress,
+  maxUpgradesPerSecond,
+  trustedProxies,
+  ...connection
+}: Options) {
+  const perClient = { maxConnectionsPerAddress, trustedProxies };
+  const limits = { maxConnections, maxConnectionsPerShard, maxUpgradesPerSecond, ...perClient };
+  return { limits: withoutUndefined(limits) as AdmissionLimits, connection };
 }
 
 function checkCompression(options: true | Partial<CompressionOptions>): CompressionOptions {
@@ -270,6 +334,12 @@ function withoutUndefined<Options extends object>(options: Options): Options {
 function isFileUrl(value: unknown): boolean {
   if (!(value instanceof URL) && typeof value !== "string") return false;
   return URL.parse(String(value))?.protocol === "file:";
+}
+
+function isPlacement(value: unknown): boolean {
+  if (value === "leastConnections" || value === "roundRobin" || typeof value === "function") return true;
+  if (typeof value !== "object" || value === null || Object.keys(value).length !== 1) return false;
+  return "stickyBy" in value && typeof value.stickyBy === "function";
 }
 
 function isPathPattern(value: unknown): boolean {

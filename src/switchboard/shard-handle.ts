@@ -6,9 +6,12 @@ import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
+import { createPulse, EventLoopReader } from "../shard/event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
+import { Occupancy } from "./occupancy.ts";
+import type { ShardCandidate } from "./placement.ts";
 
 /** What became of a shard's connections when it was drained. */
 export interface DrainCounts {
@@ -46,6 +49,8 @@ export interface ShardSpec {
   readonly links: readonly MessagePort[];
   readonly actorFailed: (failure: ActorFailure) => void;
   readonly handshakeFailed: (error: Error) => void;
+  /** A connection or a handshake of a client has ended, where clients are counted. */
+  readonly addressLeft: (address: string) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
@@ -57,9 +62,11 @@ type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["tran
 type Phase = "starting" | "ready" | "stopping" | "ended";
 
 /** One life of one shard, as the main thread sees it: from a free thread of the pool to that thread's end. */
-export class ShardHandle implements Destination {
+export class ShardHandle implements Destination, ShardCandidate {
   readonly shard: number;
   readonly #counters: Counters;
+  readonly #occupancy: Occupancy;
+  readonly #eventLoop: EventLoopReader;
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #handshakeFailed: (error: Error) => void;
   readonly #control: MessagePort;
@@ -78,10 +85,13 @@ export class ShardHandle implements Destination {
 
   constructor(
     pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed }: ShardSpec,
+    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed, addressLeft }: ShardSpec,
   ) {
     this.shard = shard;
     this.#counters = counters;
+    this.#occupancy = new Occupancy(counters, addressLeft);
+    const pulse = createPulse();
+    this.#eventLoop = new EventLoopReader(pulse);
     this.#actorFailed = actorFailed;
     this.#handshakeFailed = handshakeFailed;
     const control = new MessageChannel();
@@ -100,6 +110,7 @@ export class ShardHandle implements Destination {
       actor,
       options,
       counters: counters.memory,
+      pulse,
       control: control.port2,
       handoff: handoff.port2,
       relay: relay.port2,
@@ -131,14 +142,21 @@ export class ShardHandle implements Destination {
   }
 
   /** Connections here, in their handshake, or on their way. */
-  get load(): number {
-    const here = this.#counters.get("connections") + this.#counters.get("handshakes");
-    return here + this.#handoff.inFlight + this.#relay.inFlight + this.#unread.inFlight;
+  get connections(): number {
+    return this.#occupancy.count;
+  }
+
+  /** As it is now, also while the shard is blocked. */
+  get eventLoopDelayMs(): number {
+    return this.#eventLoop.delayMs;
   }
 
   handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
-    if (this.#moves && isMovable(socket)) return this.#timed(this.#handoff.send(socket, head, arrival));
-    return this.#timed(this.#relay.send(socket, head, arrival));
+    const handoff =
+      this.#moves && isMovable(socket)
+        ? this.#handoff.send(socket, head, arrival)
+        : this.#relay.send(socket, head, arrival);
+    return this.#timed(this.#occupancy.follow(handoff, arrival.address));
   }
 
   /** Says how the handshakes of a listener are done, from the next socket on. */
@@ -146,8 +164,8 @@ export class ShardHandle implements Destination {
     this.#unread.tell(notice);
   }
 
-  handOffUnread(socket: Socket, listener: number): Promise<HandoffResult> {
-    return this.#timed(this.#unread.sendUnread(socket, { listener }));
+  handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> {
+    return this.#timed(this.#occupancy.follow(this.#unread.sendUnread(socket, { listener, address }), address));
   }
 
   async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
@@ -159,7 +177,7 @@ export class ShardHandle implements Destination {
 
   /** Has it accept the sockets of a listener by itself. */
   giveServer(server: Server, listener: number): void {
-    this.#unread.sendServer(server, { listener });
+    this.#unread.sendServer(server, { listener, address: undefined });
   }
 
   link(port: MessagePort): void {
@@ -206,6 +224,9 @@ export class ShardHandle implements Destination {
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));
         return;
+      case "departed":
+        for (const address of report.addresses) this.#occupancy.addressLeft(address);
+        return;
       case "drained":
         this.#drained.resolve(report);
         return;
@@ -226,6 +247,7 @@ export class ShardHandle implements Destination {
     this.#handoff.close();
     this.#relay.close();
     this.#unread.close();
+    this.#occupancy.end();
     // Sockets that were in their handshake ended with the thread.
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
     this.#counters.set("handshakes", 0);

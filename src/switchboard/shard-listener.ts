@@ -1,16 +1,19 @@
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
+import type { Permit } from "../shard/acceptor.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { UpgradeCounters } from "../shard/upgrade-counters.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { createUnreadServer } from "../transport/unread-server.ts";
-import { refuseUpgrade } from "../upgrade/response.ts";
+import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
 
 export interface ShardListenerOwner {
   /** For the outcomes that no shard counts. */
   readonly counters: UpgradeCounters;
+  /** Keeps a place for a socket, or says how it is refused. Absent where there are no limits. */
+  readonly admit?: ((socket: Socket) => Permit | UpgradeRefusal) | undefined;
   /** Hands an unread socket to a shard; undefined when there is none that takes any. */
-  handOffUnread(socket: Socket, listener: number): Promise<HandoffResult> | undefined;
+  handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
   handshakeFailed(error: Error): void;
 }
 
@@ -52,11 +55,21 @@ export class ShardListener {
   async #accept(socket: Socket): Promise<void> {
     const { counters } = this.#owner;
     socket.on("error", ignore);
-    const handoff = this.#owner.handOffUnread(socket, this.listener);
-    if (handoff === undefined) {
-      this.#refuse(socket);
+    const permit = this.#owner.admit?.(socket);
+    if (permit !== undefined && "status" in permit) {
+      counters.addRefused(permit.status);
+      this.#refuse(socket, permit);
       return;
     }
+    const handoff = this.#owner.handOffUnread(socket, this.listener, permit?.address);
+    if (handoff === undefined) {
+      permit?.release();
+      if (this.settings.tls === undefined) counters.addRefused(503);
+      else counters.add("failed");
+      this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      return;
+    }
+    permit?.handOver();
     const result = await handoff;
     if (result.outcome === "peerGone") counters.add("abandoned");
     if (result.outcome !== "failed") return;
@@ -64,16 +77,10 @@ export class ShardListener {
     this.#owner.handshakeFailed(result.error);
   }
 
-  /** No shard takes it. Without one there is no TLS to say so in. */
-  #refuse(socket: Socket): void {
-    const { counters } = this.#owner;
-    if (this.settings.tls === undefined) {
-      refuseUpgrade(socket, { status: 503, headers: { "Retry-After": "1" } });
-      counters.addRefused(503);
-    } else {
-      socket.destroy();
-      counters.add("failed");
-    }
+  /** Without a shard there is no TLS to say it in. */
+  #refuse(socket: Socket, refusal: UpgradeRefusal): void {
+    if (this.settings.tls === undefined) refuseUpgrade(socket, refusal);
+    else socket.destroy();
   }
 }
 

@@ -8,13 +8,15 @@ import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messa
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
-import { leastConnections } from "./placement.ts";
+import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from "./shard-handle.ts";
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
   /** A handshake in a shard failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
+  /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
+  addressLeft(address: string): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -42,6 +44,7 @@ export class ShardPool {
   /** What every shard is told, those that are started later too. */
   readonly #listeners = new Map<number, ListenerSettings>();
   readonly #restarts = new Set<NodeJS.Timeout>();
+  readonly #choose: Place<ShardHandle>;
   #closing = false;
 
   /** Resolves when all shards take connections; rejects with the first reason why one can't. */
@@ -85,6 +88,7 @@ export class ShardPool {
     this.#owner = owner;
     this.#bus = bus;
     this.#threads = threads;
+    this.#choose = createPlacement(settings.placement);
     // A thread's error is told by its task.
     threads.on("error", () => {});
     this.#counters = Array.from({ length: settings.shards }, () => new Counters());
@@ -92,11 +96,33 @@ export class ShardPool {
     for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
   }
 
-  /** The shard for a new connection; undefined when none is ready. */
-  readonly place = leastConnections(() => this.#shards.filter((shard) => shard.isReady));
+  /** The shard for a new connection; undefined when none takes any. Throws what the placement does. */
+  place(placed?: Placed): ShardHandle | undefined {
+    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
+    const ready = this.#shards.filter((shard) => shard.isReady);
+    return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.overloadedMs), placed);
+  }
 
-  /** The same for a socket whose handshake is the shard's. */
-  readonly placeUnread = leastConnections(() => this.#shards.filter((shard) => shard.takesUnread));
+  /** The same for a socket whose handshake is the shard's. When all are draining, one of them answers it. */
+  placeUnread(): ShardHandle | undefined {
+    if (this.#shards.some((shard) => shard.isReady)) return this.place();
+    return this.#choose(
+      this.#shards.filter((shard) => shard.takesUnread),
+      undefined,
+    );
+  }
+
+  /** In all shards or on their way there. */
+  get connections(): number {
+    return this.#shards.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  /** How many more the shards that are ready may take; infinite without a limit. */
+  get room(): number {
+    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
+    const ready = this.#shards.filter((shard) => shard.isReady);
+    return ready.reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
+  }
 
   /** Says how the shards do the handshakes of a listener, from the next socket on. */
   configure(notice: ListenerNotice): void {
@@ -120,7 +146,11 @@ export class ShardPool {
 
   /** Counters of every shard, over all its lives. */
   counters(): ShardCounts[] {
-    return this.#counters.map((counters) => counters.snapshot());
+    return this.#counters.map((counters, shard) => {
+      // A shard that is blocked doesn't count.
+      const eventLoopDelayMs = this.#shards[shard]?.eventLoopDelayMs ?? 0;
+      return { ...counters.snapshot(), eventLoopDelayMs };
+    });
   }
 
   /** Whether the actor module exports an `authorize`. */
@@ -161,6 +191,7 @@ export class ShardPool {
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
+      addressLeft: (address) => this.#owner.addressLeft(address),
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;

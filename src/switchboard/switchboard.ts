@@ -16,6 +16,7 @@ import type { TlsOptions } from "../shard/tls-settings.ts";
 import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
+import { AdmissionControl } from "./admission-control.ts";
 import { Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
@@ -32,6 +33,7 @@ import {
   type Settings,
   type StartOptions,
 } from "./options.ts";
+import { placesByRequest } from "./placement.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
 import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
@@ -83,6 +85,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /** Whether sockets are moved to the shards, where they can be. */
   readonly #moves: boolean;
   readonly #acceptor: Acceptor;
+  /** Where there are limits. */
+  readonly #admission: AdmissionControl | undefined;
+  readonly #settings: Settings;
   readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route & Http2Route }[] = [];
   /** For `handleUpgrade`, by its options. */
   readonly #entrances = new WeakMap<AttachOptions, Entrance>();
@@ -109,13 +114,19 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return board;
   }
 
-  private constructor({ connection, sockets }: Settings, canMove: boolean) {
+  private constructor(settings: Settings, canMove: boolean) {
     super();
+    const { connection, sockets, limits } = settings;
+    this.#settings = settings;
     this.#moves = sockets === "auto" && canMove;
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
+    const pool = (): ShardPool => this.#pool;
+    const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
+    this.#admission = admission;
     const owner: AcceptorOwner = {
       isRemote: true,
-      place: () => this.#pool.place(),
+      admit: admission && ((request) => admission.admit(request)),
+      place: (request, params) => this.#pool.place({ request, params }),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
@@ -125,6 +136,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#pool = await ShardPool.start(settings, this.#bus, {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+      addressLeft: (address) => this.#admission?.addressLeft(address),
       shardLost: (loss) => this.#tell("shardLost", loss),
       shardReplaced: (shard) => this.#shardReplaced(shard),
     });
@@ -191,6 +203,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
       throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
     }
+    this.#checkNeedsNoRequest();
+    if (accept === "shard") this.#checkChoosesNothing();
     const listener = this.#createShardListener(accept, settings);
     this.#shardListeners.push(listener);
     this.#pool.configure({ listener: listener.listener, settings });
@@ -200,9 +214,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #createShardListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
     const id = this.#shardListeners.length;
     if (accept === "shard") return new SharedPort(id, settings, this.#pool);
+    const admission = this.#admission;
     return new ShardListener(id, settings, {
       counters: this.#acceptor.counters,
-      handOffUnread: (socket, id) => this.#pool.placeUnread()?.handOffUnread(socket, id),
+      admit: admission && ((socket) => admission.admitUnread(socket)),
+      handOffUnread: (socket, id, address) => this.#pool.placeUnread()?.handOffUnread(socket, id, address),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
     });
   }
@@ -285,6 +301,34 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const message =
       "the actor module's export authorize is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))";
     throw new SwitchboardError("configuration", "ERR_AUTHORIZE_IGNORED", message);
+  }
+
+  /** Where the shards accept, nobody is asked who gets in and where. */
+  #checkChoosesNothing(): void {
+    const { placement } = this.#settings;
+    const wants =
+      this.#admission !== undefined
+        ? "a limit of connections or upgrades"
+        : placement !== "leastConnections"
+          ? "a placement"
+          : undefined;
+    if (wants === undefined) return;
+    const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
+    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message);
+  }
+
+  /** A socket goes to its shard before its request is read. */
+  #checkNeedsNoRequest(): void {
+    const { placement, limits } = this.#settings;
+    const { maxConnectionsPerAddress, trustedProxies = [] } = limits;
+    const needs = placesByRequest(placement)
+      ? "a placement by the request"
+      : maxConnectionsPerAddress !== undefined && trustedProxies.length > 0
+        ? "maxConnectionsPerAddress with trustedProxies"
+        : undefined;
+    if (needs === undefined) return;
+    const message = `${needs} needs the handshake in the main thread, not in the shards: listen without tls and handshake, or attach an http or https server`;
+    throw new SwitchboardError("configuration", "ERR_NEEDS_REQUEST", message);
   }
 
   #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {

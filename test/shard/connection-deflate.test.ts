@@ -51,6 +51,7 @@ function createHost(): ConnectionHost {
       mailboxLimit: 1024,
       mailboxLimitBytes: 1024 * 1024,
       maxBufferedBytes: 1024 * 1024,
+      maxSubscriptions: 1024,
       pingIntervalMs: 0,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,

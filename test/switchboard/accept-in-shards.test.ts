@@ -91,6 +91,22 @@ it("answers what is no upgrade, and upgrades that don't hold", async () => {
   });
 });
 
+it.each([
+  { options: { maxConnections: 10 }, needs: "a limit of connections or upgrades" },
+  { options: { placement: "roundRobin" }, needs: "a placement" },
+] as const)("refuses $options, which the main thread would have to look after", async ({ options, needs }) => {
+  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, ...options });
+  onTestFinished(() => void board.close());
+  await expect(board.listen({ port: 0, accept: "shard" })).rejects.toThrow(`${needs} needs the main thread to accept`);
+});
+
+it("counts what is there without what is gone", async () => {
+  const { board, port } = await start();
+  const clients = [await RawClient.open({ port }), await RawClient.open({ port })];
+  await clients[0]?.close();
+  await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ acceptedHere: 2, departed: 1 }));
+});
+
 it("doesn't leave the handshake to the main thread", async () => {
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   onTestFinished(() => void board.close());

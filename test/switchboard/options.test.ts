@@ -22,6 +22,12 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   mailboxLimit: { from: 1, to: MAX },
   mailboxLimitBytes: { from: 1, to: MAX },
   maxBufferedBytes: { from: 1, to: MAX },
+  maxSubscriptions: { from: 1, to: MAX },
+  maxConnections: { from: 1, to: MAX },
+  maxConnectionsPerShard: { from: 1, to: MAX },
+  maxConnectionsPerAddress: { from: 1, to: MAX },
+  maxUpgradesPerSecond: { from: 1, to: MAX },
+  overloadedMs: { from: 1, to: MAX },
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
@@ -42,7 +48,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 8),
+    options: Object.keys(numbers).slice(0, 14),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -107,6 +113,28 @@ const rows = [
     good: [true, false, {}, { threshold: 0, level: 1, windowBits: 9, contextTakeover: true }, { level: undefined }],
     bad: ["yes", 1, null, () => {}],
   },
+  {
+    ...{ call: "start", name: "placement" },
+    takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
+    good: ["leastConnections", "roundRobin", { stickyBy: () => "a" }, () => 0],
+    bad: ["random", 5, null, {}, { stickyBy: "room" }, { stickyBy: () => "a", by: 1 }],
+  },
+  {
+    ...{ call: "start", name: "trustedProxies", takes: 'an array of addresses, networks ("10.0.0.0/8") and "unix:"' },
+    good: [[], ["10.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "unix:"]],
+    bad: [
+      "10.0.0.1",
+      ["10.0.0.0/33"],
+      ["::/129"],
+      ["localhost"],
+      ["10.0.0"],
+      ["1.2.3.4/"],
+      ["1.2.3.4/8/8"],
+      [5],
+      {},
+      null,
+    ],
+  },
   ...["attach", "listen"].flatMap((call) => routeRows.map((row) => ({ ...row, call }))),
   {
     ...{ call: "listen", name: "host", takes: "a host name or an address" },
@@ -141,12 +169,22 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
 it("fills in what isn't given, and takes undefined for not given", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
-    ...{ maxBufferedBytes: 1_048_576, pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
+    ...{ maxBufferedBytes: 1_048_576, maxSubscriptions: 1024 },
+    ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
+  Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {} });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
-    [...Object.keys(defaults), "shards", "sockets"].map((name) => [name, undefined]),
+    [
+      ...Object.keys(defaults),
+      "shards",
+      "sockets",
+      "placement",
+      "overloadedMs",
+      "maxConnections",
+      "trustedProxies",
+    ].map((name) => [name, undefined]),
   );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });

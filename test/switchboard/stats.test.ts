@@ -7,6 +7,9 @@ import { RawClient } from "../support/raw-client.ts";
 const zeros = {
   connections: 0,
   handshakes: 0,
+  acceptedHere: 0,
+  departed: 0,
+  eventLoopDelayMs: expect.any(Number),
   connectionsOpened: 0,
   messagesReceived: 0,
   bytesReceived: 0,
@@ -15,6 +18,7 @@ const zeros = {
   publishes: 0,
   deliveries: 0,
   publishesDropped: 0,
+  subscriptionsRefused: 0,
   actorFailures: 0,
   violations: 0,
   slowConsumers: 0,
