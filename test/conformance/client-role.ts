@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { connect } from "../../src/websocket/index.ts";
 import type { WebSocket } from "../../src/websocket/websocket.ts";
-import { COMPRESSION, type CompressionSetup, type DeflateTerms } from "./case.ts";
+import { COMPRESSION, type CompressionSetup, type DeflateParameters, type DeflateTerms } from "./case.ts";
 import { Peer } from "./peer.ts";
 import { acceptFor, formatDeflate, headerOf, MAX_PAYLOAD_BYTES, parseDeflate, type Role, readHead } from "./role.ts";
 
@@ -18,8 +18,12 @@ export class ClientRole implements Role {
   }
 
   async open(deflate?: DeflateTerms): Promise<Peer> {
-    const extension = deflate && formatDeflate(deflate.parameters);
-    const { websocket, answered } = await this.dial(deflate?.setup, extension);
+    let parameters: DeflateParameters = {};
+    const { websocket, answered } = await this.dial(deflate?.setup, (offer) => {
+      if (deflate === undefined) return undefined;
+      parameters = answerTo(parseDeflate(offer ?? ""), deflate.parameters);
+      return formatDeflate(parameters);
+    });
     const [client, { socket, offer, head }] = await Promise.all([websocket, answered]);
     void echo(client);
     const verdict = client.closed;
@@ -27,25 +31,25 @@ export class ClientRole implements Role {
       if (offer !== undefined) throw new Error(`extensions are offered, though none is wanted: ${offer}`);
       return new Peer(socket, { role: "server", head, verdict });
     }
-    const { parameters } = deflate;
-    const offered = parseDeflate(offer ?? "");
-    const limit = parameters.clientMaxWindowBits ?? offered.clientMaxWindowBits ?? 15;
+    const limit = parameters.clientMaxWindowBits ?? parseDeflate(offer ?? "").clientMaxWindowBits ?? 15;
     const agreed = {
       sendWindowBits: parameters.serverMaxWindowBits ?? 15,
-      sendTakeover: !parameters.serverNoContextTakeover && !offered.serverNoContextTakeover,
+      sendTakeover: !parameters.serverNoContextTakeover,
       receiveWindowBits: limit === true ? 15 : limit,
     };
     return new Peer(socket, { role: "server", head, deflate: agreed, verdict });
   }
 
-  /** The opening handshake, which the server answers with an extension whatever was offered. */
-  async dial(setup: CompressionSetup | undefined, extension: string | undefined) {
+  /** The opening handshake, with a server that answers the extensions offered with those of its choice. */
+  async dial(setup: CompressionSetup | undefined, choose: (offer: string | undefined) => string | undefined) {
     this.#server ??= this.#listen();
     const { port } = (await this.#server).address() as AddressInfo;
     const path = `/${this.#dialled++}`;
     const answered = new Promise<{ socket: Socket; offer: string | undefined; head: Buffer }>((resolve) => {
       this.#expected.set(path, (socket, lines) => {
         const accept = acceptFor(headerOf(lines, "Sec-WebSocket-Key") ?? "");
+        const offer = headerOf(lines, "Sec-WebSocket-Extensions");
+        const extension = choose(offer);
         const answer = [
           "HTTP/1.1 101 Switching Protocols",
           "Upgrade: websocket",
@@ -54,7 +58,7 @@ export class ClientRole implements Role {
           ...(extension === undefined ? [] : [`Sec-WebSocket-Extensions: ${extension}`]),
         ];
         socket.write(`${answer.join("\r\n")}\r\n\r\n`);
-        resolve({ socket, offer: headerOf(lines, "Sec-WebSocket-Extensions"), head: Buffer.alloc(0) });
+        resolve({ socket, offer, head: Buffer.alloc(0) });
       });
     });
     const websocket: Promise<WebSocket> = connect(`ws://127.0.0.1:${port}${path}`, {
@@ -88,4 +92,18 @@ export class ClientRole implements Role {
 
 async function echo(socket: WebSocket): Promise<void> {
   for await (const message of socket) await socket.send(message);
+}
+
+/** What a case has a server answer, within what the offer allows. Source: RFC 7692 section 7.1. */
+function answerTo(offer: DeflateParameters, wanted: DeflateParameters): DeflateParameters {
+  const { serverMaxWindowBits = 15, clientMaxWindowBits = true } = wanted;
+  const server = Math.min(serverMaxWindowBits, offer.serverMaxWindowBits ?? 15);
+  const limit = offer.clientMaxWindowBits === true ? 15 : offer.clientMaxWindowBits;
+  return {
+    serverNoContextTakeover: (wanted.serverNoContextTakeover || offer.serverNoContextTakeover) ?? false,
+    clientNoContextTakeover: wanted.clientNoContextTakeover ?? false,
+    ...((wanted.serverMaxWindowBits !== undefined || server < 15) && { serverMaxWindowBits: server }),
+    ...(clientMaxWindowBits !== true &&
+      limit !== undefined && { clientMaxWindowBits: Math.min(clientMaxWindowBits, limit) }),
+  };
 }

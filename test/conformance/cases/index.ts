@@ -1,7 +1,9 @@
 import type { Category } from "../case.ts";
 import { closings } from "./closing.ts";
+import { compressedFrames, compressedMessages, compressionWindows } from "./compression.ts";
 import { fragmentation } from "./fragmentation.ts";
 import { framing } from "./framing.ts";
+import { limits } from "./limits.ts";
 import { pings } from "./pings.ts";
 import { reservedBits, reservedOpcodes } from "./reserved.ts";
 import { invalidText, textFailsFast, validText } from "./utf8.ts";
@@ -16,4 +18,8 @@ export const categories: readonly Category[] = [
   { name: "invalid text", cases: invalidText },
   { name: "failing fast on text", cases: textFailsFast },
   { name: "close frames", cases: closings },
+  { name: "limits", cases: limits },
+  { name: "compressed messages", cases: compressedMessages },
+  { name: "compression windows", cases: compressionWindows },
+  { name: "compressed frames", cases: compressedFrames },
 ];
