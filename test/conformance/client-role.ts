@@ -19,7 +19,7 @@ export class ClientRole implements Role {
 
   async open(deflate?: DeflateTerms): Promise<Peer> {
     let parameters: DeflateParameters = {};
-    const { websocket, answered } = await this.dial(deflate?.setup, (offer) => {
+    const { websocket, answered } = await this.dial(deflate?.setup ?? "none", (offer) => {
       if (deflate === undefined) return undefined;
       parameters = answerTo(parseDeflate(offer ?? ""), deflate.parameters);
       return formatDeflate(parameters);
@@ -41,7 +41,7 @@ export class ClientRole implements Role {
   }
 
   /** The opening handshake, with a server that answers the extensions offered with those of its choice. */
-  async dial(setup: CompressionSetup | undefined, choose: (offer: string | undefined) => string | undefined) {
+  async dial(setup: CompressionSetup | "none", choose: (offer: string | undefined) => string | undefined) {
     this.#server ??= this.#listen();
     const { port } = (await this.#server).address() as AddressInfo;
     const path = `/${this.#dialled++}`;
@@ -66,7 +66,7 @@ export class ClientRole implements Role {
       maxPayloadBytes: MAX_PAYLOAD_BYTES,
       // What a case has in flight must not be taken for a peer that doesn't read.
       maxBufferedBytes: 2 * MAX_PAYLOAD_BYTES,
-      ...(setup && { compression: COMPRESSION[setup] }),
+      ...(setup !== "none" && { compression: COMPRESSION[setup] }),
     });
     return { websocket, answered };
   }

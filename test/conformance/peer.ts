@@ -19,7 +19,7 @@ export interface PeerOptions {
 }
 
 /** The longest that one case may take, far above what any needs. */
-const DEADLINE_MS = 25_000;
+const DEADLINE_MS = 20_000;
 const KINDS: Readonly<Record<number, string>> = { 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };
 const COMPRESSED = 0x4;
 const REASON = / ".*$/;

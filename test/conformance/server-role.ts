@@ -31,20 +31,28 @@ export class ServerRole implements Role {
     this.#options = options;
   }
 
-  async open(deflate?: DeflateTerms): Promise<Peer> {
-    const offer = deflate && formatDeflate(deflate.parameters);
-    const { socket, answer, head } = await this.ask(deflate?.setup ?? "none", offer);
-    if (deflate === undefined) {
-      if (answer !== undefined) throw new Error(`an extension that wasn't offered: ${answer}`);
-      return new Peer(socket, { role: "client", head });
+  open(deflate?: DeflateTerms): Promise<Peer> {
+    if (deflate === undefined) return this.openOffering("none", undefined, undefined);
+    return this.openOffering(deflate.setup, formatDeflate(deflate.parameters), deflate.parameters);
+  }
+
+  /** With an offer word by word, and the parameters in it that are to be taken; undefined when none are. Throws when that isn't so. */
+  async openOffering(
+    setup: CompressionSetup | "none",
+    offer: string | undefined,
+    taken: DeflateParameters | undefined,
+  ): Promise<Peer> {
+    const { socket, answer, head } = await this.#ask(setup, offer);
+    if ((answer === undefined) !== (taken === undefined)) {
+      socket.destroy();
+      throw new Error(`the offer ${offer} was answered with ${answer}`);
     }
-    if (answer === undefined) throw new Error(`no compression for the offer ${offer}`);
-    const agreed = agreedAsClient(deflate.parameters, parseDeflate(answer));
-    return new Peer(socket, { role: "client", head, deflate: agreed });
+    if (answer === undefined || taken === undefined) return new Peer(socket, { role: "client", head });
+    return new Peer(socket, { role: "client", head, deflate: agreedAsClient(taken, parseDeflate(answer)) });
   }
 
   /** The opening handshake; `answer` is what the server chose of the extensions offered. */
-  async ask(
+  async #ask(
     setup: CompressionSetup | "none",
     offer: string | undefined,
   ): Promise<{ socket: Duplex; answer: string | undefined; head: Buffer }> {
