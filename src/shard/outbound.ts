@@ -5,6 +5,8 @@ import type { Transport } from "../transport/transport.ts";
 const NO_PAYLOAD = Buffer.alloc(0);
 /** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
 const EARLY_FLUSH_BYTES = 64 * 1024;
+/** With less than this waiting every ping is answered: over TLS something waits in each tick, however fast the peer reads. */
+const PONG_ROOM_BYTES = 4 * 1024;
 
 /**
  * Frames queued one after the other, as a path in a tree: connections that get the same frames in the same order share the path, so
@@ -92,7 +94,7 @@ export class Outbound {
   readonly #queue: FlushQueue;
   readonly #maxBufferedBytes: number;
   #pending: Rope | undefined;
-  /** The newest ping that hasn't been answered because earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
+  /** The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
   #owedPong: Buffer | undefined;
   #queued = false;
 
@@ -123,9 +125,9 @@ export class Outbound {
     if (this.#pending.bytes >= EARLY_FLUSH_BYTES) this.flush();
   }
 
-  /** Answers a ping, at once or, when earlier bytes wait, as soon as they are gone. */
+  /** Answers a ping, at once or, when many earlier bytes wait, as soon as they are gone. */
   pong(payload: Buffer): void {
-    if (this.#transport.bufferedBytes > 0 || this.#owedPong !== undefined) this.#owedPong = payload;
+    if (this.#transport.bufferedBytes >= PONG_ROOM_BYTES || this.#owedPong !== undefined) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 

@@ -1,0 +1,24 @@
+import { afterAll, describe, expect, it } from "vitest";
+import { categories } from "./cases/index.ts";
+import type { Role } from "./role.ts";
+
+/** Tests that an end of connections does in every case what RFC 6455 and RFC 7692 say. */
+export function holdAllCases(role: Role): void {
+  afterAll(() => role.close());
+
+  for (const { name, cases } of categories) {
+    describe(`${role.name}: ${name}`, () => {
+      it.concurrent.each(cases)("$name", async (one) => {
+        const peer = await role.open(one.deflate);
+        const seen = await peer.play(one);
+        expect(seen).toEqual(peer.expected(one));
+      });
+    });
+  }
+
+  const counts = categories.map(({ name, cases }) => `${cases.length} of ${name}`);
+  const all = categories.flatMap(({ name, cases }) => cases.map((one) => `${name}: ${one.name}`));
+  it(`${role.name}: there are ${all.length} cases, each once (${counts.join(", ")})`, () => {
+    expect(new Set(all).size).toBe(all.length);
+  });
+}

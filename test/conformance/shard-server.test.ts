@@ -1,0 +1,7 @@
+import { holdAllCases } from "./hold.ts";
+import { holdAllOffers } from "./hold-offers.ts";
+import { ServerRole } from "./server-role.ts";
+
+const role = new ServerRole("a server whose shards do the handshake", { handshake: "shard" });
+holdAllCases(role);
+holdAllOffers(role);
