@@ -1,14 +1,16 @@
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
-import type { Accepted, ServerHandshakeOptions } from "../handshake/server.ts";
+import type { RequestHead } from "../handshake/request-head.ts";
+import { type Accepted, checkHandshake, type ServerHandshakeOptions } from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
 import type { Arrival } from "./connection.ts";
-import { Http1Opening, type Opening } from "./opening.ts";
+import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
 import { UpgradeCounters } from "./upgrade-counters.ts";
 
 /** Where an accepted connection goes. */
@@ -41,6 +43,11 @@ export interface AcceptorOwner {
   readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
   /** The shard for a new connection; undefined when none takes any now. What it throws is answered with 500 and reported. */
   place(request: IncomingMessage, params: Params): Destination | undefined;
+  /** The one shard, where connections stay in the thread of their handshake. */
+  readonly here?: {
+    readonly shard: number;
+    adopt(socket: Socket, head: Buffer, arrival: Arrival): HandoffResult;
+  };
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
@@ -95,6 +102,20 @@ export class Acceptor {
 
   accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
     this.open(new Http1Opening(request, socket, head), params, route);
+  }
+
+  /**
+   * Takes an opening handshake of HTTP/1.1 that nobody has to be asked about, in this turn. False, with nothing done, for any that isn't as
+   * simple as that: it belongs to `accept`.
+   */
+  acceptPlain(request: RequestHead, socket: Socket, head: Buffer, params: Params, route: HandshakeSettings): boolean {
+    const { here } = this.#owner;
+    if (here === undefined || this.#closed || route.authorize !== undefined) return false;
+    const checked = checkHandshake(request, { ...route, compression: this.#compression });
+    if (!checked.ok) return false;
+    const arrival = this.#arrival(here.shard, checked, switchingToWebSocket(checked), { params });
+    this.#count(here.adopt(socket, head, arrival));
+    return true;
   }
 
   /** Takes an opening handshake of any version of HTTP. */
@@ -164,15 +185,22 @@ export class Acceptor {
       return this.#refuse(opening, { status: 503, headers: { "Retry-After": "1" } });
     }
 
-    const { protocol, deflate } = checked;
-    const answer = opening.accept(checked);
-    const id = `${destination.shard}-${this.#series}${this.#serial++}`;
     const { session } = verdict;
-    const identity = { id, session, params, protocol };
-    const arrival = { identity, answer, deflate: deflate?.agreement, address: permit?.address };
+    const address = permit?.address;
+    const arrival = this.#arrival(destination.shard, checked, opening.accept(checked), { session, params, address });
     const handoff = destination.handOff(socket, head, arrival);
     permit?.handOver();
     this.#count(await handoff);
+  }
+
+  #arrival(
+    shard: number,
+    { protocol, deflate }: Accepted,
+    answer: string,
+    { session, params, address }: { session?: unknown; params: Params; address?: string | undefined },
+  ): Arrival {
+    const id = `${shard}-${this.#series}${this.#serial++}`;
+    return { identity: { id, session, params, protocol }, answer, deflate: deflate?.agreement, address };
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */

@@ -25,6 +25,16 @@ export function agreementHeaders({ protocol, deflate }: Accepted): Record<string
   };
 }
 
+/** The 101 of a handshake that holds. */
+export function switchingToWebSocket(accepted: Accepted): string {
+  return switchingProtocols({
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": accepted.accept,
+    ...agreementHeaders(accepted),
+  });
+}
+
 /** An upgrade. Source: RFC 6455 section 4.2. */
 export class Http1Opening implements Opening {
   readonly request: IncomingMessage;
@@ -42,12 +52,7 @@ export class Http1Opening implements Opening {
   }
 
   accept(accepted: Accepted): string {
-    return switchingProtocols({
-      Upgrade: "websocket",
-      Connection: "Upgrade",
-      "Sec-WebSocket-Accept": accepted.accept,
-      ...agreementHeaders(accepted),
-    });
+    return switchingToWebSocket(accepted);
   }
 
   refuse(refusal: UpgradeRefusal): void {

@@ -7,7 +7,7 @@ import { CloseCode } from "../protocol/close-code.ts";
 import { Deflaters } from "../protocol/deflater.ts";
 import { receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
 import { receiveRelayed } from "../transport/relay.ts";
-import { takeOver } from "../transport/take-over.ts";
+import { takeOver, takeOverNow } from "../transport/take-over.ts";
 import type { Transport } from "../transport/transport.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
@@ -84,18 +84,20 @@ class Shard {
   /** For the handshakes that are this shard's own. */
   #createAcceptor(): Acceptor {
     const { shard } = this.#task;
-    const place = {
+    const adopter = (socket: Duplex, arrival: Arrival) => (transport: Transport) => {
+      const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
+      if (this.#sockets === undefined) adopt(undefined);
+      else this.#sockets.handOver(socket, adopt);
+    };
+    const here = {
       shard,
-      handOff: (socket: Duplex, head: Buffer, arrival: Arrival) =>
-        takeOver(socket, head, (transport) => {
-          const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
-          if (this.#sockets === undefined) adopt(undefined);
-          else this.#sockets.handOver(socket, adopt);
-        }),
+      handOff: (socket: Duplex, head: Buffer, arrival: Arrival) => takeOver(socket, head, adopter(socket, arrival)),
+      adopt: (socket: Duplex, head: Buffer, arrival: Arrival) => takeOverNow(socket, head, adopter(socket, arrival)),
     };
     const owner = {
       isRemote: false,
-      place: () => place,
+      place: () => here,
+      here,
       handshakeFailed: (error: Error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
     };
     // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.

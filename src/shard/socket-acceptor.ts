@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
+import { readPlainHead } from "../handshake/request-head.ts";
 import { acceptWith } from "../transport/unread-server.ts";
 import type { Acceptor, HandshakeSettings } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
@@ -25,6 +26,7 @@ interface Listener {
   readonly server: Server;
   readonly settings: HandshakeSettings;
   readonly isSecure: boolean;
+  readonly matches: ReturnType<typeof pathMatcher>;
 }
 
 export interface SocketAcceptorOwner {
@@ -77,7 +79,7 @@ export class SocketAcceptor {
       }
     });
     server.on("clientError", (error, socket) => this.#handleClientError(error, socket));
-    this.#listeners.set(listener, { server, settings, isSecure: tls !== undefined });
+    this.#listeners.set(listener, { server, settings, matches, isSecure: tls !== undefined });
   }
 
   /** Accepts with a server that is this shard's own. */
@@ -118,7 +120,30 @@ export class SocketAcceptor {
     });
     // A peer that ends its direction in the middle of TLS has left.
     if (isSecure) socket.allowHalfOpen = false;
-    server.emit("connection", socket);
+    if (isSecure || settings.authorize !== undefined) server.emit("connection", socket);
+    else this.#readPlain(socket, found);
+  }
+
+  /**
+   * Does a handshake as almost every client writes it without an HTTP server. Whatever is not plainly that is left to
+   * the server, with what was read.
+   */
+  #readPlain(socket: Socket, { server, settings, matches }: Listener): void {
+    const left = (): void => void socket.destroy();
+    socket.once("end", left);
+    socket.once("data", (chunk: Buffer) => {
+      socket.off("end", left);
+      const plain = readPlainHead(chunk);
+      const params = plain && matches(plain.head);
+      const { acceptor } = this.#owner;
+      if (plain && params && acceptor.acceptPlain(plain.head, socket, chunk.subarray(plain.length), params, settings)) {
+        return;
+      }
+      socket.pause();
+      socket.unshift(chunk);
+      server.emit("connection", socket);
+      socket.resume();
+    });
   }
 
   /** Makes a connection of the socket: `adopt` does, for the client of this address, or throws and the socket is to be closed. */
