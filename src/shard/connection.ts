@@ -57,6 +57,8 @@ export interface ConnectionHost {
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
   actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
+  /** Ends the whole shard with this error. */
+  escalate(error: unknown): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: Connection, clean: boolean): void;
 }

@@ -3,6 +3,7 @@ import type { HandlerName } from "../actor/actor-cell.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import type { PulseSource } from "./pulse.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
@@ -13,6 +14,8 @@ export interface ShardTask {
   readonly actor: string;
   readonly options: ConnectionOptions;
   readonly counters: SharedArrayBuffer;
+  /** Where the thread's silence is watched. */
+  readonly pulse: PulseSource | undefined;
   readonly control: MessagePort;
   readonly handoff: MessagePort;
   /** For streams that can't be moved. */

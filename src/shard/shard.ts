@@ -15,6 +15,7 @@ import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions }
 import { Counters } from "./counters.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { Pulse } from "./pulse.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
@@ -23,14 +24,18 @@ import { TimerWheel } from "./timer-wheel.ts";
  * across threads loses its name and code.
  */
 export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
+  // First of all: what the actor module does when it is loaded may already stand still.
+  const pulse = task.pulse && new Pulse(task.pulse).start();
   const shard = new Shard(task);
   try {
     await shard.start();
+    await shard.stopped;
   } catch (error) {
     shard.stop();
     return reportError(error);
+  } finally {
+    clearInterval(pulse);
   }
-  await shard.stopped;
   return undefined;
 }
 
@@ -66,6 +71,7 @@ class Shard {
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
+      escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
     this.#acceptor = this.#createAcceptor();
@@ -216,6 +222,13 @@ class Drain {
     clearTimeout(this.#timer);
     this.#done(this.#closed, this.#dropped);
   }
+}
+
+/** Ends this thread with an error that nobody catches: its connections close, and the main thread is told. */
+function escalate(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 /** The module's own error when it can't be loaded, ours when its exports aren't what they must be. */

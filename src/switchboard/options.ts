@@ -9,6 +9,15 @@ import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
+/** What one shard's thread may take, as in `node:worker_threads`: a shard that needs more ends. In MiB; default: Node's own. */
+export interface ShardResourceLimits {
+  /** The heap of JavaScript objects. Buffers aren't in it. */
+  readonly maxOldGenerationSizeMb?: number;
+  /** The heap's part for new objects. */
+  readonly maxYoungGenerationSizeMb?: number;
+  readonly stackSizeMb?: number;
+}
+
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">> {
   /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
@@ -22,6 +31,13 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
    * and relays the bytes of all others. "relay" moves none.
    */
   readonly sockets?: "auto" | "relay";
+  /** What each shard may take. */
+  readonly resourceLimits?: ShardResourceLimits;
+  /**
+   * How long a shard's event loop may stand still before the shard is ended and replaced: a loop without an end would hold its connections
+   * for ever. 0: for ever. Default: 10 s.
+   */
+  readonly shardTimeoutMs?: number;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -82,6 +98,14 @@ const checks = {
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
   },
   sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
+  resourceLimits: { takes: "an object of limits", accepts: (value) => typeof value === "object" && value !== null },
+  maxOldGenerationSizeMb: integer(1, MAX_BYTES),
+  maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
+  stackSizeMb: integer(1, MAX_BYTES),
+  shardTimeoutMs: {
+    ...integer(0, MAX_TIMEOUT_MS),
+    takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
+  },
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
@@ -130,22 +154,52 @@ const compressionOptions = [
   "contextTakeover",
 ] as const satisfies readonly (keyof CompressionOptions)[];
 
+const resourceLimits = [
+  "maxOldGenerationSizeMb",
+  "maxYoungGenerationSizeMb",
+  "stackSizeMb",
+] as const satisfies readonly (keyof ShardResourceLimits)[];
+
+const startOptions = [
+  "actor",
+  "shards",
+  "compression",
+  "sockets",
+  "resourceLimits",
+  "shardTimeoutMs",
+  ...connectionOptions,
+] as const;
+
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 export interface Settings {
   readonly actor: string;
   readonly shards: number;
   readonly sockets: "auto" | "relay";
+  /** Undefined: Node's own. */
+  readonly resourceLimits?: ShardResourceLimits;
+  /** 0: none. */
+  readonly shardTimeoutMs: number;
   readonly connection: ConnectionOptions;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
-  check("Switchboard.start", options, ["actor", "shards", "compression", "sockets", ...connectionOptions], ["actor"]);
-  const { actor, shards = "auto", compression = false, sockets = "auto", ...connection } = withoutUndefined(options);
+  check("Switchboard.start", options, startOptions, ["actor"]);
+  const {
+    actor,
+    shards = "auto",
+    sockets = "auto",
+    resourceLimits,
+    shardTimeoutMs = 10_000,
+    ...rest
+  } = withoutUndefined(options);
+  const { compression = false, ...connection } = rest;
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
     sockets,
+    shardTimeoutMs,
+    ...(resourceLimits && { resourceLimits: checkResourceLimits(resourceLimits) }),
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -166,6 +220,11 @@ function checkCompression(options: true | Partial<CompressionOptions>): Compress
   if (options === true) return DEFAULT_COMPRESSION;
   check("Switchboard.start: compression", options, compressionOptions);
   return { ...DEFAULT_COMPRESSION, ...withoutUndefined(options) };
+}
+
+function checkResourceLimits(options: ShardResourceLimits): ShardResourceLimits {
+  check("Switchboard.start: resourceLimits", options, resourceLimits);
+  return withoutUndefined(options);
 }
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;

@@ -33,17 +33,20 @@ import {
   type StartOptions,
 } from "./options.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
+import type { ActorFailure, DrainCounts } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
-import { ShardPool } from "./shard-pool.ts";
+import type { ShardLoss } from "./shard-loss.ts";
+import { ShardPool, type ShardState } from "./shard-pool.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
-/** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
+/** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
 export interface SwitchboardEvents {
   /** A handler of an actor threw or rejected; its connection was closed with 1011. */
   actorFailed: [ActorFailure];
-  /** A shard's thread ended; its connections ended with it, and it will be replaced. */
+  /** A shard's thread ended, and its connections with it. It will be replaced, unless `shardFailed` follows. */
   shardLost: [ShardLoss];
+  /** A shard died five times within a minute, this time last: it isn't started again. */
+  shardFailed: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
   /** A new thread takes connections in place of a lost one. */
@@ -52,8 +55,11 @@ export interface SwitchboardEvents {
 
 export interface ShardStats extends CounterValues {
   readonly shard: number;
+  readonly state: ShardState;
   /** Whether it takes connections. */
   readonly ready: boolean;
+  /** Whether it died so often that it isn't started again. */
+  readonly failed: boolean;
 }
 
 export interface Stats {
@@ -125,6 +131,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
       shardLost: (loss) => this.#tell("shardLost", loss),
+      shardFailed: (loss) => this.#tell("shardFailed", loss),
       shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
     });
   }
@@ -223,12 +230,18 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#bus.publish(topic, toFrame(data));
   }
 
+  /** Whether upgrades are taken: a shard takes connections, and the board isn't closing. */
+  get ready(): boolean {
+    return this.#closed === undefined && this.#pool.isReady;
+  }
+
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
   stats(): Stats {
-    const { ready } = this.#pool;
-    const shards = this.#pool
-      .counters()
-      .map((counters, shard) => ({ shard, ready: ready[shard] ?? false, ...counters }));
+    const counters = this.#pool.counters();
+    const shards = this.#pool.states().map((state, shard) => {
+      const health = { state, ready: state === "ready", failed: state === "failed" };
+      return { shard, ...health, ...(counters[shard] as CounterValues) };
+    });
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
@@ -292,7 +305,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
-  #tell<Event extends "actorFailed" | "shardLost" | "handshakeFailed">(
+  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed">(
     event: Event,
     detail: SwitchboardEvents[Event][0],
   ): void {

@@ -61,6 +61,9 @@ function createHost(): ConnectionHost {
     counters: new Counters(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
     actorFailed: () => {},
+    escalate: (error) => {
+      throw error;
+    },
     connectionClosed: () => {},
   };
 }

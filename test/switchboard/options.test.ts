@@ -25,6 +25,7 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
+  shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
   drain: { from: 0, to: MAX },
@@ -42,7 +43,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 8),
+    options: Object.keys(numbers).slice(0, 9),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -107,6 +108,11 @@ const rows = [
     good: [true, false, {}, { threshold: 0, level: 1, windowBits: 9, contextTakeover: true }, { level: undefined }],
     bad: ["yes", 1, null, () => {}],
   },
+  {
+    ...{ call: "start", name: "resourceLimits", takes: "an object of limits" },
+    good: [{}, { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 2 }, { stackSizeMb: undefined }],
+    bad: ["64", 64, null, true],
+  },
   ...["attach", "listen"].flatMap((call) => routeRows.map((row) => ({ ...row, call }))),
   {
     ...{ call: "listen", name: "host", takes: "a host name or an address" },
@@ -143,10 +149,14 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
     ...{ maxBufferedBytes: 1_048_576, pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
-  const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
+  const board = { actor: actor.href, shards: availableParallelism(), sockets: "auto", shardTimeoutMs: 10_000 };
+  const filled = { ...board, connection: defaults };
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
-    [...Object.keys(defaults), "shards", "sockets"].map((name) => [name, undefined]),
+    [...Object.keys(defaults), "shards", "sockets", "shardTimeoutMs", "resourceLimits"].map((name) => [
+      name,
+      undefined,
+    ]),
   );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
@@ -164,6 +174,28 @@ it.each([
     const error = expect.objectContaining({ code: "ERR_OPTION", message });
     expect(() => checkStartOptions({ actor, compression: { [name]: value } }), String(value)).toThrow(error);
   }
+});
+
+it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
+  "start: resourceLimits' %s takes whole MiB",
+  (name) => {
+    for (const value of [0, -1, MAX + 1, ...notIntegers]) {
+      const message = expect.stringContaining(`Switchboard.start: resourceLimits: ${name} takes ${int(1, MAX)}, got `);
+      const error = expect.objectContaining({ code: "ERR_OPTION", message });
+      expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
+    }
+    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({ [name]: 5 });
+  },
+);
+
+it("limits what a shard takes only when told to, by limits that exist", () => {
+  expect(checkStartOptions({ actor }).resourceLimits).toBeUndefined();
+  expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
+    expect.objectContaining({
+      code: "ERR_OPTION",
+      message: expect.stringContaining('unknown option "codeRangeSizeMb"'),
+    }),
+  );
 });
 
 it("compresses nothing unless told to, and fills in how", () => {
