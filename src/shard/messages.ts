@@ -3,6 +3,7 @@ import type { HandlerName } from "../actor/actor-cell.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import type { DrainCounts, DrainSettings } from "./drain.ts";
 import type { PulseSource } from "./pulse.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
@@ -47,8 +48,8 @@ export interface UnreadArrival {
 export type ShardOrder =
   /** Another shard was started: connect the bus to it. */
   | { readonly kind: "link"; readonly port: MessagePort }
-  /** Close every connection, and those that still arrive, with 1001; drop what is left when the time is up. */
-  | { readonly kind: "drain"; readonly timeoutMs: number }
+  /** Close every connection, and those that still arrive; drop what is left when the time is up. */
+  | { readonly kind: "drain"; readonly settings: DrainSettings }
   /** Everything is closed: end. */
   | { readonly kind: "stop" };
 
@@ -64,4 +65,4 @@ export type ShardReport =
     }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
-  | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };
+  | ({ readonly kind: "drained" } & DrainCounts);

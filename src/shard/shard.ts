@@ -3,7 +3,6 @@ import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
-import { CloseCode } from "../protocol/close-code.ts";
 import { Deflaters } from "../protocol/deflater.ts";
 import { receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
 import { receiveRelayed } from "../transport/relay.ts";
@@ -13,6 +12,7 @@ import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
+import { Drain, type DrainSettings } from "./drain.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { Pulse } from "./pulse.ts";
@@ -148,7 +148,7 @@ class Shard {
         void this.#bus.addLink(order.port);
         return;
       case "drain":
-        this.#startDrain(order.timeoutMs);
+        this.#startDrain(order.settings);
         return;
       case "stop":
         this.stop();
@@ -168,59 +168,16 @@ class Shard {
     this.#drain?.connectionClosed(this.#connections.size, clean);
   }
 
-  #startDrain(timeoutMs: number): void {
+  #startDrain(settings: DrainSettings): void {
     // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
-    const cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);
-    this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) => {
+    const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
+    this.#drain = new Drain(this.#connections, settings, (counts) => {
       void answered.then(() => {
         clearTimeout(cutOff);
-        this.report({ kind: "drained", closed, dropped });
+        this.report({ kind: "drained", ...counts });
       });
     });
-  }
-}
-
-/** The orderly end of all connections: close handshakes until the time is up, then without. */
-class Drain {
-  readonly #done: (closed: number, dropped: number) => void;
-  readonly #timer: NodeJS.Timeout;
-  #closed = 0;
-  #dropped = 0;
-  #cutOff = false;
-  #finished = false;
-
-  constructor(
-    connections: ReadonlySet<Connection>,
-    timeoutMs: number,
-    done: (closed: number, dropped: number) => void,
-  ) {
-    this.#done = done;
-    this.#timer = setTimeout(() => {
-      this.#cutOff = true;
-      for (const connection of connections) connection.destroy();
-    }, timeoutMs);
-    for (const connection of connections) this.add(connection);
-    if (connections.size === 0) this.#finish();
-  }
-
-  add(connection: Connection): void {
-    if (this.#cutOff) connection.destroy();
-    else connection.startClosing(CloseCode.goingAway, "server is going away");
-  }
-
-  connectionClosed(remaining: number, clean: boolean): void {
-    if (clean) this.#closed++;
-    else this.#dropped++;
-    if (remaining === 0) this.#finish();
-  }
-
-  #finish(): void {
-    // Connections that were still on their way here are closed like the others, after the report.
-    if (this.#finished) return;
-    this.#finished = true;
-    clearTimeout(this.#timer);
-    this.#done(this.#closed, this.#dropped);
   }
 }
 

@@ -1,10 +1,12 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { SwitchboardError } from "../errors.ts";
 import { compilePathPattern } from "../handshake/path-pattern.ts";
 import { isToken } from "../handshake/tokens.ts";
+import { CloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 import type { Authorize } from "../shard/authorize.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
+import type { DrainSettings } from "../shard/drain.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import { checkTlsOptions } from "./tls-options.ts";
@@ -69,8 +71,23 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
 }
 
 export interface CloseOptions {
-  /** How long close handshakes may take before what is left is dropped. Default: 5 s. */
+  /** How long closing the connections may take before what is left is dropped. Give it time for all batches. Default: 5 s. */
   readonly drain?: number;
+  /** How long upgrades are still taken while `board.ready` is false already, so that a load balancer sees it in time. Default: 0. */
+  readonly readinessDelayMs?: number;
+  /** How many connections are closed at once, over the whole board, so that their peers don't all return at once. Default: 10,000. */
+  readonly batch?: number;
+  /** Time between two batches. Default: 2 s. */
+  readonly batchIntervalMs?: number;
+  /** What peers are told: 1001 (going away), or 1012 (restarting; they may come back). Default: 1001. */
+  readonly code?: 1001 | 1012;
+  /** At most 123 bytes of UTF-8. Default: "server is going away", or with 1012 "server is restarting". */
+  readonly reason?: string;
+}
+
+export interface CloseOnSignalsOptions extends CloseOptions {
+  /** Default: `SIGTERM` and `SIGINT`. */
+  readonly signals?: readonly NodeJS.Signals[];
 }
 
 /** Says what is wrong with a value, or nothing. */
@@ -132,6 +149,18 @@ const checks = {
   handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   drain: integer(0, MAX_TIMEOUT_MS),
+  readinessDelayMs: integer(0, MAX_TIMEOUT_MS),
+  batch: integer(1, MAX_BYTES),
+  batchIntervalMs: integer(1, MAX_TIMEOUT_MS),
+  code: {
+    takes: "1001 or 1012",
+    accepts: (value) => value === CloseCode.goingAway || value === CloseCode.serviceRestart,
+  },
+  reason: {
+    takes: `a string of at most ${MAX_REASON_BYTES} bytes`,
+    accepts: (value) => typeof value === "string" && Buffer.byteLength(value) <= MAX_REASON_BYTES,
+  },
+  signals: listOf("names of signals that can be handled", isSignal),
 } as const satisfies Record<string, Check>;
 
 type OptionName = keyof typeof checks;
@@ -264,9 +293,40 @@ function misfit(what: string): SwitchboardError {
   return new SwitchboardError("configuration", "ERR_OPTION", `listen: ${what}`);
 }
 
-export function checkCloseOptions(options: CloseOptions): Required<CloseOptions> {
-  check("close", options, ["drain"]);
-  return { drain: options.drain ?? 5_000 };
+const closeOptions = ["drain", "readinessDelayMs", "batch", "batchIntervalMs", "code", "reason"] as const;
+
+export interface CloseSettings extends DrainSettings {
+  readonly readinessDelayMs: number;
+}
+
+export function checkCloseOptions(options: CloseOptions): CloseSettings {
+  check("close", options, closeOptions);
+  const {
+    drain = 5_000,
+    readinessDelayMs = 0,
+    batch = 10_000,
+    batchIntervalMs = 2_000,
+    ...rest
+  } = withoutUndefined(options);
+  const { code = CloseCode.goingAway } = rest;
+  const { reason = DEFAULT_REASONS[code] } = rest;
+  return { timeoutMs: drain, readinessDelayMs, batch, batchIntervalMs, code, reason };
+}
+
+const DEFAULT_REASONS = {
+  [CloseCode.goingAway]: "server is going away",
+  [CloseCode.serviceRestart]: "server is restarting",
+} as const;
+
+export interface SignalSettings {
+  readonly signals: readonly NodeJS.Signals[];
+  readonly close: CloseOptions;
+}
+
+export function checkCloseOnSignalsOptions(options: CloseOnSignalsOptions): SignalSettings {
+  check("closeOnSignals", options, ["signals", ...closeOptions]);
+  const { signals = ["SIGTERM", "SIGINT"], ...close } = options;
+  return { signals, close };
 }
 
 function routeSettings(options: AttachOptions): RouteSettings {
@@ -313,6 +373,10 @@ function show(value: unknown): string {
 /** An option that is undefined is an option not given. */
 function withoutUndefined<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+function isSignal(value: string): boolean {
+  return Object.hasOwn(constants.signals, value) && value !== "SIGKILL" && value !== "SIGSTOP";
 }
 
 function isFileUrl(value: unknown): boolean {

@@ -6,19 +6,19 @@ import { type ErrorReport, reviveError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
+import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
-import { explainRejection, explainReturn, explainSilence, explainTermination, type ShardLoss } from "./shard-loss.ts";
+import {
+  explainRejection,
+  explainReturn,
+  explainSilence,
+  explainTermination,
+  type LossCause,
+  type ShardLoss,
+} from "./shard-loss.ts";
 import { Watchdog } from "./watchdog.ts";
-
-/** What became of a shard's connections when it was drained. */
-export interface DrainCounts {
-  /** Closed with a close handshake. */
-  readonly closed: number;
-  /** Dropped without one, when the time was up. */
-  readonly dropped: number;
-}
 
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
@@ -170,10 +170,10 @@ export class ShardHandle implements Destination {
   }
 
   /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
-  async drain(timeoutMs: number): Promise<DrainCounts> {
+  async drain(settings: DrainSettings): Promise<DrainCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
-    this.#order({ kind: "drain", timeoutMs });
-    const timer = setTimeout(() => this.terminate(), timeoutMs + DRAIN_GRACE_MS);
+    this.#order({ kind: "drain", settings });
+    const timer = setTimeout(() => this.terminate(), settings.timeoutMs + DRAIN_GRACE_MS);
     const counts = await this.#drained.promise;
     clearTimeout(timer);
     return counts;
@@ -218,7 +218,7 @@ export class ShardHandle implements Destination {
   }
 
   async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
-    const { reason, error } = await task.then(explainReturn, (thrown) =>
+    const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
     this.#watchdog?.stop();

@@ -20,13 +20,13 @@ export interface ShardLoss {
   readonly error: Error;
 }
 
-type Cause = Pick<ShardLoss, "reason" | "error">;
+export type LossCause = Pick<ShardLoss, "reason" | "error">;
 
 /** What the pool says, in words only, when a thread ended without an error. */
 const EXITED = /^worker exited with code: (-?\d+)$/;
 
 /** What a thread's task was rejected with. */
-export function explainRejection(thrown: unknown): Cause {
+export function explainRejection(thrown: unknown): LossCause {
   // Also something that is no error can be thrown and never caught.
   const error = thrown instanceof Error ? thrown : reviveError(reportError(thrown));
   if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") return { reason: "outOfMemory", error };
@@ -36,20 +36,20 @@ export function explainRejection(thrown: unknown): Cause {
 }
 
 /** What a thread's task returned: the shard couldn't start, or stopped without being told to. */
-export function explainReturn(failure: ErrorReport | undefined): Cause {
+export function explainReturn(failure: ErrorReport | undefined): LossCause {
   // The pool takes a thrown null for no error.
   const error = failure ? reviveError(failure) : lost("ERR_SHARD_LOST", "the shard's thread ended");
   return { reason: "crashed", error };
 }
 
 /** That its pulse stood still. */
-export function explainSilence(): Cause {
+export function explainSilence(): LossCause {
   const message = "the shard's event loop stood still for longer than shardTimeoutMs";
   return { reason: "unresponsive", error: lost("ERR_SHARD_UNRESPONSIVE", message) };
 }
 
 /** That the main thread ended it. */
-export function explainTermination(): Cause {
+export function explainTermination(): LossCause {
   return { reason: "terminated", error: lost("ERR_SHARD_TERMINATED", "the shard's thread was ended") };
 }
 

@@ -3,13 +3,14 @@ import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
+import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
 import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { leastConnections } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
-import { type ActorFailure, type DrainCounts, ShardHandle } from "./shard-handle.ts";
+import { type ActorFailure, ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
@@ -158,11 +159,21 @@ export class ShardPool {
     this.#shards[shard]?.terminate();
   }
 
-  /** Closes every connection in order, then ends the threads. */
-  async close(timeoutMs: number): Promise<DrainCounts> {
+  /**
+   * Closes every connection in order, then ends the threads.
+   *
+   * @param settings whose batch is that of all shards together
+   */
+  async close(settings: DrainSettings): Promise<DrainCounts> {
     this.#closing = true;
     for (const timer of this.#waiting) clearTimeout(timer);
-    const counts = await Promise.all(this.#shards.map((shard) => shard.drain(timeoutMs)));
+    const batches = shareBatch(
+      settings.batch,
+      this.#shards.map(({ load }) => load),
+    );
+    const counts = await Promise.all(
+      this.#shards.map((shard, index) => shard.drain({ ...settings, batch: batches[index] as number })),
+    );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
     await this.#threads.destroy();
     return {
@@ -225,4 +236,10 @@ export class ShardPool {
     }
     return links;
   }
+}
+
+/** Each shard's part of a batch, by its connections. When all fit into one, no shard needs a second. */
+export function shareBatch(batch: number, loads: readonly number[]): number[] {
+  const total = loads.reduce((sum, load) => sum + load, 0);
+  return loads.map((load) => (total <= batch ? batch : Math.max(1, Math.round((batch * load) / total))));
 }

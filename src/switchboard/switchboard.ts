@@ -10,6 +10,7 @@ import { pathMatcher } from "../handshake/path.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { CounterValues } from "../shard/counters.ts";
+import type { DrainCounts } from "../shard/drain.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
@@ -21,8 +22,11 @@ import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, rem
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
+  type CloseOnSignalsOptions,
   type CloseOptions,
+  type CloseSettings,
   checkAttachOptions,
+  checkCloseOnSignalsOptions,
   checkCloseOptions,
   checkListenOptions,
   checkStartOptions,
@@ -33,10 +37,11 @@ import {
   type StartOptions,
 } from "./options.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure, DrainCounts } from "./shard-handle.ts";
+import type { ActorFailure } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import { ShardPool, type ShardState } from "./shard-pool.ts";
+import { handleSignals } from "./signals.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
 /** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
@@ -51,6 +56,10 @@ export interface SwitchboardEvents {
   handshakeFailed: [Error];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
+  /** The board begins to close: `ready` is false from now on. */
+  draining: [];
+  /** The board is closed. */
+  closed: [DrainCounts];
 }
 
 export interface ShardStats extends CounterValues {
@@ -251,29 +260,44 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes down: new upgrades get 503, every connection gets 1001, and what hasn't closed when the time is up is dropped. Resolves when
-   * the shards have ended, with what became of the connections. A second call waits for the first.
+   * Closes down. `ready` is false at once, and a `draining` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
+   * that `listen` opened are closed. Then every actor's `draining` is called, and connections are closed in batches with `code` and `reason`;
+   * what is left after `drain` ms is dropped. Resolves when the shards have ended, with what became of the connections, of which a `closed`
+   * event tells, too. A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<DrainCounts> {
-    const { drain } = checkCloseOptions(options);
-    this.#closed ??= this.#close(drain);
+    const settings = checkCloseOptions(options);
+    this.#closed ??= Promise.resolve().then(() => this.#close(settings));
     return this.#closed;
   }
 
-  async #close(drainMs: number): Promise<DrainCounts> {
+  /**
+   * Closes the board with these options when the process gets one of the signals. It then ends by itself if nothing else runs in it: close
+   * attached servers at the board's `closed` event. A second signal ends the process at once, with code 128 + the signal's number.
+   *
+   * @returns what takes that back, and makes the signals what they were
+   */
+  closeOnSignals(options: CloseOnSignalsOptions = {}): () => void {
+    const { signals, close } = checkCloseOnSignalsOptions(options);
+    return handleSignals(signals, () => void this.close(close));
+  }
+
+  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<DrainCounts> {
+    // What a listener throws is its own: the board closes all the same.
+    queueMicrotask(() => this.emit("draining"));
+    if (readinessDelayMs > 0) await delay(readinessDelayMs);
+    for (const listener of this.#shardListeners) listener.close();
+    for (const server of this.#ownServers) server.close();
     // Sockets on their way are let arrive, unless their shard doesn't take them.
-    await Promise.race([this.#acceptor.close(), delay(Math.min(drainMs, 1_000), undefined, { ref: false })]);
-    const counts = await this.#pool.close(drainMs);
+    await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
+    const counts = await this.#pool.close(settings);
     this.#bus.close();
     for (const { server, route } of this.#routes) {
       removeRoute(server, route);
       if (isHttp2Server(server)) removeHttp2Route(server, route);
     }
-    for (const listener of this.#shardListeners) listener.close();
-    for (const server of this.#ownServers) {
-      server.close();
-      server.closeAllConnections();
-    }
+    for (const server of this.#ownServers) server.closeAllConnections();
+    queueMicrotask(() => this.emit("closed", counts));
     return counts;
   }
 

@@ -12,8 +12,8 @@ async function shardOf(client: RawClient): Promise<0 | 1> {
 }
 
 /** A server of two shards in a process of its own, with peers on both, by shard. */
-async function setUp(sockets: "auto" | "relay") {
-  const start = { shards: 2, sockets, shardTimeoutMs: 1_000, resourceLimits: { maxOldGenerationSizeMb: 48 } };
+async function setUp(sockets: "auto" | "relay", shardTimeoutMs = 30_000) {
+  const start = { shards: 2, sockets, shardTimeoutMs, resourceLimits: { maxOldGenerationSizeMb: 48 } };
   const server = await ServerProcess.start({ actor: "faulty", start });
   const byShard: [RawClient[], RawClient[]] = [[], []];
   // One after the other, for then they take turns.
@@ -42,7 +42,7 @@ const rows = faults.flatMap((fault) => (["auto", "relay"] as const).map((sockets
 it.each(rows)(
   'ends one shard only when an actor is told to "$command" (sockets: $sockets): its peers are closed within a second, others get every echo',
   async ({ command, reason, error, sockets }) => {
-    const { server, culprit, victims, others } = await setUp(sockets);
+    const { server, culprit, victims, others } = await setUp(sockets, reason === "unresponsive" ? 1_000 : undefined);
     const echoing = new Echoing(others);
     await echoing.goesOn();
     culprit.write(text(command));
@@ -71,7 +71,7 @@ it.each(rows)(
 it.each(["auto", "relay"] as const)(
   "closes sockets that were on their way to a shard that doesn't respond (sockets: %s), and takes those of the others",
   async (sockets) => {
-    const { server, culprit, victims, others } = await setUp(sockets);
+    const { server, culprit, victims, others } = await setUp(sockets, 1_000);
     const echoing = new Echoing(others);
     culprit.write(text("spin"));
     const request = Buffer.concat([Buffer.from(upgradeRequest()), text("hello")]);

@@ -1,12 +1,16 @@
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
-import type { ShardLossReason, StartOptions, Stats } from "../../src/index.ts";
+import type { CloseOnSignalsOptions, DrainCounts, ShardLossReason, StartOptions, Stats } from "../../src/index.ts";
 import { RunningProgram } from "../e2e/support/process.ts";
 
 export interface ServerOptions {
   /** One of `test/support/actors`. */
   readonly actor: string;
   readonly start?: Partial<StartOptions>;
+  /** Default: signals do what they do by default. */
+  readonly closeOnSignals?: CloseOnSignalsOptions;
+  /** Whether it also listens on a port of the board's own. */
+  readonly ownPort?: boolean;
 }
 
 /** What `programs/server.ts` prints. */
@@ -19,6 +23,8 @@ export type ServerStory =
       readonly connections: number;
       readonly error: { readonly name: string; readonly message: string; readonly code: unknown };
     }
+  | { readonly event: "draining" }
+  | ({ readonly event: "closed" } & DrainCounts)
   | { readonly event: "shardReplaced"; readonly shard: number }
   | { readonly event: "handshakeFailed"; readonly error: { readonly message: string } };
 

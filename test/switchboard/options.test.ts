@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { type AttachOptions, type StartOptions, Switchboard } from "../../src/index.ts";
 import {
   checkAttachOptions,
+  checkCloseOnSignalsOptions,
   checkCloseOptions,
   checkListenOptions,
   checkStartOptions,
@@ -29,6 +30,9 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
   drain: { from: 0, to: MAX },
+  readinessDelayMs: { from: 0, to: MAX },
+  batch: { from: 1, to: MAX },
+  batchIntervalMs: { from: 1, to: MAX },
 };
 const lists = {
   origins: {
@@ -51,7 +55,16 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
     call: "listen",
     options: ["handshakeTimeoutMs", "port"],
   },
-  close: { check: (options) => checkCloseOptions(options), call: "close", options: ["drain"] },
+  close: {
+    check: (options) => checkCloseOptions(options),
+    call: "close",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
+  closeOnSignals: {
+    check: (options) => checkCloseOnSignalsOptions(options),
+    call: "closeOnSignals",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
 };
 
 const numberRows = Object.values(checks).flatMap(({ check, call, options }) =>
@@ -119,6 +132,19 @@ const rows = [
     good: ["localhost", "::1"],
     bad: ["", 5, null, {}],
   },
+  ...["close", "closeOnSignals"].flatMap((call) => [
+    { call, name: "code", takes: "1001 or 1012", good: [1001, 1012], bad: [1000, 1011, 4000, "1001", null] },
+    {
+      ...{ call, name: "reason", takes: "a string of at most 123 bytes" },
+      good: ["", "x".repeat(123), "ä".repeat(61)],
+      bad: ["x".repeat(124), "ä".repeat(62), 5, null],
+    },
+  ]),
+  {
+    ...{ call: "closeOnSignals", name: "signals", takes: "an array of names of signals that can be handled" },
+    good: [["SIGTERM"], ["SIGHUP", "SIGINT"], []],
+    bad: ["SIGTERM", ["SIGKILL"], ["SIGSTOP"], ["TERM"], ["toString"], [15], null],
+  },
   { call: "listen", name: "port", takes: int(0, 65_535), good: [8080], bad: [undefined] },
 ];
 
@@ -160,7 +186,10 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
-  expect(checkCloseOptions({})).toEqual({ drain: 5_000 });
+  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batch: 10_000, batchIntervalMs: 2_000 };
+  expect(checkCloseOptions({})).toEqual({ ...closing, code: 1001, reason: "server is going away" });
+  expect(checkCloseOptions({ code: 1012 })).toEqual({ ...closing, code: 1012, reason: "server is restarting" });
+  expect(checkCloseOnSignalsOptions({ drain: 5 })).toEqual({ signals: ["SIGTERM", "SIGINT"], close: { drain: 5 } });
 });
 
 it.each([

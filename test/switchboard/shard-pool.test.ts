@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Bus } from "../../src/bus/bus.ts";
-import { checkStartOptions } from "../../src/switchboard/options.ts";
+import { checkCloseOptions, checkStartOptions } from "../../src/switchboard/options.ts";
 import { ShardPool } from "../../src/switchboard/shard-pool.ts";
 import { actorUrl } from "../support/actor-url.ts";
 
@@ -15,7 +15,7 @@ it("replaces a shard that the main thread ends", async () => {
   const bus = new Bus({ publishDropped: () => {} });
   const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), bus, owner);
   onTestFinished(async () => {
-    await pool.close(0);
+    await pool.close(checkCloseOptions({ drain: 0 }));
     bus.close();
   });
   pool.terminate(1);
