@@ -3,11 +3,21 @@ export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
 export type { Admission, Authorize } from "./shard/authorize.ts";
+export type { DrainCounts } from "./shard/drain.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AdmissionLimits } from "./switchboard/admission-control.ts";
-export type { AttachOptions, CloseOptions, ListenOptions, StartOptions } from "./switchboard/options.ts";
+export type {
+  AttachOptions,
+  CloseOnSignalsOptions,
+  CloseOptions,
+  ListenOptions,
+  ShardResourceLimits,
+  StartOptions,
+} from "./switchboard/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
-export type { ActorFailure, DrainCounts, ShardLoss } from "./switchboard/shard-handle.ts";
+export type { ActorFailure } from "./switchboard/shard-handle.ts";
+export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";
+export type { ShardState } from "./switchboard/shard-pool.ts";
 export { type ShardStats, type Stats, Switchboard, type SwitchboardEvents } from "./switchboard/switchboard.ts";
 export type { UpgradeRefusal } from "./upgrade/response.ts";

@@ -1,11 +1,11 @@
 import type { Message } from "../protocol/message.ts";
-import type { Actor } from "./actor.ts";
+import { Actor } from "./actor.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 
-export type HandlerName = "opened" | "received" | "closed";
+export type HandlerName = "opened" | "received" | "draining" | "closed";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected. After `opened` or `received` the actor gets no more messages, only its `closed`. */
+  /** A handler threw or rejected. After any but `closed` the actor gets no more messages, only its `closed`. */
   actorFailed(handler: HandlerName, error: unknown): void;
   /** The mailbox was full and has drained to half. */
   mailboxDrained(): void;
@@ -26,6 +26,9 @@ export class ActorCell {
   /** How the connection ended, until `closed` has been called with it. */
   #ending: { readonly code: number; readonly reason: string } | undefined;
   #ended = false;
+  /** How far its `draining` is; undefined: not asked for. */
+  #draining: "due" | "running" | "done" | undefined;
+  #drained: (() => void) | undefined;
 
   constructor(actor: Actor, limits: MailboxLimits, owner: ActorCellOwner) {
     this.#actor = actor;
@@ -52,6 +55,21 @@ export class ActorCell {
     if (this.#ending !== undefined) this.#proceed();
   }
 
+  /** Tells the actor that the board is closing: now, or as soon as it is free, before messages that wait. */
+  drain(): void {
+    if (this.#draining !== undefined || this.#stopped || this.#ending !== undefined || this.#ended) return;
+    // An actor that doesn't want to know isn't waited for.
+    if (this.#actor.draining === Actor.prototype.draining) return;
+    this.#draining = "due";
+    this.#proceed();
+  }
+
+  /** Calls back when the actor has been told and is done with that; at once when it isn't being told. */
+  afterDraining(callback: () => void): void {
+    if (this.#draining === "due" || this.#draining === "running") this.#drained = callback;
+    else callback();
+  }
+
   /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
   get full(): boolean {
     return this.#wasFull;
@@ -62,17 +80,20 @@ export class ActorCell {
     this.#stopped = true;
     this.#mailbox?.clear();
     this.#wasFull = false;
+    if (this.#draining === "due") this.#draining = "done";
   }
 
   /** The connection is closed: `closed` is called when every message before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.#ending !== undefined || this.#ended) return;
     this.#ending = { code, reason };
+    if (this.#draining === "due") this.#draining = "done";
     this.#proceed();
   }
 
-  /** Does what waits, as far as the actor is free: messages, then `closed`. */
+  /** Does what waits, as far as the actor is free: `draining`, messages, then `closed`. */
   #proceed(): void {
+    if (this.#draining === "due" && !this.#busy) this.#runDraining();
     const mailbox = this.#mailbox;
     while (!this.#busy && mailbox !== undefined && mailbox.length > 0) {
       this.#run("received", mailbox.shift());
@@ -93,10 +114,23 @@ export class ActorCell {
     }
   }
 
-  #run(handler: "opened" | "received", message: Message | undefined): void {
+  #runDraining(): void {
+    this.#draining = "running";
+    this.#run("draining", undefined);
+    if (!this.#busy) this.#endDraining();
+  }
+
+  #endDraining(): void {
+    this.#draining = "done";
+    const drained = this.#drained;
+    this.#drained = undefined;
+    drained?.();
+  }
+
+  #run(handler: "opened" | "received" | "draining", message: Message | undefined): void {
     this.#busy = true;
     try {
-      const result = message === undefined ? this.#actor.opened() : this.#actor.received(message);
+      const result = handler === "received" ? this.#actor.received(message as Message) : this.#actor[handler]();
       if (isPromise(result)) {
         result.then(this.#settled, (error) => {
           this.#fail(handler, error);
@@ -112,6 +146,7 @@ export class ActorCell {
 
   readonly #settled = (): void => {
     this.#busy = false;
+    if (this.#draining === "running") this.#endDraining();
     this.#proceed();
   };
 

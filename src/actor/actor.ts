@@ -59,6 +59,12 @@ export abstract class Actor<Session = unknown> {
   received(_message: Message): void | Promise<void> {}
 
   /**
+   * The board is closing, and soon this connection: the last moment to send something. Comes before messages that wait; the close frame
+   * follows when this is done and the connection's turn has come. What isn't done at the end of the board's `drain` is dropped.
+   */
+  draining(): void | Promise<void> {}
+
+  /**
    * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
    * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
    */

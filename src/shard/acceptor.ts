@@ -66,6 +66,9 @@ const UNPARSED_STATUS: Readonly<Record<string, number>> = {
   HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
 };
 
+/** No shard takes connections, or the board is closing. */
+const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+
 const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
 /**
@@ -152,7 +155,7 @@ export class Acceptor {
   }
 
   async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
-    if (this.#closed) return this.#refuse(opening, { status: 503 });
+    if (this.#closed) return this.#refuse(opening, UNAVAILABLE);
     const checked = opening.check({ ...route, compression: this.#compression });
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
@@ -182,7 +185,7 @@ export class Acceptor {
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place(request, params);
     if (verdict === undefined || destination === undefined) {
-      return this.#refuse(opening, { status: 503, headers: { "Retry-After": "1" } });
+      return this.#refuse(opening, UNAVAILABLE);
     }
 
     const { session } = verdict;

@@ -13,6 +13,7 @@ import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import type { Counters } from "./counters.ts";
+import type { Drainable } from "./drain.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { type FlushQueue, Outbound } from "./outbound.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
@@ -61,6 +62,8 @@ export interface ConnectionHost {
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
   actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
+  /** Ends the whole shard with this error. */
+  escalate(error: unknown): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: Connection, clean: boolean): void;
 }
@@ -82,7 +85,7 @@ interface Closing {
 const LINGER_MS = 2_000;
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
-export class Connection implements ActorContext, ActorCellOwner, Subscriber, Timed, TransportReceiver {
+export class Connection implements ActorContext, ActorCellOwner, Drainable, Subscriber, Timed, TransportReceiver {
   readonly #transport: Transport;
   readonly #host: ConnectionHost;
   readonly #identity: ConnectionIdentity;
@@ -214,6 +217,17 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#outbound.pushControl(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
     this.#resumeReading();
+  }
+
+  /** Tells the actor that the connection will be closed, as the board is. */
+  drain(): void {
+    if (this.#phase === "open") this.#cell?.drain();
+  }
+
+  /** Begins the close handshake, once the actor is done with what it was told. */
+  closeDrained(code: number, reason: string): void {
+    if (this.#cell === undefined) this.startClosing(code, reason);
+    else this.#cell.afterDraining(() => this.startClosing(code, reason));
   }
 
   /** Ends it without a handshake. */

@@ -8,7 +8,7 @@ const WINDOW_MS = 1_000;
 const slots = { delayMs: 0, measuredAtMs: 1 } as const;
 
 /** What a meter and its readers share. */
-export function createPulse(): SharedArrayBuffer {
+export function createMeterMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(Object.keys(slots).length * Float64Array.BYTES_PER_ELEMENT);
 }
 
@@ -17,18 +17,18 @@ export function createPulse(): SharedArrayBuffer {
  * stands for. `monitorEventLoopDelay` counts a second that was blocked as one sample among many.
  */
 export class EventLoopMeter {
-  readonly #pulse: Float64Array;
+  readonly #memory: Float64Array;
   readonly #counters: Counters;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(pulse: SharedArrayBuffer, counters: Counters) {
-    this.#pulse = new Float64Array(pulse);
+  constructor(memory: SharedArrayBuffer, counters: Counters) {
+    this.#memory = new Float64Array(memory);
     this.#counters = counters;
     this.#counters.set("eventLoopDelayMs", 0);
   }
 
   start(): void {
-    this.#pulse[slots.measuredAtMs] = nowMs();
+    this.#memory[slots.measuredAtMs] = nowMs();
     this.#timer = setInterval(() => this.#sample(), PERIOD_MS).unref();
   }
 
@@ -38,30 +38,30 @@ export class EventLoopMeter {
 
   #sample(): void {
     const now = nowMs();
-    const delayMs = meanAt(this.#pulse, now);
-    this.#pulse[slots.delayMs] = delayMs;
-    this.#pulse[slots.measuredAtMs] = now;
+    const delayMs = meanAt(this.#memory, now);
+    this.#memory[slots.delayMs] = delayMs;
+    this.#memory[slots.measuredAtMs] = now;
     this.#counters.set("eventLoopDelayMs", delayMs);
   }
 }
 
 /** Reads a meter of another thread, which can't say so itself while it is blocked: as if it took a sample now. */
 export class EventLoopReader {
-  readonly #pulse: Float64Array;
+  readonly #memory: Float64Array;
 
-  constructor(pulse: SharedArrayBuffer) {
-    this.#pulse = new Float64Array(pulse);
+  constructor(memory: SharedArrayBuffer) {
+    this.#memory = new Float64Array(memory);
   }
 
   get delayMs(): number {
-    if (this.#pulse[slots.measuredAtMs] === 0) return 0;
-    return meanAt(this.#pulse, nowMs());
+    if (this.#memory[slots.measuredAtMs] === 0) return 0;
+    return meanAt(this.#memory, nowMs());
   }
 }
 
-function meanAt(pulse: Float64Array, now: number): number {
-  const delayMs = pulse[slots.delayMs] as number;
-  const passedMs = now - (pulse[slots.measuredAtMs] as number);
+function meanAt(memory: Float64Array, now: number): number {
+  const delayMs = memory[slots.delayMs] as number;
+  const passedMs = now - (memory[slots.measuredAtMs] as number);
   // A reader between two samples has nothing to add.
   if (passedMs < PERIOD_MS) return delayMs;
   const lateMs = passedMs - PERIOD_MS;

@@ -3,6 +3,8 @@ import type { HandlerName } from "../actor/actor-cell.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import type { DrainCounts, DrainSettings } from "./drain.ts";
+import type { PulseSource } from "./pulse.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
@@ -13,8 +15,10 @@ export interface ShardTask {
   readonly actor: string;
   readonly options: ConnectionOptions;
   readonly counters: SharedArrayBuffer;
-  /** Of its event-loop meter. */
-  readonly pulse: SharedArrayBuffer;
+  /** Where its event-loop meter writes. */
+  readonly meter: SharedArrayBuffer;
+  /** Where the thread's silence is watched. */
+  readonly pulse: PulseSource | undefined;
   readonly control: MessagePort;
   readonly handoff: MessagePort;
   /** For streams that can't be moved. */
@@ -48,8 +52,8 @@ export interface UnreadArrival {
 export type ShardOrder =
   /** Another shard was started: connect the bus to it. */
   | { readonly kind: "link"; readonly port: MessagePort }
-  /** Close every connection, and those that still arrive, with 1001; drop what is left when the time is up. */
-  | { readonly kind: "drain"; readonly timeoutMs: number }
+  /** Close every connection, and those that still arrive; drop what is left when the time is up. */
+  | { readonly kind: "drain"; readonly settings: DrainSettings }
   /** Everything is closed: end. */
   | { readonly kind: "stop" };
 
@@ -67,4 +71,4 @@ export type ShardReport =
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
   /** Clients of whom a connection or a handshake has ended, where they are counted. */
   | { readonly kind: "departed"; readonly addresses: readonly string[] }
-  | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };
+  | ({ readonly kind: "drained" } & DrainCounts);

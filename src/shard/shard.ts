@@ -3,7 +3,6 @@ import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
-import { CloseCode } from "../protocol/close-code.ts";
 import { Deflaters } from "../protocol/deflater.ts";
 import { receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
 import { receiveRelayed } from "../transport/relay.ts";
@@ -14,9 +13,11 @@ import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { Departures } from "./departures.ts";
+import { Drain, type DrainSettings } from "./drain.ts";
 import { EventLoopMeter } from "./event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { Pulse } from "./pulse.ts";
 import { Sampler } from "./sampler.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -26,14 +27,18 @@ import { TimerWheel } from "./timer-wheel.ts";
  * across threads loses its name and code.
  */
 export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
+  // First of all: what the actor module does when it is loaded may already stand still.
+  const pulse = task.pulse && new Pulse(task.pulse).start();
   const shard = new Shard(task);
   try {
     await shard.start();
+    await shard.stopped;
   } catch (error) {
     shard.stop();
     return reportError(error);
+  } finally {
+    clearInterval(pulse);
   }
-  await shard.stopped;
   return undefined;
 }
 
@@ -64,7 +69,7 @@ class Shard {
       arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
     this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
-    this.#meter = new EventLoopMeter(task.pulse, this.#counters);
+    this.#meter = new EventLoopMeter(task.meter, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#sampler = new Sampler(this.#counters);
     this.#host = {
@@ -76,6 +81,7 @@ class Shard {
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
+      escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
     this.#acceptor = this.#createAcceptor();
@@ -162,7 +168,7 @@ class Shard {
         void this.#bus.addLink(order.port);
         return;
       case "drain":
-        this.#startDrain(order.timeoutMs);
+        this.#startDrain(order.settings);
         return;
       case "stop":
         this.stop();
@@ -190,61 +196,25 @@ class Shard {
     this.#drain?.connectionClosed(this.#connections.size, clean);
   }
 
-  #startDrain(timeoutMs: number): void {
+  #startDrain(settings: DrainSettings): void {
     this.#sockets?.stopListening();
     // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
-    const cutOff = setTimeout(() => this.#sockets?.close(), timeoutMs);
-    this.#drain = new Drain(this.#connections, timeoutMs, (closed, dropped) => {
+    const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
+    this.#drain = new Drain(this.#connections, settings, (counts) => {
       void answered.then(() => {
         clearTimeout(cutOff);
-        this.report({ kind: "drained", closed, dropped });
+        this.report({ kind: "drained", ...counts });
       });
     });
   }
 }
 
-/** The orderly end of all connections: close handshakes until the time is up, then without. */
-class Drain {
-  readonly #done: (closed: number, dropped: number) => void;
-  readonly #timer: NodeJS.Timeout;
-  #closed = 0;
-  #dropped = 0;
-  #cutOff = false;
-  #finished = false;
-
-  constructor(
-    connections: ReadonlySet<Connection>,
-    timeoutMs: number,
-    done: (closed: number, dropped: number) => void,
-  ) {
-    this.#done = done;
-    this.#timer = setTimeout(() => {
-      this.#cutOff = true;
-      for (const connection of connections) connection.destroy();
-    }, timeoutMs);
-    for (const connection of connections) this.add(connection);
-    if (connections.size === 0) this.#finish();
-  }
-
-  add(connection: Connection): void {
-    if (this.#cutOff) connection.destroy();
-    else connection.startClosing(CloseCode.goingAway, "server is going away");
-  }
-
-  connectionClosed(remaining: number, clean: boolean): void {
-    if (clean) this.#closed++;
-    else this.#dropped++;
-    if (remaining === 0) this.#finish();
-  }
-
-  #finish(): void {
-    // Connections that were still on their way here are closed like the others, after the report.
-    if (this.#finished) return;
-    this.#finished = true;
-    clearTimeout(this.#timer);
-    this.#done(this.#closed, this.#dropped);
-  }
+/** Ends this thread with an error that nobody catches: its connections close, and the main thread is told. */
+function escalate(error: unknown): void {
+  process.nextTick(() => {
+    throw error;
+  });
 }
 
 /** The module's own error when it can't be loaded, ours when its exports aren't what they must be. */

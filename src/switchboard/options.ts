@@ -1,10 +1,12 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, constants } from "node:os";
 import { SwitchboardError } from "../errors.ts";
 import { compilePathPattern } from "../handshake/path-pattern.ts";
 import { isToken } from "../handshake/tokens.ts";
+import { CloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 import type { Authorize } from "../shard/authorize.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
+import type { DrainSettings } from "../shard/drain.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import { isAddressOrNetwork } from "../transport/ip-address.ts";
@@ -12,6 +14,15 @@ import type { AdmissionLimits } from "./admission-control.ts";
 import { UNIX_PEERS } from "./client-address.ts";
 import type { Placement } from "./placement.ts";
 import { checkTlsOptions } from "./tls-options.ts";
+
+/** What one shard's thread may take, as in `node:worker_threads`: a shard that needs more ends. In MiB; default: Node's own. */
+export interface ShardResourceLimits {
+  /** The heap of JavaScript objects. Buffers aren't in it. */
+  readonly maxOldGenerationSizeMb?: number;
+  /** The heap's part for new objects. */
+  readonly maxYoungGenerationSizeMb?: number;
+  readonly stackSizeMb?: number;
+}
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">>, AdmissionLimits {
@@ -33,6 +44,13 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
   readonly placement?: Placement;
   /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
   readonly overloadedMs?: number;
+  /** What each shard may take. */
+  readonly resourceLimits?: ShardResourceLimits;
+  /**
+   * How long a shard's event loop may stand still before the shard is ended and replaced: a loop without an end would hold its connections
+   * for ever. 0: for ever. Default: 10 s.
+   */
+  readonly shardTimeoutMs?: number;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -70,8 +88,23 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
 }
 
 export interface CloseOptions {
-  /** How long close handshakes may take before what is left is dropped. Default: 5 s. */
+  /** How long closing the connections may take before what is left is dropped. Give it time for all batches. Default: 5 s. */
   readonly drain?: number;
+  /** How long upgrades are still taken while `board.ready` is false already, so that a load balancer sees it in time. Default: 0. */
+  readonly readinessDelayMs?: number;
+  /** How many connections are closed at once, over the whole board, so that their peers don't all return at once. Default: 10,000. */
+  readonly batch?: number;
+  /** Time between two batches. Default: 2 s. */
+  readonly batchIntervalMs?: number;
+  /** What peers are told: 1001 (going away), or 1012 (restarting; they may come back). Default: 1001. */
+  readonly code?: 1001 | 1012;
+  /** At most 123 bytes of UTF-8. Default: "server is going away", or with 1012 "server is restarting". */
+  readonly reason?: string;
+}
+
+export interface CloseOnSignalsOptions extends CloseOptions {
+  /** Default: `SIGTERM` and `SIGINT`. */
+  readonly signals?: readonly NodeJS.Signals[];
 }
 
 /** Says what is wrong with a value, or nothing. */
@@ -113,6 +146,14 @@ const checks = {
     'addresses, networks ("10.0.0.0/8") and "unix:"',
     (value) => value === UNIX_PEERS || isAddressOrNetwork(value),
   ),
+  resourceLimits: { takes: "an object of limits", accepts: (value) => typeof value === "object" && value !== null },
+  maxOldGenerationSizeMb: integer(1, MAX_BYTES),
+  maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
+  stackSizeMb: integer(1, MAX_BYTES),
+  shardTimeoutMs: {
+    ...integer(0, MAX_TIMEOUT_MS),
+    takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
+  },
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
@@ -141,6 +182,18 @@ const checks = {
   accept: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   drain: integer(0, MAX_TIMEOUT_MS),
+  readinessDelayMs: integer(0, MAX_TIMEOUT_MS),
+  batch: integer(1, MAX_BYTES),
+  batchIntervalMs: integer(1, MAX_TIMEOUT_MS),
+  code: {
+    takes: "1001 or 1012",
+    accepts: (value) => value === CloseCode.goingAway || value === CloseCode.serviceRestart,
+  },
+  reason: {
+    takes: `a string of at most ${MAX_REASON_BYTES} bytes`,
+    accepts: (value) => typeof value === "string" && Buffer.byteLength(value) <= MAX_REASON_BYTES,
+  },
+  signals: listOf("names of signals that can be handled", isSignal),
 } as const satisfies Record<string, Check>;
 
 type OptionName = keyof typeof checks;
@@ -172,10 +225,17 @@ const compressionOptions = [
   "contextTakeover",
 ] as const satisfies readonly (keyof CompressionOptions)[];
 
+const resourceLimits = [
+  "maxOldGenerationSizeMb",
+  "maxYoungGenerationSizeMb",
+  "stackSizeMb",
+] as const satisfies readonly (keyof ShardResourceLimits)[];
+
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 const startOptions = [
   ...(["actor", "shards", "compression", "sockets", "placement", "overloadedMs"] as const),
+  ...(["resourceLimits", "shardTimeoutMs"] as const),
   ...admissionOptions,
   ...connectionOptions,
 ];
@@ -187,13 +247,26 @@ export interface Settings {
   readonly placement: Placement;
   readonly overloadedMs: number;
   readonly limits: AdmissionLimits;
+  /** Undefined: Node's own. */
+  readonly resourceLimits?: ShardResourceLimits;
+  /** 0: none. */
+  readonly shardTimeoutMs: number;
   readonly connection: ConnectionOptions;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
   check("Switchboard.start", options, startOptions, ["actor"]);
-  const { actor, shards = "auto", compression = false, sockets = "auto", ...others } = withoutUndefined(options);
-  const { placement = "leastConnections", overloadedMs = 200, ...numbers } = others;
+  const {
+    actor,
+    shards = "auto",
+    sockets = "auto",
+    placement = "leastConnections",
+    overloadedMs = 200,
+    resourceLimits,
+    shardTimeoutMs = 10_000,
+    compression = false,
+    ...numbers
+  } = withoutUndefined(options);
   const { limits, connection } = splitLimits(numbers);
   return {
     actor: String(actor),
@@ -202,6 +275,8 @@ export function checkStartOptions(options: StartOptions): Settings {
     placement,
     overloadedMs,
     limits,
+    shardTimeoutMs,
+    ...(resourceLimits && { resourceLimits: checkResourceLimits(resourceLimits) }),
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -237,6 +312,11 @@ function checkCompression(options: true | Partial<CompressionOptions>): Compress
   if (options === true) return DEFAULT_COMPRESSION;
   check("Switchboard.start: compression", options, compressionOptions);
   return { ...DEFAULT_COMPRESSION, ...withoutUndefined(options) };
+}
+
+function checkResourceLimits(options: ShardResourceLimits): ShardResourceLimits {
+  check("Switchboard.start: resourceLimits", options, resourceLimits);
+  return withoutUndefined(options);
 }
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;
@@ -280,9 +360,40 @@ function misfit(what: string): SwitchboardError {
   return new SwitchboardError("configuration", "ERR_OPTION", `listen: ${what}`);
 }
 
-export function checkCloseOptions(options: CloseOptions): Required<CloseOptions> {
-  check("close", options, ["drain"]);
-  return { drain: options.drain ?? 5_000 };
+const closeOptions = ["drain", "readinessDelayMs", "batch", "batchIntervalMs", "code", "reason"] as const;
+
+export interface CloseSettings extends DrainSettings {
+  readonly readinessDelayMs: number;
+}
+
+export function checkCloseOptions(options: CloseOptions): CloseSettings {
+  check("close", options, closeOptions);
+  const {
+    drain = 5_000,
+    readinessDelayMs = 0,
+    batch = 10_000,
+    batchIntervalMs = 2_000,
+    ...rest
+  } = withoutUndefined(options);
+  const { code = CloseCode.goingAway } = rest;
+  const { reason = DEFAULT_REASONS[code] } = rest;
+  return { timeoutMs: drain, readinessDelayMs, batch, batchIntervalMs, code, reason };
+}
+
+const DEFAULT_REASONS = {
+  [CloseCode.goingAway]: "server is going away",
+  [CloseCode.serviceRestart]: "server is restarting",
+} as const;
+
+export interface SignalSettings {
+  readonly signals: readonly NodeJS.Signals[];
+  readonly close: CloseOptions;
+}
+
+export function checkCloseOnSignalsOptions(options: CloseOnSignalsOptions): SignalSettings {
+  check("closeOnSignals", options, ["signals", ...closeOptions]);
+  const { signals = ["SIGTERM", "SIGINT"], ...close } = options;
+  return { signals, close };
 }
 
 function routeSettings(options: AttachOptions): RouteSettings {
@@ -329,6 +440,10 @@ function show(value: unknown): string {
 /** An option that is undefined is an option not given. */
 function withoutUndefined<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+function isSignal(value: string): boolean {
+  return Object.hasOwn(constants.signals, value) && value !== "SIGKILL" && value !== "SIGSTOP";
 }
 
 function isFileUrl(value: unknown): boolean {

@@ -2,24 +2,26 @@ import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
-import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
+import { type ErrorReport, reviveError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
-import { createPulse, EventLoopReader } from "../shard/event-loop-meter.ts";
+import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
+import { createMeterMemory, EventLoopReader } from "../shard/event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
 import { Occupancy } from "./occupancy.ts";
 import type { ShardCandidate } from "./placement.ts";
-
-/** What became of a shard's connections when it was drained. */
-export interface DrainCounts {
-  /** Closed with a close handshake. */
-  readonly closed: number;
-  /** Dropped without one, when the time was up. */
-  readonly dropped: number;
-}
+import {
+  explainRejection,
+  explainReturn,
+  explainSilence,
+  explainTermination,
+  type LossCause,
+  type ShardLoss,
+} from "./shard-loss.ts";
+import { Watchdog } from "./watchdog.ts";
 
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
@@ -30,20 +32,14 @@ export interface ActorFailure {
   readonly error: Error;
 }
 
-/** A shard that ended unasked. */
-export interface ShardLoss {
-  readonly shard: number;
-  /** Connections that ended with it. */
-  readonly connections: number;
-  readonly error: Error;
-}
-
 export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
   readonly options: ConnectionOptions;
   /** Whether sockets that can be moved are; all others are relayed. */
   readonly moves: boolean;
+  /** How long its event loop may stand still; 0: for ever. */
+  readonly timeoutMs: number;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly MessagePort[];
@@ -59,6 +55,12 @@ const DRAIN_GRACE_MS = 1_000;
 /** Piscina infers this from another overload of `postMessage` than the one for ports. */
 type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
 
+/**
+ * - `starting`: its thread boots, its actor module is loaded.
+ * - `ready`: it takes connections.
+ * - `stopping`: it was asked to close its connections, and to end.
+ * - `ended`: its thread has ended or is free again.
+ */
 type Phase = "starting" | "ready" | "stopping" | "ended";
 
 /** One life of one shard, as the main thread sees it: from a free thread of the pool to that thread's end. */
@@ -75,6 +77,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #relay: RelaySender<Arrival>;
   readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
   readonly #abort = new AbortController();
+  readonly #watchdog: Watchdog | undefined;
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
   #phase: Phase = "starting";
@@ -83,17 +86,15 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
-  constructor(
-    pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed, addressLeft }: ShardSpec,
-  ) {
+  constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
+    const { shard, actor, options, moves, timeoutMs, counters, links } = spec;
     this.shard = shard;
     this.#counters = counters;
-    this.#occupancy = new Occupancy(counters, addressLeft);
-    const pulse = createPulse();
-    this.#eventLoop = new EventLoopReader(pulse);
-    this.#actorFailed = actorFailed;
-    this.#handshakeFailed = handshakeFailed;
+    this.#occupancy = new Occupancy(counters, spec.addressLeft);
+    const meter = createMeterMemory();
+    this.#eventLoop = new EventLoopReader(meter);
+    this.#actorFailed = spec.actorFailed;
+    this.#handshakeFailed = spec.handshakeFailed;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
     const relay = new MessageChannel();
@@ -104,12 +105,20 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#handoff = new HandoffSender(handoff.port1);
     this.#relay = new RelaySender(relay.port1);
     this.#unread = new HandoffSender(unread.port1);
+    if (timeoutMs > 0) {
+      this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
+    }
+    const pulse = this.#watchdog && {
+      memory: this.#watchdog.pulse.memory,
+      intervalMs: this.#watchdog.pulse.intervalMs,
+    };
     const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links];
     const task = {
       shard,
       actor,
       options,
       counters: counters.memory,
+      meter,
       pulse,
       control: control.port2,
       handoff: handoff.port2,
@@ -126,6 +135,10 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Resolves when the shard takes connections; rejects when it can't start, with the reason. */
   get ready(): Promise<void> {
     return this.#ready.promise;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
   }
 
   get isReady(): boolean {
@@ -185,10 +198,10 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
-  async drain(timeoutMs: number): Promise<DrainCounts> {
+  async drain(settings: DrainSettings): Promise<DrainCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
-    this.#order({ kind: "drain", timeoutMs });
-    const timer = setTimeout(() => this.terminate(), timeoutMs + DRAIN_GRACE_MS);
+    this.#order({ kind: "drain", settings });
+    const timer = setTimeout(() => this.terminate(), settings.timeoutMs + DRAIN_GRACE_MS);
     const counts = await this.#drained.promise;
     clearTimeout(timer);
     return counts;
@@ -204,7 +217,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** Ends the thread at once. Its peers see their connections close. */
   terminate(): void {
-    this.#abort.abort();
+    this.#abort.abort(explainTermination());
   }
 
   #order(order: ShardOrder, transfer: MessagePort[] = []): void {
@@ -214,7 +227,9 @@ export class ShardHandle implements Destination, ShardCandidate {
   #handle(report: ShardReport): void {
     switch (report.kind) {
       case "ready":
-        this.#phase = "ready";
+        // It may have been asked to close while it started.
+        if (this.#phase === "starting") this.#phase = "ready";
+        this.#watchdog?.started();
         this.authorizes = report.authorizes;
         this.#ready.resolve();
         return;
@@ -234,13 +249,10 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
-    let error: Error = new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard's thread ended");
-    try {
-      const failure = await task;
-      if (failure !== undefined) error = reviveError(failure);
-    } catch (thrown) {
-      error = thrown as Error;
-    }
+    const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
+      this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
+    );
+    this.#watchdog?.stop();
     const asked = this.#phase === "stopping";
     this.#phase = "ended";
     this.#control.close();
@@ -256,6 +268,6 @@ export class ShardHandle implements Destination, ShardCandidate {
     // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
     this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0 });
     this.#ready.reject(error);
-    return asked ? undefined : { shard: this.shard, connections, error };
+    return asked ? undefined : { shard: this.shard, reason, connections, error };
   }
 }

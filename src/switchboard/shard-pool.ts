@@ -4,12 +4,15 @@ import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type ShardCounts } from "../shard/counters.ts";
+import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
 import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
-import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from "./shard-handle.ts";
+import { Restarts } from "./restarts.ts";
+import { type ActorFailure, ShardHandle } from "./shard-handle.ts";
+import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
@@ -21,15 +24,25 @@ export interface ShardPoolOwner {
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
   shardReplaced(shard: number): void;
+  /** A shard died so often that it isn't started again. */
+  shardFailed(loss: ShardLoss): void;
 }
+
+/**
+ * - `starting`: for the first time.
+ * - `ready`: it takes connections.
+ * - `draining`: the board is closing.
+ * - `restarting`: it died, and is started again soon or just now.
+ * - `failed`: it died so often that it isn't started again.
+ * - `closed`: the board is closed.
+ */
+export type ShardState = "starting" | "ready" | "draining" | "restarting" | "failed" | "closed";
 
 /** Where the worker is: beside the sources, or in the built package. */
 const WORKER = new URL(
   import.meta.url.endsWith(".ts") ? "../../workers/shard.ts" : "./workers/shard.js",
   import.meta.url,
 );
-const FIRST_RESTART_DELAY_MS = 100;
-const LONGEST_RESTART_DELAY_MS = 10_000;
 
 /** The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies. */
 export class ShardPool {
@@ -39,11 +52,10 @@ export class ShardPool {
   readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
-  /** Deaths in a row of each shard: what makes the next start wait longer. */
-  readonly #deaths: number[];
+  readonly #restarts: Restarts[];
   /** What every shard is told, those that are started later too. */
   readonly #listeners = new Map<number, ListenerSettings>();
-  readonly #restarts = new Set<NodeJS.Timeout>();
+  readonly #waiting = new Set<NodeJS.Timeout>();
   readonly #choose: Place<ShardHandle>;
   #closing = false;
 
@@ -58,6 +70,7 @@ export class ShardPool {
       idleTimeout: Number.POSITIVE_INFINITY,
       // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
       atomics: "disabled",
+      ...(settings.resourceLimits && { resourceLimits: settings.resourceLimits }),
     });
     const pool = new ShardPool(settings, bus, owner, threads);
     try {
@@ -92,7 +105,7 @@ export class ShardPool {
     // A thread's error is told by its task.
     threads.on("error", () => {});
     this.#counters = Array.from({ length: settings.shards }, () => new Counters());
-    this.#deaths = this.#counters.map(() => 0);
+    this.#restarts = this.#counters.map(() => new Restarts());
     for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
   }
 
@@ -158,8 +171,27 @@ export class ShardPool {
     return this.#shards.some((shard) => shard.authorizes);
   }
 
-  get ready(): readonly boolean[] {
-    return this.#shards.map((shard) => shard.isReady);
+  /** Whether any shard takes connections. */
+  get isReady(): boolean {
+    return this.#shards.some((shard) => shard.isReady);
+  }
+
+  states(): ShardState[] {
+    return this.#shards.map((shard, index) => this.#stateOf(shard, this.#restarts[index] as Restarts));
+  }
+
+  #stateOf({ phase }: ShardHandle, { failed, died }: Restarts): ShardState {
+    switch (phase) {
+      case "ready":
+        return "ready";
+      case "stopping":
+        return "draining";
+      case "starting":
+        return died ? "restarting" : "starting";
+      case "ended":
+        if (failed) return "failed";
+        return this.#closing ? "closed" : "restarting";
+    }
   }
 
   /** Ends one shard's thread at once; it is replaced as if it had died. */
@@ -167,11 +199,21 @@ export class ShardPool {
     this.#shards[shard]?.terminate();
   }
 
-  /** Closes every connection in order, then ends the threads. */
-  async close(timeoutMs: number): Promise<DrainCounts> {
+  /**
+   * Closes every connection in order, then ends the threads.
+   *
+   * @param settings whose batch is that of all shards together
+   */
+  async close(settings: DrainSettings): Promise<DrainCounts> {
     this.#closing = true;
-    for (const timer of this.#restarts) clearTimeout(timer);
-    const counts = await Promise.all(this.#shards.map((shard) => shard.drain(timeoutMs)));
+    for (const timer of this.#waiting) clearTimeout(timer);
+    const batches = shareBatch(
+      settings.batch,
+      this.#shards.map(({ connections }) => connections),
+    );
+    const counts = await Promise.all(
+      this.#shards.map((shard, index) => shard.drain({ ...settings, batch: batches[index] as number })),
+    );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
     await this.#threads.destroy();
     return {
@@ -181,12 +223,13 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection, sockets } = this.#settings;
+    const { actor, connection, sockets, shardTimeoutMs } = this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
       options: connection,
       moves: sockets === "auto" && canMoveSockets(process.versions.node),
+      timeoutMs: shardTimeoutMs,
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
@@ -195,29 +238,30 @@ export class ShardPool {
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;
-    const startedAt = performance.now();
     void handle.ended.then((loss) => {
-      if (loss !== undefined && !this.#closing) this.#handleLoss(loss, performance.now() - startedAt);
+      if (loss !== undefined && !this.#closing) this.#handleLoss(loss);
     });
     return handle;
   }
 
-  /** Starts the shard again: soon, and ever later when it doesn't live long. */
-  #handleLoss(loss: ShardLoss, livedMs: number): void {
-    this.#owner.shardLost(loss);
+  /** Starts the shard again when its time has come, unless it died too often. */
+  #handleLoss(loss: ShardLoss): void {
     const { shard } = loss;
-    const deaths = livedMs < LONGEST_RESTART_DELAY_MS ? (this.#deaths[shard] as number) : 0;
-    this.#deaths[shard] = deaths + 1;
-    const delayMs = Math.min(FIRST_RESTART_DELAY_MS * 2 ** deaths, LONGEST_RESTART_DELAY_MS);
+    const delayMs = (this.#restarts[shard] as Restarts).countDeath(performance.now());
+    this.#owner.shardLost(loss);
+    if (delayMs === undefined) {
+      this.#owner.shardFailed(loss);
+      return;
+    }
     const timer = setTimeout(() => {
-      this.#restarts.delete(timer);
+      this.#waiting.delete(timer);
       this.#launch(shard).ready.then(
         () => this.#owner.shardReplaced(shard),
         // Told as the next loss.
         () => {},
       );
     }, delayMs);
-    this.#restarts.add(timer);
+    this.#waiting.add(timer);
   }
 
   /** A direct port to the main thread's bus and to every other shard; returns the new shard's ends. */
@@ -233,4 +277,10 @@ export class ShardPool {
     }
     return links;
   }
+}
+
+/** Each shard's part of a batch, by its connections. When all fit into one, no shard needs a second. */
+export function shareBatch(batch: number, loads: readonly number[]): number[] {
+  const total = loads.reduce((sum, load) => sum + load, 0);
+  return loads.map((load) => (total <= batch ? batch : Math.max(1, Math.round((batch * load) / total))));
 }

@@ -10,6 +10,7 @@ import { pathMatcher } from "../handshake/path.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { ShardCounts } from "../shard/counters.ts";
+import type { DrainCounts } from "../shard/drain.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
@@ -22,8 +23,11 @@ import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, rem
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
+  type CloseOnSignalsOptions,
   type CloseOptions,
+  type CloseSettings,
   checkAttachOptions,
+  checkCloseOnSignalsOptions,
   checkCloseOptions,
   checkListenOptions,
   checkStartOptions,
@@ -35,28 +39,39 @@ import {
 } from "./options.ts";
 import { placesByRequest } from "./placement.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
+import type { ActorFailure } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
-import { ShardPool } from "./shard-pool.ts";
+import type { ShardLoss } from "./shard-loss.ts";
+import { ShardPool, type ShardState } from "./shard-pool.ts";
 import { SharedPort } from "./shared-port.ts";
+import { handleSignals } from "./signals.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
-/** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
+/** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
 export interface SwitchboardEvents {
   /** A handler of an actor threw or rejected; its connection was closed with 1011. */
   actorFailed: [ActorFailure];
-  /** A shard's thread ended; its connections ended with it, and it will be replaced. */
+  /** A shard's thread ended, and its connections with it. It will be replaced, unless `shardFailed` follows. */
   shardLost: [ShardLoss];
+  /** A shard died five times within a minute, this time last: it isn't started again. */
+  shardFailed: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
+  /** The board begins to close: `ready` is false from now on. */
+  draining: [];
+  /** The board is closed. */
+  closed: [DrainCounts];
 }
 
 export interface ShardStats extends ShardCounts {
   readonly shard: number;
+  readonly state: ShardState;
   /** Whether it takes connections. */
   readonly ready: boolean;
+  /** Whether it died so often that it isn't started again. */
+  readonly failed: boolean;
 }
 
 export interface Stats {
@@ -138,6 +153,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
       addressLeft: (address) => this.#admission?.addressLeft(address),
       shardLost: (loss) => this.#tell("shardLost", loss),
+      shardFailed: (loss) => this.#tell("shardFailed", loss),
       shardReplaced: (shard) => this.#shardReplaced(shard),
     });
   }
@@ -246,12 +262,18 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#bus.publish(topic, toFrame(data));
   }
 
+  /** Whether upgrades are taken: a shard takes connections, and the board isn't closing. */
+  get ready(): boolean {
+    return this.#closed === undefined && this.#pool.isReady;
+  }
+
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
   stats(): Stats {
-    const { ready } = this.#pool;
-    const shards = this.#pool
-      .counters()
-      .map((counters, shard) => ({ shard, ready: ready[shard] ?? false, ...counters }));
+    const counters = this.#pool.counters();
+    const shards = this.#pool.states().map((state, shard) => {
+      const health = { state, ready: state === "ready", failed: state === "failed" };
+      return { shard, ...health, ...(counters[shard] as ShardCounts) };
+    });
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
@@ -261,29 +283,44 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes down: new upgrades get 503, every connection gets 1001, and what hasn't closed when the time is up is dropped. Resolves when
-   * the shards have ended, with what became of the connections. A second call waits for the first.
+   * Closes down. `ready` is false at once, and a `draining` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
+   * that `listen` opened are closed. Then every actor's `draining` is called, and connections are closed in batches with `code` and `reason`;
+   * what is left after `drain` ms is dropped. Resolves when the shards have ended, with what became of the connections, of which a `closed`
+   * event tells, too. A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<DrainCounts> {
-    const { drain } = checkCloseOptions(options);
-    this.#closed ??= this.#close(drain);
+    const settings = checkCloseOptions(options);
+    this.#closed ??= Promise.resolve().then(() => this.#close(settings));
     return this.#closed;
   }
 
-  async #close(drainMs: number): Promise<DrainCounts> {
+  /**
+   * Closes the board with these options when the process gets one of the signals. It then ends by itself if nothing else runs in it: close
+   * attached servers at the board's `closed` event. A second signal ends the process at once, with code 128 + the signal's number.
+   *
+   * @returns what takes that back, and makes the signals what they were
+   */
+  closeOnSignals(options: CloseOnSignalsOptions = {}): () => void {
+    const { signals, close } = checkCloseOnSignalsOptions(options);
+    return handleSignals(signals, () => void this.close(close));
+  }
+
+  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<DrainCounts> {
+    // What a listener throws is its own: the board closes all the same.
+    queueMicrotask(() => this.emit("draining"));
+    if (readinessDelayMs > 0) await delay(readinessDelayMs);
+    for (const listener of this.#shardListeners) listener.close();
+    for (const server of this.#ownServers) server.close();
     // Sockets on their way are let arrive, unless their shard doesn't take them.
-    await Promise.race([this.#acceptor.close(), delay(Math.min(drainMs, 1_000), undefined, { ref: false })]);
-    const counts = await this.#pool.close(drainMs);
+    await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
+    const counts = await this.#pool.close(settings);
     this.#bus.close();
     for (const { server, route } of this.#routes) {
       removeRoute(server, route);
       if (isHttp2Server(server)) removeHttp2Route(server, route);
     }
-    for (const listener of this.#shardListeners) listener.close();
-    for (const server of this.#ownServers) {
-      server.close();
-      server.closeAllConnections();
-    }
+    for (const server of this.#ownServers) server.closeAllConnections();
+    queueMicrotask(() => this.emit("closed", counts));
     return counts;
   }
 
@@ -351,7 +388,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
-  #tell<Event extends "actorFailed" | "shardLost" | "handshakeFailed">(
+  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed">(
     event: Event,
     detail: SwitchboardEvents[Event][0],
   ): void {

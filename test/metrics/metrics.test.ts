@@ -78,7 +78,7 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   new Gauge({ name: "rooms", help: "Rooms.", registers: [registry] }).set(3);
   const counters = new Counters();
   const upgrades = counters.upgrades.snapshot();
-  const shards = [{ shard: 0, ready: true, ...counters.snapshot() }];
+  const shards = [{ shard: 0, state: "ready" as const, ready: true, failed: false, ...counters.snapshot() }];
   const board = { stats: () => ({ connections: 0, publishesDropped: 0, upgrades, shards }) };
   const shown = await createMetrics(board, { registry, prefix: "ws_" }).text();
   expect(sample(shown, 'rooms{app="chat"}')).toBe(3);
@@ -88,7 +88,7 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
 it("adds the buckets of a histogram up", async () => {
   const counters = new Counters();
   for (const seconds of [0.000_01, 0.000_05, 0.003, 60]) counters.busLag.observe(seconds);
-  const shards = [{ shard: 0, ready: true, ...counters.snapshot() }];
+  const shards = [{ shard: 0, state: "ready" as const, ready: true, failed: false, ...counters.snapshot() }];
   const board = {
     stats: () => ({ connections: 0, publishesDropped: 0, upgrades: counters.upgrades.snapshot(), shards }),
   };

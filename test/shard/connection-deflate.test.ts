@@ -62,6 +62,9 @@ function createHost(): ConnectionHost {
     counters: new Counters(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
     actorFailed: () => {},
+    escalate: (error) => {
+      throw error;
+    },
     connectionClosed: () => {},
   };
 }

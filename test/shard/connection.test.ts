@@ -91,6 +91,9 @@ function createHost(): ConnectionHost {
     flushQueue: new FlushQueue(),
     counters: new Counters(),
     actorFailed: (id, handler, error) => log.push(`${id} failed ${handler}: ${(error as Error).message}`),
+    escalate: (error) => {
+      throw error;
+    },
     connectionClosed: () => log.push("gone"),
   };
 }

@@ -1,9 +1,9 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Counters } from "../../src/shard/counters.ts";
-import { createPulse, EventLoopMeter, EventLoopReader } from "../../src/shard/event-loop-meter.ts";
+import { createMeterMemory, EventLoopMeter, EventLoopReader } from "../../src/shard/event-loop-meter.ts";
 
 function start() {
-  const pulse = createPulse();
+  const pulse = createMeterMemory();
   const counters = new Counters();
   const meter = new EventLoopMeter(pulse, counters);
   onTestFinished(() => meter.stop());

@@ -1,10 +1,8 @@
 import { onTestFinished } from "vitest";
 import { type ListenOptions, type StartOptions, Switchboard } from "../../src/index.ts";
+import { actorUrl } from "./actor-url.ts";
 
-/** URL of an actor module in `test/support/actors`. */
-export function actorUrl(name: string): URL {
-  return new URL(`./actors/${name}.ts`, import.meta.url);
-}
+export { actorUrl };
 
 export type TestBoardOptions = Omit<StartOptions, "actor"> & {
   readonly actor?: string | URL;

@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Switchboard } from "../../src/index.ts";
+import { shareBatch } from "../../src/switchboard/shard-pool.ts";
 import { actorUrl, startBoard } from "../support/board.ts";
 import { close, text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
@@ -15,6 +16,17 @@ async function answerClose(client: RawClient): Promise<{ code: number | undefine
   client.socket.end();
   await client.closed();
   return said;
+}
+
+async function startServer(): Promise<{ server: Server; port: number }> {
+  const server = createServer((_request, response) => response.end("hello"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { server, port: (server.address() as AddressInfo).port };
 }
 
 const goingAway = { code: 1001, reason: "server is going away" };
@@ -75,17 +87,162 @@ it("drops everybody at once when it is given no time", async () => {
   for (const client of clients) await client.closed();
 });
 
-it("answers new upgrades with 503 while it drains", async () => {
+it("answers new upgrades on an attached server with 503 while it drains, and refuses connections to its own port", async () => {
   const { board, port } = await startBoard();
+  const server = await startServer();
+  board.attach(server.server);
   const slow = await RawClient.open({ port });
   const closing = board.close({ drain: 20_000 });
-  const late = await RawClient.connect(port);
+  expect(await slow.closeFrame()).toEqual(goingAway);
+  const late = await RawClient.connect(server.port);
   late.write(upgradeRequest());
-  expect((await late.response()).status).toBe(503);
+  expect(await late.response()).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
   await late.closed();
-  expect(await answerClose(slow)).toEqual(goingAway);
+  await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  slow.write(close(1001));
+  slow.socket.end();
   expect(await closing).toEqual({ closed: 1, dropped: 0 });
   expect(board.stats().upgrades.refused).toEqual({ 503: 1 });
+});
+
+it("isn't ready from the start of the readiness delay on, and takes upgrades until its end", async () => {
+  const { board, port } = await startBoard();
+  const draining = new Promise<boolean>((resolve) => board.once("draining", () => resolve(board.ready)));
+  const closed = new Promise((resolve) => board.once("closed", resolve));
+  expect(board.ready).toBe(true);
+  const closing = board.close({ drain: 20_000, readinessDelayMs: 500 });
+  expect(board.ready).toBe(false);
+  expect(await draining).toBe(false);
+  const late = await RawClient.open({ port });
+  late.write(text("hello"));
+  expect(await late.text()).toBe("hello");
+  expect(board.stats().shards[0]).toMatchObject({ state: "ready" });
+  expect(await late.closeFrame()).toEqual(goingAway);
+  expect(board.stats().shards[0]).toMatchObject({ state: "draining" });
+  late.write(close(1001));
+  late.socket.end();
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closed).toEqual({ closed: 1, dropped: 0 });
+  expect(board.stats().shards[0]).toMatchObject({ state: "closed" });
+});
+
+it("closes also when a listener of its events throws", async () => {
+  const { board } = await startBoard();
+  const uncaught = vi.fn();
+  const own = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", uncaught);
+  onTestFinished(() => {
+    process.off("uncaughtException", uncaught);
+    for (const listener of own) process.on("uncaughtException", listener);
+  });
+  board.on("draining", () => {
+    throw new Error("not ready to drain");
+  });
+  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+  expect(uncaught.mock.calls[0]?.[0]).toMatchObject({ message: "not ready to drain" });
+});
+
+it.each([
+  { options: { code: 1012 }, frame: { code: 1012, reason: "server is restarting" } },
+  { options: { code: 1001, reason: "see you" }, frame: { code: 1001, reason: "see you" } },
+  { options: { code: 1012, reason: "" }, frame: { code: 1012, reason: "" } },
+] as const)("tells peers $options", async ({ options, frame }) => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  const closing = board.close({ drain: 20_000, ...options });
+  expect(await answerClose(client)).toEqual(frame);
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+});
+
+it("closes in batches over all shards when there are more connections than fit in one", async () => {
+  const { board, port } = await startBoard({ shards: 2 });
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 6; i++) clients.push(await RawClient.open({ port }));
+  const closing = board.close({ drain: 20_000, batch: 2, batchIntervalMs: 300 });
+  const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
+  expect(await closing).toEqual({ closed: 6, dropped: 0 });
+  const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
+  // Timers aren't early; what one shard is late with its first batch it may be ahead of the other's.
+  expect(third - first).toBeGreaterThan(150);
+  expect(fifth - first).toBeGreaterThan(450);
+});
+
+it("drops at the deadline what no batch came to", async () => {
+  const { board, port } = await startBoard();
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 3; i++) clients.push(await RawClient.open({ port }));
+  const closing = board.close({ drain: 300, batch: 1, batchIntervalMs: 60_000 });
+  const [first, ...others] = clients;
+  expect(first && (await answerClose(first))).toEqual(goingAway);
+  for (const other of others) expect(await other.rest()).toBe("");
+  expect(await closing).toEqual({ closed: 1, dropped: 2 });
+});
+
+it.each([
+  { batch: 10, loads: [3, 7], shares: [10, 10] },
+  { batch: 10, loads: [10, 30], shares: [3, 8] },
+  { batch: 10_000, loads: [100_000, 0, 50_000], shares: [6_667, 1, 3_333] },
+  { batch: 1, loads: [5, 5, 5], shares: [1, 1, 1] },
+])("shares a batch of $batch between shards of $loads connections", ({ batch, loads, shares }) => {
+  expect(shareBatch(batch, loads)).toEqual(shares);
+});
+
+/** A board of actors that part, with a gate that they hold at. */
+async function startParting() {
+  const gate = new SharedArrayBuffer(4);
+  const authorize = () => ({ session: { gate } });
+  const started = await startBoard({ actor: "parting", attach: { authorize } });
+  const openGate = (): void => {
+    Atomics.store(new Int32Array(gate), 0, 1);
+    Atomics.notify(new Int32Array(gate), 0);
+  };
+  return { ...started, openGate };
+}
+
+it("closes a connection when its actor is done with what it does in draining", async () => {
+  const { board, port } = await startParting();
+  const client = await RawClient.open({ port });
+  const closing = board.close({ drain: 20_000 });
+  for (const said of ["draining", "still open", "parted sent"]) expect(await client.text()).toBe(said);
+  expect(await answerClose(client)).toEqual(goingAway);
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+});
+
+it("tells an actor that is busy when it is free, before the messages that wait", async () => {
+  const { board, port, openGate } = await startParting();
+  const [busy, free] = [await RawClient.open({ port }), await RawClient.open({ port })];
+  busy.write(Buffer.concat([text("hold"), text("waits")]));
+  free.write(text("hello"));
+  expect(await free.text()).toBe("hello");
+  const closing = board.close({ drain: 20_000 });
+  for (let i = 0; i < 3; i++) await free.text();
+  expect(await answerClose(free)).toEqual(goingAway);
+  openGate();
+  for (const said of ["hold", "draining", "still open", "parted sent"]) expect(await busy.text()).toBe(said);
+  expect(await answerClose(busy)).toEqual(goingAway);
+  expect(await closing).toEqual({ closed: 2, dropped: 0 });
+});
+
+it("drops a connection whose actor never gets to its draining, at the deadline", async () => {
+  const { board, port } = await startParting();
+  const client = await RawClient.open({ port });
+  client.write(text("hold"));
+  await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ messagesReceived: 1 }));
+  expect(await board.close({ drain: 300 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await client.rest()).toBe("");
+});
+
+it("closes with 1011 and reports an actor that fails in draining", async () => {
+  const { board, port } = await startParting();
+  const failed = new Promise((resolve) => board.once("actorFailed", resolve));
+  const client = await RawClient.open({ port });
+  client.write(text("fail"));
+  expect(await client.text()).toBe("fail");
+  const closing = board.close({ drain: 20_000 });
+  expect(await answerClose(client)).toEqual({ code: 1011, reason: "internal error" });
+  expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed to part" } });
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
 });
 
 it("answers a handshake whose authorize is still deciding with 503, and doesn't wait for it", async () => {
@@ -137,14 +294,7 @@ it("stops listening on its own port, and drops idle HTTP connections", async () 
 });
 
 it("leaves an attached server as it was: serving, without listeners of ours", async () => {
-  const server = createServer((_request, response) => response.end("hello"));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  const { port } = server.address() as AddressInfo;
+  const { server, port } = await startServer();
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   board.attach(server, { path: "/chat" });
   await RawClient.open({ port, path: "/chat" });

@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { type AttachOptions, type StartOptions, Switchboard } from "../../src/index.ts";
 import {
   checkAttachOptions,
+  checkCloseOnSignalsOptions,
   checkCloseOptions,
   checkListenOptions,
   checkStartOptions,
@@ -31,9 +32,13 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
+  shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
   drain: { from: 0, to: MAX },
+  readinessDelayMs: { from: 0, to: MAX },
+  batch: { from: 1, to: MAX },
+  batchIntervalMs: { from: 1, to: MAX },
 };
 const lists = {
   origins: {
@@ -48,7 +53,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 14),
+    options: Object.keys(numbers).slice(0, 15),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -56,7 +61,16 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
     call: "listen",
     options: ["handshakeTimeoutMs", "port"],
   },
-  close: { check: (options) => checkCloseOptions(options), call: "close", options: ["drain"] },
+  close: {
+    check: (options) => checkCloseOptions(options),
+    call: "close",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
+  closeOnSignals: {
+    check: (options) => checkCloseOnSignalsOptions(options),
+    call: "closeOnSignals",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
 };
 
 const numberRows = Object.values(checks).flatMap(({ check, call, options }) =>
@@ -135,11 +149,29 @@ const rows = [
       null,
     ],
   },
+  {
+    ...{ call: "start", name: "resourceLimits", takes: "an object of limits" },
+    good: [{}, { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 2 }, { stackSizeMb: undefined }],
+    bad: ["64", 64, null, true],
+  },
   ...["attach", "listen"].flatMap((call) => routeRows.map((row) => ({ ...row, call }))),
   {
     ...{ call: "listen", name: "host", takes: "a host name or an address" },
     good: ["localhost", "::1"],
     bad: ["", 5, null, {}],
+  },
+  ...["close", "closeOnSignals"].flatMap((call) => [
+    { call, name: "code", takes: "1001 or 1012", good: [1001, 1012], bad: [1000, 1011, 4000, "1001", null] },
+    {
+      ...{ call, name: "reason", takes: "a string of at most 123 bytes" },
+      good: ["", "x".repeat(123), "ä".repeat(61)],
+      bad: ["x".repeat(124), "ä".repeat(62), 5, null],
+    },
+  ]),
+  {
+    ...{ call: "closeOnSignals", name: "signals", takes: "an array of names of signals that can be handled" },
+    good: [["SIGTERM"], ["SIGHUP", "SIGINT"], []],
+    bad: ["SIGTERM", ["SIGKILL"], ["SIGSTOP"], ["TERM"], ["toString"], [15], null],
   },
   { call: "listen", name: "port", takes: int(0, 65_535), good: [8080], bad: [undefined] },
 ];
@@ -173,22 +205,21 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
-  Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {} });
+  Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
     [
       ...Object.keys(defaults),
-      "shards",
-      "sockets",
-      "placement",
-      "overloadedMs",
-      "maxConnections",
-      "trustedProxies",
+      ...["shards", "sockets", "placement", "overloadedMs", "shardTimeoutMs", "resourceLimits"],
+      ...["maxConnections", "trustedProxies"],
     ].map((name) => [name, undefined]),
   );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
-  expect(checkCloseOptions({})).toEqual({ drain: 5_000 });
+  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batch: 10_000, batchIntervalMs: 2_000 };
+  expect(checkCloseOptions({})).toEqual({ ...closing, code: 1001, reason: "server is going away" });
+  expect(checkCloseOptions({ code: 1012 })).toEqual({ ...closing, code: 1012, reason: "server is restarting" });
+  expect(checkCloseOnSignalsOptions({ drain: 5 })).toEqual({ signals: ["SIGTERM", "SIGINT"], close: { drain: 5 } });
 });
 
 it.each([
@@ -202,6 +233,28 @@ it.each([
     const error = expect.objectContaining({ code: "ERR_OPTION", message });
     expect(() => checkStartOptions({ actor, compression: { [name]: value } }), String(value)).toThrow(error);
   }
+});
+
+it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
+  "start: resourceLimits' %s takes whole MiB",
+  (name) => {
+    for (const value of [0, -1, MAX + 1, ...notIntegers]) {
+      const message = expect.stringContaining(`Switchboard.start: resourceLimits: ${name} takes ${int(1, MAX)}, got `);
+      const error = expect.objectContaining({ code: "ERR_OPTION", message });
+      expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
+    }
+    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({ [name]: 5 });
+  },
+);
+
+it("limits what a shard takes only when told to, by limits that exist", () => {
+  expect(checkStartOptions({ actor }).resourceLimits).toBeUndefined();
+  expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
+    expect.objectContaining({
+      code: "ERR_OPTION",
+      message: expect.stringContaining('unknown option "codeRangeSizeMb"'),
+    }),
+  );
 });
 
 it("compresses nothing unless told to, and fills in how", () => {

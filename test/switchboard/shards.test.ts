@@ -146,7 +146,7 @@ async function replaceShard(): Promise<{ board: Switchboard; port: number; survi
 
 it("tells of a shard that died, then of its replacement, and the others go on", async () => {
   const { board, survivor, lost } = await replaceShard();
-  expect(lost).toEqual({ shard: 1, connections: 1, error: expect.any(Error) });
+  expect(lost).toEqual({ shard: 1, reason: "exited", connections: 1, error: expect.any(Error) });
   expect(board.stats().shards.map(({ ready, connections }) => ({ ready, connections }))).toEqual([
     { ready: true, connections: 1 },
     { ready: true, connections: 0 },

@@ -41,7 +41,7 @@ it("is all zeros at the start, with every shard ready", async () => {
     connections: 0,
     upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
     publishesDropped: 0,
-    shards: [0, 1].map((shard) => ({ shard, ready: true, ...zeros })),
+    shards: [0, 1].map((shard) => ({ shard, state: "ready", ready: true, failed: false, ...zeros })),
   });
 });
 
@@ -143,6 +143,23 @@ it("goes on counting after a shard was replaced", async () => {
   expect(shardOf(board)).toMatchObject({ ready: true, connections: 0, connectionsOpened: 1 });
   await RawClient.open({ port });
   expect(shardOf(board)).toMatchObject({ connections: 1, connectionsOpened: 2 });
+});
+
+it("says what state a shard is in, and whether the board takes upgrades", async () => {
+  const { board, port } = await startBoard({ actor: "scripted" });
+  const look = () => [shardOf(board)?.state, shardOf(board)?.ready, shardOf(board)?.failed, board.ready];
+  const lost = new Promise((resolve) => board.once("shardLost", resolve));
+  const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
+  expect(look()).toEqual(["ready", true, false, true]);
+  (await RawClient.open({ port })).write(text('{"do":"exit"}'));
+  await lost;
+  expect(look()).toEqual(["restarting", false, false, false]);
+  await replaced;
+  expect(look()).toEqual(["ready", true, false, true]);
+  const closing = board.close({ drain: 0 });
+  expect(board.ready).toBe(false);
+  await closing;
+  expect(look()).toEqual(["closed", false, false, false]);
 });
 
 it("is a snapshot that later events don't change", async () => {

@@ -27,8 +27,45 @@ export default class Faulty extends Actor<Session> {
       case "reject later":
         void Promise.reject(new Error("rejected outside any handler"));
         return;
+      case "spin":
+        for (;;);
+      case "spin in promises":
+        void forEver();
+        return;
+      case "wait for ever":
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        return;
+      case "fill the heap":
+        fillTheHeap();
+        return;
+      case "overflow the stack":
+        overflow();
+        return;
+      case "overflow the stack later":
+        setImmediate(overflow);
+        return;
+      case "throw nothing later":
+        setImmediate(() => {
+          throw null;
+        });
+        return;
       default:
         this.send(message);
     }
   }
+}
+
+/** Microtasks without an end: the event loop isn't reached any more. */
+async function forEver(): Promise<never> {
+  for (;;) await undefined;
+}
+
+function fillTheHeap(): never {
+  for (const all: unknown[] = []; ; ) all.push({ one: all.length, text: `number ${all.length}` });
+}
+
+/** Deep in native code, which calls back. */
+function overflow(): void {
+  const endless: object = new Proxy({}, { get: (_target, name, receiver) => Reflect.get(endless, name, receiver) });
+  JSON.stringify(endless);
 }

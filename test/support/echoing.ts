@@ -1,0 +1,42 @@
+import { expect } from "vitest";
+import { text } from "./frames.ts";
+import type { RawClient } from "./raw-client.ts";
+
+/** Peers that each send a message, await its echo, and send the next, until they are stopped. */
+export class Echoing {
+  readonly #ended: Promise<unknown>;
+  #stopped = false;
+  #round = Promise.withResolvers<void>();
+  readonly #rounds: number[];
+
+  constructor(clients: readonly RawClient[]) {
+    this.#rounds = clients.map(() => 0);
+    this.#ended = Promise.all(clients.map((client, peer) => this.#echo(client, peer)));
+    // Told by `stop`.
+    this.#ended.catch(() => {});
+  }
+
+  async #echo(client: RawClient, peer: number): Promise<void> {
+    for (let serial = 0; !this.#stopped; serial++) {
+      const message = `peer ${peer}, message ${serial}`;
+      client.write(text(message));
+      expect(await client.text()).toBe(message);
+      this.#rounds[peer] = serial;
+      this.#round.resolve();
+      this.#round = Promise.withResolvers();
+    }
+  }
+
+  /** Resolves when each has had so many echoes more. */
+  async goesOn(rounds = 10): Promise<void> {
+    const goals = this.#rounds.map((done) => done + rounds);
+    while (goals.some((goal, peer) => (this.#rounds[peer] ?? 0) < goal))
+      await Promise.race([this.#round.promise, this.#ended]);
+  }
+
+  /** Resolves when the last message of each was echoed; rejects when any message of anyone wasn't. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    await this.#ended;
+  }
+}

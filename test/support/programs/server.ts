@@ -1,0 +1,40 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { Switchboard } from "../../../src/index.ts";
+import { actorUrl } from "../actor-url.ts";
+import type { ServerOptions, ServerStory } from "../server-process.ts";
+
+/** A server for tests that may bring it down: prints one JSON line for what happens in it, and answers every request with its stats. */
+const { start, actor, closeOnSignals, ownPort }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
+
+function tell(story: ServerStory): void {
+  console.log(JSON.stringify(story));
+}
+
+const board = await Switchboard.start({ ...start, actor: actorUrl(actor) });
+for (const event of ["shardLost", "shardFailed"] as const) {
+  board.on(event, ({ shard, reason, connections, error }) => {
+    const { name, message } = error;
+    const code = "code" in error ? error.code : undefined;
+    tell({ event, shard, reason, connections, error: { name, message, code } });
+  });
+}
+board.on("shardReplaced", ({ shard }) => tell({ event: "shardReplaced", shard }));
+board.on("handshakeFailed", ({ message }) => tell({ event: "handshakeFailed", error: { message } }));
+
+const server = createServer((_request, response) => {
+  response.end(JSON.stringify({ ...board.stats(), ready: board.ready }));
+});
+board.attach(server);
+board.on("draining", () => tell({ event: "draining" }));
+board.on("closed", (counts) => {
+  tell({ event: "closed", ...counts });
+  server.close();
+  server.closeAllConnections();
+});
+if (closeOnSignals !== undefined) board.closeOnSignals(closeOnSignals);
+if (ownPort === true) await board.listen({ port: 0, host: "127.0.0.1" });
+server.listen(0, "127.0.0.1");
+await once(server, "listening");
+tell({ event: "listening", port: (server.address() as AddressInfo).port });

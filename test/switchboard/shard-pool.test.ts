@@ -1,0 +1,28 @@
+import { expect, it, onTestFinished, vi } from "vitest";
+import { Bus } from "../../src/bus/bus.ts";
+import { checkCloseOptions, checkStartOptions } from "../../src/switchboard/options.ts";
+import { ShardPool } from "../../src/switchboard/shard-pool.ts";
+import { actorUrl } from "../support/actor-url.ts";
+
+it("replaces a shard that the main thread ends", async () => {
+  const owner = {
+    actorFailed: vi.fn(),
+    handshakeFailed: vi.fn(),
+    shardLost: vi.fn(),
+    shardReplaced: vi.fn(),
+    shardFailed: vi.fn(),
+    addressLeft: vi.fn(),
+  };
+  const bus = new Bus({ publishDropped: () => {} });
+  const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), bus, owner);
+  onTestFinished(async () => {
+    await pool.close(checkCloseOptions({ drain: 0 }));
+    bus.close();
+  });
+  pool.terminate(1);
+  await vi.waitFor(() => expect(owner.shardReplaced).toHaveBeenCalledWith(1));
+  const error = expect.objectContaining({ code: "ERR_SHARD_TERMINATED" });
+  expect(owner.shardLost.mock.calls).toEqual([[{ shard: 1, reason: "terminated", connections: 0, error }]]);
+  expect(pool.states()).toEqual(["ready", "ready"]);
+  expect(owner.shardFailed).not.toHaveBeenCalled();
+});
