@@ -1,4 +1,5 @@
-export { Actor, type Params, type PublishOptions, type SendResult } from "./actor/actor.ts";
+export { Actor, type Params, type PublishOptions } from "./actor/actor.ts";
+export type { PublishResult, SendResult, SlowConsumerPolicy } from "./actor/flow.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
@@ -6,6 +7,6 @@ export type { Admission, Authorize } from "./shard/authorize.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AttachOptions, CloseOptions, ListenOptions, StartOptions } from "./switchboard/options.ts";
-export type { ActorFailure, DrainCounts, ShardLoss } from "./switchboard/shard-handle.ts";
+export type { ActorFailure, DrainCounts, ShardLoss, SlowConsumer } from "./switchboard/shard-handle.ts";
 export { type ShardStats, type Stats, Switchboard, type SwitchboardEvents } from "./switchboard/switchboard.ts";
 export type { UpgradeRefusal } from "./upgrade/response.ts";

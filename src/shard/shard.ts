@@ -15,6 +15,7 @@ import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions }
 import { Counters } from "./counters.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { ReportLimit } from "./report-limit.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
@@ -57,6 +58,7 @@ class Shard {
     this.#counters.set("handshakes", 0);
     this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
     this.#wheel = new TimerWheel(tickMs(task.options));
+    const slowConsumers = new ReportLimit();
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -65,6 +67,9 @@ class Shard {
       flushQueue: new FlushQueue(),
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
+      slowConsumer: (id, policy, bufferedBytes) => {
+        if (slowConsumers.allows()) this.report({ kind: "slowConsumer", id, policy, bufferedBytes });
+      },
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -244,7 +249,11 @@ function describe(value: unknown): string {
 }
 
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
-function tickMs({ pingIntervalMs, pongTimeoutMs, closeTimeoutMs }: ConnectionOptions): number {
-  const shortest = Math.min(pingIntervalMs || Number.POSITIVE_INFINITY, pongTimeoutMs, closeTimeoutMs);
+function tickMs(options: ConnectionOptions): number {
+  const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
+  const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
+  const never = Number.POSITIVE_INFINITY;
+  // Rates are of a second.
+  const shortest = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
   return Math.min(500, Math.max(5, Math.floor(shortest / 10)));
 }

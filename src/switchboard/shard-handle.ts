@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
+import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
@@ -27,6 +28,17 @@ export interface ActorFailure {
   readonly error: Error;
 }
 
+/** A connection for whose peer as much waits as may. */
+export interface SlowConsumer {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** What happens to it or its messages. */
+  readonly policy: SlowConsumerPolicy;
+  /** Bytes that wait for it. */
+  readonly bufferedBytes: number;
+}
+
 /** A shard that ended unasked. */
 export interface ShardLoss {
   readonly shard: number;
@@ -46,6 +58,7 @@ export interface ShardSpec {
   readonly links: readonly MessagePort[];
   readonly actorFailed: (failure: ActorFailure) => void;
   readonly handshakeFailed: (error: Error) => void;
+  readonly slowConsumer: (slow: SlowConsumer) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
@@ -62,6 +75,7 @@ export class ShardHandle implements Destination {
   readonly #counters: Counters;
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #handshakeFailed: (error: Error) => void;
+  readonly #slowConsumer: (slow: SlowConsumer) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
   readonly #handoff: HandoffSender<Arrival>;
@@ -78,12 +92,13 @@ export class ShardHandle implements Destination {
 
   constructor(
     pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed }: ShardSpec,
+    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed, slowConsumer }: ShardSpec,
   ) {
     this.shard = shard;
     this.#counters = counters;
     this.#actorFailed = actorFailed;
     this.#handshakeFailed = handshakeFailed;
+    this.#slowConsumer = slowConsumer;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
     const relay = new MessageChannel();
@@ -191,6 +206,11 @@ export class ShardHandle implements Destination {
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
         return;
+      case "slowConsumer": {
+        const { id, policy, bufferedBytes } = report;
+        this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
+        return;
+      }
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));
         return;

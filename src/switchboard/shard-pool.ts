@@ -8,12 +8,13 @@ import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { leastConnections } from "./placement.ts";
-import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from "./shard-handle.ts";
+import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss, type SlowConsumer } from "./shard-handle.ts";
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
   /** A handshake in a shard failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
+  slowConsumer(slow: SlowConsumer): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -151,6 +152,7 @@ export class ShardPool {
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
+      slowConsumer: (slow) => this.#owner.slowConsumer(slow),
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;

@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
+import type { PublishResult } from "../actor/flow.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
@@ -33,7 +34,7 @@ import {
   type StartOptions,
 } from "./options.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure, DrainCounts, ShardLoss } from "./shard-handle.ts";
+import type { ActorFailure, DrainCounts, ShardLoss, SlowConsumer } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
 import { ShardPool } from "./shard-pool.ts";
 import { checkTlsOptions } from "./tls-options.ts";
@@ -46,6 +47,11 @@ export interface SwitchboardEvents {
   shardLost: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
+  /**
+   * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
+   * second from each shard, the rest is only counted.
+   */
+  slowConsumer: [SlowConsumer];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
 }
@@ -124,6 +130,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#pool = await ShardPool.start(settings, this.#bus, {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+      slowConsumer: (slow) => this.emit("slowConsumer", slow),
       shardLost: (loss) => this.#tell("shardLost", loss),
       shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
     });
@@ -218,9 +225,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     }
   }
 
-  /** Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. */
-  publish(topic: string, data: Sendable): void {
-    this.#bus.publish(topic, toFrame(data));
+  /**
+   * Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. Says how many shards with subscribers it
+   * was passed on to, and how many don't get it, because they are too far behind.
+   */
+  publish(topic: string, data: Sendable): PublishResult {
+    return this.#bus.publish(topic, toFrame(data));
   }
 
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */

@@ -51,6 +51,8 @@ function createHost(): ConnectionHost {
       mailboxLimit: 1024,
       mailboxLimitBytes: 1024 * 1024,
       maxBufferedBytes: 1024 * 1024,
+      slowConsumers: "close",
+      overRate: "pause",
       pingIntervalMs: 0,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
@@ -60,6 +62,7 @@ function createHost(): ConnectionHost {
     flushQueue: new FlushQueue(),
     counters: new Counters(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
+    slowConsumer: () => {},
     actorFailed: () => {},
     connectionClosed: () => {},
   };

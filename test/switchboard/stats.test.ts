@@ -18,6 +18,10 @@ const zeros = {
   actorFailures: 0,
   violations: 0,
   slowConsumers: 0,
+  droppedNewest: 0,
+  droppedOldest: 0,
+  conflated: 0,
+  rateLimited: 0,
   abnormalClosures: 0,
 };
 
