@@ -38,22 +38,20 @@ async function serve(slowConsumers: SlowConsumerPolicy): Promise<void> {
     for (let i = 0; i < count; i++) {
       board.publish("all", message);
       // As much as a shard keeps up with.
-      if (i % 16 === 0) await settled(board);
+      if (i % 16 === 0) await delivered(board, i);
     }
-    await settled(board);
+    await delivered(board, count);
     process.send?.(board.stats().shards[0]);
   });
 }
 
-/** Until the shard has delivered all that was published to those who are still there. */
-async function settled(board: Switchboard): Promise<void> {
-  for (let last = -1; ; ) {
+/** Until the shard has delivered so many publishes to all that are still there. */
+async function delivered(board: Switchboard, publishes: number): Promise<void> {
+  const isBehind = (): boolean => {
     const [shard] = board.stats().shards;
-    const now = shard?.deliveries ?? 0;
-    if (now === last) return;
-    last = now;
-    await wait(20);
-  }
+    return shard !== undefined && shard.deliveries < publishes * shard.connections;
+  };
+  while (isBehind()) await wait(5);
 }
 
 async function measure(): Promise<void> {
