@@ -1,4 +1,5 @@
-export { Actor, type Params, type PublishOptions, type SendResult } from "./actor/actor.ts";
+export { Actor, type Params, type PublishOptions } from "./actor/actor.ts";
+export type { PublishResult, SendResult, SlowConsumerPolicy } from "./actor/flow.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
@@ -16,7 +17,7 @@ export type {
   StartOptions,
 } from "./switchboard/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
-export type { ActorFailure } from "./switchboard/shard-handle.ts";
+export type { ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";
 export type { ShardState } from "./switchboard/shard-pool.ts";
 export { type ShardStats, type Stats, Switchboard, type SwitchboardEvents } from "./switchboard/switchboard.ts";

@@ -1,11 +1,12 @@
 import { SwitchboardError } from "../errors.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
-
-/**
- * What became of a `send`: `sent` is on its way, `buffered` waits behind bytes that the peer hasn't read yet, `closed`
- * is lost, because the connection is closing or because this message was more than may wait (`maxBufferedBytes`).
- */
-export type SendResult = "sent" | "buffered" | "closed";
+import {
+  isSlowConsumerPolicy,
+  type PublishResult,
+  type SendResult,
+  SLOW_CONSUMER_POLICIES,
+  type SlowConsumerPolicy,
+} from "./flow.ts";
 
 export interface PublishOptions {
   /** Deliver to the publisher too, if it subscribes the topic. Default: false. */
@@ -22,8 +23,10 @@ export interface ActorContext<Session = unknown> {
   readonly session: Session;
   readonly params: Params;
   readonly protocol: string;
+  slowConsumers: SlowConsumerPolicy;
   send(data: Sendable): SendResult;
-  publish(topic: string, data: Sendable, options?: PublishOptions): void;
+  whenDrained(): Promise<void>;
+  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult;
   subscribe(topic: string): Promise<void>;
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
@@ -94,14 +97,42 @@ export abstract class Actor<Session = unknown> {
     return this.#context.protocol;
   }
 
+  /**
+   * What happens when this connection's peer doesn't read. Default: the board's option of this name. Set it in `opened`, in a constructor, or
+   * later; what waits already stays. A field of this name in a subclass would hide it, and fails like an unknown policy
+   * (`ERR_SLOW_CONSUMERS`).
+   */
+  get slowConsumers(): SlowConsumerPolicy {
+    return this.#context.slowConsumers;
+  }
+
+  set slowConsumers(policy: SlowConsumerPolicy) {
+    if (!isSlowConsumerPolicy(policy)) {
+      const message = `slowConsumers is one of ${SLOW_CONSUMER_POLICIES.join(", ")}, got ${String(policy)}`;
+      throw new SwitchboardError("misuse", "ERR_SLOW_CONSUMERS", message);
+    }
+    this.#context.slowConsumers = policy;
+  }
+
   /** Sends one message: a string as text, bytes as binary, a received message as it came. Leaves with all else of this tick. */
   send(data: Sendable): SendResult {
     return this.#context.send(data);
   }
 
-  /** Sends one message to every subscriber of the topic on every shard, but not to this actor unless asked to. */
-  publish(topic: string, data: Sendable, options?: PublishOptions): void {
-    this.#context.publish(topic, data, options);
+  /**
+   * Resolves when nothing waits for this peer any more: all that was sent or published to it has been handed to the operating system. At
+   * once if nothing waits. Also when the connection closes, so that nobody waits for ever: the next `send` tells.
+   */
+  drained(): Promise<void> {
+    return this.#context.whenDrained();
+  }
+
+  /**
+   * Sends one message to every subscriber of the topic on every shard, but not to this actor unless asked to. Says what became of it in
+   * this thread.
+   */
+  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
+    return this.#context.publish(topic, data, options);
   }
 
   /**
@@ -136,11 +167,17 @@ export type ActorClass = new () => Actor;
 /** Constructs an actor on its context. Throws what its constructor throws. */
 export function constructActor(actorClass: ActorClass, context: ActorContext): Actor {
   contextOfNext = context;
+  let actor: Actor;
   try {
-    return new actorClass();
+    actor = new actorClass();
   } finally {
     contextOfNext = undefined;
   }
+  if (Object.hasOwn(actor, "slowConsumers")) {
+    const message = "slowConsumers can't be a field of an actor class: set this.slowConsumers in opened";
+    throw new SwitchboardError("misuse", "ERR_SLOW_CONSUMERS", message);
+  }
+  return actor;
 }
 
 /** Whether a module's default export can be constructed as an actor: a class that extends this very `Actor`. */

@@ -1,4 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
+import type { PublishResult } from "../actor/flow.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { type InterestChange, Link, type LinkOwner } from "./link.ts";
 import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
@@ -9,6 +10,15 @@ export interface BusCounters {
   /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
   arrived?(lagSeconds: number): void;
 }
+
+const NOBODY: PublishResult = Object.freeze({
+  delivered: 0,
+  buffered: 0,
+  dropped: 0,
+  closed: 0,
+  remote: 0,
+  remoteDropped: 0,
+});
 
 /**
  * One thread's end of the bus: its subscribers, and a direct link to every other thread (the main thread is one that only
@@ -56,16 +66,26 @@ export class Bus {
     this.#topics.prune(topic);
   }
 
-  publish(name: string, frame: Frame, except?: Subscriber): void {
+  publish(name: string, frame: Frame, except?: Subscriber): PublishResult {
     checkTopic(name);
     const topic = this.#topics.get(name);
-    if (topic === undefined) return;
+    if (topic === undefined) return NOBODY;
+    const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 };
     for (const subscriber of topic.subscribers) {
-      if (subscriber !== except) subscriber.deliver(frame);
+      if (subscriber === except) continue;
+      const outcome = subscriber.deliver(frame, name);
+      if (outcome === "sent") result.delivered++;
+      else result[outcome]++;
     }
     for (const { link, id } of topic.remotes) {
-      if (!link.publish(id, frame)) this.#counters.publishDropped();
+      if (link.publish(id, frame)) {
+        result.remote++;
+      } else {
+        result.remoteDropped++;
+        this.#counters.publishDropped();
+      }
     }
+    return result;
   }
 
   close(): void {
@@ -87,7 +107,7 @@ export class Bus {
     published: (topicId, frame) => {
       const topic = this.#topics.getById(topicId);
       if (topic === undefined) return;
-      for (const subscriber of topic.subscribers) subscriber.deliver(frame);
+      for (const subscriber of topic.subscribers) subscriber.deliver(frame, topic.name);
     },
     arrived: (lagSeconds) => this.#counters.arrived?.(lagSeconds),
     linkDirty: (link) => {

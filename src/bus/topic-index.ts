@@ -1,9 +1,10 @@
+import type { SendResult } from "../actor/flow.ts";
 import { SwitchboardError } from "../errors.ts";
 import type { Frame } from "../protocol/frame.ts";
 
 /** Who gets a topic's publishes in this thread. */
 export interface Subscriber {
-  deliver(frame: Frame): void;
+  deliver(frame: Frame, topic: string): SendResult;
 }
 
 /** Another thread that wants a topic, and the number by which it knows it. */

@@ -42,5 +42,9 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
   slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),
+  droppedNewest: total("dropped_newest", "Messages dropped because their peer didn't read, by the policy dropNewest."),
+  droppedOldest: total("dropped_oldest", "Messages dropped because their peer didn't read, by the policy dropOldest."),
+  conflated: total("conflated", "Publishes that a newer one of their topic replaced, by the policy conflate."),
+  rateLimited: total("rate_limited", "Times that a connection was above its rates."),
   abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),
 };

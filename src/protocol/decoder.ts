@@ -88,6 +88,11 @@ export class Decoder {
     this.#at = 0;
   }
 
+  /** Whether bytes are left that `next` hasn't looked at, or not seen enough of. */
+  get hasMore(): boolean {
+    return this.#at < this.#chunk.length;
+  }
+
   /** The next event in what was fed, or undefined when more bytes are needed. */
   next(): DecoderEvent | undefined {
     while (!this.#ended) {

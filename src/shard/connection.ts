@@ -1,6 +1,7 @@
-import type { ActorClass, ActorContext, Params, PublishOptions, SendResult } from "../actor/actor.ts";
+import type { ActorClass, ActorContext, Params, PublishOptions } from "../actor/actor.ts";
 import { constructActor } from "../actor/actor.ts";
 import { ActorCell, type ActorCellOwner, type HandlerName } from "../actor/actor-cell.ts";
+import type { PublishResult, SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
@@ -15,11 +16,13 @@ import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import type { Counters } from "./counters.ts";
 import type { Drainable } from "./drain.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
-import { type FlushQueue, Outbound } from "./outbound.ts";
+import { Inbound, type InboundOwner } from "./inbound.ts";
+import { type FlushQueue, Outbound, type OutboundOwner } from "./outbound.ts";
+import type { RateOptions } from "./rate-limit.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
 /** Limits of every connection of a board. */
-export interface ConnectionOptions extends HeartbeatOptions {
+export interface ConnectionOptions extends HeartbeatOptions, RateOptions {
   readonly maxPayloadBytes: number;
   readonly maxFragments: number;
   readonly mailboxLimit: number;
@@ -27,6 +30,7 @@ export interface ConnectionOptions extends HeartbeatOptions {
   readonly maxBufferedBytes: number;
   /** Topics that one connection may be subscribed to at a time. */
   readonly maxSubscriptions: number;
+  readonly slowConsumers: SlowConsumerPolicy;
   readonly closeTimeoutMs: number;
   /** How messages may be compressed; undefined: not at all. */
   readonly compression?: CompressionOptions;
@@ -61,6 +65,8 @@ export interface ConnectionHost {
   readonly counters: Counters;
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
+  /** As much waits for a connection's peer as may: told once until nothing waits any more. */
+  slowConsumer(id: string, policy: SlowConsumerPolicy, bufferedBytes: number): void;
   actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
   /** Ends the whole shard with this error. */
   escalate(error: unknown): void;
@@ -85,11 +91,13 @@ interface Closing {
 const LINGER_MS = 2_000;
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
-export class Connection implements ActorContext, ActorCellOwner, Drainable, Subscriber, Timed, TransportReceiver {
+export class Connection
+  implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
+{
   readonly #transport: Transport;
   readonly #host: ConnectionHost;
   readonly #identity: ConnectionIdentity;
-  readonly #decoder: Decoder;
+  readonly #inbound: Inbound;
   readonly #outbound: Outbound;
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
@@ -100,7 +108,6 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
   #closing: Closing | undefined;
   /** Whether the peer's close frame came. */
   #peerClosed = false;
-  #reading = true;
   readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
 
@@ -115,12 +122,18 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     this.#identity = identity;
     this.#host = host;
     const { maxPayloadBytes, maxFragments } = options;
-    this.#decoder = new Decoder(
+    const decoder = new Decoder(
       deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate) },
     );
-    this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
-    this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
     this.#heartbeat = new Heartbeat(host.wheel, options);
+    this.#inbound = new Inbound(
+      transport,
+      decoder,
+      { heartbeat: this.#heartbeat, wheel: host.wheel, rates: options },
+      this,
+    );
+    this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
+    this.#outbound = new Outbound(transport, host, this);
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
@@ -163,14 +176,26 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     return this.#identity.protocol;
   }
 
+  get slowConsumers(): SlowConsumerPolicy {
+    return this.#outbound.policy;
+  }
+
+  set slowConsumers(policy: SlowConsumerPolicy) {
+    this.#outbound.policy = policy;
+  }
+
   send(data: Sendable): SendResult {
     const frame = toFrame(data);
     return this.#phase === "open" ? this.#push(frame) : "closed";
   }
 
-  publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): void {
+  whenDrained(): Promise<void> {
+    return this.#phase === "open" ? this.#outbound.whenDrained() : Promise.resolve();
+  }
+
+  publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): PublishResult {
     this.#host.counters.add("publishes");
-    this.#host.bus.publish(topic, toFrame(data), self ? undefined : this);
+    return this.#host.bus.publish(topic, toFrame(data), self ? undefined : this);
   }
 
   subscribe(topic: string): Promise<void> {
@@ -199,10 +224,10 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
-  deliver(frame: Frame): void {
-    if (this.#phase !== "open") return;
+  deliver(frame: Frame, topic: string): SendResult {
+    if (this.#phase !== "open") return "closed";
     this.#host.counters.add("deliveries");
-    this.#push(frame);
+    return this.#push(frame, topic);
   }
 
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
@@ -214,9 +239,9 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     this.#closing = { code, reason };
     this.#cell?.stop();
     this.#leaveTopics();
-    this.#outbound.pushControl(encodeClose(code, reason));
+    this.#outbound.pushLast(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
-    this.#resumeReading();
+    this.#inbound.ignoreMessages();
   }
 
   /** Tells the actor that the connection will be closed, as the board is. */
@@ -238,17 +263,13 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
   // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
 
   received(chunk: Buffer): void {
-    this.#heartbeat.heard();
     this.#host.counters.add("bytesReceived", chunk.length);
-    // Once the end is decided, input is only taken off the wire.
-    if (this.#phase === "ending") return;
-    this.#decoder.feed(chunk);
-    this.#decode();
+    this.#inbound.received(chunk);
   }
 
   drained(): void {
     this.#heartbeat.heard();
-    if (this.#phase === "open") this.#outbound.drained();
+    this.#outbound.drained();
   }
 
   ended(): void {
@@ -259,6 +280,7 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
   closed(): void {
     this.#finish({ code: CloseCode.abnormal, reason: "" });
     this.#phase = "closed";
+    this.#inbound.close();
     this.#host.wheel.cancel(this);
     this.#host.counters.add("connections", -1);
     this.#host.connectionClosed(this, this.#peerClosed);
@@ -273,46 +295,16 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
   }
 
   mailboxDrained(): void {
-    if (this.#phase !== "open") return;
-    this.#decode();
-    // What was left in the decoder may have filled it again.
-    if (!this.#cell?.full) this.#resumeReading();
+    this.#inbound.mailboxDrained();
   }
 
-  // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
+  // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
 
-  expired(): void {
-    if (this.#phase !== "open") {
-      this.#transport.destroy();
-      return;
-    }
-    const beat = this.#heartbeat.beat(this.#reading);
-    if (beat.verdict === "lost") {
-      this.#transport.destroy();
-      return;
-    }
-    if (beat.verdict === "ping") this.#outbound.ping();
-    this.#host.wheel.schedule(this, beat.againInMs);
+  get mailboxFull(): boolean {
+    return this.#phase === "open" && this.#cell?.full === true;
   }
 
-  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
-
-  /** Takes events from the decoder for as long as the mailbox takes messages. */
-  #decode(): void {
-    while (this.#phase === "open" || this.#phase === "closingByUs") {
-      if (this.#phase === "open" && this.#cell?.full) {
-        this.#decoder.suspend();
-        this.#reading = false;
-        this.#transport.pause();
-        return;
-      }
-      const event = this.#decoder.next();
-      if (event === undefined) return;
-      this.#handle(event);
-    }
-  }
-
-  #handle(event: DecoderEvent): void {
+  handle(event: DecoderEvent): void {
     switch (event.kind) {
       case "message":
         if (this.#phase !== "open") return;
@@ -334,10 +326,38 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     }
   }
 
+  overRate(): void {
+    this.#host.counters.add("rateLimited");
+    if (this.#host.options.overRate !== "close") return;
+    this.#fail({ code: CloseCode.policyViolation, reason: "sends too much" });
+  }
+
+  boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
+    this.#host.slowConsumer(this.id, policy, bufferedBytes);
+  }
+
+  // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
+
+  expired(): void {
+    if (this.#phase !== "open") {
+      this.#transport.destroy();
+      return;
+    }
+    const beat = this.#heartbeat.beat(this.#inbound.reading);
+    if (beat.verdict === "lost") {
+      this.#transport.destroy();
+      return;
+    }
+    if (beat.verdict === "ping") this.#outbound.ping();
+    this.#host.wheel.schedule(this, beat.againInMs);
+  }
+
+  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
+
   #handleClose({ code, reason }: Close): void {
     this.#peerClosed = true;
     if (this.#phase === "open") {
-      this.#outbound.pushControl(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
+      this.#outbound.pushLast(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
       this.#endTransport({ code, reason });
     } else {
       this.#endTransport(this.#closing as Closing);
@@ -346,13 +366,15 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
 
   /** Ends the connection for a reason that the peer is told but not asked about: RFC 6455 section 7.1.7. */
   #fail(closing: Closing): void {
-    if (this.#phase === "open") this.#outbound.pushControl(encodeClose(closing.code, closing.reason));
+    if (this.#phase === "open") this.#outbound.pushLast(encodeClose(closing.code, closing.reason));
     this.#endTransport(closing);
   }
 
-  #push(plain: Frame): SendResult {
+  /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
+  #push(plain: Frame, topic?: string): SendResult {
     const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
-    const result = this.#outbound.push(frame);
+    const result = this.#outbound.push(frame, topic);
+    if (result === "dropped") return result;
     if (result === "refused") {
       this.#host.counters.add("slowConsumers");
       this.#fail({ code: CloseCode.tryAgainLater, reason: "reads too slowly" });
@@ -369,7 +391,7 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     this.#outbound.flush();
     this.#transport.end();
     this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
-    this.#resumeReading();
+    this.#inbound.ignoreBytes();
   }
 
   /** The connection has ended for the actor; only the first call counts. */
@@ -380,6 +402,7 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     this.#host.counters.closes.add(code);
     if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
     this.#leaveTopics();
+    this.#outbound.giveUpWaiting();
     this.#cell?.end(code, reason);
   }
 
@@ -396,12 +419,5 @@ export class Connection implements ActorContext, ActorCellOwner, Drainable, Subs
     if (this.#topics === undefined) return;
     for (const topic of this.#topics) this.#host.bus.unsubscribe(topic, this);
     this.#topics = undefined;
-  }
-
-  #resumeReading(): void {
-    if (this.#reading) return;
-    this.#reading = true;
-    this.#heartbeat.heard();
-    this.#transport.resume();
   }
 }

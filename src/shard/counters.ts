@@ -25,6 +25,7 @@ const totals = [
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",
+  /** Those that waited and were dropped then are counted, too: see `droppedOldest` and `conflated`. */
   "messagesSent",
   "bytesSent",
   /** Publishes made by actors of this shard. */
@@ -40,6 +41,14 @@ const totals = [
   "violations",
   /** Connections closed because their peer didn't read (1013). */
   "slowConsumers",
+  /** Messages refused for peers that didn't read. */
+  "droppedNewest",
+  /** Messages that waited for peers that didn't read, and were dropped for newer ones. */
+  "droppedOldest",
+  /** Publishes that waited for peers that didn't read, and were replaced by newer ones of their topics. */
+  "conflated",
+  /** How often a peer sent more than its rates allow: its socket wasn't read for a while, or it was closed (1008). */
+  "rateLimited",
   /** Connections whose peer vanished: no close handshake (1006). */
   "abnormalClosures",
 ] as const;

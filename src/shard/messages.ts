@@ -1,5 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HandlerName } from "../actor/actor-cell.ts";
+import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
@@ -66,6 +67,12 @@ export type ShardReport =
       readonly id: string;
       readonly handler: HandlerName | "constructor";
       readonly error: ErrorReport;
+    }
+  | {
+      readonly kind: "slowConsumer";
+      readonly id: string;
+      readonly policy: SlowConsumerPolicy;
+      readonly bufferedBytes: number;
     }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }

@@ -1,70 +1,20 @@
+import type { SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
 import { encodeFrame, type Frame } from "../protocol/frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Transport } from "../transport/transport.ts";
+import { Backlog } from "./backlog.ts";
+import type { Counters } from "./counters.ts";
+import { Rope } from "./rope.ts";
 
 const NO_PAYLOAD = Buffer.alloc(0);
 /** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
 const EARLY_FLUSH_BYTES = 64 * 1024;
 /** With less than this waiting every ping is answered: over TLS something waits in each tick, however fast the peer reads. */
 const PONG_ROOM_BYTES = 4 * 1024;
-
-/**
- * Frames queued one after the other, as a path in a tree: connections that get the same frames in the same order share the path, so
- * that their bytes are joined once for all of them. That is the case in a fan-out.
- */
-class Rope {
-  readonly #before: Rope | undefined;
-  readonly #frame: Frame | undefined;
-  readonly bytes: number;
-  #next: Rope | undefined;
-  #joined: Buffer | undefined;
-
-  constructor(before?: Rope, frame?: Frame) {
-    this.#before = before;
-    this.#frame = frame;
-    this.bytes = before === undefined || frame === undefined ? 0 : before.bytes + frame.end - frame.start;
-  }
-
-  /** This and one more frame. */
-  append(frame: Frame): Rope {
-    if (this.#next === undefined || this.#next.#frame !== frame) this.#next = new Rope(this, frame);
-    return this.#next;
-  }
-
-  /** The bytes in one piece: those of the frames themselves where they lie side by side, else a copy. */
-  join(): Buffer {
-    this.#joined ??= this.#inPlace() ?? this.#copy();
-    return this.#joined;
-  }
-
-  /** Like `join`, in memory that holds little else: for bytes that have to wait. */
-  joinCompact(): Buffer {
-    const joined = this.join();
-    if (joined.length * 2 < joined.buffer.byteLength) this.#joined = this.#copy();
-    return this.#joined as Buffer;
-  }
-
-  #inPlace(): Buffer | undefined {
-    const last = this.#frame as Frame;
-    let { start } = last;
-    for (let rope = this.#before as Rope; rope.#frame !== undefined; rope = rope.#before as Rope) {
-      if (rope.#frame.block !== last.block || rope.#frame.end !== start) return undefined;
-      start = rope.#frame.start;
-    }
-    return last.block.subarray(start, last.end);
-  }
-
-  #copy(): Buffer {
-    const joined = Buffer.allocUnsafeSlow(this.bytes);
-    let at = this.bytes;
-    for (let rope: Rope = this; rope.#frame !== undefined; rope = rope.#before as Rope) {
-      const { block, start, end } = rope.#frame;
-      at -= end - start;
-      block.copy(joined, at, start, end);
-    }
-    return joined;
-  }
-}
+/** What a transport gets at once of what waited: what it has can't be dropped any more. */
+const SLICE_BYTES = 64 * 1024;
+/** Memory of a waiting piece beyond its bytes: so that many small ones are bounded, too. */
+const PIECE_COST = 128;
 
 /** The connections of a shard that have something to write, flushed together at the end of the tick: one write each. */
 export class FlushQueue {
@@ -85,75 +35,212 @@ export class FlushQueue {
   };
 }
 
+export interface OutboundHost {
+  readonly flushQueue: FlushQueue;
+  readonly counters: Counters;
+  readonly options: { readonly maxBufferedBytes: number; readonly slowConsumers: SlowConsumerPolicy };
+}
+
+export interface OutboundOwner {
+  /** As much waits as may wait. Told once until nothing waits any more. */
+  boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void;
+}
+
 /**
- * What one connection has to write. Bounded: a frame that would make more than `maxBufferedBytes` wait for the peer is
- * refused. (What the operating system takes doesn't wait; a single frame always fits when nothing else does.)
+ * What one connection has to write. Frames leave at the end of the tick; while the transport is behind, because its peer doesn't read,
+ * they wait in a backlog, from which they can still be dropped. Bounded: what happens to a frame that would make more than
+ * `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a single frame always fits when nothing else does.)
  */
 export class Outbound {
   readonly #transport: Transport;
-  readonly #queue: FlushQueue;
-  readonly #maxBufferedBytes: number;
+  readonly #host: OutboundHost;
+  readonly #owner: OutboundOwner;
+  /** Of this connection: the board's, until its actor chooses another. */
+  policy: SlowConsumerPolicy;
+  /** What was queued in this tick. */
   #pending: Rope | undefined;
+  /** What waits until the transport has got rid of what it has. Never empty. */
+  #backlog: Backlog | undefined;
   /** The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
   #owedPong: Buffer | undefined;
   #queued = false;
+  #bounded = false;
+  /** Nothing follows what is queued: it needn't wait here. */
+  #ending = false;
+  /** For those who wait until nothing waits. */
+  #drain: PromiseWithResolvers<void> | undefined;
 
-  constructor(transport: Transport, queue: FlushQueue, maxBufferedBytes: number) {
+  constructor(transport: Transport, host: OutboundHost, owner: OutboundOwner) {
     this.#transport = transport;
-    this.#queue = queue;
-    this.#maxBufferedBytes = maxBufferedBytes;
+    this.#host = host;
+    this.#owner = owner;
+    this.policy = host.options.slowConsumers;
   }
 
-  /** Queues a frame for the end of the tick. */
-  push(frame: Frame): "sent" | "buffered" | "refused" {
-    const waiting = this.#transport.bufferedBytes;
-    if (waiting > 0) {
-      const bytes = waiting + (this.#pending?.bytes ?? 0) + frame.end - frame.start;
-      if (bytes > this.#maxBufferedBytes) return "refused";
+  /** Bytes that the peer hasn't taken, as far as we know. */
+  get bufferedBytes(): number {
+    return this.#transport.bufferedBytes + (this.#pending?.bytes ?? 0) + (this.#backlog?.bytes ?? 0);
+  }
+
+  /**
+   * Queues a data frame. "refused": more waits than may, and by the policy the connection is to be closed.
+   *
+   * @param topic of a frame that was published
+   */
+  push(frame: Frame, topic?: string): SendResult | "refused" {
+    if (!this.#behind) {
+      this.pushControl(frame);
+      return "sent";
+    }
+    if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic);
+    const bytes = frame.end - frame.start;
+    if (!this.#fits(bytes)) {
+      this.#reachBound();
+      if (this.policy === "dropNewest") {
+        this.#host.counters.add("droppedNewest");
+        return "dropped";
+      }
+      if (this.policy !== "dropOldest") return "refused";
+      this.#makeRoom(bytes);
     }
     this.pushControl(frame);
-    return waiting > 0 ? "buffered" : "sent";
+    return "buffered";
   }
 
   /** Queues a frame whatever waits: for the few that a connection itself sends. */
   pushControl(frame: Frame): void {
-    this.#pending = (this.#pending ?? this.#queue.root).append(frame);
+    this.#pending = (this.#pending ?? this.#host.flushQueue.root).append(frame);
     if (!this.#queued) {
       this.#queued = true;
-      this.#queue.add(this);
+      this.#host.flushQueue.add(this);
     }
     if (this.#pending.bytes >= EARLY_FLUSH_BYTES) this.flush();
   }
 
+  /** Queues a close frame: nothing may follow, nothing is dropped any more, and nobody waits any longer. */
+  pushLast(frame: Frame): void {
+    this.#ending = true;
+    this.#owedPong = undefined;
+    this.pushControl(frame);
+    this.giveUpWaiting();
+  }
+
   /** Answers a ping, at once or, when many earlier bytes wait, as soon as they are gone. */
   pong(payload: Buffer): void {
-    if (this.#transport.bufferedBytes >= PONG_ROOM_BYTES || this.#owedPong !== undefined) this.#owedPong = payload;
+    const waiting = this.#transport.bufferedBytes + (this.#backlog?.bytes ?? 0);
+    if (waiting >= PONG_ROOM_BYTES || this.#owedPong !== undefined) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 
   /** Asks for a sign of life, unless bytes wait already: taking them is one. */
   ping(): void {
-    if (this.#transport.bufferedBytes === 0) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
+    if (!this.#behind) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
   }
 
-  /** The peer has taken all that waited. */
+  /** Resolves when nothing waits for the peer, at once if nothing does; also when waiting has become pointless. */
+  whenDrained(): Promise<void> {
+    if (this.#pending === undefined && !this.#behind) return Promise.resolve();
+    this.#drain ??= Promise.withResolvers();
+    return this.#drain.promise;
+  }
+
+  /** Ends all waiting for the drain. */
+  giveUpWaiting(): void {
+    this.#drain?.resolve();
+    this.#drain = undefined;
+  }
+
+  /** The transport has got rid of all that it had. */
   drained(): void {
+    while (this.#backlog !== undefined && this.#transport.bufferedBytes === 0) {
+      const slice = this.#backlog.take(SLICE_BYTES);
+      this.#forgetEmptyBacklog();
+      this.#transport.write(slice);
+    }
+    if (this.#behind) return;
+    this.#bounded = false;
     const payload = this.#owedPong;
-    if (payload === undefined) return;
-    this.#owedPong = undefined;
-    this.pushControl(encodeFrame(Opcode.pong, payload));
+    if (payload !== undefined) {
+      this.#owedPong = undefined;
+      this.pushControl(encodeFrame(Opcode.pong, payload));
+    }
+    if (this.#pending === undefined) this.giveUpWaiting();
   }
 
   flushQueued(): void {
     this.#queued = false;
     this.flush();
+    if (this.#drain !== undefined && !this.#behind) this.giveUpWaiting();
   }
 
-  /** Writes what is queued now, not at the end of the tick. */
+  /** Writes what is queued now, not at the end of the tick, as far as the transport isn't behind. */
   flush(): void {
+    if (this.#ending) this.#writeBacklog();
     const pending = this.#pending;
     if (pending === undefined) return;
     this.#pending = undefined;
-    this.#transport.write(this.#transport.bufferedBytes > 0 ? pending.joinCompact() : pending.join());
+    if (!this.#behind) {
+      this.#transport.write(pending.join());
+    } else if (this.#ending) {
+      this.#transport.write(pending.joinCompact());
+    } else {
+      this.#backlog ??= new Backlog();
+      this.#backlog.add(pending.joinCompact());
+    }
+  }
+
+  /** Whether what is queued now has to wait. (A backlog may be there a moment longer than what the transport has.) */
+  get #behind(): boolean {
+    return this.#backlog !== undefined || this.#transport.bufferedBytes > 0;
+  }
+
+  #fits(bytes: number): boolean {
+    const costs = (this.#backlog?.length ?? 0) * PIECE_COST;
+    return this.bufferedBytes + costs + bytes <= this.#host.options.maxBufferedBytes;
+  }
+
+  #reachBound(): void {
+    if (this.#bounded) return;
+    this.#bounded = true;
+    this.#owner.boundReached(this.policy, this.bufferedBytes);
+  }
+
+  /** Lets the frame wait in the place of the one of its topic that waits. */
+  #conflate(frame: Frame, topic: string): SendResult | "refused" {
+    // What was queued in this tick comes before.
+    this.flush();
+    const replaced = this.#backlog?.waitingOf(topic);
+    if (!this.#fits(frame.end - frame.start - (replaced ?? 0))) {
+      this.#reachBound();
+      return "refused";
+    }
+    if (replaced !== undefined) this.#host.counters.add("conflated");
+    this.#backlog ??= new Backlog();
+    this.#backlog.conflate(topic, this.#host.flushQueue.root.append(frame).joinCompact());
+    return "buffered";
+  }
+
+  /** Drops the oldest frames until so many bytes fit, or none is left that can be dropped. */
+  #makeRoom(bytes: number): void {
+    while (!this.#fits(bytes)) {
+      if (this.#backlog === undefined) {
+        if (this.#pending === undefined) return;
+        this.flush();
+        continue;
+      }
+      this.#backlog.dropOldest();
+      this.#host.counters.add("droppedOldest");
+      this.#forgetEmptyBacklog();
+    }
+  }
+
+  #writeBacklog(): void {
+    const backlog = this.#backlog;
+    this.#backlog = undefined;
+    while (backlog !== undefined && backlog.length > 0) this.#transport.write(backlog.take(0));
+  }
+
+  #forgetEmptyBacklog(): void {
+    if (this.#backlog?.length === 0) this.#backlog = undefined;
   }
 }

@@ -18,6 +18,7 @@ import { EventLoopMeter } from "./event-loop-meter.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { Pulse } from "./pulse.ts";
+import { ReportLimit } from "./report-limit.ts";
 import { Sampler } from "./sampler.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -72,6 +73,7 @@ class Shard {
     this.#meter = new EventLoopMeter(task.meter, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#sampler = new Sampler(this.#counters);
+    const slowConsumers = new ReportLimit();
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -80,6 +82,9 @@ class Shard {
       flushQueue: new FlushQueue(),
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
+      slowConsumer: (id, policy, bufferedBytes) => {
+        if (slowConsumers.allows()) this.report({ kind: "slowConsumer", id, policy, bufferedBytes });
+      },
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
@@ -243,7 +248,11 @@ function describe(value: unknown): string {
 }
 
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
-function tickMs({ pingIntervalMs, pongTimeoutMs, closeTimeoutMs }: ConnectionOptions): number {
-  const shortest = Math.min(pingIntervalMs || Number.POSITIVE_INFINITY, pongTimeoutMs, closeTimeoutMs);
+function tickMs(options: ConnectionOptions): number {
+  const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
+  const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
+  const never = Number.POSITIVE_INFINITY;
+  // Rates are of a second.
+  const shortest = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
   return Math.min(500, Math.max(5, Math.floor(shortest / 10)));
 }

@@ -1,4 +1,5 @@
 import { availableParallelism, constants } from "node:os";
+import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../actor/flow.ts";
 import { SwitchboardError } from "../errors.ts";
 import { compilePathPattern } from "../handshake/path-pattern.ts";
 import { isToken } from "../handshake/tokens.ts";
@@ -160,6 +161,10 @@ const checks = {
   mailboxLimitBytes: integer(1, MAX_BYTES),
   maxBufferedBytes: integer(1, MAX_BYTES),
   maxSubscriptions: integer(1, MAX_BYTES),
+  slowConsumers: { takes: `one of ${SLOW_CONSUMER_POLICIES.join(", ")}`, accepts: isSlowConsumerPolicy },
+  maxMessagesPerSecond: integer(1, MAX_BYTES),
+  maxBytesPerSecond: integer(1, MAX_BYTES),
+  overRate: { takes: '"pause" or "close"', accepts: (value) => value === "pause" || value === "close" },
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
@@ -205,6 +210,10 @@ const connectionOptions = [
   "mailboxLimitBytes",
   "maxBufferedBytes",
   "maxSubscriptions",
+  "slowConsumers",
+  "maxMessagesPerSecond",
+  "maxBytesPerSecond",
+  "overRate",
   "pingIntervalMs",
   "pongTimeoutMs",
   "closeTimeoutMs",
@@ -286,6 +295,8 @@ export function checkStartOptions(options: StartOptions): Settings {
       maxBufferedBytes: 1024 * 1024,
       // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a connection.
       maxSubscriptions: 1024,
+      slowConsumers: "close",
+      overRate: "pause",
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,

@@ -2,6 +2,7 @@ import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
+import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import { type ErrorReport, reviveError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
@@ -32,6 +33,17 @@ export interface ActorFailure {
   readonly error: Error;
 }
 
+/** A connection for whose peer as much waits as may. */
+export interface SlowConsumer {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** What happens to it or its messages. */
+  readonly policy: SlowConsumerPolicy;
+  /** Bytes that wait for it. */
+  readonly bufferedBytes: number;
+}
+
 export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
@@ -47,6 +59,7 @@ export interface ShardSpec {
   readonly handshakeFailed: (error: Error) => void;
   /** A connection or a handshake of a client has ended, where clients are counted. */
   readonly addressLeft: (address: string) => void;
+  readonly slowConsumer: (slow: SlowConsumer) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
@@ -71,6 +84,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #eventLoop: EventLoopReader;
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #handshakeFailed: (error: Error) => void;
+  readonly #slowConsumer: (slow: SlowConsumer) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
   readonly #handoff: HandoffSender<Arrival>;
@@ -95,6 +109,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#eventLoop = new EventLoopReader(meter);
     this.#actorFailed = spec.actorFailed;
     this.#handshakeFailed = spec.handshakeFailed;
+    this.#slowConsumer = spec.slowConsumer;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
     const relay = new MessageChannel();
@@ -236,6 +251,11 @@ export class ShardHandle implements Destination, ShardCandidate {
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
         return;
+      case "slowConsumer": {
+        const { id, policy, bufferedBytes } = report;
+        this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
+        return;
+      }
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));
         return;

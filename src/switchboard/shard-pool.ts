@@ -11,7 +11,7 @@ import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
-import { type ActorFailure, ShardHandle } from "./shard-handle.ts";
+import { type ActorFailure, ShardHandle, type SlowConsumer } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
@@ -20,6 +20,7 @@ export interface ShardPoolOwner {
   handshakeFailed(error: Error): void;
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
   addressLeft(address: string): void;
+  slowConsumer(slow: SlowConsumer): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -235,6 +236,7 @@ export class ShardPool {
       actorFailed: (failure) => this.#owner.actorFailed(failure),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
       addressLeft: (address) => this.#owner.addressLeft(address),
+      slowConsumer: (slow) => this.#owner.slowConsumer(slow),
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;

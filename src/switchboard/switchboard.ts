@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
+import type { PublishResult } from "../actor/flow.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
@@ -39,7 +40,7 @@ import {
 } from "./options.ts";
 import { placesByRequest } from "./placement.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure } from "./shard-handle.ts";
+import type { ActorFailure, SlowConsumer } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import { ShardPool, type ShardState } from "./shard-pool.ts";
@@ -57,6 +58,11 @@ export interface SwitchboardEvents {
   shardFailed: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
+  /**
+   * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
+   * second from each shard, the rest is only counted.
+   */
+  slowConsumer: [SlowConsumer];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
   /** The board begins to close: `ready` is false from now on. */
@@ -152,6 +158,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       actorFailed: (failure) => this.#tell("actorFailed", failure),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
       addressLeft: (address) => this.#admission?.addressLeft(address),
+      slowConsumer: (slow) => this.emit("slowConsumer", slow),
       shardLost: (loss) => this.#tell("shardLost", loss),
       shardFailed: (loss) => this.#tell("shardFailed", loss),
       shardReplaced: (shard) => this.#shardReplaced(shard),
@@ -257,9 +264,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     }
   }
 
-  /** Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. */
-  publish(topic: string, data: Sendable): void {
-    this.#bus.publish(topic, toFrame(data));
+  /**
+   * Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. Says how many shards with subscribers it
+   * was passed on to, and how many don't get it, because they are too far behind.
+   */
+  publish(topic: string, data: Sendable): PublishResult {
+    return this.#bus.publish(topic, toFrame(data));
   }
 
   /** Whether upgrades are taken: a shard takes connections, and the board isn't closing. */

@@ -17,7 +17,12 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
       calls.push(["send", data]);
       return "buffered";
     },
-    publish: (...args) => void calls.push(["publish", ...args]),
+    slowConsumers: "close",
+    whenDrained: async () => void calls.push(["whenDrained"]),
+    publish: (...args) => {
+      calls.push(["publish", ...args]);
+      return { delivered: 1, buffered: 2, dropped: 3, closed: 4, remote: 5, remoteDropped: 6 };
+    },
     subscribe: async (topic) => void calls.push(["subscribe", topic]),
     unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
     close: (...args) => void calls.push(["close", ...args]),
@@ -50,17 +55,42 @@ it("passes what it does on to its connection", async () => {
   const { context, calls } = recordingContext();
   const actor = constructActor(Plain, context);
   expect(actor.send("hello")).toBe("buffered");
-  actor.publish("news", "extra", { self: true });
+  const result = { delivered: 1, buffered: 2, dropped: 3, closed: 4, remote: 5, remoteDropped: 6 };
+  expect(actor.publish("news", "extra", { self: true })).toEqual(result);
+  await actor.drained();
   await actor.subscribe("news");
   actor.unsubscribe("news");
   actor.close(4000, "enough");
   expect(calls).toEqual([
     ["send", "hello"],
     ["publish", "news", "extra", { self: true }],
+    ["whenDrained"],
     ["subscribe", "news"],
     ["unsubscribe", "news"],
     ["close", 4000, "enough"],
   ]);
+});
+
+it("chooses what happens when its peer doesn't read", () => {
+  const { context } = recordingContext();
+  const actor = constructActor(Plain, context);
+  expect(actor.slowConsumers).toBe("close");
+  actor.slowConsumers = "conflate";
+  expect([actor.slowConsumers, context.slowConsumers]).toEqual(["conflate", "conflate"]);
+  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMERS" });
+  expect(() => Object.assign(actor, { slowConsumers: "dropAll" })).toThrow(misuse);
+  expect(actor.slowConsumers).toBe("conflate");
+});
+
+it("refuses a class that has its choice as a field, where nobody would see it", () => {
+  class Hiding extends Actor {
+    constructor() {
+      super();
+      Object.defineProperty(this, "slowConsumers", { value: "conflate" });
+    }
+  }
+  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMERS" });
+  expect(() => constructActor(Hiding, recordingContext().context)).toThrow(misuse);
 });
 
 it("can use its connection in field initialisers and in its constructor", () => {

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
+import type { SendResult } from "../../src/actor/flow.ts";
 import { Bus } from "../../src/bus/bus.ts";
 import type { Subscriber } from "../../src/bus/topic-index.ts";
 import { encodeFrame, encodeText, type Frame } from "../../src/protocol/frame.ts";
@@ -41,8 +42,12 @@ async function two(): Promise<{ near: TestBus; far: TestBus }> {
 /** Keeps the texts it gets. */
 class Inbox implements Subscriber {
   readonly texts: string[] = [];
-  deliver({ block, start, end }: Frame): void {
+  /** What it says became of them. */
+  outcome: SendResult = "sent";
+
+  deliver({ block, start, end }: Frame): SendResult {
     this.texts.push(block.toString("utf8", start + 2, end));
+    return this.outcome;
   }
 }
 
@@ -61,6 +66,30 @@ it("leaves out the one subscriber that it is told to", () => {
   void bus.subscribe("news", other);
   bus.publish("news", encodeText("hello"), publisher);
   expect({ publisher: publisher.texts, other: other.texts }).toEqual({ publisher: [], other: ["hello"] });
+});
+
+it("says what became of a publish: in this thread by outcome, and how many other threads it went to", async () => {
+  const [near, ...others] = await mesh(4);
+  if (near === undefined) throw new Error("four were asked for");
+  const outcomes: SendResult[] = ["sent", "sent", "sent", "buffered", "buffered", "dropped", "closed"];
+  for (const outcome of outcomes) {
+    const inbox = new Inbox();
+    inbox.outcome = outcome;
+    await near.bus.subscribe("news", inbox);
+  }
+  for (const { bus } of others.slice(0, 2)) await bus.subscribe("news", new Inbox());
+  const result = { delivered: 3, buffered: 2, dropped: 1, closed: 1, remote: 2, remoteDropped: 0 };
+  expect(near.bus.publish("news", encodeText("hello"))).toEqual(result);
+  const nobody = { delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 };
+  expect(near.bus.publish("sport", encodeText("hello"))).toEqual(nobody);
+});
+
+it("doesn't count the one subscriber that it leaves out", () => {
+  const { bus } = createBus();
+  const publisher = new Inbox();
+  void bus.subscribe("news", publisher);
+  void bus.subscribe("news", new Inbox());
+  expect(bus.publish("news", encodeText("hello"), publisher)).toMatchObject({ delivered: 1, remote: 0 });
 });
 
 it("counts a subscriber that subscribes twice as one", () => {
@@ -174,7 +203,10 @@ it("delivers frames of several megabytes unchanged", async () => {
   const { near, far } = await two();
   const got: Buffer[] = [];
   await near.bus.subscribe("big", {
-    deliver: ({ block, start, end }) => got.push(Buffer.from(block.subarray(start, end))),
+    deliver: ({ block, start, end }) => {
+      got.push(Buffer.from(block.subarray(start, end)));
+      return "sent";
+    },
   });
   const frames = [3, 7].map((size) => encodeFrame(Opcode.binary, Buffer.alloc(size * 1024 * 1024, `${size}`)));
   for (const frame of frames) far.bus.publish("big", frame);
@@ -202,9 +234,19 @@ it("posts nothing to a thread that doesn't want the topic", async () => {
 it("counts what it drops on the way to a thread that is more than 64 MiB behind", async () => {
   const { near, far } = await two();
   let delivered = 0;
-  await near.bus.subscribe("big", { deliver: () => delivered++ });
+  const deliver = (): SendResult => {
+    delivered++;
+    return "sent";
+  };
+  await near.bus.subscribe("big", { deliver });
   const frame = encodeFrame(Opcode.binary, Buffer.alloc(1024 * 1024));
-  for (let i = 0; i < 70; i++) far.bus.publish("big", frame);
+  let refused = 0;
+  for (let i = 0; i < 70; i++) {
+    const { remote, remoteDropped } = far.bus.publish("big", frame);
+    expect(remote + remoteDropped).toBe(1);
+    refused += remoteDropped;
+  }
+  expect(refused).toBe(far.dropped());
   expect(far.dropped()).toBeGreaterThanOrEqual(5);
   expect(far.dropped()).toBeLessThanOrEqual(7);
   await vi.waitFor(() => expect(delivered).toBe(70 - far.dropped()), { timeout: 20_000 });

@@ -58,7 +58,7 @@ it("knows nothing of a topic that nobody asked for", () => {
 it("forgets a topic only when neither this thread nor another wants it", () => {
   const index = new TopicIndex<string>();
   const topic = index.getOrCreate("news");
-  const subscriber = { deliver: () => {} };
+  const subscriber = { deliver: () => "sent" as const };
   topic.subscribers.add(subscriber);
   index.prune(topic);
   expect(index.get("news")).toBe(topic);

@@ -52,6 +52,8 @@ function createHost(): ConnectionHost {
       mailboxLimitBytes: 1024 * 1024,
       maxBufferedBytes: 1024 * 1024,
       maxSubscriptions: 1024,
+      slowConsumers: "close",
+      overRate: "pause",
       pingIntervalMs: 0,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
@@ -61,6 +63,7 @@ function createHost(): ConnectionHost {
     flushQueue: new FlushQueue(),
     counters: new Counters(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
+    slowConsumer: () => {},
     actorFailed: () => {},
     escalate: (error) => {
       throw error;

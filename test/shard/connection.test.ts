@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { Actor, type ActorClass, type SendResult } from "../../src/actor/actor.ts";
+import { Actor, type ActorClass } from "../../src/actor/actor.ts";
+import type { SendResult } from "../../src/actor/flow.ts";
 import { Bus } from "../../src/bus/bus.ts";
 import { encodeText } from "../../src/protocol/frame.ts";
 import type { Message, Sendable } from "../../src/protocol/message.ts";
@@ -82,6 +83,8 @@ function createHost(): ConnectionHost {
       mailboxLimitBytes: 1024 * 1024,
       maxBufferedBytes: 1024 * 1024,
       maxSubscriptions: 1024,
+      slowConsumers: "close",
+      overRate: "pause",
       pingIntervalMs: 0,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
@@ -90,6 +93,7 @@ function createHost(): ConnectionHost {
     wheel,
     flushQueue: new FlushQueue(),
     counters: new Counters(),
+    slowConsumer: (id, policy, bytes) => log.push(`${id} slow ${policy} ${bytes}`),
     actorFailed: (id, handler, error) => log.push(`${id} failed ${handler}: ${(error as Error).message}`),
     escalate: (error) => {
       throw error;

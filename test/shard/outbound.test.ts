@@ -1,7 +1,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import type { SlowConsumerPolicy } from "../../src/actor/flow.ts";
 import { encodeText, type Frame } from "../../src/protocol/frame.ts";
+import { Counters } from "../../src/shard/counters.ts";
 import { FlushQueue, Outbound } from "../../src/shard/outbound.ts";
 import type { Transport, TransportReceiver } from "../../src/transport/transport.ts";
 import { parseServerFrame, type ServerFrame } from "../support/frames.ts";
@@ -44,10 +46,30 @@ class Valve implements Transport {
 
 const MAX_BUFFERED_BYTES = 1_000;
 
-function setUp({ queue = new FlushQueue(), open = true } = {}) {
+interface SetUpOptions {
+  readonly queue?: FlushQueue;
+  readonly open?: boolean;
+  readonly policy?: SlowConsumerPolicy;
+  readonly maxBufferedBytes?: number;
+}
+
+function setUp(options: SetUpOptions = {}) {
+  const { queue = new FlushQueue(), open = true, policy = "close", maxBufferedBytes = MAX_BUFFERED_BYTES } = options;
   const valve = new Valve();
   valve.open = open;
-  return { valve, queue, outbound: new Outbound(valve, queue, MAX_BUFFERED_BYTES) };
+  const counters = new Counters();
+  const host = { flushQueue: queue, counters, options: { maxBufferedBytes, slowConsumers: policy } };
+  /** What was told of the bound. */
+  const reports: string[] = [];
+  const owner = { boundReached: (policy: string, bytes: number) => void reports.push(`${policy} ${bytes}`) };
+  const outbound = new Outbound(valve, host, owner);
+  return { valve, queue, counters, reports, outbound };
+}
+
+/** The peer takes what the transport has. */
+function drain(valve: Valve, outbound: Outbound): void {
+  valve.bufferedBytes = 0;
+  outbound.drained();
 }
 
 /** A frame of that many bytes on the wire. */
@@ -55,6 +77,10 @@ function frameOf(bytes: number): Frame {
   const frame = encodeText("x".repeat(bytes < 128 ? bytes - 2 : bytes < 65_540 ? bytes - 4 : bytes - 10));
   expect(frame.end - frame.start).toBe(bytes);
   return frame;
+}
+
+function payloadBytes(block: Buffer, start: number, end: number): number {
+  return parseServerFrame(block.subarray(start, end))?.frame.payload.length ?? -1;
 }
 
 describe("an outbound", () => {
@@ -147,6 +173,7 @@ describe("an outbound whose peer doesn't read", () => {
     expect(outbound.push(encodeText("much too long for what is left"))).toBe("refused");
     expect(outbound.push(encodeText("fits"))).toBe("buffered");
     await turn();
+    drain(valve, outbound);
     expect(valve.texts.slice(1)).toEqual(["fits"]);
   });
 
@@ -162,6 +189,7 @@ describe("an outbound whose peer doesn't read", () => {
     const { valve, outbound } = await setUpStuck(1_000);
     outbound.pushControl(encodeText("control"));
     await turn();
+    drain(valve, outbound);
     expect(valve.texts[1]).toBe("control");
   });
 
@@ -169,7 +197,289 @@ describe("an outbound whose peer doesn't read", () => {
     const { valve, outbound } = await setUpStuck(100);
     outbound.push(encodeText("small"));
     await turn();
+    drain(valve, outbound);
     expect(valve.writes[1]?.buffer.byteLength).toBeLessThan(100);
+  });
+});
+
+describe("an outbound whose transport is behind", () => {
+  /** One that waits with frames of the texts "0", "1", … */
+  async function setUpWaiting(count: number, options: SetUpOptions = {}) {
+    const parts = setUp({ ...options, open: false });
+    parts.outbound.push(frameOf(100));
+    await turn();
+    for (let i = 0; i < count; i++) {
+      parts.outbound.push(encodeText(`${i}`));
+      await turn();
+    }
+    return parts;
+  }
+
+  it("writes nothing more until it has got rid of what it has", async () => {
+    const { valve, outbound } = await setUpWaiting(3);
+    expect(valve.writes).toHaveLength(1);
+    expect(outbound.bufferedBytes).toBe(109);
+    drain(valve, outbound);
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2"]);
+    expect(outbound.bufferedBytes).toBe(9);
+  });
+
+  it("gets what waits in slices of 64 KiB at most", async () => {
+    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    for (let i = 0; i < 20; i++) {
+      outbound.push(frameOf(20_000));
+      await turn();
+    }
+    for (let i = 0; i < 10; i++) drain(valve, outbound);
+    expect(valve.writes.map(({ length }) => length)).toEqual([20_000, ...Array(6).fill(60_000), 20_000]);
+  });
+
+  it("gets all that waits at once as soon as its peer reads again", async () => {
+    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    for (let i = 0; i < 20; i++) {
+      outbound.push(frameOf(20_000));
+      await turn();
+    }
+    valve.open = true;
+    drain(valve, outbound);
+    expect(valve.bytes).toHaveLength(400_000);
+    expect(outbound.push(encodeText("next"))).toBe("sent");
+  });
+
+  it("keeps the order of what waited and what comes in the tick in which it drains", async () => {
+    const { valve, outbound } = await setUpWaiting(2);
+    expect(outbound.push(encodeText("2"))).toBe("buffered");
+    valve.open = true;
+    drain(valve, outbound);
+    expect(outbound.push(encodeText("3"))).toBe("sent");
+    await turn();
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "3"]);
+  });
+
+  it("is given all that waits with the last frame", async () => {
+    const { valve, outbound } = await setUpWaiting(3, { policy: "dropOldest" });
+    outbound.pushLast(encodeText("last"));
+    outbound.flush();
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "last"]);
+  });
+
+  it("shares the memory of what waits with all who wait for the same", async () => {
+    const queue = new FlushQueue();
+    const connections = [1, 2, 3].map(() => setUp({ queue, open: false }));
+    for (const { outbound } of connections) outbound.push(frameOf(100));
+    await turn();
+    const frame = frameOf(300);
+    for (const { outbound } of connections) outbound.push(frame);
+    await turn();
+    for (const { valve, outbound } of connections) drain(valve, outbound);
+    expect(new Set(connections.map(({ valve }) => valve.writes[1]?.buffer)).size).toBe(1);
+  });
+
+  it("tells once that the bound was reached, and again when it was reached after a drain", async () => {
+    const { valve, outbound, reports } = await setUpWaiting(0, { policy: "dropNewest" });
+    for (let i = 0; i < 3; i++) outbound.push(frameOf(950));
+    expect(reports).toEqual(["dropNewest 100"]);
+    drain(valve, outbound);
+    outbound.push(frameOf(500));
+    await turn();
+    outbound.push(frameOf(501));
+    expect(reports).toEqual(["dropNewest 100", "dropNewest 500"]);
+  });
+});
+
+describe("an outbound that drops the newest", () => {
+  it("drops what doesn't fit, and nothing else", async () => {
+    const { valve, outbound, counters } = setUp({ open: false, policy: "dropNewest" });
+    outbound.push(frameOf(500));
+    await turn();
+    expect(outbound.push(encodeText("kept"))).toBe("buffered");
+    expect(outbound.push(frameOf(600))).toBe("dropped");
+    expect(outbound.push(encodeText("kept, too"))).toBe("buffered");
+    await turn();
+    drain(valve, outbound);
+    expect(valve.texts.slice(1)).toEqual(["kept", "kept, too"]);
+    expect(counters.get("droppedNewest")).toBe(1);
+  });
+});
+
+describe("an outbound that drops the oldest", () => {
+  it.each([
+    ["in one tick", false],
+    ["in ticks of their own", true],
+  ])("keeps the newest that fit of many frames %s", async (_, ticks) => {
+    const { valve, outbound, counters } = setUp({ open: false, policy: "dropOldest" });
+    outbound.push(frameOf(500));
+    await turn();
+    for (let i = 0; i < 100; i++) {
+      expect(outbound.push(encodeText(`${i}`.padStart(100)))).toBe("buffered");
+      if (ticks) await turn();
+    }
+    expect(outbound.bufferedBytes).toBeLessThanOrEqual(MAX_BUFFERED_BYTES);
+    await turn();
+    valve.open = true;
+    drain(valve, outbound);
+    const numbers = valve.texts.slice(1).map(Number);
+    expect(numbers.length).toBeGreaterThan(1);
+    expect(numbers).toEqual(Array.from(numbers, (_, i) => 100 - numbers.length + i));
+    expect(counters.get("droppedOldest")).toBe(100 - numbers.length);
+  });
+
+  it("never drops a part of a frame, whatever its length", async () => {
+    const sizes = fc.array(fc.constantFrom(2, 10, 127, 130, 400, 900, 1_500, 66_000), { minLength: 1, maxLength: 30 });
+    await fc.assert(
+      fc.asyncProperty(sizes, fc.integer({ min: 1, max: 5 }), async (all, perTick) => {
+        const { valve, outbound, counters } = setUp({ open: false, policy: "dropOldest" });
+        outbound.push(frameOf(20));
+        await turn();
+        for (const [i, size] of all.entries()) {
+          outbound.push(frameOf(size));
+          expect(outbound.bufferedBytes).toBeLessThanOrEqual(Math.max(MAX_BUFFERED_BYTES, 20 + size));
+          if (i % perTick === 0) await turn();
+        }
+        await turn();
+        valve.open = true;
+        drain(valve, outbound);
+        const got = valve.frames.slice(1).map(({ payload }) => payload.length);
+        const sent = all.map((size) => frameOf(size)).map(({ block, start, end }) => payloadBytes(block, start, end));
+        expect(got).toEqual(sent.slice(sent.length - got.length));
+        expect(got.length + counters.get("droppedOldest")).toBe(sent.length);
+      }),
+    );
+  });
+
+  it("keeps the newest frame even if that alone is more than may wait", async () => {
+    const { valve, outbound } = setUp({ open: false, policy: "dropOldest" });
+    outbound.push(frameOf(20));
+    await turn();
+    for (const text of ["a", "b"]) outbound.push(encodeText(text.repeat(2_000)));
+    await turn();
+    drain(valve, outbound);
+    expect(valve.texts.slice(1)).toEqual(["b".repeat(2_000)]);
+  });
+});
+
+describe("an outbound that conflates", () => {
+  async function setUpStuck(options: SetUpOptions = {}) {
+    const parts = setUp({ ...options, open: false, policy: "conflate" });
+    parts.outbound.push(frameOf(100));
+    await turn();
+    const read = (): string[] => {
+      parts.valve.open = true;
+      drain(parts.valve, parts.outbound);
+      return parts.valve.texts.slice(1);
+    };
+    return { ...parts, read };
+  }
+
+  it("keeps the newest publish of each topic, in the place of the first", async () => {
+    const { outbound, counters, read } = await setUpStuck();
+    for (const text of ["a1", "b1", "a2", "a3", "c1", "b2"]) {
+      expect(outbound.push(encodeText(text), text.charAt(0))).toBe("buffered");
+      await turn();
+    }
+    expect(read()).toEqual(["a3", "b2", "c1"]);
+    expect(counters.get("conflated")).toBe(3);
+  });
+
+  it("keeps all that was sent, in order", async () => {
+    const { outbound, read } = await setUpStuck();
+    for (let i = 0; i < 5; i++) {
+      outbound.push(encodeText(`sent ${i}`));
+      outbound.push(encodeText(`published ${i}`), "news");
+    }
+    await turn();
+    expect(read()).toEqual(["sent 0", "published 4", "sent 1", "sent 2", "sent 3", "sent 4"]);
+  });
+
+  it("doesn't touch publishes while nothing waits", async () => {
+    const { valve, outbound } = setUp({ policy: "conflate" });
+    for (let i = 0; i < 5; i++) expect(outbound.push(encodeText(`${i}`), "news")).toBe("sent");
+    await turn();
+    expect(valve.texts).toEqual(["0", "1", "2", "3", "4"]);
+  });
+
+  it("begins anew when what waited has left", async () => {
+    const { valve, outbound, read } = await setUpStuck();
+    outbound.push(encodeText("1"), "news");
+    expect(read()).toEqual(["1"]);
+    valve.open = false;
+    outbound.push(frameOf(100));
+    await turn();
+    for (const text of ["2", "3"]) outbound.push(encodeText(text), "news");
+    expect(read().filter((text) => text.length === 1)).toEqual(["1", "3"]);
+  });
+
+  it("refuses what is too much even so", async () => {
+    const { outbound, reports } = await setUpStuck();
+    for (let i = 0; i < 10; i++) expect(outbound.push(frameOf(300), "news")).toBe("buffered");
+    expect(outbound.push(frameOf(600), "sport")).toBe("refused");
+    expect(outbound.push(frameOf(600))).toBe("refused");
+    expect(reports).toEqual(["conflate 400"]);
+  });
+
+  it("shares the memory of what waits with all who wait for the same", async () => {
+    const queue = new FlushQueue();
+    const connections = await Promise.all([1, 2, 3].map(() => setUpStuck({ queue })));
+    for (let i = 0; i < 3; i++) {
+      const frame = encodeText(`${i}`);
+      for (const { outbound } of connections) outbound.push(frame, "news");
+    }
+    for (const { read } of connections) expect(read()).toEqual(["2"]);
+    expect(new Set(connections.map(({ valve }) => valve.writes[1]?.buffer)).size).toBe(1);
+    expect(connections[0]?.valve.writes[1]?.buffer.byteLength).toBe(3);
+  });
+});
+
+describe("waiting for an outbound to drain", () => {
+  /** What has happened to a promise so far. */
+  function watch(promise: Promise<void>): { settled: boolean } {
+    const watched = { settled: false };
+    void promise.then(() => {
+      watched.settled = true;
+    });
+    return watched;
+  }
+
+  it("ends at once when nothing waits", async () => {
+    await setUp().outbound.whenDrained();
+  });
+
+  it("ends with the tick when the transport takes everything", async () => {
+    const { outbound } = setUp();
+    outbound.push(encodeText("one"));
+    const drained = watch(outbound.whenDrained());
+    await Promise.resolve();
+    expect(drained.settled).toBe(false);
+    await turn();
+    expect(drained.settled).toBe(true);
+  });
+
+  it("lasts until the last byte that waits has gone", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(500));
+    const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
+    await turn();
+    outbound.push(encodeText("more"));
+    await turn();
+    drain(valve, outbound);
+    await turn();
+    expect(drained).toEqual([{ settled: false }, { settled: false }]);
+    drain(valve, outbound);
+    await turn();
+    expect(drained).toEqual([{ settled: true }, { settled: true }]);
+  });
+
+  it.each([
+    ["is given up", (outbound: Outbound) => outbound.giveUpWaiting()],
+    ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
+  ])("ends when it %s", async (_, end) => {
+    const { outbound } = setUp({ open: false });
+    outbound.push(frameOf(500));
+    await turn();
+    const drained = watch(outbound.whenDrained());
+    end(outbound);
+    await turn();
+    expect(drained.settled).toBe(true);
   });
 });
 
@@ -191,6 +501,9 @@ describe("an outbound's pongs", () => {
       outbound.pong(Buffer.from(payload));
       await turn();
     }
+    valve.bufferedBytes = 0;
+    outbound.drained();
+    await turn();
     expect(valve.texts.slice(1)).toEqual(["1", "2", "3"]);
   });
 

@@ -29,6 +29,8 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   maxConnectionsPerAddress: { from: 1, to: MAX },
   maxUpgradesPerSecond: { from: 1, to: MAX },
   overloadedMs: { from: 1, to: MAX },
+  maxMessagesPerSecond: { from: 1, to: MAX },
+  maxBytesPerSecond: { from: 1, to: MAX },
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
@@ -53,7 +55,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 15),
+    options: Object.keys(numbers).slice(0, 17),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -187,6 +189,23 @@ it.each(rows)("$call: $name takes $takes", ({ call, name, takes, good, bad }) =>
   }
 });
 
+it.each([
+  [
+    "slowConsumers",
+    ["close", "dropNewest", "dropOldest", "conflate"],
+    "one of close, dropNewest, dropOldest, conflate",
+  ],
+  ["overRate", ["pause", "close"], '"pause" or "close"'],
+])("start: %s takes only its words", (name, words, takes) => {
+  for (const word of words) {
+    const options = { actor, [name]: word } as unknown as StartOptions;
+    expect(checkStartOptions(options).connection).toMatchObject({ [name]: word });
+  }
+  const message = `Switchboard.start: ${name} takes ${takes}, got "drop"`;
+  const options = { actor, [name]: "drop" } as unknown as StartOptions;
+  expect(() => checkStartOptions(options)).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
+});
+
 it.each(Object.values(checks))("$call: names the options there are when one is unknown", ({ check, call }) => {
   const message = expect.stringMatching(new RegExp(`^${call}: unknown option "shard"; the options are [a-z]`));
   expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
@@ -201,7 +220,7 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
 it("fills in what isn't given, and takes undefined for not given", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
-    ...{ maxBufferedBytes: 1_048_576, maxSubscriptions: 1024 },
+    ...{ slowConsumers: "close", overRate: "pause", maxBufferedBytes: 1_048_576, maxSubscriptions: 1024 },
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };

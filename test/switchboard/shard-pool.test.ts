@@ -12,6 +12,7 @@ it("replaces a shard that the main thread ends", async () => {
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),
     addressLeft: vi.fn(),
+    slowConsumer: vi.fn(),
   };
   const bus = new Bus({ publishDropped: () => {} });
   const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), bus, owner);

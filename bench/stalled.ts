@@ -1,0 +1,95 @@
+/**
+ * Memory of a server whose subscribers never read, by policy: N connections subscribe to one topic, stop reading, and M mebibytes are
+ * published to them.
+ *
+ *     node bench/stalled.ts [--connections 10000] [--mebibytes 16] [--bytes 1000] [--policy dropOldest]
+ *
+ * Prints the resident memory of the server process before the publishes and after, what that is for each connection, and the drops. What
+ * the kernel holds for the sockets isn't in it.
+ */
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { readFileSync } from "node:fs";
+import { connect } from "node:net";
+import { setTimeout as wait } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { type SlowConsumerPolicy, Switchboard } from "../src/index.ts";
+
+const { values } = parseArgs({
+  options: {
+    connections: { type: "string", default: "10000" },
+    mebibytes: { type: "string", default: "16" },
+    bytes: { type: "string", default: "1000" },
+    policy: { type: "string", default: "dropOldest" },
+    server: { type: "boolean", default: false },
+  },
+});
+
+if (values.server) await serve(values.policy as SlowConsumerPolicy);
+else await measure();
+
+async function serve(slowConsumers: SlowConsumerPolicy): Promise<void> {
+  const actor = new URL("./targets/actors/fanout.ts", import.meta.url);
+  const board = await Switchboard.start({ actor, shards: 1, slowConsumers, pingIntervalMs: 0 });
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
+  process.send?.({ port });
+  process.on("message", async ({ count, bytes }: { count: number; bytes: number }) => {
+    const message = Buffer.alloc(bytes, "x");
+    for (let i = 0; i < count; i++) {
+      board.publish("all", message);
+      // As much as a shard keeps up with.
+      if (i % 16 === 0) await delivered(board, i);
+    }
+    await delivered(board, count);
+    process.send?.(board.stats().shards[0]);
+  });
+}
+
+/** Until the shard has delivered so many publishes to all that are still there. */
+async function delivered(board: Switchboard, publishes: number): Promise<void> {
+  const isBehind = (): boolean => {
+    const [shard] = board.stats().shards;
+    return shard !== undefined && shard.deliveries < publishes * shard.connections;
+  };
+  while (isBehind()) await wait(5);
+}
+
+async function measure(): Promise<void> {
+  const server = fork(import.meta.filename, ["--server", "--policy", values.policy]);
+  const [{ port }] = (await once(server, "message")) as [{ port: number }];
+  const count = Number(values.connections);
+  for (let opened = 0; opened < count; opened += 100) await Promise.all(Array.from({ length: 100 }, () => open(port)));
+  await wait(1_000);
+  const before = residentBytes(server);
+  const bytes = Number(values.bytes);
+  server.send({ count: Math.ceil((Number(values.mebibytes) * 1024 * 1024) / bytes), bytes });
+  const [stats] = await once(server, "message");
+  const after = residentBytes(server);
+  const { connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumers } = stats;
+  console.log(
+    `${values.policy}: ${mib(before)} MiB before, ${mib(after)} MiB after: ${((after - before) / count / 1024).toFixed(1)} KiB for each of ${count}`,
+  );
+  console.log(JSON.stringify({ connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumers }));
+  server.kill("SIGKILL");
+  process.exit(0);
+}
+
+async function open(port: number): Promise<void> {
+  const socket = connect({ port, host: "127.0.0.1" });
+  socket.on("error", () => {});
+  socket.write(
+    "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+  );
+  await once(socket, "data");
+  socket.pause();
+}
+
+/** From `/proc` (Linux). */
+function residentBytes({ pid }: ChildProcess): number {
+  const [, kilobytes = "0"] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
+  return Number(kilobytes) * 1024;
+}
+
+function mib(bytes: number): string {
+  return (bytes / 1024 / 1024).toFixed(0);
+}

@@ -1,0 +1,102 @@
+const NOTHING = Buffer.alloc(0);
+
+/**
+ * Frames that wait for a peer that doesn't read, first in, first out: pieces of whole frames, in memory that is shared with all other
+ * connections that wait for the same. What was taken is on its way and can't be dropped any more.
+ */
+export class Backlog {
+  #pieces: Buffer[] = [];
+  #head = 0;
+  /** Bytes of the first piece that were dropped. */
+  #skipped = 0;
+  /** Pieces that have left the array since this was made: what turns a place into an index. */
+  #gone = 0;
+  /** Where the one waiting frame of each topic is. A place before the first piece is out of date. */
+  #places: Map<string, number> | undefined;
+  #bytes = 0;
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Pieces that wait. */
+  get length(): number {
+    return this.#pieces.length - this.#head;
+  }
+
+  /** @param piece whole frames, none of them control frames */
+  add(piece: Buffer): void {
+    this.#pieces.push(piece);
+    this.#bytes += piece.length;
+  }
+
+  /** Bytes of the frame that `conflate` would replace; undefined when none of this topic waits. */
+  waitingOf(topic: string): number | undefined {
+    const index = this.#indexOf(topic);
+    return index === undefined ? undefined : this.#pieces[index]?.length;
+  }
+
+  /**
+   * Puts the frame in the place of the one of its topic that waits, else at the end. In its place, because a topic that moved to the end
+   * with each publish would never get there.
+   */
+  conflate(topic: string, frame: Buffer): void {
+    const index = this.#indexOf(topic);
+    if (index === undefined) {
+      this.#places ??= new Map();
+      this.#places.set(topic, this.#gone + this.#pieces.length);
+      this.add(frame);
+      return;
+    }
+    this.#bytes += frame.length - (this.#pieces[index] as Buffer).length;
+    this.#pieces[index] = frame;
+  }
+
+  /** Drops the frame that has waited longest. There must be one. */
+  dropOldest(): void {
+    const piece = this.#pieces[this.#head] as Buffer;
+    const frame = frameBytes(piece, this.#skipped);
+    this.#bytes -= frame;
+    this.#skipped += frame;
+    if (this.#skipped === piece.length) this.#advance(1);
+  }
+
+  /** Takes pieces from the front for as long as they have no more than `maxBytes`, but one at least, however large. */
+  take(maxBytes: number): Buffer {
+    let bytes = (this.#pieces[this.#head] as Buffer).length - this.#skipped;
+    let count = 1;
+    for (; count < this.length; count++) {
+      const { length } = this.#pieces[this.#head + count] as Buffer;
+      if (bytes + length > maxBytes) break;
+      bytes += length;
+    }
+    const taken = this.#pieces.slice(this.#head, this.#head + count);
+    if (this.#skipped > 0) taken[0] = (taken[0] as Buffer).subarray(this.#skipped);
+    this.#advance(count);
+    this.#bytes -= bytes;
+    return count === 1 ? (taken[0] as Buffer) : Buffer.concat(taken, bytes);
+  }
+
+  #advance(count: number): void {
+    for (const end = this.#head + count; this.#head < end; this.#head++) this.#pieces[this.#head] = NOTHING;
+    this.#skipped = 0;
+    // Pieces that have left go in one go, when they are half of the array.
+    if (this.#head * 2 < this.#pieces.length) return;
+    this.#pieces = this.#pieces.slice(this.#head);
+    this.#gone += this.#head;
+    this.#head = 0;
+  }
+
+  #indexOf(topic: string): number | undefined {
+    const place = this.#places?.get(topic);
+    return place === undefined || place < this.#gone + this.#head ? undefined : place - this.#gone;
+  }
+}
+
+/** Bytes of the whole unmasked frame that begins at `start`. Source: RFC 6455 section 5.2. */
+function frameBytes(bytes: Buffer, start: number): number {
+  const length = bytes[start + 1] as number;
+  if (length < 126) return 2 + length;
+  if (length === 126) return 4 + bytes.readUInt16BE(start + 2);
+  return 10 + bytes.readUInt32BE(start + 2) * 0x1_0000_0000 + bytes.readUInt32BE(start + 6);
+}

@@ -1,0 +1,100 @@
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { startBoard } from "../support/board.ts";
+import { deflateMessage } from "../support/deflate.ts";
+import { entrances } from "../support/entrances.ts";
+import { clientFrame, text } from "../support/frames.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const MIB = 1024 * 1024;
+const COUNT = 1_024;
+const TEXT = 0x1;
+const COMPRESSED = 0x4;
+
+/** Under a key of zeros, whose masking is none. */
+const key = Buffer.alloc(4);
+const payload = (i: number, bytes: number): string => `${i} `.padEnd(bytes, "x");
+const all = (message: (i: number) => Buffer): Buffer =>
+  Buffer.concat([...Array.from({ length: COUNT }, (_, i) => message(i)), text("done")]);
+
+/** Little at a time: what waits to be encrypted at our end would count, too. */
+async function write(client: RawClient, bytes: Buffer): Promise<void> {
+  for (let at = 0; at < bytes.length; at += 256 * 1024) {
+    await new Promise<void>((resolve) => client.socket.write(bytes.subarray(at, at + 256 * 1024), () => resolve()));
+  }
+}
+
+/** The bound is below what was sent, and above what a thread leaves to its garbage collector. */
+const kinds = [
+  { kind: "64 MiB of plain", bound: 48 * MIB, frames: all((i) => text(payload(i, 64 * 1024), { key })) },
+  {
+    kind: "256 MiB of compressed",
+    bound: 128 * MIB,
+    frames: all((i) => clientFrame(TEXT, deflateMessage(payload(i, 256 * 1024)), { rsv: COMPRESSED, key })),
+  },
+];
+
+describe.each(entrances)("over $name, an actor that is slower than its peer", ({ start }) => {
+  it.each(kinds)("gets $kind messages, and the process doesn't hold them", async ({ frames, bound }) => {
+    const { board, open } = await start({ actor: "slow", compression: true });
+    const client = await open({ "Sec-WebSocket-Extensions": "permessage-deflate" });
+    const before = process.memoryUsage.rss();
+    let most = before;
+    const watch = setInterval(() => {
+      most = Math.max(most, process.memoryUsage.rss());
+    }, 5);
+    onTestFinished(() => clearInterval(watch));
+    const written = write(client, frames);
+    await vi.waitFor(() => expect(board.stats().shards[0]?.messagesReceived).toBeGreaterThan(4));
+    expect(board.stats().shards[0]?.messagesReceived).toBeLessThan(COUNT);
+    expect(await client.text()).toBe(`${COUNT}`);
+    await written;
+    expect(most - before).toBeLessThan(bound);
+  });
+});
+
+describe("the rates of a connection", () => {
+  it.each([
+    ["messages", { maxMessagesPerSecond: 50 }],
+    ["bytes", { maxBytesPerSecond: 50 * text("m00").length }],
+  ])("let a peer above its rate of %s wait, and lose nothing", async (_, rates) => {
+    const { board, port } = await startBoard(rates);
+    const client = await RawClient.open({ port });
+    const sent = Array.from({ length: 75 }, (__, i) => `m${i + 10}`);
+    for (const one of sent) client.write(text(one));
+    for (const one of sent) expect(await client.text()).toBe(one);
+    expect(board.stats().shards[0]).toMatchObject({ violations: 0, abnormalClosures: 0 });
+    expect(board.stats().shards[0]?.rateLimited).toBeGreaterThan(0);
+    expect(board.stats().connections).toBe(1);
+  });
+
+  it.each([
+    ["messages", { maxMessagesPerSecond: 50 }],
+    ["bytes", { maxBytesPerSecond: 1_000 }],
+  ])("close a peer above its rate of %s, if they are told to", async (_, rates) => {
+    const { board, port } = await startBoard({ ...rates, overRate: "close" });
+    const client = await RawClient.open({ port });
+    client.write(Buffer.concat(Array.from({ length: 500 }, () => text("much"))));
+    for (;;) {
+      const { opcode, payload: told } = await client.frame();
+      if (opcode === TEXT) continue;
+      expect([told.readUInt16BE(), told.toString("utf8", 2)]).toEqual([1008, "sends too much"]);
+      break;
+    }
+    expect(board.stats().shards[0]).toMatchObject({ rateLimited: 1 });
+    expect(board.stats().shards[0]?.messagesReceived).toBeLessThanOrEqual(50);
+  });
+
+  it("don't concern a peer that keeps them", async () => {
+    const { board, port } = await startBoard({
+      maxMessagesPerSecond: 100,
+      maxBytesPerSecond: 10_000,
+      overRate: "close",
+    });
+    const client = await RawClient.open({ port });
+    for (let i = 0; i < 100; i++) {
+      client.write(text(`${i}`));
+      expect(await client.text()).toBe(`${i}`);
+    }
+    expect(board.stats().shards[0]).toMatchObject({ rateLimited: 0 });
+  });
+});

@@ -1,0 +1,60 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { Actor, type Message, type SlowConsumerPolicy } from "../../../src/index.ts";
+
+interface Command {
+  readonly do: "policy" | "subscribe" | "publish" | "send" | "pour" | "echo";
+  readonly policy?: SlowConsumerPolicy;
+  readonly topics?: readonly string[];
+  readonly count?: number;
+  readonly bytes?: number;
+}
+
+/**
+ * Sends and publishes as many messages as its peer asks for, `<topic> <number>` and padding, some in each turn, and reports what became of
+ * them to its peer (of publishes) or to the topic "log" (of what it sent).
+ */
+export default class Flooding extends Actor {
+  override async received(message: Message): Promise<void> {
+    const command: Command = JSON.parse(message.text);
+    const { topics = [], count = 0, bytes = 0 } = command;
+    const tally: Record<string, number> = {};
+    const text = (topic: string, i: number): string => `${topic} ${i} `.padEnd(bytes, "x");
+    switch (command.do) {
+      case "policy":
+        if (command.policy !== undefined) this.slowConsumers = command.policy;
+        this.send(this.slowConsumers);
+        return;
+      case "subscribe":
+        for (const topic of topics) await this.subscribe(topic);
+        this.send("subscribed");
+        return;
+      case "publish":
+        for (let i = 0; i < count; i++) {
+          const result = this.publish(topics[i % topics.length] ?? "", text(topics[i % topics.length] ?? "", i));
+          for (const [outcome, number] of Object.entries(result)) tally[outcome] = (tally[outcome] ?? 0) + number;
+          if (i % 8 === 0) await turn();
+        }
+        this.send(JSON.stringify(tally));
+        return;
+      case "send":
+        for (let i = 0; i < count; i++) {
+          const result = this.send(text("sent", i));
+          tally[result] = (tally[result] ?? 0) + 1;
+          if (i % 8 === 0) await turn();
+        }
+        this.publish("log", JSON.stringify(tally));
+        return;
+      case "pour":
+        // As much as the peer takes, and never more.
+        for (let i = 0; i < count; i++) {
+          const result = this.send(text("poured", i));
+          tally[result] = (tally[result] ?? 0) + 1;
+          if (result !== "sent" || i % 8 === 0) await this.drained();
+        }
+        this.publish("log", JSON.stringify(tally));
+        return;
+      case "echo":
+        this.send("echo");
+    }
+  }
+}
