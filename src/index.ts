@@ -1,4 +1,6 @@
 export { Actor, type Params, type PublishOptions, type SendResult } from "./actor/actor.ts";
+export { type Address, isAddress } from "./actor/address.ts";
+export type { AskOptions, DeadLetterReason, TellResult } from "./actor/mail.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
@@ -7,5 +9,11 @@ export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AttachOptions, CloseOptions, ListenOptions, StartOptions } from "./switchboard/options.ts";
 export type { ActorFailure, DrainCounts, ShardLoss } from "./switchboard/shard-handle.ts";
-export { type ShardStats, type Stats, Switchboard, type SwitchboardEvents } from "./switchboard/switchboard.ts";
+export {
+  type DeadLetter,
+  type ShardStats,
+  type Stats,
+  Switchboard,
+  type SwitchboardEvents,
+} from "./switchboard/switchboard.ts";
 export type { UpgradeRefusal } from "./upgrade/response.ts";

@@ -1,113 +1,219 @@
+import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
-import type { Actor } from "./actor.ts";
+import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
+import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import { TURN_BUDGET, type Turns } from "./turns.ts";
 
-export type HandlerName = "opened" | "received" | "closed";
+export type HandlerName = "constructor" | "opened" | "received" | "mailed" | "closed";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected. After `opened` or `received` the actor gets no more messages, only its `closed`. */
+  /** A handler threw or rejected. After any but `closed` the actor gets nothing more, only its `closed`. */
   actorFailed(handler: HandlerName, error: unknown): void;
-  /** The mailbox was full and has drained to half. */
+  /** `full` was true and is no more. */
   mailboxDrained(): void;
+  /** Mail was accepted and won't be handled. */
+  mailDied(mail: Mail, reason: DeadLetterReason): void;
 }
+
+/** What the cells of a shard share. */
+export interface CellSettings {
+  readonly limits: MailboxLimits;
+  readonly turns: Turns;
+}
+
+type Work = Message | Mail | { readonly kind: "opening" };
+
+const OPENING: Work = { kind: "opening" };
 
 /**
  * Runs one actor, one message at a time: the invariant that a handler, async or not, is finished before the next starts.
- * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists.
+ * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers
+ * the rest waits for the next turn.
  */
 export class ActorCell {
-  readonly #actor: Actor;
   readonly #owner: ActorCellOwner;
-  readonly #limits: MailboxLimits;
-  #mailbox: Mailbox<Message> | undefined;
+  readonly #settings: CellSettings;
+  #actor: Actor | undefined;
+  #mailbox: Mailbox<Message | Mail> | undefined;
   #busy = false;
   #stopped = false;
   #wasFull = false;
+  /** The turn in which it handled something last, and how much more it may in that one. */
+  #turn = -1;
+  #budget = 0;
+  /** Its budget for this turn is spent. */
+  #resting = false;
+  #awaitsTurn = false;
   /** How the connection ended, until `closed` has been called with it. */
   #ending: { readonly code: number; readonly reason: string } | undefined;
   #ended = false;
 
-  constructor(actor: Actor, limits: MailboxLimits, owner: ActorCellOwner) {
-    this.#actor = actor;
-    this.#limits = limits;
+  constructor(settings: CellSettings, owner: ActorCellOwner) {
+    this.#settings = settings;
     this.#owner = owner;
   }
 
-  open(): void {
-    this.#run("opened", undefined);
+  /** Constructs the actor and opens it. */
+  open(actorClass: ActorClass, context: ActorContext): void {
+    try {
+      this.#actor = constructActor(actorClass, context);
+    } catch (error) {
+      this.#fail("constructor", error);
+      return;
+    }
+    this.#handle(OPENING);
     this.#proceed();
   }
 
   /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
   deliver(message: Message): void {
     if (this.#stopped || this.#ending !== undefined || this.#ended) return;
-    if (this.#busy || (this.#mailbox !== undefined && this.#mailbox.length > 0)) {
-      this.#mailbox ??= new Mailbox(this.#limits);
+    if (this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0)) {
+      this.#mailbox ??= new Mailbox(this.#settings.limits);
       // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
       this.#mailbox.push(message.compact());
       this.#wasFull ||= this.#mailbox.full;
       return;
     }
-    this.#run("received", message);
+    this.#spend();
+    this.#handle(message);
     if (this.#ending !== undefined) this.#proceed();
+  }
+
+  /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
+  mail(mail: Mail): MailVerdict {
+    if (this.#stopped || this.#ending !== undefined || this.#ended) return "gone";
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    if (this.#mailbox.mailFull) return "full";
+    this.#mailbox.push(mail);
+    this.#awaitTurn();
+    return "accepted";
   }
 
   /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
   get full(): boolean {
-    return this.#wasFull;
+    return this.#wasFull || this.#resting;
   }
 
-  /** The actor gets no more messages, queued ones included; only its `closed`. */
+  /** The actor gets nothing more, what is queued included; only its `closed`. */
   stop(): void {
     this.#stopped = true;
-    this.#mailbox?.clear();
+    // Who waits for `mailboxDrained` gets it.
+    if (this.#wasFull) this.#rest();
     this.#wasFull = false;
+    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#bury(one, "closed");
   }
 
-  /** The connection is closed: `closed` is called when every message before has been handled. Only the first call counts. */
+  /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.#ending !== undefined || this.#ended) return;
     this.#ending = { code, reason };
     this.#proceed();
   }
 
-  /** Does what waits, as far as the actor is free: messages, then `closed`. */
+  /** From `Turns`. */
+  takeTurn(): void {
+    this.#awaitsTurn = false;
+    const rested = this.#resting;
+    this.#resting = false;
+    this.#proceed();
+    if (rested && !this.full) this.#owner.mailboxDrained();
+  }
+
+  /** Does what waits, as far as the actor is free and its budget goes, then `closed`. */
   #proceed(): void {
     const mailbox = this.#mailbox;
-    while (!this.#busy && mailbox !== undefined && mailbox.length > 0) {
-      this.#run("received", mailbox.shift());
+    while (!this.#busy && !this.#resting && mailbox !== undefined) {
+      const work = mailbox.shift();
+      if (work === undefined) break;
+      this.#spend();
+      if (work.kind === "mail" && !this.#handlesMail) this.#bury(work, "unhandled");
+      else this.#handle(work);
       if (this.#wasFull && mailbox.roomy) {
         this.#wasFull = false;
-        this.#owner.mailboxDrained();
+        if (!this.#resting) this.#owner.mailboxDrained();
       }
     }
-    if (this.#busy || this.#ending === undefined) return;
+    if (this.#ending !== undefined && !this.#busy && (mailbox === undefined || mailbox.length === 0)) this.#close();
+  }
+
+  #close(): void {
+    const { code, reason } = this.#ending as { code: number; reason: string };
     this.#ended = true;
-    const { code, reason } = this.#ending;
     this.#ending = undefined;
     try {
-      const result = this.#actor.closed(code, reason);
+      const result = this.#actor?.closed(code, reason);
       if (isPromise(result)) result.then(undefined, (error) => this.#owner.actorFailed("closed", error));
     } catch (error) {
       this.#owner.actorFailed("closed", error);
     }
   }
 
-  #run(handler: "opened" | "received", message: Message | undefined): void {
+  /** Takes one from the budget of this turn. */
+  #spend(): void {
+    const { turns } = this.#settings;
+    if (this.#turn !== turns.now) {
+      this.#turn = turns.enter();
+      this.#budget = TURN_BUDGET;
+    }
+    if (--this.#budget === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#resting = true;
+    this.#awaitTurn();
+  }
+
+  #awaitTurn(): void {
+    if (this.#awaitsTurn) return;
+    this.#awaitsTurn = true;
+    this.#settings.turns.add(this);
+  }
+
+  #handle(work: Work): void {
     this.#busy = true;
     try {
-      const result = message === undefined ? this.#actor.opened() : this.#actor.received(message);
+      const result = this.#call(work);
       if (isPromise(result)) {
-        result.then(this.#settled, (error) => {
-          this.#fail(handler, error);
-          this.#settled();
-        });
+        this.#await(work, result);
         return;
       }
+      if (work.kind === "mail") work.answer?.({ kind: "answered", value: result });
     } catch (error) {
-      this.#fail(handler, error);
+      this.#failAt(work, error);
     }
     this.#busy = false;
+  }
+
+  #call(work: Work): unknown {
+    const actor = this.#actor as Actor;
+    switch (work.kind) {
+      case "message":
+        return actor.received(work);
+      case "mail":
+        return actor.mailed(work.value, work.from);
+      case "opening":
+        return actor.opened();
+    }
+  }
+
+  get #handlesMail(): boolean {
+    return this.#actor?.mailed !== Actor.prototype.mailed;
+  }
+
+  #await(work: Work, result: PromiseLike<unknown>): void {
+    const settled =
+      work.kind === "mail"
+        ? (value: unknown): void => {
+            work.answer?.({ kind: "answered", value });
+            this.#settled();
+          }
+        : this.#settled;
+    result.then(settled, (error) => {
+      this.#failAt(work, error);
+      this.#settled();
+    });
   }
 
   readonly #settled = (): void => {
@@ -115,12 +221,38 @@ export class ActorCell {
     this.#proceed();
   };
 
+  #failAt(work: Work, error: unknown): void {
+    if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
+    this.#fail(handlerOf(work), error);
+  }
+
   #fail(handler: HandlerName, error: unknown): void {
     this.stop();
     this.#owner.actorFailed(handler, error);
   }
+
+  #bury(mail: Mail, reason: DeadLetterReason): void {
+    this.#owner.mailDied(mail, reason);
+    if (reason === "closed") {
+      mail.answer?.({ kind: "gone" });
+      return;
+    }
+    const message = "the actor that was asked has no mailed";
+    mail.answer?.({ kind: "failed", error: { name: "Error", message, stack: undefined, code: undefined } });
+  }
 }
 
-function isPromise(result: unknown): result is PromiseLike<void> {
-  return typeof result === "object" && result !== null && typeof (result as PromiseLike<void>).then === "function";
+function handlerOf(work: Work): HandlerName {
+  switch (work.kind) {
+    case "message":
+      return "received";
+    case "mail":
+      return "mailed";
+    case "opening":
+      return "opened";
+  }
+}
+
+function isPromise(result: unknown): result is PromiseLike<unknown> {
+  return typeof result === "object" && result !== null && typeof (result as PromiseLike<unknown>).then === "function";
 }

@@ -1,5 +1,7 @@
 import { SwitchboardError } from "../errors.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
+import { type Address, checkAddress } from "./address.ts";
+import type { AskOptions, Mailer, TellResult } from "./mail.ts";
 
 /**
  * What became of a `send`: `sent` is on its way, `buffered` waits behind bytes that the peer hasn't read yet, `closed`
@@ -17,11 +19,12 @@ export type Params = Readonly<Record<string, string>>;
 
 /** What an actor stands on: its connection, without the socket. */
 export interface ActorContext<Session = unknown> {
-  readonly id: string;
+  readonly address: Address;
   readonly shard: number;
   readonly session: Session;
   readonly params: Params;
   readonly protocol: string;
+  readonly mailer: Mailer;
   send(data: Sendable): SendResult;
   publish(topic: string, data: Sendable, options?: PublishOptions): void;
   subscribe(topic: string): Promise<void>;
@@ -59,14 +62,29 @@ export abstract class Actor<Session = unknown> {
   received(_message: Message): void | Promise<void> {}
 
   /**
+   * Mail came, by `tell` or `ask`: a copy of this actor's own. What it returns, or its promise comes to, is the answer to an `ask`.
+   * Handlers run one at a time: an actor that waits for an answer handles nothing meanwhile, so two that ask each other wait in vain.
+   *
+   * @param _from undefined when the board itself sent it
+   */
+  mailed(_mail: unknown, _from: Address | undefined): unknown {
+    return undefined;
+  }
+
+  /**
    * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
    * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
    */
   closed(_code: number, _reason: string): void | Promise<void> {}
 
-  /** Unique among all connections of the board's lifetime. */
+  /** Unique among all connections of the board's lifetime: the address as a string. */
   get id(): string {
-    return this.#context.id;
+    return this.#context.address;
+  }
+
+  /** Where mail to this actor goes: may be sent to other actors, to other threads and through JSON. */
+  get address(): Address {
+    return this.#context.address;
   }
 
   /** Index of the shard this runs in, from 0. */
@@ -110,6 +128,24 @@ export abstract class Actor<Session = unknown> {
 
   unsubscribe(topic: string): void {
     this.#context.unsubscribe(topic);
+  }
+
+  /**
+   * Puts mail into the mailbox of another actor, on whatever shard. What one actor tells another arrives in order, at most once, and as a
+   * copy. Throws `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
+    checkAddress(to);
+    return this.#context.mailer.tell(this.address, to, mail);
+  }
+
+  /**
+   * Sends mail and waits for what the other's `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also when
+   * the other ends before it has answered), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   */
+  ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    checkAddress(to);
+    return this.#context.mailer.ask(this.address, to, mail, options);
   }
 
   /**

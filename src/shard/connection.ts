@@ -1,10 +1,10 @@
 import type { ActorClass, ActorContext, Params, PublishOptions, SendResult } from "../actor/actor.ts";
-import { constructActor } from "../actor/actor.ts";
-import { ActorCell, type ActorCellOwner, type HandlerName } from "../actor/actor-cell.ts";
+import { ActorCell, type ActorCellOwner, type CellSettings, type HandlerName } from "../actor/actor-cell.ts";
+import type { Address } from "../actor/address.ts";
+import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
-import { SwitchboardError } from "../errors.ts";
-import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
+import { CloseCode } from "../protocol/close-code.ts";
 import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
 import type { Deflater, Deflaters } from "../protocol/deflater.ts";
@@ -12,8 +12,10 @@ import { encodeClose, type Frame } from "../protocol/frame.ts";
 import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
+import { checkClose } from "../websocket/check-close.ts";
 import type { Counters } from "./counters.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
+import type { LostMail } from "./mail-router.ts";
 import { type FlushQueue, Outbound } from "./outbound.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
@@ -23,6 +25,7 @@ export interface ConnectionOptions extends HeartbeatOptions {
   readonly maxFragments: number;
   readonly mailboxLimit: number;
   readonly mailboxLimitBytes: number;
+  readonly mailLimit: number;
   readonly maxBufferedBytes: number;
   readonly closeTimeoutMs: number;
   /** How messages may be compressed; undefined: not at all. */
@@ -56,7 +59,11 @@ export interface ConnectionHost {
   readonly counters: Counters;
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
-  actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
+  readonly cells: CellSettings;
+  readonly mailer: Mailer;
+  actorFailed(id: string, handler: HandlerName, error: unknown): void;
+  /** Mail to an actor here won't be handled. */
+  mailDied(lost: LostMail): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: Connection, clean: boolean): void;
 }
@@ -86,7 +93,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   readonly #outbound: Outbound;
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
-  #cell: ActorCell | undefined;
+  readonly #cell: ActorCell;
   #topics: Set<string> | undefined;
   #phase: Phase = "open";
   /** What our close frame said, in `closingByUs`. */
@@ -114,6 +121,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host.flushQueue, options.maxBufferedBytes);
     this.#heartbeat = new Heartbeat(host.wheel, options);
+    this.#cell = new ActorCell(host.cells, this);
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
@@ -124,20 +132,18 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
     this.#outbound.pushControl({ block: Buffer.from(answer, "latin1"), start: 0, end: answer.length });
-    try {
-      const limits = { messages: options.mailboxLimit, bytes: options.mailboxLimitBytes };
-      this.#cell = new ActorCell(constructActor(actorClass, this), limits, this);
-      this.#cell.open();
-    } catch (error) {
-      this.actorFailed("constructor", error);
-    }
+    this.#cell.open(actorClass, this);
     this.#transport.start(this);
   }
 
   // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
 
-  get id(): string {
-    return this.#identity.id;
+  get address(): Address {
+    return this.#identity.id as Address;
+  }
+
+  get mailer(): Mailer {
+    return this.#host.mailer;
   }
 
   get shard(): number {
@@ -179,13 +185,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   }
 
   close(code: number = CloseCode.normal, reason = ""): void {
-    if (!isWireCloseCode(code)) {
-      const takes = "1000 to 1003, 1007 to 1014, or 3000 to 4999";
-      throw new SwitchboardError("misuse", "ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
-    }
-    if (Buffer.byteLength(reason) > MAX_REASON_BYTES) {
-      throw new SwitchboardError("misuse", "ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
-    }
+    checkClose(code, reason);
     this.startClosing(code, reason);
   }
 
@@ -197,6 +197,12 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#push(frame);
   }
 
+  // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
+
+  mailCame(mail: Mail): MailVerdict {
+    return this.#cell.mail(mail);
+  }
+
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
 
   /** Begins the close handshake, if that hasn't begun. */
@@ -204,7 +210,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     if (this.#phase !== "open") return;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
-    this.#cell?.stop();
+    this.#cell.stop();
     this.#leaveTopics();
     this.#outbound.pushControl(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
@@ -247,17 +253,21 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
-  actorFailed(handler: HandlerName | "constructor", error: unknown): void {
+  actorFailed(handler: HandlerName, error: unknown): void {
     this.#host.counters.add("actorFailures");
-    this.#host.actorFailed(this.id, handler, error);
+    this.#host.actorFailed(this.address, handler, error);
     this.startClosing(CloseCode.internalError, "internal error");
   }
 
   mailboxDrained(): void {
-    if (this.#phase !== "open") return;
+    // Also while closing: the peer's close frame may be in what is left in the decoder.
     this.#decode();
-    // What was left in the decoder may have filled it again.
-    if (!this.#cell?.full) this.#resumeReading();
+    // And that may have filled it again.
+    if (this.#phase === "open" && !this.#cell.full) this.#resumeReading();
+  }
+
+  mailDied({ from }: Mail, reason: DeadLetterReason): void {
+    this.#host.mailDied({ to: this.address, from, reason });
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
@@ -281,7 +291,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
   /** Takes events from the decoder for as long as the mailbox takes messages. */
   #decode(): void {
     while (this.#phase === "open" || this.#phase === "closingByUs") {
-      if (this.#phase === "open" && this.#cell?.full) {
+      if (this.#phase === "open" && this.#cell.full) {
         this.#decoder.suspend();
         this.#reading = false;
         this.#transport.pause();
@@ -298,7 +308,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
       case "message":
         if (this.#phase !== "open") return;
         this.#host.counters.add("messagesReceived");
-        this.#cell?.deliver(event);
+        this.#cell.deliver(event);
         return;
       case "ping":
         if (this.#phase === "open") this.#outbound.pong(event.payload);
@@ -360,7 +370,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#phase = "ending";
     if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
     this.#leaveTopics();
-    this.#cell?.end(code, reason);
+    this.#cell.end(code, reason);
   }
 
   #leaveTopics(): void {

@@ -21,6 +21,8 @@ const names = [
   /** Publishes lost on the way to another shard that was too far behind. */
   "publishesDropped",
   "actorFailures",
+  /** Mail that was accepted and not handled, and mail from here refused as gone. */
+  "deadLetters",
   /** Connections closed for what their peer sent. */
   "violations",
   /** Connections closed because their peer didn't read (1013). */

@@ -3,6 +3,7 @@ import type { HandlerName } from "../actor/actor-cell.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
+import type { LostMail } from "./mail-router.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
@@ -20,7 +21,14 @@ export interface ShardTask {
   /** For sockets whose handshake is the shard's. */
   readonly unread: MessagePort;
   /** To the main thread and to every shard that was started before. */
-  readonly links: readonly MessagePort[];
+  readonly links: readonly ThreadLink[];
+}
+
+/** A direct port to another thread, for publishes and mail. */
+export interface ThreadLink {
+  readonly port: MessagePort;
+  /** Undefined: the main thread. */
+  readonly shard: number | undefined;
 }
 
 /** What a shard must know to do the handshakes of one port. Plain data: `authorize` is the actor module's. */
@@ -42,8 +50,8 @@ export interface UnreadArrival {
 
 /** From the main thread to a shard. */
 export type ShardOrder =
-  /** Another shard was started: connect the bus to it. */
-  | { readonly kind: "link"; readonly port: MessagePort }
+  /** Another shard was started: connect to it. */
+  | { readonly kind: "link"; readonly link: ThreadLink }
   /** Close every connection, and those that still arrive, with 1001; drop what is left when the time is up. */
   | { readonly kind: "drain"; readonly timeoutMs: number }
   /** Everything is closed: end. */
@@ -56,9 +64,10 @@ export type ShardReport =
   | {
       readonly kind: "actorFailed";
       readonly id: string;
-      readonly handler: HandlerName | "constructor";
+      readonly handler: HandlerName;
       readonly error: ErrorReport;
     }
+  | { readonly kind: "mailDied"; readonly lost: LostMail }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
   | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };

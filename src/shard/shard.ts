@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
+import { Turns } from "../actor/turns.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
@@ -13,7 +14,10 @@ import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
-import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
+import { DeadLetters } from "./dead-letters.ts";
+import { Directory } from "./directory.ts";
+import { MailRouter } from "./mail-router.ts";
+import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
@@ -40,7 +44,8 @@ class Shard {
   readonly #counters: Counters;
   readonly #bus: Bus;
   readonly #wheel: TimerWheel;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Directory();
+  readonly #mail: MailRouter;
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #acceptor: Acceptor;
@@ -57,6 +62,16 @@ class Shard {
     this.#counters.set("handshakes", 0);
     this.#bus = new Bus({ publishDropped: () => this.#counters.add("publishesDropped") });
     this.#wheel = new TimerWheel(tickMs(task.options));
+    const deadLetters = new DeadLetters(
+      () => this.#counters.add("deadLetters"),
+      (lost) => this.report({ kind: "mailDied", lost }),
+    );
+    this.#mail = new MailRouter({
+      shard: task.shard,
+      mailCame: (to, mail) => this.#connections.get(to)?.mailCame(mail) ?? "gone",
+      mailDied: (lost) => deadLetters.add(lost),
+    });
+    const { mailboxLimit: messages, mailboxLimitBytes: bytes, mailLimit: mails } = task.options;
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -65,6 +80,9 @@ class Shard {
       flushQueue: new FlushQueue(),
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
+      cells: { limits: { messages, bytes, mails }, turns: new Turns() },
+      mailer: this.#mail,
+      mailDied: (lost) => deadLetters.add(lost),
       actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -105,7 +123,7 @@ class Shard {
 
   async start(): Promise<void> {
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
-    const linked = this.#task.links.map((port) => this.#bus.addLink(port));
+    const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);
     this.#actorClass = actorClass;
     await Promise.all(linked);
@@ -139,7 +157,7 @@ class Shard {
   #obey(order: ShardOrder): void {
     switch (order.kind) {
       case "link":
-        void this.#bus.addLink(order.port);
+        void this.#addLink(order.link);
         return;
       case "drain":
         this.#startDrain(order.timeoutMs);
@@ -148,6 +166,11 @@ class Shard {
         this.stop();
         return;
     }
+  }
+
+  #addLink({ port, shard }: ThreadLink): Promise<void> {
+    this.#mail.addLink(port, shard);
+    return this.#bus.addLink(port);
   }
 
   #adopt(transport: Transport, { identity, answer, deflate }: Arrival): void {
@@ -184,11 +207,7 @@ class Drain {
   #cutOff = false;
   #finished = false;
 
-  constructor(
-    connections: ReadonlySet<Connection>,
-    timeoutMs: number,
-    done: (closed: number, dropped: number) => void,
-  ) {
+  constructor(connections: Directory, timeoutMs: number, done: (closed: number, dropped: number) => void) {
     this.#done = done;
     this.#timer = setTimeout(() => {
       this.#cutOff = true;

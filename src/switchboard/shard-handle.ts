@@ -6,7 +6,15 @@ import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
-import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
+import type { LostMail } from "../shard/mail-router.ts";
+import type {
+  ListenerNotice,
+  ShardOrder,
+  ShardReport,
+  ShardTask,
+  ThreadLink,
+  UnreadArrival,
+} from "../shard/messages.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
 
@@ -43,8 +51,9 @@ export interface ShardSpec {
   readonly moves: boolean;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
-  readonly links: readonly MessagePort[];
+  readonly links: readonly ThreadLink[];
   readonly actorFailed: (failure: ActorFailure) => void;
+  readonly mailDied: (lost: LostMail) => void;
   readonly handshakeFailed: (error: Error) => void;
 }
 
@@ -61,6 +70,7 @@ export class ShardHandle implements Destination {
   readonly shard: number;
   readonly #counters: Counters;
   readonly #actorFailed: (failure: ActorFailure) => void;
+  readonly #mailDied: (lost: LostMail) => void;
   readonly #handshakeFailed: (error: Error) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
@@ -78,11 +88,12 @@ export class ShardHandle implements Destination {
 
   constructor(
     pool: Piscina<ShardTask, ErrorReport | undefined>,
-    { shard, actor, options, moves, counters, links, actorFailed, handshakeFailed }: ShardSpec,
+    { shard, actor, options, moves, counters, links, actorFailed, mailDied, handshakeFailed }: ShardSpec,
   ) {
     this.shard = shard;
     this.#counters = counters;
     this.#actorFailed = actorFailed;
+    this.#mailDied = mailDied;
     this.#handshakeFailed = handshakeFailed;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
@@ -94,7 +105,7 @@ export class ShardHandle implements Destination {
     this.#handoff = new HandoffSender(handoff.port1);
     this.#relay = new RelaySender(relay.port1);
     this.#unread = new HandoffSender(unread.port1);
-    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links];
+    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links.map((link) => link.port)];
     const task = {
       shard,
       actor,
@@ -150,8 +161,8 @@ export class ShardHandle implements Destination {
     return this.#unread.sendUnread(socket, { listener });
   }
 
-  link(port: MessagePort): void {
-    this.#order({ kind: "link", port }, [port]);
+  link(link: ThreadLink): void {
+    this.#order({ kind: "link", link }, [link.port]);
   }
 
   /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
@@ -190,6 +201,9 @@ export class ShardHandle implements Destination {
         return;
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+        return;
+      case "mailDied":
+        this.#mailDied(report.lost);
         return;
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));

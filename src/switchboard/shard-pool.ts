@@ -1,9 +1,10 @@
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
-import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
+import type { LostMail, MailRouter } from "../shard/mail-router.ts";
+import type { ListenerNotice, ListenerSettings, ShardTask, ThreadLink } from "../shard/messages.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
@@ -12,12 +13,20 @@ import { type ActorFailure, type DrainCounts, ShardHandle, type ShardLoss } from
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
+  /** Mail sent from the shard, or to it, wasn't handled. */
+  mailDied(shard: number, lost: LostMail): void;
   /** A handshake in a shard failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
   shardReplaced(shard: number): void;
+}
+
+/** The main thread's ends of what links all threads. */
+export interface Hub {
+  readonly bus: Bus;
+  readonly mail: MailRouter;
 }
 
 /** Where the worker is: beside the sources, or in the built package. */
@@ -32,7 +41,7 @@ const LONGEST_RESTART_DELAY_MS = 10_000;
 export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
-  readonly #bus: Bus;
+  readonly #hub: Hub;
   readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
@@ -44,7 +53,7 @@ export class ShardPool {
   #closing = false;
 
   /** Resolves when all shards take connections; rejects with the first reason why one can't. */
-  static async start(settings: Settings, bus: Bus, owner: ShardPoolOwner): Promise<ShardPool> {
+  static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
     const { Piscina } = await import("piscina");
     const threads = new Piscina<ShardTask, ErrorReport | undefined>({
@@ -55,7 +64,7 @@ export class ShardPool {
       // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
       atomics: "disabled",
     });
-    const pool = new ShardPool(settings, bus, owner, threads);
+    const pool = new ShardPool(settings, hub, owner, threads);
     try {
       await pool.#allReady();
     } catch (error) {
@@ -76,13 +85,13 @@ export class ShardPool {
 
   private constructor(
     settings: Settings,
-    bus: Bus,
+    hub: Hub,
     owner: ShardPoolOwner,
     threads: Piscina<ShardTask, ErrorReport | undefined>,
   ) {
     this.#settings = settings;
     this.#owner = owner;
-    this.#bus = bus;
+    this.#hub = hub;
     this.#threads = threads;
     // A thread's error is told by its task.
     threads.on("error", () => {});
@@ -150,6 +159,7 @@ export class ShardPool {
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
+      mailDied: (lost) => this.#owner.mailDied(shard, lost),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
@@ -179,16 +189,17 @@ export class ShardPool {
     this.#restarts.add(timer);
   }
 
-  /** A direct port to the main thread's bus and to every other shard; returns the new shard's ends. */
-  #linkToOthers(shard: number): MessagePort[] {
+  /** A direct port to the main thread and to every other shard; returns the new shard's ends. */
+  #linkToOthers(shard: number): ThreadLink[] {
     const hub = new MessageChannel();
-    void this.#bus.addLink(hub.port1);
-    const links = [hub.port2];
+    this.#hub.mail.addLink(hub.port1, shard);
+    void this.#hub.bus.addLink(hub.port1);
+    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined }];
     for (const other of this.#shards) {
       if (other === undefined || other.shard === shard || other.hasEnded) continue;
       const { port1, port2 } = new MessageChannel();
-      other.link(port1);
-      links.push(port2);
+      other.link({ port: port1, shard });
+      links.push({ port: port2, shard: other.shard });
     }
     return links;
   }

@@ -4,13 +4,17 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
+import { type Address, checkAddress } from "../actor/address.ts";
+import type { AskOptions, TellResult } from "../actor/mail.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { CounterValues } from "../shard/counters.ts";
+import { DeadLetters } from "../shard/dead-letters.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
+import { type LostMail, MailRouter } from "../shard/mail-router.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
@@ -46,8 +50,16 @@ export interface SwitchboardEvents {
   shardLost: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
+  /** Mail wasn't handled. All of it is counted (`deadLetters`), and at most 100 per second and thread are told. */
+  deadLetter: [DeadLetter];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
+}
+
+/** Mail that nobody handled. */
+export interface DeadLetter extends LostMail {
+  /** Where it was found out; undefined: in the main thread, for mail that the board itself sent. */
+  readonly shard: number | undefined;
 }
 
 export interface ShardStats extends CounterValues {
@@ -62,6 +74,8 @@ export interface Stats {
   readonly upgrades: Readonly<UpgradeCounts>;
   /** Publishes by `board.publish` lost on the way to a shard that was too far behind. */
   readonly publishesDropped: number;
+  /** Mail of `board.tell` and `board.ask` that found nobody there. */
+  readonly deadLetters: number;
   readonly shards: readonly ShardStats[];
 }
 
@@ -79,6 +93,7 @@ const NO_OPTIONS: AttachOptions = {};
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
+  readonly #mail: MailRouter;
   /** Whether sockets are moved to the shards, where they can be. */
   readonly #moves: boolean;
   readonly #acceptor: Acceptor;
@@ -90,6 +105,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
+  #deadLetters = 0;
   #closed: Promise<DrainCounts> | undefined;
 
   /**
@@ -112,6 +128,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     super();
     this.#moves = sockets === "auto" && canMove;
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
+    const deadLetters = new DeadLetters(
+      () => this.#deadLetters++,
+      (lost) => this.emit("deadLetter", { shard: undefined, ...lost }),
+    );
+    this.#mail = new MailRouter({
+      shard: undefined,
+      mailCame: () => "gone",
+      mailDied: (lost) => deadLetters.add(lost),
+    });
     const owner: AcceptorOwner = {
       isRemote: true,
       place: () => this.#pool.place(),
@@ -121,12 +146,17 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #start(settings: Settings): Promise<void> {
-    this.#pool = await ShardPool.start(settings, this.#bus, {
-      actorFailed: (failure) => this.#tell("actorFailed", failure),
-      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
-      shardLost: (loss) => this.#tell("shardLost", loss),
-      shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
-    });
+    this.#pool = await ShardPool.start(
+      settings,
+      { bus: this.#bus, mail: this.#mail },
+      {
+        actorFailed: (failure) => this.#tell("actorFailed", failure),
+        handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+        mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
+        shardLost: (loss) => this.#tell("shardLost", loss),
+        shardReplaced: (shard) => this.emit("shardReplaced", { shard }),
+      },
+    );
   }
 
   /**
@@ -223,6 +253,24 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#bus.publish(topic, toFrame(data));
   }
 
+  /**
+   * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. In order, at most once, as a copy. Throws
+   * `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
+    checkAddress(to);
+    return this.#mail.tell(undefined, to, mail);
+  }
+
+  /**
+   * Sends mail to an actor and waits for what its `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also
+   * when the connection or its shard ends before the answer), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   */
+  ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    checkAddress(to);
+    return this.#mail.ask(undefined, to, mail, options);
+  }
+
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
   stats(): Stats {
     const { ready } = this.#pool;
@@ -233,6 +281,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
       publishesDropped: this.#publishesDropped,
+      deadLetters: this.#deadLetters,
       shards,
     };
   }

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { Actor, type ActorContext, constructActor, isActorClass } from "../../src/actor/actor.ts";
+import type { Address } from "../../src/actor/address.ts";
 import { SwitchboardError } from "../../src/errors.ts";
 
 type Call = readonly [method: string, ...args: unknown[]];
@@ -8,11 +9,21 @@ type Call = readonly [method: string, ...args: unknown[]];
 function recordingContext(): { context: ActorContext; calls: Call[] } {
   const calls: Call[] = [];
   const context: ActorContext = {
-    id: "1-7",
+    address: "1-7" as Address,
     shard: 1,
     session: { user: "ada" },
     params: { room: "blue" },
     protocol: "chat.v2",
+    mailer: {
+      tell: async (...args) => {
+        calls.push(["tell", ...args]);
+        return { status: "accepted" };
+      },
+      ask: async (...args) => {
+        calls.push(["ask", ...args]);
+        return "answer";
+      },
+    },
     send: (data) => {
       calls.push(["send", data]);
       return "buffered";
@@ -53,12 +64,16 @@ it("passes what it does on to its connection", async () => {
   actor.publish("news", "extra", { self: true });
   await actor.subscribe("news");
   actor.unsubscribe("news");
+  expect(await actor.tell("0-1" as Address, "mail")).toEqual({ status: "accepted" });
+  expect(await actor.ask("0-1" as Address, "mail", { timeoutMs: 10 })).toBe("answer");
   actor.close(4000, "enough");
   expect(calls).toEqual([
     ["send", "hello"],
     ["publish", "news", "extra", { self: true }],
     ["subscribe", "news"],
     ["unsubscribe", "news"],
+    ["tell", "1-7", "0-1", "mail"],
+    ["ask", "1-7", "0-1", "mail", { timeoutMs: 10 }],
     ["close", 4000, "enough"],
   ]);
 });

@@ -16,6 +16,7 @@ const zeros = {
   deliveries: 0,
   publishesDropped: 0,
   actorFailures: 0,
+  deadLetters: 0,
   violations: 0,
   slowConsumers: 0,
   abnormalClosures: 0,
@@ -31,6 +32,7 @@ it("is all zeros at the start, with every shard ready", async () => {
     connections: 0,
     upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
     publishesDropped: 0,
+    deadLetters: 0,
     shards: [0, 1].map((shard) => ({ shard, ready: true, ...zeros })),
   });
 });
