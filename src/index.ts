@@ -1,6 +1,7 @@
 export { Actor, type Params, type PublishOptions, type SendResult } from "./actor/actor.ts";
 export { type Address, isAddress } from "./actor/address.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./actor/mail.ts";
+export type { FailureOutcome, Supervision } from "./actor/supervision.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";

@@ -1,15 +1,17 @@
 import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
 import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
+import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
 import { TURN_BUDGET, type Turns } from "./turns.ts";
 
-export type HandlerName = "constructor" | "opened" | "received" | "mailed" | "closed";
+export type HandlerName = "constructor" | "opened" | "received" | "mailed" | "timer" | "restarted" | "closed";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected. After any but `closed` the actor gets nothing more, only its `closed`. */
-  actorFailed(handler: HandlerName, error: unknown): void;
+  /** A handler threw or rejected. Stopped or escalated, the actor gets nothing more, only its `closed`. */
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** `full` was true and is no more. */
   mailboxDrained(): void;
   /** Mail was accepted and won't be handled. */
@@ -22,7 +24,12 @@ export interface CellSettings {
   readonly turns: Turns;
 }
 
-type Work = Message | Mail | { readonly kind: "opening" };
+interface Restart {
+  readonly kind: "restart";
+  readonly error: unknown;
+}
+
+type Work = Message | Mail | ActorTimer | Restart | { readonly kind: "opening" };
 
 const OPENING: Work = { kind: "opening" };
 
@@ -34,8 +41,14 @@ const OPENING: Work = { kind: "opening" };
 export class ActorCell {
   readonly #owner: ActorCellOwner;
   readonly #settings: CellSettings;
+  #actorClass: ActorClass | undefined;
+  #context: ActorContext | undefined;
   #actor: Actor | undefined;
-  #mailbox: Mailbox<Message | Mail> | undefined;
+  #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
+  #timers: ActorTimers | undefined;
+  #supervisor: Supervisor | undefined;
+  /** What is to be done before all that waits. */
+  #restart: Restart | undefined;
   #busy = false;
   #stopped = false;
   #wasFull = false;
@@ -56,10 +69,12 @@ export class ActorCell {
 
   /** Constructs the actor and opens it. */
   open(actorClass: ActorClass, context: ActorContext): void {
+    this.#actorClass = actorClass;
+    this.#context = context;
     try {
       this.#actor = constructActor(actorClass, context);
     } catch (error) {
-      this.#fail("constructor", error);
+      this.#fail("constructor", error, false);
       return;
     }
     this.#handle(OPENING);
@@ -68,22 +83,60 @@ export class ActorCell {
 
   /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
   deliver(message: Message): void {
-    if (this.#stopped || this.#ending !== undefined || this.#ended) return;
-    if (this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0)) {
+    if (this.#isOver) return;
+    if (this.#mustWait) {
       this.#mailbox ??= new Mailbox(this.#settings.limits);
       // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
       this.#mailbox.push(message.compact());
       this.#wasFull ||= this.#mailbox.full;
       return;
     }
-    this.#spend();
-    this.#handle(message);
-    if (this.#ending !== undefined) this.#proceed();
+    this.#handleNow(message);
   }
+
+  /** Whether what comes now has to wait behind something. */
+  get #mustWait(): boolean {
+    return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
+  }
+
+  /** Whether the actor gets nothing new any more. */
+  get #isOver(): boolean {
+    return this.#stopped || this.#ending !== undefined || this.#ended;
+  }
+
+  #handleNow(work: Work): void {
+    this.#spend();
+    this.#handle(work);
+    if (this.#ending !== undefined || this.#restart !== undefined) this.#proceed();
+  }
+
+  /**
+   * Calls back in a turn of the actor's own, once or again and again, for as long as it lives. Returns what cancels that. Throws `ERR_TIMER`.
+   *
+   * @param actor whose timer it is: one that was restarted meanwhile has none any more
+   */
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
+    const cancel = timers.add(delayMs, callback, repeats);
+    if (this.#isOver || (this.#actor !== undefined && this.#actor !== actor)) cancel();
+    else this.#timers = timers;
+    return cancel;
+  }
+
+  readonly #timerExpired = (timer: ActorTimer): void => {
+    if (timer.waits) return;
+    if (!this.#mustWait) {
+      this.#handleNow(timer);
+      return;
+    }
+    timer.waits = true;
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox.push(timer);
+  };
 
   /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
   mail(mail: Mail): MailVerdict {
-    if (this.#stopped || this.#ending !== undefined || this.#ended) return "gone";
+    if (this.#isOver) return "gone";
     this.#mailbox ??= new Mailbox(this.#settings.limits);
     if (this.#mailbox.mailFull) return "full";
     this.#mailbox.push(mail);
@@ -99,6 +152,8 @@ export class ActorCell {
   /** The actor gets nothing more, what is queued included; only its `closed`. */
   stop(): void {
     this.#stopped = true;
+    this.#restart = undefined;
+    this.#timers?.clear();
     // Who waits for `mailboxDrained` gets it.
     if (this.#wasFull) this.#rest();
     this.#wasFull = false;
@@ -109,6 +164,7 @@ export class ActorCell {
   end(code: number, reason: string): void {
     if (this.#ending !== undefined || this.#ended) return;
     this.#ending = { code, reason };
+    this.#timers?.clear();
     this.#proceed();
   }
 
@@ -121,21 +177,20 @@ export class ActorCell {
     if (rested && !this.full) this.#owner.mailboxDrained();
   }
 
-  /** Does what waits, as far as the actor is free and its budget goes, then `closed`. */
+  /** Does what waits, a restart first, as far as the actor is free and its budget goes, then `closed`. */
   #proceed(): void {
-    const mailbox = this.#mailbox;
-    while (!this.#busy && !this.#resting && mailbox !== undefined) {
-      const work = mailbox.shift();
+    while (!this.#busy && !this.#resting) {
+      const work = this.#restart ?? this.#mailbox?.shift();
       if (work === undefined) break;
       this.#spend();
       if (work.kind === "mail" && !this.#handlesMail) this.#bury(work, "unhandled");
       else this.#handle(work);
-      if (this.#wasFull && mailbox.roomy) {
+      if (this.#wasFull && this.#mailbox?.roomy) {
         this.#wasFull = false;
         if (!this.#resting) this.#owner.mailboxDrained();
       }
     }
-    if (this.#ending !== undefined && !this.#busy && (mailbox === undefined || mailbox.length === 0)) this.#close();
+    if (this.#ending !== undefined && !this.#mustWait && this.#restart === undefined) this.#close();
   }
 
   #close(): void {
@@ -144,9 +199,9 @@ export class ActorCell {
     this.#ending = undefined;
     try {
       const result = this.#actor?.closed(code, reason);
-      if (isPromise(result)) result.then(undefined, (error) => this.#owner.actorFailed("closed", error));
+      if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
-      this.#owner.actorFailed("closed", error);
+      this.#fail("closed", error, false);
     }
   }
 
@@ -187,15 +242,27 @@ export class ActorCell {
   }
 
   #call(work: Work): unknown {
+    if (work.kind === "restart") return this.#restartActor(work.error);
     const actor = this.#actor as Actor;
     switch (work.kind) {
       case "message":
         return actor.received(work);
       case "mail":
         return actor.mailed(work.value, work.from);
+      case "timer":
+        work.waits = false;
+        return work.cancelled ? undefined : work.callback();
       case "opening":
         return actor.opened();
     }
+  }
+
+  #restartActor(error: unknown): unknown {
+    this.#restart = undefined;
+    this.#timers?.clear();
+    this.#actor = undefined;
+    this.#actor = constructActor(this.#actorClass as ActorClass, this.#context as ActorContext);
+    return this.#actor.restarted(error);
   }
 
   get #handlesMail(): boolean {
@@ -223,12 +290,30 @@ export class ActorCell {
 
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
-    this.#fail(handlerOf(work), error);
+    this.#fail(this.#handlerOf(work), error, !this.#stopped);
   }
 
-  #fail(handler: HandlerName, error: unknown): void {
-    this.stop();
-    this.#owner.actorFailed(handler, error);
+  #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
+    this.#supervisor ??= new Supervisor(supervisionOf(this.#actorClass as ActorClass));
+    const outcome = this.#supervisor.decide(canGoOn, performance.now());
+    if (outcome === "restarted") this.#restart = { kind: "restart", error };
+    else if (outcome !== "resumed") this.stop();
+    this.#owner.actorFailed(handler, error, outcome);
+  }
+
+  #handlerOf(work: Work): HandlerName {
+    switch (work.kind) {
+      case "message":
+        return "received";
+      case "mail":
+        return "mailed";
+      case "timer":
+        return "timer";
+      case "opening":
+        return "opened";
+      case "restart":
+        return this.#actor === undefined ? "constructor" : "restarted";
+    }
   }
 
   #bury(mail: Mail, reason: DeadLetterReason): void {
@@ -239,17 +324,6 @@ export class ActorCell {
     }
     const message = "the actor that was asked has no mailed";
     mail.answer?.({ kind: "failed", error: { name: "Error", message, stack: undefined, code: undefined } });
-  }
-}
-
-function handlerOf(work: Work): HandlerName {
-  switch (work.kind) {
-    case "message":
-      return "received";
-    case "mail":
-      return "mailed";
-    case "opening":
-      return "opened";
   }
 }
 

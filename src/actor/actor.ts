@@ -2,6 +2,7 @@ import { SwitchboardError } from "../errors.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
 import { type Address, checkAddress } from "./address.ts";
 import type { AskOptions, Mailer, TellResult } from "./mail.ts";
+import type { Supervision } from "./supervision.ts";
 
 /**
  * What became of a `send`: `sent` is on its way, `buffered` waits behind bytes that the peer hasn't read yet, `closed`
@@ -30,6 +31,7 @@ export interface ActorContext<Session = unknown> {
   subscribe(topic: string): Promise<void>;
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
 }
 
 /** The context of the actor being constructed, so that fields and constructors can use it already. */
@@ -37,10 +39,13 @@ let contextOfNext: ActorContext | undefined;
 
 /**
  * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
- * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects closes its
- * connection with 1011, is reported by the board, and concerns nobody else.
+ * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects is reported by the board,
+ * closes its connection with 1011 unless `supervision` says otherwise, and concerns nobody else.
  */
 export abstract class Actor<Session = unknown> {
+  /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
+  static readonly supervision: Supervision = { strategy: "stop" };
+
   readonly #context: ActorContext<Session>;
 
   constructor() {
@@ -57,6 +62,9 @@ export abstract class Actor<Session = unknown> {
 
   /** The connection is open. Messages wait until this is done. */
   opened(): void | Promise<void> {}
+
+  /** A new actor object took over a connection that is open, because a handler of the one before failed. Called instead of `opened`. */
+  restarted(_error: unknown): void | Promise<void> {}
 
   /** A message came. It may be kept; its bytes stay as they are. */
   received(_message: Message): void | Promise<void> {}
@@ -146,6 +154,19 @@ export abstract class Actor<Session = unknown> {
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
     return this.#context.mailer.ask(this.address, to, mail, options);
+  }
+
+  /**
+   * Calls back once, in a turn of this actor's own: never while a handler runs. Ends with the actor, also at a restart. What it throws is
+   * a failure of the actor. Returns what cancels it. Throws `ERR_TIMER` for what is no time in milliseconds or no function.
+   */
+  after(delayMs: number, callback: () => unknown): () => void {
+    return this.#context.schedule(this, delayMs, callback, false);
+  }
+
+  /** The same again and again, from 1 ms on. A turn that comes late doesn't come twice. */
+  every(intervalMs: number, callback: () => unknown): () => void {
+    return this.#context.schedule(this, intervalMs, callback, true);
   }
 
   /**

@@ -1,7 +1,8 @@
-import type { ActorClass, ActorContext, Params, PublishOptions, SendResult } from "../actor/actor.ts";
+import type { Actor, ActorClass, ActorContext, Params, PublishOptions, SendResult } from "../actor/actor.ts";
 import { ActorCell, type ActorCellOwner, type CellSettings, type HandlerName } from "../actor/actor-cell.ts";
 import type { Address } from "../actor/address.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { CloseCode } from "../protocol/close-code.ts";
@@ -61,7 +62,9 @@ export interface ConnectionHost {
   readonly deflaters?: Deflaters | undefined;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
-  actorFailed(id: string, handler: HandlerName, error: unknown): void;
+  actorFailed(id: string, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** Ends the whole shard with this error. */
+  escalate(error: unknown): void;
   /** Mail to an actor here won't be handled. */
   mailDied(lost: LostMail): void;
   /** @param clean whether the peer sent its close frame */
@@ -189,6 +192,10 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.startClosing(code, reason);
   }
 
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    return this.#cell.schedule(actor, delayMs, callback, repeats);
+  }
+
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
   deliver(frame: Frame): void {
@@ -253,10 +260,11 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
-  actorFailed(handler: HandlerName, error: unknown): void {
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
     this.#host.counters.add("actorFailures");
-    this.#host.actorFailed(this.address, handler, error);
-    this.startClosing(CloseCode.internalError, "internal error");
+    this.#host.actorFailed(this.address, handler, error, outcome);
+    if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
+    if (outcome === "escalated") this.#host.escalate(error);
   }
 
   mailboxDrained(): void {

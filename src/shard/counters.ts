@@ -20,6 +20,7 @@ const names = [
   "deliveries",
   /** Publishes lost on the way to another shard that was too far behind. */
   "publishesDropped",
+  /** Handlers that threw or rejected, and promises of theirs that nobody awaited. */
   "actorFailures",
   /** Mail that was accepted and not handled, and mail from here refused as gone. */
   "deadLetters",

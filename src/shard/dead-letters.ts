@@ -1,14 +1,11 @@
 import type { LostMail } from "./mail-router.ts";
-
-/** Reports within one second and thread; the others are only counted. */
-const REPORTS_PER_SECOND = 100;
+import { ReportLimit } from "./report-limit.ts";
 
 /** Counts mail that nobody handled, and reports as much of it as does no harm. */
 export class DeadLetters {
   readonly #count: () => void;
   readonly #report: (lost: LostMail) => void;
-  #second = 0;
-  #reported = 0;
+  readonly #limit = new ReportLimit();
 
   constructor(count: () => void, report: (lost: LostMail) => void) {
     this.#count = count;
@@ -17,11 +14,6 @@ export class DeadLetters {
 
   add(lost: LostMail): void {
     this.#count();
-    const second = Math.floor(performance.now() / 1_000);
-    if (second !== this.#second) {
-      this.#second = second;
-      this.#reported = 0;
-    }
-    if (this.#reported++ < REPORTS_PER_SECOND) this.#report(lost);
+    if (this.#limit.allows()) this.#report(lost);
   }
 }

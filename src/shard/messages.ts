@@ -1,5 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HandlerName } from "../actor/actor-cell.ts";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
@@ -63,8 +64,10 @@ export type ShardReport =
   | { readonly kind: "ready"; readonly authorizes: boolean }
   | {
       readonly kind: "actorFailed";
-      readonly id: string;
-      readonly handler: HandlerName;
+      /** Undefined for `detached`. */
+      readonly id: string | undefined;
+      readonly handler: HandlerName | "detached";
+      readonly outcome: FailureOutcome;
       readonly error: ErrorReport;
     }
   | { readonly kind: "mailDied"; readonly lost: LostMail }

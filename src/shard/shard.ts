@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
+import { supervisionOf } from "../actor/supervision.ts";
 import { Turns } from "../actor/turns.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
@@ -15,6 +16,7 @@ import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
 import { DeadLetters } from "./dead-letters.ts";
+import { catchDetached } from "./detached-failures.ts";
 import { Directory } from "./directory.ts";
 import { MailRouter } from "./mail-router.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
@@ -52,6 +54,7 @@ class Shard {
   #actorClass: ActorClass | undefined;
   #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
+  #releaseDetached: () => void = () => {};
 
   constructor(task: ShardTask) {
     this.#task = task;
@@ -83,7 +86,13 @@ class Shard {
       cells: { limits: { messages, bytes, mails }, turns: new Turns() },
       mailer: this.#mail,
       mailDied: (lost) => deadLetters.add(lost),
-      actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
+      actorFailed: (id, handler, error, outcome) =>
+        this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) }),
+      // Later, so that what was reported goes ahead, and caught by nobody.
+      escalate: (error) =>
+        void setImmediate(() => {
+          throw error;
+        }),
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
     this.#acceptor = this.#createAcceptor();
@@ -122,6 +131,13 @@ class Shard {
   }
 
   async start(): Promise<void> {
+    this.#releaseDetached = catchDetached(
+      () => this.#counters.add("actorFailures"),
+      (error) => {
+        const detached = { id: undefined, handler: "detached", outcome: "resumed" } as const;
+        this.report({ kind: "actorFailed", ...detached, error: reportError(error) });
+      },
+    );
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);
@@ -145,6 +161,7 @@ class Shard {
 
   stop(): void {
     this.#wheel.stop();
+    this.#releaseDetached();
     this.#bus.close();
     this.#task.handoff.close();
     this.#task.relay.close();
@@ -247,6 +264,7 @@ async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; a
       `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
     );
   }
+  supervisionOf(module.default);
   const { authorize } = module;
   if (authorize !== undefined && typeof authorize !== "function") {
     const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;

@@ -2,6 +2,7 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import { type ErrorReport, reviveError, SwitchboardError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
@@ -29,9 +30,12 @@ export interface DrainCounts {
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
   readonly shard: number;
-  /** Of the connection. */
-  readonly id: string;
+  /** Of the connection; undefined for `detached`. */
+  readonly id: string | undefined;
+  /** `detached`: a promise that some handler made and didn't await. */
   readonly handler: string;
+  /** What became of the actor, by its class's `supervision`. */
+  readonly outcome: FailureOutcome;
   readonly error: Error;
 }
 

@@ -44,7 +44,7 @@ import { checkTlsOptions } from "./tls-options.ts";
 
 /** What happens rarely and somebody should know. Without a listener for the first three, the first of each becomes a process warning. */
 export interface SwitchboardEvents {
-  /** A handler of an actor threw or rejected; its connection was closed with 1011. */
+  /** A handler of an actor threw or rejected; its connection was closed with 1011, unless the outcome is another. */
   actorFailed: [ActorFailure];
   /** A shard's thread ended; its connections ended with it, and it will be replaced. */
   shardLost: [ShardLoss];

@@ -24,6 +24,7 @@ const context: ActorContext = {
   subscribe: async () => {},
   unsubscribe: () => {},
   close: () => {},
+  schedule: () => () => {},
 };
 
 function message(text: string): Message {

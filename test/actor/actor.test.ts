@@ -32,6 +32,10 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
     subscribe: async (topic) => void calls.push(["subscribe", topic]),
     unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
     close: (...args) => void calls.push(["close", ...args]),
+    schedule: (_actor, delayMs, _callback, repeats) => {
+      calls.push(["schedule", delayMs, repeats]);
+      return () => {};
+    },
   };
   return { context, calls };
 }
@@ -66,6 +70,8 @@ it("passes what it does on to its connection", async () => {
   actor.unsubscribe("news");
   expect(await actor.tell("0-1" as Address, "mail")).toEqual({ status: "accepted" });
   expect(await actor.ask("0-1" as Address, "mail", { timeoutMs: 10 })).toBe("answer");
+  actor.after(10, () => {});
+  actor.every(20, () => {});
   actor.close(4000, "enough");
   expect(calls).toEqual([
     ["send", "hello"],
@@ -74,6 +80,8 @@ it("passes what it does on to its connection", async () => {
     ["unsubscribe", "news"],
     ["tell", "1-7", "0-1", "mail"],
     ["ask", "1-7", "0-1", "mail", { timeoutMs: 10 }],
+    ["schedule", 10, false],
+    ["schedule", 20, true],
     ["close", 4000, "enough"],
   ]);
 });

@@ -11,5 +11,5 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}): CellSettings 
 /** A host's part that is about cells and mail, without a way to anybody. */
 export function lonelyCells(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
-  return { cells: cellSettings(), mailer, mailDied: died };
+  return { cells: cellSettings(), mailer, mailDied: died, escalate: () => {} };
 }
