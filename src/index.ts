@@ -6,8 +6,10 @@ export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
 export type { Admission, Authorize } from "./shard/authorize.ts";
+export type { ConnectionInfo } from "./shard/queries.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
+export type { ConnectionsOptions, ConnectionsPage } from "./switchboard/listing.ts";
 export type { AttachOptions, CloseOptions, ListenOptions, StartOptions } from "./switchboard/options.ts";
 export type { ActorFailure, DrainCounts, ShardLoss } from "./switchboard/shard-handle.ts";
 export {

@@ -18,6 +18,7 @@ import type { Counters } from "./counters.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import type { LostMail } from "./mail-router.ts";
 import { type FlushQueue, Outbound } from "./outbound.ts";
+import { type ConnectionInfo, cloneSession } from "./queries.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
 /** Limits of every connection of a board. */
@@ -212,9 +213,20 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
 
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Begins the close handshake, if that hasn't begun. */
-  startClosing(code: number, reason: string): void {
-    if (this.#phase !== "open") return;
+  /** What operators see of it. */
+  describe(): Omit<ConnectionInfo, "openedAt"> {
+    const { bufferedBytes, remoteAddress } = this.#transport;
+    const { params, protocol, session } = this.#identity;
+    const topics = this.#topics?.size ?? 0;
+    return {
+      ...{ address: this.address, shard: this.shard, session: cloneSession(session), params, protocol },
+      ...{ topics, bufferedBytes, remoteAddress },
+    };
+  }
+
+  /** Begins the close handshake. False if that had begun already. */
+  startClosing(code: number, reason: string): boolean {
+    if (this.#phase !== "open") return false;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
     this.#cell.stop();
@@ -222,6 +234,7 @@ export class Connection implements ActorContext, ActorCellOwner, Subscriber, Tim
     this.#outbound.pushControl(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
     this.#resumeReading();
+    return true;
   }
 
   /** Ends it without a handshake. */

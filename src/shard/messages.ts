@@ -5,6 +5,7 @@ import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import type { LostMail } from "./mail-router.ts";
+import type { QueryAnswers, ShardQuery } from "./queries.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
@@ -53,6 +54,7 @@ export interface UnreadArrival {
 export type ShardOrder =
   /** Another shard was started: connect to it. */
   | { readonly kind: "link"; readonly link: ThreadLink }
+  | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
   /** Close every connection, and those that still arrive, with 1001; drop what is left when the time is up. */
   | { readonly kind: "drain"; readonly timeoutMs: number }
   /** Everything is closed: end. */
@@ -71,6 +73,11 @@ export type ShardReport =
       readonly error: ErrorReport;
     }
   | { readonly kind: "mailDied"; readonly lost: LostMail }
+  | {
+      readonly kind: "queryAnswered";
+      readonly serial: number;
+      readonly answer: QueryAnswers[ShardQuery["kind"]];
+    }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
   | { readonly kind: "drained"; readonly closed: number; readonly dropped: number };

@@ -21,6 +21,7 @@ import { Directory } from "./directory.ts";
 import { MailRouter } from "./mail-router.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
+import { answerQuery } from "./queries.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
 import { TimerWheel } from "./timer-wheel.ts";
 
@@ -175,6 +176,13 @@ class Shard {
     switch (order.kind) {
       case "link":
         void this.#addLink(order.link);
+        return;
+      case "query":
+        this.report({
+          kind: "queryAnswered",
+          serial: order.serial,
+          answer: answerQuery(this.#connections, order.query),
+        });
         return;
       case "drain":
         this.#startDrain(order.timeoutMs);

@@ -7,6 +7,7 @@ import type { Authorize } from "../shard/authorize.ts";
 import type { ConnectionOptions } from "../shard/connection.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
+import type { ConnectionsOptions } from "./listing.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
@@ -109,6 +110,9 @@ const checks = {
   handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   drain: integer(0, MAX_TIMEOUT_MS),
+  shard: integer(0, 1023),
+  cursor: { takes: "what a page before gave", accepts: (value) => typeof value === "string" },
+  limit: integer(1, 1_000),
 } as const satisfies Record<string, Check>;
 
 type OptionName = keyof typeof checks;
@@ -211,6 +215,10 @@ function misfit(what: string): SwitchboardError {
 export function checkCloseOptions(options: CloseOptions): Required<CloseOptions> {
   check("close", options, ["drain"]);
   return { drain: options.drain ?? 5_000 };
+}
+
+export function checkConnectionsOptions(options: ConnectionsOptions): void {
+  check("connections", options, ["shard", "cursor", "limit"]);
 }
 
 function routeSettings(options: AttachOptions): RouteSettings {

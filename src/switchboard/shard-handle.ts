@@ -16,8 +16,10 @@ import type {
   ThreadLink,
   UnreadArrival,
 } from "../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../shard/queries.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
+import { PendingQueries } from "./pending-queries.ts";
 
 /** What became of a shard's connections when it was drained. */
 export interface DrainCounts {
@@ -81,6 +83,7 @@ export class ShardHandle implements Destination {
   readonly #handoff: HandoffSender<Arrival>;
   readonly #relay: RelaySender<Arrival>;
   readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
+  readonly #queries = new PendingQueries();
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
@@ -169,6 +172,11 @@ export class ShardHandle implements Destination {
     this.#order({ kind: "link", link }, [link.port]);
   }
 
+  /** Asks it about its connections; undefined when it ends before it has answered. */
+  query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
+  }
+
   /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
   async drain(timeoutMs: number): Promise<DrainCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
@@ -206,6 +214,9 @@ export class ShardHandle implements Destination {
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
         return;
+      case "queryAnswered":
+        this.#queries.settle(report.serial, report.answer);
+        return;
       case "mailDied":
         this.#mailDied(report.lost);
         return;
@@ -228,6 +239,7 @@ export class ShardHandle implements Destination {
     }
     const asked = this.#phase === "stopping";
     this.#phase = "ended";
+    this.#queries.end();
     this.#control.close();
     this.#handoff.close();
     this.#relay.close();

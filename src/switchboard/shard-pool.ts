@@ -5,6 +5,7 @@ import type { ErrorReport } from "../errors.ts";
 import { Counters, type CounterValues } from "../shard/counters.ts";
 import type { LostMail, MailRouter } from "../shard/mail-router.ts";
 import type { ListenerNotice, ListenerSettings, ShardTask, ThreadLink } from "../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../shard/queries.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
@@ -110,6 +111,11 @@ export class ShardPool {
   configure(notice: ListenerNotice): void {
     this.#listeners.set(notice.listener, notice.settings);
     for (const shard of this.#shards) shard.configure(notice);
+  }
+
+  /** Asks one shard about its connections; undefined when it isn't there, or ends instead. */
+  async query<Query extends ShardQuery>(shard: number, query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#shards[shard]?.query(query);
   }
 
   /** Outcomes of the handshakes that the shards did. */

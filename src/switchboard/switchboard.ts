@@ -4,11 +4,12 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { type Address, checkAddress } from "../actor/address.ts";
+import { type Address, checkAddress, shardOf } from "../actor/address.ts";
 import type { AskOptions, TellResult } from "../actor/mail.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
+import { CloseCode } from "../protocol/close-code.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { CounterValues } from "../shard/counters.ts";
@@ -20,14 +21,17 @@ import type { TlsOptions } from "../shard/tls-settings.ts";
 import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
+import { checkClose } from "../websocket/check-close.ts";
 import { Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
+import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
   type CloseOptions,
   checkAttachOptions,
   checkCloseOptions,
+  checkConnectionsOptions,
   checkListenOptions,
   checkStartOptions,
   type ListenOptions,
@@ -269,6 +273,27 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
     return this.#mail.ask(undefined, to, mail, options);
+  }
+
+  /**
+   * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
+   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`.
+   */
+  async connections(options: ConnectionsOptions = {}): Promise<ConnectionsPage> {
+    checkConnectionsOptions(options);
+    return listPage(this.#pool.ready.length, options, (shard, after, limit) =>
+      this.#pool.query(shard, { kind: "list", after, limit }),
+    );
+  }
+
+  /**
+   * Closes one connection. Resolves with whether it was open when its shard was asked. Rejects with `ERR_ADDRESS`, and `ERR_CLOSE_CODE` or
+   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take.
+   */
+  async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
+    checkAddress(address);
+    checkClose(code, reason);
+    return (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false;
   }
 
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
