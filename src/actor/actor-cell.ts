@@ -1,28 +1,72 @@
+import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
-import { Actor } from "./actor.ts";
+import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
+import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
+import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
+import { TURN_BUDGET, type Turns } from "./turns.ts";
 
-export type HandlerName = "opened" | "received" | "draining" | "closed";
+export type HandlerName =
+  | "constructor"
+  | "opened"
+  | "received"
+  | "mailed"
+  | "timer"
+  | "draining"
+  | "restarted"
+  | "closed";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected. After any but `closed` the actor gets no more messages, only its `closed`. */
-  actorFailed(handler: HandlerName, error: unknown): void;
-  /** The mailbox was full and has drained to half. */
+  /** A handler threw or rejected. Stopped or escalated, the actor gets nothing more, only its `closed`. */
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** `full` was true and is no more. */
   mailboxDrained(): void;
+  /** Mail was accepted and won't be handled. */
+  mailDied(mail: Mail, reason: DeadLetterReason): void;
 }
+
+/** What the cells of a shard share. */
+export interface CellSettings {
+  readonly limits: MailboxLimits;
+  readonly turns: Turns;
+}
+
+interface Restart {
+  readonly kind: "restart";
+  readonly error: unknown;
+}
+
+type Work = Message | Mail | ActorTimer | Restart | { readonly kind: "opening" | "draining" };
+
+const OPENING: Work = { kind: "opening" };
+const DRAINING: Work = { kind: "draining" };
 
 /**
  * Runs one actor, one message at a time: the invariant that a handler, async or not, is finished before the next starts.
- * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists.
+ * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers
+ * the rest waits for the next turn.
  */
 export class ActorCell {
-  readonly #actor: Actor;
   readonly #owner: ActorCellOwner;
-  readonly #limits: MailboxLimits;
-  #mailbox: Mailbox<Message> | undefined;
+  readonly #settings: CellSettings;
+  #actorClass: ActorClass | undefined;
+  #context: ActorContext | undefined;
+  #actor: Actor | undefined;
+  #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
+  #timers: ActorTimers | undefined;
+  #supervisor: Supervisor | undefined;
+  /** What is to be done before all that waits. */
+  #restart: Restart | undefined;
   #busy = false;
   #stopped = false;
   #wasFull = false;
+  /** The turn in which it handled something last, and how much more it may in that one. */
+  #turn = -1;
+  #budget = 0;
+  /** Its budget for this turn is spent. */
+  #resting = false;
+  #awaitsTurn = false;
   /** How the connection ended, until `closed` has been called with it. */
   #ending: { readonly code: number; readonly reason: string } | undefined;
   #ended = false;
@@ -30,36 +74,93 @@ export class ActorCell {
   #draining: "due" | "running" | "done" | undefined;
   #drained: (() => void) | undefined;
 
-  constructor(actor: Actor, limits: MailboxLimits, owner: ActorCellOwner) {
-    this.#actor = actor;
-    this.#limits = limits;
+  constructor(settings: CellSettings, owner: ActorCellOwner) {
+    this.#settings = settings;
     this.#owner = owner;
   }
 
-  open(): void {
-    this.#run("opened", undefined);
+  /** Constructs the actor and opens it. */
+  open(actorClass: ActorClass, context: ActorContext): void {
+    this.#actorClass = actorClass;
+    this.#context = context;
+    try {
+      this.#actor = constructActor(actorClass, context);
+    } catch (error) {
+      this.#fail("constructor", error, false);
+      return;
+    }
+    this.#handle(OPENING);
     this.#proceed();
   }
 
   /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
   deliver(message: Message): void {
-    if (this.#stopped || this.#ending !== undefined || this.#ended) return;
-    if (this.#busy || (this.#mailbox !== undefined && this.#mailbox.length > 0)) {
-      this.#mailbox ??= new Mailbox(this.#limits);
+    if (this.#isOver) return;
+    if (this.#mustWait) {
+      this.#mailbox ??= new Mailbox(this.#settings.limits);
       // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
       this.#mailbox.push(message.compact());
       this.#wasFull ||= this.#mailbox.full;
       return;
     }
-    this.#run("received", message);
-    if (this.#ending !== undefined) this.#proceed();
+    this.#handleNow(message);
   }
 
-  /** Tells the actor that the board is closing: now, or as soon as it is free, before messages that wait. */
+  /** Whether what comes now has to wait behind something. */
+  get #mustWait(): boolean {
+    return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
+  }
+
+  /** Whether the actor gets nothing new any more. */
+  get #isOver(): boolean {
+    return this.#stopped || this.#ending !== undefined || this.#ended;
+  }
+
+  #handleNow(work: Work): void {
+    this.#spend();
+    this.#handle(work);
+    if (this.#ending !== undefined || this.#restart !== undefined) this.#proceed();
+  }
+
+  /**
+   * Calls back in a turn of the actor's own, once or again and again, for as long as it lives. Returns what cancels that. Throws `ERR_TIMER`.
+   *
+   * @param actor whose timer it is: one that was restarted meanwhile has none any more
+   */
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
+    const cancel = timers.add(delayMs, callback, repeats);
+    if (this.#isOver || (this.#actor !== undefined && this.#actor !== actor)) cancel();
+    else this.#timers = timers;
+    return cancel;
+  }
+
+  readonly #timerExpired = (timer: ActorTimer): void => {
+    if (timer.waits) return;
+    if (!this.#mustWait) {
+      this.#handleNow(timer);
+      return;
+    }
+    timer.waits = true;
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox.push(timer);
+  };
+
+  /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
+  mail(mail: Mail): MailVerdict {
+    if (this.#isOver) return "gone";
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    if (this.#mailbox.mailFull) return "full";
+    this.#mailbox.push(mail);
+    this.#awaitTurn();
+    return "accepted";
+  }
+
+  /** Tells the actor that the board is closing: now, or as soon as it is free, before what waits. */
   drain(): void {
-    if (this.#draining !== undefined || this.#stopped || this.#ending !== undefined || this.#ended) return;
+    if (this.#draining !== undefined || this.#isOver) return;
     // An actor that doesn't want to know isn't waited for.
-    if (this.#actor.draining === Actor.prototype.draining) return;
+    if (this.#actor?.draining === Actor.prototype.draining) return;
     this.#draining = "due";
     this.#proceed();
   }
@@ -72,52 +173,152 @@ export class ActorCell {
 
   /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
   get full(): boolean {
-    return this.#wasFull;
+    return this.#wasFull || this.#resting;
   }
 
-  /** The actor gets no more messages, queued ones included; only its `closed`. */
+  /** The actor gets nothing more, what is queued included; only its `closed`. */
   stop(): void {
     this.#stopped = true;
-    this.#mailbox?.clear();
-    this.#wasFull = false;
+    this.#restart = undefined;
     if (this.#draining === "due") this.#draining = "done";
+    this.#timers?.clear();
+    // Who waits for `mailboxDrained` gets it.
+    if (this.#wasFull) this.#rest();
+    this.#wasFull = false;
+    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#bury(one, "closed");
   }
 
-  /** The connection is closed: `closed` is called when every message before has been handled. Only the first call counts. */
+  /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.#ending !== undefined || this.#ended) return;
     this.#ending = { code, reason };
     if (this.#draining === "due") this.#draining = "done";
+    this.#timers?.clear();
     this.#proceed();
   }
 
-  /** Does what waits, as far as the actor is free: `draining`, messages, then `closed`. */
+  /** From `Turns`. */
+  takeTurn(): void {
+    this.#awaitsTurn = false;
+    const rested = this.#resting;
+    this.#resting = false;
+    this.#proceed();
+    if (rested && !this.full) this.#owner.mailboxDrained();
+  }
+
+  /** Does what waits, a restart first and then `draining`, as far as the actor is free and its budget goes, then `closed`. */
   #proceed(): void {
-    if (this.#draining === "due" && !this.#busy) this.#runDraining();
-    const mailbox = this.#mailbox;
-    while (!this.#busy && mailbox !== undefined && mailbox.length > 0) {
-      this.#run("received", mailbox.shift());
-      if (this.#wasFull && mailbox.roomy) {
+    while (!this.#busy && !this.#resting) {
+      const work = this.#restart ?? (this.#draining === "due" ? DRAINING : this.#mailbox?.shift());
+      if (work === undefined) break;
+      this.#spend();
+      if (work.kind === "mail" && !this.#handlesMail) this.#bury(work, "unhandled");
+      else this.#handle(work);
+      if (this.#wasFull && this.#mailbox?.roomy) {
         this.#wasFull = false;
-        this.#owner.mailboxDrained();
+        if (!this.#resting) this.#owner.mailboxDrained();
       }
     }
-    if (this.#busy || this.#ending === undefined) return;
+    if (this.#ending !== undefined && !this.#mustWait && this.#restart === undefined) this.#close();
+  }
+
+  #close(): void {
+    const { code, reason } = this.#ending as { code: number; reason: string };
     this.#ended = true;
-    const { code, reason } = this.#ending;
     this.#ending = undefined;
     try {
-      const result = this.#actor.closed(code, reason);
-      if (isPromise(result)) result.then(undefined, (error) => this.#owner.actorFailed("closed", error));
+      const result = this.#actor?.closed(code, reason);
+      if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
-      this.#owner.actorFailed("closed", error);
+      this.#fail("closed", error, false);
     }
   }
 
-  #runDraining(): void {
-    this.#draining = "running";
-    this.#run("draining", undefined);
-    if (!this.#busy) this.#endDraining();
+  /** Takes one from the budget of this turn. */
+  #spend(): void {
+    const { turns } = this.#settings;
+    if (this.#turn !== turns.now) {
+      this.#turn = turns.enter();
+      this.#budget = TURN_BUDGET;
+    }
+    if (--this.#budget === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#resting = true;
+    this.#awaitTurn();
+  }
+
+  #awaitTurn(): void {
+    if (this.#awaitsTurn) return;
+    this.#awaitsTurn = true;
+    this.#settings.turns.add(this);
+  }
+
+  #handle(work: Work): void {
+    this.#busy = true;
+    try {
+      const result = this.#call(work);
+      if (isPromise(result)) {
+        this.#await(work, result);
+        return;
+      }
+      this.#conclude(work, result);
+    } catch (error) {
+      this.#failAt(work, error);
+    }
+    this.#busy = false;
+  }
+
+  #call(work: Work): unknown {
+    if (work.kind === "restart") return this.#restartActor(work.error);
+    const actor = this.#actor as Actor;
+    switch (work.kind) {
+      case "message":
+        return actor.received(work);
+      case "mail":
+        return actor.mailed(work.value, work.from);
+      case "timer":
+        work.waits = false;
+        return work.cancelled ? undefined : work.callback();
+      case "opening":
+        return actor.opened();
+      case "draining":
+        this.#draining = "running";
+        return actor.draining();
+    }
+  }
+
+  #restartActor(error: unknown): unknown {
+    this.#restart = undefined;
+    this.#timers?.clear();
+    this.#actor = undefined;
+    this.#actor = constructActor(this.#actorClass as ActorClass, this.#context as ActorContext);
+    return this.#actor.restarted(error);
+  }
+
+  get #handlesMail(): boolean {
+    return this.#actor?.mailed !== Actor.prototype.mailed;
+  }
+
+  #await(work: Work, result: PromiseLike<unknown>): void {
+    const settled =
+      work.kind === "mail" || work.kind === "draining"
+        ? (value: unknown): void => {
+            this.#conclude(work, value);
+            this.#settled();
+          }
+        : this.#settled;
+    result.then(settled, (error) => {
+      this.#failAt(work, error);
+      this.#settled();
+    });
+  }
+
+  /** Tells who waits for what a handler has come to. */
+  #conclude(work: Work, value: unknown): void {
+    if (work.kind === "mail") work.answer?.({ kind: "answered", value });
+    else if (work.kind === "draining") this.#endDraining();
   }
 
   #endDraining(): void {
@@ -127,35 +328,53 @@ export class ActorCell {
     drained?.();
   }
 
-  #run(handler: "opened" | "received" | "draining", message: Message | undefined): void {
-    this.#busy = true;
-    try {
-      const result = handler === "received" ? this.#actor.received(message as Message) : this.#actor[handler]();
-      if (isPromise(result)) {
-        result.then(this.#settled, (error) => {
-          this.#fail(handler, error);
-          this.#settled();
-        });
-        return;
-      }
-    } catch (error) {
-      this.#fail(handler, error);
-    }
-    this.#busy = false;
-  }
-
   readonly #settled = (): void => {
     this.#busy = false;
-    if (this.#draining === "running") this.#endDraining();
     this.#proceed();
   };
 
-  #fail(handler: HandlerName, error: unknown): void {
-    this.stop();
-    this.#owner.actorFailed(handler, error);
+  #failAt(work: Work, error: unknown): void {
+    if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
+    this.#fail(this.#handlerOf(work), error, !this.#stopped);
+    if (work.kind === "draining") this.#endDraining();
+  }
+
+  #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
+    this.#supervisor ??= new Supervisor(supervisionOf(this.#actorClass as ActorClass));
+    const outcome = this.#supervisor.decide(canGoOn, performance.now());
+    if (outcome === "restarted") this.#restart = { kind: "restart", error };
+    else if (outcome !== "resumed") this.stop();
+    this.#owner.actorFailed(handler, error, outcome);
+  }
+
+  #handlerOf(work: Work): HandlerName {
+    switch (work.kind) {
+      case "message":
+        return "received";
+      case "mail":
+        return "mailed";
+      case "timer":
+        return "timer";
+      case "opening":
+        return "opened";
+      case "restart":
+        return this.#actor === undefined ? "constructor" : "restarted";
+      case "draining":
+        return "draining";
+    }
+  }
+
+  #bury(mail: Mail, reason: DeadLetterReason): void {
+    this.#owner.mailDied(mail, reason);
+    if (reason === "closed") {
+      mail.answer?.({ kind: "gone" });
+      return;
+    }
+    const message = "the actor that was asked has no mailed";
+    mail.answer?.({ kind: "failed", error: { name: "Error", message, stack: undefined, code: undefined } });
   }
 }
 
-function isPromise(result: unknown): result is PromiseLike<void> {
-  return typeof result === "object" && result !== null && typeof (result as PromiseLike<void>).then === "function";
+function isPromise(result: unknown): result is PromiseLike<unknown> {
+  return typeof result === "object" && result !== null && typeof (result as PromiseLike<unknown>).then === "function";
 }

@@ -1,5 +1,6 @@
 import { SwitchboardError } from "../errors.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
+import { type Address, checkAddress } from "./address.ts";
 import {
   isSlowConsumerPolicy,
   type PublishResult,
@@ -7,6 +8,8 @@ import {
   SLOW_CONSUMER_POLICIES,
   type SlowConsumerPolicy,
 } from "./flow.ts";
+import type { AskOptions, Mailer, TellResult } from "./mail.ts";
+import type { Supervision } from "./supervision.ts";
 
 export interface PublishOptions {
   /** Deliver to the publisher too, if it subscribes the topic. Default: false. */
@@ -18,18 +21,20 @@ export type Params = Readonly<Record<string, string>>;
 
 /** What an actor stands on: its connection, without the socket. */
 export interface ActorContext<Session = unknown> {
-  readonly id: string;
+  readonly address: Address;
   readonly shard: number;
   readonly session: Session;
   readonly params: Params;
   readonly protocol: string;
   slowConsumers: SlowConsumerPolicy;
+  readonly mailer: Mailer;
   send(data: Sendable): SendResult;
   whenDrained(): Promise<void>;
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult;
   subscribe(topic: string): Promise<void>;
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
 }
 
 /** The context of the actor being constructed, so that fields and constructors can use it already. */
@@ -37,10 +42,13 @@ let contextOfNext: ActorContext | undefined;
 
 /**
  * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
- * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects closes its
- * connection with 1011, is reported by the board, and concerns nobody else.
+ * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects is reported by the board,
+ * closes its connection with 1011 unless `supervision` says otherwise, and concerns nobody else.
  */
 export abstract class Actor<Session = unknown> {
+  /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
+  static readonly supervision: Supervision = { strategy: "stop" };
+
   readonly #context: ActorContext<Session>;
 
   constructor() {
@@ -58,6 +66,9 @@ export abstract class Actor<Session = unknown> {
   /** The connection is open. Messages wait until this is done. */
   opened(): void | Promise<void> {}
 
+  /** A new actor object took over a connection that is open, because a handler of the one before failed. Called instead of `opened`. */
+  restarted(_error: unknown): void | Promise<void> {}
+
   /** A message came. It may be kept; its bytes stay as they are. */
   received(_message: Message): void | Promise<void> {}
 
@@ -68,14 +79,29 @@ export abstract class Actor<Session = unknown> {
   draining(): void | Promise<void> {}
 
   /**
+   * Mail came, by `tell` or `ask`: a copy of this actor's own. What it returns, or its promise comes to, is the answer to an `ask`.
+   * Handlers run one at a time: an actor that waits for an answer handles nothing meanwhile, so two that ask each other wait in vain.
+   *
+   * @param _from undefined when the board itself sent it
+   */
+  mailed(_mail: unknown, _from: Address | undefined): unknown {
+    return undefined;
+  }
+
+  /**
    * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
    * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
    */
   closed(_code: number, _reason: string): void | Promise<void> {}
 
-  /** Unique among all connections of the board's lifetime. */
+  /** Unique among all connections of the board's lifetime: the address as a string. */
   get id(): string {
-    return this.#context.id;
+    return this.#context.address;
+  }
+
+  /** Where mail to this actor goes: may be sent to other actors, to other threads and through JSON. */
+  get address(): Address {
+    return this.#context.address;
   }
 
   /** Index of the shard this runs in, from 0. */
@@ -149,6 +175,37 @@ export abstract class Actor<Session = unknown> {
 
   unsubscribe(topic: string): void {
     this.#context.unsubscribe(topic);
+  }
+
+  /**
+   * Puts mail into the mailbox of another actor, on whatever shard. What one actor tells another arrives in order, at most once, and as a
+   * copy. Throws `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
+    checkAddress(to);
+    return this.#context.mailer.tell(this.address, to, mail);
+  }
+
+  /**
+   * Sends mail and waits for what the other's `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also when
+   * the other ends before it has answered), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   */
+  ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    checkAddress(to);
+    return this.#context.mailer.ask(this.address, to, mail, options);
+  }
+
+  /**
+   * Calls back once, in a turn of this actor's own: never while a handler runs. Ends with the actor, also at a restart. What it throws is
+   * a failure of the actor. Returns what cancels it. Throws `ERR_TIMER` for what is no time in milliseconds or no function.
+   */
+  after(delayMs: number, callback: () => unknown): () => void {
+    return this.#context.schedule(this, delayMs, callback, false);
+  }
+
+  /** The same again and again, from 1 ms on. A turn that comes late doesn't come twice. */
+  every(intervalMs: number, callback: () => unknown): () => void {
+    return this.#context.schedule(this, intervalMs, callback, true);
   }
 
   /**

@@ -86,6 +86,15 @@ export function createMetrics(
       this.inc(stats().publishesDropped);
     },
   });
+  new Counter({
+    name: `${prefix}board_dead_letters_total`,
+    help: "Mail of the embedding program that nobody handled.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats().deadLetters);
+    },
+  });
   new SharedHistogram(
     {
       name: `${prefix}handoff_seconds`,

@@ -39,6 +39,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),
   publishesDropped: total("publishes_dropped", "Publishes lost on the way to another shard that was too far behind."),
   actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
+  deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
   slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),

@@ -1,11 +1,13 @@
-import type { ActorClass, ActorContext, Params, PublishOptions } from "../actor/actor.ts";
-import { constructActor } from "../actor/actor.ts";
-import { ActorCell, type ActorCellOwner, type HandlerName } from "../actor/actor-cell.ts";
+import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../actor/actor.ts";
+import { ActorCell, type ActorCellOwner, type CellSettings, type HandlerName } from "../actor/actor-cell.ts";
+import type { Address } from "../actor/address.ts";
 import type { PublishResult, SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
+import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
-import { CloseCode, isWireCloseCode, MAX_REASON_BYTES } from "../protocol/close-code.ts";
+import { CloseCode } from "../protocol/close-code.ts";
 import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
 import type { Deflater, Deflaters } from "../protocol/deflater.ts";
@@ -13,11 +15,14 @@ import { encodeClose, type Frame } from "../protocol/frame.ts";
 import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
+import { checkClose } from "../websocket/check-close.ts";
 import type { Counters } from "./counters.ts";
 import type { Drainable } from "./drain.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
+import type { LostMail } from "./mail-router.ts";
 import { type FlushQueue, Outbound, type OutboundOwner } from "./outbound.ts";
+import { type ConnectionInfo, cloneSession } from "./queries.ts";
 import type { RateOptions } from "./rate-limit.ts";
 import type { Timed, TimerWheel } from "./timer-wheel.ts";
 
@@ -27,6 +32,7 @@ export interface ConnectionOptions extends HeartbeatOptions, RateOptions {
   readonly maxFragments: number;
   readonly mailboxLimit: number;
   readonly mailboxLimitBytes: number;
+  readonly mailLimit: number;
   readonly maxBufferedBytes: number;
   /** Topics that one connection may be subscribed to at a time. */
   readonly maxSubscriptions: number;
@@ -67,9 +73,13 @@ export interface ConnectionHost {
   readonly deflaters?: Deflaters | undefined;
   /** As much waits for a connection's peer as may: told once until nothing waits any more. */
   slowConsumer(id: string, policy: SlowConsumerPolicy, bufferedBytes: number): void;
-  actorFailed(id: string, handler: HandlerName | "constructor", error: unknown): void;
+  readonly cells: CellSettings;
+  readonly mailer: Mailer;
+  actorFailed(id: string, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** Ends the whole shard with this error. */
   escalate(error: unknown): void;
+  /** Mail to an actor here won't be handled. */
+  mailDied(lost: LostMail): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: Connection, clean: boolean): void;
 }
@@ -101,7 +111,7 @@ export class Connection
   readonly #outbound: Outbound;
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
-  #cell: ActorCell | undefined;
+  readonly #cell: ActorCell;
   #topics: Set<string> | undefined;
   #phase: Phase = "open";
   /** What our close frame said, in `closingByUs`. */
@@ -134,6 +144,7 @@ export class Connection
     );
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host, this);
+    this.#cell = new ActorCell(host.cells, this);
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
@@ -144,20 +155,18 @@ export class Connection
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
     this.#outbound.pushControl({ block: Buffer.from(answer, "latin1"), start: 0, end: answer.length });
-    try {
-      const limits = { messages: options.mailboxLimit, bytes: options.mailboxLimitBytes };
-      this.#cell = new ActorCell(constructActor(actorClass, this), limits, this);
-      this.#cell.open();
-    } catch (error) {
-      this.actorFailed("constructor", error);
-    }
+    this.#cell.open(actorClass, this);
     this.#transport.start(this);
   }
 
   // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
 
-  get id(): string {
-    return this.#identity.id;
+  get address(): Address {
+    return this.#identity.id as Address;
+  }
+
+  get mailer(): Mailer {
+    return this.#host.mailer;
   }
 
   get shard(): number {
@@ -212,14 +221,12 @@ export class Connection
   }
 
   close(code: number = CloseCode.normal, reason = ""): void {
-    if (!isWireCloseCode(code)) {
-      const takes = "1000 to 1003, 1007 to 1014, or 3000 to 4999";
-      throw new SwitchboardError("misuse", "ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
-    }
-    if (Buffer.byteLength(reason) > MAX_REASON_BYTES) {
-      throw new SwitchboardError("misuse", "ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
-    }
+    checkClose(code, reason);
     this.startClosing(code, reason);
+  }
+
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    return this.#cell.schedule(actor, delayMs, callback, repeats);
   }
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
@@ -230,29 +237,46 @@ export class Connection
     return this.#push(frame, topic);
   }
 
+  // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
+
+  mailCame(mail: Mail): MailVerdict {
+    return this.#cell.mail(mail);
+  }
+
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Begins the close handshake, if that hasn't begun. */
-  startClosing(code: number, reason: string): void {
-    if (this.#phase !== "open") return;
+  /** What operators see of it. */
+  describe(): Omit<ConnectionInfo, "openedAt"> {
+    const { bufferedBytes, remoteAddress } = this.#transport;
+    const { params, protocol, session } = this.#identity;
+    const topics = this.#topics?.size ?? 0;
+    return {
+      ...{ address: this.address, shard: this.shard, session: cloneSession(session), params, protocol },
+      ...{ topics, bufferedBytes, remoteAddress },
+    };
+  }
+
+  /** Begins the close handshake. False if that had begun already. */
+  startClosing(code: number, reason: string): boolean {
+    if (this.#phase !== "open") return false;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
-    this.#cell?.stop();
+    this.#cell.stop();
     this.#leaveTopics();
     this.#outbound.pushLast(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
     this.#inbound.ignoreMessages();
+    return true;
   }
 
   /** Tells the actor that the connection will be closed, as the board is. */
   drain(): void {
-    if (this.#phase === "open") this.#cell?.drain();
+    if (this.#phase === "open") this.#cell.drain();
   }
 
   /** Begins the close handshake, once the actor is done with what it was told. */
   closeDrained(code: number, reason: string): void {
-    if (this.#cell === undefined) this.startClosing(code, reason);
-    else this.#cell.afterDraining(() => this.startClosing(code, reason));
+    this.#cell.afterDraining(() => this.startClosing(code, reason));
   }
 
   /** Ends it without a handshake. */
@@ -288,14 +312,19 @@ export class Connection
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
-  actorFailed(handler: HandlerName | "constructor", error: unknown): void {
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
     this.#host.counters.add("actorFailures");
-    this.#host.actorFailed(this.id, handler, error);
-    this.startClosing(CloseCode.internalError, "internal error");
+    this.#host.actorFailed(this.address, handler, error, outcome);
+    if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
+    if (outcome === "escalated") this.#host.escalate(error);
   }
 
   mailboxDrained(): void {
     this.#inbound.mailboxDrained();
+  }
+
+  mailDied({ from }: Mail, reason: DeadLetterReason): void {
+    this.#host.mailDied({ to: this.address, from, reason });
   }
 
   // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
@@ -309,7 +338,7 @@ export class Connection
       case "message":
         if (this.#phase !== "open") return;
         this.#host.counters.add("messagesReceived");
-        this.#cell?.deliver(event);
+        this.#cell.deliver(event);
         return;
       case "ping":
         if (this.#phase === "open") this.#outbound.pong(event.payload);
@@ -333,7 +362,7 @@ export class Connection
   }
 
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
-    this.#host.slowConsumer(this.id, policy, bufferedBytes);
+    this.#host.slowConsumer(this.address, policy, bufferedBytes);
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────

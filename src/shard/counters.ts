@@ -36,7 +36,10 @@ const totals = [
   "publishesDropped",
   /** Subscriptions beyond `maxSubscriptions`. */
   "subscriptionsRefused",
+  /** Handlers that threw or rejected, and promises of theirs that nobody awaited. */
   "actorFailures",
+  /** Mail that was accepted and not handled, and mail from here refused as gone. */
+  "deadLetters",
   /** Connections closed for what their peer sent. */
   "violations",
   /** Connections closed because their peer didn't read (1013). */

@@ -27,10 +27,15 @@ export interface Drainable {
   destroy(): void;
 }
 
+/** All there are; iterating skips those that leave meanwhile, and comes to those that are added. */
+export interface Drainables extends Iterable<Drainable> {
+  readonly size: number;
+}
+
 /** The orderly end of all connections: first every actor is told, then they are closed batch by batch, and dropped when the time is up. */
 export class Drain {
   readonly #settings: DrainSettings;
-  readonly #connections: ReadonlySet<Drainable>;
+  readonly #connections: Drainables;
   readonly #done: (counts: DrainCounts) => void;
   readonly #deadline: NodeJS.Timeout;
   readonly #batches: NodeJS.Timeout;
@@ -41,14 +46,14 @@ export class Drain {
   #cutOff = false;
   #finished = false;
 
-  constructor(connections: ReadonlySet<Drainable>, settings: DrainSettings, done: (counts: DrainCounts) => void) {
+  constructor(connections: Drainables, settings: DrainSettings, done: (counts: DrainCounts) => void) {
     this.#settings = settings;
     this.#connections = connections;
     this.#done = done;
     this.#deadline = setTimeout(this.#dropAll, settings.timeoutMs);
     this.#batches = setInterval(this.#closeBatch, settings.batchIntervalMs);
     for (const connection of connections) connection.drain();
-    this.#waiting = connections.values();
+    this.#waiting = connections[Symbol.iterator]();
     this.#closeBatch();
     if (connections.size === 0) this.#finish();
   }

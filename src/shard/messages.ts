@@ -1,11 +1,14 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HandlerName } from "../actor/actor-cell.ts";
 import type { SlowConsumerPolicy } from "../actor/flow.ts";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
 import type { ConnectionOptions } from "./connection.ts";
 import type { DrainCounts, DrainSettings } from "./drain.ts";
+import type { LostMail } from "./mail-router.ts";
 import type { PulseSource } from "./pulse.ts";
+import type { QueryAnswers, ShardQuery } from "./queries.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /** Everything that a shard is started with. */
@@ -27,7 +30,14 @@ export interface ShardTask {
   /** For sockets whose handshake is the shard's. */
   readonly unread: MessagePort;
   /** To the main thread and to every shard that was started before. */
-  readonly links: readonly MessagePort[];
+  readonly links: readonly ThreadLink[];
+}
+
+/** A direct port to another thread, for publishes and mail. */
+export interface ThreadLink {
+  readonly port: MessagePort;
+  /** Undefined: the main thread. */
+  readonly shard: number | undefined;
 }
 
 /** What a shard must know to do the handshakes of one port. Plain data: `authorize` is the actor module's. */
@@ -51,8 +61,9 @@ export interface UnreadArrival {
 
 /** From the main thread to a shard. */
 export type ShardOrder =
-  /** Another shard was started: connect the bus to it. */
-  | { readonly kind: "link"; readonly port: MessagePort }
+  /** Another shard was started: connect to it. */
+  | { readonly kind: "link"; readonly link: ThreadLink }
+  | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
   /** Close every connection, and those that still arrive; drop what is left when the time is up. */
   | { readonly kind: "drain"; readonly settings: DrainSettings }
   /** Everything is closed: end. */
@@ -64,8 +75,10 @@ export type ShardReport =
   | { readonly kind: "ready"; readonly authorizes: boolean }
   | {
       readonly kind: "actorFailed";
-      readonly id: string;
-      readonly handler: HandlerName | "constructor";
+      /** Undefined for `detached`. */
+      readonly id: string | undefined;
+      readonly handler: HandlerName | "detached";
+      readonly outcome: FailureOutcome;
       readonly error: ErrorReport;
     }
   | {
@@ -73,6 +86,12 @@ export type ShardReport =
       readonly id: string;
       readonly policy: SlowConsumerPolicy;
       readonly bufferedBytes: number;
+    }
+  | { readonly kind: "mailDied"; readonly lost: LostMail }
+  | {
+      readonly kind: "queryAnswered";
+      readonly serial: number;
+      readonly answer: QueryAnswers[ShardQuery["kind"]];
     }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }

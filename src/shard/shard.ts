@@ -1,6 +1,8 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
+import { supervisionOf } from "../actor/supervision.ts";
+import { Turns } from "../actor/turns.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { Deflaters } from "../protocol/deflater.ts";
@@ -12,12 +14,17 @@ import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import { type Arrival, Connection, type ConnectionHost, type ConnectionOptions } from "./connection.ts";
 import { Counters } from "./counters.ts";
+import { DeadLetters } from "./dead-letters.ts";
 import { Departures } from "./departures.ts";
+import { catchDetached } from "./detached-failures.ts";
+import { Directory } from "./directory.ts";
 import { Drain, type DrainSettings } from "./drain.ts";
 import { EventLoopMeter } from "./event-loop-meter.ts";
-import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "./messages.ts";
+import { MailRouter } from "./mail-router.ts";
+import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
 import { FlushQueue } from "./outbound.ts";
 import { Pulse } from "./pulse.ts";
+import { answerQuery } from "./queries.ts";
 import { ReportLimit } from "./report-limit.ts";
 import { Sampler } from "./sampler.ts";
 import { SocketAcceptor } from "./socket-acceptor.ts";
@@ -50,7 +57,8 @@ class Shard {
   readonly #bus: Bus;
   readonly #wheel: TimerWheel;
   readonly #sampler: Sampler;
-  readonly #connections = new Set<Connection>();
+  readonly #connections = new Directory();
+  readonly #mail: MailRouter;
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   readonly #acceptor: Acceptor;
@@ -59,6 +67,7 @@ class Shard {
   #actorClass: ActorClass | undefined;
   #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
+  #releaseDetached: () => void = () => {};
 
   constructor(task: ShardTask) {
     this.#task = task;
@@ -74,6 +83,16 @@ class Shard {
     this.#wheel = new TimerWheel(tickMs(task.options));
     this.#sampler = new Sampler(this.#counters);
     const slowConsumers = new ReportLimit();
+    const deadLetters = new DeadLetters(
+      () => this.#counters.add("deadLetters"),
+      (lost) => this.report({ kind: "mailDied", lost }),
+    );
+    this.#mail = new MailRouter({
+      shard: task.shard,
+      mailCame: (to, mail) => this.#connections.get(to)?.mailCame(mail) ?? "gone",
+      mailDied: (lost) => deadLetters.add(lost),
+    });
+    const { mailboxLimit: messages, mailboxLimitBytes: bytes, mailLimit: mails } = task.options;
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -85,7 +104,11 @@ class Shard {
       slowConsumer: (id, policy, bufferedBytes) => {
         if (slowConsumers.allows()) this.report({ kind: "slowConsumer", id, policy, bufferedBytes });
       },
-      actorFailed: (id, handler, error) => this.report({ kind: "actorFailed", id, handler, error: reportError(error) }),
+      cells: { limits: { messages, bytes, mails }, turns: new Turns() },
+      mailer: this.#mail,
+      mailDied: (lost) => deadLetters.add(lost),
+      actorFailed: (id, handler, error, outcome) =>
+        this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) }),
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -125,8 +148,15 @@ class Shard {
   }
 
   async start(): Promise<void> {
+    this.#releaseDetached = catchDetached(
+      () => this.#counters.add("actorFailures"),
+      (error) => {
+        const detached = { id: undefined, handler: "detached", outcome: "resumed" } as const;
+        this.report({ kind: "actorFailed", ...detached, error: reportError(error) });
+      },
+    );
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
-    const linked = this.#task.links.map((port) => this.#bus.addLink(port));
+    const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);
     this.#actorClass = actorClass;
     await Promise.all(linked);
@@ -158,6 +188,7 @@ class Shard {
     this.#meter.stop();
     this.#wheel.stop();
     this.#sampler.stop();
+    this.#releaseDetached();
     this.#bus.close();
     this.#task.handoff.close();
     this.#task.relay.close();
@@ -170,7 +201,14 @@ class Shard {
   #obey(order: ShardOrder): void {
     switch (order.kind) {
       case "link":
-        void this.#bus.addLink(order.port);
+        void this.#addLink(order.link);
+        return;
+      case "query":
+        this.report({
+          kind: "queryAnswered",
+          serial: order.serial,
+          answer: answerQuery(this.#connections, order.query),
+        });
         return;
       case "drain":
         this.#startDrain(order.settings);
@@ -179,6 +217,11 @@ class Shard {
         this.stop();
         return;
     }
+  }
+
+  #addLink({ port, shard }: ThreadLink): Promise<void> {
+    this.#mail.addLink(port, shard);
+    return this.#bus.addLink(port);
   }
 
   #adopt(transport: Transport, { identity, answer, deflate, address }: Arrival): void {
@@ -215,9 +258,9 @@ class Shard {
   }
 }
 
-/** Ends this thread with an error that nobody catches: its connections close, and the main thread is told. */
+/** Ends this thread with an error that nobody catches, when what was reported has gone ahead: its connections close with it. */
 function escalate(error: unknown): void {
-  process.nextTick(() => {
+  setImmediate(() => {
     throw error;
   });
 }
@@ -232,6 +275,7 @@ async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; a
       `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
     );
   }
+  supervisionOf(module.default);
   const { authorize } = module;
   if (authorize !== undefined && typeof authorize !== "function") {
     const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;

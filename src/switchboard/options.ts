@@ -13,6 +13,7 @@ import type { TlsOptions } from "../shard/tls-settings.ts";
 import { isAddressOrNetwork } from "../transport/ip-address.ts";
 import type { AdmissionLimits } from "./admission-control.ts";
 import { UNIX_PEERS } from "./client-address.ts";
+import type { ConnectionsOptions } from "./listing.ts";
 import type { Placement } from "./placement.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
@@ -159,6 +160,7 @@ const checks = {
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
   mailboxLimitBytes: integer(1, MAX_BYTES),
+  mailLimit: integer(1, MAX_BYTES),
   maxBufferedBytes: integer(1, MAX_BYTES),
   maxSubscriptions: integer(1, MAX_BYTES),
   slowConsumers: { takes: `one of ${SLOW_CONSUMER_POLICIES.join(", ")}`, accepts: isSlowConsumerPolicy },
@@ -199,6 +201,9 @@ const checks = {
     accepts: (value) => typeof value === "string" && Buffer.byteLength(value) <= MAX_REASON_BYTES,
   },
   signals: listOf("names of signals that can be handled", isSignal),
+  shard: integer(0, 1023),
+  cursor: { takes: "what a page before gave", accepts: (value) => typeof value === "string" },
+  limit: integer(1, 1_000),
 } as const satisfies Record<string, Check>;
 
 type OptionName = keyof typeof checks;
@@ -208,6 +213,7 @@ const connectionOptions = [
   "maxFragments",
   "mailboxLimit",
   "mailboxLimitBytes",
+  "mailLimit",
   "maxBufferedBytes",
   "maxSubscriptions",
   "slowConsumers",
@@ -292,6 +298,7 @@ export function checkStartOptions(options: StartOptions): Settings {
       maxFragments: 131_072,
       mailboxLimit: 1024,
       mailboxLimitBytes: 1024 * 1024,
+      mailLimit: 1024,
       maxBufferedBytes: 1024 * 1024,
       // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a connection.
       maxSubscriptions: 1024,
@@ -405,6 +412,10 @@ export function checkCloseOnSignalsOptions(options: CloseOnSignalsOptions): Sign
   check("closeOnSignals", options, ["signals", ...closeOptions]);
   const { signals = ["SIGTERM", "SIGINT"], ...close } = options;
   return { signals, close };
+}
+
+export function checkConnectionsOptions(options: ConnectionsOptions): void {
+  check("connections", options, ["shard", "cursor", "limit"]);
 }
 
 function routeSettings(options: AttachOptions): RouteSettings {

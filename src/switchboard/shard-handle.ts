@@ -3,16 +3,27 @@ import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { SlowConsumerPolicy } from "../actor/flow.ts";
+import type { FailureOutcome } from "../actor/supervision.ts";
 import { type ErrorReport, reviveError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
 import type { Counters } from "../shard/counters.ts";
 import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
 import { createMeterMemory, EventLoopReader } from "../shard/event-loop-meter.ts";
-import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, UnreadArrival } from "../shard/messages.ts";
+import type { LostMail } from "../shard/mail-router.ts";
+import type {
+  ListenerNotice,
+  ShardOrder,
+  ShardReport,
+  ShardTask,
+  ThreadLink,
+  UnreadArrival,
+} from "../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../shard/queries.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
 import { RelaySender } from "../transport/relay.ts";
 import { Occupancy } from "./occupancy.ts";
+import { PendingQueries } from "./pending-queries.ts";
 import type { ShardCandidate } from "./placement.ts";
 import {
   explainRejection,
@@ -27,9 +38,12 @@ import { Watchdog } from "./watchdog.ts";
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
   readonly shard: number;
-  /** Of the connection. */
-  readonly id: string;
+  /** Of the connection; undefined for `detached`. */
+  readonly id: string | undefined;
+  /** `detached`: a promise that some handler made and didn't await. */
   readonly handler: string;
+  /** What became of the actor, by its class's `supervision`. */
+  readonly outcome: FailureOutcome;
   readonly error: Error;
 }
 
@@ -54,8 +68,9 @@ export interface ShardSpec {
   readonly timeoutMs: number;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
-  readonly links: readonly MessagePort[];
+  readonly links: readonly ThreadLink[];
   readonly actorFailed: (failure: ActorFailure) => void;
+  readonly mailDied: (lost: LostMail) => void;
   readonly handshakeFailed: (error: Error) => void;
   /** A connection or a handshake of a client has ended, where clients are counted. */
   readonly addressLeft: (address: string) => void;
@@ -83,6 +98,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #occupancy: Occupancy;
   readonly #eventLoop: EventLoopReader;
   readonly #actorFailed: (failure: ActorFailure) => void;
+  readonly #mailDied: (lost: LostMail) => void;
   readonly #handshakeFailed: (error: Error) => void;
   readonly #slowConsumer: (slow: SlowConsumer) => void;
   readonly #control: MessagePort;
@@ -90,6 +106,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #handoff: HandoffSender<Arrival>;
   readonly #relay: RelaySender<Arrival>;
   readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
+  readonly #queries = new PendingQueries();
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   readonly #ready = Promise.withResolvers<void>();
@@ -108,6 +125,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const meter = createMeterMemory();
     this.#eventLoop = new EventLoopReader(meter);
     this.#actorFailed = spec.actorFailed;
+    this.#mailDied = spec.mailDied;
     this.#handshakeFailed = spec.handshakeFailed;
     this.#slowConsumer = spec.slowConsumer;
     const control = new MessageChannel();
@@ -127,7 +145,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       memory: this.#watchdog.pulse.memory,
       intervalMs: this.#watchdog.pulse.intervalMs,
     };
-    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links];
+    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links.map((link) => link.port)];
     const task = {
       shard,
       actor,
@@ -208,8 +226,13 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#unread.sendServer(server, { listener, address: undefined });
   }
 
-  link(port: MessagePort): void {
-    this.#order({ kind: "link", port }, [port]);
+  link(link: ThreadLink): void {
+    this.#order({ kind: "link", link }, [link.port]);
+  }
+
+  /** Asks it about its connections; undefined when it ends before it has answered. */
+  query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
   }
 
   /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
@@ -256,6 +279,12 @@ export class ShardHandle implements Destination, ShardCandidate {
         this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
         return;
       }
+      case "queryAnswered":
+        this.#queries.settle(report.serial, report.answer);
+        return;
+      case "mailDied":
+        this.#mailDied(report.lost);
+        return;
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));
         return;
@@ -275,6 +304,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#watchdog?.stop();
     const asked = this.#phase === "stopping";
     this.#phase = "ended";
+    this.#queries.end();
     this.#control.close();
     this.#handoff.close();
     this.#relay.close();

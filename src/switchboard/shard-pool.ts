@@ -1,11 +1,13 @@
 import type { Server } from "node:net";
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { Bus } from "../bus/bus.ts";
 import type { ErrorReport } from "../errors.ts";
 import { Counters, type ShardCounts } from "../shard/counters.ts";
 import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
-import type { ListenerNotice, ListenerSettings, ShardTask } from "../shard/messages.ts";
+import type { LostMail, MailRouter } from "../shard/mail-router.ts";
+import type { ListenerNotice, ListenerSettings, ShardTask, ThreadLink } from "../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../shard/queries.ts";
 import type { UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
@@ -16,6 +18,8 @@ import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
   actorFailed(failure: ActorFailure): void;
+  /** Mail sent from the shard, or to it, wasn't handled. */
+  mailDied(shard: number, lost: LostMail): void;
   /** A handshake in a shard failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
@@ -38,6 +42,11 @@ export interface ShardPoolOwner {
  * - `closed`: the board is closed.
  */
 export type ShardState = "starting" | "ready" | "draining" | "restarting" | "failed" | "closed";
+/** The main thread's ends of what links all threads. */
+export interface Hub {
+  readonly bus: Bus;
+  readonly mail: MailRouter;
+}
 
 /** Where the worker is: beside the sources, or in the built package. */
 const WORKER = new URL(
@@ -49,7 +58,7 @@ const WORKER = new URL(
 export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
-  readonly #bus: Bus;
+  readonly #hub: Hub;
   readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
@@ -61,7 +70,7 @@ export class ShardPool {
   #closing = false;
 
   /** Resolves when all shards take connections; rejects with the first reason why one can't. */
-  static async start(settings: Settings, bus: Bus, owner: ShardPoolOwner): Promise<ShardPool> {
+  static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
     const { Piscina } = await import("piscina");
     const threads = new Piscina<ShardTask, ErrorReport | undefined>({
@@ -73,7 +82,7 @@ export class ShardPool {
       atomics: "disabled",
       ...(settings.resourceLimits && { resourceLimits: settings.resourceLimits }),
     });
-    const pool = new ShardPool(settings, bus, owner, threads);
+    const pool = new ShardPool(settings, hub, owner, threads);
     try {
       await pool.#allReady();
     } catch (error) {
@@ -94,13 +103,13 @@ export class ShardPool {
 
   private constructor(
     settings: Settings,
-    bus: Bus,
+    hub: Hub,
     owner: ShardPoolOwner,
     threads: Piscina<ShardTask, ErrorReport | undefined>,
   ) {
     this.#settings = settings;
     this.#owner = owner;
-    this.#bus = bus;
+    this.#hub = hub;
     this.#threads = threads;
     this.#choose = createPlacement(settings.placement);
     // A thread's error is told by its task.
@@ -151,6 +160,11 @@ export class ShardPool {
   /** Has one shard accept the sockets of a listener by itself. A shard that has ended closes the server. */
   giveServer(shard: number, server: Server, listener: number): void {
     this.#shards[shard]?.giveServer(server, listener);
+  }
+
+  /** Asks one shard about its connections; undefined when it isn't there, or ends instead. */
+  async query<Query extends ShardQuery>(shard: number, query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#shards[shard]?.query(query);
   }
 
   /** Outcomes of the handshakes that the shards did. */
@@ -234,6 +248,7 @@ export class ShardPool {
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
+      mailDied: (lost) => this.#owner.mailDied(shard, lost),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
       addressLeft: (address) => this.#owner.addressLeft(address),
       slowConsumer: (slow) => this.#owner.slowConsumer(slow),
@@ -266,16 +281,17 @@ export class ShardPool {
     this.#waiting.add(timer);
   }
 
-  /** A direct port to the main thread's bus and to every other shard; returns the new shard's ends. */
-  #linkToOthers(shard: number): MessagePort[] {
+  /** A direct port to the main thread and to every other shard; returns the new shard's ends. */
+  #linkToOthers(shard: number): ThreadLink[] {
     const hub = new MessageChannel();
-    void this.#bus.addLink(hub.port1);
-    const links = [hub.port2];
+    this.#hub.mail.addLink(hub.port1, shard);
+    void this.#hub.bus.addLink(hub.port1);
+    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined }];
     for (const other of this.#shards) {
       if (other === undefined || other.shard === shard || other.hasEnded) continue;
       const { port1, port2 } = new MessageChannel();
-      other.link(port1);
-      links.push(port2);
+      other.link({ port: port1, shard });
+      links.push({ port: port2, shard: other.shard });
     }
     return links;
   }

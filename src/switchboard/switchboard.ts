@@ -4,23 +4,30 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
+import { type Address, checkAddress, shardOf } from "../actor/address.ts";
 import type { PublishResult } from "../actor/flow.ts";
+import type { AskOptions, TellResult } from "../actor/mail.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
+import { CloseCode } from "../protocol/close-code.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
 import type { ShardCounts } from "../shard/counters.ts";
+import { DeadLetters } from "../shard/dead-letters.ts";
 import type { DrainCounts } from "../shard/drain.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
+import { type LostMail, MailRouter } from "../shard/mail-router.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
+import { checkClose } from "../websocket/check-close.ts";
 import { AdmissionControl } from "./admission-control.ts";
 import { Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
+import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
@@ -30,6 +37,7 @@ import {
   checkAttachOptions,
   checkCloseOnSignalsOptions,
   checkCloseOptions,
+  checkConnectionsOptions,
   checkListenOptions,
   checkStartOptions,
   type ListenOptions,
@@ -50,7 +58,7 @@ import { checkTlsOptions } from "./tls-options.ts";
 
 /** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
 export interface SwitchboardEvents {
-  /** A handler of an actor threw or rejected; its connection was closed with 1011. */
+  /** A handler of an actor threw or rejected; its connection was closed with 1011, unless the outcome is another. */
   actorFailed: [ActorFailure];
   /** A shard's thread ended, and its connections with it. It will be replaced, unless `shardFailed` follows. */
   shardLost: [ShardLoss];
@@ -63,12 +71,20 @@ export interface SwitchboardEvents {
    * second from each shard, the rest is only counted.
    */
   slowConsumer: [SlowConsumer];
+  /** Mail wasn't handled. All of it is counted (`deadLetters`), and at most 100 per second and thread are told. */
+  deadLetter: [DeadLetter];
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
   /** The board begins to close: `ready` is false from now on. */
   draining: [];
   /** The board is closed. */
   closed: [DrainCounts];
+}
+
+/** Mail that nobody handled. */
+export interface DeadLetter extends LostMail {
+  /** Where it was found out; undefined: in the main thread, for mail that the board itself sent. */
+  readonly shard: number | undefined;
 }
 
 export interface ShardStats extends ShardCounts {
@@ -86,6 +102,8 @@ export interface Stats {
   readonly upgrades: Readonly<UpgradeCounts>;
   /** Publishes by `board.publish` lost on the way to a shard that was too far behind. */
   readonly publishesDropped: number;
+  /** Mail of `board.tell` and `board.ask` that found nobody there. */
+  readonly deadLetters: number;
   readonly shards: readonly ShardStats[];
 }
 
@@ -103,6 +121,7 @@ const NO_OPTIONS: AttachOptions = {};
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
+  readonly #mail: MailRouter;
   /** Whether sockets are moved to the shards, where they can be. */
   readonly #moves: boolean;
   readonly #acceptor: Acceptor;
@@ -117,6 +136,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
+  #deadLetters = 0;
   #closed: Promise<DrainCounts> | undefined;
 
   /**
@@ -144,6 +164,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const pool = (): ShardPool => this.#pool;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
+    const deadLetters = new DeadLetters(
+      () => this.#deadLetters++,
+      (lost) => this.emit("deadLetter", { shard: undefined, ...lost }),
+    );
+    this.#mail = new MailRouter({
+      shard: undefined,
+      mailCame: () => "gone",
+      mailDied: (lost) => deadLetters.add(lost),
+    });
     const owner: AcceptorOwner = {
       isRemote: true,
       admit: admission && ((request) => admission.admit(request)),
@@ -154,15 +183,20 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #start(settings: Settings): Promise<void> {
-    this.#pool = await ShardPool.start(settings, this.#bus, {
-      actorFailed: (failure) => this.#tell("actorFailed", failure),
-      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
-      addressLeft: (address) => this.#admission?.addressLeft(address),
-      slowConsumer: (slow) => this.emit("slowConsumer", slow),
-      shardLost: (loss) => this.#tell("shardLost", loss),
-      shardFailed: (loss) => this.#tell("shardFailed", loss),
-      shardReplaced: (shard) => this.#shardReplaced(shard),
-    });
+    this.#pool = await ShardPool.start(
+      settings,
+      { bus: this.#bus, mail: this.#mail },
+      {
+        actorFailed: (failure) => this.#tell("actorFailed", failure),
+        handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+        addressLeft: (address) => this.#admission?.addressLeft(address),
+        mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
+        slowConsumer: (slow) => this.emit("slowConsumer", slow),
+        shardLost: (loss) => this.#tell("shardLost", loss),
+        shardFailed: (loss) => this.#tell("shardFailed", loss),
+        shardReplaced: (shard) => this.#shardReplaced(shard),
+      },
+    );
   }
 
   /**
@@ -277,6 +311,45 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return this.#closed === undefined && this.#pool.isReady;
   }
 
+  /**
+   * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. In order, at most once, as a copy. Throws
+   * `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
+    checkAddress(to);
+    return this.#mail.tell(undefined, to, mail);
+  }
+
+  /**
+   * Sends mail to an actor and waits for what its `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also
+   * when the connection or its shard ends before the answer), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   */
+  ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    checkAddress(to);
+    return this.#mail.ask(undefined, to, mail, options);
+  }
+
+  /**
+   * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
+   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`.
+   */
+  async connections(options: ConnectionsOptions = {}): Promise<ConnectionsPage> {
+    checkConnectionsOptions(options);
+    return listPage(this.#pool.shards, options, (shard, after, limit) =>
+      this.#pool.query(shard, { kind: "list", after, limit }),
+    );
+  }
+
+  /**
+   * Closes one connection. Resolves with whether it was open when its shard was asked. Rejects with `ERR_ADDRESS`, and `ERR_CLOSE_CODE` or
+   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take.
+   */
+  async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
+    checkAddress(address);
+    checkClose(code, reason);
+    return (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false;
+  }
+
   /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
   stats(): Stats {
     const counters = this.#pool.counters();
@@ -288,6 +361,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
       publishesDropped: this.#publishesDropped,
+      deadLetters: this.#deadLetters,
       shards,
     };
   }

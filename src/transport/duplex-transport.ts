@@ -49,6 +49,10 @@ export class DuplexTransport implements Transport {
     return this.#stream.destroyed ? 0 : this.#stream.writableLength;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#stream instanceof Socket ? this.#stream.remoteAddress : undefined;
+  }
+
   write(bytes: Buffer): void {
     if (!this.#stream.writable) return;
     this.#stream.write(bytes, this.#written);

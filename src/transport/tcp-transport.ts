@@ -95,6 +95,10 @@ export class TcpTransport implements Transport {
     return this.#writing + this.#waitingBytes;
   }
 
+  get remoteAddress(): string | undefined {
+    return this.#socket.remoteAddress;
+  }
+
   /**
    * Writes through `_write`, the hook below a stream's own queue, and keeps that queue here: a microsecond less per write, and `drained`
    * when everything is gone (the stream's `drain` comes only from its high-water mark on).

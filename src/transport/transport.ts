@@ -13,6 +13,8 @@ export interface Transport {
   write(bytes: Buffer): void;
   /** Bytes queued that the operating system hasn't taken yet. */
   readonly bufferedBytes: number;
+  /** The other end's, where it is known. */
+  readonly remoteAddress?: string | undefined;
   pause(): void;
   resume(): void;
   /** Ends our direction after what is queued. */

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
 import { Actor, type ActorContext, constructActor, isActorClass } from "../../src/actor/actor.ts";
+import type { Address } from "../../src/actor/address.ts";
 import { SwitchboardError } from "../../src/errors.ts";
 
 type Call = readonly [method: string, ...args: unknown[]];
@@ -8,11 +9,21 @@ type Call = readonly [method: string, ...args: unknown[]];
 function recordingContext(): { context: ActorContext; calls: Call[] } {
   const calls: Call[] = [];
   const context: ActorContext = {
-    id: "1-7",
+    address: "1-7" as Address,
     shard: 1,
     session: { user: "ada" },
     params: { room: "blue" },
     protocol: "chat.v2",
+    mailer: {
+      tell: async (...args) => {
+        calls.push(["tell", ...args]);
+        return { status: "accepted" };
+      },
+      ask: async (...args) => {
+        calls.push(["ask", ...args]);
+        return "answer";
+      },
+    },
     send: (data) => {
       calls.push(["send", data]);
       return "buffered";
@@ -26,6 +37,10 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
     subscribe: async (topic) => void calls.push(["subscribe", topic]),
     unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
     close: (...args) => void calls.push(["close", ...args]),
+    schedule: (_actor, delayMs, _callback, repeats) => {
+      calls.push(["schedule", delayMs, repeats]);
+      return () => {};
+    },
   };
   return { context, calls };
 }
@@ -60,6 +75,10 @@ it("passes what it does on to its connection", async () => {
   await actor.drained();
   await actor.subscribe("news");
   actor.unsubscribe("news");
+  expect(await actor.tell("0-1" as Address, "mail")).toEqual({ status: "accepted" });
+  expect(await actor.ask("0-1" as Address, "mail", { timeoutMs: 10 })).toBe("answer");
+  actor.after(10, () => {});
+  actor.every(20, () => {});
   actor.close(4000, "enough");
   expect(calls).toEqual([
     ["send", "hello"],
@@ -67,6 +86,10 @@ it("passes what it does on to its connection", async () => {
     ["whenDrained"],
     ["subscribe", "news"],
     ["unsubscribe", "news"],
+    ["tell", "1-7", "0-1", "mail"],
+    ["ask", "1-7", "0-1", "mail", { timeoutMs: 10 }],
+    ["schedule", 10, false],
+    ["schedule", 20, true],
     ["close", 4000, "enough"],
   ]);
 });

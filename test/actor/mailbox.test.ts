@@ -3,11 +3,12 @@ import { expect, it } from "vitest";
 import { Mailbox } from "../../src/actor/mailbox.ts";
 
 interface Letter {
+  readonly kind: "message";
   readonly name: number;
   readonly byteLength: number;
 }
 
-const letter = (name: number, byteLength = 1): Letter => ({ name, byteLength });
+const letter = (name: number, byteLength = 1): Letter => ({ kind: "message", name, byteLength });
 
 function takeAll(mailbox: Mailbox<Letter>): number[] {
   const names: number[] = [];
@@ -16,13 +17,13 @@ function takeAll(mailbox: Mailbox<Letter>): number[] {
 }
 
 it("gives messages back in the order they came", () => {
-  const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100 });
+  const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
   for (const name of [3, 1, 2]) mailbox.push(letter(name));
   expect(takeAll(mailbox)).toEqual([3, 1, 2]);
 });
 
 it("gives nothing when it is empty", () => {
-  const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100 });
+  const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
   expect(mailbox.shift()).toBeUndefined();
   mailbox.push(letter(1));
   mailbox.shift();
@@ -38,7 +39,7 @@ it.each([
   { name: "one message larger than the limit of bytes", letters: [1000], full: true },
   { name: "no message", letters: [], full: false },
 ])("with $name full is $full", ({ letters, full }) => {
-  const mailbox = new Mailbox<Letter>({ messages: 3, bytes: 100 });
+  const mailbox = new Mailbox<Letter>({ messages: 3, bytes: 100, mails: 10 });
   for (const bytes of letters) mailbox.push(letter(0, bytes));
   expect(mailbox.full).toBe(full);
 });
@@ -49,13 +50,13 @@ it.each([
   { name: "more than half of the bytes", letters: [51], roomy: false },
   { name: "half of the bytes", letters: [50], roomy: true },
 ])("with $name left roomy is $roomy", ({ letters, roomy }) => {
-  const mailbox = new Mailbox<Letter>({ messages: 4, bytes: 100 });
+  const mailbox = new Mailbox<Letter>({ messages: 4, bytes: 100, mails: 10 });
   for (const bytes of letters) mailbox.push(letter(0, bytes));
   expect(mailbox.roomy).toBe(roomy);
 });
 
 it("is empty and takes messages again after clear", () => {
-  const mailbox = new Mailbox<Letter>({ messages: 2, bytes: 100 });
+  const mailbox = new Mailbox<Letter>({ messages: 2, bytes: 100, mails: 10 });
   mailbox.push(letter(1, 60));
   mailbox.push(letter(2, 60));
   mailbox.clear();
@@ -72,7 +73,7 @@ it("behaves as a plain list, whatever is pushed, taken and cleared", () => {
   );
   fc.assert(
     fc.property(fc.array(step, { maxLength: 200 }), (steps) => {
-      const mailbox = new Mailbox<Letter>({ messages: 5, bytes: 100 });
+      const mailbox = new Mailbox<Letter>({ messages: 5, bytes: 100, mails: 10 });
       const model: Letter[] = [];
       let name = 0;
       for (const one of steps) {
@@ -93,4 +94,25 @@ it("behaves as a plain list, whatever is pushed, taken and cleared", () => {
       }
     }),
   );
+});
+
+it("bounds mail apart from messages", () => {
+  const mailbox = new Mailbox({ messages: 1, bytes: 100, mails: 2 });
+  mailbox.push({ kind: "mail" });
+  mailbox.push({ kind: "timer" });
+  expect(mailbox).toMatchObject({ full: false, mailFull: false });
+  mailbox.push({ kind: "mail" });
+  expect(mailbox).toMatchObject({ full: false, roomy: true, mailFull: true });
+  mailbox.push({ kind: "message", byteLength: 1 });
+  expect(mailbox).toMatchObject({ full: true, mailFull: true, length: 4 });
+  mailbox.shift();
+  expect(mailbox).toMatchObject({ full: true, mailFull: false });
+});
+
+it("gives what was in it when it is cleared", () => {
+  const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
+  for (const name of [1, 2, 3]) mailbox.push(letter(name));
+  mailbox.shift();
+  expect(mailbox.clear().map(({ name }) => name)).toEqual([2, 3]);
+  expect(mailbox.clear()).toEqual([]);
 });

@@ -61,7 +61,6 @@ describe("a shard that dies", () => {
   it.each([
     ["its thread exits", "exit", /./],
     ["something throws outside any handler", "throw later", /thrown outside any handler/],
-    ["a promise that nobody holds rejects", "reject later", /rejected outside any handler/],
   ])("takes its own connections with it, and nobody else's, when %s", async (_, command, message) => {
     const { board, clients, events } = await setUp();
     const [victim, survivor] = clients;

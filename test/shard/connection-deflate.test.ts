@@ -10,6 +10,7 @@ import { Counters } from "../../src/shard/counters.ts";
 import { FlushQueue } from "../../src/shard/outbound.ts";
 import { TimerWheel } from "../../src/shard/timer-wheel.ts";
 import type { Transport, TransportReceiver } from "../../src/transport/transport.ts";
+import { lonelyCells } from "../support/cells.ts";
 import { deflateMessage } from "../support/deflate.ts";
 import { clientFrame } from "../support/frames.ts";
 
@@ -50,6 +51,7 @@ function createHost(): ConnectionHost {
       maxFragments: 1000,
       mailboxLimit: 1024,
       mailboxLimitBytes: 1024 * 1024,
+      mailLimit: 1024,
       maxBufferedBytes: 1024 * 1024,
       maxSubscriptions: 1024,
       slowConsumers: "close",
@@ -62,6 +64,7 @@ function createHost(): ConnectionHost {
     wheel,
     flushQueue: new FlushQueue(),
     counters: new Counters(),
+    ...lonelyCells(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
     slowConsumer: () => {},
     actorFailed: () => {},

@@ -220,7 +220,13 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
 it("fills in what isn't given, and takes undefined for not given", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
-    ...{ slowConsumers: "close", overRate: "pause", maxBufferedBytes: 1_048_576, maxSubscriptions: 1024 },
+    ...{
+      slowConsumers: "close",
+      overRate: "pause",
+      maxBufferedBytes: 1_048_576,
+      maxSubscriptions: 1024,
+      mailLimit: 1024,
+    },
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };

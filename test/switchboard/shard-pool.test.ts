@@ -1,5 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Bus } from "../../src/bus/bus.ts";
+import { MailRouter } from "../../src/shard/mail-router.ts";
 import { checkCloseOptions, checkStartOptions } from "../../src/switchboard/options.ts";
 import { ShardPool } from "../../src/switchboard/shard-pool.ts";
 import { actorUrl } from "../support/actor-url.ts";
@@ -13,9 +14,11 @@ it("replaces a shard that the main thread ends", async () => {
     shardFailed: vi.fn(),
     addressLeft: vi.fn(),
     slowConsumer: vi.fn(),
+    mailDied: vi.fn(),
   };
+  const mail = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: () => {} });
   const bus = new Bus({ publishDropped: () => {} });
-  const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), bus, owner);
+  const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), { bus, mail }, owner);
   onTestFinished(async () => {
     await pool.close(checkCloseOptions({ drain: 0 }));
     bus.close();

@@ -20,6 +20,7 @@ const zeros = {
   publishesDropped: 0,
   subscriptionsRefused: 0,
   actorFailures: 0,
+  deadLetters: 0,
   violations: 0,
   slowConsumers: 0,
   droppedNewest: 0,
@@ -45,6 +46,7 @@ it("is all zeros at the start, with every shard ready", async () => {
     connections: 0,
     upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
     publishesDropped: 0,
+    deadLetters: 0,
     shards: [0, 1].map((shard) => ({ shard, state: "ready", ready: true, failed: false, ...zeros })),
   });
 });

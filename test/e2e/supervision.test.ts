@@ -1,0 +1,111 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { ActorFailure, ShardLoss } from "../../src/index.ts";
+import { startBoard } from "../support/board.ts";
+import { text } from "../support/frames.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const index = new URL("../../src/index.ts", import.meta.url).href;
+
+/** Counts its messages and fails when it is told to; greets when it opens or is restarted. */
+async function actorWith(supervision: object): Promise<URL> {
+  const folder = await mkdtemp(join(tmpdir(), "switchboard-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const path = join(folder, "supervised.mjs");
+  const source = `
+import { Actor } from ${JSON.stringify(index)};
+export default class Supervised extends Actor {
+  static supervision = ${JSON.stringify(supervision)};
+  count = 0;
+  async opened() {
+    await this.subscribe("news");
+    this.send("opened");
+  }
+  restarted(error) { this.send("restarted: " + error.message); }
+  received(message) {
+    this.count++;
+    if (message.text === "throw") throw new Error("told to");
+    if (message.text === "detach") void Promise.reject(new Error("left alone"));
+    if (message.text === "timer") this.after(1, () => { throw new Error("too late"); });
+    this.send(message.text + " " + this.count);
+  }
+}
+`;
+  await writeFile(path, source);
+  return pathToFileURL(path);
+}
+
+async function setUp(supervision: object, shards = 1) {
+  const { board, port } = await startBoard({ actor: await actorWith(supervision), shards });
+  const failures: ActorFailure[] = [];
+  board.on("actorFailed", (failure) => failures.push(failure));
+  const client = await RawClient.open({ port });
+  expect(await client.text()).toBe("opened");
+  const say = async (what: string): Promise<string> => {
+    client.write(text(what));
+    return client.text();
+  };
+  return { board, port, client, say, failures };
+}
+
+it("keeps the connection and the state with resume, until it fails too often", async () => {
+  const { board, client, say, failures } = await setUp({ strategy: "resume", maxFailures: 2 });
+  client.write(text("throw"));
+  expect(await say("a")).toBe("a 2");
+  client.write(text("throw"));
+  expect(await say("b")).toBe("b 4");
+  client.write(text("throw"));
+  expect(await client.closeFrame()).toEqual({ code: 1011, reason: "internal error" });
+  await vi.waitFor(() => expect(failures.map(({ outcome }) => outcome)).toEqual(["resumed", "resumed", "stopped"]));
+  expect(board.stats().shards[0]?.actorFailures).toBe(3);
+});
+
+it("keeps the connection and its subscriptions with restart, and begins the state anew", async () => {
+  const { board, say, client, failures } = await setUp({ strategy: "restart" });
+  expect(await say("a")).toBe("a 1");
+  expect(await say("throw")).toBe("restarted: told to");
+  expect(await say("b")).toBe("b 1");
+  board.publish("news", "still subscribed");
+  expect(await client.text()).toBe("still subscribed");
+  expect(failures).toMatchObject([{ handler: "received", outcome: "restarted" }]);
+});
+
+it("supervises timers", async () => {
+  const { say, client } = await setUp({ strategy: "restart" });
+  expect(await say("timer")).toBe("timer 1");
+  expect(await client.text()).toBe("restarted: too late");
+});
+
+it("ends the shard, and only that, with escalate", async () => {
+  const { board, port, client, failures } = await setUp({ strategy: "escalate" }, 2);
+  const lost = new Promise<ShardLoss>((resolve) => board.once("shardLost", resolve));
+  const other = await RawClient.open({ port });
+  expect(await other.text()).toBe("opened");
+  client.write(text("throw"));
+  await client.closed();
+  expect(await lost).toMatchObject({ shard: 0, error: { message: "told to" } });
+  expect(failures).toMatchObject([{ shard: 0, handler: "received", outcome: "escalated" }]);
+  other.write(text("fine"));
+  expect(await other.text()).toBe("fine 1");
+});
+
+it("reports a promise that a handler left alone, and goes on", async () => {
+  const { board, say, failures } = await setUp({ strategy: "stop" });
+  expect(await say("detach")).toBe("detach 1");
+  await vi.waitFor(() =>
+    expect(failures).toMatchObject([
+      { shard: 0, id: undefined, handler: "detached", outcome: "resumed", error: { message: "left alone" } },
+    ]),
+  );
+  expect(await say("a")).toBe("a 2");
+  expect(board.stats().shards[0]?.actorFailures).toBe(1);
+});
+
+it("doesn't start with a supervision that is none", async () => {
+  await expect(startBoard({ actor: await actorWith({ strategy: "panic" }) })).rejects.toMatchObject({
+    code: "ERR_SUPERVISION",
+  });
+});

@@ -1,0 +1,28 @@
+import { expect, it } from "vitest";
+import { TURN_BUDGET } from "../../src/actor/turns.ts";
+import { startBoard } from "../support/board.ts";
+import { text } from "../support/frames.ts";
+import { RawClient } from "../support/raw-client.ts";
+
+const FLOOD = 50_000;
+
+it.each([["moved"], ["relayed"]])(
+  "one %s connection that floods its actor doesn't keep another waiting",
+  async (way) => {
+    const { port } = await startBoard({ actor: "spinning", sockets: way === "moved" ? "auto" : "relay" });
+    const [flooder, other] = [await RawClient.open({ port }), await RawClient.open({ port })];
+    flooder.write(Buffer.concat(Array.from({ length: FLOOD }, () => text("f"))));
+    const probe = async (): Promise<{ handled: number; mostInATurn: number }> => {
+      other.write(text("probe"));
+      return JSON.parse(await other.text());
+    };
+
+    let answers = 0;
+    for (let handled = 0, mostInATurn = 0; handled < FLOOD; answers++) {
+      ({ handled, mostInATurn } = await probe());
+      // One budget when it is read, one when turns are taken.
+      expect(mostInATurn).toBeLessThanOrEqual(2 * TURN_BUDGET);
+    }
+    expect(answers).toBeGreaterThan(10);
+  },
+);
