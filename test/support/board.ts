@@ -13,7 +13,13 @@ export type TestBoardOptions = Omit<StartOptions, "actor"> & {
 export async function startBoard(options: TestBoardOptions = {}): Promise<{ board: Switchboard; port: number }> {
   const { actor = "echo", attach = {}, ...rest } = options;
   const url = actor instanceof URL ? actor : actorUrl(actor);
-  const board = await Switchboard.start({ actor: url, shards: 1, ...rest });
+  const board = await Switchboard.start({
+    actor: url,
+    shards: 1,
+    // A test machine may be overloaded whenever it likes.
+    overloadedMs: 60_000,
+    ...rest,
+  });
   onTestFinished(async () => {
     await board.close({ drain: 0 });
   });
