@@ -10,6 +10,16 @@ export interface LoadTask {
   /** Connections that are this thread's, and how many are other threads' before them. */
   readonly connections: number;
   readonly before: number;
+  readonly fanout: FanoutShare;
+}
+
+/** What the threads of a fan-out have in common. */
+export interface FanoutShare {
+  /** Of `SharedPublishes`. */
+  readonly memory: SharedArrayBuffer;
+  readonly window: number;
+  /** Name of a broadcast channel. */
+  readonly channel: string;
 }
 
 /** To a thread, in this order: one of each. */
@@ -27,6 +37,8 @@ export type LoadCommand =
 export type LoadNotice =
   /** Now and then, while connections open and close. */
   | { readonly kind: "open"; readonly connections: number }
+  /** Idle: a step is done. */
+  | { readonly kind: "step"; readonly connections: number }
   /** Every connection is open or has failed. */
   | { readonly kind: "ready" }
   | { readonly kind: "started" }
