@@ -30,7 +30,9 @@ export type LoadCommand =
   | { readonly kind: "start" }
   /** The counted time is over: send no more. */
   | { readonly kind: "end" }
-  /** Wait for replies that are missing, close the connections, and report. */
+  /** Wait for replies that are missing. */
+  | { readonly kind: "settle" }
+  /** Report, and close the connections. */
   | { readonly kind: "finish" };
 
 /** From a thread. */
@@ -45,6 +47,8 @@ export type LoadNotice =
   /** Twice a second while it sends. */
   | { readonly kind: "progress"; readonly received: number }
   | { readonly kind: "ended" }
+  /** Nothing of what this thread sent is missing, or it is given up. Other threads' may still arrive here. */
+  | { readonly kind: "settled" }
   /** The last. */
   | { readonly kind: "report"; readonly report: ThreadReport };
 

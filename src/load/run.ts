@@ -93,6 +93,9 @@ class Run {
     this.#post({ kind: "end" });
     await ended;
     this.#tell({ event: "end" });
+    const settled = this.#all("settled");
+    this.#post({ kind: "settle" });
+    await settled;
     const reports = this.#threads.map((thread) => thread.report());
     this.#post({ kind: "finish" });
     return summarize(this.#settings, await Promise.all(reports));

@@ -96,13 +96,14 @@ class LoadThread {
       this.#counted = { sent, received, bytesSent, bytesReceived, effort: this.#meter.stop() };
       this.#scenario.stop();
       this.#post({ kind: "ended" });
+    } else if (kind === "settle") {
+      void this.#settle();
     } else {
-      void this.#finish();
+      this.#finish();
     }
   }
 
-  async #finish(): Promise<void> {
-    clearInterval(this.#progress);
+  async #settle(): Promise<void> {
     const giveUpAt = performance.now() + PATIENCE_MS;
     while (this.#scenario.outstanding > 0 && performance.now() < giveUpAt) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -110,6 +111,11 @@ class LoadThread {
     const missing = this.#scenario.outstanding;
     this.#tally.lost += missing;
     if (missing > 0) this.#tally.error(`replies were missing ${PATIENCE_MS / 1000} s after the last message`);
+    this.#post({ kind: "settled" });
+  }
+
+  #finish(): void {
+    clearInterval(this.#progress);
     const { lost, wrong, opened, failed, closed } = this.#tally;
     const { latency, slip, errors } = this.#tally;
     this.#post({
