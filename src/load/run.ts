@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
+import { COMPRESSED_MODULUS } from "./payload.ts";
 import { type LoadReport, summarize } from "./report.ts";
 import { SharedPublishes } from "./scenarios/shared-publishes.ts";
 import type { LoadSettings } from "./settings.ts";
@@ -62,8 +63,10 @@ class Run {
     this.#tell = tell;
     this.#over = AbortSignal.any([signal, this.#stop.signal]);
     this.#nextStep = settings.step;
-    const { connections: all, publishers, inflight, rate, scenario } = settings;
-    const window = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    const { connections: all, publishers, inflight, rate, scenario, compress } = settings;
+    const wanted = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    // Counters have to tell the publishes in flight apart.
+    const window = compress ? Math.min(COMPRESSED_MODULUS, wanted) : wanted;
     const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
     const fanout: FanoutShare = { memory, window, channel: randomUUID() };
     const count = Math.min(settings.threads, all);

@@ -66,3 +66,14 @@ export async function serve(
 }
 
 export const echo = (socket: WebSocket, data: Buffer, binary: boolean): void => socket.send(data, { binary });
+
+/** To all other connections, or back to the only one. */
+export function forward(
+  socket: WebSocket,
+  data: Buffer,
+  binary: boolean,
+  _: number,
+  { clients }: WebSocketServer,
+): void {
+  for (const other of clients) if (other !== socket || clients.size === 1) other.send(data, { binary });
+}

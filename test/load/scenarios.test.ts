@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { hasFailed } from "../../src/load/report.ts";
 import { actorUrl, startBoard } from "../support/board.ts";
 import { selfSigned } from "../support/certificate.ts";
-import { echo, load, serve } from "./running.ts";
+import { echo, forward, load, serve } from "./running.ts";
 
 const fanout = new URL("../../bench/targets/actors/fanout.ts", import.meta.url);
 
@@ -54,6 +54,22 @@ it("counts bytes as they are on the wire", async () => {
   const { messages, bytes } = await load(await serve(echo), { bytes: 20 });
   expect(bytes.sent).toBe(messages.sent * (2 + 4 + 20));
   expect(bytes.received).toBe(messages.received * (2 + 20));
+});
+
+it.each([
+  { connections: 1, inflight: 4 },
+  { scenario: "fanout", connections: 3, inflight: 100 },
+] as const)("sends compressed messages where the server agrees, with %j", async (settings) => {
+  const plain = await serve(forward);
+  const compressing = await serve(forward, { perMessageDeflate: { threshold: 0 } });
+  const perMessage: number[] = [];
+  for (const url of [plain, compressing]) {
+    const run = await load(url, { ...settings, bytes: 3000, compress: true });
+    expect(run).toMatchObject({ messages: { lost: 0, wrong: 0 }, errors: [] });
+    perMessage.push(run.bytes.sent / run.messages.sent);
+  }
+  expect(perMessage[0]).toBe(3008);
+  expect(perMessage[1]).toBeLessThan(1500);
 });
 
 it("goes through TLS, where it trusts the certificate or doesn't care", async () => {

@@ -80,6 +80,17 @@ export abstract class LoadConnection implements ClientHandler {
     this.ended();
   }
 
+  /** Sends messages counted from `first`: at most a burst of them. */
+  protected send(first: number, count: number, publisher?: number): void {
+    const { client, payload } = this;
+    if (client.deflateBits !== undefined) {
+      client.write(payload.compressed(client.deflateBits, publisher, first, count));
+      return;
+    }
+    const frames = publisher === undefined ? payload.frames(first, count) : payload.published(publisher, first, count);
+    if (!client.write(frames)) payload.keep();
+  }
+
   protected refuse(what: string): void {
     this.tally.wrong++;
     this.tally.error(what);
