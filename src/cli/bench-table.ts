@@ -14,8 +14,8 @@ export function closingTable(report: LoadReport, out: NodeJS.WriteStream): strin
     paint("dim", `${count(options.connections)} connections, ${loop}, ${report.seconds.toFixed(1)} s`),
     "",
   ];
-  const refused = load.bottleneck;
-  if (!refused) {
+  const perSecond = (bytesCount: number): string => `${size(bytesCount / report.seconds)}/s`;
+  if (!load.bottleneck && messages.received > 0) {
     lines.push(
       ...table(
         ["", "mean", "50 %", "90 %", "99 %", "99.9 %", "max"],
@@ -29,7 +29,6 @@ export function closingTable(report: LoadReport, out: NodeJS.WriteStream): strin
       ),
       "",
     );
-    const perSecond = (bytesCount: number): string => `${size(bytesCount / report.seconds)}/s`;
     lines.push(
       ...table(
         ["", "messages", "messages/s", "bytes/s"],
