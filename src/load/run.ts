@@ -40,12 +40,28 @@ export async function runLoadTest(
   tell: (event: LoadEvent) => void,
   signal: AbortSignal,
 ): Promise<LoadReport> {
-  const run = new Run(settings, await resolveTarget(settings.url), tell, signal);
+  let target: Target;
+  try {
+    target = await resolveTarget(settings.url);
+  } catch (error) {
+    return summarize(settings, [unreachable(settings.connections, error)]);
+  }
+  const run = new Run(settings, target, tell, signal);
   try {
     return await run.result();
   } finally {
     await run.end();
   }
+}
+
+/** What a thread would have found whose connections all failed for this reason. */
+function unreachable(failed: number, error: unknown): ThreadReport {
+  const none = { counts: [], mean: 0, max: 0 };
+  return {
+    ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, lost: 0, wrong: 0, opened: 0, failed, closed: 0 },
+    ...{ latency: none, slip: none, errors: [[error instanceof Error ? error.message : String(error), 1]] },
+    effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
+  };
 }
 
 class Run {

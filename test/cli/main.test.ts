@@ -93,10 +93,13 @@ it("ends with 1 and the reason when the handshake is refused, in JSON too", asyn
   });
 });
 
-it("ends with 1 and one line when the name of the server isn't known", async () => {
-  const { code, stdout, stderr } = await switchboard("bench", "ws://nowhere.invalid/").exit;
-  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
-  expect(stderr).toMatch(/^The load can't start: .*nowhere\.invalid\n$/);
+it("ends with 1 and a report when the name of the server isn't known", async () => {
+  const { code, stdout, stderr } = await switchboard("bench", "ws://nowhere.invalid/", "--json").exit;
+  expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+  expect(JSON.parse(stdout)).toMatchObject({
+    ...{ event: "result", seconds: 0, perSecond: 0, connections: { opened: 0, failed: 100 } },
+    errors: [expect.stringMatching(/nowhere\.invalid$/)],
+  });
 });
 
 it("refuses the figures, with code 3, when it couldn't keep its own schedule", async () => {
