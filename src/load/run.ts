@@ -1,0 +1,228 @@
+import { randomUUID } from "node:crypto";
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
+import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
+import { COMPRESSED_MODULUS } from "./payload.ts";
+import { type LoadReport, summarize } from "./report.ts";
+import { SharedPublishes } from "./scenarios/shared-publishes.ts";
+import type { LoadSettings } from "./settings.ts";
+import { resolveTarget, type Target } from "./target.ts";
+
+/** What a run tells while it goes on. */
+export type LoadEvent =
+  | { readonly event: "connected"; readonly connections: number }
+  /** The counted time begins. */
+  | { readonly event: "start" }
+  | { readonly event: "progress"; readonly connections: number; readonly received: number; readonly seconds: number }
+  /** The counted time is over; the connections are still open. */
+  | { readonly event: "end" };
+
+/** Where the worker is: beside the sources, or in the built package. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "../../workers/load.ts" : "./workers/load.js",
+  import.meta.url,
+);
+
+/** Most servers subscribe a connection after its handshake, and nothing tells when they are done. */
+const SUBSCRIBING_SECONDS = 0.5;
+/** What closing all connections in order may take. */
+const CLOSING_SECONDS = 1;
+/** Open loop: publishes of one publisher that may be on their way; others wait. */
+const OPEN_LOOP_WINDOW = 1024;
+
+/**
+ * Puts a load on a server.
+ *
+ * @param signal ends the run early; what was counted until then is reported
+ */
+export async function runLoadTest(
+  settings: LoadSettings,
+  tell: (event: LoadEvent) => void,
+  signal: AbortSignal,
+): Promise<LoadReport> {
+  let target: Target;
+  try {
+    target = await resolveTarget(settings.url);
+  } catch (error) {
+    return summarize(settings, [unreachable(settings.connections, error)]);
+  }
+  const run = new Run(settings, target, tell, signal);
+  try {
+    return await run.result();
+  } finally {
+    await run.end();
+  }
+}
+
+/** What a thread would have found whose connections all failed for this reason. */
+function unreachable(failed: number, error: unknown): ThreadReport {
+  const none = { counts: [], mean: 0, max: 0 };
+  return {
+    ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, lost: 0, wrong: 0, opened: 0, failed, closed: 0 },
+    ...{ latency: none, slip: none, errors: [[error instanceof Error ? error.message : String(error), 1]] },
+    effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
+  };
+}
+
+class Run {
+  readonly #settings: LoadSettings;
+  readonly #tell: (event: LoadEvent) => void;
+  readonly #threads: LoadThreadHandle[];
+  /** The run is to end, or has nothing left to run with. */
+  readonly #stop = new AbortController();
+  readonly #over: AbortSignal;
+  #startedAt = 0;
+  #nextStep: number;
+
+  constructor(settings: LoadSettings, target: Target, tell: (event: LoadEvent) => void, signal: AbortSignal) {
+    this.#settings = settings;
+    this.#tell = tell;
+    this.#over = AbortSignal.any([signal, this.#stop.signal]);
+    this.#nextStep = settings.step;
+    const { connections: all, publishers, inflight, rate, scenario, compress } = settings;
+    const wanted = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    // Counters have to tell the publishes in flight apart.
+    const window = compress ? Math.min(COMPRESSED_MODULUS, wanted) : wanted;
+    const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
+    const fanout: FanoutShare = { memory, window, channel: randomUUID() };
+    const count = Math.min(settings.threads, all);
+    this.#threads = Array.from({ length: count }, (_, thread) => {
+      const before = Math.floor((thread * all) / count);
+      const connections = Math.floor(((thread + 1) * all) / count) - before;
+      return new LoadThreadHandle({ settings, target, connections, before, fanout }, (notice) => this.#hear(notice));
+    });
+  }
+
+  async result(): Promise<LoadReport> {
+    const { scenario, warmup, duration } = this.#settings;
+    const ready = this.#all("ready");
+    await Promise.race([ready, sleepUntil(this.#over)]);
+    if (scenario !== "idle") this.#tell({ event: "connected", connections: this.#open });
+    if (this.#open === 0) this.#stop.abort();
+    if (scenario === "fanout") await sleep(SUBSCRIBING_SECONDS, this.#over);
+    this.#post({ kind: "send" });
+    await sleep(warmup, this.#over);
+    const started = this.#all("started");
+    this.#post({ kind: "start" });
+    await started;
+    this.#startedAt = performance.now();
+    this.#tell({ event: "start" });
+    await sleep(duration, this.#over);
+    const ended = this.#all("ended");
+    this.#post({ kind: "end" });
+    await ended;
+    this.#tell({ event: "end" });
+    const settled = this.#all("settled");
+    this.#post({ kind: "settle" });
+    await settled;
+    const reports = this.#threads.map((thread) => thread.report());
+    this.#post({ kind: "finish" });
+    return summarize(this.#settings, await Promise.all(reports));
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+
+  get #open(): number {
+    return this.#threads.reduce((sum, { open }) => sum + open, 0);
+  }
+
+  #all(kind: LoadNotice["kind"]): Promise<unknown> {
+    return Promise.all(this.#threads.map((thread) => thread.until(kind)));
+  }
+
+  #post(command: LoadCommand): void {
+    for (const thread of this.#threads) thread.post(command);
+  }
+
+  #hear({ kind }: LoadNotice): void {
+    const connections = this.#open;
+    if (kind === "open" && connections === 0 && this.#threads.every(({ isReady }) => isReady)) this.#stop.abort();
+    if (kind === "step") {
+      const { step, connections: all } = this.#settings;
+      for (; connections >= Math.min(this.#nextStep, all) && this.#nextStep < all + step; this.#nextStep += step) {
+        this.#tell({ event: "connected", connections });
+      }
+    }
+    const received = this.#threads.reduce((sum, thread) => sum + thread.received, 0);
+    const seconds = this.#startedAt === 0 ? 0 : (performance.now() - this.#startedAt) / 1e3;
+    this.#tell({ event: "progress", connections, received, seconds });
+  }
+}
+
+/** One thread of the load, seen from the main thread. */
+class LoadThreadHandle {
+  readonly #worker: Worker;
+  readonly #failed: Promise<never>;
+  readonly #exited: Promise<unknown>;
+  /** Its connections, and what they have received, as told last. */
+  open = 0;
+  received = 0;
+  isReady = false;
+
+  constructor(task: LoadTask, heard: (notice: LoadNotice) => void) {
+    this.#worker = new Worker(WORKER, { workerData: task });
+    this.#exited = once(this.#worker, "exit");
+    this.#failed = new Promise((_, reject) => {
+      this.#worker.once("error", reject);
+    });
+    // Told to those that wait for something.
+    this.#failed.catch(() => {});
+    this.#worker.on("message", (notice: LoadNotice) => {
+      if (notice.kind === "ready") this.isReady = true;
+      if (notice.kind === "open" || notice.kind === "step") this.open = notice.connections;
+      if (notice.kind === "progress") this.received = notice.received;
+      heard(notice);
+    });
+  }
+
+  post(command: LoadCommand): void {
+    this.#worker.postMessage(command);
+  }
+
+  /** Rejects when the thread fails first. */
+  until(kind: LoadNotice["kind"]): Promise<LoadNotice> {
+    const heard = new Promise<LoadNotice>((resolve) => {
+      const listen = (notice: LoadNotice): void => {
+        if (notice.kind !== kind) return;
+        this.#worker.off("message", listen);
+        resolve(notice);
+      };
+      this.#worker.on("message", listen);
+    });
+    return Promise.race([heard, this.#failed]);
+  }
+
+  async report(): Promise<ThreadReport> {
+    const notice = await this.until("report");
+    if (notice.kind !== "report") throw new TypeError(`expected a report, got ${notice.kind}`);
+    return notice.report;
+  }
+
+  /** Resolves when its connections are closed, which it has a while for, and the thread has ended. */
+  async end(): Promise<void> {
+    await Promise.race([this.#exited, sleep(CLOSING_SECONDS, AbortSignal.any([]))]);
+    await this.#worker.terminate();
+  }
+}
+
+function sleep(seconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", done);
+      resolve();
+    };
+    const timer = setTimeout(done, seconds * 1e3);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done);
+  });
+}
+
+function sleepUntil(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+}
