@@ -1,10 +1,11 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--compress] [--relay]
- *         [--handshake main|shard] [--tls KEY CERT]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--max-payload BYTES] [--compress] [--relay]
+ *         [--handshake main|shard] [--tls KEY CERT] [--busy MICROS]
  *
- * `echo` returns each message as it came; in `fanout` each message goes to all other connections. `--compress` compresses messages with peers
+ * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other connections of its path, which
+ * is its topic. `isolation` and `bus` are for the loads of these names. `--compress` compresses messages with peers
  * that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes. `--tls` takes
  * the paths of two PEM files, and does the handshake in the shards. SIGTERM ends it.
  */
@@ -22,11 +23,12 @@ const { values, positionals } = parseArgs({
     relay: { type: "boolean", default: false },
     handshake: { type: "string" },
     tls: { type: "string" },
+    busy: { type: "string" },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
-if (values.mode !== "echo" && values.mode !== "fanout")
-  throw new RangeError(`--mode takes echo or fanout, got ${values.mode}`);
+if (!["echo", "fanout", "isolation", "bus"].includes(values.mode))
+  throw new RangeError(`--mode takes echo, fanout, isolation or bus, got ${values.mode}`);
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
@@ -36,8 +38,11 @@ if (positionals.length > 0) throw new RangeError(`unexpected argument ${position
 if (keyPath !== undefined && certPath === undefined) throw new RangeError("--tls takes two paths: KEY CERT");
 const maxPayloadBytes = Number(values["max-payload"]);
 
+const actor = values.mode === "echo" && values.busy !== undefined ? "busy" : values.mode;
+const work = values.busy === undefined ? "" : `?micros=${values.busy}`;
+
 const options: StartOptions = {
-  actor: new URL(`./actors/${values.mode}.ts`, import.meta.url),
+  actor: new URL(`./actors/${actor}.ts${work}`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
   sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
@@ -50,6 +55,7 @@ const board = await Switchboard.start(options);
 const { port } = await board.listen({
   port: Number(values.port),
   host: "127.0.0.1",
+  ...(values.mode === "fanout" && { path: "/:topic(.*)" }),
   ...(handshake !== undefined && { handshake }),
   ...(keyPath && certPath && { tls: { key: readFileSync(keyPath), cert: readFileSync(certPath) } }),
 });
