@@ -1,14 +1,24 @@
+import { copyFile } from "node:fs/promises";
 import { defineConfig } from "tsup";
 
 /** What a user imports: the package and its parts. */
 const entries = { index: "src/index.ts", upgrade: "src/upgrade/index.ts", websocket: "src/websocket/index.ts" };
 
+/** What runs by itself: the command, the demo's actor, the threads. */
+const programs = {
+  "cli/main": "src/cli/main.ts",
+  "cli/demo/chat": "src/cli/demo/chat.ts",
+  "workers/shard": "workers/shard.ts",
+  "workers/load": "workers/load.ts",
+};
+
 export default defineConfig({
-  entry: { ...entries, "workers/shard": "workers/shard.ts" },
+  entry: { ...entries, ...programs },
   format: "esm",
   target: "node22",
   dts: { entry: entries },
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
+  onSuccess: () => copyFile("src/cli/demo/page.html", "dist/cli/demo/page.html"),
 });

@@ -6,7 +6,7 @@ import { expect, it } from "vitest";
 /** From the top: a layer may import itself and what stands above it. */
 const LAYERS = [
   ...["protocol", "handshake", "upgrade", "transport", "websocket", "actor", "bus"],
-  ...["shard", "switchboard", "cluster", "metrics", "dashboard", "cli"],
+  ...["shard", "switchboard", "cluster", "metrics", "dashboard", "load", "cli"],
 ];
 
 interface Import {
@@ -65,6 +65,7 @@ function checkRelative(file: string, target: string): string | undefined {
   if (own === undefined || !LAYERS.includes(own)) return `${own ?? file} is no layer`;
   if (other === undefined || !LAYERS.includes(other)) return "it is in no layer";
   if (own === "upgrade" && (other === "protocol" || other === "handshake")) return "upgrade knows nothing of WebSocket";
+  if (own === "load" && !["load", "protocol", "handshake"].includes(other)) return "load measures any server, not ours";
   return LAYERS.indexOf(other) > LAYERS.indexOf(own) ? `${other} stands below ${own}` : undefined;
 }
 
@@ -80,7 +81,9 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   if (layer === "handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
   if (layer === "handshake" && IO.includes(name)) return "handshake knows no sockets";
   if (layer === "actor" && ["net", "tls", "http", "worker_threads"].includes(name)) return "actor knows no sockets";
-  if (name === "net" && layer !== "transport" && !typeOnly) return "only transport imports it at run time";
+  if (name === "net" && layer !== "transport" && layer !== "load" && !typeOnly) {
+    return "only transport and load import it at run time";
+  }
   return undefined;
 }
 
@@ -131,6 +134,12 @@ it.each([
   { file: "src/bus/bus.ts", source: 'import "../index.ts";', wrong: "it is in no layer" },
   { file: "src/cli/main.ts", source: 'import "../../test/x.ts";', wrong: "it is in no layer" },
   { file: "src/cli/main.ts", source: 'import "../misc/x.ts";', wrong: "it is in no layer" },
+  {
+    file: "src/load/client.ts",
+    source: 'import "../websocket/connect.ts";',
+    wrong: "load measures any server, not ours",
+  },
+  { file: "src/shard/shard.ts", source: 'import "../load/histogram.ts";', wrong: "load stands below shard" },
   { file: "src/misc/x.ts", source: 'import "../protocol/frame.ts";', wrong: "misc is no layer" },
   { file: "src/extra.ts", source: 'import "./protocol/frame.ts";', wrong: "src/extra.ts is no layer" },
   { file: "src/errors.ts", source: 'import "./protocol/frame.ts";', wrong: "src/errors.ts imports nothing" },
@@ -173,12 +182,12 @@ it.each([
   {
     file: "src/switchboard/acceptor.ts",
     source: 'import { Socket } from "node:net";',
-    wrong: "only transport imports it",
+    wrong: "only transport and load import it",
   },
   {
     file: "src/switchboard/acceptor.ts",
     source: 'import { type Socket } from "node:net";',
-    wrong: "only transport imports it",
+    wrong: "only transport and load import it",
   },
 ])("finds that in $file `$source` is wrong", ({ file, source, wrong }) => {
   const found = violations(file, source);
@@ -195,6 +204,9 @@ it.each([
   { file: "workers/shard.ts", source: 'import { runShard } from "../src/shard/shard.ts";' },
   { file: "src/handshake/server.ts", source: 'import type { IncomingHttpHeaders } from "node:http";' },
   { file: "src/transport/handoff.ts", source: 'import { Socket } from "node:net";' },
+  { file: "src/load/client.ts", source: 'import { connect } from "node:net"; import "../handshake/client.ts";' },
+  { file: "src/cli/bench.ts", source: 'import { runLoadTest } from "../load/run.ts";' },
+  { file: "workers/load.ts", source: 'import { runLoad } from "../src/load/thread.ts";' },
   { file: "src/switchboard/acceptor.ts", source: 'import type { Socket } from "node:net";' },
   { file: "src/protocol/frame.ts", source: '// import "node:net"; setTimeout\nconst a = "setTimeout";' },
 ])("finds nothing wrong in $file with `$source`", ({ file, source }) => {

@@ -7,15 +7,19 @@ import { servePage } from "./demo/page.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const DRAIN_MS = 5_000;
+/** Beside the sources, or in the built package. */
+const built = !import.meta.url.endsWith(".ts");
+const PAGE = new URL(built ? "./cli/demo/page.html" : "./demo/page.html", import.meta.url);
+const ACTOR = new URL(built ? "./cli/demo/chat.js" : "./demo/chat.ts", import.meta.url);
 
 /** A chat in one process on all cores: a page on a plain HTTP server, its WebSockets in the shards. */
-async function run(port: number): Promise<void> {
-  const server = createServer(servePage(await readFile(new URL("./demo/page.html", import.meta.url), "utf8")));
+async function serve(port: number): Promise<void> {
+  const server = createServer(servePage(await readFile(PAGE, "utf8")));
   server.listen(port);
   await once(server, "listening");
 
   const board = await Switchboard.start({
-    actor: new URL("./demo/chat.ts", import.meta.url),
+    actor: ACTOR,
     maxPayloadBytes: 16 * 1024,
   });
   const shards = board.stats().shards.length;
@@ -42,7 +46,13 @@ function explain(error: unknown): string {
   return code === "ERR_SOCKET_BAD_PORT" ? "PORT takes an integer from 0 to 65535" : error.message;
 }
 
-run(Number(process.env["PORT"] || 8080)).catch((error: unknown) => {
-  console.error(`The demo can't start: ${explain(error)}`);
-  process.exit(1);
-});
+/** `switchboard demo`; resolves with the exit code when it runs, and goes on until a signal. */
+export async function demo(): Promise<number> {
+  try {
+    await serve(Number(process.env["PORT"] || 8080));
+    return 0;
+  } catch (error) {
+    console.error(`The demo can't start: ${explain(error)}`);
+    process.exit(1);
+  }
+}

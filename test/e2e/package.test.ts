@@ -139,10 +139,14 @@ describe("the package", () => {
       "dist/websocket.js",
       "dist/websocket.d.ts",
       "dist/workers/shard.js",
+      "dist/workers/load.js",
+      "dist/cli/main.js",
+      "dist/cli/demo/chat.js",
+      "dist/cli/demo/page.html",
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
     expect(
-      files.filter((file) => !/^package\/(dist\/.+\.(js|d\.ts)|README\.md|LICENSE|package\.json)$/.test(file)),
+      files.filter((file) => !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|README\.md|LICENSE|package\.json)$/.test(file)),
     ).toEqual([]);
   });
 

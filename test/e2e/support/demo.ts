@@ -2,7 +2,7 @@ import { onTestFinished } from "vitest";
 import { projectFolder, RunningProgram } from "./process.ts";
 
 export function launchDemo(port: number | string): RunningProgram {
-  const demo = new RunningProgram(process.execPath, ["src/cli/demo.ts"], {
+  const demo = new RunningProgram(process.execPath, ["src/cli/main.ts", "demo"], {
     cwd: projectFolder,
     env: { ...process.env, PORT: String(port) },
   });

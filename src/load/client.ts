@@ -1,0 +1,268 @@
+import { createConnection, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { beginHandshake, type ClientHandshake } from "../handshake/client.ts";
+import type { CompressionOptions } from "../protocol/compression.ts";
+import { Decoder } from "../protocol/decoder.ts";
+import { encodeClose, encodeFrame, type Frame } from "../protocol/frame.ts";
+import { Inflater } from "../protocol/inflater.ts";
+import { maskFrame } from "../protocol/mask-frame.ts";
+import type { Message } from "../protocol/message.ts";
+import { Opcode } from "../protocol/opcode.ts";
+import { Answer, requestHead } from "./answer.ts";
+import { FrameReader } from "./frame-reader.ts";
+import type { Tally } from "./tally.ts";
+import type { Target } from "./target.ts";
+
+/** What all clients of a thread share. */
+export interface ClientSettings {
+  readonly target: Target;
+  readonly headers: readonly (readonly [name: string, value: string])[];
+  readonly insecure: boolean;
+  readonly compression: CompressionOptions | undefined;
+  /** Longest message that a server may send. */
+  readonly maxMessageBytes: number;
+  readonly tally: Tally;
+}
+
+/** What a scenario does with a client. */
+export interface ClientHandler {
+  opened(): void;
+  /** Takes a frame that is what was expected, in place; false for all others, which are then decoded. */
+  frame(bytes: Buffer, start: number, payload: number, end: number): boolean;
+  /** A message that `frame` didn't take. */
+  message(message: Message): void;
+  /** All that had come was handed over: what is to be sent in answer leaves with one write. */
+  read(): void;
+  /** All that was written is gone. */
+  drained(): void;
+  /** Once, after which nothing follows. Undefined when we closed it, or a reason as a sentence. */
+  closed(reason: string | undefined): void;
+}
+
+const READ_BUFFER_BYTES = 256 * 1024;
+/** What opening and closing may take. */
+const PATIENCE_MS = 10_000;
+/** So many connections leave from one address of this machine: its ports don't suffice for more. */
+const PER_LOOPBACK_ADDRESS = 20_000;
+
+/** All sockets of a thread read here, one after the other. */
+let readBuffer: Buffer | undefined;
+let loopbacks = 0;
+
+/** One connection of the load: a socket, the opening handshake, and frames. Cheap rather than complete: see `FrameReader`. */
+export class Client {
+  readonly #settings: ClientSettings;
+  readonly #handler: ClientHandler;
+  readonly #socket: Socket;
+  readonly #frames: FrameReader;
+  readonly #handshake: ClientHandshake;
+  #answer: Answer | undefined;
+  #decoder: Decoder | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #state: "opening" | "open" | "closing" | "closed" = "opening";
+  #reason: string | undefined;
+  /** Bytes that the system hasn't taken yet. */
+  #pending = 0;
+  #waiting: Buffer[] = [];
+  /** The system didn't take all at once: `drained` is owed. */
+  #behind = false;
+
+  constructor(settings: ClientSettings, handler: ClientHandler) {
+    this.#settings = settings;
+    this.#handler = handler;
+    this.#handshake = beginHandshake({ compression: settings.compression });
+    this.#answer = new Answer(this.#handshake);
+    this.#frames = new FrameReader(settings.maxMessageBytes + 14, this.#frame);
+    this.#socket = this.#connect();
+    this.#socket.setNoDelay(true);
+    this.#socket.on("error", (error) => this.#fail(explain(error)));
+    this.#socket.on("end", () => this.#fail("the server ended the connection without a close frame"));
+    this.#socket.on("close", () => this.#closed());
+    this.#timer = setTimeout(() => this.#fail(`no answer to the handshake in ${PATIENCE_MS / 1000} s`), PATIENCE_MS);
+  }
+
+  get isOpen(): boolean {
+    return this.#state === "open";
+  }
+
+  /** Bytes that wait here because the server doesn't read them. */
+  get bufferedBytes(): number {
+    return this.#pending;
+  }
+
+  /** True when the system took all at once: then the memory is the caller's again. */
+  write(bytes: Buffer): boolean {
+    if (this.#state !== "open") return true;
+    this.#settings.tally.bytesSent += bytes.length;
+    return this.#write(bytes);
+  }
+
+  /** Closes with a close frame, and waits for the server to do the same. */
+  close(): void {
+    if (this.#state !== "open") {
+      this.destroy();
+      return;
+    }
+    this.#write(masked(encodeClose(1000)));
+    this.#state = "closing";
+    this.#timer = setTimeout(() => this.destroy(), PATIENCE_MS);
+  }
+
+  destroy(): void {
+    this.#state = "closed";
+    this.#socket.destroy();
+  }
+
+  #connect(): Socket {
+    const { target, insecure } = this.#settings;
+    const [{ address } = { address: "" }] = target.addresses;
+    const options = { host: address, port: target.port, ...loopback(address) };
+    const request = requestHead(target, this.#handshake, this.#settings.headers);
+    if (target.secure) {
+      const tls = connectTls({
+        ...options,
+        rejectUnauthorized: !insecure,
+        ...(target.serverName !== undefined && { servername: target.serverName }),
+      });
+      tls.once("secureConnect", () => tls.write(request));
+      tls.on("data", (chunk: Buffer) => this.#received(chunk, chunk.length));
+      return tls;
+    }
+    readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
+    const shared = readBuffer;
+    const callback = (length: number): boolean => {
+      this.#received(shared, length);
+      return true;
+    };
+    const socket = createConnection({ ...options, onread: { buffer: shared, callback } });
+    socket.once("connect", () => socket.write(request));
+    return socket;
+  }
+
+  #received(bytes: Buffer, length: number): void {
+    if (this.#state === "closed") return;
+    let at = 0;
+    if (this.#answer !== undefined) {
+      at = this.#open(this.#answer, bytes, length);
+      if (at < 0) return;
+    }
+    this.#settings.tally.bytesReceived += length - at;
+    if (!this.#frames.read(bytes, at, length)) this.#fail("the server sent a message that is too long");
+    else if (this.#state === "open") this.#handler.read();
+  }
+
+  /** The position after the server's answer, or -1 when it isn't all here or isn't what it should be. */
+  #open(answer: Answer, bytes: Buffer, length: number): number {
+    const outcome = answer.read(bytes, length);
+    if (outcome === undefined) return -1;
+    this.#answer = undefined;
+    clearTimeout(this.#timer);
+    if (!outcome.ok) {
+      this.#fail(outcome.reason);
+      return -1;
+    }
+    const { deflate } = outcome.agreed;
+    this.#decoder = new Decoder({
+      role: "client",
+      maxPayloadBytes: this.#settings.maxMessageBytes,
+      maxFragments: Number.POSITIVE_INFINITY,
+      inflater: deflate && new Inflater(deflate),
+    });
+    this.#state = "open";
+    this.#handler.opened();
+    return outcome.end;
+  }
+
+  readonly #frame = (bytes: Buffer, start: number, payload: number, end: number): boolean => {
+    if (this.#state === "open" && this.#handler.frame(bytes, start, payload, end)) return true;
+    const decoder = this.#decoder as Decoder;
+    decoder.feed(bytes.subarray(start, end));
+    for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
+      if (event.kind === "message") {
+        if (this.#state === "open") this.#handler.message(event);
+      } else if (event.kind === "ping") {
+        if (this.#state === "open") this.#write(masked(encodeFrame(Opcode.pong, event.payload)));
+      } else if (event.kind === "close") {
+        this.#closedByServer(event.code, event.reason);
+      } else if (event.kind === "violation") {
+        this.#fail(`the server broke the protocol: ${event.reason}`);
+      }
+    }
+    return true;
+  };
+
+  #closedByServer(code: number, reason: string): void {
+    if (this.#state === "open") {
+      this.#reason = `the server closed with ${code}${reason === "" ? "" : ` (${reason})`}`;
+      this.#write(masked(encodeClose(code === 1005 ? undefined : code)));
+    }
+    this.#state = "closing";
+    this.#socket.end();
+  }
+
+  #fail(reason: string): void {
+    if (this.#state === "closed") return;
+    if (this.#state !== "closing") this.#reason ??= reason;
+    this.destroy();
+  }
+
+  #closed(): void {
+    clearTimeout(this.#timer);
+    if (this.#state === "open" || this.#state === "opening") this.#reason ??= "the connection ended";
+    this.#state = "closed";
+    this.#handler.closed(this.#reason);
+  }
+
+  /** Through `_write`, the hook below a stream's own queue, which costs a microsecond less per write. */
+  #write(bytes: Buffer): boolean {
+    if (this.#pending > 0) {
+      this.#waiting.push(bytes);
+      this.#pending += bytes.length;
+      return false;
+    }
+    this.#pending = bytes.length;
+    this.#socket._write(bytes, "buffer" as BufferEncoding, this.#written);
+    if (this.#pending > 0) this.#behind = true;
+    return this.#pending === 0;
+  }
+
+  /** Called within `_write` when the system took all at once. */
+  readonly #written = (error?: Error | null): void => {
+    if (error != null) {
+      this.#fail(explain(error));
+      return;
+    }
+    this.#pending = 0;
+    if (this.#waiting.length > 0) {
+      const bytes = Buffer.concat(this.#waiting);
+      this.#waiting = [];
+      this.#write(bytes);
+    } else if (this.#behind) {
+      this.#behind = false;
+      if (this.#state === "open") this.#handler.drained();
+    }
+  };
+}
+
+function masked(frame: Frame): Buffer {
+  const { block, start, end } = maskFrame(frame);
+  return block.subarray(start, end);
+}
+
+/** Another address of this machine for every so many connections to it. */
+function loopback(address: string): { localAddress?: string } {
+  if (!address.startsWith("127.")) return {};
+  const group = Math.floor(loopbacks++ / PER_LOOPBACK_ADDRESS);
+  return group === 0 ? {} : { localAddress: `127.0.${group >> 8}.${1 + (group & 0xff)}` };
+}
+
+function explain(error: Error): string {
+  const code = "code" in error ? String(error.code) : "";
+  if (code === "ECONNREFUSED") return "nobody listens there (ECONNREFUSED)";
+  if (code === "ECONNRESET") return "the server reset the connection (ECONNRESET)";
+  if (code === "EPIPE") return "the server closed the connection (EPIPE)";
+  if (code === "EMFILE") return "no more open files are allowed (EMFILE); raise the limit with ulimit -n";
+  if (code === "EADDRNOTAVAIL") return "this machine has no more free ports for that server (EADDRNOTAVAIL)";
+  if (/CERT|SELF_SIGNED/.test(code)) return `the server's certificate isn't trusted (${code}); --insecure takes any`;
+  return code === "" || error.message.includes(code) ? error.message : `${error.message} (${code})`;
+}

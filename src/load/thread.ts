@@ -1,0 +1,121 @@
+import { type MessagePort, parentPort, workerData } from "node:worker_threads";
+import { DEFAULT_COMPRESSION } from "../protocol/compression.ts";
+import type { Histogram } from "./histogram.ts";
+import type { LoadCommand, LoadNotice, LoadTask, ThreadHistogram, ThreadReport } from "./messages.ts";
+import { Meter } from "./meter.ts";
+import { Echo } from "./scenarios/echo.ts";
+import type { Scenario, ScenarioHost } from "./scenarios/scenario.ts";
+import { Tally } from "./tally.ts";
+
+/** How long replies may take after the last message was sent. */
+const PATIENCE_MS = 5_000;
+const PROGRESS_MS = 500;
+const POLL_MS = 10;
+/** Beside messages of the length that is sent, there may be greetings. */
+const MIN_MESSAGE_LIMIT = 1024 * 1024;
+
+/** What belongs to the counted time alone. */
+type Counted = Pick<ThreadReport, "sent" | "received" | "bytesSent" | "bytesReceived" | "effort">;
+
+const NOTHING: Counted = {
+  ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0 },
+  effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
+};
+
+/** What a thread of the load does: follows the commands of the main thread. */
+export function runLoad(): void {
+  if (parentPort !== null) new LoadThread(parentPort, workerData as LoadTask);
+}
+
+class LoadThread {
+  readonly #port: MessagePort;
+  readonly #tally = new Tally();
+  readonly #meter = new Meter();
+  readonly #scenario: Scenario;
+  readonly #progress: NodeJS.Timeout;
+  #open = 0;
+  #told = 0;
+  #counted: Counted = NOTHING;
+
+  constructor(port: MessagePort, task: LoadTask) {
+    const { settings, target, connections, before } = task;
+    this.#port = port;
+    const host: ScenarioHost = {
+      settings,
+      client: {
+        target,
+        headers: settings.headers,
+        insecure: settings.insecure,
+        compression: settings.compress ? { ...DEFAULT_COMPRESSION, threshold: 0 } : undefined,
+        maxMessageBytes: Math.max(MIN_MESSAGE_LIMIT, 2 * settings.bytes),
+        tally: this.#tally,
+      },
+      tally: this.#tally,
+      connections,
+      before,
+      openChanged: (open) => {
+        this.#open = open;
+        if (open === connections || open === 0) this.#tell();
+      },
+    };
+    this.#scenario = new Echo(host);
+    this.#progress = setInterval(() => this.#tell(), PROGRESS_MS);
+    port.on("message", (command: LoadCommand) => this.#obey(command));
+    void this.#scenario.open().then(() => this.#post({ kind: "ready" }));
+  }
+
+  #post(notice: LoadNotice): void {
+    this.#port.postMessage(notice);
+  }
+
+  #tell(): void {
+    if (this.#open !== this.#told) this.#post({ kind: "open", connections: this.#open });
+    this.#told = this.#open;
+    this.#post({ kind: "progress", received: this.#tally.received });
+  }
+
+  #obey({ kind }: LoadCommand): void {
+    if (kind === "send") {
+      this.#scenario.start();
+    } else if (kind === "start") {
+      this.#tally.restart();
+      this.#meter.start();
+      this.#post({ kind: "started" });
+    } else if (kind === "end") {
+      const { sent, received, bytesSent, bytesReceived } = this.#tally;
+      this.#counted = { sent, received, bytesSent, bytesReceived, effort: this.#meter.stop() };
+      this.#scenario.stop();
+      this.#post({ kind: "ended" });
+    } else {
+      void this.#finish();
+    }
+  }
+
+  async #finish(): Promise<void> {
+    clearInterval(this.#progress);
+    const giveUpAt = performance.now() + PATIENCE_MS;
+    while (this.#scenario.outstanding > 0 && performance.now() < giveUpAt) {
+      await new Promise((resolve) => setTimeout(resolve, POLL_MS));
+    }
+    const missing = this.#scenario.outstanding;
+    this.#tally.lost += missing;
+    if (missing > 0) this.#tally.error(`replies were missing ${PATIENCE_MS / 1000} s after the last message`);
+    const { lost, wrong, opened, failed, closed } = this.#tally;
+    const { latency, slip, errors } = this.#tally;
+    this.#post({
+      kind: "report",
+      report: {
+        ...this.#counted,
+        ...{ lost, wrong, opened, failed, closed, errors },
+        latency: portable(latency),
+        slip: portable(slip),
+      },
+    });
+    this.#scenario.close();
+    this.#port.close();
+  }
+}
+
+function portable(histogram: Histogram): ThreadHistogram {
+  return { counts: histogram.counts(), mean: histogram.mean, max: histogram.max };
+}

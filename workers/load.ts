@@ -1,0 +1,4 @@
+import { runLoad } from "../src/load/thread.ts";
+
+/** The thread entry of the load generator. */
+runLoad();
