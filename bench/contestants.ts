@@ -24,6 +24,8 @@ export interface Contestant {
   readonly abilities: readonly Ability[];
   /** Not a server that one would use: runs where a scenario asks for controls. */
   readonly control: boolean;
+  /** That serve connections. */
+  readonly threads: number;
   /** Messages that it sends first. */
   readonly greeting: number;
   /** Path to connect to. */
@@ -32,8 +34,8 @@ export interface Contestant {
 }
 
 const EVERYTHING: readonly Ability[] = ["fanout", "storm", "long", "text", "compress", "tls", "idle"];
-const SERVER = { abilities: EVERYTHING, control: false, greeting: 0, path: "/" };
-const CONTROL = { abilities: [], control: true, greeting: 0, path: "/" };
+const SERVER = { abilities: EVERYTHING, control: false, threads: 1, greeting: 0, path: "/" };
+const CONTROL = { abilities: [], control: true, threads: 1, greeting: 0, path: "/" };
 
 export const CONTESTANTS: readonly Contestant[] = [
   {
@@ -45,6 +47,7 @@ export const CONTESTANTS: readonly Contestant[] = [
   {
     ...SERVER,
     id: "switchboard-2",
+    threads: 2,
     title: "Switchboard, 2 shards",
     find: async () => script("targets/switchboard.ts", packageVersion("../package.json"), "--shards", "2"),
   },
@@ -76,7 +79,7 @@ export const CONTESTANTS: readonly Contestant[] = [
 
 /** A server that is none of ours to know: `name=command with arguments`. */
 export function strangerOf(text: string): Contestant {
-  const [, id = "", command = ""] = /^([\w.-]+)=(.+)$/.exec(text) ?? [];
+  const [, id = "", command = ""] = /^([^=\s]+)=(.+)$/.exec(text) ?? [];
   if (id === "") throw new RangeError(`--peer takes name=command, got ${text}`);
   return {
     ...SERVER,

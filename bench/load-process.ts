@@ -5,11 +5,12 @@ import type { Counts } from "./statistics.ts";
 
 /** What a load says at the end; see `switchboard bench --json`. */
 export interface LoadResult {
+  readonly seconds: number;
   readonly perSecond: number;
   readonly messages: { readonly received: number; readonly lost: number; readonly wrong: number };
   readonly connections: { readonly failed: number; readonly closed: number };
   readonly latency: { readonly counts: Counts };
-  readonly load: { readonly busy: number; readonly bottleneck: boolean };
+  readonly load: { readonly cpuSeconds: number; readonly busy: number; readonly bottleneck: boolean };
   readonly errors: readonly string[];
 }
 

@@ -3,7 +3,7 @@ import type { Contestant } from "./contestants.ts";
 import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
 import type { Figures, Run } from "./results.ts";
 import type { Entrant, Scenario } from "./scenarios.ts";
-import { ServerProcess } from "./server-process.ts";
+import { machineSeconds, ServerProcess } from "./server-process.ts";
 import { mergeCounts, quantile } from "./statistics.ts";
 
 /** One run to be made. */
@@ -61,15 +61,18 @@ async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Pr
   let [started, ended] = [0, 0];
   let [from, to] = [0, 0];
   let [cpuBefore, cpuAfter] = [0, 0];
+  let [machineBefore, machineAfter] = [0, 0];
   const events = {
     start() {
       if (++started < paths) return;
       cpuBefore = server.cpuSeconds();
+      machineBefore = machineSeconds();
       from = performance.now();
     },
     end() {
       if (++ended > 1) return;
       cpuAfter = server.cpuSeconds();
+      machineAfter = machineSeconds();
       to = performance.now();
     },
   };
@@ -92,7 +95,10 @@ async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Pr
     ...(process.platform === "linux" && { cpuMicros: (cores / perSecond) * 1e6 }),
   };
   const loadBusy = Math.max(...results.map(({ load }) => load.busy));
-  return { outcome: "measured", figures, latency, serverCores: cores, loadBusy };
+  const seconds = (to - from) / 1000;
+  const loadCores = results.reduce((sum, { load, seconds }) => sum + load.cpuSeconds / seconds, 0);
+  const foreignCores = Math.max(0, (machineAfter - machineBefore) / seconds - cores - loadCores);
+  return { outcome: "measured", figures, latency, serverCores: cores, loadBusy, foreignCores };
 }
 
 /** What the last step's connections have added: what the first ones bring along, code and room in the heap, doesn't count. */
@@ -115,7 +121,14 @@ async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promi
     return { outcome: "failed", reason: "connections weren't opened in steps" };
   }
   const bytesPerConnection = (after.bytes - before.bytes) / (after.connections - before.connections);
-  return { outcome: "measured", figures: { bytesPerConnection }, latency: [], serverCores: 0, loadBusy: 0 };
+  return {
+    outcome: "measured",
+    figures: { bytesPerConnection },
+    latency: [],
+    serverCores: 0,
+    loadBusy: 0,
+    foreignCores: 0,
+  };
 }
 
 function startLoad({ scenario, entrant, contestant }: Job, bench: Bench, server: ServerProcess, path: number) {

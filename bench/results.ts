@@ -33,6 +33,8 @@ export type Run =
       /** Cores' worth of CPU that the server used; and the part of its time in which the busiest thread of the load had something to do. */
       readonly serverCores: number;
       readonly loadBusy: number;
+      /** Cores' worth of CPU that neither the server nor the load used in that time: what others on the machine did, or its host. */
+      readonly foreignCores: number;
     }
   | { readonly outcome: "failed"; readonly round: number; readonly reason: string };
 
@@ -52,6 +54,8 @@ export interface ScenarioRuns {
   readonly primary: Metric;
   /** The entrant that the others are compared with. */
   readonly reference: string;
+  /** The entrants are one server in several situations, told as multiples of the reference; otherwise the reference is told as a multiple of each. */
+  readonly situations: boolean;
   readonly entrants: readonly EntrantRuns[];
 }
 
@@ -105,7 +109,7 @@ export interface Summary {
   readonly figures: Partial<Record<Metric, Spread>>;
   /** From the counts of all rounds together; undefined when nothing was counted. */
   readonly latency: LatencyQuantiles | undefined;
-  /** The reference's primary figure divided by this one's. */
+  /** The reference's primary figure divided by this one's; the other way about in a scenario of situations. */
   readonly ratio: Ratio | undefined;
   readonly failures: readonly string[];
   /** The server wasn't at its limit while the load was at its own: the server can do more per second. */
@@ -132,7 +136,9 @@ export function summarize(scenario: ScenarioRuns): Summary[] {
         counts.length === 0
           ? undefined
           : { p50: quantile(counts, 0.5), p99: quantile(counts, 0.99), p999: quantile(counts, 0.999) },
-      ratio: ratioOf(scenario, scenario.primary, scenario.reference, entrant.id),
+      ratio: scenario.situations
+        ? ratioOf(scenario, scenario.primary, entrant.id, scenario.reference)
+        : ratioOf(scenario, scenario.primary, scenario.reference, entrant.id),
       failures: entrant.runs.flatMap((run) => (run.outcome === "failed" ? [run.reason] : [])),
       loadBound: measured.some(({ loadBusy, serverCores }) => loadBusy > AT_LIMIT && serverCores < AT_LIMIT),
     };

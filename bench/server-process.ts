@@ -109,3 +109,17 @@ export function cpuSecondsOfStat(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
+
+/** CPU time of everything on this machine so far, time that its host gave to others included, in seconds; 0 where the system doesn't say. */
+export function machineSeconds(): number {
+  try {
+    const [, user, nice, system, , , irq, softirq, steal] = (readFileSync("/proc/stat", "utf8").split("\n")[0] ?? "")
+      .split(/\s+/)
+      .map(Number);
+    return (
+      [user, nice, system, irq, softirq, steal].reduce<number>((sum, ticks) => sum + (ticks ?? 0), 0) / TICKS_PER_SECOND
+    );
+  } catch {
+    return 0;
+  }
+}

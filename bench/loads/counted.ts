@@ -25,10 +25,12 @@ export async function count(
   await delay(seconds.warmup * 1000);
   load.begin();
   const startedAt = performance.now();
+  const cpuBefore = process.cpuUsage();
   const before = performance.eventLoopUtilization();
   print({ event: "start" });
   await delay(seconds.duration * 1000);
   const busy = performance.eventLoopUtilization(before).utilization;
+  const cpu = process.cpuUsage(cpuBefore);
   const elapsed = (performance.now() - startedAt) / 1000;
   const pending = load.end();
   print({ event: "end" });
@@ -45,7 +47,7 @@ export async function count(
     messages: { sent: received, received, lost, wrong },
     connections: { opened: 0, failed: 0, closed: 0 },
     latency: { unit: "µs", counts: [...counts].sort(([a], [b]) => a - b) },
-    load: { busy, bottleneck: slipP99Ms > MAX_SLIP_MS },
+    load: { cpuSeconds: (cpu.user + cpu.system) / 1e6, busy, bottleneck: slipP99Ms > MAX_SLIP_MS },
     errors: [],
   });
   process.exit(0);
