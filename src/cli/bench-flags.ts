@@ -54,6 +54,8 @@ const flags = {
 };
 
 const MAX_BYTES = 64 * 1024 * 1024;
+/** In a fan-out every message in flight has a place in shared memory. */
+const MAX_IN_FLIGHT = 1024 * 1024;
 /** Headers of the handshake itself. */
 const RESERVED = /^(host|connection|upgrade|content-length|transfer-encoding|sec-websocket-(?!protocol).*)$/i;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
@@ -104,7 +106,7 @@ function parse(args: readonly string[]) {
 }
 
 function checkTogether(settings: LoadSettings, hasInflight: boolean): void {
-  const { scenario, rate, connections, publishers, bytes, threads } = settings;
+  const { scenario, rate, inflight, connections, publishers, bytes, threads } = settings;
   if (rate !== undefined && hasInflight) {
     throw new UsageError("write --rate for an open loop or --inflight for a closed one, not both");
   }
@@ -115,6 +117,9 @@ function checkTogether(settings: LoadSettings, hasInflight: boolean): void {
   if (scenario !== "fanout") return;
   if (connections < 2) throw new UsageError("fanout needs --connections of 2 or more: one sends, another receives");
   if (publishers > connections) throw new UsageError(`--publishers takes at most the ${connections} of --connections`);
+  if (publishers * inflight > MAX_IN_FLIGHT) {
+    throw new UsageError(`--publishers times --inflight may be ${MAX_IN_FLIGHT} at most`);
+  }
   if (bytes < MIN_PUBLISHED_BYTES) {
     throw new UsageError(`fanout needs --bytes of ${MIN_PUBLISHED_BYTES} or more, for a message says who sent it`);
   }

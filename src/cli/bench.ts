@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { hasFailed, type LoadReport } from "../load/report.ts";
 import { type LoadEvent, runLoadTest } from "../load/run.ts";
 import { BENCH_HELP, parseBenchFlags } from "./bench-flags.ts";
@@ -24,6 +25,7 @@ export async function bench(args: readonly string[]): Promise<number> {
   const stop = new AbortController();
   // A second one ends the process at once.
   process.once("SIGINT", () => stop.abort());
+  if (settings.scenario === "idle") stopWithInput(stop);
   let report: LoadReport;
   try {
     report = await runLoadTest(settings, tell, stop.signal);
@@ -37,4 +39,12 @@ export async function bench(args: readonly string[]): Promise<number> {
   else process.stdout.write(closingTable(report, process.stdout));
   if (report.load.bottleneck) return REFUSED;
   return hasFailed(report) ? FAILED : 0;
+}
+
+/** For those that hold connections until whoever started them has seen enough. Without a pipe there is nobody to close it. */
+function stopWithInput(stop: AbortController): void {
+  const input = fstatSync(0);
+  if (!input.isFIFO() && !input.isSocket()) return;
+  process.stdin.resume().once("end", () => stop.abort());
+  process.stdin.unref();
 }

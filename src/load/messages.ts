@@ -10,6 +10,16 @@ export interface LoadTask {
   /** Connections that are this thread's, and how many are other threads' before them. */
   readonly connections: number;
   readonly before: number;
+  readonly fanout: FanoutShare;
+}
+
+/** What the threads of a fan-out have in common. */
+export interface FanoutShare {
+  /** Of `SharedPublishes`. */
+  readonly memory: SharedArrayBuffer;
+  readonly window: number;
+  /** Name of a broadcast channel. */
+  readonly channel: string;
 }
 
 /** To a thread, in this order: one of each. */
@@ -20,19 +30,25 @@ export type LoadCommand =
   | { readonly kind: "start" }
   /** The counted time is over: send no more. */
   | { readonly kind: "end" }
-  /** Wait for replies that are missing, close the connections, and report. */
+  /** Wait for replies that are missing. */
+  | { readonly kind: "settle" }
+  /** Report, and close the connections. */
   | { readonly kind: "finish" };
 
 /** From a thread. */
 export type LoadNotice =
   /** Now and then, while connections open and close. */
   | { readonly kind: "open"; readonly connections: number }
+  /** Idle: a step is done. */
+  | { readonly kind: "step"; readonly connections: number }
   /** Every connection is open or has failed. */
   | { readonly kind: "ready" }
   | { readonly kind: "started" }
   /** Twice a second while it sends. */
   | { readonly kind: "progress"; readonly received: number }
   | { readonly kind: "ended" }
+  /** Nothing of what this thread sent is missing, or it is given up. Other threads' may still arrive here. */
+  | { readonly kind: "settled" }
   /** The last. */
   | { readonly kind: "report"; readonly report: ThreadReport };
 

@@ -1,4 +1,3 @@
-import { randomBytes } from "node:crypto";
 import { encodeFrame, headerBytes } from "../protocol/frame.ts";
 import { maskFrame } from "../protocol/mask-frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
@@ -24,7 +23,7 @@ const SHORT_BYTES = 40;
  * to be protected from a load.)
  */
 export class Payload {
-  readonly opcode: Opcode;
+  readonly type: "text" | "binary";
   /** Length of a payload. */
   readonly bytes: number;
   /** The counter starts again here. */
@@ -41,13 +40,14 @@ export class Payload {
   #checks = 0;
 
   constructor({ bytes, text }: { readonly bytes: number; readonly text: boolean }, inflight: number) {
-    this.opcode = text ? Opcode.text : Opcode.binary;
+    this.type = text ? "text" : "binary";
+    const opcode = Opcode[this.type];
     this.bytes = bytes;
-    this.firstByte = 0x80 | this.opcode;
+    this.firstByte = 0x80 | opcode;
     this.#digits = Math.min(COUNTER_DIGITS, bytes);
     this.modulus = 2 ** (DIGIT_BITS * this.#digits);
-    this.#plain = text ? characters(bytes) : randomBytes(bytes);
-    const { block, start, end } = maskFrame(encodeFrame(this.opcode, this.#plain));
+    this.#plain = text ? characters(bytes) : noise(bytes);
+    const { block, start, end } = maskFrame(encodeFrame(opcode, this.#plain));
     const frame = block.subarray(start, end);
     this.#frameBytes = frame.length;
     this.#counterAt = headerBytes(bytes) + KEY_BYTES;
@@ -134,6 +134,20 @@ function readDigits(bytes: Buffer, start: number, digits: number): number {
     value = (value << DIGIT_BITS) | digit;
   }
   return (outside & ~63) === 0 ? value : -1;
+}
+
+/** Bytes that don't compress, the same in every thread: in a fan-out one checks what another has sent. */
+function noise(bytes: number): Buffer {
+  const noise = Buffer.allocUnsafeSlow(bytes);
+  let state = 1;
+  for (let i = 0; i < bytes; i++) {
+    // Source: Marsaglia, Xorshift RNGs (2003), section 3.
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    noise[i] = state;
+  }
+  return noise;
 }
 
 /** Text that looks like what services send, and compresses like it. */

@@ -1,9 +1,11 @@
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import type { LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
+import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
 import { type LoadReport, summarize } from "./report.ts";
+import { SharedPublishes } from "./scenarios/shared-publishes.ts";
 import type { LoadSettings } from "./settings.ts";
-import { resolveTarget } from "./target.ts";
+import { resolveTarget, type Target } from "./target.ts";
 
 /** What a run tells while it goes on. */
 export type LoadEvent =
@@ -20,6 +22,13 @@ const WORKER = new URL(
   import.meta.url,
 );
 
+/** Most servers subscribe a connection after its handshake, and nothing tells when they are done. */
+const SUBSCRIBING_SECONDS = 0.5;
+/** What closing all connections in order may take. */
+const CLOSING_SECONDS = 1;
+/** Open loop: publishes of one publisher that may be on their way; others wait. */
+const OPEN_LOOP_WINDOW = 1024;
+
 /**
  * Puts a load on a server.
  *
@@ -30,46 +39,96 @@ export async function runLoadTest(
   tell: (event: LoadEvent) => void,
   signal: AbortSignal,
 ): Promise<LoadReport> {
-  const target = await resolveTarget(settings.url);
-  const count = Math.min(settings.threads, settings.connections);
-  const threads: LoadThreadHandle[] = [];
-  let startedAt = 0;
-  const told = (): void => {
-    const sum = (of: (thread: LoadThreadHandle) => number): number => threads.reduce((all, one) => all + of(one), 0);
-    tell({
-      event: "progress",
-      connections: sum(({ open }) => open),
-      received: sum(({ received }) => received),
-      seconds: startedAt === 0 ? 0 : (performance.now() - startedAt) / 1e3,
-    });
-  };
-  for (let thread = 0, before = 0; thread < count; thread++) {
-    const connections = Math.floor(((thread + 1) * settings.connections) / count) - before;
-    threads.push(new LoadThreadHandle({ settings, target, connections, before }, told));
-    before += connections;
-  }
+  const run = new Run(settings, await resolveTarget(settings.url), tell, signal);
   try {
-    await Promise.all(threads.map((thread) => thread.until("ready")));
-    const connections = threads.reduce((sum, { open }) => sum + open, 0);
-    tell({ event: "connected", connections });
-    const ended = AbortSignal.any([signal, lastClosed(threads)]);
-    for (const thread of threads) thread.post({ kind: "send" });
-    if (connections > 0) await sleep(settings.warmup, ended);
-    const started = threads.map((thread) => thread.until("started"));
-    for (const thread of threads) thread.post({ kind: "start" });
-    await Promise.all(started);
-    startedAt = performance.now();
-    tell({ event: "start" });
-    if (connections > 0) await sleep(settings.duration, ended);
-    const over = threads.map((thread) => thread.until("ended"));
-    for (const thread of threads) thread.post({ kind: "end" });
-    await Promise.all(over);
-    tell({ event: "end" });
-    const reports = threads.map((thread) => thread.report());
-    for (const thread of threads) thread.post({ kind: "finish" });
-    return summarize(settings, await Promise.all(reports));
+    return await run.result();
   } finally {
-    await Promise.all(threads.map((thread) => thread.exit()));
+    await run.end();
+  }
+}
+
+class Run {
+  readonly #settings: LoadSettings;
+  readonly #tell: (event: LoadEvent) => void;
+  readonly #threads: LoadThreadHandle[];
+  /** The run is to end, or has nothing left to run with. */
+  readonly #stop = new AbortController();
+  readonly #over: AbortSignal;
+  #startedAt = 0;
+  #nextStep: number;
+
+  constructor(settings: LoadSettings, target: Target, tell: (event: LoadEvent) => void, signal: AbortSignal) {
+    this.#settings = settings;
+    this.#tell = tell;
+    this.#over = AbortSignal.any([signal, this.#stop.signal]);
+    this.#nextStep = settings.step;
+    const { connections: all, publishers, inflight, rate, scenario } = settings;
+    const window = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
+    const fanout: FanoutShare = { memory, window, channel: randomUUID() };
+    const count = Math.min(settings.threads, all);
+    this.#threads = Array.from({ length: count }, (_, thread) => {
+      const before = Math.floor((thread * all) / count);
+      const connections = Math.floor(((thread + 1) * all) / count) - before;
+      return new LoadThreadHandle({ settings, target, connections, before, fanout }, (notice) => this.#hear(notice));
+    });
+  }
+
+  async result(): Promise<LoadReport> {
+    const { scenario, warmup, duration } = this.#settings;
+    const ready = this.#all("ready");
+    await Promise.race([ready, sleepUntil(this.#over)]);
+    if (scenario !== "idle") this.#tell({ event: "connected", connections: this.#open });
+    if (this.#open === 0) this.#stop.abort();
+    if (scenario === "fanout") await sleep(SUBSCRIBING_SECONDS, this.#over);
+    this.#post({ kind: "send" });
+    await sleep(warmup, this.#over);
+    const started = this.#all("started");
+    this.#post({ kind: "start" });
+    await started;
+    this.#startedAt = performance.now();
+    this.#tell({ event: "start" });
+    await sleep(duration, this.#over);
+    const ended = this.#all("ended");
+    this.#post({ kind: "end" });
+    await ended;
+    this.#tell({ event: "end" });
+    const settled = this.#all("settled");
+    this.#post({ kind: "settle" });
+    await settled;
+    const reports = this.#threads.map((thread) => thread.report());
+    this.#post({ kind: "finish" });
+    return summarize(this.#settings, await Promise.all(reports));
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => thread.end()));
+  }
+
+  get #open(): number {
+    return this.#threads.reduce((sum, { open }) => sum + open, 0);
+  }
+
+  #all(kind: LoadNotice["kind"]): Promise<unknown> {
+    return Promise.all(this.#threads.map((thread) => thread.until(kind)));
+  }
+
+  #post(command: LoadCommand): void {
+    for (const thread of this.#threads) thread.post(command);
+  }
+
+  #hear({ kind }: LoadNotice): void {
+    const connections = this.#open;
+    if (kind === "open" && connections === 0 && this.#threads.every(({ isReady }) => isReady)) this.#stop.abort();
+    if (kind === "step") {
+      const { step, connections: all } = this.#settings;
+      for (; connections >= Math.min(this.#nextStep, all) && this.#nextStep < all + step; this.#nextStep += step) {
+        this.#tell({ event: "connected", connections });
+      }
+    }
+    const received = this.#threads.reduce((sum, thread) => sum + thread.received, 0);
+    const seconds = this.#startedAt === 0 ? 0 : (performance.now() - this.#startedAt) / 1e3;
+    this.#tell({ event: "progress", connections, received, seconds });
   }
 }
 
@@ -77,26 +136,33 @@ export async function runLoadTest(
 class LoadThreadHandle {
   readonly #worker: Worker;
   readonly #failed: Promise<never>;
+  readonly #exited: Promise<unknown>;
+  /** Its connections, and what they have received, as told last. */
   open = 0;
   received = 0;
-  #told: () => void;
-  #isReady = false;
-  allClosed = (): void => {};
+  isReady = false;
 
-  constructor(task: LoadTask, told: () => void) {
-    this.#told = told;
+  constructor(task: LoadTask, heard: (notice: LoadNotice) => void) {
     this.#worker = new Worker(WORKER, { workerData: task });
-    this.#failed = once(this.#worker, "error").then(([error]) => {
-      throw error;
+    this.#exited = once(this.#worker, "exit");
+    this.#failed = new Promise((_, reject) => {
+      this.#worker.once("error", reject);
     });
+    // Told to those that wait for something.
     this.#failed.catch(() => {});
-    this.#worker.on("message", (notice: LoadNotice) => this.#hear(notice));
+    this.#worker.on("message", (notice: LoadNotice) => {
+      if (notice.kind === "ready") this.isReady = true;
+      if (notice.kind === "open" || notice.kind === "step") this.open = notice.connections;
+      if (notice.kind === "progress") this.received = notice.received;
+      heard(notice);
+    });
   }
 
   post(command: LoadCommand): void {
     this.#worker.postMessage(command);
   }
 
+  /** Rejects when the thread fails first. */
   until(kind: LoadNotice["kind"]): Promise<LoadNotice> {
     const heard = new Promise<LoadNotice>((resolve) => {
       const listen = (notice: LoadNotice): void => {
@@ -115,42 +181,29 @@ class LoadThreadHandle {
     return notice.report;
   }
 
-  /** Resolves when it has closed its connections, or ends it. */
-  async exit(): Promise<void> {
+  /** Resolves when its connections are closed, which it has a while for, and the thread has ended. */
+  async end(): Promise<void> {
+    await Promise.race([this.#exited, sleep(CLOSING_SECONDS, AbortSignal.any([]))]);
     await this.#worker.terminate();
   }
-
-  #hear(notice: LoadNotice): void {
-    if (notice.kind === "ready") this.#isReady = true;
-    if (notice.kind === "open") {
-      this.open = notice.connections;
-      if (this.#isReady && this.open === 0) this.allClosed();
-    }
-    if (notice.kind === "progress") this.received = notice.received;
-    this.#told();
-  }
-}
-
-/** Aborts when no thread has a connection left. */
-function lastClosed(threads: readonly LoadThreadHandle[]): AbortSignal {
-  const controller = new AbortController();
-  for (const thread of threads) {
-    thread.allClosed = () => {
-      if (threads.every(({ open }) => open === 0)) controller.abort();
-    };
-  }
-  return controller.signal;
 }
 
 function sleep(seconds: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve) => {
-    if (signal.aborted) return resolve();
-    const timer = setTimeout(done, seconds * 1e3);
-    function done(): void {
+    const done = (): void => {
       clearTimeout(timer);
       signal.removeEventListener("abort", done);
       resolve();
-    }
-    signal.addEventListener("abort", done);
+    };
+    const timer = setTimeout(done, seconds * 1e3);
+    if (signal.aborted) done();
+    else signal.addEventListener("abort", done);
+  });
+}
+
+function sleepUntil(signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) resolve();
+    else signal.addEventListener("abort", () => resolve(), { once: true });
   });
 }

@@ -4,7 +4,10 @@ import type { Histogram } from "./histogram.ts";
 import type { LoadCommand, LoadNotice, LoadTask, ThreadHistogram, ThreadReport } from "./messages.ts";
 import { Meter } from "./meter.ts";
 import { Echo } from "./scenarios/echo.ts";
+import { Fanout } from "./scenarios/fanout.ts";
+import { Idle } from "./scenarios/idle.ts";
 import type { Scenario, ScenarioHost } from "./scenarios/scenario.ts";
+import { Storm } from "./scenarios/storm.ts";
 import { Tally } from "./tally.ts";
 
 /** How long replies may take after the last message was sent. */
@@ -13,6 +16,8 @@ const PROGRESS_MS = 500;
 const POLL_MS = 10;
 /** Beside messages of the length that is sent, there may be greetings. */
 const MIN_MESSAGE_LIMIT = 1024 * 1024;
+
+const scenarios = { echo: Echo, fanout: Fanout, storm: Storm, idle: Idle };
 
 /** What belongs to the counted time alone. */
 type Counted = Pick<ThreadReport, "sent" | "received" | "bytesSent" | "bytesReceived" | "effort">;
@@ -38,7 +43,7 @@ class LoadThread {
   #counted: Counted = NOTHING;
 
   constructor(port: MessagePort, task: LoadTask) {
-    const { settings, target, connections, before } = task;
+    const { settings, target, connections, before, fanout } = task;
     this.#port = port;
     const host: ScenarioHost = {
       settings,
@@ -53,15 +58,20 @@ class LoadThread {
       tally: this.#tally,
       connections,
       before,
+      fanout,
+      stepReached: (open) => this.#post({ kind: "step", connections: open }),
       openChanged: (open) => {
         this.#open = open;
         if (open === connections || open === 0) this.#tell();
       },
     };
-    this.#scenario = new Echo(host);
+    this.#scenario = new scenarios[settings.scenario](host);
     this.#progress = setInterval(() => this.#tell(), PROGRESS_MS);
     port.on("message", (command: LoadCommand) => this.#obey(command));
-    void this.#scenario.open().then(() => this.#post({ kind: "ready" }));
+    void this.#scenario.open().then(() => {
+      this.#tell();
+      this.#post({ kind: "ready" });
+    });
   }
 
   #post(notice: LoadNotice): void {
@@ -86,13 +96,14 @@ class LoadThread {
       this.#counted = { sent, received, bytesSent, bytesReceived, effort: this.#meter.stop() };
       this.#scenario.stop();
       this.#post({ kind: "ended" });
+    } else if (kind === "settle") {
+      void this.#settle();
     } else {
-      void this.#finish();
+      this.#finish();
     }
   }
 
-  async #finish(): Promise<void> {
-    clearInterval(this.#progress);
+  async #settle(): Promise<void> {
     const giveUpAt = performance.now() + PATIENCE_MS;
     while (this.#scenario.outstanding > 0 && performance.now() < giveUpAt) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
@@ -100,6 +111,11 @@ class LoadThread {
     const missing = this.#scenario.outstanding;
     this.#tally.lost += missing;
     if (missing > 0) this.#tally.error(`replies were missing ${PATIENCE_MS / 1000} s after the last message`);
+    this.#post({ kind: "settled" });
+  }
+
+  #finish(): void {
+    clearInterval(this.#progress);
     const { lost, wrong, opened, failed, closed } = this.#tally;
     const { latency, slip, errors } = this.#tally;
     this.#post({

@@ -22,6 +22,10 @@ export class Times {
     return this.#ring[this.#first++ & (this.#ring.length - 1)] as number;
   }
 
+  clear(): void {
+    this.#first = this.#end;
+  }
+
   #grow(): void {
     const larger = new Float64Array(this.#ring.length * 2);
     for (let at = this.#first; at < this.#end; at++) {

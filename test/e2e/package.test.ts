@@ -146,7 +146,10 @@ describe("the package", () => {
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
     expect(
-      files.filter((file) => !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|README\.md|LICENSE|package\.json)$/.test(file)),
+      files.filter(
+        (file) =>
+          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|README\.md|LICENSE|package\.json)$/.test(file),
+      ),
     ).toEqual([]);
   });
 

@@ -1,8 +1,7 @@
-import { now } from "../clock.ts";
 import { Payload } from "../payload.ts";
-import { Schedule } from "../schedule.ts";
+import { Connections } from "./connections.ts";
 import { EchoConnection, type EchoHost } from "./echo-connection.ts";
-import { openAll } from "./opening.ts";
+import { Pace } from "./pace.ts";
 import type { Scenario, ScenarioHost } from "./scenario.ts";
 
 /** Frames that leave together in an open loop. */
@@ -11,80 +10,64 @@ const OPEN_LOOP_BURST = 16;
 /** Every connection for itself: sends, checks the reply, sends again. */
 export class Echo implements Scenario {
   readonly #host: ScenarioHost;
-  readonly #schedule: Schedule | undefined;
-  #connections: EchoConnection[] = [];
-  #turn = 0;
-  #timer: NodeJS.Timeout | undefined;
-  #closing = false;
+  readonly #connections: Connections<EchoConnection>;
+  #pace: Pace | undefined;
 
   constructor(host: ScenarioHost) {
     this.#host = host;
-    const { rate, connections } = host.settings;
-    if (rate !== undefined) this.#schedule = new Schedule((rate * host.connections) / connections);
+    this.#connections = new Connections(host);
   }
 
   get outstanding(): number {
-    return this.#connections.reduce((sum, connection) => sum + connection.outstanding, 0);
+    let sum = 0;
+    for (const connection of this.#connections) sum += connection.outstanding;
+    return sum;
   }
 
   open(): Promise<void> {
     const { settings, client, tally, connections } = this.#host;
     const inflight = settings.rate === undefined ? settings.inflight : undefined;
-    const payload = new Payload(settings, inflight ?? OPEN_LOOP_BURST);
-    const opening = new Map<EchoConnection, () => void>();
-    const finish = (connection: EchoConnection): void => {
-      opening.get(connection)?.();
-      opening.delete(connection);
-    };
     const host: EchoHost = {
-      ...{ client, payload, tally, inflight, greeting: settings.greeting },
-      ready: (connection) => {
-        this.#connections.push(connection);
-        this.#host.openChanged(this.#connections.length);
-        finish(connection);
-      },
-      ended: (connection) => {
-        this.#connections = this.#connections.filter((one) => one !== connection);
-        if (!this.#closing) this.#host.openChanged(this.#connections.length);
-        finish(connection);
-      },
+      ...{ client, tally, inflight, greeting: settings.greeting },
+      payload: new Payload(settings, inflight ?? OPEN_LOOP_BURST),
+      ready: (connection) => this.#connections.opened(connection),
+      ended: (connection) => this.#connections.ended(connection),
     };
-    return openAll(connections, (_index, done) => opening.set(new EchoConnection(host), done));
+    return this.#connections.openAll(connections, () => new EchoConnection(host));
   }
 
   start(): void {
-    if (this.#schedule === undefined) {
+    const { settings, connections, tally } = this.#host;
+    if (settings.rate === undefined) {
       for (const connection of this.#connections) connection.start();
       return;
     }
-    this.#schedule.begin(now());
-    this.#tick(this.#schedule);
+    const touched = new Set<EchoConnection>();
+    // One after the other; those that have ended are passed over, and what was theirs is the others'.
+    let turns = this.#connections[Symbol.iterator]();
+    const due = (time: number): void => {
+      let turn = turns.next();
+      if (turn.done === true) {
+        turns = this.#connections[Symbol.iterator]();
+        turn = turns.next();
+      }
+      if (turn.done === true) return;
+      turn.value.due(time);
+      touched.add(turn.value);
+    };
+    this.#pace = new Pace((settings.rate * connections) / settings.connections, tally, due, () => {
+      for (const connection of touched) connection.flush();
+      touched.clear();
+    });
+    this.#pace.start();
   }
 
   stop(): void {
-    clearTimeout(this.#timer);
+    this.#pace?.stop();
     for (const connection of this.#connections) connection.stop();
   }
 
   close(): void {
-    this.#closing = true;
-    for (const connection of this.#connections) connection.close();
-  }
-
-  /** Sends what is due, one connection after the other. */
-  #tick(schedule: Schedule): void {
-    const time = now();
-    const touched = new Set<EchoConnection>();
-    while (schedule.next <= time && this.#connections.length > 0) {
-      const due = schedule.next;
-      schedule.advance();
-      this.#turn = (this.#turn + 1) % this.#connections.length;
-      const connection = this.#connections[this.#turn] as EchoConnection;
-      this.#host.tally.slip.record(time - due);
-      connection.due(due);
-      touched.add(connection);
-    }
-    for (const connection of touched) connection.flush();
-    this.#timer = setTimeout(() => this.#tick(schedule), 1);
+    this.#connections.close();
   }
 }

@@ -1,4 +1,5 @@
 import type { ClientSettings } from "../client.ts";
+import type { FanoutShare } from "../messages.ts";
 import type { LoadSettings } from "../settings.ts";
 import type { Tally } from "../tally.ts";
 
@@ -10,8 +11,11 @@ export interface ScenarioHost {
   /** How many of the connections are this thread's, and how many are other threads' before them. */
   readonly connections: number;
   readonly before: number;
-  /** How many are open now. Told when it changes. */
+  readonly fanout: FanoutShare;
+  /** So many are open now. */
   openChanged(open: number): void;
+  /** So many are open, which was the aim of a step. */
+  stepReached(open: number): void;
 }
 
 /** One thread's part of a scenario. */
@@ -24,6 +28,6 @@ export interface Scenario {
   stop(): void;
   /** Messages that were sent and may still be answered. */
   readonly outstanding: number;
-  /** Ends the connections. Those that the server closes from now on are no failures. */
+  /** Ends the connections. */
   close(): void;
 }

@@ -1,0 +1,92 @@
+import type { Message } from "../../protocol/message.ts";
+import { Client, type ClientHandler, type ClientSettings } from "../client.ts";
+import type { Payload } from "../payload.ts";
+import type { Tally } from "../tally.ts";
+
+export interface ConnectionHost {
+  readonly client: ClientSettings;
+  readonly payload: Payload;
+  readonly tally: Tally;
+  /** Messages that come before anything is asked for, and say nothing. */
+  readonly greeting: number;
+}
+
+/** What connections have in common in every scenario: the greeting, and what failures count as. */
+export abstract class LoadConnection implements ClientHandler {
+  protected readonly client: Client;
+  protected readonly tally: Tally;
+  protected readonly payload: Payload;
+  #greeting: number;
+  #isReady = false;
+
+  constructor({ client, payload, tally, greeting }: ConnectionHost) {
+    this.tally = tally;
+    this.payload = payload;
+    this.#greeting = greeting;
+    this.client = new Client(client, this);
+  }
+
+  /** Open, and the greeting is over. */
+  protected abstract ready(): void;
+  /** A message of the right type and length; the payload begins at `start`. */
+  protected abstract reply(bytes: Buffer, start: number): void;
+  /** Once, after which nothing follows. */
+  protected abstract ended(): void;
+  abstract read(): void;
+
+  /** Open, and the greeting is over; until it ends. */
+  get isReady(): boolean {
+    return this.#isReady;
+  }
+
+  close(): void {
+    this.client.close();
+  }
+
+  opened(): void {
+    this.tally.opened++;
+    if (this.#greeting === 0) this.#becomeReady();
+  }
+
+  frame(bytes: Buffer, start: number, payload: number, end: number): boolean {
+    if (this.#greeting > 0) return false;
+    if (bytes[start] !== this.payload.firstByte || end - payload !== this.payload.bytes) return false;
+    this.reply(bytes, payload);
+    return true;
+  }
+
+  message({ bytes, type }: Message): void {
+    if (this.#greeting > 0) {
+      this.#greeting--;
+      if (this.#greeting === 0) this.#becomeReady();
+    } else if (bytes.length === this.payload.bytes && type === this.payload.type) {
+      this.reply(bytes, 0);
+    } else {
+      this.refuse(`a message is ${type} of ${bytes.length} bytes, not what was sent`);
+    }
+  }
+
+  drained(): void {
+    this.read();
+  }
+
+  closed(reason: string | undefined): void {
+    if (reason !== undefined) {
+      if (this.#isReady) this.tally.closed++;
+      else this.tally.failed++;
+      this.tally.error(reason);
+    }
+    this.#isReady = false;
+    this.ended();
+  }
+
+  protected refuse(what: string): void {
+    this.tally.wrong++;
+    this.tally.error(what);
+  }
+
+  #becomeReady(): void {
+    this.#isReady = true;
+    this.ready();
+  }
+}

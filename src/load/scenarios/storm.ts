@@ -1,0 +1,113 @@
+import { now } from "../clock.ts";
+import { Payload } from "../payload.ts";
+import { type ConnectionHost, LoadConnection } from "./connection.ts";
+import type { Scenario, ScenarioHost } from "./scenario.ts";
+
+/** After a failure, so that a server that refuses isn't asked as fast as this machine can. */
+const PAUSE_MS = 100;
+
+/** So many connections at a time, each of which opens, gets one echo and closes; then the next takes its place. */
+export class Storm implements Scenario {
+  readonly #host: ScenarioHost;
+  readonly #connections = new Set<StormConnection>();
+  #begun = 0;
+  #sending = false;
+
+  constructor(host: ScenarioHost) {
+    this.#host = host;
+  }
+
+  get outstanding(): number {
+    return this.#connections.size;
+  }
+
+  /** One connection, to see whether the server takes any. */
+  open(): Promise<void> {
+    const { client, tally, settings, connections } = this.#host;
+    const host: ConnectionHost = { client, tally, payload: new Payload(settings, 1), greeting: settings.greeting };
+    const next = (ended: () => void): void => {
+      const connection = new StormConnection(host, this.#begun++, () => {
+        this.#connections.delete(connection);
+        ended();
+      });
+      this.#connections.add(connection);
+    };
+    this.#next = () => next(this.#ended);
+    return new Promise((resolve) => {
+      next(() => {
+        if (tally.received > 0) this.#host.openChanged(connections);
+        resolve();
+      });
+    });
+  }
+
+  start(): void {
+    this.#sending = true;
+    for (let i = 0; i < this.#host.connections; i++) this.#next();
+  }
+
+  stop(): void {
+    this.#sending = false;
+  }
+
+  close(): void {
+    for (const connection of this.#connections) connection.destroy();
+  }
+
+  #next = (): void => {};
+
+  readonly #ended = (): void => {
+    if (this.#sending) this.#next();
+  };
+}
+
+class StormConnection extends LoadConnection {
+  readonly #number: number;
+  readonly #next: () => void;
+  readonly #begunAt = now();
+  #asked = false;
+  #answered = false;
+
+  constructor(host: ConnectionHost, number: number, next: () => void) {
+    super(host);
+    this.#number = number;
+    this.#next = next;
+    this.tally.sent++;
+  }
+
+  read(): void {}
+
+  destroy(): void {
+    this.client.destroy();
+  }
+
+  protected override ready(): void {
+    this.#asked = true;
+    if (!this.client.write(this.payload.frames(this.#number, 1))) this.payload.keep();
+  }
+
+  protected override reply(bytes: Buffer, start: number): void {
+    if (this.#answered) {
+      this.refuse("a message came that answers nothing");
+      return;
+    }
+    this.#answered = true;
+    const expected = this.#number % this.payload.modulus;
+    if (this.payload.counter(bytes, start) === expected && this.payload.matches(bytes, start)) {
+      this.tally.received++;
+      this.tally.latency.record(now() - this.#begunAt);
+    } else {
+      this.refuse("a reply differs from what was sent");
+    }
+    this.close();
+  }
+
+  protected override ended(): void {
+    if (this.#answered) {
+      this.#next();
+      return;
+    }
+    if (this.#asked) this.tally.lost++;
+    setTimeout(this.#next, PAUSE_MS);
+  }
+}
