@@ -12,9 +12,9 @@ const require = createRequire(import.meta.url);
 /** What a scenario asks of a server, and not every one can do. */
 export type Ability = "fanout" | "storm" | "long" | "text" | "compress" | "tls" | "idle";
 
-/** How to start a server; or what is missing, as a sentence that says how to get it. */
+/** How to start a server, and its version unless that goes without saying; or what is missing, as a sentence that says how to get it. */
 export type Found =
-  | { readonly kind: "found"; readonly command: readonly string[]; readonly version: string }
+  | { readonly kind: "found"; readonly command: readonly string[]; readonly version: string | undefined }
   | { readonly kind: "missing"; readonly reason: string };
 
 /** A server under test: a program that takes the options of `peers/options.ts`. All echo. */
@@ -49,7 +49,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     id: "switchboard-2",
     threads: 2,
     title: "Switchboard, 2 shards",
-    find: async () => script("targets/switchboard.ts", packageVersion("../package.json"), "--shards", "2"),
+    find: async () => script("targets/switchboard.ts", undefined, "--shards", "2"),
   },
   { ...SERVER, id: "ws", title: "ws", find: async () => nodePeer("ws", "peers/ws.ts") },
   { ...SERVER, id: "bun", title: "Bun.serve", find: findBun },
@@ -72,7 +72,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     ...CONTROL,
     id: "node-net",
     title: "plain node:net",
-    find: async () => script("peers/node-net.ts", process.versions.node),
+    find: async () => script("peers/node-net.ts", undefined),
   },
   { ...CONTROL, id: "epoll", title: "plain epoll, C", find: compileEpoll },
 ];
@@ -85,11 +85,11 @@ export function strangerOf(text: string): Contestant {
     ...SERVER,
     id,
     title: id,
-    find: async () => ({ kind: "found", command: command.split(/\s+/), version: "unknown" }),
+    find: async () => ({ kind: "found", command: command.split(/\s+/), version: undefined }),
   };
 }
 
-function script(path: string, version: string, ...args: readonly string[]): Found {
+function script(path: string, version: string | undefined, ...args: readonly string[]): Found {
   return { kind: "found", command: [process.execPath, join(import.meta.dirname, path), ...args], version };
 }
 

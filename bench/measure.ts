@@ -32,7 +32,7 @@ const CLI = join(import.meta.dirname, "../src/cli/main.ts");
 /** From so many cores on the load keeps one for itself even when the server may use several. */
 const MANY_CORES = 4;
 /** Idle: how long a step is held, for the server's memory to settle. */
-const STEP_SECONDS = 2.5;
+const STEP_SECONDS = 1.2;
 
 /** Makes one run. Never rejects: what went wrong is the run's outcome. */
 export async function measure(job: Job, round: number, bench: Bench): Promise<Run> {
@@ -101,7 +101,7 @@ async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Pr
   return { outcome: "measured", figures, latency, serverCores: cores, loadBusy, foreignCores };
 }
 
-/** What the last step's connections have added: what the first ones bring along, code and room in the heap, doesn't count. */
+/** What the connections after the first step have added: what the first ones bring along, code and room in the heap, doesn't count. */
 async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
   const load = startLoad(job, bench, server, 0);
   const steps: { connections: number; bytes: number }[] = [];
@@ -116,7 +116,7 @@ async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promi
   } finally {
     await load.stop();
   }
-  const [before, after] = steps.slice(-2);
+  const [before, after] = [steps[0], steps.at(-1)];
   if (before === undefined || after === undefined || after.connections === before.connections) {
     return { outcome: "failed", reason: "connections weren't opened in steps" };
   }

@@ -31,7 +31,7 @@ export function planContests(scenarios: readonly Scenario[], ready: readonly Rea
     .filter(({ id }) => wanted.includes(id))
     .map((scenario) => ({
       scenario,
-      jobs: entrantsOf(scenario, ready)
+      jobs: entrantsOf(scenario, ready, wishes)
         .filter(({ id, contestant }) => wishes.contestants?.some((name) => name === id || name === contestant) ?? true)
         .flatMap((entrant) => {
           const one = ready.find(({ contestant }) => contestant.id === entrant.contestant);
@@ -41,13 +41,15 @@ export function planContests(scenarios: readonly Scenario[], ready: readonly Rea
     .filter(({ jobs }) => jobs.length > 0);
 }
 
-/** Everybody who can do it and has one thread for it, unless the scenario says who. */
-function entrantsOf(scenario: Scenario, ready: readonly Ready[]): readonly Entrant[] {
+/** Everybody who can do it and has one thread for it, unless the scenario says who. Controls also come where they are asked for by name. */
+function entrantsOf(scenario: Scenario, ready: readonly Ready[], { full, contestants }: Wishes): readonly Entrant[] {
   if (scenario.entrants !== undefined) return scenario.entrants;
+  const { needs, controls } = scenario;
+  const withControls = controls === "always" || (controls === "full" && (full || contestants !== undefined));
   return ready
     .map(({ contestant }) => contestant)
-    .filter(({ threads, control }) => threads === 1 && (!control || scenario.controls))
-    .filter(({ abilities }) => scenario.needs.every((ability) => abilities.includes(ability)))
+    .filter(({ threads, control }) => threads === 1 && (!control || withControls))
+    .filter(({ abilities }) => needs.every((ability) => abilities.includes(ability)))
     .map(({ id, title }) => ({ id, title, contestant: id, load: [] }));
 }
 

@@ -92,7 +92,9 @@ if (values.list) {
 async function runAll(contests: readonly Contest[]): Promise<SuiteResult> {
   if (!HAS_TASKSET)
     console.error("there is no taskset here: servers and loads share the cores, and figures are worth less");
-  const versions = Object.fromEntries(ready.map(({ contestant, found }) => [contestant.id, found.version]));
+  const versions = Object.fromEntries(
+    ready.flatMap(({ contestant, found }) => (found.version === undefined ? [] : [[contestant.id, found.version]])),
+  );
   const environment = readEnvironment(versions);
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-bench-"));
   const bench: Bench = {

@@ -28,8 +28,8 @@ export interface Scenario {
   readonly load: readonly string[];
   /** What a contestant must be able to do. */
   readonly needs: readonly Ability[];
-  /** Whether controls take part. */
-  readonly controls: boolean;
+  /** Whether controls take part: always, in the full run, or never. */
+  readonly controls: "always" | "full" | "never";
   /** undefined: every contestant with one thread that can do it. */
   readonly entrants: readonly Entrant[] | undefined;
   /** What the load does is divided among so many load processes, each on a path of its own. */
@@ -50,7 +50,7 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   server: ["--mode", "echo"],
   program: "bench",
   needs: [],
-  controls: false,
+  controls: "never",
   entrants: undefined,
   paths: 1,
   cores: "one",
@@ -65,20 +65,22 @@ const SIZES = [
   { bytes: 65_536, name: "64 KiB", id: "64k" },
 ];
 
-const echoes: readonly Scenario[] = SIZES.flatMap(({ bytes, name, id }) =>
+const echoes = SIZES.flatMap(({ bytes, name, id }) =>
   [false, true].flatMap((text) =>
-    [1, 16].map((inflight) => ({
-      ...ECHO,
-      id: ["echo", id, ...(inflight === 1 ? [] : [`x${inflight}`]), ...(text ? ["text"] : [])].join("-"),
-      title: `Echo ${name}${text ? " text" : ""}, ${inflight} in flight`,
-      load: [
-        ...["--connections", "100", "--bytes", String(bytes), "--inflight", String(inflight)],
-        ...(text ? ["--text"] : []),
-      ],
-      needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
-      controls: bytes <= 128 && !text,
-      quick: !text && (bytes === 20 || (bytes === 4096 && inflight === 1)),
-    })),
+    [1, 16].map(
+      (inflight): Scenario => ({
+        ...ECHO,
+        id: ["echo", id, ...(inflight === 1 ? [] : [`x${inflight}`]), ...(text ? ["text"] : [])].join("-"),
+        title: `Echo ${name}${text ? " text" : ""}, ${inflight} in flight`,
+        load: [
+          ...["--connections", "100", "--bytes", String(bytes), "--inflight", String(inflight)],
+          ...(text ? ["--text"] : []),
+        ],
+        needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
+        controls: bytes > 128 || text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
+        quick: !text && (bytes === 20 || (bytes === 4096 && inflight === 1)),
+      }),
+    ),
   ),
 );
 
@@ -157,10 +159,10 @@ const connections: readonly Scenario[] = [
     ...ECHO,
     group: "Connections",
     id: "idle",
-    title: "Idle connections, after the first 2,000",
+    title: "Idle connections",
     unit: "connection",
     primary: "bytesPerConnection",
-    load: ["--scenario", "idle", "--connections", "4000", "--step", "2000"],
+    load: ["--scenario", "idle", "--connections", "9000", "--step", "3000"],
     needs: ["idle"],
     quick: true,
   },

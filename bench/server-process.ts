@@ -9,7 +9,7 @@ const END_TIMEOUT_MS = 3_000;
 /** Memory counts as settled when it grew less than this part in an interval. */
 const SETTLED = 0.002;
 const SETTLE_INTERVAL_MS = 200;
-const SETTLE_INTERVALS = 10;
+const SETTLE_INTERVALS = 5;
 /** Of the times in /proc/PID/stat. */
 const TICKS_PER_SECOND = 100;
 

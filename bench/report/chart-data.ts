@@ -20,7 +20,13 @@ const PARTS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0
 function colorOf(scenario: ScenarioRuns, id: string): string {
   const at = scenario.entrants.findIndex((entrant) => entrant.id === id);
   if (scenario.situations) return SITUATION_COLORS[at % SITUATION_COLORS.length] ?? "";
-  return COLORS[id] ?? OTHER_COLORS[at % OTHER_COLORS.length] ?? "";
+  return contestantColor(id);
+}
+
+/** The same in every chart. */
+function contestantColor(id: string): string {
+  const sum = [...id].reduce((total, character) => total + character.charCodeAt(0), 0);
+  return COLORS[id] ?? OTHER_COLORS[sum % OTHER_COLORS.length] ?? "";
 }
 
 /** Everybody's cost as a multiple of ours, in all scenarios where contestants meet. */
@@ -38,9 +44,9 @@ export function multiplesOf(result: SuiteResult): MultiplesData {
   return {
     reference: scenarios[0]?.entrants.find(({ id }) => id === scenarios[0]?.reference)?.title ?? "",
     rows: rows.map(({ title, note }) => ({ title, note })),
-    series: ids.map((id, i) => ({
+    series: ids.map((id) => ({
       title: titles.get(id) ?? id,
-      color: COLORS[id] ?? OTHER_COLORS[i % OTHER_COLORS.length] ?? "",
+      color: contestantColor(id),
       points: rows.flatMap(({ summaries }, row) => {
         const ratio = summaries.find((summary) => summary.id === id)?.ratio;
         return ratio === undefined ? [] : [{ row, ...inverse(ratio) }];

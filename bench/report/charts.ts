@@ -74,7 +74,9 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
   }
   const values = series.flatMap(({ points }) => points.flatMap(({ min, max }) => [min, max]));
   const top = 92;
-  const name = (ratio: number): string => `${Number(ratio.toPrecision(2))}×`;
+  const name = (ratio: number): string => `${ratio.toFixed(ratio < 0.1 ? 3 : ratio < 10 ? 2 : 0)}×`;
+  const [least, most] = [Math.log2(Math.min(0.7, ...values) / 1.5), Math.log2(Math.max(1.5, ...values) * 1.5)];
+  const octaves = most - least > 8 ? 2 : 1;
   return {
     height: top + total + 46,
     option: {
@@ -87,15 +89,29 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
         textStyle: { fontSize: 17, color: INK, fontFamily: FONT },
         subtextStyle: { fontSize: 12, color: QUIET },
       },
-      legend: { left: 12, top: 60, itemWidth: 12, itemHeight: 12, icon: "roundRect", textStyle: { fontSize: 12.5 } },
-      grid: { left: 250, right: 60, top, height: total },
+      legend: {
+        left: 12,
+        top: 60,
+        itemWidth: 12,
+        itemHeight: 12,
+        itemGap: 24,
+        icon: "roundRect",
+        textStyle: { fontSize: 12.5 },
+      },
+      grid: { left: 262, right: 24, top, height: total },
       tooltip: { trigger: "item" },
       xAxis: {
         type: "log",
-        min: Math.min(0.5, 2 ** Math.floor(Math.log2(Math.min(...values)))),
-        max: Math.max(2, 2 ** Math.ceil(Math.log2(Math.max(...values) * 1.15))),
+        // Steps of one or two octaves that 1 is one of.
+        min: 4 ** Math.floor(least / 2),
+        max: 4 ** Math.ceil(most / 2),
+        interval: octaves,
         logBase: 2,
-        axisLabel: { formatter: (value: number) => name(value), color: QUIET, fontSize: 12 },
+        axisLabel: {
+          formatter: (value: number) => (value === 1 ? `${reference} = 1×` : `${Number(value.toPrecision(2))}×`),
+          color: QUIET,
+          fontSize: 12,
+        },
         splitLine: { lineStyle: { color: LINES } },
         axisLine: { show: false },
         minorTick: { show: false },
@@ -113,7 +129,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
             const [, y = 0] = api.coord([1, tops[dataIndex] ?? 0]);
             const text = (content: string, dy: number, size: number, fill: string) => ({
               type: "text" as const,
-              x: 236,
+              x: 248,
               y: y + height / 2 + dy,
               style: {
                 text: content,
@@ -199,7 +215,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
           markLine: {
             silent: true,
             symbol: "none",
-            label: { formatter: `${reference} = 1×`, position: "start", color: INK, fontSize: 12, distance: 24 },
+            label: { show: false },
             lineStyle: { color: INK, type: "solid", width: 1.5 },
             data: [{ xAxis: 1 }],
           },
@@ -212,7 +228,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
 export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
   const height = bars.length * 30;
   return {
-    height: height + 58,
+    height: height + 62,
     option: {
       ...BASE,
       title: {
@@ -220,7 +236,7 @@ export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
         subtext: lessIsBetter ? "less is better" : "more is better",
         left: 8,
         top: 0,
-        itemGap: 3,
+        itemGap: 7,
         textStyle: { fontSize: 13.5, color: INK, fontFamily: FONT },
         subtextStyle: { fontSize: 11.5, color: QUIET },
       },
@@ -233,7 +249,7 @@ export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
           return `<b>${bar.title}</b>: ${bar.label}<br>rounds from ${min} to ${max}`;
         },
       },
-      grid: { left: 128, right: 92, top: 46, height },
+      grid: { left: 128, right: 92, top: 50, height },
       xAxis: {
         type: "value",
         min: 0,
@@ -297,7 +313,7 @@ export function curvesChart({ curves }: CurvesData): Chart {
   const time = (micros: number): string =>
     micros < 1000 ? `${Math.round(micros)} µs` : `${Number((micros / 1000).toPrecision(3))} ms`;
   return {
-    height: 270,
+    height: 300,
     option: {
       ...BASE,
       title: {
@@ -305,11 +321,11 @@ export function curvesChart({ curves }: CurvesData): Chart {
         subtext: "all rounds together; both scales logarithmic",
         left: 8,
         top: 0,
-        itemGap: 3,
+        itemGap: 7,
         textStyle: { fontSize: 13.5, color: INK, fontFamily: FONT },
         subtextStyle: { fontSize: 11.5, color: QUIET },
       },
-      legend: { right: 8, top: 4, itemWidth: 14, textStyle: { fontSize: 12 }, width: "52%" },
+      legend: { left: 8, bottom: 0, itemWidth: 14, itemGap: 16, textStyle: { fontSize: 12 } },
       tooltip: {
         trigger: "item",
         formatter: (item: unknown) => {
@@ -317,7 +333,7 @@ export function curvesChart({ curves }: CurvesData): Chart {
           return `<b>${seriesName}</b>: ${percent(value[0])} within ${time(value[1])}`;
         },
       },
-      grid: { left: 66, right: 24, top: 56, bottom: 30 },
+      grid: { left: 66, right: 24, top: 56, bottom: 72 },
       xAxis: {
         type: "value",
         min: 0,

@@ -83,7 +83,10 @@ function environment({ environment: env, settings }: SuiteResult): string {
     ["versions", versions.join(", ")],
     ["commit", env.commit],
     ["when", env.date.slice(0, 16).replace("T", " ")],
-    ["how", `${env.command}: ${settings.rounds} rounds of ${settings.seconds} s after ${settings.warmup} s of warm-up`],
+    [
+      "how",
+      `${env.command}: ${settings.rounds} round${settings.rounds === 1 ? "" : "s"} of ${settings.seconds} s after ${settings.warmup} s of warm-up`,
+    ],
   ];
   return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>
 <p>Servers are processes of their own on one core, the load is on another; contestants take turns within each round. CPU is what the
