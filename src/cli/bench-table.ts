@@ -14,25 +14,19 @@ export function closingTable(report: LoadReport, out: NodeJS.WriteStream): strin
     paint("dim", `${count(options.connections)} connections, ${loop}, ${report.seconds.toFixed(1)} s`),
     "",
   ];
-  const refused = load.bottleneck;
-  if (!refused) {
+  const perSecond = (bytesCount: number): string => `${size(bytesCount / report.seconds)}/s`;
+  if (!load.bottleneck && latency.counts.length > 0) {
+    const { mean, p50, p90, p99, p999, max } = latency;
+    const what = report.scenario === "storm" ? "connections" : "messages";
     lines.push(
       ...table(
         ["", "mean", "50 %", "90 %", "99 %", "99.9 %", "max"],
-        [
-          [
-            "latency",
-            ...[latency.mean, latency.p50, latency.p90, latency.p99, latency.p999, latency.max].map(duration),
-          ],
-        ],
+        [["latency", ...[mean, p50, p90, p99, p999, max].map(duration)]],
         paint,
       ),
       "",
-    );
-    const perSecond = (bytesCount: number): string => `${size(bytesCount / report.seconds)}/s`;
-    lines.push(
       ...table(
-        ["", "messages", "messages/s", "bytes/s"],
+        ["", what, `${what}/s`, "bytes/s"],
         [
           ["sent", count(messages.sent), count(messages.sent / report.seconds), perSecond(bytes.sent)],
           ["received", count(messages.received), count(report.perSecond), perSecond(bytes.received)],

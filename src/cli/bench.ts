@@ -1,5 +1,5 @@
 import { fstatSync } from "node:fs";
-import { hasFailed, type LoadReport } from "../load/report.ts";
+import { hasFailed } from "../load/report.ts";
 import { type LoadEvent, runLoadTest } from "../load/run.ts";
 import { BENCH_HELP, parseBenchFlags } from "./bench-flags.ts";
 import { Progress } from "./bench-progress.ts";
@@ -26,14 +26,7 @@ export async function bench(args: readonly string[]): Promise<number> {
   // A second one ends the process at once.
   process.once("SIGINT", () => stop.abort());
   if (settings.scenario === "idle") stopWithInput(stop);
-  let report: LoadReport;
-  try {
-    report = await runLoadTest(settings, tell, stop.signal);
-  } catch (error) {
-    progress?.end();
-    process.stderr.write(`The load can't start: ${error instanceof Error ? error.message : String(error)}\n`);
-    return FAILED;
-  }
+  const report = await runLoadTest(settings, tell, stop.signal);
   progress?.end();
   if (json) print({ event: "result", ...report });
   else process.stdout.write(closingTable(report, process.stdout));

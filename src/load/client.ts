@@ -61,6 +61,7 @@ export class Client {
   #timer: NodeJS.Timeout | undefined;
   #state: "opening" | "open" | "closing" | "closed" = "opening";
   #reason: string | undefined;
+  #deflateBits: number | undefined;
   /** Bytes that the system hasn't taken yet. */
   #pending = 0;
   #waiting: Buffer[] = [];
@@ -83,6 +84,11 @@ export class Client {
 
   get isOpen(): boolean {
     return this.#state === "open";
+  }
+
+  /** Window for compressing what is sent, as the server takes it; undefined for leaving it as it is. */
+  get deflateBits(): number | undefined {
+    return this.#deflateBits;
   }
 
   /** Bytes that wait here because the server doesn't read them. */
@@ -168,6 +174,8 @@ export class Client {
       maxFragments: Number.POSITIVE_INFINITY,
       inflater: deflate && new Inflater(deflate),
     });
+    // zlib's smallest window is 9.
+    if (deflate !== undefined && deflate.windowBits >= 9) this.#deflateBits = deflate.windowBits;
     this.#state = "open";
     this.#handler.opened();
     return outcome.end;

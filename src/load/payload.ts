@@ -1,3 +1,5 @@
+import { DEFAULT_COMPRESSION } from "../protocol/compression.ts";
+import { Deflater } from "../protocol/deflater.ts";
 import { encodeFrame, headerBytes } from "../protocol/frame.ts";
 import { maskFrame } from "../protocol/mask-frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
@@ -16,6 +18,18 @@ const BURST_BYTES = 256 * 1024;
 /** Of longer payloads, every so many replies are compared to the last byte. */
 const SAMPLE = 16;
 const SHORT_BYTES = 40;
+
+const NO_KEY = [0, 0, 0, 0];
+
+export interface PayloadOptions {
+  readonly bytes: number;
+  readonly text: boolean;
+  /** Whether it may have to be compressed: then it compresses well, and only 64 messages differ. Default: false. */
+  readonly compress?: boolean;
+}
+
+/** Of compressed messages: each is made once and kept. */
+export const COMPRESSED_MODULUS = 1 << DIGIT_BITS;
 
 /**
  * The messages of a run: the same bytes each time but for a counter at the front, so that a reply can be told from any other. Frames are masked
@@ -38,15 +52,17 @@ export class Payload {
   #burst: Buffer;
   #views: Buffer[] = [];
   #checks = 0;
+  readonly #compressed = new Map<number, Buffer[]>();
 
-  constructor({ bytes, text }: { readonly bytes: number; readonly text: boolean }, inflight: number) {
+  /** @param inflight frames that may leave together */
+  constructor({ bytes, text, compress = false }: PayloadOptions, inflight: number) {
     this.type = text ? "text" : "binary";
     const opcode = Opcode[this.type];
     this.bytes = bytes;
     this.firstByte = 0x80 | opcode;
     this.#digits = Math.min(COUNTER_DIGITS, bytes);
-    this.modulus = 2 ** (DIGIT_BITS * this.#digits);
-    this.#plain = text ? characters(bytes) : noise(bytes);
+    this.modulus = 2 ** (DIGIT_BITS * (compress ? Math.min(1, this.#digits) : this.#digits));
+    this.#plain = text || compress ? characters(bytes) : noise(bytes);
     const { block, start, end } = maskFrame(encodeFrame(opcode, this.#plain));
     const frame = block.subarray(start, end);
     this.#frameBytes = frame.length;
@@ -65,7 +81,8 @@ export class Payload {
   /** The frames of `count` messages, at most `burst`, counted from `first`; valid until the next call. */
   frames(first: number, count: number): Buffer {
     for (let i = 0; i < count; i++) {
-      this.#writeDigits(i * this.#frameBytes + this.#counterAt, (first + i) % this.modulus, 0, this.#digits);
+      const at = i * this.#frameBytes + this.#counterAt;
+      writeDigits(this.#burst, at, (first + i) % this.modulus, this.#digits, this.#key, 0);
     }
     this.#views[count] ??= this.#burst.subarray(0, count * this.#frameBytes);
     return this.#views[count];
@@ -74,9 +91,36 @@ export class Payload {
   /** The same, from one of many publishers. */
   published(sender: number, first: number, count: number): Buffer {
     for (let i = 0; i < count; i++) {
-      this.#writeDigits(i * this.#frameBytes + this.#counterAt + COUNTER_DIGITS, sender, COUNTER_DIGITS, SENDER_DIGITS);
+      const at = i * this.#frameBytes + this.#counterAt + COUNTER_DIGITS;
+      writeDigits(this.#burst, at, sender, SENDER_DIGITS, this.#key, COUNTER_DIGITS);
     }
     return this.frames(first, count);
+  }
+
+  /**
+   * The same, compressed: each of the few different messages once, for all time.
+   *
+   * @param windowBits what the server takes, 9 to 15
+   */
+  compressed(windowBits: number, sender: number | undefined, first: number, count: number): Buffer {
+    const key = windowBits * MAX_PUBLISHERS + (sender ?? 0);
+    let known = this.#compressed.get(key);
+    if (known === undefined) {
+      const deflater = new Deflater(windowBits, { threshold: 0, level: DEFAULT_COMPRESSION.level });
+      known = Array.from({ length: this.modulus }, (_, counter) => this.#compress(deflater, sender, counter));
+      this.#compressed.set(key, known);
+    }
+    const frames: Buffer[] = [];
+    for (let i = 0; i < count; i++) frames.push(known[(first + i) % this.modulus] as Buffer);
+    return frames.length === 1 ? (frames[0] as Buffer) : Buffer.concat(frames);
+  }
+
+  #compress(deflater: Deflater, sender: number | undefined, counter: number): Buffer {
+    const plain = Buffer.from(this.#plain);
+    writeDigits(plain, 0, counter, this.#digits, NO_KEY, 0);
+    if (sender !== undefined) writeDigits(plain, COUNTER_DIGITS, sender, SENDER_DIGITS, NO_KEY, 0);
+    const { block, start, end } = maskFrame(deflater.compress(encodeFrame(Opcode[this.type], plain)));
+    return Buffer.from(block.subarray(start, end));
   }
 
   /** To be called when the frames given last weren't written at once: others get memory of their own. */
@@ -113,15 +157,21 @@ export class Payload {
   matchesPublished(bytes: Buffer, start: number): boolean {
     return this.matches(bytes, start, MIN_PUBLISHED_BYTES);
   }
+}
 
-  /** @param phase of the masking key */
-  #writeDigits(at: number, value: number, phase: number, digits: number): void {
-    const burst = this.#burst;
-    let rest = value;
-    for (let i = digits - 1; i >= 0; i--) {
-      burst[at + i] = (ZERO + (rest & 63)) ^ (this.#key[(phase + i) & 3] as number);
-      rest >>>= DIGIT_BITS;
-    }
+/** @param phase where in the masking key they begin */
+function writeDigits(
+  bytes: Buffer,
+  at: number,
+  value: number,
+  digits: number,
+  key: readonly number[],
+  phase: number,
+): void {
+  let rest = value;
+  for (let i = digits - 1; i >= 0; i--) {
+    bytes[at + i] = (ZERO + (rest & 63)) ^ (key[(phase + i) & 3] as number);
+    rest >>>= DIGIT_BITS;
   }
 }
 

@@ -87,7 +87,7 @@ export function summarize(settings: LoadSettings, threads: readonly ThreadReport
       wrong: sum((thread) => thread.wrong),
     },
     bytes: { sent: sum((thread) => thread.bytesSent), received: sum((thread) => thread.bytesReceived) },
-    perSecond: received / seconds,
+    perSecond: seconds > 0 ? received / seconds : 0,
     connections: {
       opened: sum((thread) => thread.opened),
       failed: sum((thread) => thread.failed),

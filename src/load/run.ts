@@ -2,6 +2,7 @@ import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
 import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
+import { COMPRESSED_MODULUS } from "./payload.ts";
 import { type LoadReport, summarize } from "./report.ts";
 import { SharedPublishes } from "./scenarios/shared-publishes.ts";
 import type { LoadSettings } from "./settings.ts";
@@ -39,12 +40,28 @@ export async function runLoadTest(
   tell: (event: LoadEvent) => void,
   signal: AbortSignal,
 ): Promise<LoadReport> {
-  const run = new Run(settings, await resolveTarget(settings.url), tell, signal);
+  let target: Target;
+  try {
+    target = await resolveTarget(settings.url);
+  } catch (error) {
+    return summarize(settings, [unreachable(settings.connections, error)]);
+  }
+  const run = new Run(settings, target, tell, signal);
   try {
     return await run.result();
   } finally {
     await run.end();
   }
+}
+
+/** What a thread would have found whose connections all failed for this reason. */
+function unreachable(failed: number, error: unknown): ThreadReport {
+  const none = { counts: [], mean: 0, max: 0 };
+  return {
+    ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, lost: 0, wrong: 0, opened: 0, failed, closed: 0 },
+    ...{ latency: none, slip: none, errors: [[error instanceof Error ? error.message : String(error), 1]] },
+    effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
+  };
 }
 
 class Run {
@@ -62,8 +79,10 @@ class Run {
     this.#tell = tell;
     this.#over = AbortSignal.any([signal, this.#stop.signal]);
     this.#nextStep = settings.step;
-    const { connections: all, publishers, inflight, rate, scenario } = settings;
-    const window = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    const { connections: all, publishers, inflight, rate, scenario, compress } = settings;
+    const wanted = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
+    // Counters have to tell the publishes in flight apart.
+    const window = compress ? Math.min(COMPRESSED_MODULUS, wanted) : wanted;
     const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
     const fanout: FanoutShare = { memory, window, channel: randomUUID() };
     const count = Math.min(settings.threads, all);

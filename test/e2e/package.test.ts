@@ -172,6 +172,24 @@ describe("the package", () => {
     expect(stdout).toContain("{ closed: 2, dropped: 0 }");
   });
 
+  it("has a command that puts a load on a server and shows the demo", async () => {
+    const server = startServer();
+    const [, port] = await server.prints(/listening on (\d+)/);
+    const command = join(user, "node_modules/.bin/switchboard");
+    const load = ["--scenario", "idle", "--connections", "4", "--warmup", "0", "--duration", "0.1"];
+    const { stdout } = await run(command, ["bench", `ws://127.0.0.1:${port}/chat/lobby`, ...load], { env });
+    expect(stdout).toContain("connections  4 opened, 0 failed, 0 closed by the server\n");
+
+    const demo = new RunningProgram(command, ["demo"], { env: { ...env, PORT: "0" } });
+    onTestFinished(() => demo.destroy());
+    const [, url = ""] = await demo.prints(/^Chat on (\S+) with/);
+    expect(await (await fetch(url)).text()).toContain("<html");
+    const visitor = await Peer.open(socketClass, `${url.replace("http", "ws")}/chat/lobby`);
+    expect(await visitor.next()).toBeTypeOf("string");
+    demo.kill("SIGTERM");
+    expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+  });
+
   it("runs a program of upgrades alone", async () => {
     const { stdout, stderr } = await run(process.execPath, ["upgrades.ts"], { cwd: user });
     expect({ stdout, stderr }).toEqual({ stdout: "through the package\nERR_UPGRADE_REFUSED\n", stderr: "" });

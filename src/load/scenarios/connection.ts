@@ -62,7 +62,7 @@ export abstract class LoadConnection implements ClientHandler {
     } else if (bytes.length === this.payload.bytes && type === this.payload.type) {
       this.reply(bytes, 0);
     } else {
-      this.refuse(`a message is ${type} of ${bytes.length} bytes, not what was sent`);
+      this.unexpected(`a message is ${type} of ${bytes.length} bytes, not what was sent`);
     }
   }
 
@@ -78,6 +78,22 @@ export abstract class LoadConnection implements ClientHandler {
     }
     this.#isReady = false;
     this.ended();
+  }
+
+  /** Sends messages counted from `first`: at most a burst of them. */
+  protected send(first: number, count: number, publisher?: number): void {
+    const { client, payload } = this;
+    if (client.deflateBits !== undefined) {
+      client.write(payload.compressed(client.deflateBits, publisher, first, count));
+      return;
+    }
+    const frames = publisher === undefined ? payload.frames(first, count) : payload.published(publisher, first, count);
+    if (!client.write(frames)) payload.keep();
+  }
+
+  /** A message of another type or length than what is sent. */
+  protected unexpected(what: string): void {
+    this.refuse(what);
   }
 
   protected refuse(what: string): void {

@@ -39,7 +39,7 @@ export class EchoConnection extends LoadConnection {
   /** Closed loop: sends the first messages, and one more for each reply. */
   start(): void {
     this.#sending = true;
-    this.#refill();
+    this.#refill(now());
   }
 
   stop(): void {
@@ -60,9 +60,11 @@ export class EchoConnection extends LoadConnection {
   }
 
   read(): void {
+    // What is sent in answer counts from when the replies came: a few µs too early rather than another look at the clock.
+    const arrival = this.#arrival;
     this.#arrival = 0;
     if (this.#host.inflight === undefined) this.flush();
-    else if (this.#sending) this.#refill();
+    else if (this.#sending) this.#refill(arrival === 0 ? now() : arrival);
   }
 
   protected override ready(): void {
@@ -109,10 +111,9 @@ export class EchoConnection extends LoadConnection {
   }
 
   /** Closed loop: as many messages as may be in flight. */
-  #refill(): void {
+  #refill(time: number): void {
     const { inflight = 0 } = this.#host;
     let count = inflight - this.#times.length;
-    const time = count > 0 ? now() : 0;
     while (count > 0 && this.client.isOpen) {
       const burst = Math.min(count, this.payload.burst);
       for (let i = 0; i < burst; i++) this.#times.push(time);
@@ -122,9 +123,8 @@ export class EchoConnection extends LoadConnection {
   }
 
   #write(count: number): void {
-    const frames = this.payload.frames(this.#sent, count);
+    this.send(this.#sent, count);
     this.#sent += count;
     this.tally.sent += count;
-    if (!this.client.write(frames)) this.payload.keep();
   }
 }

@@ -206,7 +206,7 @@ class FanoutConnection extends LoadConnection {
   }
 
   publish(publisher: number, first: number, count: number): void {
-    if (!this.client.write(this.payload.published(publisher, first, count))) this.payload.keep();
+    this.send(first, count, publisher);
   }
 
   read(): void {

@@ -53,6 +53,11 @@ class IdleConnection extends LoadConnection {
     this.#connections.opened(this);
   }
 
+  /** Whoever asks for nothing may be told anything. */
+  protected override unexpected(): void {
+    this.tally.received++;
+  }
+
   protected override reply(): void {
     this.tally.received++;
   }

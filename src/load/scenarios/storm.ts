@@ -83,7 +83,7 @@ class StormConnection extends LoadConnection {
 
   protected override ready(): void {
     this.#asked = true;
-    if (!this.client.write(this.payload.frames(this.#number, 1))) this.payload.keep();
+    this.send(this.#number, 1);
   }
 
   protected override reply(bytes: Buffer, start: number): void {

@@ -1,0 +1,123 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
+import { echo, serve } from "../load/running.ts";
+
+// What runs the tests may ask for colours, which wins over NO_COLOR.
+const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
+delete env["FORCE_COLOR"];
+
+function switchboard(...args: string[]): RunningProgram {
+  const program = new RunningProgram(process.execPath, ["src/cli/main.ts", ...args], {
+    cwd: projectFolder,
+    env,
+  });
+  onTestFinished(() => program.destroy());
+  return program;
+}
+
+const short = ["--connections", "5", "--duration", "0.3", "--warmup", "0"];
+
+it("says which commands there are", async () => {
+  const { code, stdout, stderr } = await switchboard("--help").exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toMatch(/^Usage: switchboard <command>\n.*bench.*demo/s);
+  expect(await switchboard().exit).toMatchObject({ code: 2, stdout });
+});
+
+it("says its version", async () => {
+  const { version } = JSON.parse(await readFile(join(projectFolder, "package.json"), "utf8"));
+  expect(await switchboard("--version").exit).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+it("lists the flags of bench", async () => {
+  const { code, stdout } = await switchboard("bench", "--help").exit;
+  expect(code).toBe(0);
+  expect(stdout).toMatch(/^Usage: switchboard bench <url> \[flags\]\n.*--connections N/s);
+});
+
+it.each([
+  [["serve"], "switchboard: there is no command serve; switchboard --help lists what there is\n"],
+  [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists what there is\n"],
+  [["demo", "--port"], "switchboard: demo takes no --port; the environment says its PORT\n"],
+  [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists them\n"],
+])("refuses %j with one sentence and code 2", async (args, stderr) => {
+  expect(await switchboard(...args).exit).toMatchObject({ code: 2, stdout: "", stderr });
+});
+
+it("closes with a table, in plain text where it is no terminal", async () => {
+  const url = await serve(echo);
+  const { code, stdout, stderr } = await switchboard("bench", url, ...short).exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  expect(stdout).toContain(`echo of 20 B on ${url}\n5 connections, 1 in flight, 0.`);
+  expect(stdout).toMatch(/\n +mean +50 % +90 % +99 % +99\.9 % +max\nlatency( +\d[\d.]* [µm]s){6}\n/);
+  expect(stdout).toMatch(/\n +messages +messages\/s +bytes\/s\nsent +[\d,]+ +[\d,]+ +[\d.]+ k?M?B\/s\nreceived /);
+  expect(stdout).toContain("\nconnections  5 opened, 0 failed, 0 closed by the server\nreplies      0 lost, 0 wrong\n");
+  expect(stdout).not.toContain("\x1b");
+});
+
+it("prints events and a report as lines of JSON", async () => {
+  const { code, stdout, stderr } = await switchboard("bench", await serve(echo), ...short, "--json").exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  const lines: unknown[] = stdout
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines).toMatchObject([
+    { event: "connected", connections: 5 },
+    { event: "start" },
+    { event: "end" },
+    {
+      ...{ event: "result", version: 1, scenario: "echo", options: { connections: 5, inflight: 1 } },
+      ...{ messages: { lost: 0, wrong: 0 }, connections: { opened: 5, failed: 0, closed: 0 }, errors: [] },
+      ...{ latency: { unit: "µs" }, load: { bottleneck: false, threads: 1 } },
+    },
+  ]);
+});
+
+it("ends with 1 and the reasons when replies are wrong", async () => {
+  const url = await serve((socket) => socket.send("no"));
+  const { code, stdout } = await switchboard("bench", url, ...short).exit;
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/error: a message is text of 2 bytes, not what was sent \(\d+ times\)\n/);
+});
+
+it("ends with 1 and the reason when the handshake is refused, in JSON too", async () => {
+  const url = await serve(echo, { verifyClient: () => false });
+  const { code, stdout } = await switchboard("bench", url, "--duration", "1000", "--json").exit;
+  expect(code).toBe(1);
+  expect(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
+    connections: { opened: 0, failed: 100 },
+    errors: ["the server answered 401 instead of 101 (100 times)"],
+  });
+});
+
+it("ends with 1 and a report when the name of the server isn't known", async () => {
+  const { code, stdout, stderr } = await switchboard("bench", "ws://nowhere.invalid/", "--json").exit;
+  expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
+  expect(JSON.parse(stdout)).toMatchObject({
+    ...{ event: "result", seconds: 0, perSecond: 0, connections: { opened: 0, failed: 100 } },
+    errors: [expect.stringMatching(/nowhere\.invalid$/)],
+  });
+});
+
+it("refuses the figures, with code 3, when it couldn't keep its own schedule", async () => {
+  const url = await serve(echo);
+  const { code, stdout } = await switchboard("bench", url, ...short, "--rate", "20000000").exit;
+  expect(code).toBe(3);
+  expect(stdout).toMatch(/The load generator was the bottleneck: 1 in 100 messages left more than [\d.]+ ms late\./);
+  expect(stdout).not.toContain("latency");
+});
+
+it("reports what it has counted so far when it is interrupted", async () => {
+  const program = switchboard("bench", await serve(echo), "--duration", "1000", "--warmup", "0", "--json");
+  await program.prints(/"start"/);
+  program.kill("SIGINT");
+  const { code, stdout } = await program.exit;
+  expect(code).toBe(0);
+  expect(JSON.parse(stdout.trimEnd().split("\n").at(-1) ?? "")).toMatchObject({
+    event: "result",
+    messages: { lost: 0 },
+  });
+});
