@@ -16,5 +16,6 @@ export function drawSvg({ option, height }: Chart, width: number): string {
 
 /** The picture of a result for the README: everybody's cost as a multiple of ours. */
 export function chartSvg(result: SuiteResult): string {
-  return drawSvg(multiplesChart(multiplesOf(result)), WIDTH);
+  const title = "<title>CPU and memory of other servers as multiples of Switchboard's</title>";
+  return drawSvg(multiplesChart(multiplesOf(result)), WIDTH).replace(/^<svg[^>]*>/, (start) => start + title);
 }
