@@ -1,29 +1,35 @@
-/** `ws` as a server under test; takes the same options as ours, and runs in one thread. */
-import { parseArgs } from "node:util";
-import { WebSocketServer } from "ws";
+/** `ws` as a server under test, in one thread; options as in `options.ts`. */
+import { createServer } from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { type WebSocket, WebSocketServer } from "ws";
+import { peerOptions } from "./options.ts";
 
-const { values } = parseArgs({
-  strict: false,
-  options: {
-    port: { type: "string", default: "9001" },
-    mode: { type: "string", default: "echo" },
-    "max-payload": { type: "string", default: String(1024 * 1024) },
-  },
-});
+const { port, mode, compress, maxPayloadBytes, tls, work } = peerOptions();
+const http = tls === undefined ? createServer() : createSecureServer(tls);
 const server = new WebSocketServer({
-  port: Number(values.port),
-  host: "127.0.0.1",
-  maxPayload: Number(values["max-payload"]),
+  server: http,
+  maxPayload: maxPayloadBytes,
+  perMessageDeflate: compress,
 });
-server.on("listening", () => {
-  const address = server.address();
-  console.log(`listening on ${typeof address === "object" && address !== null ? address.port : values.port}`);
-});
-server.on("connection", (socket) => {
+const topics = new Map<string, Set<WebSocket>>();
+
+server.on("connection", (socket, request) => {
   socket.on("error", () => {});
+  if (mode === "echo") {
+    socket.on("message", (data, binary) => {
+      work?.();
+      socket.send(data, { binary });
+    });
+    return;
+  }
+  const topic = request.url ?? "/";
+  const subscribers = topics.get(topic) ?? new Set();
+  topics.set(topic, subscribers.add(socket));
+  socket.on("close", () => subscribers.delete(socket));
   socket.on("message", (data, binary) => {
-    if (values.mode === "echo") return socket.send(data, { binary });
-    for (const other of server.clients) if (other !== socket) other.send(data, { binary });
+    for (const other of subscribers) if (other !== socket) other.send(data, { binary });
   });
 });
+http.listen(port, "127.0.0.1", () => console.log(`listening on ${(http.address() as AddressInfo).port}`));
 process.once("SIGTERM", () => process.exit(0));

@@ -1,12 +1,14 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout [--max-payload BYTES] [--compress] [--relay]
- *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--max-payload BYTES] [--compress] [--relay]
+ *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT] [--busy MICROS]
  *
- * `echo` returns each message as it came; in `fanout` each message goes to all other connections. `--compress` compresses messages with peers
+ * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other connections of its path, which
+ * is its topic. `isolation` and `bus` are for the loads of these names. `--compress` compresses messages with peers
  * that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes. `--tls` takes
- * the paths of two PEM files, and does the handshake in the shards. SIGTERM ends it.
+ * the paths of two PEM files, and does the handshake in the shards. With one shard and none of these, that shard accepts by itself, for there is
+ * nobody to choose among; `--accept main` has the main thread do it. SIGTERM ends it.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -23,25 +25,29 @@ const { values, positionals } = parseArgs({
     handshake: { type: "string" },
     accept: { type: "string" },
     tls: { type: "string" },
+    busy: { type: "string" },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
-if (values.mode !== "echo" && values.mode !== "fanout")
-  throw new RangeError(`--mode takes echo or fanout, got ${values.mode}`);
+if (!["echo", "fanout", "isolation", "bus"].includes(values.mode))
+  throw new RangeError(`--mode takes echo, fanout, isolation or bus, got ${values.mode}`);
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
-const { accept } = values;
-if (accept !== undefined && accept !== "main" && accept !== "shard")
-  throw new RangeError(`--accept takes main or shard, got ${accept}`);
+const isAlone = values.shards === "1" && !values.relay && handshake === undefined && keyPath === undefined;
+const { accept = isAlone ? "shard" : "main" } = values;
+if (accept !== "main" && accept !== "shard") throw new RangeError(`--accept takes main or shard, got ${accept}`);
 // The second path of --tls.
 const certPath = keyPath === undefined ? undefined : positionals.shift();
 if (positionals.length > 0) throw new RangeError(`unexpected argument ${positionals[0]}`);
 if (keyPath !== undefined && certPath === undefined) throw new RangeError("--tls takes two paths: KEY CERT");
 const maxPayloadBytes = Number(values["max-payload"]);
 
+const actor = values.mode === "echo" && values.busy !== undefined ? "busy" : values.mode;
+const work = values.busy === undefined ? "" : `?micros=${values.busy}`;
+
 const options: StartOptions = {
-  actor: new URL(`./actors/${values.mode}.ts`, import.meta.url),
+  actor: new URL(`./actors/${actor}.ts${work}`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
   sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
@@ -54,8 +60,9 @@ const board = await Switchboard.start(options);
 const { port } = await board.listen({
   port: Number(values.port),
   host: "127.0.0.1",
+  ...(values.mode === "fanout" && { path: "/:topic(.*)" }),
   ...(handshake !== undefined && { handshake }),
-  ...(accept !== undefined && { accept }),
+  accept,
   ...(keyPath && certPath && { tls: { key: readFileSync(keyPath), cert: readFileSync(certPath) } }),
 });
 console.log(`listening on ${port}`);

@@ -1,14 +1,14 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-const TOPIC = "all";
-
-/** Publishes each message to all other connections. */
+/** Publishes each message to all other connections of its path. */
 export default class Fanout extends Actor {
+  readonly #topic = this.params["topic"] || "all";
+
   override async opened(): Promise<void> {
-    await this.subscribe(TOPIC);
+    await this.subscribe(this.#topic);
   }
 
   override received(message: Message): void {
-    this.publish(TOPIC, message);
+    this.publish(this.#topic, message);
   }
 }

@@ -1,0 +1,178 @@
+import { join } from "node:path";
+import type { Contestant } from "./contestants.ts";
+import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
+import type { Figures, Run } from "./results.ts";
+import type { Entrant, Scenario } from "./scenarios.ts";
+import { machineSeconds, ServerProcess } from "./server-process.ts";
+import { mergeCounts, quantile } from "./statistics.ts";
+
+/** One run to be made. */
+export interface Job {
+  readonly scenario: Scenario;
+  readonly entrant: Entrant;
+  readonly contestant: Contestant;
+  /** How to start the contestant. */
+  readonly command: readonly string[];
+}
+
+/** What holds for all runs. */
+export interface Bench {
+  /** Counted time, and time before it. */
+  readonly seconds: number;
+  readonly warmup: number;
+  /** In place of a scenario's own; undefined: each has its own. */
+  readonly connections: number | undefined;
+  /** That may be used. */
+  readonly cores: readonly number[];
+  /** Paths of two PEM files. */
+  readonly tls: { readonly key: string; readonly cert: string };
+}
+
+const CLI = join(import.meta.dirname, "../src/cli/main.ts");
+/** From so many cores on the load keeps one for itself even when the server may use several. */
+const MANY_CORES = 4;
+/** Idle: how long a step is held, for the server's memory to settle. */
+const STEP_SECONDS = 1.2;
+
+/** Makes one run. Never rejects: what went wrong is the run's outcome. */
+export async function measure(job: Job, round: number, bench: Bench): Promise<Run> {
+  try {
+    const { server: serverCores } = placesOf(job.scenario, bench.cores);
+    const server = await ServerProcess.start([...job.command, ...serverFlags(job.scenario, bench)], serverCores);
+    try {
+      const idle = job.scenario.primary === "bytesPerConnection";
+      return { round, ...(idle ? await measureIdle(job, bench, server) : await measureTraffic(job, bench, server)) };
+    } finally {
+      await server.stop();
+    }
+  } catch (error) {
+    return { outcome: "failed", round, reason: error instanceof Error ? error.message : String(error) };
+  }
+}
+
+type Outcome =
+  | Omit<Extract<Run, { outcome: "measured" }>, "round">
+  | Omit<Extract<Run, { outcome: "failed" }>, "round">;
+
+async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
+  const { paths } = job.scenario;
+  const loads = Array.from({ length: paths }, (_, path) => startLoad(job, bench, server, path));
+  // With several loads, what all of them have in common counts.
+  let [started, ended] = [0, 0];
+  let [from, to] = [0, 0];
+  let [cpuBefore, cpuAfter] = [0, 0];
+  let [machineBefore, machineAfter] = [0, 0];
+  const events = {
+    start() {
+      if (++started < paths) return;
+      cpuBefore = server.cpuSeconds();
+      machineBefore = machineSeconds();
+      from = performance.now();
+    },
+    end() {
+      if (++ended > 1) return;
+      cpuAfter = server.cpuSeconds();
+      machineAfter = machineSeconds();
+      to = performance.now();
+    },
+  };
+  let results: LoadResult[];
+  try {
+    results = await Promise.all(loads.map((load) => load.run(events)));
+  } finally {
+    await Promise.all(loads.map((load) => load.stop()));
+  }
+  const reason = results.map(failureOf).find((failure) => failure !== undefined);
+  if (reason !== undefined) return { outcome: "failed", reason };
+  if (to <= from) return { outcome: "failed", reason: "the loads had no time in common" };
+  const perSecond = results.reduce((sum, result) => sum + result.perSecond, 0);
+  if (perSecond === 0) return { outcome: "failed", reason: "nothing came back" };
+  const latency = mergeCounts(results.map((result) => result.latency.counts));
+  const cores = (cpuAfter - cpuBefore) / ((to - from) / 1000);
+  const figures: Figures = {
+    perSecond,
+    ...(latency.length > 0 && { p99Micros: quantile(latency, 0.99) }),
+    ...(process.platform === "linux" && { cpuMicros: (cores / perSecond) * 1e6 }),
+  };
+  const loadBusy = Math.max(...results.map(({ load }) => load.busy));
+  const seconds = (to - from) / 1000;
+  const loadCores = results.reduce((sum, { load, seconds }) => sum + load.cpuSeconds / seconds, 0);
+  const foreignCores = Math.max(0, (machineAfter - machineBefore) / seconds - cores - loadCores);
+  return { outcome: "measured", figures, latency, serverCores: cores, loadBusy, foreignCores };
+}
+
+/** What the connections after the first step have added: what the first ones bring along, code and room in the heap, doesn't count. */
+async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
+  const load = startLoad(job, bench, server, 0);
+  const steps: { connections: number; bytes: number }[] = [];
+  try {
+    const result = await load.run({
+      async connected(connections) {
+        steps.push({ connections, bytes: await server.settledBytes() });
+      },
+    });
+    const reason = failureOf(result);
+    if (reason !== undefined) return { outcome: "failed", reason };
+  } finally {
+    await load.stop();
+  }
+  const [before, after] = [steps[0], steps.at(-1)];
+  if (before === undefined || after === undefined || after.connections === before.connections) {
+    return { outcome: "failed", reason: "connections weren't opened in steps" };
+  }
+  const bytesPerConnection = (after.bytes - before.bytes) / (after.connections - before.connections);
+  return {
+    outcome: "measured",
+    figures: { bytesPerConnection },
+    latency: [],
+    serverCores: 0,
+    loadBusy: 0,
+    foreignCores: 0,
+  };
+}
+
+function startLoad({ scenario, entrant, contestant }: Job, bench: Bench, server: ServerProcess, path: number) {
+  const { load: core } = placesOf(scenario, bench.cores);
+  const scheme = scenario.server.includes("--tls") ? "wss" : "ws";
+  const url = `${scheme}://127.0.0.1:${server.port}${scenario.paths > 1 ? `/${path}` : contestant.path}`;
+  const idle = scenario.primary === "bytesPerConnection";
+  const times = {
+    duration: idle ? STEP_SECONDS : bench.seconds * scenario.pace,
+    warmup: idle ? STEP_SECONDS : bench.warmup,
+  };
+  const own = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
+  const program =
+    scenario.program === "bench"
+      ? [CLI, "bench", url, "--json", ...(contestant.greeting > 0 ? ["--greeting", String(contestant.greeting)] : [])]
+      : [own, url];
+  const flags = [...scenario.load, ...entrant.load];
+  return new LoadProcess(
+    [
+      ...[process.execPath, ...program, ...withConnections(flags, bench.connections)],
+      ...["--duration", String(times.duration), "--warmup", String(times.warmup)],
+    ],
+    core,
+  );
+}
+
+function withConnections(flags: readonly string[], connections: number | undefined): readonly string[] {
+  const at = flags.indexOf("--connections");
+  return connections === undefined || at < 0 ? flags : flags.with(at + 1, String(connections));
+}
+
+function serverFlags(scenario: Scenario, { tls }: Bench): string[] {
+  return ["--port", "0", ...scenario.server.flatMap((flag) => (flag === "--tls" ? [flag, tls.key, tls.cert] : [flag]))];
+}
+
+/** Which cores the server has, and which the load; undefined: whichever. */
+function placesOf(
+  { cores: wanted }: Scenario,
+  cores: readonly number[],
+): { readonly server: readonly number[] | undefined; readonly load: number | undefined } {
+  const last = cores.at(-1);
+  if (cores.length < 2 || last === undefined) return { server: undefined, load: undefined };
+  if (wanted === "one") return { server: cores.slice(0, 1), load: last };
+  return cores.length < MANY_CORES
+    ? { server: undefined, load: undefined }
+    : { server: cores.slice(0, -1), load: last };
+}

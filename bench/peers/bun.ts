@@ -1,0 +1,59 @@
+/** `Bun.serve` as a server under test; runs in Bun, options as in `options.ts`. */
+import { peerOptions } from "./options.ts";
+
+interface BunSocket {
+  readonly data: { readonly topic: string };
+  send(data: string | Uint8Array, compress?: boolean): number;
+  publish(topic: string, data: string | Uint8Array, compress?: boolean): number;
+  subscribe(topic: string): void;
+}
+
+interface BunServer {
+  readonly port: number;
+  upgrade(request: Request, options: { readonly data: BunSocket["data"] }): boolean;
+}
+
+declare const Bun: {
+  file(path: string): unknown;
+  serve(options: {
+    readonly port: number;
+    readonly hostname: string;
+    readonly tls?: { readonly key: unknown; readonly cert: unknown };
+    fetch(request: Request, server: BunServer): Response | undefined;
+    readonly websocket: {
+      readonly perMessageDeflate: boolean;
+      readonly maxPayloadLength: number;
+      readonly backpressureLimit: number;
+      open(socket: BunSocket): void;
+      message(socket: BunSocket, message: string | Uint8Array): void;
+    };
+  }): BunServer;
+};
+
+const { port, mode, compress, maxPayloadBytes, tls, work } = peerOptions();
+const server = Bun.serve({
+  port,
+  hostname: "127.0.0.1",
+  ...(tls && { tls: { key: Bun.file(tls.keyPath), cert: Bun.file(tls.certPath) } }),
+  fetch(request, self) {
+    // The path costs parsing a URL, which an echo has no use for.
+    const topic = mode === "fanout" ? new URL(request.url).pathname : "";
+    return self.upgrade(request, { data: { topic } }) ? undefined : new Response("", { status: 426 });
+  },
+  websocket: {
+    perMessageDeflate: compress,
+    maxPayloadLength: maxPayloadBytes,
+    // As for ours: what a load has in flight isn't a peer that doesn't read.
+    backpressureLimit: 64 * 1024 * 1024,
+    open(socket) {
+      if (mode === "fanout") socket.subscribe(socket.data.topic);
+    },
+    message(socket, message) {
+      if (mode === "fanout") return void socket.publish(socket.data.topic, message, compress);
+      work?.();
+      socket.send(message, compress);
+    },
+  },
+});
+console.log(`listening on ${server.port}`);
+process.once("SIGTERM", () => process.exit(0));

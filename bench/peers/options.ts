@@ -1,0 +1,48 @@
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { workOf } from "../targets/work.ts";
+
+/** What every server under test is told. */
+export interface PeerOptions {
+  readonly port: number;
+  readonly mode: "echo" | "fanout";
+  readonly compress: boolean;
+  readonly maxPayloadBytes: number;
+  /** Contents and paths of the two PEM files. */
+  readonly tls:
+    | { readonly key: Buffer; readonly cert: Buffer; readonly keyPath: string; readonly certPath: string }
+    | undefined;
+  /** What an echo takes besides echoing. */
+  readonly work: (() => void) | undefined;
+}
+
+/**
+ * The options of a peer, the same for all: `--port P --mode echo|fanout [--compress] [--tls KEY CERT] [--busy MICROS] [--max-payload BYTES]`.
+ * In `fanout` each message goes to all other connections of its path. A peer prints `listening on PORT`; SIGTERM ends it.
+ */
+export function peerOptions(): PeerOptions {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: {
+      port: { type: "string", default: "9001" },
+      mode: { type: "string", default: "echo" },
+      compress: { type: "boolean", default: false },
+      tls: { type: "string" },
+      busy: { type: "string" },
+      "max-payload": { type: "string", default: String(1024 * 1024) },
+    },
+  });
+  const { mode, tls: keyPath } = values;
+  if (mode !== "echo" && mode !== "fanout") throw new RangeError(`--mode takes echo or fanout, got ${mode}`);
+  const [certPath] = positionals;
+  if (keyPath !== undefined && certPath === undefined) throw new RangeError("--tls takes two paths: KEY CERT");
+  return {
+    port: Number(values.port),
+    mode,
+    compress: values.compress,
+    maxPayloadBytes: Number(values["max-payload"]),
+    tls:
+      keyPath && certPath ? { key: readFileSync(keyPath), cert: readFileSync(certPath), keyPath, certPath } : undefined,
+    work: values.busy === undefined ? undefined : workOf(Number(values.busy)),
+  };
+}

@@ -1,0 +1,94 @@
+import { type ScenarioRuns, type SuiteResult, summarize } from "../results.ts";
+import { type Counts, mergeCounts, quantile, type Spread } from "../statistics.ts";
+import type { BarsData, CurvesData, MultiplesData } from "./charts.ts";
+import { figureName, formatFigure } from "./format.ts";
+
+const COLORS: Readonly<Record<string, string>> = {
+  switchboard: "#2563eb",
+  ws: "#d97706",
+  bun: "#db2777",
+  uwebsockets: "#059669",
+  "engine.io": "#7c3aed",
+  "node-net": "#64748b",
+  epoll: "#1e293b",
+};
+const OTHER_COLORS = ["#0891b2", "#65a30d", "#9f1239", "#854d0e"];
+const SITUATION_COLORS = ["#2563eb", "#60a5fa", "#1e3a8a", "#94a3b8"];
+/** Where curves have their points; the last ones only where so many were counted. */
+const PARTS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999];
+
+function colorOf(scenario: ScenarioRuns, id: string): string {
+  const at = scenario.entrants.findIndex((entrant) => entrant.id === id);
+  if (scenario.situations) return SITUATION_COLORS[at % SITUATION_COLORS.length] ?? "";
+  return contestantColor(id);
+}
+
+/** The same in every chart. */
+function contestantColor(id: string): string {
+  const sum = [...id].reduce((total, character) => total + character.charCodeAt(0), 0);
+  return COLORS[id] ?? OTHER_COLORS[sum % OTHER_COLORS.length] ?? "";
+}
+
+/** Everybody's cost as a multiple of ours, in all scenarios where contestants meet. */
+export function multiplesOf(result: SuiteResult): MultiplesData {
+  const scenarios = result.scenarios.filter(({ situations }) => !situations);
+  const titles = new Map<string, string>();
+  for (const { entrants, reference } of scenarios) {
+    for (const { id, title } of entrants) if (id !== reference) titles.set(id, title);
+  }
+  const rows = scenarios.map((scenario) => {
+    const cost = scenario.primary === "bytesPerConnection" ? "memory" : "CPU";
+    return { title: scenario.title, note: `${cost} per ${scenario.unit}`, summaries: summarize(scenario) };
+  });
+  const ids = [...titles.keys()].sort((a, b) => orderOf(a) - orderOf(b));
+  return {
+    reference: scenarios[0]?.entrants.find(({ id }) => id === scenarios[0]?.reference)?.title ?? "",
+    rows: rows.map(({ title, note }) => ({ title, note })),
+    series: ids.map((id) => ({
+      title: titles.get(id) ?? id,
+      color: contestantColor(id),
+      points: rows.flatMap(({ summaries }, row) => {
+        const ratio = summaries.find((summary) => summary.id === id)?.ratio;
+        return ratio === undefined ? [] : [{ row, ...inverse(ratio) }];
+      }),
+    })),
+  };
+}
+
+function orderOf(id: string): number {
+  const at = Object.keys(COLORS).indexOf(id);
+  return at < 0 ? Number.POSITIVE_INFINITY : at;
+}
+
+function inverse({ median, min, max }: Spread): Spread {
+  return { median: 1 / median, min: 1 / max, max: 1 / min };
+}
+
+/** Bars for the primary figure of a scenario and for what it does in a second. */
+export function barsOf(scenario: ScenarioRuns): BarsData[] {
+  const metrics = scenario.primary === "perSecond" ? [scenario.primary] : [scenario.primary, "perSecond" as const];
+  const summaries = summarize(scenario);
+  return metrics.flatMap((metric) => {
+    const bars = summaries.flatMap(({ id, title, figures, loadBound }) => {
+      const spread = figures[metric];
+      if (spread === undefined) return [];
+      const label = `${metric === "perSecond" && loadBound ? "≥ " : ""}${formatFigure(metric, spread.median)}`;
+      return [{ title, color: colorOf(scenario, id), label, ...spread }];
+    });
+    const name = figureName({ primary: metric, unit: scenario.unit });
+    return bars.length === 0 ? [] : [{ name, lessIsBetter: metric !== "perSecond", bars }];
+  });
+}
+
+/** Latency against the part of messages that have it or less; undefined where none was counted. */
+export function curvesOf(scenario: ScenarioRuns): CurvesData | undefined {
+  const curves = scenario.entrants.flatMap(({ id, title, runs }) => {
+    const counts: Counts = mergeCounts(runs.flatMap((run) => (run.outcome === "measured" ? [run.latency] : [])));
+    const total = counts.reduce((sum, [, count]) => sum + count, 0);
+    if (total < 10) return [];
+    const parts = PARTS.filter((part) => (1 - part) * total >= 5);
+    const points = parts.map((part) => ({ part, micros: quantile(counts, part) }));
+    return [{ title, color: colorOf(scenario, id), points }];
+  });
+  return curves.length === 0 ? undefined : { curves };
+}

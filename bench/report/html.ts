@@ -1,0 +1,150 @@
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import ts from "typescript";
+import { judge } from "../bars.ts";
+import { type SuiteResult, type Summary, summarize } from "../results.ts";
+import { barsOf, curvesOf, multiplesOf } from "./chart-data.ts";
+import { barsChart, type Chart, curvesChart, multiplesChart } from "./charts.ts";
+import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
+import { drawSvg } from "./svg.ts";
+import { disturbance, formatBarFigure, formatLimit } from "./terminal.ts";
+
+const require = createRequire(import.meta.url);
+const STYLE = readFileSync(new URL("./page.css", import.meta.url), "utf8");
+
+/** Charts of a page: drawn already, and drawn again by the page's script, so that they answer the mouse. */
+class Charts {
+  readonly #data: { kind: string; data: unknown }[] = [];
+
+  draw<T>(kind: string, chart: (data: T) => Chart, data: T, width: number): string {
+    const drawn = chart(data);
+    this.#data.push({ kind, data });
+    return `<div class="chart" style="height:${drawn.height}px">${drawSvg(drawn, width)}</div>`;
+  }
+
+  /** The library, our charts and their data, all in the page: it needs no network. */
+  script(): string {
+    const library = readFileSync(require.resolve("echarts/dist/echarts.min.js"), "utf8");
+    const source = readFileSync(new URL("./charts.ts", import.meta.url), "utf8");
+    const target = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+    const charts = ts.transpileModule(source, { compilerOptions: target }).outputText.replaceAll(/^export /gm, "");
+    const data = JSON.stringify(this.#data).replaceAll("<", "\\u003c");
+    return `<script>${library}</script>
+<script type="module">
+${charts}
+const kinds = { multiplesChart, barsChart, curvesChart };
+const data = ${data};
+const drawn = [...document.querySelectorAll(".chart")].map((element, i) => {
+  const { option } = kinds[data[i].kind](data[i].data);
+  element.textContent = "";
+  const chart = echarts.init(element, null, { renderer: "svg" });
+  chart.setOption(option);
+  return chart;
+});
+addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
+</script>`;
+  }
+}
+
+/** The whole result as one page that works without a network, and without scripts as well. */
+export function htmlReport(result: SuiteResult): string {
+  const charts = new Charts();
+  const multiples = multiplesOf(result);
+  const body = [
+    `<header><h1>Switchboard: benchmark</h1>${environment(result)}</header>`,
+    warnings(result),
+    multiples.series.length === 0
+      ? ""
+      : `<section>${charts.draw("multiplesChart", multiplesChart, multiples, 1080)}</section>`,
+    barSection(result),
+    ...[...Map.groupBy(result.scenarios, ({ group }) => group)].map(([group, scenarios]) => {
+      const parts = scenarios.map((scenario) => scenarioSection(scenario, charts));
+      return `<h2>${escapeHtml(group)}</h2>${parts.join("")}`;
+    }),
+  ];
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Switchboard: benchmark of ${escapeHtml(result.environment.date.slice(0, 10))}</title>
+<style>${STYLE}</style>
+<body>
+${body.join("\n")}
+${charts.script()}
+</body>
+</html>
+`;
+}
+
+function environment({ environment: env, settings }: SuiteResult): string {
+  const versions = Object.entries(env.versions).map(([name, version]) => `${name} ${version}`);
+  const rows: [string, string][] = [
+    ["machine", `${env.cpu}, ${env.cores.length} cores, ${env.memoryGiB} GiB, ${env.kernel}`],
+    ["versions", versions.join(", ")],
+    ["commit", env.commit],
+    ["when", env.date.slice(0, 16).replace("T", " ")],
+    [
+      "how",
+      `${env.command}: ${settings.rounds} round${settings.rounds === 1 ? "" : "s"} of ${settings.seconds} s after ${settings.warmup} s of warm-up`,
+    ],
+  ];
+  return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>
+<p>Servers are processes of their own on one core, the load is on another; contestants take turns within each round. CPU is what the
+operating system accounts to the whole server, all its threads. Every reply is checked: runs that lost or spoiled one don't count.
+Ratios are taken round by round; figures are medians over the rounds.</p>`;
+}
+
+function warnings(result: SuiteResult): string {
+  const lines = result.absent.map(({ title, reason }) => `${title} took no part: ${reason}`);
+  const disturbed = disturbance(result);
+  if (disturbed !== undefined) lines.unshift(disturbed);
+  return lines.map((line) => `<p class="warning">${escapeHtml(line)}</p>`).join("");
+}
+
+function barSection(result: SuiteResult): string {
+  const verdicts = judge(result);
+  if (verdicts.length === 0) return "";
+  const rows = verdicts.map(({ title, bar, figure, verdict }) => {
+    const cells = [formatBarFigure(bar, figure), formatLimit(bar)]
+      .map((cell) => `<td>${escapeHtml(cell)}</td>`)
+      .join("");
+    const shown = verdict === "told" ? "" : verdict;
+    return `<tr><th>${escapeHtml(title)}</th>${cells}<td class="${verdict.replace(" ", "-")}">${shown}</td></tr>`;
+  });
+  return `<h2>Bars</h2><section><table><thead><tr><th></th><td>measured</td><td>limit</td><td></td></tr></thead>${rows.join("")}</table></section>`;
+}
+
+function scenarioSection(scenario: SuiteResult["scenarios"][number], charts: Charts): string {
+  const bars = barsOf(scenario).map((data) => charts.draw("barsChart", barsChart, data, 520));
+  const curves = curvesOf(scenario);
+  if (curves !== undefined) bars.push(charts.draw("curvesChart", curvesChart, curves, 520));
+  const head = [figureName(scenario), "per second", "p50", "p99", "p99.9", comparedWith(scenario), "rounds from, to"];
+  const rows = summarize(scenario).map((summary) => {
+    const cells = cellsOf(summary, scenario).map((cell) => `<td>${escapeHtml(cell)}</td>`);
+    const failures = summary.failures.map(
+      (reason) => `<tr class="failed"><td colspan="8">failed: ${escapeHtml(reason)}</td></tr>`,
+    );
+    return `<tr><th>${escapeHtml(summary.title)}</th>${cells.join("")}</tr>${failures.join("")}`;
+  });
+  const columns = head.map((cell) => `<td>${escapeHtml(cell)}</td>`).join("");
+  return `<section id="${scenario.id}"><h3>${escapeHtml(scenario.title)}</h3><div class="charts">${bars.join("")}</div>
+<table><thead><tr><th></th>${columns}</tr></thead>${rows.join("")}</table></section>`;
+}
+
+function cellsOf(
+  { figures, latency, ratio, loadBound, id }: Summary,
+  scenario: SuiteResult["scenarios"][number],
+): string[] {
+  return [
+    formatFigure(scenario.primary, figures[scenario.primary]?.median),
+    `${loadBound ? "≥ " : ""}${formatFigure("perSecond", figures.perSecond?.median)}`,
+    ...[latency?.p50, latency?.p99, latency?.p999].map(formatLatency),
+    ...(ratio === undefined || id === scenario.reference
+      ? ["", ""]
+      : [formatRatio(ratio.median), `${formatRatio(ratio.min)} to ${formatRatio(ratio.max)}`]),
+  ];
+}
+
+function escapeHtml(text: string): string {
+  return text.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;").replaceAll('"', "&quot;");
+}

@@ -1,0 +1,21 @@
+import { init } from "echarts";
+import type { SuiteResult } from "../results.ts";
+import { multiplesOf } from "./chart-data.ts";
+import { type Chart, multiplesChart } from "./charts.ts";
+
+const WIDTH = 860;
+
+/** A chart as an SVG document. */
+export function drawSvg({ option, height }: Chart, width: number): string {
+  const chart = init(null, null, { renderer: "svg", ssr: true, width, height });
+  chart.setOption(option);
+  const svg = chart.renderToSVGString();
+  chart.dispose();
+  return svg;
+}
+
+/** The picture of a result for the README: everybody's cost as a multiple of ours. */
+export function chartSvg(result: SuiteResult): string {
+  const title = "<title>CPU and memory of other servers as multiples of Switchboard's</title>";
+  return drawSvg(multiplesChart(multiplesOf(result)), WIDTH).replace(/^<svg[^>]*>/, (start) => start + title);
+}

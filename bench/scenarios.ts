@@ -1,0 +1,238 @@
+import type { Ability } from "./contestants.ts";
+import type { Metric } from "./results.ts";
+
+/** Who takes part when it isn't everybody: one contestant in several situations, or some contestants only. */
+export interface Entrant {
+  readonly id: string;
+  readonly title: string;
+  readonly contestant: string;
+  /** Further flags of the load. */
+  readonly load: readonly string[];
+}
+
+export interface Scenario {
+  readonly id: string;
+  readonly title: string;
+  /** Heading that it stands under in reports. */
+  readonly group: "Echo" | "Fan-out" | "Connections" | "Shards";
+  /** What is counted. */
+  readonly unit: string;
+  readonly primary: Metric;
+  /** What the others are compared with. */
+  readonly reference: string;
+  /** Flags of the server. */
+  readonly server: readonly string[];
+  /** Which load: ours for everybody, or one in `loads/` of that name. */
+  readonly program: "bench" | "bus" | "isolation";
+  /** Flags of the load, without times. */
+  readonly load: readonly string[];
+  /** What a contestant must be able to do. */
+  readonly needs: readonly Ability[];
+  /** Whether controls take part: always, in the full run, or never. */
+  readonly controls: "always" | "full" | "never";
+  /** undefined: every contestant with one thread that can do it. */
+  readonly entrants: readonly Entrant[] | undefined;
+  /** What the load does is divided among so many load processes, each on a path of its own. */
+  readonly paths: number;
+  /** The server gets one core, or all but the load's (all, where there are less than four). */
+  readonly cores: "one" | "all";
+  /** Part of the short run. */
+  readonly quick: boolean;
+  /** Counted seconds for each of the suite's: less for what has little to average. */
+  readonly pace: number;
+}
+
+const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
+  group: "Echo",
+  unit: "message",
+  primary: "cpuMicros",
+  reference: "switchboard",
+  server: ["--mode", "echo"],
+  program: "bench",
+  needs: [],
+  controls: "never",
+  entrants: undefined,
+  paths: 1,
+  cores: "one",
+  quick: false,
+  pace: 1,
+};
+
+const SIZES = [
+  { bytes: 20, name: "20 B", id: "20" },
+  { bytes: 128, name: "128 B", id: "128" },
+  { bytes: 4096, name: "4 KiB", id: "4k" },
+  { bytes: 65_536, name: "64 KiB", id: "64k" },
+];
+
+const echoes = SIZES.flatMap(({ bytes, name, id }) =>
+  [false, true].flatMap((text) =>
+    [1, 16].map(
+      (inflight): Scenario => ({
+        ...ECHO,
+        id: ["echo", id, ...(inflight === 1 ? [] : [`x${inflight}`]), ...(text ? ["text"] : [])].join("-"),
+        title: `Echo ${name}${text ? " text" : ""}, ${inflight} in flight`,
+        load: [
+          ...["--connections", "100", "--bytes", String(bytes), "--inflight", String(inflight)],
+          ...(text ? ["--text"] : []),
+        ],
+        needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
+        controls: bytes > 128 || text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
+        quick: !text && (bytes === 20 || (bytes === 4096 && inflight === 1)),
+      }),
+    ),
+  ),
+);
+
+const special: readonly Scenario[] = [
+  {
+    ...ECHO,
+    id: "echo-rate",
+    title: "Echo 20 B, open loop: 10,000 a second",
+    load: ["--connections", "100", "--bytes", "20", "--rate", "10000"],
+  },
+  {
+    ...ECHO,
+    id: "echo-compressed",
+    title: "Echo 4 KiB of JSON, compressed",
+    server: ["--mode", "echo", "--compress"],
+    load: ["--connections", "100", "--bytes", "4096", "--text", "--compress"],
+    needs: ["compress"],
+  },
+  {
+    ...ECHO,
+    id: "echo-tls",
+    title: "Echo 128 B, TLS",
+    server: ["--mode", "echo", "--tls"],
+    load: ["--connections", "100", "--bytes", "128", "--insecure"],
+    needs: ["tls"],
+  },
+];
+
+const FANOUT = {
+  ...ECHO,
+  group: "Fan-out" as const,
+  unit: "delivery",
+  server: ["--mode", "fanout"],
+  needs: ["fanout" as const],
+};
+
+const fanouts: readonly Scenario[] = [
+  ...[1, 16].map((inflight) => ({
+    ...FANOUT,
+    id: inflight === 1 ? "fanout" : `fanout-x${inflight}`,
+    title: `Fan-out 64 B to 1,000, ${inflight} in flight`,
+    load: ["--scenario", "fanout", "--connections", "1001", "--bytes", "64", "--inflight", String(inflight)],
+    quick: true,
+  })),
+  {
+    ...FANOUT,
+    id: "fanout-topics",
+    title: "Fan-out 64 B, 4 topics of 250",
+    load: ["--scenario", "fanout", "--connections", "251", "--bytes", "64", "--inflight", "4"],
+    paths: 4,
+  },
+  {
+    ...FANOUT,
+    id: "fanout-shards",
+    title: "Fan-out 64 B to 1,000, over 2 shards on one core",
+    load: ["--scenario", "fanout", "--connections", "1001", "--bytes", "64", "--inflight", "16"],
+    entrants: [
+      { id: "switchboard", title: "1 shard", contestant: "switchboard", load: [] },
+      { id: "switchboard-2", title: "2 shards", contestant: "switchboard-2", load: [] },
+    ],
+  },
+];
+
+const connections: readonly Scenario[] = [
+  {
+    ...ECHO,
+    group: "Connections",
+    id: "storm",
+    title: "Connection storm, 50 at a time",
+    unit: "connection",
+    load: ["--scenario", "storm", "--connections", "50", "--bytes", "20"],
+    needs: ["storm"],
+    quick: true,
+  },
+  {
+    ...ECHO,
+    group: "Connections",
+    id: "idle",
+    title: "Idle connections",
+    unit: "connection",
+    primary: "bytesPerConnection",
+    load: ["--scenario", "idle", "--connections", "9000", "--step", "3000"],
+    needs: ["idle"],
+    quick: true,
+  },
+];
+
+const situation = (id: string, title: string, load: readonly string[], contestant = "switchboard-2"): Entrant => ({
+  ...{ id, title, contestant, load },
+});
+
+const shards: readonly Scenario[] = [
+  {
+    ...ECHO,
+    group: "Shards",
+    id: "busy",
+    title: "Echo 20 B after 50 µs of work",
+    primary: "perSecond",
+    server: ["--mode", "echo", "--busy", "50"],
+    load: ["--connections", "20", "--bytes", "20", "--inflight", "8"],
+    entrants: [situation("one", "1 shard", [], "switchboard"), situation("two", "2 shards", [])],
+    reference: "one",
+    cores: "all",
+    quick: true,
+  },
+  {
+    ...ECHO,
+    group: "Shards",
+    id: "isolation",
+    title: "Echo while an actor works 50 ms at a time",
+    primary: "p99Micros",
+    server: ["--mode", "isolation", "--busy", "50000"],
+    program: "isolation",
+    load: [],
+    entrants: [
+      situation("quiet", "nobody works", []),
+      situation("other", "on the other shard", ["--burn", "--probe", "other"]),
+      situation("same", "on the same shard", ["--burn", "--probe", "same"]),
+    ],
+    reference: "quiet",
+    cores: "all",
+    quick: true,
+    pace: 1.5,
+  },
+  {
+    ...ECHO,
+    group: "Shards",
+    id: "bus",
+    title: "Publishes 64 B from one shard to a subscriber on another",
+    unit: "publish",
+    primary: "perSecond",
+    server: ["--mode", "bus"],
+    program: "bus",
+    load: ["--subscribers", "1", "--burst", "4000", "--inflight", "4"],
+    entrants: [situation("across", "across shards", ["--across"]), situation("within", "within a shard", [])],
+    reference: "within",
+    cores: "all",
+    quick: true,
+  },
+  {
+    ...ECHO,
+    group: "Shards",
+    id: "bus-delivery",
+    title: "Delivery 64 B to 500 subscribers, within a shard and across",
+    unit: "delivery",
+    server: ["--mode", "bus"],
+    program: "bus",
+    load: ["--subscribers", "500", "--burst", "16", "--inflight", "2"],
+    entrants: [situation("across", "across shards", ["--across"]), situation("within", "within a shard", [])],
+    reference: "within",
+    quick: true,
+  },
+];
+
+export const SCENARIOS: readonly Scenario[] = [...echoes, ...special, ...fanouts, ...connections, ...shards];

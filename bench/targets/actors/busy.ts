@@ -1,0 +1,12 @@
+import { Actor, type Message } from "../../../src/index.ts";
+import { workOf } from "../work.ts";
+
+const work = workOf(Number(new URL(import.meta.url).searchParams.get("micros") ?? 50));
+
+/** Returns each message as it came, after so many µs of work: `busy.ts?micros=50`. */
+export default class Busy extends Actor {
+  override received(message: Message): void {
+    work();
+    this.send(message);
+  }
+}

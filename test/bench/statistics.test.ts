@@ -1,0 +1,112 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { type Counts, median, mergeCounts, noiseOf, pairRatios, quantile, spreadOf } from "../../bench/statistics.ts";
+
+describe("median", () => {
+  it.each([
+    [[3], 3],
+    [[1, 2], 1.5],
+    [[5, 1, 3], 3],
+    [[10, 1, 2, 100], 6],
+  ])("of %j is %d", (numbers, expected) => {
+    expect(median(numbers)).toBe(expected);
+  });
+
+  it("of nothing is no number", () => {
+    expect(median([])).toBeNaN();
+  });
+
+  it("leaves its argument as it was", () => {
+    const numbers = [3, 1, 2];
+    median(numbers);
+    expect(numbers).toEqual([3, 1, 2]);
+  });
+});
+
+const latencies = fc.array(fc.integer({ min: 1, max: 50 }), { minLength: 1, maxLength: 200 });
+const countsOf = (numbers: readonly number[]): Counts => numbers.map((micros) => [micros, 1] as const);
+
+describe("quantiles of merged counts", () => {
+  it("are those of all observations together", () => {
+    const part = fc.double({ min: 0, max: 1, noNaN: true });
+    fc.assert(
+      fc.property(latencies, latencies, part, (some, others, p) => {
+        const all = [...some, ...others].sort((a, b) => a - b);
+        const merged = mergeCounts([countsOf(some), countsOf(others)]);
+        expect(quantile(merged, p)).toBe(all[Math.max(1, Math.ceil(p * all.length)) - 1]);
+      }),
+    );
+  });
+
+  it("aren't the average of quantiles", () => {
+    const quick: Counts = [[10, 990]];
+    const slow: Counts = [[1000, 10]];
+    expect(quantile(mergeCounts([quick, slow]), 0.9)).toBe(10);
+    expect(quantile(mergeCounts([quick, slow]), 0.999)).toBe(1000);
+  });
+
+  it("count the same latency of several histograms once, sorted", () => {
+    const merged = mergeCounts([
+      [
+        [7, 1],
+        [3, 2],
+      ],
+      [[3, 5]],
+    ]);
+    expect(merged).toEqual([
+      [3, 7],
+      [7, 1],
+    ]);
+  });
+
+  it("of nothing is no number", () => {
+    expect(quantile([], 0.5)).toBeNaN();
+  });
+});
+
+describe("pair ratios", () => {
+  it("divide what was measured in the same round, whatever order the rounds have", () => {
+    const ours = [
+      { round: 1, value: 4 },
+      { round: 2, value: 30 },
+    ];
+    const theirs = [
+      { round: 2, value: 60 },
+      { round: 1, value: 8 },
+    ];
+    expect(pairRatios(ours, theirs)).toEqual([0.5, 0.5]);
+  });
+
+  it("leave out a round that one of the two failed", () => {
+    const ours = [
+      { round: 1, value: 4 },
+      { round: 2, value: 30 },
+    ];
+    expect(pairRatios(ours, [{ round: 2, value: 60 }])).toEqual([0.5]);
+    expect(pairRatios(ours, [{ round: 1, value: 0 }])).toEqual([]);
+  });
+});
+
+describe("spread", () => {
+  it("is the median with both ends", () => {
+    expect(spreadOf([2, 9, 4])).toEqual({ median: 4, min: 2, max: 9 });
+    expect(spreadOf([])).toBeUndefined();
+  });
+});
+
+describe("noise", () => {
+  it("is 0 when all rounds agree, or there is only one", () => {
+    expect(noiseOf([5, 5, 5])).toBe(0);
+    expect(noiseOf([5])).toBe(0);
+    expect(noiseOf([])).toBe(0);
+  });
+
+  it("is a part of the median, so that it has no unit", () => {
+    expect(noiseOf([9, 10, 11])).toBeCloseTo(0.14826, 5);
+    expect(noiseOf([90, 100, 110])).toBeCloseTo(0.14826, 5);
+  });
+
+  it("isn't carried away by one disturbed round", () => {
+    expect(noiseOf([10, 10.1, 9.9, 10, 40])).toBeLessThan(0.05);
+  });
+});
