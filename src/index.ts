@@ -1,5 +1,6 @@
 export { Actor, type Params, type PublishOptions } from "./actor/actor.ts";
 export { type Address, isAddress } from "./actor/address.ts";
+export type { HandlerTrace } from "./actor/diagnostics.ts";
 export type { PublishResult, SendResult, SlowConsumerPolicy } from "./actor/flow.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./actor/mail.ts";
 export type { FailureOutcome, Supervision } from "./actor/supervision.ts";
@@ -7,6 +8,7 @@ export { type ErrorKind, SwitchboardError } from "./errors.ts";
 export type { CompressionOptions } from "./protocol/compression.ts";
 export type { Message, Sendable } from "./protocol/message.ts";
 export type { Admission, Authorize } from "./shard/authorize.ts";
+export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./shard/diagnostics.ts";
 export type { DrainCounts } from "./shard/drain.ts";
 export type { ConnectionInfo } from "./shard/queries.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
@@ -22,7 +24,7 @@ export type {
   StartOptions,
 } from "./switchboard/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
-export type { ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
+export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";
 export type { ShardState } from "./switchboard/shard-pool.ts";
 export {

@@ -2,6 +2,7 @@ import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
 import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
+import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
@@ -30,6 +31,8 @@ export interface ActorCellOwner {
 export interface CellSettings {
   readonly limits: MailboxLimits;
   readonly turns: Turns;
+  /** So much waits in one mailbox. */
+  readonly waiting?: (length: number) => void;
 }
 
 interface Restart {
@@ -100,6 +103,7 @@ export class ActorCell {
       this.#mailbox ??= new Mailbox(this.#settings.limits);
       // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
       this.#mailbox.push(message.compact());
+      this.#settings.waiting?.(this.#mailbox.length);
       this.#wasFull ||= this.#mailbox.full;
       return;
     }
@@ -152,6 +156,7 @@ export class ActorCell {
     this.#mailbox ??= new Mailbox(this.#settings.limits);
     if (this.#mailbox.mailFull) return "full";
     this.#mailbox.push(mail);
+    this.#settings.waiting?.(this.#mailbox.length);
     this.#awaitTurn();
     return "accepted";
   }
@@ -258,7 +263,7 @@ export class ActorCell {
   #handle(work: Work): void {
     this.#busy = true;
     try {
-      const result = this.#call(work);
+      const result = handlersAreTraced() ? this.#trace(work) : this.#call(work);
       if (isPromise(result)) {
         this.#await(work, result);
         return;
@@ -268,6 +273,12 @@ export class ActorCell {
       this.#failAt(work, error);
     }
     this.#busy = false;
+  }
+
+  #trace(work: Work): unknown {
+    const { address, shard } = this.#context as ActorContext;
+    const input = work.kind === "message" ? work : work.kind === "mail" ? work.value : undefined;
+    return traceHandler(() => this.#call(work), { address, shard, handler: this.#handlerOf(work), input });
   }
 
   #call(work: Work): unknown {

@@ -28,6 +28,8 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
     scale: 0.001,
   },
   heapUsedBytes: gauge("heap_used_bytes", "JavaScript memory in use in the shard."),
+  bufferedBytes: gauge("buffered_bytes", "Bytes that wait for peers."),
+  mailboxHighWater: gauge("mailbox_high_water", "The most messages and mails that ever waited for one actor."),
   acceptedHere: total("sockets_accepted", "Sockets that the shard accepted by itself."),
   departed: total("sockets_departed", "Sockets that were sent to the shard or accepted there, and are gone."),
   connectionsOpened: total("connections_opened", "Connections opened."),

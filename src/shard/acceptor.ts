@@ -4,12 +4,18 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
 import type { RequestHead } from "../handshake/request-head.ts";
-import { type Accepted, checkHandshake, type ServerHandshakeOptions } from "../handshake/server.ts";
+import {
+  type Accepted,
+  checkHandshake,
+  type ServerHandshakeOptions,
+  type UpgradeRequest,
+} from "../handshake/server.ts";
 import type { CompressionOptions } from "../protocol/compression.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
 import type { Arrival } from "./connection.ts";
+import { upgradeChannel } from "./diagnostics.ts";
 import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
 import { UpgradeCounters } from "./upgrade-counters.ts";
 
@@ -69,6 +75,8 @@ const UNPARSED_STATUS: Readonly<Record<string, number>> = {
 /** No shard takes connections, or the board is closing. */
 const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
 
+const OUTCOMES = { adopted: "accepted", peerGone: "abandoned", failed: "failed" } as const;
+
 const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
 /**
@@ -117,7 +125,7 @@ export class Acceptor {
     const checked = checkHandshake(request, { ...route, compression: this.#compression });
     if (!checked.ok) return false;
     const arrival = this.#arrival(here.shard, checked, switchingToWebSocket(checked), { params });
-    this.#count(here.adopt(socket, head, arrival));
+    this.#count(here.adopt(socket, head, arrival), request);
     return true;
   }
 
@@ -193,7 +201,7 @@ export class Acceptor {
     const arrival = this.#arrival(destination.shard, checked, opening.accept(checked), { session, params, address });
     const handoff = destination.handOff(socket, head, arrival);
     permit?.handOver();
-    this.#count(await handoff);
+    this.#count(await handoff, request);
   }
 
   #arrival(
@@ -231,28 +239,29 @@ export class Acceptor {
     this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
   }
 
-  #count(result: HandoffResult): void {
-    if (result.outcome === "adopted") {
-      this.counters.add("accepted");
-    } else if (result.outcome === "peerGone") {
-      this.counters.add("abandoned");
-    } else {
-      this.counters.add("failed");
-      this.#owner.handshakeFailed(result.error);
-    }
+  #count(result: HandoffResult, request: UpgradeRequest): void {
+    const outcome = OUTCOMES[result.outcome];
+    this.counters.add(outcome);
+    if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome });
+    if (result.outcome === "failed") this.#owner.handshakeFailed(result.error);
   }
 
   #refuse(opening: Opening, refusal: UpgradeRefusal): void {
     if (opening.socket.destroyed) return;
     opening.refuse(refusal);
-    this.counters.addRefused(refusal.status);
+    this.#countRefused(refusal, opening.request);
   }
 
   /** Answers a request, and counts that. */
   refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
-    this.counters.addRefused(refusal.status);
+    this.#countRefused(refusal, undefined);
+  }
+
+  #countRefused({ status }: UpgradeRefusal, request: UpgradeRequest | undefined): void {
+    this.counters.addRefused(status);
+    if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome: "refused", status });
   }
 }
 

@@ -17,6 +17,7 @@ import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import { checkClose } from "../websocket/check-close.ts";
 import type { Counters } from "./counters.ts";
+import { closedChannel, openedChannel } from "./diagnostics.ts";
 import type { Drainable } from "./drain.ts";
 import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
@@ -68,11 +69,14 @@ export interface ConnectionHost {
   readonly bus: Bus;
   readonly wheel: TimerWheel;
   readonly flushQueue: FlushQueue;
+  readonly behind?: Set<Outbound>;
   readonly counters: Counters;
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
   /** As much waits for a connection's peer as may: told once until nothing waits any more. */
   slowConsumer(id: string, policy: SlowConsumerPolicy, bufferedBytes: number): void;
+  /** A peer is gone without a close handshake. */
+  vanished(id: string): void;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
   actorFailed(id: string, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
@@ -155,6 +159,7 @@ export class Connection
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
     this.#outbound.pushControl({ block: Buffer.from(answer, "latin1"), start: 0, end: answer.length });
+    if (openedChannel.hasSubscribers) openedChannel.publish({ address: this.address, shard: this.shard });
     this.#cell.open(actorClass, this);
     this.#transport.start(this);
   }
@@ -429,7 +434,8 @@ export class Connection
     // First of all: what the actor does in its `closed` finds the connection closed.
     this.#phase = "ending";
     this.#host.counters.closes.add(code);
-    if (code === CloseCode.abnormal) this.#host.counters.add("abnormalClosures");
+    if (code === CloseCode.abnormal) this.#host.vanished(this.address);
+    if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
     this.#leaveTopics();
     this.#outbound.giveUpWaiting();
     this.#cell?.end(code, reason);

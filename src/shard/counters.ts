@@ -14,6 +14,10 @@ const gauges = [
   "eventLoopDelayMs",
   /** JavaScript memory in use, as of the last second. */
   "heapUsedBytes",
+  /** Bytes that wait for peers, as of the last second. */
+  "bufferedBytes",
+  /** The most messages and mails that ever waited for one actor of this life of the shard. */
+  "mailboxHighWater",
 ] as const;
 
 /** What has happened since the board started, over all lives of the shard. */
@@ -112,6 +116,10 @@ export class Counters {
 
   set(name: CounterName, value: number): void {
     this.#values[slots[name]] = value;
+  }
+
+  raise(name: CounterName, value: number): void {
+    if (value > this.get(name)) this.set(name, value);
   }
 
   /** A new life begins: the one before may have ended in the middle of counting. */

@@ -87,6 +87,7 @@ export type ShardReport =
       readonly policy: SlowConsumerPolicy;
       readonly bufferedBytes: number;
     }
+  | { readonly kind: "abnormalClosure"; readonly id: string }
   | { readonly kind: "mailDied"; readonly lost: LostMail }
   | {
       readonly kind: "queryAnswered";

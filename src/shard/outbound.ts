@@ -37,6 +37,8 @@ export class FlushQueue {
 
 export interface OutboundHost {
   readonly flushQueue: FlushQueue;
+  /** Where those add themselves that wait for their peer. Whoever reads it takes those out that no longer do. */
+  readonly behind?: Set<Outbound>;
   readonly counters: Counters;
   readonly options: { readonly maxBufferedBytes: number; readonly slowConsumers: SlowConsumerPolicy };
 }
@@ -181,6 +183,7 @@ export class Outbound {
     this.#pending = undefined;
     if (!this.#behind) {
       this.#transport.write(pending.join());
+      if (this.#transport.bufferedBytes > 0) this.#host.behind?.add(this);
     } else if (this.#ending) {
       this.#transport.write(pending.joinCompact());
     } else {

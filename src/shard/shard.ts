@@ -22,7 +22,7 @@ import { Drain, type DrainSettings } from "./drain.ts";
 import { EventLoopMeter } from "./event-loop-meter.ts";
 import { MailRouter } from "./mail-router.ts";
 import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
-import { FlushQueue } from "./outbound.ts";
+import { FlushQueue, type Outbound } from "./outbound.ts";
 import { Pulse } from "./pulse.ts";
 import { answerQuery } from "./queries.ts";
 import { ReportLimit } from "./report-limit.ts";
@@ -81,8 +81,10 @@ class Shard {
     this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
     this.#meter = new EventLoopMeter(task.meter, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
-    this.#sampler = new Sampler(this.#counters);
+    const behind = new Set<Outbound>();
+    this.#sampler = new Sampler(this.#counters, behind);
     const slowConsumers = new ReportLimit();
+    const vanished = new ReportLimit();
     const deadLetters = new DeadLetters(
       () => this.#counters.add("deadLetters"),
       (lost) => this.report({ kind: "mailDied", lost }),
@@ -99,12 +101,21 @@ class Shard {
       bus: this.#bus,
       wheel: this.#wheel,
       flushQueue: new FlushQueue(),
+      behind,
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
       slowConsumer: (id, policy, bufferedBytes) => {
         if (slowConsumers.allows()) this.report({ kind: "slowConsumer", id, policy, bufferedBytes });
       },
-      cells: { limits: { messages, bytes, mails }, turns: new Turns() },
+      vanished: (id) => {
+        this.#counters.add("abnormalClosures");
+        if (vanished.allows()) this.report({ kind: "abnormalClosure", id });
+      },
+      cells: {
+        limits: { messages, bytes, mails },
+        turns: new Turns(),
+        waiting: (length) => this.#counters.raise("mailboxHighWater", length),
+      },
       mailer: this.#mail,
       mailDied: (lost) => deadLetters.add(lost),
       actorFailed: (id, handler, error, outcome) =>

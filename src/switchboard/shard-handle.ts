@@ -58,6 +58,13 @@ export interface SlowConsumer {
   readonly bufferedBytes: number;
 }
 
+/** A connection whose peer was gone without a close handshake (1006). */
+export interface AbnormalClosure {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+}
+
 export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
@@ -75,6 +82,7 @@ export interface ShardSpec {
   /** A connection or a handshake of a client has ended, where clients are counted. */
   readonly addressLeft: (address: string) => void;
   readonly slowConsumer: (slow: SlowConsumer) => void;
+  readonly abnormalClosure: (closure: AbnormalClosure) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
@@ -101,6 +109,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #mailDied: (lost: LostMail) => void;
   readonly #handshakeFailed: (error: Error) => void;
   readonly #slowConsumer: (slow: SlowConsumer) => void;
+  readonly #abnormalClosure: (closure: AbnormalClosure) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
   readonly #handoff: HandoffSender<Arrival>;
@@ -128,6 +137,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#mailDied = spec.mailDied;
     this.#handshakeFailed = spec.handshakeFailed;
     this.#slowConsumer = spec.slowConsumer;
+    this.#abnormalClosure = spec.abnormalClosure;
     const control = new MessageChannel();
     const handoff = new MessageChannel();
     const relay = new MessageChannel();
@@ -273,6 +283,9 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "actorFailed":
         this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+        return;
+      case "abnormalClosure":
+        this.#abnormalClosure({ shard: this.shard, id: report.id });
         return;
       case "slowConsumer": {
         const { id, policy, bufferedBytes } = report;

@@ -13,7 +13,7 @@ import { canMoveSockets } from "../transport/handoff.ts";
 import type { Settings } from "./options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
-import { type ActorFailure, ShardHandle, type SlowConsumer } from "./shard-handle.ts";
+import { type AbnormalClosure, type ActorFailure, ShardHandle, type SlowConsumer } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
@@ -25,6 +25,7 @@ export interface ShardPoolOwner {
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
   addressLeft(address: string): void;
   slowConsumer(slow: SlowConsumer): void;
+  abnormalClosure(closure: AbnormalClosure): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -252,6 +253,7 @@ export class ShardPool {
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
       addressLeft: (address) => this.#owner.addressLeft(address),
       slowConsumer: (slow) => this.#owner.slowConsumer(slow),
+      abnormalClosure: (closure) => this.#owner.abnormalClosure(closure),
     });
     for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
     this.#shards[shard] = handle;

@@ -48,7 +48,7 @@ import {
 } from "./options.ts";
 import { placesByRequest } from "./placement.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { ActorFailure, SlowConsumer } from "./shard-handle.ts";
+import type { AbnormalClosure, ActorFailure, SlowConsumer } from "./shard-handle.ts";
 import { ShardListener } from "./shard-listener.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import { ShardPool, type ShardState } from "./shard-pool.ts";
@@ -71,6 +71,8 @@ export interface SwitchboardEvents {
    * second from each shard, the rest is only counted.
    */
   slowConsumer: [SlowConsumer];
+  /** A peer was gone without a close handshake (1006). At most 100 in a second from each shard, the rest is only counted. */
+  abnormalClosure: [AbnormalClosure];
   /** Mail wasn't handled. All of it is counted (`deadLetters`), and at most 100 per second and thread are told. */
   deadLetter: [DeadLetter];
   /** A new thread takes connections in place of a lost one. */
@@ -192,6 +194,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         addressLeft: (address) => this.#admission?.addressLeft(address),
         mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
         slowConsumer: (slow) => this.emit("slowConsumer", slow),
+        abnormalClosure: (closure) => this.emit("abnormalClosure", closure),
         shardLost: (loss) => this.#tell("shardLost", loss),
         shardFailed: (loss) => this.#tell("shardFailed", loss),
         shardReplaced: (shard) => this.#shardReplaced(shard),

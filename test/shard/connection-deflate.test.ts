@@ -67,6 +67,7 @@ function createHost(): ConnectionHost {
     ...lonelyCells(),
     deflaters: new Deflaters(DEFAULT_COMPRESSION),
     slowConsumer: () => {},
+    vanished: () => {},
     actorFailed: () => {},
     escalate: (error) => {
       throw error;

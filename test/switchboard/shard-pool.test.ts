@@ -14,6 +14,7 @@ it("replaces a shard that the main thread ends", async () => {
     shardFailed: vi.fn(),
     addressLeft: vi.fn(),
     slowConsumer: vi.fn(),
+    abnormalClosure: vi.fn(),
     mailDied: vi.fn(),
   };
   const mail = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: () => {} });

@@ -32,6 +32,8 @@ const zeros = {
   handoff: expect.objectContaining({ count: 0, sum: 0 }),
   busLag: expect.objectContaining({ count: 0, sum: 0 }),
   // Not 0 once a second has gone by.
+  bufferedBytes: 0,
+  mailboxHighWater: 0,
   eventLoopUtilization: expect.any(Number),
   heapUsedBytes: expect.any(Number),
 };
@@ -128,6 +130,29 @@ it("counts peers that vanish", async () => {
   const client = await RawClient.open({ port });
   client.reset();
   await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ connections: 0, abnormalClosures: 1 }));
+});
+
+it("shows what waits: bytes for a peer that doesn't read, and messages for an actor that is busy", async () => {
+  const { board, port } = await startBoard({ actor: "scripted", maxBufferedBytes: 16 * 1024 * 1024 });
+  const client = await RawClient.open({ port });
+  client.write(text('{"do":"wait","ms":50}'));
+  for (let i = 0; i < 7; i++) client.write(text('{"do":"who"}'));
+  await client.text();
+  expect(shardOf(board)?.mailboxHighWater).toBeGreaterThanOrEqual(1);
+  expect(shardOf(board)?.mailboxHighWater).toBeLessThanOrEqual(7);
+  client.socket.pause();
+  client.write(text('{"do":"send","bytes":10000000}'));
+  await vi.waitFor(() => expect(shardOf(board)?.bufferedBytes).toBeGreaterThan(100_000), { timeout: 5_000 });
+  client.socket.resume();
+  await vi.waitFor(() => expect(shardOf(board)?.bufferedBytes).toBe(0), { timeout: 10_000 });
+});
+
+it("tells of a peer that vanished", async () => {
+  const { board, port } = await startBoard();
+  const told = new Promise((resolve) => board.once("abnormalClosure", resolve));
+  const client = await RawClient.open({ port });
+  client.reset();
+  expect(await told).toEqual({ shard: 0, id: expect.any(String) });
 });
 
 it("counts peers that don't read, which it closes", async () => {

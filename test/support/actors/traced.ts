@@ -1,0 +1,41 @@
+import { channel, subscribe, tracingChannel } from "node:diagnostics_channel";
+import {
+  Actor,
+  type ConnectionDiagnostics,
+  type HandlerTrace,
+  type Message,
+  type UpgradeDiagnostics,
+} from "../../../src/index.ts";
+
+/** Everything that the channels of this shard told, in words. */
+const told: string[] = [];
+
+tracingChannel<HandlerTrace, HandlerTrace>("switchboard.handler").subscribe({
+  start: ({ handler }) => told.push(`${handler} start`),
+  end: ({ handler }) => told.push(`${handler} end`),
+  asyncStart: ({ handler }) => told.push(`${handler} asyncStart`),
+  asyncEnd: ({ handler, result }) => told.push(`${handler} asyncEnd ${result ?? ""}`),
+  error: ({ handler, error }) => told.push(`${handler} error ${(error as Error).message}`),
+});
+subscribe("switchboard:connection:opened", (message) => {
+  told.push(`opened ${(message as ConnectionDiagnostics).address}`);
+});
+subscribe("switchboard:connection:closed", (message) => {
+  const { code, reason } = message as ConnectionDiagnostics;
+  told.push(`closed ${code} ${reason}`);
+});
+subscribe("switchboard:upgrade", (message) => {
+  const { request, outcome, status } = message as UpgradeDiagnostics;
+  told.push(`upgrade ${request?.headers.host} ${outcome} ${status ?? ""}`);
+});
+
+/** Sends what was told so far, and forgets it; fails on demand. */
+export default class Traced extends Actor {
+  static override readonly supervision = { strategy: "resume" } as const;
+
+  override async received({ text }: Message): Promise<void> {
+    await Promise.resolve();
+    if (text === "fail") throw new Error("on demand");
+    this.send(JSON.stringify({ told: told.splice(0), isActive: channel("switchboard:upgrade").hasSubscribers }));
+  }
+}
