@@ -2,7 +2,7 @@ import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
 import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
-import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
+import { type HandlerTrace, handlersAreTraced, traceHandler } from "./diagnostics.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
@@ -232,7 +232,8 @@ export class ActorCell {
     this.#ended = true;
     this.#ending = undefined;
     try {
-      const result = this.#actor?.closed(code, reason);
+      const call = (): unknown => this.#actor?.closed(code, reason);
+      const result = handlersAreTraced() ? traceHandler(call, this.#traceOf("closed")) : call();
       if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
       this.#fail("closed", error, false);
@@ -276,9 +277,13 @@ export class ActorCell {
   }
 
   #trace(work: Work): unknown {
-    const { address, shard } = this.#context as ActorContext;
     const input = work.kind === "message" ? work : work.kind === "mail" ? work.value : undefined;
-    return traceHandler(() => this.#call(work), { address, shard, handler: this.#handlerOf(work), input });
+    return traceHandler(() => this.#call(work), { ...this.#traceOf(this.#handlerOf(work)), input });
+  }
+
+  #traceOf(handler: HandlerName): HandlerTrace {
+    const { address, shard } = this.#context as ActorContext;
+    return { address, shard, handler };
   }
 
   #call(work: Work): unknown {
