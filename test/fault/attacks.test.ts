@@ -5,7 +5,15 @@ import { TargetProcess } from "./target-process.ts";
 import { tryAttack } from "./trial.ts";
 
 /** A machine that runs other tests, too, delays anybody; a shard that an attack blocks would do so for longer. `npm run faults` is stricter. */
-const ECHO = { times: 20, floorMs: 2_000 };
+const ECHO = { times: 20, timesUnattacked: 5, floorMs: 2_000 };
+
+let unattacked: TargetProcess;
+beforeAll(async () => {
+  unattacked = await TargetProcess.start();
+});
+afterAll(async () => {
+  expect(await unattacked.close()).toEqual([]);
+});
 
 const named = ([family, attacks]: [string, readonly Attack[]]) => ({ family, attacks });
 
@@ -21,7 +29,7 @@ describe.each(Object.entries(families).map(named))("a server under attack by $fa
   it.each(attacks.map((attack) => ({ attack, fault: attack.fault })))(
     "stands: $fault",
     async ({ attack }) => {
-      const { broken } = await tryAttack(target, attack, { count: attack.short, quietMs: 200, echo: ECHO });
+      const { broken } = await tryAttack(target, attack, { count: attack.short, quietMs: 200, echo: ECHO, unattacked });
       expect(broken).toEqual([]);
     },
     60_000,

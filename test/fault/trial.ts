@@ -4,7 +4,7 @@ import { Worker } from "node:worker_threads";
 import type { Attack, Tally } from "./attacks/attack.ts";
 import { Peer } from "./attacks/peer.ts";
 import { Bystanders, quantile } from "./bystanders.ts";
-import type { TargetProcess } from "./target-process.ts";
+import type { TargetCounts, TargetProcess } from "./target-process.ts";
 
 const MIB = 1024 * 1024;
 const BYSTANDERS = 40;
@@ -15,7 +15,9 @@ const MAY_TAKE_TO_SETTLE_MS = 20_000;
 export interface EchoBound {
   /** p99 as a multiple of the quiet one. */
   readonly times: number;
-  /** Never less than this: what two busy cores may do to any program. */
+  /** Or of that of a server beside it, which nobody attacks: what the attack's own load, and whatever else runs, does to any program. */
+  readonly timesUnattacked: number;
+  /** Never less than this. */
   readonly floorMs: number;
 }
 
@@ -24,6 +26,8 @@ export interface TrialOptions {
   /** How long the quiet echo is timed. */
   readonly quietMs: number;
   readonly echo: EchoBound;
+  /** The server that nobody attacks. */
+  readonly unattacked: TargetProcess;
 }
 
 /** What an attack did, and which bounds it broke. */
@@ -39,16 +43,18 @@ export interface TrialResult {
   readonly peakMemoryBytes: number;
   readonly quietP99Ms: number;
   readonly duringP99Ms: number;
+  /** Of the server that nobody attacked, at that time. */
+  readonly unattackedP99Ms: number;
   readonly seconds: number;
   readonly broken: readonly string[];
 }
 
 /** Runs one attack against a server while others use it, and holds what happened to the attack's bounds. */
 export async function tryAttack(target: TargetProcess, attack: Attack, options: TrialOptions): Promise<TrialResult> {
-  const { count, quietMs, echo } = options;
-  const broken: string[] = [];
+  const { count, quietMs, unattacked } = options;
   const before = await target.counts();
   const bystanders = await Bystanders.join(target.port, BYSTANDERS);
+  const elsewhere = await Bystanders.join(unattacked.port, BYSTANDERS);
   const quiet = await bystanders.observe(delay(quietMs));
   const descriptors = target.descriptors;
   const memoryBytes = target.memoryBytes;
@@ -56,57 +62,75 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
 
   const startedAt = performance.now();
   const attacking = runAttack(attack, { port: target.port, count });
-  const during = await bystanders.observe(attacking);
+  const [during, beside] = await Promise.all([bystanders.observe(attacking), elsewhere.observe(attacking)]);
+  const failures: string[] = [];
   const verdicts = await attacking.catch((error: Error): Tally => {
-    broken.push(`the attack failed: ${error.message}`);
+    failures.push(`the attack failed: ${error.message}`);
     return {};
   });
-  const seconds = (performance.now() - startedAt) / 1_000;
-  const peakMemoryBytes = target.peakMemoryBytes - memoryBytes;
-
-  for (const [verdict, times] of Object.entries(verdicts)) {
-    if (!attack.verdicts.includes(verdict))
-      broken.push(`${times} attackers got ${verdict}, not ${attack.verdicts.join(" or ")}`);
-  }
   const { survived } = bystanders;
-  const lost = bystanders.lost();
-  const mayBeLost = attack.kills ? bystanders.lost(1) : 0;
-  if (lost > mayBeLost) broken.push(`${lost - mayBeLost} other connections were lost`);
-  if (peakMemoryBytes > attack.memoryMiB * MIB) {
-    broken.push(`memory grew by ${Math.ceil(peakMemoryBytes / MIB)} MiB, the bound is ${attack.memoryMiB}`);
-  }
-  const quietP99Ms = quantile(quiet.echoMs, 0.99);
-  const duringP99Ms = quantile(during.echoMs, 0.99);
-  const boundMs = Math.max(echo.times * quietP99Ms, echo.floorMs) * (attack.atOnce ?? 1);
-  if (!(duringP99Ms <= boundMs)) {
-    broken.push(`echo p99 was ${duringP99Ms.toFixed(1)} ms, the bound is ${boundMs.toFixed(1)}`);
-  }
-
-  broken.push(...(await settle(target, survived + before.connections, descriptors)));
-  broken.push(...(await checkService(target.port)));
-  const { events } = await target.counts();
-  for (const [event, times] of Object.entries(events)) {
-    const more = times - (before.events[event] ?? 0);
-    // A handshake that its shard takes along fails for no reason of its peer's.
-    if (attack.kills && event === "handshakeFailed") continue;
-    const expected = attack.kills && event.startsWith("shard") ? count : 0;
-    if (more !== expected) broken.push(`${event} came ${more} times, not ${expected}`);
-  }
-  bystanders.leave();
-  broken.push(...(await settle(target, before.connections, descriptors - survived)));
-  const tried = attack.tried(count.toLocaleString("en"));
-  return {
-    fault: attack.fault,
-    tried,
+  const observed = {
     verdicts,
     survived,
-    lost,
-    peakMemoryBytes,
-    quietP99Ms,
-    duringP99Ms,
-    seconds,
-    broken,
+    lost: bystanders.lost(),
+    peakMemoryBytes: target.peakMemoryBytes - memoryBytes,
+    quietP99Ms: quantile(quiet.echoMs, 0.99),
+    duringP99Ms: quantile(during.echoMs, 0.99),
+    unattackedP99Ms: quantile(beside.echoMs, 0.99),
+    seconds: (performance.now() - startedAt) / 1_000,
   };
+  const broken = [
+    ...failures,
+    ...judgeVerdicts(attack, verdicts),
+    ...judgeLosses(attack, bystanders),
+    ...judgeMemory(attack, observed.peakMemoryBytes),
+    ...judgeEcho(attack, options.echo, observed),
+    ...(await settle(target, survived + before.connections, descriptors)),
+    ...(await checkService(target.port)),
+    ...judgeEvents(attack, count, before, await target.counts()),
+  ];
+  elsewhere.leave();
+  bystanders.leave();
+  broken.push(...(await settle(target, before.connections, descriptors - survived)));
+  return { fault: attack.fault, tried: attack.tried(count.toLocaleString("en")), ...observed, broken };
+}
+
+function judgeVerdicts({ verdicts }: Attack, tally: Tally): string[] {
+  return Object.entries(tally)
+    .filter(([verdict]) => !verdicts.includes(verdict))
+    .map(([verdict, times]) => `${times} attackers got ${verdict}, not ${verdicts.join(" or ")}`);
+}
+
+function judgeLosses({ kills }: Attack, bystanders: Bystanders): string[] {
+  const tooMany = bystanders.lost() - (kills ? bystanders.lost(1) : 0);
+  return tooMany === 0 ? [] : [`${tooMany} other connections were lost`];
+}
+
+function judgeMemory({ memoryMiB }: Attack, peakMemoryBytes: number): string[] {
+  if (peakMemoryBytes <= memoryMiB * MIB) return [];
+  return [`memory grew by ${Math.ceil(peakMemoryBytes / MIB)} MiB, the bound is ${memoryMiB}`];
+}
+
+type Echo = Pick<TrialResult, "quietP99Ms" | "duringP99Ms" | "unattackedP99Ms">;
+
+function judgeEcho(
+  { atOnce = 1 }: Attack,
+  bound: EchoBound,
+  { quietP99Ms, duringP99Ms, unattackedP99Ms }: Echo,
+): string[] {
+  const usualMs = Math.max(bound.times * quietP99Ms, bound.timesUnattacked * unattackedP99Ms, bound.floorMs);
+  if (duringP99Ms <= usualMs * atOnce) return [];
+  return [`echo p99 was ${duringP99Ms.toFixed(1)} ms, the bound is ${(usualMs * atOnce).toFixed(1)}`];
+}
+
+/** Only what is killed may be lost. A handshake that a shard takes along fails for no reason of its peer's. */
+function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, after: TargetCounts): string[] {
+  return Object.entries(after.events).flatMap(([event, times]) => {
+    if (kills && event === "handshakeFailed") return [];
+    const more = times - (before.events[event] ?? 0);
+    const expected = kills && event.startsWith("shard") ? count : 0;
+    return more === expected ? [] : [`${event} came ${more} times, not ${expected}`];
+  });
 }
 
 async function runAttack({ fault }: Attack, order: { port: number; count: number }): Promise<Tally> {

@@ -34,6 +34,12 @@ export interface Attack {
   run(order: Order): Promise<Tally>;
 }
 
+/**
+ * What the server's three threads may grow when nothing of an attack is kept: their young generations (16 MiB twice, each), and buffers
+ * that V8 hasn't looked for yet.
+ */
+export const COMMON_GROWTH_MIB = 192;
+
 /** Runs `one` so often, so many at a time, and counts the verdicts. */
 export async function crowd(count: number, atOnce: number, one: (index: number) => Promise<Verdict>): Promise<Tally> {
   const tally: Record<Verdict, number> = {};

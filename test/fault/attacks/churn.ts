@@ -1,6 +1,6 @@
 import { close, text } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
-import { type Attack, crowd } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
 export const churn: readonly Attack[] = [
@@ -10,7 +10,7 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["1000"],
-    memoryMiB: 128,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async () => {
         const peer = await Peer.open(port);
@@ -26,7 +26,7 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["left"],
-    memoryMiB: 128,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async (index) => {
         const peer = await Peer.dial(port);

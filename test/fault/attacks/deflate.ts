@@ -1,6 +1,6 @@
 import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
 import { clientFrame } from "../../support/frames.ts";
-import { type Attack, crowd, type Verdict } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { compressing, Peer } from "./peer.ts";
 
 const MIB = 1024 * 1024;
@@ -26,7 +26,13 @@ function corrupted(payload: Buffer): Buffer {
   return Buffer.concat([payload.subarray(0, from), Buffer.alloc(payload.length - from, 0xff)]);
 }
 
-function bombs(fault: string, what: string, verdict: Verdict, bytes: () => Buffer, memoryMiB = 96): Attack {
+function bombs(
+  fault: string,
+  what: string,
+  verdict: Verdict,
+  bytes: () => Buffer,
+  memoryMiB = COMMON_GROWTH_MIB,
+): Attack {
   return {
     fault,
     tried: (count) => `${count} × ${what}`,

@@ -1,6 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { clientFrame } from "../../support/frames.ts";
-import { type Attack, crowd } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { compressing, Peer } from "./peer.ts";
 
 /** A board's default for the frames in one message. */
@@ -24,7 +24,7 @@ export const fragments: readonly Attack[] = [
     full: 200,
     short: 4,
     verdicts: ["1008"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 16, async () => {
         const peer = await Peer.open(port);
@@ -38,7 +38,7 @@ export const fragments: readonly Attack[] = [
     full: 200,
     short: 4,
     verdicts: ["1008"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 16, async () => {
         const peer = await Peer.open(port);
@@ -52,7 +52,7 @@ export const fragments: readonly Attack[] = [
     full: 200,
     short: 4,
     verdicts: ["1008"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 16, async () => {
         const peer = await Peer.open(port, compressing);
@@ -66,7 +66,7 @@ export const fragments: readonly Attack[] = [
     full: 1_000_000,
     short: 10_000,
     verdicts: ["survived"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) => {
       const bytes = count / 50;
       return crowd(50, 50, async () => {
@@ -87,7 +87,7 @@ export const fragments: readonly Attack[] = [
     full: 2_000,
     short: 100,
     verdicts: ["survived"],
-    memoryMiB: 96,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: async ({ port, count }) => {
       const head = clientFrame(0x2, Buffer.alloc(MIB)).subarray(0, 15);
       const peers: Peer[] = [];

@@ -1,6 +1,6 @@
 import { deflateMessage } from "../../support/deflate.ts";
 import { clientFrame, ping, text } from "../../support/frames.ts";
-import { type Attack, crowd, type Verdict } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { compressing, Peer } from "./peer.ts";
 
 /** The header of a frame with a 64-bit length, which may be any. */
@@ -26,7 +26,7 @@ function wrongFrames(
     full: 5_000,
     short: 100,
     verdicts: [verdict],
-    memoryMiB: 96,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async (index) => {
         const peer = await Peer.open(port, headers);

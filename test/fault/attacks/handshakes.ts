@@ -1,5 +1,5 @@
 import { upgradeRequest } from "../../support/raw-client.ts";
-import { type Attack, crowd, type Verdict } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
 /** Requests that each get one of these answers; a connection that is let in must be a working one. */
@@ -16,7 +16,7 @@ function requests(
     full,
     short: 50,
     verdicts,
-    memoryMiB: 96,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 20, async (index) => {
         const peer = await Peer.dial(port);

@@ -38,7 +38,7 @@ export const shards: readonly Attack[] = [
     full: 4,
     short: 2,
     verdicts: ["killed"],
-    memoryMiB: 512,
+    memoryMiB: 1_024,
     atOnce: meanwhile.length,
     kills: true,
     run: async ({ port, count }) => {

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { clientFrame, ping } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
-import { type Attack, crowd } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
 const PINGS_IN_A_PACKET = 500;
@@ -27,7 +27,7 @@ export const slow: readonly Attack[] = [
     full: 100,
     short: 4,
     verdicts: ["survived"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) => {
       const one = ping(Buffer.alloc(125, "ping"));
       const packet = Buffer.concat(Array.from({ length: PINGS_IN_A_PACKET }, () => one));
@@ -47,7 +47,7 @@ export const slow: readonly Attack[] = [
     short: 50,
     // Node answers what it gives up with 408.
     verdicts: ["408", "ended"],
-    memoryMiB: 96,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, count, async (index) => {
         // Not all at once, as a crowd wouldn't be.
@@ -63,7 +63,7 @@ export const slow: readonly Attack[] = [
     full: 1_000,
     short: 50,
     verdicts: ["survived"],
-    memoryMiB: 64,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, count, async (index) => {
         await delay((index % 100) * 10);
@@ -79,7 +79,7 @@ export const slow: readonly Attack[] = [
     short: 10,
     verdicts: ["1013"],
     // What waits for one is shared by all that wait for the same.
-    memoryMiB: 192,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: async ({ port, count }) => {
       const peers: Peer[] = [];
       await crowd(count, 20, async () => {

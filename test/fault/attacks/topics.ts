@@ -1,4 +1,4 @@
-import { type Attack, crowd } from "./attack.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
 const TOPICS_EACH = 5_000;
@@ -52,7 +52,7 @@ export const topics: readonly Attack[] = [
     full: 100,
     short: 4,
     verdicts: ["survived"],
-    memoryMiB: 96,
+    memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 20, async () => {
         const peer = await Peer.open(port);
