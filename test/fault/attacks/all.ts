@@ -1,0 +1,23 @@
+import type { Attack } from "./attack.ts";
+import { churn } from "./churn.ts";
+import { deflate } from "./deflate.ts";
+import { fragments } from "./fragments.ts";
+import { frames } from "./frames.ts";
+import { handshakes } from "./handshakes.ts";
+import { shards } from "./shards.ts";
+import { slow } from "./slow.ts";
+import { topics } from "./topics.ts";
+
+/** Every attack, by family. */
+export const families = {
+  fragments,
+  frames,
+  deflate,
+  handshakes,
+  slow,
+  topics,
+  churn,
+  shards,
+} as const satisfies Record<string, readonly Attack[]>;
+
+export const attacks: readonly Attack[] = Object.values(families).flat();

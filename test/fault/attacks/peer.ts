@@ -1,0 +1,159 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { parseServerFrame, type ServerFrame, text } from "../../support/frames.ts";
+import { upgradeRequest } from "../../support/raw-client.ts";
+import type { Verdict } from "./attack.ts";
+
+const CLOSE = 0x8;
+const HEAD_END = Buffer.from("\r\n\r\n");
+const MAY_TAKE_MS = 60_000;
+
+/** Addresses of this machine that connections come from in turn: one alone runs out of ports when so many come and go. */
+const SOURCES = 100;
+let dialled = 0;
+
+export const compressing = { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" };
+
+/** A hostile client of bytes, light enough for thousands. What the server says is looked at as it comes, and not kept. */
+export class Peer {
+  readonly socket: Socket;
+  #rest: Buffer = Buffer.alloc(0);
+  #inHead = true;
+  #status: number | undefined;
+  #verdict: Verdict | undefined;
+  #closed = false;
+  #texts: string[] = [];
+  #wake: (() => void)[] = [];
+
+  constructor(socket: Socket) {
+    this.socket = socket;
+    socket.setNoDelay(true);
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    // The server ended its side; whoever attacks may not.
+    socket.on("end", () => socket.end());
+    socket.on("close", () => {
+      this.#closed = true;
+      this.#notify();
+    });
+  }
+
+  /** A connection on which nothing has been said. */
+  static async dial(port: number): Promise<Peer> {
+    const localAddress = `127.0.0.${2 + (dialled++ % SOURCES)}`;
+    const socket = connect({ port, host: "127.0.0.1", localAddress, allowHalfOpen: true });
+    await once(socket, "connect");
+    return new Peer(socket);
+  }
+
+  /** A WebSocket; fails when it isn't let in. */
+  static async open(port: number, headers: Readonly<Record<string, string>> = {}): Promise<Peer> {
+    const peer = await Peer.dial(port);
+    await peer.write(upgradeRequest({ headers }));
+    const status = await peer.status();
+    if (status !== 101) throw new Error(`expected 101, got ${status}`);
+    return peer;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Resolves when the bytes are out, or never will be. */
+  write(bytes: Uint8Array | string): Promise<void> {
+    if (this.#closed || this.socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.socket.once("close", resolve);
+      this.socket.write(bytes, () => {
+        this.socket.off("close", resolve);
+        resolve();
+      });
+    });
+  }
+
+  /** The status of the HTTP answer; undefined when there is none before the end. */
+  async status(): Promise<number | undefined> {
+    await this.#until(() => this.#status !== undefined);
+    return this.#status;
+  }
+
+  /** What the handshake came to: its status, or "ended". */
+  async answer(): Promise<Verdict> {
+    return String((await this.status()) ?? "ended");
+  }
+
+  /** The next text message; undefined when there is none before the end. */
+  async text(): Promise<string | undefined> {
+    await this.#until(() => this.#texts.length > 0);
+    return this.#texts.shift();
+  }
+
+  async ask(question: string): Promise<string | undefined> {
+    await this.write(text(question));
+    return this.text();
+  }
+
+  /** "survived" when it still gets an echo; what came instead otherwise. */
+  async survival(): Promise<Verdict> {
+    const question = `echo ${Math.random()}`;
+    await this.write(text(question));
+    for (;;) {
+      const answer = await this.text();
+      if (answer === question) return "survived";
+      if (answer === undefined) return this.verdict();
+    }
+  }
+
+  /** The first close code; "ended" when the end came without. */
+  async verdict(): Promise<Verdict> {
+    await this.#until(() => this.#verdict !== undefined);
+    return this.#verdict ?? "ended";
+  }
+
+  /** Vanishes, and says how it fared until then. */
+  leave(verdict: Verdict): Verdict {
+    this.socket.resetAndDestroy();
+    return verdict;
+  }
+
+  #take(chunk: Buffer): void {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    if (this.#inHead) {
+      const end = this.#rest.indexOf(HEAD_END);
+      if (end === -1) return;
+      this.#inHead = false;
+      this.#status = Number(this.#rest.toString("latin1", 9, 12));
+      this.#rest = this.#rest.subarray(end + HEAD_END.length);
+    }
+    if (this.#status === 101) {
+      for (let parsed = parseServerFrame(this.#rest); parsed !== undefined; parsed = parseServerFrame(this.#rest)) {
+        this.#rest = parsed.rest;
+        this.#see(parsed.frame);
+      }
+    } else {
+      this.#rest = this.#rest.subarray(this.#rest.length);
+    }
+    this.#notify();
+  }
+
+  #see({ opcode, payload }: ServerFrame): void {
+    if (opcode === CLOSE) this.#verdict ??= String(payload.length < 2 ? 1005 : payload.readUInt16BE());
+    else if (opcode === 0x1) this.#texts.push(payload.toString());
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const one of wake) one();
+  }
+
+  async #until(done: () => boolean): Promise<void> {
+    const tooLate = performance.now() + MAY_TAKE_MS;
+    while (!done() && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve);
+      });
+      if (performance.now() > tooLate) throw new Error("the server kept an attacker waiting for a minute");
+    }
+  }
+}

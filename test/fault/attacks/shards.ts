@@ -1,0 +1,66 @@
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { text } from "../../support/frames.ts";
+import { upgradeRequest } from "../../support/raw-client.ts";
+import { type Attack, crowd, together } from "./attack.ts";
+import { churn } from "./churn.ts";
+import { deflate } from "./deflate.ts";
+import { fragments } from "./fragments.ts";
+import { frames } from "./frames.ts";
+import { handshakes } from "./handshakes.ts";
+import { Peer } from "./peer.ts";
+import { slow } from "./slow.ts";
+import { topics } from "./topics.ts";
+
+/** Those that end soon, whatever happens to their connections. */
+const meanwhile = [...fragments, ...frames, ...deflate, ...handshakes, ...topics, ...churn, ...slow].filter(
+  ({ fault }) =>
+    !["data-chunk flood", "slowloris in the request", "slowloris in a frame", "slow readers"].includes(fault),
+);
+
+const ways = ["exit", "throw"];
+
+/** A connection in shard 1, once that takes any. */
+async function openInShard1(port: number): Promise<Peer> {
+  for (;;) {
+    const peer = await Peer.dial(port);
+    await peer.write(upgradeRequest());
+    if ((await peer.status()) === 101 && (await peer.ask("where")) === "1") return peer;
+    peer.leave("elsewhere");
+    await delay(20);
+  }
+}
+
+export const shards: readonly Attack[] = [
+  {
+    fault: "shard killed during all of it",
+    tried: (count) => `${count} times, by process.exit or an uncaught error, while all other attacks run`,
+    full: 4,
+    short: 2,
+    verdicts: ["killed"],
+    memoryMiB: 1_024,
+    atOnce: meanwhile.length,
+    kills: true,
+    run: async ({ port, count }) => {
+      let over = false;
+      const keepAttacking = async (attack: Attack): Promise<void> => {
+        while (!over) {
+          // A connection that its shard takes along, or that finds no shard, is what this is about.
+          await attack.run({ port, count: Math.ceil(attack.short / 4) }).catch(() => delay(20));
+        }
+      };
+      const attacking = meanwhile.map(keepAttacking);
+      const tally = await crowd(count, 1, async (index) => {
+        const peer = await openInShard1(port);
+        await delay(count > 2 ? 3_000 : 100);
+        const gone = peer.closed ? Promise.resolve() : once(peer.socket, "close");
+        await peer.write(text(ways[index % ways.length] as string));
+        await gone;
+        return "killed";
+      });
+      over = true;
+      await Promise.all(attacking);
+      return together([tally]);
+    },
+  },
+];

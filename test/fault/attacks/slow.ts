@@ -1,0 +1,102 @@
+import { setTimeout as delay } from "node:timers/promises";
+import { clientFrame, ping } from "../../support/frames.ts";
+import { upgradeRequest } from "../../support/raw-client.ts";
+import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
+import { Peer } from "./peer.ts";
+
+const PINGS_IN_A_PACKET = 500;
+const PINGS_EACH = 50_000;
+const PAUSE_MS = 100;
+const PUBLISHED_BYTES = 64 * 1024;
+/** More than kernels keep for one connection and a board lets wait, together. */
+const PUBLISHES = 400;
+
+/** Sends bytes one at a time, with pauses, until the server has enough of it. */
+async function drip(peer: Peer, bytes: Buffer): Promise<void> {
+  for (const byte of bytes) {
+    if (peer.closed) return;
+    await peer.write(Buffer.from([byte]));
+    await delay(PAUSE_MS);
+  }
+}
+
+export const slow: readonly Attack[] = [
+  {
+    fault: "ping flood, pongs unread",
+    tried: (count) => `${count} connections, ${PINGS_EACH.toLocaleString("en")} pings of 125 bytes each`,
+    full: 100,
+    short: 4,
+    verdicts: ["survived"],
+    memoryMiB: COMMON_GROWTH_MIB,
+    run: ({ port, count }) => {
+      const one = ping(Buffer.alloc(125, "ping"));
+      const packet = Buffer.concat(Array.from({ length: PINGS_IN_A_PACKET }, () => one));
+      return crowd(count, 20, async () => {
+        const peer = await Peer.open(port);
+        peer.socket.pause();
+        for (let sent = 0; sent < PINGS_EACH; sent += PINGS_IN_A_PACKET) await peer.write(packet);
+        peer.socket.resume();
+        return peer.leave(await peer.survival());
+      });
+    },
+  },
+  {
+    fault: "slowloris in the request",
+    tried: (count) => `${count} requests, a byte every ${PAUSE_MS} ms, never ending`,
+    full: 2_000,
+    short: 50,
+    // Node answers what it gives up with 408.
+    verdicts: ["408", "ended"],
+    memoryMiB: COMMON_GROWTH_MIB,
+    run: ({ port, count }) =>
+      crowd(count, count, async (index) => {
+        // Not all at once, as a crowd wouldn't be.
+        await delay((index % 100) * 10);
+        const peer = await Peer.dial(port);
+        await drip(peer, Buffer.from(upgradeRequest({ headers: { "X-Filler": "x".repeat(1_000) } })));
+        return peer.leave(await peer.answer());
+      }),
+  },
+  {
+    fault: "slowloris in a frame",
+    tried: (count) => `${count} connections, a message of 64 bytes, a byte every ${PAUSE_MS} ms`,
+    full: 1_000,
+    short: 50,
+    verdicts: ["survived"],
+    memoryMiB: COMMON_GROWTH_MIB,
+    run: ({ port, count }) =>
+      crowd(count, count, async (index) => {
+        await delay((index % 100) * 10);
+        const peer = await Peer.open(port);
+        await drip(peer, clientFrame(0x2, Buffer.alloc(count > 100 ? 64 : 8)));
+        return peer.leave(await peer.survival());
+      }),
+  },
+  {
+    fault: "slow readers",
+    tried: (count) => `${count} subscribers that never read, ${PUBLISHES} publishes of 64 KiB`,
+    full: 200,
+    short: 10,
+    verdicts: ["1013"],
+    // What waits for one is shared by all that wait for the same.
+    memoryMiB: COMMON_GROWTH_MIB,
+    run: async ({ port, count }) => {
+      const peers: Peer[] = [];
+      await crowd(count, 20, async () => {
+        const peer = await Peer.open(port);
+        peers.push(peer);
+        await peer.ask("subscribe slow 1");
+        peer.socket.pause();
+        return "subscribed";
+      });
+      const publisher = await Peer.open(port);
+      for (let sent = 0; sent < PUBLISHES; sent++) await publisher.ask(`publish slow0 ${PUBLISHED_BYTES}`);
+      publisher.leave("done");
+      return crowd(count, 20, async (index) => {
+        const peer = peers[index] as Peer;
+        peer.socket.resume();
+        return peer.leave(await peer.verdict());
+      });
+    },
+  },
+];

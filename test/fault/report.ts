@@ -1,0 +1,76 @@
+/**
+ * The fault report: every attack in full against a real server process, one after the other, each against a new one.
+ *
+ *     npm run faults -- [--only WORD] [--short] [--json]
+ *
+ * Prints a table in Markdown: how the attackers fared; the other connections on that server, and how many of them were lost; the most that
+ * the server grew; the others' echo before and during the attack, and during it on a server beside it that nobody attacked. Ends with 1
+ * when a bound was broken. Linux only: it reads /proc.
+ */
+import { parseArgs } from "node:util";
+import { attacks } from "./attacks/all.ts";
+import type { Attack } from "./attacks/attack.ts";
+import { TargetProcess } from "./target-process.ts";
+import { type TrialResult, tryAttack } from "./trial.ts";
+
+const { values } = parseArgs({
+  options: {
+    only: { type: "string", default: "" },
+    short: { type: "boolean", default: false },
+    json: { type: "boolean", default: false },
+  },
+});
+const chosen = attacks.filter(({ fault }) => fault.includes(values.only));
+if (chosen.length === 0) throw new RangeError(`no fault has ${values.only} in its name`);
+
+const ECHO = { times: 20, timesUnattacked: 5, floorMs: 50 };
+const QUIET_MS = 2_000;
+
+const unattacked = await TargetProcess.start();
+const results: TrialResult[] = [];
+for (const [index, attack] of chosen.entries()) {
+  console.error(`${index + 1}/${chosen.length} ${attack.fault} …`);
+  const result = await report(attack);
+  results.push(result);
+  const { seconds, broken } = result;
+  console.error(`    ${columns(result).slice(1).join(" | ")} (${seconds.toFixed(1)} s)`);
+  for (const line of broken) console.error(`    BROKEN: ${line}`);
+}
+await unattacked.close();
+if (values.json) console.log(JSON.stringify(results, undefined, 2));
+else printTable();
+process.exit(results.some(({ broken }) => broken.length > 0) ? 1 : 0);
+
+async function report(attack: Attack): Promise<TrialResult> {
+  const target = await TargetProcess.start();
+  const count = values.short ? attack.short : attack.full;
+  const result = await tryAttack(target, attack, { count, quietMs: QUIET_MS, echo: ECHO, unattacked });
+  const ending = await target.close();
+  return { ...result, broken: [...result.broken, ...ending] };
+}
+
+function columns(result: TrialResult): string[] {
+  const { fault, tried, verdicts, survived, lost, peakMemoryBytes, quietP99Ms, duringP99Ms, unattackedP99Ms } = result;
+  const fared = Object.entries(verdicts).map(([verdict, times]) => `${verdict} × ${times.toLocaleString("en")}`);
+  return [
+    fault,
+    `${tried}: ${fared.join(", ")}`,
+    String(survived),
+    String(lost),
+    `+${Math.round(peakMemoryBytes / 1024 / 1024)} MiB`,
+    `${quietP99Ms.toFixed(1)} → ${duringP99Ms.toFixed(1)} ms (${unattackedP99Ms.toFixed(1)})`,
+  ];
+}
+
+function printTable(): void {
+  const head = [
+    "fault",
+    "what was tried, how often: how it fared",
+    "others survived",
+    "lost",
+    "peak memory",
+    "echo p99, quiet → during (beside)",
+  ];
+  const rows = [head, head.map(() => "---"), ...results.map(columns)];
+  for (const row of rows) console.log(`| ${row.join(" | ")} |`);
+}

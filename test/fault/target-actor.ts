@@ -1,0 +1,50 @@
+import { Actor, type Message, SwitchboardError } from "../../src/index.ts";
+
+/** Echoes texts that begin with "echo", takes binary messages in silence, and does what other texts say. */
+export default class Target extends Actor {
+  override async received(message: Message): Promise<void> {
+    if (message.type === "binary") return;
+    const { text } = message;
+    const [verb, first = "", second = "1"] = text.split(" ");
+    switch (verb) {
+      case "where":
+        this.send(String(this.shard));
+        return;
+      case "subscribe":
+        await this.#subscribeAll(numbered(first, second));
+        break;
+      case "unsubscribe":
+        for (const topic of numbered(first, second)) this.unsubscribe(topic);
+        break;
+      case "publish":
+        this.publish(first, Buffer.alloc(Number(second)));
+        break;
+      case "exit":
+        process.exit();
+        break;
+      case "throw":
+        setImmediate(() => {
+          throw new Error("thrown outside any handler");
+        });
+        return;
+      default:
+        this.send(message);
+        return;
+    }
+    this.send("done");
+  }
+
+  /** To as many as a connection may have. */
+  async #subscribeAll(topics: readonly string[]): Promise<void> {
+    try {
+      await Promise.all(topics.map((topic) => this.subscribe(topic)));
+    } catch (error) {
+      if (!(error instanceof SwitchboardError) || error.kind !== "capacity") throw error;
+    }
+  }
+}
+
+/** So many topics with a common beginning. */
+function numbered(beginning: string, count: string): string[] {
+  return Array.from({ length: Number(count) }, (_, i) => `${beginning}${i}`);
+}

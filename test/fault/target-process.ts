@@ -1,0 +1,89 @@
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+
+/** What the target says of itself. */
+export interface TargetCounts {
+  readonly connections: number;
+  /** Whether all shards take connections. */
+  readonly ready: boolean;
+  /** How often the board's events came. */
+  readonly events: Readonly<Record<string, number>>;
+}
+
+/** What was wrong with how a target ended, if anything. */
+export type Ending = readonly string[];
+
+const MAY_TAKE_TO_END_MS = 15_000;
+
+/** The server under attack, and what the kernel says of its process (Linux). */
+export class TargetProcess {
+  readonly #child: ChildProcess;
+  readonly #exit: Promise<unknown>;
+  readonly port: number;
+  #stderr = "";
+
+  private constructor(child: ChildProcess, port: number) {
+    this.#child = child;
+    this.#exit = once(child, "exit");
+    this.port = port;
+    child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      this.#stderr += text;
+    });
+  }
+
+  static async start(): Promise<TargetProcess> {
+    const child = fork(new URL("./target.ts", import.meta.url), {
+      execArgv: [],
+      stdio: ["ignore", "inherit", "pipe", "ipc"],
+    });
+    const [port] = (await once(child, "message")) as [number];
+    return new TargetProcess(child, port);
+  }
+
+  async counts(): Promise<TargetCounts> {
+    const answer = once(this.#child, "message");
+    this.#child.send("counts");
+    const [counts] = (await Promise.race([answer, this.#exit.then(() => [undefined])])) as [TargetCounts | undefined];
+    if (counts === undefined) throw new Error(`the server ended: ${this.#stderr}`);
+    return counts;
+  }
+
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#child.pid}/fd`).length;
+  }
+
+  get memoryBytes(): number {
+    return this.#memory("VmRSS");
+  }
+
+  /** The most since the start, or since `forgetPeak`. */
+  get peakMemoryBytes(): number {
+    return this.#memory("VmHWM");
+  }
+
+  forgetPeak(): void {
+    writeFileSync(`/proc/${this.#child.pid}/clear_refs`, "5");
+  }
+
+  #memory(name: "VmRSS" | "VmHWM"): number {
+    const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+  }
+
+  /** Has the server close down, and judges how it went. */
+  async close(): Promise<Ending> {
+    const wrong: string[] = [];
+    if (this.#child.connected) this.#child.send("close");
+    const timer = setTimeout(() => {
+      wrong.push("it didn't end by itself");
+      this.#child.kill("SIGKILL");
+    }, MAY_TAKE_TO_END_MS);
+    await this.#exit;
+    clearTimeout(timer);
+    const { exitCode, signalCode } = this.#child;
+    if (exitCode !== 0) wrong.push(`it ended with ${exitCode ?? signalCode}`);
+    if (this.#stderr !== "") wrong.push(`it complained: ${this.#stderr.trim()}`);
+    return wrong;
+  }
+}

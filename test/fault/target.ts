@@ -1,0 +1,34 @@
+/**
+ * The server that is attacked, in a process of its own: two shards. Says its port to its parent, answers every message with what it counted,
+ * and ends by itself when told "close": what keeps it alive then is a leak.
+ */
+import { Switchboard } from "../../src/index.ts";
+import type { TargetCounts } from "./target-process.ts";
+
+export const HANDSHAKE_TIMEOUT_MS = 2_000;
+
+const board = await Switchboard.start({
+  actor: new URL("./target-actor.ts", import.meta.url),
+  shards: 2,
+  compression: { contextTakeover: true },
+  closeTimeoutMs: 2_000,
+});
+const events: Record<string, number> = { actorFailed: 0, handshakeFailed: 0, shardLost: 0, shardReplaced: 0 };
+for (const event of ["actorFailed", "handshakeFailed", "shardLost", "shardReplaced"] as const) {
+  board.on(event, () => {
+    events[event] = (events[event] ?? 0) + 1;
+  });
+}
+const { port } = await board.listen({ port: 0, host: "127.0.0.1", handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS });
+
+process.on("message", async (question) => {
+  if (question === "close") {
+    await board.close({ drain: 1_000 });
+    process.disconnect?.();
+    return;
+  }
+  const { connections, shards } = board.stats();
+  const counts: TargetCounts = { connections, ready: shards.every(({ ready }) => ready), events };
+  process.send?.(counts);
+});
+process.send?.(port);

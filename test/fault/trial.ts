@@ -1,0 +1,165 @@
+import { once } from "node:events";
+import { setTimeout as delay } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import type { Attack, Tally } from "./attacks/attack.ts";
+import { Peer } from "./attacks/peer.ts";
+import { Bystanders, quantile } from "./bystanders.ts";
+import type { TargetCounts, TargetProcess } from "./target-process.ts";
+
+const MIB = 1024 * 1024;
+const BYSTANDERS = 40;
+/** How long what an attack left behind may take to go: slow closes are given up after seconds. */
+const MAY_TAKE_TO_SETTLE_MS = 20_000;
+
+/** How long the others' echo may take under attack. */
+export interface EchoBound {
+  /** p99 as a multiple of the quiet one. */
+  readonly times: number;
+  /** Or of that of a server beside it, which nobody attacks: what the attack's own load, and whatever else runs, does to any program. */
+  readonly timesUnattacked: number;
+  /** Never less than this. */
+  readonly floorMs: number;
+}
+
+export interface TrialOptions {
+  readonly count: number;
+  /** How long the quiet echo is timed. */
+  readonly quietMs: number;
+  readonly echo: EchoBound;
+  /** The server that nobody attacks. */
+  readonly unattacked: TargetProcess;
+}
+
+/** What an attack did, and which bounds it broke. */
+export interface TrialResult {
+  readonly fault: string;
+  readonly tried: string;
+  /** How the attackers fared. */
+  readonly verdicts: Tally;
+  /** Of the other connections. */
+  readonly survived: number;
+  readonly lost: number;
+  /** The most that the server grew over its quiet memory. */
+  readonly peakMemoryBytes: number;
+  readonly quietP99Ms: number;
+  readonly duringP99Ms: number;
+  /** Of the server that nobody attacked, at that time. */
+  readonly unattackedP99Ms: number;
+  readonly seconds: number;
+  readonly broken: readonly string[];
+}
+
+/** Runs one attack against a server while others use it, and holds what happened to the attack's bounds. */
+export async function tryAttack(target: TargetProcess, attack: Attack, options: TrialOptions): Promise<TrialResult> {
+  const { count, quietMs, unattacked } = options;
+  const before = await target.counts();
+  const bystanders = await Bystanders.join(target.port, BYSTANDERS);
+  const elsewhere = await Bystanders.join(unattacked.port, BYSTANDERS);
+  const quiet = await bystanders.observe(delay(quietMs));
+  const descriptors = target.descriptors;
+  const memoryBytes = target.memoryBytes;
+  target.forgetPeak();
+
+  const startedAt = performance.now();
+  const attacking = runAttack(attack, { port: target.port, count });
+  const [during, beside] = await Promise.all([bystanders.observe(attacking), elsewhere.observe(attacking)]);
+  const failures: string[] = [];
+  const verdicts = await attacking.catch((error: Error): Tally => {
+    failures.push(`the attack failed: ${error.message}`);
+    return {};
+  });
+  const { survived } = bystanders;
+  const observed = {
+    verdicts,
+    survived,
+    lost: bystanders.lost(),
+    peakMemoryBytes: target.peakMemoryBytes - memoryBytes,
+    quietP99Ms: quantile(quiet.echoMs, 0.99),
+    duringP99Ms: quantile(during.echoMs, 0.99),
+    unattackedP99Ms: quantile(beside.echoMs, 0.99),
+    seconds: (performance.now() - startedAt) / 1_000,
+  };
+  const broken = [
+    ...failures,
+    ...judgeVerdicts(attack, verdicts),
+    ...judgeLosses(attack, bystanders),
+    ...judgeMemory(attack, observed.peakMemoryBytes),
+    ...judgeEcho(attack, options.echo, observed),
+    ...(await settle(target, survived + before.connections, descriptors)),
+    ...(await checkService(target.port)),
+    ...judgeEvents(attack, count, before, await target.counts()),
+  ];
+  elsewhere.leave();
+  bystanders.leave();
+  broken.push(...(await settle(target, before.connections, descriptors - survived)));
+  return { fault: attack.fault, tried: attack.tried(count.toLocaleString("en")), ...observed, broken };
+}
+
+function judgeVerdicts({ verdicts }: Attack, tally: Tally): string[] {
+  return Object.entries(tally)
+    .filter(([verdict]) => !verdicts.includes(verdict))
+    .map(([verdict, times]) => `${times} attackers got ${verdict}, not ${verdicts.join(" or ")}`);
+}
+
+function judgeLosses({ kills }: Attack, bystanders: Bystanders): string[] {
+  const tooMany = bystanders.lost() - (kills ? bystanders.lost(1) : 0);
+  return tooMany === 0 ? [] : [`${tooMany} other connections were lost`];
+}
+
+function judgeMemory({ memoryMiB }: Attack, peakMemoryBytes: number): string[] {
+  if (peakMemoryBytes <= memoryMiB * MIB) return [];
+  return [`memory grew by ${Math.ceil(peakMemoryBytes / MIB)} MiB, the bound is ${memoryMiB}`];
+}
+
+type Echo = Pick<TrialResult, "quietP99Ms" | "duringP99Ms" | "unattackedP99Ms">;
+
+function judgeEcho(
+  { atOnce = 1 }: Attack,
+  bound: EchoBound,
+  { quietP99Ms, duringP99Ms, unattackedP99Ms }: Echo,
+): string[] {
+  const usualMs = Math.max(bound.times * quietP99Ms, bound.timesUnattacked * unattackedP99Ms, bound.floorMs);
+  if (duringP99Ms <= usualMs * atOnce) return [];
+  return [`echo p99 was ${duringP99Ms.toFixed(1)} ms, the bound is ${(usualMs * atOnce).toFixed(1)}`];
+}
+
+/** Only what is killed may be lost. A handshake that a shard takes along fails for no reason of its peer's. */
+function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, after: TargetCounts): string[] {
+  return Object.entries(after.events).flatMap(([event, times]) => {
+    if (kills && event === "handshakeFailed") return [];
+    const more = times - (before.events[event] ?? 0);
+    const expected = kills && event.startsWith("shard") ? count : 0;
+    return more === expected ? [] : [`${event} came ${more} times, not ${expected}`];
+  });
+}
+
+async function runAttack({ fault }: Attack, order: { port: number; count: number }): Promise<Tally> {
+  const worker = new Worker(new URL("./attacker.ts", import.meta.url), { workerData: { fault, order } });
+  const [tally] = (await once(worker, "message")) as [Tally];
+  await worker.terminate();
+  return tally;
+}
+
+/** Waits until the server has as many connections and at most as many descriptors as it should; says what stays wrong. */
+async function settle(target: TargetProcess, connections: number, descriptors: number): Promise<string[]> {
+  const tooLate = performance.now() + MAY_TAKE_TO_SETTLE_MS;
+  for (;;) {
+    const counts = await target.counts();
+    if (counts.connections === connections && target.descriptors <= descriptors && counts.ready) return [];
+    if (performance.now() > tooLate) {
+      return [
+        `${counts.connections} connections stayed, not ${connections}; ${target.descriptors} descriptors, not ${descriptors}` +
+          (counts.ready ? "" : "; not all shards are ready"),
+      ];
+    }
+    await delay(50);
+  }
+}
+
+/** New connections work, on both shards. */
+async function checkService(port: number): Promise<string[]> {
+  const peers = await Promise.all([Peer.open(port), Peer.open(port)]);
+  const answers = await Promise.all(peers.map((peer) => peer.survival()));
+  for (const peer of peers) peer.leave("done");
+  return answers.every((answer) => answer === "survived") ? [] : ["a new connection got no echo"];
+}

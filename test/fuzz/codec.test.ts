@@ -1,0 +1,49 @@
+import { describe, expect, it } from "vitest";
+import { projectFolder, run } from "../e2e/support/process.ts";
+import { generate } from "./generate.ts";
+import { mutate } from "./mutate.ts";
+import { Random } from "./random.ts";
+import { fromHex, toHex } from "./session.ts";
+import { judge } from "./verdict.ts";
+
+/** In a process of its own, where V8 counts the blocks of the sources themselves. */
+async function fuzz(...args: string[]): Promise<string> {
+  return (await run(process.execPath, ["test/fuzz/fuzz.ts", ...args], { cwd: projectFolder })).stdout;
+}
+
+describe("the fuzzer", () => {
+  it("finds no session in which the codec and that of ws disagree", async () => {
+    const said = await fuzz("--seconds", "20");
+    expect(said).toMatch(/, 0 findings$/m);
+    const [, kept] = /(\d+) kept/.exec(said) ?? [];
+    // Were nothing counted, nothing but the first would be kept.
+    expect(Number(kept)).toBeGreaterThan(20);
+  }, 60_000);
+
+  it("makes sessions that are valid before they are mutated", async () => {
+    const random = new Random(1);
+    for (let i = 0; i < 300; i++) {
+      const { agrees, because, ours } = await judge(generate(random));
+      expect({ agrees, because }).toEqual({ agrees: true, because: undefined });
+      // The end of bytes that follows every session is the only violation, if the peer didn't close before.
+      expect(ours.events.at(-1)?.kind).toMatch(/^(violation|close)$/);
+      expect(ours.events.slice(0, -1).every(({ kind }) => kind !== "violation")).toBe(true);
+    }
+  });
+
+  it("makes the same of the same seed", () => {
+    const sessions = (seed: number) => {
+      const random = new Random(seed);
+      const first = generate(random);
+      return Array.from({ length: 50 }, () => toHex(mutate(first, generate(random), random)));
+    };
+    expect(sessions(7)).toEqual(sessions(7));
+    expect(sessions(7)).not.toEqual(sessions(8));
+  });
+
+  it("replays a session from its word", async () => {
+    const session = generate(new Random(3));
+    expect(fromHex(toHex(session))).toEqual(session);
+    expect(await fuzz("--replay", toHex(session))).toContain(`--replay ${toHex(session)}`);
+  });
+});

@@ -1,0 +1,54 @@
+/**
+ * Fuzzes the codec against the one of ws: the same verdict on every session, and the same messages.
+ *
+ *     npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--replay HEX]
+ *
+ * Ends with 1 at a finding, which it prints for `--replay`.
+ */
+import { parseArgs } from "node:util";
+import { type Finding, fuzz } from "./fuzzer.ts";
+import { fromHex, toHex } from "./session.ts";
+import { judge } from "./verdict.ts";
+
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string", default: "60" },
+    seed: { type: "string", default: String(Date.now() % 2 ** 32) },
+    findings: { type: "string", default: "1" },
+    replay: { type: "string" },
+  },
+});
+
+process.exitCode = values.replay === undefined ? await search() : await replay(values.replay);
+
+async function search(): Promise<number> {
+  console.log(`seed ${values.seed}`);
+  const { runs, corpus, features, differences, findings } = await fuzz({
+    seed: Number(values.seed),
+    seconds: Number(values.seconds),
+    maxFindings: Number(values.findings),
+    progress: ({ runs, corpus, features }) => console.log(`${runs} sessions, ${corpus} kept, ${features} features`),
+  });
+  console.log(`${runs} sessions, ${corpus} kept, ${features} features, ${findings.length} findings`);
+  for (const [reason, times] of differences) console.log(`known difference, ${times} times: ${reason}`);
+  for (const finding of findings) show(finding);
+  return findings.length === 0 ? 0 : 1;
+}
+
+async function replay(hex: string): Promise<number> {
+  const session = fromHex(hex);
+  const judgement = await judge(session);
+  show({ session, judgement });
+  if (judgement.because !== undefined) console.log(`a known difference: ${judgement.because}`);
+  return judgement.agrees ? 0 : 1;
+}
+
+function show({ session, judgement, thrown }: Finding): void {
+  const { role, agreement } = session;
+  console.log(`--replay ${toHex(session)}`);
+  console.log(`as ${role}, compression: ${agreement}`);
+  if (thrown !== undefined) console.log(thrown);
+  if (judgement === undefined) return;
+  console.log("ours:", judgement.ours.events);
+  console.log("theirs:", judgement.theirs.events, judgement.theirs.violation);
+}

@@ -1,0 +1,81 @@
+import { Coverage } from "./coverage.ts";
+import { generate } from "./generate.ts";
+import { mutate } from "./mutate.ts";
+import { Random } from "./random.ts";
+import type { Session } from "./session.ts";
+import { type Judgement, judge } from "./verdict.ts";
+
+/** Sessions whose decoders don't agree, and why that is a finding. */
+export interface Finding {
+  readonly session: Session;
+  readonly judgement?: Judgement;
+  /** What was thrown: neither decoder may. */
+  readonly thrown?: unknown;
+}
+
+export interface FuzzResult {
+  readonly runs: number;
+  /** Sessions kept because they reached something new. */
+  readonly corpus: number;
+  /** Blocks of the codec, and how often they ran, that were reached. */
+  readonly features: number;
+  /** How often the decoders differed in each known way. */
+  readonly differences: ReadonlyMap<string, number>;
+  readonly findings: readonly Finding[];
+}
+
+export interface FuzzOptions {
+  readonly seed: number;
+  readonly seconds: number;
+  /** Ends the search. Default: 1. */
+  readonly maxFindings?: number;
+  readonly progress?: (result: FuzzResult) => void;
+}
+
+const CORPUS_AT_FIRST = 100;
+const PROGRESS_MS = 5_000;
+/** Of each such time, the first part is for finding sessions that reach something new, the rest for trying many near those. */
+const CYCLE_MS = 10_000;
+const EXPLORING_MS = 4_000;
+/** New sessions, lest all descend from the same few. */
+const FRESH_OF_100 = 10;
+
+/** Mutates sessions, keeps those that reach code that none before did, and holds both decoders to each other. */
+export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
+  const { seed, seconds, maxFindings = 1, progress } = options;
+  const random = new Random(seed);
+  const coverage = new Coverage(/\/src\/protocol\//);
+  const known = new Set<string>();
+  const corpus: Session[] = [];
+  const differences = new Map<string, number>();
+  const findings: Finding[] = [];
+  const start = performance.now();
+  const end = start + seconds * 1_000;
+  let nextProgress = performance.now() + PROGRESS_MS;
+  let runs = 0;
+  const result = (): FuzzResult => ({ runs, corpus: corpus.length, features: known.size, differences, findings });
+  while (performance.now() < end && findings.length < maxFindings) {
+    coverage.counting = (performance.now() - start) % CYCLE_MS < EXPLORING_MS;
+    const session =
+      runs < CORPUS_AT_FIRST || random.below(100) < FRESH_OF_100
+        ? generate(random)
+        : mutate(random.pick(corpus), random.pick(corpus), random);
+    runs++;
+    try {
+      const judgement = await judge(session);
+      if (!judgement.agrees) findings.push({ session, judgement });
+      const { because } = judgement;
+      if (because !== undefined) differences.set(because, (differences.get(because) ?? 0) + 1);
+    } catch (thrown) {
+      findings.push({ session, thrown });
+    }
+    const before = known.size;
+    for (const feature of coverage.take()) known.add(feature);
+    if (known.size > before || corpus.length === 0) corpus.push(session);
+    if (performance.now() < nextProgress) continue;
+    nextProgress += PROGRESS_MS;
+    progress?.(result());
+  }
+  coverage.stop();
+  return result();
+}

@@ -1,0 +1,59 @@
+import { Decoder } from "../../src/protocol/decoder.ts";
+import { Inflater } from "../../src/protocol/inflater.ts";
+import { describeEvent, type Seen } from "../protocol/decoding.ts";
+import { type Limits, reads, type Session } from "./session.ts";
+
+/** A compressed message as our decoder saw it. */
+export interface Inflation {
+  /** Of the event that it became. */
+  readonly index: number;
+  readonly payload: Buffer;
+  /** What the messages before it left, where they are its context. */
+  readonly context: Buffer;
+}
+
+export interface Ours {
+  readonly events: readonly Seen[];
+  readonly inflations: readonly Inflation[];
+}
+
+const WINDOW_BYTES = 32 * 1024;
+
+class RecordingInflater extends Inflater {
+  readonly seen: { readonly payload: Buffer; readonly context: Buffer }[] = [];
+  readonly #keeps: boolean;
+  #context: Buffer = Buffer.alloc(0);
+
+  constructor(keeps: boolean) {
+    super({ peerWindowBits: 15, peerContextTakeover: keeps });
+    this.#keeps = keeps;
+  }
+
+  override inflate(payload: Buffer, maxBytes: number): ReturnType<Inflater["inflate"]> {
+    this.seen.push({ payload: Buffer.from(payload), context: this.#context });
+    const inflated = super.inflate(payload, maxBytes);
+    if (this.#keeps && typeof inflated !== "string") {
+      this.#context = Buffer.concat([this.#context, inflated]).subarray(-WINDOW_BYTES);
+    }
+    return inflated;
+  }
+}
+
+/** What our decoder makes of a session and what follows it, each read overwritten after its use. */
+export function decodeOurs({ role, agreement, cuts, bytes }: Session, limits: Limits, epilogue: Buffer): Ours {
+  const inflater = agreement === "none" ? undefined : new RecordingInflater(agreement === "context");
+  const decoder = new Decoder({ ...limits, role, inflater });
+  const events: Seen[] = [];
+  const inflations: Inflation[] = [];
+  for (const chunk of [...reads(bytes, cuts), epilogue]) {
+    const borrowed = Buffer.from(chunk);
+    decoder.feed(borrowed);
+    for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
+      const inflation = inflater?.seen[inflations.length];
+      if (inflation !== undefined) inflations.push({ ...inflation, index: events.length });
+      events.push(describeEvent(event));
+    }
+    borrowed.fill(0xaa);
+  }
+  return { events, inflations };
+}

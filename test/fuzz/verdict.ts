@@ -1,0 +1,140 @@
+import { isDeepStrictEqual } from "node:util";
+import { constants, inflateRawSync } from "node:zlib";
+import type { Seen } from "../protocol/decoding.ts";
+import { decodeOurs, type Inflation, type Ours } from "./ours.ts";
+import { type Agreement, LIMITS, type Limits, type Session } from "./session.ts";
+import { decodeTheirs, type Theirs } from "./theirs.ts";
+
+/** What ends a message's inflating: these may be told apart by where a buffer of zlib's ends. */
+const INFLATE_CLOSE_CODES: readonly (number | undefined)[] = [1007, 1009];
+
+export interface Judgement {
+  readonly ours: Ours;
+  readonly theirs: Theirs;
+  /** Whether both saw the same, or differ in a way that is known to be no fault. */
+  readonly agrees: boolean;
+  /** The known difference, if it is one. */
+  readonly because?: string;
+}
+
+/** Lets both decoders have a session, and says whether they agree. */
+export async function judge(session: Session, limits: Limits = LIMITS): Promise<Judgement> {
+  // Completes any frame that could be pending, and then breaks the protocol: every session comes to an end.
+  const epilogue = Buffer.alloc(limits.maxPayloadBytes + 64);
+  const ours = decodeOurs(session, limits, epilogue);
+  const theirs = await decodeTheirs(session, limits, epilogue);
+  const { events, violation } = split(ours.events);
+  if (isDeepStrictEqual(events, theirs.events) && violation?.closeCode === theirs.violation) {
+    return { ours, theirs, agrees: true };
+  }
+  const because = knownDifference(session, ours, theirs);
+  return { ours, theirs, agrees: because !== undefined, ...(because !== undefined && { because }) };
+}
+
+type Violation = Extract<Seen, { kind: "violation" }>;
+
+function split(seen: readonly Seen[]): { events: readonly Seen[]; violation: Violation | undefined } {
+  const last = seen.at(-1);
+  return last?.kind === "violation"
+    ? { events: seen.slice(0, -1), violation: last }
+    : { events: seen, violation: undefined };
+}
+
+/** The differences that both standards allow, or in which ws is the laxer: each with its reason. */
+function knownDifference({ agreement }: Session, ours: Ours, theirs: Theirs): string | undefined {
+  const { events, violation } = split(ours.events);
+  const theyStartLikeUs = isDeepStrictEqual(theirs.events.slice(0, events.length), events);
+  const theyHaveMore = theirs.events.slice(events.length);
+  if (theyStartLikeUs && violation?.code === "ERR_LENGTH_NOT_MINIMAL") {
+    return "ws takes lengths that aren't minimal, against RFC 6455 section 5.2";
+  }
+  if (
+    theyStartLikeUs &&
+    violation?.code === "ERR_LENGTH_TOP_BIT" &&
+    theyHaveMore.length === 0 &&
+    theirs.violation === 1009
+  ) {
+    return "ws calls a length with its top bit set too big, and not wrong";
+  }
+  if (
+    theyStartLikeUs &&
+    violation?.code === "ERR_INVALID_UTF8" &&
+    !theyHaveMore.some(isMessage) &&
+    (theirs.violation !== undefined || theyHaveMore.at(-1)?.kind === "close")
+  ) {
+    return "ws looks at a text when all of it is there: other frames, or mistakes, may come before that";
+  }
+  return agreement === "none" ? undefined : knownDeflateDifference(agreement, ours, theirs);
+}
+
+function knownDeflateDifference(agreement: Agreement, ours: Ours, theirs: Theirs): string | undefined {
+  const { events, violation } = split(ours.events);
+  const weStartLikeThem = isDeepStrictEqual(events.slice(0, theirs.events.length), theirs.events);
+  if (
+    weStartLikeThem &&
+    INFLATE_CLOSE_CODES.includes(theirs.violation) &&
+    !events.slice(theirs.events.length).some(isMessage)
+  ) {
+    if (events.length === theirs.events.length && INFLATE_CLOSE_CODES.includes(violation?.closeCode)) {
+      return "a stream that is both too long and wrong may be called either";
+    }
+    if (events.length > theirs.events.length || violation?.closeCode !== theirs.violation) {
+      return "ws inflates each fragment as it comes: it sees what is wrong before later frames";
+    }
+  }
+  const last = ours.inflations.at(-1);
+  if (violation?.code === "ERR_INVALID_DEFLATE" && last?.index === events.length && isTruncated(last)) {
+    if (isDeepStrictEqual(theirs.events.slice(0, events.length), events)) {
+      return "ws takes a stream that ends in the middle of a block";
+    }
+  }
+  const empty = ours.inflations.find(({ payload }) => payload.length === 0);
+  if (empty !== undefined && agreement === "context" && startAlike(ours, theirs, empty.index + 1)) {
+    return "a payload of nothing, which zlib gives for a second empty message, leaves ws in the middle of a block";
+  }
+  const final = ours.inflations.find(hasFinalBlock);
+  if (final !== undefined && startAlike(ours, theirs, final.index)) {
+    return "ws gives up a message's rest, and all context, at a final block; RFC 7692 section 7.2.3.4 lets both go on";
+  }
+  return undefined;
+}
+
+function startAlike(ours: Ours, theirs: Theirs, events: number): boolean {
+  return isDeepStrictEqual(theirs.events.slice(0, events), ours.events.slice(0, events));
+}
+
+function isMessage({ kind }: Seen): boolean {
+  return kind === "text" || kind === "binary";
+}
+
+const SYNC_TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
+const LAST_BLOCK = Buffer.from([0x01, 0x00, 0x00, 0xff, 0xff]);
+
+/** Of a stream that zlib finds nothing wrong with: whether it stops before a block's end. */
+function isTruncated(inflation: Inflation): boolean {
+  const input = Buffer.concat([inflation.payload, SYNC_TAIL]);
+  return (
+    consumed(inflation, input) !== undefined &&
+    consumed(inflation, Buffer.concat([input, LAST_BLOCK]), false) === undefined
+  );
+}
+
+function hasFinalBlock(inflation: Inflation): boolean {
+  const input = Buffer.concat([inflation.payload, SYNC_TAIL]);
+  const bytes = consumed(inflation, input);
+  return bytes !== undefined && bytes < input.length;
+}
+
+/** Bytes that zlib takes of a stream, to its end or to where it is cut off; undefined when there is something wrong with it. */
+function consumed({ context }: Inflation, input: Buffer, mayBeCutOff = true): number | undefined {
+  try {
+    const { engine } = inflateRawSync(input, {
+      info: true,
+      ...(mayBeCutOff && { finishFlush: constants.Z_SYNC_FLUSH }),
+      ...(context.length > 0 && { dictionary: context }),
+    }) as unknown as { engine: { bytesWritten: number } };
+    return engine.bytesWritten;
+  } catch {
+    return undefined;
+  }
+}
