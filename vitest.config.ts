@@ -1,3 +1,4 @@
+import { availableParallelism } from "node:os";
 import { defineConfig } from "vitest/config";
 
 export default defineConfig({
@@ -5,6 +6,8 @@ export default defineConfig({
     include: ["test/**/*.test.ts"],
     // Threads of the pool under test are real threads: one process for each test file keeps descriptor and memory counts apart.
     pool: "forks",
+    // Most tests wait for something most of the time: on two cores three files at once take half as long as one after the other.
+    maxWorkers: Math.max(3, availableParallelism()),
     testTimeout: 30_000,
     hookTimeout: 30_000,
   },

@@ -95,7 +95,7 @@ function createHost(): ConnectionHost {
     wheel,
     flushQueue: new FlushQueue(),
     counters: new Counters(),
-    vanished: (id) => log.push(`${id} vanished`),
+    vanished: () => {},
     slowConsumer: (id, policy, bytes) => log.push(`${id} slow ${policy} ${bytes}`),
     ...lonelyCells(),
     actorFailed: (id, handler, error) => log.push(`${id} failed ${handler}: ${(error as Error).message}`),
