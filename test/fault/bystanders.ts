@@ -65,13 +65,16 @@ export class Bystanders {
     const echoMs: number[] = [];
     const pending = new Set<Promise<void>>();
     let turn = 0;
-    let dueAt = performance.now();
+    let askedAt = performance.now();
     const timer = setInterval(() => {
+      const now = performance.now();
       // A late timer asks for all that was due meanwhile.
-      for (; dueAt <= performance.now(); dueAt += EVERY_MS) {
+      const due = Math.max(1, Math.floor((now - askedAt) / EVERY_MS));
+      askedAt = now;
+      for (let late = due - 1; late >= 0; late--) {
         const one = this.#next(turn++);
         if (one === undefined) continue;
-        const asked = one.echo(dueAt).then((ms) => {
+        const asked = one.echo(now - late * EVERY_MS).then((ms) => {
           if (ms !== undefined) echoMs.push(ms);
           pending.delete(asked);
         });

@@ -5,7 +5,7 @@
 import { Switchboard } from "../../src/index.ts";
 import type { TargetCounts } from "./target-process.ts";
 
-export const HANDSHAKE_TIMEOUT_MS = 2_000;
+const HANDSHAKE_TIMEOUT_MS = 2_000;
 
 const board = await Switchboard.start({
   actor: new URL("./target-actor.ts", import.meta.url),

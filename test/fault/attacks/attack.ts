@@ -53,12 +53,3 @@ export async function crowd(count: number, atOnce: number, one: (index: number) 
   await Promise.all(Array.from({ length: Math.min(count, atOnce) }, worker));
   return tally;
 }
-
-/** The counts of several crowds together. */
-export function together(tallies: readonly Tally[]): Tally {
-  const sum: Record<Verdict, number> = {};
-  for (const tally of tallies) {
-    for (const [verdict, count] of Object.entries(tally)) sum[verdict] = (sum[verdict] ?? 0) + count;
-  }
-  return sum;
-}

@@ -10,7 +10,8 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["1000"],
-    memoryMiB: COMMON_GROWTH_MIB,
+    // The main thread's heap takes part: each request is a hundred objects.
+    memoryMiB: 2 * COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async () => {
         const peer = await Peer.open(port);
@@ -26,7 +27,8 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["left"],
-    memoryMiB: COMMON_GROWTH_MIB,
+    // The main thread's heap takes part: each request is a hundred objects.
+    memoryMiB: 2 * COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async (index) => {
         const peer = await Peer.dial(port);

@@ -23,6 +23,7 @@ export class Peer {
   #verdict: Verdict | undefined;
   #closed = false;
   #texts: string[] = [];
+  #binaries = 0;
   #wake: (() => void)[] = [];
 
   constructor(socket: Socket) {
@@ -93,6 +94,11 @@ export class Peer {
     return this.text();
   }
 
+  /** Waits until so many binary messages have come, or the end. */
+  async binaries(count: number): Promise<void> {
+    await this.#until(() => this.#binaries >= count);
+  }
+
   /** "survived" when it still gets an echo; what came instead otherwise. */
   async survival(): Promise<Verdict> {
     const question = `echo ${Math.random()}`;
@@ -138,6 +144,7 @@ export class Peer {
 
   #see({ opcode, payload }: ServerFrame): void {
     if (opcode === CLOSE) this.#verdict ??= String(payload.length < 2 ? 1005 : payload.readUInt16BE());
+    else if (opcode === 0x2) this.#binaries++;
     else if (opcode === 0x1) this.#texts.push(payload.toString());
   }
 

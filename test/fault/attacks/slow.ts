@@ -72,15 +72,23 @@ export const slow: readonly Attack[] = [
         return peer.leave(await peer.survival());
       }),
   },
-  {
-    fault: "slow readers",
-    tried: (count) => `${count} subscribers that never read, ${PUBLISHES} publishes of 64 KiB`,
+  slowReaders("slow readers", "each when two others have the one before", true),
+  slowReaders("slow readers, fast publisher", "as fast as it can", false),
+];
+
+/** Subscribers that never read, among two that do, one on each shard. */
+function slowReaders(fault: string, how: string, paced: boolean): Attack {
+  return {
+    fault,
+    tried: (count) => `${count} subscribers that never read, ${PUBLISHES} publishes of 64 KiB, ${how}`,
     full: 200,
     short: 10,
     verdicts: ["1013"],
     // What waits for one is shared by all that wait for the same.
     memoryMiB: COMMON_GROWTH_MIB,
     run: async ({ port, count }) => {
+      const readers = await Promise.all([Peer.open(port), Peer.open(port)]);
+      for (const reader of readers) await reader.ask("subscribe slow 1");
       const peers: Peer[] = [];
       await crowd(count, 20, async () => {
         const peer = await Peer.open(port);
@@ -90,7 +98,14 @@ export const slow: readonly Attack[] = [
         return "subscribed";
       });
       const publisher = await Peer.open(port);
-      for (let sent = 0; sent < PUBLISHES; sent++) await publisher.ask(`publish slow0 ${PUBLISHED_BYTES}`);
+      for (let sent = 1; sent <= PUBLISHES; sent++) {
+        await publisher.ask(`publish slow0 ${PUBLISHED_BYTES}`);
+        if (paced) await Promise.all(readers.map((reader) => reader.binaries(sent)));
+      }
+      for (const reader of readers) {
+        await reader.binaries(PUBLISHES);
+        reader.leave("done");
+      }
       publisher.leave("done");
       return crowd(count, 20, async (index) => {
         const peer = peers[index] as Peer;
@@ -98,5 +113,5 @@ export const slow: readonly Attack[] = [
         return peer.leave(await peer.verdict());
       });
     },
-  },
-];
+  };
+}

@@ -2,6 +2,7 @@ import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
 const TOPICS_EACH = 5_000;
+const TOPICS_AT_ONCE = 50;
 const STORM_TOPICS = 20;
 const STORM_ROUNDS = 250;
 
@@ -30,7 +31,11 @@ export const topics: readonly Attack[] = [
     // 200,000 topics, each known to every thread.
     memoryMiB: 512,
     run: ({ port, count }) =>
-      allAtOnce(port, count, (peer, index) => peer.ask(`subscribe mine:${index}: ${TOPICS_EACH}`)),
+      allAtOnce(port, count, async (peer, index) => {
+        for (let from = 0; from < TOPICS_EACH; from += TOPICS_AT_ONCE) {
+          await peer.ask(`subscribe mine:${index}:${from}: ${TOPICS_AT_ONCE}`);
+        }
+      }),
   },
   {
     fault: "topics over many connections",
