@@ -14,15 +14,9 @@ export type { ConnectionInfo } from "./shard/queries.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AdmissionLimits } from "./switchboard/admission-control.ts";
+export type { CloseOnSignalsOptions, CloseOptions } from "./switchboard/close-options.ts";
 export type { ConnectionsOptions, ConnectionsPage } from "./switchboard/listing.ts";
-export type {
-  AttachOptions,
-  CloseOnSignalsOptions,
-  CloseOptions,
-  ListenOptions,
-  ShardResourceLimits,
-  StartOptions,
-} from "./switchboard/options.ts";
+export type { AttachOptions, ListenOptions, ShardResourceLimits, StartOptions } from "./switchboard/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
 export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";

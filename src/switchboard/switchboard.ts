@@ -25,18 +25,20 @@ import { canMoveSockets } from "../transport/handoff.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
 import { checkClose } from "../websocket/check-close.ts";
 import { AdmissionControl } from "./admission-control.ts";
+import {
+  type CloseOnSignalsOptions,
+  type CloseOptions,
+  type CloseSettings,
+  checkCloseOnSignalsOptions,
+  checkCloseOptions,
+} from "./close-options.ts";
 import { Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
 import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type AttachOptions,
-  type CloseOnSignalsOptions,
-  type CloseOptions,
-  type CloseSettings,
   checkAttachOptions,
-  checkCloseOnSignalsOptions,
-  checkCloseOptions,
   checkConnectionsOptions,
   checkListenOptions,
   checkStartOptions,

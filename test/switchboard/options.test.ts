@@ -2,13 +2,8 @@ import { createServer } from "node:http";
 import { availableParallelism } from "node:os";
 import { expect, it } from "vitest";
 import { type AttachOptions, type StartOptions, Switchboard } from "../../src/index.ts";
-import {
-  checkAttachOptions,
-  checkCloseOnSignalsOptions,
-  checkCloseOptions,
-  checkListenOptions,
-  checkStartOptions,
-} from "../../src/switchboard/options.ts";
+import { checkCloseOnSignalsOptions, checkCloseOptions } from "../../src/switchboard/close-options.ts";
+import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../../src/switchboard/options.ts";
 import { startBoard } from "../support/board.ts";
 
 const actor = new URL("file:///chat.ts");

@@ -1,7 +1,8 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Bus } from "../../src/bus/bus.ts";
 import { MailRouter } from "../../src/shard/mail-router.ts";
-import { checkCloseOptions, checkStartOptions } from "../../src/switchboard/options.ts";
+import { checkCloseOptions } from "../../src/switchboard/close-options.ts";
+import { checkStartOptions } from "../../src/switchboard/options.ts";
 import { ShardPool } from "../../src/switchboard/shard-pool.ts";
 import { actorUrl } from "../support/actor-url.ts";
 
