@@ -21,8 +21,14 @@ for (const event of ["actorFailed", "handshakeFailed", "shardLost", "shardReplac
 }
 const { port } = await board.listen({ port: 0, host: "127.0.0.1", handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS });
 
+let closing = false;
+// Nobody is left to end it: its parent was killed.
+process.on("disconnect", () => {
+  if (!closing) process.exit(1);
+});
 process.on("message", async (question) => {
   if (question === "close") {
+    closing = true;
     await board.close({ drain: 1_000 });
     process.disconnect?.();
     return;

@@ -83,7 +83,7 @@ function slowReaders(fault: string, how: string, paced: boolean): Attack {
     tried: (count) => `${count} subscribers that never read, ${PUBLISHES} publishes of 64 KiB, ${how}`,
     full: 200,
     short: 10,
-    // Who doesn't read its close frame either is cut off after two seconds.
+    // One that leaves its close frame unread, too, is cut off after two seconds.
     verdicts: ["1013", "ended"],
     // What waits for one is shared by all that wait for the same.
     memoryMiB: COMMON_GROWTH_MIB,
