@@ -64,6 +64,8 @@ export class Decoder {
   #chunk: Buffer = NOTHING;
   #at = 0;
   #ended = false;
+  /** Frames that the last call of `next` took and that made no event yet. */
+  fragments = 0;
 
   /** The message in progress: begun by a data frame whose payload or whose continuation is still to come. */
   #assembly: Assembly | undefined;
@@ -93,9 +95,15 @@ export class Decoder {
     return this.#at < this.#chunk.length;
   }
 
-  /** The next event in what was fed, or undefined when more bytes are needed. */
-  next(): DecoderEvent | undefined {
+  /**
+   * The next event in what was fed, or undefined when more bytes are needed.
+   *
+   * @param maxFragments after so many frames that make no event yet it gives undefined, too, and `hasMore` says so. Default: no limit.
+   */
+  next(maxFragments = Number.POSITIVE_INFINITY): DecoderEvent | undefined {
+    this.fragments = 0;
     while (!this.#ended) {
+      if (this.fragments >= maxFragments) return undefined;
       if (!this.#inPayload) {
         const event = this.#readFrame();
         if (event !== "payload follows") return event ?? this.suspend();
@@ -103,6 +111,7 @@ export class Decoder {
       const event = this.#readPayload();
       if (event !== undefined) return event;
       if (this.#inPayload) return this.suspend();
+      this.fragments++;
     }
     return undefined;
   }

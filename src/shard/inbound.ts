@@ -127,8 +127,12 @@ export class Inbound implements Timed {
         this.#decoder.suspend();
         break;
       }
-      const event = this.#decoder.next();
-      if (event === undefined) break;
+      const event = this.#decoder.next(EVENTS_PER_TURN - this.#events);
+      this.#events += this.#decoder.fragments;
+      if (event === undefined) {
+        if (this.#isTurnOver && this.#decoder.hasMore) continue;
+        break;
+      }
       this.#events++;
       if (event.kind === "message") {
         this.#messageBytes += event.byteLength;

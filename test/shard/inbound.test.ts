@@ -37,7 +37,7 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
   const tap = new Tap();
   const heartbeat = new Heartbeat(wheel, { pingIntervalMs: 0, pongTimeoutMs: 1_000 });
   const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
-  const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 100, inflater });
+  const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 10_000, inflater });
   const events: string[] = [];
   const owner = {
     mailboxFull: false,
@@ -72,6 +72,18 @@ describe("a turn", () => {
     await settle();
     expect(events).toEqual(numbered(1_000));
     expect(tap.reading).toBe(true);
+  });
+
+  it("ends after 256 fragments, which are no messages yet", async () => {
+    const { tap, events, inbound, settle } = setUp();
+    const pieces = Array.from({ length: 998 }, () => clientFrame(0x0, "b", { fin: false }));
+    inbound.received(Buffer.concat([clientFrame(0x1, "a", { fin: false }), ...pieces, clientFrame(0x0, "c")]));
+    expect(tap.reading).toBe(false);
+    let turns = 0;
+    for (; !inbound.reading; turns++) await turn();
+    expect(turns).toBeGreaterThanOrEqual(3);
+    await settle();
+    expect(events).toEqual(["big"]);
   });
 
   it("ends after 4 MiB of messages, however few bytes they came as", async () => {
