@@ -104,6 +104,8 @@ interface Closing {
 /** How long a peer that gets no more attention may take to close its end, before it is cut off. */
 const LINGER_MS = 2_000;
 
+const TOPICS_LEFT_AT_ONCE = 32;
+
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
   implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
@@ -452,7 +454,18 @@ export class Connection
 
   #leaveTopics(): void {
     if (this.#topics === undefined) return;
-    for (const topic of this.#topics) this.#host.bus.unsubscribe(topic, this);
+    const topics = this.#topics.values();
     this.#topics = undefined;
+    this.#leaveSome(topics);
+  }
+
+  /** Many connections with many topics may end together: each leaves a few at once, and takes nothing more meanwhile. */
+  #leaveSome(topics: SetIterator<string>): void {
+    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
+      const { done, value } = topics.next();
+      if (done === true) return;
+      this.#host.bus.unsubscribe(value, this);
+    }
+    setImmediate(() => this.#leaveSome(topics));
   }
 }
