@@ -13,8 +13,8 @@ async function fuzz(...args: string[]): Promise<string> {
 
 describe("the fuzzer", () => {
   it("finds no session in which the codec and that of ws disagree", async () => {
-    // One seed, so that a run that was green stays so; `npm run fuzz` takes others.
-    const said = await fuzz("--seconds", "20", "--seed", "1");
+    // Where ws is a judge to rely on; `npm run fuzz` takes everything.
+    const said = await fuzz("--seconds", "15", "--without-context");
     expect(said).toMatch(/, 0 findings$/m);
     const [, kept] = /(\d+) kept/.exec(said) ?? [];
     // Were nothing counted, nothing but the first would be kept.

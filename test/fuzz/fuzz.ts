@@ -1,7 +1,7 @@
 /**
  * Fuzzes the codec against the one of ws: the same verdict on every session, and the same messages.
  *
- *     npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--replay HEX]
+ *     npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--without-context] [--replay HEX]
  *
  * Ends with 1 at a finding, which it prints for `--replay`.
  */
@@ -15,6 +15,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "60" },
     seed: { type: "string", default: String(Date.now() % 2 ** 32) },
     findings: { type: "string", default: "1" },
+    "without-context": { type: "boolean", default: false },
     replay: { type: "string" },
   },
 });
@@ -27,6 +28,7 @@ async function search(): Promise<number> {
     seed: Number(values.seed),
     seconds: Number(values.seconds),
     maxFindings: Number(values.findings),
+    withoutContext: values["without-context"],
     progress: ({ runs, corpus, features }) => console.log(`${runs} sessions, ${corpus} kept, ${features} features`),
   });
   console.log(`${runs} sessions, ${corpus} kept, ${features} features, ${findings.length} findings`);
