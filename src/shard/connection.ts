@@ -337,7 +337,7 @@ export class Connection
   // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
 
   get mailboxFull(): boolean {
-    return this.#phase === "open" && this.#cell?.full === true;
+    return this.#phase === "open" && this.#cell.full;
   }
 
   handle(event: DecoderEvent): void {
@@ -440,7 +440,7 @@ export class Connection
     if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
     this.#leaveTopics();
     this.#outbound.giveUpWaiting();
-    this.#cell?.end(code, reason);
+    this.#cell.end(code, reason);
   }
 
   /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */

@@ -1,3 +1,5 @@
+import { TokenBucket } from "./token-bucket.ts";
+
 export interface RateOptions {
   /** Messages that a peer may send in a second. Default: any number. */
   readonly maxMessagesPerSecond?: number;
@@ -5,34 +7,6 @@ export interface RateOptions {
   readonly maxBytesPerSecond?: number;
   /** What happens above a rate: its socket isn't read until it is kept again, or the connection is closed (1008). */
   readonly overRate: "pause" | "close";
-}
-
-/**
- * Tokens that come at a steady rate, up to one second's worth. They are taken for what has happened already: more than there are can
- * be taken, and are then owed.
- */
-export class TokenBucket {
-  readonly #perSecond: number;
-  #tokens: number;
-  #at: number;
-
-  /** @param now the time in milliseconds, from wherever; the bucket is full */
-  constructor(perSecond: number, now: number) {
-    this.#perSecond = perSecond;
-    this.#tokens = perSecond;
-    this.#at = now;
-  }
-
-  take(amount: number, now: number): void {
-    const gained = ((now - this.#at) * this.#perSecond) / 1000;
-    this.#tokens = Math.min(this.#perSecond, this.#tokens + gained) - amount;
-    this.#at = now;
-  }
-
-  /** Milliseconds until nothing is owed any more, counted from the last `take`; 0 when nothing is. */
-  get owedMs(): number {
-    return this.#tokens < 0 ? (-this.#tokens * 1000) / this.#perSecond : 0;
-  }
 }
 
 /** The rates of one connection. */

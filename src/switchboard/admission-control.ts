@@ -1,10 +1,10 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Permit } from "../shard/acceptor.ts";
+import { TokenBucket } from "../shard/token-bucket.ts";
 import { clientKey, normalizeAddress } from "../transport/ip-address.ts";
 import type { UpgradeRefusal } from "../upgrade/response.ts";
 import { ClientAddresses } from "./client-address.ts";
-import { TokenBucket } from "./token-bucket.ts";
 
 /** How many connections a board takes. Those in their handshake count. */
 export interface AdmissionLimits {
@@ -52,7 +52,8 @@ export class AdmissionControl {
     const { maxUpgradesPerSecond, trustedProxies = [] } = limits;
     this.#limits = limits;
     this.#premises = premises;
-    this.#rate = maxUpgradesPerSecond === undefined ? undefined : new TokenBucket(maxUpgradesPerSecond);
+    this.#rate =
+      maxUpgradesPerSecond === undefined ? undefined : new TokenBucket(maxUpgradesPerSecond, performance.now());
     this.#clients = new ClientAddresses(trustedProxies);
   }
 
@@ -83,7 +84,7 @@ export class AdmissionControl {
     if (address !== undefined && (this.#byAddress.get(address) ?? 0) >= maxConnectionsPerAddress) return TOO_MANY;
     const { connections, room } = this.#premises();
     if (connections + this.#pending >= maxConnections || this.#pending >= room) return BUSY;
-    if (this.#rate?.take() === false) return TOO_FAST;
+    if (this.#rate?.tryTake(performance.now()) === false) return TOO_FAST;
     this.#pending++;
     if (address !== undefined) this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
     return this.#permit(address);

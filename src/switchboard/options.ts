@@ -75,7 +75,7 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly handshake?: "main" | "shard";
   /**
    * Who accepts connections. "shard": each shard by itself, and the operating system spreads them (SO_REUSEPORT, on Linux and FreeBSD; with
-   * one shard anywhere): the cheapest for many connections at once, but nobody chooses their shard. The handshake is then the shard's, too.
+   * one shard anywhere), so that the main thread is no bottleneck, but nobody chooses their shard. The handshake is then the shard's, too.
    * Default: "main".
    */
   readonly accept?: "main" | "shard";

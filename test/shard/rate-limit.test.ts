@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { RateLimit, TokenBucket } from "../../src/shard/rate-limit.ts";
+import { RateLimit } from "../../src/shard/rate-limit.ts";
+import { TokenBucket } from "../../src/shard/token-bucket.ts";
 
 describe("a token bucket", () => {
   it("begins with one second's worth", () => {
