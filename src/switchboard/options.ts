@@ -40,7 +40,10 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
   readonly placement?: Placement;
   /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
   readonly overloadedMs?: number;
-  /** What each shard may take. */
+  /**
+   * What each shard may take. Default: Node's own, but 16 MiB of young generation instead of 96: what a shard makes lives briefly, and more would
+   * be memory of its idle connections that nothing gives back. Raise `maxYoungGenerationSizeMb` for actors that allocate a lot.
+   */
   readonly resourceLimits?: ShardResourceLimits;
   /**
    * How long a shard's event loop may stand still before the shard is ended and replaced: a loop without an end would hold its connections
@@ -121,6 +124,9 @@ const resourceLimits = [
   "stackSizeMb",
 ] as const satisfies readonly (keyof ShardResourceLimits)[];
 
+/** Measured: 2.6 KiB for each idle connection instead of 7.8, and no more CPU for an echo or a fan-out. */
+const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb: 16 };
+
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 const startOptions = [
@@ -137,8 +143,7 @@ export interface Settings {
   readonly placement: Placement;
   readonly overloadedMs: number;
   readonly limits: AdmissionLimits;
-  /** Undefined: Node's own. */
-  readonly resourceLimits?: ShardResourceLimits;
+  readonly resourceLimits: ShardResourceLimits;
   /** 0: none. */
   readonly shardTimeoutMs: number;
   readonly connection: ConnectionOptions;
@@ -152,7 +157,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     sockets = "auto",
     placement = "leastConnections",
     overloadedMs = 200,
-    resourceLimits,
+    resourceLimits = {},
     shardTimeoutMs = 10_000,
     compression = false,
     ...numbers
@@ -166,7 +171,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     overloadedMs,
     limits,
     shardTimeoutMs,
-    ...(resourceLimits && { resourceLimits: checkResourceLimits(resourceLimits) }),
+    resourceLimits: checkResourceLimits(resourceLimits),
     connection: {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
@@ -209,7 +214,7 @@ function checkCompression(options: true | Partial<CompressionOptions>): Compress
 
 function checkResourceLimits(options: ShardResourceLimits): ShardResourceLimits {
   check("Switchboard.start: resourceLimits", options, resourceLimits);
-  return withoutUndefined(options);
+  return { ...DEFAULT_RESOURCE_LIMITS, ...withoutUndefined(options) };
 }
 
 export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;

@@ -81,7 +81,7 @@ export class ShardPool {
       idleTimeout: Number.POSITIVE_INFINITY,
       // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
       atomics: "disabled",
-      ...(settings.resourceLimits && { resourceLimits: settings.resourceLimits }),
+      resourceLimits: settings.resourceLimits,
     });
     const pool = new ShardPool(settings, hub, owner, threads);
     try {

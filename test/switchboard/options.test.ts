@@ -226,6 +226,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
   Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });
+  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 16 } });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
     [
@@ -263,12 +264,14 @@ it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
       const error = expect.objectContaining({ code: "ERR_OPTION", message });
       expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
     }
-    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({ [name]: 5 });
+    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({
+      maxYoungGenerationSizeMb: 16,
+      [name]: 5,
+    });
   },
 );
 
-it("limits what a shard takes only when told to, by limits that exist", () => {
-  expect(checkStartOptions({ actor }).resourceLimits).toBeUndefined();
+it("limits what a shard takes by limits that exist", () => {
   expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
     expect.objectContaining({
       code: "ERR_OPTION",
