@@ -4,7 +4,7 @@
  *     npm run bench [-- --full] [--scenario ID]… [--contestant ID]… [--rounds N] [--seconds S] [--warmup S] [--connections N]
  *         [--peer NAME="COMMAND ARGS"]… [--json FILE] [--html FILE] [--svg FILE] [--list]
  *
- * Ends with 1 when a run of ours failed. What is measured and how is in README.md, under Speed.
+ * Ends with 1 when a run of ours failed. What is measured and how is in bench/README.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";

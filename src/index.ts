@@ -15,17 +15,13 @@ export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
 export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
 export type { AdmissionLimits } from "./switchboard/admission-control.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./switchboard/close-options.ts";
+export type { DeadLetter, SwitchboardEvents } from "./switchboard/events.ts";
 export type { ConnectionsOptions, ConnectionsPage } from "./switchboard/listing.ts";
 export type { AttachOptions, ListenOptions, ShardResourceLimits, StartOptions } from "./switchboard/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
 export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";
 export type { ShardState } from "./switchboard/shard-pool.ts";
-export {
-  type DeadLetter,
-  type ShardStats,
-  type Stats,
-  Switchboard,
-  type SwitchboardEvents,
-} from "./switchboard/switchboard.ts";
+export type { ShardStats, Stats } from "./switchboard/stats.ts";
+export { Switchboard } from "./switchboard/switchboard.ts";
 export type { UpgradeRefusal } from "./upgrade/response.ts";

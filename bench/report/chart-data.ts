@@ -1,7 +1,8 @@
 import { type ScenarioRuns, type SuiteResult, summarize } from "../results.ts";
 import { type Counts, mergeCounts, quantile, type Spread } from "../statistics.ts";
-import type { BarsData, CurvesData, MultiplesData } from "./charts.ts";
+import type { BarsData, CurvesData } from "./charts.ts";
 import { figureName, formatFigure } from "./format.ts";
+import type { MultiplesData } from "./multiples-chart.ts";
 
 const COLORS: Readonly<Record<string, string>> = {
   switchboard: "#2563eb",

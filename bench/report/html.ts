@@ -4,12 +4,15 @@ import ts from "typescript";
 import { judge } from "../bars.ts";
 import { type SuiteResult, type Summary, summarize } from "../results.ts";
 import { barsOf, curvesOf, multiplesOf } from "./chart-data.ts";
-import { barsChart, type Chart, curvesChart, multiplesChart } from "./charts.ts";
+import { barsChart, type Chart, curvesChart } from "./charts.ts";
 import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
+import { multiplesChart } from "./multiples-chart.ts";
 import { drawSvg } from "./svg.ts";
 import { disturbance, formatBarFigure, formatLimit } from "./terminal.ts";
 
 const require = createRequire(import.meta.url);
+/** What the page's script is made of, each file after what it imports. */
+const SOURCES = ["./charts.ts", "./multiples-chart.ts"];
 const STYLE = readFileSync(new URL("./page.css", import.meta.url), "utf8");
 
 /** Charts of a page: drawn already, and drawn again by the page's script, so that they answer the mouse. */
@@ -25,9 +28,7 @@ class Charts {
   /** The library, our charts and their data, all in the page: it needs no network. */
   script(): string {
     const library = readFileSync(require.resolve("echarts/dist/echarts.min.js"), "utf8");
-    const source = readFileSync(new URL("./charts.ts", import.meta.url), "utf8");
-    const target = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
-    const charts = ts.transpileModule(source, { compilerOptions: target }).outputText.replaceAll(/^export /gm, "");
+    const charts = SOURCES.map(scriptOf).join("");
     const data = JSON.stringify(this.#data).replaceAll("<", "\\u003c");
     return `<script>${library}</script>
 <script type="module">
@@ -44,6 +45,14 @@ const drawn = [...document.querySelectorAll(".chart")].map((element, i) => {
 addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
 </script>`;
   }
+}
+
+/** A module of ours as a part of one script. */
+function scriptOf(file: string): string {
+  const source = readFileSync(new URL(file, import.meta.url), "utf8");
+  const target = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
+  const { outputText } = ts.transpileModule(source, { compilerOptions: target });
+  return outputText.replaceAll(/^export |^import .*;$/gm, "");
 }
 
 /** The whole result as one page that works without a network, and without scripts as well. */

@@ -1,7 +1,8 @@
 import { init } from "echarts";
 import type { SuiteResult } from "../results.ts";
 import { multiplesOf } from "./chart-data.ts";
-import { type Chart, multiplesChart } from "./charts.ts";
+import type { Chart } from "./charts.ts";
+import { multiplesChart } from "./multiples-chart.ts";
 
 const WIDTH = 860;
 

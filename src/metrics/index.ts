@@ -1,7 +1,8 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { CounterName } from "../shard/counters.ts";
-import type { Stats, Switchboard } from "../switchboard/switchboard.ts";
+import type { Stats } from "../switchboard/stats.ts";
+import type { Switchboard } from "../switchboard/switchboard.ts";
 import { SHARD_METRICS } from "./shard-metrics.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
 

@@ -9,7 +9,6 @@ import type { PublishResult } from "../actor/flow.ts";
 import type { AskOptions, TellResult } from "../actor/mail.ts";
 import { Bus } from "../bus/bus.ts";
 import { SwitchboardError } from "../errors.ts";
-import { pathMatcher } from "../handshake/path.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import { Acceptor, type AcceptorOwner } from "../shard/acceptor.ts";
@@ -17,12 +16,10 @@ import type { ShardCounts } from "../shard/counters.ts";
 import { DeadLetters } from "../shard/dead-letters.ts";
 import type { DrainCounts } from "../shard/drain.ts";
 import { createHandshakeServer } from "../shard/handshake-server.ts";
-import { type LostMail, MailRouter } from "../shard/mail-router.ts";
-import type { ListenerSettings } from "../shard/messages.ts";
+import { MailRouter } from "../shard/mail-router.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
-import { sumUpgrades, type UpgradeCounts } from "../shard/upgrade-counters.ts";
+import { sumUpgrades } from "../shard/upgrade-counters.ts";
 import { canMoveSockets } from "../transport/handoff.ts";
-import { refuseUpgrade } from "../upgrade/response.ts";
 import { checkClose } from "../websocket/check-close.ts";
 import { AdmissionControl } from "./admission-control.ts";
 import {
@@ -32,8 +29,9 @@ import {
   checkCloseOnSignalsOptions,
   checkCloseOptions,
 } from "./close-options.ts";
-import { Http2Opening } from "./http2-opening.ts";
-import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
+import { Entrances } from "./entrances.ts";
+import type { SwitchboardEvents } from "./events.ts";
+import type { AnyHttp2Server } from "./http2-route.ts";
 import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
@@ -48,74 +46,10 @@ import {
   type Settings,
   type StartOptions,
 } from "./options.ts";
-import { placesByRequest } from "./placement.ts";
-import { addRoute, type Route, removeRoute } from "./route.ts";
-import type { AbnormalClosure, ActorFailure, SlowConsumer } from "./shard-handle.ts";
-import { ShardListener } from "./shard-listener.ts";
-import type { ShardLoss } from "./shard-loss.ts";
-import { ShardPool, type ShardState } from "./shard-pool.ts";
-import { SharedPort } from "./shared-port.ts";
+import { ShardPool } from "./shard-pool.ts";
+import { ShardPorts } from "./shard-ports.ts";
 import { handleSignals } from "./signals.ts";
-import { checkTlsOptions } from "./tls-options.ts";
-
-/** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
-export interface SwitchboardEvents {
-  /** A handler of an actor threw or rejected; its connection was closed with 1011, unless the outcome is another. */
-  actorFailed: [ActorFailure];
-  /** A shard's thread ended, and its connections with it. It will be replaced, unless `shardFailed` follows. */
-  shardLost: [ShardLoss];
-  /** A shard died five times within a minute, this time last: it isn't started again. */
-  shardFailed: [ShardLoss];
-  /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
-  handshakeFailed: [Error];
-  /**
-   * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
-   * second from each shard, the rest is only counted.
-   */
-  slowConsumer: [SlowConsumer];
-  /** A peer was gone without a close handshake (1006). At most 100 in a second from each shard, the rest is only counted. */
-  abnormalClosure: [AbnormalClosure];
-  /** Mail wasn't handled. All of it is counted (`deadLetters`), and at most 100 per second and thread are told. */
-  deadLetter: [DeadLetter];
-  /** A new thread takes connections in place of a lost one. */
-  shardReplaced: [{ readonly shard: number }];
-  /** The board begins to close: `ready` is false from now on. */
-  draining: [];
-  /** The board is closed. */
-  closed: [DrainCounts];
-}
-
-/** Mail that nobody handled. */
-export interface DeadLetter extends LostMail {
-  /** Where it was found out; undefined: in the main thread, for mail that the board itself sent. */
-  readonly shard: number | undefined;
-}
-
-export interface ShardStats extends ShardCounts {
-  readonly shard: number;
-  readonly state: ShardState;
-  /** Whether it takes connections. */
-  readonly ready: boolean;
-  /** Whether it died so often that it isn't started again. */
-  readonly failed: boolean;
-}
-
-export interface Stats {
-  /** Open now, on all shards. */
-  readonly connections: number;
-  readonly upgrades: Readonly<UpgradeCounts>;
-  /** Publishes by `board.publish` lost on the way to a shard that was too far behind. */
-  readonly publishesDropped: number;
-  /** Mail of `board.tell` and `board.ask` that found nobody there. */
-  readonly deadLetters: number;
-  readonly shards: readonly ShardStats[];
-}
-
-/** Upgrades taken under the same options. */
-interface Entrance {
-  readonly settings: RouteSettings;
-  readonly matches: ReturnType<typeof pathMatcher>;
-}
+import type { Stats } from "./stats.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
@@ -126,17 +60,12 @@ const NO_OPTIONS: AttachOptions = {};
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
   readonly #mail: MailRouter;
-  /** Whether sockets are moved to the shards, where they can be. */
-  readonly #moves: boolean;
   readonly #acceptor: Acceptor;
   /** Where there are limits. */
   readonly #admission: AdmissionControl | undefined;
-  readonly #settings: Settings;
-  readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route & Http2Route }[] = [];
-  /** For `handleUpgrade`, by its options. */
-  readonly #entrances = new WeakMap<AttachOptions, Entrance>();
+  readonly #entrances: Entrances;
   readonly #ownServers: Server[] = [];
-  readonly #shardListeners: (ShardListener | SharedPort)[] = [];
+  readonly #shardPorts: ShardPorts;
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
@@ -162,8 +91,6 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   private constructor(settings: Settings, canMove: boolean) {
     super();
     const { connection, sockets, limits } = settings;
-    this.#settings = settings;
-    this.#moves = sockets === "auto" && canMove;
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
     const pool = (): ShardPool => this.#pool;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
@@ -184,6 +111,14 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
+    this.#entrances = new Entrances(this.#acceptor, () => this.#pool.authorizes);
+    this.#shardPorts = new ShardPorts(settings, {
+      moves: sockets === "auto" && canMove,
+      counters: this.#acceptor.counters,
+      admission,
+      pool,
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+    });
   }
 
   async #start(settings: Settings): Promise<void> {
@@ -226,16 +161,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    let entrance = this.#entrances.get(options);
-    if (entrance === undefined) {
-      const settings = checkAttachOptions(options, "handleUpgrade");
-      this.#checkAuthorize(settings);
-      entrance = { settings, matches: pathMatcher(settings.path) };
-      this.#entrances.set(options, entrance);
-    }
-    const params = entrance.matches(request);
-    if (params === undefined) refuseUpgrade(socket, { status: 404 });
-    else this.#acceptor.accept(request, socket, head, params, entrance.settings);
+    this.#entrances.handleUpgrade(request, socket, head, options);
   }
 
   /**
@@ -245,7 +171,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options);
-    return settings.shard === undefined ? this.#listen(settings) : this.#listenInShards(settings, settings.shard);
+    if (settings.shard === undefined) return this.#listen(settings);
+    this.#checkOpen();
+    return this.#shardPorts.listen(settings, settings.shard);
   }
 
   async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
@@ -258,49 +186,13 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return server.address() as AddressInfo;
   }
 
-  async #listenInShards({ port, host, accept }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
-    this.#checkOpen();
-    if (!this.#moves) {
-      const message =
-        'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
-      throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
-    }
-    this.#checkNeedsNoRequest();
-    if (accept === "shard") this.#checkChoosesNothing();
-    const listener = this.#createShardListener(accept, settings);
-    this.#shardListeners.push(listener);
-    this.#pool.configure({ listener: listener.listener, settings });
-    return listener.listen(port, host);
-  }
-
-  #createShardListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
-    const id = this.#shardListeners.length;
-    if (accept === "shard") return new SharedPort(id, settings, this.#pool);
-    const admission = this.#admission;
-    return new ShardListener(id, settings, {
-      counters: this.#acceptor.counters,
-      admit: admission && ((socket) => admission.admitUnread(socket)),
-      handOffUnread: (socket, id, address) => this.#pool.placeUnread()?.handOffUnread(socket, id, address),
-      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
-    });
-  }
-
   /**
    * Replaces the certificates and all other TLS options of a port that `listen` opened with `tls`: new connections get the new ones, those
    * that are open keep theirs. Throws, and changes nothing, for options that `listen` wouldn't take (`ERR_OPTION`, `ERR_TLS`) and for a port
    * without TLS (`ERR_NO_TLS_PORT`).
    */
   updateTls(port: number, tls: TlsOptions): void {
-    const listeners = this.#shardListeners.filter((one) => one.port === port && one.settings.tls !== undefined);
-    if (listeners.length === 0) {
-      const message = `this board doesn't listen with tls on port ${port}`;
-      throw new SwitchboardError("misuse", "ERR_NO_TLS_PORT", message);
-    }
-    const checked = checkTlsOptions("updateTls", tls);
-    for (const listener of listeners) {
-      listener.settings = { ...listener.settings, tls: checked };
-      this.#pool.configure({ listener: listener.listener, settings: listener.settings });
-    }
+    this.#shardPorts.updateTls(port, tls);
   }
 
   /**
@@ -398,78 +290,28 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     // What a listener throws is its own: the board closes all the same.
     queueMicrotask(() => this.emit("draining"));
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
-    for (const listener of this.#shardListeners) listener.close();
+    this.#shardPorts.close();
     for (const server of this.#ownServers) server.close();
     // Sockets on their way are let arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(settings);
     this.#bus.close();
-    for (const { server, route } of this.#routes) {
-      removeRoute(server, route);
-      if (isHttp2Server(server)) removeHttp2Route(server, route);
-    }
+    this.#entrances.removeRoutes();
     for (const server of this.#ownServers) server.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
   }
 
   #shardReplaced(shard: number): void {
-    const reopened = this.#shardListeners.map((listener) => listener.reopen(shard));
-    Promise.all(reopened).then(
+    this.#shardPorts.reopen(shard).then(
       () => this.emit("shardReplaced", { shard }),
       (error: Error) => this.#tell("handshakeFailed", error),
     );
   }
 
-  /** Whoever wrote an `authorize` means it: an actor module with one isn't served without any by mistake. */
-  #checkAuthorize({ authorize }: RouteSettings): void {
-    if (authorize !== undefined || !this.#pool.authorizes) return;
-    const message =
-      "the actor module's export authorize is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))";
-    throw new SwitchboardError("configuration", "ERR_AUTHORIZE_IGNORED", message);
-  }
-
-  /** Where the shards accept, nobody is asked who gets in and where. */
-  #checkChoosesNothing(): void {
-    const { placement } = this.#settings;
-    const wants =
-      this.#admission !== undefined
-        ? "a limit of connections or upgrades"
-        : placement !== "leastConnections"
-          ? "a placement"
-          : undefined;
-    if (wants === undefined) return;
-    const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
-    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message);
-  }
-
-  /** A socket goes to its shard before its request is read. */
-  #checkNeedsNoRequest(): void {
-    const { placement, limits } = this.#settings;
-    const { maxConnectionsPerAddress, trustedProxies = [] } = limits;
-    const needs = placesByRequest(placement)
-      ? "a placement by the request"
-      : maxConnectionsPerAddress !== undefined && trustedProxies.length > 0
-        ? "maxConnectionsPerAddress with trustedProxies"
-        : undefined;
-    if (needs === undefined) return;
-    const message = `${needs} needs the handshake in the main thread, not in the shards: listen without tls and handshake, or attach an http or https server`;
-    throw new SwitchboardError("configuration", "ERR_NEEDS_REQUEST", message);
-  }
-
   #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
     this.#checkOpen();
-    this.#checkAuthorize(settings);
-    const matches = pathMatcher(settings.path);
-    const route: Route & Http2Route = {
-      match: (request: IncomingMessage) => matches(request),
-      accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
-      acceptStream: (request, stream, params) =>
-        this.#acceptor.open(new Http2Opening(request, stream), params, settings),
-    };
-    addRoute(server, route);
-    if (isHttp2Server(server)) addHttp2Route(server, route);
-    this.#routes.push({ server, route });
+    this.#entrances.addRoute(server, settings);
   }
 
   #checkOpen(): void {

@@ -2,9 +2,7 @@ import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
-import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
-import { type Deflater, Deflaters } from "../protocol/deflater.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
 import { Inflater } from "../protocol/inflater.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
@@ -12,6 +10,7 @@ import { Opcode } from "../protocol/opcode.ts";
 import type { Role } from "../protocol/role.ts";
 import type { Violation } from "../protocol/violation.ts";
 import type { Downcast } from "../upgrade/upgraded.ts";
+import { type Agreement, deflaterFor } from "./agreement.ts";
 import { checkClose } from "./check-close.ts";
 import { Heartbeat, type HeartbeatOwner } from "./heartbeat.ts";
 import { Inbox } from "./inbox.ts";
@@ -27,15 +26,6 @@ export interface Closed {
   readonly reason: string;
   /** Whether close frames went both ways. */
   readonly wasClean: boolean;
-}
-
-/** What the opening handshake agreed on. */
-export interface Agreement {
-  readonly role: Role;
-  readonly protocol: string;
-  readonly extensions: string;
-  /** How messages are compressed; undefined for not at all. */
-  readonly deflate: DeflateAgreement | undefined;
 }
 
 /**
@@ -351,16 +341,4 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.#heartbeat.heard();
     this.#stream.resume();
   }
-}
-
-/** One for each set of options, so that what is sent to many is compressed once. */
-const deflaters = new WeakMap<CompressionOptions, Deflaters>();
-
-function deflaterFor({ windowBits }: DeflateAgreement, options: CompressionOptions): Deflater | undefined {
-  let all = deflaters.get(options);
-  if (all === undefined) {
-    all = new Deflaters(options);
-    deflaters.set(options, all);
-  }
-  return all.get(windowBits);
 }

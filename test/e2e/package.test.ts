@@ -2,6 +2,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promis
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { readmeExample } from "../support/readme.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
 import { projectFolder, RunningProgram, run } from "./support/process.ts";
 import { findOldNode } from "./support/programs.ts";
@@ -78,14 +79,6 @@ serveUpgrades(server, (request) => {
 });
 `;
 
-/** An example of the README, by the file name in its first line. */
-async function readmeExample(file: string): Promise<string> {
-  const readme = await readFile(join(projectFolder, "README.md"), "utf8");
-  const [, after] = readme.split(`\n// ${file}`);
-  if (after === undefined) throw new Error(`the README has no example ${file}`);
-  return `// ${file}${after.slice(0, after.indexOf("\n```"))}\n`;
-}
-
 /** What an import of the package gets, by the file that says what is public there. */
 const ENTRIES = {
   "src/index.ts": "switchboard",
@@ -113,7 +106,7 @@ describe("the package", () => {
     await mkdir(user);
     await writeFile(join(user, "upgrades.ts"), UPGRADES);
     await writeFile(join(user, "package.json"), JSON.stringify({ private: true, type: "module" }));
-    for (const file of ["server.js", "chat.js"]) await writeFile(join(user, file), await readmeExample(file));
+    for (const file of ["server.js", "chat.js"]) await writeFile(join(user, file), readmeExample("README.md", file));
     await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: user, env });
   }, 180_000);
 
@@ -200,13 +193,13 @@ describe("the package", () => {
     expect(await run(process.execPath, ["alone.js"], { cwd: user })).toMatchObject({ stdout: "hello\n", stderr: "" });
   });
 
-  it("has types for every public name and for the README's actor", async () => {
+  it("has types for every public name and for the actor in TypeScript of the README", async () => {
     for (const [index, entry] of Object.entries(ENTRIES)) {
       const publicNames = await readFile(join(projectFolder, index), "utf8");
       await writeFile(join(user, namesFile(entry)), publicNames.replaceAll(/from "[^"]+"/g, `from "${entry}"`));
     }
     await writeFile(join(user, "misuse.ts"), MISUSE);
-    await writeFile(join(user, "chat.ts"), await readmeExample("chat.ts"));
+    await writeFile(join(user, "chat.ts"), readmeExample("src/actor/README.md", "chat.ts"));
     const compilerOptions = {
       target: "es2024",
       module: "nodenext",

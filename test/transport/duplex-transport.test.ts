@@ -7,7 +7,8 @@ import {
   openUnixSockets,
   type StreamPair,
 } from "../support/streams.ts";
-import { itIsATransport, type TransportFactory } from "./contract.ts";
+import { itIsATransport } from "./contract.ts";
+import type { TransportFactory } from "./pair.ts";
 
 function over(openStreams: () => Promise<StreamPair>): TransportFactory {
   return async (head = Buffer.alloc(0)) => {

@@ -13,7 +13,8 @@ import {
   openUnixSockets,
   type StreamPair,
 } from "../support/streams.ts";
-import { itIsATransport, type TransportFactory } from "./contract.ts";
+import { itIsATransport } from "./contract.ts";
+import type { TransportFactory } from "./pair.ts";
 
 /** Both ends in this thread: the port in between is real. */
 function openRelay(adopt: (transport: Transport, envelope: unknown) => void) {

@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { TcpTransport } from "../../src/transport/tcp-transport.ts";
-import { itIsATransport, type TransportPair } from "./contract.ts";
+import { itIsATransport } from "./contract.ts";
+import type { TransportPair } from "./pair.ts";
 
 interface SocketPair {
   /** As the thread that accepted it holds it: nothing read yet. */

@@ -1,0 +1,16 @@
+/** For `node --import`: a program's imports of the package get these sources, in its threads, too. */
+import { registerHooks } from "node:module";
+
+const ENTRIES: Readonly<Record<string, string>> = {
+  switchboard: "../../src/index.ts",
+  "switchboard/metrics": "../../src/metrics/index.ts",
+  "switchboard/upgrade": "../../src/upgrade/index.ts",
+  "switchboard/websocket": "../../src/websocket/index.ts",
+};
+
+registerHooks({
+  resolve(specifier, context, next) {
+    const entry = ENTRIES[specifier];
+    return next(entry === undefined ? specifier : new URL(entry, import.meta.url).href, context);
+  },
+});

@@ -1,0 +1,144 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import WebSocket, { type ClientOptions } from "ws";
+import { projectFolder, RunningProgram, run } from "../e2e/support/process.ts";
+import { createCertificate } from "../support/certificate.ts";
+import { text } from "../support/frames.ts";
+import { Http2Client, openSession } from "../support/http2-client.ts";
+import { codeBlocks, READMES, readReadme } from "../support/readme.ts";
+
+// The examples of all READMEs, in one folder, as the files that they say they are. That of the main README runs in test/e2e/package.test.ts.
+const folder = mkdtempSync(join(tmpdir(), "switchboard-examples-"));
+const options = {
+  cwd: folder,
+  env: { ...process.env, PORT: "0", ADMIN_PORT: "0", NO_PROXY: "localhost" },
+};
+const args = ["--import", join(projectFolder, "test/examples/package-names.ts")];
+const { key, cert } = createCertificate();
+
+/** Named where they run. */
+const RUN = [
+  "foobar.js",
+  "echo.js",
+  "counters.js",
+  "counter.js",
+  "secure.js",
+  "secure-chat.js",
+  "http2.js",
+  "operated.js",
+];
+const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
+
+beforeAll(() => {
+  writeFileSync(join(folder, "package.json"), '{ "type": "module" }');
+  writeFileSync(join(folder, "key.pem"), key);
+  writeFileSync(join(folder, "cert.pem"), cert);
+  for (const { file, code } of READMES.flatMap((readme) => codeBlocks(readReadme(readme)))) {
+    if (file !== undefined) writeFileSync(join(folder, file), code);
+  }
+});
+
+afterAll(() => rmSync(folder, { recursive: true }));
+
+/** What an example prints that ends by itself, without a complaint. */
+async function linesOf(example: string): Promise<string[]> {
+  const { stdout, stderr } = await run(process.execPath, [...args, example], options);
+  expect(stderr).toBe("");
+  return stdout.trim().split("\n");
+}
+
+/** An example that goes on, and the number that it prints. */
+async function start(example: string, pattern: RegExp): Promise<{ program: RunningProgram; port: string }> {
+  const program = new RunningProgram(process.execPath, [...args, example], options);
+  onTestFinished(() => program.destroy());
+  const [, port = ""] = await program.prints(pattern);
+  return { program, port };
+}
+
+async function stop(program: RunningProgram): Promise<string> {
+  program.kill("SIGTERM");
+  const { code, stderr, stdout } = await program.exit;
+  expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+  return stdout;
+}
+
+/** The first message that a server sends, or the error. */
+function greeting(url: string, client: ClientOptions): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, client).on("error", reject);
+    socket.on("message", (data) => {
+      socket.close();
+      socket.on("close", () => resolve(String(data)));
+    });
+  });
+}
+
+it("knows all examples", () => {
+  const files = READMES.flatMap((readme) => codeBlocks(readReadme(readme))).flatMap(({ file }) => file ?? []);
+  expect(files.toSorted()).toEqual([...RUN, ...ELSEWHERE].toSorted());
+});
+
+it("foobar.js speaks a protocol of its own", async () => {
+  expect(await linesOf("foobar.js")).toEqual(["101 hello"]);
+});
+
+it("echo.js is both ends of a WebSocket, by messages and by streams", async () => {
+  expect(await linesOf("echo.js")).toEqual([
+    "hello",
+    expect.stringMatching(/^[\d.]+ ms$/),
+    "one",
+    "two",
+    "{ code: 1000, reason: '', wasClean: true }",
+  ]);
+});
+
+it("counters.js mails an actor, which begins anew after a failure", async () => {
+  const lines = await linesOf("counters.js");
+  // Events come when they come.
+  expect(lines.toSorted()).toEqual(
+    ["1", "1", "received restarted", "0 again, after: told to", "{ status: 'accepted' }"].toSorted(),
+  );
+});
+
+it("secure.js has its shards do TLS and ask who it is, and takes a new certificate", async () => {
+  const { program, port } = await start("secure.js", /listening on (\d+)/);
+  const url = `wss://localhost:${port}/chat/lobby`;
+  const headers = { Authorization: "Bearer me" };
+  expect(await greeting(url, { ca: cert, headers })).toBe("welcome to lobby");
+  await expect(greeting(url, { ca: cert })).rejects.toThrow("401");
+  const renewed = createCertificate();
+  writeFileSync(join(folder, "key.pem"), renewed.key);
+  writeFileSync(join(folder, "cert.pem"), renewed.cert);
+  onTestFinished(() => {
+    writeFileSync(join(folder, "key.pem"), key);
+    writeFileSync(join(folder, "cert.pem"), cert);
+  });
+  program.kill("SIGHUP");
+  await program.prints(/renewed/);
+  expect(await greeting(url, { ca: renewed.cert, headers })).toBe("welcome to lobby");
+  await stop(program);
+});
+
+it("http2.js serves WebSockets over HTTP/2 and over HTTP/1.1", async () => {
+  const { program, port } = await start("http2.js", /listening on (\d+)/);
+  expect(await greeting(`wss://localhost:${port}/chat/lobby`, { ca: cert })).toContain("welcome to lobby");
+  const session = await openSession(`https://localhost:${port}`, cert);
+  const client = await Http2Client.open(session, { ":path": "/chat/attic" });
+  expect(await client.text()).toContain("welcome to attic");
+  client.write(text("to the others"));
+  await client.close();
+  session.close();
+  await stop(program);
+});
+
+it("operated.js shows its metrics and whether it is ready, and closes in phases", async () => {
+  const { program, port } = await start("operated.js", /operated on (\d+)/);
+  const url = `http://localhost:${port}`;
+  expect(await (await fetch(`${url}/metrics`)).text()).toContain('switchboard_shard_ready{shard="0"} 1');
+  expect((await fetch(`${url}/ready`)).status).toBe(200);
+  const stopped = stop(program);
+  await expect.poll(async () => (await fetch(`${url}/ready`)).status).toBe(503);
+  expect(await stopped).toContain("{ closed: 0, dropped: 0 }");
+});

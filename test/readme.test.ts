@@ -1,0 +1,124 @@
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it } from "vitest";
+import { BENCH_HELP } from "../src/cli/bench-flags.ts";
+import { createMetrics } from "../src/metrics/index.ts";
+import { DEFAULT_COMPRESSION } from "../src/protocol/compression.ts";
+import { checkCloseOnSignalsOptions } from "../src/switchboard/close-options.ts";
+import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/switchboard/options.ts";
+import { checkConnectOptions } from "../src/websocket/connect-options.ts";
+import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+const main = readReadme("README.md");
+
+/** As GitHub names the anchors of headings. */
+function anchorsOf(markdown: string): string[] {
+  const prose = markdown.replaceAll(/^```.*?^```$/gms, "");
+  return [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
+    heading
+      .toLowerCase()
+      .replaceAll(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+/** What is wrong with the links of one README, each as one line. */
+function brokenLinks(readme: string): string[] {
+  const links = [...readReadme(readme).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
+  return links
+    .filter((link) => !/^https?:/.test(link))
+    .filter((link) => {
+      const [path = "", anchor] = link.split("#");
+      const target = path === "" ? readme : join(dirname(readme), path);
+      if (!existsSync(join(root, target))) return true;
+      return anchor !== undefined && !(target.endsWith(".md") && anchorsOf(readReadme(target)).includes(anchor));
+    });
+}
+
+/** The options that a check knows: its error for another one lists them. */
+function optionsOf(checkOptions: (options: never) => unknown): string[] {
+  try {
+    checkOptions({ noSuchOption: true } as never);
+  } catch (error) {
+    const [, list = ""] = /unknown option "noSuchOption"; the options are (.+)$/.exec((error as Error).message) ?? [];
+    return list.split(", ");
+  }
+  throw new Error("it takes an option that nobody can know");
+}
+
+describe.each(READMES)("%s", (readme) => {
+  it("links only to what is there", () => {
+    expect(brokenLinks(readme)).toEqual([]);
+  });
+
+  it("pads no cells of its tables", () => {
+    const padded = /^\|.*(?: {2,}\||\| {2,})/m.exec(readReadme(readme).replaceAll(/^```.*?^```$/gms, ""));
+    expect(padded?.[0]).toBeUndefined();
+  });
+
+  it("has no JavaScript but examples that are files, and run as tests, or that lead to some", () => {
+    const nameless = codeBlocks(readReadme(readme)).filter(({ language, file }) => /^[jt]s$/.test(language) && !file);
+    if (nameless.length > 0) expect(readReadme(readme)).toMatch(/test\/examples\/\w+\.ts/);
+  });
+});
+
+it("has a main README that is short", () => {
+  expect(main.split("\n").length).toBeLessThan(300);
+  expect(Buffer.byteLength(main)).toBeLessThan(25 * 1024);
+});
+
+const TABLES = [
+  { of: "start", readme: "README.md", after: "Options of `start`", check: checkStartOptions, others: [] },
+  {
+    of: "attach",
+    readme: "README.md",
+    after: "Options of `attach`",
+    check: checkAttachOptions,
+    others: ["port", "host", "tls", "handshake", "accept"],
+  },
+  { of: "listen", readme: "README.md", after: "Options of `attach`", check: checkListenOptions, others: [] },
+  {
+    of: "closeOnSignals",
+    readme: "src/switchboard/README.md",
+    after: "### Closing",
+    check: checkCloseOnSignalsOptions,
+    others: [],
+  },
+  {
+    of: "connect",
+    readme: "src/websocket/README.md",
+    after: "Options of `upgradeConnection`",
+    check: checkConnectOptions,
+    others: ["origins"],
+  },
+];
+
+it.each(TABLES)("lists every option of $of, and besides only $others", ({ readme, after, check, others }) => {
+  const listed = namesIn(tableAfter(readReadme(readme), after));
+  expect(listed.toSorted()).toEqual([...optionsOf(check), ...others].toSorted());
+});
+
+it("lists the options of compression", () => {
+  const listed = namesIn(tableAfter(readReadme("src/protocol/README.md"), "## Compression"));
+  expect(listed.toSorted()).toEqual(Object.keys(DEFAULT_COMPRESSION).toSorted());
+});
+
+it("lists every metric", () => {
+  const readme = readReadme("src/metrics/README.md");
+  const listed = namesIn([...tableAfter(readme, "Each has the label"), ...tableAfter(readme, "of the whole board")]);
+  const { registry } = createMetrics({ stats: () => ({ shards: [] }) as never });
+  expect(listed.toSorted()).toEqual(
+    registry
+      .getMetricsAsArray()
+      .map(({ name }) => name)
+      .toSorted(),
+  );
+});
+
+it("lists every flag of the load generator", () => {
+  const listed = namesIn(tableAfter(readReadme("bench/README.md"), "## A load for any WebSocket server"));
+  const flags = [...BENCH_HELP.matchAll(/^ {2}(--[a-z]+)/gm)].map(([, flag = ""]) => flag);
+  expect(listed.toSorted()).toEqual(flags.toSorted());
+});

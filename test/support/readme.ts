@@ -1,0 +1,44 @@
+import { globSync, readFileSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** All of ours, by their paths in the project. */
+export const READMES = globSync(["README.md", "{src,test,bench}/**/README.md"], { cwd: root }).toSorted();
+
+export function readReadme(path: string): string {
+  return readFileSync(`${root}${path}`, "utf8");
+}
+
+export interface CodeBlock {
+  readonly language: string;
+  readonly code: string;
+  /** What the first line says that it is: `// server.js: the main thread`. */
+  readonly file: string | undefined;
+}
+
+export function codeBlocks(markdown: string): CodeBlock[] {
+  return [...markdown.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", code = ""]) => {
+    return { language, code, file: /^\/\/ ([\w.-]+\.[jt]s)\b/.exec(code)?.[1] };
+  });
+}
+
+/** The example of a README that is the file of that name. */
+export function readmeExample(readme: string, file: string): string {
+  const found = codeBlocks(readReadme(readme)).find((block) => block.file === file);
+  if (found === undefined) throw new Error(`${readme} has no example ${file}`);
+  return found.code;
+}
+
+/** What the first table after a text says, by rows and cells. */
+export function tableAfter(markdown: string, text: string): string[][] {
+  const start = markdown.indexOf(text);
+  if (start < 0) throw new Error(`there is no ${text}`);
+  const [, , ...rows] = (/(^\|.*\n)+/m.exec(markdown.slice(start))?.[0] ?? "").trim().split("\n");
+  return rows.map((row) => row.split(/(?<!\\)\|/).slice(1, -1));
+}
+
+/** The names in backticks in the first column, without what follows them: `authorize(request, params)` is `authorize`. */
+export function namesIn(rows: readonly (readonly string[])[]): string[] {
+  return rows.flatMap(([first = ""]) => [...first.matchAll(/`([\w-]+)[^`]*`/g)].map(([, name = ""]) => name));
+}
