@@ -1,5 +1,4 @@
 import type { IncomingMessage } from "node:http";
-import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Params } from "../actor/actor.ts";
 import { reportError, reviveError, SwitchboardError } from "../errors.ts";
@@ -50,10 +49,7 @@ export interface AcceptorOwner {
   /** The shard for a new connection; undefined when none takes any now. What it throws is answered with 500 and reported. */
   place(request: IncomingMessage, params: Params): Destination | undefined;
   /** The one shard, where connections stay in the thread of their handshake. */
-  readonly here?: {
-    readonly shard: number;
-    adopt(socket: Socket, head: Buffer, arrival: Arrival): HandoffResult;
-  };
+  readonly shard?: number;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
@@ -74,6 +70,8 @@ const UNPARSED_STATUS: Readonly<Record<string, number>> = {
 
 /** No shard takes connections, or the board is closing. */
 const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+
+const ADOPTED: HandoffResult = { outcome: "adopted" };
 
 const OUTCOMES = { adopted: "accepted", peerGone: "abandoned", failed: "failed" } as const;
 
@@ -115,18 +113,28 @@ export class Acceptor {
     this.open(new Http1Opening(request, socket, head), params, route);
   }
 
-  /**
-   * Takes an opening handshake of HTTP/1.1 that nobody has to be asked about, in this turn. False, with nothing done, for any that isn't as
-   * simple as that: it belongs to `accept`.
-   */
-  acceptPlain(request: RequestHead, socket: Socket, head: Buffer, params: Params, route: HandshakeSettings): boolean {
-    const { here } = this.#owner;
-    if (here === undefined || this.#closed || route.authorize !== undefined) return false;
-    const checked = checkHandshake(request, { ...route, compression: this.#compression });
-    if (!checked.ok) return false;
-    const arrival = this.#arrival(here.shard, checked, switchingToWebSocket(checked), { params });
-    this.#count(here.adopt(socket, head, arrival), request);
-    return true;
+  /** What requests on a route are held to. */
+  checksOf(route: HandshakeSettings): ServerHandshakeOptions {
+    return { ...route, compression: this.#compression };
+  }
+
+  /** What a handshake of HTTP/1.1 that nobody has to be asked about gets; undefined for one that belongs to `accept`. */
+  checkPlain(request: RequestHead, checks: ServerHandshakeOptions): Accepted | undefined {
+    if (this.#closed) return undefined;
+    const checked = checkHandshake(request, checks);
+    return checked.ok ? checked : undefined;
+  }
+
+  /** Accepts one that was checked, in this turn: `adopt` makes a connection here, or throws and has closed the socket. */
+  acceptPlain(accepted: Accepted, request: RequestHead, params: Params, adopt: (arrival: Arrival) => void): void {
+    const shard = this.#owner.shard as number;
+    let result: HandoffResult = ADOPTED;
+    try {
+      adopt(this.#arrival(shard, accepted, switchingToWebSocket(accepted), { params }));
+    } catch (thrown) {
+      result = { outcome: "failed", error: thrown as Error };
+    }
+    this.#count(result, request);
   }
 
   /** Takes an opening handshake of any version of HTTP. */
@@ -164,7 +172,7 @@ export class Acceptor {
 
   async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
     if (this.#closed) return this.#refuse(opening, UNAVAILABLE);
-    const checked = opening.check({ ...route, compression: this.#compression });
+    const checked = opening.check(this.checksOf(route));
     if (!checked.ok) {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(opening, { status, headers, body: `${reason}\n` });

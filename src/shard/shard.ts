@@ -6,9 +6,9 @@ import { Turns } from "../actor/turns.ts";
 import { Bus } from "../bus/bus.ts";
 import { type ErrorReport, reportError, SwitchboardError } from "../errors.ts";
 import { Deflaters } from "../protocol/deflater.ts";
-import { receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
+import { type HandoffResult, receiveHandoffs, receiveUnread } from "../transport/handoff.ts";
 import { receiveRelayed } from "../transport/relay.ts";
-import { takeOver, takeOverNow } from "../transport/take-over.ts";
+import { takeOver } from "../transport/take-over.ts";
 import type { Transport } from "../transport/transport.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
@@ -129,20 +129,17 @@ class Shard {
   /** For the handshakes that are this shard's own. */
   #createAcceptor(): Acceptor {
     const { shard } = this.#task;
-    const adopter = (socket: Duplex, arrival: Arrival) => (transport: Transport) => {
-      const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
-      if (this.#sockets === undefined) adopt(undefined);
-      else this.#sockets.handOver(socket, adopt);
-    };
-    const here = {
-      shard,
-      handOff: (socket: Duplex, head: Buffer, arrival: Arrival) => takeOver(socket, head, adopter(socket, arrival)),
-      adopt: (socket: Duplex, head: Buffer, arrival: Arrival) => takeOverNow(socket, head, adopter(socket, arrival)),
-    };
+    const handOff = (socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> =>
+      takeOver(socket, head, (transport) => {
+        const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
+        if (this.#sockets === undefined) adopt(undefined);
+        else this.#sockets.handOver(socket, adopt);
+      });
+    const here = { shard, handOff };
     const owner = {
       isRemote: false,
       place: () => here,
-      here,
+      shard,
       handshakeFailed: (error: Error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
     };
     // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.
@@ -179,6 +176,7 @@ class Shard {
       departures: this.#departures,
       counters: this.#counters,
       authorize,
+      adopt,
       acceptFailed: (error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
     });
     this.#sockets = sockets;

@@ -1,17 +1,21 @@
-import type { Server } from "node:http";
 import type { Server as NetServer, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
-import { readPlainHead } from "../handshake/request-head.ts";
-import { acceptWith } from "../transport/unread-server.ts";
-import type { Acceptor, HandshakeSettings } from "./acceptor.ts";
+import type { RequestHead } from "../handshake/request-head.ts";
+import { TcpTransport } from "../transport/tcp-transport.ts";
+import type { Transport } from "../transport/transport.ts";
+import { acceptTransportsWith, acceptWith } from "../transport/unread-server.ts";
+import type { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
+import type { Arrival } from "./connection.ts";
 import type { Counters } from "./counters.ts";
 import type { Departures } from "./departures.ts";
 import { createHandshakeServer } from "./handshake-server.ts";
+import type { Listener } from "./listener.ts";
 import type { ListenerSettings } from "./messages.ts";
+import { PlainHandshake, type PlainHandshakeOwner } from "./plain-handshake.ts";
 
 /** One socket from its arrival to its end or to its connection. */
 interface Entry {
@@ -22,28 +26,26 @@ interface Entry {
   readonly timer: NodeJS.Timeout;
 }
 
-interface Listener {
-  readonly server: Server;
-  readonly settings: HandshakeSettings;
-  readonly isSecure: boolean;
-  readonly matches: ReturnType<typeof pathMatcher>;
-}
-
 export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
   readonly departures: Departures;
   /** Of the actor module. */
   readonly authorize: Authorize | undefined;
+  /** Makes a connection, or throws: then the transport is to be destroyed. */
+  adopt(transport: Transport, arrival: Arrival): void;
   acceptFailed(error: Error): void;
 }
 
+const NOTHING = Buffer.alloc(0);
+
 /** Takes sockets of which nothing was read through TLS and HTTP to the acceptor, in the shard. */
-export class SocketAcceptor {
+export class SocketAcceptor implements PlainHandshakeOwner {
   readonly #owner: SocketAcceptorOwner;
   /** By listener; one for each port whose handshakes are ours. */
   readonly #listeners = new Map<number, Listener>();
   readonly #entries = new Map<Socket, Entry>();
+  readonly #plain = new Set<PlainHandshake>();
   /** Those of the ports on which this shard accepts by itself. */
   readonly #servers = new Set<NetServer>();
 
@@ -53,7 +55,7 @@ export class SocketAcceptor {
 
   /** Begins to take sockets of a listener, or changes what new ones get. */
   configure(listener: number, { route, tls }: ListenerSettings): void {
-    const { authorize } = this.#owner;
+    const { authorize, acceptor } = this.#owner;
     const settings = { ...route, ...(authorize && { authorize }) };
     const server = createHandshakeServer(route, tls);
     const matches = pathMatcher(route.path);
@@ -72,22 +74,28 @@ export class SocketAcceptor {
       this.#settle(request.socket);
       // From here on the time is the acceptor's to keep.
       clearTimeout(this.#entryOf(request.socket)?.timer);
-      if (params !== undefined) {
-        this.#owner.acceptor.accept(request, socket, head, params, settings);
-      } else {
-        this.#owner.acceptor.refuse(socket, { status: 404 });
-      }
+      if (params !== undefined) acceptor.accept(request, socket, head, params, settings);
+      else acceptor.refuse(socket, { status: 404 });
     });
     server.on("clientError", (error, socket) => this.#handleClientError(error, socket));
-    this.#listeners.set(listener, { server, settings, matches, isSecure: tls !== undefined });
+    const checks = acceptor.checksOf(settings);
+    this.#listeners.set(listener, { server, settings, checks, matches, isSecure: tls !== undefined });
   }
 
   /** Accepts with a server that is this shard's own. */
   listen(server: NetServer, listener: number): void {
-    acceptWith(server, (socket) => {
-      this.#owner.counters.add("acceptedHere");
-      this.accept(socket, listener);
-    });
+    const { counters } = this.#owner;
+    if (isPlain(this.#listenerOf(listener))) {
+      acceptTransportsWith(server, (transport) => {
+        counters.add("acceptedHere");
+        this.#acceptPlain(transport, this.#listenerOf(listener));
+      });
+    } else {
+      acceptWith(server, (socket) => {
+        counters.add("acceptedHere");
+        this.#acceptStream(socket, this.#listenerOf(listener));
+      });
+    }
     // Such as running out of descriptors: the sockets that are there go on.
     server.on("error", (error) => this.#owner.acceptFailed(error));
     this.#servers.add(server);
@@ -105,10 +113,96 @@ export class SocketAcceptor {
    * @param address under which its client is counted, if clients are
    */
   accept(socket: Socket, listener: number, address?: string): void {
+    const found = this.#listenerOf(listener);
+    if (isPlain(found)) this.#acceptPlain(new TcpTransport(socket, NOTHING), found, address);
+    else this.#acceptStream(socket, found, address);
+  }
+
+  #listenerOf(listener: number): Listener {
     const found = this.#listeners.get(listener);
     if (found === undefined) throw new SwitchboardError("closed", "ERR_NO_LISTENER", "nobody listens for this socket");
-    const { server, settings, isSecure } = found;
-    const timer = setTimeout(() => this.#timeOut(socket), settings.handshakeTimeoutMs);
+    return found;
+  }
+
+  // ── requests that are read here ────────────────────────────────────────────────────────────────────────
+
+  #acceptPlain(transport: TcpTransport, listener: Listener, address?: string): void {
+    const { counters, departures } = this.#owner;
+    const handshake = new PlainHandshake(transport, listener, address, this);
+    this.#plain.add(handshake);
+    counters.add("handshakes");
+    departures.arrived(handshake, address);
+    transport.start(handshake);
+  }
+
+  take(handshake: PlainHandshake, request: RequestHead, rest: Buffer): boolean {
+    const { acceptor, departures, adopt } = this.#owner;
+    const { transport, listener, address } = handshake;
+    const params = listener.matches(request);
+    const accepted = params && acceptor.checkPlain(request, listener.checks);
+    if (accepted === undefined) return false;
+    clearTimeout(handshake.timer);
+    this.#forget(handshake);
+    transport.handOver(rest);
+    acceptor.acceptPlain(accepted, request, params as Record<string, string>, (arrival) => {
+      try {
+        adopt(transport, { ...arrival, address });
+        // The connection departs by itself, later.
+        departures.forget(handshake);
+      } catch (error) {
+        departures.left(handshake);
+        transport.destroy();
+        throw error;
+      }
+    });
+    return true;
+  }
+
+  leaveToHttp(handshake: PlainHandshake, chunk: Buffer): void {
+    const { listener, address, timer, transport } = handshake;
+    this.#forget(handshake);
+    this.#owner.departures.forget(handshake);
+    const socket = transport.toStream(chunk);
+    handshake.stream = socket;
+    this.#enter(socket, listener, address, timer);
+    socket.resume();
+  }
+
+  timedOut(handshake: PlainHandshake): void {
+    if (handshake.stream !== undefined) {
+      this.#timeOut(handshake.stream);
+      return;
+    }
+    this.#owner.counters.upgrades.add("timedOut");
+    this.#lose(handshake);
+  }
+
+  abandoned(handshake: PlainHandshake): void {
+    if (!this.#plain.has(handshake)) return;
+    this.#owner.counters.upgrades.add("abandoned");
+    this.#lose(handshake);
+  }
+
+  #lose(handshake: PlainHandshake): void {
+    clearTimeout(handshake.timer);
+    this.#forget(handshake);
+    this.#owner.departures.left(handshake);
+    handshake.transport.destroy();
+  }
+
+  #forget(handshake: PlainHandshake): void {
+    this.#plain.delete(handshake);
+    this.#owner.counters.add("handshakes", -1);
+  }
+
+  // ── sockets of a server of node:http or node:https ─────────────────────────────────────────────────────
+
+  #acceptStream(socket: Socket, listener: Listener, address?: string): void {
+    const timer = setTimeout(() => this.#timeOut(socket), listener.settings.handshakeTimeoutMs);
+    this.#enter(socket, listener, address, timer);
+  }
+
+  #enter(socket: Socket, { server, isSecure }: Listener, address: string | undefined, timer: NodeJS.Timeout): void {
     this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
     this.#owner.counters.add("handshakes");
     this.#owner.departures.arrived(socket, address);
@@ -120,30 +214,7 @@ export class SocketAcceptor {
     });
     // A peer that ends its direction in the middle of TLS has left.
     if (isSecure) socket.allowHalfOpen = false;
-    if (isSecure || settings.authorize !== undefined) server.emit("connection", socket);
-    else this.#readPlain(socket, found);
-  }
-
-  /**
-   * Does a handshake as almost every client writes it without an HTTP server. Whatever is not plainly that is left to
-   * the server, with what was read.
-   */
-  #readPlain(socket: Socket, { server, settings, matches }: Listener): void {
-    const left = (): void => void socket.destroy();
-    socket.once("end", left);
-    socket.once("data", (chunk: Buffer) => {
-      socket.off("end", left);
-      const plain = readPlainHead(chunk);
-      const params = plain && matches(plain.head);
-      const { acceptor } = this.#owner;
-      if (plain && params && acceptor.acceptPlain(plain.head, socket, chunk.subarray(plain.length), params, settings)) {
-        return;
-      }
-      socket.pause();
-      socket.unshift(chunk);
-      server.emit("connection", socket);
-      socket.resume();
-    });
+    server.emit("connection", socket);
   }
 
   /** Makes a connection of the socket: `adopt` does, for the client of this address, or throws and the socket is to be closed. */
@@ -174,6 +245,7 @@ export class SocketAcceptor {
   /** Closes everything that is no connection yet. */
   close(): void {
     this.stopListening();
+    for (const { transport } of this.#plain) transport.destroy();
     for (const socket of this.#entries.keys()) socket.destroy();
   }
 
@@ -215,6 +287,11 @@ export class SocketAcceptor {
       socket.destroy();
     }
   }
+}
+
+/** Whether requests can be read without HTTP: nobody else has a say. */
+function isPlain({ isSecure, settings }: Listener): boolean {
+  return !isSecure && settings.authorize === undefined;
 }
 
 /** The accepted socket under a TLS socket. Node's own timeouts go this way; its types don't show it. */

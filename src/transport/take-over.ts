@@ -19,11 +19,6 @@ export async function takeOver(
 ): Promise<HandoffResult> {
   // An answer to an earlier request on the same connection may still be leaving.
   if (socket.writableLength > 0) await flushed(socket);
-  return takeOverNow(socket, head, adopt);
-}
-
-/** The same for a socket that nothing is being written to. */
-export function takeOverNow(socket: Duplex, head: Buffer, adopt: (transport: Transport) => void): HandoffResult {
   if (socket.destroyed || !socket.writable) {
     socket.destroy();
     return { outcome: "peerGone" };

@@ -17,8 +17,8 @@ function firstBytes(buffer: Buffer, length: number): Buffer {
   return views[length];
 }
 
-/** A `net.Socket` whose handle can be taken over. Node gives every socket one; its types don't show it. */
-interface HandleOwner {
+/** What a handle can be taken from. Node gives every `net.Socket` one; its types don't show it. */
+export interface HandleOwner {
   _handle: object | null;
 }
 
@@ -32,6 +32,10 @@ export class TcpTransport implements Transport {
   /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
   #head: Buffer | undefined;
   #reading = true;
+  /** Whether Node reads now. */
+  #flowing = false;
+  /** It isn't ours any more: what is read goes to whoever reads the stream. */
+  #isStream = false;
   /** The peer ended its direction while we were paused. */
   #endWaits = false;
   /** Bytes of the write that Node hasn't finished; what comes meanwhile waits in `#waiting`. */
@@ -40,15 +44,16 @@ export class TcpTransport implements Transport {
   #waitingBytes = 0;
   /** The peer didn't take all at once: `drained` is owed. */
   #behind = false;
-  #ending = false;
+  /** What follows what is queued: the end of our direction, or of both. */
+  #ending: "no" | "end" | "close" = "no";
 
   /**
    * Takes over the handle of `source`, which is of no use afterwards.
    *
    * @param head bytes of this stream that were already read
    */
-  constructor(source: Socket, head: Buffer) {
-    const owner = source as unknown as HandleOwner;
+  constructor(source: Socket | HandleOwner, head: Buffer) {
+    const owner = source as HandleOwner;
     const handle = owner._handle;
     owner._handle = null;
     this.#head = head;
@@ -62,6 +67,7 @@ export class TcpTransport implements Transport {
         buffer: readBuffer,
         callback: (length: number, buffer: Buffer): boolean => {
           const chunk = firstBytes(buffer, length);
+          if (this.#isStream) return this.#socket.push(Buffer.from(chunk));
           // Node may read once more after a pause.
           if (this.#reading) this.#receiver?.received(chunk);
           else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
@@ -70,25 +76,45 @@ export class TcpTransport implements Transport {
       },
     } as ConstructorParameters<typeof Socket>[0]);
     // Node may be reading already for `source`, and nothing may arrive before there is a receiver.
-    this.#socket.pause();
+    if (source instanceof Socket) this.#socket.pause();
     this.#socket.setNoDelay(true);
     this.#socket.on("error", ignore);
+    this.#socket.on("end", () => {
+      if (this.#reading) this.#receiver?.ended();
+      else this.#endWaits = true;
+    });
+    this.#socket.on("close", () => this.#receiver?.closed());
     // It died on the way here.
     if (handle === null) this.#socket.destroy();
   }
 
   start(receiver: TransportReceiver): void {
     this.#receiver = receiver;
-    if (this.#socket.closed) {
-      queueMicrotask(() => receiver.closed());
-      return;
-    }
-    this.#socket.on("end", () => {
-      if (this.#reading) receiver.ended();
-      else this.#endWaits = true;
-    });
-    this.#socket.on("close", () => receiver.closed());
-    if (this.#reading) this.#read();
+    if (this.#socket.closed) queueMicrotask(() => receiver.closed());
+    else if (this.#reading) this.#read();
+  }
+
+  /**
+   * What started it has read all that concerns it: another receiver will start it, in this turn.
+   *
+   * @param rest bytes that were read and are the next receiver's
+   */
+  handOver(rest: Buffer): void {
+    this.#receiver = undefined;
+    if (rest.length > 0) this.#head = Buffer.from(rest);
+  }
+
+  /**
+   * Gives the socket to somebody who reads it as a stream; paused. The transport is of no use afterwards.
+   *
+   * @param rest bytes that were read, to be read again
+   */
+  toStream(rest: Buffer): Socket {
+    this.#receiver = undefined;
+    this.#isStream = true;
+    this.#socket.pause();
+    this.#socket.unshift(Buffer.from(rest));
+    return this.#socket;
   }
 
   get bufferedBytes(): number {
@@ -104,7 +130,7 @@ export class TcpTransport implements Transport {
    * when everything is gone (the stream's `drain` comes only from its high-water mark on).
    */
   write(bytes: Buffer): void {
-    if (this.#ending || this.#socket.destroyed || bytes.length === 0) return;
+    if (this.#ending !== "no" || this.#socket.destroyed || bytes.length === 0) return;
     if (this.#writing === 0) {
       this.#writeNow(bytes);
     } else {
@@ -127,7 +153,7 @@ export class TcpTransport implements Transport {
       this.#writeNow(bytes);
       return;
     }
-    if (this.#ending) this.#socket.end();
+    if (this.#ending !== "no") this.#endNow();
     if (!this.#behind) return;
     this.#behind = false;
     this.#receiver?.drained();
@@ -141,6 +167,7 @@ export class TcpTransport implements Transport {
 
   pause(): void {
     this.#reading = false;
+    this.#flowing = false;
     this.#socket.pause();
   }
 
@@ -151,8 +178,19 @@ export class TcpTransport implements Transport {
   }
 
   end(): void {
-    this.#ending = true;
-    if (this.#writing === 0) this.#socket.end();
+    if (this.#ending === "no") this.#ending = "end";
+    if (this.#writing === 0) this.#endNow();
+  }
+
+  /** Closes at once when the operating system has everything: it sends that, and then the end, by itself. */
+  finish(): void {
+    this.#ending = "close";
+    if (this.#writing === 0) this.#endNow();
+  }
+
+  #endNow(): void {
+    if (this.#ending === "close") this.#socket.destroy();
+    else this.#socket.end();
   }
 
   destroy(): void {
@@ -166,7 +204,10 @@ export class TcpTransport implements Transport {
     if (head !== undefined && head.length > 0) this.#receiver?.received(head);
     if (!this.#reading) return;
     if (this.#endWaits) this.#receiver?.ended();
-    else this.#socket.resume();
+    else if (!this.#flowing) {
+      this.#flowing = true;
+      this.#socket.resume();
+    }
   }
 }
 

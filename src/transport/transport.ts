@@ -7,7 +7,7 @@
  * MUST NOT keep a chunk after `received` returns: the receiver copies what it needs.
  */
 export interface Transport {
-  /** Begins reading. Called once. */
+  /** Begins reading. Called once (by one receiver after the other, where an implementation can be handed over). */
   start(receiver: TransportReceiver): void;
   /** Queues bytes, which belong to the transport until they are written. Ignored once it is closed. */
   write(bytes: Buffer): void;
@@ -19,6 +19,11 @@ export interface Transport {
   resume(): void;
   /** Ends our direction after what is queued. */
   end(): void;
+  /**
+   * The same for a peer that has said all that it had to say: where it loses nothing by it, the other direction is closed, too. Otherwise the
+   * peer is expected to end that.
+   */
+  finish(): void;
   /** Drops what is queued and closes both directions at once. */
   destroy(): void;
 }

@@ -29,6 +29,7 @@ class RecordingTransport implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
+  finish(): void {}
   destroy(): void {}
 }
 

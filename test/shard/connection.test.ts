@@ -33,6 +33,7 @@ class MemoryTransport implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
+  finish(): void {}
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;

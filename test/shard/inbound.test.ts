@@ -28,6 +28,7 @@ class Tap implements Transport {
     this.reading = true;
   }
   end(): void {}
+  finish(): void {}
   destroy(): void {}
 }
 

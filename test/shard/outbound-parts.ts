@@ -21,6 +21,7 @@ export class Valve implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
+  finish(): void {}
   destroy(): void {}
 
   get bytes(): Buffer {

@@ -1,12 +1,12 @@
 import { once } from "node:events";
-import { type AddressInfo, createServer } from "node:net";
+import { type AddressInfo, connect as connectSocket, createServer } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { type StartOptions, Switchboard } from "../../src/index.ts";
 import { connect } from "../../src/websocket/index.ts";
 import { actorUrl, startBoard } from "../support/board.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { close, text } from "../support/frames.ts";
-import { RawClient } from "../support/raw-client.ts";
+import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
 function start(options: Partial<StartOptions> = {}, attach: object = {}): ReturnType<typeof startBoard> {
   return startBoard({ ...options, actor: "scripted", attach: { accept: "shard", ...attach } });
@@ -29,6 +29,42 @@ it("delivers what came in one packet with the request", async () => {
   const { port } = await start();
   const client = await RawClient.open({ port, head: text('{"do":"who"}') });
   expect(JSON.parse(await client.text())).toMatchObject({ shard: 0 });
+});
+
+it("takes a request that comes in pieces, and what comes after it", async () => {
+  const { board, port } = await start();
+  const bytes = Buffer.concat([Buffer.from(upgradeRequest()), text('{"do":"who"}')]);
+  const socket = connectSocket({ port, host: "127.0.0.1", noDelay: true });
+  onTestFinished(() => void socket.destroy());
+  await once(socket, "connect");
+  for (const byte of bytes) await new Promise((resolve) => socket.write(Buffer.from([byte]), resolve));
+  let answer = "";
+  for await (const chunk of socket) {
+    answer += chunk;
+    if (answer.includes('"shard":0')) break;
+  }
+  expect(answer).toMatch(/^HTTP\/1.1 101 /);
+  expect(board.stats().upgrades).toMatchObject({ accepted: 1, abandoned: 0, timedOut: 0 });
+});
+
+it("counts peers that say nothing, say half of it or leave, and keeps nothing of them", async () => {
+  const { board, port } = await start({}, { handshakeTimeoutMs: 200 });
+  const left = connectSocket({ port, host: "127.0.0.1" });
+  await once(left, "connect");
+  left.end();
+  const silent = connectSocket({ port, host: "127.0.0.1" });
+  const slow = connectSocket({ port, host: "127.0.0.1" });
+  slow.write("GET / HTTP/1.1\r\nHost:");
+  const [answer] = await Promise.all([
+    once(slow, "data").then(([chunk]) => String(chunk)),
+    once(silent.resume(), "close"),
+    once(left.resume(), "close"),
+  ]);
+  expect(answer).toMatch(/^HTTP\/1.1 408 /);
+  await vi.waitFor(() => {
+    expect(board.stats().upgrades).toMatchObject({ accepted: 0, abandoned: 1, timedOut: 2 });
+    expect(board.stats().shards[0]).toMatchObject({ acceptedHere: 3, departed: 3, handshakes: 0 });
+  });
 });
 
 it("speaks TLS there, too", async () => {

@@ -1,9 +1,11 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { drain } from "../../src/transport/handoff.ts";
 import { TcpTransport } from "../../src/transport/tcp-transport.ts";
 import { itIsATransport } from "./contract.ts";
-import type { TransportPair } from "./pair.ts";
+import { collect, type TransportPair } from "./pair.ts";
+import { pattern, Recorder } from "./recorder.ts";
 
 interface SocketPair {
   /** As the thread that accepted it holds it: nothing read yet. */
@@ -23,7 +25,7 @@ async function openSockets(): Promise<SocketPair> {
   return { accepted, peer };
 }
 
-async function open(head = Buffer.alloc(0)): Promise<TransportPair> {
+async function open(head = Buffer.alloc(0)): Promise<TransportPair & { readonly transport: TcpTransport }> {
   const { accepted, peer } = await openSockets();
   const transport = new TcpTransport(accepted, head);
   onTestFinished(() => transport.destroy());
@@ -73,5 +75,57 @@ describe("a TcpTransport", () => {
       });
     });
     expect(calls).toEqual([]);
+  });
+
+  it("needs nothing more from its peer when it is finished", async () => {
+    const { transport, peer } = await open();
+    const receiver = new Recorder();
+    transport.start(receiver);
+    transport.write(Buffer.from("last words"));
+    transport.finish();
+    await receiver.called("closed");
+    expect((await collect(peer)).toString()).toBe("last words");
+  });
+
+  it("goes from one receiver to the next in the middle of a read", async () => {
+    const { transport, peer } = await open();
+    const second = new Recorder();
+    const first = new Recorder(() => {
+      transport.handOver(first.bytes.subarray(6));
+      transport.start(second);
+    });
+    transport.start(first);
+    peer.write("first,second,");
+    await second.called("received");
+    peer.end("third");
+    await second.called("ended");
+    expect(second.bytes.toString()).toBe("second,third");
+    expect(first.calls).toEqual(["received"]);
+  });
+
+  it("becomes a stream with what was read in front, which becomes a transport again", async () => {
+    const { transport, peer } = await open();
+    const bytes = pattern(1_000_000);
+    const stream = await new Promise<Socket>((resolve) => {
+      const first: Recorder = new Recorder(() => resolve(transport.toStream(first.bytes)));
+      transport.start(first);
+      peer.write(bytes);
+    });
+    const half: Buffer = await new Promise((resolve) => {
+      const read: Buffer[] = [];
+      stream.on("data", (chunk: Buffer) => {
+        read.push(chunk);
+        if (Buffer.concat(read).length >= bytes.length / 2) resolve(Buffer.concat(read));
+      });
+      stream.resume();
+    });
+    stream.removeAllListeners("data").pause();
+    const again = new TcpTransport(stream, Buffer.from(drain(stream, half)));
+    const last = new Recorder();
+    again.start(last);
+    peer.end();
+    await last.called("ended");
+    expect(last.bytes.equals(bytes)).toBe(true);
+    again.destroy();
   });
 });
