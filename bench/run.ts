@@ -9,10 +9,11 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { UsageError } from "../src/cli/usage-error.ts";
 import { createCertificate } from "../test/support/certificate.ts";
-import { CONTESTANTS, strangerOf } from "./contestants.ts";
+import { CONTESTANTS } from "./contestants.ts";
 import { readEnvironment, usableCores } from "./environment.ts";
+import { type BenchFlags, HELP, parseFlags } from "./flags.ts";
 import { type Bench, measure } from "./measure.ts";
 import { type Contest, planContests, type Ready, roundOf } from "./plan.ts";
 import { Progress } from "./progress.ts";
@@ -24,58 +25,23 @@ import type { Run, ScenarioRuns, SuiteResult } from "./results.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { HAS_TASKSET } from "./server-process.ts";
 
-const { values } = parseArgs({
-  options: {
-    full: { type: "boolean", default: false },
-    scenario: { type: "string", multiple: true },
-    contestant: { type: "string", multiple: true },
-    rounds: { type: "string" },
-    seconds: { type: "string" },
-    warmup: { type: "string" },
-    connections: { type: "string" },
-    peer: { type: "string", multiple: true, default: [] },
-    json: { type: "string" },
-    html: { type: "string" },
-    svg: { type: "string" },
-    list: { type: "boolean", default: false },
-  },
-});
-const number = (flag: "rounds" | "seconds" | "warmup" | "connections", otherwise: number): number => {
-  const value = Number(values[flag] ?? otherwise);
-  if (!(value > 0)) throw new RangeError(`--${flag} takes a number above 0, got ${values[flag]}`);
-  return value;
-};
-const settings = {
-  full: values.full,
-  rounds: number("rounds", values.full ? 7 : 3),
-  seconds: number("seconds", values.full ? 4 : 1),
-  warmup: number("warmup", values.full ? 2 : 0.6),
-};
-
-const strangers = values.peer.map(strangerOf);
+const flags = readFlags();
+const settings = { full: flags.full, rounds: flags.rounds, seconds: flags.seconds, warmup: flags.warmup };
+const { strangers } = flags;
 const contestants = [...CONTESTANTS.filter((one) => strangers.every(({ id }) => id !== one.id)), ...strangers];
 const found = await Promise.all(
   contestants.map(async (contestant) => ({ contestant, found: await contestant.find() })),
 );
 const ready = found.filter((one): one is Ready => one.found.kind === "found");
-const asked = values.contestant;
-for (const name of asked ?? []) {
-  const known = [...contestants, ...SCENARIOS.flatMap(({ entrants }) => entrants ?? [])].some(({ id }) => id === name);
-  if (!known)
-    throw new RangeError(`there is no contestant ${name}, only ${contestants.map(({ id }) => id).join(", ")}`);
-}
+const asked = flags.contestants;
 const absent = found.flatMap(({ contestant, found }) =>
   found.kind === "missing" && (asked?.includes(contestant.id) ?? true)
     ? [{ title: contestant.title, reason: found.reason }]
     : [],
 );
-const contests = planContests(SCENARIOS, ready, {
-  full: values.full,
-  scenarios: values.scenario,
-  contestants: asked,
-});
+const contests = plan();
 
-if (values.list) {
+if (flags.list) {
   for (const { scenario, jobs } of contests) {
     console.log(`${scenario.id.padEnd(18)} ${scenario.title}: ${jobs.map(({ entrant }) => entrant.id).join(", ")}`);
   }
@@ -89,6 +55,38 @@ if (values.list) {
   if (ours.some(({ outcome }) => outcome === "failed")) process.exitCode = 1;
 }
 
+function readFlags(): BenchFlags {
+  try {
+    const read = parseFlags(process.argv.slice(2));
+    if (!read.help) return read;
+    process.stdout.write(HELP);
+    process.exit(0);
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+/** Ends with 2 for names that don't exist. */
+function plan(): Contest[] {
+  const known = [...contestants, ...SCENARIOS.flatMap(({ entrants }) => entrants ?? [])].map(({ id }) => id);
+  try {
+    for (const name of asked ?? []) {
+      if (known.includes(name)) continue;
+      throw new RangeError(`there is no contestant ${name}, only ${contestants.map(({ id }) => id).join(", ")}`);
+    }
+    const { full, scenarios } = flags;
+    return planContests(SCENARIOS, ready, { full, scenarios, contestants: asked });
+  } catch (error) {
+    return complain(error);
+  }
+}
+
+function complain(error: unknown): never {
+  if (!(error instanceof UsageError || error instanceof RangeError)) throw error;
+  process.stderr.write(`bench: ${error.message}\n`);
+  process.exit(2);
+}
+
 async function runAll(contests: readonly Contest[]): Promise<SuiteResult> {
   if (!HAS_TASKSET)
     console.error("there is no taskset here: servers and loads share the cores, and figures are worth less");
@@ -99,7 +97,7 @@ async function runAll(contests: readonly Contest[]): Promise<SuiteResult> {
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-bench-"));
   const bench: Bench = {
     ...settings,
-    connections: values.connections === undefined ? undefined : number("connections", 0),
+    connections: flags.connections,
     cores: usableCores(),
     tls: { key: join(directory, "key.pem"), cert: join(directory, "cert.pem") },
   };
@@ -140,9 +138,9 @@ async function runContest({ scenario, jobs }: Contest, bench: Bench, progress: P
 
 function writeReports(result: SuiteResult): void {
   const stamp = result.environment.date.slice(0, 16).replace(":", "");
-  const json = resolve(values.json ?? join(import.meta.dirname, "results", `${stamp}.json`));
-  const html = resolve(values.html ?? json.replace(/(\.json)?$/, ".html"));
-  const svg = resolve(values.svg ?? json.replace(/(\.json)?$/, ".svg"));
+  const json = resolve(flags.json ?? join(import.meta.dirname, "results", `${stamp}.json`));
+  const html = resolve(flags.html ?? json.replace(/(\.json)?$/, ".html"));
+  const svg = resolve(flags.svg ?? json.replace(/(\.json)?$/, ".svg"));
   mkdirSync(dirname(json), { recursive: true });
   writeFileSync(json, JSON.stringify(result));
   writeFileSync(html, htmlReport(result));
