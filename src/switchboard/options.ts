@@ -73,7 +73,8 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly host?: string;
   /**
    * Where the opening handshake is done. "shard" spreads it over the cores: `authorize` is then the actor module's export of that name, and
-   * no option. Default: "main", or "shard" with `tls`.
+   * no option. Default: "shard", unless something needs it in the main thread: an `authorize` here, a limit of connections or upgrades, a
+   * placement by the request, or sockets that don't move.
    */
   readonly handshake?: "main" | "shard";
   /**
@@ -228,30 +229,32 @@ export interface ListenSettings {
   readonly port: number;
   readonly host?: string;
   readonly route: RouteSettings;
-  /** What the shards are told when the handshake is theirs. */
+  /** "any": wherever it can be done best. */
+  readonly handshake: "main" | "shard" | "any";
+  /** What the shards are told when the handshake is theirs; undefined: it can't be. */
   readonly shard?: ListenerSettings;
   readonly accept: "main" | "shard";
 }
 
 export function checkListenOptions(options: ListenOptions): ListenSettings {
   check("listen", options, ["port", "host", "accept", "handshake", "tls", ...attachOptions], ["port"]);
-  const { port, host, tls, accept = "main", ...others } = options;
-  const { handshake = tls === undefined ? accept : "shard", ...rest } = others;
-  const route = routeSettings(rest);
-  const settings = { port, ...(host !== undefined && { host }), route, accept };
-  if (handshake === "main") {
-    if (accept === "shard")
-      throw misfit('who accepts does the handshake, too: leave handshake out, or make it "shard"');
-    if (tls === undefined) return settings;
-    throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
-  }
+  const { port, host, tls, accept = "main", handshake: wanted, ...others } = options;
+  const route = routeSettings(others);
   const { authorize, ...plain } = route;
-  if (authorize !== undefined) {
+  const inShards = accept === "shard" || tls !== undefined;
+  if (wanted === "main" && accept === "shard")
+    throw misfit('who accepts does the handshake, too: leave handshake out, or make it "shard"');
+  if (wanted === "main" && inShards) throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
+  if (authorize !== undefined && (inShards || wanted === "shard")) {
     throw misfit(
       "the shards do this handshake, and functions can't be sent to them: export authorize from the actor module",
     );
   }
-  return { ...settings, shard: { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) } };
+  const handshake: ListenSettings["handshake"] =
+    wanted ?? (inShards ? "shard" : authorize === undefined ? "any" : "main");
+  const shard = { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) };
+  const settings = { port, ...(host !== undefined && { host }), route, accept, handshake };
+  return handshake === "main" ? settings : { ...settings, shard };
 }
 
 function misfit(what: string): SwitchboardError {

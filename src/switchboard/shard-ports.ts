@@ -33,6 +33,12 @@ export class ShardPorts {
     this.#owner = owner;
   }
 
+  /** Whether a port does as well here as in the main thread, by the board's own options. */
+  get suitAny(): boolean {
+    const { moves, admission } = this.#owner;
+    return moves && admission === undefined && !placesByRequest(this.#settings.placement);
+  }
+
   async listen({ port, host, accept }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
     if (!this.#owner.moves) {
       const message =

@@ -166,14 +166,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
-   * upgrade gets 426 on the path and 404 elsewhere. With `tls` or `handshake: "shard"` the shards do the handshakes, and ask the actor
-   * module's export `authorize`.
+   * upgrade gets 426 on the path and 404 elsewhere. Where nothing needs the main thread the shards do the handshakes, and ask the actor
+   * module's export `authorize`: see `handshake`.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options);
-    if (settings.shard === undefined) return this.#listen(settings);
+    const { handshake, shard } = settings;
+    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny)) return this.#listen(settings);
     this.#checkOpen();
-    return this.#shardPorts.listen(settings, settings.shard);
+    return this.#shardPorts.listen(settings, shard);
   }
 
   async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {

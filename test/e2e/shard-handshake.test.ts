@@ -226,10 +226,10 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
 
   it("answers the requests under way with 503 when it drains, and listens no more", async () => {
     const { board, port } = await start(mode);
-    const open = await RawClient.open({ port, path: PATH });
     const waiting = await RawClient.connect(port);
     waiting.write(upgradeRequest({ path: PATH, headers: order({ never: true }) }));
-    await who(open);
+    // It comes later, so when it is there the other is, too.
+    const open = await RawClient.open({ port, path: PATH });
     const closing = board.close({ drain: 20_000 });
     expect((await waiting.response()).status).toBe(503);
     expect(await open.closeFrame()).toMatchObject({ code: 1001 });

@@ -180,7 +180,15 @@ describe("an actor module with an authorize of its own", () => {
     onTestFinished(async () => void (await board.close({ drain: 0 })));
     const ignored = { code: "ERR_AUTHORIZE_IGNORED", message: expect.stringContaining("give authorize as an option") };
     expect(() => board.attach(createServer())).toThrow(expect.objectContaining(ignored));
-    await expect(board.listen({ port: 0, host: "127.0.0.1" })).rejects.toMatchObject(ignored);
+    await expect(board.listen({ port: 0, host: "127.0.0.1", handshake: "main" })).rejects.toMatchObject(ignored);
+  });
+
+  it("is asked in the shards, where ports leave the handshake if they may", async () => {
+    const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
+    onTestFinished(async () => void (await board.close({ drain: 0 })));
+    const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
+    const headers = { "X-Authorize": JSON.stringify({ gives: { status: 401 } }) };
+    await expect(RawClient.open({ port, headers })).rejects.toThrow("401");
   });
 
   it("is, with one there", async () => {

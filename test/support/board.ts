@@ -9,7 +9,10 @@ export type TestBoardOptions = Omit<StartOptions, "actor"> & {
   readonly attach?: Partial<ListenOptions>;
 };
 
-/** A board of one shard (unless told otherwise) that listens on a free port and is closed when the test ends. */
+/**
+ * A board of one shard (unless told otherwise) that listens on a free port and is closed when the test ends. Handshakes are done in the main
+ * thread, where that can be and nothing else is said: with all that there is to it.
+ */
 export async function startBoard(options: TestBoardOptions = {}): Promise<{ board: Switchboard; port: number }> {
   const { actor = "echo", attach = {}, ...rest } = options;
   const url = actor instanceof URL ? actor : actorUrl(actor);
@@ -23,6 +26,7 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
   onTestFinished(async () => {
     await board.close({ drain: 0 });
   });
-  const { port } = await board.listen({ port: 0, host: "127.0.0.1", ...attach });
+  const handshake = attach.tls === undefined && attach.accept !== "shard" ? { handshake: "main" as const } : {};
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1", ...handshake, ...attach });
   return { board, port };
 }

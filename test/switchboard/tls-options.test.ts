@@ -1,10 +1,12 @@
 import { Buffer } from "node:buffer";
-import { expect, it } from "vitest";
-import type { ListenOptions, TlsOptions } from "../../src/index.ts";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { type ListenOptions, type StartOptions, Switchboard, type TlsOptions } from "../../src/index.ts";
 import { checkListenOptions } from "../../src/switchboard/options.ts";
 import { checkTlsOptions } from "../../src/switchboard/tls-options.ts";
-import { startBoard } from "../support/board.ts";
+import { actorUrl, startBoard } from "../support/board.ts";
 import { createCertificate } from "../support/certificate.ts";
+import { RawClient } from "../support/raw-client.ts";
 
 const { key, cert } = createCertificate("localhost");
 const other = createCertificate("other");
@@ -83,13 +85,37 @@ it.each<{ name: string; options: Partial<ListenOptions>; message: string }>([
   await expect(board.listen({ port: 0, ...options })).rejects.toEqual(error("ERR_OPTION", message));
 });
 
-it("does the handshake in the main thread, unless told otherwise or with tls", () => {
-  expect(checkListenOptions({ port: 0 }).shard).toBeUndefined();
+it("does the handshake wherever it can be done, unless told otherwise, with tls or with an authorize", () => {
+  expect(checkListenOptions({ port: 0 })).toMatchObject({ handshake: "any", shard: {} });
+  expect(checkListenOptions({ port: 0, handshake: "main" })).toMatchObject({ handshake: "main" });
   expect(checkListenOptions({ port: 0, handshake: "main" }).shard).toBeUndefined();
-  expect(checkListenOptions({ port: 0, handshake: "shard", path: "/a" }).shard).toEqual({
-    route: { path: "/a", handshakeTimeoutMs: 10_000 },
-  });
-  expect(checkListenOptions({ port: 0, tls: { key, cert } }).shard).toMatchObject({ tls: { key, cert } });
+  const authorize = () => ({ session: undefined });
+  expect(checkListenOptions({ port: 0, authorize })).toMatchObject({ handshake: "main", route: { authorize } });
+  const told = checkListenOptions({ port: 0, handshake: "shard", path: "/a" });
+  expect(told).toMatchObject({ handshake: "shard", accept: "main" });
+  expect(told.shard).toEqual({ route: { path: "/a", handshakeTimeoutMs: 10_000 } });
+  const secure = checkListenOptions({ port: 0, tls: { key, cert } });
+  expect(secure).toMatchObject({ handshake: "shard", shard: { tls: { key, cert } } });
+});
+
+it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" }>([
+  { name: "nothing in the way", options: {}, where: "shard" },
+  { name: "a placement that asks no request", options: { placement: "roundRobin" }, where: "shard" },
+  { name: "a placement by the request", options: { placement: { stickyBy: () => "one" } }, where: "main" },
+  { name: "a limit", options: { maxConnections: 10 }, where: "main" },
+  { name: "sockets that don't move", options: { sockets: "relay" }, where: "main" },
+])("with $name the handshake is done in the $where", async ({ options, where }) => {
+  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, ...options });
+  onTestFinished(async () => void (await board.close({ drain: 0 })));
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
+  // A thread hears of those that are its own.
+  let here = 0;
+  const listener = () => void here++;
+  subscribe("switchboard:upgrade", listener);
+  onTestFinished(() => void unsubscribe("switchboard:upgrade", listener));
+  await RawClient.open({ port });
+  await vi.waitFor(() => expect(board.stats().upgrades.accepted).toBe(1));
+  expect(here).toBe(where === "main" ? 1 : 0);
 });
 
 it("replaces TLS options only where there is TLS, and only by good ones", async () => {
