@@ -19,6 +19,11 @@ export interface DecoderOptions {
   readonly maxFragments: number;
   /** For connections on which permessage-deflate was agreed. Default: none, and compressed messages are refused. */
   readonly inflater?: Inflater | undefined;
+  /**
+   * Asked before a message is inflated that may become long. False: `next` gives undefined, as `inflationWaits` says, and asks again when it
+   * is called again. Default: always at once.
+   */
+  readonly mayInflate?: (() => boolean) | undefined;
 }
 
 export interface Ping {
@@ -48,6 +53,8 @@ const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
 const sharedKey = new Uint8Array(MASKING_KEY_BYTES);
 const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
+/** Deflate makes at most 1032 bytes of one: what is no longer than this stays below 64 KiB. */
+const SHORT_COMPRESSED_BYTES = 63;
 /** The reserved bit that marks a compressed message, on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
 
@@ -92,7 +99,12 @@ export class Decoder {
 
   /** Whether bytes are left that `next` hasn't looked at, or not seen enough of. */
   get hasMore(): boolean {
-    return this.#at < this.#chunk.length;
+    return this.#at < this.#chunk.length || this.inflationWaits;
+  }
+
+  /** Whether `next` gave undefined because it might not inflate a message that has come. */
+  get inflationWaits(): boolean {
+    return this.#inPayload && this.#final && this.#remaining === 0;
   }
 
   /**
@@ -243,12 +255,17 @@ export class Decoder {
     this.#remaining -= length;
     if (!valid) return this.#fail("ERR_INVALID_UTF8");
     if (this.#remaining > 0) return undefined;
+    if (this.#final && assembly.compressed && !this.#mayInflate(assembly)) return undefined;
     this.#inPayload = false;
     this.#key = NO_KEY;
     if (!this.#final) return undefined;
     this.#assembly = undefined;
     if (assembly.compressed) return this.#inflate(assembly);
     return assembly.finish() ?? this.#fail("ERR_INVALID_UTF8");
+  }
+
+  #mayInflate({ payloadBytes }: Assembly): boolean {
+    return payloadBytes <= SHORT_COMPRESSED_BYTES || (this.#options.mayInflate?.() ?? true);
   }
 
   #inflate({ opcode, payload }: Assembly): Message | Violation {
@@ -292,6 +309,7 @@ export class Decoder {
     this.#ended = true;
     this.#chunk = NOTHING;
     this.#at = 0;
+    this.#inPayload = false;
     this.#assembly = undefined;
   }
 }
