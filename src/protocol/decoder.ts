@@ -46,6 +46,13 @@ export interface Close {
 /** What a peer's bytes amount to. Nothing follows a `close` or a `violation`. */
 export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
+/**
+ * - `borrowing`: the chunk is somebody else's.
+ * - `owning`: it is a copy.
+ * - `ended`: nothing more is read.
+ */
+type State = "borrowing" | "owning" | "ended";
+
 const MASKING_KEY_BYTES = 4;
 /** Without masking the key is 0, and unmasking is copying. */
 const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
@@ -70,7 +77,7 @@ export class Decoder {
   readonly #keyBytes: number;
   #chunk: Buffer = NOTHING;
   #at = 0;
-  #ended = false;
+  #state: State = "owning";
   /** Frames that the last call of `next` took and that made no event yet. */
   fragments = 0;
 
@@ -90,9 +97,10 @@ export class Decoder {
   }
 
   feed(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#state === "ended") return;
     // What an earlier chunk left over is a part of a header or of a control frame, or a suspended rest.
     const rest = this.#chunk.length - this.#at;
+    this.#state = rest === 0 ? "borrowing" : "owning";
     this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
   }
@@ -114,7 +122,7 @@ export class Decoder {
    */
   next(maxFragments = Number.POSITIVE_INFINITY): DecoderEvent | undefined {
     this.fragments = 0;
-    while (!this.#ended) {
+    while (this.#state !== "ended") {
       if (this.fragments >= maxFragments) return undefined;
       if (!this.#inPayload) {
         const event = this.#readFrame();
@@ -130,6 +138,9 @@ export class Decoder {
 
   /** Copies what is left of the borrowed chunk, for going on with `next` at some later time. */
   suspend(): undefined {
+    // A copy is taken up many times, a little of it each time, and isn't copied each time, unless most of it isn't needed any more.
+    if (this.#state === "owning" && (this.#chunk.length - this.#at) * 2 > this.#chunk.length) return;
+    if (this.#state === "borrowing") this.#state = "owning";
     this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : NOTHING;
     this.#at = 0;
   }
@@ -306,7 +317,7 @@ export class Decoder {
   }
 
   #end(): void {
-    this.#ended = true;
+    this.#state = "ended";
     this.#chunk = NOTHING;
     this.#at = 0;
     this.#inPayload = false;
