@@ -45,10 +45,13 @@ type Work = Message | Mail | ActorTimer | Restart | { readonly kind: "opening" |
 const OPENING: Work = { kind: "opening" };
 const DRAINING: Work = { kind: "draining" };
 
+/** So few handlers an actor may run in any turn, whatever that one's time is. */
+const LIGHT_HANDLERS = 16;
+
 /**
  * Runs one actor, one message at a time: the invariant that a handler, async or not, is finished before the next starts.
- * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers
- * the rest waits for the next turn.
+ * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
+ * or when the time of a turn is over, the rest waits for the next turn.
  */
 export class ActorCell {
   readonly #owner: ActorCellOwner;
@@ -223,6 +226,7 @@ export class ActorCell {
         this.#wasFull = false;
         if (!this.#resting) this.#owner.mailboxDrained();
       }
+      if (this.#mayRest && this.#settings.turns.over) this.#rest();
     }
     if (this.#ending !== undefined && !this.#mustWait && this.#restart === undefined) this.#close();
   }
@@ -238,6 +242,11 @@ export class ActorCell {
     } catch (error) {
       this.#fail("closed", error, false);
     }
+  }
+
+  /** Whether it has done something in this turn, and has more to do. */
+  get #mayRest(): boolean {
+    return TURN_BUDGET - this.#budget >= LIGHT_HANDLERS && !this.#resting && (this.#mailbox?.length ?? 0) > 0;
   }
 
   /** Takes one from the budget of this turn. */

@@ -45,14 +45,32 @@ export class BatchWriter {
   }
 }
 
-/** Calls back for each record; the frames are in the batch's own memory. */
-export function readBatch(batch: ArrayBuffer, deliver: (topicId: number, frame: Frame) => void): void {
-  const block = Buffer.from(batch);
-  let at = 0;
-  while (at < block.length) {
-    const topicId = block.readUInt32LE(at);
-    const start = at + RECORD_HEADER_BYTES;
-    at = start + block.readUInt32LE(at + 4);
-    deliver(topicId, { block, start, end: at });
+/** What a batch carries, record by record. */
+export class BatchReader {
+  readonly #block: Buffer;
+  #at = 0;
+  /** The one that came after it. */
+  following: BatchReader | undefined;
+
+  constructor(batch: ArrayBuffer) {
+    this.#block = Buffer.from(batch);
+  }
+
+  get byteLength(): number {
+    return this.#block.length;
+  }
+
+  /** Whether all records have been read. */
+  get ended(): boolean {
+    return this.#at >= this.#block.length;
+  }
+
+  /** Calls back for the next record, and returns what that returns. The frame is in the batch's own memory. */
+  next<T>(take: (topicId: number, frame: Frame) => T): T {
+    const block = this.#block;
+    const topicId = block.readUInt32LE(this.#at);
+    const start = this.#at + RECORD_HEADER_BYTES;
+    this.#at = start + block.readUInt32LE(this.#at + 4);
+    return take(topicId, { block, start, end: this.#at });
   }
 }

@@ -1,5 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
 import type { PublishResult } from "../actor/flow.ts";
+import { Turns } from "../actor/turns.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { type InterestChange, Link, type LinkOwner } from "./link.ts";
 import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
@@ -27,15 +28,22 @@ const NOBODY: PublishResult = Object.freeze({
  *
  * Order per publisher and topic holds because both ways keep it: local delivery happens inside `publish`, and each link is one
  * ordered port.
+ *
+ * What comes over the links may take a part of each turn of the event loop, and no more, however many publishes come at once and however
+ * many subscribe: one publish is delivered whole, the next may wait for the next turn. It is a part of its own, because publishes aren't
+ * their receivers' doing: these would get them the later, the more of them have much to do.
  */
 export class Bus {
   readonly #topics = new TopicIndex<Link>();
   readonly #links = new Set<Link>();
   readonly #counters: BusCounters;
+  readonly #turns: Turns;
   #dirtyLinks: Link[] = [];
 
-  constructor(counters: BusCounters) {
+  /** @param turns of the links, and of nobody else */
+  constructor(counters: BusCounters, turns = new Turns()) {
     this.#counters = counters;
+    this.#turns = turns;
   }
 
   /** Connects this thread to another. Resolves when all that the other wants is known here. */
@@ -106,9 +114,12 @@ export class Bus {
     },
     published: (topicId, frame) => {
       const topic = this.#topics.getById(topicId);
-      if (topic === undefined) return;
+      if (topic === undefined) return 0;
       for (const subscriber of topic.subscribers) subscriber.deliver(frame, topic.name);
+      return topic.subscribers.size;
     },
+    turnIsOver: () => this.#turns.over,
+    linkWaits: (link) => this.#turns.add(link),
     arrived: (lagSeconds) => this.#counters.arrived?.(lagSeconds),
     linkDirty: (link) => {
       if (this.#dirtyLinks.length === 0) setImmediate(this.#flush);

@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
+import type { TurnTaker } from "../actor/turns.ts";
 import type { Frame } from "../protocol/frame.ts";
-import { BatchWriter, readBatch } from "./batch.ts";
+import { BatchReader, BatchWriter } from "./batch.ts";
 
 /** A change of what one thread wants from another; `id` is its own number for the topic. */
 export interface InterestChange {
@@ -19,21 +20,31 @@ type LinkMessage =
 
 export interface LinkOwner {
   interestChanged(link: Link, changes: readonly InterestChange[]): void;
-  published(topicId: number, frame: Frame): void;
+  /** Delivers a publish. Returns to how many. */
+  published(topicId: number, frame: Frame): number;
   /** A batch of publishes arrived, so long after it was posted. */
   arrived(lagSeconds: number): void;
   /** Something was queued: call `flush` at the end of this tick. */
   linkDirty(link: Link): void;
   linkClosed(link: Link): void;
+  /** Whether this turn has no time for more deliveries. */
+  turnIsOver(): boolean;
+  /** Deliveries wait: call `takeTurn` in the next turn. */
+  linkWaits(link: Link): void;
 }
 
 /** Publishes on their way to one thread, in bytes: past it they are dropped and counted, for that thread isn't keeping up. */
 const WINDOW_BYTES = 64 * 1024 * 1024;
 /** How much a receiver takes in before it tells the sender. */
 const CONSUMED_STEP_BYTES = 1024 * 1024;
+/** So many deliveries are done before the time is looked at. */
+const DELIVERIES_AT_ONCE = 64;
 
-/** One end of the direct connection between two threads of the bus. */
-export class Link {
+/**
+ * One end of the direct connection between two threads of the bus. What comes is delivered in order, as far as a turn's time goes; the rest
+ * waits for the next, and counts as on its way until then.
+ */
+export class Link implements TurnTaker {
   readonly #port: MessagePort;
   readonly #owner: LinkOwner;
   readonly #batch = new BatchWriter();
@@ -42,6 +53,11 @@ export class Link {
   /** Those who wait until the other side knows a change, by the serial it went out with. */
   readonly #awaitingKnown = new Map<number, PromiseWithResolvers<void>>();
   readonly #synced = Promise.withResolvers<void>();
+  /** Batches that have come, from the first that isn't delivered to its end. */
+  #first: BatchReader | undefined;
+  #last: BatchReader | undefined;
+  /** Since the time was looked at. */
+  #deliveries = 0;
   #unconsumedBytes = 0;
   #consumedBytes = 0;
   #dirty = false;
@@ -125,17 +141,56 @@ export class Link {
         break;
       case "publishes":
         this.#owner.arrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
-        readBatch(message.batch, (topicId, frame) => this.#owner.published(topicId, frame));
-        this.#consumedBytes += message.batch.byteLength;
-        if (this.#consumedBytes >= CONSUMED_STEP_BYTES) {
-          this.#post({ kind: "consumed", bytes: this.#consumedBytes });
-          this.#consumedBytes = 0;
-        }
+        this.#take(new BatchReader(message.batch));
         break;
       case "consumed":
         this.#unconsumedBytes -= message.bytes;
         break;
     }
+  }
+
+  #take(batch: BatchReader): void {
+    const waits = this.#first !== undefined;
+    if (this.#first === undefined) this.#first = batch;
+    else (this.#last as BatchReader).following = batch;
+    this.#last = batch;
+    if (!waits) this.takeTurn();
+  }
+
+  /** Delivers what has come, until there is no time. */
+  takeTurn(): void {
+    let waits = true;
+    try {
+      waits = !this.#deliver();
+    } finally {
+      if (waits) this.#owner.linkWaits(this);
+    }
+  }
+
+  /** Whether nothing is left. */
+  #deliver(): boolean {
+    for (let batch = this.#first; batch !== undefined; batch = this.#first) {
+      while (!batch.ended) {
+        if (this.#deliveries >= DELIVERIES_AT_ONCE) {
+          if (this.#owner.turnIsOver()) return false;
+          this.#deliveries = 0;
+        }
+        // A publish that nobody wants any more takes time, too.
+        this.#deliveries += 1 + batch.next(this.#published);
+      }
+      this.#first = batch.following;
+      this.#consumed(batch.byteLength);
+    }
+    return true;
+  }
+
+  readonly #published = (topicId: number, frame: Frame): number => this.#owner.published(topicId, frame);
+
+  #consumed(bytes: number): void {
+    this.#consumedBytes += bytes;
+    if (this.#consumedBytes < CONSUMED_STEP_BYTES) return;
+    this.#post({ kind: "consumed", bytes: this.#consumedBytes });
+    this.#consumedBytes = 0;
   }
 
   #handleClose(): void {

@@ -19,6 +19,11 @@ export interface DecoderOptions {
   readonly maxFragments: number;
   /** For connections on which permessage-deflate was agreed. Default: none, and compressed messages are refused. */
   readonly inflater?: Inflater | undefined;
+  /**
+   * Asked before a message is inflated that may become long. False: `next` gives undefined, as `inflationWaits` says, and asks again when it
+   * is called again. Default: always at once.
+   */
+  readonly mayInflate?: (() => boolean) | undefined;
 }
 
 export interface Ping {
@@ -41,6 +46,13 @@ export interface Close {
 /** What a peer's bytes amount to. Nothing follows a `close` or a `violation`. */
 export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
+/**
+ * - `borrowing`: the chunk is somebody else's.
+ * - `owning`: it is a copy.
+ * - `ended`: nothing more is read.
+ */
+type State = "borrowing" | "owning" | "ended";
+
 const MASKING_KEY_BYTES = 4;
 /** Without masking the key is 0, and unmasking is copying. */
 const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
@@ -48,6 +60,8 @@ const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
 const sharedKey = new Uint8Array(MASKING_KEY_BYTES);
 const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
+/** Deflate makes at most 1032 bytes of one: what is no longer than this stays below 64 KiB. */
+const SHORT_COMPRESSED_BYTES = 63;
 /** The reserved bit that marks a compressed message, on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
 
@@ -63,7 +77,7 @@ export class Decoder {
   readonly #keyBytes: number;
   #chunk: Buffer = NOTHING;
   #at = 0;
-  #ended = false;
+  #state: State = "owning";
   /** Frames that the last call of `next` took and that made no event yet. */
   fragments = 0;
 
@@ -83,16 +97,22 @@ export class Decoder {
   }
 
   feed(chunk: Buffer): void {
-    if (this.#ended) return;
+    if (this.#state === "ended") return;
     // What an earlier chunk left over is a part of a header or of a control frame, or a suspended rest.
     const rest = this.#chunk.length - this.#at;
+    this.#state = rest === 0 ? "borrowing" : "owning";
     this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
   }
 
   /** Whether bytes are left that `next` hasn't looked at, or not seen enough of. */
   get hasMore(): boolean {
-    return this.#at < this.#chunk.length;
+    return this.#at < this.#chunk.length || this.inflationWaits;
+  }
+
+  /** Whether `next` gave undefined because it might not inflate a message that has come. */
+  get inflationWaits(): boolean {
+    return this.#inPayload && this.#final && this.#remaining === 0;
   }
 
   /**
@@ -102,7 +122,7 @@ export class Decoder {
    */
   next(maxFragments = Number.POSITIVE_INFINITY): DecoderEvent | undefined {
     this.fragments = 0;
-    while (!this.#ended) {
+    while (this.#state !== "ended") {
       if (this.fragments >= maxFragments) return undefined;
       if (!this.#inPayload) {
         const event = this.#readFrame();
@@ -118,6 +138,9 @@ export class Decoder {
 
   /** Copies what is left of the borrowed chunk, for going on with `next` at some later time. */
   suspend(): undefined {
+    // A copy is taken up many times, a little of it each time, and isn't copied each time, unless most of it isn't needed any more.
+    if (this.#state === "owning" && (this.#chunk.length - this.#at) * 2 > this.#chunk.length) return;
+    if (this.#state === "borrowing") this.#state = "owning";
     this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : NOTHING;
     this.#at = 0;
   }
@@ -243,12 +266,17 @@ export class Decoder {
     this.#remaining -= length;
     if (!valid) return this.#fail("ERR_INVALID_UTF8");
     if (this.#remaining > 0) return undefined;
+    if (this.#final && assembly.compressed && !this.#mayInflate(assembly)) return undefined;
     this.#inPayload = false;
     this.#key = NO_KEY;
     if (!this.#final) return undefined;
     this.#assembly = undefined;
     if (assembly.compressed) return this.#inflate(assembly);
     return assembly.finish() ?? this.#fail("ERR_INVALID_UTF8");
+  }
+
+  #mayInflate({ payloadBytes }: Assembly): boolean {
+    return payloadBytes <= SHORT_COMPRESSED_BYTES || (this.#options.mayInflate?.() ?? true);
   }
 
   #inflate({ opcode, payload }: Assembly): Message | Violation {
@@ -289,9 +317,10 @@ export class Decoder {
   }
 
   #end(): void {
-    this.#ended = true;
+    this.#state = "ended";
     this.#chunk = NOTHING;
     this.#at = 0;
+    this.#inPayload = false;
     this.#assembly = undefined;
   }
 }

@@ -1,5 +1,5 @@
-import { inflateRawSync } from "node:zlib";
 import type { DeflateAgreement } from "./compression.ts";
+import { tryInflate } from "./inflate-stream.ts";
 import type { ViolationCode } from "./violation.ts";
 
 /**
@@ -12,14 +12,6 @@ const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])
 const MAX_STREAMS = 256;
 
 const NOTHING = Buffer.alloc(0);
-const SMALLEST_CHUNK = 256;
-const LARGEST_CHUNK = 64 * 1024;
-
-/** zlib's result with `info`, which its types don't know of. */
-interface InflatedWithInfo {
-  readonly buffer: Buffer;
-  readonly engine: { readonly bytesWritten: number };
-}
 
 /**
  * Inflates a peer's messages, one at a time, in the calling thread. Nothing is kept between them but, where context takeover was
@@ -41,8 +33,8 @@ export class Inflater {
   }
 
   /**
-   * The message that was compressed to `payload`, or what is wrong with it. Memory stays within `maxBytes` and what zlib itself
-   * needs, whatever the payload would inflate to.
+   * The message that was compressed to `payload`, or what is wrong with it. It is good until the next call. Memory stays within `maxBytes`
+   * and what zlib itself needs, whatever the payload would inflate to.
    */
   inflate(payload: Buffer, maxBytes: number): Buffer | ViolationCode {
     // Nothing at all can't be inflated, but zlib gives it for a second empty message in one context.
@@ -53,37 +45,18 @@ export class Inflater {
     let input = Buffer.concat([payload, TAIL]);
     while (input.length > 0) {
       if (pieces.length === MAX_STREAMS) return "ERR_TOO_MANY_STREAMS";
-      const inflated = inflateStream(input, window.bytes, this.#windowBits, maxBytes - inflatedBytes);
+      const settings = { windowBits: this.#windowBits, dictionary: window.bytes, maxBytes: maxBytes - inflatedBytes };
+      const inflated = tryInflate(input, settings);
       if (typeof inflated === "string") return inflated;
-      pieces.push(inflated.buffer);
-      inflatedBytes += inflated.buffer.length;
+      const { bytes, consumedBytes } = inflated;
+      inflatedBytes += bytes.length;
       // A block that says it is the last ends zlib's stream, not the message: it goes on at the next byte (section 7.2.1).
-      input = input.subarray(inflated.engine.bytesWritten);
-      if (input.length > 0 || window === this.#window) window.push(inflated.buffer);
+      input = input.subarray(consumedBytes);
+      if (input.length > 0 || window === this.#window) window.push(bytes);
+      if (input.length === 0 && pieces.length === 0) return bytes;
+      pieces.push(Buffer.from(bytes));
     }
-    return pieces.length === 1 ? (pieces[0] as Buffer) : Buffer.concat(pieces);
-  }
-}
-
-function inflateStream(
-  input: Buffer,
-  dictionary: Buffer,
-  windowBits: number,
-  maxBytes: number,
-): InflatedWithInfo | ViolationCode {
-  try {
-    const inflated = inflateRawSync(input, {
-      info: true,
-      windowBits,
-      chunkSize: Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, 4 * input.length)),
-      // zlib takes no limit of 0, and an empty stream may still follow.
-      maxOutputLength: Math.max(1, maxBytes),
-      ...(dictionary.length > 0 && { dictionary }),
-    }) as unknown as InflatedWithInfo;
-    return inflated.buffer.length > maxBytes ? "ERR_MESSAGE_TOO_BIG" : inflated;
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    return code === "ERR_BUFFER_TOO_LARGE" ? "ERR_MESSAGE_TOO_BIG" : "ERR_INVALID_DEFLATE";
+    return Buffer.concat(pieces);
   }
 }
 

@@ -4,6 +4,7 @@ import type { Address } from "../actor/address.ts";
 import type { PublishResult, SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
+import type { Turns } from "../actor/turns.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
@@ -68,6 +69,8 @@ export interface ConnectionHost {
   readonly options: ConnectionOptions;
   readonly bus: Bus;
   readonly wheel: TimerWheel;
+  /** Of what has much to do: reads, writes, actors. */
+  readonly turns: Turns;
   readonly flushQueue: FlushQueue;
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
@@ -138,16 +141,12 @@ export class Connection
     this.#identity = identity;
     this.#host = host;
     const { maxPayloadBytes, maxFragments } = options;
+    const mayInflate = host.turns.hasTime;
     const decoder = new Decoder(
-      deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate) },
+      deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate), mayInflate },
     );
     this.#heartbeat = new Heartbeat(host.wheel, options);
-    this.#inbound = new Inbound(
-      transport,
-      decoder,
-      { heartbeat: this.#heartbeat, wheel: host.wheel, rates: options },
-      this,
-    );
+    this.#inbound = new Inbound(transport, decoder, { heartbeat: this.#heartbeat, host, rates: options }, this);
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host, this);
     this.#cell = new ActorCell(host.cells, this);

@@ -1,3 +1,4 @@
+import type { Turns, TurnTaker } from "../actor/turns.ts";
 import type { Decoder, DecoderEvent } from "../protocol/decoder.ts";
 import type { Transport } from "../transport/transport.ts";
 import type { Heartbeat } from "./heartbeat.ts";
@@ -7,14 +8,21 @@ import type { Timed, TimerWheel } from "./timer-wheel.ts";
 /** What one connection may decode in a turn of the event loop, lest reads full of tiny frames or of deflate bombs keep all others waiting. */
 const EVENTS_PER_TURN = 256;
 const MESSAGE_BYTES_PER_TURN = 4 * 1024 * 1024;
-/** Up to here a read isn't added to others of its turn, which would need to know when that ends. */
-const LIGHT_EVENTS = 64;
+/** So much it may in any turn, whatever the shard's other connections do. Beyond it goes on only while the turn of all has time. */
+const LIGHT_EVENTS = 16;
 const LIGHT_MESSAGE_BYTES = 64 * 1024;
+const EVENTS_AT_ONCE = 4;
 
 /** Why a connection isn't read, as bits. */
 const MAILBOX_FULL = 1;
 const TURN_OVER = 2;
 const OVER_RATE = 4;
+
+/** What those of a shard share. */
+export interface InboundHost {
+  readonly wheel: TimerWheel;
+  readonly turns: Turns;
+}
 
 export interface InboundOwner {
   /** Whether no message can be taken until `mailboxDrained`. */
@@ -28,20 +36,24 @@ export interface InboundOwner {
  * What one connection reads: bytes from its transport through its decoder, for as long as they are wanted. While they are not, the
  * transport is paused and the decoder keeps what it has, so that the peer has to wait: when the mailbox is full, when a turn's
  * budget is spent, when the peer is above its rates.
+ *
+ * A turn's budget is one connection's, in events and bytes, and its shard's, in time: a read of a few messages is decoded at once, whatever
+ * others do; who has more goes on only while this turn of the shard has time and nobody waits for it, and else waits in line. So does a
+ * message that may inflate to much.
  */
-export class Inbound implements Timed {
+export class Inbound implements Timed, TurnTaker {
   readonly #transport: Transport;
   readonly #decoder: Decoder;
   readonly #heartbeat: Heartbeat;
-  readonly #wheel: TimerWheel;
+  readonly #host: InboundHost;
   readonly #owner: InboundOwner;
   /** Undefined where no rates are set, and when they no longer matter. */
   #rates: RateLimit | undefined;
   #held = 0;
-  /** What was decoded in this turn. */
+  /** A turn, and what was decoded in it. */
+  #turn = -1;
   #events = 0;
   #messageBytes = 0;
-  #awaitsTurn = false;
   #decoding = false;
   #over = false;
   deadline: number | undefined;
@@ -49,13 +61,13 @@ export class Inbound implements Timed {
   constructor(
     transport: Transport,
     decoder: Decoder,
-    { heartbeat, wheel, rates }: { heartbeat: Heartbeat; wheel: TimerWheel; rates: RateOptions },
+    { heartbeat, host, rates }: { heartbeat: Heartbeat; host: InboundHost; rates: RateOptions },
     owner: InboundOwner,
   ) {
     this.#transport = transport;
     this.#decoder = decoder;
     this.#heartbeat = heartbeat;
-    this.#wheel = wheel;
+    this.#host = host;
     this.#owner = owner;
     this.#rates = RateLimit.of(rates, performance.now());
   }
@@ -84,8 +96,8 @@ export class Inbound implements Timed {
     this.#forgetRates();
     if ((this.#held & ~TURN_OVER) === 0) return;
     // In a turn of its own: this one may be in the middle of anything.
+    this.#hold(TURN_OVER);
     this.#held = TURN_OVER;
-    this.#awaitTurn();
   }
 
   /** What the peer still sends is only taken off the wire. */
@@ -109,20 +121,21 @@ export class Inbound implements Timed {
     this.#release(OVER_RATE);
   }
 
-  /** A turn has begun since the last `#awaitTurn`. */
-  turn(): void {
-    this.#awaitsTurn = false;
-    this.#events = 0;
-    this.#messageBytes = 0;
+  /** From `Turns`, for who is held by `TURN_OVER`. */
+  takeTurn(): void {
     if (!this.#over) this.#release(TURN_OVER);
   }
 
   #decode(): void {
     if (this.#decoding) return;
     this.#decoding = true;
+    if (this.#turn !== this.#host.turns.now) {
+      this.#turn = this.#host.turns.now;
+      this.#forgetTurn();
+    }
     while (!this.#over) {
       if (this.#owner.mailboxFull) this.#hold(MAILBOX_FULL);
-      if (this.#isTurnOver && this.#decoder.hasMore) this.#hold(TURN_OVER);
+      if (this.#isTurnOver) this.#hold(TURN_OVER);
       if (this.#held !== 0) {
         this.#decoder.suspend();
         break;
@@ -130,8 +143,9 @@ export class Inbound implements Timed {
       const event = this.#decoder.next(EVENTS_PER_TURN - this.#events);
       this.#events += this.#decoder.fragments;
       if (event === undefined) {
-        if (this.#isTurnOver && this.#decoder.hasMore) continue;
-        break;
+        if (this.#decoder.inflationWaits) this.#hold(TURN_OVER);
+        else if (!this.#isTurnOver) break;
+        continue;
       }
       this.#events++;
       if (event.kind === "message") {
@@ -142,22 +156,25 @@ export class Inbound implements Timed {
       this.#owner.handle(event);
     }
     this.#decoding = false;
-    if (this.#events > LIGHT_EVENTS || this.#messageBytes > LIGHT_MESSAGE_BYTES || (this.#held & TURN_OVER) !== 0) {
-      this.#awaitTurn();
-    } else if (!this.#awaitsTurn) {
-      this.#events = 0;
-      this.#messageBytes = 0;
-    }
+    if (this.#isLight) this.#forgetTurn();
   }
 
+  #forgetTurn(): void {
+    this.#events = 0;
+    this.#messageBytes = 0;
+  }
+
+  /** Whether so little was decoded that it isn't added to other reads of its turn. */
+  get #isLight(): boolean {
+    return this.#events <= LIGHT_EVENTS && this.#messageBytes <= LIGHT_MESSAGE_BYTES;
+  }
+
+  /** Whether there is a rest, and it must wait for another turn. */
   get #isTurnOver(): boolean {
-    return this.#events >= EVENTS_PER_TURN || this.#messageBytes >= MESSAGE_BYTES_PER_TURN;
-  }
-
-  #awaitTurn(): void {
-    if (this.#awaitsTurn) return;
-    this.#awaitsTurn = true;
-    setImmediate(nextTurn, this);
+    if (this.#isLight || !this.#decoder.hasMore) return false;
+    if (this.#events >= EVENTS_PER_TURN || this.#messageBytes >= MESSAGE_BYTES_PER_TURN) return true;
+    // The time isn't looked at after each of many small ones.
+    return (this.#events % EVENTS_AT_ONCE === 0 || this.#messageBytes > LIGHT_MESSAGE_BYTES) && this.#host.turns.over;
   }
 
   #charge(messages: number, bytes: number): void {
@@ -169,11 +186,12 @@ export class Inbound implements Timed {
       this.#owner.overRate();
     }
     // The owner may have ended it.
-    if (this.#rates !== undefined) this.#wheel.schedule(this, overMs);
+    if (this.#rates !== undefined) this.#host.wheel.schedule(this, overMs);
   }
 
   #hold(reason: number): void {
     if (this.#held === 0) this.#transport.pause();
+    if (reason === TURN_OVER && (this.#held & TURN_OVER) === 0) this.#host.turns.add(this);
     this.#held |= reason;
   }
 
@@ -190,11 +208,6 @@ export class Inbound implements Timed {
 
   #forgetRates(): void {
     this.#rates = undefined;
-    this.#wheel.cancel(this);
+    this.#host.wheel.cancel(this);
   }
-}
-
-/** One function for all, not one for each connection. */
-function nextTurn(inbound: Inbound): void {
-  inbound.turn();
 }

@@ -1,4 +1,5 @@
 import type { SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
+import { TURN_MS, type Turns, type TurnTaker } from "../actor/turns.ts";
 import { encodeFrame, type Frame } from "../protocol/frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Transport } from "../transport/transport.ts";
@@ -9,6 +10,10 @@ import { Rope } from "./rope.ts";
 const NO_PAYLOAD = Buffer.alloc(0);
 /** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
 const EARLY_FLUSH_BYTES = 64 * 1024;
+/** Below this they may wait for a turn that has time for so large a write: a fan-out of them to hundreds takes tens of ms. */
+const MOST_PENDING_BYTES = 1024 * 1024;
+/** So many connections are flushed before the time is looked at. */
+const FLUSHED_AT_ONCE = 16;
 /** With less than this waiting every ping is answered: over TLS something waits in each tick, however fast the peer reads. */
 const PONG_ROOM_BYTES = 4 * 1024;
 /** What a transport gets at once of what waited: what it has can't be dropped any more. */
@@ -16,11 +21,20 @@ const SLICE_BYTES = 64 * 1024;
 /** Memory of a waiting piece beyond its bytes: so that many small ones are bounded, too. */
 const PIECE_COST = 128;
 
-/** The connections of a shard that have something to write, flushed together at the end of the tick: one write each. */
+/**
+ * The connections of a shard that have something to write, flushed together at the end of the tick: one write each. When that takes too
+ * long, the rest is flushed at the end of the next, before all others.
+ */
 export class FlushQueue {
+  readonly #clock: () => number;
   #outbounds: Outbound[] = [];
   /** Where the paths of this tick begin. */
   root = new Rope();
+
+  /** @param clock in ms */
+  constructor(clock: () => number = () => performance.now()) {
+    this.#clock = clock;
+  }
 
   add(outbound: Outbound): void {
     if (this.#outbounds.length === 0) setImmediate(this.#flush);
@@ -30,13 +44,27 @@ export class FlushQueue {
   readonly #flush = (): void => {
     const outbounds = this.#outbounds;
     this.#outbounds = [];
-    for (const outbound of outbounds) outbound.flushQueued();
+    let flushed = 0;
+    let endsAt: number | undefined;
+    for (const outbound of outbounds) {
+      if (flushed >= FLUSHED_AT_ONCE && flushed % FLUSHED_AT_ONCE === 0) {
+        const now = this.#clock();
+        endsAt ??= now + TURN_MS;
+        if (now >= endsAt) break;
+      }
+      outbound.flushQueued();
+      flushed++;
+    }
     this.root = new Rope();
+    if (flushed === outbounds.length) return;
+    if (this.#outbounds.length === 0) setImmediate(this.#flush);
+    this.#outbounds = [...outbounds.slice(flushed), ...this.#outbounds];
   };
 }
 
 export interface OutboundHost {
   readonly flushQueue: FlushQueue;
+  readonly turns: Turns;
   /** Where those add themselves that wait for their peer. Whoever reads it takes those out that no longer do. */
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
@@ -52,8 +80,11 @@ export interface OutboundOwner {
  * What one connection has to write. Frames leave at the end of the tick; while the transport is behind, because its peer doesn't read,
  * they wait in a backlog, from which they can still be dropped. Bounded: what happens to a frame that would make more than
  * `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a single frame always fits when nothing else does.)
+ *
+ * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work, but for no more than
+ * may wait anyway: nobody is taken for slow because we are.
  */
-export class Outbound {
+export class Outbound implements TurnTaker {
   readonly #transport: Transport;
   readonly #host: OutboundHost;
   readonly #owner: OutboundOwner;
@@ -116,7 +147,7 @@ export class Outbound {
       this.#queued = true;
       this.#host.flushQueue.add(this);
     }
-    if (this.#pending.bytes >= EARLY_FLUSH_BYTES) this.flush();
+    if (this.#pending.bytes >= EARLY_FLUSH_BYTES && !this.#mustWait(this.#pending)) this.flush();
   }
 
   /** Queues a close frame: nothing may follow, nothing is dropped any more, and nobody waits any longer. */
@@ -155,6 +186,10 @@ export class Outbound {
   /** The transport has got rid of all that it had. */
   drained(): void {
     while (this.#backlog !== undefined && this.#transport.bufferedBytes === 0) {
+      if (this.#host.turns.over) {
+        this.#host.turns.add(this);
+        return;
+      }
       const slice = this.#backlog.take(SLICE_BYTES);
       this.#forgetEmptyBacklog();
       this.#transport.write(slice);
@@ -169,7 +204,19 @@ export class Outbound {
     if (this.#pending === undefined) this.giveUpWaiting();
   }
 
+  /** From the queue: the tick ends. */
   flushQueued(): void {
+    if (this.#pending !== undefined && this.#mustWait(this.#pending)) this.#host.turns.add(this);
+    else this.#endTick();
+  }
+
+  /** For what had to wait for a turn. */
+  takeTurn(): void {
+    this.#endTick();
+    if (this.#backlog !== undefined) this.drained();
+  }
+
+  #endTick(): void {
     this.#queued = false;
     this.flush();
     if (this.#drain !== undefined && !this.#behind) this.giveUpWaiting();
@@ -190,6 +237,12 @@ export class Outbound {
       this.#backlog ??= new Backlog();
       this.#backlog.add(pending.joinCompact());
     }
+  }
+
+  /** Whether the pending bytes are many, and this turn has no time for writing them. */
+  #mustWait({ bytes }: Rope): boolean {
+    if (bytes < EARLY_FLUSH_BYTES || this.#behind) return false;
+    return bytes < Math.min(MOST_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 
   /** Whether what is queued now has to wait. (A backlog may be there a moment longer than what the transport has.) */

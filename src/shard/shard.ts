@@ -94,12 +94,14 @@ class Shard {
       mailCame: (to, mail) => this.#connections.get(to)?.mailCame(mail) ?? "gone",
       mailDied: (lost) => deadLetters.add(lost),
     });
+    const turns = new Turns();
     const { mailboxLimit: messages, mailboxLimitBytes: bytes, mailLimit: mails } = task.options;
     this.#host = {
       shard: task.shard,
       options: task.options,
       bus: this.#bus,
       wheel: this.#wheel,
+      turns,
       flushQueue: new FlushQueue(),
       behind,
       counters: this.#counters,
@@ -113,7 +115,7 @@ class Shard {
       },
       cells: {
         limits: { messages, bytes, mails },
-        turns: new Turns(),
+        turns,
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },
       mailer: this.#mail,

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { BatchWriter, readBatch } from "../../src/bus/batch.ts";
+import { BatchReader, BatchWriter } from "../../src/bus/batch.ts";
 import type { Frame } from "../../src/protocol/frame.ts";
 
 /** A frame somewhere inside a larger block, as frames are. */
@@ -16,9 +16,12 @@ interface Record {
 
 function read(batch: ArrayBuffer): Record[] {
   const records: Record[] = [];
-  readBatch(batch, (topicId, { block, start, end }) =>
-    records.push({ topicId, bytes: block.toString("hex", start, end) }),
-  );
+  const reader = new BatchReader(batch);
+  while (!reader.ended) {
+    records.push(
+      reader.next((topicId, { block, start, end }) => ({ topicId, bytes: block.toString("hex", start, end) })),
+    );
+  }
   return records;
 }
 
@@ -83,8 +86,9 @@ it.each([0, 1, 4087, 4088, 4089, 65_535, 65_536, 131_072, 5 * 1024 * 1024])("car
   writer.append(1, frameOf(Buffer.from("small")));
   writer.append(2, frameOf(payload));
   writer.append(3, frameOf(Buffer.from("after")));
+  const reader = new BatchReader(writer.take());
   const frames: Buffer[] = [];
-  readBatch(writer.take(), (_topicId, { block, start, end }) => frames.push(block.subarray(start, end)));
+  while (!reader.ended) frames.push(reader.next((_topicId, { block, start, end }) => block.subarray(start, end)));
   expect(frames).toHaveLength(3);
   expect(frames[1]?.equals(payload)).toBe(true);
   expect(frames[2]?.toString()).toBe("after");

@@ -21,6 +21,8 @@ function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
     published: (topicId, { block, start, end }) => told.published.push({ topicId, frame: block.subarray(start, end) }),
     arrived: (lagSeconds) => told.lags.push(lagSeconds),
     linkDirty: () => told.dirty++,
+    turnIsOver: () => false,
+    linkWaits: () => {},
     linkClosed: () => told.closed++,
   });
   onTestFinished(() => link.close());

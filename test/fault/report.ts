@@ -1,5 +1,6 @@
 /**
- * The fault report: every attack in full against a real server process, one after the other, each against a new one.
+ * The fault report: every attack in full against a real server process, one after the other, each against a new one, and again if it is over
+ * within five seconds.
  *
  *     npm run faults -- [--only WORD] [--short] [--json]
  *
@@ -25,6 +26,8 @@ if (chosen.length === 0) throw new RangeError(`no fault has ${values.only} in it
 
 const ECHO = { times: 20, timesUnattacked: 5, floorMs: 50 };
 const QUIET_MS = 2_000;
+/** A thousand echoes. */
+const ATTACK_MS = 5_000;
 
 const unattacked = await TargetProcess.start();
 const results: TrialResult[] = [];
@@ -44,7 +47,8 @@ process.exit(results.some(({ broken }) => broken.length > 0) ? 1 : 0);
 async function report(attack: Attack): Promise<TrialResult> {
   const target = await TargetProcess.start();
   const count = values.short ? attack.short : attack.full;
-  const result = await tryAttack(target, attack, { count, quietMs: QUIET_MS, echo: ECHO, unattacked });
+  const times = { quietMs: QUIET_MS, atLeastMs: ATTACK_MS };
+  const result = await tryAttack(target, attack, { count, ...times, echo: ECHO, unattacked });
   const ending = await target.close();
   return { ...result, broken: [...result.broken, ...ending] };
 }

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import type { Assignment, Outcome } from "./attacker.ts";
 import type { Attack, Tally } from "./attacks/attack.ts";
 import { Peer } from "./attacks/peer.ts";
 import { Bystanders, quantile } from "./bystanders.ts";
@@ -25,6 +26,8 @@ export interface TrialOptions {
   readonly count: number;
   /** How long the quiet echo is timed. */
   readonly quietMs: number;
+  /** How long the attack lasts: it is run again until then. With the few echoes of a second their p99 is that of one moment. Default: once. */
+  readonly atLeastMs?: number;
   readonly echo: EchoBound;
   /** The server that nobody attacks. */
   readonly unattacked: TargetProcess;
@@ -51,7 +54,7 @@ export interface TrialResult {
 
 /** Runs one attack against a server while others use it, and holds what happened to the attack's bounds. */
 export async function tryAttack(target: TargetProcess, attack: Attack, options: TrialOptions): Promise<TrialResult> {
-  const { count, quietMs, unattacked } = options;
+  const { count, quietMs, atLeastMs = 0, unattacked } = options;
   const before = await target.counts();
   const bystanders = await Bystanders.join(target.port, BYSTANDERS);
   const elsewhere = await Bystanders.join(unattacked.port, BYSTANDERS);
@@ -61,12 +64,12 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
   target.forgetPeak();
 
   const startedAt = performance.now();
-  const attacking = runAttack(attack, { port: target.port, count });
+  const attacking = runAttack({ fault: attack.fault, order: { port: target.port, count }, atLeastMs });
   const [during, beside] = await Promise.all([bystanders.observe(attacking), elsewhere.observe(attacking)]);
   const failures: string[] = [];
-  const verdicts = await attacking.catch((error: Error): Tally => {
+  const { tally: verdicts, rounds } = await attacking.catch((error: Error): Outcome => {
     failures.push(`the attack failed: ${error.message}`);
-    return {};
+    return { tally: {}, rounds: 1 };
   });
   const { survived } = bystanders;
   const observed = {
@@ -87,12 +90,13 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
     ...judgeEcho(attack, options.echo, observed),
     ...(await settle(target, survived + before.connections, descriptors)),
     ...(await checkService(target.port)),
-    ...judgeEvents(attack, count, before, await target.counts()),
+    ...judgeEvents(attack, count * rounds, before, await target.counts()),
   ];
   elsewhere.leave();
   bystanders.leave();
   broken.push(...(await settle(target, before.connections, descriptors - survived)));
-  return { fault: attack.fault, tried: attack.tried(count.toLocaleString("en")), ...observed, broken };
+  const tried = attack.tried(count.toLocaleString("en")) + (rounds > 1 ? `, ${rounds} times over` : "");
+  return { fault: attack.fault, tried, ...observed, broken };
 }
 
 function judgeVerdicts({ verdicts }: Attack, tally: Tally): string[] {
@@ -133,11 +137,11 @@ function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, aft
   });
 }
 
-async function runAttack({ fault }: Attack, order: { port: number; count: number }): Promise<Tally> {
-  const worker = new Worker(new URL("./attacker.ts", import.meta.url), { workerData: { fault, order } });
-  const [tally] = (await once(worker, "message")) as [Tally];
+async function runAttack(assignment: Assignment): Promise<Outcome> {
+  const worker = new Worker(new URL("./attacker.ts", import.meta.url), { workerData: assignment });
+  const [outcome] = (await once(worker, "message")) as [Outcome];
   await worker.terminate();
-  return tally;
+  return outcome;
 }
 
 /** Waits until the server has as many connections and at most as many descriptors as it should; says what stays wrong. */

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Decoder, type DecoderEvent } from "../../src/protocol/decoder.ts";
 import { ping, text } from "../support/frames.ts";
 import { decode, decodeBytewise, describeEvent, drain, feed, LIMITS, type Seen } from "./decoding.ts";
@@ -106,5 +106,26 @@ describe("suspend", () => {
     expect(drain(decoder)).toHaveLength(1);
     decoder.suspend();
     expect(drain(decoder)).toEqual([]);
+  });
+});
+
+describe("a chunk that is taken a little at a time", () => {
+  const all = Buffer.concat(Array.from({ length: 1_000 }, (_, i) => text(`${i}`)));
+
+  it("is copied when it is given back, and not each time", () => {
+    const decoder = new Decoder(LIMITS);
+    decoder.feed(all);
+    const copying = vi.spyOn(Buffer, "from");
+    const texts: string[] = [];
+    for (let event = decoder.next(); event !== undefined; event = decoder.next()) {
+      if (event.kind === "message") texts.push(event.text);
+      decoder.suspend();
+    }
+    const copies = copying.mock.calls.length;
+    copying.mockRestore();
+    expect(texts).toEqual(Array.from({ length: 1_000 }, (_, i) => `${i}`));
+    // Once, and once more for each half of what was left.
+    expect(copies).toBeGreaterThan(0);
+    expect(copies).toBeLessThanOrEqual(1 + Math.ceil(Math.log2(all.length)));
   });
 });

@@ -149,3 +149,60 @@ it("gives back whatever our deflater and a client's masking made of it, in any f
     { numRuns: 400 },
   );
 });
+
+describe("a message that mightn't be inflated yet", () => {
+  const long = deflateMessage(pattern(1_000));
+  function setUp() {
+    const asked = { answer: false, times: 0 };
+    const mayInflate = (): boolean => {
+      asked.times++;
+      return asked.answer;
+    };
+    return { asked, decoder: new Decoder({ ...compressed(), mayInflate }) };
+  }
+
+  it("waits, with all that follows, until it may", () => {
+    const { asked, decoder } = setUp();
+    decoder.feed(Buffer.concat([text("before"), clientFrame(0x42, long), text("after")]));
+    expect(decoder.next()).toMatchObject({ kind: "message", text: "before" });
+    expect([decoder.inflationWaits, asked.times]).toEqual([false, 0]);
+    for (const times of [1, 2]) {
+      expect(decoder.next()).toBeUndefined();
+      expect([decoder.inflationWaits, decoder.hasMore, asked.times]).toEqual([true, true, times]);
+    }
+    decoder.feed(text("later"));
+    expect(decoder.next()).toBeUndefined();
+    asked.answer = true;
+    const message = decoder.next();
+    if (message?.kind !== "message") return expect.fail("no message");
+    expect(message.bytes).toEqual(pattern(1_000));
+    expect([decoder.next(), decoder.next()]).toMatchObject([{ text: "after" }, { text: "later" }]);
+    expect([decoder.next(), decoder.inflationWaits, decoder.hasMore]).toEqual([undefined, false, false]);
+  });
+
+  it("waits when it came in fragments, and nothing follows", () => {
+    const { asked, decoder } = setUp();
+    const fragments = [clientFrame(0x42, long.subarray(0, 9), { fin: false }), continuation(long.subarray(9))];
+    expect(feed(decoder, Buffer.concat(fragments))).toEqual([]);
+    expect([decoder.inflationWaits, decoder.hasMore]).toEqual([true, true]);
+    asked.answer = true;
+    expect(decoder.next()).toMatchObject({ kind: "message", byteLength: 1_000 });
+  });
+
+  it("doesn't wait when it is short, whatever it inflates to", () => {
+    const { asked, decoder } = setUp();
+    const short = deflateBomb(32 * 1024);
+    expect(short.length).toBeLessThan(64);
+    expect(feed(decoder, clientFrame(0x42, short))).toMatchObject([{ kind: "message", byteLength: 32 * 1024 }]);
+    expect(asked.times).toBe(0);
+  });
+
+  it("doesn't wait when it isn't compressed, or is wrong before that", () => {
+    const { decoder } = setUp();
+    const [message] = feed(decoder, clientFrame(0x2, pattern(1_000)));
+    expect(message).toMatchObject({ kind: "message" });
+    const wrong = [clientFrame(0x42, long, { fin: false }), text("no continuation")];
+    expect(feed(decoder, Buffer.concat(wrong))).toMatchObject([{ kind: "violation" }]);
+    expect(decoder.inflationWaits).toBe(false);
+  });
+});

@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { Turns } from "../../src/actor/turns.ts";
 import { Decoder } from "../../src/protocol/decoder.ts";
 import { Inflater } from "../../src/protocol/inflater.ts";
 import { Heartbeat } from "../../src/shard/heartbeat.ts";
@@ -52,7 +53,12 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
       onOverRate(inbound);
     },
   };
-  const inbound: Inbound = new Inbound(tap, decoder, { heartbeat, wheel, rates }, owner);
+  const inbound: Inbound = new Inbound(
+    tap,
+    decoder,
+    { heartbeat, host: { wheel, turns: new Turns(() => 0) }, rates },
+    owner,
+  );
   const settle = async (): Promise<void> => {
     while (!inbound.reading) await turn();
   };

@@ -1,5 +1,6 @@
 import { expect } from "vitest";
 import type { SlowConsumerPolicy } from "../../src/actor/flow.ts";
+import { Turns } from "../../src/actor/turns.ts";
 import { encodeText, type Frame } from "../../src/protocol/frame.ts";
 import { Counters } from "../../src/shard/counters.ts";
 import { FlushQueue, Outbound } from "../../src/shard/outbound.ts";
@@ -46,6 +47,7 @@ export class Valve implements Transport {
 export const MAX_BUFFERED_BYTES = 1_000;
 
 export interface SetUpOptions {
+  readonly turns?: Turns;
   readonly queue?: FlushQueue;
   readonly open?: boolean;
   readonly policy?: SlowConsumerPolicy;
@@ -54,10 +56,11 @@ export interface SetUpOptions {
 
 export function setUp(options: SetUpOptions = {}) {
   const { queue = new FlushQueue(), open = true, policy = "close", maxBufferedBytes = MAX_BUFFERED_BYTES } = options;
+  const { turns = new Turns(() => 0) } = options;
   const valve = new Valve();
   valve.open = open;
   const counters = new Counters();
-  const host = { flushQueue: queue, counters, options: { maxBufferedBytes, slowConsumers: policy } };
+  const host = { flushQueue: queue, turns, counters, options: { maxBufferedBytes, slowConsumers: policy } };
   /** What was told of the bound. */
   const reports: string[] = [];
   const owner = { boundReached: (policy: string, bytes: number) => void reports.push(`${policy} ${bytes}`) };

@@ -3,13 +3,14 @@ import type { MailboxLimits } from "../../src/actor/mailbox.ts";
 import { Turns } from "../../src/actor/turns.ts";
 import { type LostMail, MailRouter } from "../../src/shard/mail-router.ts";
 
-/** What cells share, with room enough unless told otherwise. */
-export function cellSettings(limits: Partial<MailboxLimits> = {}): CellSettings {
-  return { limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits }, turns: new Turns() };
+/** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
+export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0): CellSettings {
+  return { limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits }, turns: new Turns(clock) };
 }
 
 /** A host's part that is about cells and mail, without a way to anybody. */
 export function lonelyCells(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
-  return { cells: cellSettings(), mailer, mailDied: died, escalate: () => {} };
+  const cells = cellSettings();
+  return { cells, turns: cells.turns, mailer, mailDied: died, escalate: () => {} };
 }
