@@ -38,9 +38,9 @@ import { Watchdog } from "./watchdog.ts";
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
   readonly shard: number;
-  /** Of the connection; undefined for `detached`. */
+  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
   readonly id: string | undefined;
-  /** `detached`: a promise that some handler made and didn't await. */
+  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
   readonly handler: string;
   /** What became of the actor, by its class's `supervision`. */
   readonly outcome: FailureOutcome;
