@@ -5,55 +5,21 @@ import {
   constants,
   createSecureServer,
   createServer,
-  type Http2SecureServer,
-  type Http2Server,
   type Http2ServerRequest,
   type Http2ServerResponse,
   type ServerHttp2Session,
   type ServerHttp2Stream,
 } from "node:http2";
-import type { AddressInfo } from "node:net";
 import { connect as connectTls } from "node:tls";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import WebSocket from "ws";
-import { type AttachOptions, Switchboard } from "../../src/index.ts";
-import { actorUrl, type TestBoardOptions } from "../support/board.ts";
+import type { AttachOptions } from "../../src/index.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { binary, close, ping, text } from "../support/frames.ts";
+import { listen, start, startBoard } from "../support/http2-board.ts";
 import { ask, Http2Client, openSession, refusal } from "../support/http2-client.ts";
 
 const MIB = 1024 * 1024;
-
-type Options = Omit<TestBoardOptions, "attach"> & { readonly attach?: AttachOptions };
-
-async function startBoard({ actor = "echo", attach: _, ...rest }: Options = {}): Promise<Switchboard> {
-  const board = await Switchboard.start({ actor: actorUrl(String(actor)), shards: 1, ...rest });
-  onTestFinished(async () => {
-    await board.close({ drain: 0 });
-  });
-  return board;
-}
-
-/** Port of a server that listens until the test ends. */
-async function listen(server: Http2Server | Http2SecureServer): Promise<number> {
-  const sessions = new Set<ServerHttp2Session>();
-  server.on("session", (session: ServerHttp2Session) => sessions.add(session));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => {
-    for (const session of sessions) session.destroy();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
-/** A board on an HTTP/2 server without TLS, and a session with it. */
-async function start(options: Options = {}, server = createServer()) {
-  const board = await startBoard(options);
-  board.attach(server, options.attach);
-  const url = `http://127.0.0.1:${await listen(server)}`;
-  return { board, server, url, session: await openSession(url) };
-}
 
 /** What the actors of "scripted" publish about themselves. */
 async function watch(session: ClientHttp2Session, path = "/"): Promise<Http2Client> {
