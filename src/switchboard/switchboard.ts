@@ -32,7 +32,7 @@ import {
   checkCloseOnSignalsOptions,
   checkCloseOptions,
 } from "./close-options.ts";
-import { Http2Opening } from "./http2-opening.ts";
+import { afterItsRead, Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
 import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
@@ -465,7 +465,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       match: (request: IncomingMessage) => matches(request),
       accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
       acceptStream: (request, stream, params) =>
-        this.#acceptor.open(new Http2Opening(request, stream), params, settings),
+        afterItsRead(stream, () => this.#acceptor.open(new Http2Opening(request, stream), params, settings)),
     };
     addRoute(server, route);
     if (isHttp2Server(server)) addHttp2Route(server, route);
