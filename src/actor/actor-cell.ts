@@ -1,6 +1,8 @@
+import type { AsyncResource } from "node:async_hooks";
 import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
 import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
+import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
 import { type HandlerTrace, handlersAreTraced, traceHandler } from "./diagnostics.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
@@ -16,10 +18,12 @@ export type HandlerName =
   | "timer"
   | "draining"
   | "restarted"
-  | "closed";
+  | "closed"
+  /** None: a promise of whichever handler, that it made and left alone. */
+  | "detached";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected. Stopped or escalated, the actor gets nothing more, only its `closed`. */
+  /** A handler threw or rejected, or what it had begun and left alone. Stopped or escalated, the actor gets nothing more, only its `closed`. */
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** `full` was true and is no more. */
   mailboxDrained(): void;
@@ -31,6 +35,7 @@ export interface ActorCellOwner {
 export interface CellSettings {
   readonly limits: MailboxLimits;
   readonly turns: Turns;
+  readonly scopes: ActorScopes;
   /** So much waits in one mailbox. */
   readonly waiting?: (length: number) => void;
 }
@@ -53,7 +58,7 @@ const LIGHT_HANDLERS = 16;
  * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
  * or when the time of a turn is over, the rest waits for the next turn.
  */
-export class ActorCell {
+export class ActorCell implements ScopeOwner {
   readonly #owner: ActorCellOwner;
   readonly #settings: CellSettings;
   #actorClass: ActorClass | undefined;
@@ -62,6 +67,8 @@ export class ActorCell {
   #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
+  /** Kept from one message to the next, for a while. */
+  #scope: AsyncResource | undefined;
   /** What is to be done before all that waits. */
   #restart: Restart | undefined;
   #busy = false;
@@ -90,7 +97,7 @@ export class ActorCell {
     this.#actorClass = actorClass;
     this.#context = context;
     try {
-      this.#actor = constructActor(actorClass, context);
+      this.#newScope().runInAsyncScope(this.#construct, this);
     } catch (error) {
       this.#fail("constructor", error, false);
       return;
@@ -235,9 +242,12 @@ export class ActorCell {
     const { code, reason } = this.#ending as { code: number; reason: string };
     this.#ended = true;
     this.#ending = undefined;
+    this.dropScope();
     try {
       const call = (): unknown => this.#actor?.closed(code, reason);
-      const result = handlersAreTraced() ? traceHandler(call, this.#traceOf("closed")) : call();
+      const result = this.#newScope().runInAsyncScope(() =>
+        handlersAreTraced() ? traceHandler(call, this.#traceOf("closed")) : call(),
+      );
       if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
       this.#fail("closed", error, false);
@@ -273,7 +283,8 @@ export class ActorCell {
   #handle(work: Work): void {
     this.#busy = true;
     try {
-      const result = handlersAreTraced() ? this.#trace(work) : this.#call(work);
+      const scope = this.#scope ?? this.#scopeFor(work);
+      const result = scope.runInAsyncScope(handlersAreTraced() ? this.#trace : this.#call, this, work);
       if (isPromise(result)) {
         this.#await(work, result);
         return;
@@ -283,6 +294,42 @@ export class ActorCell {
       this.#failAt(work, error);
     }
     this.#busy = false;
+  }
+
+  /** For what comes once in a connection's life it isn't kept. */
+  #scopeFor(work: Work): AsyncResource {
+    const scope = this.#newScope();
+    if (work.kind !== "message" && work.kind !== "mail" && work.kind !== "timer") return scope;
+    this.#scope = scope;
+    this.#settings.scopes.keep(this);
+    return scope;
+  }
+
+  #newScope(): AsyncResource {
+    return this.#settings.scopes.create(this, this.#life);
+  }
+
+  /** How many actor objects were here before. */
+  get #life(): number {
+    return this.#supervisor?.restarts ?? 0;
+  }
+
+  /** From `ActorScopes`. */
+  dropScope(): void {
+    if (this.#scope === undefined) return;
+    this.#scope = undefined;
+    this.#settings.scopes.release(this);
+  }
+
+  /** From `ActorScopes`. */
+  detachedFailed(error: unknown, life: number): void {
+    if (life !== this.#life) {
+      // It has been restarted meanwhile, and its successor has no part in this.
+      this.#owner.actorFailed("detached", error, "restarted");
+      return;
+    }
+    this.#fail("detached", error, !this.#isOver);
+    this.#proceed();
   }
 
   #trace(work: Work): unknown {
@@ -318,8 +365,12 @@ export class ActorCell {
     this.#restart = undefined;
     this.#timers?.clear();
     this.#actor = undefined;
+    return this.#construct().restarted(error);
+  }
+
+  #construct(): Actor {
     this.#actor = constructActor(this.#actorClass as ActorClass, this.#context as ActorContext);
-    return this.#actor.restarted(error);
+    return this.#actor;
   }
 
   get #handlesMail(): boolean {
@@ -367,8 +418,10 @@ export class ActorCell {
   #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
     this.#supervisor ??= new Supervisor(supervisionOf(this.#actorClass as ActorClass));
     const outcome = this.#supervisor.decide(canGoOn, performance.now());
-    if (outcome === "restarted") this.#restart = { kind: "restart", error };
-    else if (outcome !== "resumed") this.stop();
+    if (outcome === "restarted") {
+      this.#restart = { kind: "restart", error };
+      this.dropScope();
+    } else if (outcome !== "resumed") this.stop();
     this.#owner.actorFailed(handler, error, outcome);
   }
 

@@ -43,7 +43,8 @@ let contextOfNext: ActorContext | undefined;
 /**
  * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
  * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects is reported by the board,
- * closes its connection with 1011 unless `supervision` says otherwise, and concerns nobody else.
+ * closes its connection with 1011 unless `supervision` says otherwise, and concerns nobody else. So does a promise that a handler left
+ * alone, or that something begun in a handler did, when it rejects.
  */
 export abstract class Actor<Session = unknown> {
   /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
@@ -192,7 +193,8 @@ export abstract class Actor<Session = unknown> {
    */
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
-    return this.#context.mailer.ask(this.address, to, mail, options);
+    // Rejected here, not where the answer comes in: whoever doesn't await it is to blame for that.
+    return this.#context.mailer.ask(this.address, to, mail, options).then();
   }
 
   /**

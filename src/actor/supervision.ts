@@ -1,6 +1,6 @@
 import { SwitchboardError } from "../errors.ts";
 
-/** What is done about a handler that throws or rejects: see `Actor.supervision`. */
+/** What is done about a handler that throws or rejects, or a promise that one left alone and that rejects: see `Actor.supervision`. */
 export interface Supervision {
   /**
    * - `stop`: the connection is closed with 1011.
@@ -54,6 +54,8 @@ export class Supervisor {
   readonly #supervision: Required<Supervision>;
   /** When it failed, in milliseconds: those that still count. */
   #failures: number[] = [];
+  /** How often the decision was to restart. */
+  restarts = 0;
 
   constructor(supervision: Required<Supervision>) {
     this.#supervision = supervision;
@@ -70,6 +72,8 @@ export class Supervisor {
     this.#failures = this.#failures.filter((at) => now - at < withinMs);
     this.#failures.push(now);
     if (this.#failures.length > maxFailures) return "stopped";
-    return strategy === "resume" ? "resumed" : "restarted";
+    if (strategy === "resume") return "resumed";
+    this.restarts++;
+    return "restarted";
   }
 }

@@ -171,6 +171,7 @@ export class Acceptor {
   }
 
   async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
+    if (opening.socket.destroyed) return this.#countClosed(opening.socket);
     if (this.#closed) return this.#refuse(opening, UNAVAILABLE);
     const checked = opening.check(this.checksOf(route));
     if (!checked.ok) {

@@ -82,7 +82,8 @@ export interface ConnectionHost {
   vanished(id: string): void;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
-  actorFailed(id: string, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** @param id undefined for a failure that is no actor's */
+  actorFailed(id: string | undefined, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** Ends the whole shard with this error. */
   escalate(error: unknown): void;
   /** Mail to an actor here won't be handled. */

@@ -1,14 +1,12 @@
-import { ReportLimit } from "./report-limit.ts";
+import type { ActorScopes } from "../actor/actor-scopes.ts";
 
 /**
- * Rejections of promises that nobody waits for: a handler made them and didn't await them. They end no shard, but are counted and reported.
- * Whose they are isn't known: `AsyncLocalStorage` would tell, and costs 230 ns per message (Node 26.10), near half of what a small echo takes.
+ * Rejections of promises that nobody waits for: somebody made them and didn't await them. They end no shard. Those that an actor made are its
+ * failures; the others, of what the actor module began when it was loaded, are left to `unknown`.
  */
-export function catchDetached(count: () => void, report: (error: unknown) => void): () => void {
-  const limit = new ReportLimit();
+export function catchDetached(scopes: ActorScopes, unknown: (error: unknown) => void): () => void {
   const listener = (error: unknown): void => {
-    count();
-    if (limit.allows()) report(error);
+    if (!scopes.blame(error)) unknown(error);
   };
   process.on("unhandledRejection", listener);
   return () => void process.off("unhandledRejection", listener);

@@ -75,9 +75,9 @@ export type ShardReport =
   | { readonly kind: "ready"; readonly authorizes: boolean }
   | {
       readonly kind: "actorFailed";
-      /** Undefined for `detached`. */
+      /** Undefined for what is `detached` and no actor's. */
       readonly id: string | undefined;
-      readonly handler: HandlerName | "detached";
+      readonly handler: HandlerName;
       readonly outcome: FailureOutcome;
       readonly error: ErrorReport;
     }

@@ -1,6 +1,7 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ActorClass, isActorClass } from "../actor/actor.ts";
+import { ActorScopes } from "../actor/actor-scopes.ts";
 import { supervisionOf } from "../actor/supervision.ts";
 import { Turns } from "../actor/turns.ts";
 import { Bus } from "../bus/bus.ts";
@@ -85,6 +86,7 @@ class Shard {
     this.#sampler = new Sampler(this.#counters, behind);
     const slowConsumers = new ReportLimit();
     const vanished = new ReportLimit();
+    const detached = new ReportLimit();
     const deadLetters = new DeadLetters(
       () => this.#counters.add("deadLetters"),
       (lost) => this.report({ kind: "mailDied", lost }),
@@ -116,12 +118,16 @@ class Shard {
       cells: {
         limits: { messages, bytes, mails },
         turns,
+        scopes: new ActorScopes(),
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },
       mailer: this.#mail,
       mailDied: (lost) => deadLetters.add(lost),
-      actorFailed: (id, handler, error, outcome) =>
-        this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) }),
+      actorFailed: (id, handler, error, outcome) => {
+        // One handler may leave any number of promises alone.
+        if (handler === "detached" && !detached.allows()) return;
+        this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) });
+      },
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -158,13 +164,10 @@ class Shard {
   }
 
   async start(): Promise<void> {
-    this.#releaseDetached = catchDetached(
-      () => this.#counters.add("actorFailures"),
-      (error) => {
-        const detached = { id: undefined, handler: "detached", outcome: "resumed" } as const;
-        this.report({ kind: "actorFailed", ...detached, error: reportError(error) });
-      },
-    );
+    this.#releaseDetached = catchDetached(this.#host.cells.scopes, (error) => {
+      this.#counters.add("actorFailures");
+      this.#host.actorFailed(undefined, "detached", error, "resumed");
+    });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);

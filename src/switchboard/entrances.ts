@@ -4,7 +4,7 @@ import { SwitchboardError } from "../errors.ts";
 import { pathMatcher } from "../handshake/path.ts";
 import type { Acceptor } from "../shard/acceptor.ts";
 import { refuseUpgrade } from "../upgrade/response.ts";
-import { Http2Opening } from "./http2-opening.ts";
+import { afterItsRead, Http2Opening } from "./http2-opening.ts";
 import { type AnyHttp2Server, addHttp2Route, type Http2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
 import { type AttachOptions, checkAttachOptions, type RouteSettings } from "./options.ts";
 import { addRoute, type Route, removeRoute } from "./route.ts";
@@ -36,7 +36,7 @@ export class Entrances {
       match: (request: IncomingMessage) => matches(request),
       accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
       acceptStream: (request, stream, params) =>
-        this.#acceptor.open(new Http2Opening(request, stream), params, settings),
+        afterItsRead(stream, () => this.#acceptor.open(new Http2Opening(request, stream), params, settings)),
     };
     addRoute(server, route);
     if (isHttp2Server(server)) addHttp2Route(server, route);

@@ -48,6 +48,16 @@ export class Http2Opening implements Opening {
   }
 }
 
+/**
+ * Calls back when what came in one read with the request has been seen, its reset too. A peer that opens streams and resets them at once
+ * would otherwise have a connection made for each.
+ */
+export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): void {
+  // What its error means is told by its close.
+  stream.on("error", ignore);
+  setImmediate(callback);
+}
+
 /** `refuseUpgrade` for a stream, which it closes; the session stays. Headers of a connection are left out. */
 export function refuseStream(stream: ServerHttp2Stream, { status, headers = {}, body }: UpgradeRefusal): void {
   if (!Number.isInteger(status) || status < 300 || status > 599) {
@@ -103,3 +113,5 @@ function answered(): SwitchboardError {
     "another stream listener of this server answered a WebSocket's stream: listeners must leave those with a :protocol header";
   return new SwitchboardError("misuse", "ERR_STREAM_ANSWERED", message);
 }
+
+function ignore(): void {}

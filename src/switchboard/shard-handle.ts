@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
@@ -38,9 +38,9 @@ import { Watchdog } from "./watchdog.ts";
 /** An actor's handler that threw or rejected. */
 export interface ActorFailure {
   readonly shard: number;
-  /** Of the connection; undefined for `detached`. */
+  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
   readonly id: string | undefined;
-  /** `detached`: a promise that some handler made and didn't await. */
+  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
   readonly handler: string;
   /** What became of the actor, by its class's `supervision`. */
   readonly outcome: FailureOutcome;
@@ -310,10 +310,20 @@ export class ShardHandle implements Destination, ShardCandidate {
     }
   }
 
+  /** The end of a thread may be heard of before what it said last. */
+  #takeLastReports(): void {
+    for (;;) {
+      const last: { message: ShardReport } | undefined = receiveMessageOnPort(this.#control);
+      if (last === undefined) return;
+      this.#handle(last.message);
+    }
+  }
+
   async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
     const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
+    this.#takeLastReports();
     this.#watchdog?.stop();
     const asked = this.#phase === "stopping";
     this.#phase = "ended";

@@ -1,7 +1,9 @@
+import { AsyncResource } from "node:async_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Actor, type ActorClass, type ActorContext } from "../../src/actor/actor.ts";
 import { ActorCell } from "../../src/actor/actor-cell.ts";
+import type { ActorScopes } from "../../src/actor/actor-scopes.ts";
 import type { Address } from "../../src/actor/address.ts";
 import { type Supervision, Supervisor, supervisionOf } from "../../src/actor/supervision.ts";
 import { messageOf } from "../../src/protocol/message.ts";
@@ -87,7 +89,8 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   log = [];
   serial = 0;
   const actorClass = Object.assign(class extends base {}, { supervision }) as ActorClass;
-  const cell: ActorCell = new ActorCell(cellSettings(), {
+  const settings = cellSettings();
+  const cell: ActorCell = new ActorCell(settings, {
     actorFailed: (handler, error, outcome) => log.push(`${handler} ${outcome}: ${(error as Error).message}`),
     mailboxDrained: () => {},
     mailDied: ({ value }) => log.push(`dead ${value}`),
@@ -107,7 +110,11 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   };
   cell.open(actorClass, context);
   onTestFinished(() => cell.stop());
-  return { cell, deliver: (text: string) => cell.deliver(messageOf(Opcode.text, Buffer.from(text))) };
+  return {
+    cell,
+    scopes: settings.scopes,
+    deliver: (text: string) => cell.deliver(messageOf(Opcode.text, Buffer.from(text))),
+  };
 }
 
 it("resumes with its state, whatever failed", async () => {
@@ -205,6 +212,100 @@ it("escalates every failure", () => {
   deliver("throw");
   deliver("lost");
   expect(log).toEqual(["actor 1 opened", "actor 1 throw 1", "received escalated: thrown"]);
+});
+
+/** Leaves things alone that call back when they fail. */
+class Leaving extends Counting {
+  readonly left = new Map<string, (error: unknown) => void>();
+  constructor() {
+    super();
+    leaving.push(this);
+    this.leave("constructor");
+  }
+  override opened(): void {
+    this.leave("opened");
+  }
+  override received({ text }: { readonly text: string }): void | Promise<void> {
+    if (text !== "wait") return this.leave(text);
+    return gate.promise.then(() => this.note("waited"));
+  }
+  override restarted(error: Error): void {
+    super.restarted(error);
+    this.leave("restarted");
+  }
+  override closed(code: number): void {
+    this.note(`closed ${code}`);
+    this.leave("closed");
+  }
+  leave(what: string): void {
+    this.left.set(
+      what,
+      AsyncResource.bind(() => scopesOfLeaving?.blame(new Error(`left by ${what}`))),
+    );
+  }
+  fail(what: string): void {
+    this.left.get(what)?.(undefined);
+  }
+}
+
+let leaving: Leaving[] = [];
+let gate = Promise.withResolvers<void>();
+let scopesOfLeaving: ActorScopes | undefined;
+
+function startLeaving(supervision: Supervision) {
+  leaving = [];
+  gate = Promise.withResolvers<void>();
+  const started = start(supervision, Leaving);
+  scopesOfLeaving = started.scopes;
+  return started;
+}
+
+it("supervises what handlers began and left alone, whichever they were", () => {
+  const { cell, deliver } = startLeaving({ strategy: "resume", maxFailures: 4 });
+  deliver("received");
+  for (const handler of ["constructor", "opened", "received"]) leaving[0]?.fail(handler);
+  cell.dropScope();
+  deliver("received again");
+  leaving[0]?.fail("received again");
+  leaving[0]?.fail("received");
+  expect(log).toEqual([
+    ...["constructor", "opened", "received", "received again"].map((what) => `detached resumed: left by ${what}`),
+    "detached stopped: left by received",
+  ]);
+});
+
+it("restarts an actor for what it left alone, when its handler is done, and its successor not for that", async () => {
+  const { deliver } = startLeaving({ strategy: "restart" });
+  deliver("received");
+  deliver("wait");
+  deliver("after that");
+  leaving[0]?.fail("received");
+  leaving[0]?.fail("opened");
+  expect(log).toEqual(["detached restarted: left by received", "detached restarted: left by opened"]);
+  gate.resolve();
+  await turn();
+  leaving[0]?.fail("received");
+  expect(log.slice(2)).toEqual([
+    ...["actor 1 waited", "actor 2 restarted after left by received", "detached restarted: left by received"],
+  ]);
+  leaving[1]?.fail("after that");
+  expect(log.slice(5)).toEqual([
+    "detached restarted: left by after that",
+    "actor 3 restarted after left by after that",
+  ]);
+  leaving[2]?.fail("restarted");
+  expect(leaving).toHaveLength(4);
+});
+
+it("goes on with no actor that is over for what it left alone", () => {
+  const { cell, deliver } = startLeaving({ strategy: "restart" });
+  deliver("received");
+  cell.end(1000, "");
+  leaving[0]?.fail("received");
+  leaving[0]?.fail("closed");
+  expect(log).toEqual([
+    ...["actor 1 closed 1000", "detached stopped: left by received", "detached stopped: left by closed"],
+  ]);
 });
 
 class Timing extends Counting {

@@ -2,8 +2,8 @@ import { once } from "node:events";
 import { constants, createServer, type ServerHttp2Session } from "node:http2";
 import { describe, expect, it } from "vitest";
 import { close, text } from "../support/frames.ts";
+import { start, watch } from "../support/http2-board.ts";
 import { ask, Http2Client, openSession, refusal } from "../support/http2-client.ts";
-import { start, watch } from "./support/http2-board.ts";
 
 const MIB = 1024 * 1024;
 

@@ -11,8 +11,8 @@ import { describe, expect, it } from "vitest";
 import WebSocket from "ws";
 import { selfSigned } from "../support/certificate.ts";
 import { close, text } from "../support/frames.ts";
+import { listen, start, startBoard, watch } from "../support/http2-board.ts";
 import { ask, Http2Client, openSession, refusal } from "../support/http2-client.ts";
-import { listen, start, startBoard, watch } from "./support/http2-board.ts";
 
 describe("the server beside a board", () => {
   it("answers its own requests, and 404 to what nobody takes", async () => {

@@ -5,8 +5,8 @@ import { describe, expect, it } from "vitest";
 import type { AttachOptions } from "../../src/index.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { binary, close, ping, text } from "../support/frames.ts";
+import { listen, start, startBoard } from "../support/http2-board.ts";
 import { ask, Http2Client, openSession, refusal } from "../support/http2-client.ts";
-import { listen, start, startBoard } from "./support/http2-board.ts";
 
 const MIB = 1024 * 1024;
 

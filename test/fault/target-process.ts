@@ -1,6 +1,7 @@
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
+import { ProcessMemory } from "../support/process-memory.ts";
 
 /** What the target says of itself. */
 export interface TargetCounts {
@@ -21,12 +22,14 @@ export class TargetProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<unknown>;
   readonly port: number;
+  readonly memory: ProcessMemory;
   #stderr = "";
 
   private constructor(child: ChildProcess, port: number) {
     this.#child = child;
     this.#exit = once(child, "exit");
     this.port = port;
+    this.memory = new ProcessMemory(child.pid as number); // it runs: it has told its port
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
     });
@@ -51,24 +54,6 @@ export class TargetProcess {
 
   get descriptors(): number {
     return readdirSync(`/proc/${this.#child.pid}/fd`).length;
-  }
-
-  get memoryBytes(): number {
-    return this.#memory("VmRSS");
-  }
-
-  /** The most since the start, or since `forgetPeak`. */
-  get peakMemoryBytes(): number {
-    return this.#memory("VmHWM");
-  }
-
-  forgetPeak(): void {
-    writeFileSync(`/proc/${this.#child.pid}/clear_refs`, "5");
-  }
-
-  #memory(name: "VmRSS" | "VmHWM"): number {
-    const status = readFileSync(`/proc/${this.#child.pid}/status`, "utf8");
-    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
   }
 
   /** Has the server close down, and judges how it went. */

@@ -60,8 +60,8 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
   const elsewhere = await Bystanders.join(unattacked.port, BYSTANDERS);
   const quiet = await bystanders.observe(delay(quietMs));
   const descriptors = target.descriptors;
-  const memoryBytes = target.memoryBytes;
-  target.forgetPeak();
+  const memoryBytes = target.memory.bytes;
+  target.memory.forgetPeak();
 
   const startedAt = performance.now();
   const attacking = runAttack({ fault: attack.fault, order: { port: target.port, count }, atLeastMs });
@@ -76,7 +76,7 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
     verdicts,
     survived,
     lost: bystanders.lost(),
-    peakMemoryBytes: target.peakMemoryBytes - memoryBytes,
+    peakMemoryBytes: target.memory.peakBytes - memoryBytes,
     quietP99Ms: quantile(quiet.echoMs, 0.99),
     duringP99Ms: quantile(during.echoMs, 0.99),
     unattackedP99Ms: quantile(beside.echoMs, 0.99),

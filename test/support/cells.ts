@@ -1,11 +1,16 @@
 import type { CellSettings } from "../../src/actor/actor-cell.ts";
+import { ActorScopes } from "../../src/actor/actor-scopes.ts";
 import type { MailboxLimits } from "../../src/actor/mailbox.ts";
 import { Turns } from "../../src/actor/turns.ts";
 import { type LostMail, MailRouter } from "../../src/shard/mail-router.ts";
 
 /** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
 export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0): CellSettings {
-  return { limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits }, turns: new Turns(clock) };
+  return {
+    limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits },
+    turns: new Turns(clock),
+    scopes: new ActorScopes(),
+  };
 }
 
 /** A host's part that is about cells and mail, without a way to anybody. */

@@ -37,6 +37,11 @@ export class RunningProgram {
     });
   }
 
+  /** Of one that runs. */
+  get pid(): number {
+    return this.#child.pid as number;
+  }
+
   /** The first match in what it prints; fails when it ends without one. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {

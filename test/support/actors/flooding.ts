@@ -5,6 +5,8 @@ interface Command {
   readonly do: "policy" | "subscribe" | "publish" | "send" | "pour" | "echo";
   readonly policy?: SlowConsumerPolicy;
   readonly topics?: readonly string[];
+  /** Of the first message. Default: 0. */
+  readonly from?: number;
   readonly count?: number;
   readonly bytes?: number;
 }
@@ -16,7 +18,7 @@ interface Command {
 export default class Flooding extends Actor {
   override async received(message: Message): Promise<void> {
     const command: Command = JSON.parse(message.text);
-    const { topics = [], count = 0, bytes = 0 } = command;
+    const { topics = [], from = 0, count = 0, bytes = 0 } = command;
     const tally: Record<string, number> = {};
     const text = (topic: string, i: number): string => `${topic} ${i} `.padEnd(bytes, "x");
     switch (command.do) {
@@ -30,7 +32,7 @@ export default class Flooding extends Actor {
         return;
       case "publish":
         for (let i = 0; i < count; i++) {
-          const result = this.publish(topics[i % topics.length] ?? "", text(topics[i % topics.length] ?? "", i));
+          const result = this.publish(topics[i % topics.length] ?? "", text(topics[i % topics.length] ?? "", from + i));
           for (const [outcome, number] of Object.entries(result)) tally[outcome] = (tally[outcome] ?? 0) + number;
           if (i % 8 === 0) await turn();
         }

@@ -8,10 +8,10 @@ import {
 } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { expect, onTestFinished } from "vitest";
-import { type AttachOptions, Switchboard } from "../../../src/index.ts";
-import { actorUrl, type TestBoardOptions } from "../../support/board.ts";
-import { text } from "../../support/frames.ts";
-import { Http2Client, openSession } from "../../support/http2-client.ts";
+import { type AttachOptions, Switchboard } from "../../src/index.ts";
+import { actorUrl, type TestBoardOptions } from "./board.ts";
+import { text } from "./frames.ts";
+import { Http2Client, openSession } from "./http2-client.ts";
 
 export type Options = Omit<TestBoardOptions, "attach"> & { readonly attach?: AttachOptions };
 

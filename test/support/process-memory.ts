@@ -1,0 +1,28 @@
+import { readFileSync, writeFileSync } from "node:fs";
+
+/** What the kernel says of a process's resident memory (Linux). */
+export class ProcessMemory {
+  readonly #pid: number;
+
+  constructor(pid: number) {
+    this.#pid = pid;
+  }
+
+  get bytes(): number {
+    return this.#read("VmRSS");
+  }
+
+  /** The most since the start, or since `forgetPeak`. */
+  get peakBytes(): number {
+    return this.#read("VmHWM");
+  }
+
+  forgetPeak(): void {
+    writeFileSync(`/proc/${this.#pid}/clear_refs`, "5");
+  }
+
+  #read(name: "VmRSS" | "VmHWM"): number {
+    const status = readFileSync(`/proc/${this.#pid}/status`, "utf8");
+    return Number(new RegExp(`^${name}:\\s+(\\d+) kB$`, "m").exec(status)?.[1]) * 1024;
+  }
+}
