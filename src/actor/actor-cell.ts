@@ -1,26 +1,23 @@
-import type { AsyncResource } from "node:async_hooks";
 import { reportError } from "../errors.ts";
 import type { Message } from "../protocol/message.ts";
-import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
-import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
+import type { Actor, ActorClass, ActorContext } from "./actor.ts";
+import type { ActorScopes } from "./actor-scopes.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
-import { type HandlerTrace, handlersAreTraced, traceHandler } from "./diagnostics.ts";
-import type { DeadLetterReason, Mail, MailVerdict } from "./mail.ts";
+import { Draining } from "./draining.ts";
+import {
+  DRAINING,
+  type Ending,
+  type HandlerName,
+  Incarnation,
+  type IncarnationOwner,
+  OPENING,
+  type Restart,
+  type Work,
+} from "./incarnation.ts";
+import { type DeadLetterReason, type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
 import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
 import { TURN_BUDGET, type Turns } from "./turns.ts";
-
-export type HandlerName =
-  | "constructor"
-  | "opened"
-  | "received"
-  | "mailed"
-  | "timer"
-  | "draining"
-  | "restarted"
-  | "closed"
-  /** None: a promise of whichever handler, that it made and left alone. */
-  | "detached";
 
 export interface ActorCellOwner {
   /** A handler threw or rejected, or what it had begun and left alone. Stopped or escalated, the actor gets nothing more, only its `closed`. */
@@ -40,16 +37,6 @@ export interface CellSettings {
   readonly waiting?: (length: number) => void;
 }
 
-interface Restart {
-  readonly kind: "restart";
-  readonly error: unknown;
-}
-
-type Work = Message | Mail | ActorTimer | Restart | { readonly kind: "opening" | "draining" };
-
-const OPENING: Work = { kind: "opening" };
-const DRAINING: Work = { kind: "draining" };
-
 /** So few handlers an actor may run in any turn, whatever that one's time is. */
 const LIGHT_HANDLERS = 16;
 
@@ -58,17 +45,14 @@ const LIGHT_HANDLERS = 16;
  * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
  * or when the time of a turn is over, the rest waits for the next turn.
  */
-export class ActorCell implements ScopeOwner {
+export class ActorCell implements IncarnationOwner {
   readonly #owner: ActorCellOwner;
   readonly #settings: CellSettings;
   #actorClass: ActorClass | undefined;
-  #context: ActorContext | undefined;
-  #actor: Actor | undefined;
+  #incarnation: Incarnation | undefined;
   #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
-  /** Kept from one message to the next, for a while. */
-  #scope: AsyncResource | undefined;
   /** What is to be done before all that waits. */
   #restart: Restart | undefined;
   #busy = false;
@@ -81,11 +65,10 @@ export class ActorCell implements ScopeOwner {
   #resting = false;
   #awaitsTurn = false;
   /** How the connection ended, until `closed` has been called with it. */
-  #ending: { readonly code: number; readonly reason: string } | undefined;
+  #ending: Ending | undefined;
   #ended = false;
-  /** How far its `draining` is; undefined: not asked for. */
-  #draining: "due" | "running" | "done" | undefined;
-  #drained: (() => void) | undefined;
+  /** Once it is asked for. */
+  #draining: Draining | undefined;
 
   constructor(settings: CellSettings, owner: ActorCellOwner) {
     this.#settings = settings;
@@ -95,9 +78,9 @@ export class ActorCell implements ScopeOwner {
   /** Constructs the actor and opens it. */
   open(actorClass: ActorClass, context: ActorContext): void {
     this.#actorClass = actorClass;
-    this.#context = context;
+    this.#incarnation = new Incarnation(actorClass, context, this.#settings.scopes, this);
     try {
-      this.#newScope().runInAsyncScope(this.#construct, this);
+      this.#incarnation.construct();
     } catch (error) {
       this.#fail("constructor", error, false);
       return;
@@ -144,7 +127,8 @@ export class ActorCell implements ScopeOwner {
   schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
     const cancel = timers.add(delayMs, callback, repeats);
-    if (this.#isOver || (this.#actor !== undefined && this.#actor !== actor)) cancel();
+    const { isConstructed = false } = this.#incarnation ?? {};
+    if (this.#isOver || (isConstructed && !this.#incarnation?.is(actor))) cancel();
     else this.#timers = timers;
     return cancel;
   }
@@ -175,15 +159,15 @@ export class ActorCell implements ScopeOwner {
   drain(): void {
     if (this.#draining !== undefined || this.#isOver) return;
     // An actor that doesn't want to know isn't waited for.
-    if (this.#actor?.draining === Actor.prototype.draining) return;
-    this.#draining = "due";
+    if (!this.#incarnation?.wantsDraining) return;
+    this.#draining = new Draining();
     this.#proceed();
   }
 
   /** Calls back when the actor has been told and is done with that; at once when it isn't being told. */
   afterDraining(callback: () => void): void {
-    if (this.#draining === "due" || this.#draining === "running") this.#drained = callback;
-    else callback();
+    if (this.#draining === undefined) callback();
+    else this.#draining.whenEnded(callback);
   }
 
   /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
@@ -195,7 +179,7 @@ export class ActorCell implements ScopeOwner {
   stop(): void {
     this.#stopped = true;
     this.#restart = undefined;
-    if (this.#draining === "due") this.#draining = "done";
+    this.#draining?.cancel();
     this.#timers?.clear();
     // Who waits for `mailboxDrained` gets it.
     if (this.#wasFull) this.#rest();
@@ -206,8 +190,8 @@ export class ActorCell implements ScopeOwner {
   /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.#ending !== undefined || this.#ended) return;
-    this.#ending = { code, reason };
-    if (this.#draining === "due") this.#draining = "done";
+    this.#ending = { kind: "closing", code, reason };
+    this.#draining?.cancel();
     this.#timers?.clear();
     this.#proceed();
   }
@@ -224,10 +208,10 @@ export class ActorCell implements ScopeOwner {
   /** Does what waits, a restart first and then `draining`, as far as the actor is free and its budget goes, then `closed`. */
   #proceed(): void {
     while (!this.#busy && !this.#resting) {
-      const work = this.#restart ?? (this.#draining === "due" ? DRAINING : this.#mailbox?.shift());
+      const work = this.#takeRestart() ?? (this.#draining?.begin() ? DRAINING : this.#mailbox?.shift());
       if (work === undefined) break;
       this.#spend();
-      if (work.kind === "mail" && !this.#handlesMail) this.#bury(work, "unhandled");
+      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#bury(work, "unhandled");
       else this.#handle(work);
       if (this.#wasFull && this.#mailbox?.roomy) {
         this.#wasFull = false;
@@ -238,16 +222,22 @@ export class ActorCell implements ScopeOwner {
     if (this.#ending !== undefined && !this.#mustWait && this.#restart === undefined) this.#close();
   }
 
+  #takeRestart(): Restart | undefined {
+    const restart = this.#restart;
+    if (restart === undefined) return undefined;
+    this.#restart = undefined;
+    this.#timers?.clear();
+    return restart;
+  }
+
   #close(): void {
-    const { code, reason } = this.#ending as { code: number; reason: string };
+    const ending = this.#ending as Ending;
     this.#ended = true;
     this.#ending = undefined;
-    this.dropScope();
+    const incarnation = this.#incarnation as Incarnation;
+    incarnation.dropScope();
     try {
-      const call = (): unknown => this.#actor?.closed(code, reason);
-      const result = this.#newScope().runInAsyncScope(() =>
-        handlersAreTraced() ? traceHandler(call, this.#traceOf("closed")) : call(),
-      );
+      const result = incarnation.handle(ending);
       if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
       this.#fail("closed", error, false);
@@ -283,8 +273,7 @@ export class ActorCell implements ScopeOwner {
   #handle(work: Work): void {
     this.#busy = true;
     try {
-      const scope = this.#scope ?? this.#scopeFor(work);
-      const result = scope.runInAsyncScope(handlersAreTraced() ? this.#trace : this.#call, this, work);
+      const result = (this.#incarnation as Incarnation).handle(work);
       if (isPromise(result)) {
         this.#await(work, result);
         return;
@@ -296,85 +285,15 @@ export class ActorCell implements ScopeOwner {
     this.#busy = false;
   }
 
-  /** For what comes once in a connection's life it isn't kept. */
-  #scopeFor(work: Work): AsyncResource {
-    const scope = this.#newScope();
-    if (work.kind !== "message" && work.kind !== "mail" && work.kind !== "timer") return scope;
-    this.#scope = scope;
-    this.#settings.scopes.keep(this);
-    return scope;
-  }
-
-  #newScope(): AsyncResource {
-    return this.#settings.scopes.create(this, this.#life);
-  }
-
-  /** How many actor objects were here before. */
-  get #life(): number {
-    return this.#supervisor?.restarts ?? 0;
-  }
-
-  /** From `ActorScopes`. */
-  dropScope(): void {
-    if (this.#scope === undefined) return;
-    this.#scope = undefined;
-    this.#settings.scopes.release(this);
-  }
-
-  /** From `ActorScopes`. */
-  detachedFailed(error: unknown, life: number): void {
-    if (life !== this.#life) {
-      // It has been restarted meanwhile, and its successor has no part in this.
+  /** From the incarnation. */
+  detachedFailed(error: unknown, replaced: boolean): void {
+    if (replaced) {
+      // Its successor has no part in this.
       this.#owner.actorFailed("detached", error, "restarted");
       return;
     }
     this.#fail("detached", error, !this.#isOver);
     this.#proceed();
-  }
-
-  #trace(work: Work): unknown {
-    const input = work.kind === "message" ? work : work.kind === "mail" ? work.value : undefined;
-    return traceHandler(() => this.#call(work), { ...this.#traceOf(this.#handlerOf(work)), input });
-  }
-
-  #traceOf(handler: HandlerName): HandlerTrace {
-    const { address, shard } = this.#context as ActorContext;
-    return { address, shard, handler };
-  }
-
-  #call(work: Work): unknown {
-    if (work.kind === "restart") return this.#restartActor(work.error);
-    const actor = this.#actor as Actor;
-    switch (work.kind) {
-      case "message":
-        return actor.received(work);
-      case "mail":
-        return actor.mailed(work.value, work.from);
-      case "timer":
-        work.waits = false;
-        return work.cancelled ? undefined : work.callback();
-      case "opening":
-        return actor.opened();
-      case "draining":
-        this.#draining = "running";
-        return actor.draining();
-    }
-  }
-
-  #restartActor(error: unknown): unknown {
-    this.#restart = undefined;
-    this.#timers?.clear();
-    this.#actor = undefined;
-    return this.#construct().restarted(error);
-  }
-
-  #construct(): Actor {
-    this.#actor = constructActor(this.#actorClass as ActorClass, this.#context as ActorContext);
-    return this.#actor;
-  }
-
-  get #handlesMail(): boolean {
-    return this.#actor?.mailed !== Actor.prototype.mailed;
   }
 
   #await(work: Work, result: PromiseLike<unknown>): void {
@@ -394,14 +313,7 @@ export class ActorCell implements ScopeOwner {
   /** Tells who waits for what a handler has come to. */
   #conclude(work: Work, value: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
-    else if (work.kind === "draining") this.#endDraining();
-  }
-
-  #endDraining(): void {
-    this.#draining = "done";
-    const drained = this.#drained;
-    this.#drained = undefined;
-    drained?.();
+    else if (work.kind === "draining") this.#draining?.end();
   }
 
   readonly #settled = (): void => {
@@ -411,8 +323,8 @@ export class ActorCell implements ScopeOwner {
 
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
-    this.#fail(this.#handlerOf(work), error, !this.#stopped);
-    if (work.kind === "draining") this.#endDraining();
+    this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped);
+    if (work.kind === "draining") this.#draining?.end();
   }
 
   #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
@@ -420,36 +332,14 @@ export class ActorCell implements ScopeOwner {
     const outcome = this.#supervisor.decide(canGoOn, performance.now());
     if (outcome === "restarted") {
       this.#restart = { kind: "restart", error };
-      this.dropScope();
+      this.#incarnation?.retire();
     } else if (outcome !== "resumed") this.stop();
     this.#owner.actorFailed(handler, error, outcome);
   }
 
-  #handlerOf(work: Work): HandlerName {
-    switch (work.kind) {
-      case "message":
-        return "received";
-      case "mail":
-        return "mailed";
-      case "timer":
-        return "timer";
-      case "opening":
-        return "opened";
-      case "restart":
-        return this.#actor === undefined ? "constructor" : "restarted";
-      case "draining":
-        return "draining";
-    }
-  }
-
-  #bury(mail: Mail, reason: DeadLetterReason): void {
+  #bury(mail: Mail, reason: "closed" | "unhandled"): void {
     this.#owner.mailDied(mail, reason);
-    if (reason === "closed") {
-      mail.answer?.({ kind: "gone" });
-      return;
-    }
-    const message = "the actor that was asked has no mailed";
-    mail.answer?.({ kind: "failed", error: { name: "Error", message, stack: undefined, code: undefined } });
+    mail.answer?.(reason === "closed" ? { kind: "gone" } : UNHANDLED);
   }
 }
 

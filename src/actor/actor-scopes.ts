@@ -37,7 +37,7 @@ export class ActorScopes {
   /** Has the owner drop its scope in a while. */
   keep(owner: ScopeOwner): void {
     this.#keepers.add(owner);
-    this.#timer ??= this.#outside.runInAsyncScope(() => setTimeout(this.#dropAll, KEPT_MS).unref());
+    this.#timer ??= this.#outside.runInAsyncScope(() => setTimeout(this.dropAll, KEPT_MS).unref());
   }
 
   /** The owner has dropped its scope. */
@@ -52,7 +52,8 @@ export class ActorScopes {
     return origin !== undefined;
   }
 
-  readonly #dropAll = (): void => {
+  /** Whoever keeps a scope makes another when it needs one. */
+  readonly dropAll = (): void => {
     this.#timer = undefined;
     for (const owner of this.#keepers) owner.dropScope();
     this.#keepers.clear();

@@ -47,6 +47,12 @@ export interface Mail {
  */
 export type DeadLetterReason = "gone" | "closed" | "unhandled";
 
+/** What an `ask` comes to whose actor has no `mailed`. */
+export const UNHANDLED: AskOutcome = {
+  kind: "failed",
+  error: { name: "Error", message: "the actor that was asked has no mailed", stack: undefined, code: undefined },
+};
+
 /** A copy that shares nothing. Throws `ERR_MAIL_NOT_CLONEABLE`. */
 export function cloneMail(mail: unknown): unknown {
   // What can't change needs no copy.

@@ -54,8 +54,6 @@ export class Supervisor {
   readonly #supervision: Required<Supervision>;
   /** When it failed, in milliseconds: those that still count. */
   #failures: number[] = [];
-  /** How often the decision was to restart. */
-  restarts = 0;
 
   constructor(supervision: Required<Supervision>) {
     this.#supervision = supervision;
@@ -72,8 +70,6 @@ export class Supervisor {
     this.#failures = this.#failures.filter((at) => now - at < withinMs);
     this.#failures.push(now);
     if (this.#failures.length > maxFailures) return "stopped";
-    if (strategy === "resume") return "resumed";
-    this.restarts++;
-    return "restarted";
+    return strategy === "resume" ? "resumed" : "restarted";
   }
 }

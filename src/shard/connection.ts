@@ -1,7 +1,8 @@
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../actor/actor.ts";
-import { ActorCell, type ActorCellOwner, type CellSettings, type HandlerName } from "../actor/actor-cell.ts";
+import { ActorCell, type ActorCellOwner, type CellSettings } from "../actor/actor-cell.ts";
 import type { Address } from "../actor/address.ts";
 import type { PublishResult, SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
+import type { HandlerName } from "../actor/incarnation.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
 import type { Turns } from "../actor/turns.ts";

@@ -1,6 +1,6 @@
 import type { MessagePort } from "node:worker_threads";
-import type { HandlerName } from "../actor/actor-cell.ts";
 import type { SlowConsumerPolicy } from "../actor/flow.ts";
+import type { HandlerName } from "../actor/incarnation.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";

@@ -261,10 +261,10 @@ function startLeaving(supervision: Supervision) {
 }
 
 it("supervises what handlers began and left alone, whichever they were", () => {
-  const { cell, deliver } = startLeaving({ strategy: "resume", maxFailures: 4 });
+  const { deliver } = startLeaving({ strategy: "resume", maxFailures: 4 });
   deliver("received");
   for (const handler of ["constructor", "opened", "received"]) leaving[0]?.fail(handler);
-  cell.dropScope();
+  scopesOfLeaving?.dropAll();
   deliver("received again");
   leaving[0]?.fail("received again");
   leaving[0]?.fail("received");
