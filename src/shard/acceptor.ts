@@ -13,7 +13,7 @@ import type { CompressionOptions } from "../protocol/compression.ts";
 import type { HandoffResult } from "../transport/handoff.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../upgrade/response.ts";
 import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
-import type { Arrival } from "./connection.ts";
+import type { Arrival } from "./connection-host.ts";
 import { upgradeChannel } from "./diagnostics.ts";
 import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
 import { UpgradeCounters } from "./upgrade-counters.ts";

@@ -1,97 +1,29 @@
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../actor/actor.ts";
-import { ActorCell, type ActorCellOwner, type CellSettings } from "../actor/actor-cell.ts";
+import { ActorCell, type ActorCellOwner } from "../actor/actor-cell.ts";
 import type { Address } from "../actor/address.ts";
 import type { PublishResult, SendResult, SlowConsumerPolicy } from "../actor/flow.ts";
 import type { HandlerName } from "../actor/incarnation.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../actor/mail.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
-import type { Turns } from "../actor/turns.ts";
-import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
-import { SwitchboardError } from "../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
-import type { CompressionOptions, DeflateAgreement } from "../protocol/compression.ts";
+import type { DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
-import type { Deflater, Deflaters } from "../protocol/deflater.ts";
+import type { Deflater } from "../protocol/deflater.ts";
 import { encodeClose, type Frame } from "../protocol/frame.ts";
 import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import { checkClose } from "../websocket/check-close.ts";
-import type { Counters } from "./counters.ts";
+import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
 import type { Drainable } from "./drain.ts";
-import { Heartbeat, type HeartbeatOptions } from "./heartbeat.ts";
+import { Heartbeat } from "./heartbeat.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
-import type { LostMail } from "./mail-router.ts";
-import { type FlushQueue, Outbound, type OutboundOwner } from "./outbound.ts";
+import { Outbound, type OutboundOwner } from "./outbound.ts";
 import { type ConnectionInfo, cloneSession } from "./queries.ts";
-import type { RateOptions } from "./rate-limit.ts";
-import type { Timed, TimerWheel } from "./timer-wheel.ts";
-
-/** Limits of every connection of a board. */
-export interface ConnectionOptions extends HeartbeatOptions, RateOptions {
-  readonly maxPayloadBytes: number;
-  readonly maxFragments: number;
-  readonly mailboxLimit: number;
-  readonly mailboxLimitBytes: number;
-  readonly mailLimit: number;
-  readonly maxBufferedBytes: number;
-  /** Topics that one connection may be subscribed to at a time. */
-  readonly maxSubscriptions: number;
-  readonly slowConsumers: SlowConsumerPolicy;
-  readonly closeTimeoutMs: number;
-  /** How messages may be compressed; undefined: not at all. */
-  readonly compression?: CompressionOptions;
-}
-
-/** What the main thread says of a connection that it hands off. */
-export interface ConnectionIdentity {
-  readonly id: string;
-  readonly session: unknown;
-  readonly params: Params;
-  readonly protocol: string;
-}
-
-/** What comes to the shard with a socket. */
-export interface Arrival {
-  readonly identity: ConnectionIdentity;
-  /** The 101 that the peer waits for, in latin1: the first that the shard writes. */
-  readonly answer: string;
-  /** The compression that the answer agrees to, if any. */
-  readonly deflate?: DeflateAgreement | undefined;
-  /** Under which the client is counted, if clients are. */
-  readonly address?: string | undefined;
-}
-
-/** What the connections of a shard share. */
-export interface ConnectionHost {
-  readonly shard: number;
-  readonly options: ConnectionOptions;
-  readonly bus: Bus;
-  readonly wheel: TimerWheel;
-  /** Of what has much to do: reads, writes, actors. */
-  readonly turns: Turns;
-  readonly flushQueue: FlushQueue;
-  readonly behind?: Set<Outbound>;
-  readonly counters: Counters;
-  /** Where compression is on. */
-  readonly deflaters?: Deflaters | undefined;
-  /** As much waits for a connection's peer as may: told once until nothing waits any more. */
-  slowConsumer(id: string, policy: SlowConsumerPolicy, bufferedBytes: number): void;
-  /** A peer is gone without a close handshake. */
-  vanished(id: string): void;
-  readonly cells: CellSettings;
-  readonly mailer: Mailer;
-  /** @param id undefined for a failure that is no actor's */
-  actorFailed(id: string | undefined, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
-  /** Ends the whole shard with this error. */
-  escalate(error: unknown): void;
-  /** Mail to an actor here won't be handled. */
-  mailDied(lost: LostMail): void;
-  /** @param clean whether the peer sent its close frame */
-  connectionClosed(connection: Connection, clean: boolean): void;
-}
+import { Subscriptions } from "./subscriptions.ts";
+import type { Timed } from "./timer-wheel.ts";
 
 /**
  * - `open`: both ways.
@@ -109,8 +41,6 @@ interface Closing {
 /** How long a peer that gets no more attention may take to close its end, before it is cut off. */
 const LINGER_MS = 2_000;
 
-const TOPICS_LEFT_AT_ONCE = 32;
-
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
   implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
@@ -123,7 +53,8 @@ export class Connection
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
   readonly #cell: ActorCell;
-  #topics: Set<string> | undefined;
+  /** From the first on. */
+  #subscriptions: Subscriptions | undefined;
   #phase: Phase = "open";
   /** What our close frame said, in `closingByUs`. */
   #closing: Closing | undefined;
@@ -217,15 +148,12 @@ export class Connection
 
   subscribe(topic: string): Promise<void> {
     if (this.#phase !== "open") return Promise.resolve();
-    this.#topics ??= new Set();
-    if (!this.#topics.has(topic)) this.#checkSubscriptions(this.#topics.size);
-    const known = this.#host.bus.subscribe(topic, this);
-    this.#topics.add(topic);
-    return known;
+    this.#subscriptions ??= new Subscriptions(this, this.#host);
+    return this.#subscriptions.add(topic);
   }
 
   unsubscribe(topic: string): void {
-    if (this.#topics?.delete(topic)) this.#host.bus.unsubscribe(topic, this);
+    this.#subscriptions?.remove(topic);
   }
 
   close(code: number = CloseCode.normal, reason = ""): void {
@@ -257,7 +185,7 @@ export class Connection
   describe(): Omit<ConnectionInfo, "openedAt"> {
     const { bufferedBytes, remoteAddress } = this.#transport;
     const { params, protocol, session } = this.#identity;
-    const topics = this.#topics?.size ?? 0;
+    const topics = this.#subscriptions?.size ?? 0;
     return {
       ...{ address: this.address, shard: this.shard, session: cloneSession(session), params, protocol },
       ...{ topics, bufferedBytes, remoteAddress },
@@ -270,7 +198,7 @@ export class Connection
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
     this.#cell.stop();
-    this.#leaveTopics();
+    this.#subscriptions?.leaveAll();
     this.#outbound.pushLast(encodeClose(code, reason));
     this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
     this.#inbound.ignoreMessages();
@@ -441,34 +369,8 @@ export class Connection
     this.#host.counters.closes.add(code);
     if (code === CloseCode.abnormal) this.#host.vanished(this.address);
     if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
-    this.#leaveTopics();
+    this.#subscriptions?.leaveAll();
     this.#outbound.giveUpWaiting();
     this.#cell.end(code, reason);
-  }
-
-  /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
-  #checkSubscriptions(count: number): void {
-    const { options, counters } = this.#host;
-    if (count < options.maxSubscriptions) return;
-    counters.add("subscriptionsRefused");
-    const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
-    throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
-  }
-
-  #leaveTopics(): void {
-    if (this.#topics === undefined) return;
-    const topics = this.#topics.values();
-    this.#topics = undefined;
-    this.#leaveSome(topics);
-  }
-
-  /** Many connections with many topics may end together: each leaves a few at once, and takes nothing more meanwhile. */
-  #leaveSome(topics: SetIterator<string>): void {
-    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
-      const { done, value } = topics.next();
-      if (done === true) return;
-      this.#host.bus.unsubscribe(value, this);
-    }
-    setImmediate(() => this.#leaveSome(topics));
   }
 }

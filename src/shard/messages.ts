@@ -4,7 +4,7 @@ import type { HandlerName } from "../actor/incarnation.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
 import type { ErrorReport } from "../errors.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
-import type { ConnectionOptions } from "./connection.ts";
+import type { ConnectionOptions } from "./connection-host.ts";
 import type { DrainCounts, DrainSettings } from "./drain.ts";
 import type { LostMail } from "./mail-router.ts";
 import type { PulseSource } from "./pulse.ts";

@@ -9,7 +9,7 @@ import type { Transport } from "../transport/transport.ts";
 import { acceptTransportsWith, acceptWith } from "../transport/unread-server.ts";
 import type { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
-import type { Arrival } from "./connection.ts";
+import type { Arrival } from "./connection-host.ts";
 import type { Counters } from "./counters.ts";
 import type { Departures } from "./departures.ts";
 import { createHandshakeServer } from "./handshake-server.ts";

@@ -2,7 +2,7 @@ import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../errors.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/compression.ts";
 import type { Authorize } from "../shard/authorize.ts";
-import type { ConnectionOptions } from "../shard/connection.ts";
+import type { ConnectionOptions } from "../shard/connection-host.ts";
 import type { ListenerSettings } from "../shard/messages.ts";
 import type { TlsOptions } from "../shard/tls-settings.ts";
 import type { AdmissionLimits } from "./admission-control.ts";

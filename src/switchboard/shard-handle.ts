@@ -6,7 +6,7 @@ import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
 import { type ErrorReport, reviveError } from "../errors.ts";
 import type { Destination } from "../shard/acceptor.ts";
-import type { Arrival, ConnectionOptions } from "../shard/connection.ts";
+import type { Arrival, ConnectionOptions } from "../shard/connection-host.ts";
 import type { Counters } from "../shard/counters.ts";
 import type { DrainCounts, DrainSettings } from "../shard/drain.ts";
 import { createMeterMemory, EventLoopReader } from "../shard/event-loop-meter.ts";

@@ -1,0 +1,65 @@
+import type { Bus } from "../bus/bus.ts";
+import type { Subscriber } from "../bus/topic-index.ts";
+import { SwitchboardError } from "../errors.ts";
+import type { Counters } from "./counters.ts";
+
+export interface SubscriptionsHost {
+  readonly bus: Bus;
+  readonly counters: Counters;
+  readonly options: { readonly maxSubscriptions: number };
+}
+
+const TOPICS_LEFT_AT_ONCE = 32;
+
+/** The topics of one connection: bounded, and left when it ends. */
+export class Subscriptions {
+  readonly #subscriber: Subscriber;
+  readonly #host: SubscriptionsHost;
+  #topics = new Set<string>();
+
+  constructor(subscriber: Subscriber, host: SubscriptionsHost) {
+    this.#subscriber = subscriber;
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, and for what can't be a topic. */
+  add(topic: string): Promise<void> {
+    if (!this.#topics.has(topic)) this.#checkRoom();
+    const known = this.#host.bus.subscribe(topic, this.#subscriber);
+    this.#topics.add(topic);
+    return known;
+  }
+
+  remove(topic: string): void {
+    if (this.#topics.delete(topic)) this.#host.bus.unsubscribe(topic, this.#subscriber);
+  }
+
+  leaveAll(): void {
+    const topics = this.#topics.values();
+    this.#topics = new Set();
+    this.#leaveSome(topics);
+  }
+
+  /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
+  #checkRoom(): void {
+    const { options, counters } = this.#host;
+    if (this.#topics.size < options.maxSubscriptions) return;
+    counters.add("subscriptionsRefused");
+    const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
+    throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
+  }
+
+  /** Many connections with many topics may end together: each leaves a few at once, and takes nothing more meanwhile. */
+  #leaveSome(topics: SetIterator<string>): void {
+    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
+      const { done, value } = topics.next();
+      if (done === true) return;
+      this.#host.bus.unsubscribe(value, this.#subscriber);
+    }
+    setImmediate(() => this.#leaveSome(topics));
+  }
+}
