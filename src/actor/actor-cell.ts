@@ -234,10 +234,8 @@ export class ActorCell implements IncarnationOwner {
     const ending = this.#ending as Ending;
     this.#ended = true;
     this.#ending = undefined;
-    const incarnation = this.#incarnation as Incarnation;
-    incarnation.dropScope();
     try {
-      const result = incarnation.handle(ending);
+      const result = (this.#incarnation as Incarnation).handle(ending);
       if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
     } catch (error) {
       this.#fail("closed", error, false);

@@ -67,7 +67,9 @@ export class Incarnation implements ScopeOwner {
 
   /** Constructs the first actor object. Throws what its constructor throws. */
   construct(): void {
-    this.#newScope().runInAsyncScope(this.#construct, this);
+    // The same for what comes next, its `opened`.
+    this.#scope = this.#newScope();
+    this.#scope.runInAsyncScope(this.#construct, this);
   }
 
   /** Whether there is an actor object, and it is this one. */
@@ -91,7 +93,8 @@ export class Incarnation implements ScopeOwner {
 
   /** Calls the handler; gives what it returns, throws what it throws. */
   handle(work: Work): unknown {
-    const scope = this.#scope ?? this.#scopeFor(work);
+    const scope = this.#scope ?? this.#newScope();
+    this.#keepScope(scope, work);
     return scope.runInAsyncScope(handlersAreTraced() ? this.#trace : this.#call, this, work);
   }
 
@@ -166,13 +169,14 @@ export class Incarnation implements ScopeOwner {
     return this.#actor;
   }
 
-  /** For what comes once in a connection's life it isn't kept. */
-  #scopeFor(work: Work): AsyncResource {
-    const scope = this.#newScope();
-    if (work.kind !== "message" && work.kind !== "mail" && work.kind !== "timer") return scope;
-    this.#scope = scope;
-    this.#scopes.keep(this);
-    return scope;
+  /** After what comes once in a connection's life it isn't kept. */
+  #keepScope(scope: AsyncResource, { kind }: Work): void {
+    if (kind === "message" || kind === "mail" || kind === "timer") {
+      if (this.#scope === undefined) this.#scopes.keep(this);
+      this.#scope = scope;
+    } else {
+      this.dropScope();
+    }
   }
 
   #newScope(): AsyncResource {
