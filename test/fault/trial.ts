@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import type { Attack, Tally } from "./attacks/attack.ts";
+import type { Attack, Order, Tally } from "./attacks/attack.ts";
 import { Peer } from "./attacks/peer.ts";
 import { Bystanders, quantile } from "./bystanders.ts";
 import type { TargetCounts, TargetProcess } from "./target-process.ts";
@@ -61,7 +61,7 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
   target.memory.forgetPeak();
 
   const startedAt = performance.now();
-  const attacking = runAttack(attack, { port: target.port, count });
+  const attacking = runAttack(attack, { ...target.ports, count });
   const [during, beside] = await Promise.all([bystanders.observe(attacking), elsewhere.observe(attacking)]);
   const failures: string[] = [];
   const verdicts = await attacking.catch((error: Error): Tally => {
@@ -133,7 +133,7 @@ function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, aft
   });
 }
 
-async function runAttack({ fault }: Attack, order: { port: number; count: number }): Promise<Tally> {
+async function runAttack({ fault }: Attack, order: Order): Promise<Tally> {
   const worker = new Worker(new URL("./attacker.ts", import.meta.url), { workerData: { fault, order } });
   const [tally] = (await once(worker, "message")) as [Tally];
   await worker.terminate();
