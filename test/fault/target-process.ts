@@ -12,6 +12,12 @@ export interface TargetCounts {
   readonly events: Readonly<Record<string, number>>;
 }
 
+/** Where it listens. */
+export interface TargetPorts {
+  readonly port: number;
+  readonly http2Port: number;
+}
+
 /** What was wrong with how a target ended, if anything. */
 export type Ending = readonly string[];
 
@@ -21,15 +27,15 @@ const MAY_TAKE_TO_END_MS = 15_000;
 export class TargetProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<unknown>;
-  readonly port: number;
+  readonly ports: TargetPorts;
   readonly memory: ProcessMemory;
   #stderr = "";
 
-  private constructor(child: ChildProcess, port: number) {
+  private constructor(child: ChildProcess, ports: TargetPorts) {
     this.#child = child;
     this.#exit = once(child, "exit");
-    this.port = port;
-    this.memory = new ProcessMemory(child.pid as number); // it runs: it has told its port
+    this.ports = ports;
+    this.memory = new ProcessMemory(child.pid as number); // it runs: it has told its ports
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
     });
@@ -40,8 +46,12 @@ export class TargetProcess {
       execArgv: [],
       stdio: ["ignore", "inherit", "pipe", "ipc"],
     });
-    const [port] = (await once(child, "message")) as [number];
-    return new TargetProcess(child, port);
+    const [ports] = (await once(child, "message")) as [TargetPorts];
+    return new TargetProcess(child, ports);
+  }
+
+  get port(): number {
+    return this.ports.port;
   }
 
   async counts(): Promise<TargetCounts> {

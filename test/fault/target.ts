@@ -2,8 +2,11 @@
  * The server that is attacked, in a process of its own: two shards. Says its port to its parent, answers every message with what it counted,
  * and ends by itself when told "close": what keeps it alive then is a leak.
  */
+import { once } from "node:events";
+import { createServer } from "node:http2";
+import type { AddressInfo } from "node:net";
 import { Switchboard } from "../../src/index.ts";
-import type { TargetCounts } from "./target-process.ts";
+import type { TargetCounts, TargetPorts } from "./target-process.ts";
 
 const HANDSHAKE_TIMEOUT_MS = 2_000;
 
@@ -20,6 +23,10 @@ for (const event of ["actorFailed", "handshakeFailed", "shardLost", "shardReplac
   });
 }
 const { port } = await board.listen({ port: 0, host: "127.0.0.1", handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS });
+const http2Server = createServer();
+board.attach(http2Server, { handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS });
+http2Server.listen(0, "127.0.0.1");
+await once(http2Server, "listening");
 
 let closing = false;
 // Nobody is left to end it: its parent was killed.
@@ -30,6 +37,7 @@ process.on("message", async (question) => {
   if (question === "close") {
     closing = true;
     await board.close({ drain: 1_000 });
+    http2Server.close();
     process.disconnect?.();
     return;
   }
@@ -37,4 +45,5 @@ process.on("message", async (question) => {
   const counts: TargetCounts = { connections, ready: shards.every(({ ready }) => ready), events };
   process.send?.(counts);
 });
-process.send?.(port);
+const ports: TargetPorts = { port, http2Port: (http2Server.address() as AddressInfo).port };
+process.send?.(ports);

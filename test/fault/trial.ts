@@ -64,7 +64,7 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
   target.memory.forgetPeak();
 
   const startedAt = performance.now();
-  const attacking = runAttack({ fault: attack.fault, order: { port: target.port, count }, atLeastMs });
+  const attacking = runAttack({ fault: attack.fault, order: { ...target.ports, count }, atLeastMs });
   const [during, beside] = await Promise.all([bystanders.observe(attacking), elsewhere.observe(attacking)]);
   const failures: string[] = [];
   const { tally: verdicts, rounds } = await attacking.catch((error: Error): Outcome => {

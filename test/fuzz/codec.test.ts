@@ -3,8 +3,8 @@ import { projectFolder, run } from "../e2e/support/process.ts";
 import { generate } from "./generate.ts";
 import { mutate } from "./mutate.ts";
 import { Random } from "./random.ts";
-import { fromHex, toHex } from "./session.ts";
-import { judge } from "./verdict.ts";
+import { fromHex, type Session, toHex } from "./session.ts";
+import { judge, knownDifference } from "./verdict.ts";
 
 /** In a process of its own, where V8 counts the blocks of the sources themselves. */
 async function fuzz(...args: string[]): Promise<string> {
@@ -46,5 +46,44 @@ describe("the fuzzer", () => {
     const session = generate(new Random(3));
     expect(fromHex(toHex(session))).toEqual(session);
     expect(await fuzz("--replay", toHex(session))).toContain(`--replay ${toHex(session)}`);
+  });
+});
+
+/** Compressed messages in one context, each in one binary frame, masked with zeros. */
+function messages(...payloads: string[]): Session {
+  const frames = payloads.map((payload) => {
+    const bytes = Buffer.from(payload, "hex");
+    return Buffer.concat([Buffer.from([0xc2, 0x80 | bytes.length, 0, 0, 0, 0]), bytes]);
+  });
+  return { role: "server", agreement: "context", cuts: 0, bytes: Buffer.concat(frames) };
+}
+
+describe("the verdict", () => {
+  const hello = "ca48cdc9c90700";
+
+  it("agrees where nothing is special", async () => {
+    const { agrees, because } = await judge(messages(hello, hello));
+    expect({ agrees, because }).toEqual({ agrees: true, because: undefined });
+  });
+
+  it.each([
+    { name: "a last block that its tail makes whole: ws has nothing of the next message", payloads: ["01", hello] },
+    { name: "the same with other bits before the tail", payloads: ["c1", hello] },
+    { name: "a last block after which the message goes on", payloads: [`4b4c4a0600${hello}`, hello] },
+  ])("knows what ws does with $name", async ({ payloads }) => {
+    const { because, ours } = await judge(messages(...payloads));
+    expect(because).toMatch(/^ws gives up a message's rest, and all context, at a final block/);
+    expect(ours.events[1]).toMatchObject({ payload: Buffer.from("hello").toString("hex") });
+  });
+
+  it("knows a stream that ends in the middle of a block, also when what follows happens to end that", async () => {
+    expect((await judge(messages("cbb83361"))).because).toBe("ws takes a stream that ends in the middle of a block");
+  });
+
+  it("excuses nothing else that is missing", async () => {
+    const session = messages(hello, hello);
+    const { ours, theirs } = await judge(session);
+    const emptied = theirs.events.with(1, { kind: "binary", payload: "" });
+    expect(knownDifference(session, ours, { ...theirs, events: emptied })).toBeUndefined();
   });
 });

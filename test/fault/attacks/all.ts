@@ -4,6 +4,7 @@ import { deflate } from "./deflate.ts";
 import { fragments } from "./fragments.ts";
 import { frames } from "./frames.ts";
 import { handshakes } from "./handshakes.ts";
+import { http2 } from "./http2.ts";
 import { shards } from "./shards.ts";
 import { slow } from "./slow.ts";
 import { topics } from "./topics.ts";
@@ -14,6 +15,7 @@ export const families = {
   frames,
   deflate,
   handshakes,
+  http2,
   slow,
   topics,
   churn,

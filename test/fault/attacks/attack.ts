@@ -10,6 +10,8 @@ export type Tally = Readonly<Record<Verdict, number>>;
 /** Where an attack runs, and how much of it. */
 export interface Order {
   readonly port: number;
+  /** Of the same server, for HTTP/2. */
+  readonly http2Port: number;
   readonly count: number;
 }
 

@@ -8,13 +8,14 @@ import { deflate } from "./deflate.ts";
 import { fragments } from "./fragments.ts";
 import { frames } from "./frames.ts";
 import { handshakes } from "./handshakes.ts";
+import { http2 } from "./http2.ts";
 import { Peer } from "./peer.ts";
 import { slow } from "./slow.ts";
 import { topics } from "./topics.ts";
 
 /** Those that end soon, whatever happens to their connections. */
-const meanwhile = [...fragments, ...frames, ...deflate, ...handshakes, ...topics, ...churn, ...slow].filter(
-  ({ fault }) => fault !== "data-chunk flood" && !fault.startsWith("slow"),
+const meanwhile = [...fragments, ...frames, ...deflate, ...handshakes, ...http2, ...topics, ...churn, ...slow].filter(
+  ({ fault }) => fault !== "data-chunk flood" && fault !== "HTTP/2 blocked window" && !fault.startsWith("slow"),
 );
 
 const MAY_TAKE_TO_RETURN_MS = 30_000;
@@ -43,12 +44,13 @@ export const shards: readonly Attack[] = [
     memoryMiB: 1_024,
     atOnce: meanwhile.length,
     kills: true,
-    run: async ({ port, count }) => {
+    run: async (order) => {
+      const { port, count } = order;
       let over = false;
       const keepAttacking = async (attack: Attack): Promise<void> => {
         while (!over) {
           // A connection that its shard takes along, or that finds no shard, is what this is about.
-          await attack.run({ port, count: Math.ceil(attack.short / 4) }).catch(() => delay(20));
+          await attack.run({ ...order, count: Math.ceil(attack.short / 4) }).catch(() => delay(20));
         }
       };
       const attacking = meanwhile.map(keepAttacking);

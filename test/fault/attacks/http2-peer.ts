@@ -1,0 +1,141 @@
+import { once } from "node:events";
+import { connect, type Socket } from "node:net";
+import { parseServerFrame, text } from "../../support/frames.ts";
+import {
+  data,
+  extendedConnect,
+  frameTypes,
+  type Http2Frame,
+  PREFACE,
+  parseHttp2Frame,
+  settings,
+  settingsAck,
+} from "../../support/http2-frames.ts";
+import type { Verdict } from "./attack.ts";
+
+const MAY_TAKE_MS = 60_000;
+
+/** A hostile session of HTTP/2, of bytes: it keeps to no flow control but what it is told to. */
+export class Http2Peer {
+  readonly socket: Socket;
+  #rest: Buffer = Buffer.alloc(0);
+  #closed = false;
+  /** The code of the server's GOAWAY. */
+  #goaway: number | undefined;
+  readonly #answered = new Set<number>();
+  readonly #resets = new Map<number, number>();
+  readonly #received = new Map<number, Buffer>();
+  #wake: (() => void)[] = [];
+
+  private constructor(socket: Socket) {
+    this.socket = socket;
+    socket.on("error", () => {});
+    socket.on("data", (chunk: Buffer) => this.#take(chunk));
+    socket.on("close", () => {
+      this.#closed = true;
+      this.#notify();
+    });
+  }
+
+  /** A session with these settings of ours. */
+  static async open(port: number, ours: Readonly<Record<number, number>> = {}): Promise<Http2Peer> {
+    const socket = connect({ port, host: "127.0.0.1", noDelay: true });
+    await once(socket, "connect");
+    const peer = new Http2Peer(socket);
+    await peer.write(Buffer.concat([PREFACE, settings(ours), settingsAck()]));
+    return peer;
+  }
+
+  /** Resolves when the bytes are out, or never will be. */
+  write(bytes: Uint8Array): Promise<void> {
+    if (this.#closed || this.socket.destroyed) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.socket.once("close", resolve);
+      this.socket.write(bytes, () => {
+        this.socket.off("close", resolve);
+        resolve();
+      });
+    });
+  }
+
+  /** Asks for a WebSocket in each of these streams, and waits until each has its answer. */
+  async openStreams(...streams: number[]): Promise<void> {
+    await this.write(Buffer.concat(streams.map(extendedConnect)));
+    await this.#until(() => streams.every((stream) => this.#answered.has(stream) || this.#resets.has(stream)));
+  }
+
+  /** "survived" when an open stream still gets an echo; how the stream or the session ended otherwise. */
+  async survival(stream: number): Promise<Verdict> {
+    const question = `echo ${Math.random()}`;
+    await this.write(data(stream, text(question)));
+    await this.#until(() => this.#resets.has(stream) || this.#lastText(stream) === question);
+    return this.#lastText(stream) === question ? "survived" : this.#endOf(stream);
+  }
+
+  /** How the stream, or the session with it, was ended by the server. */
+  async ending(stream: number): Promise<Verdict> {
+    await this.#until(() => this.#resets.has(stream));
+    return this.#endOf(stream);
+  }
+
+  /** How the session was ended by the server. */
+  async sessionEnding(): Promise<Verdict> {
+    await this.#until(() => false);
+    return this.#goaway === undefined ? "ended" : `GOAWAY ${this.#goaway}`;
+  }
+
+  /** Vanishes, and says how it fared until then. */
+  leave(verdict: Verdict): Verdict {
+    this.socket.resetAndDestroy();
+    return verdict;
+  }
+
+  #endOf(stream: number): Verdict {
+    const code = this.#resets.get(stream);
+    return code === undefined ? "ended" : `RST_STREAM ${code}`;
+  }
+
+  #lastText(stream: number): string | undefined {
+    let last: string | undefined;
+    for (let rest = this.#received.get(stream) ?? Buffer.alloc(0); ; ) {
+      const parsed = parseServerFrame(rest);
+      if (parsed === undefined) return last;
+      last = parsed.frame.payload.toString();
+      rest = parsed.rest;
+    }
+  }
+
+  #take(chunk: Buffer): void {
+    this.#rest = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk]);
+    for (let parsed = parseHttp2Frame(this.#rest); parsed !== undefined; parsed = parseHttp2Frame(this.#rest)) {
+      this.#rest = parsed.rest;
+      this.#see(parsed.frame);
+    }
+    this.#notify();
+  }
+
+  #see({ type, stream, payload }: Http2Frame): void {
+    if (type === frameTypes.headers) this.#answered.add(stream);
+    else if (type === frameTypes.reset) this.#resets.set(stream, payload.readUInt32BE());
+    else if (type === frameTypes.goaway) this.#goaway ??= payload.readUInt32BE(4);
+    else if (type === frameTypes.data) {
+      this.#received.set(stream, Buffer.concat([this.#received.get(stream) ?? Buffer.alloc(0), payload]));
+    }
+  }
+
+  #notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const one of wake) one();
+  }
+
+  async #until(done: () => boolean): Promise<void> {
+    const tooLate = performance.now() + MAY_TAKE_MS;
+    while (!done() && !this.#closed) {
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve);
+      });
+      if (performance.now() > tooLate) throw new Error("the server kept an attacker waiting for a minute");
+    }
+  }
+}
