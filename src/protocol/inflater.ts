@@ -13,6 +13,10 @@ const MAX_STREAMS = 256;
 
 const NOTHING = Buffer.alloc(0);
 
+/** Payloads up to here get their tail in memory that all of this thread share. */
+const LARGEST_SHARED_INPUT = 64 * 1024;
+let sharedInput: Buffer | undefined;
+
 /**
  * Inflates a peer's messages, one at a time, in the calling thread. Nothing is kept between them but, where context takeover was
  * agreed, the last bytes that came out: they are the next message's dictionary.
@@ -42,7 +46,7 @@ export class Inflater {
     const window = this.#window ?? new Window(1 << this.#windowBits);
     const pieces: Buffer[] = [];
     let inflatedBytes = 0;
-    let input = Buffer.concat([payload, TAIL]);
+    let input = withTail(payload);
     while (input.length > 0) {
       if (pieces.length === MAX_STREAMS) return "ERR_TOO_MANY_STREAMS";
       const settings = { windowBits: this.#windowBits, dictionary: window.bytes, maxBytes: maxBytes - inflatedBytes };
@@ -58,6 +62,16 @@ export class Inflater {
     }
     return Buffer.concat(pieces);
   }
+}
+
+/** The payload and what has been taken off: good until the next call. */
+function withTail(payload: Buffer): Buffer {
+  const { length } = payload;
+  if (length > LARGEST_SHARED_INPUT) return Buffer.concat([payload, TAIL]);
+  sharedInput ??= Buffer.allocUnsafeSlow(LARGEST_SHARED_INPUT + TAIL.length);
+  payload.copy(sharedInput);
+  TAIL.copy(sharedInput, length);
+  return sharedInput.subarray(0, length + TAIL.length);
 }
 
 /** The last bytes of a stream, in memory that grows with them. */

@@ -82,7 +82,7 @@ export interface OutboundOwner {
  * `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a single frame always fits when nothing else does.)
  *
  * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work, but for no more than
- * may wait anyway: nobody is taken for slow because we are.
+ * may wait anyway: nobody is taken for slow because we are. (Where the policy may still drop what waits, they are done at once.)
  */
 export class Outbound implements TurnTaker {
   readonly #transport: Transport;
@@ -242,6 +242,8 @@ export class Outbound implements TurnTaker {
   /** Whether the pending bytes are many, and this turn has no time for writing them. */
   #mustWait({ bytes }: Rope): boolean {
     if (bytes < EARLY_FLUSH_BYTES || this.#behind) return false;
+    // It would be written in one piece, of which no frame can be dropped any more.
+    if (this.policy === "dropOldest" || this.policy === "conflate") return false;
     return bytes < Math.min(MOST_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 

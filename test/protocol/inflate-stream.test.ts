@@ -37,7 +37,29 @@ describe.each([
     expect([bytes.toString(), consumedBytes]).toEqual(["a text", stream.length]);
   });
 
-  it("refers to a dictionary", () => {
+  it("refers to a dictionary of any length", () => {
+    for (const size of [1, 2, 300, 32_767, 32_768]) {
+      const dictionary = pattern(size);
+      const plain = Buffer.concat([dictionary, pattern(100), dictionary]);
+      const input = deflateRawSync(plain, { dictionary });
+      const { bytes, consumedBytes } = inflate(input, { ...settings, dictionary });
+      expect([bytes.equals(plain), consumedBytes]).toEqual([true, input.length]);
+      expect(inflate(deflateRawSync("none"), settings).bytes.toString()).toBe("none");
+    }
+  });
+
+  it("refers to no other dictionary than its own", () => {
+    const dictionary = pattern(1_000);
+    const input = deflateRawSync(dictionary, { dictionary });
+    inflate(input, { ...settings, dictionary });
+    expect(() => inflate(input, settings)).toThrow(expect.objectContaining({ code: "Z_DATA_ERROR" }));
+    for (let bits = 9; bits <= 15; bits++) {
+      const small = { ...settings, windowBits: bits };
+      expect(inflate(deflateRawSync(dictionary, { windowBits: bits }), small).bytes).toEqual(dictionary);
+    }
+  });
+
+  it("refers to a dictionary in a message", () => {
     const dictionary = Buffer.from("a text that is long enough to be referred to");
     const input = Buffer.concat([deflateMessage(dictionary, dictionary), Buffer.from("0000ffff010000ffff", "hex")]);
     expect(inflate(input, { ...settings, dictionary }).bytes).toEqual(dictionary);

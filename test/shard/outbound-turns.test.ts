@@ -1,5 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
+import type { SlowConsumerPolicy } from "../../src/actor/flow.ts";
 import { TURN_MS, Turns } from "../../src/actor/turns.ts";
 import { encodeText, type Frame } from "../../src/protocol/frame.ts";
 import { Counters } from "../../src/shard/counters.ts";
@@ -12,7 +13,11 @@ const small = encodeText("hello");
 const bytesOf = ({ start, end }: Frame): number => end - start;
 
 /** A shard's connections, as far as they write, by a clock that moves by what each write is said to take. */
-function shard(takesMs: (bytes: number) => number, maxBufferedBytes = KIB * KIB) {
+function shard(
+  takesMs: (bytes: number) => number,
+  maxBufferedBytes = KIB * KIB,
+  slowConsumers: SlowConsumerPolicy = "close",
+) {
   let now = 0;
   const turns = new Turns(() => now);
   const flushQueue = new FlushQueue(() => now);
@@ -30,7 +35,7 @@ function shard(takesMs: (bytes: number) => number, maxBufferedBytes = KIB * KIB)
         if (!transport.reads) transport.bufferedBytes += bytes.length;
       },
     };
-    const host = { flushQueue, turns, counters, options: { maxBufferedBytes, slowConsumers: "close" as const } };
+    const host = { flushQueue, turns, counters, options: { maxBufferedBytes, slowConsumers } };
     return { name, taken, transport, outbound: new Outbound(transport, host, { boundReached() {} }) };
   };
   return { log, connect };
@@ -86,6 +91,12 @@ describe("a fan-out of a large frame", () => {
     for (let i = 0; i < 10; i++) expect(second.outbound.push(large)).toBe("sent");
     expect(log).toEqual(["first", "second", "second"]);
     for (const bytes of second.taken) expect(bytes.length).toBeLessThan(256 * KIB + bytesOf(large));
+  });
+
+  it.each(["dropOldest", "conflate"] as const)("doesn't wait with %s, which may drop what waits", (policy) => {
+    const { log, connect } = shard(() => TURN_MS, 256 * KIB, policy);
+    for (const { outbound } of crowd.map(connect)) outbound.push(large, "news");
+    expect(log).toEqual(crowd);
   });
 
   it("is written when its connection ends, whatever the time", () => {
