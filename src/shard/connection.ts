@@ -465,6 +465,6 @@ export class Connection
       if (done === true) return;
       this.#host.bus.unsubscribe(value, this);
     }
-    setImmediate(() => this.#leaveSome(topics));
+    this.#host.turns.add({ takeTurn: () => this.#leaveSome(topics) });
   }
 }
