@@ -91,8 +91,8 @@ export class ActorCell implements IncarnationOwner {
 
   /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
   deliver(message: Message): void {
-    if (this.#isOver) return;
-    if (this.#mustWait) {
+    if (this.#isOver()) return;
+    if (this.#mustWait()) {
       this.#mailbox ??= new Mailbox(this.#settings.limits);
       // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
       this.#mailbox.push(message.compact());
@@ -104,12 +104,12 @@ export class ActorCell implements IncarnationOwner {
   }
 
   /** Whether what comes now has to wait behind something. */
-  get #mustWait(): boolean {
+  #mustWait(): boolean {
     return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
   }
 
   /** Whether the actor gets nothing new any more. */
-  get #isOver(): boolean {
+  #isOver(): boolean {
     return this.#stopped || this.#ending !== undefined || this.#ended;
   }
 
@@ -128,14 +128,14 @@ export class ActorCell implements IncarnationOwner {
     const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
     const cancel = timers.add(delayMs, callback, repeats);
     const { isConstructed = false } = this.#incarnation ?? {};
-    if (this.#isOver || (isConstructed && !this.#incarnation?.is(actor))) cancel();
+    if (this.#isOver() || (isConstructed && !this.#incarnation?.is(actor))) cancel();
     else this.#timers = timers;
     return cancel;
   }
 
   readonly #timerExpired = (timer: ActorTimer): void => {
     if (timer.waits) return;
-    if (!this.#mustWait) {
+    if (!this.#mustWait()) {
       this.#handleNow(timer);
       return;
     }
@@ -146,7 +146,7 @@ export class ActorCell implements IncarnationOwner {
 
   /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
   mail(mail: Mail): MailVerdict {
-    if (this.#isOver) return "gone";
+    if (this.#isOver()) return "gone";
     this.#mailbox ??= new Mailbox(this.#settings.limits);
     if (this.#mailbox.mailFull) return "full";
     this.#mailbox.push(mail);
@@ -157,7 +157,7 @@ export class ActorCell implements IncarnationOwner {
 
   /** Tells the actor that the board is closing: now, or as soon as it is free, before what waits. */
   drain(): void {
-    if (this.#draining !== undefined || this.#isOver) return;
+    if (this.#draining !== undefined || this.#isOver()) return;
     // An actor that doesn't want to know isn't waited for.
     if (!this.#incarnation?.wantsDraining) return;
     this.#draining = new Draining();
@@ -217,9 +217,9 @@ export class ActorCell implements IncarnationOwner {
         this.#wasFull = false;
         if (!this.#resting) this.#owner.mailboxDrained();
       }
-      if (this.#mayRest && this.#settings.turns.over) this.#rest();
+      if (this.#mayRest() && this.#settings.turns.over) this.#rest();
     }
-    if (this.#ending !== undefined && !this.#mustWait && this.#restart === undefined) this.#close();
+    if (this.#ending !== undefined && !this.#mustWait() && this.#restart === undefined) this.#close();
   }
 
   #takeRestart(): Restart | undefined {
@@ -243,7 +243,7 @@ export class ActorCell implements IncarnationOwner {
   }
 
   /** Whether it has done something in this turn, and has more to do. */
-  get #mayRest(): boolean {
+  #mayRest(): boolean {
     return TURN_BUDGET - this.#budget >= LIGHT_HANDLERS && !this.#resting && (this.#mailbox?.length ?? 0) > 0;
   }
 
@@ -290,7 +290,7 @@ export class ActorCell implements IncarnationOwner {
       this.#owner.actorFailed("detached", error, "restarted");
       return;
     }
-    this.#fail("detached", error, !this.#isOver);
+    this.#fail("detached", error, !this.#isOver());
     this.#proceed();
   }
 

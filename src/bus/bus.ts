@@ -39,6 +39,8 @@ export class Bus {
   readonly #counters: BusCounters;
   readonly #turns: Turns;
   #dirtyLinks: Link[] = [];
+  /** Resolves when all threads know what changed in this tick: one promise for all of its subscriptions, of which there may be thousands. */
+  #known: Promise<void> | undefined;
 
   /** @param turns of the links, and of nobody else */
   constructor(counters: BusCounters, turns = new Turns()) {
@@ -54,6 +56,8 @@ export class Bus {
     }
     const link = new Link(port, interest, this.#linkOwner);
     this.#links.add(link);
+    // It is of all links.
+    this.#known = undefined;
     await link.synced;
   }
 
@@ -100,8 +104,13 @@ export class Bus {
     for (const link of this.#links) link.close();
   }
 
-  async #announce(change: InterestChange): Promise<void> {
-    await Promise.all([...this.#links].map((link) => link.changeInterest(change)));
+  #announce(change: InterestChange): Promise<void> {
+    if (this.#known !== undefined) {
+      for (const link of this.#links) void link.changeInterest(change);
+      return this.#known;
+    }
+    this.#known = Promise.all([...this.#links].map((link) => link.changeInterest(change))).then(nothing);
+    return this.#known;
   }
 
   readonly #linkOwner: LinkOwner = {
@@ -134,6 +143,7 @@ export class Bus {
   readonly #flush = (): void => {
     const links = this.#dirtyLinks;
     this.#dirtyLinks = [];
+    this.#known = undefined;
     for (const link of links) link.flush();
   };
 
@@ -142,3 +152,5 @@ export class Bus {
     this.#topics.prune(topic);
   }
 }
+
+function nothing(): void {}

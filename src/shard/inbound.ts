@@ -135,7 +135,7 @@ export class Inbound implements Timed, TurnTaker {
     }
     while (!this.#over) {
       if (this.#owner.mailboxFull) this.#hold(MAILBOX_FULL);
-      if (this.#isTurnOver) this.#hold(TURN_OVER);
+      if (this.#isTurnOver()) this.#hold(TURN_OVER);
       if (this.#held !== 0) {
         this.#decoder.suspend();
         break;
@@ -144,7 +144,7 @@ export class Inbound implements Timed, TurnTaker {
       this.#events += this.#decoder.fragments;
       if (event === undefined) {
         if (this.#decoder.inflationWaits) this.#hold(TURN_OVER);
-        else if (!this.#isTurnOver) break;
+        else if (!this.#isTurnOver()) break;
         continue;
       }
       this.#events++;
@@ -156,7 +156,7 @@ export class Inbound implements Timed, TurnTaker {
       this.#owner.handle(event);
     }
     this.#decoding = false;
-    if (this.#isLight) this.#forgetTurn();
+    if (this.#isLight()) this.#forgetTurn();
   }
 
   #forgetTurn(): void {
@@ -165,13 +165,13 @@ export class Inbound implements Timed, TurnTaker {
   }
 
   /** Whether so little was decoded that it isn't added to other reads of its turn. */
-  get #isLight(): boolean {
+  #isLight(): boolean {
     return this.#events <= LIGHT_EVENTS && this.#messageBytes <= LIGHT_MESSAGE_BYTES;
   }
 
   /** Whether there is a rest, and it must wait for another turn. */
-  get #isTurnOver(): boolean {
-    if (this.#isLight || !this.#decoder.hasMore) return false;
+  #isTurnOver(): boolean {
+    if (this.#isLight() || !this.#decoder.hasMore) return false;
     if (this.#events >= EVENTS_PER_TURN || this.#messageBytes >= MESSAGE_BYTES_PER_TURN) return true;
     // The time isn't looked at after each of many small ones.
     return (this.#events % EVENTS_AT_ONCE === 0 || this.#messageBytes > LIGHT_MESSAGE_BYTES) && this.#host.turns.over;

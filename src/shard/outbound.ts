@@ -121,7 +121,7 @@ export class Outbound implements TurnTaker {
    * @param topic of a frame that was published
    */
   push(frame: Frame, topic?: string): SendResult | "refused" {
-    if (!this.#behind) {
+    if (!this.#behind()) {
       this.pushControl(frame);
       return "sent";
     }
@@ -167,12 +167,12 @@ export class Outbound implements TurnTaker {
 
   /** Asks for a sign of life, unless bytes wait already: taking them is one. */
   ping(): void {
-    if (!this.#behind) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
+    if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
   }
 
   /** Resolves when nothing waits for the peer, at once if nothing does; also when waiting has become pointless. */
   whenDrained(): Promise<void> {
-    if (this.#pending === undefined && !this.#behind) return Promise.resolve();
+    if (this.#pending === undefined && !this.#behind()) return Promise.resolve();
     this.#drain ??= Promise.withResolvers();
     return this.#drain.promise;
   }
@@ -194,7 +194,7 @@ export class Outbound implements TurnTaker {
       this.#forgetEmptyBacklog();
       this.#transport.write(slice);
     }
-    if (this.#behind) return;
+    if (this.#behind()) return;
     this.#bounded = false;
     const payload = this.#owedPong;
     if (payload !== undefined) {
@@ -219,7 +219,7 @@ export class Outbound implements TurnTaker {
   #endTick(): void {
     this.#queued = false;
     this.flush();
-    if (this.#drain !== undefined && !this.#behind) this.giveUpWaiting();
+    if (this.#drain !== undefined && !this.#behind()) this.giveUpWaiting();
   }
 
   /** Writes what is queued now, not at the end of the tick, as far as the transport isn't behind. */
@@ -228,7 +228,7 @@ export class Outbound implements TurnTaker {
     const pending = this.#pending;
     if (pending === undefined) return;
     this.#pending = undefined;
-    if (!this.#behind) {
+    if (!this.#behind()) {
       this.#transport.write(pending.join());
       if (this.#transport.bufferedBytes > 0) this.#host.behind?.add(this);
     } else if (this.#ending) {
@@ -241,14 +241,14 @@ export class Outbound implements TurnTaker {
 
   /** Whether the pending bytes are many, and this turn has no time for writing them. */
   #mustWait({ bytes }: Rope): boolean {
-    if (bytes < EARLY_FLUSH_BYTES || this.#behind) return false;
+    if (bytes < EARLY_FLUSH_BYTES || this.#behind()) return false;
     // It would be written in one piece, of which no frame can be dropped any more.
     if (this.policy === "dropOldest" || this.policy === "conflate") return false;
     return bytes < Math.min(MOST_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 
   /** Whether what is queued now has to wait. (A backlog may be there a moment longer than what the transport has.) */
-  get #behind(): boolean {
+  #behind(): boolean {
     return this.#backlog !== undefined || this.#transport.bufferedBytes > 0;
   }
 

@@ -1,3 +1,4 @@
+import type { Turns, TurnTaker } from "../actor/turns.ts";
 import type { Bus } from "../bus/bus.ts";
 import type { Subscriber } from "../bus/topic-index.ts";
 import { SwitchboardError } from "../errors.ts";
@@ -5,6 +6,7 @@ import type { Counters } from "./counters.ts";
 
 export interface SubscriptionsHost {
   readonly bus: Bus;
+  readonly turns: Turns;
   readonly counters: Counters;
   readonly options: { readonly maxSubscriptions: number };
 }
@@ -12,10 +14,11 @@ export interface SubscriptionsHost {
 const TOPICS_LEFT_AT_ONCE = 32;
 
 /** The topics of one connection: bounded, and left when it ends. */
-export class Subscriptions {
+export class Subscriptions implements TurnTaker {
   readonly #subscriber: Subscriber;
   readonly #host: SubscriptionsHost;
   #topics = new Set<string>();
+  #leaving: SetIterator<string> | undefined;
 
   constructor(subscriber: Subscriber, host: SubscriptionsHost) {
     this.#subscriber = subscriber;
@@ -38,10 +41,22 @@ export class Subscriptions {
     if (this.#topics.delete(topic)) this.#host.bus.unsubscribe(topic, this.#subscriber);
   }
 
+  /** Many connections with many topics may end together: each leaves a few at once. */
   leaveAll(): void {
-    const topics = this.#topics.values();
+    if (this.#topics.size === 0) return;
+    this.#leaving = this.#topics.values();
     this.#topics = new Set();
-    this.#leaveSome(topics);
+    this.takeTurn();
+  }
+
+  /** From `Turns`. Nothing more is delivered meanwhile: the connection is closing. */
+  takeTurn(): void {
+    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
+      const { done, value } = this.#leaving?.next() ?? { done: true };
+      if (done === true) return;
+      this.#host.bus.unsubscribe(value, this.#subscriber);
+    }
+    this.#host.turns.add(this);
   }
 
   /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
@@ -51,15 +66,5 @@ export class Subscriptions {
     counters.add("subscriptionsRefused");
     const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
     throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
-  }
-
-  /** Many connections with many topics may end together: each leaves a few at once, and takes nothing more meanwhile. */
-  #leaveSome(topics: SetIterator<string>): void {
-    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
-      const { done, value } = topics.next();
-      if (done === true) return;
-      this.#host.bus.unsubscribe(value, this.#subscriber);
-    }
-    setImmediate(() => this.#leaveSome(topics));
   }
 }

@@ -231,6 +231,27 @@ it("posts nothing to a thread that doesn't want the topic", async () => {
   await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
 });
 
+it("acknowledges a subscription when a thread knows it that was linked in the same tick, between two of them", async () => {
+  const [near, far] = [createBus(), createBus()];
+  const inbox = new Inbox();
+  const first = near.bus.subscribe("first", inbox);
+  const linked = connect(near, far);
+  await Promise.all([first, near.bus.subscribe("second", inbox)]);
+  expect(far.bus.publish("second", encodeText("hello")).remote).toBe(1);
+  await linked;
+  await vi.waitFor(() => expect(inbox.texts).toEqual(["hello"]));
+});
+
+it("acknowledges thousands of subscriptions of one tick when they are known, and those of later ticks on their own", async () => {
+  const { near, far } = await two();
+  const inbox = new Inbox();
+  const topics = Array.from({ length: 3_000 }, (_, i) => `topic ${i}`);
+  await Promise.all(topics.map((topic) => near.bus.subscribe(topic, inbox)));
+  for (const topic of topics) expect(far.bus.publish(topic, encodeText("hello")).remote).toBe(1);
+  await near.bus.subscribe("later", inbox);
+  expect(far.bus.publish("later", encodeText("hello")).remote).toBe(1);
+});
+
 it("counts what it drops on the way to a thread that is more than 64 MiB behind", async () => {
   const { near, far } = await two();
   let delivered = 0;
