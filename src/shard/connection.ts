@@ -354,9 +354,7 @@ export class Connection
   #endTransport(closing: Closing): void {
     this.#finish(closing);
     this.#outbound.flush();
-    // After its close frame a peer says nothing more (RFC 6455 section 5.5.1), and the server is to close first (section 7.1.1).
-    if (this.#peerClosed) this.#transport.finish();
-    else this.#transport.end();
+    this.#transport.end();
     this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
     this.#inbound.ignoreBytes();
   }

@@ -74,10 +74,6 @@ export class DuplexTransport implements Transport {
     this.#stream.end();
   }
 
-  finish(): void {
-    this.end();
-  }
-
   destroy(): void {
     if (!isOver(this.#stream) && isHttp2Stream(this.#stream)) this.#stream.close(constants.NGHTTP2_CANCEL);
     this.#stream.destroy();

@@ -85,10 +85,6 @@ export class RelayTransport implements Transport {
     this.#send();
   }
 
-  finish(): void {
-    this.end();
-  }
-
   destroy(): void {
     if (this.#closed) return;
     this.#post({ kind: "closed", id: this.#id });

@@ -44,8 +44,10 @@ export class TcpTransport implements Transport {
   #waitingBytes = 0;
   /** The peer didn't take all at once: `drained` is owed. */
   #behind = false;
-  /** What follows what is queued: the end of our direction, or of both. */
-  #ending: "no" | "end" | "close" = "no";
+  /** Nothing follows what is queued. */
+  #ending = false;
+  /** How much of the connection has ended: our direction, and the peer's, which was told. */
+  #ended = 0;
 
   /**
    * Takes over the handle of `source`, which is of no use afterwards.
@@ -80,7 +82,7 @@ export class TcpTransport implements Transport {
     this.#socket.setNoDelay(true);
     this.#socket.on("error", ignore);
     this.#socket.on("end", () => {
-      if (this.#reading) this.#receiver?.ended();
+      if (this.#reading) this.#tellEnd();
       else this.#endWaits = true;
     });
     this.#socket.on("close", () => this.#receiver?.closed());
@@ -130,7 +132,7 @@ export class TcpTransport implements Transport {
    * when everything is gone (the stream's `drain` comes only from its high-water mark on).
    */
   write(bytes: Buffer): void {
-    if (this.#ending !== "no" || this.#socket.destroyed || bytes.length === 0) return;
+    if (this.#ending || this.#socket.destroyed || bytes.length === 0) return;
     if (this.#writing === 0) {
       this.#writeNow(bytes);
     } else {
@@ -153,7 +155,7 @@ export class TcpTransport implements Transport {
       this.#writeNow(bytes);
       return;
     }
-    if (this.#ending !== "no") this.#endNow();
+    if (this.#ending) this.#shutDown();
     if (!this.#behind) return;
     this.#behind = false;
     this.#receiver?.drained();
@@ -178,20 +180,19 @@ export class TcpTransport implements Transport {
   }
 
   end(): void {
-    if (this.#ending === "no") this.#ending = "end";
-    if (this.#writing === 0) this.#endNow();
+    if (this.#ending) return;
+    this.#ending = true;
+    if (this.#writing === 0) this.#shutDown();
   }
 
-  /** Closes at once when the operating system has everything: it sends that, and then the end, by itself. */
-  finish(): void {
-    this.#ending = "close";
-    if (this.#writing === 0) this.#endNow();
+  /** Through `_final`, the hook that goes with `_write`: the stream's own end does the same after a microsecond or two. */
+  #shutDown(): void {
+    if (!this.#socket.destroyed) this.#socket._final(this.#halfEnded);
   }
 
-  #endNow(): void {
-    if (this.#ending === "close") this.#socket.destroy();
-    else this.#socket.end();
-  }
+  readonly #halfEnded = (error?: Error | null): void => {
+    if (++this.#ended === 2 || error != null) this.#socket.destroy();
+  };
 
   destroy(): void {
     this.#socket.destroy();
@@ -203,11 +204,17 @@ export class TcpTransport implements Transport {
     this.#head = undefined;
     if (head !== undefined && head.length > 0) this.#receiver?.received(head);
     if (!this.#reading) return;
-    if (this.#endWaits) this.#receiver?.ended();
+    if (this.#endWaits) this.#tellEnd();
     else if (!this.#flowing) {
       this.#flowing = true;
       this.#socket.resume();
     }
+  }
+
+  #tellEnd(): void {
+    this.#endWaits = false;
+    this.#receiver?.ended();
+    this.#halfEnded();
   }
 }
 

@@ -19,11 +19,6 @@ export interface Transport {
   resume(): void;
   /** Ends our direction after what is queued. */
   end(): void;
-  /**
-   * The same for a peer that has said all that it had to say: where it loses nothing by it, the other direction is closed, too. Otherwise the
-   * peer is expected to end that.
-   */
-  finish(): void;
   /** Drops what is queued and closes both directions at once. */
   destroy(): void;
 }

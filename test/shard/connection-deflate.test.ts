@@ -30,7 +30,6 @@ class RecordingTransport implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
-  finish(): void {}
   destroy(): void {}
 }
 

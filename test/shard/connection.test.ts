@@ -34,7 +34,6 @@ class MemoryTransport implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
-  finish(): void {}
   destroy(): void {
     if (this.destroyed) return;
     this.destroyed = true;

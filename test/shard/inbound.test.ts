@@ -29,7 +29,6 @@ class Tap implements Transport {
     this.reading = true;
   }
   end(): void {}
-  finish(): void {}
   destroy(): void {}
 }
 

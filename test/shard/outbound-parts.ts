@@ -22,7 +22,6 @@ export class Valve implements Transport {
   pause(): void {}
   resume(): void {}
   end(): void {}
-  finish(): void {}
   destroy(): void {}
 
   get bytes(): Buffer {

@@ -27,7 +27,7 @@ function shard(
   const connect = (name: string) => {
     const taken: Buffer[] = [];
     const transport: Transport & { bufferedBytes: number; reads: boolean } = {
-      ...{ bufferedBytes: 0, reads: true, start() {}, pause() {}, resume() {}, end() {}, finish() {}, destroy() {} },
+      ...{ bufferedBytes: 0, reads: true, start() {}, pause() {}, resume() {}, end() {}, destroy() {} },
       write(bytes: Buffer): void {
         log.push(name);
         taken.push(bytes);

@@ -24,7 +24,7 @@ function shard(takesMs: (bytes: number) => number) {
   /** Whose messages were handled, in order. */
   const log: string[] = [];
   const transport: Transport = {
-    ...{ bufferedBytes: 0, start() {}, write() {}, pause() {}, resume() {}, end() {}, finish() {}, destroy() {} },
+    ...{ bufferedBytes: 0, start() {}, write() {}, pause() {}, resume() {}, end() {}, destroy() {} },
   };
   const connect = (name: string): Inbound => {
     const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });

@@ -125,21 +125,6 @@ export function itEnds(open: TransportFactory): void {
     expect(receiver.count("ended")).toBe(1);
   });
 
-  it("finishes after all that is queued", async () => {
-    const { transport, peer } = await open();
-    const receiver = new Recorder();
-    transport.start(receiver);
-    const bytes = pattern(LOTS);
-    transport.write(bytes);
-    transport.finish();
-    transport.write(Buffer.from("too late"));
-    expect((await collect(peer)).equals(bytes)).toBe(true);
-    peer.on("error", () => {});
-    peer.end();
-    await receiver.called("closed");
-    expect(receiver.bytes.length).toBe(0);
-  });
-
   it("drops what is queued when it is destroyed, and tells nothing but the close", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();

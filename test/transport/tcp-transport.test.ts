@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { drain } from "../../src/transport/handoff.ts";
 import { TcpTransport } from "../../src/transport/tcp-transport.ts";
 import { itIsATransport } from "./contract.ts";
-import { collect, type TransportPair } from "./pair.ts";
+import type { TransportPair } from "./pair.ts";
 import { pattern, Recorder } from "./recorder.ts";
 
 interface SocketPair {
@@ -75,16 +75,6 @@ describe("a TcpTransport", () => {
       });
     });
     expect(calls).toEqual([]);
-  });
-
-  it("needs nothing more from its peer when it is finished", async () => {
-    const { transport, peer } = await open();
-    const receiver = new Recorder();
-    transport.start(receiver);
-    transport.write(Buffer.from("last words"));
-    transport.finish();
-    await receiver.called("closed");
-    expect((await collect(peer)).toString()).toBe("last words");
   });
 
   it("goes from one receiver to the next in the middle of a read", async () => {
