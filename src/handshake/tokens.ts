@@ -29,5 +29,6 @@ function isBlank(text: string, at: number): boolean {
 
 /** Whether a header's list has this member, in any letter case. */
 export function hasMember(value: string | undefined, member: string): boolean {
-  return value !== undefined && listMembers(value).some((one) => one.toLowerCase() === member);
+  if (value === undefined) return false;
+  return value.toLowerCase() === member || listMembers(value).some((one) => one.toLowerCase() === member);
 }

@@ -58,10 +58,14 @@ export function encodeFrame(opcode: Opcode, payload: Uint8Array): Frame {
 
 /** A close frame; without a code it has no payload. A reason over 123 bytes is cut at a character. */
 export function encodeClose(code?: number, reason = ""): Frame {
-  if (code === undefined) return encodeFrame(Opcode.close, Buffer.alloc(0));
-  const payload = Buffer.alloc(2 + MAX_REASON_BYTES);
-  payload.writeUInt16BE(code);
-  // `write` never writes part of a character.
-  const written = payload.write(reason, 2, "utf8");
-  return encodeFrame(Opcode.close, payload.subarray(0, 2 + written));
+  const { block, start } = allocate(2 + 2 + MAX_REASON_BYTES);
+  const payload = start + 2;
+  let end = payload;
+  if (code !== undefined) {
+    end = block.writeUInt16BE(code, payload);
+    // `write` never writes part of a character.
+    if (reason !== "") end += block.write(reason, end, MAX_REASON_BYTES, "utf8");
+  }
+  writeHeader(block, start, Opcode.close, end - payload);
+  return { block, start, end };
 }

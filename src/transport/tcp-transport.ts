@@ -32,8 +32,8 @@ export class TcpTransport implements Transport {
   /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
   #head: Buffer | undefined;
   #reading = true;
-  /** Whether Node reads now. */
-  #flowing = false;
+  /** Whether Node reads now; undefined before it ever did. */
+  #flowing: boolean | undefined;
   /** It isn't ours any more: what is read goes to whoever reads the stream. */
   #isStream = false;
   /** The peer ended its direction while we were paused. */
@@ -53,8 +53,9 @@ export class TcpTransport implements Transport {
    * Takes over the handle of `source`, which is of no use afterwards.
    *
    * @param head bytes of this stream that were already read
+   * @param undelayed TCP_NODELAY is set already
    */
-  constructor(source: Socket | HandleOwner, head: Buffer) {
+  constructor(source: Socket | HandleOwner, head: Buffer, undelayed = false) {
     const owner = source as HandleOwner;
     const handle = owner._handle;
     owner._handle = null;
@@ -79,7 +80,7 @@ export class TcpTransport implements Transport {
     } as ConstructorParameters<typeof Socket>[0]);
     // Node may be reading already for `source`, and nothing may arrive before there is a receiver.
     if (source instanceof Socket) this.#socket.pause();
-    this.#socket.setNoDelay(true);
+    if (!undelayed) this.#socket.setNoDelay(true);
     this.#socket.on("error", ignore);
     this.#socket.on("end", () => {
       if (this.#reading) this.#tellEnd();
@@ -169,7 +170,7 @@ export class TcpTransport implements Transport {
 
   pause(): void {
     this.#reading = false;
-    this.#flowing = false;
+    if (this.#flowing) this.#flowing = false;
     this.#socket.pause();
   }
 
@@ -205,7 +206,11 @@ export class TcpTransport implements Transport {
     if (head !== undefined && head.length > 0) this.#receiver?.received(head);
     if (!this.#reading) return;
     if (this.#endWaits) this.#tellEnd();
-    else if (!this.#flowing) {
+    else if (this.#flowing === undefined) {
+      // Enough for what doesn't go through the stream's queue, and a microsecond less than `resume`.
+      this.#flowing = true;
+      this.#socket.read(0);
+    } else if (!this.#flowing) {
       this.#flowing = true;
       this.#socket.resume();
     }
