@@ -162,7 +162,7 @@ const connections: readonly Scenario[] = [
     title: "Idle connections",
     unit: "connection",
     primary: "bytesPerConnection",
-    load: ["--scenario", "idle", "--connections", "9000", "--step", "3000"],
+    load: ["--scenario", "idle", "--connections", "6000", "--step", "2000"],
     needs: ["idle"],
     quick: true,
   },
