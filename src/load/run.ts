@@ -202,7 +202,10 @@ class LoadThreadHandle {
 
   /** Resolves when its connections are closed, which it has a while for, and the thread has ended. */
   async end(): Promise<void> {
-    await Promise.race([this.#exited, sleep(CLOSING_SECONDS, AbortSignal.any([]))]);
+    const patience = new AbortController();
+    await Promise.race([this.#exited, sleep(CLOSING_SECONDS, patience.signal)]);
+    // Else its timer would keep the process.
+    patience.abort();
     await this.#worker.terminate();
   }
 }
