@@ -139,12 +139,13 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     const { acceptor, departures, adopt } = this.#owner;
     const { transport, listener, address } = handshake;
     const params = listener.matches(request);
-    const accepted = params && acceptor.checkPlain(request, listener.checks);
+    if (params === undefined) return false;
+    const accepted = acceptor.checkPlain(request, listener.checks);
     if (accepted === undefined) return false;
     clearTimeout(handshake.timer);
     this.#forget(handshake);
     transport.handOver(rest);
-    acceptor.acceptPlain(accepted, request, params as Record<string, string>, (arrival) => {
+    acceptor.acceptPlain(accepted, request, params, (arrival) => {
       try {
         adopt(transport, { ...arrival, address });
         // The connection departs by itself, later.

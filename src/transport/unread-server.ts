@@ -1,6 +1,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
 
+const NOTHING = Buffer.alloc(0);
 const OPTIONS = { noDelay: true, allowHalfOpen: true };
 
 /** A TCP server that accepts sockets and reads nothing of them: such a socket moves to another thread as it is. */
@@ -44,5 +45,3 @@ export function acceptTransportsWith(server: Server, accepted: (transport: TcpTr
     else fail.call(this, error, client);
   };
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -12,8 +12,7 @@ import {
   settingsAck,
 } from "../../support/http2-frames.ts";
 import type { Verdict } from "./attack.ts";
-
-const MAY_TAKE_MS = 60_000;
+import { Waiting } from "./waiting.ts";
 
 /** A hostile session of HTTP/2, of bytes: it keeps to no flow control but what it is told to. */
 export class Http2Peer {
@@ -25,7 +24,7 @@ export class Http2Peer {
   readonly #answered = new Set<number>();
   readonly #resets = new Map<number, number>();
   readonly #received = new Map<number, Buffer>();
-  #wake: (() => void)[] = [];
+  readonly #waiting = new Waiting();
 
   private constructor(socket: Socket) {
     this.socket = socket;
@@ -33,7 +32,7 @@ export class Http2Peer {
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
     socket.on("close", () => {
       this.#closed = true;
-      this.#notify();
+      this.#waiting.notify();
     });
   }
 
@@ -111,7 +110,7 @@ export class Http2Peer {
       this.#rest = parsed.rest;
       this.#see(parsed.frame);
     }
-    this.#notify();
+    this.#waiting.notify();
   }
 
   #see({ type, stream, payload }: Http2Frame): void {
@@ -123,19 +122,7 @@ export class Http2Peer {
     }
   }
 
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = [];
-    for (const one of wake) one();
-  }
-
-  async #until(done: () => boolean): Promise<void> {
-    const tooLate = performance.now() + MAY_TAKE_MS;
-    while (!done() && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        this.#wake.push(resolve);
-      });
-      if (performance.now() > tooLate) throw new Error("the server kept an attacker waiting for a minute");
-    }
+  #until(done: () => boolean): Promise<void> {
+    return this.#waiting.until(() => done() || this.#closed);
   }
 }

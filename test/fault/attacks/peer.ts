@@ -3,10 +3,10 @@ import { connect, type Socket } from "node:net";
 import { parseServerFrame, type ServerFrame, text } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
 import type { Verdict } from "./attack.ts";
+import { Waiting } from "./waiting.ts";
 
 const CLOSE = 0x8;
 const HEAD_END = Buffer.from("\r\n\r\n");
-const MAY_TAKE_MS = 60_000;
 
 /** Addresses of this machine that connections come from in turn: one alone runs out of ports when so many come and go. */
 const SOURCES = 100;
@@ -24,7 +24,7 @@ export class Peer {
   #closed = false;
   #texts: string[] = [];
   #binaries = 0;
-  #wake: (() => void)[] = [];
+  readonly #waiting = new Waiting();
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -35,7 +35,7 @@ export class Peer {
     socket.on("end", () => socket.end());
     socket.on("close", () => {
       this.#closed = true;
-      this.#notify();
+      this.#waiting.notify();
     });
   }
 
@@ -139,7 +139,7 @@ export class Peer {
     } else {
       this.#rest = this.#rest.subarray(this.#rest.length);
     }
-    this.#notify();
+    this.#waiting.notify();
   }
 
   #see({ opcode, payload }: ServerFrame): void {
@@ -148,19 +148,7 @@ export class Peer {
     else if (opcode === 0x1) this.#texts.push(payload.toString());
   }
 
-  #notify(): void {
-    const wake = this.#wake;
-    this.#wake = [];
-    for (const one of wake) one();
-  }
-
-  async #until(done: () => boolean): Promise<void> {
-    const tooLate = performance.now() + MAY_TAKE_MS;
-    while (!done() && !this.#closed) {
-      await new Promise<void>((resolve) => {
-        this.#wake.push(resolve);
-      });
-      if (performance.now() > tooLate) throw new Error("the server kept an attacker waiting for a minute");
-    }
+  #until(done: () => boolean): Promise<void> {
+    return this.#waiting.until(() => done() || this.#closed);
   }
 }

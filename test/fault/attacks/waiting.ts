@@ -1,0 +1,24 @@
+const MAY_TAKE_MS = 60_000;
+
+/** Those who wait for what an attacker is to see. */
+export class Waiting {
+  #wake: (() => void)[] = [];
+
+  /** Something has changed. */
+  notify(): void {
+    const wake = this.#wake;
+    this.#wake = [];
+    for (const one of wake) one();
+  }
+
+  /** Resolves when it is so; rejects after a minute. */
+  async until(so: () => boolean): Promise<void> {
+    const tooLate = performance.now() + MAY_TAKE_MS;
+    while (!so()) {
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve);
+      });
+      if (performance.now() > tooLate) throw new Error("the server kept an attacker waiting for a minute");
+    }
+  }
+}
