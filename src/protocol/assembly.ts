@@ -35,7 +35,7 @@ export class Assembly {
    *
    * @param toCome bytes still to come in the whole message, these included, if that is known; else infinity
    */
-  append(source: Buffer, from: number, length: number, toCome: number, key: Uint8Array, phase: number): boolean {
+  append(source: Buffer, from: number, length: number, toCome: number, key: number, phase: number): boolean {
     this.#reserve(length, toCome);
     const start = this.#end;
     this.#end += length;

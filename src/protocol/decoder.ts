@@ -3,7 +3,7 @@ import { Assembly } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
 import type { Inflater } from "./inflater.ts";
-import { unmask } from "./mask.ts";
+import { readKey, unmask } from "./mask.ts";
 import { allocate } from "./memory.ts";
 import { Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
@@ -54,10 +54,8 @@ export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 type State = "borrowing" | "owning" | "ended";
 
 const MASKING_KEY_BYTES = 4;
-/** Without masking the key is 0, and unmasking is copying. */
-const NO_KEY = new Uint8Array(MASKING_KEY_BYTES);
-/** An array for each decoder would be a twentieth of what an idle connection takes. */
-const sharedKey = new Uint8Array(MASKING_KEY_BYTES);
+/** Without masking: unmasking with it is copying. */
+const NO_KEY = 0;
 const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
 /** Deflate makes at most 1032 bytes of one: what is no longer than this stays below 64 KiB. */
@@ -88,7 +86,7 @@ export class Decoder {
   #phase = 0;
   #final = false;
   #inPayload = false;
-  /** Of the frame whose payload is still to come; kept only meanwhile. */
+  /** Of the frame in progress. */
   #key = NO_KEY;
 
   constructor(options: DecoderOptions) {
@@ -198,7 +196,7 @@ export class Decoder {
     }
     this.#assembly ??= new Assembly(opcode as Opcode, compressed);
     this.#remaining = payloadBytes;
-    this.#key = key === NO_KEY ? NO_KEY : Uint8Array.from(key);
+    this.#key = key;
     this.#phase = 0;
     this.#final = final;
     this.#inPayload = true;
@@ -233,16 +231,14 @@ export class Decoder {
     );
   }
 
-  /** What it gives is good until the next call. */
-  #takeKey(header: number): Uint8Array<ArrayBuffer> {
+  /** The masking key at the end of the header, which has been read. */
+  #takeKey(header: number): number {
     this.#at += header;
-    if (this.#keyBytes === 0) return NO_KEY;
-    for (let i = 0; i < MASKING_KEY_BYTES; i++) sharedKey[i] = this.#chunk[this.#at - 4 + i] as number;
-    return sharedKey;
+    return this.#keyBytes === 0 ? NO_KEY : readKey(this.#chunk, this.#at - MASKING_KEY_BYTES);
   }
 
   /** The common case, and the hot path: one frame, one message, all of it here. One copy, no views, no closures. */
-  #readWholeMessage(opcode: Opcode, payloadBytes: number, key: Uint8Array): Message | Violation {
+  #readWholeMessage(opcode: Opcode, payloadBytes: number, key: number): Message | Violation {
     const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
     const payloadStart = writeHeader(block, start, opcode, payloadBytes);
     const ascii = unmask(this.#chunk, this.#at, block, payloadStart, payloadBytes, key, 0);
@@ -268,7 +264,6 @@ export class Decoder {
     if (this.#remaining > 0) return undefined;
     if (this.#final && assembly.compressed && !this.#mayInflate(assembly)) return undefined;
     this.#inPayload = false;
-    this.#key = NO_KEY;
     if (!this.#final) return undefined;
     this.#assembly = undefined;
     if (assembly.compressed) return this.#inflate(assembly);
@@ -287,7 +282,7 @@ export class Decoder {
     return messageOf(opcode, inflated);
   }
 
-  #readControl(opcode: number, payloadBytes: number, key: Uint8Array): Ping | Pong | Close | Violation {
+  #readControl(opcode: number, payloadBytes: number, key: number): Ping | Pong | Close | Violation {
     const payload = Buffer.allocUnsafeSlow(payloadBytes);
     unmask(this.#chunk, this.#at, payload, 0, payloadBytes, key, 0);
     this.#at += payloadBytes;

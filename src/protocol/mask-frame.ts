@@ -1,6 +1,6 @@
 import { randomFillSync } from "node:crypto";
 import type { Frame } from "./frame.ts";
-import { unmask } from "./mask.ts";
+import { readKey, unmask } from "./mask.ts";
 import { allocate } from "./memory.ts";
 
 const KEY_BYTES = 4;
@@ -20,8 +20,8 @@ export function maskFrame({ block, start, end }: Frame): Frame {
   const keyAt = masked.start + headerBytes;
   block.copy(masked.block, masked.start, start, start + headerBytes);
   masked.block[masked.start + 1] = length | 0x80;
-  const key = nextKey();
-  masked.block.set(key, keyAt);
+  nextKey().copy(masked.block, keyAt);
+  const key = readKey(masked.block, keyAt);
   unmask(block, start + headerBytes, masked.block, keyAt + KEY_BYTES, payloadBytes, key, 0);
   return { block: masked.block, start: masked.start, end: keyAt + KEY_BYTES + payloadBytes };
 }

@@ -1,18 +1,38 @@
-/** From this length on, copying and then XORing words beats XORing bytes on the way (measured: 64 bytes, 59 against 129 ns). */
-const WORDS_PAY_FROM = 40;
-/** Views of targets up to this size are kept: many small frames share one block of memory. */
-const LARGEST_KEPT_VIEW = 64 * 1024;
+/** From this length on, copying and then XORing 64 bits at a time beats XORing 32 on the way (measured: 256 B, 98 ns both ways). */
+const COPYING_PAYS_FROM = 256;
+/** Views of memory up to this size are kept: what is read comes from one buffer, and many small messages share one block. */
+const LARGEST_KEPT = 64 * 1024;
+const NON_ASCII = 0x80;
+const FOUR_NON_ASCII = 0x80808080;
 
-const keyBytes = new Uint8Array(4);
-const keyWord = new Int32Array(keyBytes.buffer);
+const NOTHING = new ArrayBuffer(0);
+let viewedSource: Buffer | undefined;
+let sourceMemory: ArrayBufferLike = NOTHING;
+let sourceView: DataView = new DataView(NOTHING);
+/** Where the source begins in its memory. */
+let sourceStart = 0;
+let viewedTarget: Buffer | undefined;
+let targetView: DataView = sourceView;
+let targetWords: BigInt64Array = new BigInt64Array(NOTHING);
 
-let viewed: Buffer | undefined;
-let view: Int32Array = new Int32Array(0);
+const keyView = new DataView(new ArrayBuffer(8));
+const keyWord = new BigInt64Array(keyView.buffer);
+
+/** The masking key that begins at `bytes[at]`, as a number; the lowest byte comes first. */
+export function readKey(bytes: Uint8Array, at: number): number {
+  return (
+    (bytes[at] as number) |
+    ((bytes[at + 1] as number) << 8) |
+    ((bytes[at + 2] as number) << 16) |
+    ((bytes[at + 3] as number) << 24)
+  );
+}
 
 /**
  * Copies `length` bytes from `source[from]` to `target[at]`, XORing them with the masking key. True means that the
  * bytes were seen to be ASCII (so a text needs no other check); false that they aren't, or that nobody looked.
  *
+ * @param key as `readKey` gives it; 0 where there is none
  * @param phase how many payload bytes of this frame came before, so that a frame may arrive in pieces
  * @param target memory of its own (byte offset 0), as `allocate` gives it: words are XORed in place
  *
@@ -24,66 +44,65 @@ export function unmask(
   target: Buffer,
   at: number,
   length: number,
-  key: Uint8Array,
+  key: number,
   phase: number,
 ): boolean {
-  if (length < WORDS_PAY_FROM) return unmaskBytes(source, from, target, at, length, key, phase) < 0x80;
+  if (source !== viewedSource) viewSource(source);
+  if (target !== viewedTarget) viewTarget(target);
+  if (length < COPYING_PAYS_FROM)
+    return unmaskOnTheWay(source, from, target, at, length, rotate(key, phase)) < NON_ASCII;
 
-  // Bytes up to the first word boundary of the target, then words, then the bytes that remain.
-  const lead = -at & 3;
-  const body = (length - lead) & ~3;
-  const done = lead + body;
-  unmaskBytes(source, from, target, at, lead, key, phase);
+  // Bytes up to the first 64-bit boundary of the target, then words, then the bytes that remain.
+  const lead = -at & 7;
+  const done = lead + ((length - lead) & ~7);
+  unmaskOnTheWay(source, from, target, at, lead, rotate(key, phase));
   source.copy(target, at + lead, from + lead, from + done);
-  for (let i = 0; i < 4; i++) keyBytes[i] = key[(phase + lead + i) & 3] as number;
-  xorWords(wordsOf(target), (at + lead) >> 2, (at + done) >> 2, keyWord[0] as number);
-  unmaskBytes(source, from + done, target, at + done, length - done, key, phase + done);
+  if (key !== 0) xorWords(targetWords, (at + lead) >> 3, (at + done) >> 3, rotate(key, phase + lead));
+  unmaskOnTheWay(source, from + done, target, at + done, length - done, rotate(key, phase + done));
   return false;
 }
 
-function wordsOf(target: Buffer): Int32Array {
-  if (target === viewed) return view;
-  const words = new Int32Array(target.buffer, 0, target.length >> 2);
-  if (target.length <= LARGEST_KEPT_VIEW) {
-    viewed = target;
-    view = words;
-  }
-  return words;
+/** The key as it applies after so many bytes. */
+function rotate(key: number, bytes: number): number {
+  const bits = (bytes & 3) * 8;
+  return (key >>> bits) | (key << (32 - bits));
 }
 
-function xorWords(words: Int32Array, from: number, to: number, key: number): void {
-  for (let i = from; i < to; i++) words[i] = (words[i] as number) ^ key;
+function viewSource(source: Buffer): void {
+  const { buffer } = source;
+  sourceStart = source.byteOffset;
+  if (buffer !== sourceMemory) sourceView = new DataView(buffer);
+  const keep = buffer.byteLength <= LARGEST_KEPT;
+  sourceMemory = keep ? buffer : NOTHING;
+  viewedSource = keep ? source : undefined;
 }
 
-/** Four bytes a round, the key in locals. Returns the OR of what was written: below 0x80 when all of it is ASCII. */
-function unmaskBytes(
-  source: Buffer,
-  from: number,
-  target: Buffer,
-  at: number,
-  length: number,
-  key: Uint8Array,
-  phase: number,
-): number {
-  const k0 = key[phase & 3] as number;
-  const k1 = key[(phase + 1) & 3] as number;
-  const k2 = key[(phase + 2) & 3] as number;
-  const k3 = key[(phase + 3) & 3] as number;
-  let seen = 0;
+function viewTarget(target: Buffer): void {
+  targetView = new DataView(target.buffer);
+  targetWords = new BigInt64Array(target.buffer, 0, target.length >> 3);
+  viewedTarget = target.length <= LARGEST_KEPT ? target : undefined;
+}
+
+function xorWords(words: BigInt64Array, from: number, to: number, key: number): void {
+  keyView.setInt32(0, key, true);
+  keyView.setInt32(4, key, true);
+  const word = keyWord[0] as bigint;
+  for (let i = from; i < to; i++) words[i] = (words[i] as bigint) ^ word;
+}
+
+/** Four bytes a round. What it returns is below 0x80 when all of them are ASCII. */
+function unmaskOnTheWay(source: Buffer, from: number, target: Buffer, at: number, length: number, key: number): number {
+  const start = sourceStart + from;
+  let four = 0;
   let i = 0;
   for (; i + 3 < length; i += 4) {
-    const a = (source[from + i] as number) ^ k0;
-    const b = (source[from + i + 1] as number) ^ k1;
-    const c = (source[from + i + 2] as number) ^ k2;
-    const d = (source[from + i + 3] as number) ^ k3;
-    target[at + i] = a;
-    target[at + i + 1] = b;
-    target[at + i + 2] = c;
-    target[at + i + 3] = d;
-    seen |= a | b | c | d;
+    const bytes = sourceView.getInt32(start + i, true) ^ key;
+    targetView.setInt32(at + i, bytes, true);
+    four |= bytes;
   }
+  let seen = (four & FOUR_NON_ASCII) === 0 ? 0 : NON_ASCII;
   for (; i < length; i++) {
-    const byte = (source[from + i] as number) ^ (key[(phase + i) & 3] as number);
+    const byte = (source[from + i] as number) ^ ((key >>> ((i & 3) * 8)) & 0xff);
     target[at + i] = byte;
     seen |= byte;
   }

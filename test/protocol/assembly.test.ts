@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { Assembly } from "../../src/protocol/assembly.ts";
+import { readKey } from "../../src/protocol/mask.ts";
 import { Opcode } from "../../src/protocol/opcode.ts";
 import { pattern } from "./decoding.ts";
 
@@ -14,7 +15,7 @@ function appendFrame(assembly: Assembly, payload: Uint8Array, step = payload.len
   const bytes = masked(payload);
   for (let at = 0; at < bytes.length; at += step) {
     const length = Math.min(step, bytes.length - at);
-    if (!assembly.append(bytes, at, length, bytes.length - at, KEY, at)) return false;
+    if (!assembly.append(bytes, at, length, bytes.length - at, readKey(KEY, 0), at)) return false;
   }
   return true;
 }
@@ -64,8 +65,8 @@ describe("Assembly", () => {
     const allocated = vi.spyOn(Buffer, "allocUnsafeSlow");
     const assembly = new Assembly(Opcode.binary);
     const announced = 1024 ** 3;
-    assembly.append(pattern(10), 0, 10, announced, KEY, 0);
-    assembly.append(pattern(10_000), 0, 10_000, announced - 10, KEY, 10);
+    assembly.append(pattern(10), 0, 10, announced, readKey(KEY, 0), 0);
+    assembly.append(pattern(10_000), 0, 10_000, announced - 10, readKey(KEY, 0), 10);
     const sizes = allocated.mock.calls.map(([size]) => size);
     allocated.mockRestore();
     expect(Math.max(...sizes)).toBeLessThan(30_000);

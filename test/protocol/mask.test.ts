@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { unmask } from "../../src/protocol/mask.ts";
+import { readKey, unmask } from "../../src/protocol/mask.ts";
 import { pattern } from "./decoding.ts";
 
 const KEY = Uint8Array.of(0x12, 0xf4, 0x56, 0x9a);
@@ -20,7 +20,7 @@ function target(size: number): Buffer {
 /** Unmasks into the middle of a larger block and returns that block and the verdict. */
 function run(payload: Uint8Array, { from = 0, at = 0, key = KEY, phase = 0, block = target(at + payload.length + 9) }) {
   const source = Buffer.concat([Buffer.alloc(from, 0x77), payload, Buffer.alloc(3, 0x77)]);
-  const ascii = unmask(source, from, block, at, payload.length, key, phase);
+  const ascii = unmask(source, from, block, at, payload.length, readKey(key, 0), phase);
   return { block, ascii };
 }
 
@@ -31,7 +31,8 @@ describe("unmask", () => {
   });
 
   it("XORs every length at every alignment and phase, and touches nothing around", () => {
-    for (let length = 0; length <= 100; length++) {
+    const lengths = Array.from({ length: 100 }, (_, i) => i);
+    for (const length of [...lengths, 254, 255, 256, 257, 263, 264, 271, 1000]) {
       const payload = pattern(length);
       for (let at = 0; at < 5; at++) {
         for (let phase = 0; phase < 4; phase++) {
@@ -66,7 +67,7 @@ describe("unmask", () => {
 
   it("leaves the source as it was", () => {
     const source = pattern(80);
-    unmask(source, 0, target(80), 0, 80, KEY, 0);
+    unmask(source, 0, target(80), 0, 80, readKey(KEY, 0), 0);
     expect(source).toEqual(pattern(80));
   });
 
@@ -97,8 +98,8 @@ describe("unmask", () => {
           const middle = Math.min(cut, payload.length);
           const block = target(at + payload.length);
           const source = Buffer.from(payload);
-          unmask(source, 0, block, at, middle, key, 0);
-          unmask(source, middle, block, at + middle, payload.length - middle, key, middle);
+          unmask(source, 0, block, at, middle, readKey(key, 0), 0);
+          unmask(source, middle, block, at + middle, payload.length - middle, readKey(key, 0), middle);
           expect(block.subarray(at).equals(masked(payload, key, 0))).toBe(true);
         },
       ),
