@@ -7,6 +7,8 @@ import type { Frame } from "../protocol/frame.ts";
 export class Rope {
   readonly #before: Rope | undefined;
   readonly #frame: Frame | undefined;
+  /** Where all of it begins in the block of its last frame, if it lies there side by side; else -1. */
+  readonly #start: number;
   readonly bytes: number;
   #next: Rope | undefined;
   #joined: Buffer | undefined;
@@ -14,7 +16,15 @@ export class Rope {
   constructor(before?: Rope, frame?: Frame) {
     this.#before = before;
     this.#frame = frame;
-    this.bytes = before === undefined || frame === undefined ? 0 : before.bytes + frame.end - frame.start;
+    if (before === undefined || frame === undefined) {
+      this.#start = -1;
+      this.bytes = 0;
+    } else {
+      const last = before.#frame;
+      if (last === undefined) this.#start = frame.start;
+      else this.#start = last.block === frame.block && last.end === frame.start ? before.#start : -1;
+      this.bytes = before.bytes + frame.end - frame.start;
+    }
   }
 
   /** This and one more frame. */
@@ -37,13 +47,9 @@ export class Rope {
   }
 
   #inPlace(): Buffer | undefined {
-    const last = this.#frame as Frame;
-    let { start } = last;
-    for (let rope = this.#before as Rope; rope.#frame !== undefined; rope = rope.#before as Rope) {
-      if (rope.#frame.block !== last.block || rope.#frame.end !== start) return undefined;
-      start = rope.#frame.start;
-    }
-    return last.block.subarray(start, last.end);
+    if (this.#start < 0) return undefined;
+    const { block, end } = this.#frame as Frame;
+    return block.subarray(this.#start, end);
   }
 
   #copy(): Buffer {
