@@ -45,17 +45,18 @@ const LINGER_MS = 2_000;
 export class Connection
   implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
 {
-  readonly #transport: Transport;
+  // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
+  #phase: Phase = "open";
   readonly #host: ConnectionHost;
-  readonly #identity: ConnectionIdentity;
-  readonly #inbound: Inbound;
-  readonly #outbound: Outbound;
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
+  readonly #outbound: Outbound;
+  readonly #transport: Transport;
+  readonly #identity: ConnectionIdentity;
+  readonly #inbound: Inbound;
   readonly #cell: ActorCell;
   /** From the first on. */
   #subscriptions: Subscriptions | undefined;
-  #phase: Phase = "open";
   /** What our close frame said, in `closingByUs`. */
   #closing: Closing | undefined;
   /** Whether the peer's close frame came. */

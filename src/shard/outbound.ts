@@ -85,23 +85,24 @@ export interface OutboundOwner {
  * may wait anyway: nobody is taken for slow because we are. (Where the policy may still drop what waits, they are done at once.)
  */
 export class Outbound implements TurnTaker {
-  readonly #transport: Transport;
-  readonly #host: OutboundHost;
-  readonly #owner: OutboundOwner;
-  /** Of this connection: the board's, until its actor chooses another. */
-  policy: SlowConsumerPolicy;
-  /** What was queued in this tick. */
-  #pending: Rope | undefined;
+  // First what every frame needs, that it be close together.
   /** What waits until the transport has got rid of what it has. Never empty. */
   #backlog: Backlog | undefined;
-  /** The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
-  #owedPong: Buffer | undefined;
+  readonly #transport: Transport;
+  /** What was queued in this tick. */
+  #pending: Rope | undefined;
   #queued = false;
-  #bounded = false;
+  readonly #host: OutboundHost;
   /** Nothing follows what is queued: it needn't wait here. */
   #ending = false;
   /** For those who wait until nothing waits. */
   #drain: PromiseWithResolvers<void> | undefined;
+  readonly #owner: OutboundOwner;
+  /** Of this connection: the board's, until its actor chooses another. */
+  policy: SlowConsumerPolicy;
+  /** The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
+  #owedPong: Buffer | undefined;
+  #bounded = false;
 
   constructor(transport: Transport, host: OutboundHost, owner: OutboundOwner) {
     this.#transport = transport;

@@ -27,6 +27,12 @@ export interface HandleOwner {
  * option of `net.Socket`: a fifth less CPU per small echo than `data` events).
  */
 export class TcpTransport implements Transport {
+  // First what every write needs, that it be close together.
+  /** Bytes of the write that Node hasn't finished; what comes meanwhile waits in `#waiting`. */
+  #writing = 0;
+  #waitingBytes = 0;
+  /** Nothing follows what is queued. */
+  #ending = false;
   readonly #socket: Socket;
   #receiver: TransportReceiver | undefined;
   /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
@@ -38,14 +44,9 @@ export class TcpTransport implements Transport {
   #isStream = false;
   /** The peer ended its direction while we were paused. */
   #endWaits = false;
-  /** Bytes of the write that Node hasn't finished; what comes meanwhile waits in `#waiting`. */
-  #writing = 0;
   #waiting: Buffer[] = [];
-  #waitingBytes = 0;
   /** The peer didn't take all at once: `drained` is owed. */
   #behind = false;
-  /** Nothing follows what is queued. */
-  #ending = false;
   /** How much of the connection has ended: our direction, and the peer's, which was told. */
   #ended = 0;
 
@@ -133,7 +134,7 @@ export class TcpTransport implements Transport {
    * when everything is gone (the stream's `drain` comes only from its high-water mark on).
    */
   write(bytes: Buffer): void {
-    if (this.#ending || this.#socket.destroyed || bytes.length === 0) return;
+    if (this.#ending || bytes.length === 0) return;
     if (this.#writing === 0) {
       this.#writeNow(bytes);
     } else {
@@ -144,11 +145,11 @@ export class TcpTransport implements Transport {
 
   /** Called within `_write` when the operating system took all at once, as it mostly does. */
   readonly #written = (error?: Error | null): void => {
+    this.#writing = 0;
     if (error != null) {
       this.#socket.destroy();
       return;
     }
-    this.#writing = 0;
     if (this.#waitingBytes > 0) {
       const bytes = this.#waiting.length === 1 ? (this.#waiting[0] as Buffer) : Buffer.concat(this.#waiting);
       this.#waiting = [];
