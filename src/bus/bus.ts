@@ -8,9 +8,13 @@ import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-ind
 export interface BusCounters {
   /** A publish was dropped on its way to a thread that is too far behind. */
   publishDropped(): void;
+  /** A publish was handed to so many subscribers here. */
+  delivered?(count: number): void;
   /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
   arrived?(lagSeconds: number): void;
 }
+
+type LocalResult = Pick<PublishResult, "delivered" | "buffered" | "dropped" | "closed">;
 
 const NOBODY: PublishResult = Object.freeze({
   delivered: 0,
@@ -82,13 +86,7 @@ export class Bus {
     checkTopic(name);
     const topic = this.#topics.get(name);
     if (topic === undefined) return NOBODY;
-    const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 };
-    for (const subscriber of topic.subscribers) {
-      if (subscriber === except) continue;
-      const outcome = subscriber.deliver(frame, name);
-      if (outcome === "sent") result.delivered++;
-      else result[outcome]++;
-    }
+    const result = { ...this.#deliver(topic, frame, except), remote: 0, remoteDropped: 0 };
     for (const { link, id } of topic.remotes) {
       if (link.publish(id, frame)) {
         result.remote++;
@@ -102,6 +100,18 @@ export class Bus {
 
   close(): void {
     for (const link of this.#links) link.close();
+  }
+
+  #deliver({ name, subscribers }: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
+    const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0 };
+    for (const subscriber of subscribers) {
+      if (subscriber === except) continue;
+      const outcome = subscriber.deliver(frame, name);
+      if (outcome === "sent") result.delivered++;
+      else result[outcome]++;
+    }
+    this.#counters.delivered?.(result.delivered + result.buffered + result.dropped);
+    return result;
   }
 
   #announce(change: InterestChange): Promise<void> {
@@ -124,7 +134,7 @@ export class Bus {
     published: (topicId, frame) => {
       const topic = this.#topics.getById(topicId);
       if (topic === undefined) return 0;
-      for (const subscriber of topic.subscribers) subscriber.deliver(frame, topic.name);
+      this.#deliver(topic, frame);
       return topic.subscribers.size;
     },
     turnIsOver: () => this.#turns.over,

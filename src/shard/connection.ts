@@ -169,9 +169,7 @@ export class Connection
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
   deliver(frame: Frame, topic: string): SendResult {
-    if (this.#phase !== "open") return "closed";
-    this.#host.counters.add("deliveries");
-    return this.#push(frame, topic);
+    return this.#phase === "open" ? this.#push(frame, topic) : "closed";
   }
 
   // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────

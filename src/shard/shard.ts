@@ -78,6 +78,7 @@ class Shard {
     this.#counters.clearGauges();
     this.#bus = new Bus({
       publishDropped: () => this.#counters.add("publishesDropped"),
+      delivered: (count) => this.#counters.add("deliveries", count),
       arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
     this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
