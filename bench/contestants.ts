@@ -57,8 +57,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     ...SERVER,
     id: "uwebsockets",
     title: "uWebSockets.js",
-    find: async () =>
-      nodePeer("uWebSockets.js", "peers/uwebsockets.ts", "npm install --no-save uNetworking/uWebSockets.js#v20.x"),
+    find: findUwebsockets,
   },
   {
     ...CONTROL,
@@ -77,16 +76,12 @@ export const CONTESTANTS: readonly Contestant[] = [
   { ...CONTROL, id: "epoll", title: "plain epoll, C", find: compileEpoll },
 ];
 
-/** A server that is none of ours to know: `name=command with arguments`. */
+/** A server that is none of ours to know, or one of the above that is started in another way: `name=command with arguments`. */
 export function strangerOf(text: string): Contestant {
   const [, id = "", command = ""] = /^([^=\s]+)=(.+)$/.exec(text) ?? [];
   if (id === "") throw new RangeError(`--peer takes name=command, got ${text}`);
-  return {
-    ...SERVER,
-    id,
-    title: id,
-    find: async () => ({ kind: "found", command: command.split(/\s+/), version: undefined }),
-  };
+  const known = CONTESTANTS.find((contestant) => contestant.id === id) ?? { ...SERVER, id, title: id };
+  return { ...known, find: async () => ({ kind: "found", command: command.split(/\s+/), version: undefined }) };
 }
 
 function script(path: string, version: string | undefined, ...args: readonly string[]): Found {
@@ -109,6 +104,20 @@ function packageDirectory(name: string): string | undefined {
     .paths(name)
     ?.map((directory) => join(directory, name))
     .find((directory) => existsSync(join(directory, "package.json")));
+}
+
+/** It has a native part for each version of Node, and not always for the newest. */
+async function findUwebsockets(): Promise<Found> {
+  const peer = "peers/uwebsockets.ts";
+  const found = nodePeer("uWebSockets.js", peer, "npm install --no-save uNetworking/uWebSockets.js#v20.x");
+  if (found.kind === "missing") return found;
+  try {
+    await run(process.execPath, ["-e", "require('uWebSockets.js')"], { cwd: import.meta.dirname });
+    return found;
+  } catch {
+    const reason = `uWebSockets.js doesn't load in Node ${process.versions.node}: --peer uwebsockets="OTHER_NODE bench/${peer}"`;
+    return { kind: "missing", reason };
+  }
 }
 
 async function findBun(): Promise<Found> {
