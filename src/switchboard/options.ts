@@ -41,8 +41,9 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
   /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
   readonly overloadedMs?: number;
   /**
-   * What each shard may take. Default: Node's own, but 16 MiB of young generation instead of 96: what a shard makes lives briefly, and more would
-   * be memory of its idle connections that nothing gives back. Raise `maxYoungGenerationSizeMb` for actors that allocate a lot.
+   * What each shard may take. Default: Node's own, but 8 MiB of young generation instead of 96: what a shard makes lives briefly, and more would
+   * be memory of its idle connections that nothing gives back, and would let so many dead messages wait that V8 looks through all memory for them.
+   * Raise `maxYoungGenerationSizeMb` for actors that allocate a lot.
    */
   readonly resourceLimits?: ShardResourceLimits;
   /**
@@ -126,7 +127,7 @@ const resourceLimits = [
 ] as const satisfies readonly (keyof ShardResourceLimits)[];
 
 /** Measured: 2.6 KiB for each idle connection instead of 7.8, and no more CPU for an echo or a fan-out. */
-const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb: 16 };
+const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb: 8 };
 
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 

@@ -226,7 +226,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
   Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });
-  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 16 } });
+  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
     [
@@ -265,7 +265,7 @@ it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
       expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
     }
     expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({
-      maxYoungGenerationSizeMb: 16,
+      maxYoungGenerationSizeMb: 8,
       [name]: 5,
     });
   },

@@ -37,7 +37,7 @@ export interface Attack {
 }
 
 /**
- * What the server's three threads may grow when nothing of an attack is kept: their young generations (16 MiB twice, each), and buffers
+ * What the server's three threads may grow when nothing of an attack is kept: their young generations (8 MiB twice, each), and buffers
  * that V8 hasn't looked for yet.
  */
 export const COMMON_GROWTH_MIB = 192;
