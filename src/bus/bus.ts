@@ -3,13 +3,18 @@ import type { PublishResult } from "../actor/flow.ts";
 import { Turns } from "../actor/turns.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { type InterestChange, Link, type LinkOwner } from "./link.ts";
-import { checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
+import { type Cohort, checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
 
-export interface BusCounters {
+/** So many subscribers a topic has at least whose publishes go to cohorts. */
+const COHORT_PAYS_FROM = 8;
+
+export interface BusOwner {
   /** A publish was dropped on its way to a thread that is too far behind. */
   publishDropped(): void;
   /** A publish was handed to so many subscribers here. */
   delivered?(count: number): void;
+  /** For the subscribers of this thread. Default: each is dealt with alone. */
+  newCohort?(): Cohort;
   /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
   arrived?(lagSeconds: number): void;
 }
@@ -40,15 +45,15 @@ const NOBODY: PublishResult = Object.freeze({
 export class Bus {
   readonly #topics = new TopicIndex<Link>();
   readonly #links = new Set<Link>();
-  readonly #counters: BusCounters;
+  readonly #owner: BusOwner;
   readonly #turns: Turns;
   #dirtyLinks: Link[] = [];
   /** Resolves when all threads know what changed in this tick: one promise for all of its subscriptions, of which there may be thousands. */
   #known: Promise<void> | undefined;
 
   /** @param turns of the links, and of nobody else */
-  constructor(counters: BusCounters, turns = new Turns()) {
-    this.#counters = counters;
+  constructor(owner: BusOwner, turns = new Turns()) {
+    this.#owner = owner;
     this.#turns = turns;
   }
 
@@ -77,7 +82,10 @@ export class Bus {
 
   unsubscribe(name: string, subscriber: Subscriber): void {
     const topic = this.#topics.get(name);
-    if (topic === undefined || !topic.subscribers.delete(subscriber) || topic.subscribers.size > 0) return;
+    if (topic === undefined || !topic.subscribers.delete(subscriber)) return;
+    // As many as are left in it might be others than those that are left.
+    topic.cohort = undefined;
+    if (topic.subscribers.size > 0) return;
     void this.#announce({ kind: "remove", topic: name, id: topic.id });
     this.#topics.prune(topic);
   }
@@ -92,7 +100,7 @@ export class Bus {
         result.remote++;
       } else {
         result.remoteDropped++;
-        this.#counters.publishDropped();
+        this.#owner.publishDropped();
       }
     }
     return result;
@@ -102,15 +110,26 @@ export class Bus {
     for (const link of this.#links) link.close();
   }
 
-  #deliver({ name, subscribers }: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
+  #deliver(topic: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
+    const { name, subscribers } = topic;
     const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0 };
+    const absent = except !== undefined && subscribers.has(except) ? except : undefined;
+    const receivers = subscribers.size - (absent === undefined ? 0 : 1);
+    if (topic.cohort?.size === receivers && topic.absent === absent && topic.cohort.append(frame)) {
+      result.delivered = receivers;
+      this.#owner.delivered?.(receivers);
+      return result;
+    }
+    const cohort = receivers < COHORT_PAYS_FROM ? undefined : this.#owner.newCohort?.();
+    topic.cohort = cohort;
+    topic.absent = absent;
     for (const subscriber of subscribers) {
-      if (subscriber === except) continue;
-      const outcome = subscriber.deliver(frame, name);
+      if (subscriber === absent) continue;
+      const outcome = subscriber.deliver(frame, name, cohort);
       if (outcome === "sent") result.delivered++;
       else result[outcome]++;
     }
-    this.#counters.delivered?.(result.delivered + result.buffered + result.dropped);
+    this.#owner.delivered?.(result.delivered + result.buffered + result.dropped);
     return result;
   }
 
@@ -139,7 +158,7 @@ export class Bus {
     },
     turnIsOver: () => this.#turns.over,
     linkWaits: (link) => this.#turns.add(link),
-    arrived: (lagSeconds) => this.#counters.arrived?.(lagSeconds),
+    arrived: (lagSeconds) => this.#owner.arrived?.(lagSeconds),
     linkDirty: (link) => {
       if (this.#dirtyLinks.length === 0) setImmediate(this.#flush);
       this.#dirtyLinks.push(link);

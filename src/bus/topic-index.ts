@@ -4,7 +4,15 @@ import type { Frame } from "../protocol/frame.ts";
 
 /** Who gets a topic's publishes in this thread. */
 export interface Subscriber {
-  deliver(frame: Frame, topic: string): SendResult;
+  /** @param cohort to be joined by whoever can */
+  deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult;
+}
+
+/** Subscribers that wait for the same: what is published to all of them is queued once. They leave it when that ends. */
+export interface Cohort {
+  readonly size: number;
+  /** Queues it for all. False: each must be asked. */
+  append(frame: Frame): boolean;
 }
 
 /** Another thread that wants a topic, and the number by which it knows it. */
@@ -18,6 +26,10 @@ export interface Topic<Link> {
   /** This thread's number for the topic, on the wire instead of its name. Never used again for another. */
   readonly id: number;
   readonly subscribers: Set<Subscriber>;
+  /** Of those to whom the last publish went; all of them, when as many as there are now are in it. */
+  cohort: Cohort | undefined;
+  /** Who isn't in the cohort: the publisher. */
+  absent: Subscriber | undefined;
   remotes: RemoteInterest<Link>[];
   /** Resolves when every thread knows that there are subscribers here. */
   known: Promise<void>;
@@ -58,7 +70,15 @@ export class TopicIndex<Link> {
   getOrCreate(name: string): Topic<Link> {
     let topic = this.#byName.get(name);
     if (topic === undefined) {
-      topic = { name, id: this.#nextId++, subscribers: new Set(), remotes: [], known: KNOWN };
+      topic = {
+        name,
+        id: this.#nextId++,
+        subscribers: new Set(),
+        remotes: [],
+        known: KNOWN,
+        cohort: undefined,
+        absent: undefined,
+      };
       this.#byName.set(name, topic);
       this.#byId.set(topic.id, topic);
     }

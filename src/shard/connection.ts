@@ -15,6 +15,7 @@ import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
 import { checkClose } from "../websocket/check-close.ts";
+import type { Cohort } from "./cohort.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
 import type { Drainable } from "./drain.ts";
@@ -168,8 +169,8 @@ export class Connection
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
-  deliver(frame: Frame, topic: string): SendResult {
-    return this.#phase === "open" ? this.#push(frame, topic) : "closed";
+  deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult {
+    return this.#phase === "open" ? this.#push(frame, topic, cohort) : "closed";
   }
 
   // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
@@ -335,9 +336,9 @@ export class Connection
   }
 
   /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
-  #push(plain: Frame, topic?: string): SendResult {
+  #push(plain: Frame, topic?: string, cohort?: Cohort): SendResult {
     const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
-    const result = this.#outbound.push(frame, topic);
+    const result = this.#outbound.push(frame, topic, frame === plain ? cohort : undefined);
     if (result === "dropped") return result;
     if (result === "refused") {
       this.#host.counters.add("slowConsumers");
@@ -367,7 +368,7 @@ export class Connection
     if (code === CloseCode.abnormal) this.#host.vanished(this.address);
     if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
     this.#subscriptions?.leaveAll();
-    this.#outbound.giveUpWaiting();
+    this.#outbound.giveUp();
     this.#cell.end(code, reason);
   }
 }

@@ -4,12 +4,11 @@ import { encodeFrame, type Frame } from "../protocol/frame.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Transport } from "../transport/transport.ts";
 import { Backlog } from "./backlog.ts";
+import { type Cohort, EARLY_FLUSH_BYTES } from "./cohort.ts";
 import type { Counters } from "./counters.ts";
 import { Rope } from "./rope.ts";
 
 const NO_PAYLOAD = Buffer.alloc(0);
-/** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
-const EARLY_FLUSH_BYTES = 64 * 1024;
 /** Below this they may wait for a turn that has time for so large a write: a fan-out of them to hundreds takes tens of ms. */
 const MOST_PENDING_BYTES = 1024 * 1024;
 /** So many connections are flushed before the time is looked at. */
@@ -89,8 +88,9 @@ export class Outbound implements TurnTaker {
   /** What waits until the transport has got rid of what it has. Never empty. */
   #backlog: Backlog | undefined;
   readonly #transport: Transport;
-  /** What was queued in this tick. */
+  /** What was queued in this tick, in a cohort when it joined that. */
   #pending: Rope | undefined;
+  #cohort: Cohort | undefined;
   #queued = false;
   readonly #host: OutboundHost;
   /** Nothing follows what is queued: it needn't wait here. */
@@ -113,17 +113,18 @@ export class Outbound implements TurnTaker {
 
   /** Bytes that the peer hasn't taken, as far as we know. */
   get bufferedBytes(): number {
-    return this.#transport.bufferedBytes + (this.#pending?.bytes ?? 0) + (this.#backlog?.bytes ?? 0);
+    return this.#transport.bufferedBytes + (this.#queuedNow?.bytes ?? 0) + (this.#backlog?.bytes ?? 0);
   }
 
   /**
    * Queues a data frame. "refused": more waits than may, and by the policy the connection is to be closed.
    *
    * @param topic of a frame that was published
+   * @param cohort of all that get it
    */
-  push(frame: Frame, topic?: string): SendResult | "refused" {
+  push(frame: Frame, topic?: string, cohort?: Cohort): SendResult | "refused" {
     if (!this.#behind()) {
-      this.pushControl(frame);
+      this.#queue(frame, cohort);
       return "sent";
     }
     if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic);
@@ -143,12 +144,35 @@ export class Outbound implements TurnTaker {
 
   /** Queues a frame whatever waits: for the few that a connection itself sends. */
   pushControl(frame: Frame): void {
-    this.#pending = (this.#pending ?? this.#host.flushQueue.root).append(frame);
+    this.#queue(frame);
+  }
+
+  #queue(frame: Frame, cohort?: Cohort): void {
+    const pending = (this.#leaveCohort() ?? this.#host.flushQueue.root).append(frame);
+    this.#pending = pending;
     if (!this.#queued) {
       this.#queued = true;
       this.#host.flushQueue.add(this);
     }
-    if (this.#pending.bytes >= EARLY_FLUSH_BYTES && !this.#mustWait(this.#pending)) this.flush();
+    if (pending.bytes >= EARLY_FLUSH_BYTES) {
+      if (!this.#mustWait(pending)) this.flush();
+    } else if (cohort?.join(pending)) {
+      this.#cohort = cohort;
+    }
+  }
+
+  /** What is queued, in a cohort or not. */
+  get #queuedNow(): Rope | undefined {
+    return this.#cohort === undefined ? this.#pending : this.#cohort.queued;
+  }
+
+  /** Gives what is queued, which is nobody else's from now on. */
+  #leaveCohort(): Rope | undefined {
+    if (this.#cohort !== undefined) {
+      this.#pending = this.#cohort.leave();
+      this.#cohort = undefined;
+    }
+    return this.#pending;
   }
 
   /** Queues a close frame: nothing may follow, nothing is dropped any more, and nobody waits any longer. */
@@ -156,7 +180,7 @@ export class Outbound implements TurnTaker {
     this.#ending = true;
     this.#owedPong = undefined;
     this.pushControl(frame);
-    this.giveUpWaiting();
+    this.#giveUpWaiting();
   }
 
   /** Answers a ping, at once or, when many earlier bytes wait, as soon as they are gone. */
@@ -178,8 +202,13 @@ export class Outbound implements TurnTaker {
     return this.#drain.promise;
   }
 
-  /** Ends all waiting for the drain. */
-  giveUpWaiting(): void {
+  /** The connection has ended: nothing more is queued, and nobody waits any longer. */
+  giveUp(): void {
+    this.#leaveCohort();
+    this.#giveUpWaiting();
+  }
+
+  #giveUpWaiting(): void {
     this.#drain?.resolve();
     this.#drain = undefined;
   }
@@ -202,12 +231,13 @@ export class Outbound implements TurnTaker {
       this.#owedPong = undefined;
       this.pushControl(encodeFrame(Opcode.pong, payload));
     }
-    if (this.#pending === undefined) this.giveUpWaiting();
+    if (this.#pending === undefined) this.#giveUpWaiting();
   }
 
   /** From the queue: the tick ends. */
   flushQueued(): void {
-    if (this.#pending !== undefined && this.#mustWait(this.#pending)) this.#host.turns.add(this);
+    const queued = this.#queuedNow;
+    if (queued !== undefined && this.#mustWait(queued)) this.#host.turns.add(this);
     else this.#endTick();
   }
 
@@ -220,13 +250,13 @@ export class Outbound implements TurnTaker {
   #endTick(): void {
     this.#queued = false;
     this.flush();
-    if (this.#drain !== undefined && !this.#behind()) this.giveUpWaiting();
+    if (this.#drain !== undefined && !this.#behind()) this.#giveUpWaiting();
   }
 
   /** Writes what is queued now, not at the end of the tick, as far as the transport isn't behind. */
   flush(): void {
     if (this.#ending) this.#writeBacklog();
-    const pending = this.#pending;
+    const pending = this.#leaveCohort();
     if (pending === undefined) return;
     this.#pending = undefined;
     if (!this.#behind()) {

@@ -13,6 +13,7 @@ import { takeOver } from "../transport/take-over.ts";
 import type { Transport } from "../transport/transport.ts";
 import { Acceptor } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
+import { Cohort } from "./cohort.ts";
 import { Connection } from "./connection.ts";
 import type { Arrival, ConnectionHost, ConnectionOptions } from "./connection-host.ts";
 import { Counters } from "./counters.ts";
@@ -78,6 +79,7 @@ class Shard {
     this.#counters.clearGauges();
     this.#bus = new Bus({
       publishDropped: () => this.#counters.add("publishesDropped"),
+      newCohort: () => new Cohort(this.#counters),
       delivered: (count) => this.#counters.add("deliveries", count),
       arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });

@@ -249,7 +249,7 @@ describe("waiting for an outbound to drain", () => {
   });
 
   it.each([
-    ["is given up", (outbound: Outbound) => outbound.giveUpWaiting()],
+    ["is given up", (outbound: Outbound) => outbound.giveUp()],
     ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
   ])("ends when it %s", async (_, end) => {
     const { outbound } = setUp({ open: false });
