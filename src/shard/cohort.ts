@@ -44,7 +44,7 @@ export class Cohort implements BusCohort {
     const queued = this.#queued as Rope;
     const bytes = frame.end - frame.start;
     if (queued.bytes + bytes >= EARLY_FLUSH_BYTES) return false;
-    this.#queued = queued.append(frame);
+    this.#queued = queued.append(frame).share();
     this.#counters.add("messagesSent", this.size);
     this.#counters.add("bytesSent", this.size * bytes);
     return true;
