@@ -11,6 +11,18 @@ const END = "\r\n\r\n";
 /** The plain form of RFC 9112 sections 3 and 5: one GET, no obsolete line folding, no bytes beyond ASCII, no bare CR or LF. */
 const PLAIN_GET = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n/;
 
+/** Names that clients send, as they write them, to what they are in `headers`: strings that V8 knows as keys needn't be looked up in all that it has. */
+const KNOWN_NAMES = new Map(
+  [
+    ...["Host", "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"],
+    ...["Sec-WebSocket-Protocol", "Origin", "User-Agent", "Pragma", "Cache-Control", "Accept", "Accept-Encoding"],
+    ...["Accept-Language", "Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"],
+  ].flatMap((name) => {
+    const key = Object.keys({ [name.toLowerCase()]: undefined })[0] as string;
+    return [[name, key] as const, [key, key] as const];
+  }),
+);
+
 /**
  * Reads the head of a GET request as almost every client writes it, in the first bytes of a connection. Undefined for whatever is not
  * plainly that (incomplete, repeated headers, a body, another method or version): a full HTTP parser is to see those, and answer them.
@@ -35,7 +47,8 @@ function readHeaders(lines: string): IncomingHttpHeaders | undefined {
   for (let at = 0; at < lines.length; ) {
     const colon = lines.indexOf(":", at);
     const end = lines.indexOf("\r\n", colon);
-    const name = lines.slice(at, colon).toLowerCase();
+    const written = lines.slice(at, colon);
+    const name = KNOWN_NAMES.get(written) ?? written.toLowerCase();
     if (name in headers || name === "content-length" || name === "transfer-encoding" || name === "expect") {
       return undefined;
     }

@@ -56,6 +56,12 @@ export function encodeFrame(opcode: Opcode, payload: Uint8Array): Frame {
   return { block, start, end: payloadStart + payload.length };
 }
 
+/** Bytes that are no frame, and leave with frames. */
+export function encodeLatin1(text: string): Frame {
+  const { block, start } = allocate(text.length);
+  return { block, start, end: start + block.write(text, start, "latin1") };
+}
+
 /** A close frame; without a code it has no payload. A reason over 123 bytes is cut at a character. */
 export function encodeClose(code?: number, reason = ""): Frame {
   const { block, start } = allocate(2 + 2 + MAX_REASON_BYTES);

@@ -10,7 +10,7 @@ import { CloseCode } from "../protocol/close-code.ts";
 import type { DeflateAgreement } from "../protocol/compression.ts";
 import { type Close, Decoder, type DecoderEvent } from "../protocol/decoder.ts";
 import type { Deflater } from "../protocol/deflater.ts";
-import { encodeClose, type Frame } from "../protocol/frame.ts";
+import { encodeClose, encodeLatin1, type Frame } from "../protocol/frame.ts";
 import { Inflater } from "../protocol/inflater.ts";
 import { type Sendable, toFrame } from "../protocol/message.ts";
 import type { Transport, TransportReceiver } from "../transport/transport.ts";
@@ -94,7 +94,7 @@ export class Connection
     counters.add("connectionsOpened");
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
-    this.#outbound.pushControl({ block: Buffer.from(answer, "latin1"), start: 0, end: answer.length });
+    this.#outbound.pushControl(encodeLatin1(answer));
     if (openedChannel.hasSubscribers) openedChannel.publish({ address: this.address, shard: this.shard });
     this.#cell.open(actorClass, this);
     this.#transport.start(this);
