@@ -138,7 +138,7 @@ function startLoad({ scenario, entrant, contestant }: Job, bench: Bench, server:
   const idle = scenario.primary === "bytesPerConnection";
   const times = {
     duration: idle ? STEP_SECONDS : bench.seconds * scenario.pace,
-    warmup: idle ? STEP_SECONDS : bench.warmup,
+    warmup: idle ? STEP_SECONDS : bench.warmup * scenario.warmupPace,
   };
   const own = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
   const program =

@@ -40,6 +40,8 @@ export interface Scenario {
   readonly quick: boolean;
   /** Counted seconds for each of the suite's: less for what has little to average. */
   readonly pace: number;
+  /** Seconds of warm-up for each of the suite's: more for what is done so seldom that engines still compile it. */
+  readonly warmupPace: number;
 }
 
 const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
@@ -56,6 +58,7 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   cores: "one",
   quick: false,
   pace: 1,
+  warmupPace: 1,
 };
 
 const SIZES = [
@@ -154,6 +157,7 @@ const connections: readonly Scenario[] = [
     load: ["--scenario", "storm", "--connections", "50", "--bytes", "20"],
     needs: ["storm"],
     quick: true,
+    warmupPace: 4,
   },
   {
     ...ECHO,
