@@ -9,7 +9,7 @@ const INITIAL_BYTES = 4 * 1024;
 
 /**
  * A message that arrives in pieces: fragments, or one frame over several reads. Its memory follows what has really
- * arrived (at most doubling), never what a header announces. Room for a header stays free in front.
+ * arrived (at most twice that), never what a header announces. Room for a header stays free in front.
  */
 export class Assembly {
   readonly opcode: Opcode;
@@ -63,7 +63,7 @@ export class Assembly {
     const needed = this.#end + length;
     if (this.#block.length >= needed && this.#block.length > 0) return;
     const announced = this.#end + toCome;
-    const capacity = Math.max(needed, Math.min(announced, Math.max(2 * this.#block.length, INITIAL_BYTES)));
+    const capacity = Math.max(needed, Math.min(announced, Math.max(2 * needed, INITIAL_BYTES)));
     const larger = Buffer.allocUnsafeSlow(capacity);
     larger.set(this.#block.subarray(0, this.#end));
     this.#block = larger;
