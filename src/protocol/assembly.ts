@@ -1,5 +1,6 @@
 import { headerBytes, MAX_HEADER_BYTES, writeHeader } from "./frame.ts";
 import { unmask } from "./mask.ts";
+import { allocateAlone } from "./memory.ts";
 import { Message } from "./message.ts";
 import { Opcode } from "./opcode.ts";
 import { Utf8Validator } from "./utf8.ts";
@@ -64,7 +65,7 @@ export class Assembly {
     if (this.#block.length >= needed && this.#block.length > 0) return;
     const announced = this.#end + toCome;
     const capacity = Math.max(needed, Math.min(announced, Math.max(2 * needed, INITIAL_BYTES)));
-    const larger = Buffer.allocUnsafeSlow(capacity);
+    const larger = allocateAlone(capacity);
     larger.set(this.#block.subarray(0, this.#end));
     this.#block = larger;
   }

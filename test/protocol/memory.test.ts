@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { expect, it } from "vitest";
 import { allocate, type Region } from "../../src/protocol/memory.ts";
 
@@ -35,4 +37,14 @@ it.each([0, 1, 10_000, 20_000, 100_000])("gives %i bytes in a block at offset 0 
   const { block, start } = allocate(size);
   expect(block.byteOffset).toBe(0);
   expect(block.length).toBeGreaterThanOrEqual(start + size);
+});
+
+it("has V8 collect large pieces quickly, and not by looking through the whole heap again and again", async () => {
+  const worker = new Worker(new URL("./allocating.ts", import.meta.url), {
+    resourceLimits: { maxYoungGenerationSizeMb: 8 },
+  });
+  const [{ minor, major }] = await once(worker, "message");
+  expect(minor).toBeGreaterThan(10);
+  // Without ballast one comes with every other.
+  expect(major).toBeLessThan(minor / 5);
 });
