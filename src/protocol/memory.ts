@@ -23,7 +23,7 @@ let used = 0;
 export function allocate(size: number): Region {
   if (size > LARGEST_SHARED) return { block: allocateAlone(size), start: 0 };
   if (used + size > block.length) {
-    block = Buffer.allocUnsafeSlow(BLOCK_BYTES);
+    block = allocateAlone(BLOCK_BYTES);
     used = 0;
   }
   const start = used;

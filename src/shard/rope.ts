@@ -1,4 +1,5 @@
 import type { Frame } from "../protocol/frame.ts";
+import { allocateAlone } from "../protocol/memory.ts";
 
 /**
  * Frames queued one after the other, as a path in a tree: connections that get the same frames in the same order share the path, so
@@ -86,7 +87,7 @@ export class Rope {
   }
 
   #copy(): Buffer {
-    const joined = Buffer.allocUnsafeSlow(this.#bytes);
+    const joined = allocateAlone(this.#bytes);
     let at = this.#bytes;
     for (let rope: Rope = this; rope.#frame !== undefined; rope = rope.#before as Rope) {
       const { block, start } = rope.#frame;
