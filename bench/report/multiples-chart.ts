@@ -60,7 +60,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
         interval: octaves,
         logBase: 2,
         axisLabel: {
-          formatter: (value: number) => (value === 1 ? `${reference} = 1×` : `${Number(value.toPrecision(2))}×`),
+          formatter: (value: number) => `${Number(value.toPrecision(2))}×`,
           color: QUIET,
           fontSize: 12,
         },

@@ -30,3 +30,16 @@ it("names every flag in its help, and the names that exist where one doesn't", a
   const failed = run(process.execPath, ["bench/run.ts", "--scenario", "none"]);
   await expect(failed).rejects.toMatchObject({ code: 2, stderr: expect.stringContaining("only echo-20") });
 });
+
+it("starts a contestant in another way, under its own title and with its own abilities, or one that nobody knows", async () => {
+  const { strangers } = parseFlags(["--peer", "uwebsockets=node peer.js --fast", "--peer", "mine=./mine"]);
+  expect(strangers).toMatchObject([
+    { id: "uwebsockets", title: "uWebSockets.js" },
+    { id: "mine", title: "mine" },
+  ]);
+  expect(await strangers[0]?.find()).toEqual({
+    kind: "found",
+    command: ["node", "peer.js", "--fast"],
+    version: undefined,
+  });
+});
