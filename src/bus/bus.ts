@@ -74,7 +74,7 @@ export class Bus {
   subscribe(name: string, subscriber: Subscriber): Promise<void> {
     checkTopic(name);
     const topic = this.#topics.getOrCreate(name);
-    topic.subscribers.add(subscriber);
+    this.#topics.addSubscriber(topic, subscriber);
     // Also for a second subscriber: the first one's interest may still be on its way.
     if (topic.subscribers.size === 1) topic.known = this.#announce({ kind: "add", topic: name, id: topic.id });
     return topic.known;
@@ -82,7 +82,7 @@ export class Bus {
 
   unsubscribe(name: string, subscriber: Subscriber): void {
     const topic = this.#topics.get(name);
-    if (topic === undefined || !topic.subscribers.delete(subscriber)) return;
+    if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
     // As many as are left in it might be others than those that are left.
     topic.cohort = undefined;
     if (topic.subscribers.size > 0) return;
@@ -146,7 +146,7 @@ export class Bus {
     interestChanged: (link, changes) => {
       for (const change of changes) {
         const topic = this.#topics.getOrCreate(change.topic);
-        if (change.kind === "add") topic.remotes.push({ link, id: change.id });
+        if (change.kind === "add") topic.remotes = [...topic.remotes, { link, id: change.id }];
         else this.#dropRemote(topic, link);
       }
     },

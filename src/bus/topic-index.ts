@@ -25,17 +25,20 @@ export interface Topic<Link> {
   readonly name: string;
   /** This thread's number for the topic, on the wire instead of its name. Never used again for another. */
   readonly id: number;
-  readonly subscribers: Set<Subscriber>;
+  subscribers: ReadonlySet<Subscriber>;
   /** Of those to whom the last publish went; all of them, when as many as there are now are in it. */
   cohort: Cohort | undefined;
   /** Who isn't in the cohort: the publisher. */
   absent: Subscriber | undefined;
-  remotes: RemoteInterest<Link>[];
+  remotes: readonly RemoteInterest<Link>[];
   /** Resolves when every thread knows that there are subscribers here. */
   known: Promise<void>;
 }
 
 const KNOWN = Promise.resolve();
+/** Of hundreds of thousands of topics most have one or the other. */
+const NO_SUBSCRIBERS: ReadonlySet<Subscriber> = new Set();
+const NO_REMOTES: readonly never[] = [];
 
 const MAX_TOPIC_BYTES = 255;
 
@@ -73,8 +76,8 @@ export class TopicIndex<Link> {
       topic = {
         name,
         id: this.#nextId++,
-        subscribers: new Set(),
-        remotes: [],
+        subscribers: NO_SUBSCRIBERS,
+        remotes: NO_REMOTES,
         known: KNOWN,
         cohort: undefined,
         absent: undefined,
@@ -83,6 +86,16 @@ export class TopicIndex<Link> {
       this.#byId.set(topic.id, topic);
     }
     return topic;
+  }
+
+  addSubscriber(topic: Topic<Link>, subscriber: Subscriber): void {
+    if (topic.subscribers === NO_SUBSCRIBERS) topic.subscribers = new Set([subscriber]);
+    else (topic.subscribers as Set<Subscriber>).add(subscriber);
+  }
+
+  /** Whether it was one. */
+  deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber): boolean {
+    return topic.subscribers !== NO_SUBSCRIBERS && (topic.subscribers as Set<Subscriber>).delete(subscriber);
   }
 
   /** Forgets a topic that nobody wants any more. */

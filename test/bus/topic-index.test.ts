@@ -59,11 +59,11 @@ it("forgets a topic only when neither this thread nor another wants it", () => {
   const index = new TopicIndex<string>();
   const topic = index.getOrCreate("news");
   const subscriber = { deliver: () => "sent" as const };
-  topic.subscribers.add(subscriber);
+  index.addSubscriber(topic, subscriber);
   index.prune(topic);
   expect(index.get("news")).toBe(topic);
 
-  topic.subscribers.delete(subscriber);
+  index.deleteSubscriber(topic, subscriber);
   topic.remotes = [{ link: "other thread", id: 5 }];
   index.prune(topic);
   expect(index.get("news")).toBe(topic);
