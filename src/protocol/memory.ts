@@ -37,7 +37,7 @@ export let ballast: unknown[] = [];
 /**
  * Memory of its own, uninitialised. V8 frees such memory when it has looked for what still refers to it: in a scavenge, which comes when the young
  * generation is full and is quick, or when it has waited until there is too much of it, in all of the heap. So each large piece takes a
- * little of the young generation, too (measured for 64 KiB: two fifths of the CPU of an echo).
+ * little of the young generation, too (measured for 64 KiB: a quarter of the CPU of an echo).
  */
 export function allocateAlone(size: number): Buffer<ArrayBuffer> {
   ballast = new Array(Math.min(Math.floor(size / BYTES_PER_BALLAST), MOST_BALLAST));
