@@ -52,7 +52,7 @@ export class Rope {
     return next;
   }
 
-  /** Says that others hold it, too. */
+  /** Says that others hold it, too: it doesn't grow any more. */
   share(): this {
     this.#holders++;
     return this;
