@@ -12,7 +12,8 @@ function tell(story: ServerStory): void {
   console.log(JSON.stringify(story));
 }
 
-const board = await Switchboard.start({ ...start, actor: actorUrl(actor) });
+// A test machine may be overloaded whenever it likes.
+const board = await Switchboard.start({ overloadedMs: 60_000, ...start, actor: actorUrl(actor) });
 for (const event of ["shardLost", "shardFailed"] as const) {
   board.on(event, ({ shard, reason, connections, error }) => {
     const { name, message } = error;
