@@ -148,7 +148,8 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * Resolves when nothing waits for this peer any more: all that was sent or published to it has been handed to the operating system. At
-   * once if nothing waits. Also when the connection closes, so that nobody waits for ever: the next `send` tells.
+   * once if nothing waits and this turn of the shard has time left, so that a loop of `send` and `drained` keeps nobody waiting. Also when the
+   * connection closes, so that nobody waits for ever: the next `send` tells.
    */
   drained(): Promise<void> {
     return this.#context.whenDrained();

@@ -195,10 +195,17 @@ export class Outbound implements TurnTaker {
     if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
   }
 
-  /** Resolves when nothing waits for the peer, at once if nothing does; also when waiting has become pointless. */
+  /**
+   * Resolves when nothing waits for the peer; also when waiting has become pointless. At once if nothing waits and this turn has time left:
+   * who sends and waits in a loop, to a peer that takes all at once or that is gone unnoticed, would keep everybody from their turns.
+   */
   whenDrained(): Promise<void> {
-    if (this.#pending === undefined && !this.#behind()) return Promise.resolve();
-    this.#drain ??= Promise.withResolvers();
+    if (this.#drain !== undefined) return this.#drain.promise;
+    if (this.#pending === undefined && !this.#behind()) {
+      if (!this.#host.turns.over) return Promise.resolve();
+      this.#host.turns.add(this);
+    }
+    this.#drain = Promise.withResolvers();
     return this.#drain.promise;
   }
 

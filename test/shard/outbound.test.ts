@@ -1,6 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
+import { TURN_MS, Turns } from "../../src/actor/turns.ts";
 import { encodeText } from "../../src/protocol/frame.ts";
 import { FlushQueue, type Outbound } from "../../src/shard/outbound.ts";
 import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
@@ -231,6 +232,19 @@ describe("waiting for an outbound to drain", () => {
     expect(drained.settled).toBe(false);
     await turn();
     expect(drained.settled).toBe(true);
+  });
+
+  it("lasts until the next turn when this one's time is over, for all who wait", async () => {
+    let now = 0;
+    const { outbound } = setUp({ turns: new Turns(() => now) });
+    await outbound.whenDrained();
+    now = TURN_MS;
+    const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
+    await Promise.resolve();
+    expect(drained).toEqual([{ settled: false }, { settled: false }]);
+    await turn();
+    expect(drained).toEqual([{ settled: true }, { settled: true }]);
+    await outbound.whenDrained();
   });
 
   it("lasts until the last byte that waits has gone", async () => {

@@ -51,6 +51,7 @@ export default class Flooding extends Actor {
         for (let i = 0; i < count; i++) {
           const result = this.send(text("poured", i));
           tally[result] = (tally[result] ?? 0) + 1;
+          if (result === "closed") break;
           if (result !== "sent" || i % 8 === 0) await this.drained();
         }
         this.publish("log", JSON.stringify(tally));
