@@ -3,7 +3,7 @@ import { Assembly } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
 import type { Inflater } from "./inflater.ts";
-import { readKey, unmask } from "./mask.ts";
+import { NO_KEY, readKey, unmask } from "./mask.ts";
 import { allocate } from "./memory.ts";
 import { Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
@@ -54,8 +54,6 @@ export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 type State = "borrowing" | "owning" | "ended";
 
 const MASKING_KEY_BYTES = 4;
-/** Without masking: unmasking with it is copying. */
-const NO_KEY = 0;
 const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
 /** Deflate makes at most 1032 bytes of one: what is no longer than this stays below 64 KiB. */

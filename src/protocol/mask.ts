@@ -1,5 +1,13 @@
-/** From this length on, copying and then XORing words in place beats XORing them on the way (measured: 200 bytes, 85 ns both ways). */
-const COPYING_PAYS_FROM = 200;
+import { createVectorUnmask } from "./vector-mask.ts";
+
+/** Where there is no masking: unmasking with it is copying. */
+export const NO_KEY = 0;
+
+const unmaskVectors = createVectorUnmask();
+/** From this length on vectors pay, for all the copying they need (measured: 256 bytes, 88 ns without and 83 with; 4 KiB, 950 and 240). */
+const VECTORS_PAY_FROM = 256;
+/** What vectors unmask is a multiple of this. */
+const VECTOR_STEP = 64;
 /** Views of memory up to this size are kept: what is read comes from one buffer, and many small messages share one block. */
 const LARGEST_KEPT = 64 * 1024;
 const NON_ASCII = 0x80;
@@ -13,10 +21,6 @@ let sourceView: DataView = new DataView(NOTHING);
 let sourceStart = 0;
 let viewedTarget: Buffer | undefined;
 let targetView: DataView = sourceView;
-let targetWords: Int32Array = new Int32Array(NOTHING);
-
-/** Words are in the order of the machine, keys have their lowest byte first. */
-const LITTLE_ENDIAN = new Uint8Array(Uint32Array.of(1).buffer)[0] === 1;
 
 /** The masking key that begins at `bytes[at]`, as a number; the lowest byte comes first. */
 export function readKey(bytes: Uint8Array, at: number): number {
@@ -34,7 +38,7 @@ export function readKey(bytes: Uint8Array, at: number): number {
  *
  * @param key as `readKey` gives it; 0 where there is none
  * @param phase how many payload bytes of this frame came before, so that a frame may arrive in pieces
- * @param target memory of its own (byte offset 0), as `allocate` gives it: words are XORed in place
+ * @param target memory of its own (byte offset 0), as `allocate` gives it
  *
  * Source: RFC 6455 section 5.3.
  */
@@ -47,19 +51,18 @@ export function unmask(
   key: number,
   phase: number,
 ): boolean {
-  if (source !== viewedSource) viewSource(source);
-  if (target !== viewedTarget) viewTarget(target);
-  if (length < COPYING_PAYS_FROM)
-    return unmaskOnTheWay(source, from, target, at, length, rotate(key, phase)) < NON_ASCII;
-
-  // Bytes up to the first word of the target, then words, then the bytes that remain.
-  const lead = -at & 3;
-  const done = lead + ((length - lead) & ~3);
-  unmaskOnTheWay(source, from, target, at, lead, rotate(key, phase));
-  source.copy(target, at + lead, from + lead, from + done);
-  if (key !== 0) xorWords(targetWords, (at + lead) >> 2, (at + done) >> 2, rotate(key, phase + lead));
-  unmaskOnTheWay(source, from + done, target, at + done, length - done, rotate(key, phase + done));
-  return false;
+  const turned = rotate(key, phase);
+  if (length < VECTORS_PAY_FROM || unmaskVectors === undefined) {
+    return unmaskOnTheWay(source, from, target, at, length, turned) < NON_ASCII;
+  }
+  if (key === NO_KEY) {
+    source.copy(target, at, from, from + length);
+    return false;
+  }
+  const rest = length % VECTOR_STEP;
+  const done = length - rest;
+  const ascii = unmaskVectors(source, from, target, at, done, turned);
+  return unmaskOnTheWay(source, from + done, target, at + done, rest, turned) < NON_ASCII && ascii;
 }
 
 /** The key as it applies after so many bytes. */
@@ -79,21 +82,13 @@ function viewSource(source: Buffer): void {
 
 function viewTarget(target: Buffer): void {
   targetView = new DataView(target.buffer);
-  targetWords = new Int32Array(target.buffer, 0, target.length >> 2);
   viewedTarget = target.length <= LARGEST_KEPT ? target : undefined;
-}
-
-function xorWords(words: Int32Array, from: number, to: number, key: number): void {
-  const word = LITTLE_ENDIAN ? key : swapBytes(key);
-  for (let i = from; i < to; i++) words[i] = (words[i] as number) ^ word;
-}
-
-function swapBytes(word: number): number {
-  return (word >>> 24) | ((word >>> 8) & 0xff00) | ((word << 8) & 0xff0000) | (word << 24);
 }
 
 /** Four bytes a round. What it returns is below 0x80 when all of them are ASCII. */
 function unmaskOnTheWay(source: Buffer, from: number, target: Buffer, at: number, length: number, key: number): number {
+  if (source !== viewedSource) viewSource(source);
+  if (target !== viewedTarget) viewTarget(target);
   const start = sourceStart + from;
   let four = 0;
   let i = 0;

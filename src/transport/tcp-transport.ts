@@ -11,8 +11,14 @@ let readBuffer: Buffer | undefined;
 const views: Buffer[] = [];
 const LONGEST_KEPT_VIEW = 512;
 
+/** Of the last longer read: the next is often as long, if only because it filled the buffer, too. */
+let longView: Buffer = NOTHING;
+
 function firstBytes(buffer: Buffer, length: number): Buffer {
-  if (length > LONGEST_KEPT_VIEW) return buffer.subarray(0, length);
+  if (length > LONGEST_KEPT_VIEW) {
+    if (longView.length !== length) longView = buffer.subarray(0, length);
+    return longView;
+  }
   views[length] ??= buffer.subarray(0, length);
   return views[length];
 }

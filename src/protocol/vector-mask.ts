@@ -1,0 +1,60 @@
+/** A multiple of 64, of which three fit where the processor is quickest. */
+const CHUNK_BYTES = 16 * 1024;
+
+/** `mask.wat`, assembled. */
+export const MODULE =
+  "AGFzbQEAAAABBwFgAn9/AX8DAgEABQQBAQEBBxACBm1lbW9yeQIAA3hvcgAACocBAYQBAgF/BnsgAf0RIQMDQCAC/QAEACAD/VEhBSAC/QAEECAD" +
+  "/VEhBiAC/QAEICAD/VEhByAC/QAEMCAD/VEhCCACIAX9CwQAIAIgBv0LBBAgAiAH/QsEICACIAj9CwQwIAQgBSAG/VAgByAI/VD9UP1QIQQgAkHA" +
+  "AGoiAiAASQ0ACyAE/WQL";
+
+interface Exports {
+  readonly memory: { readonly buffer: ArrayBuffer };
+  readonly xor: (end: number, key: number) => number;
+}
+
+/** As far as we need it: Node's types don't have it. */
+interface WebAssemblyApi {
+  readonly Module: new (bytes: Buffer) => object;
+  readonly Instance: new (module: object) => { readonly exports: Exports };
+}
+
+/** Copies `length` bytes, a multiple of 64, and XORs them with the key. Whether all that comes out is ASCII. */
+export type VectorUnmask = (
+  source: Buffer,
+  from: number,
+  target: Buffer,
+  at: number,
+  length: number,
+  key: number,
+) => boolean;
+
+/**
+ * Unmasking by vectors of 16 bytes, which only WebAssembly has: bytes are copied to its memory, XORed there, and copied on.
+ * Undefined where there is no WebAssembly (`--jitless`), and on processors without vectors.
+ */
+export function createVectorUnmask(): VectorUnmask | undefined {
+  const instantiated = instantiate();
+  if (instantiated === undefined) return undefined;
+  const { memory, xor } = instantiated;
+  const chunk = Buffer.from(memory.buffer, 0, CHUNK_BYTES);
+  return (source, from, target, at, length, key) => {
+    let seen = 0;
+    for (let done = 0; done < length; done += CHUNK_BYTES) {
+      const bytes = Math.min(length - done, CHUNK_BYTES);
+      source.copy(chunk, 0, from + done, from + done + bytes);
+      seen |= xor(bytes, key);
+      chunk.copy(target, at + done, 0, bytes);
+    }
+    return seen === 0;
+  };
+}
+
+function instantiate(): Exports | undefined {
+  const { WebAssembly } = globalThis as { readonly WebAssembly?: WebAssemblyApi };
+  if (WebAssembly === undefined) return undefined;
+  try {
+    return new WebAssembly.Instance(new WebAssembly.Module(Buffer.from(MODULE, "base64"))).exports;
+  } catch {
+    return undefined;
+  }
+}
