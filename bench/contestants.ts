@@ -35,7 +35,7 @@ export interface Contestant {
 
 const EVERYTHING: readonly Ability[] = ["fanout", "storm", "long", "text", "compress", "tls", "idle"];
 const SERVER = { abilities: EVERYTHING, control: false, threads: 1, greeting: 0, path: "/" };
-const CONTROL = { abilities: [], control: true, threads: 1, greeting: 0, path: "/" };
+const CONTROL = { abilities: ["storm" as const], control: true, threads: 1, greeting: 0, path: "/" };
 
 export const CONTESTANTS: readonly Contestant[] = [
   {
@@ -63,6 +63,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     ...CONTROL,
     id: "engine.io",
     title: "engine.io",
+    abilities: [],
     greeting: 1,
     path: "/engine.io/?EIO=4&transport=websocket",
     find: async () => nodePeer("engine.io", "peers/engine-io.ts"),

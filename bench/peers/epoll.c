@@ -115,16 +115,23 @@ static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
   size_t read = 0;
   *written = 0;
   while (read + 8 <= length) {
-    uint8_t *frame = bytes + read, key[4];
+    uint8_t *frame = bytes + read, key[8];
     size_t payload_bytes = frame[1] & 0x7f, header_bytes = 2;
     if (payload_bytes >= 126) payload_bytes = (size_t)frame[2] << 8 | frame[3], header_bytes = 4;
     if (read + header_bytes + 4 + payload_bytes > length) break;
     uint8_t *payload = frame + header_bytes + 4, *out = bytes + *written;
     memcpy(key, payload - 4, 4);
+    memcpy(key + 4, payload - 4, 4);
     frame[1] &= 0x7f;
     memmove(out, frame, header_bytes);
     out += header_bytes;
-    for (size_t i = 0; i < payload_bytes; i++) out[i] = payload[i] ^ key[i & 3];
+    size_t i = 0;
+    for (uint64_t word, keys; i + 8 <= payload_bytes; i += 8) {
+      memcpy(&word, payload + i, 8), memcpy(&keys, key, 8);
+      word ^= keys;
+      memcpy(out + i, &word, 8);
+    }
+    for (; i < payload_bytes; i++) out[i] = payload[i] ^ key[i & 3];
     *written += header_bytes + payload_bytes;
     read += header_bytes + 4 + payload_bytes;
   }
