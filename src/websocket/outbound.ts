@@ -123,8 +123,11 @@ export class Outbound {
     stream.uncork();
     if (this.#frames.length > 0) return;
     if (this.#ending) stream.end();
-    if (!stream.writableNeedDrain) this.#settle("sent");
+    // Not in this tick: who sends in a loop to a peer that takes all at once would keep everybody else waiting.
+    if (this.#waiters.length > 0 && !stream.writableNeedDrain) setImmediate(this.#tellRoom);
   };
+
+  readonly #tellRoom = (): void => this.#settle("sent");
 
   #settle(result: SendResult): void {
     const waiters = this.#waiters;

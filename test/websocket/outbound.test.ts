@@ -55,6 +55,16 @@ it("lets senders wait until there is room, and refuses beyond the limit", async 
   expect(outbound.bufferedBytes).toBe(0);
 });
 
+it("leaves others their turn while it sends to a peer that takes all at once", async () => {
+  const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
+  const outbound = new Outbound(stream, { role: "server", maxBufferedBytes: 1_000_000 });
+  const other = vi.fn();
+  setImmediate(other);
+  for (let i = 0; i < 1_000; i++) await outbound.send(encodeFrame(Opcode.binary, Buffer.alloc(1_000)));
+  expect(other).toHaveBeenCalled();
+  expect(outbound.bufferedBytes).toBeLessThan(100_000);
+});
+
 it("bounds empty frames too", async () => {
   const outbound = new Outbound(new Gate(), { role: "server", maxBufferedBytes: 12_800 });
   for (let i = 0; i < 100; i++) void outbound.send(encodeText(""));
