@@ -19,6 +19,11 @@ export default class Target extends Actor {
       case "publish":
         this.publish(first, Buffer.alloc(Number(second)));
         break;
+      case "pour": {
+        const piece = Buffer.alloc(Number(first));
+        while (this.send(piece) !== "closed") await this.drained();
+        return;
+      }
       case "exit":
         process.exit();
         break;

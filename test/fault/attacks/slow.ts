@@ -1,5 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { clientFrame, ping } from "../../support/frames.ts";
+import { clientFrame, ping, text } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
@@ -7,6 +7,8 @@ import { Peer } from "./peer.ts";
 const PINGS_IN_A_PACKET = 500;
 const PINGS_EACH = 50_000;
 const PAUSE_MS = 100;
+/** With its header more than a board lets wait: each piece is written at once. */
+const POURED_BYTES = 1024 * 1024;
 const PUBLISHED_BYTES = 64 * 1024;
 /** More than kernels keep for one connection and a board lets wait, together. */
 const PUBLISHES = 400;
@@ -70,6 +72,22 @@ export const slow: readonly Attack[] = [
         const peer = await Peer.open(port);
         await drip(peer, clientFrame(0x2, Buffer.alloc(count > 100 ? 64 : 8)));
         return peer.leave(await peer.survival());
+      }),
+  },
+  {
+    fault: "endless downloads, reset",
+    tried: (count) => `${count} × a stream without an end in pieces of 1 MiB, reset after the first`,
+    full: 500,
+    short: 40,
+    verdicts: ["left"],
+    // A piece is a copy, and there until the next collection.
+    memoryMiB: 2 * COMMON_GROWTH_MIB,
+    run: ({ port, count }) =>
+      crowd(count, 10, async () => {
+        const peer = await Peer.open(port);
+        await peer.write(text(`pour ${POURED_BYTES}`));
+        await peer.binaries(1);
+        return peer.closed ? peer.verdict() : peer.leave("left");
       }),
   },
   slowReaders("slow readers", "each when two others have the one before", true),
