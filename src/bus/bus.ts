@@ -86,7 +86,7 @@ export class Bus {
     // As many as are left in it might be others than those that are left.
     topic.cohort = undefined;
     if (topic.subscribers.size > 0) return;
-    void this.#announce({ kind: "remove", topic: name, id: topic.id });
+    void this.#announce({ kind: "remove", topic: name });
     this.#topics.prune(topic);
   }
 
@@ -145,9 +145,13 @@ export class Bus {
   readonly #linkOwner: LinkOwner = {
     interestChanged: (link, changes) => {
       for (const change of changes) {
-        const topic = this.#topics.getOrCreate(change.topic);
-        if (change.kind === "add") topic.remotes = [...topic.remotes, { link, id: change.id }];
-        else this.#dropRemote(topic, link);
+        if (change.kind === "add") {
+          const topic = this.#topics.getOrCreate(change.topic);
+          topic.remotes = [...topic.remotes, { link, id: change.id }];
+        } else {
+          const topic = this.#topics.get(change.topic);
+          if (topic !== undefined) this.#dropRemote(topic, link);
+        }
       }
     },
     published: (topicId, frame) => {

@@ -4,15 +4,21 @@ import type { Frame } from "../protocol/frame.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
 
 /** A change of what one thread wants from another; `id` is its own number for the topic. */
-export interface InterestChange {
-  readonly kind: "add" | "remove";
-  readonly topic: string;
-  readonly id: number;
-}
+export type InterestChange =
+  | { readonly kind: "add"; readonly topic: string; readonly id: number }
+  | { readonly kind: "remove"; readonly topic: string };
 
 type LinkMessage =
-  /** Changes of interest, in order. The first message of each side, even if it has none, so that the other knows when it knows all. */
-  | { readonly kind: "interest"; readonly serial: number; readonly changes: readonly InterestChange[] }
+  /**
+   * Changes of interest, in order: topics, and their numbers or `NOT_WANTED`. (As objects they would take seven times as long to clone.) The first
+   * message of each side, even if it has none, so that the other knows when it knows all.
+   */
+  | {
+      readonly kind: "interest";
+      readonly serial: number;
+      readonly topics: readonly string[];
+      readonly ids: readonly number[];
+    }
   | { readonly kind: "interestKnown"; readonly serial: number }
   /** `sentAt`: by the clock that all threads share, in nanoseconds. */
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
@@ -33,6 +39,7 @@ export interface LinkOwner {
   linkWaits(link: Link): void;
 }
 
+const NOT_WANTED = -1;
 /** Publishes on their way to one thread, in bytes: past it they are dropped and counted, for that thread isn't keeping up. */
 const WINDOW_BYTES = 64 * 1024 * 1024;
 /** How much a receiver takes in before it tells the sender. */
@@ -67,7 +74,7 @@ export class Link implements TurnTaker {
   constructor(port: MessagePort, interest: readonly InterestChange[], owner: LinkOwner) {
     this.#port = port;
     this.#owner = owner;
-    this.#post({ kind: "interest", serial: this.#serial++, changes: interest });
+    this.#postInterest(interest);
     port.on("message", (message: LinkMessage) => this.#handle(message));
     port.on("close", () => this.#handleClose());
   }
@@ -102,7 +109,7 @@ export class Link implements TurnTaker {
   flush(): void {
     this.#dirty = false;
     if (this.#changes.length > 0) {
-      this.#post({ kind: "interest", serial: this.#serial++, changes: this.#changes });
+      this.#postInterest(this.#changes);
       this.#changes = [];
     }
     if (this.#batch.length > 0) this.#postBatch();
@@ -118,6 +125,12 @@ export class Link implements TurnTaker {
     this.#owner.linkDirty(this);
   }
 
+  #postInterest(changes: readonly InterestChange[]): void {
+    const topics = changes.map(({ topic }) => topic);
+    const ids = changes.map((change) => (change.kind === "add" ? change.id : NOT_WANTED));
+    this.#post({ kind: "interest", serial: this.#serial++, topics, ids });
+  }
+
   #postBatch(): void {
     const batch = this.#batch.take();
     this.#unconsumedBytes += batch.byteLength;
@@ -131,7 +144,7 @@ export class Link implements TurnTaker {
   #handle(message: LinkMessage): void {
     switch (message.kind) {
       case "interest":
-        this.#owner.interestChanged(this, message.changes);
+        this.#owner.interestChanged(this, changesOf(message.topics, message.ids));
         this.#post({ kind: "interestKnown", serial: message.serial });
         this.#synced.resolve();
         break;
@@ -200,4 +213,11 @@ export class Link implements TurnTaker {
     this.#synced.resolve();
     this.#owner.linkClosed(this);
   }
+}
+
+function changesOf(topics: readonly string[], ids: readonly number[]): InterestChange[] {
+  return topics.map((topic, i) => {
+    const id = ids[i] as number;
+    return id === NOT_WANTED ? { kind: "remove", topic } : { kind: "add", topic, id };
+  });
 }

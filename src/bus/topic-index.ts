@@ -58,6 +58,7 @@ export function checkTopic(name: unknown): asserts name is string {
 /** Which topics exist as far as this thread knows: those with a subscriber here or in another thread. */
 export class TopicIndex<Link> {
   readonly #byName = new Map<string, Topic<Link>>();
+  /** Those with subscribers here: nobody else is told their numbers. */
   readonly #byId = new Map<number, Topic<Link>>();
   #nextId = 0;
 
@@ -65,7 +66,7 @@ export class TopicIndex<Link> {
     return this.#byName.get(name);
   }
 
-  /** The topic that this thread gave this number to, as long as it has subscribers here or elsewhere. */
+  /** The topic that this thread gave this number to, as long as it has subscribers here. */
   getById(id: number): Topic<Link> | undefined {
     return this.#byId.get(id);
   }
@@ -83,26 +84,28 @@ export class TopicIndex<Link> {
         absent: undefined,
       };
       this.#byName.set(name, topic);
-      this.#byId.set(topic.id, topic);
     }
     return topic;
   }
 
   addSubscriber(topic: Topic<Link>, subscriber: Subscriber): void {
+    if (topic.subscribers.size === 0) this.#byId.set(topic.id, topic);
     if (topic.subscribers === NO_SUBSCRIBERS) topic.subscribers = new Set([subscriber]);
     else (topic.subscribers as Set<Subscriber>).add(subscriber);
   }
 
   /** Whether it was one. */
   deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber): boolean {
-    return topic.subscribers !== NO_SUBSCRIBERS && (topic.subscribers as Set<Subscriber>).delete(subscriber);
+    if (topic.subscribers === NO_SUBSCRIBERS || !(topic.subscribers as Set<Subscriber>).delete(subscriber))
+      return false;
+    if (topic.subscribers.size === 0) this.#byId.delete(topic.id);
+    return true;
   }
 
   /** Forgets a topic that nobody wants any more. */
   prune(topic: Topic<Link>): void {
     if (topic.subscribers.size > 0 || topic.remotes.length > 0) return;
     this.#byName.delete(topic.name);
-    this.#byId.delete(topic.id);
   }
 
   values(): Iterable<Topic<Link>> {

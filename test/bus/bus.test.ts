@@ -221,7 +221,7 @@ it("posts nothing to a thread that doesn't want the topic", async () => {
   const { port1, port2 } = new MessageChannel();
   const posted: { readonly kind: string }[] = [];
   port2.on("message", (message: { readonly kind: string }) => posted.push(message));
-  port2.postMessage({ kind: "interest", serial: 0, changes: [{ kind: "add", topic: "wanted", id: 1 }] });
+  port2.postMessage({ kind: "interest", serial: 0, topics: ["wanted"], ids: [1] });
   await bus.addLink(port1);
 
   bus.publish("unwanted", encodeText("no"));

@@ -38,14 +38,24 @@ it.each([
   );
 });
 
-it("gives one topic for one name, and finds it by its number", () => {
+it("gives one topic for one name, and finds it by its number while it has subscribers here", () => {
   const index = new TopicIndex<string>();
   const news = index.getOrCreate("news");
   const sport = index.getOrCreate("sport");
   expect(index.getOrCreate("news")).toBe(news);
   expect(index.get("news")).toBe(news);
-  expect(index.getById(news.id)).toBe(news);
-  expect(index.getById(sport.id)).toBe(sport);
+  expect(index.getById(news.id)).toBeUndefined();
+  const [one, two] = [{ deliver: () => "sent" as const }, { deliver: () => "sent" as const }];
+  for (let round = 0; round < 2; round++) {
+    index.addSubscriber(news, one);
+    index.addSubscriber(news, two);
+    expect(index.deleteSubscriber(news, one)).toBe(true);
+    expect(index.deleteSubscriber(news, one)).toBe(false);
+    expect(index.getById(news.id)).toBe(news);
+    expect(index.deleteSubscriber(news, two)).toBe(true);
+    expect(index.getById(news.id)).toBeUndefined();
+  }
+  expect(index.getById(sport.id)).toBeUndefined();
   expect([...index.values()]).toEqual([news, sport]);
 });
 
