@@ -1,6 +1,6 @@
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { MessageChannel, type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import type { SlowConsumerPolicy } from "../actor/flow.ts";
 import type { FailureOutcome } from "../actor/supervision.ts";
@@ -21,6 +21,7 @@ import type {
 } from "../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../shard/queries.ts";
 import { type HandoffResult, HandoffSender, isMovable } from "../transport/handoff.ts";
+import { lastMessages } from "../transport/last-messages.ts";
 import { RelaySender } from "../transport/relay.ts";
 import { Occupancy } from "./occupancy.ts";
 import { PendingQueries } from "./pending-queries.ts";
@@ -310,20 +311,11 @@ export class ShardHandle implements Destination, ShardCandidate {
     }
   }
 
-  /** The end of a thread may be heard of before what it said last. */
-  #takeLastReports(): void {
-    for (;;) {
-      const last: { message: ShardReport } | undefined = receiveMessageOnPort(this.#control);
-      if (last === undefined) return;
-      this.#handle(last.message);
-    }
-  }
-
   async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
     const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
-    this.#takeLastReports();
+    for (const report of lastMessages<ShardReport>(this.#control)) this.#handle(report);
     this.#watchdog?.stop();
     const asked = this.#phase === "stopping";
     this.#phase = "ended";

@@ -3,6 +3,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, reviveError, SwitchboardError } from "../errors.ts";
+import { lastMessages } from "./last-messages.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 
@@ -100,6 +101,7 @@ export class HandoffSender<Envelope, Notice = never> {
 
   /** For when the shard has ended. */
   close(): void {
+    for (const answer of lastMessages<HandoffAnswer>(this.#port)) this.#settle(answer);
     this.#port.close();
   }
 

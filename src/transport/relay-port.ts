@@ -1,4 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
+import { lastMessages } from "./last-messages.ts";
 import { type RelayMessage, RelayTransport } from "./relay-transport.ts";
 
 /**
@@ -8,6 +9,7 @@ import { type RelayMessage, RelayTransport } from "./relay-transport.ts";
 export class RelayPort<Opening extends { readonly kind: string }> {
   readonly #port: MessagePort;
   readonly #schedule: (flush: () => void) => void;
+  readonly #handle: (message: Opening) => void;
   readonly #streams = new Map<number, RelayTransport>();
   #outbox: RelayMessage[] = [];
   #closed = false;
@@ -25,10 +27,8 @@ export class RelayPort<Opening extends { readonly kind: string }> {
   ) {
     this.#port = port;
     this.#schedule = schedule;
-    port.on("message", (message: Opening | RelayMessage[]) => {
-      if (Array.isArray(message)) for (const each of message) this.#streams.get(each.id)?.handle(each);
-      else handle(message);
-    });
+    this.#handle = handle;
+    port.on("message", this.#take);
     port.on("close", () => {
       this.#closed = true;
       this.#outbox = [];
@@ -54,9 +54,15 @@ export class RelayPort<Opening extends { readonly kind: string }> {
   }
 
   close(): void {
+    for (const message of lastMessages<Opening | RelayMessage[]>(this.#port)) this.#take(message);
     this.#flush();
     this.#port.close();
   }
+
+  readonly #take = (message: Opening | RelayMessage[]): void => {
+    if (Array.isArray(message)) for (const each of message) this.#streams.get(each.id)?.handle(each);
+    else this.#handle(message);
+  };
 
   readonly #post = (message: RelayMessage): void => {
     if (this.#closed) return;

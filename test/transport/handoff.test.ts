@@ -233,6 +233,18 @@ describe("a handoff that fails", () => {
     expect(String(await once(second.peer, "data"))).toBe("hello");
   });
 
+  it("hears what the shard said before it ended, though it hears of the end first", async () => {
+    const { sender } = openChannel((transport) => {
+      void echo(transport);
+      // The answer has been posted by then, and not been read.
+      queueMicrotask(() => sender.close());
+    });
+    const { accepted, peer } = await openSockets();
+    expect(await sender.send(accepted, NOTHING, undefined)).toEqual({ outcome: "adopted" });
+    peer.end("hello");
+    expect(String(await once(peer, "data"))).toBe("hello");
+  });
+
   it.each<[string, (sender: HandoffSender<unknown>, port: MessagePort) => Promise<void> | void]>([
     ["was closed just now", (sender) => sender.close()],
     ["was closed before", async (sender, port) => closing(port, () => sender.close())],
