@@ -178,7 +178,7 @@ describe("waiting for a peer that doesn't read", () => {
     const [tcp] = entrances;
     if (tcp === undefined) throw new Error("no entrance");
     const { stalled, watcher } = await setUp(tcp.start, "close");
-    // Until then it sends to a peer of which nobody knows yet that it is gone.
+    // Its end takes a while to be known: what is sent until then may be all of a smaller number.
     stalled.write(command({ do: "pour", count: Number.MAX_SAFE_INTEGER, bytes: BYTES }));
     stalled.reset();
     expect(JSON.parse(await watcher.text()).closed).toBe(1);

@@ -64,6 +64,17 @@ describe("a relay", () => {
     expect(await adopted.promise).toEqual({ id: "0-7", session: new Map([["user", 1n]]) });
   });
 
+  it("hears what the shard said before it ended, though it hears of the end first", async () => {
+    const { sender } = openRelay((transport) => {
+      transport.write(Buffer.from("last words"));
+      // All has been posted by then, in a microtask of its own, and nothing been read.
+      queueMicrotask(() => queueMicrotask(() => sender.close()));
+    });
+    const { accepted, peer } = await openTcpSockets();
+    expect(await sender.send(accepted, NOTHING, undefined)).toEqual({ outcome: "adopted" });
+    expect(String(await once(peer, "data"))).toBe("last words");
+  });
+
   it("tells that the peer was gone before", async () => {
     const { sender } = openRelay(() => {});
     const { accepted } = await openTcpSockets();
