@@ -4,9 +4,9 @@ import { defineConfig } from "tsup";
 /** What a user imports: the package and its parts. */
 const entries = {
   index: "src/index.ts",
-  metrics: "src/metrics/index.ts",
-  upgrade: "src/upgrade/index.ts",
-  websocket: "src/websocket/index.ts",
+  metrics: "src/board/metrics/index.ts",
+  upgrade: "src/wire/upgrade/index.ts",
+  websocket: "src/wire/websocket/index.ts",
 };
 
 /** What runs by itself: the command, the demo's actor, the threads. */

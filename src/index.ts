@@ -1,27 +1,32 @@
-export { Actor, type Params, type PublishOptions } from "./actor/actor.ts";
-export { type Address, isAddress } from "./actor/address.ts";
-export type { HandlerTrace } from "./actor/diagnostics.ts";
-export type { PublishResult, SendResult, SlowConsumerPolicy } from "./actor/flow.ts";
-export type { AskOptions, DeadLetterReason, TellResult } from "./actor/mail.ts";
-export type { FailureOutcome, Supervision } from "./actor/supervision.ts";
+export type { AdmissionLimits } from "./board/accept/admission-control.ts";
+export type { Admission, Authorize } from "./board/accept/authorize.ts";
+export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";
+export type { ConnectionInfo } from "./board/connection/connection-info.ts";
+export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
+export type { DrainCounts } from "./board/shard/drain.ts";
+export type { DeadLetter, SwitchboardEvents } from "./board/switchboard/events.ts";
+export type { ConnectionsOptions, ConnectionsPage } from "./board/switchboard/listing.ts";
+export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
+export type {
+  AttachOptions,
+  ListenOptions,
+  ShardResourceLimits,
+  StartOptions,
+} from "./board/switchboard/options/options.ts";
+export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
+export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./board/switchboard/pool/shard-handle.ts";
+export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
+export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
+export type { ShardStats, Stats } from "./board/switchboard/stats.ts";
+export { Switchboard } from "./board/switchboard/switchboard.ts";
 export { type ErrorKind, SwitchboardError } from "./errors.ts";
-export type { CompressionOptions } from "./protocol/compression.ts";
-export type { Message, Sendable } from "./protocol/message.ts";
-export type { Admission, Authorize } from "./shard/authorize.ts";
-export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./shard/diagnostics.ts";
-export type { DrainCounts } from "./shard/drain.ts";
-export type { ConnectionInfo } from "./shard/queries.ts";
-export type { Pem, TlsIdentity, TlsOptions } from "./shard/tls-settings.ts";
-export type { UpgradeCounts } from "./shard/upgrade-counters.ts";
-export type { AdmissionLimits } from "./switchboard/admission-control.ts";
-export type { CloseOnSignalsOptions, CloseOptions } from "./switchboard/close-options.ts";
-export type { DeadLetter, SwitchboardEvents } from "./switchboard/events.ts";
-export type { ConnectionsOptions, ConnectionsPage } from "./switchboard/listing.ts";
-export type { AttachOptions, ListenOptions, ShardResourceLimits, StartOptions } from "./switchboard/options.ts";
-export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./switchboard/placement.ts";
-export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./switchboard/shard-handle.ts";
-export type { ShardLoss, ShardLossReason } from "./switchboard/shard-loss.ts";
-export type { ShardState } from "./switchboard/shard-pool.ts";
-export type { ShardStats, Stats } from "./switchboard/stats.ts";
-export { Switchboard } from "./switchboard/switchboard.ts";
-export type { UpgradeRefusal } from "./upgrade/response.ts";
+export { Actor, type Params, type PublishOptions } from "./runtime/actor/actor.ts";
+export { type Address, isAddress } from "./runtime/actor/address.ts";
+export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
+export type { PublishResult, SendResult, SlowConsumerPolicy } from "./runtime/actor/flow.ts";
+export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
+export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
+export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
+export type { CompressionOptions } from "./wire/protocol/deflate/compression.ts";
+export type { Message, Sendable } from "./wire/protocol/message.ts";
+export type { UpgradeRefusal } from "./wire/upgrade/response.ts";

@@ -3,11 +3,35 @@ import { dirname, join, normalize } from "node:path";
 import ts from "typescript";
 import { expect, it } from "vitest";
 
-/** From the top: a layer may import itself and what stands above it. */
+/** From the top: a layer is a folder with all below it, and may import itself and what stands above it. */
 const LAYERS = [
-  ...["protocol", "handshake", "upgrade", "transport", "websocket", "actor", "bus"],
-  ...["shard", "switchboard", "cluster", "metrics", "dashboard", "load", "cli"],
+  "wire/protocol",
+  "wire/handshake",
+  "wire/upgrade",
+  "wire/transport",
+  "wire/websocket",
+  "runtime/scheduling",
+  "runtime/stats",
+  "runtime/actor",
+  "runtime/mail",
+  "runtime/bus",
+  "board/connection",
+  "board/accept",
+  "board/shard",
+  "board/switchboard",
+  "board/metrics",
+  "load",
+  "cli",
 ];
+
+/** What the load generator may know of us: it measures any server. */
+const KNOWN_TO_LOAD = ["load", "wire/protocol", "wire/handshake"];
+
+/** All that the main thread may know of what runs in a shard: what crosses threads. */
+const CROSSES_THREADS = ["messages", "queries", "drain"].map((name) => `src/board/shard/${name}.ts`);
+
+/** A folder with more files than this is more than one room. */
+const MAX_FILES_IN_FOLDER = 16;
 
 interface Import {
   readonly from: string;
@@ -49,8 +73,7 @@ function identifiersOf(source: string): Set<string> {
 
 /** The layer of a file under src/; undefined for the files beside the layers. */
 function layerOf(path: string): string | undefined {
-  const [top, layer, ...rest] = path.split("/");
-  return top === "src" && rest.length > 0 ? layer : undefined;
+  return LAYERS.find((layer) => path.startsWith(`src/${layer}/`));
 }
 
 /** What is wrong with one import between two of our own files. */
@@ -62,10 +85,13 @@ function checkRelative(file: string, target: string): string | undefined {
   const [own, other] = [layerOf(file), layerOf(target)];
   // What operators run is built on what users get.
   if (own === "cli" && target === "src/index.ts") return undefined;
-  if (own === undefined || !LAYERS.includes(own)) return `${own ?? file} is no layer`;
-  if (other === undefined || !LAYERS.includes(other)) return "it is in no layer";
-  if (own === "upgrade" && (other === "protocol" || other === "handshake")) return "upgrade knows nothing of WebSocket";
-  if (own === "load" && !["load", "protocol", "handshake"].includes(other)) return "load measures any server, not ours";
+  if (own === undefined) return `${file} is in no layer`;
+  if (other === undefined) return "it is in no layer";
+  if (own === "wire/upgrade" && other !== own) return "upgrade knows nothing of WebSocket";
+  if (own === "load" && !KNOWN_TO_LOAD.includes(other)) return "load measures any server, not ours";
+  if (own === "board/switchboard" && other === "board/shard" && !CROSSES_THREADS.includes(target)) {
+    return "the main thread knows of a shard only what crosses threads";
+  }
   return LAYERS.indexOf(other) > LAYERS.indexOf(own) ? `${other} stands below ${own}` : undefined;
 }
 
@@ -77,11 +103,13 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   const name = from.replace(/^node:/, "");
   if (file === "src/errors.ts") return "src/errors.ts imports nothing";
   if (file.startsWith("workers/")) return "workers/ imports only src/";
-  if (layer === "protocol" && IO.includes(name)) return "protocol is bytes in, bytes out";
-  if (layer === "handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
-  if (layer === "handshake" && IO.includes(name)) return "handshake knows no sockets";
-  if (layer === "actor" && ["net", "tls", "http", "worker_threads"].includes(name)) return "actor knows no sockets";
-  if (name === "net" && layer !== "transport" && layer !== "load" && !typeOnly) {
+  if (layer === "wire/protocol" && IO.includes(name)) return "protocol is bytes in, bytes out";
+  if (layer === "wire/handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
+  if (layer === "wire/handshake" && IO.includes(name)) return "handshake knows no sockets";
+  if (layer === "runtime/actor" && ["net", "tls", "http", "worker_threads"].includes(name)) {
+    return "actor knows no sockets";
+  }
+  if (name === "net" && layer !== "wire/transport" && layer !== "load" && !typeOnly) {
     return "only transport and load import it at run time";
   }
   return undefined;
@@ -98,7 +126,7 @@ function violations(file: string, source: string): string[] {
     const wrong = relative ? checkRelative(file, target) : checkExternal(file, one);
     if (wrong !== undefined) found.push(`${file} imports ${target}: ${wrong}`);
   }
-  if (layerOf(file) === "protocol") {
+  if (layerOf(file) === "wire/protocol") {
     const identifiers = identifiersOf(source);
     for (const timer of TIMERS) if (identifiers.has(timer)) found.push(`${file} uses ${timer}: protocol has no timers`);
   }
@@ -109,8 +137,8 @@ const root = new URL("..", import.meta.url).pathname;
 const files = globSync("{src,workers}/**/*.{ts,js,mjs}", { cwd: root }).toSorted();
 
 it("sees the files that it is about", () => {
-  expect(files).toContain("src/protocol/frame.ts");
-  expect(files).toContain("src/switchboard/switchboard.ts");
+  expect(files).toContain("src/wire/protocol/frame.ts");
+  expect(files).toContain("src/board/switchboard/switchboard.ts");
   expect(files).toContain("src/errors.ts");
   expect(files).toContain("workers/shard.ts");
 });
@@ -120,72 +148,148 @@ it("finds no import against the layers", () => {
   expect(found.join("\n")).toBe("");
 });
 
+/** The first circle that the imports of these modules make; undefined if there is none. */
+function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
+  const done = new Set<string>();
+  const walk = (file: string, path: readonly string[]): string[] | undefined => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (done.has(file)) return undefined;
+    for (const next of imports.get(file) ?? []) {
+      const circle = walk(next, [...path, file]);
+      if (circle !== undefined) return circle;
+    }
+    done.add(file);
+    return undefined;
+  };
+  for (const file of imports.keys()) {
+    const circle = walk(file, []);
+    if (circle !== undefined) return circle;
+  }
+  return undefined;
+}
+
+it("finds no circle of files, imports of types included", () => {
+  const imports = files.map((file) => {
+    const relative = importsOf(readFileSync(join(root, file), "utf8")).filter(({ from }) => from.startsWith("."));
+    return [file, relative.map(({ from }) => normalize(join(dirname(file), from)))] as const;
+  });
+  expect(circleIn(new Map(imports))).toBeUndefined();
+});
+
+it("sees a circle where there is one", () => {
+  const imports = new Map([
+    ["a.ts", ["b.ts"]],
+    ["b.ts", ["c.ts"]],
+    ["c.ts", ["b.ts"]],
+  ]);
+  expect(circleIn(imports)).toEqual(["b.ts", "c.ts", "b.ts"]);
+});
+
+it("finds no folder with more files than one looks through", () => {
+  const counts = Map.groupBy(files, dirname);
+  const crowded = [...counts].filter(([, inside]) => inside.length > MAX_FILES_IN_FOLDER);
+  expect(crowded.map(([folder, { length }]) => `${folder}: ${length}`)).toEqual([]);
+});
+
 it.each([
   {
-    file: "src/protocol/frame.ts",
+    file: "src/wire/protocol/frame.ts",
     source: 'import { a } from "../handshake/server.ts";',
-    wrong: "handshake stands below protocol",
+    wrong: "wire/handshake stands below wire/protocol",
   },
-  { file: "src/actor/actor.ts", source: 'import type { Bus } from "../bus/bus.ts";', wrong: "bus stands below actor" },
-  { file: "src/bus/bus.ts", source: 'export * from "../shard/shard.ts";', wrong: "shard stands below bus" },
-  { file: "src/bus/bus.ts", source: 'const a = await import("../shard/shard.ts");', wrong: "shard stands below bus" },
-  { file: "src/bus/bus.ts", source: 'let a: import("../shard/shard.ts").A;', wrong: "shard stands below bus" },
-  { file: "src/bus/deep/bus.ts", source: 'import "../../cli/main.ts";', wrong: "cli stands below bus" },
-  { file: "src/bus/bus.ts", source: 'import "../index.ts";', wrong: "it is in no layer" },
+  {
+    file: "src/runtime/actor/actor.ts",
+    source: 'import type { Bus } from "../bus/bus.ts";',
+    wrong: "runtime/bus stands below runtime/actor",
+  },
+  {
+    file: "src/runtime/bus/bus.ts",
+    source: 'export * from "../../board/shard/shard.ts";',
+    wrong: "board/shard stands below runtime/bus",
+  },
+  {
+    file: "src/runtime/bus/bus.ts",
+    source: 'const a = await import("../../board/shard/shard.ts");',
+    wrong: "board/shard stands below runtime/bus",
+  },
+  {
+    file: "src/runtime/bus/bus.ts",
+    source: 'let a: import("../../board/shard/shard.ts").A;',
+    wrong: "board/shard stands below runtime/bus",
+  },
+  {
+    file: "src/runtime/bus/deep/bus.ts",
+    source: 'import "../../../cli/main.ts";',
+    wrong: "cli stands below runtime/bus",
+  },
+  { file: "src/runtime/bus/bus.ts", source: 'import "../../index.ts";', wrong: "it is in no layer" },
   { file: "src/cli/main.ts", source: 'import "../../test/x.ts";', wrong: "it is in no layer" },
   { file: "src/cli/main.ts", source: 'import "../misc/x.ts";', wrong: "it is in no layer" },
   {
     file: "src/load/client.ts",
-    source: 'import "../websocket/connect.ts";',
+    source: 'import "../wire/websocket/connect.ts";',
     wrong: "load measures any server, not ours",
   },
-  { file: "src/shard/shard.ts", source: 'import "../load/histogram.ts";', wrong: "load stands below shard" },
-  { file: "src/misc/x.ts", source: 'import "../protocol/frame.ts";', wrong: "misc is no layer" },
-  { file: "src/extra.ts", source: 'import "./protocol/frame.ts";', wrong: "src/extra.ts is no layer" },
-  { file: "src/errors.ts", source: 'import "./protocol/frame.ts";', wrong: "src/errors.ts imports nothing" },
+  {
+    file: "src/board/shard/shard.ts",
+    source: 'import "../../load/histogram.ts";',
+    wrong: "load stands below board/shard",
+  },
+  { file: "src/misc/x.ts", source: 'import "../wire/protocol/frame.ts";', wrong: "src/misc/x.ts is in no layer" },
+  { file: "src/extra.ts", source: 'import "./wire/protocol/frame.ts";', wrong: "src/extra.ts is in no layer" },
+  { file: "src/errors.ts", source: 'import "./wire/protocol/frame.ts";', wrong: "src/errors.ts imports nothing" },
   { file: "src/errors.ts", source: 'import "node:util";', wrong: "src/errors.ts imports nothing" },
-  { file: "workers/shard.ts", source: 'import "../test/support/board.ts";', wrong: "workers/ imports only src/" },
+  { file: "workers/shard.ts", source: 'import "./support/board.ts";', wrong: "workers/ imports only src/" },
+  {
+    file: "src/board/switchboard/switchboard.ts",
+    source: 'import { Shard } from "../shard/shard.ts";',
+    wrong: "only what crosses threads",
+  },
   { file: "workers/shard.ts", source: 'import "piscina";', wrong: "workers/ imports only src/" },
   {
-    file: "src/upgrade/response.ts",
+    file: "src/wire/upgrade/response.ts",
     source: 'import "../protocol/frame.ts";',
     wrong: "upgrade knows nothing of WebSocket",
   },
   {
-    file: "src/upgrade/response.ts",
+    file: "src/wire/upgrade/response.ts",
     source: 'import "../handshake/server.ts";',
     wrong: "upgrade knows nothing of WebSocket",
   },
   {
-    file: "src/protocol/frame.ts",
+    file: "src/wire/protocol/frame.ts",
     source: 'import type { Socket } from "node:net";',
     wrong: "protocol is bytes in, bytes out",
   },
-  { file: "src/protocol/frame.ts", source: 'import "timers";', wrong: "protocol is bytes in, bytes out" },
+  { file: "src/wire/protocol/frame.ts", source: 'import "timers";', wrong: "protocol is bytes in, bytes out" },
   {
-    file: "src/protocol/frame.ts",
+    file: "src/wire/protocol/frame.ts",
     source: "globalThis.setTimeout(a, 1);",
     wrong: "uses setTimeout: protocol has no timers",
   },
-  { file: "src/protocol/frame.ts", source: "setImmediate(a);", wrong: "uses setImmediate: protocol has no timers" },
-  { file: "src/handshake/server.ts", source: 'import { createServer } from "node:http";', wrong: "only types" },
   {
-    file: "src/handshake/server.ts",
+    file: "src/wire/protocol/frame.ts",
+    source: "setImmediate(a);",
+    wrong: "uses setImmediate: protocol has no timers",
+  },
+  { file: "src/wire/handshake/server.ts", source: 'import { createServer } from "node:http";', wrong: "only types" },
+  {
+    file: "src/wire/handshake/server.ts",
     source: 'import type { Socket } from "node:net";',
     wrong: "handshake knows no sockets",
   },
   {
-    file: "src/actor/actor.ts",
+    file: "src/runtime/actor/actor.ts",
     source: 'import type { MessagePort } from "node:worker_threads";',
     wrong: "actor knows no sockets",
   },
   {
-    file: "src/switchboard/acceptor.ts",
+    file: "src/board/accept/acceptor.ts",
     source: 'import { Socket } from "node:net";',
     wrong: "only transport and load import it",
   },
   {
-    file: "src/switchboard/acceptor.ts",
+    file: "src/board/accept/acceptor.ts",
     source: 'import { type Socket } from "node:net";',
     wrong: "only transport and load import it",
   },
@@ -197,18 +301,21 @@ it.each([
 });
 
 it.each([
-  { file: "src/shard/shard.ts", source: 'import { Bus } from "../bus/bus.ts"; import "./connection.ts";' },
-  { file: "src/protocol/frame.ts", source: 'import { SwitchboardError } from "../errors.ts";' },
+  {
+    file: "src/board/shard/shard.ts",
+    source: 'import { Bus } from "../../runtime/bus/bus.ts"; import "./queries.ts";',
+  },
+  { file: "src/wire/protocol/frame.ts", source: 'import { SwitchboardError } from "../../errors.ts";' },
   { file: "src/index.ts", source: 'export { a } from "./cli/main.ts"; export { b } from "./errors.ts";' },
   { file: "src/cli/main.ts", source: 'import { Switchboard } from "../index.ts";' },
-  { file: "workers/shard.ts", source: 'import { runShard } from "../src/shard/shard.ts";' },
-  { file: "src/handshake/server.ts", source: 'import type { IncomingHttpHeaders } from "node:http";' },
-  { file: "src/transport/handoff.ts", source: 'import { Socket } from "node:net";' },
-  { file: "src/load/client.ts", source: 'import { connect } from "node:net"; import "../handshake/client.ts";' },
+  { file: "workers/shard.ts", source: 'import { runShard } from "../src/board/shard/shard.ts";' },
+  { file: "src/wire/handshake/server.ts", source: 'import type { IncomingHttpHeaders } from "node:http";' },
+  { file: "src/wire/transport/handoff.ts", source: 'import { Socket } from "node:net";' },
+  { file: "src/load/client.ts", source: 'import { connect } from "node:net"; import "../wire/handshake/client.ts";' },
   { file: "src/cli/bench.ts", source: 'import { runLoadTest } from "../load/run.ts";' },
   { file: "workers/load.ts", source: 'import { runLoad } from "../src/load/thread.ts";' },
-  { file: "src/switchboard/acceptor.ts", source: 'import type { Socket } from "node:net";' },
-  { file: "src/protocol/frame.ts", source: '// import "node:net"; setTimeout\nconst a = "setTimeout";' },
+  { file: "src/board/accept/acceptor.ts", source: 'import type { Socket } from "node:net";' },
+  { file: "src/wire/protocol/frame.ts", source: '// import "node:net"; setTimeout\nconst a = "setTimeout";' },
 ])("finds nothing wrong in $file with `$source`", ({ file, source }) => {
   expect(violations(file, source)).toEqual([]);
 });

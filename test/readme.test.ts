@@ -2,12 +2,12 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
+import { createMetrics } from "../src/board/metrics/index.ts";
+import { checkCloseOnSignalsOptions } from "../src/board/switchboard/options/close-options.ts";
+import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/board/switchboard/options/options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
-import { createMetrics } from "../src/metrics/index.ts";
-import { DEFAULT_COMPRESSION } from "../src/protocol/compression.ts";
-import { checkCloseOnSignalsOptions } from "../src/switchboard/close-options.ts";
-import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/switchboard/options.ts";
-import { checkConnectOptions } from "../src/websocket/connect-options.ts";
+import { DEFAULT_COMPRESSION } from "../src/wire/protocol/deflate/compression.ts";
+import { checkConnectOptions } from "../src/wire/websocket/connect-options.ts";
 import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
@@ -81,14 +81,14 @@ const TABLES = [
   { of: "listen", readme: "README.md", after: "Options of `attach`", check: checkListenOptions, others: [] },
   {
     of: "closeOnSignals",
-    readme: "src/switchboard/README.md",
+    readme: "src/board/switchboard/README.md",
     after: "### Closing",
     check: checkCloseOnSignalsOptions,
     others: [],
   },
   {
     of: "connect",
-    readme: "src/websocket/README.md",
+    readme: "src/wire/websocket/README.md",
     after: "Options of `upgradeConnection`",
     check: checkConnectOptions,
     others: ["origins"],
@@ -101,12 +101,12 @@ it.each(TABLES)("lists every option of $of, and besides only $others", ({ readme
 });
 
 it("lists the options of compression", () => {
-  const listed = namesIn(tableAfter(readReadme("src/protocol/README.md"), "## Compression"));
+  const listed = namesIn(tableAfter(readReadme("src/wire/protocol/README.md"), "## Compression"));
   expect(listed.toSorted()).toEqual(Object.keys(DEFAULT_COMPRESSION).toSorted());
 });
 
 it("lists every metric", () => {
-  const readme = readReadme("src/metrics/README.md");
+  const readme = readReadme("src/board/metrics/README.md");
   const listed = namesIn([...tableAfter(readme, "Each has the label"), ...tableAfter(readme, "of the whole board")]);
   const { registry } = createMetrics({ stats: () => ({ shards: [] }) as never });
   expect(listed.toSorted()).toEqual(

@@ -5,7 +5,7 @@
  *     node bench/loads/bus.ts URL [--across] [--subscribers 1] [--burst 1000] [--inflight 2] [--duration S] [--warmup S]
  */
 import { parseArgs } from "node:util";
-import { connect } from "../../src/websocket/index.ts";
+import { connect } from "../../src/wire/websocket/index.ts";
 import { count } from "./counted.ts";
 import { Subscriber } from "./subscriber.ts";
 

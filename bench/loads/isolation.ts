@@ -5,7 +5,7 @@
  *     node bench/loads/isolation.ts URL [--burn] [--probe other|same] [--connections 40] [--duration S] [--warmup S]
  */
 import { parseArgs } from "node:util";
-import { connect, type WebSocket } from "../../src/websocket/index.ts";
+import { connect, type WebSocket } from "../../src/wire/websocket/index.ts";
 import { quantile } from "../statistics.ts";
 import { count } from "./counted.ts";
 

@@ -6,7 +6,7 @@
  * Connects, returns each message as it came, and exits 0 when the server closes; 1 when there is no connection.
  */
 import { parseArgs } from "node:util";
-import { connect } from "../../src/websocket/index.ts";
+import { connect } from "../../src/wire/websocket/index.ts";
 
 const { positionals, values } = parseArgs({
   allowPositionals: true,

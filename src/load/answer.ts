@@ -1,4 +1,4 @@
-import { type Agreed, type ClientHandshake, checkHandshakeResponse } from "../handshake/client.ts";
+import { type Agreed, type ClientHandshake, checkHandshakeResponse } from "../wire/handshake/client.ts";
 import type { Target } from "./target.ts";
 
 const MAX_HEAD_BYTES = 16 * 1024;

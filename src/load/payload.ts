@@ -1,8 +1,8 @@
-import { DEFAULT_COMPRESSION } from "../protocol/compression.ts";
-import { Deflater } from "../protocol/deflater.ts";
-import { encodeFrame, headerBytes } from "../protocol/frame.ts";
-import { maskFrame } from "../protocol/mask-frame.ts";
-import { Opcode } from "../protocol/opcode.ts";
+import { DEFAULT_COMPRESSION } from "../wire/protocol/deflate/compression.ts";
+import { Deflater } from "../wire/protocol/deflate/deflater.ts";
+import { encodeFrame, headerBytes } from "../wire/protocol/frame.ts";
+import { maskFrame } from "../wire/protocol/masking/mask-frame.ts";
+import { Opcode } from "../wire/protocol/opcode.ts";
 
 const KEY_BYTES = 4;
 /** A counter's digits are characters, six bits each from "0" on, so that it can stand in a text. */

@@ -1,5 +1,5 @@
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
-import { DEFAULT_COMPRESSION } from "../protocol/compression.ts";
+import { DEFAULT_COMPRESSION } from "../wire/protocol/deflate/compression.ts";
 import type { Histogram } from "./histogram.ts";
 import type { LoadCommand, LoadNotice, LoadTask, ThreadHistogram, ThreadReport } from "./messages.ts";
 import { Meter } from "./meter.ts";

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
-import { connect } from "../../src/websocket/index.ts";
-import type { WebSocket } from "../../src/websocket/websocket.ts";
+import { connect } from "../../src/wire/websocket/index.ts";
+import type { WebSocket } from "../../src/wire/websocket/websocket.ts";
 import { COMPRESSION, type CompressionSetup, type DeflateParameters, type DeflateTerms } from "./case.ts";
 import { Peer } from "./peer.ts";
 import { acceptFor, formatDeflate, headerOf, MAX_PAYLOAD_BYTES, parseDeflate, type Role, readHead } from "./role.ts";

@@ -1,6 +1,6 @@
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Address, DeadLetter, Switchboard } from "../../src/index.ts";
-import { MAX_LETTERS_UNDER_WAY } from "../../src/shard/mail-link.ts";
+import { MAX_LETTERS_UNDER_WAY } from "../../src/runtime/mail/mail-link.ts";
 import { startBoard, type TestBoardOptions } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";

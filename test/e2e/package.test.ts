@@ -82,8 +82,8 @@ serveUpgrades(server, (request) => {
 /** What an import of the package gets, by the file that says what is public there. */
 const ENTRIES = {
   "src/index.ts": "switchboard",
-  "src/upgrade/index.ts": "switchboard/upgrade",
-  "src/websocket/index.ts": "switchboard/websocket",
+  "src/wire/upgrade/index.ts": "switchboard/upgrade",
+  "src/wire/websocket/index.ts": "switchboard/websocket",
 };
 const namesFile = (entry: string): string => `names-${entry.replace("/", "-")}.ts`;
 
@@ -199,7 +199,7 @@ describe("the package", () => {
       await writeFile(join(user, namesFile(entry)), publicNames.replaceAll(/from "[^"]+"/g, `from "${entry}"`));
     }
     await writeFile(join(user, "misuse.ts"), MISUSE);
-    await writeFile(join(user, "chat.ts"), readmeExample("src/actor/README.md", "chat.ts"));
+    await writeFile(join(user, "chat.ts"), readmeExample("src/runtime/actor/README.md", "chat.ts"));
     const compilerOptions = {
       target: "es2024",
       module: "nodenext",

@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
-import { onUpgrade, requestUpgrade, serveUpgrades } from "../../src/upgrade/index.ts"; // your own: "switchboard/upgrade"
+import { onUpgrade, requestUpgrade, serveUpgrades } from "../../src/wire/upgrade/index.ts"; // your own: "switchboard/upgrade"
 
 // The server's end of foobar. It greets first, as a server may whose client has to wait for the 101 anyway.
 async function speakFoobar(request: IncomingMessage): Promise<void> {

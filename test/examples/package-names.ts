@@ -3,9 +3,9 @@ import { registerHooks } from "node:module";
 
 const ENTRIES: Readonly<Record<string, string>> = {
   switchboard: "../../src/index.ts",
-  "switchboard/metrics": "../../src/metrics/index.ts",
-  "switchboard/upgrade": "../../src/upgrade/index.ts",
-  "switchboard/websocket": "../../src/websocket/index.ts",
+  "switchboard/metrics": "../../src/board/metrics/index.ts",
+  "switchboard/upgrade": "../../src/wire/upgrade/index.ts",
+  "switchboard/websocket": "../../src/wire/websocket/index.ts",
 };
 
 registerHooks({

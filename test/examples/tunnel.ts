@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
 import { pipeline } from "node:stream/promises";
-import { onUpgrade, openTunnel, serveUpgrades } from "../../src/upgrade/index.ts"; // your own: "switchboard/upgrade"
+import { onUpgrade, openTunnel, serveUpgrades } from "../../src/wire/upgrade/index.ts"; // your own: "switchboard/upgrade"
 
 async function listen(server: Server): Promise<number> {
   server.listen(0, "127.0.0.1");

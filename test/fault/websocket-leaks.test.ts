@@ -1,10 +1,10 @@
 import { readdirSync } from "node:fs";
 import type { Socket } from "node:net";
 import { expect, it, vi } from "vitest";
-import { connect } from "../../src/websocket/index.ts";
+import { connect } from "../../src/wire/websocket/index.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
-import { echo, nextText, startRawServer, startSocketServer } from "../websocket/servers.ts";
+import { echo, nextText, startRawServer, startSocketServer } from "../wire/websocket/servers.ts";
 
 const WAVES = 5;
 const descriptors = (): number => readdirSync("/proc/self/fd").length;

@@ -1,4 +1,4 @@
-import type { Role } from "../../src/protocol/role.ts";
+import type { Role } from "../../src/wire/protocol/role.ts";
 import { deflateMessage } from "../support/deflate.ts";
 import { clientFrame, close } from "../support/frames.ts";
 import type { Random } from "./random.ts";

@@ -1,6 +1,6 @@
-import { Decoder } from "../../src/protocol/decoder.ts";
-import { Inflater } from "../../src/protocol/inflater.ts";
-import { describeEvent, type Seen } from "../protocol/decoding.ts";
+import { Decoder } from "../../src/wire/protocol/decoder.ts";
+import { Inflater } from "../../src/wire/protocol/deflate/inflater.ts";
+import { describeEvent, type Seen } from "../wire/protocol/decoding.ts";
 import { type Limits, reads, type Session } from "./session.ts";
 
 /** A compressed message as our decoder saw it. */

@@ -1,5 +1,5 @@
-import type { DecoderOptions } from "../../src/protocol/decoder.ts";
-import type { Role } from "../../src/protocol/role.ts";
+import type { DecoderOptions } from "../../src/wire/protocol/decoder.ts";
+import type { Role } from "../../src/wire/protocol/role.ts";
 import { Random } from "./random.ts";
 
 /** Compression as it was agreed: none, each message alone, or with the messages before it as its context. */

@@ -1,6 +1,6 @@
 import type { Writable } from "node:stream";
 import * as ws from "ws";
-import { type Seen, seenClose } from "../protocol/decoding.ts";
+import { type Seen, seenClose } from "../wire/protocol/decoding.ts";
 import type { Limits, Session } from "./session.ts";
 
 /** The parts of `ws` that this project's decoder has counterparts in; its types leave them out. */

@@ -1,8 +1,8 @@
-import type { CellSettings } from "../../src/actor/actor-cell.ts";
-import { ActorScopes } from "../../src/actor/actor-scopes.ts";
-import type { MailboxLimits } from "../../src/actor/mailbox.ts";
-import { Turns } from "../../src/actor/turns.ts";
-import { type LostMail, MailRouter } from "../../src/shard/mail-router.ts";
+import type { CellSettings } from "../../src/runtime/actor/actor-cell.ts";
+import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
+import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
+import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
+import { Turns } from "../../src/runtime/scheduling/turns.ts";
 
 /** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
 export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0): CellSettings {

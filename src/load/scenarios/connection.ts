@@ -1,4 +1,4 @@
-import type { Message } from "../../protocol/message.ts";
+import type { Message } from "../../wire/protocol/message.ts";
 import { Client, type ClientHandler, type ClientSettings } from "../client.ts";
 import type { Payload } from "../payload.ts";
 import type { Tally } from "../tally.ts";

@@ -1,0 +1,277 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
+import type { Params } from "../../runtime/actor/actor.ts";
+import { UpgradeCounters } from "../../runtime/stats/upgrade-counters.ts";
+import type { RequestHead } from "../../wire/handshake/request-head.ts";
+import {
+  type Accepted,
+  checkHandshake,
+  type ServerHandshakeOptions,
+  type UpgradeRequest,
+} from "../../wire/handshake/server.ts";
+import type { CompressionOptions } from "../../wire/protocol/deflate/compression.ts";
+import type { HandoffResult } from "../../wire/transport/handoff.ts";
+import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import type { Arrival } from "../connection/connection-host.ts";
+import { upgradeChannel } from "../connection/diagnostics.ts";
+import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
+import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
+
+/** Where an accepted connection goes. */
+export interface Destination {
+  readonly shard: number;
+  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
+}
+
+/** What is asked of the upgrades on one path. */
+export interface HandshakeSettings extends ServerHandshakeOptions {
+  readonly handshakeTimeoutMs: number;
+  /** Default: everybody gets in, without a session. */
+  readonly authorize?: Authorize;
+}
+
+/** A place that is kept for a handshake. */
+export interface Permit {
+  /** Under which the client is counted, if clients are. */
+  readonly address: string | undefined;
+  /** A destination has it from now on, and counts it. */
+  handOver(): void;
+  /** It is free again. After `handOver`, and a second time, nothing happens. */
+  release(): void;
+}
+
+export interface AcceptorOwner {
+  /** Whether connections go to another thread: then sockets must be movable, and sessions cloneable. */
+  readonly isRemote: boolean;
+  /** Keeps a place for a handshake that is about to be decided on, or says how it is refused. Absent where there are no limits. */
+  readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
+  /** The shard for a new connection; undefined when none takes any now. What it throws is answered with 500 and reported. */
+  place(request: IncomingMessage, params: Params): Destination | undefined;
+  /** The one shard, where connections stay in the thread of their handshake. */
+  readonly shard?: number;
+  /** A handshake failed for a reason that is not its peer's. */
+  handshakeFailed(error: Error): void;
+}
+
+export interface AcceptorOptions {
+  readonly counters?: UpgradeCounters;
+  /** What begins the serial part of ids, so that those of two acceptors differ. Default: nothing. */
+  readonly series?: string;
+  /** How messages may be compressed. Default: not at all. */
+  readonly compression?: CompressionOptions | undefined;
+}
+
+/** What a `clientError` event of `node:http` is answered with; every other one with 400. */
+const UNPARSED_STATUS: Readonly<Record<string, number>> = {
+  HPE_HEADER_OVERFLOW: 431,
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: 413,
+};
+
+/** No shard takes connections, or the board is closing. */
+const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+
+const ADOPTED: HandoffResult = { outcome: "adopted" };
+
+const OUTCOMES = { adopted: "accepted", peerGone: "abandoned", failed: "failed" } as const;
+
+const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
+
+/**
+ * Takes upgrade requests from the check of their headers to a socket in a shard. Runs in the main thread, and in a shard for the
+ * handshakes that are its own.
+ */
+export class Acceptor {
+  readonly counters: UpgradeCounters;
+  readonly #owner: AcceptorOwner;
+  readonly #compression: CompressionOptions | undefined;
+  readonly #pending = new Set<Promise<void>>();
+  readonly #series: string;
+  #serial = 0;
+  #closed = false;
+  /** Each ends one wait for an `authorize`. */
+  readonly #authorizing = new Set<() => void>();
+
+  constructor(
+    owner: AcceptorOwner,
+    { counters = new UpgradeCounters(), series = "", compression }: AcceptorOptions = {},
+  ) {
+    this.#owner = owner;
+    this.counters = counters;
+    this.#series = series;
+    this.#compression = compression;
+  }
+
+  /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
+  async close(): Promise<void> {
+    this.#closed = true;
+    for (const giveUp of this.#authorizing) giveUp();
+    await Promise.all(this.#pending);
+  }
+
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
+    this.open(new Http1Opening(request, socket, head), params, route);
+  }
+
+  /** What requests on a route are held to. */
+  checksOf(route: HandshakeSettings): ServerHandshakeOptions {
+    return { ...route, compression: this.#compression };
+  }
+
+  /** What a handshake of HTTP/1.1 that nobody has to be asked about gets; undefined for one that belongs to `accept`. */
+  checkPlain(request: RequestHead, checks: ServerHandshakeOptions): Accepted | undefined {
+    if (this.#closed) return undefined;
+    const checked = checkHandshake(request, checks);
+    return checked.ok ? checked : undefined;
+  }
+
+  /** Accepts one that was checked, in this turn: `adopt` makes a connection here, or throws and has closed the socket. */
+  acceptPlain(accepted: Accepted, request: RequestHead, params: Params, adopt: (arrival: Arrival) => void): void {
+    const shard = this.#owner.shard as number;
+    let result: HandoffResult = ADOPTED;
+    try {
+      adopt(this.#arrival(shard, accepted, switchingToWebSocket(accepted), { params }));
+    } catch (thrown) {
+      result = { outcome: "failed", error: thrown as Error };
+    }
+    this.#count(result, request);
+  }
+
+  /** Takes an opening handshake of any version of HTTP. */
+  open(opening: Opening, params: Params, route: HandshakeSettings): void {
+    const { socket } = opening;
+    // What a socket's error means is told by its close.
+    socket.on("error", ignore);
+    const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
+    const handshake = this.#handshake(opening, params, route)
+      .catch((thrown: unknown) => {
+        // The peer first: it is answered whatever listeners do.
+        this.#refuse(opening, { status: 500 });
+        this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
+      })
+      .finally(() => {
+        clearTimeout(timer);
+        this.#pending.delete(handshake);
+      });
+    this.#pending.add(handshake);
+  }
+
+  /** Answers a request that could not be parsed, as a `clientError` event tells of it. */
+  refuseUnparsed(socket: Duplex, { code = "" }: NodeJS.ErrnoException): void {
+    if (code === "ERR_HTTP_REQUEST_TIMEOUT") this.refuseTooLate(socket);
+    else if (socket.writable) this.refuse(socket, { status: UNPARSED_STATUS[code] ?? 400 });
+    else socket.destroy();
+  }
+
+  /** Answers a request that didn't come to its end in time. */
+  refuseTooLate(socket: Duplex): void {
+    this.counters.add("timedOut");
+    if (socket.writable) refuseUpgrade(socket, { status: 408 });
+    else socket.destroy();
+  }
+
+  async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
+    if (opening.socket.destroyed) return this.#countClosed(opening.socket);
+    if (this.#closed) return this.#refuse(opening, UNAVAILABLE);
+    const checked = opening.check(this.checksOf(route));
+    if (!checked.ok) {
+      const { status, reason, headers = {} } = checked;
+      return this.#refuse(opening, { status, headers, body: `${reason}\n` });
+    }
+    const permit = this.#owner.admit?.(opening.request);
+    if (permit === undefined) return this.#decide(opening, params, route, checked);
+    if ("status" in permit) return this.#refuse(opening, permit);
+    try {
+      return await this.#decide(opening, params, route, checked, permit);
+    } finally {
+      permit.release();
+    }
+  }
+
+  async #decide(
+    opening: Opening,
+    params: Params,
+    route: HandshakeSettings,
+    checked: Accepted,
+    permit?: Permit,
+  ): Promise<void> {
+    const { request, socket, head } = opening;
+    const verdict = await this.#verdict(request, socket, params, route);
+    if (socket.destroyed) return this.#countClosed(socket);
+    if (verdict !== undefined && "status" in verdict) return this.#refuse(opening, verdict);
+    if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
+    const destination = this.#closed ? undefined : this.#owner.place(request, params);
+    if (verdict === undefined || destination === undefined) {
+      return this.#refuse(opening, UNAVAILABLE);
+    }
+
+    const { session } = verdict;
+    const address = permit?.address;
+    const arrival = this.#arrival(destination.shard, checked, opening.accept(checked), { session, params, address });
+    const handoff = destination.handOff(socket, head, arrival);
+    permit?.handOver();
+    this.#count(await handoff, request);
+  }
+
+  #arrival(
+    shard: number,
+    { protocol, deflate }: Accepted,
+    answer: string,
+    { session, params, address }: { session?: unknown; params: Params; address?: string | undefined },
+  ): Arrival {
+    const id = `${shard}-${this.#series}${this.#serial++}`;
+    return { identity: { id, session, params, protocol }, answer, deflate: deflate?.agreement, address };
+  }
+
+  /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */
+  #verdict(
+    request: IncomingMessage,
+    socket: Duplex,
+    params: Params,
+    { authorize }: HandshakeSettings,
+  ): Promise<Admission<unknown> | UpgradeRefusal | undefined> {
+    if (authorize === undefined) return Promise.resolve({ session: undefined });
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => resolve(undefined);
+      socket.once("close", giveUp);
+      this.#authorizing.add(giveUp);
+      decide(authorize, request, params)
+        .then(resolve, reject)
+        .finally(() => {
+          socket.off("close", giveUp);
+          this.#authorizing.delete(giveUp);
+        });
+    });
+  }
+
+  #countClosed(socket: Duplex): void {
+    this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
+  }
+
+  #count(result: HandoffResult, request: UpgradeRequest): void {
+    const outcome = OUTCOMES[result.outcome];
+    this.counters.add(outcome);
+    if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome });
+    if (result.outcome === "failed") this.#owner.handshakeFailed(result.error);
+  }
+
+  #refuse(opening: Opening, refusal: UpgradeRefusal): void {
+    if (opening.socket.destroyed) return;
+    opening.refuse(refusal);
+    this.#countRefused(refusal, opening.request);
+  }
+
+  /** Answers a request, and counts that. */
+  refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+    if (socket.destroyed) return;
+    refuseUpgrade(socket, refusal);
+    this.#countRefused(refusal, undefined);
+  }
+
+  #countRefused({ status }: UpgradeRefusal, request: UpgradeRequest | undefined): void {
+    this.counters.addRefused(status);
+    if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome: "refused", status });
+  }
+}
+
+function ignore(): void {}

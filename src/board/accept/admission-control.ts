@@ -1,0 +1,116 @@
+import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
+import { TokenBucket } from "../../runtime/scheduling/token-bucket.ts";
+import { clientKey, normalizeAddress } from "../../wire/transport/ip-address.ts";
+import type { UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import type { Permit } from "./acceptor.ts";
+import { ClientAddresses } from "./client-address.ts";
+
+/** How many connections a board takes. Those in their handshake count. */
+export interface AdmissionLimits {
+  /** Of the whole board. Default: no limit. */
+  readonly maxConnections?: number;
+  /** Of each shard; with `maxConnections`, whichever is reached first. Default: no limit. */
+  readonly maxConnectionsPerShard?: number;
+  /** Of each client address: IPv4, or an IPv6 /64. See `trustedProxies`. Default: no limit. */
+  readonly maxConnectionsPerAddress?: number;
+  /** Handshakes begun in a second, and after a pause as many at once. Default: no limit. */
+  readonly maxUpgradesPerSecond?: number;
+  /**
+   * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects to a Unix socket. The
+   * client is the last address there that isn't a trusted proxy's. Default: none, a client is whoever connects.
+   */
+  readonly trustedProxies?: readonly string[];
+}
+
+/** What is there now. */
+export interface Premises {
+  /** In all shards or on their way there. */
+  readonly connections: number;
+  /** How many more the shards may take. */
+  readonly room: number;
+}
+
+const BUSY: UpgradeRefusal = { status: 503, headers: { "Retry-After": "5" } };
+const TOO_FAST: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+const TOO_MANY: UpgradeRefusal = { status: 429, headers: { "Retry-After": "5" } };
+
+/**
+ * Lets handshakes begin, or not. What it lets in is counted here until it is handed to a shard, and from then on by the shard's occupancy:
+ * both change in one turn of the main thread, so that the counts are exact however many handshakes run at once.
+ */
+export class AdmissionControl {
+  readonly #limits: AdmissionLimits;
+  readonly #premises: () => Premises;
+  readonly #rate: TokenBucket | undefined;
+  readonly #clients: ClientAddresses;
+  /** Connections and handshakes of each client. */
+  readonly #byAddress = new Map<string, number>();
+  #pending = 0;
+
+  constructor(limits: AdmissionLimits, premises: () => Premises) {
+    const { maxUpgradesPerSecond, trustedProxies = [] } = limits;
+    this.#limits = limits;
+    this.#premises = premises;
+    this.#rate =
+      maxUpgradesPerSecond === undefined ? undefined : new TokenBucket(maxUpgradesPerSecond, performance.now());
+    this.#clients = new ClientAddresses(trustedProxies);
+  }
+
+  /** Whether there is anything to ask for. */
+  static isNeeded(limits: AdmissionLimits): boolean {
+    const { maxConnections, maxConnectionsPerShard, maxConnectionsPerAddress, maxUpgradesPerSecond } = limits;
+    return [maxConnections, maxConnectionsPerShard, maxConnectionsPerAddress, maxUpgradesPerSecond].some(
+      (limit) => limit !== undefined,
+    );
+  }
+
+  /** For a handshake that begins. */
+  admit(request: IncomingMessage): Permit | UpgradeRefusal {
+    const { maxConnectionsPerAddress } = this.#limits;
+    return this.#admit(maxConnectionsPerAddress === undefined ? undefined : this.#clients.of(request));
+  }
+
+  /** For a socket of which nothing was read: its client is whoever connected. */
+  admitUnread({ remoteAddress }: Socket): Permit | UpgradeRefusal {
+    const isCounted = this.#limits.maxConnectionsPerAddress !== undefined && remoteAddress !== undefined;
+    return this.#admit(isCounted ? normalizeAddress(remoteAddress) : undefined);
+  }
+
+  #admit(client: string | undefined): Permit | UpgradeRefusal {
+    const { maxConnections = Number.POSITIVE_INFINITY, maxConnectionsPerAddress = Number.POSITIVE_INFINITY } =
+      this.#limits;
+    const address = client && clientKey(client);
+    if (address !== undefined && (this.#byAddress.get(address) ?? 0) >= maxConnectionsPerAddress) return TOO_MANY;
+    const { connections, room } = this.#premises();
+    if (connections + this.#pending >= maxConnections || this.#pending >= room) return BUSY;
+    if (this.#rate?.tryTake(performance.now()) === false) return TOO_FAST;
+    this.#pending++;
+    if (address !== undefined) this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
+    return this.#permit(address);
+  }
+
+  #permit(address: string | undefined): Permit {
+    let isPending = true;
+    const end = (): boolean => {
+      if (!isPending) return false;
+      isPending = false;
+      this.#pending--;
+      return true;
+    };
+    return {
+      address,
+      handOver: () => void end(),
+      release: () => {
+        if (end() && address !== undefined) this.addressLeft(address);
+      },
+    };
+  }
+
+  /** One connection of this client, which a shard had, is gone. */
+  addressLeft(address: string): void {
+    const count = this.#byAddress.get(address) ?? 0;
+    if (count > 1) this.#byAddress.set(address, count - 1);
+    else this.#byAddress.delete(address);
+  }
+}

@@ -1,0 +1,66 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import {
+  type Accepted,
+  checkHandshake,
+  type Refusal,
+  type ServerHandshakeOptions,
+} from "../../wire/handshake/server.ts";
+import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
+
+/** One opening handshake, in the way of its version of HTTP. */
+export interface Opening {
+  readonly request: IncomingMessage;
+  /** What the WebSocket's bytes will come and go on. */
+  readonly socket: Duplex;
+  /** Bytes of it that were read with the request. */
+  readonly head: Buffer;
+  check(options: ServerHandshakeOptions): Accepted | Refusal;
+  /** Lets the peer in. What it returns is to be written before the first frame. Throws when the request was answered by somebody else. */
+  accept(accepted: Accepted): string;
+  /** Answers with something else, and closes the socket when the peer has had time to read it. */
+  refuse(refusal: UpgradeRefusal): void;
+}
+
+/** The headers of an answer that are the same in every version of HTTP. */
+export function agreementHeaders({ protocol, deflate }: Accepted): Record<string, string> {
+  return {
+    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
+  };
+}
+
+/** The 101 of a handshake that holds. */
+export function switchingToWebSocket(accepted: Accepted): string {
+  return switchingProtocols({
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": accepted.accept,
+    ...agreementHeaders(accepted),
+  });
+}
+
+/** An upgrade. Source: RFC 6455 section 4.2. */
+export class Http1Opening implements Opening {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+
+  constructor(request: IncomingMessage, socket: Duplex, head: Buffer) {
+    this.request = request;
+    this.socket = socket;
+    this.head = head;
+  }
+
+  check(options: ServerHandshakeOptions): Accepted | Refusal {
+    return checkHandshake(this.request, options);
+  }
+
+  accept(accepted: Accepted): string {
+    return switchingToWebSocket(accepted);
+  }
+
+  refuse(refusal: UpgradeRefusal): void {
+    refuseUpgrade(this.socket, refusal);
+  }
+}

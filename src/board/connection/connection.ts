@@ -1,0 +1,374 @@
+import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
+import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
+import type { Address } from "../../runtime/actor/address.ts";
+import type { PublishResult, SendResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
+import type { HandlerName } from "../../runtime/actor/incarnation.ts";
+import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
+import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { Subscriber } from "../../runtime/bus/topic-index.ts";
+import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
+import { checkClose } from "../../wire/protocol/check-close.ts";
+import { CloseCode } from "../../wire/protocol/close-code.ts";
+import { type Close, Decoder, type DecoderEvent } from "../../wire/protocol/decoder.ts";
+import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
+import type { Deflater } from "../../wire/protocol/deflate/deflater.ts";
+import { Inflater } from "../../wire/protocol/deflate/inflater.ts";
+import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame.ts";
+import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
+import type { Cohort } from "./cohort.ts";
+import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
+import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
+import { closedChannel, openedChannel } from "./diagnostics.ts";
+import type { Drainable } from "./drainable.ts";
+import { Heartbeat } from "./heartbeat.ts";
+import { Inbound, type InboundOwner } from "./inbound.ts";
+import { Outbound, type OutboundOwner } from "./outbound.ts";
+import { Subscriptions } from "./subscriptions.ts";
+
+/**
+ * - `open`: both ways.
+ * - `closingByUs`: our close frame is out; the peer's is awaited, and data is ignored.
+ * - `ending`: nothing more is said or heard, the transport is being closed.
+ * - `closed`: the transport is gone.
+ */
+type Phase = "open" | "closingByUs" | "ending" | "closed";
+
+interface Closing {
+  readonly code: number;
+  readonly reason: string;
+}
+
+/** How long a peer that gets no more attention may take to close its end, before it is cut off. */
+const LINGER_MS = 2_000;
+
+/** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
+export class Connection
+  implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
+{
+  // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
+  #phase: Phase = "open";
+  readonly #host: ConnectionHost;
+  /** Where compression was agreed. */
+  readonly #deflater: Deflater | undefined;
+  readonly #outbound: Outbound;
+  readonly #transport: Transport;
+  readonly #identity: ConnectionIdentity;
+  readonly #inbound: Inbound;
+  readonly #cell: ActorCell;
+  /** From the first on. */
+  #subscriptions: Subscriptions | undefined;
+  /** What our close frame said, in `closingByUs`. */
+  #closing: Closing | undefined;
+  /** Whether the peer's close frame came. */
+  #peerClosed = false;
+  readonly #heartbeat: Heartbeat;
+  deadline: number | undefined;
+
+  constructor(
+    transport: Transport,
+    identity: ConnectionIdentity,
+    host: ConnectionHost,
+    deflate?: DeflateAgreement | undefined,
+  ) {
+    const { options } = host;
+    this.#transport = transport;
+    this.#identity = identity;
+    this.#host = host;
+    const { maxPayloadBytes, maxFragments } = options;
+    const mayInflate = host.turns.hasTime;
+    const decoder = new Decoder(
+      deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate), mayInflate },
+    );
+    this.#heartbeat = new Heartbeat(host.wheel, options);
+    this.#inbound = new Inbound(transport, decoder, { heartbeat: this.#heartbeat, host, rates: options }, this);
+    this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
+    this.#outbound = new Outbound(transport, host, this);
+    this.#cell = new ActorCell(host.cells, this);
+  }
+
+  /** Answers the peer, constructs the actor, opens it, and begins to read. */
+  open(actorClass: ActorClass, answer: string): void {
+    const { options, counters, wheel } = this.#host;
+    counters.add("connections");
+    counters.add("connectionsOpened");
+    if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
+    // First in the queue, and on the wire together with what the actor sends when it opens.
+    this.#outbound.pushControl(encodeLatin1(answer));
+    if (openedChannel.hasSubscribers) openedChannel.publish({ address: this.address, shard: this.shard });
+    this.#cell.open(actorClass, this);
+    this.#transport.start(this);
+  }
+
+  // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
+
+  get address(): Address {
+    return this.#identity.id as Address;
+  }
+
+  get mailer(): Mailer {
+    return this.#host.mailer;
+  }
+
+  get shard(): number {
+    return this.#host.shard;
+  }
+
+  get session(): unknown {
+    return this.#identity.session;
+  }
+
+  get params(): Params {
+    return this.#identity.params;
+  }
+
+  get protocol(): string {
+    return this.#identity.protocol;
+  }
+
+  get slowConsumers(): SlowConsumerPolicy {
+    return this.#outbound.policy;
+  }
+
+  set slowConsumers(policy: SlowConsumerPolicy) {
+    this.#outbound.policy = policy;
+  }
+
+  send(data: Sendable): SendResult {
+    const frame = toFrame(data);
+    return this.#phase === "open" ? this.#push(frame) : "closed";
+  }
+
+  whenDrained(): Promise<void> {
+    return this.#phase === "open" ? this.#outbound.whenDrained() : Promise.resolve();
+  }
+
+  publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): PublishResult {
+    this.#host.counters.add("publishes");
+    return this.#host.bus.publish(topic, toFrame(data), self ? undefined : this);
+  }
+
+  subscribe(topic: string): Promise<void> {
+    if (this.#phase !== "open") return Promise.resolve();
+    this.#subscriptions ??= new Subscriptions(this, this.#host);
+    return this.#subscriptions.add(topic);
+  }
+
+  unsubscribe(topic: string): void {
+    this.#subscriptions?.remove(topic);
+  }
+
+  close(code: number = CloseCode.normal, reason = ""): void {
+    checkClose(code, reason);
+    this.startClosing(code, reason);
+  }
+
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    return this.#cell.schedule(actor, delayMs, callback, repeats);
+  }
+
+  // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
+
+  deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult {
+    return this.#phase === "open" ? this.#push(frame, topic, cohort) : "closed";
+  }
+
+  // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
+
+  mailCame(mail: Mail): MailVerdict {
+    return this.#cell.mail(mail);
+  }
+
+  // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
+
+  /** What operators see of it. */
+  describe(): Omit<ConnectionInfo, "openedAt"> {
+    const { bufferedBytes, remoteAddress } = this.#transport;
+    const { params, protocol, session } = this.#identity;
+    const topics = this.#subscriptions?.size ?? 0;
+    return {
+      ...{ address: this.address, shard: this.shard, session: cloneSession(session), params, protocol },
+      ...{ topics, bufferedBytes, remoteAddress },
+    };
+  }
+
+  /** Begins the close handshake. False if that had begun already. */
+  startClosing(code: number, reason: string): boolean {
+    if (this.#phase !== "open") return false;
+    this.#phase = "closingByUs";
+    this.#closing = { code, reason };
+    this.#cell.stop();
+    this.#subscriptions?.leaveAll();
+    this.#outbound.pushLast(encodeClose(code, reason));
+    this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
+    this.#inbound.ignoreMessages();
+    return true;
+  }
+
+  /** Tells the actor that the connection will be closed, as the board is. */
+  drain(): void {
+    if (this.#phase === "open") this.#cell.drain();
+  }
+
+  /** Begins the close handshake, once the actor is done with what it was told. */
+  closeDrained(code: number, reason: string): void {
+    this.#cell.afterDraining(() => this.startClosing(code, reason));
+  }
+
+  /** Ends it without a handshake. */
+  destroy(): void {
+    this.#transport.destroy();
+  }
+
+  // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
+
+  received(chunk: Buffer): void {
+    this.#host.counters.add("bytesReceived", chunk.length);
+    this.#inbound.received(chunk);
+  }
+
+  drained(): void {
+    this.#heartbeat.heard();
+    this.#outbound.drained();
+  }
+
+  ended(): void {
+    // A peer that ends the transport without a close frame is gone; one that had its close frame answers with this.
+    this.#transport.destroy();
+  }
+
+  closed(): void {
+    this.#finish({ code: CloseCode.abnormal, reason: "" });
+    this.#phase = "closed";
+    this.#inbound.close();
+    this.#host.wheel.cancel(this);
+    this.#host.counters.add("connections", -1);
+    this.#host.connectionClosed(this, this.#peerClosed);
+  }
+
+  // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
+
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
+    this.#host.counters.add("actorFailures");
+    this.#host.actorFailed(this.address, handler, error, outcome);
+    if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
+    if (outcome === "escalated") this.#host.escalate(error);
+  }
+
+  mailboxDrained(): void {
+    this.#inbound.mailboxDrained();
+  }
+
+  mailDied({ from }: Mail, reason: DeadLetterReason): void {
+    this.#host.mailDied({ to: this.address, from, reason });
+  }
+
+  // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
+
+  get mailboxFull(): boolean {
+    return this.#phase === "open" && this.#cell.full;
+  }
+
+  handle(event: DecoderEvent): void {
+    switch (event.kind) {
+      case "message":
+        if (this.#phase !== "open") return;
+        this.#host.counters.add("messagesReceived");
+        this.#cell.deliver(event);
+        return;
+      case "ping":
+        if (this.#phase === "open") this.#outbound.pong(event.payload);
+        return;
+      case "pong":
+        return;
+      case "close":
+        this.#handleClose(event);
+        return;
+      case "violation":
+        this.#host.counters.add("violations");
+        this.#fail({ code: event.closeCode, reason: event.reason });
+        return;
+    }
+  }
+
+  overRate(): void {
+    this.#host.counters.add("rateLimited");
+    if (this.#host.options.overRate !== "close") return;
+    this.#fail({ code: CloseCode.policyViolation, reason: "sends too much" });
+  }
+
+  boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
+    this.#host.slowConsumer(this.address, policy, bufferedBytes);
+  }
+
+  // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
+
+  expired(): void {
+    if (this.#phase !== "open") {
+      this.#transport.destroy();
+      return;
+    }
+    const beat = this.#heartbeat.beat(this.#inbound.reading);
+    if (beat.verdict === "lost") {
+      this.#transport.destroy();
+      return;
+    }
+    if (beat.verdict === "ping") this.#outbound.ping();
+    this.#host.wheel.schedule(this, beat.againInMs);
+  }
+
+  // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
+
+  #handleClose({ code, reason }: Close): void {
+    this.#peerClosed = true;
+    if (this.#phase === "open") {
+      this.#outbound.pushLast(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
+      this.#endTransport({ code, reason });
+    } else {
+      this.#endTransport(this.#closing as Closing);
+    }
+  }
+
+  /** Ends the connection for a reason that the peer is told but not asked about: RFC 6455 section 7.1.7. */
+  #fail(closing: Closing): void {
+    if (this.#phase === "open") this.#outbound.pushLast(encodeClose(closing.code, closing.reason));
+    this.#endTransport(closing);
+  }
+
+  /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
+  #push(plain: Frame, topic?: string, cohort?: Cohort): SendResult {
+    const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
+    const result = this.#outbound.push(frame, topic, frame === plain ? cohort : undefined);
+    if (result === "dropped") return result;
+    if (result === "refused") {
+      this.#host.counters.add("slowConsumers");
+      this.#fail({ code: CloseCode.tryAgainLater, reason: "reads too slowly" });
+      return "closed";
+    }
+    this.#host.counters.add("messagesSent");
+    this.#host.counters.add("bytesSent", frame.end - frame.start);
+    return result;
+  }
+
+  /** Everything has been said: what is queued leaves, then our end of the transport, then the peer has a moment to end its own. */
+  #endTransport(closing: Closing): void {
+    this.#finish(closing);
+    this.#outbound.flush();
+    this.#transport.end();
+    this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
+    this.#inbound.ignoreBytes();
+  }
+
+  /** The connection has ended for the actor; only the first call counts. */
+  #finish({ code, reason }: Closing): void {
+    if (this.#phase === "ending" || this.#phase === "closed") return;
+    // First of all: what the actor does in its `closed` finds the connection closed.
+    this.#phase = "ending";
+    this.#host.counters.closes.add(code);
+    if (code === CloseCode.abnormal) this.#host.vanished(this.address);
+    if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
+    this.#subscriptions?.leaveAll();
+    this.#outbound.giveUp();
+    this.#cell.end(code, reason);
+  }
+}

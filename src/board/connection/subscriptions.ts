@@ -1,0 +1,70 @@
+import { SwitchboardError } from "../../errors.ts";
+import type { Bus } from "../../runtime/bus/bus.ts";
+import type { Subscriber } from "../../runtime/bus/topic-index.ts";
+import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
+import type { Counters } from "../../runtime/stats/counters.ts";
+
+export interface SubscriptionsHost {
+  readonly bus: Bus;
+  readonly turns: Turns;
+  readonly counters: Counters;
+  readonly options: { readonly maxSubscriptions: number };
+}
+
+const TOPICS_LEFT_AT_ONCE = 32;
+
+/** The topics of one connection: bounded, and left when it ends. */
+export class Subscriptions implements TurnTaker {
+  readonly #subscriber: Subscriber;
+  readonly #host: SubscriptionsHost;
+  #topics = new Set<string>();
+  #leaving: SetIterator<string> | undefined;
+
+  constructor(subscriber: Subscriber, host: SubscriptionsHost) {
+    this.#subscriber = subscriber;
+    this.#host = host;
+  }
+
+  get size(): number {
+    return this.#topics.size;
+  }
+
+  /** Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, and for what can't be a topic. */
+  add(topic: string): Promise<void> {
+    if (!this.#topics.has(topic)) this.#checkRoom();
+    const known = this.#host.bus.subscribe(topic, this.#subscriber);
+    this.#topics.add(topic);
+    return known;
+  }
+
+  remove(topic: string): void {
+    if (this.#topics.delete(topic)) this.#host.bus.unsubscribe(topic, this.#subscriber);
+  }
+
+  /** Many connections with many topics may end together: each leaves a few at once. */
+  leaveAll(): void {
+    if (this.#topics.size === 0) return;
+    this.#leaving = this.#topics.values();
+    this.#topics = new Set();
+    this.takeTurn();
+  }
+
+  /** From `Turns`. Nothing more is delivered meanwhile: the connection is closing. */
+  takeTurn(): void {
+    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
+      const { done, value } = this.#leaving?.next() ?? { done: true };
+      if (done === true) return;
+      this.#host.bus.unsubscribe(value, this.#subscriber);
+    }
+    this.#host.turns.add(this);
+  }
+
+  /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
+  #checkRoom(): void {
+    const { options, counters } = this.#host;
+    if (this.#topics.size < options.maxSubscriptions) return;
+    counters.add("subscriptionsRefused");
+    const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
+    throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
+  }
+}

@@ -1,0 +1,146 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { Counter, Gauge, Registry } from "prom-client";
+import type { CounterName } from "../../runtime/stats/counters.ts";
+import type { Stats } from "../switchboard/stats.ts";
+import type { Switchboard } from "../switchboard/switchboard.ts";
+import { SHARD_METRICS } from "./shard-metrics.ts";
+import { SharedHistogram } from "./shared-histogram.ts";
+
+export interface MetricsOptions {
+  /** Where to register: your own, to show other metrics beside these, or to give default labels. Default: a new one. */
+  readonly registry?: Registry;
+  /** What every name begins with. Default: `switchboard_`. */
+  readonly prefix?: string;
+}
+
+/** A board's metrics for Prometheus. They are read when they are asked for, from memory that the shards share: it never waits for a shard. */
+export interface BoardMetrics {
+  readonly registry: Registry;
+  /** For the Content-Type header of the text. */
+  readonly contentType: string;
+  /** In the exposition format of Prometheus. */
+  text(): Promise<string>;
+  /** Answers a request with the text: a listener of `node:http`, and a handler of Express. */
+  readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
+}
+
+/** Makes the metrics of a board. Needs the package `prom-client`, which you install beside this one. */
+export function createMetrics(
+  board: Pick<Switchboard, "stats">,
+  { registry = new Registry(), prefix = "switchboard_" }: MetricsOptions = {},
+): BoardMetrics {
+  const stats = onceATurn(() => board.stats());
+  const registers = [registry];
+
+  for (const [counter, { name, help, type, scale = 1 }] of Object.entries(SHARD_METRICS)) {
+    const Metric = type === "gauge" ? Gauge : Counter;
+    new Metric({
+      name: prefix + name,
+      help,
+      registers,
+      labelNames: ["shard"],
+      collect() {
+        this.reset();
+        for (const shard of stats().shards) this.inc({ shard: shard.shard }, shard[counter as CounterName] * scale);
+      },
+    });
+  }
+  new Gauge({
+    name: `${prefix}shard_ready`,
+    help: "1 when the shard takes connections, else 0.",
+    registers,
+    labelNames: ["shard"],
+    collect() {
+      for (const { shard, ready } of stats().shards) this.set({ shard }, Number(ready));
+    },
+  });
+  new Counter({
+    name: `${prefix}connections_closed_total`,
+    help: "Closed connections by close code; 1006 is a peer that vanished.",
+    registers,
+    labelNames: ["shard", "code"],
+    collect() {
+      this.reset();
+      for (const { shard, closes } of stats().shards) {
+        for (const [code, count] of Object.entries(closes)) this.inc({ shard, code }, count);
+      }
+    },
+  });
+  new Counter({
+    name: `${prefix}upgrades_total`,
+    help: "Upgrade requests by outcome, and by status when they were refused.",
+    registers,
+    labelNames: ["outcome", "status"],
+    collect() {
+      this.reset();
+      const { refused, ...others } = stats().upgrades;
+      for (const [outcome, count] of Object.entries(others)) this.inc({ outcome, status: "" }, count);
+      for (const [status, count] of Object.entries(refused)) this.inc({ outcome: "refused", status }, count);
+    },
+  });
+  new Counter({
+    name: `${prefix}board_publishes_dropped_total`,
+    help: "Publishes of the embedding program lost on the way to a shard that was too far behind.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats().publishesDropped);
+    },
+  });
+  new Counter({
+    name: `${prefix}board_dead_letters_total`,
+    help: "Mail of the embedding program that nobody handled.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats().deadLetters);
+    },
+  });
+  new SharedHistogram(
+    {
+      name: `${prefix}handoff_seconds`,
+      help: "Time from the decision to move a socket to a shard until its arrival was known.",
+      registers,
+    },
+    () => stats().shards.map(({ handoff }) => handoff),
+  );
+  new SharedHistogram(
+    {
+      name: `${prefix}bus_lag_seconds`,
+      help: "Time that publishes from other threads were on their way to the shard.",
+      registers,
+    },
+    () => stats().shards.map(({ busLag }) => busLag),
+  );
+
+  const text = (): Promise<string> => registry.metrics();
+  const { contentType } = registry;
+  return {
+    registry,
+    contentType,
+    text,
+    handler: (_request, response) => {
+      text().then(
+        (body) => response.setHeader("Content-Type", contentType).end(body),
+        (error: Error) => {
+          response.statusCode = 500;
+          response.end(`${error.message}\n`);
+        },
+      );
+    },
+  };
+}
+
+/** All metrics of one answer show the same moment. */
+function onceATurn(read: () => Stats): () => Stats {
+  let current: Stats | undefined;
+  return () => {
+    if (current === undefined) {
+      current = read();
+      setImmediate(() => {
+        current = undefined;
+      });
+    }
+    return current;
+  };
+}

@@ -1,0 +1,53 @@
+import type { CounterName } from "../../runtime/stats/counters.ts";
+
+/** How one of a shard's counters is shown. */
+export interface MetricSpec {
+  /** Without the prefix; its unit and, for what only grows, `_total` at its end, as Prometheus has it. */
+  readonly name: string;
+  readonly help: string;
+  readonly type: "counter" | "gauge";
+  /** What one of the counter is in the unit of the name. Default: 1. */
+  readonly scale?: number;
+}
+
+function total(name: string, help: string): MetricSpec {
+  return { name: `${name}_total`, help, type: "counter" };
+}
+
+function gauge(name: string, help: string): MetricSpec {
+  return { name, help, type: "gauge" };
+}
+
+/** Every counter of a shard; each has the label `shard`. */
+export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
+  connections: gauge("connections", "Open WebSocket connections."),
+  handshakes: gauge("handshakes", "Sockets in a handshake that the shard does itself."),
+  eventLoopUtilization: gauge("event_loop_utilization_ratio", "Busy share of the shard's last second."),
+  eventLoopDelayMs: {
+    ...gauge("event_loop_delay_seconds", "Mean delay of the shard's timers in the last second."),
+    scale: 0.001,
+  },
+  heapUsedBytes: gauge("heap_used_bytes", "JavaScript memory in use in the shard."),
+  bufferedBytes: gauge("buffered_bytes", "Bytes that wait for peers."),
+  mailboxHighWater: gauge("mailbox_high_water", "The most messages and mails that ever waited for one actor."),
+  acceptedHere: total("sockets_accepted", "Sockets that the shard accepted by itself."),
+  departed: total("sockets_departed", "Sockets that were sent to the shard or accepted there, and are gone."),
+  connectionsOpened: total("connections_opened", "Connections opened."),
+  messagesReceived: total("messages_received", "Messages from peers."),
+  bytesReceived: total("received_bytes", "Bytes from peers, as on the wire."),
+  messagesSent: total("messages_sent", "Messages to peers."),
+  bytesSent: total("sent_bytes", "Bytes of messages to peers, as on the wire."),
+  publishes: total("publishes", "Publishes made by actors of the shard."),
+  deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),
+  publishesDropped: total("publishes_dropped", "Publishes lost on the way to another shard that was too far behind."),
+  actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
+  deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
+  subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
+  violations: total("violations", "Connections closed for what their peer sent."),
+  slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),
+  droppedNewest: total("dropped_newest", "Messages dropped because their peer didn't read, by the policy dropNewest."),
+  droppedOldest: total("dropped_oldest", "Messages dropped because their peer didn't read, by the policy dropOldest."),
+  conflated: total("conflated", "Publishes that a newer one of their topic replaced, by the policy conflate."),
+  rateLimited: total("rate_limited", "Times that a connection was above its rates."),
+  abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),
+};

@@ -1,0 +1,87 @@
+import { once } from "node:events";
+import type { AddressInfo, Server, Socket } from "node:net";
+import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import type { HandoffResult } from "../../../wire/transport/handoff.ts";
+import { createUnreadServer } from "../../../wire/transport/unread-server.ts";
+import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
+import type { Permit } from "../../accept/acceptor.ts";
+import type { ListenerSettings } from "../../accept/listener.ts";
+
+export interface ShardListenerOwner {
+  /** For the outcomes that no shard counts. */
+  readonly counters: UpgradeCounters;
+  /** Keeps a place for a socket, or says how it is refused. Absent where there are no limits. */
+  readonly admit?: ((socket: Socket) => Permit | UpgradeRefusal) | undefined;
+  /** Hands an unread socket to a shard; undefined when there is none that takes any. */
+  handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
+  handshakeFailed(error: Error): void;
+}
+
+/** A port whose sockets go to the shards as they were accepted: TLS and the opening handshake are theirs. */
+export class ShardListener {
+  /** Under which the shards know it. */
+  readonly listener: number;
+  readonly #owner: ShardListenerOwner;
+  readonly #server: Server;
+  settings: ListenerSettings;
+
+  constructor(listener: number, settings: ListenerSettings, owner: ShardListenerOwner) {
+    this.listener = listener;
+    this.settings = settings;
+    this.#owner = owner;
+    this.#server = createUnreadServer((socket) => void this.#accept(socket));
+  }
+
+  /** Rejects as `net.Server` does (`EADDRINUSE`). */
+  async listen(port: number, host: string | undefined): Promise<AddressInfo> {
+    this.#server.listen(port, host);
+    await once(this.#server, "listening");
+    // Such as running out of descriptors: the sockets that are there go on.
+    this.#server.on("error", (error) => this.#owner.handshakeFailed(error));
+    return this.#server.address() as AddressInfo;
+  }
+
+  get port(): number | undefined {
+    return (this.#server.address() as AddressInfo | null)?.port;
+  }
+
+  /** A shard that was replaced gets its sockets from here, as before. */
+  async reopen(): Promise<void> {}
+
+  close(): void {
+    this.#server.close();
+  }
+
+  async #accept(socket: Socket): Promise<void> {
+    const { counters } = this.#owner;
+    socket.on("error", ignore);
+    const permit = this.#owner.admit?.(socket);
+    if (permit !== undefined && "status" in permit) {
+      counters.addRefused(permit.status);
+      this.#refuse(socket, permit);
+      return;
+    }
+    const handoff = this.#owner.handOffUnread(socket, this.listener, permit?.address);
+    if (handoff === undefined) {
+      permit?.release();
+      if (this.settings.tls === undefined) counters.addRefused(503);
+      else counters.add("failed");
+      this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      return;
+    }
+    permit?.handOver();
+    const result = await handoff;
+    if (result.outcome === "peerGone") counters.add("abandoned");
+    if (result.outcome !== "failed") return;
+    counters.add("failed");
+    this.#owner.handshakeFailed(result.error);
+  }
+
+  /** Without a shard there is no TLS to say it in. */
+  #refuse(socket: Socket, refusal: UpgradeRefusal): void {
+    if (this.settings.tls === undefined) refuseUpgrade(socket, refusal);
+    else socket.destroy();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,117 @@
+import type { AddressInfo } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import type { AdmissionControl } from "../../accept/admission-control.ts";
+import type { ListenerSettings } from "../../accept/listener.ts";
+import type { TlsOptions } from "../../accept/tls-settings.ts";
+import type { ListenSettings, Settings } from "../options/options.ts";
+import { checkTlsOptions } from "../options/tls-options.ts";
+import { placesByRequest } from "../pool/placement.ts";
+import type { ShardPool } from "../pool/shard-pool.ts";
+import { ShardListener } from "./shard-listener.ts";
+import { SharedPort } from "./shared-port.ts";
+
+export interface ShardPortsOwner {
+  /** Whether sockets are moved to the shards. */
+  readonly moves: boolean;
+  /** For the outcomes that no shard counts. */
+  readonly counters: UpgradeCounters;
+  /** Where there are limits. */
+  readonly admission: AdmissionControl | undefined;
+  readonly pool: () => ShardPool;
+  handshakeFailed(error: Error): void;
+}
+
+/** The ports of a board on which the shards do the handshakes, whoever accepts. */
+export class ShardPorts {
+  readonly #settings: Settings;
+  readonly #owner: ShardPortsOwner;
+  readonly #listeners: (ShardListener | SharedPort)[] = [];
+
+  constructor(settings: Settings, owner: ShardPortsOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+  }
+
+  /** Whether a port does as well here as in the main thread, by the board's own options. */
+  get suitAny(): boolean {
+    const { moves, admission } = this.#owner;
+    return moves && admission === undefined && !placesByRequest(this.#settings.placement);
+  }
+
+  async listen({ port, host, accept }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
+    if (!this.#owner.moves) {
+      const message =
+        'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
+      throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
+    }
+    this.#checkNeedsNoRequest();
+    if (accept === "shard") this.#checkChoosesNothing();
+    const listener = this.#createListener(accept, settings);
+    this.#listeners.push(listener);
+    this.#owner.pool().configure({ listener: listener.listener, settings });
+    return listener.listen(port, host);
+  }
+
+  updateTls(port: number, tls: TlsOptions): void {
+    const listeners = this.#listeners.filter((one) => one.port === port && one.settings.tls !== undefined);
+    if (listeners.length === 0) {
+      const message = `this board doesn't listen with tls on port ${port}`;
+      throw new SwitchboardError("misuse", "ERR_NO_TLS_PORT", message);
+    }
+    const checked = checkTlsOptions("updateTls", tls);
+    for (const listener of listeners) {
+      listener.settings = { ...listener.settings, tls: checked };
+      this.#owner.pool().configure({ listener: listener.listener, settings: listener.settings });
+    }
+  }
+
+  /** A shard was replaced: has it accept where the one before did. */
+  reopen(shard: number): Promise<unknown> {
+    return Promise.all(this.#listeners.map((listener) => listener.reopen(shard)));
+  }
+
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+  }
+
+  #createListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
+    const id = this.#listeners.length;
+    const { counters, admission, pool, handshakeFailed } = this.#owner;
+    if (accept === "shard") return new SharedPort(id, settings, pool());
+    return new ShardListener(id, settings, {
+      counters,
+      admit: admission && ((socket) => admission.admitUnread(socket)),
+      handOffUnread: (socket, id, address) => pool().placeUnread()?.handOffUnread(socket, id, address),
+      handshakeFailed,
+    });
+  }
+
+  /** Where the shards accept, nobody is asked who gets in and where. */
+  #checkChoosesNothing(): void {
+    const { placement } = this.#settings;
+    const wants =
+      this.#owner.admission !== undefined
+        ? "a limit of connections or upgrades"
+        : placement !== "leastConnections"
+          ? "a placement"
+          : undefined;
+    if (wants === undefined) return;
+    const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
+    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message);
+  }
+
+  /** A socket goes to its shard before its request is read. */
+  #checkNeedsNoRequest(): void {
+    const { placement, limits } = this.#settings;
+    const { maxConnectionsPerAddress, trustedProxies = [] } = limits;
+    const needs = placesByRequest(placement)
+      ? "a placement by the request"
+      : maxConnectionsPerAddress !== undefined && trustedProxies.length > 0
+        ? "maxConnectionsPerAddress with trustedProxies"
+        : undefined;
+    if (needs === undefined) return;
+    const message = `${needs} needs the handshake in the main thread, not in the shards: listen without tls and handshake, or attach an http or https server`;
+    throw new SwitchboardError("configuration", "ERR_NEEDS_REQUEST", message);
+  }
+}

@@ -1,0 +1,81 @@
+import { once } from "node:events";
+import type { AddressInfo, Server } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import { createMovableServer } from "../../../wire/transport/unread-server.ts";
+import type { ListenerSettings } from "../../accept/listener.ts";
+
+export interface SharedPortOwner {
+  readonly shards: number;
+  /** Has a shard accept with this server. */
+  giveServer(shard: number, server: Server, listener: number): void;
+}
+
+/**
+ * A port on which each shard accepts by itself, and the operating system spreads the connections (SO_REUSEPORT): the main thread has no part
+ * in a connection, and is no bottleneck when all peers return at once.
+ */
+export class SharedPort {
+  readonly listener: number;
+  settings: ListenerSettings;
+  readonly #owner: SharedPortOwner;
+  #address: AddressInfo | undefined;
+  #host: string | undefined;
+
+  constructor(listener: number, settings: ListenerSettings, owner: SharedPortOwner) {
+    this.listener = listener;
+    this.settings = settings;
+    this.#owner = owner;
+  }
+
+  /** Rejects as `net.Server` does (`EADDRINUSE`), and with `ERR_ACCEPT_IN_SHARDS` where the system can't spread connections. */
+  async listen(port: number, host: string | undefined): Promise<AddressInfo> {
+    this.#host = host;
+    // Ports may be shared with another program of the same user: a server that shares nothing finds out whether this one is free.
+    const first = await bind(port, host, false);
+    this.#address = first.address() as AddressInfo;
+    if (this.#owner.shards === 1) {
+      this.#owner.giveServer(0, first, this.listener);
+      return this.#address;
+    }
+    first.close();
+    await once(first, "close");
+    const servers: Server[] = [];
+    try {
+      for (let shard = 0; shard < this.#owner.shards; shard++) servers.push(await this.#bindOne());
+    } catch (error) {
+      for (const server of servers) server.close();
+      throw error;
+    }
+    for (const [shard, server] of servers.entries()) this.#owner.giveServer(shard, server, this.listener);
+    return this.#address;
+  }
+
+  /** Has a shard that was replaced accept again. */
+  async reopen(shard: number): Promise<void> {
+    if (this.#address !== undefined) this.#owner.giveServer(shard, await this.#bindOne(), this.listener);
+  }
+
+  /** The shards close their ends themselves, when they drain. */
+  close(): void {}
+
+  get port(): number | undefined {
+    return this.#address?.port;
+  }
+
+  #bindOne(): Promise<Server> {
+    return bind((this.#address as AddressInfo).port, this.#host, this.#owner.shards > 1);
+  }
+}
+
+async function bind(port: number, host: string | undefined, reusePort: boolean): Promise<Server> {
+  const server = createMovableServer();
+  server.listen({ port, host, reusePort });
+  try {
+    await once(server, "listening");
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOTSUP") throw cause;
+    const message = 'this operating system doesn\'t spread the connections of a port over threads: use accept: "main"';
+    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message, { cause });
+  }
+  return server;
+}

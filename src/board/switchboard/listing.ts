@@ -1,0 +1,44 @@
+import { SwitchboardError } from "../../errors.ts";
+import type { ConnectionInfo } from "../connection/connection-info.ts";
+import type { ShardPage } from "../shard/queries.ts";
+
+export interface ConnectionsOptions {
+  /** Only those of one shard. Default: all. */
+  readonly shard?: number;
+  /** Where the page before ended. Default: the beginning. */
+  readonly cursor?: string;
+  /** Most connections in a page, 1 to 1,000. Default: 100. */
+  readonly limit?: number;
+}
+
+export interface ConnectionsPage {
+  readonly connections: readonly ConnectionInfo[];
+  /** What gives the next page; undefined when there is none. */
+  readonly cursor: string | undefined;
+}
+
+/** Asks one shard for a page; undefined when it ends instead, or isn't there. */
+type AskShard = (shard: number, after: number, limit: number) => Promise<ShardPage | undefined>;
+
+const CURSOR = /^(\d{1,4})\.(\d{1,16})$/;
+
+/** One page of the connections of all shards, in the order of the shards, and in each the oldest first. */
+export async function listPage(shards: number, options: ConnectionsOptions, ask: AskShard): Promise<ConnectionsPage> {
+  const { limit = 100 } = options;
+  const position = options.cursor === undefined ? { shard: options.shard ?? 0, after: 0 } : parseCursor(options.cursor);
+  const last = options.shard ?? shards - 1;
+  const connections: ConnectionInfo[] = [];
+  for (let { shard, after } = position; shard <= last; shard++, after = 0) {
+    const page = await ask(shard, after, limit - connections.length);
+    connections.push(...(page?.connections ?? []));
+    if (page !== undefined && connections.length === limit) return { connections, cursor: `${shard}.${page.last}` };
+  }
+  return { connections, cursor: undefined };
+}
+
+function parseCursor(cursor: string): { shard: number; after: number } {
+  const [, shard, after] = CURSOR.exec(cursor) ?? [];
+  if (shard !== undefined && after !== undefined) return { shard: Number(shard), after: Number(after) };
+  const message = "connections: cursor takes what a page before gave";
+  throw new SwitchboardError("configuration", "ERR_OPTION", message);
+}

@@ -1,0 +1,21 @@
+import { SwitchboardError } from "../../errors.ts";
+
+/** Throws on a Node that is too old for anything here. */
+export function checkNode(version: string): void {
+  const [major = 0, minor = 0] = version.split(".").map(Number);
+  if (major > 22 || (major === 22 && minor >= 18)) return;
+  const message = `Switchboard needs Node 22.18 or newer, and to move sockets between threads 24.20 or newer in its line, or 26.6 or newer; this is Node ${version}`;
+  throw new SwitchboardError("configuration", "ERR_NODE_VERSION", message);
+}
+
+let warned = false;
+
+/** Says, once in a process, what a Node that can't move sockets costs. */
+export function warnOfRelay(version: string): void {
+  if (warned) return;
+  warned = true;
+  process.emitWarning(
+    `Node ${version} can't move sockets between threads: their bytes are relayed through the main thread, which costs CPU for every message. Upgrade to Node 24.20 or newer in its line, or to 26.6 or newer`,
+    { type: "SwitchboardWarning", code: "SOCKETS_RELAYED", detail: 'Start with { sockets: "relay" } to have it so.' },
+  );
+}

@@ -1,0 +1,53 @@
+import { randomBytes } from "node:crypto";
+import { SwitchboardError } from "../../../errors.ts";
+import { createContexts, type TlsIdentity, type TlsOptions, type TlsSettings } from "../../accept/tls-settings.ts";
+
+const identityOptions = ["key", "cert", "passphrase"];
+const tlsOptions = [
+  ...identityOptions,
+  ...["ca", "minVersion", "maxVersion", "ciphers", "requestCert", "rejectUnauthorized", "servers"],
+];
+
+/**
+ * Checks TLS options all the way, keys and certificates included, and makes them what shards are sent. Throws `ERR_OPTION` for an option
+ * that doesn't exist, and `ERR_TLS` for keys and certificates that Node doesn't take, with Node's own error as the cause.
+ */
+export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings {
+  checkNames(`${call}: tls`, options, tlsOptions);
+  const servers: Record<string, TlsIdentity> = {};
+  for (const [name, identity] of Object.entries(options.servers ?? {})) {
+    checkNames(`${call}: tls.servers["${name}"]`, identity, identityOptions);
+    servers[name] = plain(identity);
+  }
+  const settings = { ...plain(options), servers, ticketKeys: new Uint8Array(randomBytes(48)) };
+  try {
+    createContexts(settings);
+  } catch (cause) {
+    const message = `${call}: tls can't be used: ${(cause as Error).message}`;
+    throw new SwitchboardError("configuration", "ERR_TLS", message, { cause });
+  }
+  return settings;
+}
+
+function checkNames(what: string, options: unknown, known: readonly string[]): void {
+  if (typeof options !== "object" || options === null) fail(`${what} must be an object with key and cert`);
+  for (const name of Object.keys(options)) {
+    if (!known.includes(name)) fail(`${what}: unknown option "${name}"; the options are ${known.join(", ")}`);
+  }
+  for (const name of ["key", "cert"] as const) {
+    if ((options as Partial<TlsIdentity>)[name] === undefined) fail(`${what}: ${name} is missing`);
+  }
+}
+
+/** Bytes without the memory around them: they are cloned to every shard. */
+function plain<Options extends object>(options: Options): Options {
+  const copy = (value: unknown): unknown => {
+    if (Array.isArray(value)) return value.map(copy);
+    return value instanceof Uint8Array ? new Uint8Array(value) : value;
+  };
+  return Object.fromEntries(Object.entries(options).map(([name, value]) => [name, copy(value)])) as Options;
+}
+
+function fail(message: string): never {
+  throw new SwitchboardError("configuration", "ERR_OPTION", message);
+}

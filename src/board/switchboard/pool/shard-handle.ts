@@ -1,0 +1,338 @@
+import type { Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import type { Piscina } from "piscina";
+import { type ErrorReport, reviveError } from "../../../errors.ts";
+import type { SlowConsumerPolicy } from "../../../runtime/actor/flow.ts";
+import type { FailureOutcome } from "../../../runtime/actor/supervision.ts";
+import type { LostMail } from "../../../runtime/mail/mail-router.ts";
+import type { Counters } from "../../../runtime/stats/counters.ts";
+import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
+import { type HandoffResult, HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
+import { lastMessages } from "../../../wire/transport/last-messages.ts";
+import { RelaySender } from "../../../wire/transport/relay.ts";
+import type { Destination } from "../../accept/acceptor.ts";
+import type { Arrival, ConnectionOptions } from "../../connection/connection-host.ts";
+import type { DrainCounts, DrainSettings } from "../../shard/drain.ts";
+import type {
+  ListenerNotice,
+  ShardOrder,
+  ShardReport,
+  ShardTask,
+  ThreadLink,
+  UnreadArrival,
+} from "../../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import { Occupancy } from "./occupancy.ts";
+import { PendingQueries } from "./pending-queries.ts";
+import type { ShardCandidate } from "./placement.ts";
+import {
+  explainRejection,
+  explainReturn,
+  explainSilence,
+  explainTermination,
+  type LossCause,
+  type ShardLoss,
+} from "./shard-loss.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** An actor's handler that threw or rejected. */
+export interface ActorFailure {
+  readonly shard: number;
+  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
+  readonly id: string | undefined;
+  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
+  readonly handler: string;
+  /** What became of the actor, by its class's `supervision`. */
+  readonly outcome: FailureOutcome;
+  readonly error: Error;
+}
+
+/** A connection for whose peer as much waits as may. */
+export interface SlowConsumer {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** What happens to it or its messages. */
+  readonly policy: SlowConsumerPolicy;
+  /** Bytes that wait for it. */
+  readonly bufferedBytes: number;
+}
+
+/** A connection whose peer was gone without a close handshake (1006). */
+export interface AbnormalClosure {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+}
+
+export interface ShardSpec {
+  readonly shard: number;
+  readonly actor: string;
+  readonly options: ConnectionOptions;
+  /** Whether sockets that can be moved are; all others are relayed. */
+  readonly moves: boolean;
+  /** How long its event loop may stand still; 0: for ever. */
+  readonly timeoutMs: number;
+  readonly counters: Counters;
+  /** The far ends are with the main thread's bus and with the other shards. */
+  readonly links: readonly ThreadLink[];
+  readonly actorFailed: (failure: ActorFailure) => void;
+  readonly mailDied: (lost: LostMail) => void;
+  readonly handshakeFailed: (error: Error) => void;
+  /** A connection or a handshake of a client has ended, where clients are counted. */
+  readonly addressLeft: (address: string) => void;
+  readonly slowConsumer: (slow: SlowConsumer) => void;
+  readonly abnormalClosure: (closure: AbnormalClosure) => void;
+}
+
+/** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
+const DRAIN_GRACE_MS = 1_000;
+
+/** Piscina infers this from another overload of `postMessage` than the one for ports. */
+type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
+
+/**
+ * - `starting`: its thread boots, its actor module is loaded.
+ * - `ready`: it takes connections.
+ * - `stopping`: it was asked to close its connections, and to end.
+ * - `ended`: its thread has ended or is free again.
+ */
+type Phase = "starting" | "ready" | "stopping" | "ended";
+
+/** One life of one shard, as the main thread sees it: from a free thread of the pool to that thread's end. */
+export class ShardHandle implements Destination, ShardCandidate {
+  readonly shard: number;
+  readonly #counters: Counters;
+  readonly #occupancy: Occupancy;
+  readonly #eventLoop: EventLoopReader;
+  readonly #actorFailed: (failure: ActorFailure) => void;
+  readonly #mailDied: (lost: LostMail) => void;
+  readonly #handshakeFailed: (error: Error) => void;
+  readonly #slowConsumer: (slow: SlowConsumer) => void;
+  readonly #abnormalClosure: (closure: AbnormalClosure) => void;
+  readonly #control: MessagePort;
+  readonly #moves: boolean;
+  readonly #handoff: HandoffSender<Arrival>;
+  readonly #relay: RelaySender<Arrival>;
+  readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
+  readonly #queries = new PendingQueries();
+  readonly #abort = new AbortController();
+  readonly #watchdog: Watchdog | undefined;
+  readonly #ready = Promise.withResolvers<void>();
+  readonly #drained = Promise.withResolvers<DrainCounts>();
+  #phase: Phase = "starting";
+  /** Whether the actor module exports an `authorize`; known when it is ready. */
+  authorizes = false;
+  /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
+  readonly ended: Promise<ShardLoss | undefined>;
+
+  constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
+    const { shard, actor, options, moves, timeoutMs, counters, links } = spec;
+    this.shard = shard;
+    this.#counters = counters;
+    this.#occupancy = new Occupancy(counters, spec.addressLeft);
+    const meter = createMeterMemory();
+    this.#eventLoop = new EventLoopReader(meter);
+    this.#actorFailed = spec.actorFailed;
+    this.#mailDied = spec.mailDied;
+    this.#handshakeFailed = spec.handshakeFailed;
+    this.#slowConsumer = spec.slowConsumer;
+    this.#abnormalClosure = spec.abnormalClosure;
+    const control = new MessageChannel();
+    const handoff = new MessageChannel();
+    const relay = new MessageChannel();
+    const unread = new MessageChannel();
+    this.#control = control.port1;
+    this.#control.on("message", (report: ShardReport) => this.#handle(report));
+    this.#moves = moves;
+    this.#handoff = new HandoffSender(handoff.port1);
+    this.#relay = new RelaySender(relay.port1);
+    this.#unread = new HandoffSender(unread.port1);
+    if (timeoutMs > 0) {
+      this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
+    }
+    const pulse = this.#watchdog && {
+      memory: this.#watchdog.pulse.memory,
+      intervalMs: this.#watchdog.pulse.intervalMs,
+    };
+    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links.map((link) => link.port)];
+    const task = {
+      shard,
+      actor,
+      options,
+      counters: counters.memory,
+      meter,
+      pulse,
+      control: control.port2,
+      handoff: handoff.port2,
+      relay: relay.port2,
+      unread: unread.port2,
+      links,
+    };
+    // Only the first start of a board waits for this; later failures are told by `ended`.
+    this.#ready.promise.catch(() => {});
+    const transferList = ports as unknown as TransferList;
+    this.ended = this.#run(pool.run(task, { transferList, signal: this.#abort.signal }));
+  }
+
+  /** Resolves when the shard takes connections; rejects when it can't start, with the reason. */
+  get ready(): Promise<void> {
+    return this.#ready.promise;
+  }
+
+  get phase(): Phase {
+    return this.#phase;
+  }
+
+  get isReady(): boolean {
+    return this.#phase === "ready";
+  }
+
+  get hasEnded(): boolean {
+    return this.#phase === "ended";
+  }
+
+  /** Whether it takes sockets whose handshake is its own: also while it drains, to answer them with 503. */
+  get takesUnread(): boolean {
+    return this.#phase === "ready" || this.#phase === "stopping";
+  }
+
+  /** Connections here, in their handshake, or on their way. */
+  get connections(): number {
+    return this.#occupancy.count;
+  }
+
+  /** As it is now, also while the shard is blocked. */
+  get eventLoopDelayMs(): number {
+    return this.#eventLoop.delayMs;
+  }
+
+  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
+    const handoff =
+      this.#moves && isMovable(socket)
+        ? this.#handoff.send(socket, head, arrival)
+        : this.#relay.send(socket, head, arrival);
+    return this.#timed(this.#occupancy.follow(handoff, arrival.address));
+  }
+
+  /** Says how the handshakes of a listener are done, from the next socket on. */
+  configure(notice: ListenerNotice): void {
+    this.#unread.tell(notice);
+  }
+
+  handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> {
+    return this.#timed(this.#occupancy.follow(this.#unread.sendUnread(socket, { listener, address }), address));
+  }
+
+  async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
+    const startedAt = performance.now();
+    const result = await handoff;
+    if (result.outcome === "adopted") this.#counters.handoff.observe((performance.now() - startedAt) / 1_000);
+    return result;
+  }
+
+  /** Has it accept the sockets of a listener by itself. */
+  giveServer(server: Server, listener: number): void {
+    this.#unread.sendServer(server, { listener, address: undefined });
+  }
+
+  link(link: ThreadLink): void {
+    this.#order({ kind: "link", link }, [link.port]);
+  }
+
+  /** Asks it about its connections; undefined when it ends before it has answered. */
+  query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
+  }
+
+  /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
+  async drain(settings: DrainSettings): Promise<DrainCounts> {
+    if (!this.hasEnded) this.#phase = "stopping";
+    this.#order({ kind: "drain", settings });
+    const timer = setTimeout(() => this.terminate(), settings.timeoutMs + DRAIN_GRACE_MS);
+    const counts = await this.#drained.promise;
+    clearTimeout(timer);
+    return counts;
+  }
+
+  /** Ends the shard when it is drained. */
+  async stop(): Promise<void> {
+    this.#order({ kind: "stop" });
+    const timer = setTimeout(() => this.terminate(), DRAIN_GRACE_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  /** Ends the thread at once. Its peers see their connections close. */
+  terminate(): void {
+    this.#abort.abort(explainTermination());
+  }
+
+  #order(order: ShardOrder, transfer: MessagePort[] = []): void {
+    this.#control.postMessage(order, transfer);
+  }
+
+  #handle(report: ShardReport): void {
+    switch (report.kind) {
+      case "ready":
+        // It may have been asked to close while it started.
+        if (this.#phase === "starting") this.#phase = "ready";
+        this.#watchdog?.started();
+        this.authorizes = report.authorizes;
+        this.#ready.resolve();
+        return;
+      case "actorFailed":
+        this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+        return;
+      case "abnormalClosure":
+        this.#abnormalClosure({ shard: this.shard, id: report.id });
+        return;
+      case "slowConsumer": {
+        const { id, policy, bufferedBytes } = report;
+        this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
+        return;
+      }
+      case "queryAnswered":
+        this.#queries.settle(report.serial, report.answer);
+        return;
+      case "mailDied":
+        this.#mailDied(report.lost);
+        return;
+      case "handshakeFailed":
+        this.#handshakeFailed(reviveError(report.error));
+        return;
+      case "departed":
+        for (const address of report.addresses) this.#occupancy.addressLeft(address);
+        return;
+      case "drained":
+        this.#drained.resolve(report);
+        return;
+    }
+  }
+
+  async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
+    const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
+      this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
+    );
+    for (const report of lastMessages<ShardReport>(this.#control)) this.#handle(report);
+    this.#watchdog?.stop();
+    const asked = this.#phase === "stopping";
+    this.#phase = "ended";
+    this.#queries.end();
+    this.#control.close();
+    this.#handoff.close();
+    this.#relay.close();
+    this.#unread.close();
+    this.#occupancy.end();
+    // Sockets that were in their handshake ended with the thread.
+    this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
+    this.#counters.set("handshakes", 0);
+    const connections = this.#counters.get("connections");
+    this.#counters.set("connections", 0);
+    // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
+    this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0 });
+    this.#ready.reject(error);
+    return asked ? undefined : { shard: this.shard, reason, connections, error };
+  }
+}

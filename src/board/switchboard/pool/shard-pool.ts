@@ -1,0 +1,307 @@
+import type { Server } from "node:net";
+import { MessageChannel } from "node:worker_threads";
+import type { Piscina } from "piscina";
+import type { ErrorReport } from "../../../errors.ts";
+import type { Bus } from "../../../runtime/bus/bus.ts";
+import type { LostMail, MailRouter } from "../../../runtime/mail/mail-router.ts";
+import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
+import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import { canMoveSockets } from "../../../wire/transport/handoff.ts";
+import type { ListenerSettings } from "../../accept/listener.ts";
+import type { DrainCounts, DrainSettings } from "../../shard/drain.ts";
+import type { ListenerNotice, ShardTask, ThreadLink } from "../../shard/messages.ts";
+import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import type { Settings } from "../options/options.ts";
+import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
+import { Restarts } from "./restarts.ts";
+import { type AbnormalClosure, type ActorFailure, ShardHandle, type SlowConsumer } from "./shard-handle.ts";
+import type { ShardLoss } from "./shard-loss.ts";
+
+export interface ShardPoolOwner {
+  actorFailed(failure: ActorFailure): void;
+  /** Mail sent from the shard, or to it, wasn't handled. */
+  mailDied(shard: number, lost: LostMail): void;
+  /** A handshake in a shard failed for a reason that is not its peer's. */
+  handshakeFailed(error: Error): void;
+  /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
+  addressLeft(address: string): void;
+  slowConsumer(slow: SlowConsumer): void;
+  abnormalClosure(closure: AbnormalClosure): void;
+  /** A shard's thread ended unasked, and its connections with it. */
+  shardLost(loss: ShardLoss): void;
+  /** A new thread runs in its place. */
+  shardReplaced(shard: number): void;
+  /** A shard died so often that it isn't started again. */
+  shardFailed(loss: ShardLoss): void;
+}
+
+/**
+ * - `starting`: for the first time.
+ * - `ready`: it takes connections.
+ * - `draining`: the board is closing.
+ * - `restarting`: it died, and is started again soon or just now.
+ * - `failed`: it died so often that it isn't started again.
+ * - `closed`: the board is closed.
+ */
+export type ShardState = "starting" | "ready" | "draining" | "restarting" | "failed" | "closed";
+/** The main thread's ends of what links all threads. */
+export interface Hub {
+  readonly bus: Bus;
+  readonly mail: MailRouter;
+}
+
+/** Where the worker is: beside the sources, or in the built package. */
+const WORKER = new URL(
+  import.meta.url.endsWith(".ts") ? "../../../../workers/shard.ts" : "./workers/shard.js",
+  import.meta.url,
+);
+
+/** The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies. */
+export class ShardPool {
+  readonly #settings: Settings;
+  readonly #owner: ShardPoolOwner;
+  readonly #hub: Hub;
+  readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
+  readonly #shards: ShardHandle[] = [];
+  readonly #counters: Counters[];
+  readonly #restarts: Restarts[];
+  /** What every shard is told, those that are started later too. */
+  readonly #listeners = new Map<number, ListenerSettings>();
+  readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #choose: Place<ShardHandle>;
+  #closing = false;
+
+  /** Resolves when all shards take connections; rejects with the first reason why one can't. */
+  static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
+    // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
+    const { Piscina } = await import("piscina");
+    const threads = new Piscina<ShardTask, ErrorReport | undefined>({
+      filename: WORKER.href,
+      minThreads: settings.shards,
+      maxThreads: settings.shards,
+      idleTimeout: Number.POSITIVE_INFINITY,
+      // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
+      atomics: "disabled",
+      resourceLimits: settings.resourceLimits,
+    });
+    const pool = new ShardPool(settings, hub, owner, threads);
+    try {
+      await pool.#allReady();
+    } catch (error) {
+      await threads.destroy();
+      throw error;
+    }
+    return pool;
+  }
+
+  /** Rejects with the first reason why a shard can't start; none is started again then. */
+  #allReady(): Promise<unknown> {
+    const giveUp = (error: Error): never => {
+      this.#closing = true;
+      throw error;
+    };
+    return Promise.all(this.#shards.map((shard) => shard.ready.catch(giveUp)));
+  }
+
+  private constructor(
+    settings: Settings,
+    hub: Hub,
+    owner: ShardPoolOwner,
+    threads: Piscina<ShardTask, ErrorReport | undefined>,
+  ) {
+    this.#settings = settings;
+    this.#owner = owner;
+    this.#hub = hub;
+    this.#threads = threads;
+    this.#choose = createPlacement(settings.placement);
+    // A thread's error is told by its task.
+    threads.on("error", () => {});
+    this.#counters = Array.from({ length: settings.shards }, () => new Counters());
+    this.#restarts = this.#counters.map(() => new Restarts());
+    for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
+  }
+
+  /** The shard for a new connection; undefined when none takes any. Throws what the placement does. */
+  place(placed?: Placed): ShardHandle | undefined {
+    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
+    const ready = this.#shards.filter((shard) => shard.isReady);
+    return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.overloadedMs), placed);
+  }
+
+  /** The same for a socket whose handshake is the shard's. When all are draining, one of them answers it. */
+  placeUnread(): ShardHandle | undefined {
+    if (this.#shards.some((shard) => shard.isReady)) return this.place();
+    return this.#choose(
+      this.#shards.filter((shard) => shard.takesUnread),
+      undefined,
+    );
+  }
+
+  /** In all shards or on their way there. */
+  get connections(): number {
+    return this.#shards.reduce((sum, { connections }) => sum + connections, 0);
+  }
+
+  /** How many more the shards that are ready may take; infinite without a limit. */
+  get room(): number {
+    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
+    const ready = this.#shards.filter((shard) => shard.isReady);
+    return ready.reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
+  }
+
+  /** Says how the shards do the handshakes of a listener, from the next socket on. */
+  configure(notice: ListenerNotice): void {
+    this.#listeners.set(notice.listener, notice.settings);
+    for (const shard of this.#shards) shard.configure(notice);
+  }
+
+  get shards(): number {
+    return this.#settings.shards;
+  }
+
+  /** Has one shard accept the sockets of a listener by itself. A shard that has ended closes the server. */
+  giveServer(shard: number, server: Server, listener: number): void {
+    this.#shards[shard]?.giveServer(server, listener);
+  }
+
+  /** Asks one shard about its connections; undefined when it isn't there, or ends instead. */
+  async query<Query extends ShardQuery>(shard: number, query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#shards[shard]?.query(query);
+  }
+
+  /** Outcomes of the handshakes that the shards did. */
+  upgrades(): UpgradeCounts[] {
+    return this.#counters.map(({ upgrades }) => upgrades.snapshot());
+  }
+
+  /** Counters of every shard, over all its lives. */
+  counters(): ShardCounts[] {
+    return this.#counters.map((counters, shard) => {
+      // A shard that is blocked doesn't count.
+      const eventLoopDelayMs = this.#shards[shard]?.eventLoopDelayMs ?? 0;
+      return { ...counters.snapshot(), eventLoopDelayMs };
+    });
+  }
+
+  /** Whether the actor module exports an `authorize`. */
+  get authorizes(): boolean {
+    return this.#shards.some((shard) => shard.authorizes);
+  }
+
+  /** Whether any shard takes connections. */
+  get isReady(): boolean {
+    return this.#shards.some((shard) => shard.isReady);
+  }
+
+  states(): ShardState[] {
+    return this.#shards.map((shard, index) => this.#stateOf(shard, this.#restarts[index] as Restarts));
+  }
+
+  #stateOf({ phase }: ShardHandle, { failed, died }: Restarts): ShardState {
+    switch (phase) {
+      case "ready":
+        return "ready";
+      case "stopping":
+        return "draining";
+      case "starting":
+        return died ? "restarting" : "starting";
+      case "ended":
+        if (failed) return "failed";
+        return this.#closing ? "closed" : "restarting";
+    }
+  }
+
+  /** Ends one shard's thread at once; it is replaced as if it had died. */
+  terminate(shard: number): void {
+    this.#shards[shard]?.terminate();
+  }
+
+  /**
+   * Closes every connection in order, then ends the threads.
+   *
+   * @param settings whose batch is that of all shards together
+   */
+  async close(settings: DrainSettings): Promise<DrainCounts> {
+    this.#closing = true;
+    for (const timer of this.#waiting) clearTimeout(timer);
+    const batches = shareBatch(
+      settings.batch,
+      this.#shards.map(({ connections }) => connections),
+    );
+    const counts = await Promise.all(
+      this.#shards.map((shard, index) => shard.drain({ ...settings, batch: batches[index] as number })),
+    );
+    await Promise.all(this.#shards.map((shard) => shard.stop()));
+    await this.#threads.destroy();
+    return {
+      closed: counts.reduce((sum, { closed }) => sum + closed, 0),
+      dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
+    };
+  }
+
+  #launch(shard: number): ShardHandle {
+    const { actor, connection, sockets, shardTimeoutMs } = this.#settings;
+    const handle = new ShardHandle(this.#threads, {
+      shard,
+      actor,
+      options: connection,
+      moves: sockets === "auto" && canMoveSockets(process.versions.node),
+      timeoutMs: shardTimeoutMs,
+      counters: this.#counters[shard] as Counters,
+      links: this.#linkToOthers(shard),
+      actorFailed: (failure) => this.#owner.actorFailed(failure),
+      mailDied: (lost) => this.#owner.mailDied(shard, lost),
+      handshakeFailed: (error) => this.#owner.handshakeFailed(error),
+      addressLeft: (address) => this.#owner.addressLeft(address),
+      slowConsumer: (slow) => this.#owner.slowConsumer(slow),
+      abnormalClosure: (closure) => this.#owner.abnormalClosure(closure),
+    });
+    for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
+    this.#shards[shard] = handle;
+    void handle.ended.then((loss) => {
+      if (loss !== undefined && !this.#closing) this.#handleLoss(loss);
+    });
+    return handle;
+  }
+
+  /** Starts the shard again when its time has come, unless it died too often. */
+  #handleLoss(loss: ShardLoss): void {
+    const { shard } = loss;
+    const delayMs = (this.#restarts[shard] as Restarts).countDeath(performance.now());
+    this.#owner.shardLost(loss);
+    if (delayMs === undefined) {
+      this.#owner.shardFailed(loss);
+      return;
+    }
+    const timer = setTimeout(() => {
+      this.#waiting.delete(timer);
+      this.#launch(shard).ready.then(
+        () => this.#owner.shardReplaced(shard),
+        // Told as the next loss.
+        () => {},
+      );
+    }, delayMs);
+    this.#waiting.add(timer);
+  }
+
+  /** A direct port to the main thread and to every other shard; returns the new shard's ends. */
+  #linkToOthers(shard: number): ThreadLink[] {
+    const hub = new MessageChannel();
+    this.#hub.mail.addLink(hub.port1, shard);
+    void this.#hub.bus.addLink(hub.port1);
+    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined }];
+    for (const other of this.#shards) {
+      if (other === undefined || other.shard === shard || other.hasEnded) continue;
+      const { port1, port2 } = new MessageChannel();
+      other.link({ port: port1, shard });
+      links.push({ port: port2, shard: other.shard });
+    }
+    return links;
+  }
+}
+
+/** Each shard's part of a batch, by its connections. When all fit into one, no shard needs a second. */
+export function shareBatch(batch: number, loads: readonly number[]): number[] {
+  const total = loads.reduce((sum, load) => sum + load, 0);
+  return loads.map((load) => (total <= batch ? batch : Math.max(1, Math.round((batch * load) / total))));
+}

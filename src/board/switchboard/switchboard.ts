@@ -1,0 +1,337 @@
+import { once } from "node:events";
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import { EventEmitter } from "eventemitter3";
+import { SwitchboardError } from "../../errors.ts";
+import { type Address, checkAddress, shardOf } from "../../runtime/actor/address.ts";
+import type { PublishResult } from "../../runtime/actor/flow.ts";
+import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
+import { Bus } from "../../runtime/bus/bus.ts";
+import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
+import { MailRouter } from "../../runtime/mail/mail-router.ts";
+import type { ShardCounts } from "../../runtime/stats/counters.ts";
+import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
+import { checkClose } from "../../wire/protocol/check-close.ts";
+import { CloseCode } from "../../wire/protocol/close-code.ts";
+import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import { canMoveSockets } from "../../wire/transport/handoff.ts";
+import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
+import { AdmissionControl } from "../accept/admission-control.ts";
+import { createHandshakeServer } from "../accept/handshake-server.ts";
+import type { AnyHttp2Server } from "../accept/http2-route.ts";
+import type { TlsOptions } from "../accept/tls-settings.ts";
+import type { DrainCounts } from "../shard/drain.ts";
+import { Entrances } from "./entrances.ts";
+import type { SwitchboardEvents } from "./events.ts";
+import { ShardPorts } from "./listen/shard-ports.ts";
+import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
+import { checkNode, warnOfRelay } from "./node-version.ts";
+import {
+  type CloseOnSignalsOptions,
+  type CloseOptions,
+  type CloseSettings,
+  checkCloseOnSignalsOptions,
+  checkCloseOptions,
+} from "./options/close-options.ts";
+import {
+  type AttachOptions,
+  checkAttachOptions,
+  checkConnectionsOptions,
+  checkListenOptions,
+  checkStartOptions,
+  type ListenOptions,
+  type ListenSettings,
+  type RouteSettings,
+  type Settings,
+  type StartOptions,
+} from "./options/options.ts";
+import { ShardPool } from "./pool/shard-pool.ts";
+import { handleSignals } from "./signals.ts";
+import type { Stats } from "./stats.ts";
+
+const NO_OPTIONS: AttachOptions = {};
+
+/**
+ * One WebSocket server on every core: takes upgrades in the main thread, moves or relays their sockets to shards, and publishes to all of
+ * them.
+ */
+export class Switchboard extends EventEmitter<SwitchboardEvents> {
+  readonly #bus: Bus;
+  readonly #mail: MailRouter;
+  readonly #acceptor: Acceptor;
+  /** Where there are limits. */
+  readonly #admission: AdmissionControl | undefined;
+  readonly #entrances: Entrances;
+  readonly #ownServers: Server[] = [];
+  readonly #shardPorts: ShardPorts;
+  readonly #warned = new Set<keyof SwitchboardEvents>();
+  #pool!: ShardPool; // set by `start`, the only way to get a board
+  #publishesDropped = 0;
+  #deadLetters = 0;
+  #closed: Promise<DrainCounts> | undefined;
+
+  /**
+   * Starts the shards. Resolves when all take connections.
+   *
+   * Rejects with the actor module's own error when that can't be loaded, and with a `SwitchboardError` for options of a wrong type or
+   * range (`ERR_OPTION`) and on a Node older than 22.18 (`ERR_NODE_VERSION`).
+   */
+  static async start(options: StartOptions): Promise<Switchboard> {
+    checkNode(process.versions.node);
+    const settings = checkStartOptions(options);
+    const canMove = canMoveSockets(process.versions.node);
+    if (settings.sockets === "auto" && !canMove) warnOfRelay(process.versions.node);
+    const board = new Switchboard(settings, canMove);
+    await board.#start(settings);
+    return board;
+  }
+
+  private constructor(settings: Settings, canMove: boolean) {
+    super();
+    const { connection, sockets, limits } = settings;
+    this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
+    const pool = (): ShardPool => this.#pool;
+    const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
+    this.#admission = admission;
+    const deadLetters = new DeadLetters(
+      () => this.#deadLetters++,
+      (lost) => this.emit("deadLetter", { shard: undefined, ...lost }),
+    );
+    this.#mail = new MailRouter({
+      shard: undefined,
+      mailCame: () => "gone",
+      mailDied: (lost) => deadLetters.add(lost),
+    });
+    const owner: AcceptorOwner = {
+      isRemote: true,
+      admit: admission && ((request) => admission.admit(request)),
+      place: (request, params) => this.#pool.place({ request, params }),
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+    };
+    this.#acceptor = new Acceptor(owner, { compression: connection.compression });
+    this.#entrances = new Entrances(this.#acceptor, () => this.#pool.authorizes);
+    this.#shardPorts = new ShardPorts(settings, {
+      moves: sockets === "auto" && canMove,
+      counters: this.#acceptor.counters,
+      admission,
+      pool,
+      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+    });
+  }
+
+  async #start(settings: Settings): Promise<void> {
+    this.#pool = await ShardPool.start(
+      settings,
+      { bus: this.#bus, mail: this.#mail },
+      {
+        actorFailed: (failure) => this.#tell("actorFailed", failure),
+        handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+        addressLeft: (address) => this.#admission?.addressLeft(address),
+        mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
+        slowConsumer: (slow) => this.emit("slowConsumer", slow),
+        abnormalClosure: (closure) => this.emit("abnormalClosure", closure),
+        shardLost: (loss) => this.#tell("shardLost", loss),
+        shardFailed: (loss) => this.#tell("shardFailed", loss),
+        shardReplaced: (shard) => this.#shardReplaced(shard),
+      },
+    );
+  }
+
+  /**
+   * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade
+   * listeners and its timeouts stay its own; an upgrade that nobody takes gets 404. On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin
+   * after this call are told of, and with `allowHTTP1` upgrades, too.
+   */
+  attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
+    this.#addRoute(server, checkAttachOptions(options));
+    return this;
+  }
+
+  /**
+   * Takes one upgrade, from the arguments of a server's `upgrade` event: for those who route requests themselves. A TCP socket is moved to
+   * its shard; the bytes of any other stream are relayed. With a `path` that doesn't match, the answer is 404.
+   *
+   * @param options the same object each time: it is checked once
+   */
+  handleUpgrade<Session>(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
+  ): void {
+    this.#entrances.handleUpgrade(request, socket, head, options);
+  }
+
+  /**
+   * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
+   * upgrade gets 426 on the path and 404 elsewhere. Where nothing needs the main thread the shards do the handshakes, and ask the actor
+   * module's export `authorize`: see `handshake`.
+   */
+  async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
+    const settings = checkListenOptions(options);
+    const { handshake, shard } = settings;
+    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny)) return this.#listen(settings);
+    this.#checkOpen();
+    return this.#shardPorts.listen(settings, shard);
+  }
+
+  async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
+    const server = createHandshakeServer(route);
+    server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
+    this.#addRoute(server, route);
+    this.#ownServers.push(server);
+    server.listen(port, host);
+    await once(server, "listening");
+    return server.address() as AddressInfo;
+  }
+
+  /**
+   * Replaces the certificates and all other TLS options of a port that `listen` opened with `tls`: new connections get the new ones, those
+   * that are open keep theirs. Throws, and changes nothing, for options that `listen` wouldn't take (`ERR_OPTION`, `ERR_TLS`) and for a port
+   * without TLS (`ERR_NO_TLS_PORT`).
+   */
+  updateTls(port: number, tls: TlsOptions): void {
+    this.#shardPorts.updateTls(port, tls);
+  }
+
+  /**
+   * Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. Says how many shards with subscribers it
+   * was passed on to, and how many don't get it, because they are too far behind.
+   */
+  publish(topic: string, data: Sendable): PublishResult {
+    return this.#bus.publish(topic, toFrame(data));
+  }
+
+  /** Whether upgrades are taken: a shard takes connections, and the board isn't closing. */
+  get ready(): boolean {
+    return this.#closed === undefined && this.#pool.isReady;
+  }
+
+  /**
+   * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. In order, at most once, as a copy. Throws
+   * `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
+    checkAddress(to);
+    return this.#mail.tell(undefined, to, mail);
+  }
+
+  /**
+   * Sends mail to an actor and waits for what its `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also
+   * when the connection or its shard ends before the answer), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   */
+  ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    checkAddress(to);
+    return this.#mail.ask(undefined, to, mail, options);
+  }
+
+  /**
+   * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
+   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`.
+   */
+  async connections(options: ConnectionsOptions = {}): Promise<ConnectionsPage> {
+    checkConnectionsOptions(options);
+    return listPage(this.#pool.shards, options, (shard, after, limit) =>
+      this.#pool.query(shard, { kind: "list", after, limit }),
+    );
+  }
+
+  /**
+   * Closes one connection. Resolves with whether it was open when its shard was asked. Rejects with `ERR_ADDRESS`, and `ERR_CLOSE_CODE` or
+   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take.
+   */
+  async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
+    checkAddress(address);
+    checkClose(code, reason);
+    return (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false;
+  }
+
+  /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
+  stats(): Stats {
+    const counters = this.#pool.counters();
+    const shards = this.#pool.states().map((state, shard) => {
+      const health = { state, ready: state === "ready", failed: state === "failed" };
+      return { shard, ...health, ...(counters[shard] as ShardCounts) };
+    });
+    return {
+      connections: shards.reduce((sum, { connections }) => sum + connections, 0),
+      upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
+      publishesDropped: this.#publishesDropped,
+      deadLetters: this.#deadLetters,
+      shards,
+    };
+  }
+
+  /**
+   * Closes down. `ready` is false at once, and a `draining` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
+   * that `listen` opened are closed. Then every actor's `draining` is called, and connections are closed in batches with `code` and `reason`;
+   * what is left after `drain` ms is dropped. Resolves when the shards have ended, with what became of the connections, of which a `closed`
+   * event tells, too. A second call waits for the first.
+   */
+  async close(options: CloseOptions = {}): Promise<DrainCounts> {
+    const settings = checkCloseOptions(options);
+    this.#closed ??= Promise.resolve().then(() => this.#close(settings));
+    return this.#closed;
+  }
+
+  /**
+   * Closes the board with these options when the process gets one of the signals. It then ends by itself if nothing else runs in it: close
+   * attached servers at the board's `closed` event. A second signal ends the process at once, with code 128 + the signal's number.
+   *
+   * @returns what takes that back, and makes the signals what they were
+   */
+  closeOnSignals(options: CloseOnSignalsOptions = {}): () => void {
+    const { signals, close } = checkCloseOnSignalsOptions(options);
+    return handleSignals(signals, () => void this.close(close));
+  }
+
+  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<DrainCounts> {
+    // What a listener throws is its own: the board closes all the same.
+    queueMicrotask(() => this.emit("draining"));
+    if (readinessDelayMs > 0) await delay(readinessDelayMs);
+    this.#shardPorts.close();
+    for (const server of this.#ownServers) server.close();
+    // Sockets on their way are let arrive, unless their shard doesn't take them.
+    await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
+    const counts = await this.#pool.close(settings);
+    this.#bus.close();
+    this.#entrances.removeRoutes();
+    for (const server of this.#ownServers) server.closeAllConnections();
+    queueMicrotask(() => this.emit("closed", counts));
+    return counts;
+  }
+
+  #shardReplaced(shard: number): void {
+    this.#shardPorts.reopen(shard).then(
+      () => this.emit("shardReplaced", { shard }),
+      (error: Error) => this.#tell("handshakeFailed", error),
+    );
+  }
+
+  #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
+    this.#checkOpen();
+    this.#entrances.addRoute(server, settings);
+  }
+
+  #checkOpen(): void {
+    if (this.#closed !== undefined) throw new SwitchboardError("closed", "ERR_CLOSED", "this board is closed");
+  }
+
+  /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
+  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed">(
+    event: Event,
+    detail: SwitchboardEvents[Event][0],
+  ): void {
+    const emit = this.emit as (event: Event, detail: SwitchboardEvents[Event][0]) => boolean;
+    if (emit.call(this, event, detail) || this.#warned.has(event)) return;
+    this.#warned.add(event);
+    const error = detail instanceof Error ? detail : detail.error;
+    process.emitWarning(`${error.stack ?? error.message}`, {
+      type: "SwitchboardWarning",
+      code: event,
+      detail: `Listen to the board's "${event}" event to see all of them.`,
+    });
+  }
+}

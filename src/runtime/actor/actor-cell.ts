@@ -1,0 +1,346 @@
+import { reportError } from "../../errors.ts";
+import type { Message } from "../../wire/protocol/message.ts";
+import { TURN_BUDGET, type Turns } from "../scheduling/turns.ts";
+import type { Actor, ActorClass, ActorContext } from "./actor.ts";
+import type { ActorScopes } from "./actor-scopes.ts";
+import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
+import { Draining } from "./draining.ts";
+import {
+  DRAINING,
+  type Ending,
+  type HandlerName,
+  Incarnation,
+  type IncarnationOwner,
+  OPENING,
+  type Restart,
+  type Work,
+} from "./incarnation.ts";
+import { type DeadLetterReason, type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
+import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
+
+export interface ActorCellOwner {
+  /** A handler threw or rejected, or what it had begun and left alone. Stopped or escalated, the actor gets nothing more, only its `closed`. */
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** `full` was true and is no more. */
+  mailboxDrained(): void;
+  /** Mail was accepted and won't be handled. */
+  mailDied(mail: Mail, reason: DeadLetterReason): void;
+}
+
+/** What the cells of a shard share. */
+export interface CellSettings {
+  readonly limits: MailboxLimits;
+  readonly turns: Turns;
+  readonly scopes: ActorScopes;
+  /** So much waits in one mailbox. */
+  readonly waiting?: (length: number) => void;
+}
+
+/** So few handlers an actor may run in any turn, whatever that one's time is. */
+const LIGHT_HANDLERS = 16;
+
+/**
+ * Runs one actor, one message at a time: the invariant that a handler, async or not, is finished before the next starts.
+ * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
+ * or when the time of a turn is over, the rest waits for the next turn.
+ */
+export class ActorCell implements IncarnationOwner {
+  readonly #owner: ActorCellOwner;
+  readonly #settings: CellSettings;
+  #actorClass: ActorClass | undefined;
+  #incarnation: Incarnation | undefined;
+  #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
+  #timers: ActorTimers | undefined;
+  #supervisor: Supervisor | undefined;
+  /** What is to be done before all that waits. */
+  #restart: Restart | undefined;
+  #busy = false;
+  #stopped = false;
+  #wasFull = false;
+  /** The turn in which it handled something last, and how much more it may in that one. */
+  #turn = -1;
+  #budget = 0;
+  /** Its budget for this turn is spent. */
+  #resting = false;
+  #awaitsTurn = false;
+  /** How the connection ended, until `closed` has been called with it. */
+  #ending: Ending | undefined;
+  #ended = false;
+  /** Once it is asked for. */
+  #draining: Draining | undefined;
+
+  constructor(settings: CellSettings, owner: ActorCellOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+  }
+
+  /** Constructs the actor and opens it. */
+  open(actorClass: ActorClass, context: ActorContext): void {
+    this.#actorClass = actorClass;
+    this.#incarnation = new Incarnation(actorClass, context, this.#settings.scopes, this);
+    try {
+      this.#incarnation.construct();
+    } catch (error) {
+      this.#fail("constructor", error, false);
+      return;
+    }
+    this.#handle(OPENING);
+    this.#proceed();
+  }
+
+  /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
+  deliver(message: Message): void {
+    if (this.#isOver()) return;
+    if (this.#mustWait()) {
+      this.#mailbox ??= new Mailbox(this.#settings.limits);
+      // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
+      this.#mailbox.push(message.compact());
+      this.#settings.waiting?.(this.#mailbox.length);
+      this.#wasFull ||= this.#mailbox.full;
+      return;
+    }
+    this.#handleNow(message);
+  }
+
+  /** Whether what comes now has to wait behind something. */
+  #mustWait(): boolean {
+    return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
+  }
+
+  /** Whether the actor gets nothing new any more. */
+  #isOver(): boolean {
+    return this.#stopped || this.#ending !== undefined || this.#ended;
+  }
+
+  #handleNow(work: Work): void {
+    this.#spend();
+    this.#handle(work);
+    if (this.#ending !== undefined || this.#restart !== undefined) this.#proceed();
+  }
+
+  /**
+   * Calls back in a turn of the actor's own, once or again and again, for as long as it lives. Returns what cancels that. Throws `ERR_TIMER`.
+   *
+   * @param actor whose timer it is: one that was restarted meanwhile has none any more
+   */
+  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
+    const cancel = timers.add(delayMs, callback, repeats);
+    const { isConstructed = false } = this.#incarnation ?? {};
+    if (this.#isOver() || (isConstructed && !this.#incarnation?.is(actor))) cancel();
+    else this.#timers = timers;
+    return cancel;
+  }
+
+  readonly #timerExpired = (timer: ActorTimer): void => {
+    if (timer.waits) return;
+    if (!this.#mustWait()) {
+      this.#handleNow(timer);
+      return;
+    }
+    timer.waits = true;
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox.push(timer);
+  };
+
+  /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
+  mail(mail: Mail): MailVerdict {
+    if (this.#isOver()) return "gone";
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    if (this.#mailbox.mailFull) return "full";
+    this.#mailbox.push(mail);
+    this.#settings.waiting?.(this.#mailbox.length);
+    this.#awaitTurn();
+    return "accepted";
+  }
+
+  /** Tells the actor that the board is closing: now, or as soon as it is free, before what waits. */
+  drain(): void {
+    if (this.#draining !== undefined || this.#isOver()) return;
+    // An actor that doesn't want to know isn't waited for.
+    if (!this.#incarnation?.wantsDraining) return;
+    this.#draining = new Draining();
+    this.#proceed();
+  }
+
+  /** Calls back when the actor has been told and is done with that; at once when it isn't being told. */
+  afterDraining(callback: () => void): void {
+    if (this.#draining === undefined) callback();
+    else this.#draining.whenEnded(callback);
+  }
+
+  /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
+  get full(): boolean {
+    return this.#wasFull || this.#resting;
+  }
+
+  /** The actor gets nothing more, what is queued included; only its `closed`. */
+  stop(): void {
+    this.#stopped = true;
+    this.#restart = undefined;
+    this.#draining?.cancel();
+    this.#timers?.clear();
+    // Who waits for `mailboxDrained` gets it.
+    if (this.#wasFull) this.#rest();
+    this.#wasFull = false;
+    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#bury(one, "closed");
+  }
+
+  /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
+  end(code: number, reason: string): void {
+    if (this.#ending !== undefined || this.#ended) return;
+    this.#ending = { kind: "closing", code, reason };
+    this.#draining?.cancel();
+    this.#timers?.clear();
+    this.#proceed();
+  }
+
+  /** From `Turns`. */
+  takeTurn(): void {
+    this.#awaitsTurn = false;
+    const rested = this.#resting;
+    this.#resting = false;
+    this.#proceed();
+    if (rested && !this.full) this.#owner.mailboxDrained();
+  }
+
+  /** Does what waits, a restart first and then `draining`, as far as the actor is free and its budget goes, then `closed`. */
+  #proceed(): void {
+    while (!this.#busy && !this.#resting) {
+      const work = this.#takeRestart() ?? (this.#draining?.begin() ? DRAINING : this.#mailbox?.shift());
+      if (work === undefined) break;
+      this.#spend();
+      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#bury(work, "unhandled");
+      else this.#handle(work);
+      if (this.#wasFull && this.#mailbox?.roomy) {
+        this.#wasFull = false;
+        if (!this.#resting) this.#owner.mailboxDrained();
+      }
+      if (this.#mayRest() && this.#settings.turns.over) this.#rest();
+    }
+    if (this.#ending !== undefined && !this.#mustWait() && this.#restart === undefined) this.#close();
+  }
+
+  #takeRestart(): Restart | undefined {
+    const restart = this.#restart;
+    if (restart === undefined) return undefined;
+    this.#restart = undefined;
+    this.#timers?.clear();
+    return restart;
+  }
+
+  #close(): void {
+    const ending = this.#ending as Ending;
+    this.#ended = true;
+    this.#ending = undefined;
+    try {
+      const result = (this.#incarnation as Incarnation).handle(ending);
+      if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
+    } catch (error) {
+      this.#fail("closed", error, false);
+    }
+  }
+
+  /** Whether it has done something in this turn, and has more to do. */
+  #mayRest(): boolean {
+    return TURN_BUDGET - this.#budget >= LIGHT_HANDLERS && !this.#resting && (this.#mailbox?.length ?? 0) > 0;
+  }
+
+  /** Takes one from the budget of this turn. */
+  #spend(): void {
+    const { turns } = this.#settings;
+    if (this.#turn !== turns.now) {
+      this.#turn = turns.enter();
+      this.#budget = TURN_BUDGET;
+    }
+    if (--this.#budget === 0) this.#rest();
+  }
+
+  #rest(): void {
+    this.#resting = true;
+    this.#awaitTurn();
+  }
+
+  #awaitTurn(): void {
+    if (this.#awaitsTurn) return;
+    this.#awaitsTurn = true;
+    this.#settings.turns.add(this);
+  }
+
+  #handle(work: Work): void {
+    this.#busy = true;
+    try {
+      const result = (this.#incarnation as Incarnation).handle(work);
+      if (isPromise(result)) {
+        this.#await(work, result);
+        return;
+      }
+      this.#conclude(work, result);
+    } catch (error) {
+      this.#failAt(work, error);
+    }
+    this.#busy = false;
+  }
+
+  /** From the incarnation. */
+  detachedFailed(error: unknown, replaced: boolean): void {
+    if (replaced) {
+      // Its successor has no part in this.
+      this.#owner.actorFailed("detached", error, "restarted");
+      return;
+    }
+    this.#fail("detached", error, !this.#isOver());
+    this.#proceed();
+  }
+
+  #await(work: Work, result: PromiseLike<unknown>): void {
+    const settled =
+      work.kind === "mail" || work.kind === "draining"
+        ? (value: unknown): void => {
+            this.#conclude(work, value);
+            this.#settled();
+          }
+        : this.#settled;
+    result.then(settled, (error) => {
+      this.#failAt(work, error);
+      this.#settled();
+    });
+  }
+
+  /** Tells who waits for what a handler has come to. */
+  #conclude(work: Work, value: unknown): void {
+    if (work.kind === "mail") work.answer?.({ kind: "answered", value });
+    else if (work.kind === "draining") this.#draining?.end();
+  }
+
+  readonly #settled = (): void => {
+    this.#busy = false;
+    this.#proceed();
+  };
+
+  #failAt(work: Work, error: unknown): void {
+    if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
+    this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped);
+    if (work.kind === "draining") this.#draining?.end();
+  }
+
+  #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
+    this.#supervisor ??= new Supervisor(supervisionOf(this.#actorClass as ActorClass));
+    const outcome = this.#supervisor.decide(canGoOn, performance.now());
+    if (outcome === "restarted") {
+      this.#restart = { kind: "restart", error };
+      this.#incarnation?.retire();
+    } else if (outcome !== "resumed") this.stop();
+    this.#owner.actorFailed(handler, error, outcome);
+  }
+
+  #bury(mail: Mail, reason: "closed" | "unhandled"): void {
+    this.#owner.mailDied(mail, reason);
+    mail.answer?.(reason === "closed" ? { kind: "gone" } : UNHANDLED);
+  }
+}
+
+function isPromise(result: unknown): result is PromiseLike<unknown> {
+  return typeof result === "object" && result !== null && typeof (result as PromiseLike<unknown>).then === "function";
+}

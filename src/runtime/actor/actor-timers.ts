@@ -1,0 +1,58 @@
+import { SwitchboardError } from "../../errors.ts";
+
+const MAX_DELAY_MS = 2 ** 31 - 1;
+
+/** One timer of an actor, and the turn that it asks for. */
+export interface ActorTimer {
+  readonly kind: "timer";
+  readonly callback: () => unknown;
+  /** Its turn waits in the mailbox: another isn't asked for. */
+  waits: boolean;
+  cancelled: boolean;
+}
+
+/**
+ * The timers of one actor; exists from the first on. Plain ones: the wheel that connections have for their deadlines is too coarse, and an actor
+ * without timers pays for none.
+ */
+export class ActorTimers {
+  readonly #handles = new Map<ActorTimer, NodeJS.Timeout>();
+  readonly #due: (timer: ActorTimer) => void;
+
+  constructor(due: (timer: ActorTimer) => void) {
+    this.#due = due;
+  }
+
+  /** Returns what cancels it. Throws `ERR_TIMER`. */
+  add(delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+    checkTimer(delayMs, callback, repeats ? 1 : 0);
+    const timer: ActorTimer = { kind: "timer", callback, waits: false, cancelled: false };
+    const expired = (): void => {
+      if (!repeats) this.#handles.delete(timer);
+      this.#due(timer);
+    };
+    const handle = repeats ? setInterval(expired, delayMs) : setTimeout(expired, delayMs);
+    this.#handles.set(timer, handle);
+    return () => this.#cancel(timer);
+  }
+
+  clear(): void {
+    for (const timer of this.#handles.keys()) this.#cancel(timer);
+  }
+
+  #cancel(timer: ActorTimer): void {
+    timer.cancelled = true;
+    clearTimeout(this.#handles.get(timer));
+    this.#handles.delete(timer);
+  }
+}
+
+function checkTimer(delayMs: unknown, callback: unknown, least: number): void {
+  if (!(typeof delayMs === "number" && delayMs >= least && delayMs <= MAX_DELAY_MS)) {
+    const message = `a timer takes from ${least} to ${MAX_DELAY_MS} milliseconds, got ${String(delayMs)}`;
+    throw new SwitchboardError("misuse", "ERR_TIMER", message);
+  }
+  if (typeof callback !== "function") {
+    throw new SwitchboardError("misuse", "ERR_TIMER", `a timer takes a function to call, got ${typeof callback}`);
+  }
+}

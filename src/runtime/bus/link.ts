@@ -1,0 +1,223 @@
+import type { MessagePort } from "node:worker_threads";
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { TurnTaker } from "../scheduling/turns.ts";
+import { BatchReader, BatchWriter } from "./batch.ts";
+
+/** A change of what one thread wants from another; `id` is its own number for the topic. */
+export type InterestChange =
+  | { readonly kind: "add"; readonly topic: string; readonly id: number }
+  | { readonly kind: "remove"; readonly topic: string };
+
+type LinkMessage =
+  /**
+   * Changes of interest, in order: topics, and their numbers or `NOT_WANTED`. (As objects they would take seven times as long to clone.) The first
+   * message of each side, even if it has none, so that the other knows when it knows all.
+   */
+  | {
+      readonly kind: "interest";
+      readonly serial: number;
+      readonly topics: readonly string[];
+      readonly ids: readonly number[];
+    }
+  | { readonly kind: "interestKnown"; readonly serial: number }
+  /** `sentAt`: by the clock that all threads share, in nanoseconds. */
+  | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
+  | { readonly kind: "consumed"; readonly bytes: number };
+
+export interface LinkOwner {
+  interestChanged(link: Link, changes: readonly InterestChange[]): void;
+  /** Delivers a publish. Returns to how many. */
+  published(topicId: number, frame: Frame): number;
+  /** A batch of publishes arrived, so long after it was posted. */
+  arrived(lagSeconds: number): void;
+  /** Something was queued: call `flush` at the end of this tick. */
+  linkDirty(link: Link): void;
+  linkClosed(link: Link): void;
+  /** Whether this turn has no time for more deliveries. */
+  turnIsOver(): boolean;
+  /** Deliveries wait: call `takeTurn` in the next turn. */
+  linkWaits(link: Link): void;
+}
+
+const NOT_WANTED = -1;
+/** Publishes on their way to one thread, in bytes: past it they are dropped and counted, for that thread isn't keeping up. */
+const WINDOW_BYTES = 64 * 1024 * 1024;
+/** How much a receiver takes in before it tells the sender. */
+const CONSUMED_STEP_BYTES = 1024 * 1024;
+/** So many deliveries are done before the time is looked at. */
+const DELIVERIES_AT_ONCE = 64;
+
+/**
+ * One end of the direct connection between two threads of the bus. What comes is delivered in order, as far as a turn's time goes; the rest
+ * waits for the next, and counts as on its way until then.
+ */
+export class Link implements TurnTaker {
+  readonly #port: MessagePort;
+  readonly #owner: LinkOwner;
+  readonly #batch = new BatchWriter();
+  #changes: InterestChange[] = [];
+  #serial = 0;
+  /** Those who wait until the other side knows a change, by the serial it went out with. */
+  readonly #awaitingKnown = new Map<number, PromiseWithResolvers<void>>();
+  readonly #synced = Promise.withResolvers<void>();
+  /** Batches that have come, from the first that isn't delivered to its end. */
+  #first: BatchReader | undefined;
+  #last: BatchReader | undefined;
+  /** Since the time was looked at. */
+  #deliveries = 0;
+  #unconsumedBytes = 0;
+  #consumedBytes = 0;
+  #dirty = false;
+  #closed = false;
+
+  /** @param interest all that this side wants now */
+  constructor(port: MessagePort, interest: readonly InterestChange[], owner: LinkOwner) {
+    this.#port = port;
+    this.#owner = owner;
+    this.#postInterest(interest);
+    port.on("message", (message: LinkMessage) => this.#handle(message));
+    port.on("close", () => this.#handleClose());
+  }
+
+  /** Resolves when the other side has told all that it wants, or is gone. */
+  get synced(): Promise<void> {
+    return this.#synced.promise;
+  }
+
+  /** Tells the other side at the end of the tick; resolves when it knows, or is gone. */
+  changeInterest(change: InterestChange): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.#changes.push(change);
+    this.#markDirty();
+    let known = this.#awaitingKnown.get(this.#serial);
+    if (known === undefined) {
+      known = Promise.withResolvers<void>();
+      this.#awaitingKnown.set(this.#serial, known);
+    }
+    return known.promise;
+  }
+
+  /** Queues a publish for the end of the tick. False when it was dropped, because the other side is too far behind. */
+  publish(topicId: number, frame: Frame): boolean {
+    if (this.#unconsumedBytes + this.#batch.length > WINDOW_BYTES) return false;
+    this.#batch.append(topicId, frame);
+    if (this.#batch.full) this.#postBatch();
+    else this.#markDirty();
+    return true;
+  }
+
+  flush(): void {
+    this.#dirty = false;
+    if (this.#changes.length > 0) {
+      this.#postInterest(this.#changes);
+      this.#changes = [];
+    }
+    if (this.#batch.length > 0) this.#postBatch();
+  }
+
+  close(): void {
+    this.#port.close();
+  }
+
+  #markDirty(): void {
+    if (this.#dirty) return;
+    this.#dirty = true;
+    this.#owner.linkDirty(this);
+  }
+
+  #postInterest(changes: readonly InterestChange[]): void {
+    const topics = changes.map(({ topic }) => topic);
+    const ids = changes.map((change) => (change.kind === "add" ? change.id : NOT_WANTED));
+    this.#post({ kind: "interest", serial: this.#serial++, topics, ids });
+  }
+
+  #postBatch(): void {
+    const batch = this.#batch.take();
+    this.#unconsumedBytes += batch.byteLength;
+    this.#post({ kind: "publishes", batch, sentAt: process.hrtime.bigint() }, [batch]);
+  }
+
+  #post(message: LinkMessage, transfer: ArrayBuffer[] = []): void {
+    this.#port.postMessage(message, transfer);
+  }
+
+  #handle(message: LinkMessage): void {
+    switch (message.kind) {
+      case "interest":
+        this.#owner.interestChanged(this, changesOf(message.topics, message.ids));
+        this.#post({ kind: "interestKnown", serial: message.serial });
+        this.#synced.resolve();
+        break;
+      case "interestKnown":
+        this.#awaitingKnown.get(message.serial)?.resolve();
+        this.#awaitingKnown.delete(message.serial);
+        break;
+      case "publishes":
+        this.#owner.arrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
+        this.#take(new BatchReader(message.batch));
+        break;
+      case "consumed":
+        this.#unconsumedBytes -= message.bytes;
+        break;
+    }
+  }
+
+  #take(batch: BatchReader): void {
+    const waits = this.#first !== undefined;
+    if (this.#first === undefined) this.#first = batch;
+    else (this.#last as BatchReader).following = batch;
+    this.#last = batch;
+    if (!waits) this.takeTurn();
+  }
+
+  /** Delivers what has come, until there is no time. */
+  takeTurn(): void {
+    let waits = true;
+    try {
+      waits = !this.#deliver();
+    } finally {
+      if (waits) this.#owner.linkWaits(this);
+    }
+  }
+
+  /** Whether nothing is left. */
+  #deliver(): boolean {
+    for (let batch = this.#first; batch !== undefined; batch = this.#first) {
+      while (!batch.ended) {
+        if (this.#deliveries >= DELIVERIES_AT_ONCE) {
+          if (this.#owner.turnIsOver()) return false;
+          this.#deliveries = 0;
+        }
+        // A publish that nobody wants any more takes time, too.
+        this.#deliveries += 1 + batch.next(this.#published);
+      }
+      this.#first = batch.following;
+      this.#consumed(batch.byteLength);
+    }
+    return true;
+  }
+
+  readonly #published = (topicId: number, frame: Frame): number => this.#owner.published(topicId, frame);
+
+  #consumed(bytes: number): void {
+    this.#consumedBytes += bytes;
+    if (this.#consumedBytes < CONSUMED_STEP_BYTES) return;
+    this.#post({ kind: "consumed", bytes: this.#consumedBytes });
+    this.#consumedBytes = 0;
+  }
+
+  #handleClose(): void {
+    this.#closed = true;
+    for (const known of this.#awaitingKnown.values()) known.resolve();
+    this.#awaitingKnown.clear();
+    this.#synced.resolve();
+    this.#owner.linkClosed(this);
+  }
+}
+
+function changesOf(topics: readonly string[], ids: readonly number[]): InterestChange[] {
+  return topics.map((topic, i) => {
+    const id = ids[i] as number;
+    return id === NOT_WANTED ? { kind: "remove", topic } : { kind: "add", topic, id };
+  });
+}

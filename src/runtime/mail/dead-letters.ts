@@ -1,0 +1,19 @@
+import { ReportLimit } from "../stats/report-limit.ts";
+import type { LostMail } from "./mail-router.ts";
+
+/** Counts mail that nobody handled, and reports as much of it as does no harm. */
+export class DeadLetters {
+  readonly #count: () => void;
+  readonly #report: (lost: LostMail) => void;
+  readonly #limit = new ReportLimit();
+
+  constructor(count: () => void, report: (lost: LostMail) => void) {
+    this.#count = count;
+    this.#report = report;
+  }
+
+  add(lost: LostMail): void {
+    this.#count();
+    if (this.#limit.allows()) this.#report(lost);
+  }
+}

@@ -1,0 +1,125 @@
+import type { MessagePort } from "node:worker_threads";
+import { reportError } from "../../errors.ts";
+import { type Address, shardOf } from "../actor/address.ts";
+import {
+  type AskOptions,
+  type AskOutcome,
+  cloneMail,
+  type DeadLetterReason,
+  type Mail,
+  type Mailer,
+  type MailVerdict,
+  type TellResult,
+} from "../actor/mail.ts";
+import { Asks, askFull } from "./asks.ts";
+import { type Letter, MailLink, type MailLinkOwner } from "./mail-link.ts";
+
+/** Mail that nobody handled. */
+export interface LostMail {
+  readonly to: Address;
+  readonly from: Address | undefined;
+  readonly reason: DeadLetterReason;
+}
+
+export interface MailRouterOwner {
+  /** This thread's index; undefined in the main thread, which has no actors. */
+  readonly shard: number | undefined;
+  /** Puts mail into the mailbox of an actor of this thread. */
+  mailCame(to: Address, mail: Mail): MailVerdict;
+  /** Mail from here was refused, for its receiver isn't there. */
+  mailDied(lost: LostMail): void;
+}
+
+const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
+
+/** One thread's end of the mail between actors: straight into a mailbox of its own, or over the direct link to another thread. */
+export class MailRouter implements Mailer {
+  readonly #owner: MailRouterOwner;
+  readonly #links = new Map<number, MailLink>();
+  readonly #asks = new Asks();
+
+  constructor(owner: MailRouterOwner) {
+    this.#owner = owner;
+  }
+
+  /**
+   * Connects this thread to another, over the port that their ends of the bus have, too.
+   *
+   * @param shard undefined: to the main thread
+   */
+  addLink(port: MessagePort, shard: number | undefined): void {
+    const link = new MailLink(port, this.#linkOwner);
+    if (shard !== undefined) this.#links.set(shard, link);
+  }
+
+  tell<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
+    const letter: Letter = { to, from, value: cloneMail(mail), ask: undefined };
+    if (shardOf(to) === this.#owner.shard) {
+      const verdict = this.#receive(letter, undefined);
+      return verdict === "accepted" ? ACCEPTED : Promise.resolve(this.#refused(letter, verdict, mail));
+    }
+    const link = this.#links.get(shardOf(to));
+    if (link === undefined) return Promise.resolve(this.#refused(letter, "gone", mail));
+    return new Promise((resolve) => {
+      link.send(letter, (verdict) =>
+        resolve(verdict === "accepted" ? { status: verdict } : this.#refused(letter, verdict, mail)),
+      );
+    });
+  }
+
+  ask(from: Address | undefined, to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
+    const value = cloneMail(mail);
+    const isLocal = shardOf(to) === this.#owner.shard;
+    const link = isLocal ? undefined : this.#links.get(shardOf(to));
+    const begun = this.#asks.begin(to, link, options);
+    if (begun === undefined) return Promise.reject(askFull(to));
+    const { ask, result } = begun;
+    const letter: Letter = { to, from, value, ask };
+    const settle = (verdict: MailVerdict): void => {
+      if (verdict === "accepted") return;
+      this.#refused(letter, verdict, mail);
+      this.#asks.refuse(ask, verdict);
+    };
+    if (isLocal) settle(this.#receive(letter, undefined));
+    else if (link === undefined) settle("gone");
+    else link.send(letter, settle);
+    return result;
+  }
+
+  #refused<Value>({ to, from }: Letter, status: "full" | "gone", mail: Value): TellResult<Value> {
+    if (status === "gone") this.#owner.mailDied({ to, from, reason: "gone" });
+    return { status, mail };
+  }
+
+  /** @param link where it came from; undefined: this very thread */
+  #receive({ to, from, value, ask }: Letter, link: MailLink | undefined): MailVerdict {
+    const answer =
+      ask === undefined
+        ? undefined
+        : (outcome: AskOutcome): void => {
+            const sendable = cloneOutcome(outcome);
+            if (link === undefined) this.#asks.settle(ask, sendable);
+            else link.answer({ ask, outcome: sendable });
+          };
+    return this.#owner.mailCame(to, { kind: "mail", value, from, answer });
+  }
+
+  readonly #linkOwner: MailLinkOwner = {
+    letterCame: (letter, link) => this.#receive(letter, link),
+    answerCame: ({ ask, outcome }) => this.#asks.settle(ask, outcome),
+    linkClosed: (link) => {
+      for (const [shard, one] of this.#links) if (one === link) this.#links.delete(shard);
+      this.#asks.linkClosed(link);
+    },
+  };
+}
+
+/** An answer is a copy, as mail is. */
+function cloneOutcome(outcome: AskOutcome): AskOutcome {
+  if (outcome.kind !== "answered") return outcome;
+  try {
+    return { kind: "answered", value: cloneMail(outcome.value) };
+  } catch (error) {
+    return { kind: "failed", error: reportError(error) };
+  }
+}

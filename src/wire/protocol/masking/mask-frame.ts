@@ -1,0 +1,36 @@
+import { randomFillSync } from "node:crypto";
+import type { Frame } from "../frame.ts";
+import { allocate } from "../memory.ts";
+import { readKey, unmask } from "./mask.ts";
+
+const KEY_BYTES = 4;
+/** Keys are drawn by the thousand: one call to the system's generator for each would cost more than the masking. */
+const pool = Buffer.alloc(1024 * KEY_BYTES);
+let poolAt = pool.length;
+
+/**
+ * The frame as a client sends it: a copy, masked with a key that can't be predicted. The argument is left as it is, for others may be sending it.
+ * Source: RFC 6455 sections 5.3 and 10.3.
+ */
+export function maskFrame({ block, start, end }: Frame): Frame {
+  const length = (block[start + 1] as number) & 0x7f;
+  const headerBytes = length < 126 ? 2 : length === 126 ? 4 : 10;
+  const payloadBytes = end - start - headerBytes;
+  const masked = allocate(headerBytes + KEY_BYTES + payloadBytes);
+  const keyAt = masked.start + headerBytes;
+  block.copy(masked.block, masked.start, start, start + headerBytes);
+  masked.block[masked.start + 1] = length | 0x80;
+  nextKey().copy(masked.block, keyAt);
+  const key = readKey(masked.block, keyAt);
+  unmask(block, start + headerBytes, masked.block, keyAt + KEY_BYTES, payloadBytes, key, 0);
+  return { block: masked.block, start: masked.start, end: keyAt + KEY_BYTES + payloadBytes };
+}
+
+function nextKey(): Buffer {
+  if (poolAt === pool.length) {
+    randomFillSync(pool);
+    poolAt = 0;
+  }
+  poolAt += KEY_BYTES;
+  return pool.subarray(poolAt - KEY_BYTES, poolAt);
+}

@@ -1,0 +1,12 @@
+export { SwitchboardError } from "../../errors.ts";
+export { onUpgrade } from "./on-upgrade.ts";
+export { type AnsweredUpgrade, openTunnel, requestUpgrade, type UpgradeRequestOptions } from "./request.ts";
+export type { UpgradeRefusal } from "./response.ts";
+export {
+  answerUpgrade,
+  serveUpgrades,
+  type UpgradeAcceptance,
+  type UpgradeAnswer,
+  type UpgradeService,
+} from "./serve.ts";
+export { type Downcast, Upgraded } from "./upgraded.ts";

@@ -1,0 +1,25 @@
+/** The package's entry `switchboard/websocket`: WebSockets and HTTP upgrades in one thread, without shards. */
+export { type ErrorKind, SwitchboardError } from "../../errors.ts";
+export type { Message, Sendable } from "../protocol/message.ts";
+export { onUpgrade } from "../upgrade/on-upgrade.ts";
+export {
+  type AnsweredUpgrade,
+  openTunnel,
+  requestUpgrade,
+  type UpgradeRequestOptions,
+} from "../upgrade/request.ts";
+export type { UpgradeRefusal } from "../upgrade/response.ts";
+export {
+  answerUpgrade,
+  serveUpgrades,
+  type UpgradeAcceptance,
+  type UpgradeAnswer,
+  type UpgradeService,
+} from "../upgrade/serve.ts";
+export { type Downcast, Upgraded } from "../upgrade/upgraded.ts";
+export { connect } from "./connect.ts";
+export type { ConnectOptions, TlsOptions } from "./connect-options.ts";
+export type { WebSocketOptions } from "./options.ts";
+export type { SendResult } from "./outbound.ts";
+export { type UpgradeConnectionOptions, type UpgradedConnection, upgradeConnection } from "./upgrade-connection.ts";
+export type { Closed, WebSocket } from "./websocket.ts";

@@ -1,0 +1,123 @@
+import { SwitchboardError } from "../../errors.ts";
+import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflate/compression.ts";
+
+/** Limits and times of one WebSocket. Times are in milliseconds, sizes in bytes. */
+export interface WebSocketOptions {
+  /** Longest message. A longer one is refused at its header (1009). Default: 1 MiB. */
+  readonly maxPayloadBytes?: number;
+  /** Most frames in one message, empty ones counted (1008). Default: 131,072. */
+  readonly maxFragments?: number;
+  /** Messages that wait for their reader. With so many the socket isn't read until half of them are taken. Default: 64. */
+  readonly inboxLimit?: number;
+  /** The same in bytes of payload. Default: 1 MiB. */
+  readonly inboxLimitBytes?: number;
+  /** While so much waits for a peer that doesn't read, `send` refuses: nobody who awaits it gets there. Default: 16 MiB. */
+  readonly maxBufferedBytes?: number;
+  /** A peer silent for so long gets a ping. Default: 0, no pings. */
+  readonly pingIntervalMs?: number;
+  /** A peer that stays silent for so long after a ping is given up. Default: 10 s. */
+  readonly pongTimeoutMs?: number;
+  /** How long what is queued and the peer's answer to our close frame may take. Default: 10 s. */
+  readonly closeTimeoutMs?: number;
+  /** Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false. */
+  readonly compression?: boolean | Partial<CompressionOptions>;
+}
+
+type Limits = Required<Omit<WebSocketOptions, "compression">>;
+
+/** What a WebSocket works with. */
+export interface WebSocketSettings extends Limits {
+  readonly compression: CompressionOptions | undefined;
+}
+
+const defaults: Limits = {
+  maxPayloadBytes: 1024 * 1024,
+  // Conformance suites send messages of 65,537 fragments.
+  maxFragments: 131_072,
+  inboxLimit: 64,
+  inboxLimitBytes: 1024 * 1024,
+  maxBufferedBytes: 16 * 1024 * 1024,
+  pingIntervalMs: 0,
+  pongTimeoutMs: 10_000,
+  closeTimeoutMs: 10_000,
+};
+
+/** Says what an option takes, and whether a value is that. */
+export interface OptionCheck {
+  readonly takes: string;
+  readonly accepts: (value: unknown) => boolean;
+}
+
+const MAX_BYTES = 2 ** 31 - 1;
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+
+export const webSocketChecks = {
+  maxPayloadBytes: integer(1, MAX_BYTES),
+  maxFragments: integer(1, MAX_BYTES),
+  inboxLimit: integer(1, MAX_BYTES),
+  inboxLimitBytes: integer(1, MAX_BYTES),
+  maxBufferedBytes: integer(1, MAX_BYTES),
+  pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
+  pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  compression: { takes: "true, false or an object", accepts: (value) => typeof value === "boolean" || isObject(value) },
+} as const satisfies Record<keyof WebSocketOptions, OptionCheck>;
+
+const compressionChecks: Record<keyof CompressionOptions, OptionCheck> = {
+  threshold: integer(0, MAX_BYTES),
+  level: integer(1, 9),
+  windowBits: integer(9, 15),
+  contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
+};
+
+export const timeout = integer(1, MAX_TIMEOUT_MS);
+
+export function integer(from: number, to: number): OptionCheck {
+  const accepts = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= from && Number(value) <= to;
+  return { takes: `an integer from ${from} to ${to}`, accepts };
+}
+
+export function listOf(what: string, accepts: (value: string) => boolean): OptionCheck {
+  const all = (value: unknown): boolean =>
+    Array.isArray(value) && value.every((member) => typeof member === "string" && accepts(member));
+  return { takes: `an array of ${what}`, accepts: all };
+}
+
+/** Throws `ERR_OPTION` for the first option that is unknown or out of range, with its name and what it takes. */
+export function checkOptions(call: string, options: object, checks: Readonly<Record<string, OptionCheck>>): void {
+  if (typeof options !== "object" || options === null) throw optionError(`${call}: the options must be an object`);
+  for (const [name, value] of Object.entries(options)) {
+    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
+    if (check === undefined) {
+      throw optionError(`${call}: unknown option "${name}"; the options are ${Object.keys(checks).join(", ")}`);
+    }
+    if (value === undefined || check.accepts(value)) continue;
+    throw optionError(`${call}: ${name} takes ${check.takes}, got ${show(value)}`);
+  }
+}
+
+/** The options with the defaults for those not given. They must have been checked. */
+export function webSocketSettings(options: WebSocketOptions): WebSocketSettings {
+  const limits = { ...defaults };
+  for (const name of Object.keys(defaults) as (keyof Limits)[]) limits[name] = options[name] ?? defaults[name];
+  return { ...limits, compression: compressionSettings(options.compression) };
+}
+
+function compressionSettings(options: WebSocketOptions["compression"] = false): CompressionOptions | undefined {
+  if (typeof options === "boolean") return options ? DEFAULT_COMPRESSION : undefined;
+  checkOptions("compression", options, compressionChecks);
+  return { ...DEFAULT_COMPRESSION, ...options };
+}
+
+export function optionError(message: string): SwitchboardError {
+  return new SwitchboardError("configuration", "ERR_OPTION", message);
+}
+
+function isObject(value: unknown): boolean {
+  return typeof value === "object" && value !== null;
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
+}

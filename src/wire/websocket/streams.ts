@@ -1,0 +1,56 @@
+import { ReadableStream, WritableStream } from "node:stream/web";
+import { SwitchboardError } from "../../errors.ts";
+import { CloseCode } from "../protocol/close-code.ts";
+import type { Message, Sendable } from "../protocol/message.ts";
+import type { SendResult } from "./outbound.ts";
+
+/** What of a WebSocket the streams use. */
+export interface StreamedSocket {
+  next(): Promise<IteratorResult<Message, undefined>>;
+  send(data: Sendable): Promise<SendResult>;
+  close(code?: number, reason?: string): void;
+  readonly closed: Promise<unknown>;
+  readonly error: Error | undefined;
+}
+
+/** Nothing is taken from the socket before somebody reads: its inbox is the only buffer. */
+export function readableOf(socket: StreamedSocket): ReadableStream<Message> {
+  return new ReadableStream<Message>(
+    {
+      async pull(controller) {
+        const { done, value } = await socket.next();
+        if (!done) controller.enqueue(value);
+        else if (socket.error === undefined) controller.close();
+        else controller.error(socket.error);
+      },
+      cancel: () => socket.close(),
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
+  return new WritableStream<Sendable>({
+    start(controller) {
+      // A producer that waits for its own next piece learns it too.
+      void socket.closed.then(() => controller.error(closedError()));
+    },
+    async write(data) {
+      const result = await socket.send(data);
+      if (result === "closed") throw closedError();
+      if (result === "refused") {
+        const message = "more waits for the peer already than maxBufferedBytes allows";
+        throw new SwitchboardError("capacity", "ERR_BUFFER_FULL", message);
+      }
+    },
+    async close() {
+      socket.close();
+      await socket.closed;
+    },
+    abort: () => socket.close(CloseCode.internalError, "internal error"),
+  });
+}
+
+export function closedError(): SwitchboardError {
+  return new SwitchboardError("closed", "ERR_CLOSED", "the WebSocket is closed");
+}

@@ -1,0 +1,75 @@
+import type { IncomingMessage } from "node:http";
+import { SwitchboardError } from "../../errors.ts";
+import { checkHandshake, type Refusal, type ServerHandshakeOptions } from "../handshake/server.ts";
+import { isToken } from "../handshake/tokens.ts";
+import { onUpgrade } from "../upgrade/on-upgrade.ts";
+import type { UpgradeAnswer } from "../upgrade/serve.ts";
+import { checkOptions, listOf, type WebSocketOptions, webSocketChecks, webSocketSettings } from "./options.ts";
+import { WebSocket } from "./websocket.ts";
+
+export interface UpgradeConnectionOptions
+  extends WebSocketOptions,
+    Pick<ServerHandshakeOptions, "protocols" | "origins"> {}
+
+/** What a request becomes. */
+export interface UpgradedConnection {
+  /** 101, or 400, 403, 405 or 426 with a sentence that says what is wrong: for returning from an `UpgradeService`. */
+  readonly response: UpgradeAnswer;
+  /** Resolves when the 101 has left. Rejects, also with nobody looking, when that never happens. */
+  readonly websocket: Promise<WebSocket>;
+}
+
+const checks = {
+  ...webSocketChecks,
+  protocols: listOf("subprotocol names (tokens)", isToken),
+  origins: listOf('origins, such as "https://example.com"', isOrigin),
+};
+
+/**
+ * Makes a WebSocket of a request that `serveUpgrades` or `answerUpgrade` serves, without waiting for anything: the answer for the request's
+ * service, and a promise of what follows it. An object, for destructuring by name.
+ *
+ * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is given or the peer leaves.
+ * Throws `ERR_OPTION` for a wrong option. Source: RFC 6455 section 4.2.
+ */
+export function upgradeConnection(
+  request: IncomingMessage,
+  options: UpgradeConnectionOptions = {},
+): UpgradedConnection {
+  checkOptions("upgradeConnection", options, checks);
+  const settings = webSocketSettings(options);
+  const { protocols = [], origins } = options;
+  const checked = checkHandshake(request, {
+    protocols,
+    ...(settings.compression && { compression: settings.compression }),
+    ...(origins && { origins: origins.map((origin) => origin.toLowerCase()) }),
+  });
+  if (!checked.ok) return refused(checked);
+  const { accept, protocol, deflate } = checked;
+  const headers = {
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": accept,
+    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    ...(deflate && { "Sec-WebSocket-Extensions": deflate.header }),
+  };
+  const extensions = deflate?.header ?? "";
+  const agreement = { role: "server", protocol, extensions, deflate: deflate?.agreement } as const;
+  const websocket = onUpgrade(request).then((upgraded) => new WebSocket(upgraded.downcast(), agreement, settings));
+  return { response: { status: 101, headers }, websocket: quiet(websocket) };
+}
+
+function refused({ status, reason, headers = {} }: Refusal): UpgradedConnection {
+  const error = new SwitchboardError("protocol", "ERR_HANDSHAKE_REFUSED", `answered with ${status}: ${reason}`);
+  return { response: { status, headers, body: `${reason}\n` }, websocket: quiet(Promise.reject(error)) };
+}
+
+/** Whoever doesn't look isn't told. */
+function quiet<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => {});
+  return promise;
+}
+
+function isOrigin(value: string): boolean {
+  return URL.parse(value)?.origin === value.toLowerCase();
+}

@@ -1,0 +1,139 @@
+import { expect, it, onTestFinished } from "vitest";
+import { Connection } from "../../../src/board/connection/connection.ts";
+import type { ConnectionHost } from "../../../src/board/connection/connection-host.ts";
+import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
+import { Actor } from "../../../src/runtime/actor/actor.ts";
+import { Bus } from "../../../src/runtime/bus/bus.ts";
+import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
+import { DEFAULT_COMPRESSION } from "../../../src/wire/protocol/deflate/compression.ts";
+import { Deflaters } from "../../../src/wire/protocol/deflate/deflater.ts";
+import { encodeText } from "../../../src/wire/protocol/frame.ts";
+import type { Message } from "../../../src/wire/protocol/message.ts";
+import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
+import { lonelyCells } from "../../support/cells.ts";
+import { deflateMessage } from "../../support/deflate.ts";
+import { clientFrame } from "../../support/frames.ts";
+
+/** Keeps what is written, and lets the test be the peer. */
+class RecordingTransport implements Transport {
+  readonly bufferedBytes = 0;
+  readonly writes: Buffer[] = [];
+  receiver: TransportReceiver | undefined;
+
+  start(receiver: TransportReceiver): void {
+    this.receiver = receiver;
+  }
+  write(bytes: Buffer): void {
+    this.writes.push(bytes);
+  }
+  pause(): void {}
+  resume(): void {}
+  end(): void {}
+  destroy(): void {}
+}
+
+class Publishing extends Actor {
+  override opened(): void {
+    void this.subscribe("news");
+  }
+  override received(message: Message): void {
+    this.publish("news", message);
+  }
+}
+
+function createHost(): ConnectionHost {
+  const wheel = new TimerWheel(5);
+  onTestFinished(() => wheel.stop());
+  return {
+    shard: 0,
+    options: {
+      maxPayloadBytes: 1024 * 1024,
+      maxFragments: 1000,
+      mailboxLimit: 1024,
+      mailboxLimitBytes: 1024 * 1024,
+      mailLimit: 1024,
+      maxBufferedBytes: 1024 * 1024,
+      maxSubscriptions: 1024,
+      slowConsumers: "close",
+      overRate: "pause",
+      pingIntervalMs: 0,
+      pongTimeoutMs: 10_000,
+      closeTimeoutMs: 10_000,
+    },
+    bus: new Bus({ publishDropped: () => {} }),
+    wheel,
+    flushQueue: new FlushQueue(),
+    counters: new Counters(),
+    ...lonelyCells(),
+    deflaters: new Deflaters(DEFAULT_COMPRESSION),
+    slowConsumer: () => {},
+    vanished: () => {},
+    actorFailed: () => {},
+    escalate: (error) => {
+      throw error;
+    },
+    connectionClosed: () => {},
+  };
+}
+
+async function openAll(windows: readonly (number | undefined)[], host: ConnectionHost): Promise<RecordingTransport[]> {
+  const transports = windows.map((windowBits, i) => {
+    const transport = new RecordingTransport();
+    const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "" };
+    const agreement =
+      windowBits === undefined ? undefined : { windowBits, peerWindowBits: 15, peerContextTakeover: false };
+    new Connection(transport, identity, host, agreement).open(Publishing, "answer");
+    return transport;
+  });
+  await flushed();
+  for (const { writes } of transports) writes.length = 0;
+  return transports;
+}
+
+function flushed(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+const letters = "all work and no play ".repeat(200);
+
+it("compresses a publish once for all subscribers with the same window, and not at all for the others", async () => {
+  const host = createHost();
+  const transports = await openAll([15, 15, undefined, 10, 15, 10, undefined, 8], host);
+  const frame = encodeText(letters);
+  host.bus.publish("news", frame);
+  await flushed();
+  const [a, b, plain, c, d, e, alsoPlain, tooSmall] = transports.map(({ writes }) => writes);
+  expect(a?.[0]?.[0]).toBe(0xc1);
+  expect(c?.[0]?.[0]).toBe(0xc1);
+  expect(plain?.[0]?.[0]).toBe(0x81);
+  // The very same memory, not only the same bytes.
+  const written = (writes: Buffer[] | undefined) => [writes?.length, writes?.[0]?.buffer, writes?.[0]?.byteOffset];
+  expect(written(b)).toEqual(written(a));
+  expect(written(d)).toEqual(written(a));
+  expect(written(e)).toEqual(written(c));
+  expect(c?.[0]).not.toBe(a?.[0]);
+  for (const writes of [plain, alsoPlain, tooSmall]) {
+    expect(writes?.[0]?.buffer).toBe(frame.block.buffer);
+    expect(writes?.[0]).toHaveLength(frame.end - frame.start);
+  }
+});
+
+it("forwards a compressed message to plain and to compressed subscribers", async () => {
+  const transports = await openAll([15, undefined, 15], createHost());
+  transports[0]?.receiver?.received(clientFrame(0x41, deflateMessage(letters)));
+  await flushed();
+  const [sender, plain, other] = transports.map(({ writes }) => writes);
+  expect(sender).toEqual([]);
+  expect(plain?.[0]?.subarray(4).toString()).toBe(letters);
+  expect(other?.[0]?.[0]).toBe(0xc1);
+  expect(other?.[0]?.length).toBeLessThan(200);
+});
+
+it("counts the bytes that leave, not those that there were before", async () => {
+  const host = createHost();
+  await openAll([15], host);
+  host.bus.publish("news", encodeText(letters));
+  expect(host.counters.get("bytesSent")).toBeLessThan(200);
+  expect(host.counters.get("messagesSent")).toBe(1);
+});

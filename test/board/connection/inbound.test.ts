@@ -1,0 +1,201 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { Heartbeat } from "../../../src/board/connection/heartbeat.ts";
+import { Inbound } from "../../../src/board/connection/inbound.ts";
+import type { RateOptions } from "../../../src/board/connection/rate-limit.ts";
+import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
+import { Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { Decoder } from "../../../src/wire/protocol/decoder.ts";
+import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
+import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
+import { deflateBomb } from "../../support/deflate.ts";
+import { clientFrame, close, ping, text } from "../../support/frames.ts";
+
+const MIB = 1024 * 1024;
+
+/** A transport that only knows whether it is read. */
+class Tap implements Transport {
+  readonly bufferedBytes = 0;
+  reading = true;
+  pauses = 0;
+
+  start(_receiver: TransportReceiver): void {}
+  write(_bytes: Buffer): void {}
+  pause(): void {
+    this.reading = false;
+    this.pauses++;
+  }
+  resume(): void {
+    this.reading = true;
+  }
+  end(): void {}
+  destroy(): void {}
+}
+
+function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound: Inbound) => void = () => {}) {
+  const wheel = new TimerWheel(5);
+  onTestFinished(() => wheel.stop());
+  const tap = new Tap();
+  const heartbeat = new Heartbeat(wheel, { pingIntervalMs: 0, pongTimeoutMs: 1_000 });
+  const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
+  const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 10_000, inflater });
+  const events: string[] = [];
+  const owner = {
+    mailboxFull: false,
+    overRates: 0,
+    handle: (event: { readonly kind: string; readonly byteLength?: number; readonly text?: string }) => {
+      const big = (event.byteLength ?? 0) > 100;
+      events.push(event.kind === "message" ? (big ? "big" : (event.text ?? "")) : event.kind);
+    },
+    overRate: () => {
+      owner.overRates++;
+      onOverRate(inbound);
+    },
+  };
+  const inbound: Inbound = new Inbound(
+    tap,
+    decoder,
+    { heartbeat, host: { wheel, turns: new Turns(() => 0) }, rates },
+    owner,
+  );
+  const settle = async (): Promise<void> => {
+    while (!inbound.reading) await turn();
+  };
+  return { tap, owner, events, inbound, settle };
+}
+
+const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `${from + i}`);
+const frames = (texts: readonly string[]): Buffer => Buffer.concat(texts.map((one) => text(one)));
+
+describe("a turn", () => {
+  it("ends after 256 messages, and the next ones go on", async () => {
+    const { tap, events, inbound, settle } = setUp();
+    inbound.received(frames(numbered(1_000)));
+    expect(events).toEqual(numbered(256));
+    expect(tap.reading).toBe(false);
+    await turn();
+    expect(events.length).toBeLessThanOrEqual(512);
+    await settle();
+    expect(events).toEqual(numbered(1_000));
+    expect(tap.reading).toBe(true);
+  });
+
+  it("ends after 256 fragments, which are no messages yet", async () => {
+    const { tap, events, inbound, settle } = setUp();
+    const pieces = Array.from({ length: 998 }, () => clientFrame(0x0, "b", { fin: false }));
+    inbound.received(Buffer.concat([clientFrame(0x1, "a", { fin: false }), ...pieces, clientFrame(0x0, "c")]));
+    expect(tap.reading).toBe(false);
+    let turns = 0;
+    for (; !inbound.reading; turns++) await turn();
+    expect(turns).toBeGreaterThanOrEqual(3);
+    await settle();
+    expect(events).toEqual(["big"]);
+  });
+
+  it("ends after 4 MiB of messages, however few bytes they came as", async () => {
+    const { events, inbound, settle } = setUp();
+    const bomb = clientFrame(0x2, deflateBomb(MIB), { rsv: 0x4 });
+    inbound.received(Buffer.concat(Array.from({ length: 50 }, () => bomb)));
+    expect(events).toHaveLength(4);
+    await settle();
+    expect(events).toHaveLength(50);
+  });
+
+  it("ends when many reads together are that much", async () => {
+    const { tap, events, inbound, settle } = setUp();
+    const bomb = clientFrame(0x2, deflateBomb(MIB), { rsv: 0x4 });
+    for (let i = 0; i < 10; i++) {
+      if (tap.reading) inbound.received(bomb);
+    }
+    expect(events).toHaveLength(4);
+    await settle();
+    expect(events).toHaveLength(5);
+  });
+
+  it("ends after 256 control frames, too", () => {
+    const { events, inbound } = setUp();
+    inbound.received(Buffer.concat(Array.from({ length: 1_000 }, () => ping())));
+    expect(events).toHaveLength(256);
+  });
+
+  it("doesn't end for reads that are usual", async () => {
+    const { tap, events, inbound } = setUp();
+    for (let i = 0; i < 100; i++) inbound.received(frames(numbered(16, i * 16)));
+    expect(events).toEqual(numbered(1_600));
+    expect(tap.pauses).toBe(0);
+  });
+
+  it("that ended keeps bytes that come nevertheless, in order", async () => {
+    const { events, inbound, settle } = setUp();
+    const all = frames(numbered(600));
+    // As transports do, in one buffer for all reads.
+    const buffer = Buffer.alloc(all.length);
+    for (const [from, to] of [
+      [0, 3_001],
+      [3_001, all.length],
+    ] as const) {
+      const length = all.copy(buffer, 0, from, to);
+      inbound.received(buffer.subarray(0, length));
+      buffer.fill(0xff);
+    }
+    expect(events).toHaveLength(256);
+    await settle();
+    expect(events).toEqual(numbered(600));
+  });
+});
+
+describe("a full mailbox", () => {
+  it("stops the reading until it has drained", () => {
+    const { tap, owner, events, inbound } = setUp();
+    owner.mailboxFull = true;
+    inbound.received(frames(numbered(3)));
+    expect([events, tap.reading]).toEqual([[], false]);
+    owner.mailboxFull = false;
+    inbound.mailboxDrained();
+    expect([events, tap.reading]).toEqual([numbered(3), true]);
+  });
+
+  it("hides no close frame once messages are ignored", async () => {
+    const { owner, events, inbound, settle } = setUp();
+    owner.mailboxFull = true;
+    inbound.received(Buffer.concat([frames(numbered(3)), close(1000)]));
+    owner.mailboxFull = false;
+    inbound.ignoreMessages();
+    await settle();
+    expect(events.at(-1)).toBe("close");
+  });
+
+  it("doesn't stop the reading once all bytes are ignored", () => {
+    const { tap, owner, events, inbound } = setUp();
+    owner.mailboxFull = true;
+    inbound.received(frames(numbered(3)));
+    inbound.ignoreBytes();
+    inbound.received(frames(numbered(3)));
+    expect([events, tap.reading]).toEqual([[], true]);
+  });
+});
+
+describe("rates", () => {
+  it("stop the reading at the message above them, until they are kept again", async () => {
+    const { tap, owner, events, inbound, settle } = setUp({ overRate: "pause", maxMessagesPerSecond: 20 });
+    inbound.received(frames(numbered(25)));
+    expect(events).toEqual(numbered(21));
+    expect([tap.reading, owner.overRates]).toEqual([false, 1]);
+    await settle();
+    expect(events.length).toBeGreaterThan(21);
+  });
+
+  it("of bytes stop the reading after the read above them", () => {
+    const { tap, owner, events, inbound } = setUp({ overRate: "pause", maxBytesPerSecond: 100 });
+    inbound.received(frames(numbered(10)));
+    expect([events.length, tap.reading, owner.overRates]).toEqual([10, true, 0]);
+    inbound.received(frames(numbered(10)));
+    expect([tap.reading, owner.overRates]).toEqual([false, 1]);
+  });
+
+  it("let their owner end it", () => {
+    const { events, inbound } = setUp({ overRate: "close", maxMessagesPerSecond: 5 }, (one) => one.ignoreBytes());
+    inbound.received(frames(numbered(25)));
+    expect(events).toEqual(numbered(5));
+  });
+});

@@ -1,0 +1,342 @@
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
+import type { Outbound } from "../../../src/board/connection/outbound.ts";
+import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { encodeText } from "../../../src/wire/protocol/frame.ts";
+import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
+
+describe("an outbound", () => {
+  it("writes what was pushed in one tick at its end, in order, in one piece", async () => {
+    const { valve, outbound } = setUp();
+    for (const text of ["one", "two", "three"]) expect(outbound.push(encodeText(text))).toBe("sent");
+    expect(valve.writes).toEqual([]);
+    await turn();
+    expect(valve.writes).toHaveLength(1);
+    expect(valve.texts).toEqual(["one", "two", "three"]);
+  });
+
+  it("writes nothing twice", async () => {
+    const { valve, outbound } = setUp();
+    outbound.push(encodeText("one"));
+    outbound.flush();
+    await turn();
+    outbound.push(encodeText("two"));
+    await turn();
+    await turn();
+    expect(valve.texts).toEqual(["one", "two"]);
+  });
+
+  it("writes before the end of the tick once 64 KiB have come together", async () => {
+    const { valve, outbound } = setUp();
+    outbound.push(frameOf(65_000));
+    expect(valve.writes).toHaveLength(0);
+    outbound.push(frameOf(536));
+    expect(valve.writes).toHaveLength(1);
+    await turn();
+    expect(valve.bytes).toHaveLength(65_536);
+  });
+
+  it("writes for connections with the same and with different frames what each was given", async () => {
+    const shared = ["a", "b", "c"].map((text) => encodeText(text));
+    const plans = fc.array(fc.array(fc.nat(5), { maxLength: 8 }), { maxLength: 8 });
+    await fc.assert(
+      fc.asyncProperty(plans, async (plan) => {
+        const queue = new FlushQueue();
+        const connections = plan.map((picks) => {
+          const { valve, outbound } = setUp({ queue });
+          for (const pick of picks) outbound.push(shared[pick] ?? encodeText(`own ${pick}`));
+          return { valve, expected: picks.map((pick) => "abc"[pick] ?? `own ${pick}`) };
+        });
+        await turn();
+        for (const { valve, expected } of connections) expect(valve.texts).toEqual(expected);
+      }),
+    );
+  });
+
+  it("joins the frames of a fan-out once for all who get the same", async () => {
+    const queue = new FlushQueue();
+    const connections = Array.from({ length: 3 }, () => setUp({ queue }));
+    // Apart in memory, so that joining them is a copy.
+    const frames = [frameOf(20_000), frameOf(20_000)];
+    for (const frame of frames) for (const { outbound } of connections) outbound.push(frame);
+    await turn();
+    const memories = new Set(connections.map(({ valve }) => valve.writes[0]?.buffer));
+    expect(memories.size).toBe(1);
+    expect([...memories][0]).toBeDefined();
+  });
+});
+
+describe("an outbound whose peer doesn't read", () => {
+  async function setUpStuck(waitingBytes: number) {
+    const parts = setUp({ open: false });
+    parts.outbound.push(frameOf(waitingBytes));
+    await turn();
+    expect(parts.valve.bufferedBytes).toBe(waitingBytes);
+    return parts;
+  }
+
+  it.each([
+    ["takes what just fits", 500, "buffered"],
+    ["refuses one byte more", 501, "refused"],
+  ])("%s", async (_, bytes, expected) => {
+    const { outbound } = await setUpStuck(500);
+    expect(outbound.push(frameOf(bytes))).toBe(expected);
+  });
+
+  it("counts what waits for the end of the tick, too", async () => {
+    const { outbound } = await setUpStuck(500);
+    expect(outbound.push(frameOf(400))).toBe("buffered");
+    expect(outbound.push(frameOf(101))).toBe("refused");
+    expect(outbound.push(frameOf(100))).toBe("buffered");
+  });
+
+  it("doesn't write what it refused", async () => {
+    const { valve, outbound } = await setUpStuck(990);
+    expect(outbound.push(encodeText("much too long for what is left"))).toBe("refused");
+    expect(outbound.push(encodeText("fits"))).toBe("buffered");
+    await turn();
+    drain(valve, outbound);
+    expect(valve.texts.slice(1)).toEqual(["fits"]);
+  });
+
+  it("takes one frame above the limit when nothing waits", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    expect(outbound.push(frameOf(70_000))).toBe("sent");
+    expect(outbound.push(frameOf(10))).toBe("refused");
+    await turn();
+    expect(valve.bytes).toHaveLength(70_000);
+  });
+
+  it("takes control frames above the limit", async () => {
+    const { valve, outbound } = await setUpStuck(1_000);
+    outbound.pushControl(encodeText("control"));
+    await turn();
+    drain(valve, outbound);
+    expect(valve.texts[1]).toBe("control");
+  });
+
+  it("lets what waits pin little other memory", async () => {
+    const { valve, outbound } = await setUpStuck(100);
+    outbound.push(encodeText("small"));
+    await turn();
+    drain(valve, outbound);
+    expect(valve.writes[1]?.buffer.byteLength).toBeLessThan(100);
+  });
+});
+
+describe("an outbound whose transport is behind", () => {
+  /** One that waits with frames of the texts "0", "1", … */
+  async function setUpWaiting(count: number, options: SetUpOptions = {}) {
+    const parts = setUp({ ...options, open: false });
+    parts.outbound.push(frameOf(100));
+    await turn();
+    for (let i = 0; i < count; i++) {
+      parts.outbound.push(encodeText(`${i}`));
+      await turn();
+    }
+    return parts;
+  }
+
+  it("writes nothing more until it has got rid of what it has", async () => {
+    const { valve, outbound } = await setUpWaiting(3);
+    expect(valve.writes).toHaveLength(1);
+    expect(outbound.bufferedBytes).toBe(109);
+    drain(valve, outbound);
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2"]);
+    expect(outbound.bufferedBytes).toBe(9);
+  });
+
+  it("gets what waits in slices of 64 KiB at most", async () => {
+    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    for (let i = 0; i < 20; i++) {
+      outbound.push(frameOf(20_000));
+      await turn();
+    }
+    for (let i = 0; i < 10; i++) drain(valve, outbound);
+    expect(valve.writes.map(({ length }) => length)).toEqual([20_000, ...Array(6).fill(60_000), 20_000]);
+  });
+
+  it("gets all that waits at once as soon as its peer reads again", async () => {
+    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    for (let i = 0; i < 20; i++) {
+      outbound.push(frameOf(20_000));
+      await turn();
+    }
+    valve.open = true;
+    drain(valve, outbound);
+    expect(valve.bytes).toHaveLength(400_000);
+    expect(outbound.push(encodeText("next"))).toBe("sent");
+  });
+
+  it("keeps the order of what waited and what comes in the tick in which it drains", async () => {
+    const { valve, outbound } = await setUpWaiting(2);
+    expect(outbound.push(encodeText("2"))).toBe("buffered");
+    valve.open = true;
+    drain(valve, outbound);
+    expect(outbound.push(encodeText("3"))).toBe("sent");
+    await turn();
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "3"]);
+  });
+
+  it("is given all that waits with the last frame", async () => {
+    const { valve, outbound } = await setUpWaiting(3, { policy: "dropOldest" });
+    outbound.pushLast(encodeText("last"));
+    outbound.flush();
+    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "last"]);
+  });
+
+  it("shares the memory of what waits with all who wait for the same", async () => {
+    const queue = new FlushQueue();
+    const connections = [1, 2, 3].map(() => setUp({ queue, open: false }));
+    for (const { outbound } of connections) outbound.push(frameOf(100));
+    await turn();
+    const frame = frameOf(300);
+    for (const { outbound } of connections) outbound.push(frame);
+    await turn();
+    for (const { valve, outbound } of connections) drain(valve, outbound);
+    expect(new Set(connections.map(({ valve }) => valve.writes[1]?.buffer)).size).toBe(1);
+  });
+
+  it("tells once that the bound was reached, and again when it was reached after a drain", async () => {
+    const { valve, outbound, reports } = await setUpWaiting(0, { policy: "dropNewest" });
+    for (let i = 0; i < 3; i++) outbound.push(frameOf(950));
+    expect(reports).toEqual(["dropNewest 100"]);
+    drain(valve, outbound);
+    outbound.push(frameOf(500));
+    await turn();
+    outbound.push(frameOf(501));
+    expect(reports).toEqual(["dropNewest 100", "dropNewest 500"]);
+  });
+});
+
+describe("waiting for an outbound to drain", () => {
+  /** What has happened to a promise so far. */
+  function watch(promise: Promise<void>): { settled: boolean } {
+    const watched = { settled: false };
+    void promise.then(() => {
+      watched.settled = true;
+    });
+    return watched;
+  }
+
+  it("ends at once when nothing waits", async () => {
+    await setUp().outbound.whenDrained();
+  });
+
+  it("ends with the tick when the transport takes everything", async () => {
+    const { outbound } = setUp();
+    outbound.push(encodeText("one"));
+    const drained = watch(outbound.whenDrained());
+    await Promise.resolve();
+    expect(drained.settled).toBe(false);
+    await turn();
+    expect(drained.settled).toBe(true);
+  });
+
+  it("lasts until the next turn when this one's time is over, for all who wait", async () => {
+    let now = 0;
+    const { outbound } = setUp({ turns: new Turns(() => now) });
+    await outbound.whenDrained();
+    now = TURN_MS;
+    const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
+    await Promise.resolve();
+    expect(drained).toEqual([{ settled: false }, { settled: false }]);
+    await turn();
+    expect(drained).toEqual([{ settled: true }, { settled: true }]);
+    await outbound.whenDrained();
+  });
+
+  it("lasts until the last byte that waits has gone", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(500));
+    const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
+    await turn();
+    outbound.push(encodeText("more"));
+    await turn();
+    drain(valve, outbound);
+    await turn();
+    expect(drained).toEqual([{ settled: false }, { settled: false }]);
+    drain(valve, outbound);
+    await turn();
+    expect(drained).toEqual([{ settled: true }, { settled: true }]);
+  });
+
+  it.each([
+    ["is given up", (outbound: Outbound) => outbound.giveUp()],
+    ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
+  ])("ends when it %s", async (_, end) => {
+    const { outbound } = setUp({ open: false });
+    outbound.push(frameOf(500));
+    await turn();
+    const drained = watch(outbound.whenDrained());
+    end(outbound);
+    await turn();
+    expect(drained.settled).toBe(true);
+  });
+});
+
+describe("an outbound's pongs", () => {
+  it("leave at the end of the tick when nothing waits, one for each ping", async () => {
+    const { valve, outbound } = setUp();
+    outbound.pong(Buffer.from("1"));
+    outbound.pong(Buffer.from("2"));
+    await turn();
+    expect(valve.frames.map(({ opcode }) => opcode)).toEqual([0xa, 0xa]);
+    expect(valve.texts).toEqual(["1", "2"]);
+  });
+
+  it("are one for each ping while little waits: a peer over TLS takes nothing in the tick itself", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(100));
+    await turn();
+    for (const payload of ["1", "2", "3"]) {
+      outbound.pong(Buffer.from(payload));
+      await turn();
+    }
+    valve.bufferedBytes = 0;
+    outbound.drained();
+    await turn();
+    expect(valve.texts.slice(1)).toEqual(["1", "2", "3"]);
+  });
+
+  it("are for the newest ping only when many bytes wait, and leave when those are gone", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(4096));
+    await turn();
+    for (const payload of ["1", "2", "3"]) outbound.pong(Buffer.from(payload));
+    await turn();
+    expect(valve.writes).toHaveLength(1);
+    valve.bufferedBytes = 0;
+    outbound.drained();
+    await turn();
+    expect(valve.frames[1]).toMatchObject({ opcode: 0xa });
+    expect(valve.texts.slice(1)).toEqual(["3"]);
+  });
+
+  it("are owed no longer once they have left", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(4096));
+    await turn();
+    outbound.pong(Buffer.from("1"));
+    valve.bufferedBytes = 0;
+    outbound.drained();
+    outbound.drained();
+    await turn();
+    expect(valve.texts.slice(1)).toEqual(["1"]);
+  });
+
+  it("never go backwards: a ping after the drain is answered after the one that was owed", async () => {
+    const { valve, outbound } = setUp({ open: false });
+    outbound.push(frameOf(4096));
+    await turn();
+    outbound.pong(Buffer.from("1"));
+    valve.bufferedBytes = 0;
+    outbound.pong(Buffer.from("2"));
+    outbound.drained();
+    await turn();
+    const pongs = valve.texts.slice(1);
+    expect(pongs.at(-1)).toBe("2");
+  });
+});

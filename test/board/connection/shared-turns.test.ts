@@ -1,0 +1,131 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, it, onTestFinished } from "vitest";
+import { Heartbeat } from "../../../src/board/connection/heartbeat.ts";
+import { Inbound } from "../../../src/board/connection/inbound.ts";
+import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
+import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { Decoder, type DecoderEvent } from "../../../src/wire/protocol/decoder.ts";
+import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
+import type { Transport } from "../../../src/wire/transport/transport.ts";
+import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
+import { clientFrame, text } from "../../support/frames.ts";
+
+const MIB = 1024 * 1024;
+const COMPRESSED = { rsv: 0x4 };
+const BOMBS = 20;
+const bomb = clientFrame(0x2, deflateBomb(MIB), COMPRESSED);
+
+/** A shard's connections, as far as they read, by a clock that moves by what each message is said to take. */
+function shard(takesMs: (bytes: number) => number) {
+  let now = 0;
+  const turns = new Turns(() => now);
+  const wheel = new TimerWheel(5);
+  onTestFinished(() => wheel.stop());
+  /** Whose messages were handled, in order. */
+  const log: string[] = [];
+  const transport: Transport = {
+    ...{ bufferedBytes: 0, start() {}, write() {}, pause() {}, resume() {}, end() {}, destroy() {} },
+  };
+  const connect = (name: string): Inbound => {
+    const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
+    const limits = { maxPayloadBytes: MIB, maxFragments: 100, inflater, mayInflate: turns.hasTime };
+    const owner = {
+      mailboxFull: false,
+      handle: (event: DecoderEvent) => {
+        log.push(name);
+        if (event.kind === "message") now += takesMs(event.byteLength);
+      },
+      overRate: () => {},
+    };
+    const heartbeat = new Heartbeat(wheel, { pingIntervalMs: 0, pongTimeoutMs: 1_000 });
+    return new Inbound(
+      transport,
+      new Decoder(limits),
+      { heartbeat, host: { wheel, turns }, rates: { overRate: "pause" } },
+      owner,
+    );
+  };
+  return { log, connect };
+}
+
+const names = Array.from({ length: 8 }, (_, i) => `bomber ${i}`);
+const times = (log: readonly string[], name: string): number => log.filter((one) => one === name).length;
+
+it("inflates no more in a turn for a crowd of bombers than for one", async () => {
+  const { log, connect } = shard((bytes) => (bytes === MIB ? TURN_MS / 2 : 0));
+  const bombers = names.map(connect);
+  for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
+  expect(log).toHaveLength(2);
+  for (let before = log.length; bombers.some(({ reading }) => !reading); before = log.length) {
+    await turn();
+    expect(log.length - before).toBeLessThanOrEqual(2);
+  }
+  for (const name of names) expect(times(log, name)).toBe(BOMBS);
+});
+
+it("lets bombers take turns", async () => {
+  const { log, connect } = shard(() => TURN_MS);
+  const bombers = names.map(connect);
+  for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
+  while (bombers.some(({ reading }) => !reading)) {
+    await turn();
+    const counts = names.map((name) => times(log, name));
+    expect(Math.max(...counts) - Math.min(...counts)).toBeLessThanOrEqual(2);
+  }
+});
+
+it("serves small reads between any two slices of a bomb, in the turn they come in", async () => {
+  const { log, connect } = shard((bytes) => (bytes === MIB ? TURN_MS : 0));
+  const bombers = names.map(connect);
+  const others = Array.from({ length: 40 }, (_, i) => connect(`other ${i}`));
+  for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
+  const small = [text("hello"), clientFrame(0x1, deflateMessage("hello"), COMPRESSED)];
+  log.splice(0);
+  let bombs = 0;
+  for (let round = 0; bombers.some(({ reading }) => !reading); round++) {
+    for (const other of others) other.received(small[round % 2] as Buffer);
+    const served = log.splice(0);
+    expect(served).toEqual(others.map((_, i) => `other ${i}`));
+    await turn();
+    expect(log.length).toBeLessThanOrEqual(1);
+    bombs += log.splice(0).length;
+  }
+  expect(bombs).toBeGreaterThanOrEqual(names.length * BOMBS - 1);
+});
+
+it("keeps one that floods the shard with cheap messages from holding up one that has a few", async () => {
+  const { log, connect } = shard(() => TURN_MS / 16);
+  const flooder = connect("flooder");
+  const other = connect("other");
+  flooder.received(Buffer.concat(Array.from({ length: 500 }, () => text("f"))));
+  // What any connection may decode in any turn, and what fits into this one's time.
+  expect(times(log, "flooder")).toBeLessThanOrEqual(2 * 16 + 4);
+  const between: number[] = [];
+  while (!flooder.reading) {
+    log.splice(0);
+    other.received(text("hello"));
+    expect(log).toEqual(["other"]);
+    await turn();
+    between.push(times(log, "flooder"));
+  }
+  expect(Math.max(...between)).toBeLessThanOrEqual(20);
+  expect(between.length).toBeGreaterThan(20);
+});
+
+it("decodes a message that had to wait before what came after it", async () => {
+  const order: number[] = [];
+  const { connect } = shard((bytes) => {
+    order.push(bytes);
+    return TURN_MS;
+  });
+  const first = connect("first");
+  const second = connect("second");
+  first.received(bomb);
+  second.received(Buffer.concat([clientFrame(0x2, deflateBomb(MIB / 2), COMPRESSED), text("after")]));
+  second.received(text("later"));
+  expect(order).toEqual([MIB]);
+  await turn();
+  await turn();
+  expect(order).toEqual([MIB, MIB / 2, 5, 5]);
+  expect(second.reading).toBe(true);
+});

@@ -1,0 +1,55 @@
+import { expect, it, vi } from "vitest";
+import { startBoard } from "../../support/board.ts";
+import { text } from "../../support/frames.ts";
+import { RawClient } from "../../support/raw-client.ts";
+
+const REFUSED = "ERR_TOO_MANY_SUBSCRIPTIONS";
+
+async function tell(client: RawClient, what: string): Promise<string> {
+  client.write(text(what));
+  return client.text();
+}
+
+it("refuses one topic more than a connection may have, and counts that", async () => {
+  const { board, port } = await startBoard({ actor: "subscribing", maxSubscriptions: 2 });
+  const client = await RawClient.open({ port });
+  expect([await tell(client, "+a"), await tell(client, "+b"), await tell(client, "+c")]).toEqual(["1", "2", REFUSED]);
+  await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ subscriptionsRefused: 1, connections: 1 }));
+});
+
+it("takes another topic for one that was given back, and the same one again at any time", async () => {
+  const { port } = await startBoard({ actor: "subscribing", maxSubscriptions: 2 });
+  const client = await RawClient.open({ port });
+  const said = [];
+  for (const what of ["+a", "+b", "+b", "+a", "-a", "-z", "+c", "+a"]) said.push(await tell(client, what));
+  expect(said).toEqual(["1", "2", "2", "2", "1", "1", "2", REFUSED]);
+});
+
+it("counts what was refused for another reason as nothing", async () => {
+  const { port } = await startBoard({ actor: "subscribing", maxSubscriptions: 1 });
+  const client = await RawClient.open({ port });
+  expect(await tell(client, "+")).not.toBe(REFUSED);
+  expect(await tell(client, "+a")).toBe("1");
+});
+
+it("gives each connection its own number of topics, 1,024 unless told otherwise", async () => {
+  const { port } = await startBoard({ actor: "subscribing" });
+  for (let connection = 0; connection < 2; connection++) {
+    const client = await RawClient.open({ port });
+    const many = Array.from({ length: 1025 }, (_, i) => text(`+${i}`));
+    client.write(Buffer.concat(many));
+    for (let i = 1; i <= 1024; i++) expect(await client.text()).toBe(String(i));
+    expect(await client.text()).toBe(REFUSED);
+  }
+});
+
+it("closes with 1011 when the actor doesn't catch it, also where it doesn't await the promise", async () => {
+  const { board, port } = await startBoard({ actor: "scripted", maxSubscriptions: 1 });
+  const failed = vi.fn<(failure: { readonly error: Error }) => void>();
+  board.on("actorFailed", failed);
+  const client = await RawClient.open({ port });
+  for (const topic of ["a", "b"]) client.write(text(JSON.stringify({ do: "subscribe", topic })));
+  expect(await client.text()).toBe("subscribed a");
+  expect(await client.closeFrame()).toMatchObject({ code: 1011 });
+  await vi.waitFor(() => expect(failed.mock.calls[0]?.[0].error).toMatchObject({ code: REFUSED }));
+});

@@ -1,0 +1,331 @@
+import { once } from "node:events";
+import { createServer, type Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Worker } from "node:worker_threads";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { shareBatch } from "../../../src/board/switchboard/pool/shard-pool.ts";
+import { Switchboard } from "../../../src/index.ts";
+import { actorUrl, startBoard } from "../../support/board.ts";
+import { close, text } from "../../support/frames.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
+
+/** Answers the close handshake that the server begins. */
+async function answerClose(client: RawClient): Promise<{ code: number | undefined; reason: string }> {
+  const said = await client.closeFrame();
+  client.write(close(said.code));
+  client.socket.end();
+  await client.closed();
+  return said;
+}
+
+async function startServer(): Promise<{ server: Server; port: number }> {
+  const server = createServer((_request, response) => response.end("hello"));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+    server.closeAllConnections();
+  });
+  return { server, port: (server.address() as AddressInfo).port };
+}
+
+const goingAway = { code: 1001, reason: "server is going away" };
+
+it("closes every connection with 1001 and resolves with their number", async () => {
+  const { board, port } = await startBoard({ shards: 2 });
+  const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open({ port })));
+  const closing = board.close({ drain: 20_000 });
+  expect(await Promise.all(clients.map(answerClose))).toEqual(clients.map(() => goingAway));
+  expect(await closing).toEqual({ closed: 10, dropped: 0 });
+});
+
+it("resolves with zeros when there are no connections", async () => {
+  const { board } = await startBoard({ shards: 2 });
+  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+});
+
+it("tells the actor of a connection that it closed with 1001, before the thread ends", async () => {
+  const { board, port } = await startBoard({ actor: "scripted", shards: 2 });
+  const [client, listener] = [await RawClient.open({ port }), await RawClient.open({ port })];
+  client.write(text('{"do":"who"}'));
+  const { id } = JSON.parse(await client.text());
+  // Both subscribe, so that whichever is last to close hears of the other.
+  for (const one of [client, listener]) {
+    one.write(text('{"do":"subscribe","topic":"log"}'));
+    expect(await one.text()).toBe("subscribed log");
+  }
+  client.write(close(4000, "mine"));
+  expect(await client.closeFrame()).toEqual({ code: 4000, reason: "mine" });
+  expect(await listener.text()).toBe(`closed ${id} 4000 mine`);
+  const closing = board.close({ drain: 20_000 });
+  expect(await answerClose(listener)).toEqual(goingAway);
+  await closing;
+});
+
+it("drops peers that don't answer when the time is up", async () => {
+  const { board, port } = await startBoard({ shards: 2 });
+  const [polite, silent] = [await RawClient.open({ port }), await RawClient.open({ port })];
+  const closing = board.close({ drain: 300 });
+  expect(await answerClose(polite)).toEqual(goingAway);
+  expect(await silent.closeFrame()).toEqual(goingAway);
+  expect(await closing).toEqual({ closed: 1, dropped: 1 });
+  await silent.closed();
+});
+
+it("counts a peer that never answered as dropped, also when its close handshake timed out before the drain", async () => {
+  const { board, port } = await startBoard({ closeTimeoutMs: 50 });
+  const silent = await RawClient.open({ port });
+  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await silent.closeFrame()).toEqual(goingAway);
+  await silent.closed();
+});
+
+it("drops everybody at once when it is given no time", async () => {
+  const { board, port } = await startBoard();
+  const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open({ port })));
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 5 });
+  for (const client of clients) await client.closed();
+});
+
+it("answers new upgrades on an attached server with 503 while it drains, and refuses connections to its own port", async () => {
+  const { board, port } = await startBoard();
+  const server = await startServer();
+  board.attach(server.server);
+  const slow = await RawClient.open({ port });
+  const closing = board.close({ drain: 20_000 });
+  expect(await slow.closeFrame()).toEqual(goingAway);
+  const late = await RawClient.connect(server.port);
+  late.write(upgradeRequest());
+  expect(await late.response()).toMatchObject({ status: 503, headers: { "retry-after": "1" } });
+  await late.closed();
+  await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+  slow.write(close(1001));
+  slow.socket.end();
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(board.stats().upgrades.refused).toEqual({ 503: 1 });
+});
+
+it("isn't ready from the start of the readiness delay on, and takes upgrades until its end", async () => {
+  const { board, port } = await startBoard();
+  const draining = new Promise<boolean>((resolve) => board.once("draining", () => resolve(board.ready)));
+  const closed = new Promise((resolve) => board.once("closed", resolve));
+  expect(board.ready).toBe(true);
+  const closing = board.close({ drain: 20_000, readinessDelayMs: 500 });
+  expect(board.ready).toBe(false);
+  expect(await draining).toBe(false);
+  const late = await RawClient.open({ port });
+  late.write(text("hello"));
+  expect(await late.text()).toBe("hello");
+  expect(board.stats().shards[0]).toMatchObject({ state: "ready" });
+  expect(await late.closeFrame()).toEqual(goingAway);
+  expect(board.stats().shards[0]).toMatchObject({ state: "draining" });
+  late.write(close(1001));
+  late.socket.end();
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closed).toEqual({ closed: 1, dropped: 0 });
+  expect(board.stats().shards[0]).toMatchObject({ state: "closed" });
+});
+
+it("closes also when a listener of its events throws", async () => {
+  const { board } = await startBoard();
+  const uncaught = vi.fn();
+  const own = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", uncaught);
+  onTestFinished(() => {
+    process.off("uncaughtException", uncaught);
+    for (const listener of own) process.on("uncaughtException", listener);
+  });
+  board.on("draining", () => {
+    throw new Error("not ready to drain");
+  });
+  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+  expect(uncaught.mock.calls[0]?.[0]).toMatchObject({ message: "not ready to drain" });
+});
+
+it.each([
+  { options: { code: 1012 }, frame: { code: 1012, reason: "server is restarting" } },
+  { options: { code: 1001, reason: "see you" }, frame: { code: 1001, reason: "see you" } },
+  { options: { code: 1012, reason: "" }, frame: { code: 1012, reason: "" } },
+] as const)("tells peers $options", async ({ options, frame }) => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  const closing = board.close({ drain: 20_000, ...options });
+  expect(await answerClose(client)).toEqual(frame);
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+});
+
+it("closes in batches over all shards when there are more connections than fit in one", async () => {
+  const { board, port } = await startBoard({ shards: 2 });
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 6; i++) clients.push(await RawClient.open({ port }));
+  const closing = board.close({ drain: 20_000, batch: 2, batchIntervalMs: 300 });
+  const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
+  expect(await closing).toEqual({ closed: 6, dropped: 0 });
+  const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
+  // Timers aren't early; what one shard is late with its first batch it may be ahead of the other's.
+  expect(third - first).toBeGreaterThan(150);
+  expect(fifth - first).toBeGreaterThan(450);
+});
+
+it("drops at the deadline what no batch came to", async () => {
+  const { board, port } = await startBoard();
+  const clients: RawClient[] = [];
+  for (let i = 0; i < 3; i++) clients.push(await RawClient.open({ port }));
+  const closing = board.close({ drain: 300, batch: 1, batchIntervalMs: 60_000 });
+  const [first, ...others] = clients;
+  expect(first && (await answerClose(first))).toEqual(goingAway);
+  for (const other of others) expect(await other.rest()).toBe("");
+  expect(await closing).toEqual({ closed: 1, dropped: 2 });
+});
+
+it.each([
+  { batch: 10, loads: [3, 7], shares: [10, 10] },
+  { batch: 10, loads: [10, 30], shares: [3, 8] },
+  { batch: 10_000, loads: [100_000, 0, 50_000], shares: [6_667, 1, 3_333] },
+  { batch: 1, loads: [5, 5, 5], shares: [1, 1, 1] },
+])("shares a batch of $batch between shards of $loads connections", ({ batch, loads, shares }) => {
+  expect(shareBatch(batch, loads)).toEqual(shares);
+});
+
+/** A board of actors that part, with a gate that they hold at. */
+async function startParting() {
+  const gate = new SharedArrayBuffer(4);
+  const authorize = () => ({ session: { gate } });
+  const started = await startBoard({ actor: "parting", attach: { authorize } });
+  const openGate = (): void => {
+    Atomics.store(new Int32Array(gate), 0, 1);
+    Atomics.notify(new Int32Array(gate), 0);
+  };
+  return { ...started, openGate };
+}
+
+it("closes a connection when its actor is done with what it does in draining", async () => {
+  const { board, port } = await startParting();
+  const client = await RawClient.open({ port });
+  const closing = board.close({ drain: 20_000 });
+  for (const said of ["draining", "still open", "parted sent"]) expect(await client.text()).toBe(said);
+  expect(await answerClose(client)).toEqual(goingAway);
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+});
+
+it("tells an actor that is busy when it is free, before the messages that wait", async () => {
+  const { board, port, openGate } = await startParting();
+  const [busy, free] = [await RawClient.open({ port }), await RawClient.open({ port })];
+  busy.write(Buffer.concat([text("hold"), text("waits")]));
+  free.write(text("hello"));
+  expect(await free.text()).toBe("hello");
+  const closing = board.close({ drain: 20_000 });
+  for (let i = 0; i < 3; i++) await free.text();
+  expect(await answerClose(free)).toEqual(goingAway);
+  openGate();
+  for (const said of ["hold", "draining", "still open", "parted sent"]) expect(await busy.text()).toBe(said);
+  expect(await answerClose(busy)).toEqual(goingAway);
+  expect(await closing).toEqual({ closed: 2, dropped: 0 });
+});
+
+it("drops a connection whose actor never gets to its draining, at the deadline", async () => {
+  const { board, port } = await startParting();
+  const client = await RawClient.open({ port });
+  client.write(text("hold"));
+  await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ messagesReceived: 1 }));
+  expect(await board.close({ drain: 300 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await client.rest()).toBe("");
+});
+
+it("closes with 1011 and reports an actor that fails in draining", async () => {
+  const { board, port } = await startParting();
+  const failed = new Promise((resolve) => board.once("actorFailed", resolve));
+  const client = await RawClient.open({ port });
+  client.write(text("fail"));
+  expect(await client.text()).toBe("fail");
+  const closing = board.close({ drain: 20_000 });
+  expect(await answerClose(client)).toEqual({ code: 1011, reason: "internal error" });
+  expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed to part" } });
+  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+});
+
+it("answers a handshake whose authorize is still deciding with 503, and doesn't wait for it", async () => {
+  const called = Promise.withResolvers<void>();
+  const authorize = (): Promise<never> => {
+    called.resolve();
+    return new Promise(() => {});
+  };
+  const { board, port } = await startBoard({ attach: { authorize } });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest());
+  await called.promise;
+  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 0 });
+  expect((await client.response()).status).toBe(503);
+});
+
+it("gives a second call the result of the first", async () => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  const first = board.close({ drain: 20_000 });
+  const second = board.close({ drain: 0 });
+  await answerClose(client);
+  expect(await first).toEqual({ closed: 1, dropped: 0 });
+  expect(await second).toEqual(await first);
+  expect(await board.close()).toEqual(await first);
+});
+
+it("ends the threads that it started", async () => {
+  let alive = 0;
+  const countWorker = (worker: Worker): void => {
+    alive++;
+    worker.once("exit", () => alive--);
+  };
+  process.on("worker", countWorker);
+  onTestFinished(() => void process.off("worker", countWorker));
+  const { board, port } = await startBoard({ shards: 3 });
+  await RawClient.open({ port });
+  expect(alive).toBe(3);
+  await board.close({ drain: 0 });
+  await vi.waitFor(() => expect(alive).toBe(0));
+});
+
+it("stops listening on its own port, and drops idle HTTP connections", async () => {
+  const { board, port } = await startBoard();
+  const idle = await RawClient.connect(port);
+  await board.close({ drain: 0 });
+  await idle.closed();
+  await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
+});
+
+it("leaves an attached server as it was: serving, without listeners of ours", async () => {
+  const { server, port } = await startServer();
+  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
+  board.attach(server, { path: "/chat" });
+  await RawClient.open({ port, path: "/chat" });
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
+  expect(server.listening).toBe(true);
+  expect(server.listenerCount("upgrade")).toBe(0);
+});
+
+it("can't be attached, listen or take upgrades any more, and publishing is harmless", async () => {
+  const { board } = await startBoard();
+  await board.close();
+  const error = expect.objectContaining({ kind: "closed", code: "ERR_CLOSED" });
+  expect(() => board.attach(createServer())).toThrow(error);
+  await expect(board.listen({ port: 0 })).rejects.toEqual(error);
+  expect(() => board.publish("news", "to nobody")).not.toThrow();
+  expect(board.stats()).toMatchObject({ connections: 0 });
+});
+
+it("closes while a lost shard waits for its replacement, and starts no other", async () => {
+  const started: Worker[] = [];
+  const countWorker = (worker: Worker): void => void started.push(worker);
+  process.on("worker", countWorker);
+  onTestFinished(() => void process.off("worker", countWorker));
+  const { board, port } = await startBoard({ actor: "scripted" });
+  const replaced = vi.fn();
+  board.on("shardReplaced", replaced);
+  const lost = new Promise((resolve) => board.once("shardLost", resolve));
+  (await RawClient.open({ port })).write(text('{"do":"exit"}'));
+  await lost;
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0 });
+  expect(replaced).not.toHaveBeenCalled();
+  await vi.waitFor(() => expect(started.every(({ threadId }) => threadId === -1)).toBe(true));
+});

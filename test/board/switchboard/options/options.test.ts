@@ -1,0 +1,322 @@
+import { createServer } from "node:http";
+import { availableParallelism } from "node:os";
+import { expect, it } from "vitest";
+import {
+  checkCloseOnSignalsOptions,
+  checkCloseOptions,
+} from "../../../../src/board/switchboard/options/close-options.ts";
+import {
+  checkAttachOptions,
+  checkListenOptions,
+  checkStartOptions,
+} from "../../../../src/board/switchboard/options/options.ts";
+import { type AttachOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { startBoard } from "../../../support/board.ts";
+
+const actor = new URL("file:///chat.ts");
+const int = (from: number, to: number): string => `an integer from ${from} to ${to}`;
+const MAX = 2 ** 31 - 1;
+const notIntegers = ["1", 1.5, Number.NaN, Number.POSITIVE_INFINITY, null, true, {}, 1n];
+
+/** Every option that is a number of something: what it may be, and what it says that it takes. */
+const numbers: Record<string, { from: number; to: number; takes?: string }> = {
+  maxPayloadBytes: { from: 1, to: MAX },
+  maxFragments: { from: 1, to: MAX },
+  mailboxLimit: { from: 1, to: MAX },
+  mailboxLimitBytes: { from: 1, to: MAX },
+  maxBufferedBytes: { from: 1, to: MAX },
+  maxSubscriptions: { from: 1, to: MAX },
+  maxConnections: { from: 1, to: MAX },
+  maxConnectionsPerShard: { from: 1, to: MAX },
+  maxConnectionsPerAddress: { from: 1, to: MAX },
+  maxUpgradesPerSecond: { from: 1, to: MAX },
+  overloadedMs: { from: 1, to: MAX },
+  maxMessagesPerSecond: { from: 1, to: MAX },
+  maxBytesPerSecond: { from: 1, to: MAX },
+  pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
+  pongTimeoutMs: { from: 1, to: MAX },
+  closeTimeoutMs: { from: 1, to: MAX },
+  shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
+  handshakeTimeoutMs: { from: 1, to: MAX },
+  port: { from: 0, to: 65_535 },
+  drain: { from: 0, to: MAX },
+  readinessDelayMs: { from: 0, to: MAX },
+  batch: { from: 1, to: MAX },
+  batchIntervalMs: { from: 1, to: MAX },
+};
+const lists = {
+  origins: {
+    takes: 'an array of origins, such as "https://example.com"',
+    good: ["https://example.com", "HTTP://[::1]:8080"],
+  },
+  protocols: { takes: "an array of subprotocol names (tokens)", good: ["chat", "v1.chat"] },
+};
+
+type Check = (options: Record<string, unknown>) => unknown;
+const checks: Record<string, { check: Check; call: string; options: readonly string[] }> = {
+  start: {
+    check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
+    call: "Switchboard.start",
+    options: Object.keys(numbers).slice(0, 17),
+  },
+  attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
+  listen: {
+    check: (options) => checkListenOptions({ port: 0, ...options }),
+    call: "listen",
+    options: ["handshakeTimeoutMs", "port"],
+  },
+  close: {
+    check: (options) => checkCloseOptions(options),
+    call: "close",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
+  closeOnSignals: {
+    check: (options) => checkCloseOnSignalsOptions(options),
+    call: "closeOnSignals",
+    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+  },
+};
+
+const numberRows = Object.values(checks).flatMap(({ check, call, options }) =>
+  options.map((name) => {
+    const { from = 0, to = 0, takes = int(from, to) } = numbers[name] ?? {};
+    return { check, call, name, from, to, takes };
+  }),
+);
+
+it.each(numberRows)("$call: $name is from $from to $to", ({ check, call, name, from, to, takes }) => {
+  for (const value of [from, to]) expect(() => check({ [name]: value })).not.toThrow();
+  for (const value of [from - 1, to + 1, -1, ...notIntegers]) {
+    const error = { name: "SwitchboardError", kind: "configuration", code: "ERR_OPTION" };
+    const message = expect.stringMatching(new RegExp(`^${call}: ${name} takes ${takes}, got `));
+    expect(() => check({ [name]: value }), String(value)).toThrow(expect.objectContaining({ ...error, message }));
+  }
+});
+
+const pathTakes = 'a path pattern that begins with "/", such as "/chat/:room"';
+const routeRows = [
+  {
+    name: "path",
+    takes: pathTakes,
+    good: ["/", "/chat/:room", "/files/*"],
+    bad: ["", "chat", "/(", 5, null, /\/chat/],
+  },
+  { name: "authorize", takes: "a function", good: [() => ({ session: 1 })], bad: ["yes", {}, null, true] },
+  {
+    name: "origins",
+    takes: lists.origins.takes,
+    good: [[], lists.origins.good],
+    bad: ["https://example.com", ["example.com"], ["https://example.com/"], ["*"], ["null"], [5], {}, null],
+  },
+  {
+    name: "protocols",
+    takes: lists.protocols.takes,
+    good: [[], lists.protocols.good],
+    bad: ["chat", ["two words"], ["a,b"], [""], [5], {}, null],
+  },
+];
+const rows = [
+  {
+    ...{ call: "start", name: "actor", takes: "a file URL, as a URL or a string" },
+    good: [actor, actor.href],
+    bad: [undefined, null, "", "./chat.ts", "/chat.ts", "https://example.com/chat.ts", 5, {}, () => {}],
+  },
+  {
+    ...{ call: "start", name: "shards", takes: '"auto" or an integer from 1 to 1024' },
+    good: ["auto", 1, 1024],
+    bad: ["", "2", 0, -1, 1.5, 1025, null, Number.NaN],
+  },
+  {
+    ...{ call: "start", name: "compression", takes: "true, false or an object of options" },
+    good: [true, false, {}, { threshold: 0, level: 1, windowBits: 9, contextTakeover: true }, { level: undefined }],
+    bad: ["yes", 1, null, () => {}],
+  },
+  {
+    ...{ call: "start", name: "placement" },
+    takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
+    good: ["leastConnections", "roundRobin", { stickyBy: () => "a" }, () => 0],
+    bad: ["random", 5, null, {}, { stickyBy: "room" }, { stickyBy: () => "a", by: 1 }],
+  },
+  {
+    ...{ call: "start", name: "trustedProxies", takes: 'an array of addresses, networks ("10.0.0.0/8") and "unix:"' },
+    good: [[], ["10.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "unix:"]],
+    bad: [
+      "10.0.0.1",
+      ["10.0.0.0/33"],
+      ["::/129"],
+      ["localhost"],
+      ["10.0.0"],
+      ["1.2.3.4/"],
+      ["1.2.3.4/8/8"],
+      [5],
+      {},
+      null,
+    ],
+  },
+  {
+    ...{ call: "start", name: "resourceLimits", takes: "an object of limits" },
+    good: [{}, { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8, stackSizeMb: 2 }, { stackSizeMb: undefined }],
+    bad: ["64", 64, null, true],
+  },
+  ...["attach", "listen"].flatMap((call) => routeRows.map((row) => ({ ...row, call }))),
+  {
+    ...{ call: "listen", name: "host", takes: "a host name or an address" },
+    good: ["localhost", "::1"],
+    bad: ["", 5, null, {}],
+  },
+  ...["close", "closeOnSignals"].flatMap((call) => [
+    { call, name: "code", takes: "1001 or 1012", good: [1001, 1012], bad: [1000, 1011, 4000, "1001", null] },
+    {
+      ...{ call, name: "reason", takes: "a string of at most 123 bytes" },
+      good: ["", "x".repeat(123), "ä".repeat(61)],
+      bad: ["x".repeat(124), "ä".repeat(62), 5, null],
+    },
+  ]),
+  {
+    ...{ call: "closeOnSignals", name: "signals", takes: "an array of names of signals that can be handled" },
+    good: [["SIGTERM"], ["SIGHUP", "SIGINT"], []],
+    bad: ["SIGTERM", ["SIGKILL"], ["SIGSTOP"], ["TERM"], ["toString"], [15], null],
+  },
+  { call: "listen", name: "port", takes: int(0, 65_535), good: [8080], bad: [undefined] },
+];
+
+it.each(rows)("$call: $name takes $takes", ({ call, name, takes, good, bad }) => {
+  const { check, call: callName } = checks[call] ?? { check: () => {}, call };
+  for (const value of good) expect(() => check({ [name]: value })).not.toThrow();
+  for (const value of bad) {
+    const message = expect.stringContaining(`${callName}: ${name} takes ${takes}, got `);
+    expect(() => check({ [name]: value }), String(value)).toThrow(
+      expect.objectContaining({ code: "ERR_OPTION", message }),
+    );
+  }
+});
+
+it.each([
+  [
+    "slowConsumers",
+    ["close", "dropNewest", "dropOldest", "conflate"],
+    "one of close, dropNewest, dropOldest, conflate",
+  ],
+  ["overRate", ["pause", "close"], '"pause" or "close"'],
+])("start: %s takes only its words", (name, words, takes) => {
+  for (const word of words) {
+    const options = { actor, [name]: word } as unknown as StartOptions;
+    expect(checkStartOptions(options).connection).toMatchObject({ [name]: word });
+  }
+  const message = `Switchboard.start: ${name} takes ${takes}, got "drop"`;
+  const options = { actor, [name]: "drop" } as unknown as StartOptions;
+  expect(() => checkStartOptions(options)).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
+});
+
+it.each(Object.values(checks))("$call: names the options there are when one is unknown", ({ check, call }) => {
+  const message = expect.stringMatching(new RegExp(`^${call}: unknown option "shard"; the options are [a-z]`));
+  expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
+});
+
+it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (options) => {
+  const error = expect.objectContaining({ code: "ERR_OPTION" });
+  expect(() => checkStartOptions(options as unknown as StartOptions)).toThrow(error);
+  expect(() => checkAttachOptions(options as unknown as AttachOptions)).toThrow(error);
+});
+
+it("fills in what isn't given, and takes undefined for not given", () => {
+  const defaults = {
+    ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
+    ...{
+      slowConsumers: "close",
+      overRate: "pause",
+      maxBufferedBytes: 1_048_576,
+      maxSubscriptions: 1024,
+      mailLimit: 1024,
+    },
+    ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
+  };
+  const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
+  Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });
+  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+  expect(checkStartOptions({ actor })).toEqual(filled);
+  const undefineds = Object.fromEntries(
+    [
+      ...Object.keys(defaults),
+      ...["shards", "sockets", "placement", "overloadedMs", "shardTimeoutMs", "resourceLimits"],
+      ...["maxConnections", "trustedProxies"],
+    ].map((name) => [name, undefined]),
+  );
+  expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
+  expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
+  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batch: 10_000, batchIntervalMs: 2_000 };
+  expect(checkCloseOptions({})).toEqual({ ...closing, code: 1001, reason: "server is going away" });
+  expect(checkCloseOptions({ code: 1012 })).toEqual({ ...closing, code: 1012, reason: "server is restarting" });
+  expect(checkCloseOnSignalsOptions({ drain: 5 })).toEqual({ signals: ["SIGTERM", "SIGINT"], close: { drain: 5 } });
+});
+
+it.each([
+  { name: "threshold", takes: int(0, MAX), bad: [-1, MAX + 1, ...notIntegers] },
+  { name: "level", takes: int(1, 9), bad: [0, 10, ...notIntegers] },
+  { name: "windowBits", takes: int(9, 15), bad: [8, 16, ...notIntegers] },
+  { name: "contextTakeover", takes: "true or false", bad: [0, 1, "true", null, {}] },
+])("start: compression's $name takes $takes", ({ name, takes, bad }) => {
+  for (const value of bad) {
+    const message = expect.stringContaining(`Switchboard.start: compression: ${name} takes ${takes}, got `);
+    const error = expect.objectContaining({ code: "ERR_OPTION", message });
+    expect(() => checkStartOptions({ actor, compression: { [name]: value } }), String(value)).toThrow(error);
+  }
+});
+
+it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
+  "start: resourceLimits' %s takes whole MiB",
+  (name) => {
+    for (const value of [0, -1, MAX + 1, ...notIntegers]) {
+      const message = expect.stringContaining(`Switchboard.start: resourceLimits: ${name} takes ${int(1, MAX)}, got `);
+      const error = expect.objectContaining({ code: "ERR_OPTION", message });
+      expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
+    }
+    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({
+      maxYoungGenerationSizeMb: 8,
+      [name]: 5,
+    });
+  },
+);
+
+it("limits what a shard takes by limits that exist", () => {
+  expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
+    expect.objectContaining({
+      code: "ERR_OPTION",
+      message: expect.stringContaining('unknown option "codeRangeSizeMb"'),
+    }),
+  );
+});
+
+it("compresses nothing unless told to, and fills in how", () => {
+  const settingsOf = (compression?: StartOptions["compression"]) =>
+    checkStartOptions({ actor, ...(compression !== undefined && { compression }) }).connection.compression;
+  const defaults = { threshold: 1024, level: 3, windowBits: 15, contextTakeover: false };
+  expect(settingsOf()).toBeUndefined();
+  expect(settingsOf(false)).toBeUndefined();
+  expect(settingsOf(true)).toEqual(defaults);
+  expect(settingsOf({})).toEqual(defaults);
+  expect(settingsOf({ threshold: 0, windowBits: 9 })).toEqual({ ...defaults, threshold: 0, windowBits: 9 });
+  expect(() => settingsOf({ windowbits: 9 } as object)).toThrow(
+    expect.objectContaining({ code: "ERR_OPTION", message: expect.stringContaining('unknown option "windowbits"') }),
+  );
+});
+
+it("keeps what is given", () => {
+  const { shards, connection } = checkStartOptions({ actor, shards: 3, maxPayloadBytes: 5, pingIntervalMs: 0 });
+  expect(shards).toBe(3);
+  expect(connection).toMatchObject({ maxPayloadBytes: 5, pingIntervalMs: 0, maxFragments: 131_072 });
+});
+
+it("compares origins in lower case, as browsers send them", () => {
+  expect(checkAttachOptions({ origins: ["HTTPS://Example.COM"] }).origins).toEqual(["https://example.com"]);
+});
+
+it("checks the options of start, attach, listen and close", async () => {
+  const wrong = { nonsense: 1 };
+  const error = expect.objectContaining({ code: "ERR_OPTION", message: expect.stringContaining("nonsense") });
+  await expect(Switchboard.start({ actor, ...wrong })).rejects.toEqual(error);
+  const { board } = await startBoard();
+  expect(() => board.attach(createServer(), wrong as AttachOptions)).toThrow(error);
+  await expect(board.listen({ port: 0, ...wrong })).rejects.toEqual(error);
+  await expect((async () => board.close(wrong as object))()).rejects.toEqual(error);
+});

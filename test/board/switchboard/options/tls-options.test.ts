@@ -1,0 +1,146 @@
+import { Buffer } from "node:buffer";
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { checkListenOptions } from "../../../../src/board/switchboard/options/options.ts";
+import { checkTlsOptions } from "../../../../src/board/switchboard/options/tls-options.ts";
+import { type ListenOptions, type StartOptions, Switchboard, type TlsOptions } from "../../../../src/index.ts";
+import { actorUrl, startBoard } from "../../../support/board.ts";
+import { createCertificate } from "../../../support/certificate.ts";
+import { RawClient } from "../../../support/raw-client.ts";
+
+const { key, cert } = createCertificate("localhost");
+const other = createCertificate("other");
+
+const error = (code: string, message: string) =>
+  expect.objectContaining({ name: "SwitchboardError", code, message: expect.stringContaining(message) });
+
+it.each<{ name: string; tls: TlsOptions }>([
+  { name: "text", tls: { key, cert } },
+  { name: "bytes", tls: { key: Buffer.from(key), cert: new Uint8Array(Buffer.from(cert)) } },
+  { name: "lists", tls: { key: [key], cert: [cert], ca: [cert, Buffer.from(other.cert)] } },
+  {
+    name: "every option",
+    tls: { key, cert, ca: cert, minVersion: "TLSv1.2", maxVersion: "TLSv1.3", requestCert: true },
+  },
+  { name: "server names", tls: { key, cert, servers: { "other.test": other, "*.test": { key, cert } } } },
+])("takes $name, and makes plain data of it", ({ tls }) => {
+  const checked = checkTlsOptions("listen", tls);
+  expect(structuredClone(checked)).toEqual(checked);
+  expect(checked.ticketKeys).toHaveLength(48);
+});
+
+it("gives bytes memory of their own, so that nothing around them is cloned", () => {
+  const { key: copy } = checkTlsOptions("listen", { key: Buffer.from(key), cert });
+  expect((copy as Uint8Array).buffer.byteLength).toBe(key.length);
+});
+
+it.each([
+  { name: "no key", tls: { cert }, code: "ERR_OPTION", message: "listen: tls: key is missing" },
+  { name: "no certificate", tls: { key }, code: "ERR_OPTION", message: "listen: tls: cert is missing" },
+  { name: "an unknown option", tls: { key, cert, pfx: "" }, code: "ERR_OPTION", message: 'unknown option "pfx"' },
+  { name: "a key that is none", tls: { key: "no key", cert }, code: "ERR_TLS", message: "listen: tls can't be used" },
+  { name: "a key of another certificate", tls: { key, cert: other.cert }, code: "ERR_TLS", message: "mismatch" },
+  { name: "a version that is none", tls: { key, cert, minVersion: "TLSv9" }, code: "ERR_TLS", message: "TLSv9" },
+  {
+    name: "a server name with a key of another certificate",
+    tls: { key, cert, servers: { "a.test": { key, cert: other.cert } } },
+    code: "ERR_TLS",
+    message: "mismatch",
+  },
+  {
+    name: "a server name without a key",
+    tls: { key, cert, servers: { "a.test": { cert } } },
+    code: "ERR_OPTION",
+    message: 'listen: tls.servers["a.test"]: key is missing',
+  },
+])("refuses $name and says why", ({ tls, code, message }) => {
+  expect(() => checkListenOptions({ port: 0, tls: tls as unknown as TlsOptions })).toThrow(error(code, message));
+});
+
+it.each<{ name: string; options: Partial<ListenOptions>; message: string }>([
+  {
+    name: "authorize with the handshake in the shards",
+    options: { handshake: "shard", authorize: () => ({ session: 1 }) },
+    message: "export authorize from the actor module",
+  },
+  {
+    name: "authorize with tls",
+    options: { tls: { key, cert }, authorize: () => ({ session: 1 }) },
+    message: "export authorize from the actor module",
+  },
+  {
+    name: "tls in the main thread",
+    options: { tls: { key, cert }, handshake: "main" },
+    message: "tls is done by the shards",
+  },
+  {
+    name: "another place",
+    options: { handshake: "elsewhere" as "main" },
+    message: 'handshake takes "main" or "shard"',
+  },
+  { name: "tls that is no object", options: { tls: null as unknown as TlsOptions }, message: "tls takes an object" },
+])("refuses $name, and says what to do", async ({ options, message }) => {
+  expect(() => checkListenOptions({ port: 0, ...options })).toThrow(error("ERR_OPTION", message));
+  const { board } = await startBoard();
+  await expect(board.listen({ port: 0, ...options })).rejects.toEqual(error("ERR_OPTION", message));
+});
+
+it("does the handshake wherever it can be done, unless told otherwise, with tls or with an authorize", () => {
+  expect(checkListenOptions({ port: 0 })).toMatchObject({ handshake: "any", shard: {} });
+  expect(checkListenOptions({ port: 0, handshake: "main" })).toMatchObject({ handshake: "main" });
+  expect(checkListenOptions({ port: 0, handshake: "main" }).shard).toBeUndefined();
+  const authorize = () => ({ session: undefined });
+  expect(checkListenOptions({ port: 0, authorize })).toMatchObject({ handshake: "main", route: { authorize } });
+  const told = checkListenOptions({ port: 0, handshake: "shard", path: "/a" });
+  expect(told).toMatchObject({ handshake: "shard", accept: "main" });
+  expect(told.shard).toEqual({ route: { path: "/a", handshakeTimeoutMs: 10_000 } });
+  const secure = checkListenOptions({ port: 0, tls: { key, cert } });
+  expect(secure).toMatchObject({ handshake: "shard", shard: { tls: { key, cert } } });
+});
+
+it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" }>([
+  { name: "nothing in the way", options: {}, where: "shard" },
+  { name: "a placement that asks no request", options: { placement: "roundRobin" }, where: "shard" },
+  { name: "a placement by the request", options: { placement: { stickyBy: () => "one" } }, where: "main" },
+  { name: "a limit", options: { maxConnections: 10 }, where: "main" },
+  { name: "sockets that don't move", options: { sockets: "relay" }, where: "main" },
+])("with $name the handshake is done in the $where", async ({ options, where }) => {
+  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, ...options });
+  onTestFinished(async () => void (await board.close({ drain: 0 })));
+  const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
+  // A thread hears of those that are its own.
+  let here = 0;
+  const listener = () => void here++;
+  subscribe("switchboard:upgrade", listener);
+  onTestFinished(() => void unsubscribe("switchboard:upgrade", listener));
+  await RawClient.open({ port });
+  await vi.waitFor(() => expect(board.stats().upgrades.accepted).toBe(1));
+  expect(here).toBe(where === "main" ? 1 : 0);
+});
+
+it("replaces TLS options only where there is TLS, and only by good ones", async () => {
+  const { board, port } = await startBoard({ attach: { tls: { key, cert } } });
+  const plain = await board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" });
+  for (const none of [plain.port, 1]) {
+    expect(() => board.updateTls(none, { key, cert })).toThrow(error("ERR_NO_TLS_PORT", `port ${none}`));
+  }
+  expect(() => board.updateTls(port, { key, cert: other.cert })).toThrow(
+    error("ERR_TLS", "updateTls: tls can't be used"),
+  );
+  board.updateTls(port, other);
+});
+
+it("rejects when the port is taken, and goes on with the others", async () => {
+  const { board, port } = await startBoard({ attach: { handshake: "shard" } });
+  await expect(board.listen({ port, host: "127.0.0.1", handshake: "shard" })).rejects.toMatchObject({
+    code: "EADDRINUSE",
+  });
+  await expect(board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" })).resolves.toHaveProperty("port");
+});
+
+it("doesn't start with an actor module whose authorize is no function", async () => {
+  const actor = new URL("../../../support/actors/misauthorizing.ts", import.meta.url);
+  await expect(startBoard({ actor })).rejects.toEqual(
+    error("ERR_AUTHORIZE", "exports an authorize that is no function"),
+  );
+});

@@ -1,0 +1,47 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { expect, it } from "vitest";
+import { Actor, type ActorContext } from "../../../src/runtime/actor/actor.ts";
+import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
+import { TURN_MS } from "../../../src/runtime/scheduling/turns.ts";
+import { cellSettings } from "../../support/cells.ts";
+
+/** Actors of a thread whose handlers take so long for each mail, by a clock that moves by that. */
+function setUp(takesMs: number) {
+  let now = 0;
+  const settings = cellSettings({}, () => now);
+  const log: string[] = [];
+  const start = (name: string): ActorCell => {
+    const owner = { actorFailed() {}, mailboxDrained: () => log.push(`${name} drained`), mailDied() {} };
+    const cell = new ActorCell(settings, owner);
+    cell.open(
+      class extends Actor {
+        override mailed(): void {
+          log.push(name);
+          now += takesMs;
+        }
+      },
+      {} as ActorContext,
+    );
+    return cell;
+  };
+  return { log, start };
+}
+
+it("ends an actor's turn with the time of all, but not before it has handled a few", async () => {
+  const { log, start } = setUp(TURN_MS / 4);
+  const cells = ["a", "b"].map((name) => ({ name, cell: start(name) }));
+  for (let i = 0; i < 40; i++) {
+    for (const { name, cell } of cells) cell.mail({ kind: "mail", value: name, from: undefined, answer: undefined });
+  }
+  const turns: string[] = [];
+  while (turns.join("").length < 80) {
+    await turn();
+    turns.push(
+      log
+        .splice(0)
+        .filter((line) => line.length === 1)
+        .join(""),
+    );
+  }
+  expect(turns).toEqual(["a", "b", "a", "b", "a", "b"].map((name, i) => name.repeat(i < 4 ? 16 : 8)));
+});

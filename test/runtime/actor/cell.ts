@@ -1,0 +1,67 @@
+import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
+import { ActorCell, type ActorCellOwner } from "../../../src/runtime/actor/actor-cell.ts";
+import type { Address } from "../../../src/runtime/actor/address.ts";
+import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
+import { Message } from "../../../src/wire/protocol/message.ts";
+import { cellSettings } from "../../support/cells.ts";
+
+const context: ActorContext = {
+  address: "0-0" as Address,
+  shard: 0,
+  session: undefined,
+  params: {},
+  protocol: "",
+  mailer: {
+    tell: async () => ({ status: "accepted" }),
+    ask: async () => undefined,
+  },
+  send: () => "sent",
+  slowConsumers: "close",
+  whenDrained: async () => {},
+  publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),
+  subscribe: async () => {},
+  unsubscribe: () => {},
+  close: () => {},
+  schedule: () => () => {},
+};
+
+export function message(text: string): Message {
+  const payload = Buffer.from(text);
+  const block = Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
+  return new Message(block, 0, 2, block.length);
+}
+
+export interface Started {
+  readonly cell: ActorCell;
+  readonly open: () => void;
+  /** What the actor's handlers noted, with what its owner was told. */
+  readonly log: string[];
+}
+
+/** What the handlers of the last cell that was started have noted. */
+export let log: string[] = [];
+
+export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {}): Started {
+  log = [];
+  const owner: ActorCellOwner = {
+    actorFailed: (handler, error) => log.push(`failed ${handler}: ${(error as Error).message}`),
+    mailboxDrained: () => log.push("drained"),
+    mailDied: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),
+  };
+  const cell = new ActorCell(cellSettings(limits), owner);
+  return { cell, open: () => cell.open(actorClass, context), log };
+}
+
+/** Notes every call. */
+export class Sync extends Actor {
+  override opened(): void {
+    log.push("opened");
+  }
+  override received({ text }: Message): void {
+    log.push(text);
+    if (text === "throw") throw new Error("thrown");
+  }
+  override closed(code: number, reason: string): void {
+    log.push(`closed ${code} ${reason}`);
+  }
+}

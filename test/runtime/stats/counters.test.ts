@@ -1,0 +1,68 @@
+import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
+import { describe, expect, it } from "vitest";
+import { type CounterName, Counters } from "../../../src/runtime/stats/counters.ts";
+
+/** The plain ones: what is counted by code or as a histogram has tests of its own. */
+function values(counters: Counters): [CounterName, number][] {
+  const { closes: _closes, handoff: _handoff, busLag: _busLag, ...plain } = counters.snapshot();
+  return Object.entries(plain) as [CounterName, number][];
+}
+
+const names = values(new Counters()).map(([name]) => name);
+
+describe("counters", () => {
+  it("begin at 0", () => {
+    expect(values(new Counters()).map(([, value]) => value)).toEqual(names.map(() => 0));
+  });
+
+  it.each(names)("count %s apart from the others", (name) => {
+    const counters = new Counters();
+    counters.add(name);
+    counters.add(name, 41);
+    expect(counters.get(name)).toBe(42);
+    const others = values(counters).filter(([other]) => other !== name);
+    expect(others.map(([, value]) => value)).toEqual(names.slice(1).map(() => 0));
+  });
+
+  it("go down as well as up", () => {
+    const counters = new Counters();
+    counters.add("connections", 3);
+    counters.add("connections", -1);
+    expect(counters.get("connections")).toBe(2);
+    counters.set("connections", 0);
+    expect(counters.get("connections")).toBe(0);
+  });
+
+  it("count exactly beyond what 32 bits hold", () => {
+    const counters = new Counters();
+    counters.set("bytesReceived", 2 ** 52);
+    counters.add("bytesReceived");
+    expect(counters.get("bytesReceived")).toBe(2 ** 52 + 1);
+  });
+
+  it("are seen by everybody who has their memory", () => {
+    const counters = new Counters();
+    const { port1, port2 } = new MessageChannel();
+    port1.postMessage(counters.memory);
+    const far = new Counters(receiveMessageOnPort(port2)?.message as SharedArrayBuffer);
+    counters.add("messagesSent", 7);
+    expect(far.get("messagesSent")).toBe(7);
+    expect(far.snapshot()).toEqual(counters.snapshot());
+    port1.close();
+  });
+
+  it("begin a new life without what was so in the one before, but with what it counted", () => {
+    const counters = new Counters();
+    counters.add("connections", 5);
+    counters.add("connectionsOpened", 7);
+    counters.clearGauges();
+    expect(counters.snapshot()).toMatchObject({ connections: 0, connectionsOpened: 7 });
+  });
+
+  it("give a snapshot that stays as it was", () => {
+    const counters = new Counters();
+    const before = counters.snapshot();
+    counters.add("publishes");
+    expect(before.publishes).toBe(0);
+  });
+});

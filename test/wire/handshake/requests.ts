@@ -1,0 +1,20 @@
+import type { IncomingHttpHeaders } from "node:http";
+import type { UpgradeRequest } from "../../../src/wire/handshake/server.ts";
+
+/** A request that holds, with headers replaced; undefined removes one. */
+export function request(headers: IncomingHttpHeaders = {}, rest: Partial<UpgradeRequest> = {}): UpgradeRequest {
+  return {
+    method: "GET",
+    httpVersionMajor: 1,
+    httpVersionMinor: 1,
+    headers: {
+      host: "server.example.com",
+      upgrade: "websocket",
+      connection: "Upgrade",
+      "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+      "sec-websocket-version": "13",
+      ...headers,
+    },
+    ...rest,
+  };
+}

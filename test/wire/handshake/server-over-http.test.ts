@@ -1,0 +1,56 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished } from "vitest";
+import { type Accepted, checkHandshake, type Refusal } from "../../../src/wire/handshake/server.ts";
+import { RawClient } from "../../support/raw-client.ts";
+
+const LINES = {
+  Host: "localhost",
+  Upgrade: "websocket",
+  Connection: "Upgrade",
+  "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+  "Sec-WebSocket-Version": "13",
+} as const;
+
+/** What the check says about a request as Node's parser hands it over: the usual lines and these. */
+async function check(lines: readonly string[], without?: keyof typeof LINES): Promise<Accepted | Refusal> {
+  const server = createServer();
+  const result = new Promise<Accepted | Refusal>((resolve) => {
+    server.on("upgrade", (request, socket) => {
+      socket.destroy();
+      resolve(checkHandshake(request, { protocols: ["a", "b"] }));
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+  });
+  const client = await RawClient.connect((server.address() as AddressInfo).port);
+  const usual = Object.entries(LINES).flatMap(([name, value]) => (name === without ? [] : [`${name}: ${value}`]));
+  client.write(`GET / HTTP/1.1\r\n${[...usual, ...lines].join("\r\n")}\r\n\r\n`);
+  return result;
+}
+
+it("accepts a plain request", async () => {
+  expect(await check([])).toMatchObject({ ok: true, accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" });
+});
+
+it("refuses a key that was sent twice", async () => {
+  expect(await check(["Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="])).toMatchObject({ ok: false, status: 400 });
+});
+
+it("refuses a version that was sent twice", async () => {
+  expect(await check(["Sec-WebSocket-Version: 8"])).toMatchObject({ ok: false, status: 426 });
+});
+
+it("takes lists that come in several lines", async () => {
+  expect(await check(["Connection: keep-alive", "Connection: Upgrade"], "Connection")).toMatchObject({ ok: true });
+  expect(await check(["Upgrade: h2c", "Upgrade: WebSocket"], "Upgrade")).toMatchObject({ ok: true });
+  expect(await check(["Sec-WebSocket-Protocol: x", "Sec-WebSocket-Protocol: b, a"])).toMatchObject({ protocol: "b" });
+});
+
+it("refuses a subprotocol with a byte that no token has", async () => {
+  expect(await check(["Sec-WebSocket-Protocol: caf\u00e9"])).toMatchObject({ ok: false, status: 400 });
+});

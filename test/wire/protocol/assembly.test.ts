@@ -1,0 +1,74 @@
+import { describe, expect, it, vi } from "vitest";
+import { Assembly } from "../../../src/wire/protocol/assembly.ts";
+import { readKey } from "../../../src/wire/protocol/masking/mask.ts";
+import { Opcode } from "../../../src/wire/protocol/opcode.ts";
+import { pattern } from "./decoding.ts";
+
+const KEY = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
+
+function masked(payload: Uint8Array): Buffer {
+  return Buffer.from(payload.map((byte, i) => byte ^ (KEY[i & 3] ?? 0)));
+}
+
+/** Appends one frame's payload in pieces of `step` bytes. */
+function appendFrame(assembly: Assembly, payload: Uint8Array, step = payload.length || 1): boolean {
+  const bytes = masked(payload);
+  for (let at = 0; at < bytes.length; at += step) {
+    const length = Math.min(step, bytes.length - at);
+    if (!assembly.append(bytes, at, length, bytes.length - at, readKey(KEY, 0), at)) return false;
+  }
+  return true;
+}
+
+describe("Assembly", () => {
+  it.each([0, 1, 125, 126, 4_086, 4_087, 65_535, 65_536, 300_001])("puts %i bytes together from pieces", (length) => {
+    for (const step of [7, 1_000, 65_536]) {
+      const assembly = new Assembly(Opcode.binary);
+      expect(appendFrame(assembly, pattern(length), step)).toBe(true);
+      expect(assembly.payloadBytes).toBe(length);
+      const message = assembly.finish();
+      expect(message?.type).toBe("binary");
+      expect(message?.bytes.equals(pattern(length))).toBe(true);
+    }
+  });
+
+  it("puts frames together that each begin with the key's first byte", () => {
+    const assembly = new Assembly(Opcode.text);
+    for (const part of ["Hel", "", "lo, wörld ", "€"]) appendFrame(assembly, Buffer.from(part));
+    expect(assembly.finish()?.text).toBe("Hello, wörld €");
+  });
+
+  it("makes an empty message of nothing", () => {
+    const message = new Assembly(Opcode.text).finish();
+    expect(message).toMatchObject({ type: "text", byteLength: 0, text: "" });
+  });
+
+  it("says no to a text as soon as it can't be valid any more", () => {
+    const assembly = new Assembly(Opcode.text);
+    expect(appendFrame(assembly, Buffer.from([0x61, 0xe2, 0x82]))).toBe(true);
+    expect(appendFrame(assembly, Buffer.from([0x28]))).toBe(false);
+  });
+
+  it("gives no message when a text ends inside a character", () => {
+    const assembly = new Assembly(Opcode.text);
+    expect(appendFrame(assembly, Buffer.from([0x61, 0xe2, 0x82]))).toBe(true);
+    expect(assembly.finish()).toBeUndefined();
+  });
+
+  it("doesn't look at what a binary message says", () => {
+    const assembly = new Assembly(Opcode.binary);
+    expect(appendFrame(assembly, Buffer.from([0xff, 0xe2]))).toBe(true);
+    expect(assembly.finish()?.bytes).toEqual(Buffer.from([0xff, 0xe2]));
+  });
+
+  it("takes memory for what has come, not for what was announced", () => {
+    const allocated = vi.spyOn(Buffer, "allocUnsafeSlow");
+    const assembly = new Assembly(Opcode.binary);
+    const announced = 1024 ** 3;
+    assembly.append(pattern(10), 0, 10, announced, readKey(KEY, 0), 0);
+    assembly.append(pattern(10_000), 0, 10_000, announced - 10, readKey(KEY, 0), 10);
+    const sizes = allocated.mock.calls.map(([size]) => size);
+    allocated.mockRestore();
+    expect(Math.max(...sizes)).toBeLessThan(30_000);
+  });
+});

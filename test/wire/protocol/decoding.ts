@@ -1,0 +1,77 @@
+import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
+import type { Frame } from "../../../src/wire/protocol/frame.ts";
+import type { ViolationCode } from "../../../src/wire/protocol/violation.ts";
+
+/** An event in plain data, so that whole sequences compare with `toEqual`. Payloads are in hex. */
+export type Seen =
+  | { readonly kind: "text" | "binary" | "ping" | "pong"; readonly payload: string }
+  | { readonly kind: "close"; readonly code: number; readonly reason: string }
+  | { readonly kind: "violation"; readonly code: ViolationCode; readonly closeCode: number };
+
+/** Limits that no test reaches unless it wants to. */
+export const LIMITS: DecoderOptions = { maxPayloadBytes: 1024 * 1024, maxFragments: 1000 };
+
+export function describeEvent(event: DecoderEvent): Seen {
+  switch (event.kind) {
+    case "message":
+      return { kind: event.type, payload: event.bytes.toString("hex") };
+    case "ping":
+    case "pong":
+      return { kind: event.kind, payload: event.payload.toString("hex") };
+    case "close":
+      return { kind: "close", code: event.code, reason: event.reason };
+    case "violation":
+      return { kind: "violation", code: event.code, closeCode: event.closeCode };
+  }
+}
+
+/** All events that `next` has. */
+export function drain(decoder: Decoder): DecoderEvent[] {
+  const events: DecoderEvent[] = [];
+  for (let event = decoder.next(); event !== undefined; event = decoder.next()) events.push(event);
+  return events;
+}
+
+/** Feeds a copy of the chunk, takes the events, and overwrites that copy: the decoder has only borrowed it. */
+export function feed(decoder: Decoder, chunk: Buffer): DecoderEvent[] {
+  const borrowed = Buffer.from(chunk);
+  decoder.feed(borrowed);
+  const events = drain(decoder);
+  borrowed.fill(0xaa);
+  return events;
+}
+
+/** The events of a stream that arrives in these chunks, each overwritten after its use, described at the end. */
+export function decode(chunks: readonly Buffer[], options: Partial<DecoderOptions> = {}): Seen[] {
+  const decoder = new Decoder({ ...LIMITS, ...options });
+  return chunks.flatMap((chunk) => feed(decoder, chunk)).map(describeEvent);
+}
+
+/** The same for a stream of which every byte arrives alone. */
+export function decodeBytewise(bytes: Buffer, options: Partial<DecoderOptions> = {}): Seen[] {
+  return decode(
+    Array.from(bytes, (byte) => Buffer.from([byte])),
+    options,
+  );
+}
+
+export function hex(payload: string | Uint8Array): string {
+  return Buffer.from(payload as string).toString("hex");
+}
+
+export const seenText = (payload: string | Uint8Array): Seen => ({ kind: "text", payload: hex(payload) });
+export const seenBinary = (payload: string | Uint8Array): Seen => ({ kind: "binary", payload: hex(payload) });
+export const seenPing = (payload: string | Uint8Array): Seen => ({ kind: "ping", payload: hex(payload) });
+export const seenPong = (payload: string | Uint8Array): Seen => ({ kind: "pong", payload: hex(payload) });
+export const seenClose = (code: number, reason = ""): Seen => ({ kind: "close", code, reason });
+export const seenViolation = (code: ViolationCode, closeCode: number): Seen => ({ kind: "violation", code, closeCode });
+
+/** The bytes of a frame, as they would go on the wire. */
+export function wireBytes({ block, start, end }: Frame): Buffer {
+  return block.subarray(start, end);
+}
+
+/** Different bytes at each place, so that a piece put in the wrong place shows. */
+export function pattern(length: number): Buffer {
+  return Buffer.from(Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
+}

@@ -1,0 +1,129 @@
+import fc from "fast-check";
+import { describe, expect, it, vi } from "vitest";
+import * as mask from "../../../../src/wire/protocol/masking/mask.ts";
+import { pattern } from "../decoding.ts";
+
+const KEY = Uint8Array.of(0x12, 0xf4, 0x56, 0x9a);
+const UNTOUCHED = 0xee;
+
+/** The definition, RFC 6455 section 5.3. */
+function masked(bytes: Uint8Array, key: Uint8Array, phase: number): Buffer {
+  return Buffer.from(bytes.map((byte, i) => byte ^ (key[(phase + i) % 4] ?? 0)));
+}
+
+function target(size: number): Buffer {
+  const block = Buffer.allocUnsafeSlow(size);
+  block.fill(UNTOUCHED);
+  return block;
+}
+
+async function withoutWebAssembly(): Promise<typeof mask> {
+  vi.stubGlobal("WebAssembly", undefined);
+  vi.resetModules();
+  try {
+    return await import("../../../../src/wire/protocol/masking/mask.ts");
+  } finally {
+    vi.unstubAllGlobals();
+  }
+}
+
+describe.each([
+  ["with vectors", mask],
+  ["without WebAssembly", await withoutWebAssembly()],
+])("unmask, %s", (_, { readKey, unmask }) => {
+  /** Unmasks into the middle of a larger block and returns that block and the verdict. */
+  function run(
+    payload: Uint8Array,
+    { from = 0, at = 0, key = KEY, phase = 0, block = target(at + payload.length + 9) },
+  ): { block: Buffer; ascii: boolean } {
+    const source = Buffer.concat([Buffer.alloc(from, 0x77), payload, Buffer.alloc(3, 0x77)]);
+    const ascii = unmask(source, from, block, at, payload.length, readKey(key, 0), phase);
+    return { block, ascii };
+  }
+
+  it("gives the bytes of the RFC's example", () => {
+    const { block } = run(Uint8Array.of(0x7f, 0x9f, 0x4d, 0x51, 0x58), { key: Uint8Array.of(0x37, 0xfa, 0x21, 0x3d) });
+    expect(block.toString("latin1", 0, 5)).toBe("Hello");
+  });
+
+  it("XORs every length at every alignment and phase, and touches nothing around", () => {
+    const lengths = Array.from({ length: 100 }, (_, i) => i);
+    for (const length of [...lengths, 254, 255, 256, 257, 258, 259, 260, 319, 320, 321, 1000, 16_384, 16_385, 16_448]) {
+      const payload = pattern(length);
+      for (let at = 0; at < 5; at++) {
+        for (let phase = 0; phase < 4; phase++) {
+          const { block } = run(payload, { from: (at * 3 + phase) % 5, at, phase });
+          const expected = Buffer.concat([
+            Buffer.alloc(at, UNTOUCHED),
+            masked(payload, KEY, phase),
+            Buffer.alloc(9, UNTOUCHED),
+          ]);
+          if (!block.equals(expected)) expect.fail(`wrong for length ${length}, at ${at}, phase ${phase}`);
+        }
+      }
+    }
+  });
+
+  it.each([65_535, 65_536, 65_537, 200_003])("XORs %i bytes", (length) => {
+    const payload = pattern(length);
+    const { block } = run(payload, { at: 10 });
+    expect(block.subarray(10, 10 + length).equals(masked(payload, KEY, 0))).toBe(true);
+  });
+
+  it("keeps targets apart when they alternate", () => {
+    const blocks = [target(256), target(256), target(100_000)];
+    for (let round = 0; round < 3; round++) {
+      for (const [i, block] of blocks.entries()) {
+        const payload = Buffer.alloc(60, i + 1);
+        run(payload, { at: 64 * round, block });
+        expect(block.subarray(64 * round, 64 * round + 60)).toEqual(masked(payload, KEY, 0));
+      }
+    }
+  });
+
+  it.each([80, 5_000])("leaves a source of %i bytes as it was", (length) => {
+    const source = pattern(length);
+    unmask(source, 0, target(length), 0, length, readKey(KEY, 0), 0);
+    expect(source).toEqual(pattern(length));
+  });
+
+  it.each([0, 80, 5_000])("copies %i bytes where there is no key", (length) => {
+    const { block } = run(pattern(length), { key: Buffer.alloc(4), at: 3 });
+    expect(block.subarray(3, 3 + length)).toEqual(pattern(length));
+  });
+
+  it("never takes bytes for ASCII that aren't, wherever they are", () => {
+    for (const length of [...Array.from({ length: 60 }, (_, i) => i + 1), 256, 300, 16_384 + 64 + 3]) {
+      const plain = Buffer.alloc(length, "a");
+      for (let odd = 0; odd < length; odd += length < 1_000 ? 1 : 61) {
+        plain[odd] = 0x80;
+        const { ascii } = run(masked(plain, KEY, 0), {});
+        if (ascii) expect.fail(`took byte ${odd} of ${length} for ASCII`);
+        plain[odd] = 0x61;
+      }
+    }
+  });
+
+  it.each([0, 8, 300, 20_001])("sees that a text of %i bytes is ASCII", (length) => {
+    expect(run(masked(Buffer.alloc(length, "\u007f"), KEY, 0), {}).ascii).toBe(true);
+  });
+
+  it("gives the same bytes for a payload in two pieces as for one", () => {
+    fc.assert(
+      fc.property(
+        fc.uint8Array({ maxLength: 800 }),
+        fc.uint8Array({ minLength: 4, maxLength: 4 }),
+        fc.nat({ max: 800 }),
+        fc.nat({ max: 13 }),
+        (payload, key, cut, at) => {
+          const middle = Math.min(cut, payload.length);
+          const block = target(at + payload.length);
+          const source = Buffer.from(payload);
+          unmask(source, 0, block, at, middle, readKey(key, 0), 0);
+          unmask(source, middle, block, at + middle, payload.length - middle, readKey(key, 0), middle);
+          expect(block.subarray(at).equals(masked(payload, key, 0))).toBe(true);
+        },
+      ),
+    );
+  });
+});

@@ -1,0 +1,156 @@
+import { once } from "node:events";
+import type { Duplex } from "node:stream";
+import { MessageChannel, Worker } from "node:worker_threads";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { RelaySender, receiveRelayed } from "../../../src/wire/transport/relay.ts";
+import { WINDOW_COST } from "../../../src/wire/transport/relay-transport.ts";
+import type { Transport } from "../../../src/wire/transport/transport.ts";
+import {
+  openHttp2Streams,
+  openMemoryStreams,
+  openTcpSockets,
+  openTlsSockets,
+  openUnixSockets,
+  type StreamPair,
+} from "../../support/streams.ts";
+import { itIsATransport } from "./contract.ts";
+import type { TransportFactory } from "./pair.ts";
+
+/** Both ends in this thread: the port in between is real. */
+function openRelay(adopt: (transport: Transport, envelope: unknown) => void) {
+  const { port1, port2 } = new MessageChannel();
+  receiveRelayed(port2, adopt);
+  onTestFinished(() => port1.close());
+  return { sender: new RelaySender<unknown>(port1), port: port2 };
+}
+
+/** The shard's end of a relayed stream. */
+function relayed(openStreams: () => Promise<StreamPair>): TransportFactory {
+  return async (head = Buffer.alloc(0)) => {
+    const { accepted, peer, vanish } = await openStreams();
+    const adopted = Promise.withResolvers<Transport>();
+    const { sender } = openRelay(adopted.resolve);
+    void sender.send(accepted, head, undefined);
+    const transport = await adopted.promise;
+    onTestFinished(() => transport.destroy());
+    return { transport, peer, vanish };
+  };
+}
+
+describe("a relayed TCP socket", () => itIsATransport(relayed(openTcpSockets)));
+describe("a relayed Unix socket", () => itIsATransport(relayed(openUnixSockets)));
+describe("a relayed TLS socket", () => itIsATransport(relayed(openTlsSockets)));
+describe("a relayed stream in memory", () => itIsATransport(relayed(openMemoryStreams)));
+describe("a relayed stream of HTTP/2", () => itIsATransport(relayed(openHttp2Streams)));
+
+const NOTHING = Buffer.alloc(0);
+
+/** Resolves when the other end has closed, not merely been asked to. */
+async function closed(stream: Duplex): Promise<void> {
+  if (stream.readableEnded) stream.end();
+  else stream.on("end", () => stream.end()).resume();
+  if (!stream.closed) await once(stream, "close");
+}
+
+describe("a relay", () => {
+  it("opens a stream with its envelope, and counts it as in flight until it is answered for", async () => {
+    const adopted = Promise.withResolvers<unknown>();
+    const { sender } = openRelay((_, envelope) => adopted.resolve(envelope));
+    const { accepted } = await openTcpSockets();
+    const result = sender.send(accepted, NOTHING, { id: "0-7", session: new Map([["user", 1n]]) });
+    expect(sender.inFlight).toBe(1);
+    expect(await result).toEqual({ outcome: "adopted" });
+    expect(sender.inFlight).toBe(0);
+    expect(await adopted.promise).toEqual({ id: "0-7", session: new Map([["user", 1n]]) });
+  });
+
+  it("hears what the shard said before it ended, though it hears of the end first", async () => {
+    const { sender } = openRelay((transport) => {
+      transport.write(Buffer.from("last words"));
+      // All has been posted by then, in a microtask of its own, and nothing been read.
+      queueMicrotask(() => queueMicrotask(() => sender.close()));
+    });
+    const { accepted, peer } = await openTcpSockets();
+    expect(await sender.send(accepted, NOTHING, undefined)).toEqual({ outcome: "adopted" });
+    expect(String(await once(peer, "data"))).toBe("last words");
+  });
+
+  it("tells that the peer was gone before", async () => {
+    const { sender } = openRelay(() => {});
+    const { accepted } = await openTcpSockets();
+    accepted.destroy();
+    expect(await sender.send(accepted, NOTHING, undefined)).toEqual({ outcome: "peerGone" });
+  });
+
+  it("closes the stream when its envelope can't be cloned, and goes on with the next", async () => {
+    const { sender } = openRelay(() => {});
+    const [one, other] = [await openTcpSockets(), await openTcpSockets()];
+    const result = await sender.send(one.accepted, NOTHING, { session: () => {} });
+    expect(result).toMatchObject({ outcome: "failed", error: { name: "DataCloneError" } });
+    await closed(one.peer);
+    expect(await sender.send(other.accepted, NOTHING, undefined)).toEqual({ outcome: "adopted" });
+  });
+
+  it("closes the stream when the shard refuses it, and tells why", async () => {
+    const { sender } = openRelay(() => {
+      throw Object.assign(new RangeError("no room"), { code: "ERR_NO_ROOM" });
+    });
+    const { accepted, peer } = await openTcpSockets();
+    const result = await sender.send(accepted, NOTHING, undefined);
+    expect(result).toMatchObject({ outcome: "failed", error: { name: "RangeError", code: "ERR_NO_ROOM" } });
+    await closed(peer);
+    expect(sender.inFlight).toBe(0);
+  });
+
+  it("closes every stream, at both ends, when its port closes", async () => {
+    const ends: Promise<void>[] = [];
+    const { sender, port } = openRelay((transport) => {
+      const end = Promise.withResolvers<void>();
+      transport.start({ received: () => {}, drained: () => {}, ended: () => {}, closed: end.resolve });
+      ends.push(end.promise);
+    });
+    const pairs = await Promise.all(Array.from({ length: 10 }, openTcpSockets));
+    for (const { accepted } of pairs) await sender.send(accepted, NOTHING, undefined);
+    port.close();
+    await Promise.all([...ends, ...pairs.map(({ peer }) => closed(peer))]);
+    const late = await openTcpSockets();
+    const result = await sender.send(late.accepted, NOTHING, undefined);
+    expect(result).toMatchObject({ outcome: "failed", error: { code: "ERR_SHARD_LOST" } });
+    await closed(late.peer);
+  });
+
+  it("closes every stream of a thread that dies before it answers", async () => {
+    const { port1, port2 } = new MessageChannel();
+    const code = `
+      require("node:worker_threads").parentPort.postMessage("up");
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`;
+    const thread = new Worker(code, { eval: true, workerData: port2, transferList: [port2] });
+    await once(thread, "message");
+    const sender = new RelaySender<unknown>(port1);
+    const pairs = await Promise.all(Array.from({ length: 10 }, openTcpSockets));
+    const results = pairs.map(({ accepted }) => sender.send(accepted, Buffer.from("head"), undefined));
+    await thread.terminate();
+    await Promise.all(pairs.map(({ peer }) => closed(peer)));
+    for (const result of await Promise.all(results)) {
+      expect(result).toMatchObject({ outcome: "failed", error: { code: "ERR_SHARD_LOST" } });
+    }
+  });
+
+  it("takes no more of a peer than the window while its shard doesn't look", async () => {
+    const { port1, port2 } = new MessageChannel();
+    onTestFinished(() => port1.close());
+    const sender = new RelaySender<unknown>(port1);
+    const { accepted, peer } = await openMemoryStreams();
+    void sender.send(accepted, NOTHING, undefined);
+    peer.write(Buffer.alloc(16 * 1024 * 1024));
+    let posted = 0;
+    port2.on("message", (message: unknown) => {
+      if (!Array.isArray(message)) return;
+      for (const { bytes } of message) posted += (bytes as Uint8Array).length;
+    });
+    for (let i = 0; i < 1_000; i++) await new Promise((resolve) => setImmediate(resolve));
+    expect(posted).toBeGreaterThan(WINDOW_COST / 2);
+    expect(posted).toBeLessThanOrEqual(WINDOW_COST);
+    expect(accepted.isPaused()).toBe(true);
+  });
+});

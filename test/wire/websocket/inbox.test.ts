@@ -1,0 +1,49 @@
+import { expect, it, vi } from "vitest";
+import { Message } from "../../../src/wire/protocol/message.ts";
+import { Inbox } from "../../../src/wire/websocket/inbox.ts";
+
+function message(size: number): Message {
+  return new Message(Buffer.alloc(2 + size), 0, 2, 2 + size);
+}
+
+it.each([
+  ["messages", { inboxLimit: 4, inboxLimitBytes: 1_000 }, 10],
+  ["bytes", { inboxLimit: 1_000, inboxLimitBytes: 40 }, 10],
+])("is full at its limit of %s, and says when half of it is taken", async (_, limits, size) => {
+  const drained = vi.fn();
+  const inbox = new Inbox(limits, drained);
+  for (let i = 0; i < 4; i++) {
+    expect(inbox.full).toBe(false);
+    inbox.push(message(size));
+  }
+  expect(inbox.full).toBe(true);
+  await inbox.next();
+  expect(drained).not.toHaveBeenCalled();
+  await inbox.next();
+  expect(drained).toHaveBeenCalled();
+});
+
+it("gives messages to those who wait in their order", async () => {
+  const inbox = new Inbox({ inboxLimit: 1, inboxLimitBytes: 1 }, () => {});
+  const waiting = [inbox.next(), inbox.next()];
+  inbox.push(message(1));
+  inbox.push(message(2));
+  expect((await Promise.all(waiting)).map(({ value }) => value?.byteLength)).toEqual([1, 2]);
+  expect(inbox.full).toBe(false);
+});
+
+it("gives what waits after its end, and then is done", async () => {
+  const inbox = new Inbox({ inboxLimit: 2, inboxLimitBytes: 100 }, () => {});
+  inbox.push(message(1));
+  inbox.end();
+  inbox.push(message(2));
+  expect((await inbox.next()).value?.byteLength).toBe(1);
+  expect(await inbox.next()).toEqual({ done: true, value: undefined });
+});
+
+it("ends those who wait", async () => {
+  const inbox = new Inbox({ inboxLimit: 2, inboxLimitBytes: 100 }, () => {});
+  const waiting = inbox.next();
+  inbox.end();
+  expect(await waiting).toEqual({ done: true, value: undefined });
+});
