@@ -1,5 +1,98 @@
-/** The one taxonomy: which kind of thing went wrong. */
-export type ErrorKind = "protocol" | "capacity" | "transport" | "closed" | "misuse" | "configuration";
+/**
+ * The kind of an error: what went wrong, in one word.
+ *
+ * - `protocol`: the peer broke a protocol.
+ * - `capacity`: a queue or a limit is full.
+ * - `transport`: a connection, a shard or an answer was lost.
+ * - `closed`: the thing that was asked is closed.
+ * - `refused`: the other end answered and said no.
+ * - `misuse`: a call was made in a wrong way or at a wrong time.
+ * - `configuration`: an option, a module or the machine doesn't fit.
+ */
+export type ErrorKind = "protocol" | "capacity" | "transport" | "closed" | "refused" | "misuse" | "configuration";
+
+/** Every code and its kind. */
+export const ERROR_KINDS = {
+  ERR_CLOSE_PAYLOAD: "protocol",
+  ERR_CONTROL_TOO_LONG: "protocol",
+  ERR_EXPECTED_CONTINUATION: "protocol",
+  ERR_FRAGMENTED_CONTROL: "protocol",
+  ERR_HANDSHAKE_ACCEPT: "protocol",
+  ERR_HANDSHAKE_CONNECTION: "protocol",
+  ERR_HANDSHAKE_EXTENSION: "protocol",
+  ERR_HANDSHAKE_PROTOCOL: "protocol",
+  ERR_HANDSHAKE_STATUS: "protocol",
+  ERR_HANDSHAKE_UPGRADE: "protocol",
+  ERR_INVALID_CLOSE_CODE: "protocol",
+  ERR_INVALID_DEFLATE: "protocol",
+  ERR_INVALID_UTF8: "protocol",
+  ERR_LENGTH_NOT_MINIMAL: "protocol",
+  ERR_LENGTH_TOP_BIT: "protocol",
+  ERR_MASKED_FRAME: "protocol",
+  ERR_MESSAGE_TOO_BIG: "protocol",
+  ERR_RESERVED_BITS: "protocol",
+  ERR_RESERVED_OPCODE: "protocol",
+  ERR_TOO_MANY_FRAGMENTS: "protocol",
+  ERR_TOO_MANY_STREAMS: "protocol",
+  ERR_UNEXPECTED_CONTINUATION: "protocol",
+  ERR_UNMASKED_FRAME: "protocol",
+  ERR_UPGRADE_MISMATCH: "protocol",
+  ERR_ASK_FULL: "capacity",
+  ERR_BUFFER_FULL: "capacity",
+  ERR_TOO_MANY_PINGS: "capacity",
+  ERR_TOO_MANY_SUBSCRIPTIONS: "capacity",
+  ERR_ASK_TIMEOUT: "transport",
+  ERR_CONNECTION_LOST: "transport",
+  ERR_HANDSHAKE_TIMEOUT: "transport",
+  ERR_PEER_GONE: "transport",
+  ERR_SHARD_EXITED: "transport",
+  ERR_SHARD_LOST: "transport",
+  ERR_SHARD_TERMINATED: "transport",
+  ERR_SHARD_UNRESPONSIVE: "transport",
+  ERR_ASK_FAILED: "closed",
+  ERR_ASK_GONE: "closed",
+  ERR_CLOSED: "closed",
+  ERR_NO_LISTENER: "closed",
+  ERR_UPGRADE_ABANDONED: "closed",
+  ERR_HANDSHAKE_REFUSED: "refused",
+  ERR_PROXY_REFUSED: "refused",
+  ERR_REDIRECT: "refused",
+  ERR_UPGRADE_REFUSED: "refused",
+  ERR_ACTOR_CONSTRUCTED: "misuse",
+  ERR_ADDRESS: "misuse",
+  ERR_AUTHORIZE: "misuse",
+  ERR_CLOSE_CODE: "misuse",
+  ERR_CLOSE_REASON: "misuse",
+  ERR_DOWNCAST: "misuse",
+  ERR_DOWNCAST_ENCODING: "misuse",
+  ERR_MAIL_NOT_CLONEABLE: "misuse",
+  ERR_NOT_AN_UPGRADE: "misuse",
+  ERR_NO_TLS_PORT: "misuse",
+  ERR_PLACEMENT: "misuse",
+  ERR_SESSION_NOT_CLONEABLE: "misuse",
+  ERR_SLOW_CONSUMERS: "misuse",
+  ERR_STREAM_ANSWERED: "misuse",
+  ERR_TIMER: "misuse",
+  ERR_TOPIC: "misuse",
+  ERR_UPGRADE_ANSWER: "misuse",
+  ERR_ACCEPT_IN_SHARDS: "configuration",
+  ERR_AUTHORIZE_EXPORT: "configuration",
+  ERR_AUTHORIZE_IGNORED: "configuration",
+  ERR_NEEDS_REQUEST: "configuration",
+  ERR_NODE_VERSION: "configuration",
+  ERR_NO_ACTOR_CLASS: "configuration",
+  ERR_OPTION: "configuration",
+  ERR_PROXY: "configuration",
+  ERR_SOCKETS_STAY: "configuration",
+  ERR_SUPERVISION: "configuration",
+  ERR_TLS: "configuration",
+  ERR_TUNNEL_AUTHORITY: "configuration",
+  ERR_URL: "configuration",
+  ERR_URL_SCHEME: "configuration",
+} as const satisfies Record<`ERR_${string}`, ErrorKind>;
+
+/** A stable name for one thing that can go wrong. */
+export type ErrorCode = keyof typeof ERROR_KINDS;
 
 /**
  * Every error that Switchboard itself throws or reports. `code` is stable and may be matched on; the message says what to do.
@@ -7,11 +100,11 @@ export type ErrorKind = "protocol" | "capacity" | "transport" | "closed" | "misu
 export class SwitchboardError extends Error {
   override readonly name = "SwitchboardError";
   readonly kind: ErrorKind;
-  readonly code: string;
+  readonly code: ErrorCode;
 
-  constructor(kind: ErrorKind, code: string, message: string, options?: ErrorOptions) {
+  constructor(code: ErrorCode, message: string, options?: ErrorOptions) {
     super(message, options);
-    this.kind = kind;
+    this.kind = ERROR_KINDS[code];
     this.code = code;
   }
 }

@@ -19,7 +19,7 @@ export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
 export type { ShardStats, Stats } from "./board/switchboard/stats.ts";
 export { Switchboard } from "./board/switchboard/switchboard.ts";
-export { type ErrorKind, SwitchboardError } from "./errors.ts";
+export { type ErrorCode, type ErrorKind, SwitchboardError } from "./errors.ts";
 export { Actor, type Params, type PublishOptions } from "./runtime/actor/actor.ts";
 export { type Address, isAddress } from "./runtime/actor/address.ts";
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";

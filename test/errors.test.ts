@@ -4,7 +4,7 @@ import { type ErrorReport, reportError, reviveError, SwitchboardError } from "..
 describe("SwitchboardError", () => {
   it("is an Error with a kind, a code, a message and a cause", () => {
     const cause = new Error("below");
-    const error = new SwitchboardError("misuse", "ERR_TOPIC", "a topic is a string", { cause });
+    const error = new SwitchboardError("ERR_TOPIC", "a topic is a string", { cause });
     expect(error).toBeInstanceOf(Error);
     expect(error).toMatchObject({
       name: "SwitchboardError",
@@ -17,7 +17,7 @@ describe("SwitchboardError", () => {
   });
 
   it("has no cause unless it is given one", () => {
-    expect("cause" in new SwitchboardError("closed", "ERR_CLOSED", "closed")).toBe(false);
+    expect("cause" in new SwitchboardError("ERR_CLOSED", "closed")).toBe(false);
   });
 });
 
@@ -35,7 +35,7 @@ describe("an error that crosses threads", () => {
     ["an Error", new Error("plain")],
     ["a TypeError", new TypeError("wrong type")],
     ["an error of a class of one's own", new RoomError("full")],
-    ["a SwitchboardError", new SwitchboardError("capacity", "ERR_FULL", "full")],
+    ["a SwitchboardError", new SwitchboardError("ERR_ASK_FULL", "full")],
     ["an error of Node's own with a code", Object.assign(new Error("no file"), { code: "ENOENT" })],
     ["an error without a message", new Error()],
   ])("keeps name, message, code and stack: %s", (_name, error) => {

@@ -75,7 +75,7 @@ const ADOPTED: HandoffResult = { outcome: "adopted" };
 
 const OUTCOMES = { adopted: "accepted", peerGone: "abandoned", failed: "failed" } as const;
 
-const TIMED_OUT = new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
+const TIMED_OUT = new SwitchboardError("ERR_HANDSHAKE_TIMEOUT", "the handshake took too long");
 
 /**
  * Takes upgrade requests from the check of their headers to a socket in a shard. Runs in the main thread, and in a shard for the

@@ -29,7 +29,6 @@ export async function decide(
     if ("status" in verdict) return verdict as UpgradeRefusal;
   }
   throw new SwitchboardError(
-    "misuse",
     "ERR_AUTHORIZE",
     `authorize must give { session } or { status, headers, body }, and gave ${verdict === null ? "null" : typeof verdict}`,
   );
@@ -42,6 +41,6 @@ export function checkCloneable(session: unknown): void {
   } catch (cause) {
     const message =
       "the session that authorize gave can't be cloned to a shard: use plain data, without functions or class instances";
-    throw new SwitchboardError("misuse", "ERR_SESSION_NOT_CLONEABLE", message, { cause });
+    throw new SwitchboardError("ERR_SESSION_NOT_CLONEABLE", message, { cause });
   }
 }

@@ -111,7 +111,7 @@ export function requestOf(
 function answered(): SwitchboardError {
   const message =
     "another stream listener of this server answered a WebSocket's stream: listeners must leave those with a :protocol header";
-  return new SwitchboardError("misuse", "ERR_STREAM_ANSWERED", message);
+  return new SwitchboardError("ERR_STREAM_ANSWERED", message);
 }
 
 function ignore(): void {}

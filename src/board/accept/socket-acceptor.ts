@@ -119,7 +119,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
 
   #listenerOf(listener: number): Listener {
     const found = this.#listeners.get(listener);
-    if (found === undefined) throw new SwitchboardError("closed", "ERR_NO_LISTENER", "nobody listens for this socket");
+    if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", "nobody listens for this socket");
     return found;
   }
 
@@ -221,7 +221,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   handOver(socket: Duplex, adopt: (address: string | undefined) => void): void {
     const { departures } = this.#owner;
     const raw = rawOf(socket);
-    if (!this.#release(raw)) throw new SwitchboardError("transport", "ERR_PEER_GONE", "the peer left in its handshake");
+    if (!this.#release(raw)) throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
     try {
       adopt(departures.addressOf(raw));
       // The connection departs by itself, later.

@@ -65,6 +65,6 @@ export class Subscriptions implements TurnTaker {
     if (this.#topics.size < options.maxSubscriptions) return;
     counters.add("subscriptionsRefused");
     const message = `a connection can be subscribed to ${options.maxSubscriptions} topics at a time (maxSubscriptions)`;
-    throw new SwitchboardError("capacity", "ERR_TOO_MANY_SUBSCRIPTIONS", message);
+    throw new SwitchboardError("ERR_TOO_MANY_SUBSCRIPTIONS", message);
   }
 }

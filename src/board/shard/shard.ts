@@ -290,7 +290,6 @@ async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; a
   const module: { default?: unknown; authorize?: unknown } = await import(url);
   if (!isActorClass(module.default)) {
     throw new SwitchboardError(
-      "configuration",
       "ERR_NO_ACTOR_CLASS",
       `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
     );
@@ -299,7 +298,7 @@ async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; a
   const { authorize } = module;
   if (authorize !== undefined && typeof authorize !== "function") {
     const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;
-    throw new SwitchboardError("configuration", "ERR_AUTHORIZE", message);
+    throw new SwitchboardError("ERR_AUTHORIZE_EXPORT", message);
   }
   return { actorClass: module.default, authorize: authorize as Authorize | undefined };
 }

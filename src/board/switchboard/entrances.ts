@@ -75,6 +75,6 @@ export class Entrances {
     if (authorize !== undefined || !this.#shardsAuthorize()) return;
     const message =
       "the actor module's export authorize is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))";
-    throw new SwitchboardError("configuration", "ERR_AUTHORIZE_IGNORED", message);
+    throw new SwitchboardError("ERR_AUTHORIZE_IGNORED", message);
   }
 }

@@ -40,5 +40,5 @@ function parseCursor(cursor: string): { shard: number; after: number } {
   const [, shard, after] = CURSOR.exec(cursor) ?? [];
   if (shard !== undefined && after !== undefined) return { shard: Number(shard), after: Number(after) };
   const message = "connections: cursor takes what a page before gave";
-  throw new SwitchboardError("configuration", "ERR_OPTION", message);
+  throw new SwitchboardError("ERR_OPTION", message);
 }

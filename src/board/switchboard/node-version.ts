@@ -5,7 +5,7 @@ export function checkNode(version: string): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > 22 || (major === 22 && minor >= 18)) return;
   const message = `Switchboard needs Node 22.18 or newer, and to move sockets between threads 24.20 or newer in its line, or 26.6 or newer; this is Node ${version}`;
-  throw new SwitchboardError("configuration", "ERR_NODE_VERSION", message);
+  throw new SwitchboardError("ERR_NODE_VERSION", message);
 }
 
 let warned = false;

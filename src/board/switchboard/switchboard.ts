@@ -316,7 +316,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   #checkOpen(): void {
-    if (this.#closed !== undefined) throw new SwitchboardError("closed", "ERR_CLOSED", "this board is closed");
+    if (this.#closed !== undefined) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
   }
 
   /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */

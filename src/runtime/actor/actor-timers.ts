@@ -50,9 +50,9 @@ export class ActorTimers {
 function checkTimer(delayMs: unknown, callback: unknown, least: number): void {
   if (!(typeof delayMs === "number" && delayMs >= least && delayMs <= MAX_DELAY_MS)) {
     const message = `a timer takes from ${least} to ${MAX_DELAY_MS} milliseconds, got ${String(delayMs)}`;
-    throw new SwitchboardError("misuse", "ERR_TIMER", message);
+    throw new SwitchboardError("ERR_TIMER", message);
   }
   if (typeof callback !== "function") {
-    throw new SwitchboardError("misuse", "ERR_TIMER", `a timer takes a function to call, got ${typeof callback}`);
+    throw new SwitchboardError("ERR_TIMER", `a timer takes a function to call, got ${typeof callback}`);
   }
 }

@@ -54,11 +54,7 @@ export abstract class Actor<Session = unknown> {
 
   constructor() {
     if (contextOfNext === undefined) {
-      throw new SwitchboardError(
-        "misuse",
-        "ERR_ACTOR_CONSTRUCTED",
-        "actors are constructed by their shard, not by new",
-      );
+      throw new SwitchboardError("ERR_ACTOR_CONSTRUCTED", "actors are constructed by their shard, not by new");
     }
     this.#context = contextOfNext as ActorContext<Session>;
     contextOfNext = undefined;
@@ -136,7 +132,7 @@ export abstract class Actor<Session = unknown> {
   set slowConsumers(policy: SlowConsumerPolicy) {
     if (!isSlowConsumerPolicy(policy)) {
       const message = `slowConsumers is one of ${SLOW_CONSUMER_POLICIES.join(", ")}, got ${String(policy)}`;
-      throw new SwitchboardError("misuse", "ERR_SLOW_CONSUMERS", message);
+      throw new SwitchboardError("ERR_SLOW_CONSUMERS", message);
     }
     this.#context.slowConsumers = policy;
   }
@@ -235,7 +231,7 @@ export function constructActor(actorClass: ActorClass, context: ActorContext): A
   }
   if (Object.hasOwn(actor, "slowConsumers")) {
     const message = "slowConsumers can't be a field of an actor class: set this.slowConsumers in opened";
-    throw new SwitchboardError("misuse", "ERR_SLOW_CONSUMERS", message);
+    throw new SwitchboardError("ERR_SLOW_CONSUMERS", message);
   }
   return actor;
 }

@@ -19,7 +19,7 @@ export function isAddress(value: unknown): value is Address {
 export function checkAddress(value: unknown): asserts value is Address {
   if (isAddress(value)) return;
   const got = typeof value === "string" ? JSON.stringify(value.slice(0, 80)) : typeof value;
-  throw new SwitchboardError("misuse", "ERR_ADDRESS", `an address is what an actor has as this.address, got ${got}`);
+  throw new SwitchboardError("ERR_ADDRESS", `an address is what an actor has as this.address, got ${got}`);
 }
 
 /** The shard that an address leads to. */

@@ -61,6 +61,6 @@ export function cloneMail(mail: unknown): unknown {
     return structuredClone(mail);
   } catch (cause) {
     const message = "mail must be cloneable: plain data, without functions or class instances";
-    throw new SwitchboardError("misuse", "ERR_MAIL_NOT_CLONEABLE", message, { cause });
+    throw new SwitchboardError("ERR_MAIL_NOT_CLONEABLE", message, { cause });
   }
 }

@@ -46,7 +46,7 @@ function isInteger(value: unknown, from: number, to: number): boolean {
 
 function misfit(takes: string, got: unknown): SwitchboardError {
   const message = `the actor class's static supervision: ${takes}, got ${String(got)}`;
-  return new SwitchboardError("configuration", "ERR_SUPERVISION", message);
+  return new SwitchboardError("ERR_SUPERVISION", message);
 }
 
 /** Decides on the failures of one actor; exists from the first on. */

@@ -52,7 +52,7 @@ export function checkTopic(name: unknown): asserts name is string {
   )
     return;
   const got = typeof name === "string" ? `one of ${Buffer.byteLength(name)} bytes` : typeof name;
-  throw new SwitchboardError("misuse", "ERR_TOPIC", `a topic is a string of 1 to ${MAX_TOPIC_BYTES} bytes, got ${got}`);
+  throw new SwitchboardError("ERR_TOPIC", `a topic is a string of 1 to ${MAX_TOPIC_BYTES} bytes, got ${got}`);
 }
 
 /** Which topics exist as far as this thread knows: those with a subscriber here or in another thread. */

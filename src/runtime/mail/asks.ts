@@ -29,14 +29,14 @@ export class Asks {
   ): { ask: number; result: Promise<unknown> } | undefined {
     if (!(Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS)) {
       const message = `ask: timeoutMs takes an integer from 1 to ${MAX_TIMEOUT_MS}, got ${String(timeoutMs)}`;
-      throw new SwitchboardError("configuration", "ERR_OPTION", message);
+      throw new SwitchboardError("ERR_OPTION", message);
     }
     if (this.#pending.size >= MAX_ASKS) return undefined;
     const ask = this.#serial++;
     const result = Promise.withResolvers<unknown>();
     const timer = setTimeout(() => {
       const message = `${to} hasn't answered within ${timeoutMs} ms`;
-      this.#take(ask)?.result.reject(new SwitchboardError("transport", "ERR_ASK_TIMEOUT", message));
+      this.#take(ask)?.result.reject(new SwitchboardError("ERR_ASK_TIMEOUT", message));
     }, timeoutMs);
     this.#pending.set(ask, { to, link, timer, result });
     return { ask, result: result.promise };
@@ -63,7 +63,7 @@ export class Asks {
       case "failed": {
         const cause = reviveError(outcome.error);
         const message = `${to} failed to answer: ${cause.message}`;
-        result.reject(new SwitchboardError("closed", "ERR_ASK_FAILED", message, { cause }));
+        result.reject(new SwitchboardError("ERR_ASK_FAILED", message, { cause }));
       }
     }
   }
@@ -85,9 +85,9 @@ export class Asks {
 }
 
 function askGone(to: Address): SwitchboardError {
-  return new SwitchboardError("closed", "ERR_ASK_GONE", `${to} has closed, or closed before it answered`);
+  return new SwitchboardError("ERR_ASK_GONE", `${to} has closed, or closed before it answered`);
 }
 
 export function askFull(to: Address): SwitchboardError {
-  return new SwitchboardError("capacity", "ERR_ASK_FULL", `${to}, or the way there, has no room for more mail`);
+  return new SwitchboardError("ERR_ASK_FULL", `${to}, or the way there, has no room for more mail`);
 }

@@ -5,9 +5,9 @@ import { isWireCloseCode, MAX_REASON_BYTES } from "./close-code.ts";
 export function checkClose(code: number, reason: string): void {
   if (!isWireCloseCode(code)) {
     const takes = "1000 to 1003, 1007 to 1014, or 3000 to 4999";
-    throw new SwitchboardError("misuse", "ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
+    throw new SwitchboardError("ERR_CLOSE_CODE", `a close code is ${takes}, got ${code}`);
   }
   if (Buffer.byteLength(reason) > MAX_REASON_BYTES) {
-    throw new SwitchboardError("misuse", "ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
+    throw new SwitchboardError("ERR_CLOSE_REASON", `a close reason has at most ${MAX_REASON_BYTES} bytes`);
   }
 }

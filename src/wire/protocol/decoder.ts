@@ -297,7 +297,7 @@ export class Decoder {
       return { kind: "close", code: CloseCode.noStatus, reason: "" };
     }
     const code = payload.readUInt16BE();
-    if (!isWireCloseCode(code)) return this.#fail("ERR_CLOSE_CODE");
+    if (!isWireCloseCode(code)) return this.#fail("ERR_INVALID_CLOSE_CODE");
     const reason = payload.subarray(2);
     if (!isUtf8(reason)) return this.#fail("ERR_INVALID_UTF8");
     this.#end();

@@ -16,7 +16,7 @@ const table = {
   ERR_UNEXPECTED_CONTINUATION: [CloseCode.protocolError, "continuation without a message to continue"],
   ERR_EXPECTED_CONTINUATION: [CloseCode.protocolError, "new message inside a fragmented one"],
   ERR_CLOSE_PAYLOAD: [CloseCode.protocolError, "a close payload of one byte"],
-  ERR_CLOSE_CODE: [CloseCode.protocolError, "close code not allowed on the wire"],
+  ERR_INVALID_CLOSE_CODE: [CloseCode.protocolError, "close code not allowed on the wire"],
   ERR_INVALID_UTF8: [CloseCode.invalidPayload, "text is not valid UTF-8"],
   ERR_INVALID_DEFLATE: [CloseCode.invalidPayload, "compressed message is not a valid deflate stream"],
   ERR_TOO_MANY_STREAMS: [CloseCode.policyViolation, "too many final deflate blocks in one message"],

@@ -220,7 +220,7 @@ export function flushed(socket: Duplex): Promise<void> {
 }
 
 export function lost(): SwitchboardError {
-  return new SwitchboardError("transport", "ERR_SHARD_LOST", "the shard ended before it took the socket over");
+  return new SwitchboardError("ERR_SHARD_LOST", "the shard ended before it took the socket over");
 }
 
 /** Whether this Node can move sockets between threads at all: 24.20 and newer in its line, 26.6 and newer. */

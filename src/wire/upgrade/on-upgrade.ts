@@ -44,14 +44,14 @@ export function onUpgrade(message: IncomingMessage): Promise<Upgraded> {
   if (exchange !== undefined) return exchange.upgraded;
   const reason =
     "this message asks for no upgrade, or nobody serves its upgrade: see serveUpgrades, requestUpgrade and openTunnel";
-  return Promise.reject(new SwitchboardError("misuse", "ERR_NOT_AN_UPGRADE", reason));
+  return Promise.reject(new SwitchboardError("ERR_NOT_AN_UPGRADE", reason));
 }
 
 export function refusedError(status: number): SwitchboardError {
-  return new SwitchboardError("closed", "ERR_UPGRADE_REFUSED", `the upgrade was answered with ${status}`);
+  return new SwitchboardError("ERR_UPGRADE_REFUSED", `the upgrade was answered with ${status}`);
 }
 
 export function abandonedError(cause: Error | null = null): SwitchboardError {
   const message = "the connection was closed before the upgrade was answered";
-  return new SwitchboardError("closed", "ERR_UPGRADE_ABANDONED", message, cause === null ? {} : { cause });
+  return new SwitchboardError("ERR_UPGRADE_ABANDONED", message, cause === null ? {} : { cause });
 }

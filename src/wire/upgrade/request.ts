@@ -63,7 +63,7 @@ export async function openTunnel(
   // Source: RFC 9110 section 9.3.6, there is no default port.
   if (!/^[^/@]+:\d+$/.test(authority)) {
     const message = `a tunnel leads to host:port, got ${JSON.stringify(authority)}`;
-    throw new SwitchboardError("configuration", "ERR_TUNNEL_AUTHORITY", message);
+    throw new SwitchboardError("ERR_TUNNEL_AUTHORITY", message);
   }
   const target = new URL(proxy);
   const headers: Record<string, string> = { ...options.headers, Host: authority };
@@ -83,7 +83,7 @@ function credentials({ username, password }: URL): string {
 function startRequest(target: URL, options: RequestOptions): ClientRequest {
   if (target.protocol !== "http:" && target.protocol !== "https:") {
     const message = `an upgrade is asked of an http: or https: URL, got ${target.protocol}`;
-    throw new SwitchboardError("configuration", "ERR_URL_SCHEME", message);
+    throw new SwitchboardError("ERR_URL_SCHEME", message);
   }
   const hostname = target.hostname.replace(/^\[|\]$/g, "");
   const request = target.protocol === "https:" ? requestHttps : requestHttp;
@@ -100,7 +100,7 @@ function checkSwitch({ statusCode = 0, headers }: IncomingMessage, asked: string
   const offers = asked.split(",").map((offer) => offer.trim().toLowerCase());
   if (got !== undefined && offers.includes(got) && tokens?.includes("upgrade")) return undefined;
   const message = `asked for ${asked}, got a 101 with Upgrade: ${got ?? ""}, Connection: ${headers.connection ?? ""}`;
-  return new SwitchboardError("protocol", "ERR_UPGRADE_MISMATCH", message);
+  return new SwitchboardError("ERR_UPGRADE_MISMATCH", message);
 }
 
 /** Waits for the answer; `check` says why it opens no stream. */

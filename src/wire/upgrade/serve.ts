@@ -90,7 +90,7 @@ function onlyProtocol({ headers: { upgrade = "" } }: IncomingMessage): string {
 }
 
 function answerError(message: string): SwitchboardError {
-  return new SwitchboardError("misuse", "ERR_UPGRADE_ANSWER", message);
+  return new SwitchboardError("ERR_UPGRADE_ANSWER", message);
 }
 
 /** Resolves when the operating system has the bytes; rejects when the socket is closed first. */

@@ -196,11 +196,11 @@ function ignore(): void {}
 
 function downcastError(): SwitchboardError {
   const message = "this Upgraded was taken apart by downcast(): use the socket and the readBuffer that it gave";
-  return new SwitchboardError("misuse", "ERR_DOWNCAST", message);
+  return new SwitchboardError("ERR_DOWNCAST", message);
 }
 
 function encodingError(): SwitchboardError {
   const message =
     "an Upgraded with an encoding can't be taken apart: decode its bytes instead of calling setEncoding()";
-  return new SwitchboardError("misuse", "ERR_DOWNCAST_ENCODING", message);
+  return new SwitchboardError("ERR_DOWNCAST_ENCODING", message);
 }

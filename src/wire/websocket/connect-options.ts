@@ -124,5 +124,5 @@ export function parseTarget(url: URL | string): URL {
 }
 
 export function urlError(why: string): SwitchboardError {
-  return new SwitchboardError("configuration", "ERR_URL", `connect takes a ws: or wss: URL without a fragment; ${why}`);
+  return new SwitchboardError("ERR_URL", `connect takes a ws: or wss: URL without a fragment; ${why}`);
 }

@@ -98,7 +98,7 @@ async function accept(
     // Nobody waits for the outcome: a switch that we don't join is closed.
     void upgraded.then((stream) => stream.destroy()).catch(() => {});
     const cause = { status: response.statusCode, headers: response.headers };
-    throw new SwitchboardError("protocol", checked.code, checked.reason, { cause });
+    throw new SwitchboardError(checked.code, checked.reason, { cause });
   }
   const stream = await upgraded;
   if (signal.aborted) {
@@ -146,9 +146,9 @@ function credentials({ username, password }: URL): Record<string, string> {
 }
 
 function redirectError(why: string, options?: ErrorOptions): SwitchboardError {
-  return new SwitchboardError("closed", "ERR_REDIRECT", `the server answered with a redirect: ${why}`, options);
+  return new SwitchboardError("ERR_REDIRECT", `the server answered with a redirect: ${why}`, options);
 }
 
 function timeoutError(ms: number): SwitchboardError {
-  return new SwitchboardError("transport", "ERR_HANDSHAKE_TIMEOUT", `there was no WebSocket after ${ms} ms`);
+  return new SwitchboardError("ERR_HANDSHAKE_TIMEOUT", `there was no WebSocket after ${ms} ms`);
 }

@@ -1,5 +1,5 @@
 /** The package's entry `switchboard/websocket`: WebSockets and HTTP upgrades in one thread, without shards. */
-export { type ErrorKind, SwitchboardError } from "../../errors.ts";
+export { type ErrorCode, type ErrorKind, SwitchboardError } from "../../errors.ts";
 export type { Message, Sendable } from "../protocol/message.ts";
 export { onUpgrade } from "../upgrade/on-upgrade.ts";
 export {

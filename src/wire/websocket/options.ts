@@ -110,7 +110,7 @@ function compressionSettings(options: WebSocketOptions["compression"] = false): 
 }
 
 export function optionError(message: string): SwitchboardError {
-  return new SwitchboardError("configuration", "ERR_OPTION", message);
+  return new SwitchboardError("ERR_OPTION", message);
 }
 
 function isObject(value: unknown): boolean {

@@ -31,7 +31,7 @@ export class Pings {
   begin(): BegunPing {
     if (this.#pending.length >= MAX_PENDING) {
       const message = `${MAX_PENDING} pings wait for their pongs already`;
-      return Pings.failed(new SwitchboardError("capacity", "ERR_TOO_MANY_PINGS", message));
+      return Pings.failed(new SwitchboardError("ERR_TOO_MANY_PINGS", message));
     }
     const answer = Promise.withResolvers<number>();
     // Whoever only wants to provoke traffic needn't look.

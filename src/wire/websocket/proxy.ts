@@ -24,7 +24,7 @@ export function parseProxy(value: URL | string): URL {
   const proxy = URL.parse(String(value));
   if (proxy !== null && (proxy.protocol === "http:" || proxy.protocol === "https:")) return proxy;
   const what = proxy === null ? "something else" : proxy.protocol;
-  throw new SwitchboardError("configuration", "ERR_PROXY", `a proxy is an http: or https: URL, got ${what}`);
+  throw new SwitchboardError("ERR_PROXY", `a proxy is an http: or https: URL, got ${what}`);
 }
 
 /** The port of an `http:` or `https:` URL, the default one included. */

@@ -40,7 +40,7 @@ export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
       if (result === "closed") throw closedError();
       if (result === "refused") {
         const message = "more waits for the peer already than maxBufferedBytes allows";
-        throw new SwitchboardError("capacity", "ERR_BUFFER_FULL", message);
+        throw new SwitchboardError("ERR_BUFFER_FULL", message);
       }
     },
     async close() {
@@ -52,5 +52,5 @@ export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
 }
 
 export function closedError(): SwitchboardError {
-  return new SwitchboardError("closed", "ERR_CLOSED", "the WebSocket is closed");
+  return new SwitchboardError("ERR_CLOSED", "the WebSocket is closed");
 }

@@ -21,7 +21,7 @@ export async function throughProxy(
     response.destroy();
     const cause = { status, headers: response.headers };
     const message = `the proxy answered CONNECT with ${status}`;
-    throw new SwitchboardError("closed", "ERR_PROXY_REFUSED", message, { cause });
+    throw new SwitchboardError("ERR_PROXY_REFUSED", message, { cause });
   }
   const { socket, readBuffer } = (await upgraded).downcast();
   if (signal.aborted) {

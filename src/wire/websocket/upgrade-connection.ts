@@ -60,7 +60,7 @@ export function upgradeConnection(
 }
 
 function refused({ status, reason, headers = {} }: Refusal): UpgradedConnection {
-  const error = new SwitchboardError("protocol", "ERR_HANDSHAKE_REFUSED", `answered with ${status}: ${reason}`);
+  const error = new SwitchboardError("ERR_HANDSHAKE_REFUSED", `answered with ${status}: ${reason}`);
   return { response: { status, headers, body: `${reason}\n` }, websocket: quiet(Promise.reject(error)) };
 }
 

@@ -232,7 +232,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   #handleStreamClosed(): void {
     this.#conclude();
     const message = "the connection ended without a close handshake";
-    const lost = new SwitchboardError("transport", "ERR_CONNECTION_LOST", message);
+    const lost = new SwitchboardError("ERR_CONNECTION_LOST", message);
     this.#finish({ code: CloseCode.abnormal, reason: "", wasClean: false }, lost);
     this.#phase = "closed";
     clearTimeout(this.#closeTimer);
@@ -300,7 +300,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   /** Source: RFC 6455 section 7.1.7. */
   #handleViolation({ code, closeCode, reason }: Violation): void {
     if (this.#phase === "open") this.#outbound.sendClose(encodeClose(closeCode, reason));
-    const error = new SwitchboardError("protocol", code, `the peer broke the protocol: ${reason}`);
+    const error = new SwitchboardError(code, `the peer broke the protocol: ${reason}`);
     this.#finish({ code: closeCode, reason, wasClean: false }, error);
     this.#outbound.end();
     this.#linger();

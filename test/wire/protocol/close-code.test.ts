@@ -22,13 +22,14 @@ describe.each(ranges)("close codes %i to %i (allowed: %s, %4$s)", (first, last, 
   });
 
   it("are told apart by the decoder", () => {
-    const expected = (code: number) => (allowed ? seenClose(code, "why") : seenViolation("ERR_CLOSE_CODE", 1002));
+    const expected = (code: number) =>
+      allowed ? seenClose(code, "why") : seenViolation("ERR_INVALID_CLOSE_CODE", 1002);
     for (const code of codes) expect(decode([close(code, "why")])).toEqual([expected(code)]);
   });
 });
 
 it.each([5001, 9999, 0x7fff, 0x8000, 0xffff])("code %i is refused", (code) => {
-  expect(decode([close(code)])).toEqual([seenViolation("ERR_CLOSE_CODE", 1002)]);
+  expect(decode([close(code)])).toEqual([seenViolation("ERR_INVALID_CLOSE_CODE", 1002)]);
 });
 
 it("the codes that Switchboard sends may be sent, but for the two that stand for no code", () => {

@@ -96,7 +96,7 @@ describe("close", () => {
 
   it("looks at the code before the reason", () => {
     const frame = clientFrame(0x8, Buffer.from([0x03, 0xed, 0xff]));
-    expect(decode([frame])).toEqual([seenViolation("ERR_CLOSE_CODE", 1002)]);
+    expect(decode([frame])).toEqual([seenViolation("ERR_INVALID_CLOSE_CODE", 1002)]);
   });
 
   it("is the last event, whatever follows it", () => {

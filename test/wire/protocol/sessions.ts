@@ -83,7 +83,7 @@ const violations: readonly Session[] = [
   { frames: [continuation("a")], events: [seenViolation("ERR_UNEXPECTED_CONTINUATION", 1002)] },
   { frames: [text("a", { fin: false }), text("b")], events: [seenViolation("ERR_EXPECTED_CONTINUATION", 1002)] },
   { frames: [clientFrame(0x8, "a")], events: [seenViolation("ERR_CLOSE_PAYLOAD", 1002)] },
-  { frames: [close(1005)], events: [seenViolation("ERR_CLOSE_CODE", 1002)] },
+  { frames: [close(1005)], events: [seenViolation("ERR_INVALID_CLOSE_CODE", 1002)] },
   { frames: [clientFrame(0x1, Buffer.from([0x61, 0xff]))], events: [seenViolation("ERR_INVALID_UTF8", 1007)] },
   { frames: [clientFrame(0x1, Buffer.from([0xe2, 0x82]))], events: [seenViolation("ERR_INVALID_UTF8", 1007)] },
   { frames: [binary(Buffer.alloc(66_001))], events: [seenViolation("ERR_MESSAGE_TOO_BIG", 1009)] },

@@ -17,7 +17,7 @@ describe("an answer that is no switch", () => {
     const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar");
     expect(response.statusCode).toBe(403);
     expect(await text(response)).toBe("go away");
-    await expect(upgraded).rejects.toMatchObject({ code: "ERR_UPGRADE_REFUSED", kind: "closed" });
+    await expect(upgraded).rejects.toMatchObject({ code: "ERR_UPGRADE_REFUSED", kind: "refused" });
     await expect(onUpgrade(response)).rejects.toMatchObject({ code: "ERR_UPGRADE_REFUSED" });
   });
 

@@ -62,7 +62,7 @@ describe.each([
     ],
     ["a continuation of nothing", (masked) => continuation("x", { masked }), 1002, "ERR_UNEXPECTED_CONTINUATION"],
     ["a fragmented ping", (masked) => ping("x", { masked, fin: false }), 1002, "ERR_FRAGMENTED_CONTROL"],
-    ["a close code that isn't one", (masked) => close(1005, "", { masked }), 1002, "ERR_CLOSE_CODE"],
+    ["a close code that isn't one", (masked) => close(1005, "", { masked }), 1002, "ERR_INVALID_CLOSE_CODE"],
     ["text that isn't UTF-8", (masked) => clientFrame(0x1, Buffer.of(0xff), { masked }), 1007, "ERR_INVALID_UTF8"],
     ["a message that is too long", (masked) => binary(Buffer.alloc(1001), { masked }), 1009, "ERR_MESSAGE_TOO_BIG"],
     [

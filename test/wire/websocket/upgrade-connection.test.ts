@@ -64,7 +64,7 @@ describe("a request that isn't", () => {
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ headers }));
     expect((await client.response()).status).toBe(status);
-    await expect(nextSocket()).rejects.toMatchObject({ kind: "protocol", code: "ERR_HANDSHAKE_REFUSED" });
+    await expect(nextSocket()).rejects.toMatchObject({ kind: "refused", code: "ERR_HANDSHAKE_REFUSED" });
     client.socket.end();
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });

@@ -43,7 +43,7 @@ export class ShardPorts {
     if (!this.#owner.moves) {
       const message =
         'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
-      throw new SwitchboardError("configuration", "ERR_SOCKETS_STAY", message);
+      throw new SwitchboardError("ERR_SOCKETS_STAY", message);
     }
     this.#checkNeedsNoRequest();
     if (accept === "shard") this.#checkChoosesNothing();
@@ -57,7 +57,7 @@ export class ShardPorts {
     const listeners = this.#listeners.filter((one) => one.port === port && one.settings.tls !== undefined);
     if (listeners.length === 0) {
       const message = `this board doesn't listen with tls on port ${port}`;
-      throw new SwitchboardError("misuse", "ERR_NO_TLS_PORT", message);
+      throw new SwitchboardError("ERR_NO_TLS_PORT", message);
     }
     const checked = checkTlsOptions("updateTls", tls);
     for (const listener of listeners) {
@@ -98,7 +98,7 @@ export class ShardPorts {
           : undefined;
     if (wants === undefined) return;
     const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
-    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message);
+    throw new SwitchboardError("ERR_ACCEPT_IN_SHARDS", message);
   }
 
   /** A socket goes to its shard before its request is read. */
@@ -112,6 +112,6 @@ export class ShardPorts {
         : undefined;
     if (needs === undefined) return;
     const message = `${needs} needs the handshake in the main thread, not in the shards: listen without tls and handshake, or attach an http or https server`;
-    throw new SwitchboardError("configuration", "ERR_NEEDS_REQUEST", message);
+    throw new SwitchboardError("ERR_NEEDS_REQUEST", message);
   }
 }

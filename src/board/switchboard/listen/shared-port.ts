@@ -75,7 +75,7 @@ async function bind(port: number, host: string | undefined, reusePort: boolean):
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "ENOTSUP") throw cause;
     const message = 'this operating system doesn\'t spread the connections of a port over threads: use accept: "main"';
-    throw new SwitchboardError("configuration", "ERR_ACCEPT_IN_SHARDS", message, { cause });
+    throw new SwitchboardError("ERR_ACCEPT_IN_SHARDS", message, { cause });
   }
   return server;
 }

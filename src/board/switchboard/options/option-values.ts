@@ -114,22 +114,18 @@ export function check(
   required: readonly OptionName[] = [],
 ): void {
   if (typeof options !== "object" || options === null) {
-    throw new SwitchboardError("configuration", "ERR_OPTION", `${call}: the options must be an object`);
+    throw new SwitchboardError("ERR_OPTION", `${call}: the options must be an object`);
   }
   for (const name of Object.keys(options)) {
     if (known.includes(name as OptionName)) continue;
-    throw new SwitchboardError(
-      "configuration",
-      "ERR_OPTION",
-      `${call}: unknown option "${name}"; the options are ${known.join(", ")}`,
-    );
+    throw new SwitchboardError("ERR_OPTION", `${call}: unknown option "${name}"; the options are ${known.join(", ")}`);
   }
   for (const name of known) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined && !required.includes(name)) continue;
     const { takes, accepts }: Check = checks[name];
     if (accepts(value)) continue;
-    throw new SwitchboardError("configuration", "ERR_OPTION", `${call}: ${name} takes ${takes}, got ${show(value)}`);
+    throw new SwitchboardError("ERR_OPTION", `${call}: ${name} takes ${takes}, got ${show(value)}`);
   }
 }
 

@@ -259,7 +259,7 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
 }
 
 function misfit(what: string): SwitchboardError {
-  return new SwitchboardError("configuration", "ERR_OPTION", `listen: ${what}`);
+  return new SwitchboardError("ERR_OPTION", `listen: ${what}`);
 }
 
 export function checkConnectionsOptions(options: ConnectionsOptions): void {

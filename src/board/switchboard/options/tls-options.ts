@@ -24,7 +24,7 @@ export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings 
     createContexts(settings);
   } catch (cause) {
     const message = `${call}: tls can't be used: ${(cause as Error).message}`;
-    throw new SwitchboardError("configuration", "ERR_TLS", message, { cause });
+    throw new SwitchboardError("ERR_TLS", message, { cause });
   }
   return settings;
 }
@@ -49,5 +49,5 @@ function plain<Options extends object>(options: Options): Options {
 }
 
 function fail(message: string): never {
-  throw new SwitchboardError("configuration", "ERR_OPTION", message);
+  throw new SwitchboardError("ERR_OPTION", message);
 }

@@ -149,5 +149,5 @@ function mix(value: number): number {
 }
 
 function misplaced(message: string): SwitchboardError {
-  return new SwitchboardError("misuse", "ERR_PLACEMENT", message);
+  return new SwitchboardError("ERR_PLACEMENT", message);
 }

@@ -1,4 +1,4 @@
-import { type ErrorReport, reportError, reviveError, SwitchboardError } from "../../../errors.ts";
+import { type ErrorCode, type ErrorReport, reportError, reviveError, SwitchboardError } from "../../../errors.ts";
 
 /**
  * Why a shard ended unasked:
@@ -53,6 +53,6 @@ export function explainTermination(): LossCause {
   return { reason: "terminated", error: lost("ERR_SHARD_TERMINATED", "the shard's thread was ended") };
 }
 
-function lost(code: string, message: string): SwitchboardError {
-  return new SwitchboardError("transport", code, message);
+function lost(code: ErrorCode, message: string): SwitchboardError {
+  return new SwitchboardError(code, message);
 }
