@@ -12,8 +12,8 @@ import type { Turns } from "../../runtime/scheduling/turns.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { CompressionOptions, DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
+import type { HeartbeatOptions } from "../../wire/protocol/heartbeat.ts";
 import type { FlushQueue } from "./flush-queue.ts";
-import type { HeartbeatOptions } from "./heartbeat.ts";
 import type { Outbound } from "./outbound.ts";
 import type { RateOptions } from "./rate-limit.ts";
 

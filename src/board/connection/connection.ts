@@ -1,7 +1,7 @@
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
-import type { PublishResult, SendResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
+import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
@@ -14,14 +14,15 @@ import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.t
 import type { Deflater } from "../../wire/protocol/deflate/deflater.ts";
 import { Inflater } from "../../wire/protocol/deflate/inflater.ts";
 import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame.ts";
+import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import type { Cohort } from "./cohort.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
 import type { Drainable } from "./drainable.ts";
-import { Heartbeat } from "./heartbeat.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound, type OutboundOwner } from "./outbound.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -80,7 +81,7 @@ export class Connection
     const decoder = new Decoder(
       deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate), mayInflate },
     );
-    this.#heartbeat = new Heartbeat(host.wheel, options);
+    this.#heartbeat = new Heartbeat(options, host.wheel.nowMs);
     this.#inbound = new Inbound(transport, decoder, { heartbeat: this.#heartbeat, host, rates: options }, this);
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host, this);
@@ -228,7 +229,7 @@ export class Connection
   }
 
   drained(): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#outbound.drained();
   }
 
@@ -308,7 +309,7 @@ export class Connection
       this.#transport.destroy();
       return;
     }
-    const beat = this.#heartbeat.beat(this.#inbound.reading);
+    const beat = this.#heartbeat.beat(this.#host.wheel.nowMs, this.#inbound.reading);
     if (beat.verdict === "lost") {
       this.#transport.destroy();
       return;

@@ -1,8 +1,8 @@
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
 import type { Decoder, DecoderEvent } from "../../wire/protocol/decoder.ts";
+import type { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
-import type { Heartbeat } from "./heartbeat.ts";
 import { RateLimit, type RateOptions } from "./rate-limit.ts";
 
 /** What one connection may decode in a turn of the event loop, lest reads full of tiny frames or of deflate bombs keep all others waiting. */
@@ -78,7 +78,7 @@ export class Inbound implements Timed, TurnTaker {
   }
 
   received(chunk: Buffer): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(this.#host.wheel.nowMs);
     if (this.#over) return;
     this.#decoder.feed(chunk);
     this.#charge(0, chunk.length);
@@ -106,7 +106,7 @@ export class Inbound implements Timed, TurnTaker {
     this.#decoder.suspend();
     if (this.#held === 0) return;
     this.#held = 0;
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#transport.resume();
   }
 
@@ -202,7 +202,7 @@ export class Inbound implements Timed, TurnTaker {
     this.#decode();
     // What was left in the decoder may have been too much again.
     if (this.#held !== 0 || this.#over) return;
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#transport.resume();
   }
 

@@ -1,8 +1,9 @@
-import type { SendResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { encodeFrame, type Frame } from "../../wire/protocol/frame.ts";
 import { Opcode } from "../../wire/protocol/opcode.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Backlog } from "./backlog.ts";
 import { type Cohort, EARLY_FLUSH_BYTES } from "./cohort.ts";

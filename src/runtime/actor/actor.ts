@@ -1,13 +1,8 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
 import { type Address, checkAddress } from "./address.ts";
-import {
-  isSlowConsumerPolicy,
-  type PublishResult,
-  type SendResult,
-  SLOW_CONSUMER_POLICIES,
-  type SlowConsumerPolicy,
-} from "./flow.ts";
+import { isSlowConsumerPolicy, type PublishResult, SLOW_CONSUMER_POLICIES, type SlowConsumerPolicy } from "./flow.ts";
 import type { AskOptions, Mailer, TellResult } from "./mail.ts";
 import type { Supervision } from "./supervision.ts";
 

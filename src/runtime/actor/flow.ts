@@ -12,15 +12,6 @@ export type SlowConsumerPolicy = (typeof SLOW_CONSUMER_POLICIES)[number];
 
 export const SLOW_CONSUMER_POLICIES = ["close", "dropNewest", "dropOldest", "conflate"] as const;
 
-/**
- * What became of a `send`:
- * - `sent`: it is on its way, and leaves with this tick.
- * - `buffered`: it waits behind bytes that the peer hasn't read yet. (`dropOldest` may drop it later.)
- * - `dropped`: it is lost, because more than `maxBufferedBytes` would have waited (`dropNewest`).
- * - `closed`: it is lost, because the connection is closing, maybe for this very message (`close`).
- */
-export type SendResult = "sent" | "buffered" | "dropped" | "closed";
-
 /** What became of a `publish`, in numbers of subscribers in this thread, each in one of the first four, and of other threads. */
 export interface PublishResult {
   /** Subscribers that it is on its way to. */

@@ -1,6 +1,6 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { SendResult } from "../actor/flow.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
 
 /** Who gets a topic's publishes in this thread. */
 export interface Subscriber {

@@ -33,6 +33,11 @@ export class TimerWheel {
     return this.#now;
   }
 
+  /** Milliseconds since the start, as far as this thread was there to see them. */
+  get nowMs(): number {
+    return this.#now * this.tickMs;
+  }
+
   schedule(timed: Timed, delayMs: number): void {
     this.cancel(timed);
     timed.deadline = this.#now + Math.max(1, Math.ceil(delayMs / this.tickMs)) + 1;

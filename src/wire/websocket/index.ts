@@ -1,6 +1,7 @@
 /** The package's entry `switchboard/websocket`: WebSockets and HTTP upgrades in one thread, without shards. */
 export { type ErrorCode, type ErrorKind, SwitchboardError } from "../../errors.ts";
 export type { Message, Sendable } from "../protocol/message.ts";
+export type { SendResult } from "../protocol/send-result.ts";
 export { onUpgrade } from "../upgrade/on-upgrade.ts";
 export {
   type AnsweredUpgrade,
@@ -20,6 +21,5 @@ export { type Downcast, Upgraded } from "../upgrade/upgraded.ts";
 export { connect } from "./connect.ts";
 export type { ConnectOptions, TlsOptions } from "./connect-options.ts";
 export type { WebSocketOptions } from "./options.ts";
-export type { SendResult } from "./outbound.ts";
 export { type UpgradeConnectionOptions, type UpgradedConnection, upgradeConnection } from "./upgrade-connection.ts";
 export type { Closed, WebSocket } from "./websocket.ts";

@@ -3,15 +3,9 @@ import type { Deflater } from "../protocol/deflate/deflater.ts";
 import type { Frame } from "../protocol/frame.ts";
 import { maskFrame } from "../protocol/masking/mask-frame.ts";
 import type { Role } from "../protocol/role.ts";
+import type { SendResult } from "../protocol/send-result.ts";
 
-/**
- * - `sent`: it is on its way, and there is room for more;
- * - `refused`: nothing was sent, because `maxBufferedBytes` or more wait already;
- * - `closed`: the connection is closing or closed, and the message is lost.
- */
-export type SendResult = "sent" | "refused" | "closed";
-
-/** Up to so much waits without anybody being told to wait. */
+/** Bytes that may wait before `send` makes its caller wait. */
 const ROOM_BYTES = 64 * 1024;
 /** What a queued frame costs at least, whatever its payload. */
 const MIN_FRAME_BYTES = 128;
@@ -19,7 +13,7 @@ const MIN_FRAME_BYTES = 128;
 const MAX_CONTROL_FRAMES = 64;
 
 const SENT = Promise.resolve("sent" as const);
-const REFUSED = Promise.resolve("refused" as const);
+const DROPPED = Promise.resolve("dropped" as const);
 
 export interface OutboundOptions {
   readonly role: Role;
@@ -58,7 +52,7 @@ export class Outbound {
 
   /** Every data frame passes here. Resolves when there is room for more. */
   send(frame: Frame): Promise<SendResult> {
-    if (this.bufferedBytes >= this.#maxBufferedBytes) return REFUSED;
+    if (this.bufferedBytes >= this.#maxBufferedBytes) return DROPPED;
     this.#enqueue(this.#toWire(this.#deflater?.compress(frame) ?? frame));
     if (this.bufferedBytes <= ROOM_BYTES) return SENT;
     return new Promise((resolve) => this.#waiters.push(resolve));

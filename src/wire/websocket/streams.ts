@@ -2,7 +2,7 @@ import { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
-import type { SendResult } from "./outbound.ts";
+import type { SendResult } from "../protocol/send-result.ts";
 
 /** What of a WebSocket the streams use. */
 export interface StreamedSocket {
@@ -38,7 +38,7 @@ export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
     async write(data) {
       const result = await socket.send(data);
       if (result === "closed") throw closedError();
-      if (result === "refused") {
+      if (result === "dropped") {
         const message = "more waits for the peer already than maxBufferedBytes allows";
         throw new SwitchboardError("ERR_BUFFER_FULL", message);
       }

@@ -3,19 +3,29 @@ import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../../errors.ts";
 import { checkClose } from "../protocol/check-close.ts";
 import { CloseCode } from "../protocol/close-code.ts";
+import {
+  type ClosePhase,
+  type Closing,
+  type ClosingStep,
+  closedByPeer,
+  failed,
+  LOST,
+  lingerMs,
+} from "../protocol/close-handshake.ts";
 import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
 import { Inflater } from "../protocol/deflate/inflater.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
+import { Heartbeat } from "../protocol/heartbeat.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Role } from "../protocol/role.ts";
+import type { SendResult } from "../protocol/send-result.ts";
 import type { Violation } from "../protocol/violation.ts";
 import type { Downcast } from "../upgrade/upgraded.ts";
 import { type Agreement, deflaterFor } from "./agreement.ts";
-import { Heartbeat, type HeartbeatOwner } from "./heartbeat.ts";
 import { Inbox } from "./inbox.ts";
 import type { WebSocketSettings } from "./options.ts";
-import { Outbound, type SendResult } from "./outbound.ts";
+import { Outbound } from "./outbound.ts";
 import { Pings } from "./pings.ts";
 import { closedError, readableOf, type StreamedSocket, writableOf } from "./streams.ts";
 
@@ -28,16 +38,8 @@ export interface Closed {
   readonly wasClean: boolean;
 }
 
-/**
- * - `open`: both ways.
- * - `closingByUs`: our close frame is queued or out, the peer's is awaited; data is ignored.
- * - `ending`: nothing more is said or heard, the stream is being closed.
- * - `closed`: the stream is gone.
- */
-type Phase = "open" | "closingByUs" | "ending" | "closed";
-
-/** How long a peer that has been told everything may take to close its end. */
-const LINGER_MS = 2_000;
+/** The heartbeat's ping: no promise waits for its pong. */
+const PING = encodeFrame(Opcode.ping, Buffer.alloc(0));
 
 /**
  * One WebSocket over a byte stream, in the thread that it is made in. It comes from `upgradeConnection` or `connect`.
@@ -46,7 +48,7 @@ const LINGER_MS = 2_000;
  * sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next message. Iteration is done when the connection
  * ends, however it ends: peers vanish every day. `closed` and `error` tell how it was.
  */
-export class WebSocket implements AsyncIterable<Message>, StreamedSocket, HeartbeatOwner {
+export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   /** The subprotocol agreed on, or "". */
   readonly protocol: string;
   /** The extensions agreed on, as the header says it, or "". */
@@ -63,15 +65,16 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   readonly #pings = new Pings();
   readonly #heartbeat: Heartbeat;
   readonly #resolveClosed: (closed: Closed) => void;
-  #phase: Phase = "open";
+  #phase: ClosePhase = "open";
   /** What our close frame said, in `closingByUs`. */
-  #closing: { readonly code: number; readonly reason: string } | undefined;
+  #closing: Closing | undefined;
   #result: Closed | undefined;
   #error: SwitchboardError | undefined;
   #reading = true;
   /** The peer's last event, while those who answer the messages before it have their turn. */
   #last: Close | Violation | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
+  #heartbeatTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
@@ -95,7 +98,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
       maxBufferedBytes: settings.maxBufferedBytes,
       deflater,
     });
-    this.#heartbeat = new Heartbeat(settings, this);
+    this.#heartbeat = new Heartbeat(settings, performance.now());
+    if (settings.pingIntervalMs > 0) this.#beatAfter(settings.pingIntervalMs);
 
     // What an error means is told by the close that follows.
     socket.on("error", () => {}).on("end", () => this.#handleEnd());
@@ -103,11 +107,18 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     else socket.on("close", () => this.#handleStreamClosed());
     if (readBuffer.length > 0) this.#received(readBuffer);
     socket.on("data", (chunk: Buffer) => this.#received(chunk));
+    // A peer that takes bytes is there, even if it says nothing.
+    socket.on("drain", () => this.#heartbeat.heard(performance.now()));
     if (this.#reading) socket.resume();
     else socket.pause();
   }
 
   // ── receiving ──────────────────────────────────────────────────────────────────────────────────────────
+
+  /** False while the inbox is full: the peer then has to wait. */
+  get reading(): boolean {
+    return this.#reading;
+  }
 
   /** The next message: what iteration calls. */
   next(): Promise<IteratorResult<Message, undefined>> {
@@ -172,7 +183,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     if (this.#phase !== "open") return;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
-    this.#heartbeat.stop();
+    clearTimeout(this.#heartbeatTimer);
     this.#inbox.end();
     this.#outbound.sendClose(encodeClose(code, reason));
     this.#destroyAfter(this.#settings.closeTimeoutMs);
@@ -200,22 +211,27 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     await this.closed;
   }
 
-  // ── for the heartbeat ──────────────────────────────────────────────────────────────────────────────────
+  // ── heartbeat ──────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Whether the stream is being read: not while the inbox is full. */
-  get listening(): boolean {
-    return this.#reading;
+  #beatAfter(ms: number): void {
+    this.#heartbeatTimer = setTimeout(() => this.#beat(), Math.max(1, ms)).unref();
   }
 
-  /** The peer has been silent for too long. */
-  peerLost(): void {
-    this.#stream.destroy();
+  #beat(): void {
+    const beat = this.#heartbeat.beat(performance.now(), this.#reading);
+    if (beat.verdict === "lost") {
+      this.#stream.destroy();
+      return;
+    }
+    // While bytes wait for the peer, a ping would only wait behind them.
+    if (beat.verdict === "ping" && this.bufferedBytes === 0) this.#outbound.sendControl(PING);
+    this.#beatAfter(beat.againInMs);
   }
 
   // ── from the stream ────────────────────────────────────────────────────────────────────────────────────
 
   #received(chunk: Buffer): void {
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(performance.now());
     // Once the end is decided, input is only taken off the wire.
     if (this.#phase !== "open" && this.#phase !== "closingByUs") return;
     this.#decoder.feed(chunk);
@@ -233,7 +249,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.#conclude();
     const message = "the connection ended without a close handshake";
     const lost = new SwitchboardError("ERR_CONNECTION_LOST", message);
-    this.#finish({ code: CloseCode.abnormal, reason: "", wasClean: false }, lost);
+    this.#finish({ ...LOST, wasClean: false }, lost);
     this.#phase = "closed";
     clearTimeout(this.#closeTimer);
     this.#outbound.closed();
@@ -287,23 +303,22 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     else if (last !== undefined) this.#handleViolation(last);
   }
 
-  #handleClose({ code, reason }: Close): void {
-    if (this.#phase === "open") {
-      this.#outbound.sendClose(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
-    }
-    this.#finish({ ...(this.#closing ?? { code, reason }), wasClean: true }, undefined);
-    // The server closes TCP first, so that the side with many connections isn't left with those in TIME_WAIT (RFC 6455 section 7.1.1).
-    if (this.#role === "server") this.#outbound.end();
-    this.#linger();
+  #handleClose(close: Close): void {
+    this.#end(closedByPeer(this.#role, this.#closing, close), undefined);
   }
 
-  /** Source: RFC 6455 section 7.1.7. */
   #handleViolation({ code, closeCode, reason }: Violation): void {
-    if (this.#phase === "open") this.#outbound.sendClose(encodeClose(closeCode, reason));
     const error = new SwitchboardError(code, `the peer broke the protocol: ${reason}`);
-    this.#finish({ code: closeCode, reason, wasClean: false }, error);
-    this.#outbound.end();
-    this.#linger();
+    this.#end(failed(this.#phase, { code: closeCode, reason }), error);
+  }
+
+  #end({ frame, closing, wasClean, endsTransport }: ClosingStep, error: SwitchboardError | undefined): void {
+    if (frame !== undefined) this.#outbound.sendClose(frame);
+    this.#finish({ ...closing, wasClean }, error);
+    if (endsTransport) this.#outbound.end();
+    // What is queued leaves, then the peer has a moment to end its direction.
+    this.#destroyAfter(lingerMs(this.#settings.closeTimeoutMs));
+    this.#resumeReading();
   }
 
   /** The connection has ended for its reader; only the first call counts. */
@@ -312,15 +327,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
     this.#result = result;
     this.#error = error;
     this.#phase = "ending";
-    this.#heartbeat.stop();
+    clearTimeout(this.#heartbeatTimer);
     this.#inbox.end();
     this.#pings.fail(closedError());
-  }
-
-  /** What is queued leaves, then the peer has a moment to end its direction. */
-  #linger(): void {
-    this.#destroyAfter(Math.min(LINGER_MS, this.#settings.closeTimeoutMs));
-    this.#resumeReading();
   }
 
   #destroyAfter(ms: number): void {
@@ -338,7 +347,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket, Heartb
   #resumeReading(): void {
     if (this.#reading) return;
     this.#reading = true;
-    this.#heartbeat.heard();
+    this.#heartbeat.heard(performance.now());
     this.#stream.resume();
   }
 }

@@ -1,12 +1,12 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { Heartbeat } from "../../../src/board/connection/heartbeat.ts";
 import { Inbound } from "../../../src/board/connection/inbound.ts";
 import type { RateOptions } from "../../../src/board/connection/rate-limit.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
+import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
 import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
 import { deflateBomb } from "../../support/deflate.ts";
 import { clientFrame, close, ping, text } from "../../support/frames.ts";
@@ -36,7 +36,7 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
   const tap = new Tap();
-  const heartbeat = new Heartbeat(wheel, { pingIntervalMs: 0, pongTimeoutMs: 1_000 });
+  const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
   const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
   const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 10_000, inflater });
   const events: string[] = [];

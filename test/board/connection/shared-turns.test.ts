@@ -1,11 +1,11 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
-import { Heartbeat } from "../../../src/board/connection/heartbeat.ts";
 import { Inbound } from "../../../src/board/connection/inbound.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Decoder, type DecoderEvent } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
+import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
 import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
 import { clientFrame, text } from "../../support/frames.ts";
@@ -37,7 +37,7 @@ function shard(takesMs: (bytes: number) => number) {
       },
       overRate: () => {},
     };
-    const heartbeat = new Heartbeat(wheel, { pingIntervalMs: 0, pongTimeoutMs: 1_000 });
+    const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
     return new Inbound(
       transport,
       new Decoder(limits),

@@ -48,7 +48,7 @@ describe("closing", () => {
   it("needs no reader, however much the peer has sent", async () => {
     const { client, server } = await openPair({ inboxLimit: 1 });
     for (let i = 0; i < 500; i++) void client.send("unread");
-    await vi.waitFor(() => expect(server.listening).toBe(false));
+    await vi.waitFor(() => expect(server.reading).toBe(false));
     server.close(4000);
     expect(await client.closed).toMatchObject({ code: 4000, wasClean: true });
     expect(await server.closed).toMatchObject({ code: 4000, wasClean: true });
@@ -58,7 +58,7 @@ describe("closing", () => {
     const { client, server } = await openPair({ inboxLimit: 1 });
     for (let i = 0; i < 10; i++) void client.send("unread");
     client.close(4001);
-    await vi.waitFor(() => expect(server.listening).toBe(false));
+    await vi.waitFor(() => expect(server.reading).toBe(false));
     server.close(4000);
     expect(await server.closed).toMatchObject({ wasClean: true });
   });
@@ -76,7 +76,7 @@ describe("closing", () => {
     const { client, server, sockets } = await openPair({ inboxLimit: 1 }, { closeTimeoutMs: 50 });
     // A peer that doesn't read sees no close frame.
     for (let i = 0; i < 10; i++) void client.send("unread");
-    await vi.waitFor(() => expect(server.listening).toBe(false));
+    await vi.waitFor(() => expect(server.reading).toBe(false));
     client.close();
     expect(await client.closed).toMatchObject({ code: 1006, wasClean: false });
     server.destroy();
@@ -126,7 +126,7 @@ describe("a connection that is lost", () => {
   it("tells those who wait to send", async () => {
     const { client, server } = await openPair({ inboxLimit: 1 });
     const results = Array.from({ length: 15 }, () => client.send(Buffer.alloc(1024 * 1024)));
-    await vi.waitFor(() => expect(server.listening).toBe(false));
+    await vi.waitFor(() => expect(server.reading).toBe(false));
     server.destroy();
     expect(await results.at(-1)).toBe("closed");
   });

@@ -41,7 +41,7 @@ it("lets senders wait until there is room, and refuses beyond the limit", async 
   const frame = (): ReturnType<typeof encodeFrame> => encodeFrame(Opcode.binary, Buffer.alloc(50_000));
   expect(await outbound.send(frame())).toBe("sent");
   const waiting = [outbound.send(frame()), outbound.send(frame()), outbound.send(frame())];
-  expect(await outbound.send(frame())).toBe("refused");
+  expect(await outbound.send(frame())).toBe("dropped");
   const settled = vi.fn();
   void Promise.race(waiting).then(settled);
   for (let written = 1; written < 4; written++) {
@@ -68,7 +68,7 @@ it("leaves others their turn while it sends to a peer that takes all at once", a
 it("bounds empty frames too", async () => {
   const outbound = new Outbound(new Gate(), { role: "server", maxBufferedBytes: 12_800 });
   for (let i = 0; i < 100; i++) void outbound.send(encodeText(""));
-  expect(await outbound.send(encodeText(""))).toBe("refused");
+  expect(await outbound.send(encodeText(""))).toBe("dropped");
 });
 
 it("keeps at most 64 control frames, the newest among them", async () => {

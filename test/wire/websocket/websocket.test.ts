@@ -75,9 +75,9 @@ describe("backpressure", () => {
   it("refuses what nobody waited for, once the limit waits", async () => {
     const { client, server } = await openPair({ inboxLimit: 1 }, { maxBufferedBytes: 1_000_000 });
     const results = Array.from({ length: 3 }, () => client.send(Buffer.alloc(600_000)));
-    expect(await results[2]).toBe("refused");
+    expect(await results[2]).toBe("dropped");
     for (let received = 0; received < 2; received++) expect((await server.next()).value?.byteLength).toBe(600_000);
-    expect(await Promise.all(results)).toEqual(["sent", "sent", "refused"]);
+    expect(await Promise.all(results)).toEqual(["sent", "sent", "dropped"]);
   });
 
   it("reaches through the web streams", async () => {
