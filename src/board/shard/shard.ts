@@ -83,7 +83,7 @@ class Shard {
       publishDropped: () => this.#counters.add("publishesDropped"),
       newCohort: () => new Cohort(this.#counters),
       delivered: (count) => this.#counters.add("deliveries", count),
-      arrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
+      batchArrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
     this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
     this.#meter = new EventLoopMeter(task.meter, this.#counters);

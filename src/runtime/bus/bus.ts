@@ -1,8 +1,9 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/flow.ts";
+import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { Turns } from "../scheduling/turns.ts";
-import { type InterestChange, Link, type LinkOwner } from "./link.ts";
+import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
 import { type Cohort, checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
 
 /** So many subscribers a topic has at least whose publishes go to cohorts. */
@@ -16,7 +17,7 @@ export interface BusOwner {
   /** For the subscribers of this thread. Default: each is dealt with alone. */
   newCohort?(): Cohort;
   /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
-  arrived?(lagSeconds: number): void;
+  batchArrived?(lagSeconds: number): void;
 }
 
 type LocalResult = Pick<PublishResult, "delivered" | "buffered" | "dropped" | "closed">;
@@ -46,15 +47,14 @@ export class Bus {
   readonly #topics = new TopicIndex<Link>();
   readonly #links = new Set<Link>();
   readonly #owner: BusOwner;
-  readonly #turns: Turns;
-  #dirtyLinks: Link[] = [];
+  readonly #schedule: LinkSchedule;
   /** Resolves when all threads know what changed in this tick: one promise for all of its subscriptions, of which there may be thousands. */
   #known: Promise<void> | undefined;
 
   /** @param turns of the links, and of nobody else */
   constructor(owner: BusOwner, turns = new Turns()) {
     this.#owner = owner;
-    this.#turns = turns;
+    this.#schedule = { turns, endOfTick: new EndOfTick() };
   }
 
   /** Connects this thread to another. Resolves when all that the other wants is known here. */
@@ -63,7 +63,7 @@ export class Bus {
     for (const topic of this.#topics.values()) {
       if (topic.subscribers.size > 0) interest.push({ kind: "add", topic: topic.name, id: topic.id });
     }
-    const link = new Link(port, interest, this.#linkOwner);
+    const link = new Link(port, interest, this.#schedule, this.#linkOwner);
     this.#links.add(link);
     // It is of all links.
     this.#known = undefined;
@@ -139,6 +139,7 @@ export class Bus {
       return this.#known;
     }
     this.#known = Promise.all([...this.#links].map((link) => link.changeInterest(change))).then(nothing);
+    this.#schedule.endOfTick.add(this.#forgetKnown);
     return this.#known;
   }
 
@@ -160,24 +161,15 @@ export class Bus {
       this.#deliver(topic, frame);
       return topic.subscribers.size;
     },
-    turnIsOver: () => this.#turns.over,
-    linkWaits: (link) => this.#turns.add(link),
-    arrived: (lagSeconds) => this.#owner.arrived?.(lagSeconds),
-    linkDirty: (link) => {
-      if (this.#dirtyLinks.length === 0) setImmediate(this.#flush);
-      this.#dirtyLinks.push(link);
-    },
+    batchArrived: (lagSeconds) => this.#owner.batchArrived?.(lagSeconds),
     linkClosed: (link) => {
       this.#links.delete(link);
       for (const topic of [...this.#topics.values()]) this.#dropRemote(topic, link);
     },
   };
 
-  readonly #flush = (): void => {
-    const links = this.#dirtyLinks;
-    this.#dirtyLinks = [];
+  readonly #forgetKnown = (): void => {
     this.#known = undefined;
-    for (const link of links) link.flush();
   };
 
   #dropRemote(topic: Topic<Link>, link: Link): void {

@@ -1,6 +1,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { TurnTaker } from "../scheduling/turns.ts";
+import type { EndOfTick } from "../scheduling/end-of-tick.ts";
+import type { Turns, TurnTaker } from "../scheduling/turns.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
 
 /** A change of what one thread wants from another; `id` is its own number for the topic. */
@@ -24,19 +25,21 @@ type LinkMessage =
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
   | { readonly kind: "consumed"; readonly bytes: number };
 
+/** What the links of one thread share. */
+export interface LinkSchedule {
+  /** Time for the deliveries of publishes that arrive. */
+  readonly turns: Turns;
+  /** Posts what a tick gathered. */
+  readonly endOfTick: EndOfTick;
+}
+
 export interface LinkOwner {
   interestChanged(link: Link, changes: readonly InterestChange[]): void;
-  /** Delivers a publish. Returns to how many. */
+  /** Delivers a publish. Returns the number of subscribers. */
   published(topicId: number, frame: Frame): number;
-  /** A batch of publishes arrived, so long after it was posted. */
-  arrived(lagSeconds: number): void;
-  /** Something was queued: call `flush` at the end of this tick. */
-  linkDirty(link: Link): void;
+  /** A batch of publishes arrived. The lag is the time since the other thread posted the batch. */
+  batchArrived(lagSeconds: number): void;
   linkClosed(link: Link): void;
-  /** Whether this turn has no time for more deliveries. */
-  turnIsOver(): boolean;
-  /** Deliveries wait: call `takeTurn` in the next turn. */
-  linkWaits(link: Link): void;
 }
 
 const NOT_WANTED = -1;
@@ -53,6 +56,7 @@ const DELIVERIES_AT_ONCE = 64;
  */
 export class Link implements TurnTaker {
   readonly #port: MessagePort;
+  readonly #schedule: LinkSchedule;
   readonly #owner: LinkOwner;
   readonly #batch = new BatchWriter();
   #changes: InterestChange[] = [];
@@ -70,9 +74,10 @@ export class Link implements TurnTaker {
   #dirty = false;
   #closed = false;
 
-  /** @param interest all that this side wants now */
-  constructor(port: MessagePort, interest: readonly InterestChange[], owner: LinkOwner) {
+  /** @param interest all topics that this side wants now */
+  constructor(port: MessagePort, interest: readonly InterestChange[], schedule: LinkSchedule, owner: LinkOwner) {
     this.#port = port;
+    this.#schedule = schedule;
     this.#owner = owner;
     this.#postInterest(interest);
     port.on("message", (message: LinkMessage) => this.#handle(message));
@@ -106,14 +111,15 @@ export class Link implements TurnTaker {
     return true;
   }
 
-  flush(): void {
+  /** Posts what the tick gathered. */
+  readonly flush = (): void => {
     this.#dirty = false;
     if (this.#changes.length > 0) {
       this.#postInterest(this.#changes);
       this.#changes = [];
     }
     if (this.#batch.length > 0) this.#postBatch();
-  }
+  };
 
   close(): void {
     this.#port.close();
@@ -122,7 +128,7 @@ export class Link implements TurnTaker {
   #markDirty(): void {
     if (this.#dirty) return;
     this.#dirty = true;
-    this.#owner.linkDirty(this);
+    this.#schedule.endOfTick.add(this.flush);
   }
 
   #postInterest(changes: readonly InterestChange[]): void {
@@ -153,7 +159,7 @@ export class Link implements TurnTaker {
         this.#awaitingKnown.delete(message.serial);
         break;
       case "publishes":
-        this.#owner.arrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
+        this.#owner.batchArrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
         this.#take(new BatchReader(message.batch));
         break;
       case "consumed":
@@ -176,7 +182,7 @@ export class Link implements TurnTaker {
     try {
       waits = !this.#deliver();
     } finally {
-      if (waits) this.#owner.linkWaits(this);
+      if (waits) this.#schedule.turns.add(this);
     }
   }
 
@@ -185,7 +191,7 @@ export class Link implements TurnTaker {
     for (let batch = this.#first; batch !== undefined; batch = this.#first) {
       while (!batch.ended) {
         if (this.#deliveries >= DELIVERIES_AT_ONCE) {
-          if (this.#owner.turnIsOver()) return false;
+          if (this.#schedule.turns.over) return false;
           this.#deliveries = 0;
         }
         // A publish that nobody wants any more takes time, too.

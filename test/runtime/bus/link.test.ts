@@ -1,6 +1,8 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { type InterestChange, Link } from "../../../src/runtime/bus/link.ts";
+import { EndOfTick } from "../../../src/runtime/scheduling/end-of-tick.ts";
+import { Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
@@ -14,17 +16,34 @@ interface End {
   closed: number;
 }
 
+/** The end of a tick that comes when the test calls `flush`. */
+class HeldEndOfTick extends EndOfTick {
+  readonly #added: () => void;
+
+  constructor(added: () => void) {
+    super();
+    this.#added = added;
+  }
+
+  override add(): void {
+    this.#added();
+  }
+}
+
 function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
   const told: Omit<End, "link"> = { interest: [], published: [], lags: [], dirty: 0, closed: 0 };
-  const link = new Link(port, interest, {
-    interestChanged: (_link, changes) => told.interest.push(...changes),
-    published: (topicId, { block, start, end }) => told.published.push({ topicId, frame: block.subarray(start, end) }),
-    arrived: (lagSeconds) => told.lags.push(lagSeconds),
-    linkDirty: () => told.dirty++,
-    turnIsOver: () => false,
-    linkWaits: () => {},
-    linkClosed: () => told.closed++,
-  });
+  const link = new Link(
+    port,
+    interest,
+    { turns: new Turns(), endOfTick: new HeldEndOfTick(() => told.dirty++) },
+    {
+      interestChanged: (_link, changes) => told.interest.push(...changes),
+      published: (topicId, { block, start, end }) =>
+        told.published.push({ topicId, frame: block.subarray(start, end) }),
+      batchArrived: (lagSeconds) => told.lags.push(lagSeconds),
+      linkClosed: () => told.closed++,
+    },
+  );
   onTestFinished(() => link.close());
   return Object.assign(told, { link });
 }
