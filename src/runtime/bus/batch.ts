@@ -1,11 +1,16 @@
+/**
+ * Publishes to one other thread, packed into one piece of memory for each tick. `Link` writes and reads batches.
+ */
 import type { Frame } from "../../wire/protocol/frame.ts";
 
-/** A record: the receiver's number for the topic and the frame's length (both 32-bit, little-endian), then the frame. */
+/**
+ * Bytes before each frame: the receiver's number for the topic and the length of the frame, both 32-bit little-endian.
+ */
 const RECORD_HEADER_BYTES = 8;
-/** Where a batch is posted without waiting for the end of the tick. */
+/** Size in bytes at which a batch is posted without waiting for the end of the tick. */
 const FULL_BYTES = 64 * 1024;
 
-/** Publishes to one other thread, packed into one piece of memory: posting it costs the same for one and for a thousand. */
+/** Packs publishes into one piece of memory. Posting a batch costs the same for one publish and for a thousand. */
 export class BatchWriter {
   #bytes = Buffer.allocUnsafeSlow(0);
   #used = 0;
@@ -27,12 +32,12 @@ export class BatchWriter {
     this.#used = needed;
   }
 
-  /** The batch so far, in memory that may be given away, and an empty writer. */
+  /** Returns the batch so far, in memory that may be transferred, and starts an empty one. */
   take(): ArrayBuffer {
     const { buffer } = this.#bytes;
     const used = this.#used;
     this.#used = 0;
-    // A mostly empty buffer is worth keeping; a mostly full one is worth giving.
+    // A mostly empty buffer is worth keeping: its content is copied. A mostly full one is given away.
     if (used * 2 < buffer.byteLength) return buffer.slice(0, used);
     this.#bytes = Buffer.allocUnsafeSlow(0);
     return buffer.byteLength === used ? buffer : buffer.transfer(used);
@@ -45,11 +50,11 @@ export class BatchWriter {
   }
 }
 
-/** What a batch carries, record by record. */
+/** Reads the publishes of a batch one by one. */
 export class BatchReader {
   readonly #block: Buffer;
   #at = 0;
-  /** The one that came after it. */
+  /** The batch that came after this one. */
   following: BatchReader | undefined;
 
   constructor(batch: ArrayBuffer) {
@@ -60,12 +65,12 @@ export class BatchReader {
     return this.#block.length;
   }
 
-  /** Whether all records have been read. */
+  /** True when all records have been read. */
   get ended(): boolean {
     return this.#at >= this.#block.length;
   }
 
-  /** Calls back for the next record, and returns what that returns. The frame is in the batch's own memory. */
+  /** Calls `take` for the next record and returns its result. The frame lies in the memory of the batch. */
   next<T>(take: (topicId: number, frame: Frame) => T): T {
     const block = this.#block;
     const topicId = block.readUInt32LE(this.#at);

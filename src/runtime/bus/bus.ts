@@ -1,3 +1,7 @@
+/**
+ * One thread's end of the bus: its subscribers, and a link to every other thread. Each shard and the main thread have
+ * one.
+ */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/flow.ts";
@@ -6,17 +10,17 @@ import { Turns } from "../scheduling/turns.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
 import { type Cohort, checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
 
-/** So many subscribers a topic has at least whose publishes go to cohorts. */
+/** Least number of subscribers for which a cohort saves work. */
 const COHORT_PAYS_FROM = 8;
 
 export interface BusOwner {
-  /** A publish was dropped on its way to a thread that is too far behind. */
+  /** A publish was dropped because the other thread is too far behind. */
   publishDropped(): void;
-  /** A publish was handed to so many subscribers here. */
+  /** A publish was given to `count` subscribers of this thread. */
   delivered?(count: number): void;
-  /** For the subscribers of this thread. Default: each is dealt with alone. */
+  /** Creates a cohort for subscribers of this thread. Default: every subscriber is served alone. */
   newCohort?(): Cohort;
-  /** Publishes arrived from another thread, so long after the end of the tick that they were made in. */
+  /** A batch of publishes arrived from another thread. The lag runs from the end of the tick that made them. */
   batchArrived?(lagSeconds: number): void;
 }
 
@@ -32,32 +36,34 @@ const NOBODY: PublishResult = Object.freeze({
 });
 
 /**
- * One thread's end of the bus: its subscribers, and a direct link to every other thread (the main thread is one that only
- * publishes). A publish reaches local subscribers at once and leaves for other threads at the end of the tick, only for
- * those that want the topic.
+ * A publish reaches the subscribers of this thread at once. It leaves for other threads at the end of the tick, and
+ * only for threads with subscribers of the topic. The main thread has no subscribers; it only publishes.
  *
- * Order per publisher and topic holds because both ways keep it: local delivery happens inside `publish`, and each link is one
- * ordered port.
+ * Order per publisher and topic holds because both ways keep it: local delivery happens inside `publish`, and each link
+ * is one ordered port.
  *
- * What comes over the links may take a part of each turn of the event loop, and no more, however many publishes come at once and however
- * many subscribe: one publish is delivered whole, the next may wait for the next turn. It is a part of its own, because publishes aren't
- * their receivers' doing: these would get them the later, the more of them have much to do.
+ * Deliveries from other threads get a bounded part of each turn of the event loop, however many publishes come and
+ * however many subscribers there are. One publish is delivered whole; the next may wait for the next turn. That part
+ * has turns of its own: with shared turns, publishes would arrive the later, the busier their receivers are.
  */
 export class Bus {
   readonly #topics = new TopicIndex<Link>();
   readonly #links = new Set<Link>();
   readonly #owner: BusOwner;
   readonly #schedule: LinkSchedule;
-  /** Resolves when all threads know what changed in this tick: one promise for all of its subscriptions, of which there may be thousands. */
+  /**
+   * Resolves when all threads know the changes of this tick. One promise serves all subscriptions of a tick: there may
+   * be thousands.
+   */
   #known: Promise<void> | undefined;
 
-  /** @param turns of the links, and of nobody else */
+  /** @param turns for the links alone */
   constructor(owner: BusOwner, turns = new Turns()) {
     this.#owner = owner;
     this.#schedule = { turns, endOfTick: new EndOfTick() };
   }
 
-  /** Connects this thread to another. Resolves when all that the other wants is known here. */
+  /** Connects this thread to another. Resolves when this thread knows all topics that the other thread wants. */
   async addLink(port: MessagePort): Promise<void> {
     const interest: InterestChange[] = [];
     for (const topic of this.#topics.values()) {
@@ -65,17 +71,20 @@ export class Bus {
     }
     const link = new Link(port, interest, this.#schedule, this.#linkOwner);
     this.#links.add(link);
-    // It is of all links.
+    // The promise of this tick would not cover the new link.
     this.#known = undefined;
     await link.synced;
   }
 
-  /** Delivers locally from now on; resolves when every thread knows, so that every publish that starts later arrives. */
+  /**
+   * Adds a subscriber. Resolves when every thread knows, so that every publish that starts later arrives. Throws
+   * `ERR_TOPIC`.
+   */
   subscribe(name: string, subscriber: Subscriber): Promise<void> {
     checkTopic(name);
     const topic = this.#topics.getOrCreate(name);
     this.#topics.addSubscriber(topic, subscriber);
-    // Also for a second subscriber: the first one's interest may still be on its way.
+    // A second subscriber waits as well: the first one's interest may still be on its way.
     if (topic.subscribers.size === 1) topic.known = this.#announce({ kind: "add", topic: name, id: topic.id });
     return topic.known;
   }
@@ -83,7 +92,7 @@ export class Bus {
   unsubscribe(name: string, subscriber: Subscriber): void {
     const topic = this.#topics.get(name);
     if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
-    // As many as are left in it might be others than those that are left.
+    // After a removal, equal sizes no longer prove that cohort and subscribers are the same set.
     topic.cohort = undefined;
     if (topic.subscribers.size > 0) return;
     void this.#announce({ kind: "remove", topic: name });

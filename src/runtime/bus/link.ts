@@ -1,18 +1,25 @@
+/**
+ * One end of the direct connection between two threads of the bus. `Bus` has one for each other thread.
+ */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { Turns, TurnTaker } from "../scheduling/turns.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
 
-/** A change of what one thread wants from another; `id` is its own number for the topic. */
+/**
+ * A change of the topics that one thread wants from another. `id` is the number that the wanting thread gave to the
+ * topic.
+ */
 export type InterestChange =
   | { readonly kind: "add"; readonly topic: string; readonly id: number }
   | { readonly kind: "remove"; readonly topic: string };
 
 type LinkMessage =
   /**
-   * Changes of interest, in order: topics, and their numbers or `NOT_WANTED`. (As objects they would take seven times as long to clone.) The first
-   * message of each side, even if it has none, so that the other knows when it knows all.
+   * Changes of interest, in order: topics, and their numbers or `NOT_WANTED`. (Objects would take seven times as long
+   * to clone.) Each side sends this message first, even without any change, so that the other side knows when it knows
+   * all.
    */
   | {
       readonly kind: "interest";
@@ -21,7 +28,7 @@ type LinkMessage =
       readonly ids: readonly number[];
     }
   | { readonly kind: "interestKnown"; readonly serial: number }
-  /** `sentAt`: by the clock that all threads share, in nanoseconds. */
+  /** `sentAt`: nanoseconds of the clock that all threads share. */
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
   | { readonly kind: "consumed"; readonly bytes: number };
 
@@ -43,16 +50,16 @@ export interface LinkOwner {
 }
 
 const NOT_WANTED = -1;
-/** Publishes on their way to one thread, in bytes: past it they are dropped and counted, for that thread isn't keeping up. */
+/** Bytes of publishes that may be on their way to one thread. Beyond it publishes are dropped and counted. */
 const WINDOW_BYTES = 64 * 1024 * 1024;
-/** How much a receiver takes in before it tells the sender. */
+/** Bytes that a receiver delivers before it tells the sender. */
 const CONSUMED_STEP_BYTES = 1024 * 1024;
-/** So many deliveries are done before the time is looked at. */
+/** Deliveries between two looks at the clock. */
 const DELIVERIES_AT_ONCE = 64;
 
 /**
- * One end of the direct connection between two threads of the bus. What comes is delivered in order, as far as a turn's time goes; the rest
- * waits for the next, and counts as on its way until then.
+ * Publishes that arrive are delivered in order while the turn has time. The rest waits for the next turn and counts as
+ * on its way.
  */
 export class Link implements TurnTaker {
   readonly #port: MessagePort;
@@ -61,13 +68,13 @@ export class Link implements TurnTaker {
   readonly #batch = new BatchWriter();
   #changes: InterestChange[] = [];
   #serial = 0;
-  /** Those who wait until the other side knows a change, by the serial it went out with. */
+  /** Promises that the other side knows a change, by the serial of the message with that change. */
   readonly #awaitingKnown = new Map<number, PromiseWithResolvers<void>>();
   readonly #synced = Promise.withResolvers<void>();
-  /** Batches that have come, from the first that isn't delivered to its end. */
+  /** Batches that have arrived and aren't delivered to their end, as a linked list. */
   #first: BatchReader | undefined;
   #last: BatchReader | undefined;
-  /** Since the time was looked at. */
+  /** Deliveries since the last look at the clock. */
   #deliveries = 0;
   #unconsumedBytes = 0;
   #consumedBytes = 0;
@@ -84,12 +91,12 @@ export class Link implements TurnTaker {
     port.on("close", () => this.#handleClose());
   }
 
-  /** Resolves when the other side has told all that it wants, or is gone. */
+  /** Resolves when the other side has told which topics it wants, or is gone. */
   get synced(): Promise<void> {
     return this.#synced.promise;
   }
 
-  /** Tells the other side at the end of the tick; resolves when it knows, or is gone. */
+  /** Tells the other side at the end of the tick. Resolves when the other side knows, or is gone. */
   changeInterest(change: InterestChange): Promise<void> {
     if (this.#closed) return Promise.resolve();
     this.#changes.push(change);
@@ -102,7 +109,10 @@ export class Link implements TurnTaker {
     return known.promise;
   }
 
-  /** Queues a publish for the end of the tick. False when it was dropped, because the other side is too far behind. */
+  /**
+   * Queues a publish for the end of the tick. Returns false if the publish was dropped because the other side is too
+   * far behind.
+   */
   publish(topicId: number, frame: Frame): boolean {
     if (this.#unconsumedBytes + this.#batch.length > WINDOW_BYTES) return false;
     this.#batch.append(topicId, frame);
@@ -176,7 +186,7 @@ export class Link implements TurnTaker {
     if (!waits) this.takeTurn();
   }
 
-  /** Delivers what has come, until there is no time. */
+  /** Delivers what has arrived, until the turn is over. */
   takeTurn(): void {
     let waits = true;
     try {
@@ -186,7 +196,7 @@ export class Link implements TurnTaker {
     }
   }
 
-  /** Whether nothing is left. */
+  /** Returns true when nothing is left. */
   #deliver(): boolean {
     for (let batch = this.#first; batch !== undefined; batch = this.#first) {
       while (!batch.ended) {
@@ -194,7 +204,7 @@ export class Link implements TurnTaker {
           if (this.#schedule.turns.over) return false;
           this.#deliveries = 0;
         }
-        // A publish that nobody wants any more takes time, too.
+        // A publish that no longer has subscribers takes time, too.
         this.#deliveries += 1 + batch.next(this.#published);
       }
       this.#first = batch.following;

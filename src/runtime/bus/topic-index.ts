@@ -1,21 +1,27 @@
+/**
+ * The topics that one thread knows, with their subscribers here and the other threads that want them. `Bus` owns it.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 
-/** Who gets a topic's publishes in this thread. */
+/** A receiver of a topic's publishes in this thread. */
 export interface Subscriber {
-  /** @param cohort to be joined by whoever can */
+  /** @param cohort the group that this publish goes to; the subscriber joins it if it can */
   deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult;
 }
 
-/** Subscribers that wait for the same: what is published to all of them is queued once. They leave it when that ends. */
+/**
+ * Subscribers with the same bytes queued: a publish to all of them is queued once. A subscriber leaves the group when
+ * its queue differs.
+ */
 export interface Cohort {
   readonly size: number;
-  /** Queues it for all. False: each must be asked. */
+  /** Queues a frame for all. Returns false if every subscriber must be served alone. */
   append(frame: Frame): boolean;
 }
 
-/** Another thread that wants a topic, and the number by which it knows it. */
+/** Another thread that wants a topic, and the number that it gave to the topic. */
 export interface RemoteInterest<Link> {
   readonly link: Link;
   readonly id: number;
@@ -23,12 +29,12 @@ export interface RemoteInterest<Link> {
 
 export interface Topic<Link> {
   readonly name: string;
-  /** This thread's number for the topic, on the wire instead of its name. Never used again for another. */
+  /** This thread's number for the topic. Other threads send it instead of the name. Never used again. */
   readonly id: number;
   subscribers: ReadonlySet<Subscriber>;
-  /** Of those to whom the last publish went; all of them, when as many as there are now are in it. */
+  /** The group that got the last publish. If its size equals the number of receivers, it contains all of them. */
   cohort: Cohort | undefined;
-  /** Who isn't in the cohort: the publisher. */
+  /** The subscriber that published last and is therefore not in the group. */
   absent: Subscriber | undefined;
   remotes: readonly RemoteInterest<Link>[];
   /** Resolves when every thread knows that there are subscribers here. */
@@ -36,13 +42,13 @@ export interface Topic<Link> {
 }
 
 const KNOWN = Promise.resolve();
-/** Of hundreds of thousands of topics most have one or the other. */
+/** Shared by topics without the one or the other: of hundreds of thousands of topics, most lack one. */
 const NO_SUBSCRIBERS: ReadonlySet<Subscriber> = new Set();
 const NO_REMOTES: readonly never[] = [];
 
 const MAX_TOPIC_BYTES = 255;
 
-/** Throws for what can't be a topic: they are strings of 1 to 255 bytes of UTF-8. */
+/** Throws `ERR_TOPIC` for anything but a string of 1 to 255 bytes of UTF-8. */
 export function checkTopic(name: unknown): asserts name is string {
   // A UTF-16 unit takes at most three bytes, so most names need no counting.
   if (
@@ -55,10 +61,10 @@ export function checkTopic(name: unknown): asserts name is string {
   throw new SwitchboardError("ERR_TOPIC", `a topic is a string of 1 to ${MAX_TOPIC_BYTES} bytes, got ${got}`);
 }
 
-/** Which topics exist as far as this thread knows: those with a subscriber here or in another thread. */
+/** All topics with a subscriber in this thread or, as far as this thread knows, in another. */
 export class TopicIndex<Link> {
   readonly #byName = new Map<string, Topic<Link>>();
-  /** Those with subscribers here: nobody else is told their numbers. */
+  /** Topics with subscribers in this thread: other threads know only the numbers of these. */
   readonly #byId = new Map<number, Topic<Link>>();
   #nextId = 0;
 
@@ -66,7 +72,7 @@ export class TopicIndex<Link> {
     return this.#byName.get(name);
   }
 
-  /** The topic that this thread gave this number to, as long as it has subscribers here. */
+  /** The topic with this number, while it has subscribers in this thread. */
   getById(id: number): Topic<Link> | undefined {
     return this.#byId.get(id);
   }
@@ -94,7 +100,7 @@ export class TopicIndex<Link> {
     else (topic.subscribers as Set<Subscriber>).add(subscriber);
   }
 
-  /** Whether it was one. */
+  /** Returns true if it was a subscriber. */
   deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber): boolean {
     if (topic.subscribers === NO_SUBSCRIBERS || !(topic.subscribers as Set<Subscriber>).delete(subscriber))
       return false;
@@ -102,7 +108,7 @@ export class TopicIndex<Link> {
     return true;
   }
 
-  /** Forgets a topic that nobody wants any more. */
+  /** Forgets the topic if no thread wants it any more. */
   prune(topic: Topic<Link>): void {
     if (topic.subscribers.size > 0 || topic.remotes.length > 0) return;
     this.#byName.delete(topic.name);

@@ -1,27 +1,29 @@
+/**
+ * The asks of one thread that wait for their answers. `MailRouter` owns it.
+ */
 import { reviveError, SwitchboardError } from "../../errors.ts";
 import type { Address } from "../actor/address.ts";
 import type { AskOptions, AskOutcome } from "../actor/mail.ts";
 import type { MailLink } from "./mail-link.ts";
 
-/** Asks of one thread that may wait for their answers. */
+/** Number of asks of one thread that may wait at a time. */
 const MAX_ASKS = 65_536;
 const DEFAULT_TIMEOUT_MS = 5_000;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 interface Pending {
   readonly to: Address;
-  /** Where the answer comes from; undefined: this very thread. */
+  /** Link to the thread that answers; undefined for this thread. */
   readonly link: MailLink | undefined;
   readonly timer: NodeJS.Timeout;
   readonly result: PromiseWithResolvers<unknown>;
 }
 
-/** The asks of one thread that wait for their answers. */
 export class Asks {
   readonly #pending = new Map<number, Pending>();
   #serial = 0;
 
-  /** Begins to wait; undefined when too many do. Throws `ERR_OPTION`. */
+  /** Begins to wait for an answer. Returns undefined when too many asks wait. Throws `ERR_OPTION`. */
   begin(
     to: Address,
     link: MailLink | undefined,
@@ -42,13 +44,13 @@ export class Asks {
     return { ask, result: result.promise };
   }
 
-  /** The mail wasn't even accepted. */
+  /** The mail was refused, so no answer will come. */
   refuse(ask: number, verdict: "full" | "gone"): void {
     const pending = this.#take(ask);
     pending?.result.reject(verdict === "full" ? askFull(pending.to) : askGone(pending.to));
   }
 
-  /** Only the first outcome counts, and none that comes too late. */
+  /** Settles an ask. A second outcome, or one after the timeout, is ignored. */
   settle(ask: number, outcome: AskOutcome): void {
     const pending = this.#take(ask);
     if (pending === undefined) return;
@@ -68,7 +70,7 @@ export class Asks {
     }
   }
 
-  /** No answer comes from that thread any more. */
+  /** The thread at the other end has ended: its asks are settled as `gone`. */
   linkClosed(link: MailLink): void {
     for (const [ask, pending] of this.#pending) {
       if (pending.link === link) this.settle(ask, { kind: "gone" });

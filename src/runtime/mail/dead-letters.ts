@@ -1,7 +1,9 @@
+/**
+ * Mail that nothing handled: counted always, reported up to a limit. Each thread has one.
+ */
 import { ReportLimit } from "../stats/report-limit.ts";
 import type { LostMail } from "./mail-router.ts";
 
-/** Counts mail that nobody handled, and reports as much of it as does no harm. */
 export class DeadLetters {
   readonly #count: () => void;
   readonly #report: (lost: LostMail) => void;

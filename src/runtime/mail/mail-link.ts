@@ -1,3 +1,6 @@
+/**
+ * One end of the mail between two threads. It shares its port with the bus: each takes the messages of its own kinds.
+ */
 import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../actor/address.ts";
 import type { AskOutcome, MailVerdict } from "../actor/mail.ts";
@@ -7,7 +10,7 @@ export interface Letter {
   readonly to: Address;
   readonly from: Address | undefined;
   readonly value: unknown;
-  /** The sender's number for the ask that it is; undefined for a tell. */
+  /** Number of the ask in the sending thread; undefined for a tell. */
   readonly ask: number | undefined;
 }
 
@@ -16,15 +19,15 @@ export interface Answer {
   readonly outcome: AskOutcome;
 }
 
-/** All that one thread has for another at the end of a tick. The port carries the bus, too: each takes its own kinds. */
+/** All mail that one thread has for another at the end of a tick. */
 interface MailBatch {
   readonly kind: "mail";
   readonly letters: readonly Letter[];
-  /** How many letters of the other side were taken in since the last batch, in order. */
+  /** Number of letters of the other side that were looked at since the last batch, in order. */
   readonly taken: number;
-  /** Those among them that were refused, by their place. */
+  /** The refused ones among the `taken`, by position. */
   readonly refused: readonly { readonly at: number; readonly verdict: "full" | "gone" }[];
-  /** To asks of the other side. */
+  /** Answers to asks of the other side. */
   readonly answers: readonly Answer[];
 }
 
@@ -34,14 +37,14 @@ export interface MailLinkOwner {
   linkClosed(link: MailLink): void;
 }
 
-/** Letters to one thread whose verdict isn't known yet. More are refused as `full`. */
+/** Number of letters to one thread without a verdict. More are refused as `full`. */
 export const MAX_LETTERS_UNDER_WAY = 8_192;
 
-/** One end of the direct way for mail between two threads: what a tick has to say is one post. */
+/** Posts the mail of a tick as one message. */
 export class MailLink {
   readonly #port: MessagePort;
   readonly #owner: MailLinkOwner;
-  /** Who waits for the verdicts on letters sent, in order. */
+  /** Callbacks for the verdicts on letters that were sent, in order. */
   #awaiting: ((verdict: MailVerdict) => void)[] = [];
   #letters: Letter[] = [];
   #answers: Answer[] = [];
@@ -59,7 +62,7 @@ export class MailLink {
     port.on("close", () => this.#handleClose());
   }
 
-  /** Sends a letter at the end of the tick; calls back with its verdict, within the call if that is known. */
+  /** Sends a letter at the end of the tick. `settle` gets the verdict, within this call if it is already known. */
   send(letter: Letter, settle: (verdict: MailVerdict) => void): void {
     if (this.#closed) {
       settle("gone");

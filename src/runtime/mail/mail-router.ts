@@ -1,3 +1,7 @@
+/**
+ * Mail between actors. Each shard and the main thread have one: it puts mail into a mailbox of its thread, or sends it
+ * over a link.
+ */
 import type { MessagePort } from "node:worker_threads";
 import { reportError } from "../../errors.ts";
 import { type Address, shardOf } from "../actor/address.ts";
@@ -14,7 +18,7 @@ import {
 import { Asks, askFull } from "./asks.ts";
 import { type Letter, MailLink, type MailLinkOwner } from "./mail-link.ts";
 
-/** Mail that nobody handled. */
+/** Mail that nothing handled. */
 export interface LostMail {
   readonly to: Address;
   readonly from: Address | undefined;
@@ -22,17 +26,16 @@ export interface LostMail {
 }
 
 export interface MailRouterOwner {
-  /** This thread's index; undefined in the main thread, which has no actors. */
+  /** Index of this shard; undefined in the main thread, which has no actors. */
   readonly shard: number | undefined;
   /** Puts mail into the mailbox of an actor of this thread. */
   mailCame(to: Address, mail: Mail): MailVerdict;
-  /** Mail from here was refused, for its receiver isn't there. */
+  /** Mail from this thread was refused because its receiver doesn't exist any more. */
   mailDied(lost: LostMail): void;
 }
 
 const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
 
-/** One thread's end of the mail between actors: straight into a mailbox of its own, or over the direct link to another thread. */
 export class MailRouter implements Mailer {
   readonly #owner: MailRouterOwner;
   readonly #links = new Map<number, MailLink>();
@@ -43,9 +46,9 @@ export class MailRouter implements Mailer {
   }
 
   /**
-   * Connects this thread to another, over the port that their ends of the bus have, too.
+   * Connects this thread to another, over the port that the bus uses as well.
    *
-   * @param shard undefined: to the main thread
+   * @param shard index of the other shard; undefined for the main thread
    */
   addLink(port: MessagePort, shard: number | undefined): void {
     const link = new MailLink(port, this.#linkOwner);
@@ -91,7 +94,7 @@ export class MailRouter implements Mailer {
     return { status, mail };
   }
 
-  /** @param link where it came from; undefined: this very thread */
+  /** @param link the link that the letter came over; undefined for a letter of this thread */
   #receive({ to, from, value, ask }: Letter, link: MailLink | undefined): MailVerdict {
     const answer =
       ask === undefined
@@ -114,7 +117,7 @@ export class MailRouter implements Mailer {
   };
 }
 
-/** An answer is a copy, as mail is. */
+/** Copies an answer, as mail is copied. */
 function cloneOutcome(outcome: AskOutcome): AskOutcome {
   if (outcome.kind !== "answered") return outcome;
   try {

@@ -4,7 +4,10 @@
 export class EndOfTick {
   #tasks: (() => void)[] = [];
 
-  /** Calls the task once, after the I/O of this turn, in the order of the calls. Nothing else runs between the tasks of one turn. */
+  /**
+   * Calls the task once, after the I/O of this turn, in the order of the calls. Nothing else runs between the tasks of
+   * one turn.
+   */
   add(task: () => void): void {
     if (this.#tasks.length === 0) setImmediate(this.#run);
     this.#tasks.push(task);

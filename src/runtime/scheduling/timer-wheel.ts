@@ -1,6 +1,11 @@
+/**
+ * Deadlines of a shard's connections under one timer. Connections use it for heartbeats, close timeouts and rate
+ * limits.
+ */
+
 /** Something with one deadline at a time. The wheel owns `deadline`. */
 export interface Timed {
-  /** In ticks of the wheel; undefined when nothing is scheduled. */
+  /** Tick of the wheel; undefined when nothing is scheduled. */
   deadline: number | undefined;
   expired(): void;
 }
@@ -8,11 +13,10 @@ export interface Timed {
 const SLOTS = 512;
 
 /**
- * Deadlines of many connections under one timer: a hashed timing wheel, O(1) to schedule and to cancel. Deadlines are kept to within
- * two ticks, never early.
+ * A hashed timing wheel: O(1) to schedule and to cancel. A deadline expires up to two ticks late, never early.
  *
- * Its time is the thread's: while that is blocked the wheel stands still, for what a peer sent meanwhile hasn't been read, and its silence
- * isn't the peer's.
+ * The wheel stands still while its thread is blocked. What a peer sent meanwhile hasn't been read, so a silence of that
+ * time isn't the peer's.
  *
  * Source: Varghese and Lauck, "Hashed and Hierarchical Timing Wheels" (1987), scheme 6.
  */
@@ -28,12 +32,12 @@ export class TimerWheel {
     this.#timer = setInterval(() => setImmediate(this.#advance), tickMs);
   }
 
-  /** Ticks since the start, as far as this thread was there to see them. */
+  /** Ticks since the start, without those during which the thread was blocked. */
   get now(): number {
     return this.#now;
   }
 
-  /** Milliseconds since the start, as far as this thread was there to see them. */
+  /** Milliseconds since the start, without those during which the thread was blocked. */
   get nowMs(): number {
     return this.#now * this.tickMs;
   }
@@ -59,7 +63,7 @@ export class TimerWheel {
     return this.#slots[tick % SLOTS] as Set<Timed>;
   }
 
-  /** Runs after sockets were read, not with the timers before: what arrived in time counts. */
+  /** Runs after sockets were read, not in the timers phase before: bytes that arrived in time count. */
   readonly #advance = (): void => {
     if (this.#stopped) return;
     const slot = this.#slot(++this.#now);

@@ -1,23 +1,28 @@
-/** Tokens that come at a steady rate, up to one second's worth. All times are in milliseconds, from whatever clock only goes forward. */
+/**
+ * A token bucket for rate limits: of what one peer sends, and of upgrades per second.
+ *
+ * Tokens come at a steady rate, up to one second's worth. All times are in milliseconds of one monotonic clock, which
+ * the caller chooses.
+ */
 export class TokenBucket {
   readonly #perSecond: number;
   #tokens: number;
   #at: number;
 
-  /** The bucket is full. */
+  /** Starts with a full bucket. */
   constructor(perSecond: number, now: number) {
     this.#perSecond = perSecond;
     this.#tokens = perSecond;
     this.#at = now;
   }
 
-  /** For what has happened already: more than there are can be taken, and are then owed. */
+  /** Takes tokens for something that has already happened. The bucket may then owe tokens. */
   take(amount: number, now: number): void {
     this.#gain(now);
     this.#tokens -= amount;
   }
 
-  /** For what may happen or not: takes one if there is one. */
+  /** Takes one token if there is one. */
   tryTake(now: number): boolean {
     this.#gain(now);
     if (this.#tokens < 1) return false;
@@ -25,7 +30,7 @@ export class TokenBucket {
     return true;
   }
 
-  /** Milliseconds until nothing is owed any more, counted from the last `take`; 0 when nothing is. */
+  /** Milliseconds until the bucket owes nothing, counted from the last `take`. 0 when it owes nothing. */
   get owedMs(): number {
     return this.#tokens < 0 ? (-this.#tokens * 1000) / this.#perSecond : 0;
   }

@@ -1,37 +1,42 @@
-/** How much one actor may handle before everybody else has had a turn. */
+/**
+ * Fair scheduling inside one thread. Connections, actors and links of the bus that have much to do take turns.
+ */
+
+/** Messages that one actor may handle before all others have had a turn. */
 export const TURN_BUDGET = 256;
 
-/** How long all that takes turns here may keep one turn of the event loop, together. What is done by then may end a little later. */
+/** Milliseconds that all takers together may use in one turn of the event loop. A step that has begun is finished. */
 export const TURN_MS = 4;
 
 export interface TurnTaker {
-  /** Does a part of what is left to do, until `Turns.over` or a bound of its own. */
+  /** Does a part of the work that is left, until `Turns.over` is true or a bound of the taker is reached. */
   takeTurn(): void;
 }
 
 /**
- * The turns of a thread: whoever has more to do than is done at once is called, first come, first served, between the reads of the event
- * loop, for as long as a turn's time lasts; the others are the first of the next turn. So neither one that is busy nor a crowd of them
- * keeps the loop waiting, and what needs no turn, because it is little, overtakes them all.
+ * The turns of a thread. A taker with more work than fits into one step adds itself and is called between the reads of
+ * the event loop, first come, first served, while the time of the turn lasts. The takers that are left come first in
+ * the next turn. So neither one busy taker nor a crowd of takers blocks the event loop, and small work, which needs no
+ * turn, overtakes them all.
  *
- * By time, and not by messages or bytes, because what these cost differs a thousandfold: by how they are compressed, by how many subscribe
- * to what a handler publishes, by the handler itself.
+ * Turns are measured in time, not in messages or bytes, because the cost of a message differs a thousandfold: by its
+ * compression, by the number of subscribers of what the handler publishes, and by the handler itself.
  */
 export class Turns {
   readonly #clock: () => number;
   #waiting: TurnTaker[] = [];
   #scheduled = false;
-  /** When this turn's time is over; undefined until it is asked for. */
+  /** End of the current turn by `clock`; undefined until the first question of the turn; 0 when others wait already. */
   #endsAt: number | undefined;
   /** Number of the current turn. */
   now = 0;
 
-  /** @param clock in ms */
+  /** @param clock gives the time in milliseconds */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
   }
 
-  /** Says that something is done in this turn; its number. */
+  /** Marks that work is done in this turn. Returns the number of the turn. */
   enter(): number {
     if (!this.#scheduled) {
       this.#scheduled = true;
@@ -40,13 +45,16 @@ export class Turns {
     return this.now;
   }
 
-  /** Calls `takeTurn` once, in the next turn that has time for it. */
+  /** Calls `takeTurn` once, in the next turn that has time for the taker. */
   add(taker: TurnTaker): void {
     this.#waiting.push(taker);
     this.enter();
   }
 
-  /** Whether what has still much to do must wait for its turn: this one's time, which runs from the first question, is over, or others wait. */
+  /**
+   * True when the time of the current turn is used up or others are queued: a taker with much work left should then
+   * `add` itself and return. The time runs from the first question in a turn.
+   */
   get over(): boolean {
     if (this.#endsAt === undefined) {
       this.enter();
@@ -56,7 +64,7 @@ export class Turns {
     return this.#endsAt === 0 || this.#clock() >= this.#endsAt;
   }
 
-  /** The contrary of `over`, for who needs a function. */
+  /** `!over` as a bound function. */
   readonly hasTime = (): boolean => !this.over;
 
   readonly #next = (): void => {

@@ -1,17 +1,24 @@
-/** Codes that have a count of their own; RFC 6455 section 7.4. */
+/**
+ * Counts of closed connections by close code, in memory that threads share. Part of `Counters`.
+ */
+
+/** Codes that each have a count of their own. Source: RFC 6455 section 7.4. */
 const FIRST = 1000;
 const LAST = 1015;
-/** Those of libraries and applications, counted together: a peer must not choose how many counts there are. */
+/** Codes of libraries and of applications. Each range has one count, so that a peer can't create counts. */
 const RANGES = ["3xxx", "4xxx"] as const;
 const SLOTS = LAST - FIRST + 1 + RANGES.length;
 
-/** What these take of shared memory. */
+/** Bytes of shared memory that `CloseCounters` takes. */
 export const CLOSE_COUNTERS_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
-/** Connections by the code that their actor's `closed` got: "1000" to "1015", "3xxx" and "4xxx". Those with none are left out. */
+/**
+ * Number of closed connections by the code that the actor's `closed` got: "1000" to "1015", "3xxx" and "4xxx". Codes
+ * with no connection are left out.
+ */
 export type CloseCounts = Readonly<Record<string, number>>;
 
-/** Closed connections by code, in memory that threads can share. One writer. */
+/** Number of closed connections by code. One thread writes; any thread may read. */
 export class CloseCounters {
   readonly #values: Float64Array;
 
@@ -19,7 +26,7 @@ export class CloseCounters {
     this.#values = new Float64Array(memory, byteOffset, SLOTS);
   }
 
-  /** @param code any that a close frame may carry, 1005 or 1006 */
+  /** @param code a code that a close frame may carry, or 1005 or 1006 */
   add(code: number): void {
     const slot = code <= LAST ? code - FIRST : LAST - FIRST + (code < 4000 ? 1 : 2);
     (this.#values[slot] as number)++;

@@ -1,62 +1,68 @@
+/**
+ * Everything that a shard counts, in memory that the shard shares with the main thread. `board.stats()` and the metrics
+ * read it without a message.
+ */
 import { CLOSE_COUNTERS_BYTES, CloseCounters, type CloseCounts } from "./close-counters.ts";
 import { HISTOGRAM_BYTES, Histogram, type HistogramValues } from "./histogram.ts";
 import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
 
-/** What is so now; all zero when a shard starts. */
+/** Values of this moment. All are zero when a shard starts. */
 const gauges = [
-  /** Open now. */
+  /** Number of open connections. */
   "connections",
-  /** Sockets here now that are no connections yet: only with `handshake: "shard"`. */
+  /** Number of sockets in their opening handshake. Only with `handshake: "shard"`. */
   "handshakes",
-  /** How much of the last second the event loop was busy, from 0 to 1. */
+  /** Part of the last second in which the event loop was busy, from 0 to 1. */
   "eventLoopUtilization",
-  /** By how much this thread's timers are late: the mean of the last second or so. */
+  /** Milliseconds by which this thread's timers are late: the mean of about the last second. */
   "eventLoopDelayMs",
-  /** JavaScript memory in use, as of the last second. */
+  /** Bytes of JavaScript memory in use, sampled once a second. */
   "heapUsedBytes",
-  /** Bytes that wait for peers, as of the last second. */
+  /** Bytes that wait for peers, sampled once a second. */
   "bufferedBytes",
-  /** The most messages and mails that ever waited for one actor of this life of the shard. */
+  /** Largest number of messages and mails that ever waited for one actor since the shard started. */
   "mailboxHighWater",
 ] as const;
 
-/** What has happened since the board started, over all lives of the shard. */
+/** Totals since the board started. They go on when a shard is replaced. */
 const totals = [
-  /** Sockets that the shard accepted by itself. */
+  /** Sockets that the shard itself accepted. */
   "acceptedHere",
-  /** Of all sockets that were sent or accepted here, what is gone. */
+  /** Sockets that were sent to the shard, or accepted in it, and are closed now. */
   "departed",
   "connectionsOpened",
   "messagesReceived",
   "bytesReceived",
-  /** Those that waited and were dropped then are counted, too: see `droppedOldest` and `conflated`. */
+  /**
+   * Messages sent. Includes messages that were dropped later while they waited: see `droppedOldest` and `conflated`.
+   */
   "messagesSent",
   "bytesSent",
-  /** Publishes made by actors of this shard. */
+  /** Publishes that actors of this shard made. */
   "publishes",
-  /** Publishes handed to subscribers of this shard. */
+  /** Publishes given to subscribers in this shard. */
   "deliveries",
-  /** Publishes lost on the way to another shard that was too far behind. */
+  /** Publishes dropped because the other shard was too far behind. */
   "publishesDropped",
-  /** Subscriptions beyond `maxSubscriptions`. */
+  /** Subscriptions refused because of `maxSubscriptions`. */
   "subscriptionsRefused",
-  /** Handlers that threw or rejected, and promises of theirs that nobody awaited. */
+  /** Handlers that threw or rejected, and rejected promises of theirs that nothing awaited. */
   "actorFailures",
-  /** Mail that was accepted and not handled, and mail from here refused as gone. */
+  /** Mail that was accepted but not handled, and mail from this shard that was refused as `gone`. */
   "deadLetters",
-  /** Connections closed for what their peer sent. */
+  /** Connections closed because the peer broke the protocol. */
   "violations",
-  /** Connections closed because their peer didn't read (1013). */
+  /** Connections closed because the peer didn't read (1013). */
   "slowConsumers",
-  /** Messages refused for peers that didn't read. */
+  /** Messages dropped by the policy `dropNewest`. */
   "droppedNewest",
-  /** Messages that waited for peers that didn't read, and were dropped for newer ones. */
+  /** Waiting messages dropped by the policy `dropOldest`. */
   "droppedOldest",
-  /** Publishes that waited for peers that didn't read, and were replaced by newer ones of their topics. */
+  /** Waiting publishes replaced by newer publishes of their topics, by the policy `conflate`. */
   "conflated",
-  /** How often a peer sent more than its rates allow: its socket wasn't read for a while, or it was closed (1008). */
+  /** Times that a peer exceeded its rate: the shard stopped reading from the peer, or closed the connection (1008). */
   "rateLimited",
-  /** Connections whose peer vanished: no close handshake (1006). */
+  /** Connections that ended without a close handshake (1006). */
   "abnormalClosures",
 ] as const;
 
@@ -65,13 +71,13 @@ const names = [...gauges, ...totals] as const;
 export type CounterName = (typeof names)[number];
 export type CounterValues = Record<CounterName, number>;
 
-/** All of it at one moment. */
+/** All counters of one shard at one moment. */
 export interface ShardCounts extends CounterValues {
-  /** Connections by the code that their actor's `closed` got. */
+  /** Number of closed connections by the code that the actor's `closed` got. */
   readonly closes: CloseCounts;
-  /** From the decision to move a socket to a shard until its arrival was known, in seconds. */
+  /** Seconds from the decision to move a socket to the shard until the shard confirmed it. */
   readonly handoff: HistogramValues;
-  /** How long publishes from other threads were on their way, from the end of their tick on, in seconds. */
+  /** Seconds that publishes from other threads were on their way, from the end of the tick that made them. */
   readonly busLag: HistogramValues;
 }
 
@@ -83,13 +89,10 @@ const HANDOFF_AT = CLOSES_AT + CLOSE_COUNTERS_BYTES;
 const BUS_LAG_AT = HANDOFF_AT + HISTOGRAM_BYTES;
 const BYTES = BUS_LAG_AT + HISTOGRAM_BYTES;
 
-/**
- * What a shard counts, each a slot of 64-bit floats in memory that it shares with the main thread: one writer for each, no message
- * needed to read them.
- */
+/** The counters of one shard: a slot of 64-bit floats for each. One thread writes each slot; any thread may read it. */
 export class Counters {
   readonly memory: SharedArrayBuffer;
-  /** Of the handshakes that this shard does itself. */
+  /** Outcomes of the handshakes that the shard itself does. */
   readonly upgrades: UpgradeCounters;
   readonly closes: CloseCounters;
   /** Written by the main thread. */
@@ -122,7 +125,7 @@ export class Counters {
     if (value > this.get(name)) this.set(name, value);
   }
 
-  /** A new life begins: the one before may have ended in the middle of counting. */
+  /** For a new thread in the place of one that ended: the old thread may have ended in the middle of counting. */
   clearGauges(): void {
     for (const name of gauges) this.set(name, 0);
   }

@@ -1,20 +1,24 @@
+/**
+ * How late the timers of a shard are. The shard measures; the main thread reads it for placement, also while the shard
+ * is blocked.
+ */
 import type { Counters } from "./counters.ts";
 
-/** How often a sample is taken. */
+/** Milliseconds between two samples. */
 const PERIOD_MS = 100;
-/** A sample this old weighs 1/e of what it did. */
+/** Age in milliseconds at which a sample weighs 1/e of its first weight. */
 const WINDOW_MS = 1_000;
 
 const slots = { delayMs: 0, measuredAtMs: 1 } as const;
 
-/** What a meter and its readers share. */
+/** Memory that a meter and its readers share. */
 export function createMeterMemory(): SharedArrayBuffer {
   return new SharedArrayBuffer(Object.keys(slots).length * Float64Array.BYTES_PER_ELEMENT);
 }
 
 /**
- * Measures by how much the timers of this thread are late, as a mean over the last second or so, each sample weighted by the time that it
- * stands for. `monitorEventLoopDelay` counts a second that was blocked as one sample among many.
+ * Measures how late the timers of this thread are, as a mean over about the last second. Each sample is weighted by the
+ * time that it stands for; Node's `monitorEventLoopDelay` would count a blocked second as one sample among many.
  */
 export class EventLoopMeter {
   readonly #memory: Float64Array;
@@ -45,7 +49,7 @@ export class EventLoopMeter {
   }
 }
 
-/** Reads a meter of another thread, which can't say so itself while it is blocked: as if it took a sample now. */
+/** Reads the meter of another thread as if that thread took a sample now: a blocked thread can't take one itself. */
 export class EventLoopReader {
   readonly #memory: Float64Array;
 
@@ -62,13 +66,13 @@ export class EventLoopReader {
 function meanAt(memory: Float64Array, now: number): number {
   const delayMs = memory[slots.delayMs] as number;
   const passedMs = now - (memory[slots.measuredAtMs] as number);
-  // A reader between two samples has nothing to add.
+  // Between two samples there is nothing to add.
   if (passedMs < PERIOD_MS) return delayMs;
   const lateMs = passedMs - PERIOD_MS;
   return delayMs + (1 - Math.exp(-passedMs / WINDOW_MS)) * (lateMs - delayMs);
 }
 
-/** The same clock in every thread, which nobody sets. */
+/** Milliseconds of the monotonic clock that all threads share. */
 function nowMs(): number {
   return Number(process.hrtime.bigint()) / 1e6;
 }

@@ -1,24 +1,45 @@
-/** What a histogram has counted, in seconds. */
+/**
+ * A histogram of times in memory that threads share. Part of `Counters`; the metrics show it to Prometheus.
+ */
+
+/** The counts of a histogram. */
 export interface HistogramValues {
-  /** Observations at or below each bound, without those at or below the bound before it; the last, for `Infinity`, has the rest. */
+  /**
+   * For each bound `le` in seconds, the observations at or below it and above the bound before. The last bound is
+   * `Infinity`.
+   */
   readonly buckets: readonly { readonly le: number; readonly count: number }[];
   readonly count: number;
   readonly sum: number;
 }
 
-/** From 50 µs, about what moving a socket takes, to where nothing is right any more. In seconds. */
+/** Upper bounds in seconds: from 50 µs, about what moving a socket takes, to 5 s. */
 const BOUNDS = [
-  ...[0.000_05, 0.000_1, 0.000_25, 0.000_5],
-  ...[0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+  0.000_05,
+  0.000_1,
+  0.000_25,
+  0.000_5,
+  0.001,
+  0.002_5,
+  0.005,
+  0.01,
+  0.025,
+  0.05,
+  0.1,
+  0.25,
+  0.5,
+  1,
+  2.5,
+  5,
   Number.POSITIVE_INFINITY,
 ];
 const SUM = BOUNDS.length;
 const SLOTS = BOUNDS.length + 1;
 
-/** What one takes of shared memory. */
+/** Bytes of shared memory that a histogram takes. */
 export const HISTOGRAM_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
-/** Times in memory that threads can share: one writer, no message needed to read them. */
+/** Counts times by size. One thread writes; any thread may read. */
 export class Histogram {
   readonly #values: Float64Array;
 

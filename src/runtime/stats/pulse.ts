@@ -1,12 +1,17 @@
-/** What both ends of a pulse are made from. */
+/**
+ * The sign of life of a shard's thread. The shard beats; the watchdog in the main thread looks.
+ */
+
+/** Data from which both ends of a pulse are made. */
 export interface PulseSource {
   readonly memory: SharedArrayBuffer;
   readonly intervalMs: number;
 }
 
 /**
- * The sign of life of a shard's thread: a count in memory that it shares with the main thread. It grows whenever the shard's event loop gets to
- * it, without a message. Each life of a shard has one of its own, so that a thread that is still ending can't speak for the next.
+ * A count in memory that a shard shares with the main thread. The count grows whenever the shard's event loop reaches
+ * the pulse's timer. Each thread of a shard has a pulse of its own, so that a thread that is still ending can't beat
+ * for its successor.
  */
 export class Pulse implements PulseSource {
   readonly memory: SharedArrayBuffer;
@@ -27,7 +32,7 @@ export class Pulse implements PulseSource {
     return Atomics.load(this.#beats, 0);
   }
 
-  /** Beats from now on in this thread, for as long as that has something else to do. */
+  /** Starts to beat in this thread. The timer doesn't keep the thread alive. */
   start(): NodeJS.Timeout {
     const beat = (): number => Atomics.add(this.#beats, 0, 1);
     beat();

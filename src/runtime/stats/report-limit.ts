@@ -1,9 +1,13 @@
-/** Reports of one kind that a shard makes in a second. */
+/**
+ * A limit on reports to the main thread. Shards use one for each kind of event.
+ */
+
+/** Default number of reports of one kind in a second. */
 const PER_SECOND = 100;
 
 /**
- * Keeps what happens to many connections at once from becoming as many messages to the main thread: the first hundred of a second
- * are reported, the rest is only counted.
+ * Lets the first hundred reports of a second through. The rest is only counted, so that a mass event is no mass of
+ * messages.
  */
 export class ReportLimit {
   readonly #perSecond: number;
@@ -11,14 +15,14 @@ export class ReportLimit {
   #since: number;
   #reported = 0;
 
-  /** @param now the time in milliseconds, from wherever */
+  /** @param now gives the time in milliseconds */
   constructor(perSecond = PER_SECOND, now: () => number = () => performance.now()) {
     this.#perSecond = perSecond;
     this.#now = now;
     this.#since = now();
   }
 
-  /** Whether one more may be reported now; if so it counts as reported. */
+  /** True when one more report may be made now. That report then counts. */
   allows(): boolean {
     const now = this.#now();
     if (now - this.#since >= 1000) {

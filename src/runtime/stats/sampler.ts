@@ -1,3 +1,6 @@
+/**
+ * Samples of a shard's load and memory, once a second. The shard runs it; `Counters` has the results.
+ */
 import { getHeapStatistics } from "node:v8";
 import type { Counters } from "./counters.ts";
 
@@ -7,14 +10,14 @@ export interface Buffering {
   readonly bufferedBytes: number;
 }
 
-/** Writes down once a second how the thread itself is doing. */
+/** Writes event-loop utilization, heap size and buffered bytes into the counters, once a second. */
 export class Sampler {
   readonly #counters: Counters;
   readonly #behind: Set<Buffering>;
   readonly #timer: NodeJS.Timeout;
   #last = performance.eventLoopUtilization();
 
-  /** @param behind those that wait for their peer */
+  /** @param behind connections whose bytes wait for their peers; the sampler removes those that no longer have any */
   constructor(counters: Counters, behind: Set<Buffering>) {
     this.#counters = counters;
     this.#behind = behind;

@@ -1,14 +1,22 @@
-/** How upgrades ended. All only grow. */
+/**
+ * Counts of upgrades by outcome, in memory that threads share. Part of `Counters`; the main thread has a set of its
+ * own.
+ */
+
+/** Number of upgrades by outcome since the start. */
 export interface UpgradeCounts {
-  /** Taken over by a shard. */
+  /** Upgrades whose connection a shard took over. */
   accepted: number;
-  /** Answered with something else than 101, by status. On a port with `tls`, those beyond a limit are closed unanswered, and counted so. */
+  /**
+   * Upgrades answered with another status than 101, by status. On a port with `tls`, sockets beyond a limit are closed
+   * without an answer and counted here.
+   */
   refused: Record<number, number>;
-  /** Peers that left before they were answered. */
+  /** Upgrades whose peer left before the answer. */
   abandoned: number;
-  /** Handshakes that took too long. */
+  /** Handshakes that took longer than `handshakeTimeoutMs`. */
   timedOut: number;
-  /** Closed without an answer: TLS failed, the socket couldn't be moved, or its shard died. */
+  /** Upgrades closed without an answer: TLS failed, the socket couldn't be moved, or its shard died. */
   failed: number;
 }
 
@@ -20,10 +28,10 @@ const FIRST_STATUS = 300;
 const LAST_STATUS = 599;
 const SLOTS = outcomes.length + LAST_STATUS - FIRST_STATUS + 1;
 
-/** What these take of shared memory. */
+/** Bytes of shared memory that `UpgradeCounters` takes. */
 export const UPGRADE_COUNTERS_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
-/** Upgrade counts in memory that threads can share: a slot for each outcome, and one for each status of a refusal. One writer. */
+/** A slot for each outcome, and one for each status of a refusal. One thread writes; any thread may read. */
 export class UpgradeCounters {
   readonly #values: Float64Array;
 

@@ -40,11 +40,14 @@ export interface ConnectOptions extends WebSocketOptions {
   /** What everything up to the WebSocket may take: proxy, TLS and redirects included. Default: 10 s. */
   readonly handshakeTimeoutMs?: number;
   /**
-   * How many redirects to follow. Never from wss: to ws:. What another origin gets has neither `headers` nor the URL's user nor a client certificate.
-   * Default: 0.
+   * How many redirects to follow. Never from wss: to ws:. What another origin gets has neither `headers` nor the URL's
+   * user nor a client certificate. Default: 0.
    */
   readonly maxRedirects?: number;
-  /** An http: or https: proxy to go through by CONNECT; false for none. Default: what the environment says (`proxyFromEnvironment`). */
+  /**
+   * An http: or https: proxy to go through by CONNECT; false for none. Default: what the environment says
+   * (`proxyFromEnvironment`).
+   */
   readonly proxy?: URL | string | false;
   /** For wss: servers. An https: proxy gets the `ca` of it. */
   readonly tls?: TlsOptions;

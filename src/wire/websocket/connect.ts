@@ -15,13 +15,15 @@ import { throughProxy } from "./tunnel.ts";
 import { WebSocket } from "./websocket.ts";
 
 /**
- * Opens a WebSocket to a `ws:` or `wss:` URL (`http:` and `https:` mean the same). A user and password in it become Basic credentials.
+ * Opens a WebSocket to a `ws:` or `wss:` URL (`http:` and `https:` mean the same). A user and password in it become
+ * Basic credentials.
  *
- * Rejects, with nothing left open, with the signal's reason, with the error of the socket or of TLS, or with a SwitchboardError:
+ * Rejects, with nothing left open, with the signal's reason, with the error of the socket or of TLS, or with a
+ * SwitchboardError:
  * - `ERR_URL`, `ERR_OPTION`, `ERR_PROXY`: what was asked for makes no sense;
  * - `ERR_HANDSHAKE_TIMEOUT`: it took longer than `handshakeTimeoutMs`;
- * - `ERR_HANDSHAKE_STATUS`, `_UPGRADE`, `_CONNECTION`, `_ACCEPT`, `_PROTOCOL`, `_EXTENSION`: the server's answer opens no WebSocket; its `cause` is
- *   `{ status, headers }`;
+ * - `ERR_HANDSHAKE_STATUS`, `_UPGRADE`, `_CONNECTION`, `_ACCEPT`, `_PROTOCOL`, `_EXTENSION`: the server's answer opens
+ *   no WebSocket; its `cause` is `{ status, headers }`;
  * - `ERR_REDIRECT`: it answered with a redirect that isn't followed;
  * - `ERR_PROXY_REFUSED`: the proxy opened no tunnel; its `cause` is the proxy's answer;
  * - `ERR_UPGRADE_ABANDONED`: it closed the connection instead of answering.

@@ -23,7 +23,8 @@ export interface OutboundOptions {
 }
 
 /**
- * The sending half over a stream. Frames of one tick leave in one write, control frames first; what the stream doesn't take waits here.
+ * The sending half over a stream. Frames of one tick leave in one write, control frames first; what the stream doesn't
+ * take waits here.
  */
 export class Outbound {
   readonly #stream: Duplex;

@@ -43,7 +43,9 @@ export class Pings {
     return { payload, answered: answer.promise };
   }
 
-  /** A peer may answer only the newest of several pings (RFC 6455 section 5.5.3): the older ones are answered with it. */
+  /**
+   * A peer may answer only the newest of several pings (RFC 6455 section 5.5.3): the older ones are answered with it.
+   */
   pong(payload: Buffer): void {
     if (payload.length !== 8) return;
     const serial = payload.readDoubleBE();

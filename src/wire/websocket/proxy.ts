@@ -1,11 +1,12 @@
 import { SwitchboardError } from "../../errors.ts";
 
 /**
- * The proxy that the environment names for a target: `HTTPS_PROXY` for `https:` (`wss:`), `HTTP_PROXY` for `http:` (`ws:`), then `ALL_PROXY`, each
- * also in lower case, which goes first; none for the hosts in `NO_PROXY`. A proxy without a scheme is an `http:` one.
+ * The proxy that the environment names for a target: `HTTPS_PROXY` for `https:` (`wss:`), `HTTP_PROXY` for `http:`
+ * (`ws:`), then `ALL_PROXY`, each also in lower case, which goes first; none for the hosts in `NO_PROXY`. A proxy
+ * without a scheme is an `http:` one.
  *
- * `NO_PROXY` is a list, by commas or blanks, of host names (which cover their subdomains, with or without a leading `.` or `*.`), addresses, any
- * of them with `:port`, or `*` for all.
+ * `NO_PROXY` is a list, by commas or blanks, of host names (which cover their subdomains, with or without a leading `.`
+ * or `*.`), addresses, any of them with `:port`, or `*` for all.
  *
  * Throws `ERR_PROXY` for one that is no http: or https: URL.
  */

@@ -5,7 +5,10 @@ import { openTunnel, type UpgradeRequestOptions } from "../upgrade/request.ts";
 import type { TlsOptions } from "./connect-options.ts";
 import { portOf } from "./proxy.ts";
 
-/** Opens a tunnel to the target, and gives the request options that lead through it. Throws `ERR_PROXY_REFUSED` when the proxy says no. */
+/**
+ * Opens a tunnel to the target, and gives the request options that lead through it. Throws `ERR_PROXY_REFUSED` when the
+ * proxy says no.
+ */
 export async function throughProxy(
   proxy: URL,
   target: URL,

@@ -44,9 +44,10 @@ const PING = encodeFrame(Opcode.ping, Buffer.alloc(0));
 /**
  * One WebSocket over a byte stream, in the thread that it is made in. It comes from `upgradeConnection` or `connect`.
  *
- * Iterating it gives its messages. Up to `inboxLimit` of them wait for their reader; then the stream isn't read, and a peer that goes on
- * sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next message. Iteration is done when the connection
- * ends, however it ends: peers vanish every day. `closed` and `error` tell how it was.
+ * Iterating it gives its messages. Up to `inboxLimit` of them wait for their reader; then the stream isn't read, and a
+ * peer that goes on sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next
+ * message. Iteration is done when the connection ends, however it ends: peers vanish every day. `closed` and `error`
+ * tell how it was.
  */
 export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   /** The subprotocol agreed on, or "". */
@@ -130,8 +131,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * The messages as a web stream. Each message goes to one reader, of this or of an iteration. Cancelling it closes the WebSocket. Unlike iteration it
-   * fails, with `error`, when the connection was lost: a pipe must not take that for the end.
+   * The messages as a web stream. Each message goes to one reader, of this or of an iteration. Cancelling it closes the
+   * WebSocket. Unlike iteration it fails, with `error`, when the connection was lost: a pipe must not take that for the
+   * end.
    */
   get readable(): ReadableStream<Message> {
     this.#readable ??= readableOf(this);
@@ -141,8 +143,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Sends a string as text, bytes as binary, a message as it came. Await it for backpressure: it resolves when there is room for more. It never
-   * rejects; for anything that can't be sent it throws a TypeError.
+   * Sends a string as text, bytes as binary, a message as it came. Await it for backpressure: it resolves when there is
+   * room for more. It never rejects; for anything that can't be sent it throws a TypeError.
    */
   send(data: Sendable): Promise<SendResult> {
     const frame = toFrame(data);
@@ -161,8 +163,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * Asks the peer for a sign of life and resolves with the round-trip time in milliseconds. The pong is seen only while messages are read.
-   * Rejects with `ERR_CLOSED` when the connection ends first, `ERR_TOO_MANY_PINGS` when 128 are under way.
+   * Asks the peer for a sign of life and resolves with the round-trip time in milliseconds. The pong is seen only while
+   * messages are read. Rejects with `ERR_CLOSED` when the connection ends first, `ERR_TOO_MANY_PINGS` when 128 are
+   * under way.
    */
   ping(): Promise<number> {
     const { payload, answered } = this.#phase === "open" ? this.#pings.begin() : Pings.failed(closedError());
@@ -173,8 +176,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   // ── closing ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Begins the close handshake, after what was sent before. Messages that come from now on are dropped. `closed` tells when it is over: after
-   * `closeTimeoutMs` at the latest. Does nothing when it is closing already.
+   * Begins the close handshake, after what was sent before. Messages that come from now on are dropped. `closed` tells
+   * when it is over: after `closeTimeoutMs` at the latest. Does nothing when it is closing already.
    *
    * Throws `ERR_CLOSE_CODE` or `ERR_CLOSE_REASON` for what can't be sent (RFC 6455 sections 7.4 and 5.5).
    */
@@ -193,8 +196,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * What ended the connection when that was no close handshake: `ERR_CONNECTION_LOST`, or the peer's violation of the protocol by its code; else
-   * undefined.
+   * What ended the connection when that was no close handshake: `ERR_CONNECTION_LOST`, or the peer's violation of the
+   * protocol by its code; else undefined.
    */
   get error(): SwitchboardError | undefined {
     return this.#error;
@@ -272,7 +275,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
       if (event === undefined) return;
       if (event.kind === "close" || event.kind === "violation") {
         this.#last = event;
-        // Readers get their messages in microtasks: an answer that they send at once still goes out, before our close frame.
+        // Readers get their messages in microtasks: an answer that they send at once still goes out, before our close
+        // frame.
         if (delivered) setImmediate(() => this.#conclude());
         else this.#conclude();
         return;
