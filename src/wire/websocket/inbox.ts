@@ -1,3 +1,6 @@
+/**
+ * Messages that arrived and wait for their reader. Each `WebSocket` has one.
+ */
 import type { Message } from "../protocol/message.ts";
 
 export interface InboxLimits {
@@ -7,17 +10,20 @@ export interface InboxLimits {
 
 type Waiter = PromiseWithResolvers<IteratorResult<Message, undefined>>;
 
-/** Messages that arrived and wait for their reader. It says when it is full, and whoever fills it stops. */
+/** A queue of messages. The WebSocket stops reading its stream while the inbox is full. */
 export class Inbox {
   readonly #limits: InboxLimits;
   readonly #drained: () => void;
   readonly #messages: Message[] = [];
   #bytes = 0;
   #waiters: Waiter[] = [];
-  /** Nothing more comes. */
+  /** True when no message will follow. */
   #ended = false;
 
-  /** @param drained called when it was full and half of that has been taken */
+  /**
+   * @param drained called when at most half of the limits is in use, after each message that a reader took from the
+   * queue
+   */
   constructor(limits: InboxLimits, drained: () => void) {
     this.#limits = limits;
     this.#drained = drained;
@@ -38,7 +44,7 @@ export class Inbox {
     this.#bytes += message.byteLength;
   }
 
-  /** The next message; done after the last one. */
+  /** Resolves with the next message, or with `done` after the last. */
   next(): Promise<IteratorResult<Message, undefined>> {
     const message = this.#messages.shift();
     if (message !== undefined) {
@@ -52,7 +58,7 @@ export class Inbox {
     return waiter.promise;
   }
 
-  /** Nothing more comes. What waits can still be taken. */
+  /** No message will follow. Waiting messages can still be taken. */
   end(): void {
     this.#ended = true;
     for (const waiter of this.#waiters) waiter.resolve(DONE);

@@ -1,3 +1,6 @@
+/**
+ * The sending half of a `WebSocket` over a stream.
+ */
 import type { Duplex } from "node:stream";
 import type { Deflater } from "../protocol/deflate/deflater.ts";
 import type { Frame } from "../protocol/frame.ts";
@@ -7,9 +10,9 @@ import type { SendResult } from "../protocol/send-result.ts";
 
 /** Bytes that may wait before `send` makes its caller wait. */
 const ROOM_BYTES = 64 * 1024;
-/** What a queued frame costs at least, whatever its payload. */
+/** Least number of bytes that a queued frame counts for. */
 const MIN_FRAME_BYTES = 128;
-/** Control frames that wait: of more pings than this, the newest is answered (RFC 6455 section 5.5.3). */
+/** Number of control frames that may wait. Of more pings only the newest is answered (RFC 6455 section 5.5.3). */
 const MAX_CONTROL_FRAMES = 64;
 
 const SENT = Promise.resolve("sent" as const);
@@ -18,13 +21,12 @@ const DROPPED = Promise.resolve("dropped" as const);
 export interface OutboundOptions {
   readonly role: Role;
   readonly maxBufferedBytes: number;
-  /** Compresses data frames. Default: they leave as they are. */
+  /** Compresses data frames. Default: no compression. */
   readonly deflater?: Deflater | undefined;
 }
 
 /**
- * The sending half over a stream. Frames of one tick leave in one write, control frames first; what the stream doesn't
- * take waits here.
+ * Frames of one tick leave in one write, control frames first. Frames that the stream doesn't take wait here.
  */
 export class Outbound {
   readonly #stream: Duplex;
@@ -46,12 +48,12 @@ export class Outbound {
     stream.on("drain", this.#flush);
   }
 
-  /** Bytes that the operating system hasn't taken yet; a small frame counts for 128. */
+  /** Bytes that the operating system hasn't taken yet. A frame counts for at least 128. */
   get bufferedBytes(): number {
     return this.#framesBytes + this.#stream.writableLength;
   }
 
-  /** Every data frame passes here. Resolves when there is room for more. */
+  /** Sends a data frame. Resolves when there is room for more. */
   send(frame: Frame): Promise<SendResult> {
     if (this.bufferedBytes >= this.#maxBufferedBytes) return DROPPED;
     this.#enqueue(this.#toWire(this.#deflater?.compress(frame) ?? frame));
@@ -59,14 +61,14 @@ export class Outbound {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  /** A ping or a pong: it overtakes data. */
+  /** Sends a ping or a pong, ahead of data. */
   sendControl(frame: Frame): void {
     if (this.#control.length === MAX_CONTROL_FRAMES) this.#control.pop();
     this.#control.push(this.#toWire(frame));
     this.#schedule();
   }
 
-  /** A close frame: it comes after all data. */
+  /** Sends a close frame, after all data. */
   sendClose(frame: Frame): void {
     this.#enqueue(this.#toWire(frame));
   }
@@ -77,7 +79,7 @@ export class Outbound {
     this.#flush();
   }
 
-  /** The stream is gone, and what is queued with it. */
+  /** The stream is gone, and everything queued with it. */
   closed(): void {
     this.#frames = [];
     this.#framesBytes = 0;
@@ -97,7 +99,7 @@ export class Outbound {
   #schedule(): void {
     if (this.#scheduled) return;
     this.#scheduled = true;
-    // Runs when the microtasks are done, and with them whoever answers the messages of one read.
+    // Runs after the microtasks, in which readers answer the messages of one read.
     process.nextTick(this.#flush);
   }
 
@@ -118,7 +120,8 @@ export class Outbound {
     stream.uncork();
     if (this.#frames.length > 0) return;
     if (this.#ending) stream.end();
-    // Not in this tick: who sends in a loop to a peer that takes all at once would keep everybody else waiting.
+    // Not in this tick: a loop of `await send(…)` to a peer that takes everything at once would keep the event loop
+    // busy.
     if (this.#waiters.length > 0 && !stream.writableNeedDrain) setImmediate(this.#tellRoom);
   };
 

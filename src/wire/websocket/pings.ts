@@ -1,3 +1,6 @@
+/**
+ * Pings that the user of a `WebSocket` sent, each with a promise of its round-trip time.
+ */
 import { SwitchboardError } from "../../errors.ts";
 
 interface PendingPing {
@@ -7,34 +10,34 @@ interface PendingPing {
 }
 
 export interface BegunPing {
-  /** What to send; undefined when it has failed already. */
+  /** Payload to send; undefined if the ping has failed already. */
   readonly payload: Buffer | undefined;
-  /** The time until its pong, in ms. */
+  /** Resolves with the milliseconds until the pong. */
   readonly answered: Promise<number>;
 }
 
 const MAX_PENDING = 128;
 
-/** Pings under way, told apart by their payloads. */
+/** Pings under way, identified by their payloads. */
 export class Pings {
   #pending: PendingPing[] = [];
   #serial = 0;
 
-  /** One that can't even begin. */
+  /** A ping that can't begin. */
   static failed(error: Error): BegunPing {
     const answered = Promise.reject(error);
     answered.catch(() => {});
     return { payload: undefined, answered };
   }
 
-  /** Begins one, or fails it when 128 are under way. */
+  /** Begins a ping. It fails with `ERR_TOO_MANY_PINGS` when 128 are under way. */
   begin(): BegunPing {
     if (this.#pending.length >= MAX_PENDING) {
       const message = `${MAX_PENDING} pings wait for their pongs already`;
       return Pings.failed(new SwitchboardError("ERR_TOO_MANY_PINGS", message));
     }
     const answer = Promise.withResolvers<number>();
-    // Whoever only wants to provoke traffic needn't look.
+    // Marks the promise as handled: a caller may ping only to cause traffic.
     answer.promise.catch(() => {});
     const serial = this.#serial++;
     this.#pending.push({ serial, sentAt: performance.now(), answer });
@@ -43,9 +46,7 @@ export class Pings {
     return { payload, answered: answer.promise };
   }
 
-  /**
-   * A peer may answer only the newest of several pings (RFC 6455 section 5.5.3): the older ones are answered with it.
-   */
+  /** Settles a ping and all older ones: a peer may answer only the newest (RFC 6455 section 5.5.3). */
   pong(payload: Buffer): void {
     if (payload.length !== 8) return;
     const serial = payload.readDoubleBE();

@@ -1,14 +1,17 @@
+/**
+ * Which proxy `connect` uses, from its option or from the environment.
+ */
 import { SwitchboardError } from "../../errors.ts";
 
 /**
  * The proxy that the environment names for a target: `HTTPS_PROXY` for `https:` (`wss:`), `HTTP_PROXY` for `http:`
- * (`ws:`), then `ALL_PROXY`, each also in lower case, which goes first; none for the hosts in `NO_PROXY`. A proxy
- * without a scheme is an `http:` one.
+ * (`ws:`), then `ALL_PROXY`. The lower-case name of each goes first. Hosts in `NO_PROXY` have no proxy. A proxy without
+ * a scheme is an `http:` proxy.
  *
- * `NO_PROXY` is a list, by commas or blanks, of host names (which cover their subdomains, with or without a leading `.`
- * or `*.`), addresses, any of them with `:port`, or `*` for all.
+ * `NO_PROXY` lists host names and addresses, separated by commas or blanks, each with an optional `:port`; `*` means
+ * all hosts. A host name covers its subdomains, with or without a leading `.` or `*.`.
  *
- * Throws `ERR_PROXY` for one that is no http: or https: URL.
+ * Throws `ERR_PROXY` for a proxy that is no http: or https: URL.
  */
 export function proxyFromEnvironment(
   target: URL,
@@ -20,7 +23,10 @@ export function proxyFromEnvironment(
   return parseProxy(value.includes("://") ? value : `http://${value}`);
 }
 
-/** Throws `ERR_PROXY` for what is no http: or https: URL. The error doesn't show it: it may hold a password. */
+/**
+ * Throws `ERR_PROXY` for anything but an http: or https: URL. The error doesn't quote the value, which may hold a
+ * password.
+ */
 export function parseProxy(value: URL | string): URL {
   const proxy = URL.parse(String(value));
   if (proxy !== null && (proxy.protocol === "http:" || proxy.protocol === "https:")) return proxy;
@@ -43,7 +49,7 @@ function isExempt(target: URL, exemptions: string): boolean {
 }
 
 function covers(exemption: string, host: string, port: string): boolean {
-  // An IPv6 address has its own colons, unless it stands in brackets as URLs have it.
+  // An IPv6 address contains colons; with a port it stands in brackets.
   const [, name = "", itsPort] = /^(\[.*\]|[^:]*):(\d+)$/.exec(exemption) ?? [undefined, exemption, port];
   if (itsPort !== port) return false;
   const domain = name.replace(/^\*?\./, "");

@@ -1,10 +1,13 @@
+/**
+ * The web streams of a `WebSocket`: `readable` and `writable`.
+ */
 import { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
 import type { SendResult } from "../protocol/send-result.ts";
 
-/** What of a WebSocket the streams use. */
+/** The part of a WebSocket that the streams use. */
 export interface StreamedSocket {
   next(): Promise<IteratorResult<Message, undefined>>;
   send(data: Sendable): Promise<SendResult>;
@@ -13,7 +16,7 @@ export interface StreamedSocket {
   readonly error: Error | undefined;
 }
 
-/** Nothing is taken from the socket before somebody reads: its inbox is the only buffer. */
+/** A stream of the messages. It takes a message only when its reader asks: the inbox is the only buffer. */
 export function readableOf(socket: StreamedSocket): ReadableStream<Message> {
   return new ReadableStream<Message>(
     {
@@ -29,10 +32,11 @@ export function readableOf(socket: StreamedSocket): ReadableStream<Message> {
   );
 }
 
+/** A stream that sends every chunk as a message. */
 export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
   return new WritableStream<Sendable>({
     start(controller) {
-      // A producer that waits for its own next piece learns it too.
+      // Also tells a producer that is waiting for its own next chunk.
       void socket.closed.then(() => controller.error(closedError()));
     },
     async write(data) {

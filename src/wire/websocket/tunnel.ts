@@ -1,3 +1,6 @@
+/**
+ * The way of `connect` through an HTTP proxy.
+ */
 import type { Duplex } from "node:stream";
 import { connect as connectTls, type ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { SwitchboardError } from "../../errors.ts";
@@ -6,8 +9,8 @@ import type { TlsOptions } from "./connect-options.ts";
 import { portOf } from "./proxy.ts";
 
 /**
- * Opens a tunnel to the target, and gives the request options that lead through it. Throws `ERR_PROXY_REFUSED` when the
- * proxy says no.
+ * Opens a tunnel to the target by CONNECT. Returns request options that use the tunnel. Throws `ERR_PROXY_REFUSED` when
+ * the proxy refuses.
  */
 export async function throughProxy(
   proxy: URL,
@@ -35,15 +38,15 @@ export async function throughProxy(
   const createConnection = (): Duplex => {
     if (target.protocol === "https:")
       return connectTls({ ...peerName(target), ...tls, socket, ALPNProtocols: ["http/1.1"] });
-    // A downcast leaves it paused, and node:http only adds a listener, on the next tick.
+    // The downcast left the socket paused; node:http only adds a listener, on the next tick.
     process.nextTick(() => socket.resume());
     return socket;
   };
-  // Without an agent, node:http uses the connection that it is given.
+  // Without an agent, node:http uses the connection of `createConnection`.
   return { agent: undefined, createConnection };
 }
 
-/** Whom the certificate must name; addresses are no server names (RFC 6066 section 3). */
+/** The name that the certificate must have. An address is no server name (RFC 6066 section 3). */
 function peerName({ hostname }: URL): TlsConnectionOptions {
   const host = hostname.replace(/^\[|\]$/g, "");
   return host.includes(":") || /^[\d.]+$/.test(host) ? { host } : { host, servername: host };

@@ -1,3 +1,6 @@
+/**
+ * The WebSocket of `switchboard/websocket`: a message stream and a sink over any byte stream, in one thread.
+ */
 import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
 import { SwitchboardError } from "../../errors.ts";
@@ -22,8 +25,8 @@ import type { Role } from "../protocol/role.ts";
 import type { SendResult } from "../protocol/send-result.ts";
 import type { Violation } from "../protocol/violation.ts";
 import type { Downcast } from "../upgrade/upgraded.ts";
-import { type Agreement, deflaterFor } from "./agreement.ts";
 import { Inbox } from "./inbox.ts";
+import { deflaterFor, type NegotiatedHandshake } from "./negotiated-handshake.ts";
 import type { WebSocketSettings } from "./options.ts";
 import { Outbound } from "./outbound.ts";
 import { Pings } from "./pings.ts";
@@ -31,10 +34,10 @@ import { closedError, readableOf, type StreamedSocket, writableOf } from "./stre
 
 /** How a WebSocket ended. */
 export interface Closed {
-  /** The peer's code if it closed first (1005 for none), ours if we did, 1006 when the connection was lost. */
+  /** The peer's code if the peer closed first (1005 for none), our code if we did, 1006 if the connection was lost. */
   readonly code: number;
   readonly reason: string;
-  /** Whether close frames went both ways. */
+  /** True if close frames went both ways. */
   readonly wasClean: boolean;
 }
 
@@ -42,17 +45,17 @@ export interface Closed {
 const PING = encodeFrame(Opcode.ping, Buffer.alloc(0));
 
 /**
- * One WebSocket over a byte stream, in the thread that it is made in. It comes from `upgradeConnection` or `connect`.
+ * One WebSocket over a byte stream, in the thread that creates it. `upgradeConnection` and `connect` create WebSockets.
  *
- * Iterating it gives its messages. Up to `inboxLimit` of them wait for their reader; then the stream isn't read, and a
- * peer that goes on sending is stopped by TCP. Leaving the loop doesn't close: a later loop goes on with the next
- * message. Iteration is done when the connection ends, however it ends: peers vanish every day. `closed` and `error`
- * tell how it was.
+ * Iterate over a WebSocket to get its messages. Up to `inboxLimit` messages wait for the reader; then the WebSocket
+ * stops reading its stream, and TCP stops the peer. Leaving the loop doesn't close the WebSocket: a later loop
+ * continues with the next message. The iteration is done when the connection ends, whatever the reason: peers vanish
+ * every day. `closed` and `error` tell how the connection ended.
  */
 export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
-  /** The subprotocol agreed on, or "". */
+  /** The negotiated subprotocol, or "". */
   readonly protocol: string;
-  /** The extensions agreed on, as the header says it, or "". */
+  /** The negotiated extensions, as in the header, or "". */
   readonly extensions: string;
   /** Resolves when the connection is gone; never rejects. */
   readonly closed: Promise<Closed>;
@@ -72,37 +75,38 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   #result: Closed | undefined;
   #error: SwitchboardError | undefined;
   #reading = true;
-  /** The peer's last event, while those who answer the messages before it have their turn. */
+  /** The peer's last event, until the readers of the messages before it have had the chance to answer. */
   #last: Close | Violation | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
   #heartbeatTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
-  /** Takes the stream over: from now on it is closed here. */
-  constructor({ socket, readBuffer }: Downcast, agreement: Agreement, settings: WebSocketSettings) {
-    this.protocol = agreement.protocol;
-    this.extensions = agreement.extensions;
-    this.#role = agreement.role;
+  /** Takes over the stream: from now on only this WebSocket closes it. */
+  constructor({ socket, readBuffer }: Downcast, negotiated: NegotiatedHandshake, settings: WebSocketSettings) {
+    this.protocol = negotiated.protocol;
+    this.extensions = negotiated.extensions;
+    this.#role = negotiated.role;
     this.#stream = socket;
     this.#settings = settings;
     const { promise, resolve } = Promise.withResolvers<Closed>();
     this.closed = promise;
     this.#resolveClosed = resolve;
     const { maxPayloadBytes, maxFragments } = settings;
-    const inflater = agreement.deflate && new Inflater(agreement.deflate);
-    const deflater = agreement.deflate && settings.compression && deflaterFor(agreement.deflate, settings.compression);
-    this.#decoder = new Decoder({ role: agreement.role, maxPayloadBytes, maxFragments, inflater });
+    const inflater = negotiated.deflate && new Inflater(negotiated.deflate);
+    const deflater =
+      negotiated.deflate && settings.compression && deflaterFor(negotiated.deflate, settings.compression);
+    this.#decoder = new Decoder({ role: negotiated.role, maxPayloadBytes, maxFragments, inflater });
     this.#inbox = new Inbox(settings, () => this.#inboxDrained());
     this.#outbound = new Outbound(socket, {
-      role: agreement.role,
+      role: negotiated.role,
       maxBufferedBytes: settings.maxBufferedBytes,
       deflater,
     });
     this.#heartbeat = new Heartbeat(settings, performance.now());
     if (settings.pingIntervalMs > 0) this.#beatAfter(settings.pingIntervalMs);
 
-    // What an error means is told by the close that follows.
+    // The `close` event that follows an error tells what it means.
     socket.on("error", () => {}).on("end", () => this.#handleEnd());
     if (socket.closed) process.nextTick(() => this.#handleStreamClosed());
     else socket.on("close", () => this.#handleStreamClosed());
@@ -121,7 +125,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     return this.#reading;
   }
 
-  /** The next message: what iteration calls. */
+  /** Resolves with the next message, as iteration does. */
   next(): Promise<IteratorResult<Message, undefined>> {
     return this.#inbox.next();
   }
@@ -131,9 +135,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * The messages as a web stream. Each message goes to one reader, of this or of an iteration. Cancelling it closes the
-   * WebSocket. Unlike iteration it fails, with `error`, when the connection was lost: a pipe must not take that for the
-   * end.
+   * The messages as a web stream. Each message goes to one reader, of this stream or of an iteration. Cancelling the
+   * stream closes the WebSocket. When the connection is lost, the stream fails with `error`, unlike an iteration: a
+   * pipe must not take the loss for the end.
    */
   get readable(): ReadableStream<Message> {
     this.#readable ??= readableOf(this);
@@ -143,8 +147,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   // ── sending ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Sends a string as text, bytes as binary, a message as it came. Await it for backpressure: it resolves when there is
-   * room for more. It never rejects; for anything that can't be sent it throws a TypeError.
+   * Sends a string as text, bytes as binary, and a message in its own type. Await the result for backpressure: the
+   * promise resolves when there is room for more, and never rejects. Throws a TypeError for other data.
    */
   send(data: Sendable): Promise<SendResult> {
     const frame = toFrame(data);
@@ -163,9 +167,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * Asks the peer for a sign of life and resolves with the round-trip time in milliseconds. The pong is seen only while
-   * messages are read. Rejects with `ERR_CLOSED` when the connection ends first, `ERR_TOO_MANY_PINGS` when 128 are
-   * under way.
+   * Sends a ping and resolves with the round-trip time in milliseconds. The pong arrives only while messages are read.
+   * Rejects with `ERR_CLOSED` if the connection ends first, and with `ERR_TOO_MANY_PINGS` if 128 pings are under way.
    */
   ping(): Promise<number> {
     const { payload, answered } = this.#phase === "open" ? this.#pings.begin() : Pings.failed(closedError());
@@ -176,10 +179,12 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   // ── closing ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Begins the close handshake, after what was sent before. Messages that come from now on are dropped. `closed` tells
-   * when it is over: after `closeTimeoutMs` at the latest. Does nothing when it is closing already.
+   * Begins the close handshake, after everything that was sent before. Messages that arrive from now on are dropped.
+   * `closed` resolves when the handshake is over, after `closeTimeoutMs` at the latest. Does nothing if the WebSocket
+   * is closing already.
    *
-   * Throws `ERR_CLOSE_CODE` or `ERR_CLOSE_REASON` for what can't be sent (RFC 6455 sections 7.4 and 5.5).
+   * Throws `ERR_CLOSE_CODE` or `ERR_CLOSE_REASON` for a code or a reason that no close frame carries (RFC 6455 sections
+   * 7.4 and 5.5).
    */
   close(code: number = CloseCode.normal, reason = ""): void {
     checkClose(code, reason);
@@ -190,25 +195,25 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#inbox.end();
     this.#outbound.sendClose(encodeClose(code, reason));
     this.#destroyAfter(this.#settings.closeTimeoutMs);
-    // The peer's close frame may be among what the full inbox held back.
+    // The peer's close frame may be among the bytes that the full inbox held back.
     if (!this.#reading) this.#decode();
     this.#resumeReading();
   }
 
   /**
-   * What ended the connection when that was no close handshake: `ERR_CONNECTION_LOST`, or the peer's violation of the
-   * protocol by its code; else undefined.
+   * The reason why the connection ended without a close handshake: `ERR_CONNECTION_LOST`, or the code of the peer's
+   * violation. Undefined while the WebSocket is open, and after a close handshake.
    */
   get error(): SwitchboardError | undefined {
     return this.#error;
   }
 
-  /** Closes it at once, without a handshake. */
+  /** Closes the connection at once, without a close handshake. */
   destroy(): void {
     this.#stream.destroy();
   }
 
-  /** `await using`: closes it and waits for the end. */
+  /** For `await using`: closes the WebSocket and waits for the end. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.closed;
@@ -235,7 +240,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
 
   #received(chunk: Buffer): void {
     this.#heartbeat.heard(performance.now());
-    // Once the end is decided, input is only taken off the wire.
+    // Once the end is decided, input is read and ignored.
     if (this.#phase !== "open" && this.#phase !== "closingByUs") return;
     this.#decoder.feed(chunk);
     this.#decode();
@@ -325,7 +330,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#resumeReading();
   }
 
-  /** The connection has ended for its reader; only the first call counts. */
+  /** The connection has ended for its user. Only the first call counts. */
   #finish(result: Closed, error: SwitchboardError | undefined): void {
     if (this.#result !== undefined) return;
     this.#result = result;
@@ -343,7 +348,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
 
   #inboxDrained(): void {
     if (this.#phase !== "open" || this.#reading) return;
-    // What was left in the decoder may fill it again.
+    // Bytes that were left in the decoder may fill the inbox again.
     this.#decode();
     if (!this.#inbox.full) this.#resumeReading();
   }

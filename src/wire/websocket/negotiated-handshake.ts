@@ -1,17 +1,22 @@
+/**
+ * The result of an opening handshake, from which `upgradeConnection` and `connect` make a `WebSocket`.
+ */
 import type { CompressionOptions, DeflateAgreement } from "../protocol/deflate/compression.ts";
 import { type Deflater, Deflaters } from "../protocol/deflate/deflater.ts";
 import type { Role } from "../protocol/role.ts";
 
-/** What the opening handshake agreed on. */
-export interface Agreement {
+/** What both ends agreed on in the opening handshake. */
+export interface NegotiatedHandshake {
   readonly role: Role;
+  /** Subprotocol, or "" for none. */
   readonly protocol: string;
+  /** Value of the `Sec-WebSocket-Extensions` header, or "" for none. */
   readonly extensions: string;
-  /** How messages are compressed; undefined for not at all. */
+  /** Parameters of the compression; undefined for no compression. */
   readonly deflate: DeflateAgreement | undefined;
 }
 
-/** One for each set of options, so that what is sent to many is compressed once. */
+/** Deflaters for each set of options: WebSockets that share options compress a message once. */
 const deflaters = new WeakMap<CompressionOptions, Deflaters>();
 
 export function deflaterFor({ windowBits }: DeflateAgreement, options: CompressionOptions): Deflater | undefined {
