@@ -11,7 +11,6 @@ import { checkConnectOptions } from "../src/wire/websocket/connect-options.ts";
 import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
-const main = readReadme("README.md");
 
 /** As GitHub names the anchors of headings. */
 function anchorsOf(markdown: string): string[] {
@@ -62,11 +61,6 @@ describe.each(READMES)("%s", (readme) => {
     const nameless = codeBlocks(readReadme(readme)).filter(({ language, file }) => /^[jt]s$/.test(language) && !file);
     if (nameless.length > 0) expect(readReadme(readme)).toMatch(/test\/examples\/\w+\.ts/);
   });
-});
-
-it("has a main README that is short", () => {
-  expect(main.split("\n").length).toBeLessThan(300);
-  expect(Buffer.byteLength(main)).toBeLessThan(25 * 1024);
 });
 
 const TABLES = [

@@ -3,8 +3,8 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** All of ours, by their paths in the project. */
-export const READMES = globSync(["README.md", "{src,test,bench}/**/README.md"], { cwd: root }).toSorted();
+/** Paths of all pages of documentation in the project. */
+export const READMES = globSync(["README.md", ".github/*.md", "{src,test,bench}/**/*.md"], { cwd: root }).toSorted();
 
 export function readReadme(path: string): string {
   return readFileSync(`${root}${path}`, "utf8");
