@@ -6,6 +6,7 @@ import { createMetrics } from "../src/board/metrics/index.ts";
 import { checkCloseOnSignalsOptions } from "../src/board/switchboard/options/close-options.ts";
 import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/board/switchboard/options/options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
+import { ERROR_KINDS } from "../src/errors.ts";
 import { DEFAULT_COMPRESSION } from "../src/wire/protocol/deflate/compression.ts";
 import { checkConnectOptions } from "../src/wire/websocket/connect-options.ts";
 import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
@@ -115,4 +116,14 @@ it("lists every flag of the load generator", () => {
   const listed = namesIn(tableAfter(readReadme("bench/README.md"), "## A load for any WebSocket server"));
   const flags = [...BENCH_HELP.matchAll(/^ {2}(--[a-z]+)/gm)].map(([, flag = ""]) => flag);
   expect(listed.toSorted()).toEqual(flags.toSorted());
+});
+
+it("explains every error code, under its kind", () => {
+  const sections = readReadme("src/ERRORS.md").split(/^## Kind `(\w+)`.*$/m);
+  const listed: Record<string, string> = {};
+  for (let at = 1; at < sections.length; at += 2) {
+    const [kind = "", section = ""] = sections.slice(at);
+    for (const [, code = ""] of section.matchAll(/`(ERR_\w+)`(?=[^|\n]*\|)/g)) listed[code] ??= kind;
+  }
+  expect(listed).toEqual(ERROR_KINDS);
 });
