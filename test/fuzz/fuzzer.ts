@@ -46,7 +46,7 @@ const FRESH_OF_100 = 10;
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const { seed, seconds, maxFindings = 1, withoutContext = false, progress } = options;
   const random = new Random(seed);
-  const coverage = new Coverage(/\/src\/protocol\//);
+  const coverage = new Coverage(/\/src\/wire\/protocol\//);
   const known = new Set<string>();
   const corpus: Session[] = [];
   const differences = new Map<string, number>();
