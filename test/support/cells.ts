@@ -13,8 +13,8 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
   };
 }
 
-/** A host's part that is about cells and mail, without a way to anybody. */
-export function lonelyCells(died: (lost: LostMail) => void = () => {}) {
+/** A host's part that is about cells and mail, for connections that write no mail: all of it is for an actor that is gone. */
+export function cellsWithoutMail(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
   const cells = cellSettings();
   return { cells, turns: cells.turns, mailer, mailDied: died, escalate: () => {} };

@@ -40,6 +40,9 @@ interface Closing {
   readonly reason: string;
 }
 
+/** How a connection ends without a close frame of its peer. */
+const LOST: Closing = { code: CloseCode.abnormal, reason: "" };
+
 /** How long a peer that gets no more attention may take to close its end, before it is cut off. */
 const LINGER_MS = 2_000;
 
@@ -233,13 +236,19 @@ export class Connection
     this.#outbound.drained();
   }
 
+  /**
+   * The peer ended its direction, and may still read ours. After a close handshake our end is on its way already. Without a close frame the
+   * connection is lost, but what was sent before still leaves. The end may come in the same read as the last messages, and their handlers
+   * may answer in microtasks: so the connection ends after this turn.
+   */
   ended(): void {
-    // A peer that ends the transport without a close frame is gone; one that had its close frame answers with this.
-    this.#transport.destroy();
+    setImmediate(() => {
+      if (this.#phase === "open" || this.#phase === "closingByUs") this.#endTransport(LOST);
+    });
   }
 
   closed(): void {
-    this.#finish({ code: CloseCode.abnormal, reason: "" });
+    this.#finish(LOST);
     this.#phase = "closed";
     this.#inbound.close();
     this.#host.wheel.cancel(this);

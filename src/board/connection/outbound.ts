@@ -136,9 +136,13 @@ export class Outbound implements TurnTaker {
 
   /** Queues a close frame: nothing may follow, nothing is dropped any more, and nobody waits any longer. */
   pushLast(frame: Frame): void {
+    this.#end();
+    this.pushControl(frame);
+  }
+
+  #end(): void {
     this.#ending = true;
     this.#owedPong = undefined;
-    this.pushControl(frame);
     this.#giveUpWaiting();
   }
 
@@ -168,10 +172,10 @@ export class Outbound implements TurnTaker {
     return this.#drain.promise;
   }
 
-  /** The connection has ended: nothing more is queued, and nobody waits any longer. */
+  /** The connection has ended: nothing is queued after what is, and nobody waits any longer. */
   giveUp(): void {
     this.#leaveCohort();
-    this.#giveUpWaiting();
+    this.#end();
   }
 
   #giveUpWaiting(): void {

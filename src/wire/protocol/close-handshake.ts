@@ -60,3 +60,8 @@ export function failed(phase: ClosePhase, closing: Closing): ClosingStep {
   const frame = phase === "open" ? encodeClose(closing.code, closing.reason) : undefined;
   return { frame, closing, wasClean: false, endsTransport: true };
 }
+
+/** The peer ended its direction of the transport without a close frame. Everything that was sent before still leaves. */
+export function endedByPeer(): ClosingStep {
+  return { frame: undefined, closing: LOST, wasClean: false, endsTransport: true };
+}

@@ -11,6 +11,7 @@ import {
   type Closing,
   type ClosingStep,
   closedByPeer,
+  endedByPeer,
   failed,
   LOST,
   lingerMs,
@@ -106,6 +107,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#heartbeat = new Heartbeat(settings, performance.now());
     if (settings.pingIntervalMs > 0) this.#beatAfter(settings.pingIntervalMs);
 
+    socket.allowHalfOpen = true;
     // The `close` event that follows an error tells what it means.
     socket.on("error", () => {}).on("end", () => this.#handleEnd());
     if (socket.closed) process.nextTick(() => this.#handleStreamClosed());
@@ -246,18 +248,20 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#decode();
   }
 
+  /**
+   * The peer ended its direction and may still read ours, so everything that was sent before still leaves. The end may come
+   * in the same read as the last messages, and their readers answer in microtasks: the connection ends after this turn.
+   */
   #handleEnd(): void {
-    this.#conclude();
-    if (this.#phase === "ending") this.#outbound.end();
-    // A peer that ends its direction without a close frame is gone.
-    else this.#stream.destroy();
+    setImmediate(() => {
+      this.#conclude();
+      if (this.#phase !== "closed") this.#end(endedByPeer(), lostError());
+    });
   }
 
   #handleStreamClosed(): void {
     this.#conclude();
-    const message = "the connection ended without a close handshake";
-    const lost = new SwitchboardError("ERR_CONNECTION_LOST", message);
-    this.#finish({ ...LOST, wasClean: false }, lost);
+    this.#finish({ ...LOST, wasClean: false }, lostError());
     this.#phase = "closed";
     clearTimeout(this.#closeTimer);
     this.#outbound.closed();
@@ -359,4 +363,8 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#heartbeat.heard(performance.now());
     this.#stream.resume();
   }
+}
+
+function lostError(): SwitchboardError {
+  return new SwitchboardError("ERR_CONNECTION_LOST", "the connection ended without a close handshake");
 }

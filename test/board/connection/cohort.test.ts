@@ -8,13 +8,14 @@ import { Bus } from "../../../src/runtime/bus/bus.ts";
 import type { Subscriber } from "../../../src/runtime/bus/topic-index.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText } from "../../../src/wire/protocol/frame.ts";
-import { drain, setUp, type Valve } from "./outbound-parts.ts";
+import type { FakeTransport } from "../../support/fake-transport.ts";
+import { drain, setUp } from "./outbound-parts.ts";
 
 const SUBSCRIBERS = 10;
 
 interface Member extends Subscriber {
   readonly outbound: Outbound;
-  readonly valve: Valve;
+  readonly transport: FakeTransport;
   readonly counters: Counters;
   closed: boolean;
   /** What its peer must get, by what it was told to send. */
@@ -28,10 +29,10 @@ function shard(maxBufferedBytes = 1024 * 1024) {
   const bus = new Bus({ publishDropped() {}, newCohort, delivered: (count) => counters.add("deliveries", count) });
   const queue = new FlushQueue();
   const member = (): Member => {
-    const { outbound, valve, counters: own } = setUp({ queue, policy: "dropNewest", maxBufferedBytes });
+    const { outbound, transport, counters: own } = setUp({ queue, policy: "dropNewest", maxBufferedBytes });
     const expected: string[] = [];
     return {
-      ...{ outbound, valve, counters: own, expected, closed: false },
+      ...{ outbound, transport, counters: own, expected, closed: false },
       deliver(frame, topic, cohort) {
         if (this.closed) return "closed";
         const outcome = outbound.push(frame, topic, cohort as Cohort);
@@ -53,9 +54,9 @@ it("queues a burst of publishes once for all, and counts it for each", async () 
     expect(bus.publish("news", encodeText(`${i}`))).toMatchObject({ delivered: SUBSCRIBERS, buffered: 0, closed: 0 });
   }
   await turn();
-  for (const { valve } of members) {
-    expect(valve.texts).toEqual(["0", "1", "2", "3", "4"]);
-    expect(valve.writes).toHaveLength(1);
+  for (const { transport } of members) {
+    expect(transport.texts).toEqual(["0", "1", "2", "3", "4"]);
+    expect(transport.writes).toHaveLength(1);
   }
   expect(newCohort).toHaveBeenCalledOnce();
   for (const push of pushes) expect(push).toHaveBeenCalledOnce();
@@ -68,12 +69,12 @@ it("bounds what is queued for all as for one", async () => {
   for (const member of members) void bus.subscribe("news", member);
   for (let i = 0; i < 100; i++) bus.publish("news", encodeText("x".repeat(10_000)));
   // What is more than a tick's bytes has left before the tick's end.
-  for (const { valve, outbound } of members) {
-    expect(valve.writes.length).toBeGreaterThan(10);
+  for (const { transport, outbound } of members) {
+    expect(transport.writes.length).toBeGreaterThan(10);
     expect(outbound.bufferedBytes).toBeLessThan(64 * 1024);
   }
   await turn();
-  for (const { valve } of members) expect(valve.frames).toHaveLength(100);
+  for (const { transport } of members) expect(transport.frames).toHaveLength(100);
 });
 
 it("doesn't take one that is flushed for one that unsubscribes", async () => {
@@ -85,8 +86,8 @@ it("doesn't take one that is flushed for one that unsubscribes", async () => {
   bus.unsubscribe("news", second);
   expect(bus.publish("news", encodeText("to all but one")).delivered).toBe(SUBSCRIBERS - 1);
   await turn();
-  for (const { valve } of [first, ...others]) expect(valve.texts).toEqual(["to all", "to all but one"]);
-  expect(second.valve.texts).toEqual(["to all"]);
+  for (const { transport } of [first, ...others]) expect(transport.texts).toEqual(["to all", "to all but one"]);
+  expect(second.transport.texts).toEqual(["to all"]);
 });
 
 it("asks each again when one has closed", async () => {
@@ -98,8 +99,8 @@ it("asks each again when one has closed", async () => {
   first.outbound.giveUp();
   expect(bus.publish("news", encodeText("more"))).toMatchObject({ delivered: SUBSCRIBERS - 1, closed: 1 });
   await turn();
-  for (const { valve } of others) expect(valve.texts).toEqual(["to all", "more"]);
-  expect(first.valve.texts).toEqual(["to all"]);
+  for (const { transport } of others) expect(transport.texts).toEqual(["to all", "more"]);
+  expect(first.transport.texts).toEqual(["to all"]);
 });
 
 type Step =
@@ -153,10 +154,10 @@ it("gives each what it would get alone, whatever comes between", async () => {
           member.closed = true;
           member.outbound.giveUp();
         },
-        stall: ({ valve }: Member) => void Object.assign(valve, { open: false }),
-        read: ({ valve, outbound }: Member) => {
-          valve.open = true;
-          drain(valve, outbound);
+        stall: ({ transport }: Member) => void Object.assign(transport, { peerReads: false }),
+        read: ({ transport, outbound }: Member) => {
+          transport.peerReads = true;
+          drain(transport, outbound);
         },
       };
       for (const [i, one] of steps.entries()) {
@@ -177,14 +178,14 @@ it("gives each what it would get alone, whatever comes between", async () => {
           does[one.kind](members[one.who] as Member, one.topic, `${i} own`);
         }
       }
-      for (const { valve, outbound } of members) {
-        valve.open = true;
+      for (const { transport, outbound } of members) {
+        transport.peerReads = true;
         for (let i = 0; i < 4; i++) {
           await turn();
-          drain(valve, outbound);
+          drain(transport, outbound);
         }
       }
-      for (const { valve, expected } of members) expect(valve.texts).toEqual(expected);
+      for (const { transport, expected } of members) expect(transport.texts).toEqual(expected);
     }),
     { numRuns: 500 },
   );

@@ -1,37 +1,15 @@
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it } from "vitest";
 import { Connection } from "../../../src/board/connection/connection.ts";
 import type { ConnectionHost } from "../../../src/board/connection/connection-host.ts";
-import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import { Actor } from "../../../src/runtime/actor/actor.ts";
-import { Bus } from "../../../src/runtime/bus/bus.ts";
-import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
-import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { DEFAULT_COMPRESSION } from "../../../src/wire/protocol/deflate/compression.ts";
 import { Deflaters } from "../../../src/wire/protocol/deflate/deflater.ts";
 import { encodeText } from "../../../src/wire/protocol/frame.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";
-import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
-import { lonelyCells } from "../../support/cells.ts";
+import { createConnectionHost } from "../../support/connection-host.ts";
 import { deflateMessage } from "../../support/deflate.ts";
+import { FakeTransport } from "../../support/fake-transport.ts";
 import { clientFrame } from "../../support/frames.ts";
-
-/** Keeps what is written, and lets the test be the peer. */
-class RecordingTransport implements Transport {
-  readonly bufferedBytes = 0;
-  readonly writes: Buffer[] = [];
-  receiver: TransportReceiver | undefined;
-
-  start(receiver: TransportReceiver): void {
-    this.receiver = receiver;
-  }
-  write(bytes: Buffer): void {
-    this.writes.push(bytes);
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
-}
 
 class Publishing extends Actor {
   override opened(): void {
@@ -42,44 +20,11 @@ class Publishing extends Actor {
   }
 }
 
-function createHost(): ConnectionHost {
-  const wheel = new TimerWheel(5);
-  onTestFinished(() => wheel.stop());
-  return {
-    shard: 0,
-    options: {
-      maxPayloadBytes: 1024 * 1024,
-      maxFragments: 1000,
-      mailboxLimit: 1024,
-      mailboxLimitBytes: 1024 * 1024,
-      mailLimit: 1024,
-      maxBufferedBytes: 1024 * 1024,
-      maxSubscriptions: 1024,
-      slowConsumers: "close",
-      overRate: "pause",
-      pingIntervalMs: 0,
-      pongTimeoutMs: 10_000,
-      closeTimeoutMs: 10_000,
-    },
-    bus: new Bus({ publishDropped: () => {} }),
-    wheel,
-    flushQueue: new FlushQueue(),
-    counters: new Counters(),
-    ...lonelyCells(),
-    deflaters: new Deflaters(DEFAULT_COMPRESSION),
-    slowConsumer: () => {},
-    vanished: () => {},
-    actorFailed: () => {},
-    escalate: (error) => {
-      throw error;
-    },
-    connectionClosed: () => {},
-  };
-}
+const createHost = (): ConnectionHost => createConnectionHost({ deflaters: new Deflaters(DEFAULT_COMPRESSION) });
 
-async function openAll(windows: readonly (number | undefined)[], host: ConnectionHost): Promise<RecordingTransport[]> {
+async function openAll(windows: readonly (number | undefined)[], host: ConnectionHost): Promise<FakeTransport[]> {
   const transports = windows.map((windowBits, i) => {
-    const transport = new RecordingTransport();
+    const transport = new FakeTransport();
     const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "" };
     const agreement =
       windowBits === undefined ? undefined : { windowBits, peerWindowBits: 15, peerContextTakeover: false };
@@ -121,7 +66,7 @@ it("compresses a publish once for all subscribers with the same window, and not 
 
 it("forwards a compressed message to plain and to compressed subscribers", async () => {
   const transports = await openAll([15, undefined, 15], createHost());
-  transports[0]?.receiver?.received(clientFrame(0x41, deflateMessage(letters)));
+  transports[0]?.feed(clientFrame(0x41, deflateMessage(letters)));
   await flushed();
   const [sender, plain, other] = transports.map(({ writes }) => writes);
   expect(sender).toEqual([]);

@@ -1,69 +1,18 @@
-import { expect, it, onTestFinished, vi } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Connection } from "../../../src/board/connection/connection.ts";
 import type { ConnectionHost, ConnectionIdentity } from "../../../src/board/connection/connection-host.ts";
-import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
-import { Bus } from "../../../src/runtime/bus/bus.ts";
-import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
-import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText } from "../../../src/wire/protocol/frame.ts";
 import type { Message, Sendable } from "../../../src/wire/protocol/message.ts";
 import type { SendResult } from "../../../src/wire/protocol/send-result.ts";
-import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
-import { lonelyCells } from "../../support/cells.ts";
-import { binary, close, continuation, parseServerFrame, type ServerFrame, text } from "../../support/frames.ts";
+import { createConnectionHost } from "../../support/connection-host.ts";
+import { FakeTransport } from "../../support/fake-transport.ts";
+import { binary, close, continuation, text } from "../../support/frames.ts";
 
 const ANSWER = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 
-/** A transport whose other end is the test. Like the real one it reads into one buffer, which the next read overwrites. */
-class MemoryTransport implements Transport {
-  readonly bufferedBytes = 0;
-  readonly #readBuffer = Buffer.alloc(64 * 1024);
-  #receiver: TransportReceiver | undefined;
-  #written = Buffer.alloc(0);
-  writes = 0;
-  destroyed = false;
-
-  start(receiver: TransportReceiver): void {
-    this.#receiver = receiver;
-  }
-  write(bytes: Buffer): void {
-    this.writes++;
-    this.#written = Buffer.concat([this.#written, bytes]);
-  }
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {
-    if (this.destroyed) return;
-    this.destroyed = true;
-    queueMicrotask(() => this.#receiver?.closed());
-  }
-
-  /** The peer sends bytes. */
-  feed(bytes: Buffer): void {
-    for (let at = 0; at < bytes.length; at += this.#readBuffer.length) {
-      const length = bytes.copy(this.#readBuffer, 0, at);
-      this.#receiver?.received(this.#readBuffer.subarray(0, length));
-      this.#readBuffer.fill(0xff);
-    }
-  }
-  /** The peer ends its direction. */
-  hangUp(): void {
-    this.#receiver?.ended();
-  }
-  /** All complete frames that were written after the answer. */
-  frames(): ServerFrame[] {
-    const frames: ServerFrame[] = [];
-    if (!this.#written.toString("latin1").startsWith(ANSWER)) throw new Error("the answer must come first");
-    let parsed = parseServerFrame(this.#written.subarray(ANSWER.length));
-    for (; parsed !== undefined; parsed = parseServerFrame(parsed.rest)) frames.push(parsed.frame);
-    return frames;
-  }
-}
-
 interface Opened {
-  readonly transport: MemoryTransport;
+  readonly transport: FakeTransport;
   readonly connection: Connection;
   /** What the actor and the host noted. */
   readonly log: string[];
@@ -74,43 +23,18 @@ let log: string[] = [];
 
 function createHost(): ConnectionHost {
   log = [];
-  const wheel = new TimerWheel(5);
-  onTestFinished(() => wheel.stop());
-  return {
+  return createConnectionHost({
     shard: 3,
-    options: {
-      maxPayloadBytes: 1024 * 1024,
-      maxFragments: 1000,
-      mailboxLimit: 1024,
-      mailboxLimitBytes: 1024 * 1024,
-      mailLimit: 1024,
-      maxBufferedBytes: 1024 * 1024,
-      maxSubscriptions: 1024,
-      slowConsumers: "close",
-      overRate: "pause",
-      pingIntervalMs: 0,
-      pongTimeoutMs: 10_000,
-      closeTimeoutMs: 10_000,
-    },
-    bus: new Bus({ publishDropped: () => {} }),
-    wheel,
-    flushQueue: new FlushQueue(),
-    counters: new Counters(),
-    vanished: () => {},
     slowConsumer: (id, policy, bytes) => log.push(`${id} slow ${policy} ${bytes}`),
-    ...lonelyCells(),
     actorFailed: (id, handler, error) => log.push(`${id} failed ${handler}: ${(error as Error).message}`),
-    escalate: (error) => {
-      throw error;
-    },
     connectionClosed: () => log.push("gone"),
-  };
+  });
 }
 
 const identity: ConnectionIdentity = { id: "3-0", session: { user: "ada" }, params: { room: "blue" }, protocol: "v2" };
 
 function open(actorClass: ActorClass, host = createHost()): Opened {
-  const transport = new MemoryTransport();
+  const transport = new FakeTransport();
   const connection = new Connection(transport, identity, host);
   connection.open(actorClass, ANSWER);
   return { transport, connection, log, host };
@@ -119,7 +43,7 @@ function open(actorClass: ActorClass, host = createHost()): Opened {
 /** What has been written once this turn of the loop is flushed. */
 async function written({ transport }: Opened): Promise<string[]> {
   await new Promise(setImmediate);
-  return transport.frames().map(({ opcode, payload }) => {
+  return transport.framesAfter(ANSWER).map(({ opcode, payload }) => {
     if (opcode !== 8) return `${opcode === 1 ? "text" : "binary"} ${payload}`;
     return payload.length === 0 ? "close" : `close ${payload.readUInt16BE()} ${payload.toString("utf8", 2)}`;
   });
@@ -152,7 +76,7 @@ it("answers the handshake in one write with what its actor sends when it opens",
   }
   const opened = open(Welcoming);
   expect(await written(opened)).toEqual(["text welcome"]);
-  expect(opened.transport.writes).toBe(1);
+  expect(opened.transport.writes).toHaveLength(1);
 });
 
 it("keeps a received message's bytes as they were for as long as the actor keeps it", async () => {
@@ -289,7 +213,7 @@ it.each([
     closed: "4001 bye",
   },
   { name: "1005 when the peer gave no code", end: ({ transport }: Opened) => transport.feed(close()), closed: "1005 " },
-  { name: "1006 when the peer just vanished", end: ({ transport }: Opened) => transport.hangUp(), closed: "1006 " },
+  { name: "1006 when the peer just vanished", end: ({ transport }: Opened) => transport.endByPeer(), closed: "1006 " },
   {
     name: "our code when the peer broke the protocol",
     end: ({ transport }: Opened) => transport.feed(text("x", { masked: false })),
@@ -299,7 +223,7 @@ it.each([
   const opened = open(Noting);
   opened.transport.feed(Buffer.concat([text("a"), text("b")]));
   end(opened);
-  opened.transport.hangUp();
+  opened.transport.endByPeer();
   await vi.waitFor(() => expect(opened.log).toContain("gone"));
   expect(opened.log).toEqual(["a", "b", `closed ${closed}`, "gone"]);
 });
@@ -364,7 +288,7 @@ it.each([
 it.each([
   { name: "we close", end: ({ connection }: Opened) => connection.close() },
   { name: "the peer closes", end: ({ transport }: Opened) => transport.feed(close(1000)) },
-  { name: "the peer vanishes", end: ({ transport }: Opened) => transport.hangUp() },
+  { name: "the peer vanishes", end: ({ transport }: Opened) => transport.endByPeer() },
 ])("leaves its topics when $name", async ({ end }) => {
   const opened = open(Noting);
   const { bus } = opened.host;

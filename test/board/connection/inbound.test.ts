@@ -7,35 +7,16 @@ import { Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
-import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
 import { deflateBomb } from "../../support/deflate.ts";
+import { FakeTransport } from "../../support/fake-transport.ts";
 import { clientFrame, close, ping, text } from "../../support/frames.ts";
 
 const MIB = 1024 * 1024;
 
-/** A transport that only knows whether it is read. */
-class Tap implements Transport {
-  readonly bufferedBytes = 0;
-  reading = true;
-  pauses = 0;
-
-  start(_receiver: TransportReceiver): void {}
-  write(_bytes: Buffer): void {}
-  pause(): void {
-    this.reading = false;
-    this.pauses++;
-  }
-  resume(): void {
-    this.reading = true;
-  }
-  end(): void {}
-  destroy(): void {}
-}
-
 function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound: Inbound) => void = () => {}) {
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
-  const tap = new Tap();
+  const transport = new FakeTransport();
   const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
   const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
   const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 10_000, inflater });
@@ -53,7 +34,7 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
     },
   };
   const inbound: Inbound = new Inbound(
-    tap,
+    transport,
     decoder,
     { heartbeat, host: { wheel, turns: new Turns(() => 0) }, rates },
     owner,
@@ -61,7 +42,7 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
   const settle = async (): Promise<void> => {
     while (!inbound.reading) await turn();
   };
-  return { tap, owner, events, inbound, settle };
+  return { transport, owner, events, inbound, settle };
 }
 
 const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `${from + i}`);
@@ -69,22 +50,22 @@ const frames = (texts: readonly string[]): Buffer => Buffer.concat(texts.map((on
 
 describe("a turn", () => {
   it("ends after 256 messages, and the next ones go on", async () => {
-    const { tap, events, inbound, settle } = setUp();
+    const { transport, events, inbound, settle } = setUp();
     inbound.received(frames(numbered(1_000)));
     expect(events).toEqual(numbered(256));
-    expect(tap.reading).toBe(false);
+    expect(transport.reading).toBe(false);
     await turn();
     expect(events.length).toBeLessThanOrEqual(512);
     await settle();
     expect(events).toEqual(numbered(1_000));
-    expect(tap.reading).toBe(true);
+    expect(transport.reading).toBe(true);
   });
 
   it("ends after 256 fragments, which are no messages yet", async () => {
-    const { tap, events, inbound, settle } = setUp();
+    const { transport, events, inbound, settle } = setUp();
     const pieces = Array.from({ length: 998 }, () => clientFrame(0x0, "b", { fin: false }));
     inbound.received(Buffer.concat([clientFrame(0x1, "a", { fin: false }), ...pieces, clientFrame(0x0, "c")]));
-    expect(tap.reading).toBe(false);
+    expect(transport.reading).toBe(false);
     let turns = 0;
     for (; !inbound.reading; turns++) await turn();
     expect(turns).toBeGreaterThanOrEqual(3);
@@ -102,10 +83,10 @@ describe("a turn", () => {
   });
 
   it("ends when many reads together are that much", async () => {
-    const { tap, events, inbound, settle } = setUp();
+    const { transport, events, inbound, settle } = setUp();
     const bomb = clientFrame(0x2, deflateBomb(MIB), { rsv: 0x4 });
     for (let i = 0; i < 10; i++) {
-      if (tap.reading) inbound.received(bomb);
+      if (transport.reading) inbound.received(bomb);
     }
     expect(events).toHaveLength(4);
     await settle();
@@ -119,10 +100,10 @@ describe("a turn", () => {
   });
 
   it("doesn't end for reads that are usual", async () => {
-    const { tap, events, inbound } = setUp();
+    const { transport, events, inbound } = setUp();
     for (let i = 0; i < 100; i++) inbound.received(frames(numbered(16, i * 16)));
     expect(events).toEqual(numbered(1_600));
-    expect(tap.pauses).toBe(0);
+    expect(transport.pauses).toBe(0);
   });
 
   it("that ended keeps bytes that come nevertheless, in order", async () => {
@@ -146,13 +127,13 @@ describe("a turn", () => {
 
 describe("a full mailbox", () => {
   it("stops the reading until it has drained", () => {
-    const { tap, owner, events, inbound } = setUp();
+    const { transport, owner, events, inbound } = setUp();
     owner.mailboxFull = true;
     inbound.received(frames(numbered(3)));
-    expect([events, tap.reading]).toEqual([[], false]);
+    expect([events, transport.reading]).toEqual([[], false]);
     owner.mailboxFull = false;
     inbound.mailboxDrained();
-    expect([events, tap.reading]).toEqual([numbered(3), true]);
+    expect([events, transport.reading]).toEqual([numbered(3), true]);
   });
 
   it("hides no close frame once messages are ignored", async () => {
@@ -166,31 +147,31 @@ describe("a full mailbox", () => {
   });
 
   it("doesn't stop the reading once all bytes are ignored", () => {
-    const { tap, owner, events, inbound } = setUp();
+    const { transport, owner, events, inbound } = setUp();
     owner.mailboxFull = true;
     inbound.received(frames(numbered(3)));
     inbound.ignoreBytes();
     inbound.received(frames(numbered(3)));
-    expect([events, tap.reading]).toEqual([[], true]);
+    expect([events, transport.reading]).toEqual([[], true]);
   });
 });
 
 describe("rates", () => {
   it("stop the reading at the message above them, until they are kept again", async () => {
-    const { tap, owner, events, inbound, settle } = setUp({ overRate: "pause", maxMessagesPerSecond: 20 });
+    const { transport, owner, events, inbound, settle } = setUp({ overRate: "pause", maxMessagesPerSecond: 20 });
     inbound.received(frames(numbered(25)));
     expect(events).toEqual(numbered(21));
-    expect([tap.reading, owner.overRates]).toEqual([false, 1]);
+    expect([transport.reading, owner.overRates]).toEqual([false, 1]);
     await settle();
     expect(events.length).toBeGreaterThan(21);
   });
 
   it("of bytes stop the reading after the read above them", () => {
-    const { tap, owner, events, inbound } = setUp({ overRate: "pause", maxBytesPerSecond: 100 });
+    const { transport, owner, events, inbound } = setUp({ overRate: "pause", maxBytesPerSecond: 100 });
     inbound.received(frames(numbered(10)));
-    expect([events.length, tap.reading, owner.overRates]).toEqual([10, true, 0]);
+    expect([events.length, transport.reading, owner.overRates]).toEqual([10, true, 0]);
     inbound.received(frames(numbered(10)));
-    expect([tap.reading, owner.overRates]).toEqual([false, 1]);
+    expect([transport.reading, owner.overRates]).toEqual([false, 1]);
   });
 
   it("let their owner end it", () => {

@@ -5,72 +5,41 @@ import type { SlowConsumerPolicy } from "../../../src/runtime/actor/flow.ts";
 import { Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
-import type { Transport, TransportReceiver } from "../../../src/wire/transport/transport.ts";
-import { parseServerFrame, type ServerFrame } from "../../support/frames.ts";
-
-/** A transport into memory, whose peer takes bytes only while its valve is open. */
-export class Valve implements Transport {
-  readonly writes: Buffer[] = [];
-  open = true;
-  bufferedBytes = 0;
-
-  write(bytes: Buffer): void {
-    this.writes.push(bytes);
-    if (!this.open) this.bufferedBytes += bytes.length;
-  }
-
-  start(_receiver: TransportReceiver): void {}
-  pause(): void {}
-  resume(): void {}
-  end(): void {}
-  destroy(): void {}
-
-  get bytes(): Buffer {
-    return Buffer.concat(this.writes);
-  }
-
-  get frames(): ServerFrame[] {
-    const frames: ServerFrame[] = [];
-    let parsed = parseServerFrame(this.bytes);
-    while (parsed !== undefined) {
-      frames.push(parsed.frame);
-      parsed = parseServerFrame(parsed.rest);
-    }
-    return frames;
-  }
-
-  get texts(): string[] {
-    return this.frames.map(({ payload }) => payload.toString());
-  }
-}
+import { FakeTransport } from "../../support/fake-transport.ts";
 
 export const MAX_BUFFERED_BYTES = 1_000;
 
 export interface SetUpOptions {
   readonly turns?: Turns;
   readonly queue?: FlushQueue;
-  readonly open?: boolean;
+  /** Whether the peer takes what is written. Default: true. */
+  readonly peerReads?: boolean;
   readonly policy?: SlowConsumerPolicy;
   readonly maxBufferedBytes?: number;
 }
 
 export function setUp(options: SetUpOptions = {}) {
-  const { queue = new FlushQueue(), open = true, policy = "close", maxBufferedBytes = MAX_BUFFERED_BYTES } = options;
+  const {
+    queue = new FlushQueue(),
+    peerReads = true,
+    policy = "close",
+    maxBufferedBytes = MAX_BUFFERED_BYTES,
+  } = options;
   const { turns = new Turns(() => 0) } = options;
-  const valve = new Valve();
-  valve.open = open;
+  const transport = new FakeTransport();
+  transport.peerReads = peerReads;
   const counters = new Counters();
   const host = { flushQueue: queue, turns, counters, options: { maxBufferedBytes, slowConsumers: policy } };
   /** What was told of the bound. */
   const reports: string[] = [];
   const owner = { boundReached: (policy: string, bytes: number) => void reports.push(`${policy} ${bytes}`) };
-  const outbound = new Outbound(valve, host, owner);
-  return { valve, queue, counters, reports, outbound };
+  const outbound = new Outbound(transport, host, owner);
+  return { transport, queue, counters, reports, outbound };
 }
 
 /** The peer takes what the transport has. */
-export function drain(valve: Valve, outbound: Outbound): void {
-  valve.bufferedBytes = 0;
+export function drain(transport: FakeTransport, outbound: Outbound): void {
+  transport.bufferedBytes = 0;
   outbound.drained();
 }
 

@@ -9,33 +9,33 @@ import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
 describe("an outbound", () => {
   it("writes what was pushed in one tick at its end, in order, in one piece", async () => {
-    const { valve, outbound } = setUp();
+    const { transport, outbound } = setUp();
     for (const text of ["one", "two", "three"]) expect(outbound.push(encodeText(text))).toBe("sent");
-    expect(valve.writes).toEqual([]);
+    expect(transport.writes).toEqual([]);
     await turn();
-    expect(valve.writes).toHaveLength(1);
-    expect(valve.texts).toEqual(["one", "two", "three"]);
+    expect(transport.writes).toHaveLength(1);
+    expect(transport.texts).toEqual(["one", "two", "three"]);
   });
 
   it("writes nothing twice", async () => {
-    const { valve, outbound } = setUp();
+    const { transport, outbound } = setUp();
     outbound.push(encodeText("one"));
     outbound.flush();
     await turn();
     outbound.push(encodeText("two"));
     await turn();
     await turn();
-    expect(valve.texts).toEqual(["one", "two"]);
+    expect(transport.texts).toEqual(["one", "two"]);
   });
 
   it("writes before the end of the tick once 64 KiB have come together", async () => {
-    const { valve, outbound } = setUp();
+    const { transport, outbound } = setUp();
     outbound.push(frameOf(65_000));
-    expect(valve.writes).toHaveLength(0);
+    expect(transport.writes).toHaveLength(0);
     outbound.push(frameOf(536));
-    expect(valve.writes).toHaveLength(1);
+    expect(transport.writes).toHaveLength(1);
     await turn();
-    expect(valve.bytes).toHaveLength(65_536);
+    expect(transport.bytes).toHaveLength(65_536);
   });
 
   it("writes for connections with the same and with different frames what each was given", async () => {
@@ -45,12 +45,12 @@ describe("an outbound", () => {
       fc.asyncProperty(plans, async (plan) => {
         const queue = new FlushQueue();
         const connections = plan.map((picks) => {
-          const { valve, outbound } = setUp({ queue });
+          const { transport, outbound } = setUp({ queue });
           for (const pick of picks) outbound.push(shared[pick] ?? encodeText(`own ${pick}`));
-          return { valve, expected: picks.map((pick) => "abc"[pick] ?? `own ${pick}`) };
+          return { transport, expected: picks.map((pick) => "abc"[pick] ?? `own ${pick}`) };
         });
         await turn();
-        for (const { valve, expected } of connections) expect(valve.texts).toEqual(expected);
+        for (const { transport, expected } of connections) expect(transport.texts).toEqual(expected);
       }),
     );
   });
@@ -62,7 +62,7 @@ describe("an outbound", () => {
     const frames = [frameOf(20_000), frameOf(20_000)];
     for (const frame of frames) for (const { outbound } of connections) outbound.push(frame);
     await turn();
-    const memories = new Set(connections.map(({ valve }) => valve.writes[0]?.buffer));
+    const memories = new Set(connections.map(({ transport }) => transport.writes[0]?.buffer));
     expect(memories.size).toBe(1);
     expect([...memories][0]).toBeDefined();
   });
@@ -70,10 +70,10 @@ describe("an outbound", () => {
 
 describe("an outbound whose peer doesn't read", () => {
   async function setUpStuck(waitingBytes: number) {
-    const parts = setUp({ open: false });
+    const parts = setUp({ peerReads: false });
     parts.outbound.push(frameOf(waitingBytes));
     await turn();
-    expect(parts.valve.bufferedBytes).toBe(waitingBytes);
+    expect(parts.transport.bufferedBytes).toBe(waitingBytes);
     return parts;
   }
 
@@ -93,43 +93,43 @@ describe("an outbound whose peer doesn't read", () => {
   });
 
   it("doesn't write what it refused", async () => {
-    const { valve, outbound } = await setUpStuck(990);
+    const { transport, outbound } = await setUpStuck(990);
     expect(outbound.push(encodeText("much too long for what is left"))).toBe("refused");
     expect(outbound.push(encodeText("fits"))).toBe("buffered");
     await turn();
-    drain(valve, outbound);
-    expect(valve.texts.slice(1)).toEqual(["fits"]);
+    drain(transport, outbound);
+    expect(transport.texts.slice(1)).toEqual(["fits"]);
   });
 
   it("takes one frame above the limit when nothing waits", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     expect(outbound.push(frameOf(70_000))).toBe("sent");
     expect(outbound.push(frameOf(10))).toBe("refused");
     await turn();
-    expect(valve.bytes).toHaveLength(70_000);
+    expect(transport.bytes).toHaveLength(70_000);
   });
 
   it("takes control frames above the limit", async () => {
-    const { valve, outbound } = await setUpStuck(1_000);
+    const { transport, outbound } = await setUpStuck(1_000);
     outbound.pushControl(encodeText("control"));
     await turn();
-    drain(valve, outbound);
-    expect(valve.texts[1]).toBe("control");
+    drain(transport, outbound);
+    expect(transport.texts[1]).toBe("control");
   });
 
   it("lets what waits pin little other memory", async () => {
-    const { valve, outbound } = await setUpStuck(100);
+    const { transport, outbound } = await setUpStuck(100);
     outbound.push(encodeText("small"));
     await turn();
-    drain(valve, outbound);
-    expect(valve.writes[1]?.buffer.byteLength).toBeLessThan(100);
+    drain(transport, outbound);
+    expect(transport.writes[1]?.buffer.byteLength).toBeLessThan(100);
   });
 });
 
 describe("an outbound whose transport is behind", () => {
   /** One that waits with frames of the texts "0", "1", … */
   async function setUpWaiting(count: number, options: SetUpOptions = {}) {
-    const parts = setUp({ ...options, open: false });
+    const parts = setUp({ ...options, peerReads: false });
     parts.outbound.push(frameOf(100));
     await turn();
     for (let i = 0; i < count; i++) {
@@ -140,70 +140,70 @@ describe("an outbound whose transport is behind", () => {
   }
 
   it("writes nothing more until it has got rid of what it has", async () => {
-    const { valve, outbound } = await setUpWaiting(3);
-    expect(valve.writes).toHaveLength(1);
+    const { transport, outbound } = await setUpWaiting(3);
+    expect(transport.writes).toHaveLength(1);
     expect(outbound.bufferedBytes).toBe(109);
-    drain(valve, outbound);
-    expect(valve.texts.slice(1)).toEqual(["0", "1", "2"]);
+    drain(transport, outbound);
+    expect(transport.texts.slice(1)).toEqual(["0", "1", "2"]);
     expect(outbound.bufferedBytes).toBe(9);
   });
 
   it("gets what waits in slices of 64 KiB at most", async () => {
-    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    const { transport, outbound } = setUp({ peerReads: false, maxBufferedBytes: 1024 * 1024 });
     for (let i = 0; i < 20; i++) {
       outbound.push(frameOf(20_000));
       await turn();
     }
-    for (let i = 0; i < 10; i++) drain(valve, outbound);
-    expect(valve.writes.map(({ length }) => length)).toEqual([20_000, ...Array(6).fill(60_000), 20_000]);
+    for (let i = 0; i < 10; i++) drain(transport, outbound);
+    expect(transport.writes.map(({ length }) => length)).toEqual([20_000, ...Array(6).fill(60_000), 20_000]);
   });
 
   it("gets all that waits at once as soon as its peer reads again", async () => {
-    const { valve, outbound } = setUp({ open: false, maxBufferedBytes: 1024 * 1024 });
+    const { transport, outbound } = setUp({ peerReads: false, maxBufferedBytes: 1024 * 1024 });
     for (let i = 0; i < 20; i++) {
       outbound.push(frameOf(20_000));
       await turn();
     }
-    valve.open = true;
-    drain(valve, outbound);
-    expect(valve.bytes).toHaveLength(400_000);
+    transport.peerReads = true;
+    drain(transport, outbound);
+    expect(transport.bytes).toHaveLength(400_000);
     expect(outbound.push(encodeText("next"))).toBe("sent");
   });
 
   it("keeps the order of what waited and what comes in the tick in which it drains", async () => {
-    const { valve, outbound } = await setUpWaiting(2);
+    const { transport, outbound } = await setUpWaiting(2);
     expect(outbound.push(encodeText("2"))).toBe("buffered");
-    valve.open = true;
-    drain(valve, outbound);
+    transport.peerReads = true;
+    drain(transport, outbound);
     expect(outbound.push(encodeText("3"))).toBe("sent");
     await turn();
-    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "3"]);
+    expect(transport.texts.slice(1)).toEqual(["0", "1", "2", "3"]);
   });
 
   it("is given all that waits with the last frame", async () => {
-    const { valve, outbound } = await setUpWaiting(3, { policy: "dropOldest" });
+    const { transport, outbound } = await setUpWaiting(3, { policy: "dropOldest" });
     outbound.pushLast(encodeText("last"));
     outbound.flush();
-    expect(valve.texts.slice(1)).toEqual(["0", "1", "2", "last"]);
+    expect(transport.texts.slice(1)).toEqual(["0", "1", "2", "last"]);
   });
 
   it("shares the memory of what waits with all who wait for the same", async () => {
     const queue = new FlushQueue();
-    const connections = [1, 2, 3].map(() => setUp({ queue, open: false }));
+    const connections = [1, 2, 3].map(() => setUp({ queue, peerReads: false }));
     for (const { outbound } of connections) outbound.push(frameOf(100));
     await turn();
     const frame = frameOf(300);
     for (const { outbound } of connections) outbound.push(frame);
     await turn();
-    for (const { valve, outbound } of connections) drain(valve, outbound);
-    expect(new Set(connections.map(({ valve }) => valve.writes[1]?.buffer)).size).toBe(1);
+    for (const { transport, outbound } of connections) drain(transport, outbound);
+    expect(new Set(connections.map(({ transport }) => transport.writes[1]?.buffer)).size).toBe(1);
   });
 
   it("tells once that the bound was reached, and again when it was reached after a drain", async () => {
-    const { valve, outbound, reports } = await setUpWaiting(0, { policy: "dropNewest" });
+    const { transport, outbound, reports } = await setUpWaiting(0, { policy: "dropNewest" });
     for (let i = 0; i < 3; i++) outbound.push(frameOf(950));
     expect(reports).toEqual(["dropNewest 100"]);
-    drain(valve, outbound);
+    drain(transport, outbound);
     outbound.push(frameOf(500));
     await turn();
     outbound.push(frameOf(501));
@@ -249,16 +249,16 @@ describe("waiting for an outbound to drain", () => {
   });
 
   it("lasts until the last byte that waits has gone", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(500));
     const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
     await turn();
     outbound.push(encodeText("more"));
     await turn();
-    drain(valve, outbound);
+    drain(transport, outbound);
     await turn();
     expect(drained).toEqual([{ settled: false }, { settled: false }]);
-    drain(valve, outbound);
+    drain(transport, outbound);
     await turn();
     expect(drained).toEqual([{ settled: true }, { settled: true }]);
   });
@@ -267,7 +267,7 @@ describe("waiting for an outbound to drain", () => {
     ["is given up", (outbound: Outbound) => outbound.giveUp()],
     ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
   ])("ends when it %s", async (_, end) => {
-    const { outbound } = setUp({ open: false });
+    const { outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(500));
     await turn();
     const drained = watch(outbound.whenDrained());
@@ -279,64 +279,64 @@ describe("waiting for an outbound to drain", () => {
 
 describe("an outbound's pongs", () => {
   it("leave at the end of the tick when nothing waits, one for each ping", async () => {
-    const { valve, outbound } = setUp();
+    const { transport, outbound } = setUp();
     outbound.pong(Buffer.from("1"));
     outbound.pong(Buffer.from("2"));
     await turn();
-    expect(valve.frames.map(({ opcode }) => opcode)).toEqual([0xa, 0xa]);
-    expect(valve.texts).toEqual(["1", "2"]);
+    expect(transport.frames.map(({ opcode }) => opcode)).toEqual([0xa, 0xa]);
+    expect(transport.texts).toEqual(["1", "2"]);
   });
 
   it("are one for each ping while little waits: a peer over TLS takes nothing in the tick itself", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(100));
     await turn();
     for (const payload of ["1", "2", "3"]) {
       outbound.pong(Buffer.from(payload));
       await turn();
     }
-    valve.bufferedBytes = 0;
+    transport.bufferedBytes = 0;
     outbound.drained();
     await turn();
-    expect(valve.texts.slice(1)).toEqual(["1", "2", "3"]);
+    expect(transport.texts.slice(1)).toEqual(["1", "2", "3"]);
   });
 
   it("are for the newest ping only when many bytes wait, and leave when those are gone", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();
     for (const payload of ["1", "2", "3"]) outbound.pong(Buffer.from(payload));
     await turn();
-    expect(valve.writes).toHaveLength(1);
-    valve.bufferedBytes = 0;
+    expect(transport.writes).toHaveLength(1);
+    transport.bufferedBytes = 0;
     outbound.drained();
     await turn();
-    expect(valve.frames[1]).toMatchObject({ opcode: 0xa });
-    expect(valve.texts.slice(1)).toEqual(["3"]);
+    expect(transport.frames[1]).toMatchObject({ opcode: 0xa });
+    expect(transport.texts.slice(1)).toEqual(["3"]);
   });
 
   it("are owed no longer once they have left", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();
     outbound.pong(Buffer.from("1"));
-    valve.bufferedBytes = 0;
+    transport.bufferedBytes = 0;
     outbound.drained();
     outbound.drained();
     await turn();
-    expect(valve.texts.slice(1)).toEqual(["1"]);
+    expect(transport.texts.slice(1)).toEqual(["1"]);
   });
 
   it("never go backwards: a ping after the drain is answered after the one that was owed", async () => {
-    const { valve, outbound } = setUp({ open: false });
+    const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();
     outbound.pong(Buffer.from("1"));
-    valve.bufferedBytes = 0;
+    transport.bufferedBytes = 0;
     outbound.pong(Buffer.from("2"));
     outbound.drained();
     await turn();
-    const pongs = valve.texts.slice(1);
+    const pongs = transport.texts.slice(1);
     expect(pongs.at(-1)).toBe("2");
   });
 });

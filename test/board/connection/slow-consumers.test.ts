@@ -12,15 +12,15 @@ function payloadBytes(block: Buffer, start: number, end: number): number {
 
 describe("an outbound that drops the newest", () => {
   it("drops what doesn't fit, and nothing else", async () => {
-    const { valve, outbound, counters } = setUp({ open: false, policy: "dropNewest" });
+    const { transport, outbound, counters } = setUp({ peerReads: false, policy: "dropNewest" });
     outbound.push(frameOf(500));
     await turn();
     expect(outbound.push(encodeText("kept"))).toBe("buffered");
     expect(outbound.push(frameOf(600))).toBe("dropped");
     expect(outbound.push(encodeText("kept, too"))).toBe("buffered");
     await turn();
-    drain(valve, outbound);
-    expect(valve.texts.slice(1)).toEqual(["kept", "kept, too"]);
+    drain(transport, outbound);
+    expect(transport.texts.slice(1)).toEqual(["kept", "kept, too"]);
     expect(counters.get("droppedNewest")).toBe(1);
   });
 });
@@ -30,7 +30,7 @@ describe("an outbound that drops the oldest", () => {
     ["in one tick", false],
     ["in ticks of their own", true],
   ])("keeps the newest that fit of many frames %s", async (_, ticks) => {
-    const { valve, outbound, counters } = setUp({ open: false, policy: "dropOldest" });
+    const { transport, outbound, counters } = setUp({ peerReads: false, policy: "dropOldest" });
     outbound.push(frameOf(500));
     await turn();
     for (let i = 0; i < 100; i++) {
@@ -39,9 +39,9 @@ describe("an outbound that drops the oldest", () => {
     }
     expect(outbound.bufferedBytes).toBeLessThanOrEqual(MAX_BUFFERED_BYTES);
     await turn();
-    valve.open = true;
-    drain(valve, outbound);
-    const numbers = valve.texts.slice(1).map(Number);
+    transport.peerReads = true;
+    drain(transport, outbound);
+    const numbers = transport.texts.slice(1).map(Number);
     expect(numbers.length).toBeGreaterThan(1);
     expect(numbers).toEqual(Array.from(numbers, (_, i) => 100 - numbers.length + i));
     expect(counters.get("droppedOldest")).toBe(100 - numbers.length);
@@ -51,7 +51,7 @@ describe("an outbound that drops the oldest", () => {
     const sizes = fc.array(fc.constantFrom(2, 10, 127, 130, 400, 900, 1_500, 66_000), { minLength: 1, maxLength: 30 });
     await fc.assert(
       fc.asyncProperty(sizes, fc.integer({ min: 1, max: 5 }), async (all, perTick) => {
-        const { valve, outbound, counters } = setUp({ open: false, policy: "dropOldest" });
+        const { transport, outbound, counters } = setUp({ peerReads: false, policy: "dropOldest" });
         outbound.push(frameOf(20));
         await turn();
         for (const [i, size] of all.entries()) {
@@ -60,9 +60,9 @@ describe("an outbound that drops the oldest", () => {
           if (i % perTick === 0) await turn();
         }
         await turn();
-        valve.open = true;
-        drain(valve, outbound);
-        const got = valve.frames.slice(1).map(({ payload }) => payload.length);
+        transport.peerReads = true;
+        drain(transport, outbound);
+        const got = transport.frames.slice(1).map(({ payload }) => payload.length);
         const sent = all.map((size) => frameOf(size)).map(({ block, start, end }) => payloadBytes(block, start, end));
         expect(got).toEqual(sent.slice(sent.length - got.length));
         expect(got.length + counters.get("droppedOldest")).toBe(sent.length);
@@ -71,25 +71,25 @@ describe("an outbound that drops the oldest", () => {
   });
 
   it("keeps the newest frame even if that alone is more than may wait", async () => {
-    const { valve, outbound } = setUp({ open: false, policy: "dropOldest" });
+    const { transport, outbound } = setUp({ peerReads: false, policy: "dropOldest" });
     outbound.push(frameOf(20));
     await turn();
     for (const text of ["a", "b"]) outbound.push(encodeText(text.repeat(2_000)));
     await turn();
-    drain(valve, outbound);
-    expect(valve.texts.slice(1)).toEqual(["b".repeat(2_000)]);
+    drain(transport, outbound);
+    expect(transport.texts.slice(1)).toEqual(["b".repeat(2_000)]);
   });
 });
 
 describe("an outbound that conflates", () => {
   async function setUpStuck(options: SetUpOptions = {}) {
-    const parts = setUp({ ...options, open: false, policy: "conflate" });
+    const parts = setUp({ ...options, peerReads: false, policy: "conflate" });
     parts.outbound.push(frameOf(100));
     await turn();
     const read = (): string[] => {
-      parts.valve.open = true;
-      drain(parts.valve, parts.outbound);
-      return parts.valve.texts.slice(1);
+      parts.transport.peerReads = true;
+      drain(parts.transport, parts.outbound);
+      return parts.transport.texts.slice(1);
     };
     return { ...parts, read };
   }
@@ -115,17 +115,17 @@ describe("an outbound that conflates", () => {
   });
 
   it("doesn't touch publishes while nothing waits", async () => {
-    const { valve, outbound } = setUp({ policy: "conflate" });
+    const { transport, outbound } = setUp({ policy: "conflate" });
     for (let i = 0; i < 5; i++) expect(outbound.push(encodeText(`${i}`), "news")).toBe("sent");
     await turn();
-    expect(valve.texts).toEqual(["0", "1", "2", "3", "4"]);
+    expect(transport.texts).toEqual(["0", "1", "2", "3", "4"]);
   });
 
   it("begins anew when what waited has left", async () => {
-    const { valve, outbound, read } = await setUpStuck();
+    const { transport, outbound, read } = await setUpStuck();
     outbound.push(encodeText("1"), "news");
     expect(read()).toEqual(["1"]);
-    valve.open = false;
+    transport.peerReads = false;
     outbound.push(frameOf(100));
     await turn();
     for (const text of ["2", "3"]) outbound.push(encodeText(text), "news");
@@ -148,7 +148,7 @@ describe("an outbound that conflates", () => {
       for (const { outbound } of connections) outbound.push(frame, "news");
     }
     for (const { read } of connections) expect(read()).toEqual(["2"]);
-    expect(new Set(connections.map(({ valve }) => valve.writes[1]?.buffer)).size).toBe(1);
-    expect(connections[0]?.valve.writes[1]?.buffer.byteLength).toBe(3);
+    expect(new Set(connections.map(({ transport }) => transport.writes[1]?.buffer)).size).toBe(1);
+    expect(connections[0]?.transport.writes[1]?.buffer.byteLength).toBe(3);
   });
 });

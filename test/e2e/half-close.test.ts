@@ -1,0 +1,126 @@
+import { once } from "node:events";
+import { createServer as createHttpsServer } from "node:https";
+import type { AddressInfo, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import type { ListenOptions, StartOptions, Switchboard } from "../../src/index.ts";
+import { startBoard } from "../support/board.ts";
+import { selfSigned } from "../support/certificate.ts";
+import { close, text } from "../support/frames.ts";
+import { dialTcp, dialTls } from "../support/half-open.ts";
+import { start as startHttp2 } from "../support/http2-board.ts";
+import { ask } from "../support/http2-client.ts";
+import { upgradeRequest } from "../support/raw-client.ts";
+
+/** Peers for each test: whether the end comes in the same read as the data differs from peer to peer. */
+const PEERS = 200;
+/** Peers at a time. */
+const BATCH = 20;
+
+/** Of what a peer asks for: more than the operating system takes at once, and less than `maxBufferedBytes`. */
+const LARGE = { count: 12, bytes: 640 * 1024 };
+
+const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
+
+const tls = selfSigned();
+
+interface Way {
+  readonly name: string;
+  readonly dial: (port: number) => Socket;
+  readonly start: (actor: string) => Promise<{ readonly board: Switchboard; readonly port: number }>;
+}
+
+const listening = (attach: Partial<ListenOptions>, options: Partial<StartOptions> = {}) => {
+  return (actor: string) => startBoard({ maxBufferedBytes: MAX_BUFFERED_BYTES, ...options, actor, attach });
+};
+
+async function attachToHttps(actor: string) {
+  const { board } = await startBoard({ maxBufferedBytes: MAX_BUFFERED_BYTES, actor });
+  const server = createHttpsServer(tls);
+  board.attach(server);
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.close();
+  });
+  return { board, port: (server.address() as AddressInfo).port };
+}
+
+const ways: readonly Way[] = [
+  { name: "a handshake in the main thread", dial: dialTcp, start: listening({}) },
+  { name: "a handshake in the shard", dial: dialTcp, start: listening({ handshake: "shard" }) },
+  { name: "accept in the shard", dial: dialTcp, start: listening({ accept: "shard" }) },
+  { name: "the relay", dial: dialTcp, start: listening({}, { sockets: "relay" }) },
+  { name: "TLS in the shard", dial: dialTls, start: listening({ tls }) },
+  { name: "accept and TLS in the shard", dial: dialTls, start: listening({ tls, accept: "shard" }) },
+  { name: "an https server", dial: dialTls, start: attachToHttps },
+];
+
+/** All that the other end sends until its end. */
+async function allOf(stream: Duplex): Promise<Buffer> {
+  return Buffer.concat(await stream.toArray());
+}
+
+/** All that a server sends after its 101 to a peer that sends these bytes and ends its direction. */
+async function answerTo(socket: Socket, bytes: Buffer, together: boolean): Promise<Buffer> {
+  if (together) {
+    socket.end(Buffer.concat([Buffer.from(upgradeRequest()), bytes]));
+  } else {
+    socket.write(upgradeRequest());
+    await once(socket, "readable");
+    socket.end(bytes);
+  }
+  const all = await allOf(socket);
+  return all.subarray(all.indexOf("\r\n\r\n") + 4);
+}
+
+const message = { sent: text("hello"), answer: Buffer.from("\x81\x05hello", "latin1") };
+const closing = { sent: close(1000), answer: Buffer.from("\x88\x02\x03\xe8", "latin1") };
+const both = {
+  sent: Buffer.concat([message.sent, closing.sent]),
+  answer: Buffer.concat([message.answer, closing.answer]),
+};
+
+describe.each(ways)("over $name, a peer that ends its direction", ({ dial, start }) => {
+  it.each([
+    ["a message", message, false],
+    ["a close frame", closing, false],
+    ["a message and a close frame", both, false],
+    ["its request and a message at once", message, true],
+  ])(`right after %s gets the answer, ${PEERS} times`, async (_, { sent, answer }, together) => {
+    const { board, port } = await start("echo");
+    for (let i = 0; i < PEERS; i += BATCH) {
+      const answers = await Promise.all(Array.from({ length: BATCH }, () => answerTo(dial(port), sent, together)));
+      for (const one of answers) expect(one).toEqual(answer);
+    }
+    await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
+  });
+
+  it("gets all that was sent to it before", async () => {
+    const { port } = await start("pouring");
+    const answer = await answerTo(dial(port), text(JSON.stringify(LARGE)), false);
+    // The header of each frame has 10 bytes.
+    expect(answer).toHaveLength(LARGE.count * (10 + LARGE.bytes));
+  });
+});
+
+describe("over a stream of HTTP/2, a peer that ends its direction", () => {
+  it.each([
+    ["a message", message],
+    ["a close frame", closing],
+    ["a message and a close frame", both],
+  ])(`right after %s gets the answer, ${PEERS} times`, async (_, { sent, answer }) => {
+    const { board, session } = await startHttp2();
+    for (let i = 0; i < PEERS; i += BATCH) {
+      const streams = Array.from({ length: BATCH }, () => ask(session).end(sent));
+      for (const stream of streams) expect(await allOf(stream)).toEqual(answer);
+    }
+    await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
+  });
+
+  it("gets all that was sent to it before", async () => {
+    const { session } = await startHttp2({ actor: "pouring", maxBufferedBytes: MAX_BUFFERED_BYTES });
+    const answer = await allOf(ask(session).end(text(JSON.stringify(LARGE))));
+    expect(answer).toHaveLength(LARGE.count * (10 + LARGE.bytes));
+  });
+});

@@ -1,0 +1,43 @@
+import { onTestFinished } from "vitest";
+import type { ConnectionHost } from "../../src/board/connection/connection-host.ts";
+import { FlushQueue } from "../../src/board/connection/flush-queue.ts";
+import { Bus } from "../../src/runtime/bus/bus.ts";
+import { TimerWheel } from "../../src/runtime/scheduling/timer-wheel.ts";
+import { Counters } from "../../src/runtime/stats/counters.ts";
+import { cellsWithoutMail } from "./cells.ts";
+
+/** What connections need of their shard, of real parts: with generous limits, no pings, and nobody who listens, unless told otherwise. */
+export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): ConnectionHost {
+  const wheel = new TimerWheel(5);
+  onTestFinished(() => wheel.stop());
+  return {
+    shard: 0,
+    options: {
+      maxPayloadBytes: 1024 * 1024,
+      maxFragments: 1000,
+      mailboxLimit: 1024,
+      mailboxLimitBytes: 1024 * 1024,
+      mailLimit: 1024,
+      maxBufferedBytes: 1024 * 1024,
+      maxSubscriptions: 1024,
+      slowConsumers: "close",
+      overRate: "pause",
+      pingIntervalMs: 0,
+      pongTimeoutMs: 10_000,
+      closeTimeoutMs: 10_000,
+    },
+    bus: new Bus({ publishDropped: () => {} }),
+    wheel,
+    flushQueue: new FlushQueue(),
+    counters: new Counters(),
+    ...cellsWithoutMail(),
+    vanished: () => {},
+    slowConsumer: () => {},
+    actorFailed: () => {},
+    escalate: (error) => {
+      throw error;
+    },
+    connectionClosed: () => {},
+    ...overrides,
+  };
+}
