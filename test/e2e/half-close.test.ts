@@ -3,7 +3,7 @@ import { createServer as createHttpsServer } from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { ListenOptions, StartOptions, Switchboard } from "../../src/index.ts";
+import type { AttachOptions, ListenOptions, StartOptions, Switchboard } from "../../src/index.ts";
 import { startBoard } from "../support/board.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { close, text } from "../support/frames.ts";
@@ -34,11 +34,11 @@ const listening = (attach: Partial<ListenOptions>, options: Partial<StartOptions
   return (actor: string) => startBoard({ maxBufferedBytes: MAX_BUFFERED_BYTES, ...options, actor, attach });
 };
 
-async function attachToHttps(actor: string) {
+async function attachToHttps(actor: string, options: AttachOptions = {}) {
   const { board } = await startBoard({ maxBufferedBytes: MAX_BUFFERED_BYTES, actor });
   const server = createHttpsServer(tls);
-  board.attach(server);
-  server.listen(0, "127.0.0.1");
+  board.attach(server, options);
+  server.on("request", (_, response) => response.end()).listen(0, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
     server.close();
@@ -123,4 +123,21 @@ describe("over a stream of HTTP/2, a peer that ends its direction", () => {
     const answer = await allOf(ask(session).end(text(JSON.stringify(LARGE))));
     expect(answer).toHaveLength(LARGE.count * (10 + LARGE.bytes));
   });
+});
+
+it("over an https server, a peer that ends its direction while it waits for authorize gets the answer", async () => {
+  const asked = Promise.withResolvers<void>();
+  const admitted = Promise.withResolvers<{ session: undefined }>();
+  const { port } = await attachToHttps("echo", {
+    authorize: () => {
+      asked.resolve();
+      return admitted.promise;
+    },
+  });
+  const answer = answerTo(dialTls(port), message.sent, true);
+  await asked.promise;
+  // The server has read the peer's end before it closes a later connection.
+  await allOf(dialTls(port).end("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
+  admitted.resolve({ session: undefined });
+  expect(await answer).toEqual(message.answer);
 });

@@ -142,6 +142,8 @@ export class Acceptor {
     const { socket } = opening;
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
+    // A peer may end its direction before it is answered: the sockets of an https server would end ours with that.
+    socket.allowHalfOpen = true;
     const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
     const handshake = this.#handshake(opening, params, route)
       .catch((thrown: unknown) => {

@@ -50,6 +50,8 @@ export async function answerUpgrade(
   // What an error means is told by the close that follows.
   const onError = (): void => {};
   socket.on("close", onClose).on("error", onError);
+  // A peer may end its direction before it is answered: the sockets of an https server would end ours with that.
+  socket.allowHalfOpen = true;
   try {
     const answer = await service(request);
     if (socket.destroyed) return;

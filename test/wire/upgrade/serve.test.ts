@@ -8,7 +8,8 @@ import { pipeline } from "node:stream/promises";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { onUpgrade } from "../../../src/wire/upgrade/on-upgrade.ts";
 import { answerUpgrade, serveUpgrades, type UpgradeAnswer } from "../../../src/wire/upgrade/serve.ts";
-import { createCertificate } from "../../support/certificate.ts";
+import { createCertificate, selfSigned } from "../../support/certificate.ts";
+import { dialTls } from "../../support/half-open.ts";
 import { RawClient, type RawResponse, upgradeRequest } from "../../support/raw-client.ts";
 import { countLeaks, listen, startHttp } from "./leaks.ts";
 
@@ -278,4 +279,23 @@ describe("serving CONNECT", () => {
         }),
     );
   });
+});
+
+it("answers a peer that ends its direction before it is answered, over TLS", async () => {
+  const server = createTlsServer(selfSigned());
+  const port = await listen(server);
+  const requested = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<UpgradeAnswer>();
+  serveUpgrades(server, (request) => {
+    void onUpgrade(request).then((upgraded) => upgraded.pipe(upgraded));
+    requested.resolve();
+    return answer.promise;
+  });
+  server.on("request", (_, response) => response.end());
+  const client = dialTls(port).end(`${foobar()}hello`);
+  await requested.promise;
+  // The server has read the peer's end before it closes a later connection.
+  await dialTls(port).end("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").toArray();
+  answer.resolve({ status: 101 });
+  expect(await text(client)).toMatch(/^HTTP\/1.1 101 .*\r\n\r\nhello$/s);
 });
