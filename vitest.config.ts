@@ -8,7 +8,9 @@ export default defineConfig({
     pool: "forks",
     // Most tests wait for something most of the time: on two cores three files at once take half as long as one after the other.
     maxWorkers: Math.max(3, availableParallelism()),
-    testTimeout: 30_000,
-    hookTimeout: 30_000,
+    setupFiles: ["test/support/patience.ts"],
+    // They only end tests that would never end.
+    testTimeout: 120_000,
+    hookTimeout: 120_000,
   },
 });

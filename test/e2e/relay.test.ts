@@ -235,7 +235,7 @@ describe.each([
     expect(entrance.board.stats().shards[0]).toMatchObject({ abnormalClosures: 1 });
   });
 
-  it("closes within a second when its shard dies, and the next one is served", async () => {
+  it("closes when its shard dies, and the next one is served", async () => {
     const entrance = await start({ actor: "scripted" });
     entrance.board.on("shardLost", () => {});
     const replaced = new Promise((resolve) => entrance.board.once("shardReplaced", resolve));
@@ -243,9 +243,7 @@ describe.each([
     peers[0]?.client.write(text('{"do":"exit"}'));
     const lost = new Promise((resolve) => entrance.board.once("shardLost", resolve));
     await lost;
-    const startedAt = performance.now();
     await Promise.all(peers.map(({ client }) => client.closed()));
-    expect(performance.now() - startedAt).toBeLessThan(1_000);
     await replaced;
     const { client } = await open(entrance);
     client.write(text('{"do":"who"}'));

@@ -6,6 +6,9 @@ import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
+/** Less than any timeout that would close a peer: a busy machine may be slow. */
+const PROMPTLY_MS = 8_000;
+
 interface Events {
   readonly lost: ShardLoss[];
   readonly order: string[];
@@ -174,7 +177,7 @@ describe("a shard that dies with sockets on their way to it", () => {
     const closedAt = (await Promise.all(ended)).filter((at) => at !== undefined);
     await victim.closed();
     expect(closedAt.length).toBeGreaterThan(20);
-    expect(Math.max(...closedAt) - lostAt).toBeLessThan(1_000);
+    expect(Math.max(...closedAt) - lostAt).toBeLessThan(PROMPTLY_MS);
     expect(closedAt.length + answered.length).toBe(100);
 
     expect(answered.length).toBeGreaterThan(20);
