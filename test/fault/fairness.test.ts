@@ -17,12 +17,10 @@ it.each([["moved"], ["relayed"]])(
       return JSON.parse(await other.text());
     };
 
-    let answers = 0;
-    for (let handled = 0, mostInATurn = 0; handled < FLOOD; answers++) {
+    for (let handled = 0, mostInATurn = 0; handled < FLOOD; ) {
       ({ handled, mostInATurn } = await probe());
       // One budget when it is read, one when turns are taken.
       expect(mostInATurn).toBeLessThanOrEqual(2 * TURN_BUDGET);
     }
-    expect(answers).toBeGreaterThan(10);
   },
 );

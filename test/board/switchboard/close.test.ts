@@ -189,10 +189,10 @@ it.each([
 });
 
 /** A board of actors that part, with a gate that they hold at. */
-async function startParting() {
+async function startDraining() {
   const gate = new SharedArrayBuffer(4);
   const authorize = () => ({ session: { gate } });
-  const started = await startBoard({ actor: "parting", attach: { authorize } });
+  const started = await startBoard({ actor: "draining", attach: { authorize } });
   const openGate = (): void => {
     Atomics.store(new Int32Array(gate), 0, 1);
     Atomics.notify(new Int32Array(gate), 0);
@@ -201,16 +201,16 @@ async function startParting() {
 }
 
 it("closes a connection when its actor is done with what it does in draining", async () => {
-  const { board, port } = await startParting();
+  const { board, port } = await startDraining();
   const client = await RawClient.open({ port });
   const closing = board.close({ drain: 20_000 });
-  for (const said of ["draining", "still open", "parted sent"]) expect(await client.text()).toBe(said);
+  for (const said of ["draining", "still open", "drained sent"]) expect(await client.text()).toBe(said);
   expect(await answerClose(client)).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 1, dropped: 0 });
 });
 
 it("tells an actor that is busy when it is free, before the messages that wait", async () => {
-  const { board, port, openGate } = await startParting();
+  const { board, port, openGate } = await startDraining();
   const [busy, free] = [await RawClient.open({ port }), await RawClient.open({ port })];
   busy.write(Buffer.concat([text("hold"), text("waits")]));
   free.write(text("hello"));
@@ -219,13 +219,13 @@ it("tells an actor that is busy when it is free, before the messages that wait",
   for (let i = 0; i < 3; i++) await free.text();
   expect(await answerClose(free)).toEqual(goingAway);
   openGate();
-  for (const said of ["hold", "draining", "still open", "parted sent"]) expect(await busy.text()).toBe(said);
+  for (const said of ["hold", "draining", "still open", "drained sent"]) expect(await busy.text()).toBe(said);
   expect(await answerClose(busy)).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 2, dropped: 0 });
 });
 
 it("drops a connection whose actor never gets to its draining, at the deadline", async () => {
-  const { board, port } = await startParting();
+  const { board, port } = await startDraining();
   const client = await RawClient.open({ port });
   client.write(text("hold"));
   await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ messagesReceived: 1 }));
@@ -234,14 +234,14 @@ it("drops a connection whose actor never gets to its draining, at the deadline",
 });
 
 it("closes with 1011 and reports an actor that fails in draining", async () => {
-  const { board, port } = await startParting();
+  const { board, port } = await startDraining();
   const failed = new Promise((resolve) => board.once("actorFailed", resolve));
   const client = await RawClient.open({ port });
   client.write(text("fail"));
   expect(await client.text()).toBe("fail");
   const closing = board.close({ drain: 20_000 });
   expect(await answerClose(client)).toEqual({ code: 1011, reason: "internal error" });
-  expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed to part" } });
+  expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed while draining" } });
   expect(await closing).toEqual({ closed: 1, dropped: 0 });
 });
 

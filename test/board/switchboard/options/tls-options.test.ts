@@ -139,7 +139,7 @@ it("rejects when the port is taken, and goes on with the others", async () => {
 });
 
 it("doesn't start with an actor module whose authorize is no function", async () => {
-  const actor = new URL("../../../support/actors/misauthorizing.ts", import.meta.url);
+  const actor = new URL("../../../support/actors/invalid-authorize.ts", import.meta.url);
   await expect(startBoard({ actor })).rejects.toEqual(
     error("ERR_AUTHORIZE_EXPORT", "exports an authorize that is no function"),
   );

@@ -7,7 +7,7 @@ interface Session {
 }
 
 /** Says when it hears that the board closes, and some turns later that it is done with that. Told to "fail", it will fail then. */
-export default class Parting extends Actor<Session> {
+export default class Draining extends Actor<Session> {
   #failing = false;
 
   override async received(message: Message): Promise<void> {
@@ -17,9 +17,9 @@ export default class Parting extends Actor<Session> {
   }
 
   override async draining(): Promise<void> {
-    if (this.#failing) throw new Error("failed to part");
+    if (this.#failing) throw new Error("failed while draining");
     this.send("draining");
     for (let i = 0; i < 10; i++) await turn();
-    this.send(`parted ${this.send("still open")}`);
+    this.send(`drained ${this.send("still open")}`);
   }
 }
