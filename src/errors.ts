@@ -43,6 +43,7 @@ export const ERROR_KINDS = {
   ERR_TOO_MANY_SUBSCRIPTIONS: "capacity",
   ERR_ASK_TIMEOUT: "transport",
   ERR_CONNECTION_LOST: "transport",
+  ERR_HANDLER_TIMEOUT: "transport",
   ERR_HANDSHAKE_TIMEOUT: "transport",
   ERR_PEER_GONE: "transport",
   ERR_SHARD_EXITED: "transport",

@@ -14,7 +14,12 @@ export type {
   StartOptions,
 } from "./board/switchboard/options/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
-export type { AbnormalClosure, ActorFailure, SlowConsumer } from "./board/switchboard/pool/shard-handle.ts";
+export type {
+  AbnormalClosure,
+  ActorFailure,
+  HandlerTimeout,
+  SlowConsumer,
+} from "./board/switchboard/pool/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
 export type { ShardStats, Stats } from "./board/switchboard/stats.ts";

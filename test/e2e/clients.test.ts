@@ -80,7 +80,7 @@ describe.each(clients)("$name", ({ socketClass }) => {
     const peer = await open(port);
     const [counts, closed] = await Promise.all([board.close(), peer.closed]);
     expect(closed).toMatchObject({ code: 1001, wasClean: true });
-    expect(counts).toEqual({ closed: 1, dropped: 0 });
+    expect(counts).toEqual({ closed: 1, dropped: 0, cut: 0 });
   });
 
   it("agrees on a subprotocol", async () => {

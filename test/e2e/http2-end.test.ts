@@ -84,7 +84,7 @@ describe("the end of a WebSocket over HTTP/2", () => {
     expect(await client.closeCode()).toBe(1001);
     client.write(close(1001));
     client.stream.end();
-    expect(await closed).toEqual({ closed: 1, dropped: 0 });
+    expect(await closed).toEqual({ closed: 1, dropped: 0, cut: 0 });
     expect((await refusal(session.request({ ":path": "/" }))).body).toBe("plain");
   });
 

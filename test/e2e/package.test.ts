@@ -162,7 +162,7 @@ describe("the package", () => {
     expect(await one.closed).toMatchObject({ code: 1001 });
     const { code, stdout, stderr } = await server.exit;
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
-    expect(stdout).toContain("{ closed: 2, dropped: 0 }");
+    expect(stdout).toContain("{ closed: 2, dropped: 0, cut: 0 }");
   });
 
   it("has a command that puts a load on a server and shows the demo", async () => {

@@ -261,7 +261,7 @@ describe.each([
       client.write(close(1001));
       await client.closed();
     }
-    expect(await closing).toEqual({ closed: 5, dropped: 1 });
+    expect(await closing).toEqual({ closed: 5, dropped: 1, cut: 0 });
     await silent.client.closed();
   });
 

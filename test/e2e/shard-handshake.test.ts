@@ -236,7 +236,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
     open.write(close(1001));
     open.socket.end();
-    expect(await closing).toEqual({ closed: 1, dropped: 0 });
+    expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
     expect(board.stats().upgrades).toMatchObject({ accepted: 1, refused: { 503: 1 }, failed: 0 });
   });
 

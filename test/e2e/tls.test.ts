@@ -301,7 +301,7 @@ it("answers those who are there with 503 when it drains, listens no more, and cl
   await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   client.write(close(1001));
   client.socket.end();
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
 it("closes handshakes that don't end when the board closes", async () => {
@@ -309,7 +309,7 @@ it("closes handshakes that don't end when the board closes", async () => {
   const silent = await RawClient.connect(port);
   const idle = await connect(port);
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(2));
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   await silent.closed();
   await idle.closed();
 });

@@ -140,5 +140,5 @@ it("operated.js shows its metrics and whether it is ready, and closes in phases"
   expect((await fetch(`${url}/ready`)).status).toBe(200);
   const stopped = stop(program);
   await expect.poll(async () => (await fetch(`${url}/ready`)).status).toBe(503);
-  expect(await stopped).toContain("{ closed: 0, dropped: 0 }");
+  expect(await stopped).toContain("{ closed: 0, dropped: 0, cut: 0 }");
 });

@@ -1,15 +1,17 @@
 import type { CellSettings } from "../../src/runtime/actor/actor-cell.ts";
 import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
+import type { HandlerWatch } from "../../src/runtime/actor/handler-watch.ts";
 import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { Turns } from "../../src/runtime/scheduling/turns.ts";
 
 /** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
-export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0): CellSettings {
+export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0, watch?: HandlerWatch): CellSettings {
   return {
     limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits },
     turns: new Turns(clock),
     scopes: new ActorScopes(),
+    ...(watch && { watch }),
   };
 }
 
@@ -17,5 +19,13 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
 export function cellsWithoutMail(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
   const cells = cellSettings();
-  return { cells, turns: cells.turns, mailer, mailDied: died, escalate: () => {} };
+  return {
+    cells,
+    turns: cells.turns,
+    mailer,
+    mailDied: died,
+    escalate: () => {},
+    handlerTimedOut: () => {},
+    actorEnded: () => {},
+  };
 }

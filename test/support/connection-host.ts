@@ -25,6 +25,8 @@ export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): C
       pingIntervalMs: 0,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
+      handlerTimeoutMs: 0,
+      handlerTimeoutAfterCloseMs: 0,
     },
     bus: new Bus({ publishDropped: () => {} }),
     wheel,

@@ -1,6 +1,13 @@
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
-import type { CloseOnSignalsOptions, DrainCounts, ShardLossReason, StartOptions, Stats } from "../../src/index.ts";
+import type {
+  CloseOnSignalsOptions,
+  CloseOptions,
+  DrainCounts,
+  ShardLossReason,
+  StartOptions,
+  Stats,
+} from "../../src/index.ts";
 import { RunningProgram } from "../e2e/support/process.ts";
 
 export interface ServerOptions {
@@ -9,6 +16,10 @@ export interface ServerOptions {
   readonly start?: Partial<StartOptions>;
   /** Default: signals do what they do by default. */
   readonly closeOnSignals?: CloseOnSignalsOptions;
+  /** What it calls `board.close` with at SIGUSR2. */
+  readonly close?: CloseOptions;
+  /** Path of the board, with parameters. Default: every path. */
+  readonly path?: string;
   /** Whether it also listens on a port of the board's own. */
   readonly ownPort?: boolean;
 }

@@ -2,6 +2,7 @@ import type { Params } from "../../runtime/actor/actor.ts";
 import type { CellSettings } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
+import type { HandlerLimits } from "../../runtime/actor/handler-watch.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
@@ -18,7 +19,7 @@ import type { Outbound } from "./outbound.ts";
 import type { RateOptions } from "./rate-limit.ts";
 
 /** Limits of every connection of a board. */
-export interface ConnectionOptions extends HeartbeatOptions, RateOptions {
+export interface ConnectionOptions extends HandlerLimits, HeartbeatOptions, RateOptions {
   readonly maxPayloadBytes: number;
   readonly maxFragments: number;
   readonly mailboxLimit: number;
@@ -73,6 +74,10 @@ export interface ConnectionHost {
   readonly mailer: Mailer;
   /** @param id undefined for a failure that is no actor's */
   actorFailed(id: string | undefined, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** A handler was given up. */
+  handlerTimedOut(id: string, handler: HandlerName, limitMs: number): void;
+  /** An actor is done with its `closed`; the counter `actors` says how many are not. */
+  actorEnded(): void;
   /** Ends the whole shard with this error. */
   escalate(error: unknown): void;
   /** Mail to an actor here won't be handled. */

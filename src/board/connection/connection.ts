@@ -23,6 +23,7 @@ import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
 import type { Drainable } from "./drainable.ts";
+import { EndedContext } from "./ended-context.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound, type OutboundOwner } from "./outbound.ts";
 import { Subscriptions } from "./subscriptions.ts";
@@ -95,6 +96,7 @@ export class Connection
   open(actorClass: ActorClass, answer: string): void {
     const { options, counters, wheel } = this.#host;
     counters.add("connections");
+    counters.add("actors");
     counters.add("connectionsOpened");
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
@@ -169,6 +171,10 @@ export class Connection
 
   schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     return this.#cell.schedule(actor, delayMs, callback, repeats);
+  }
+
+  withoutConnection(): ActorContext {
+    return new EndedContext(this.#identity, this.#host);
   }
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
@@ -263,6 +269,16 @@ export class Connection
     this.#host.actorFailed(this.address, handler, error, outcome);
     if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.#host.escalate(error);
+  }
+
+  handlerTimedOut(handler: HandlerName, limitMs: number): void {
+    this.#host.counters.add("handlerTimeouts");
+    this.#host.handlerTimedOut(this.address, handler, limitMs);
+  }
+
+  actorEnded(): void {
+    this.#host.counters.add("actors", -1);
+    this.#host.actorEnded();
   }
 
   mailboxDrained(): void {

@@ -21,6 +21,7 @@ function gauge(name: string, help: string): MetricSpec {
 /** Every counter of a shard; each has the label `shard`. */
 export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   connections: gauge("connections", "Open WebSocket connections."),
+  actors: gauge("actors", "Actors whose connection is open, or of whom a handler is still under way."),
   handshakes: gauge("handshakes", "Sockets in a handshake that the shard does itself."),
   eventLoopUtilization: gauge("event_loop_utilization_ratio", "Busy share of the shard's last second."),
   eventLoopDelayMs: {
@@ -41,6 +42,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   deliveries: total("deliveries", "Publishes handed to subscribers of the shard."),
   publishesDropped: total("publishes_dropped", "Publishes lost on the way to another shard that was too far behind."),
   actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
+  handlerTimeouts: total("handler_timeouts", "Handlers of actors that were given up because they took too long."),
   deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),

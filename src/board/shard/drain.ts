@@ -2,7 +2,7 @@ import type { Drainable } from "../connection/drainable.ts";
 
 /** How all connections of a shard are closed. Times are in milliseconds. */
 export interface DrainSettings {
-  /** After which what is left is dropped. */
+  /** Time for everything: connections are dropped a little before its end, and handlers that still run at its end are cut. */
   readonly timeoutMs: number;
   /** How many are closed at once; the next follow after the interval. */
   readonly batch: number;
@@ -11,12 +11,14 @@ export interface DrainSettings {
   readonly reason: string;
 }
 
-/** What became of connections that were closed. */
+/** What became of connections that were closed, and of their actors. */
 export interface DrainCounts {
-  /** Closed with a close handshake. */
+  /** Connections that were closed with a close handshake. */
   readonly closed: number;
-  /** Dropped without one, when the time was up. */
+  /** Connections that were dropped without one, when the time was up. */
   readonly dropped: number;
+  /** Actors that weren't done when the time was up: a handler was cut, or `closed` wasn't called. */
+  readonly cut: number;
 }
 
 /** All there are; iterating skips those that leave meanwhile, and comes to those that are added. */
@@ -24,35 +26,56 @@ export interface Drainables extends Iterable<Drainable> {
   readonly size: number;
 }
 
-/** The orderly end of all connections: first every actor is told, then they are closed batch by batch, and dropped when the time is up. */
+/** The longest part of the time that is kept for the actors of connections that are dropped. */
+const MAX_RESERVE_MS = 1_000;
+/** At most this part of the time is kept for them. */
+const RESERVED_PART = 5;
+
+/**
+ * The orderly end of all connections and their actors: first every actor is told, then connections are closed batch by batch. Connections that
+ * are left are dropped a little before the time is up, so that their actors have time for `closed`. The end is when all connections are closed
+ * and all actors are done, or when the time is up.
+ */
 export class Drain {
   readonly #settings: DrainSettings;
   readonly #connections: Drainables;
+  /** Gives the number of actors that aren't done, also of connections that closed before. */
+  readonly #runningActors: () => number;
   readonly #done: (counts: DrainCounts) => void;
+  readonly #dropTimer: NodeJS.Timeout;
   readonly #deadline: NodeJS.Timeout;
   readonly #batches: NodeJS.Timeout;
   /** Those that aren't closed yet; undefined when it is everybody's turn. It skips those that left, and comes to those that were added. */
   #waiting: Iterator<Drainable> | undefined;
   #closed = 0;
   #dropped = 0;
-  #cutOff = false;
+  #dropsAll = false;
+  #isTimeUp = false;
   #finished = false;
 
-  constructor(connections: Drainables, settings: DrainSettings, done: (counts: DrainCounts) => void) {
+  constructor(
+    connections: Drainables,
+    runningActors: () => number,
+    settings: DrainSettings,
+    done: (counts: DrainCounts) => void,
+  ) {
+    const { timeoutMs } = settings;
     this.#settings = settings;
     this.#connections = connections;
+    this.#runningActors = runningActors;
     this.#done = done;
-    this.#deadline = setTimeout(this.#dropAll, settings.timeoutMs);
+    this.#dropTimer = setTimeout(this.#dropAll, timeoutMs - Math.min(MAX_RESERVE_MS, timeoutMs / RESERVED_PART));
+    this.#deadline = setTimeout(this.#cutOff, timeoutMs);
     this.#batches = setInterval(this.#closeBatch, settings.batchIntervalMs);
     for (const connection of connections) connection.drain();
     this.#waiting = connections[Symbol.iterator]();
     this.#closeBatch();
-    if (connections.size === 0) this.#finish();
+    this.#finishIfDone();
   }
 
   /** One more, which was still on its way here. */
   add(connection: Drainable): void {
-    if (this.#cutOff) {
+    if (this.#dropsAll) {
       connection.destroy();
       return;
     }
@@ -60,14 +83,16 @@ export class Drain {
     if (this.#waiting === undefined) this.#close(connection);
   }
 
-  /**
-   * @param remaining how many connections there still are
-   * @param clean whether it ended with a close handshake
-   */
-  connectionClosed(remaining: number, clean: boolean): void {
+  /** @param clean whether it ended with a close handshake */
+  connectionClosed(clean: boolean): void {
     if (clean) this.#closed++;
     else this.#dropped++;
-    if (remaining === 0) this.#finish();
+    this.#finishIfDone();
+  }
+
+  /** An actor is done. */
+  actorEnded(): void {
+    this.#finishIfDone();
   }
 
   readonly #closeBatch = (): void => {
@@ -83,10 +108,22 @@ export class Drain {
   }
 
   readonly #dropAll = (): void => {
-    this.#cutOff = true;
+    this.#dropsAll = true;
     this.#closeNoMoreBatches();
     for (const connection of this.#connections) connection.destroy();
   };
+
+  readonly #cutOff = (): void => {
+    this.#isTimeUp = true;
+    this.#finishIfDone();
+  };
+
+  #finishIfDone(): void {
+    if (this.#connections.size > 0) return;
+    if (this.#runningActors() === 0) this.#finish();
+    // The last connections may have closed just now: a `closed` that waits for nothing is done by then.
+    else if (this.#isTimeUp) setImmediate(() => this.#finish());
+  }
 
   #closeNoMoreBatches(): void {
     this.#waiting = undefined;
@@ -98,7 +135,8 @@ export class Drain {
     if (this.#finished) return;
     this.#finished = true;
     this.#closeNoMoreBatches();
+    clearTimeout(this.#dropTimer);
     clearTimeout(this.#deadline);
-    this.#done({ closed: this.#closed, dropped: this.#dropped });
+    this.#done({ closed: this.#closed, dropped: this.#dropped, cut: this.#runningActors() });
   }
 }

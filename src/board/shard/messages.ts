@@ -57,9 +57,9 @@ export type ShardOrder =
   /** Another shard was started: connect to it. */
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
-  /** Close every connection, and those that still arrive; drop what is left when the time is up. */
+  /** Close every connection, and those that still arrive, and await their actors; drop and cut what is left when the time is up. */
   | { readonly kind: "drain"; readonly settings: DrainSettings }
-  /** Everything is closed: end. */
+  /** Everything is closed and done, or the time is up: end. */
   | { readonly kind: "stop" };
 
 /** From a shard to the main thread. */
@@ -73,6 +73,12 @@ export type ShardReport =
       readonly handler: HandlerName;
       readonly outcome: FailureOutcome;
       readonly error: ErrorReport;
+    }
+  | {
+      readonly kind: "handlerTimedOut";
+      readonly id: string;
+      readonly handler: HandlerName;
+      readonly limitMs: number;
     }
   | {
       readonly kind: "slowConsumer";

@@ -4,6 +4,7 @@ import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts
 import { type ActorClass, isActorClass } from "../../runtime/actor/actor.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import { HandlerWatch } from "../../runtime/actor/handler-watch.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
@@ -93,6 +94,7 @@ class Shard {
     const slowConsumers = new ReportLimit();
     const vanished = new ReportLimit();
     const detached = new ReportLimit();
+    const handlerTimeouts = new ReportLimit();
     const deadLetters = new DeadLetters(
       () => this.#counters.add("deadLetters"),
       (lost) => this.report({ kind: "mailDied", lost }),
@@ -125,6 +127,7 @@ class Shard {
         limits: { messages, bytes, mails },
         turns,
         scopes: new ActorScopes(),
+        watch: new HandlerWatch(this.#wheel, task.options),
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },
       mailer: this.#mail,
@@ -134,6 +137,10 @@ class Shard {
         if (handler === "detached" && !detached.allows()) return;
         this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) });
       },
+      handlerTimedOut: (id, handler, limitMs) => {
+        if (handlerTimeouts.allows()) this.report({ kind: "handlerTimedOut", id, handler, limitMs });
+      },
+      actorEnded: () => this.#drain?.actorEnded(),
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -261,7 +268,7 @@ class Shard {
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
     if (this.#connections.delete(connection)) this.#departures.left(connection);
-    this.#drain?.connectionClosed(this.#connections.size, clean);
+    this.#drain?.connectionClosed(clean);
   }
 
   #startDrain(settings: DrainSettings): void {
@@ -269,10 +276,12 @@ class Shard {
     // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
     const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
-    this.#drain = new Drain(this.#connections, settings, (counts) => {
+    const runningActors = (): number => this.#counters.get("actors");
+    this.#drain = new Drain(this.#connections, runningActors, settings, (counts) => {
       void answered.then(() => {
         clearTimeout(cutOff);
-        this.report({ kind: "drained", ...counts });
+        // After answers to asks, which leave at the end of the tick.
+        setImmediate(() => this.report({ kind: "drained", ...counts }));
       });
     });
   }
@@ -313,9 +322,12 @@ function describe(value: unknown): string {
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
 function tickMs(options: ConnectionOptions): number {
   const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
+  const { handlerTimeoutMs, handlerTimeoutAfterCloseMs } = options;
   const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
   const never = Number.POSITIVE_INFINITY;
   // Rates are of a second.
-  const shortest = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
+  const handlers = Math.min(handlerTimeoutMs || never, handlerTimeoutAfterCloseMs || never);
+  const peers = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
+  const shortest = Math.min(handlers, peers);
   return Math.min(500, Math.max(5, Math.floor(shortest / 10)));
 }

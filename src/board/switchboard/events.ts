@@ -1,6 +1,6 @@
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { DrainCounts } from "../shard/drain.ts";
-import type { AbnormalClosure, ActorFailure, SlowConsumer } from "./pool/shard-handle.ts";
+import type { AbnormalClosure, ActorFailure, HandlerTimeout, SlowConsumer } from "./pool/shard-handle.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";
 
 /** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
@@ -13,6 +13,11 @@ export interface SwitchboardEvents {
   shardFailed: [ShardLoss];
   /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
   handshakeFailed: [Error];
+  /**
+   * A handler took longer than `handlerTimeoutMs` or `handlerTimeoutAfterCloseMs`, and was given up; `actorFailed` tells what became of its
+   * actor. At most 100 in a second from each shard, the rest is only counted.
+   */
+  handlerTimedOut: [HandlerTimeout];
   /**
    * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
    * second from each shard, the rest is only counted.

@@ -130,6 +130,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         handshakeFailed: (error) => this.#tell("handshakeFailed", error),
         addressLeft: (address) => this.#admission?.addressLeft(address),
         mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
+        handlerTimedOut: (timeout) => this.emit("handlerTimedOut", timeout),
         slowConsumer: (slow) => this.emit("slowConsumer", slow),
         abnormalClosure: (closure) => this.emit("abnormalClosure", closure),
         shardLost: (loss) => this.#tell("shardLost", loss),
@@ -266,9 +267,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Closes down. `ready` is false at once, and a `draining` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
-   * that `listen` opened are closed. Then every actor's `draining` is called, and connections are closed in batches with `code` and `reason`;
-   * what is left after `drain` ms is dropped. Resolves when the shards have ended, with what became of the connections, of which a `closed`
-   * event tells, too. A second call waits for the first.
+   * that `listen` opened are closed. Then every actor's `draining` is called, connections are closed in batches with `code` and `reason`, and
+   * handlers that are under way, `closed` included, are awaited. Connections that are left shortly before the end of `drain` ms are dropped, and
+   * handlers that still run at its end are cut. Resolves when the shards have ended, with what became of the connections and their actors, of
+   * which a `closed` event tells, too. A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<DrainCounts> {
     const settings = checkCloseOptions(options);

@@ -1,10 +1,12 @@
-import { reportError } from "../../errors.ts";
+import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import { TURN_BUDGET, type Turns } from "../scheduling/turns.ts";
 import type { Actor, ActorClass, ActorContext } from "./actor.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
 import { Draining } from "./draining.ts";
+import { HandlerCall, type HandlerCallOwner } from "./handler-call.ts";
+import type { HandlerWatch, WatchedActor } from "./handler-watch.ts";
 import {
   DRAINING,
   type Ending,
@@ -26,6 +28,10 @@ export interface ActorCellOwner {
   mailboxDrained(): void;
   /** Mail was accepted and won't be handled. */
   mailDied(mail: Mail, reason: DeadLetterReason): void;
+  /** A handler took longer than it may; `actorFailed` follows. */
+  handlerTimedOut(handler: HandlerName, limitMs: number): void;
+  /** The actor's `closed` is done: nothing of the actor runs any more that the cell knows of. Called once, after `end`. */
+  actorEnded(): void;
 }
 
 /** What the cells of a shard share. */
@@ -33,6 +39,8 @@ export interface CellSettings {
   readonly limits: MailboxLimits;
   readonly turns: Turns;
   readonly scopes: ActorScopes;
+  /** Gives up handlers that take too long; undefined: none is ever given up. */
+  readonly watch?: HandlerWatch;
   /** So much waits in one mailbox. */
   readonly waiting?: (length: number) => void;
 }
@@ -45,7 +53,7 @@ const LIGHT_HANDLERS = 16;
  * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
  * or when the time of a turn is over, the rest waits for the next turn.
  */
-export class ActorCell implements IncarnationOwner {
+export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedActor {
   readonly #owner: ActorCellOwner;
   readonly #settings: CellSettings;
   #actorClass: ActorClass | undefined;
@@ -56,6 +64,12 @@ export class ActorCell implements IncarnationOwner {
   /** What is to be done before all that waits. */
   #restart: Restart | undefined;
   #busy = false;
+  /** The async handler that is under way. */
+  #call: HandlerCall | undefined;
+  /** Whether the watch looks at this cell. */
+  #watched = false;
+  /** Whether a handler was given up that may still run. */
+  #gaveUp = false;
   #stopped = false;
   #wasFull = false;
   /** The turn in which it handled something last, and how much more it may in that one. */
@@ -193,6 +207,7 @@ export class ActorCell implements IncarnationOwner {
     this.#ending = { kind: "closing", code, reason };
     this.#draining?.cancel();
     this.#timers?.clear();
+    if (this.#call !== undefined) this.#watchCall();
     this.#proceed();
   }
 
@@ -234,12 +249,16 @@ export class ActorCell implements IncarnationOwner {
     const ending = this.#ending as Ending;
     this.#ended = true;
     this.#ending = undefined;
-    try {
-      const result = (this.#incarnation as Incarnation).handle(ending);
-      if (isPromise(result)) result.then(undefined, (error) => this.#fail("closed", error, false));
-    } catch (error) {
-      this.#fail("closed", error, false);
-    }
+    this.#handle(ending);
+    if (!this.#busy) this.#finish();
+  }
+
+  /** Nothing more comes: `closed` is done, or was given up. */
+  #finish(): void {
+    if (this.#watched) this.#settings.watch?.delete(this);
+    // What a handler that was given up still does must not keep this cell and its connection in memory.
+    if (this.#gaveUp) this.#incarnation?.abandon();
+    this.#owner.actorEnded();
   }
 
   /** Whether it has done something in this turn, and has more to do. */
@@ -283,6 +302,21 @@ export class ActorCell implements IncarnationOwner {
     this.#busy = false;
   }
 
+  /** The promise tells by `handlerReturned` or `handlerFailed`. */
+  #await(work: Work, promise: PromiseLike<unknown>): void {
+    const call = new HandlerCall(work, this);
+    this.#call = call;
+    this.#watchCall();
+    call.follow(promise);
+  }
+
+  #watchCall(): void {
+    const { watch } = this.#settings;
+    if (this.#watched || !watch?.limits(this.hasEnded)) return;
+    this.#watched = true;
+    watch.add(this);
+  }
+
   /** From the incarnation. */
   detachedFailed(error: unknown, replaced: boolean): void {
     if (replaced) {
@@ -294,18 +328,45 @@ export class ActorCell implements IncarnationOwner {
     this.#proceed();
   }
 
-  #await(work: Work, result: PromiseLike<unknown>): void {
-    const settled =
-      work.kind === "mail" || work.kind === "draining"
-        ? (value: unknown): void => {
-            this.#conclude(work, value);
-            this.#settled();
-          }
-        : this.#settled;
-    result.then(settled, (error) => {
-      this.#failAt(work, error);
-      this.#settled();
-    });
+  /** From the call of a handler. */
+  handlerReturned(work: Work, value: unknown): void {
+    this.#conclude(work, value);
+    this.#settled();
+  }
+
+  /** From the call of a handler. */
+  handlerFailed(work: Work, error: unknown): void {
+    this.#failAt(work, error);
+    this.#settled();
+  }
+
+  /** From the watch. */
+  get handlerCall(): HandlerCall | undefined {
+    return this.#call;
+  }
+
+  /** From the watch. */
+  get hasEnded(): boolean {
+    return this.#ending !== undefined || this.#ended;
+  }
+
+  /** From the watch. */
+  unwatched(): void {
+    this.#watched = false;
+  }
+
+  /** From the watch: gives up the handler that is under way, as if it had failed now. What it does later is ignored. */
+  handlerTimedOut(limitMs: number): void {
+    const call = this.#call;
+    if (call === undefined) return;
+    call.giveUp();
+    this.#gaveUp = true;
+    const handler = (this.#incarnation as Incarnation).handlerOf(call.work);
+    this.#owner.handlerTimedOut(handler, limitMs);
+    const message = `${handler} was still running after ${limitMs} ms, and is waited for no longer`;
+    this.#failAt(call.work, new SwitchboardError("ERR_HANDLER_TIMEOUT", message));
+    if (this.#restart !== undefined) this.#incarnation?.detachActor();
+    this.#settled();
   }
 
   /** Tells who waits for what a handler has come to. */
@@ -314,14 +375,16 @@ export class ActorCell implements IncarnationOwner {
     else if (work.kind === "draining") this.#draining?.end();
   }
 
-  readonly #settled = (): void => {
+  #settled(): void {
     this.#busy = false;
-    this.#proceed();
-  };
+    this.#call = undefined;
+    if (this.#ended) this.#finish();
+    else this.#proceed();
+  }
 
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
-    this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped);
+    this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped && !this.#ended);
     if (work.kind === "draining") this.#draining?.end();
   }
 

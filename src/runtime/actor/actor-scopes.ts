@@ -5,8 +5,11 @@ const KEPT_MS = 10_000;
 
 /** Who has a scope. */
 export interface ScopeOwner {
-  /** A promise was rejected and nobody waits for it: something begun in this life of the actor's made it. */
-  detachedFailed(error: unknown, life: number): void;
+  /**
+   * A promise was rejected and nobody waits for it: something begun in this life of the actor's made it. Returns false for an actor that is gone
+   * and takes no failures any more.
+   */
+  detachedFailed(error: unknown, life: number): boolean;
   dropScope(): void;
 }
 
@@ -45,11 +48,10 @@ export class ActorScopes {
     this.#keepers.delete(owner);
   }
 
-  /** Blames the actor in whose scope this is called. False: it is called in none. */
+  /** Blames the actor in whose scope this is called. False: it is called in none, or the actor takes no failures any more. */
   blame(error: unknown): boolean {
     const origin = this.#origins.getStore();
-    origin?.owner.detachedFailed(error, origin.life);
-    return origin !== undefined;
+    return origin?.owner.detachedFailed(error, origin.life) ?? false;
   }
 
   /** Whoever keeps a scope makes another when it needs one. */

@@ -30,10 +30,15 @@ export interface ActorContext<Session = unknown> {
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
   schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
+  /** What stays of this context for an actor object that has no connection any more; it doesn't hold the connection. */
+  withoutConnection(): ActorContext<Session>;
 }
 
 /** The context of the actor being constructed, so that fields and constructors can use it already. */
 let contextOfNext: ActorContext | undefined;
+
+/** Gives an actor object another context. */
+export let replaceContext: (actor: Actor, context: ActorContext) => void;
 
 /**
  * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
@@ -45,7 +50,13 @@ export abstract class Actor<Session = unknown> {
   /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
   static readonly supervision: Supervision = { strategy: "stop" };
 
-  readonly #context: ActorContext<Session>;
+  #context: ActorContext<Session>;
+
+  static {
+    replaceContext = (actor, context) => {
+      actor.#context = context;
+    };
+  }
 
   constructor() {
     if (contextOfNext === undefined) {

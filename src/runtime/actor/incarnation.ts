@@ -1,6 +1,6 @@
 import type { AsyncResource } from "node:async_hooks";
 import type { Message } from "../../wire/protocol/message.ts";
-import { Actor, type ActorClass, type ActorContext, constructActor } from "./actor.ts";
+import { Actor, type ActorClass, type ActorContext, constructActor, replaceContext } from "./actor.ts";
 import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
 import type { ActorTimer } from "./actor-timers.ts";
 import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
@@ -48,9 +48,10 @@ export interface IncarnationOwner {
  */
 export class Incarnation implements ScopeOwner {
   readonly #actorClass: ActorClass;
-  readonly #context: ActorContext;
+  #context: ActorContext;
   readonly #scopes: ActorScopes;
-  readonly #owner: IncarnationOwner;
+  /** Undefined once this is abandoned. */
+  #owner: IncarnationOwner | undefined;
   /** Undefined where its constructor failed. */
   #actor: Actor | undefined;
   /** How many actor objects were here before. */
@@ -130,9 +131,24 @@ export class Incarnation implements ScopeOwner {
     this.#scopes.release(this);
   }
 
+  /** Takes the connection from the actor object: what a handler of it that was given up still sends goes nowhere. */
+  detachActor(): void {
+    if (this.#actor !== undefined) replaceContext(this.#actor, this.#context.withoutConnection());
+  }
+
+  /** Nothing more comes, and a handler that was given up may still run: what that holds leads to no cell and no connection any more. */
+  abandon(): void {
+    this.dropScope();
+    this.detachActor();
+    this.#context = this.#context.withoutConnection();
+    this.#actor = undefined;
+    this.#owner = undefined;
+  }
+
   /** From `ActorScopes`. */
-  detachedFailed(error: unknown, life: number): void {
-    this.#owner.detachedFailed(error, life !== this.#life);
+  detachedFailed(error: unknown, life: number): boolean {
+    this.#owner?.detachedFailed(error, life !== this.#life);
+    return this.#owner !== undefined;
   }
 
   #call(work: Work): unknown {

@@ -10,6 +10,8 @@ import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
 const gauges = [
   /** Number of open connections. */
   "connections",
+  /** Number of actors that aren't done: the connection is open, or a handler, `closed` included, is still under way. */
+  "actors",
   /** Number of sockets in their opening handshake. Only with `handshake: "shard"`. */
   "handshakes",
   /** Part of the last second in which the event loop was busy, from 0 to 1. */
@@ -48,6 +50,8 @@ const totals = [
   "subscriptionsRefused",
   /** Handlers that threw or rejected, and rejected promises of theirs that nothing awaited. */
   "actorFailures",
+  /** Handlers that were given up because they took longer than their limit. */
+  "handlerTimeouts",
   /** Mail that was accepted but not handled, and mail from this shard that was refused as `gone`. */
   "deadLetters",
   /** Connections closed because the peer broke the protocol. */

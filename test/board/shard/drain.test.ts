@@ -8,11 +8,14 @@ const settings = { timeoutMs: LATER_MS, batch: 100, batchIntervalMs: LATER_MS, c
 let log: string[] = [];
 let connections = new Set<Drainable>();
 let counts: DrainCounts | undefined;
+/** Actors that aren't done. */
+let actors = 0;
 
 beforeEach(() => {
   log = [];
   connections = new Set();
   counts = undefined;
+  actors = 0;
 });
 
 function connect(name: string): Drainable {
@@ -22,19 +25,36 @@ function connect(name: string): Drainable {
     destroy: () => log.push(`drop ${name}`),
   };
   connections.add(connection);
+  actors++;
   return connection;
 }
 
 function start(changes: Partial<typeof settings> = {}): Drain {
-  return new Drain(connections, { ...settings, ...changes }, (result) => {
-    counts = result;
-  });
+  return new Drain(
+    connections,
+    () => actors,
+    { ...settings, ...changes },
+    (result) => {
+      counts = result;
+    },
+  );
 }
 
-/** The connection is gone. */
-function leave(drain: Drain, connection: Drainable, clean = true): void {
+/** The connection is gone; its actor may still run. */
+function close(drain: Drain, connection: Drainable, clean = true): void {
   connections.delete(connection);
-  drain.connectionClosed(connections.size, clean);
+  drain.connectionClosed(clean);
+}
+
+function endActor(drain: Drain): void {
+  actors--;
+  drain.actorEnded();
+}
+
+/** The connection is gone, and its actor is done. */
+function leave(drain: Drain, connection: Drainable, clean = true): void {
+  close(drain, connection, clean);
+  endActor(drain);
 }
 
 it("tells every actor before it closes the first connection", () => {
@@ -44,12 +64,12 @@ it("tells every actor before it closes the first connection", () => {
   expect(counts).toBeUndefined();
   leave(drain, a);
   leave(drain, b, false);
-  expect(counts).toEqual({ closed: 1, dropped: 1 });
+  expect(counts).toEqual({ closed: 1, dropped: 1, cut: 0 });
 });
 
 it("is done at once when there are no connections", () => {
   start();
-  expect(counts).toEqual({ closed: 0, dropped: 0 });
+  expect(counts).toEqual({ closed: 0, dropped: 0, cut: 0 });
 });
 
 it("closes in batches, and skips those that left meanwhile", async () => {
@@ -59,7 +79,7 @@ it("closes in batches, and skips those that left meanwhile", async () => {
   leave(drain, c);
   await vi.waitFor(() => expect(log.slice(6)).toEqual(["close d 1012 restarting"]));
   for (const connection of [a, b, d]) leave(drain, connection);
-  expect(counts).toEqual({ closed: 4, dropped: 0 });
+  expect(counts).toEqual({ closed: 4, dropped: 0, cut: 0 });
 });
 
 it("closes a connection that arrives in its turn: after those that wait, or at once when none do", async () => {
@@ -84,5 +104,43 @@ it("drops what is left when the time is up, and what arrives then", async () => 
   drain.add(late);
   expect(log.slice(5)).toEqual(["drop late"]);
   for (const connection of [a, b, late]) leave(drain, connection, false);
-  expect(counts).toEqual({ closed: 0, dropped: 3 });
+  expect(counts).toEqual({ closed: 0, dropped: 3, cut: 0 });
+});
+
+it("waits for actors whose connections are closed, also for those that closed before it began", () => {
+  const a = connect("a");
+  actors++;
+  const drain = start();
+  close(drain, a);
+  endActor(drain);
+  expect(counts).toBeUndefined();
+  endActor(drain);
+  expect(counts).toEqual({ closed: 1, dropped: 0, cut: 0 });
+});
+
+it("waits for a connection whose actor is done", () => {
+  const a = connect("a");
+  const drain = start();
+  endActor(drain);
+  expect(counts).toBeUndefined();
+  close(drain, a);
+  expect(counts).toEqual({ closed: 1, dropped: 0, cut: 0 });
+});
+
+it("cuts the actors that aren't done when the time is up, and counts them", async () => {
+  const [a, b] = [connect("a"), connect("b")];
+  const drain = start({ timeoutMs: 20 });
+  leave(drain, a);
+  close(drain, b);
+  await vi.waitFor(() => expect(counts).toEqual({ closed: 2, dropped: 0, cut: 1 }));
+});
+
+it("drops what is left before the time is up, so that its actors have time", async () => {
+  const a = connect("a");
+  const drain = start({ timeoutMs: 2_000 });
+  await vi.waitFor(() => expect(log.slice(2)).toEqual(["drop a"]), 4_000);
+  close(drain, a, false);
+  expect(counts).toBeUndefined();
+  endActor(drain);
+  expect(counts).toEqual({ closed: 0, dropped: 1, cut: 0 });
 });

@@ -36,12 +36,12 @@ it("closes every connection with 1001 and resolves with their number", async () 
   const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open({ port })));
   const closing = board.close({ drain: 20_000 });
   expect(await Promise.all(clients.map(answerClose))).toEqual(clients.map(() => goingAway));
-  expect(await closing).toEqual({ closed: 10, dropped: 0 });
+  expect(await closing).toEqual({ closed: 10, dropped: 0, cut: 0 });
 });
 
 it("resolves with zeros when there are no connections", async () => {
   const { board } = await startBoard({ shards: 2 });
-  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close()).toEqual({ closed: 0, dropped: 0, cut: 0 });
 });
 
 it("tells the actor of a connection that it closed with 1001, before the thread ends", async () => {
@@ -68,14 +68,14 @@ it("drops peers that don't answer when the time is up", async () => {
   const closing = board.close({ drain: 300 });
   expect(await answerClose(polite)).toEqual(goingAway);
   expect(await silent.closeFrame()).toEqual(goingAway);
-  expect(await closing).toEqual({ closed: 1, dropped: 1 });
+  expect(await closing).toEqual({ closed: 1, dropped: 1, cut: 0 });
   await silent.closed();
 });
 
 it("counts a peer that never answered as dropped, also when its close handshake timed out before the drain", async () => {
   const { board, port } = await startBoard({ closeTimeoutMs: 50 });
   const silent = await RawClient.open({ port });
-  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
   expect(await silent.closeFrame()).toEqual(goingAway);
   await silent.closed();
 });
@@ -83,7 +83,7 @@ it("counts a peer that never answered as dropped, also when its close handshake 
 it("drops everybody at once when it is given no time", async () => {
   const { board, port } = await startBoard();
   const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open({ port })));
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 5 });
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 5, cut: 0 });
   for (const client of clients) await client.closed();
 });
 
@@ -101,7 +101,7 @@ it("answers new upgrades on an attached server with 503 while it drains, and ref
   await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
   slow.write(close(1001));
   slow.socket.end();
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
   expect(board.stats().upgrades.refused).toEqual({ 503: 1 });
 });
 
@@ -121,8 +121,8 @@ it("isn't ready from the start of the readiness delay on, and takes upgrades unt
   expect(board.stats().shards[0]).toMatchObject({ state: "draining" });
   late.write(close(1001));
   late.socket.end();
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
-  expect(await closed).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
+  expect(await closed).toEqual({ closed: 1, dropped: 0, cut: 0 });
   expect(board.stats().shards[0]).toMatchObject({ state: "closed" });
 });
 
@@ -139,7 +139,7 @@ it("closes also when a listener of its events throws", async () => {
   board.on("draining", () => {
     throw new Error("not ready to drain");
   });
-  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close()).toEqual({ closed: 0, dropped: 0, cut: 0 });
   expect(uncaught.mock.calls[0]?.[0]).toMatchObject({ message: "not ready to drain" });
 });
 
@@ -152,7 +152,7 @@ it.each([
   const client = await RawClient.open({ port });
   const closing = board.close({ drain: 20_000, ...options });
   expect(await answerClose(client)).toEqual(frame);
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
 it("closes in batches over all shards when there are more connections than fit in one", async () => {
@@ -161,7 +161,7 @@ it("closes in batches over all shards when there are more connections than fit i
   for (let i = 0; i < 6; i++) clients.push(await RawClient.open({ port }));
   const closing = board.close({ drain: 20_000, batch: 2, batchIntervalMs: 300 });
   const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
-  expect(await closing).toEqual({ closed: 6, dropped: 0 });
+  expect(await closing).toEqual({ closed: 6, dropped: 0, cut: 0 });
   const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
   // Timers aren't early; what one shard is late with its first batch it may be ahead of the other's.
   expect(third - first).toBeGreaterThan(150);
@@ -176,7 +176,7 @@ it("drops at the deadline what no batch came to", async () => {
   const [first, ...others] = clients;
   expect(first && (await answerClose(first))).toEqual(goingAway);
   for (const other of others) expect(await other.rest()).toBe("");
-  expect(await closing).toEqual({ closed: 1, dropped: 2 });
+  expect(await closing).toEqual({ closed: 1, dropped: 2, cut: 0 });
 });
 
 it.each([
@@ -206,7 +206,7 @@ it("closes a connection when its actor is done with what it does in draining", a
   const closing = board.close({ drain: 20_000 });
   for (const said of ["draining", "still open", "drained sent"]) expect(await client.text()).toBe(said);
   expect(await answerClose(client)).toEqual(goingAway);
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
 it("tells an actor that is busy when it is free, before the messages that wait", async () => {
@@ -221,7 +221,7 @@ it("tells an actor that is busy when it is free, before the messages that wait",
   openGate();
   for (const said of ["hold", "draining", "still open", "drained sent"]) expect(await busy.text()).toBe(said);
   expect(await answerClose(busy)).toEqual(goingAway);
-  expect(await closing).toEqual({ closed: 2, dropped: 0 });
+  expect(await closing).toEqual({ closed: 2, dropped: 0, cut: 0 });
 });
 
 it("drops a connection whose actor never gets to its draining, at the deadline", async () => {
@@ -229,7 +229,7 @@ it("drops a connection whose actor never gets to its draining, at the deadline",
   const client = await RawClient.open({ port });
   client.write(text("hold"));
   await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ messagesReceived: 1 }));
-  expect(await board.close({ drain: 300 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await board.close({ drain: 300 })).toEqual({ closed: 0, dropped: 1, cut: 1 });
   expect(await client.rest()).toBe("");
 });
 
@@ -242,7 +242,7 @@ it("closes with 1011 and reports an actor that fails in draining", async () => {
   const closing = board.close({ drain: 20_000 });
   expect(await answerClose(client)).toEqual({ code: 1011, reason: "internal error" });
   expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed while draining" } });
-  expect(await closing).toEqual({ closed: 1, dropped: 0 });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
 it("answers a handshake whose authorize is still deciding with 503, and doesn't wait for it", async () => {
@@ -255,7 +255,7 @@ it("answers a handshake whose authorize is still deciding with 503, and doesn't 
   const client = await RawClient.connect(port);
   client.write(upgradeRequest());
   await called.promise;
-  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   expect((await client.response()).status).toBe(503);
 });
 
@@ -265,7 +265,7 @@ it("gives a second call the result of the first", async () => {
   const first = board.close({ drain: 20_000 });
   const second = board.close({ drain: 0 });
   await answerClose(client);
-  expect(await first).toEqual({ closed: 1, dropped: 0 });
+  expect(await first).toEqual({ closed: 1, dropped: 0, cut: 0 });
   expect(await second).toEqual(await first);
   expect(await board.close()).toEqual(await first);
 });
@@ -298,7 +298,7 @@ it("leaves an attached server as it was: serving, without listeners of ours", as
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   board.attach(server, { path: "/chat" });
   await RawClient.open({ port, path: "/chat" });
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 1 });
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
   expect(server.listening).toBe(true);
   expect(server.listenerCount("upgrade")).toBe(0);
@@ -325,7 +325,7 @@ it("closes while a lost shard waits for its replacement, and starts no other", a
   const lost = new Promise((resolve) => board.once("shardLost", resolve));
   (await RawClient.open({ port })).write(text('{"do":"exit"}'));
   await lost;
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   expect(replaced).not.toHaveBeenCalled();
   await vi.waitFor(() => expect(started.every(({ threadId }) => threadId === -1)).toBe(true));
 });

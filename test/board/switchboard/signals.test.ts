@@ -23,7 +23,7 @@ it.each(["SIGTERM", "SIGINT"] as const)("drains at %s, and lets the process end 
   client.write(close(1012));
   client.socket.end();
   await client.closed();
-  expect(await server.tells("closed")).toEqual({ event: "closed", closed: 1, dropped: 0 });
+  expect(await server.tells("closed")).toEqual({ event: "closed", closed: 1, dropped: 0, cut: 0 });
   expect(await server.program.exit).toMatchObject({ code: 0, signal: null, stderr: "" });
 });
 

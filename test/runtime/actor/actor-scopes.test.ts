@@ -6,7 +6,10 @@ import { ActorScopes, type ScopeOwner } from "../../../src/runtime/actor/actor-s
 afterEach(() => void vi.useRealTimers());
 
 function owner() {
-  return { detachedFailed: vi.fn<ScopeOwner["detachedFailed"]>(), dropScope: vi.fn<ScopeOwner["dropScope"]>() };
+  return {
+    detachedFailed: vi.fn<ScopeOwner["detachedFailed"]>(() => true),
+    dropScope: vi.fn<ScopeOwner["dropScope"]>(),
+  };
 }
 
 it("blames the one in whose scope something was begun, whenever it fails", async () => {

@@ -41,6 +41,7 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
       calls.push(["schedule", delayMs, repeats]);
       return () => {};
     },
+    withoutConnection: () => context,
   };
   return { context, calls };
 }

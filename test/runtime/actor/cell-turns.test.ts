@@ -11,7 +11,8 @@ function setUp(takesMs: number) {
   const settings = cellSettings({}, () => now);
   const log: string[] = [];
   const start = (name: string): ActorCell => {
-    const owner = { actorFailed() {}, mailboxDrained: () => log.push(`${name} drained`), mailDied() {} };
+    const mailboxDrained = (): number => log.push(`${name} drained`);
+    const owner = { actorFailed() {}, mailboxDrained, mailDied() {}, handlerTimedOut() {}, actorEnded() {} };
     const cell = new ActorCell(settings, owner);
     cell.open(
       class extends Actor {

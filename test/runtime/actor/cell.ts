@@ -1,6 +1,7 @@
 import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../../src/runtime/actor/actor-cell.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
+import type { HandlerWatch } from "../../../src/runtime/actor/handler-watch.ts";
 import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";
 import { cellSettings } from "../../support/cells.ts";
@@ -23,6 +24,7 @@ const context: ActorContext = {
   unsubscribe: () => {},
   close: () => {},
   schedule: () => () => {},
+  withoutConnection: () => ({ ...context, send: () => "closed" }),
 };
 
 export function message(text: string): Message {
@@ -41,14 +43,20 @@ export interface Started {
 /** What the handlers of the last cell that was started have noted. */
 export let log: string[] = [];
 
-export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {}): Started {
+/** How often cells have said since the last start that their actor is done. */
+export let ends = 0;
+
+export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {}, watch?: HandlerWatch): Started {
   log = [];
+  ends = 0;
   const owner: ActorCellOwner = {
     actorFailed: (handler, error) => log.push(`failed ${handler}: ${(error as Error).message}`),
     mailboxDrained: () => log.push("drained"),
     mailDied: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),
+    handlerTimedOut: (handler, limitMs) => log.push(`${handler} timed out after ${limitMs} ms`),
+    actorEnded: () => void ends++,
   };
-  const cell = new ActorCell(cellSettings(limits), owner);
+  const cell = new ActorCell(cellSettings(limits, undefined, watch), owner);
   return { cell, open: () => cell.open(actorClass, context), log };
 }
 

@@ -94,6 +94,8 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
     actorFailed: (handler, error, outcome) => log.push(`${handler} ${outcome}: ${(error as Error).message}`),
     mailboxDrained: () => {},
     mailDied: ({ value }) => log.push(`dead ${value}`),
+    handlerTimedOut: () => {},
+    actorEnded: () => {},
   });
   const context: ActorContext = {
     address: "0-0" as Address,
@@ -107,6 +109,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
     unsubscribe: () => {},
     close: () => {},
     schedule: (...args) => cell.schedule(...args),
+    withoutConnection: () => context,
   };
   cell.open(actorClass, context);
   onTestFinished(() => cell.stop());

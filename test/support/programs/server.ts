@@ -6,7 +6,7 @@ import { actorUrl } from "../actor-url.ts";
 import type { ServerOptions, ServerStory } from "../server-process.ts";
 
 /** A server for tests that may bring it down: prints one JSON line for what happens in it, and answers every request with its stats. */
-const { start, actor, closeOnSignals, ownPort }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
+const { start, actor, closeOnSignals, close, path, ownPort }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
 
 function tell(story: ServerStory): void {
   console.log(JSON.stringify(story));
@@ -27,7 +27,7 @@ board.on("handshakeFailed", ({ message }) => tell({ event: "handshakeFailed", er
 const server = createServer((_request, response) => {
   response.end(JSON.stringify({ ...board.stats(), ready: board.ready }));
 });
-board.attach(server);
+board.attach(server, path === undefined ? {} : { path });
 board.on("draining", () => tell({ event: "draining" }));
 board.on("closed", (counts) => {
   tell({ event: "closed", ...counts });
@@ -35,6 +35,7 @@ board.on("closed", (counts) => {
   server.closeAllConnections();
 });
 if (closeOnSignals !== undefined) board.closeOnSignals(closeOnSignals);
+if (close !== undefined) process.once("SIGUSR2", () => void board.close(close));
 if (ownPort === true) await board.listen({ port: 0, host: "127.0.0.1" });
 server.listen(0, "127.0.0.1");
 await once(server, "listening");

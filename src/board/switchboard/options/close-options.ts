@@ -3,7 +3,10 @@ import type { DrainSettings } from "../../shard/drain.ts";
 import { check, withoutUndefined } from "./option-values.ts";
 
 export interface CloseOptions {
-  /** How long closing the connections may take before what is left is dropped. Give it time for all batches. Default: 5 s. */
+  /**
+   * How long all of it may take: connections that are left are dropped 1 s before its end (or after four fifths of it, if that is later), and
+   * handlers that still run at its end are cut. Give it time for all batches. Default: 5 s.
+   */
   readonly drain?: number;
   /** How long upgrades are still taken while `board.ready` is false already, so that a load balancer sees it in time. Default: 0. */
   readonly readinessDelayMs?: number;

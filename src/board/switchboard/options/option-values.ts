@@ -26,6 +26,11 @@ function listOf(what: string, accepts: (value: string) => boolean): Check {
   return { takes: `an array of ${what}`, accepts: all };
 }
 
+const timeoutOrNone: Check = {
+  ...integer(0, MAX_TIMEOUT_MS),
+  takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
+};
+
 const checks = {
   actor: { takes: "a file URL, as a URL or a string", accepts: isFileUrl },
   shards: {
@@ -50,10 +55,7 @@ const checks = {
   maxOldGenerationSizeMb: integer(1, MAX_BYTES),
   maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
   stackSizeMb: integer(1, MAX_BYTES),
-  shardTimeoutMs: {
-    ...integer(0, MAX_TIMEOUT_MS),
-    takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
-  },
+  shardTimeoutMs: timeoutOrNone,
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),
@@ -68,6 +70,8 @@ const checks = {
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  handlerTimeoutMs: timeoutOrNone,
+  handlerTimeoutAfterCloseMs: timeoutOrNone,
   compression: {
     takes: "true, false or an object of options",
     accepts: (value) => typeof value === "boolean" || (typeof value === "object" && value !== null),

@@ -103,6 +103,8 @@ const connectionOptions = [
   "pingIntervalMs",
   "pongTimeoutMs",
   "closeTimeoutMs",
+  "handlerTimeoutMs",
+  "handlerTimeoutAfterCloseMs",
 ] as const satisfies readonly (keyof ConnectionOptions)[];
 
 const admissionOptions = [
@@ -189,6 +191,9 @@ export function checkStartOptions(options: StartOptions): Settings {
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
+      // A handler may stream, or wait for its peer, for as long as the connection lives.
+      handlerTimeoutMs: 0,
+      handlerTimeoutAfterCloseMs: 60_000,
       ...connection,
       ...(compression !== false && { compression: checkCompression(compression) }),
     },

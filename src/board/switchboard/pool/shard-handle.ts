@@ -48,6 +48,17 @@ export interface ActorFailure {
   readonly error: Error;
 }
 
+/** A handler that took longer than it may, and was given up; `actorFailed` tells of it, too. */
+export interface HandlerTimeout {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** Name of the handler, such as `received`. */
+  readonly handler: string;
+  /** The limit that was reached, in milliseconds. */
+  readonly limitMs: number;
+}
+
 /** A connection for whose peer as much waits as may. */
 export interface SlowConsumer {
   readonly shard: number;
@@ -82,6 +93,7 @@ export interface ShardSpec {
   readonly handshakeFailed: (error: Error) => void;
   /** A connection or a handshake of a client has ended, where clients are counted. */
   readonly addressLeft: (address: string) => void;
+  readonly handlerTimedOut: (timeout: HandlerTimeout) => void;
   readonly slowConsumer: (slow: SlowConsumer) => void;
   readonly abnormalClosure: (closure: AbnormalClosure) => void;
 }
@@ -109,6 +121,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #actorFailed: (failure: ActorFailure) => void;
   readonly #mailDied: (lost: LostMail) => void;
   readonly #handshakeFailed: (error: Error) => void;
+  readonly #handlerTimedOut: (timeout: HandlerTimeout) => void;
   readonly #slowConsumer: (slow: SlowConsumer) => void;
   readonly #abnormalClosure: (closure: AbnormalClosure) => void;
   readonly #control: MessagePort;
@@ -137,6 +150,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#actorFailed = spec.actorFailed;
     this.#mailDied = spec.mailDied;
     this.#handshakeFailed = spec.handshakeFailed;
+    this.#handlerTimedOut = spec.handlerTimedOut;
     this.#slowConsumer = spec.slowConsumer;
     this.#abnormalClosure = spec.abnormalClosure;
     const control = new MessageChannel();
@@ -246,7 +260,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
   }
 
-  /** Closes all its connections, and those that still arrive. A shard that doesn't even do that is ended. */
+  /** Closes all its connections, and those that still arrive, and awaits their actors. A shard that doesn't even do that is ended. */
   async drain(settings: DrainSettings): Promise<DrainCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
     this.#order({ kind: "drain", settings });
@@ -288,6 +302,11 @@ export class ShardHandle implements Destination, ShardCandidate {
       case "abnormalClosure":
         this.#abnormalClosure({ shard: this.shard, id: report.id });
         return;
+      case "handlerTimedOut": {
+        const { id, handler, limitMs } = report;
+        this.#handlerTimedOut({ shard: this.shard, id, handler, limitMs });
+        return;
+      }
       case "slowConsumer": {
         const { id, policy, bufferedBytes } = report;
         this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
@@ -329,9 +348,11 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
     this.#counters.set("handshakes", 0);
     const connections = this.#counters.get("connections");
+    const actors = this.#counters.get("actors");
     this.#counters.set("connections", 0);
+    this.#counters.set("actors", 0);
     // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
-    this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0 });
+    this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
     return asked ? undefined : { shard: this.shard, reason, connections, error };
   }

@@ -14,7 +14,13 @@ import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { Settings } from "../options/options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
-import { type AbnormalClosure, type ActorFailure, ShardHandle, type SlowConsumer } from "./shard-handle.ts";
+import {
+  type AbnormalClosure,
+  type ActorFailure,
+  type HandlerTimeout,
+  ShardHandle,
+  type SlowConsumer,
+} from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
@@ -25,6 +31,7 @@ export interface ShardPoolOwner {
   handshakeFailed(error: Error): void;
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
   addressLeft(address: string): void;
+  handlerTimedOut(timeout: HandlerTimeout): void;
   slowConsumer(slow: SlowConsumer): void;
   abnormalClosure(closure: AbnormalClosure): void;
   /** A shard's thread ended unasked, and its connections with it. */
@@ -217,7 +224,7 @@ export class ShardPool {
   }
 
   /**
-   * Closes every connection in order, then ends the threads.
+   * Closes every connection in order, awaits their actors, then ends the threads.
    *
    * @param settings whose batch is that of all shards together
    */
@@ -236,6 +243,7 @@ export class ShardPool {
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),
       dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
+      cut: counts.reduce((sum, { cut }) => sum + cut, 0),
     };
   }
 
@@ -253,6 +261,7 @@ export class ShardPool {
       mailDied: (lost) => this.#owner.mailDied(shard, lost),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
       addressLeft: (address) => this.#owner.addressLeft(address),
+      handlerTimedOut: (timeout) => this.#owner.handlerTimedOut(timeout),
       slowConsumer: (slow) => this.#owner.slowConsumer(slow),
       abnormalClosure: (closure) => this.#owner.abnormalClosure(closure),
     });

@@ -14,6 +14,7 @@ it("replaces a shard that the main thread ends", async () => {
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),
     addressLeft: vi.fn(),
+    handlerTimedOut: vi.fn(),
     slowConsumer: vi.fn(),
     abnormalClosure: vi.fn(),
     mailDied: vi.fn(),

@@ -1,0 +1,81 @@
+import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
+import type { Address } from "../../runtime/actor/address.ts";
+import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
+import type { Mailer } from "../../runtime/actor/mail.ts";
+import { checkClose } from "../../wire/protocol/check-close.ts";
+import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
+import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
+
+/**
+ * What an actor object has in place of its connection when one of its handlers was given up and may still run: it keeps the address and the
+ * session, it still reaches topics and other actors, and it holds no connection in memory.
+ */
+export class EndedContext implements ActorContext {
+  readonly #identity: ConnectionIdentity;
+  readonly #host: ConnectionHost;
+  slowConsumers: SlowConsumerPolicy;
+
+  constructor(identity: ConnectionIdentity, host: ConnectionHost) {
+    this.#identity = identity;
+    this.#host = host;
+    this.slowConsumers = host.options.slowConsumers;
+  }
+
+  get address(): Address {
+    return this.#identity.id as Address;
+  }
+
+  get shard(): number {
+    return this.#host.shard;
+  }
+
+  get session(): unknown {
+    return this.#identity.session;
+  }
+
+  get params(): Params {
+    return this.#identity.params;
+  }
+
+  get protocol(): string {
+    return this.#identity.protocol;
+  }
+
+  get mailer(): Mailer {
+    return this.#host.mailer;
+  }
+
+  send(data: Sendable): SendResult {
+    // Throws for what can't be sent, as always.
+    toFrame(data);
+    return "closed";
+  }
+
+  whenDrained(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  publish(topic: string, data: Sendable, _options?: PublishOptions): PublishResult {
+    this.#host.counters.add("publishes");
+    return this.#host.bus.publish(topic, toFrame(data));
+  }
+
+  subscribe(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  unsubscribe(): void {}
+
+  close(code?: number, reason = ""): void {
+    if (code !== undefined) checkClose(code, reason);
+  }
+
+  schedule(): () => void {
+    return () => {};
+  }
+
+  withoutConnection(): ActorContext {
+    return this;
+  }
+}
