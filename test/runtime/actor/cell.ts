@@ -6,7 +6,7 @@ import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";
 import { cellSettings } from "../../support/cells.ts";
 
-const context: ActorContext = {
+export const context: ActorContext = {
   address: "0-0" as Address,
   shard: 0,
   session: undefined,

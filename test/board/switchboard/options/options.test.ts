@@ -36,6 +36,8 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
   pongTimeoutMs: { from: 1, to: MAX },
   closeTimeoutMs: { from: 1, to: MAX },
+  handlerTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
+  handlerTimeoutAfterCloseMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
@@ -230,6 +232,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
       mailLimit: 1024,
     },
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
+    ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
   Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });

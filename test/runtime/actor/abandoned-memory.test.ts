@@ -1,0 +1,48 @@
+import { setImmediate as turn } from "node:timers/promises";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
+import { expect, it, vi } from "vitest";
+import type { ActorContext } from "../../../src/runtime/actor/actor.ts";
+import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
+import { cellSettings } from "../../support/cells.ts";
+import { context, message, Sync } from "./cell.ts";
+
+setFlagsFromString("--expose-gc");
+
+/** What the handlers wait for: reachable for as long as this module is. */
+const kept: (() => void)[] = [];
+
+class Hanging extends Sync {
+  override async received(): Promise<void> {
+    await new Promise<void>((resolve) => kept.push(resolve));
+    this.send("late");
+  }
+}
+
+/** Leaves nothing behind but what the hung handler holds. */
+function hangAndGiveUp(strategy: "stop" | "restart", settings = cellSettings()): WeakRef<object>[] {
+  const own: ActorContext = { ...context, withoutConnection: () => context };
+  const owner = { actorFailed() {}, mailboxDrained() {}, mailDied() {}, handlerTimedOut() {}, actorEnded() {} };
+  const cell = new ActorCell(settings, owner);
+  cell.open(Object.assign(class extends Hanging {}, { supervision: { strategy } }), own);
+  cell.deliver(message("hang"));
+  cell.handlerTimedOut(50);
+  cell.end(1006, "");
+  return [new WeakRef(cell), new WeakRef(own), new WeakRef(owner)];
+}
+
+it.each(["stop", "restart"] as const)(
+  "keeps no cell and no connection for a handler that was given up, with %s, whatever it waits for",
+  async (strategy) => {
+    const refs = hangAndGiveUp(strategy);
+    const collect = runInNewContext("gc") as () => void;
+    await vi.waitFor(async () => {
+      await turn();
+      collect();
+      expect(refs.map((ref) => ref.deref() === undefined)).toEqual([true, true, true]);
+    });
+    expect(kept.length).toBeGreaterThan(0);
+    for (const resolve of kept) resolve();
+    await turn();
+  },
+);
