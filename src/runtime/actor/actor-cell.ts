@@ -4,9 +4,9 @@ import { TURN_BUDGET, type Turns } from "../scheduling/turns.ts";
 import type { Actor, ActorClass, ActorContext } from "./actor.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
+import { AsyncHandlers, type AsyncHandlersOwner } from "./async-handlers.ts";
 import { Draining } from "./draining.ts";
-import { HandlerCall, type HandlerCallOwner } from "./handler-call.ts";
-import type { HandlerWatch, WatchedActor } from "./handler-watch.ts";
+import type { HandlerWatch } from "./handler-watch.ts";
 import {
   DRAINING,
   type Ending,
@@ -53,7 +53,7 @@ const LIGHT_HANDLERS = 16;
  * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
  * or when the time of a turn is over, the rest waits for the next turn.
  */
-export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedActor {
+export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   readonly #owner: ActorCellOwner;
   readonly #settings: CellSettings;
   #actorClass: ActorClass | undefined;
@@ -64,12 +64,7 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
   /** What is to be done before all that waits. */
   #restart: Restart | undefined;
   #busy = false;
-  /** The async handler that is under way. */
-  #call: HandlerCall | undefined;
-  /** Whether the watch looks at this cell. */
-  #watched = false;
-  /** Whether a handler was given up that may still run. */
-  #gaveUp = false;
+  #asyncHandlers: AsyncHandlers | undefined;
   #stopped = false;
   #wasFull = false;
   /** The turn in which it handled something last, and how much more it may in that one. */
@@ -124,7 +119,7 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
 
   /** Whether the actor gets nothing new any more. */
   #isOver(): boolean {
-    return this.#stopped || this.#ending !== undefined || this.#ended;
+    return this.#stopped || this.hasEnded;
   }
 
   #handleNow(work: Work): void {
@@ -203,11 +198,11 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
 
   /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
-    if (this.#ending !== undefined || this.#ended) return;
+    if (this.hasEnded) return;
     this.#ending = { kind: "closing", code, reason };
     this.#draining?.cancel();
     this.#timers?.clear();
-    if (this.#call !== undefined) this.#watchCall();
+    this.#asyncHandlers?.connectionEnded();
     this.#proceed();
   }
 
@@ -255,9 +250,9 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
 
   /** Nothing more comes: `closed` is done, or was given up. */
   #finish(): void {
-    if (this.#watched) this.#settings.watch?.delete(this);
+    this.#asyncHandlers?.end();
     // What a handler that was given up still does must not keep this cell and its connection in memory.
-    if (this.#gaveUp) this.#incarnation?.abandon();
+    if (this.#asyncHandlers?.gaveUp) this.#incarnation?.abandon();
     this.#owner.actorEnded();
   }
 
@@ -292,7 +287,8 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
     try {
       const result = (this.#incarnation as Incarnation).handle(work);
       if (isPromise(result)) {
-        this.#await(work, result);
+        this.#asyncHandlers ??= new AsyncHandlers(this, this.#settings.watch);
+        this.#asyncHandlers.begin(work, result);
         return;
       }
       this.#conclude(work, result);
@@ -300,21 +296,6 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
       this.#failAt(work, error);
     }
     this.#busy = false;
-  }
-
-  /** The promise tells by `handlerReturned` or `handlerFailed`. */
-  #await(work: Work, promise: PromiseLike<unknown>): void {
-    const call = new HandlerCall(work, this);
-    this.#call = call;
-    this.#watchCall();
-    call.follow(promise);
-  }
-
-  #watchCall(): void {
-    const { watch } = this.#settings;
-    if (this.#watched || !watch?.limits(this.hasEnded)) return;
-    this.#watched = true;
-    watch.add(this);
   }
 
   /** From the incarnation. */
@@ -328,45 +309,31 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
     this.#proceed();
   }
 
-  /** From the call of a handler. */
+  /** From `AsyncHandlers`. */
   handlerReturned(work: Work, value: unknown): void {
     this.#conclude(work, value);
     this.#settled();
   }
 
-  /** From the call of a handler. */
+  /** From `AsyncHandlers`. */
   handlerFailed(work: Work, error: unknown): void {
     this.#failAt(work, error);
     this.#settled();
   }
 
-  /** From the watch. */
-  get handlerCall(): HandlerCall | undefined {
-    return this.#call;
-  }
-
-  /** From the watch. */
-  get hasEnded(): boolean {
-    return this.#ending !== undefined || this.#ended;
-  }
-
-  /** From the watch. */
-  unwatched(): void {
-    this.#watched = false;
-  }
-
-  /** From the watch: gives up the handler that is under way, as if it had failed now. What it does later is ignored. */
-  handlerTimedOut(limitMs: number): void {
-    const call = this.#call;
-    if (call === undefined) return;
-    call.giveUp();
-    this.#gaveUp = true;
-    const handler = (this.#incarnation as Incarnation).handlerOf(call.work);
+  /** From `AsyncHandlers`: a failure of the handler, now. The handler may still run. */
+  handlerGivenUp(work: Work, limitMs: number): void {
+    const handler = (this.#incarnation as Incarnation).handlerOf(work);
     this.#owner.handlerTimedOut(handler, limitMs);
     const message = `${handler} was still running after ${limitMs} ms, and is waited for no longer`;
-    this.#failAt(call.work, new SwitchboardError("ERR_HANDLER_TIMEOUT", message));
+    this.#failAt(work, new SwitchboardError("ERR_HANDLER_TIMEOUT", message));
     if (this.#restart !== undefined) this.#incarnation?.detachActor();
     this.#settled();
+  }
+
+  /** Whether the connection has ended. */
+  get hasEnded(): boolean {
+    return this.#ending !== undefined || this.#ended;
   }
 
   /** Tells who waits for what a handler has come to. */
@@ -377,7 +344,6 @@ export class ActorCell implements IncarnationOwner, HandlerCallOwner, WatchedAct
 
   #settled(): void {
     this.#busy = false;
-    this.#call = undefined;
     if (this.#ended) this.#finish();
     else this.#proceed();
   }

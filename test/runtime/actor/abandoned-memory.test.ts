@@ -5,7 +5,7 @@ import { expect, it, vi } from "vitest";
 import type { ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
 import { cellSettings } from "../../support/cells.ts";
-import { context, message, Sync } from "./cell.ts";
+import { context, ManualWatch, message, Sync } from "./cell.ts";
 
 setFlagsFromString("--expose-gc");
 
@@ -20,13 +20,14 @@ class Hanging extends Sync {
 }
 
 /** Leaves nothing behind but what the hung handler holds. */
-function hangAndGiveUp(strategy: "stop" | "restart", settings = cellSettings()): WeakRef<object>[] {
+function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()): WeakRef<object>[] {
   const own: ActorContext = { ...context, withoutConnection: () => context };
   const owner = { actorFailed() {}, mailboxDrained() {}, mailDied() {}, handlerTimedOut() {}, actorEnded() {} };
-  const cell = new ActorCell(settings, owner);
+  const cell = new ActorCell(cellSettings({}, undefined, watch), owner);
   cell.open(Object.assign(class extends Hanging {}, { supervision: { strategy } }), own);
   cell.deliver(message("hang"));
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
+  watch.actor = undefined;
   cell.end(1006, "");
   return [new WeakRef(cell), new WeakRef(own), new WeakRef(owner)];
 }

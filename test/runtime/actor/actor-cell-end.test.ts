@@ -6,7 +6,7 @@ import type { AskOutcome, Mail } from "../../../src/runtime/actor/mail.ts";
 import type { Supervision } from "../../../src/runtime/actor/supervision.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";
-import { ends, log, message, Sync, start } from "./cell.ts";
+import { ends, log, ManualWatch, message, Sync, start } from "./cell.ts";
 
 /** Settled by a test, for the handler of this name. */
 const gates: Record<string, PromiseWithResolvers<void>> = {};
@@ -137,11 +137,12 @@ const GIVEN_UP = [
 ];
 
 it("stops when a handler is given up, and calls closed though the handler still runs", async () => {
-  const { cell, open, log } = start(supervised("stop"));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("stop"), {}, watch);
   open();
   cell.deliver(message("hold"));
   cell.deliver(message("waits"));
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   cell.end(1011, "");
   expect(log).toEqual(["opened", "hold", ...GIVEN_UP, "closed 1011 "]);
   expect(ends).toBe(1);
@@ -152,22 +153,24 @@ it("stops when a handler is given up, and calls closed though the handler still 
 });
 
 it("ignores a late rejection of a handler that was given up", async () => {
-  const { cell, open, log } = start(supervised("resume"));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
   cell.deliver(message("hold"));
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   gates["hold"]?.reject(new Error("late"));
   await turn();
   expect(log).toEqual(["opened", "hold", ...GIVEN_UP]);
 });
 
 it("goes on with the next message when a handler is given up and the strategy is resume", async () => {
-  const { cell, open, log } = start(supervised("resume"));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
   cell.deliver(message("hold 1"));
   cell.deliver(message("hold 2"));
   cell.deliver(message("next"));
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   expect(log).toEqual(["opened", "hold 1", ...GIVEN_UP, "hold 2"]);
   // The end of the call that was given up isn't that of the next.
   gates["hold 1"]?.resolve();
@@ -179,11 +182,12 @@ it("goes on with the next message when a handler is given up and the strategy is
 });
 
 it("makes a new object when a handler is given up and the strategy is restart; the old one sends no more", async () => {
-  const { cell, open, log } = start(supervised("restart"));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("restart"), {}, watch);
   open();
   cell.deliver(message("hold"));
   cell.deliver(message("next"));
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   gates["hold"]?.resolve();
   await turn();
   expect(log).toEqual([
@@ -197,22 +201,24 @@ it("makes a new object when a handler is given up and the strategy is restart; t
 });
 
 it("handles what waits after the end, by the strategy, and then calls closed", async () => {
-  const { cell, open, log } = start(supervised("resume"));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
   cell.deliver(message("hold"));
   cell.deliver(message("next"));
   cell.end(1001, "");
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   expect(log).toEqual(["opened", "hold", ...GIVEN_UP, "next", "closed 1001 "]);
   expect(ends).toBe(1);
 });
 
 it("is done when closed itself is given up", async () => {
-  const { cell, open, log } = start(supervised("restart", HoldingClosed));
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(supervised("restart", HoldingClosed), {}, watch);
   open();
   cell.end(1000, "");
   expect(ends).toBe(0);
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   expect(log.slice(2)).toEqual([
     "closed timed out after 50 ms",
     "failed closed: closed was still running after 50 ms, and is waited for no longer",
@@ -225,11 +231,12 @@ it("is done when closed itself is given up", async () => {
 
 it("answers the ask of a handler that is given up", async () => {
   const outcomes: AskOutcome[] = [];
-  const { cell, open } = start(supervised("resume"));
+  const watch = new ManualWatch();
+  const { cell, open } = start(supervised("resume"), {}, watch);
   open();
   cell.mail(mail("hold", outcomes));
   await turn();
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   expect(outcomes).toMatchObject([{ kind: "failed", error: { code: "ERR_HANDLER_TIMEOUT" } }]);
   gates["hold"]?.resolve();
   await turn();
@@ -243,12 +250,13 @@ it("closes a connection whose draining is given up", () => {
       return gate("draining");
     }
   }
-  const { cell, open, log } = start(Drained);
+  const watch = new ManualWatch();
+  const { cell, open, log } = start(Drained, {}, watch);
   open();
   cell.drain();
   cell.afterDraining(() => log.push("may close"));
   expect(log).toEqual(["opened"]);
-  cell.handlerTimedOut(50);
+  watch.actor?.handlerTimedOut(50);
   expect(log.at(-1)).toBe("may close");
 });
 

@@ -1,8 +1,9 @@
 import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../../src/runtime/actor/actor-cell.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
-import type { HandlerWatch } from "../../../src/runtime/actor/handler-watch.ts";
+import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handler-watch.ts";
 import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
+import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";
 import { cellSettings } from "../../support/cells.ts";
 
@@ -31,6 +32,21 @@ export function message(text: string): Message {
   const payload = Buffer.from(text);
   const block = Buffer.concat([Buffer.from([0x81, payload.length]), payload]);
   return new Message(block, 0, 2, block.length);
+}
+
+/** Times out the handler that is under way when a test says so. */
+export class ManualWatch extends HandlerWatch {
+  actor: WatchedActor | undefined;
+
+  constructor() {
+    const wheel = new TimerWheel(1_000);
+    wheel.stop();
+    super(wheel, { handlerTimeoutMs: 1_000, handlerTimeoutAfterCloseMs: 0 });
+  }
+
+  override add(actor: WatchedActor): void {
+    this.actor = actor;
+  }
 }
 
 export interface Started {
