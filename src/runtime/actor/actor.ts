@@ -77,7 +77,8 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * The board is closing, and soon this connection: the last moment to send something. Comes before messages that wait; the close frame
-   * follows when this is done and the connection's turn has come. What isn't done at the end of the board's `drain` is dropped.
+   * follows when this is done and the connection's turn has come. What isn't done shortly before the end of the board's `drain` loses its
+   * connection, and what isn't done at the end is cut.
    */
   draining(): void | Promise<void> {}
 
@@ -94,6 +95,8 @@ export abstract class Actor<Session = unknown> {
   /**
    * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
    * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
+   *
+   * The board awaits the promise when it closes, at most until the end of its `drain`. It is given up after `handlerTimeoutAfterCloseMs`.
    */
   closed(_code: number, _reason: string): void | Promise<void> {}
 

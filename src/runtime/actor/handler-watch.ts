@@ -3,9 +3,9 @@ import type { HandlerCall } from "./handler-call.ts";
 
 /** How long one call of a handler may take, in milliseconds; 0: without a limit. */
 export interface HandlerLimits {
-  /** Limit at any time, from the call on. */
+  /** Limit at any time, from the call on. Default of a board: 0, for a handler may stream or wait as long as its connection lives. */
   readonly handlerTimeoutMs: number;
-  /** Limit once the connection has ended, from its end or from the call on, whichever is later. */
+  /** Limit once the connection has ended, from its end or from the call on, whichever is later. Default of a board: 60,000. */
   readonly handlerTimeoutAfterCloseMs: number;
 }
 
@@ -20,7 +20,7 @@ export interface WatchedActor {
   unwatched(): void;
 }
 
-/** Looks at the busy actors so often for each limit: a call ends at most this part of its limit too late. */
+/** Number of looks at the busy actors within the shortest limit. */
 const LOOKS_PER_LIMIT = 10;
 const LONGEST_INTERVAL_MS = 1_000;
 
