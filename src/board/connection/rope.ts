@@ -1,5 +1,5 @@
+import { allocateOwn } from "../../wire/protocol/allocator.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { allocateAlone } from "../../wire/protocol/memory.ts";
 
 /**
  * Frames queued one after the other, as a path in a tree: connections that get the same frames in the same order share the path, so
@@ -87,7 +87,7 @@ export class Rope {
   }
 
   #copy(): Buffer {
-    const joined = allocateAlone(this.#bytes);
+    const joined = allocateOwn(this.#bytes);
     let at = this.#bytes;
     for (let rope: Rope = this; rope.#frame !== undefined; rope = rope.#before as Rope) {
       const { block, start } = rope.#frame;

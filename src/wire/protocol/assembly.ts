@@ -1,24 +1,30 @@
+/** Collects the payload of one message that arrives in pieces. The decoder makes one for each such message. */
+
+import { allocateOwn } from "./allocator.ts";
 import { headerBytes, MAX_HEADER_BYTES, writeHeader } from "./frame.ts";
 import { unmask } from "./masking/mask.ts";
-import { allocateAlone } from "./memory.ts";
 import { Message } from "./message.ts";
 import { Opcode } from "./opcode.ts";
 import { Utf8Validator } from "./utf8.ts";
 
-/** Memory an announced payload gets before its bytes have come. */
+/** Memory that a message gets at first, in bytes, however long its header says that it is. */
 const INITIAL_BYTES = 4 * 1024;
 
 /**
- * A message that arrives in pieces: fragments, or one frame over several reads. Its memory follows what has really
- * arrived (at most twice that), never what a header announces. Room for a header stays free in front.
+ * A message that arrives in pieces: in fragments, or as one frame over several reads. Its memory grows with the bytes
+ * that have arrived (to at most twice as many), never with the length that a header announces. The first
+ * `MAX_HEADER_BYTES` of the memory stay free for the header of the finished message.
  */
 export class Assembly {
   readonly opcode: Opcode;
-  /** Whether the payload is to be inflated when it is whole; a text is checked after that. */
+  /** True when the payload must be inflated once it is complete. The text of such a message is checked after that. */
   readonly compressed: boolean;
+  /** Checks an uncompressed text while it arrives; undefined for any other message. */
   readonly #validator: Utf8Validator | undefined;
   #block = Buffer.allocUnsafeSlow(0);
+  /** Offset in `#block` after the last payload byte. */
   #end = MAX_HEADER_BYTES;
+  /** Number of frames that have begun. */
   fragments = 1;
 
   constructor(opcode: Opcode, compressed = false) {
@@ -27,14 +33,15 @@ export class Assembly {
     this.#validator = opcode === Opcode.text && !compressed ? new Utf8Validator() : undefined;
   }
 
+  /** Bytes of payload that have arrived. */
   get payloadBytes(): number {
     return this.#end - MAX_HEADER_BYTES;
   }
 
   /**
-   * Takes `length` masked bytes. False when the text can't be valid any more.
+   * Adds `length` masked bytes. Returns false when the text can no longer become valid.
    *
-   * @param toCome bytes still to come in the whole message, these included, if that is known; else infinity
+   * @param toCome bytes of the message that are still to come, these included; infinity if that is unknown
    */
   append(source: Buffer, from: number, length: number, toCome: number, key: number, phase: number): boolean {
     this.#reserve(length, toCome);
@@ -46,12 +53,12 @@ export class Assembly {
     return validator.push(this.#block, start, this.#end);
   }
 
-  /** What has come, not a copy. */
+  /** The payload bytes that have arrived: a view, not a copy. */
   get payload(): Buffer {
     return this.#block.subarray(MAX_HEADER_BYTES, this.#end);
   }
 
-  /** The whole message; undefined when a text ends inside a character. */
+  /** The complete message; undefined when a text ends inside a character. */
   finish(): Message | undefined {
     if (this.#validator?.complete === false) return undefined;
     this.#reserve(0, 0);
@@ -65,7 +72,7 @@ export class Assembly {
     if (this.#block.length >= needed && this.#block.length > 0) return;
     const announced = this.#end + toCome;
     const capacity = Math.max(needed, Math.min(announced, Math.max(2 * needed, INITIAL_BYTES)));
-    const larger = allocateAlone(capacity);
+    const larger = allocateOwn(capacity);
     larger.set(this.#block.subarray(0, this.#end));
     this.#block = larger;
   }

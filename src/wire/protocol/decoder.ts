@@ -1,27 +1,32 @@
+/**
+ * The receiving half of the codec: turns a peer's bytes into messages, pings, pongs, a close or one violation. Used by
+ * the connections of a shard, by the WebSockets of `switchboard/websocket` and by the load generator.
+ */
 import { isUtf8 } from "node:buffer";
+import { allocate } from "./allocator.ts";
 import { Assembly } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import type { Inflater } from "./deflate/inflater.ts";
+import { EMPTY } from "./empty.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
 import { NO_KEY, readKey, unmask } from "./masking/mask.ts";
-import { allocate } from "./memory.ts";
 import { Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
 import type { Role } from "./role.ts";
 import { type Violation, type ViolationCode, violation } from "./violation.ts";
 
 export interface DecoderOptions {
-  /** Our end. Default: server. */
+  /** Our end of the connection. Default: server. */
   readonly role?: Role;
-  /** Longest message, in bytes of payload over all its fragments. */
+  /** Longest message, in bytes of payload over all its fragments, after inflating. */
   readonly maxPayloadBytes: number;
-  /** Most frames in one message, empty ones counted. */
+  /** Largest number of frames in one message, empty ones included. */
   readonly maxFragments: number;
-  /** For connections on which permessage-deflate was agreed. Default: none, and compressed messages are refused. */
+  /** Inflater of a connection that negotiated permessage-deflate. Default: none; compressed messages are refused. */
   readonly inflater?: Inflater | undefined;
   /**
-   * Asked before a message is inflated that may become long. False: `next` gives undefined, as `inflationWaits` says, and asks again when it
-   * is called again. Default: always at once.
+   * Called before a message that may become long is inflated. When the callback returns false, `next` returns undefined
+   * and `inflationWaits` is true; the next call of `next` asks again. Default: inflates at once.
    */
   readonly mayInflate?: (() => boolean) | undefined;
 }
@@ -38,53 +43,61 @@ export interface Pong {
 
 export interface Close {
   readonly kind: "close";
-  /** 1005 when the frame had no code. */
+  /** Close code; 1005 when the frame had none. */
   readonly code: number;
   readonly reason: string;
 }
 
-/** What a peer's bytes amount to. Nothing follows a `close` or a `violation`. */
+/** One thing that a peer sent. No event follows a `close` or a `violation`. */
 export type DecoderEvent = Message | Ping | Pong | Close | Violation;
 
 /**
- * - `borrowing`: the chunk is somebody else's.
- * - `owning`: it is a copy.
- * - `ended`: nothing more is read.
+ * The decoder's state.
+ *
+ * - `borrowing`: the chunk belongs to the caller.
+ * - `owning`: the chunk is a copy.
+ * - `ended`: a close or a violation came, and no more bytes are read.
  */
 type State = "borrowing" | "owning" | "ended";
 
 const MASKING_KEY_BYTES = 4;
-const NOTHING = Buffer.alloc(0);
 const RESERVED_BITS = 0x70;
-/** Deflate makes at most 1032 bytes of one: what is no longer than this stays below 64 KiB. */
-const SHORT_COMPRESSED_BYTES = 63;
-/** The reserved bit that marks a compressed message, on its first frame. Source: RFC 7692 section 6. */
+/**
+ * Longest compressed payload, in bytes, that is inflated without asking `mayInflate`. Deflate makes at most 1032 bytes
+ * of 1, so such a payload stays below 64 KiB.
+ */
+const MAX_SHORT_COMPRESSED_BYTES = 63;
+/** Reserved bit that marks a compressed message on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
 
 /**
- * The receiving half of RFC 6455, as a pure state machine: `feed` it chunks of any size
- * and take events with `next` until there are none. It never throws for what a peer sent.
+ * The receiving half of RFC 6455 as a pure state machine. Call `feed` with chunks of any size, then call `next` until
+ * it returns undefined. The decoder never throws because of bytes that a peer sent.
  *
- * A chunk is borrowed until `next` returns undefined or `suspend` is called; events own their bytes.
+ * The decoder borrows a chunk until `next` returns undefined or `suspend` is called. Events own their bytes.
  */
 export class Decoder {
   readonly #options: DecoderOptions;
-  /** Bytes of masking key in each frame: our peers mask when we are the server, and mustn't when we are the client. */
+  /** Length of the masking key in each frame, in bytes. Clients must mask, servers must not: 4 if we are the server. */
   readonly #keyBytes: number;
-  #chunk: Buffer = NOTHING;
+  #chunk: Buffer = EMPTY;
+  /** Offset in `#chunk` of the first unread byte. */
   #at = 0;
   #state: State = "owning";
-  /** Frames that the last call of `next` took and that made no event yet. */
+  /** Number of frames that the last call of `next` read and that made no event. */
   fragments = 0;
 
-  /** The message in progress: begun by a data frame whose payload or whose continuation is still to come. */
+  /** The message in progress: a data frame began it, and payload or continuation frames are still to come. */
   #assembly: Assembly | undefined;
-  /** The data frame in progress: payload bytes still to come, bytes that came, whether it is the last of its message. */
+  /** Payload bytes of the data frame in progress that are still to come. */
   #remaining = 0;
+  /** Payload bytes of the data frame in progress that were read. */
   #phase = 0;
+  /** True when the data frame in progress is the last of its message. */
   #final = false;
+  /** True while a data frame is in progress. */
   #inPayload = false;
-  /** Of the frame in progress. */
+  /** Masking key of the data frame in progress. */
   #key = NO_KEY;
 
   constructor(options: DecoderOptions) {
@@ -92,29 +105,31 @@ export class Decoder {
     this.#keyBytes = options.role === "client" ? 0 : MASKING_KEY_BYTES;
   }
 
+  /** Adds the next bytes of the peer. */
   feed(chunk: Buffer): void {
     if (this.#state === "ended") return;
-    // What an earlier chunk left over is a part of a header or of a control frame, or a suspended rest.
+    // An earlier chunk leaves a rest when it ends inside a header or a control frame, or when it was suspended.
     const rest = this.#chunk.length - this.#at;
     this.#state = rest === 0 ? "borrowing" : "owning";
     this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
   }
 
-  /** Whether bytes are left that `next` hasn't looked at, or not seen enough of. */
+  /** True when unread bytes or an uninflated message are left. */
   get hasMore(): boolean {
     return this.#at < this.#chunk.length || this.inflationWaits;
   }
 
-  /** Whether `next` gave undefined because it might not inflate a message that has come. */
+  /** True when `next` returned undefined because `mayInflate` denied inflating a complete message. */
   get inflationWaits(): boolean {
     return this.#inPayload && this.#final && this.#remaining === 0;
   }
 
   /**
-   * The next event in what was fed, or undefined when more bytes are needed.
+   * Returns the next event, or undefined when more bytes are needed.
    *
-   * @param maxFragments after so many frames that make no event yet it gives undefined, too, and `hasMore` says so. Default: no limit.
+   * @param maxFragments number of frames without an event after which the call returns undefined, too; `hasMore` is
+   * true then if bytes are left. Default: no limit.
    */
   next(maxFragments = Number.POSITIVE_INFINITY): DecoderEvent | undefined {
     this.fragments = 0;
@@ -132,16 +147,16 @@ export class Decoder {
     return undefined;
   }
 
-  /** Copies what is left of the borrowed chunk, for going on with `next` at some later time. */
+  /** Copies the unread rest of the borrowed chunk, so that `next` can go on at a later time. */
   suspend(): undefined {
-    // A copy is taken up many times, a little of it each time, and isn't copied each time, unless most of it isn't needed any more.
+    // A suspended copy may be read in many small steps. It is copied again only when at least half of it has been read.
     if (this.#state === "owning" && (this.#chunk.length - this.#at) * 2 > this.#chunk.length) return;
     if (this.#state === "borrowing") this.#state = "owning";
-    this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : NOTHING;
+    this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : EMPTY;
     this.#at = 0;
   }
 
-  /** Reads one frame's header, and the frame whole where that is possible. */
+  /** Reads one frame header, and the whole frame if it is a control frame or a complete, uncompressed message. */
   #readFrame(): DecoderEvent | "payload follows" | undefined {
     const chunk = this.#chunk;
     const start = this.#at;
@@ -201,7 +216,7 @@ export class Decoder {
     return "payload follows";
   }
 
-  /** The checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */
+  /** Makes the checks that need only a frame's first two bytes, in the order of RFC 6455 section 5.2. */
   #checkHeader(first: number, second: number): ViolationCode | undefined {
     const opcode = first & 0x0f;
     if ((first & RESERVED_BITS) !== 0 && !this.#mayBeCompressed(first)) return "ERR_RESERVED_BITS";
@@ -219,7 +234,10 @@ export class Decoder {
     return undefined;
   }
 
-  /** Only data can be compressed, and only a message's first frame says so. Source: RFC 7692 sections 6 and 6.1. */
+  /**
+   * True when the reserved bits mark a compressed message as they may: on its first frame, and only if compression was
+   * negotiated. Source: RFC 7692 sections 6 and 6.1.
+   */
   #mayBeCompressed(first: number): boolean {
     const opcode = first & 0x0f;
     return (
@@ -229,13 +247,15 @@ export class Decoder {
     );
   }
 
-  /** The masking key at the end of the header, which has been read. */
+  /** Steps over a header of `header` bytes and returns the masking key at its end. */
   #takeKey(header: number): number {
     this.#at += header;
     return this.#keyBytes === 0 ? NO_KEY : readKey(this.#chunk, this.#at - MASKING_KEY_BYTES);
   }
 
-  /** The common case, and the hot path: one frame, one message, all of it here. One copy, no views, no closures. */
+  /**
+   * The hot path: one frame that is one message and has arrived completely. It makes one copy, no views, no closures.
+   */
   #readWholeMessage(opcode: Opcode, payloadBytes: number, key: number): Message | Violation {
     const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
     const payloadStart = writeHeader(block, start, opcode, payloadBytes);
@@ -248,11 +268,12 @@ export class Decoder {
     return new Message(block, start, payloadStart, end);
   }
 
-  /** Moves what is here of a frame's payload to the message in progress, and ends that message if this was its end. */
+  /** Moves the available payload of a frame to the message in progress. Returns the message when it is complete. */
   #readPayload(): Message | Violation | undefined {
     const assembly = this.#assembly as Assembly;
     const length = Math.min(this.#remaining, this.#chunk.length - this.#at);
-    // Where fragments may follow, memory must be free to double: else each of many small ones would move all before it.
+    // While fragments may follow, the total is unknown and memory may double. With the length of this frame as a bound,
+    // memory would grow by one small fragment at a time, and each would move all bytes before it.
     const toCome = this.#final ? this.#remaining : Number.POSITIVE_INFINITY;
     const valid = assembly.append(this.#chunk, this.#at, length, toCome, this.#key, this.#phase);
     this.#at += length;
@@ -269,7 +290,7 @@ export class Decoder {
   }
 
   #mayInflate({ payloadBytes }: Assembly): boolean {
-    return payloadBytes <= SHORT_COMPRESSED_BYTES || (this.#options.mayInflate?.() ?? true);
+    return payloadBytes <= MAX_SHORT_COMPRESSED_BYTES || (this.#options.mayInflate?.() ?? true);
   }
 
   #inflate({ opcode, payload }: Assembly): Message | Violation {
@@ -289,7 +310,7 @@ export class Decoder {
     return this.#readClose(payload);
   }
 
-  /** Source: RFC 6455 sections 5.5.1 and 7.4. */
+  /** Checks the payload of a close frame. Source: RFC 6455 sections 5.5.1 and 7.4. */
   #readClose(payload: Buffer): Close | Violation {
     if (payload.length === 1) return this.#fail("ERR_CLOSE_PAYLOAD");
     if (payload.length === 0) {
@@ -311,7 +332,7 @@ export class Decoder {
 
   #end(): void {
     this.#state = "ended";
-    this.#chunk = NOTHING;
+    this.#chunk = EMPTY;
     this.#at = 0;
     this.#inPayload = false;
     this.#assembly = undefined;

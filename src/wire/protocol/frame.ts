@@ -1,10 +1,12 @@
+/** Encodes frames: unmasked, final, one frame for one message. All senders of the package use this file. */
+
+import { allocate } from "./allocator.ts";
 import { MAX_REASON_BYTES } from "./close-code.ts";
-import { allocate } from "./memory.ts";
 import { Opcode } from "./opcode.ts";
 
 /**
- * The bytes of one frame as they go on the wire: `block[start, end)`. Not a view, because most frames
- * leave together with others and only the whole needs one.
+ * The bytes of one frame as they go on the wire: `block[start, end)`. Offsets take the place of a view, because most
+ * frames leave together with others: one view of all of them is enough.
  */
 export interface Frame {
   readonly block: Buffer;
@@ -12,15 +14,15 @@ export interface Frame {
   readonly end: number;
 }
 
-/** The longest header a server sends: 2 bytes and a 64-bit length. */
+/** Length of the longest unmasked header, in bytes: 2 bytes and a 64-bit length. */
 export const MAX_HEADER_BYTES = 10;
 
-/** Bytes of an unmasked header, with the length encoded minimally. Source: RFC 6455 section 5.2. */
+/** Length of an unmasked header, in bytes, with the payload length encoded minimally. Source: RFC 6455 section 5.2. */
 export function headerBytes(payloadBytes: number): number {
   return payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
 }
 
-/** Writes the header of a final, unmasked frame and returns where the payload starts. */
+/** Writes the header of a final, unmasked frame. Returns the offset at which the payload starts. */
 export function writeHeader(block: Buffer, start: number, opcode: Opcode, payloadBytes: number): number {
   block[start] = 0x80 | opcode;
   if (payloadBytes < 126) {
@@ -39,8 +41,9 @@ export function writeHeader(block: Buffer, start: number, opcode: Opcode, payloa
   return start + 10;
 }
 
+/** Encodes a text message. */
 export function encodeText(text: string): Frame {
-  // A UTF-16 unit takes at most three bytes; below 42 units the short header is certain without counting.
+  // A UTF-16 unit takes at most 3 bytes. Fewer than 42 units therefore always fit the short header, without counting.
   const payloadBytes = text.length < 42 ? text.length * 3 : Buffer.byteLength(text);
   const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
   const payloadStart = start + headerBytes(payloadBytes);
@@ -49,6 +52,7 @@ export function encodeText(text: string): Frame {
   return { block, start, end: payloadStart + written };
 }
 
+/** Encodes one frame with a copy of `payload`. */
 export function encodeFrame(opcode: Opcode, payload: Uint8Array): Frame {
   const { block, start } = allocate(headerBytes(payload.length) + payload.length);
   const payloadStart = writeHeader(block, start, opcode, payload.length);
@@ -56,20 +60,20 @@ export function encodeFrame(opcode: Opcode, payload: Uint8Array): Frame {
   return { block, start, end: payloadStart + payload.length };
 }
 
-/** Bytes that are no frame, and leave with frames. */
+/** Encodes text that is no frame (an HTTP answer, say), so that it can be sent through the same queue as frames. */
 export function encodeLatin1(text: string): Frame {
   const { block, start } = allocate(text.length);
   return { block, start, end: start + block.write(text, start, "latin1") };
 }
 
-/** A close frame; without a code it has no payload. A reason over 123 bytes is cut at a character. */
+/** Encodes a close frame. Without a code it has no payload. A reason over 123 bytes is cut between two characters. */
 export function encodeClose(code?: number, reason = ""): Frame {
   const { block, start } = allocate(2 + 2 + MAX_REASON_BYTES);
   const payload = start + 2;
   let end = payload;
   if (code !== undefined) {
     end = block.writeUInt16BE(code, payload);
-    // `write` never writes part of a character.
+    // `Buffer.write` never writes part of a character.
     if (reason !== "") end += block.write(reason, end, MAX_REASON_BYTES, "utf8");
   }
   writeHeader(block, start, Opcode.close, end - payload);

@@ -1,12 +1,13 @@
+/** A received message, and the conversion of whatever an application sends to a frame. */
 import { encodeFrame, encodeText, type Frame } from "./frame.ts";
 import { Opcode } from "./opcode.ts";
 
-/** What can be sent: text as a string, binary as bytes, or a received message as it came. */
+/** A value that can be sent: text as a string, binary as bytes, or a received message unchanged. */
 export type Sendable = string | ArrayBuffer | ArrayBufferView | Message;
 
 /**
- * One received message. It owns its bytes for as long as it is kept, and it is at the same time the frame that
- * would carry it to another peer: forwarding costs neither a copy nor a decoding.
+ * One received message. It owns its bytes for as long as it is kept. The message is also the frame that carries it to
+ * another peer, so forwarding needs neither a copy nor encoding.
  */
 export class Message implements Frame {
   readonly kind = "message";
@@ -24,8 +25,8 @@ export class Message implements Frame {
   }
 
   /**
-   * The same message in memory of its own. Small messages share blocks of 64 KiB, and one that is kept keeps its block: for
-   * keeping many for long, keep these.
+   * Copies the message to memory of its own. Small messages share blocks of 64 KiB, and each kept message keeps its
+   * whole block alive: compact the messages that you keep for long.
    */
   compact(): Message {
     const size = this.end - this.start;
@@ -35,7 +36,7 @@ export class Message implements Frame {
     return new Message(block, 0, this.#payloadStart - this.start, size);
   }
 
-  /** The type that its sender gave it. */
+  /** The type that the sender gave the message. */
   get type(): "text" | "binary" {
     return ((this.block[this.start] as number) & 0xf) === Opcode.text ? "text" : "binary";
   }
@@ -45,24 +46,26 @@ export class Message implements Frame {
     return this.end - this.#payloadStart;
   }
 
-  /** The payload, not a copy: don't write to it, others may be sending the same bytes. */
+  /** The payload: a view, not a copy. Don't write to it, because other connections may be sending the same bytes. */
   get bytes(): Buffer {
     return this.block.subarray(this.#payloadStart, this.end);
   }
 
-  /** The payload as a string, decoded anew at each use. Bytes that aren't UTF-8 (in a binary message) become U+FFFD. */
+  /**
+   * The payload as a string, decoded at each use. Bytes that aren't UTF-8 (in a binary message) become U+FFFD.
+   */
   get text(): string {
     return this.block.toString("utf8", this.#payloadStart, this.end);
   }
 }
 
-/** A message with a copy of this payload. */
+/** Makes a message with a copy of `payload`. */
 export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
   const { block, start, end } = encodeFrame(opcode, payload);
   return new Message(block, start, end - payload.length, end);
 }
 
-/** The frame that carries `data`; for a message that is its own. */
+/** Encodes `data` as a frame. A `Message` is returned as it is. Throws a TypeError for anything that can't be sent. */
 export function toFrame(data: Sendable): Frame {
   if (typeof data === "string") return encodeText(data);
   if (data instanceof Message) return data;

@@ -1,4 +1,4 @@
-/** Frame opcodes. Source: RFC 6455 section 5.2. */
+/** Frame opcodes, used by the codec, the WebSockets and the load generator. Source: RFC 6455 section 5.2. */
 export const Opcode = {
   continuation: 0x0,
   text: 0x1,
@@ -10,7 +10,7 @@ export const Opcode = {
 
 export type Opcode = (typeof Opcode)[keyof typeof Opcode];
 
-/** Control opcodes have their highest bit set. Source: RFC 6455 section 5.5. */
+/** True for close, ping and pong: control opcodes have their highest bit set. Source: RFC 6455 section 5.5. */
 export function isControl(opcode: number): boolean {
   return (opcode & 0x8) !== 0;
 }

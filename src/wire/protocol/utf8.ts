@@ -1,28 +1,30 @@
+/** Validates UTF-8 that arrives in pieces, for texts over several frames or reads. */
 import { isUtf8 } from "node:buffer";
 
 /**
- * Incremental UTF-8 validation: says no at the first byte that can't continue a valid text, wherever
- * the text was cut. Source: the well-formed sequences of Unicode table 3-7, as RFC 6455 section 8.1 demands.
+ * An incremental UTF-8 validator. It fails at the first byte that can't continue a valid text, wherever the text was
+ * cut. Source: the well-formed sequences of Unicode table 3-7, as RFC 6455 section 8.1 demands.
  *
- * Whole sequences go to the platform's vectorised check; only those that straddle two pieces are walked by hand.
+ * Node's vectorised `isUtf8` checks whole sequences. This code walks only a sequence that straddles two pieces.
  */
 export class Utf8Validator {
-  /** Continuation bytes still owed to the sequence that a piece ended in. */
+  /** Number of continuation bytes that the sequence at the end of the last piece still lacks. */
   #missing = 0;
-  /** Range of the next continuation byte; narrower than 80..BF only after E0, ED, F0 and F4. */
+  /** Range of the next continuation byte: 80 to BF, and less after E0, ED, F0 and F4. */
   #low = 0x80;
   #high = 0xbf;
 
-  /** True between characters: a text may end here. */
+  /** True between two characters, where a text may end. */
   get complete(): boolean {
     return this.#missing === 0;
   }
 
+  /** Starts a new text. */
   reset(): void {
     this.#missing = 0;
   }
 
-  /** Takes the next piece, `bytes[start, end)`; false when the text can't be valid any more. */
+  /** Checks the next piece, `bytes[start, end)`. Returns false when the text can no longer become valid. */
   push(bytes: Buffer, start: number, end: number): boolean {
     let at = start;
     while (this.#missing > 0 && at < end) {
@@ -57,7 +59,7 @@ export class Utf8Validator {
   }
 }
 
-/** Where the last sequence of `bytes[start, end)` begins, if it is cut short; else `end`. */
+/** Returns the offset at which the last sequence of `bytes[start, end)` begins if it is cut short, else `end`. */
 function lastBoundary(bytes: Buffer, start: number, end: number): number {
   for (let back = 1; back <= 3 && end - back >= start; back++) {
     const byte = bytes[end - back] as number;

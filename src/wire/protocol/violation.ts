@@ -1,8 +1,9 @@
+/** The table of protocol violations: for each its stable code, the close code and the reason that the peer gets. */
 import { CloseCode } from "./close-code.ts";
 
 /**
- * Everything a peer can do that ends its connection, and the close code each gets. The reasons go
- * on the wire, so they are at most 123 bytes; the codes are stable and may be matched on.
+ * Every violation that ends a connection. The reasons are sent in close frames, so each has at most 123 bytes. The
+ * codes are stable and may be matched on.
  */
 const table = {
   ERR_RESERVED_BITS: [CloseCode.protocolError, "reserved bits are set where no extension allows them"],
@@ -24,9 +25,10 @@ const table = {
   ERR_MESSAGE_TOO_BIG: [CloseCode.messageTooBig, "message is larger than is taken here"],
 } as const satisfies Record<string, readonly [closeCode: number, reason: string]>;
 
+/** The stable name of one violation. */
 export type ViolationCode = keyof typeof table;
 
-/** What a peer did wrong: our stable code for it, the close code it gets, and the reason sent with it. */
+/** A violation: its stable code, and the close code and reason to send to the peer. */
 export interface Violation {
   readonly kind: "violation";
   readonly code: ViolationCode;
@@ -34,6 +36,7 @@ export interface Violation {
   readonly reason: string;
 }
 
+/** Looks a violation up in the table. */
 export function violation(code: ViolationCode): Violation {
   const [closeCode, reason] = table[code];
   return { kind: "violation", code, closeCode, reason };

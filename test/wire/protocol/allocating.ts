@@ -1,8 +1,11 @@
-/** A thread with the young generation of a shard, which takes large pieces and drops them. Posts how often V8 collected what, by kind. */
+/**
+ * A thread with the young generation of a shard, which allocates large pieces and drops them. Posts how many minor and
+ * major collections V8 made.
+ */
 import { constants, PerformanceObserver } from "node:perf_hooks";
 import { setTimeout as delay, setImmediate as turn } from "node:timers/promises";
 import { parentPort } from "node:worker_threads";
-import { allocateAlone } from "../../../src/wire/protocol/memory.ts";
+import { allocateOwn } from "../../../src/wire/protocol/allocator.ts";
 
 const PIECE_BYTES = 64 * 1024;
 const counts = { minor: 0, major: 0 };
@@ -15,7 +18,7 @@ new PerformanceObserver((list) => {
 }).observe({ entryTypes: ["gc"] });
 
 for (let batch = 0; batch < 100; batch++) {
-  for (let i = 0; i < 100; i++) allocateAlone(PIECE_BYTES);
+  for (let i = 0; i < 100; i++) allocateOwn(PIECE_BYTES);
   await turn();
 }
 await delay(50);

@@ -21,7 +21,7 @@ function appendFrame(assembly: Assembly, payload: Uint8Array, step = payload.len
 }
 
 describe("Assembly", () => {
-  it.each([0, 1, 125, 126, 4_086, 4_087, 65_535, 65_536, 300_001])("puts %i bytes together from pieces", (length) => {
+  it.each([0, 1, 125, 126, 4_086, 4_087, 65_535, 65_536, 300_001])("joins %i bytes from pieces", (length) => {
     for (const step of [7, 1_000, 65_536]) {
       const assembly = new Assembly(Opcode.binary);
       expect(appendFrame(assembly, pattern(length), step)).toBe(true);
@@ -32,18 +32,18 @@ describe("Assembly", () => {
     }
   });
 
-  it("puts frames together that each begin with the key's first byte", () => {
+  it("joins frames, each unmasked from its key's first byte on", () => {
     const assembly = new Assembly(Opcode.text);
     for (const part of ["Hel", "", "lo, wörld ", "€"]) appendFrame(assembly, Buffer.from(part));
     expect(assembly.finish()?.text).toBe("Hello, wörld €");
   });
 
-  it("makes an empty message of nothing", () => {
+  it("makes an empty message of no bytes", () => {
     const message = new Assembly(Opcode.text).finish();
     expect(message).toMatchObject({ type: "text", byteLength: 0, text: "" });
   });
 
-  it("says no to a text as soon as it can't be valid any more", () => {
+  it("rejects a text as soon as it can no longer become valid", () => {
     const assembly = new Assembly(Opcode.text);
     expect(appendFrame(assembly, Buffer.from([0x61, 0xe2, 0x82]))).toBe(true);
     expect(appendFrame(assembly, Buffer.from([0x28]))).toBe(false);
@@ -55,13 +55,13 @@ describe("Assembly", () => {
     expect(assembly.finish()).toBeUndefined();
   });
 
-  it("doesn't look at what a binary message says", () => {
+  it("doesn't validate a binary message", () => {
     const assembly = new Assembly(Opcode.binary);
     expect(appendFrame(assembly, Buffer.from([0xff, 0xe2]))).toBe(true);
     expect(assembly.finish()?.bytes).toEqual(Buffer.from([0xff, 0xe2]));
   });
 
-  it("takes memory for what has come, not for what was announced", () => {
+  it("allocates memory for the bytes that have arrived, not for those that were announced", () => {
     const allocated = vi.spyOn(Buffer, "allocUnsafeSlow");
     const assembly = new Assembly(Opcode.binary);
     const announced = 1024 ** 3;

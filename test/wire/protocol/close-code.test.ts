@@ -17,11 +17,11 @@ const ranges = [
 describe.each(ranges)("close codes %i to %i (allowed: %s, %4$s)", (first, last, allowed) => {
   const codes = Array.from({ length: last - first + 1 }, (_, i) => first + i);
 
-  it("are told apart by isWireCloseCode", () => {
+  it("are accepted or refused by isWireCloseCode", () => {
     expect(codes.filter((code) => isWireCloseCode(code) !== allowed)).toEqual([]);
   });
 
-  it("are told apart by the decoder", () => {
+  it("are accepted or refused by the decoder", () => {
     const expected = (code: number) =>
       allowed ? seenClose(code, "why") : seenViolation("ERR_INVALID_CLOSE_CODE", 1002);
     for (const code of codes) expect(decode([close(code, "why")])).toEqual([expected(code)]);
@@ -32,12 +32,12 @@ it.each([5001, 9999, 0x7fff, 0x8000, 0xffff])("code %i is refused", (code) => {
   expect(decode([close(code)])).toEqual([seenViolation("ERR_INVALID_CLOSE_CODE", 1002)]);
 });
 
-it("the codes that Switchboard sends may be sent, but for the two that stand for no code", () => {
+it("every code of CloseCode may be sent, except for the two that are never on the wire", () => {
   const notSent: number[] = [CloseCode.noStatus, CloseCode.abnormal];
   for (const code of Object.values(CloseCode)) expect(isWireCloseCode(code)).toBe(!notSent.includes(code));
 });
 
-it("a reason of the longest length is taken, and no frame can carry a longer one", () => {
+it("a reason of the longest length is accepted, and no frame can carry a longer one", () => {
   const longest = "r".repeat(MAX_REASON_BYTES);
   expect(decode([close(1000, longest)])).toEqual([seenClose(1000, longest)]);
   const longer = clientFrame(0x8, Buffer.concat([Buffer.from([3, 0xe8]), Buffer.from(`${longest}r`)]));

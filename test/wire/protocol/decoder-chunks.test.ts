@@ -33,7 +33,7 @@ function decodeInSteps(chunks: readonly Buffer[], steps: readonly Step[]): Seen[
 }
 
 describe("any stream of frames", () => {
-  it("gives the events that it was made of", () => {
+  it("decodes to the events that it was made of", () => {
     fc.assert(
       fc.property(session, ({ frames, events }) => {
         expect(decode([Buffer.concat(frames)], SESSION_LIMITS)).toEqual(events);
@@ -60,7 +60,7 @@ describe("any stream of frames", () => {
     );
   });
 
-  it("gives the same events when decoding is suspended at any point, and when chunks pile up", () => {
+  it("gives the same events when decoding is suspended at any point and when chunks pile up", () => {
     fc.assert(
       fc.property(session, cuts, steps, ({ frames, events }, cuts, steps) => {
         expect(decodeInSteps(split(Buffer.concat(frames), cuts), steps)).toEqual(events);
@@ -69,7 +69,7 @@ describe("any stream of frames", () => {
     );
   });
 
-  it("gives the same events in any chunks when it isn't one of frames at all", () => {
+  it("gives the same events in any chunks when its bytes are random", () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), cuts, (bytes, cuts) => {
         const whole = decode([Buffer.from(bytes)], SESSION_LIMITS);
@@ -82,7 +82,7 @@ describe("any stream of frames", () => {
 });
 
 describe("suspend", () => {
-  it("between two events of a chunk keeps the second, though the chunk is overwritten", () => {
+  it("keeps the second event of a chunk when the chunk is overwritten after the first", () => {
     const decoder = new Decoder(LIMITS);
     const chunk = Buffer.concat([text("one"), text("two"), ping("three").subarray(0, 4)]);
     decoder.feed(chunk);
@@ -97,7 +97,7 @@ describe("suspend", () => {
     ]);
   });
 
-  it("changes nothing when there is nothing to keep, or when it is called again", () => {
+  it("changes nothing when no bytes are left or when it is called twice", () => {
     const decoder = new Decoder(LIMITS);
     decoder.suspend();
     decoder.feed(text("one"));
@@ -109,10 +109,10 @@ describe("suspend", () => {
   });
 });
 
-describe("a chunk that is taken a little at a time", () => {
+describe("a chunk that is read in small steps", () => {
   const all = Buffer.concat(Array.from({ length: 1_000 }, (_, i) => text(`${i}`)));
 
-  it("is copied when it is given back, and not each time", () => {
+  it("is copied when decoding is first suspended, and not at each step", () => {
     const decoder = new Decoder(LIMITS);
     decoder.feed(all);
     const copying = vi.spyOn(Buffer, "from");
@@ -124,7 +124,7 @@ describe("a chunk that is taken a little at a time", () => {
     const copies = copying.mock.calls.length;
     copying.mockRestore();
     expect(texts).toEqual(Array.from({ length: 1_000 }, (_, i) => `${i}`));
-    // Once, and once more for each half of what was left.
+    // One copy at the first suspend, and one more each time that half of the rest has been read.
     expect(copies).toBeGreaterThan(0);
     expect(copies).toBeLessThanOrEqual(1 + Math.ceil(Math.log2(all.length)));
   });

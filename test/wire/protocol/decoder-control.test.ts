@@ -64,20 +64,20 @@ describe("control frames", () => {
 });
 
 describe("close", () => {
-  it("without a payload has the code 1005", () => {
+  it("has the code 1005 without a payload", () => {
     expect(decode([close()])).toEqual([seenClose(1005)]);
     expect(decodeBytewise(close())).toEqual([seenClose(1005)]);
   });
 
-  it("refuses a payload of one byte", () => {
+  it("is refused with a payload of one byte", () => {
     expect(decode([clientFrame(0x8, Buffer.from([3]))])).toEqual([seenViolation("ERR_CLOSE_PAYLOAD", 1002)]);
   });
 
-  it("with a payload of two bytes has a code and no reason", () => {
+  it("has a code and no reason with a payload of two bytes", () => {
     expect(decode([close(1000)])).toEqual([seenClose(1000, "")]);
   });
 
-  it("with a payload of 125 bytes has a code and a reason", () => {
+  it("has a code and a reason with a payload of 125 bytes", () => {
     const reason = `${"€".repeat(40)}123`;
     expect(decode([close(4999, reason)])).toEqual([seenClose(4999, reason)]);
     expect(decodeBytewise(close(4999, reason))).toEqual([seenClose(4999, reason)]);
@@ -89,12 +89,12 @@ describe("close", () => {
     ["a surrogate", [0xed, 0xa0, 0x80]],
     ["an overlong form", [0xc0, 0xaf]],
   ] as const;
-  it.each(notUtf8)("refuses %s in the reason", (_name, bytes) => {
+  it.each(notUtf8)("is refused with %s in the reason", (_name, bytes) => {
     const frame = clientFrame(0x8, Buffer.from([0x03, 0xe8, ...bytes]));
     expect(decode([frame])).toEqual([seenViolation("ERR_INVALID_UTF8", 1007)]);
   });
 
-  it("looks at the code before the reason", () => {
+  it("is checked for its code before its reason", () => {
     const frame = clientFrame(0x8, Buffer.from([0x03, 0xed, 0xff]));
     expect(decode([frame])).toEqual([seenViolation("ERR_INVALID_CLOSE_CODE", 1002)]);
   });

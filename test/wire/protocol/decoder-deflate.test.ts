@@ -25,7 +25,7 @@ const RESERVED = seenViolation("ERR_RESERVED_BITS", 1002);
 const hello = deflateMessage("Hello");
 
 describe("a compressed message", () => {
-  it("is inflated, text or binary", () => {
+  it("is inflated, whether text or binary", () => {
     const frames = [clientFrame(0x41, hello), text("plain"), clientFrame(0x42, hello)];
     expect(decode(frames, compressed())).toEqual([seenText("Hello"), seenText("plain"), seenBinary("Hello")]);
     expect(decodeBytewise(Buffer.concat(frames), compressed())).toHaveLength(3);
@@ -43,14 +43,14 @@ describe("a compressed message", () => {
     expect(decodeBytewise(Buffer.concat(frames), compressed())).toEqual([seenPing("p"), seenText("Hello")]);
   });
 
-  it("is a frame that other peers can be sent as it is", () => {
+  it("becomes a frame that can be sent to other peers unchanged", () => {
     const decoder = new Decoder(compressed());
     const [message] = feed(decoder, clientFrame(0x42, deflateMessage(pattern(70_000))));
     if (message?.kind !== "message") return expect.fail("no message");
     expect(wireBytes(message)).toEqual(wireBytes(encodeFrame(Opcode.binary, pattern(70_000))));
   });
 
-  it("comes to a client without masking", () => {
+  it("reaches a client unmasked", () => {
     const frame = clientFrame(0x41, hello, { masked: false });
     expect(decode([frame], { ...compressed(), role: "client" })).toEqual([seenText("Hello")]);
   });
@@ -72,7 +72,7 @@ describe("the compressed bit", () => {
     expect(decode(frames, options)).toEqual([RESERVED]);
   });
 
-  it("on a message inside a fragmented one closes with 1002", () => {
+  it("closes with 1002 when it is set on a message inside a fragmented one", () => {
     const frames = [clientFrame(0x41, hello, { fin: false }), clientFrame(0x41, hello)];
     expect(decode(frames, compressed())).toEqual([seenViolation("ERR_EXPECTED_CONTINUATION", 1002)]);
   });
@@ -87,7 +87,7 @@ describe("limits", () => {
     expect(decode([frame], { ...compressed(), maxPayloadBytes: 999 })).toEqual([TOO_BIG]);
   });
 
-  it("count compressed bytes too, at the header", () => {
+  it("count compressed bytes, too, when the header has arrived", () => {
     const fragments = [clientFrame(0x42, pattern(600), { fin: false }), continuation(pattern(500)).subarray(0, 4)];
     expect(decode(fragments, { ...compressed(), maxPayloadBytes: 1_000 })).toEqual([TOO_BIG]);
   });
@@ -100,7 +100,7 @@ describe("limits", () => {
     ]);
   });
 
-  it("hold for a bomb, and nothing comes after it", () => {
+  it("stop a decompression bomb, after which no event follows", () => {
     const bomb = Buffer.concat([deflateBomb(64 * 1024 * 1024), pattern(100)]);
     expect(decode([clientFrame(0x42, bomb), clientFrame(0x41, hello)], compressed())).toEqual([TOO_BIG]);
   });
@@ -115,7 +115,7 @@ describe("bad content", () => {
     expect(decode(frames, compressed())).toEqual([seenViolation(code, 1007)]);
   });
 
-  it("isn't looked for in the compressed bytes of a text, which are no UTF-8", () => {
+  it("isn't reported for the compressed bytes of a text, which aren't UTF-8", () => {
     const euro = "€".repeat(100);
     expect(decodeBytewise(clientFrame(0x41, deflateMessage(euro)), compressed())).toEqual([seenText(euro)]);
   });
@@ -126,7 +126,7 @@ const payload = fc.oneof(
   fc.tuple(fc.string({ maxLength: 30 }), fc.nat(300)).map(([text, count]) => Buffer.from(text.repeat(count))),
 );
 
-it("gives back whatever our deflater and a client's masking made of it, in any fragments and chunks", () => {
+it("restores any message that our deflater compressed and a client masked, in any fragments and chunks", () => {
   const windowBits = fc.integer({ min: 9, max: 15 });
   const messages = fc.array(fc.record({ payload, cuts }), { maxLength: 5 });
   fc.assert(
@@ -150,7 +150,7 @@ it("gives back whatever our deflater and a client's masking made of it, in any f
   );
 });
 
-describe("a message that mightn't be inflated yet", () => {
+describe("a message whose inflating is denied for now", () => {
   const long = deflateMessage(pattern(1_000));
   function setUp() {
     const asked = { answer: false, times: 0 };
@@ -161,7 +161,7 @@ describe("a message that mightn't be inflated yet", () => {
     return { asked, decoder: new Decoder({ ...compressed(), mayInflate }) };
   }
 
-  it("waits, with all that follows, until it may", () => {
+  it("waits, with all that follows it, until inflating is allowed", () => {
     const { asked, decoder } = setUp();
     decoder.feed(Buffer.concat([text("before"), clientFrame(0x42, long), text("after")]));
     expect(decoder.next()).toMatchObject({ kind: "message", text: "before" });
@@ -180,7 +180,7 @@ describe("a message that mightn't be inflated yet", () => {
     expect([decoder.next(), decoder.inflationWaits, decoder.hasMore]).toEqual([undefined, false, false]);
   });
 
-  it("waits when it came in fragments, and nothing follows", () => {
+  it("waits when it came in fragments and nothing follows it", () => {
     const { asked, decoder } = setUp();
     const fragments = [clientFrame(0x42, long.subarray(0, 9), { fin: false }), continuation(long.subarray(9))];
     expect(feed(decoder, Buffer.concat(fragments))).toEqual([]);
@@ -189,7 +189,7 @@ describe("a message that mightn't be inflated yet", () => {
     expect(decoder.next()).toMatchObject({ kind: "message", byteLength: 1_000 });
   });
 
-  it("doesn't wait when it is short, whatever it inflates to", () => {
+  it("doesn't wait when it is short, however much it inflates to", () => {
     const { asked, decoder } = setUp();
     const short = deflateBomb(32 * 1024);
     expect(short.length).toBeLessThan(64);
@@ -197,7 +197,7 @@ describe("a message that mightn't be inflated yet", () => {
     expect(asked.times).toBe(0);
   });
 
-  it("doesn't wait when it isn't compressed, or is wrong before that", () => {
+  it("doesn't wait when it isn't compressed, or when its header is a violation", () => {
     const { decoder } = setUp();
     const [message] = feed(decoder, clientFrame(0x2, pattern(1_000)));
     expect(message).toMatchObject({ kind: "message" });

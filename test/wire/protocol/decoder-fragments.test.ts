@@ -44,7 +44,7 @@ describe("fragmented messages", () => {
     expect(decodeBytewise(bytes)).toEqual(events);
   });
 
-  it("gives each fragment its own key from that key's first byte on", () => {
+  it("unmasks each fragment with its own key, from the key's first byte on", () => {
     const keys = [Buffer.from([1, 2, 3, 4]), Buffer.from([9, 8, 7, 6]), Buffer.from([255, 0, 255, 0])] as const;
     const bytes = Buffer.concat([
       text("abcde", { fin: false, key: keys[0] }),
@@ -95,7 +95,7 @@ describe("fragments out of order", () => {
     ]);
   });
 
-  it("still expects a continuation after a control frame in between", () => {
+  it("still expects a continuation after a control frame between fragments", () => {
     expect(decode([text("a", open), ping("p"), text("b")])).toEqual([
       seenPing("p"),
       seenViolation("ERR_EXPECTED_CONTINUATION", 1002),

@@ -13,7 +13,7 @@ describe("reserved bits", () => {
     }
   });
 
-  it("refuses them on a continuation", () => {
+  it("refuses reserved bits on a continuation", () => {
     const bytes = Buffer.concat([text("a", { fin: false }), continuation("b", { rsv: 4 })]);
     expect(decode([bytes])).toEqual([seenViolation("ERR_RESERVED_BITS", 1002)]);
   });
@@ -39,7 +39,7 @@ describe("masks", () => {
     expect(decode([bytes])).toEqual([seenViolation("ERR_UNMASKED_FRAME", 1002)]);
   });
 
-  it("takes a key of zeros for a mask", () => {
+  it("accepts a masking key of zeros", () => {
     expect(decode([text("plain", { key: Buffer.alloc(4) })])).toEqual([seenText("plain")]);
   });
 });
@@ -60,7 +60,7 @@ describe("the first two bytes", () => {
     }
   });
 
-  it("decide for every value of theirs between frames", () => {
+  it("are accepted or refused as the RFC says, for each of their values", () => {
     const allowed = new Set([0x01, 0x02, 0x81, 0x82, 0x88, 0x89, 0x8a]);
     for (let first = 0; first < 256; first++) {
       const masked = decode([Buffer.from([first, 0x80])]);
@@ -74,7 +74,7 @@ describe("the first two bytes", () => {
 });
 
 describe("after a violation", () => {
-  it("nothing comes, neither from the same chunk nor from later ones", () => {
+  it("no event follows, neither from the same chunk nor from later ones", () => {
     const more = Buffer.concat([text("a"), ping("b")]);
     const chunks = [Buffer.concat([text("before"), text("x", { rsv: 1 }), more]), more, binary(Buffer.alloc(300))];
     expect(decode(chunks)).toEqual([seenText("before"), seenViolation("ERR_RESERVED_BITS", 1002)]);

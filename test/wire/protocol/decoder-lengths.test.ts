@@ -43,7 +43,7 @@ describe("payload lengths", () => {
     for (const cut of cuts) expect(decode([bytes.subarray(0, cut), bytes.subarray(cut)])).toEqual(expected);
   });
 
-  it("gives no event before the last byte of a frame has come", () => {
+  it("gives no event before the last byte of a frame has arrived", () => {
     for (const length of LENGTHS) {
       const bytes = binary(pattern(length));
       const decoder = new Decoder(LIMITS);
@@ -52,13 +52,13 @@ describe("payload lengths", () => {
     }
   });
 
-  it("reads a frame with its own key after one with another", () => {
+  it("unmasks two frames in a row, each with its own key", () => {
     const first = text("one", { key: Buffer.from([1, 2, 3, 4]) });
     const second = text("two", { key: Buffer.from([0, 0, 0, 0]) });
     expect(decode([Buffer.concat([first, second])])).toEqual([seenText("one"), seenText("two")]);
   });
 
-  it("takes nothing for nothing", () => {
+  it("gives no event for an empty chunk", () => {
     expect(decode([])).toEqual([]);
     expect(decode([Buffer.alloc(0), Buffer.alloc(0)])).toEqual([]);
   });
@@ -100,7 +100,7 @@ describe("64-bit lengths", () => {
     },
   );
 
-  it("takes no length for a small one that only shows in the upper half", () => {
+  it("doesn't mistake a length that differs from a small one only in its upper half", () => {
     expect(decode([header64(2n ** 32n + 4n)], { maxPayloadBytes: 2 ** 31 })).toEqual([
       seenViolation("ERR_MESSAGE_TOO_BIG", 1009),
     ]);
@@ -108,7 +108,7 @@ describe("64-bit lengths", () => {
 });
 
 describe("borrowed chunks", () => {
-  it.each([1, 39, 40, 200, 65_536])("a message of %i bytes keeps them when its chunk is overwritten", (length) => {
+  it.each([1, 39, 40, 200, 65_536])("may be overwritten without changing a message of %i bytes", (length) => {
     const chunk = binary(pattern(length));
     const decoder = new Decoder(LIMITS);
     decoder.feed(chunk);
@@ -118,7 +118,7 @@ describe("borrowed chunks", () => {
     expect(event && describeEvent(event)).toEqual({ kind: "binary", payload: hex(pattern(length)) });
   });
 
-  it("leaves the chunk as it was", () => {
+  it("are left unchanged", () => {
     const chunk = Buffer.concat([text("hello"), binary(pattern(300)), binary(pattern(500)).subarray(0, 100)]);
     const before = Buffer.from(chunk);
     const decoder = new Decoder(LIMITS);
@@ -127,7 +127,7 @@ describe("borrowed chunks", () => {
     expect(chunk.equals(before)).toBe(true);
   });
 
-  it("keeps a part of a header when its chunk is overwritten", () => {
+  it("may be overwritten after a part of a header", () => {
     const bytes = binary(pattern(300));
     for (let cut = 1; cut < 8; cut++) {
       const decoder = new Decoder(LIMITS);

@@ -22,13 +22,13 @@ describe("maxPayloadBytes", () => {
     expect(decode([binary(pattern(limit + 1))], { maxPayloadBytes: limit })).toEqual([TOO_BIG]);
   });
 
-  it("is checked on the header, before the key and the payload come", () => {
+  it("is checked on the header, before the key and the payload arrive", () => {
     expect(decode([header(MIB + 1)], { maxPayloadBytes: MIB })).toEqual([TOO_BIG]);
     expect(decode([clientFrame(0x2, pattern(1_001)).subarray(0, 4)], { maxPayloadBytes: 1_000 })).toEqual([TOO_BIG]);
     expect(decode([text("abcde").subarray(0, 2)], { maxPayloadBytes: 4 })).toEqual([TOO_BIG]);
   });
 
-  it("counts all fragments of a message, and refuses on the header of the one that is too much", () => {
+  it("counts all fragments of a message, and refuses the one too many on its header", () => {
     const fragments = [text("abc", { fin: false }), ping("p"), continuation("def", { fin: false })];
     expect(decode([...fragments, continuation("g")], { maxPayloadBytes: 7 })).toEqual([
       seenPing("p"),
@@ -59,7 +59,7 @@ describe("memory", () => {
     return process.memoryUsage().arrayBuffers - before;
   }
 
-  it("isn't taken for a payload that was only announced", () => {
+  it("isn't allocated for a payload that was only announced", () => {
     const decoder = new Decoder({ maxPayloadBytes: LARGE, maxFragments: 10 });
     const grown = grownBy(() => {
       expect(feed(decoder, Buffer.concat([header(LARGE - 1), Buffer.alloc(4), Buffer.from("first bytes")]))).toEqual(
@@ -69,7 +69,7 @@ describe("memory", () => {
     expect(grown).toBeLessThan(MIB);
   });
 
-  it("isn't taken for a payload announced in a later fragment", () => {
+  it("isn't allocated for a payload that a later fragment only announced", () => {
     const decoder = new Decoder({ maxPayloadBytes: LARGE, maxFragments: 10 });
     const later = header(LARGE - 100);
     later[0] = 0x80;
@@ -80,7 +80,7 @@ describe("memory", () => {
     expect(grown).toBeLessThan(MIB);
   });
 
-  it("follows what has come of a large payload", () => {
+  it("grows with the bytes that have arrived of a large payload", () => {
     const decoder = new Decoder({ maxPayloadBytes: LARGE, maxFragments: 10 });
     const chunk = Buffer.alloc(64 * 1024);
     const grown = grownBy(() => {
@@ -117,7 +117,7 @@ describe("work", () => {
 });
 
 describe("maxFragments", () => {
-  /** A message of so many frames; the last one is final. */
+  /** A message of `count` frames, of which the last one is final. */
   function fragments(count: number, payload: string): Buffer[] {
     return Array.from({ length: count }, (_, i) => clientFrame(i === 0 ? 0x1 : 0x0, payload, { fin: i === count - 1 }));
   }
@@ -134,14 +134,14 @@ describe("maxFragments", () => {
     expect(decode(fragments(6, ""), { maxFragments: 5 })).toEqual([TOO_MANY]);
   });
 
-  it("refuses on the header of the frame that is too much, though the message never ends", () => {
+  it("refuses the frame too many on its header, although the message never ends", () => {
     const endless = fragments(10, "").slice(0, 5);
     expect(decode([...endless, continuation("", { fin: false }).subarray(0, 2)], { maxFragments: 5 })).toEqual([
       TOO_MANY,
     ]);
   });
 
-  it("counts a frame once whose header comes byte by byte", () => {
+  it("counts a frame once when its header arrives byte by byte", () => {
     const bytes = Buffer.concat(fragments(3, "a".repeat(200)));
     const chunks = Array.from(bytes, (byte) => Buffer.from([byte]));
     expect(decode(chunks, { maxFragments: 3 })).toEqual([seenText("a".repeat(600))]);

@@ -36,27 +36,27 @@ describe.each(bad)("a text with %s", (_name, bytes) => {
     expect(decodeBytewise(textOf(around))).toEqual([INVALID]);
   });
 
-  it("is refused whichever two chunks it comes in", () => {
+  it("is refused in any two chunks", () => {
     const frame = textOf(around);
     for (let cut = 0; cut <= frame.length; cut++) {
       expect(decode([frame.subarray(0, cut), frame.subarray(cut)])).toEqual([INVALID]);
     }
   });
 
-  it("is refused whichever two fragments it comes in", () => {
+  it("is refused in any two fragments", () => {
     for (let cut = 0; cut <= around.length; cut++) {
       const frames = [textOf(around.subarray(0, cut), false), continuation(around.subarray(cut))];
       expect(decode([Buffer.concat(frames)])).toEqual([INVALID]);
     }
   });
 
-  it("is fine as binary", () => {
+  it("is accepted as binary", () => {
     expect(decode([binary(around)])).toEqual([seenBinary(around)]);
   });
 });
 
 describe("failing early", () => {
-  it("refuses a fragment at its first bad byte, while the frame is still coming", () => {
+  it("refuses a fragment at its first bad byte, while its frame is still arriving", () => {
     const first = Buffer.concat([Buffer.from("κόσμε"), Buffer.from([0xf4, 0x90]), Buffer.alloc(5_000, "x")]);
     const frame = textOf(first, false);
     const badAt = 8 + Buffer.byteLength("κόσμε") + 1;
@@ -65,7 +65,7 @@ describe("failing early", () => {
     expect(feed(decoder, frame.subarray(badAt, badAt + 1)).map(describeEvent)).toEqual([INVALID]);
   });
 
-  it("refuses a final frame of which most is still to come", () => {
+  it("refuses a final frame before most of it has arrived", () => {
     const frame = textOf(Buffer.concat([Buffer.from("ok"), Buffer.from([0xff]), Buffer.alloc(60_000, "x")]));
     expect(decode([frame.subarray(0, 8 + 2)])).toEqual([]);
     expect(decode([frame.subarray(0, 8 + 3)])).toEqual([INVALID]);
@@ -147,7 +147,7 @@ describe("any bytes as text", () => {
       .map(([a, b, c]) => new Uint8Array(Buffer.concat([Buffer.from(a), b, Buffer.from(c)]))),
   );
 
-  it("are taken or refused as TextDecoder does, whole, in fragments and byte by byte", () => {
+  it("are accepted or refused as TextDecoder does, whole, in fragments and byte by byte", () => {
     fc.assert(
       fc.property(anyBytes, fc.nat({ max: 100 }), (bytes, cutAt) => {
         let expected = [seenText(bytes)];

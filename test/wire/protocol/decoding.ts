@@ -41,13 +41,13 @@ export function feed(decoder: Decoder, chunk: Buffer): DecoderEvent[] {
   return events;
 }
 
-/** The events of a stream that arrives in these chunks, each overwritten after its use, described at the end. */
+/** The events of a stream that arrives in these chunks, as descriptions made at the end. Each chunk is overwritten. */
 export function decode(chunks: readonly Buffer[], options: Partial<DecoderOptions> = {}): Seen[] {
   const decoder = new Decoder({ ...LIMITS, ...options });
   return chunks.flatMap((chunk) => feed(decoder, chunk)).map(describeEvent);
 }
 
-/** The same for a stream of which every byte arrives alone. */
+/** The events of a stream that arrives byte by byte. */
 export function decodeBytewise(bytes: Buffer, options: Partial<DecoderOptions> = {}): Seen[] {
   return decode(
     Array.from(bytes, (byte) => Buffer.from([byte])),

@@ -71,7 +71,7 @@ describe("encodeFrame", () => {
 describe("encodeText", () => {
   const units = ["a", "é", "€", "😀", "\ud800"];
   const lengths = [0, 1, 20, 21, 40, 41, 42, 43, 62, 63, 125, 126, 127, 21_845, 21_846, 65_535, 65_536];
-  it.each(units)("carries texts made of %j, whatever their length", (unit) => {
+  it.each(units)("carries texts of any length made of %j", (unit) => {
     for (const length of lengths) {
       const string = unit.repeat(length);
       const { opcode, payload } = parse(wireBytes(encodeText(string)));
@@ -80,7 +80,7 @@ describe("encodeText", () => {
     }
   });
 
-  it("writes lone surrogates as U+FFFD, so that what goes out is valid", () => {
+  it("writes lone surrogates as U+FFFD, so that the frame is valid UTF-8", () => {
     expect(parse(wireBytes(encodeText("a\ud800b\udc00"))).payload.toString("hex")).toBe("61efbfbd62efbfbd");
   });
 
@@ -119,8 +119,8 @@ describe("encodeClose", () => {
   });
 });
 
-describe("decoding what was encoded", () => {
-  /** A client's frame with what a server's frame carries: only the mask differs between the roles. */
+describe("decoding an encoded frame", () => {
+  /** Masks an encoded frame, because the decoder of a server reads only masked frames. */
   function asClient(bytes: Buffer, key: Uint8Array): Buffer {
     const { opcode, payload } = parse(bytes);
     return clientFrame(opcode, payload, { key: Buffer.from(key) });

@@ -14,7 +14,7 @@ function receive(bytes: Buffer, cutAt = bytes.length): Message {
 }
 
 describe("Message", () => {
-  it("has the type, bytes, length and text of what was sent", () => {
+  it("has the type, bytes, length and text that were sent", () => {
     const message = receive(text("grün €"));
     expect(message.kind).toBe("message");
     expect(message.type).toBe("text");
@@ -94,7 +94,7 @@ describe("toFrame", () => {
     expect(carried("")).toEqual({ opcode: 0x1, payload: "" });
   });
 
-  it("sends a message as it came, without a copy", () => {
+  it("sends a received message unchanged, without a copy", () => {
     const message = receive(text("abcd"));
     expect(toFrame(message)).toBe(message);
   });

@@ -3,7 +3,7 @@ import type { DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
 import { binary, clientFrame, close, continuation, ping, text } from "../../support/frames.ts";
 import { type Seen, seenClose, seenViolation } from "./decoding.ts";
 
-/** A stream of a client, and what a server must see in it. */
+/** A client's stream, and the events that a server must decode from it. */
 export interface Session {
   readonly frames: readonly Buffer[];
   readonly events: readonly Seen[];
@@ -97,7 +97,7 @@ const end = fc.oneof(
   fc.constantFrom(...violations),
 );
 
-/** Messages and control frames, and an end: none, a close, or something that isn't allowed. */
+/** Messages and control frames, and an end: none, a close, or a violation. */
 export const session: fc.Arbitrary<Session> = fc
   .tuple(fc.array(fc.oneof({ weight: 3, arbitrary: message }, control), { maxLength: 6 }), end)
   .map(([parts, end]) => ({
@@ -105,7 +105,7 @@ export const session: fc.Arbitrary<Session> = fc
     events: [...parts, end].flatMap(({ events }) => events),
   }));
 
-/** Cuts `bytes` into as many pieces as there are cuts and one more; `cuts` are any numbers, repeats give empty pieces. */
+/** Cuts `bytes` into one piece more than there are cuts. Any numbers can be cuts; equal cuts give empty pieces. */
 export function split(bytes: Buffer, cuts: readonly number[]): Buffer[] {
   const edges = cuts.map((cut) => cut % (bytes.length + 1)).toSorted((a, b) => a - b);
   return [0, ...edges].map((from, i) => bytes.subarray(from, edges[i] ?? bytes.length));

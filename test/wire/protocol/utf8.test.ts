@@ -13,13 +13,17 @@ function isValid(bytes: Uint8Array): boolean {
   }
 }
 
-/** Whether a text that begins with these bytes can still be valid. An independent answer: some continuation makes it so. */
+/**
+ * True when a text that begins with these bytes can still be valid: independently proven by a continuation that works.
+ */
 function canBecomeValid(bytes: Uint8Array): boolean {
   const tails = [[], [0x80], [0xbf], [0x80, 0x80], [0xbf, 0x80], [0x80, 0x80, 0x80], [0xbf, 0x80, 0x80], [0x90, 0x80]];
   return tails.some((tail) => isValid(Uint8Array.from([...bytes, ...tail])));
 }
 
-/** The verdict on pieces pushed one after the other, and where the validator said no: bytes pushed until then. */
+/**
+ * Pushes pieces one after the other. Returns the verdict, and how many bytes had been pushed when the validator failed.
+ */
 function validate(pieces: readonly Uint8Array[]): { valid: boolean; failedAfter: number | undefined } {
   const validator = new Utf8Validator();
   let pushed = 0;
@@ -34,7 +38,7 @@ function bytewise(bytes: Uint8Array): Uint8Array[] {
   return Array.from(bytes, (byte) => Uint8Array.of(byte));
 }
 
-/** Bytes that matter: every kind of lead, every edge of a continuation's range, and ASCII. */
+/** The interesting bytes: every kind of lead byte, both ends of every continuation range, and ASCII. */
 const edgeByte = fc.constantFrom(
   ...[0x00, 0x41, 0x7f, 0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2, 0xdf, 0xe0, 0xe1, 0xec, 0xed, 0xee],
   ...[0xef, 0xf0, 0xf1, 0xf3, 0xf4, 0xf5, 0xf7, 0xf8, 0xfb, 0xfc, 0xfd, 0xfe, 0xff],
@@ -79,13 +83,13 @@ const valid = [
 ] as const;
 
 describe("Utf8Validator", () => {
-  it.each(valid)("takes %s, whole and byte by byte", (_name, string) => {
+  it.each(valid)("accepts %s, whole and byte by byte", (_name, string) => {
     const bytes = Buffer.from(string);
     expect(validate([bytes]).valid).toBe(true);
     expect(validate(bytewise(bytes)).valid).toBe(true);
   });
 
-  it.each(invalid)("refuses %s, at the byte that can't be right", (_name, bytes, failsAfter) => {
+  it.each(invalid)("rejects %s at the first byte that can't be right", (_name, bytes, failsAfter) => {
     const around = [Uint8Array.from([...Buffer.from("before é"), ...bytes, ...Buffer.from("after")])];
     expect(validate(around).valid).toBe(false);
     expect(validate(bytewise(Uint8Array.from(bytes)))).toEqual({ valid: false, failedAfter: failsAfter });
@@ -109,7 +113,7 @@ describe("Utf8Validator", () => {
     expect(validator.complete).toBe(true);
   });
 
-  it("looks at no byte outside the range it is given", () => {
+  it("reads no byte outside the given range", () => {
     const validator = new Utf8Validator();
     expect(validator.push(Buffer.from([0xff, 0x61, 0xff]), 1, 2)).toBe(true);
     expect(validator.push(Buffer.from([0xe2, 0x82, 0xac]), 3, 3)).toBe(true);
@@ -137,7 +141,7 @@ describe("Utf8Validator", () => {
     );
   });
 
-  it("says no exactly at the first byte after which no text can be valid", () => {
+  it("fails exactly at the first byte after which no text can be valid", () => {
     fc.assert(
       fc.property(anyBytes, (bytes) => {
         const ends = Array.from(bytes, (_, i) => i + 1);

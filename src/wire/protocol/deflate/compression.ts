@@ -1,18 +1,24 @@
-/** How messages are compressed with permessage-deflate. Source: RFC 7692. */
+/** The options of permessage-deflate, and what a handshake negotiated about it. Source: RFC 7692. */
+
+/** How messages are compressed with permessage-deflate. */
 export interface CompressionOptions {
-  /** Payloads shorter than this are sent as they are, in bytes. Default: 1,024. */
+  /** Shortest payload that is compressed, in bytes. Default: 1,024. */
   readonly threshold: number;
-  /** zlib's effort, from 1 (fast) to 9 (small). Default: 3, half the time of zlib's own 6 and about 5 % more bytes. */
+  /**
+   * Effort of zlib, from 1 (fast) to 9 (small). Default: 3, which takes half the time of zlib's own default (6) and
+   * gives about 5 % more bytes.
+   */
   readonly level: number;
-  /** Largest window asked for, either way, as a power of two: 9 to 15. Default: 15 (32 KiB). */
+  /** Largest window to negotiate, in either direction, as a power of two: 9 to 15. Default: 15 (32 KiB). */
   readonly windowBits: number;
   /**
-   * Whether a peer may refer to its earlier messages: it sends less, and each connection costs us its window (32 KiB) once
-   * it has. Default: false.
+   * True when a peer may refer to its earlier messages. The peer then sends less, and its connection keeps a window (up
+   * to 32 KiB) from its first message on. Default: false.
    */
   readonly contextTakeover: boolean;
 }
 
+/** The values of the options that an application leaves out. */
 export const DEFAULT_COMPRESSION: CompressionOptions = {
   threshold: 1024,
   level: 3,
@@ -21,14 +27,14 @@ export const DEFAULT_COMPRESSION: CompressionOptions = {
 };
 
 /**
- * What the two ends of a connection agreed on, seen from one of them. What it sends is compressed message by message, so that one
- * compressed frame serves many peers; whether it could take over its own context doesn't matter.
+ * The parameters that the two ends of a connection negotiated, seen from our end. Our own context takeover is not among
+ * them: we compress each message by itself, so that one compressed frame serves many peers.
  */
 export interface DeflateAgreement {
-  /** Window of what we send, 8 to 15. With 8 everything leaves as it is: zlib can't compress with so small a window. */
+  /** Window of our messages, as a power of two: 8 to 15. With 8 we send uncompressed, because zlib needs 9 or more. */
   readonly windowBits: number;
-  /** Window of what the peer sends, 8 to 15. */
+  /** Window of the peer's messages, as a power of two: 8 to 15. */
   readonly peerWindowBits: number;
-  /** Whether the peer may refer to its earlier messages. */
+  /** True when the peer may refer to its earlier messages. */
   readonly peerContextTakeover: boolean;
 }

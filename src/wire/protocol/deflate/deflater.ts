@@ -1,33 +1,44 @@
+/**
+ * Compresses frames. A shard has one `Deflaters` for all its connections; `switchboard/websocket` has one for each set
+ * of options; the load generator compresses its payloads with a `Deflater`.
+ */
 import { constants, deflateRawSync } from "node:zlib";
+import { allocate } from "../allocator.ts";
 import { type Frame, headerBytes, writeHeader } from "../frame.ts";
-import { allocate } from "../memory.ts";
 import { Opcode } from "../opcode.ts";
 import type { CompressionOptions } from "./compression.ts";
 
-/** The end that a flush leaves and every receiver adds again. Source: RFC 7692 section 7.2.1. */
+/** Length of the end of a flush, which the sender removes and the receiver appends. Source: RFC 7692 section 7.2.1. */
 const FLUSH_TAIL_BYTES = 4;
 const COMPRESSED = 0x40;
-const SMALLEST_CHUNK = 512;
-const LARGEST_CHUNK = 64 * 1024;
+const MIN_CHUNK_BYTES = 512;
+const MAX_CHUNK_BYTES = 64 * 1024;
 
 /**
- * Compresses whole messages, each on its own, in the calling thread: so one compressed frame serves every peer with the same
- * window, and nothing is kept for any of them. (That is allowed whether or not context takeover was agreed.)
+ * Compresses whole messages, each by itself, in the calling thread. One compressed frame therefore serves every peer
+ * with the same window, and nothing is kept per peer. RFC 7692 allows this with and without context takeover.
  *
- * One for all connections of a thread with the same options: a frame that is sent to many, or again later, is compressed once.
+ * All connections of a thread with the same options share one deflater, so that a frame that is sent to many peers, or
+ * again later, is compressed once.
  */
 export class Deflater {
   readonly #windowBits: number;
   readonly #options: Omit<CompressionOptions, "windowBits" | "contextTakeover">;
+  /**
+   * The compressed frame of each frame that is still referenced; the frame itself if compressing doesn't shorten it.
+   */
   readonly #compressed = new WeakMap<Frame, Frame>();
 
-  /** @param windowBits 9 to 15 */
+  /** @param windowBits size of the window as a power of two: 9 to 15 */
   constructor(windowBits: number, options: Omit<CompressionOptions, "windowBits" | "contextTakeover">) {
     this.#windowBits = windowBits;
     this.#options = options;
   }
 
-  /** The frame compressed, or the frame itself where that isn't shorter, isn't worth it, or can't be: control frames and fragments. */
+  /**
+   * Returns the compressed frame. Returns the frame itself when its payload is shorter than the threshold, when
+   * compressing doesn't shorten it, or when it may not be compressed: control frames and fragments.
+   */
   compress(frame: Frame): Frame {
     const { block, start, end } = frame;
     if (end - start <= this.#options.threshold) return frame;
@@ -49,7 +60,7 @@ export class Deflater {
       windowBits: this.#windowBits,
       level: this.#options.level,
       finishFlush: constants.Z_SYNC_FLUSH,
-      chunkSize: Math.min(LARGEST_CHUNK, Math.max(SMALLEST_CHUNK, payload.length >>> 1)),
+      chunkSize: Math.min(MAX_CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, payload.length >>> 1)),
     });
     const payloadBytes = flushed.length - FLUSH_TAIL_BYTES;
     if (payloadBytes >= payload.length) return undefined;
@@ -61,7 +72,7 @@ export class Deflater {
   }
 }
 
-/** The deflaters of a thread, one for each window that was agreed on. */
+/** The deflaters of a thread, one for each negotiated window. */
 export class Deflaters {
   readonly #options: Omit<CompressionOptions, "windowBits" | "contextTakeover">;
   readonly #byWindowBits = new Map<number, Deflater>();
@@ -70,7 +81,7 @@ export class Deflaters {
     this.#options = options;
   }
 
-  /** Undefined for 8: zlib's smallest window is 9. */
+  /** Returns the deflater of a window; undefined for 8, because zlib's smallest window is 9. */
   get(windowBits: number): Deflater | undefined {
     if (windowBits < 9) return undefined;
     let deflater = this.#byWindowBits.get(windowBits);

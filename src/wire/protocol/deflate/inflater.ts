@@ -1,28 +1,31 @@
+/** Inflates the compressed messages of one peer. The decoder calls it; the owner of a connection creates it. */
+import { EMPTY } from "../empty.ts";
 import type { ViolationCode } from "../violation.ts";
 import type { DeflateAgreement } from "./compression.ts";
 import { tryInflate } from "./inflate-stream.ts";
 
 /**
- * What a sender has taken off (00 00 ff ff, RFC 7692 section 7.2.2), and an empty last block: a payload that doesn't end where a block
- * ends never gets there.
+ * Bytes to append to each payload. The first four are those that the sender removed (00 00 ff ff, RFC 7692 section
+ * 7.2.2). The others are an empty last block: zlib reaches it only if the payload ends where a block ends.
  */
 const TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff]);
 
-/** Streams that a message may be made of. Some senders end one with each flush (section 7.2.3.4); each costs a run of zlib. */
+/**
+ * Largest number of deflate streams in one message. Some senders end a stream with each flush (RFC 7692 section
+ * 7.2.3.4). Each stream costs a run of zlib.
+ */
 const MAX_STREAMS = 256;
 
-const NOTHING = Buffer.alloc(0);
-
-/** Payloads up to here get their tail in memory that all of this thread share. */
-const LARGEST_SHARED_INPUT = 64 * 1024;
+/** Longest payload, in bytes, that gets its tail in the buffer that all inflaters of a thread share. */
+const MAX_SHARED_INPUT_BYTES = 64 * 1024;
 let sharedInput: Buffer | undefined;
 
 /**
- * Inflates a peer's messages, one at a time, in the calling thread. Nothing is kept between them but, where context takeover was
- * agreed, the last bytes that came out: they are the next message's dictionary.
+ * Inflates the messages of one peer, one at a time, in the calling thread. With context takeover the inflater keeps the
+ * last inflated bytes, which are the dictionary of the next message. Without it the inflater keeps nothing.
  */
 export class Inflater {
-  /** zlib's smallest is what a window of 8 gets: taking more than was agreed does no harm. */
+  /** Window of the peer's messages: 9 to 15. A window of 8 becomes 9, zlib's smallest; a larger one does no harm. */
   readonly #windowBits: number;
   readonly #window: Window | undefined;
 
@@ -31,18 +34,18 @@ export class Inflater {
     this.#window = peerContextTakeover ? new Window(1 << this.#windowBits) : undefined;
   }
 
-  /** Bytes kept for the next message. */
+  /** Memory that is kept for the next message, in bytes. */
   get keptBytes(): number {
     return this.#window?.capacity ?? 0;
   }
 
   /**
-   * The message that was compressed to `payload`, or what is wrong with it. It is good until the next call. Memory stays within `maxBytes`
-   * and what zlib itself needs, whatever the payload would inflate to.
+   * Inflates `payload`. Returns the message, valid until the next call, or the code of what is wrong with the payload.
+   * The memory used is at most `maxBytes` and what zlib itself needs, however much the payload would inflate to.
    */
   inflate(payload: Buffer, maxBytes: number): Buffer | ViolationCode {
-    // Nothing at all can't be inflated, but zlib gives it for a second empty message in one context.
-    if (payload.length === 0) return NOTHING;
+    // A sender's zlib compresses the second empty message in one context to an empty payload, which zlib can't inflate.
+    if (payload.length === 0) return EMPTY;
     const window = this.#window ?? new Window(1 << this.#windowBits);
     const pieces: Buffer[] = [];
     let inflatedBytes = 0;
@@ -54,7 +57,7 @@ export class Inflater {
       if (typeof inflated === "string") return inflated;
       const { bytes, consumedBytes } = inflated;
       inflatedBytes += bytes.length;
-      // A block that says it is the last ends zlib's stream, not the message: it goes on at the next byte (section 7.2.1).
+      // A final block ends zlib's stream, but not the message, which goes on at the next byte (RFC 7692 section 7.2.1).
       input = input.subarray(consumedBytes);
       if (input.length > 0 || window === this.#window) window.push(bytes);
       if (input.length === 0 && pieces.length === 0) return bytes;
@@ -64,26 +67,27 @@ export class Inflater {
   }
 }
 
-/** The payload and what has been taken off: good until the next call. */
+/** Returns the payload with the tail appended, valid until the next call. */
 function withTail(payload: Buffer): Buffer {
   const { length } = payload;
-  if (length > LARGEST_SHARED_INPUT) return Buffer.concat([payload, TAIL]);
-  sharedInput ??= Buffer.allocUnsafeSlow(LARGEST_SHARED_INPUT + TAIL.length);
+  if (length > MAX_SHARED_INPUT_BYTES) return Buffer.concat([payload, TAIL]);
+  sharedInput ??= Buffer.allocUnsafeSlow(MAX_SHARED_INPUT_BYTES + TAIL.length);
   payload.copy(sharedInput);
   TAIL.copy(sharedInput, length);
   return sharedInput.subarray(0, length + TAIL.length);
 }
 
-/** The last bytes of a stream, in memory that grows with them. */
+/** The last bytes of a stream, at most `size` of them. Its memory grows with the bytes that are kept. */
 class Window {
   readonly #size: number;
-  #block = NOTHING;
+  #block = EMPTY;
   #used = 0;
 
   constructor(size: number) {
     this.#size = size;
   }
 
+  /** Memory that is allocated, in bytes. */
   get capacity(): number {
     return this.#block.length;
   }

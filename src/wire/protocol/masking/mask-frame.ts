@@ -1,16 +1,17 @@
+/** Masks frames for clients: for the client WebSockets and the load generator. */
 import { randomFillSync } from "node:crypto";
+import { allocate } from "../allocator.ts";
 import type { Frame } from "../frame.ts";
-import { allocate } from "../memory.ts";
 import { readKey, unmask } from "./mask.ts";
 
 const KEY_BYTES = 4;
-/** Keys are drawn by the thousand: one call to the system's generator for each would cost more than the masking. */
+/** Random bytes for 1,024 keys. One call to the system's generator per key would cost more than the masking. */
 const pool = Buffer.alloc(1024 * KEY_BYTES);
 let poolAt = pool.length;
 
 /**
- * The frame as a client sends it: a copy, masked with a key that can't be predicted. The argument is left as it is, for others may be sending it.
- * Source: RFC 6455 sections 5.3 and 10.3.
+ * Returns a masked copy of the frame, as a client sends it. The key can't be predicted. The argument stays unchanged,
+ * because other connections may be sending it. Source: RFC 6455 sections 5.3 and 10.3.
  */
 export function maskFrame({ block, start, end }: Frame): Frame {
   const length = (block[start + 1] as number) & 0x7f;

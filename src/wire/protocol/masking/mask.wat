@@ -1,7 +1,7 @@
-;; What vector-mask.ts has as bytes; a test holds them to each other.
+;; Source of the bytes in vector-mask.ts. A test compares the two.
 (module
   (memory (export "memory") 1 1)
-  ;; XORs the bytes from 0 to $end, a multiple of 64 above 0, with the key. Gives 0 when all that comes out is ASCII.
+  ;; XORs the bytes from 0 to $end, a multiple of 64 above 0, with the key. Returns 0 when all results are ASCII.
   (func (export "xor") (param $end i32) (param $key i32) (result i32)
     (local $at i32) (local $keys v128) (local $seen v128)
     (local $a v128) (local $b v128) (local $c v128) (local $d v128)

@@ -1,7 +1,9 @@
-/** A multiple of 64, of which three fit where the processor is quickest. */
+/** Unmasks long payloads with the vector instructions of WebAssembly. Only `mask.ts` uses this file. */
+
+/** Bytes that are unmasked in one call: a multiple of 64. Three chunks fit in the fastest cache of a processor. */
 const CHUNK_BYTES = 16 * 1024;
 
-/** `mask.wat`, assembled. */
+/** The module `mask.wat`, assembled, in base64. */
 export const MODULE =
   "AGFzbQEAAAABBwFgAn9/AX8DAgEABQQBAQEBBxACBm1lbW9yeQIAA3hvcgAACocBAYQBAgF/BnsgAf0RIQMDQCAC/QAEACAD/VEhBSAC/QAEECAD" +
   "/VEhBiAC/QAEICAD/VEhByAC/QAEMCAD/VEhCCACIAX9CwQAIAIgBv0LBBAgAiAH/QsEICACIAj9CwQwIAQgBSAG/VAgByAI/VD9UP1QIQQgAkHA" +
@@ -12,13 +14,13 @@ interface Exports {
   readonly xor: (end: number, key: number) => number;
 }
 
-/** As far as we need it: Node's types don't have it. */
+/** The part of the WebAssembly API that is used here. Node's types lack it. */
 interface WebAssemblyApi {
   readonly Module: new (bytes: Buffer) => object;
   readonly Instance: new (module: object) => { readonly exports: Exports };
 }
 
-/** Copies `length` bytes, a multiple of 64, and XORs them with the key. Whether all that comes out is ASCII. */
+/** Copies `length` bytes, a multiple of 64, and XORs them with the key. Returns true when all results are ASCII. */
 export type VectorUnmask = (
   source: Buffer,
   from: number,
@@ -29,8 +31,9 @@ export type VectorUnmask = (
 ) => boolean;
 
 /**
- * Unmasking by vectors of 16 bytes, which only WebAssembly has: bytes are copied to its memory, XORed there, and copied on.
- * Undefined where there is no WebAssembly (`--jitless`), and on processors without vectors.
+ * Creates a function that unmasks by vectors of 16 bytes. JavaScript has vectors only in WebAssembly, so the function
+ * copies the bytes to the module's memory, XORs them there and copies them on. Returns undefined where WebAssembly is
+ * missing (`--jitless`) and on processors without vectors.
  */
 export function createVectorUnmask(): VectorUnmask | undefined {
   const instantiated = instantiate();

@@ -40,29 +40,29 @@ it.each([125, 126, 1_000, 65_535, 65_536, 131_072])("gives back %i bytes of text
 });
 
 it.each([9, 10, 11, 12, 13, 14, 15])("keeps within a window of %i bits", (windowBits) => {
-  // What repeats is near enough for every window, or for some, or for none.
+  // The repeated bytes are near enough for every window, for some windows, or for none.
   const payload = Buffer.concat([noise(400), noise(400), pattern(40_000), noise(400)]);
   const frame = createDeflater(windowBits).compress(encodeFrame(Opcode.binary, payload));
   expect(frame.end - frame.start).toBeLessThan(payload.length);
   expect(createInflater({ peerWindowBits: windowBits }).inflate(parse(frame).payload, 50_000)).toEqual(payload);
 });
 
-describe("sends plain", () => {
+describe("sends uncompressed", () => {
   const at = (threshold: number): Deflater => new Deflater(15, { ...DEFAULT_COMPRESSION, threshold });
 
-  it.each([10, 125, 126, 200, 1024, 65_536])("what is shorter than a threshold of %i bytes", (threshold) => {
+  it.each([10, 125, 126, 200, 1024, 65_536])("a payload shorter than a threshold of %i bytes", (threshold) => {
     const shorter = encodeText("a".repeat(threshold - 1));
     expect(at(threshold).compress(shorter)).toBe(shorter);
     expect(parse(at(threshold).compress(encodeText("a".repeat(threshold)))).opcode).toBe(0x41);
   });
 
-  it("what doesn't get shorter", () => {
+  it("a payload that doesn't get shorter", () => {
     for (const frame of [encodeText(""), encodeText("a"), encodeFrame(Opcode.binary, noise(5_000))]) {
       expect(createDeflater().compress(frame)).toBe(frame);
     }
   });
 
-  it("control frames, fragments and what is compressed already", () => {
+  it("control frames, fragments and frames that are compressed already", () => {
     const compressed = createDeflater().compress(encodeText(letters(5_000)));
     const fragment = encodeText(letters(5_000));
     fragment.block[fragment.start] = 0x01;
@@ -77,20 +77,20 @@ describe("sends plain", () => {
     for (const frame of frames) expect(createDeflater().compress(frame)).toBe(frame);
   });
 
-  it("everything for a window of 8, which zlib doesn't have", () => {
+  it("every frame for a window of 8, which zlib doesn't support", () => {
     expect(new Deflaters(DEFAULT_COMPRESSION).get(8)).toBeUndefined();
     expect(new Deflaters(DEFAULT_COMPRESSION).get(9)).toBeDefined();
   });
 });
 
-describe("once", () => {
-  it("is how often one frame is compressed for a window, and found to be incompressible", () => {
+describe("a frame", () => {
+  it("is compressed, or found to be incompressible, once for each window", () => {
     const deflaters = new Deflaters(DEFAULT_COMPRESSION);
     for (const frame of [encodeText(letters(5_000)), encodeFrame(Opcode.binary, noise(5_000))]) {
       const first = deflaters.get(15)?.compress(frame);
       const subarray = vi.spyOn(frame.block, "subarray");
       expect(deflaters.get(15)?.compress(frame)).toBe(first);
-      // Looking at the payload is how compressing begins.
+      // Compressing begins with a look at the payload.
       expect(subarray).not.toHaveBeenCalled();
       deflaters.get(10)?.compress(frame);
       expect(subarray).toHaveBeenCalledTimes(1);
@@ -98,7 +98,7 @@ describe("once", () => {
     }
   });
 
-  it("doesn't depend on what was compressed before", () => {
+  it("is compressed to the same bytes, whatever was compressed before", () => {
     const deflater = createDeflater();
     const alone = wireBytes(createDeflater().compress(encodeText(letters(5_000))));
     deflater.compress(encodeText(letters(4_000)));
@@ -106,7 +106,7 @@ describe("once", () => {
   });
 });
 
-it("ends a payload as a flush does, without its last four bytes", () => {
+it("ends a payload with a flush, without the flush's last four bytes", () => {
   const { payload } = parse(createDeflater().compress(encodeText(letters(300))));
   const whole = Buffer.concat([payload, Buffer.from([0x00, 0x00, 0xff, 0xff, 0x01, 0x00, 0x00, 0xff, 0xff])]);
   expect(String(inflateRawSync(whole))).toBe(letters(300));

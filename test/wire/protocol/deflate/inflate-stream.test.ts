@@ -13,7 +13,7 @@ const NOTHING = Buffer.alloc(0);
 const KIB = 1024;
 const settings = { windowBits: 15, dictionary: NOTHING, maxBytes: 8 * KIB * KIB };
 
-it("uses memory of its own on the Node that this runs on", () => {
+it("inflates in place on this version of Node", () => {
   expect(inflateStream).toBe(inflateInPlace);
   const [one, other] = ["one", "other"].map((word) => inflateStream(deflateRawSync(word), settings).bytes);
   expect(one?.buffer).toBe(other?.buffer);
@@ -36,7 +36,7 @@ describe.each([
     },
   );
 
-  it("takes no more of the input than the stream", () => {
+  it("consumes no more of the input than the stream", () => {
     const stream = deflateRawSync("a text");
     const { bytes, consumedBytes } = inflate(Buffer.concat([stream, Buffer.from("more")]), settings);
     expect([bytes.toString(), consumedBytes]).toEqual(["a text", stream.length]);
@@ -80,7 +80,7 @@ describe.each([
   });
 });
 
-it("says what is wrong in our terms", () => {
+it("returns the code of the violation", () => {
   expect(tryInflate(deflateRawSync("a text"), { ...settings, maxBytes: 5 })).toBe("ERR_MESSAGE_TOO_BIG");
   expect(tryInflate(deflateRawSync("x"), { ...settings, maxBytes: 0 })).toBe("ERR_MESSAGE_TOO_BIG");
   expect(tryInflate(Buffer.alloc(9, 0xff), settings)).toBe("ERR_INVALID_DEFLATE");

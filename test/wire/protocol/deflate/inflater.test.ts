@@ -11,7 +11,7 @@ function bytes(hex: string): Buffer {
   return Buffer.from(hex.replaceAll(" ", ""), "hex");
 }
 
-/** The payloads that one endless stream gives, as a sender with context takeover makes them. */
+/** The payloads of a sender with context takeover: one endless stream, cut at its flushes. */
 async function deflateInContext(messages: readonly Buffer[], windowBits: number): Promise<Buffer[]> {
   const stream = createDeflateRaw({ windowBits });
   const payloads: Buffer[] = [];
@@ -53,7 +53,7 @@ describe("the examples of RFC 7692", () => {
 describe("streams that end within a message", () => {
   const last = (text: string): Buffer => deflateRawSync(text);
 
-  it("are taken one after the other, and may refer to each other", () => {
+  it("are inflated one after the other, and may refer to each other", () => {
     const first = "a text that is long enough to be referred to";
     const second = deflateMessage(first, Buffer.from(first));
     expect(second.length).toBeLessThan(12);
@@ -63,14 +63,14 @@ describe("streams that end within a message", () => {
     }
   });
 
-  it("may be many, but not any number", () => {
+  it("may be many, up to a limit", () => {
     const streams = (count: number): Buffer => Buffer.concat([...Array(count).fill(last("ab")), bytes("00")]);
     expect(String(createInflater().inflate(streams(255), 1000))).toBe("ab".repeat(255));
     expect(createInflater().inflate(streams(256), 1000)).toBe("ERR_TOO_MANY_STREAMS");
     expect(createInflater().inflate(streams(100_000), 1000)).toMatch(/^ERR_(TOO_MANY_STREAMS|MESSAGE_TOO_BIG)$/);
   });
 
-  it("count together", () => {
+  it("count together towards the size limit", () => {
     const message = Buffer.concat([last("abc"), last("def"), bytes("00")]);
     expect(String(createInflater().inflate(message, 6))).toBe("abcdef");
     for (const limit of [1, 2, 3, 4, 5]) {
@@ -85,7 +85,7 @@ describe("context takeover", () => {
     return Buffer.from(text);
   });
 
-  it.each([9, 10, 11, 12, 13, 14, 15])("goes on over many messages with a window of %i bits", async (windowBits) => {
+  it.each([9, 10, 11, 12, 13, 14, 15])("spans many messages with a window of %i bits", async (windowBits) => {
     const inflater = createInflater({ peerWindowBits: windowBits, peerContextTakeover: true });
     for (const [i, payload] of (await deflateInContext(messages, windowBits)).entries()) {
       expect(inflater.inflate(payload, MIB)).toEqual(messages[i]);
@@ -93,7 +93,7 @@ describe("context takeover", () => {
     }
   });
 
-  it("goes on after an empty message, also one without a payload", () => {
+  it("spans empty messages, with and without a payload", () => {
     const inflater = createInflater({ peerContextTakeover: true });
     expect(inflater.inflate(bytes("f2 48 cd c9 c9 07 00"), 5)).toEqual(hello);
     expect(inflater.inflate(bytes("00"), 5)).toEqual(Buffer.alloc(0));
@@ -101,7 +101,7 @@ describe("context takeover", () => {
     expect(inflater.inflate(bytes("f2 00 11 00 00"), 5)).toEqual(hello);
   });
 
-  it("keeps nothing before the first message, and nothing at all without it", () => {
+  it("keeps no memory before the first message, and none at all when it is off", () => {
     expect(createInflater({ peerContextTakeover: true }).keptBytes).toBe(0);
     const stateless = createInflater();
     stateless.inflate(deflateMessage(pattern(100_000)), MIB);
@@ -116,10 +116,10 @@ describe("context takeover", () => {
   });
 });
 
-describe("what can't be inflated", () => {
+describe("a payload that can't be inflated", () => {
   const whole = deflateMessage("a message that is compressed, compressed, compressed and compressed");
 
-  it("is a stream cut short, wherever", () => {
+  it("is a stream that is cut short anywhere", () => {
     for (let length = 1; length < whole.length; length++) {
       expect(createInflater().inflate(whole.subarray(0, length), 1000)).toBe("ERR_INVALID_DEFLATE");
     }
@@ -134,7 +134,7 @@ describe("what can't be inflated", () => {
     expect(createInflater().inflate(bytes(payload), 1000)).toBe("ERR_INVALID_DEFLATE");
   });
 
-  it("is nothing that throws, whatever the bytes", () => {
+  it("never makes the inflater throw, whatever its bytes", () => {
     for (let seed = 0; seed < 2_000; seed++) {
       const noise = Buffer.from(
         Array.from({ length: seed % 50 }, (_, i) => (seed * 31 + i * i * 17 + (seed >> 3)) & 255),
@@ -146,13 +146,13 @@ describe("what can't be inflated", () => {
 });
 
 describe("the limit", () => {
-  it.each([1, 100, 16_384, 65_536, 100_000])("of %i bytes is met exactly", (limit) => {
+  it.each([1, 100, 16_384, 65_536, 100_000])("of %i bytes allows exactly that many", (limit) => {
     const payload = (length: number): Buffer => deflateMessage(Buffer.alloc(length, "a"));
     expect(createInflater().inflate(payload(limit), limit)).toHaveLength(limit);
     expect(createInflater().inflate(payload(limit + 1), limit)).toBe("ERR_MESSAGE_TOO_BIG");
   });
 
-  it("holds before the memory exists", () => {
+  it("stops inflating before more memory is allocated", () => {
     const bomb = deflateBomb(256 * MIB);
     const inflater = createInflater({ peerContextTakeover: true });
     const before = process.memoryUsage().arrayBuffers;
@@ -161,7 +161,7 @@ describe("the limit", () => {
     expect(grown).toBeLessThan(4 * MIB);
   });
 
-  it("holds for a bomb with garbage after it", () => {
+  it("stops a decompression bomb with garbage after it", () => {
     const bomb = Buffer.concat([deflateBomb(64 * MIB), pattern(1000)]);
     expect(createInflater().inflate(bomb, MIB)).toBe("ERR_MESSAGE_TOO_BIG");
   });

@@ -41,12 +41,12 @@ describe.each([
     return { block, ascii };
   }
 
-  it("gives the bytes of the RFC's example", () => {
+  it("unmasks the RFC's example", () => {
     const { block } = run(Uint8Array.of(0x7f, 0x9f, 0x4d, 0x51, 0x58), { key: Uint8Array.of(0x37, 0xfa, 0x21, 0x3d) });
     expect(block.toString("latin1", 0, 5)).toBe("Hello");
   });
 
-  it("XORs every length at every alignment and phase, and touches nothing around", () => {
+  it("XORs every length at every alignment and phase, and writes no byte around the target", () => {
     const lengths = Array.from({ length: 100 }, (_, i) => i);
     for (const length of [...lengths, 254, 255, 256, 257, 258, 259, 260, 319, 320, 321, 1000, 16_384, 16_385, 16_448]) {
       const payload = pattern(length);
@@ -81,18 +81,18 @@ describe.each([
     }
   });
 
-  it.each([80, 5_000])("leaves a source of %i bytes as it was", (length) => {
+  it.each([80, 5_000])("leaves a source of %i bytes unchanged", (length) => {
     const source = pattern(length);
     unmask(source, 0, target(length), 0, length, readKey(KEY, 0), 0);
     expect(source).toEqual(pattern(length));
   });
 
-  it.each([0, 80, 5_000])("copies %i bytes where there is no key", (length) => {
+  it.each([0, 80, 5_000])("copies %i bytes without a key", (length) => {
     const { block } = run(pattern(length), { key: Buffer.alloc(4), at: 3 });
     expect(block.subarray(3, 3 + length)).toEqual(pattern(length));
   });
 
-  it("never takes bytes for ASCII that aren't, wherever they are", () => {
+  it("never reports ASCII when a byte isn't, wherever that byte is", () => {
     for (const length of [...Array.from({ length: 60 }, (_, i) => i + 1), 256, 300, 16_384 + 64 + 3]) {
       const plain = Buffer.alloc(length, "a");
       for (let odd = 0; odd < length; odd += length < 1_000 ? 1 : 61) {
@@ -104,11 +104,11 @@ describe.each([
     }
   });
 
-  it.each([0, 8, 300, 20_001])("sees that a text of %i bytes is ASCII", (length) => {
+  it.each([0, 8, 300, 20_001])("reports that a text of %i bytes is ASCII", (length) => {
     expect(run(masked(Buffer.alloc(length, "\u007f"), KEY, 0), {}).ascii).toBe(true);
   });
 
-  it("gives the same bytes for a payload in two pieces as for one", () => {
+  it("gives the same bytes for a payload in two pieces and in one", () => {
     fc.assert(
       fc.property(
         fc.uint8Array({ maxLength: 800 }),
