@@ -1,3 +1,4 @@
+/** The package's entry `switchboard/upgrade`: upgrades and tunnels for any protocol. */
 export { SwitchboardError } from "../../errors.ts";
 export { onUpgrade } from "./on-upgrade.ts";
 export { type AnsweredUpgrade, openTunnel, requestUpgrade, type UpgradeRequestOptions } from "./request.ts";

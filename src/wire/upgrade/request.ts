@@ -1,14 +1,16 @@
+/** The client calls `requestUpgrade` and `openTunnel`. `connect` of `switchboard/websocket` builds on both. */
 import { type ClientRequest, type IncomingMessage, type RequestOptions, request as requestHttp } from "node:http";
 import { request as requestHttps, type RequestOptions as TlsRequestOptions } from "node:https";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import type { Upgraded } from "./upgraded.ts";
 
 /**
- * What both client calls take: `signal` gives up until there is an answer (`AbortSignal.timeout(5_000)` is a limit of time, there
- * is none by default), and the rest of `node:http`'s request options (`ca`, `socketPath`,
- * `agent`, `createConnection`, `maxHeaderSize`, …) goes through.
+ * The options of both client calls. `signal` abandons the request until there is an answer. There is no time limit by
+ * default; `AbortSignal.timeout(5_000)` is one. All other options are those of `node:http`'s `request`: `ca`,
+ * `socketPath`, `agent`, `createConnection`, `maxHeaderSize` and so on.
  */
 export interface UpgradeRequestOptions
   extends Omit<TlsRequestOptions, "method" | "path" | "host" | "hostname" | "port" | "headers" | "timeout"> {
@@ -18,8 +20,8 @@ export interface UpgradeRequestOptions
 /** A client's exchange that has been answered. */
 export interface AnsweredUpgrade {
   /**
-   * 101 or 2xx after which HTTP is over. Any other answer has its body to read, and keeps its socket until that is read or destroyed; only a
-   * proxy's refusal comes without body and socket.
+   * The answer. A 101, or a 2xx to CONNECT, ends HTTP. Any other answer has a body, and keeps its socket until the body
+   * is read or destroyed; only a proxy's refusal comes without body and socket.
    */
   readonly response: IncomingMessage;
   /** The same as `onUpgrade(response)`. */
@@ -27,13 +29,15 @@ export interface AnsweredUpgrade {
 }
 
 /**
- * Asks the server of an `http:` or `https:` URL to switch to another protocol. User and password of the URL become an Authorization.
+ * Asks the server of an `http:` or `https:` URL to switch to another protocol. User and password of the URL become an
+ * Authorization header.
  *
- * @param protocol value of the Upgrade header: `foobar`, or a list such as `foobar/2, foobar/1` of which the server takes one
+ * @param protocol value of the Upgrade header: `foobar`, or a list such as `foobar/2, foobar/1` of which the server
+ * chooses one
  *
- * Resolves with any answer, and rejects when there is none: with the socket's or the parser's error (`HPE_HEADER_OVERFLOW` past
- * `maxHeaderSize`, 16 KiB), or the signal's reason. `upgraded` rejects with `ERR_UPGRADE_REFUSED` for an answer other than 101, and with
- * `ERR_UPGRADE_MISMATCH` for a 101 that switches to something else.
+ * Resolves with any answer. Rejects when there is none: with the error of the socket or of the parser
+ * (`HPE_HEADER_OVERFLOW` past `maxHeaderSize`, 16 KiB), or with the signal's reason. `upgraded` rejects with
+ * `ERR_UPGRADE_REFUSED` for an answer other than 101, and with `ERR_UPGRADE_MISMATCH` for a 101 to another protocol.
  */
 export async function requestUpgrade(
   url: URL | string,
@@ -50,17 +54,17 @@ export async function requestUpgrade(
 /**
  * Opens a tunnel through a proxy by CONNECT.
  *
- * @param proxy `http:` or `https:` URL; its user and password become a Proxy-Authorization
- * @param authority where the tunnel leads: `example.com:443`, `[::1]:443`
+ * @param proxy `http:` or `https:` URL of the proxy; its user and password become a Proxy-Authorization header
+ * @param authority host and port at the end of the tunnel: `example.com:443`, `[::1]:443`
  *
- * Resolves and rejects as `requestUpgrade` does; what opens the tunnel is any 2xx.
+ * Resolves and rejects as `requestUpgrade` does, except that any 2xx opens the tunnel.
  */
 export async function openTunnel(
   proxy: URL | string,
   authority: string,
   options: UpgradeRequestOptions = {},
 ): Promise<AnsweredUpgrade> {
-  // Source: RFC 9110 section 9.3.6, there is no default port.
+  // CONNECT has no default port. Source: RFC 9110 section 9.3.6.
   if (!/^[^/@]+:\d+$/.test(authority)) {
     const message = `a tunnel leads to host:port, got ${JSON.stringify(authority)}`;
     throw new SwitchboardError("ERR_TUNNEL_AUTHORITY", message);
@@ -82,17 +86,17 @@ function credentials({ username, password }: URL): string {
 
 function startRequest(target: URL, options: RequestOptions): ClientRequest {
   if (target.protocol !== "http:" && target.protocol !== "https:") {
-    const message = `an upgrade is asked of an http: or https: URL, got ${target.protocol}`;
+    const message = `an upgrade request takes an http: or https: URL, got ${target.protocol}`;
     throw new SwitchboardError("ERR_URL_SCHEME", message);
   }
   const hostname = target.hostname.replace(/^\[|\]$/g, "");
   const request = target.protocol === "https:" ? requestHttps : requestHttp;
-  // No pool, as the socket leaves HTTP; with any agent, Node would ignore a createConnection.
+  // An agent's pool is of no use, because the socket leaves HTTP. With any agent, Node would ignore createConnection.
   const agent = options.createConnection === undefined ? { agent: false } : {};
   return request({ ...agent, ...options, hostname, port: target.port });
 }
 
-/** What is wrong with the answer to an upgrade request. Source: RFC 9110 section 7.8. */
+/** Checks the answer to an upgrade request. Returns what is wrong with it. Source: RFC 9110 section 7.8. */
 function checkSwitch({ statusCode = 0, headers }: IncomingMessage, asked: string): Error | undefined {
   if (statusCode !== 101) return refusedError(statusCode);
   const got = headers.upgrade?.toLowerCase();
@@ -103,7 +107,7 @@ function checkSwitch({ statusCode = 0, headers }: IncomingMessage, asked: string
   return new SwitchboardError("ERR_UPGRADE_MISMATCH", message);
 }
 
-/** Waits for the answer; `check` says why it opens no stream. */
+/** Sends the request and waits for the answer. `check` returns the reason why an answer opens no stream. */
 function exchange(
   request: ClientRequest,
   signal: AbortSignal | undefined,
@@ -117,7 +121,7 @@ function exchange(
         exchange.succeed(socket, head);
       } else {
         exchange.fail(wrong);
-        socket.on("error", () => {}).destroy();
+        socket.on("error", noop).destroy();
       }
       resolve({ response, upgraded: exchange.upgraded });
     };
@@ -125,7 +129,7 @@ function exchange(
     request.on("response", (response) => {
       const exchange = new Exchange(response);
       exchange.fail(check(response) ?? refusedError(response.statusCode ?? 0));
-      // Node takes a 101 without its headers for an answer whose body has no end.
+      // Node treats a 101 without its headers as an answer whose body never ends.
       if (response.statusCode === 101) response.destroy();
       resolve({ response, upgraded: exchange.upgraded });
     });

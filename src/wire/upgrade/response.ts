@@ -1,31 +1,35 @@
+/** Writes the answers to upgrade requests. Used by `serve.ts` and by everything of a board that accepts or refuses. */
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duplex } from "node:stream";
 
-/** The answer to an upgrade request that stays HTTP. */
+/** An answer that refuses an upgrade, so that the exchange ends as HTTP. */
 export interface UpgradeRefusal {
-  /** 300 to 599. */
+  /** HTTP status, 300 to 599. */
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Plain text unless the headers say otherwise. Default: the status in words. */
+  /** Body: plain text unless the headers say otherwise. Default: the status in words. */
   readonly body?: string;
 }
 
-/** How long a refused peer may take to read its answer. */
+/** Time that a refused peer has to read its answer. */
 const LINGER_MS = 1_000;
 
-/** A 101, to be written as latin1. Source: RFC 9110 section 15.2.2. */
+/** Returns the head of a 101, to be written as latin1. Source: RFC 9110 section 15.2.2. */
 export function switchingProtocols(headers: Readonly<Record<string, string>>): string {
   return head(101, headers);
 }
 
-/** A 200 to CONNECT, which has no body: the tunnel begins right after it. Source: RFC 9110 section 9.3.6. */
+/**
+ * Returns the head of a 200 to CONNECT, to be written as latin1. The answer has no body: the tunnel begins right after
+ * the head. Source: RFC 9110 section 9.3.6.
+ */
 export function connectionEstablished(headers: Readonly<Record<string, string>>): string {
   return head(200, headers);
 }
 
 /**
- * Answers an upgrade request with something else than 101, and closes the socket when the peer has had time to read it
- * (one second at most). Throws for a status or header that can't be sent.
+ * Refuses an upgrade request. Closes the socket when the peer has read the answer, or after one second. Throws for a
+ * status or header that can't be sent.
  */
 export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: UpgradeRefusal): void {
   if (!Number.isInteger(status) || status < 300 || status > 599) {
@@ -36,7 +40,7 @@ export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: Up
   const response = head(status, { "content-type": "text/plain; charset=utf-8", ...lowerCased(headers), ...own });
   socket.on("error", () => socket.destroy());
   socket.end(Buffer.concat([Buffer.from(response, "latin1"), payload]));
-  // Closing with unread input would reset the connection under the answer, so what still comes is read and dropped.
+  // Closing a socket with unread input resets the connection, and the peer may lose the answer. So input is dropped.
   socket.resume();
   const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
   socket.once("close", () => clearTimeout(timer));

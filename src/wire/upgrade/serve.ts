@@ -1,28 +1,32 @@
+/** The server calls `serveUpgrades` and `answerUpgrade`: they answer upgrades and CONNECT for a user's service. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import { connectionEstablished, refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "./response.ts";
 
-/** Leaves HTTP: 101 to an upgrade, 200 to CONNECT. */
+/** An answer that leaves HTTP. */
 export interface UpgradeAcceptance {
+  /** 101 to an upgrade, 200 to CONNECT. */
   readonly status: 101 | 200;
   /**
-   * A 101 gets its `Connection: Upgrade` by itself, and names the protocol of the request when `Upgrade` is not among these. For a request
-   * that offers several, it must be.
+   * Headers to add. A 101 gets `Connection: Upgrade` and the protocol of the request as `Upgrade` by itself. `Upgrade`
+   * is required here when the request offers several protocols.
    */
   readonly headers?: Readonly<Record<string, string>>;
 }
 
 export type UpgradeAnswer = UpgradeAcceptance | UpgradeRefusal;
 
-/** From a request to its answer, and nothing else: whoever wants the byte stream awaits `onUpgrade(request)`. */
+/** Decides how a request is answered. The byte stream comes from `onUpgrade(request)`. */
 export type UpgradeService = (request: IncomingMessage) => UpgradeAnswer | Promise<UpgradeAnswer>;
 
 /**
- * Serves every upgrade and CONNECT of a server. Returns a function that ends that, and leaves alone what is open.
+ * Serves every upgrade and CONNECT of a server. Returns a function that stops serving; open streams stay open.
  *
- * What a service accepts is somebody's to take by `onUpgrade(request)`, from then on or later: a socket that nobody takes stays open.
+ * Take the stream of an accepted request with `onUpgrade(request)`, at once or later. A socket that nobody takes stays
+ * open.
  */
 export function serveUpgrades(server: Server, service: UpgradeService): () => void {
   const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
@@ -35,8 +39,8 @@ export function serveUpgrades(server: Server, service: UpgradeService): () => vo
 }
 
 /**
- * Serves one exchange, from the arguments of a server's `upgrade` or `connect` event. What the service throws is answered with 500 and given
- * to whoever awaits `onUpgrade(request)`. Never rejects.
+ * Serves one exchange, given the arguments of a server's `upgrade` or `connect` event. An error of the service is
+ * answered with 500, and `onUpgrade(request)` rejects with that error. Never rejects.
  */
 export async function answerUpgrade(
   request: IncomingMessage,
@@ -47,9 +51,8 @@ export async function answerUpgrade(
   const exchange = new Exchange(request);
   if (socket.destroyed) return exchange.fail(abandonedError(socket.errored));
   const onClose = (): void => exchange.fail(abandonedError(socket.errored));
-  // What an error means is told by the close that follows.
-  const onError = (): void => {};
-  socket.on("close", onClose).on("error", onError);
+  // The close that follows an error reports the error.
+  socket.on("close", onClose).on("error", noop);
   // A peer may end its direction before it is answered: the sockets of an https server would end ours with that.
   socket.allowHalfOpen = true;
   try {
@@ -58,7 +61,7 @@ export async function answerUpgrade(
     if (isAcceptance(answer, request)) {
       await written(socket, acceptanceHead(answer, request));
       exchange.succeed(socket, head);
-      socket.off("close", onClose).off("error", onError);
+      socket.off("close", onClose).off("error", noop);
     } else {
       refuseUpgrade(socket, answer as UpgradeRefusal);
       exchange.fail(refusedError(answer.status));
@@ -75,27 +78,27 @@ function isAcceptance({ status }: UpgradeAnswer, { method }: IncomingMessage): b
 
 function acceptanceHead({ status, headers = {} }: UpgradeAnswer, request: IncomingMessage): string {
   const names = Object.keys(headers).map((name) => name.toLowerCase());
-  // A length would be that of a body, and there is none. Source: RFC 9110 sections 8.6 and 9.3.6.
+  // The answer has no body, so it may announce no length. Source: RFC 9110 sections 8.6 and 9.3.6.
   const framing = names.find((name) => name === "content-length" || name === "transfer-encoding");
   if (framing !== undefined) throw answerError(`an answer that leaves HTTP has no ${framing}`);
   if (status !== 101) return connectionEstablished(headers);
   const own: Record<string, string> = {};
   if (!names.includes("connection")) own["Connection"] = "Upgrade";
-  // Source: RFC 9110 section 15.2.2, the Upgrade of a 101 says which protocol follows.
+  // The Upgrade header of a 101 names the protocol that follows. Source: RFC 9110 section 15.2.2.
   if (!names.includes("upgrade")) own["Upgrade"] = onlyProtocol(request);
   return switchingProtocols({ ...own, ...headers });
 }
 
 function onlyProtocol({ headers: { upgrade = "" } }: IncomingMessage): string {
   if (!upgrade.includes(",")) return upgrade;
-  throw answerError(`the request offers ${upgrade}: say in the answer's Upgrade header which of them follows`);
+  throw answerError(`the request offers ${upgrade}: name the chosen protocol in the answer's Upgrade header`);
 }
 
 function answerError(message: string): SwitchboardError {
   return new SwitchboardError("ERR_UPGRADE_ANSWER", message);
 }
 
-/** Resolves when the operating system has the bytes; rejects when the socket is closed first. */
+/** Writes `bytes`. Resolves when the operating system has them; rejects when the socket is closed first. */
 function written(socket: Duplex, bytes: string): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.write(bytes, "latin1", (error) => (error == null ? resolve() : reject(abandonedError(error))));

@@ -1,41 +1,46 @@
+/** The byte stream behind an HTTP upgrade or CONNECT. `onUpgrade` and the client calls hand it out. */
 import { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { EMPTY, noop } from "./empty.ts";
 
-/** The parts of an `Upgraded`, for those who go on with the socket itself. */
+/** The parts of an `Upgraded`, for callers that go on with the socket itself. */
 export interface Downcast {
-  /** The original socket object, paused by nobody; it has no `error` listener. */
+  /** The original socket. It is not paused and has no `error` listener. */
   readonly socket: Duplex;
-  /** Bytes of the new protocol that were already read, and come before all that the socket still gives. */
+  /** Bytes of the new protocol that were already read. They come before all bytes that the socket still gives. */
   readonly readBuffer: Buffer;
 }
 
 type Done = (error?: Error | null) => void;
 
-const NOTHING = Buffer.alloc(0);
-
 /**
- * The byte stream that an HTTP upgrade or CONNECT leaves behind: first the bytes that came with the exchange, then the socket's. `Duplex.toWeb`
- * makes it a pair of web streams.
+ * The byte stream that an HTTP upgrade or CONNECT leaves behind: first the bytes that came with the exchange, then the
+ * socket's. `Duplex.toWeb` makes a pair of web streams of it.
  *
- * The two directions end apart: after the peer's end one may go on writing, and `end()` leaves the reading as it is. When both have ended, or
- * after `destroy()`, the socket is closed, and `close` is emitted when it is. What breaks the socket destroys the stream with that error, which
- * readers, callbacks of writes and `error` listeners get; without any of them it is dropped, as a peer that vanishes must end no process.
+ * The two directions end separately. After the peer's end the stream still takes writes, and after `end()` it can still
+ * be read. When both directions have ended, or after `destroy()`, the stream closes the socket and then emits `close`.
+ * An error of the socket destroys the stream; readers, write callbacks and `error` listeners get that error. Without
+ * any of them the error is dropped, because a peer that vanishes must not end the process.
  *
- * As with all of Node's streams, `for await` destroys it at the end of what is read: to write on after that, iterate over
+ * As with all of Node's streams, `for await` destroys the stream at the end of input. To write after that, iterate over
  * `upgraded.iterator({ destroyOnReturn: false })`.
  */
 export class Upgraded extends Duplex {
+  /** The socket; undefined after `downcast()`. */
   #socket: Duplex | undefined;
+  /** Bytes to give before the socket's. */
   #head: Buffer;
-  /** Somebody wants bytes, and there were none. */
+  /** True when a reader asked for bytes and there were none. */
   #wanted = false;
-  /** Of the write that the socket has not done yet. */
+  /** Callback of the write that the socket has not finished. */
   #writing: Done | undefined;
+  /** True while `downcast` passes pending writes to the socket. */
   #flushing = false;
+  /** The socket's own setting, which `downcast` restores. */
   readonly #allowHalfOpen: boolean;
 
   /**
-   * @param socket anything that carries bytes; owned by this stream until `downcast()`
+   * @param socket any stream of bytes; owned by this stream until `downcast()`
    * @param head bytes that were read with the exchange
    */
   constructor(socket: Duplex, head: Buffer) {
@@ -44,18 +49,20 @@ export class Upgraded extends Duplex {
     this.#head = head;
     this.#allowHalfOpen = socket.allowHalfOpen;
     socket.allowHalfOpen = true;
-    this.on("error", ignore);
+    this.on("error", noop);
     socket.on("readable", this.#pull).on("end", this.#onEnd).on("error", this.#onError).on("close", this.#onClose);
     if (socket.destroyed) this.destroy(socket.errored ?? undefined);
   }
 
   /**
-   * Takes the stream apart, at any moment: what was read from the socket and not from this stream comes back, and what was written to this
-   * stream goes to the socket first. Whoever reads should have stopped: `data` listeners are given nothing more, and an iterator that still waits
-   * rejects with `ERR_DOWNCAST`.
+   * Takes the stream apart, at any time. Pending writes go to the socket first. Bytes that were read from the socket
+   * but not from this stream are returned as `readBuffer`. Stop reading before the call: `data` listeners get no more
+   * bytes, and an iterator that still waits rejects with `ERR_DOWNCAST`.
    *
-   * The wrapper is of no use afterwards, and its end is no longer the socket's. Reading and writing destroy it with `ERR_DOWNCAST`.
-   * Throws `ERR_DOWNCAST` at the second call, and `ERR_DOWNCAST_ENCODING` after `setEncoding`, whose decoder may hold a part of a character.
+   * Afterwards the stream is detached from the socket. Reading or writing it destroys it with `ERR_DOWNCAST`.
+   *
+   * Throws `ERR_DOWNCAST` when it is called twice. Throws `ERR_DOWNCAST_ENCODING` after `setEncoding`, because its
+   * decoder may hold a part of a character.
    */
   downcast(): Downcast {
     const socket = this.#socket;
@@ -66,15 +73,15 @@ export class Upgraded extends Duplex {
     socket.off("readable", this.#pull).off("end", this.#onEnd).off("error", this.#onError).off("close", this.#onClose);
     socket.allowHalfOpen = this.#allowHalfOpen;
     const readBuffer = this.#takeBuffered();
-    // From here on an error is the caller's mistake, and nobody should miss it.
-    this.off("error", ignore);
+    // Only a mistake of the caller can cause an error after this point, so the error must be visible.
+    this.off("error", noop);
     process.nextTick(this.#failReaders);
     return { socket, readBuffer };
   }
 
   override read(size?: number): ReturnType<Duplex["read"]> {
     if (this.#socket !== undefined) return super.read(size);
-    // Node's streams themselves read 0 bytes now and then, to look ahead.
+    // Node's streams themselves sometimes call `read(0)`, which only fills their buffer.
     if (size !== 0) this.destroy(downcastError());
     return null;
   }
@@ -82,7 +89,7 @@ export class Upgraded extends Duplex {
   override _read(): void {
     if (this.#socket === undefined) return;
     const head = this.#head;
-    this.#head = NOTHING;
+    this.#head = EMPTY;
     if (head.length > 0) {
       this.push(head);
     } else {
@@ -95,7 +102,7 @@ export class Upgraded extends Duplex {
     this.#send([chunk], done);
   }
 
-  /** All that has gathered during a write goes to the operating system in one call. */
+  /** Passes all chunks that gathered during a write to the operating system in one call. */
   override _writev(chunks: { chunk: Buffer }[], done: Done): void {
     this.#send(
       chunks.map(({ chunk }) => chunk),
@@ -142,14 +149,14 @@ export class Upgraded extends Duplex {
   };
 
   readonly #onClose = (): void => {
-    // A socket that ended before it closed has given everything, and what was not read here yet still can be.
+    // A socket that ended before it closed has given all its bytes. This stream may still hold unread ones.
     if (this.#socket?.readableEnded && !this.readableEnded) this.once("end", () => this.destroy());
     else this.destroy();
   };
 
-  /** Nobody shall wait for ever for bytes that go elsewhere. */
+  /** Fails readers that still wait after `downcast`, because no more bytes will come here. */
   readonly #failReaders = (): void => {
-    if (this.listenerCount("readable") > 0) this.on("error", ignore).destroy(downcastError());
+    if (this.listenerCount("readable") > 0) this.on("error", noop).destroy(downcastError());
   };
 
   #send(chunks: readonly Buffer[], done: Done): void {
@@ -165,12 +172,12 @@ export class Upgraded extends Duplex {
     };
     if (!this.#flushing) this.#writing = done;
     socket.cork();
-    for (const [i, chunk] of chunks.entries()) socket.write(chunk, i === chunks.length - 1 ? written : ignore);
+    for (const [i, chunk] of chunks.entries()) socket.write(chunk, i === chunks.length - 1 ? written : noop);
     socket.uncork();
     if (this.#flushing) done();
   }
 
-  /** Gives the socket all that waits for an earlier write. */
+  /** Passes every write that waits for an earlier one to the socket. */
   #flush(socket: Duplex): void {
     this.#flushing = true;
     while (this.writableCorked > 0) this.uncork();
@@ -180,27 +187,25 @@ export class Upgraded extends Duplex {
     if (this.writableEnded && !socket.writableEnded) socket.end();
   }
 
-  /** All that was read and not given to anybody. */
+  /** Takes the bytes that were read from the socket and that no reader got. */
   #takeBuffered(): Buffer {
     this.pause();
-    // Reading emits `data` too, and no byte may come twice.
+    // `read` emits `data`, too, and no byte may be delivered twice.
     this.removeAllListeners("data");
     const buffered: Buffer | null = this.readableLength > 0 ? super.read() : null;
     const readBuffer = buffered === null ? this.#head : Buffer.concat([buffered, this.#head]);
-    this.#head = NOTHING;
+    this.#head = EMPTY;
     return readBuffer;
   }
 }
 
-function ignore(): void {}
-
 function downcastError(): SwitchboardError {
-  const message = "this Upgraded was taken apart by downcast(): use the socket and the readBuffer that it gave";
+  const message = "this Upgraded was taken apart by downcast(): use the socket and the readBuffer that it returned";
   return new SwitchboardError("ERR_DOWNCAST", message);
 }
 
 function encodingError(): SwitchboardError {
   const message =
-    "an Upgraded with an encoding can't be taken apart: decode its bytes instead of calling setEncoding()";
+    "downcast() doesn't work after setEncoding(): decode the bytes of the stream yourself instead of calling setEncoding()";
   return new SwitchboardError("ERR_DOWNCAST_ENCODING", message);
 }

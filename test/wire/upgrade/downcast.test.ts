@@ -10,7 +10,7 @@ import { buffer, HEAD, nextUntil, text, upgradedPair } from "./streams.ts";
 
 countLeaks();
 
-it("gives the original socket and the head before anything was read", async () => {
+it("returns the original socket and the head before anything was read", async () => {
   const { client, server, upgraded } = await upgradedPair();
   const { socket, readBuffer } = upgraded.downcast();
   expect(socket).toBe(server);
@@ -20,7 +20,7 @@ it("gives the original socket and the head before anything was read", async () =
   socket.end();
 });
 
-it("gives a socket as it was: no listeners, flowing when somebody asks", async () => {
+it("returns the socket without listeners, and flowing once it gets a data listener", async () => {
   const { client, server } = await connectPair();
   server.allowHalfOpen = false;
   const events = ["readable", "end", "error", "close", "data", "drain", "finish"];
@@ -33,7 +33,7 @@ it("gives a socket as it was: no listeners, flowing when somebody asks", async (
   expect(String(data)).toBe("data");
 });
 
-it.each([0, 1, 2, 4, 5])("loses and repeats nothing when %i bytes of the head were consumed", async (consumed) => {
+it.each([0, 1, 2, 4, 5])("loses and repeats no byte when %i bytes of the head were consumed", async (consumed) => {
   const { client, upgraded } = await upgradedPair();
   await once(upgraded, "readable");
   const first: Buffer | null = consumed === 0 ? null : upgraded.read(consumed);
@@ -43,7 +43,7 @@ it.each([0, 1, 2, 4, 5])("loses and repeats nothing when %i bytes of the head we
   socket.end();
 });
 
-it("loses and repeats nothing after bytes of the socket came into the wrapper, and into the socket", async () => {
+it("loses and repeats no byte when some are buffered in the wrapper and some in the socket", async () => {
   const { client, server, upgraded } = await upgradedPair();
   client.write(Buffer.alloc(100_000, "a"));
   expect((await nextUntil(upgraded, `${HEAD}aaa`)).startsWith(`${HEAD}a`)).toBe(true);
@@ -77,7 +77,7 @@ it("gives no byte twice when a data listener was paused before", async () => {
   socket.end();
 });
 
-it("may be called by a data listener, which is given nothing more", async () => {
+it("may be called by a data listener, which gets no more bytes", async () => {
   const { client, upgraded } = await upgradedPair("line\n");
   const heard: string[] = [];
   const taken = new Promise<Duplex>((resolve) => {
@@ -94,7 +94,7 @@ it("may be called by a data listener, which is given nothing more", async () => 
   socket.end();
 });
 
-it("gives the socket first what was written before, in order", async () => {
+it("passes earlier writes to the socket first, in order", async () => {
   const { peer, server, upgraded } = await upgradedPair("");
   peer.removeAllListeners("data").pause();
   const sizes = [];
@@ -124,7 +124,7 @@ it("ends the socket when the wrapper was ended before", async () => {
   expect(await client.rest()).toBe("last");
 });
 
-it("gives what is left after the peer's end", async () => {
+it("returns the unread bytes after the peer's end", async () => {
   const { client, upgraded } = await upgradedPair();
   client.socket.end("tail");
   await once(upgraded, "readable");
@@ -134,14 +134,14 @@ it("gives what is left after the peer's end", async () => {
   socket.end();
 });
 
-it("throws at the second call", async () => {
+it("throws when it is called twice", async () => {
   const { upgraded } = await upgradedPair();
   const { socket } = upgraded.downcast();
   expect(() => upgraded.downcast()).toThrow(expect.objectContaining({ code: "ERR_DOWNCAST", kind: "misuse" }));
   socket.destroy();
 });
 
-it("throws when an encoding is set, and goes on working", async () => {
+it("throws when an encoding is set, and leaves the stream working", async () => {
   const { client, upgraded } = await upgradedPair("");
   upgraded.setEncoding("utf8");
   expect(() => upgraded.downcast()).toThrow(expect.objectContaining({ code: "ERR_DOWNCAST_ENCODING" }));
@@ -160,18 +160,21 @@ const uses: [string, (upgraded: Upgraded) => unknown][] = [
   ["piped into", (upgraded) => pipeline([Buffer.from("x")], upgraded).catch(() => {})],
   ["made web streams", (upgraded) => consumers.text(Duplex.toWeb(upgraded).readable).catch(() => {})],
 ];
-it.each(uses)("says what is wrong when the wrapper is %s afterwards, and leaves the socket alone", async (_, use) => {
-  const { client, upgraded } = await upgradedPair();
-  const { socket } = upgraded.downcast();
-  const failed = once(upgraded, "error");
-  use(upgraded);
-  expect((await failed)[0]).toMatchObject({ code: "ERR_DOWNCAST", message: expect.stringContaining("downcast") });
-  socket.write("alive");
-  client.socket.end("alive");
-  expect(await text(socket)).toBe("alive");
-  socket.end();
-  expect(await client.rest()).toBe("alive");
-});
+it.each(uses)(
+  "fails with ERR_DOWNCAST when the wrapper is %s afterwards, and leaves the socket alone",
+  async (_, use) => {
+    const { client, upgraded } = await upgradedPair();
+    const { socket } = upgraded.downcast();
+    const failed = once(upgraded, "error");
+    use(upgraded);
+    expect((await failed)[0]).toMatchObject({ code: "ERR_DOWNCAST", message: expect.stringContaining("downcast") });
+    socket.write("alive");
+    client.socket.end("alive");
+    expect(await text(socket)).toBe("alive");
+    socket.end();
+    expect(await client.rest()).toBe("alive");
+  },
+);
 
 it("rejects an iteration that begins afterwards", async () => {
   const { upgraded } = await upgradedPair();
@@ -180,7 +183,7 @@ it("rejects an iteration that begins afterwards", async () => {
   socket.destroy();
 });
 
-it("rejects an iteration that waits for bytes at that moment, and gives those to the socket", async () => {
+it("rejects an iteration that waits for bytes at that moment, and leaves the bytes in the socket", async () => {
   const { client, upgraded } = await upgradedPair("");
   const reading = consumers.text(upgraded);
   await once(upgraded, "newListener");

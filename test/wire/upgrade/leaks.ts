@@ -15,7 +15,7 @@ function countSockets(): number {
   }).length;
 }
 
-/** Every test of the file fails when it leaves a socket open, or a rejection or an error to nobody. */
+/** Makes every test of the file fail when it leaves a socket open, or a rejection or error unhandled. */
 export function countLeaks(): void {
   beforeEach((context) => {
     const before = countSockets();
@@ -24,7 +24,7 @@ export function countLeaks(): void {
       unhandled.push(reason);
     };
     process.on("unhandledRejection", onUnhandled).on("uncaughtException", onUnhandled);
-    // What is registered first runs last.
+    // The hook that is registered first runs last.
     context.onTestFinished(async () => {
       await vi.waitFor(() => expect(countSockets()).toBe(before), 5_000);
       process.off("unhandledRejection", onUnhandled).off("uncaughtException", onUnhandled);
@@ -33,7 +33,7 @@ export function countLeaks(): void {
   });
 }
 
-/** Listens on a free port; when the test ends, every connection must be gone by itself. */
+/** Listens on a free port. At the end of the test every connection must have closed by itself. */
 export async function listen<S extends NetServer>(server: S, host = "127.0.0.1"): Promise<number> {
   await new Promise<void>((resolve) => server.listen(0, host, resolve));
   onTestFinished(async () => {

@@ -11,7 +11,7 @@ import { countLeaks, startHttp } from "./leaks.ts";
 
 countLeaks();
 
-/** A service whose answer the test gives when it wants. */
+/** A service that answers when the test says so. */
 function heldService(): {
   service: UpgradeService;
   requested: Promise<IncomingMessage>;
@@ -50,7 +50,7 @@ async function closeBoth(client: RawClient, upgraded: Duplex): Promise<void> {
 }
 
 describe("on a server's request", () => {
-  it("waits for the 101, and resolves when that has left", async () => {
+  it("waits for the 101, and resolves when it has been sent", async () => {
     const { client, request, answer } = await heldExchange();
     const upgraded = onUpgrade(request);
     expect(await settled(upgraded)).toBe(false);
@@ -73,7 +73,7 @@ describe("on a server's request", () => {
     expect(await onUpgrade(request)).toBe(await before);
   });
 
-  it("gives the bytes that came with the request and those that came during the wait, in order", async () => {
+  it("gives the bytes that came with the request and during the wait, in order", async () => {
     const { server, port } = await startHttp();
     const { service, requested, answer } = heldService();
     serveUpgrades(server, service);
@@ -104,7 +104,7 @@ describe("on a server's request", () => {
     await client.closed();
   });
 
-  it("rejects with what the service throws, and the peer gets 500", async () => {
+  it("rejects with the error that the service throws, and the peer gets 500", async () => {
     const { client, request, fail } = await heldExchange();
     fail(new Error("database is down"));
     await expect(onUpgrade(request)).rejects.toThrow("database is down");
@@ -113,7 +113,7 @@ describe("on a server's request", () => {
     expect(await client.rest()).not.toContain("database");
   });
 
-  it("rejects when the peer is gone before the answer, which then goes nowhere", async () => {
+  it("rejects when the peer is gone before the answer, which is then dropped", async () => {
     const { client, request, answer } = await heldExchange();
     const upgraded = onUpgrade(request);
     client.reset();
@@ -140,7 +140,7 @@ describe("on a server's request", () => {
     expect(await client.rest()).toBe("answer");
   });
 
-  it("tells nobody about a failure that nobody asks for", async () => {
+  it("raises no unhandledRejection for a failure that nobody asks about", async () => {
     const { client, answer } = await heldExchange();
     answer({ status: 400 });
     expect((await client.response()).status).toBe(400);
@@ -167,7 +167,7 @@ describe("on a message that can't become a stream", () => {
     await expect(onUpgrade(response)).rejects.toMatchObject({ code: "ERR_NOT_AN_UPGRADE" });
   });
 
-  it("rejects for an upgrade that somebody else serves", async () => {
+  it("rejects for an upgrade that another listener serves", async () => {
     const { server, port } = await startHttp();
     const upgrading = once(server, "upgrade") as Promise<[IncomingMessage, Duplex]>;
     const client = await RawClient.connect(port);
@@ -179,7 +179,7 @@ describe("on a message that can't become a stream", () => {
 });
 
 describe("on a client's response", () => {
-  it("is the stream that requestUpgrade gives, also after the switch", async () => {
+  it("gives the stream that requestUpgrade gives, also after the switch", async () => {
     const { server, port } = await startHttp();
     const accepted = new Promise<Upgraded>((resolve) => {
       serveUpgrades(server, (request) => {

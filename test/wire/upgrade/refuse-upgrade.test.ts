@@ -27,7 +27,7 @@ it.each([
   expect(received).toBe(body);
 });
 
-it("sends the headers and the body it is given, and counts the body in bytes", async () => {
+it("sends the given headers and body, and counts the body in bytes", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, {
     status: 401,
@@ -80,7 +80,7 @@ it.each([
   expect(await client.rest()).toBe("");
 });
 
-it("writes one byte for each character of a header, as HTTP has it", async () => {
+it("writes one byte for each character of a header, as HTTP demands", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status: 400, headers: { "X-Room": "caf\u00e9" } });
   expect((await client.response()).headers["x-room"]).toBe("caf\u00e9");
@@ -95,7 +95,7 @@ it("closes its end when the peer has ended the connection", async () => {
   expect(server.destroyed).toBe(true);
 });
 
-it("closes its end under a peer that keeps the connection open", async () => {
+it("closes its end when the peer keeps the connection open", async () => {
   const { client, server } = await connectPair();
   client.socket.allowHalfOpen = true;
   const closed = once(server, "close");
@@ -105,7 +105,7 @@ it("closes its end under a peer that keeps the connection open", async () => {
   expect(client.socket.writableEnded).toBe(false);
 });
 
-it("gives the whole answer to a peer that has sent much and still sends, without a reset", async () => {
+it("sends the whole answer without a reset to a peer that has sent much and still sends", async () => {
   const { client, server } = await connectPair();
   const errors: Error[] = [];
   const closed = once(server, "close");
@@ -117,14 +117,14 @@ it("gives the whole answer to a peer that has sent much and still sends, without
   const answer = await client.rest();
   expect(answer.endsWith("b".repeat(100_000))).toBe(true);
   expect(errors).toEqual([]);
-  // All of it was read: bytes left unread would have made the close a reset.
+  // All input was read: unread bytes would have turned the close into a reset.
   await closed;
   expect(server.bytesRead).toBe(2 * 1024 * 1024 + 100_000);
 });
 
-it("survives a peer that resets the connection under the answer", async () => {
+it("survives a peer that resets the connection during the answer", async () => {
   const { client, server } = await connectPair();
-  // `once` from node:events would take the error that comes before for a failure.
+  // `once` from node:events would reject with the error that comes before the close.
   const closed = new Promise<void>((resolve) => server.once("close", () => resolve()));
   client.reset();
   refuseUpgrade(server, { status: 400, body: "b".repeat(1024 * 1024) });

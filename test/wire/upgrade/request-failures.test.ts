@@ -10,8 +10,8 @@ import { answering, SWITCH, startEcho, startRaw, talk } from "./servers.ts";
 
 countLeaks();
 
-describe("an answer that is no switch", () => {
-  it("is there to read, and rejects the stream", async () => {
+describe("an answer that doesn't switch", () => {
+  it("can be read, and rejects the stream", async () => {
     const { server, port } = await startHttp();
     serveUpgrades(server, () => ({ status: 403, body: "go away" }));
     const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar");
@@ -21,7 +21,7 @@ describe("an answer that is no switch", () => {
     await expect(onUpgrade(response)).rejects.toMatchObject({ code: "ERR_UPGRADE_REFUSED" });
   });
 
-  it("may be a 200 of a server that knows no upgrades", async () => {
+  it("may be the 200 of a server that doesn't support upgrades", async () => {
     const { server, port } = await startHttp();
     server.on("request", (_request, response) => response.end("a page"));
     const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar");
@@ -76,7 +76,7 @@ describe("no answer", () => {
     await expect(requestUpgrade(`http://127.0.0.1:${port}`, "foobar")).rejects.toMatchObject({ code: "ECONNRESET" });
   });
 
-  it("rejects when nobody listens", async () => {
+  it("rejects when no server listens", async () => {
     const server = createTcpServer().listen(0, "127.0.0.1");
     await once(server, "listening");
     const address = server.address();
@@ -95,7 +95,7 @@ describe("no answer", () => {
     });
   });
 
-  it("takes a larger head when the options allow it", async () => {
+  it("accepts a larger head when the options allow it", async () => {
     const port = await answering(`${SWITCH}X-Long: ${"a".repeat(20_000)}\r\n\r\n`);
     const options = { maxHeaderSize: 32_768 };
     const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar", options);

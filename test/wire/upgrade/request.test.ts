@@ -20,7 +20,7 @@ import { answering, echo, SWITCH, startEcho, startRaw, talk } from "./servers.ts
 countLeaks();
 
 describe("asking for an upgrade", () => {
-  it("sends the request that the URL and the options say", async () => {
+  it("sends the request that the URL and the options describe", async () => {
     const { port, requests } = await startEcho();
     const url = `http://user:p%40ss@127.0.0.1:${port}/a/b?c=d`;
     const answered = await requestUpgrade(url, "foobar", { headers: { "X-A": "b", upgrade: "other" } });
@@ -53,20 +53,20 @@ describe("asking for an upgrade", () => {
     expect(await talk(answered, "")).toBe("first then");
   });
 
-  it("passes over other 1xx answers", async () => {
+  it("ignores other 1xx answers", async () => {
     const port = await answering(`HTTP/1.1 103 Early Hints\r\nLink: <a>\r\n\r\n${SWITCH}\r\n`);
     const { response, upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar");
     expect(response.statusCode).toBe(101);
     (await upgraded).destroy();
   });
 
-  it("may offer several protocols, and takes the one that the server chose", async () => {
+  it("may offer several protocols, and accepts the one that the server chose", async () => {
     const port = await answering(`${SWITCH}\r\n`);
     const { upgraded } = await requestUpgrade(`http://127.0.0.1:${port}`, "barfoo, FOOBAR");
     (await upgraded).destroy();
   });
 
-  it("understands the 101 of a server that we did not write, and the bytes behind it", async () => {
+  it("understands the 101 of a foreign server, and the bytes behind it", async () => {
     const { server, port } = await startHttp();
     const sockets = new WebSocketServer({ server });
     sockets.on("connection", (socket) => {
@@ -88,7 +88,7 @@ describe("asking for an upgrade", () => {
     sockets.close();
   });
 
-  it.each(["http", "https"])("carries megabytes both ways at once, unharmed, over %s", async (scheme) => {
+  it.each(["http", "https"])("carries megabytes in both directions at once, unchanged, over %s", async (scheme) => {
     const certificate = createCertificate();
     const server = scheme === "http" ? createServer() : createTlsServer(certificate);
     const port = await listen(server);
@@ -116,7 +116,7 @@ describe("asking for an upgrade", () => {
     expect([atServer.equals(there), atClient.equals(back)]).toEqual([true, true]);
   });
 
-  it("works over TLS with a certificate that it is told to trust, both directions ending apart", async () => {
+  it("works over TLS with a trusted certificate, and ends the two directions separately", async () => {
     const certificate = createCertificate();
     const server = createTlsServer(certificate);
     const port = await listen(server);
@@ -128,7 +128,7 @@ describe("asking for an upgrade", () => {
     expect(await talk(answered, "secret")).toBe("secret");
   });
 
-  it("rejects over TLS with a certificate that nobody trusts", async () => {
+  it("rejects over TLS with an untrusted certificate", async () => {
     const server = createTlsServer(createCertificate());
     const port = await listen(server);
     await expect(requestUpgrade(`https://127.0.0.1:${port}`, "foobar")).rejects.toMatchObject({

@@ -18,7 +18,7 @@ countLeaks();
 const foobar = (headers: Record<string, string | undefined> = {}): string =>
   upgradeRequest({ headers: { Upgrade: "foobar", ...headers } });
 
-/** Serves one answer; an accepted stream echoes. */
+/** Serves `answer` to every request, and echoes on an accepted stream. */
 async function serveAnswer(answer: UpgradeAnswer): Promise<{ port: number; outcomes: unknown[] }> {
   const { server, port } = await startHttp();
   const outcomes: unknown[] = [];
@@ -47,7 +47,7 @@ async function leave(client: RawClient): Promise<string> {
 }
 
 describe("accepting an upgrade", () => {
-  it("adds the headers that every 101 has, and takes the protocol of the request", async () => {
+  it("adds the headers that every 101 has, with the protocol of the request", async () => {
     const { port } = await serveAnswer({ status: 101 });
     const { client, response } = await ask(port, foobar());
     expect(response).toEqual({ status: 101, headers: { connection: "Upgrade", upgrade: "foobar" } });
@@ -122,7 +122,7 @@ describe("refusing", () => {
     expect(outcomes[0]).toBeInstanceOf(Error);
   });
 
-  it("answers with 500 what a service throws, at once or later", async () => {
+  it("answers with 500 when the service throws, at once or later", async () => {
     for (const service of [
       () => {
         throw new Error("at once");
@@ -146,7 +146,7 @@ describe("refusing", () => {
 });
 
 describe("serving", () => {
-  it("ends with what it returned, and leaves open streams alone", async () => {
+  it("stops when the returned function is called, and leaves open streams alone", async () => {
     const { server, port } = await startHttp();
     const stop = serveUpgrades(server, (request) => {
       onUpgrade(request).then(
@@ -171,7 +171,7 @@ describe("serving", () => {
     server.closeAllConnections();
   });
 
-  it("answers one exchange of an upgrade listener of one's own, on a socket that is gone by then as well", async () => {
+  it("answers one exchange from a listener of one's own, even if its socket is gone by then", async () => {
     const { server, port } = await startHttp();
     const upgrading = once(server, "upgrade") as Promise<[IncomingMessage, Duplex, Buffer]>;
     const client = await RawClient.connect(port);
@@ -237,7 +237,7 @@ async function startProxy(): Promise<{ proxy: Server; port: number; authority: s
 const connectTo = (authority: string): string => `CONNECT ${authority} HTTP/1.1\r\nHost: ${authority}\r\n\r\n`;
 
 describe("serving CONNECT", () => {
-  it("opens a tunnel with a 200 that has neither length nor encoding, and carries what came with the request", async () => {
+  it("opens a tunnel with a 200 without length or encoding, and carries the bytes that came with the request", async () => {
     const { port, authority } = await startProxy();
     const { client, response } = await ask(port, `${connectTo(authority)}early `);
     expect(response).toEqual({ status: 200, headers: { "proxy-agent": "test" } });

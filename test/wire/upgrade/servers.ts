@@ -10,7 +10,7 @@ import { listen, startHttp } from "./leaks.ts";
 
 export const SWITCH = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: foobar\r\n";
 
-/** Accepts all, echoes, and keeps the requests. */
+/** Accepts every request, echoes, and records the requests. */
 export function echo(server: Server): IncomingMessage[] {
   const requests: IncomingMessage[] = [];
   serveUpgrades(server, (request) => {
@@ -29,7 +29,7 @@ export async function startEcho(): Promise<{ port: number; requests: IncomingMes
   return { port, requests: echo(server) };
 }
 
-/** A server of bytes: what it does with each connection once the request is there. */
+/** Starts a TCP server that calls `act` with each socket once its request has arrived. */
 export async function startRaw(act: (socket: Socket) => void): Promise<number> {
   const server = createTcpServer((socket) => {
     onTestFinished(() => {
@@ -43,7 +43,7 @@ export async function startRaw(act: (socket: Socket) => void): Promise<number> {
 
 export const answering = (bytes: string): Promise<number> =>
   startRaw((socket) => {
-    // A client that is refused closes; a peer that is done with it does so too.
+    // A refused client closes its end; this closes the server's end, too.
     socket.write(bytes, "latin1");
     socket.on("end", () => socket.end()).resume();
   });

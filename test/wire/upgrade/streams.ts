@@ -9,7 +9,7 @@ import { connectPair } from "./loopback.ts";
 
 export const HEAD = "head ";
 
-/** An Upgraded with these bytes read already, and its peer over loopback. */
+/** An `Upgraded` whose head is `head`, and its peer over loopback. */
 export async function upgradedPair(
   head = HEAD,
 ): Promise<{ client: RawClient; peer: Socket; server: Socket; upgraded: Upgraded }> {
@@ -21,12 +21,12 @@ export async function upgradedPair(
   return { client, peer: client.socket, server, upgraded };
 }
 
-/** All bytes up to the end, which ends the reading only. */
+/** Reads all bytes up to the end, and leaves the writing side open. */
 export const buffer = (stream: Duplex): Promise<Buffer> =>
   consumers.buffer(stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>);
 export const text = async (stream: Duplex): Promise<string> => (await buffer(stream)).toString();
 
-/** The next bytes, as many as there are. */
+/** Reads the bytes that are available, and waits for them if there are none. */
 export async function next(stream: Duplex): Promise<string> {
   for (;;) {
     const chunk: Buffer | null = stream.read();
@@ -35,7 +35,7 @@ export async function next(stream: Duplex): Promise<string> {
   }
 }
 
-/** Reads until it has seen this; gives what came. */
+/** Reads until the input is at least as long as `expected`, and returns the input. */
 export async function nextUntil(stream: Duplex, expected: string): Promise<string> {
   let seen = "";
   while (seen.length < expected.length) seen += await next(stream);

@@ -13,13 +13,13 @@ describe("switchingProtocols", () => {
     expect(switchingProtocols({})).toBe("HTTP/1.1 101 Switching Protocols\r\n\r\n");
   });
 
-  it("is read by a client as it was meant, with one byte for each character when written as latin1", async () => {
+  it("reaches a client unchanged when it is written as latin1, one byte for each character", async () => {
     const { client, server } = await connectPair();
     server.write(switchingProtocols({ Upgrade: "example/1", "X-Room": "caf\u00e9" }), "latin1");
     expect(await client.response()).toEqual({ status: 101, headers: { upgrade: "example/1", "x-room": "caf\u00e9" } });
   });
 
-  it("leaves what follows it to the new protocol", async () => {
+  it("leaves the bytes that follow it to the new protocol", async () => {
     const { client, server } = await connectPair();
     server.write(switchingProtocols({ Upgrade: "example/1" }), "latin1");
     server.end("bytes of the new protocol");

@@ -13,7 +13,7 @@ import { answering, startEcho, startRaw, talk } from "./servers.ts";
 countLeaks();
 
 describe("opening a tunnel", () => {
-  it("sends the authority and the credentials of the proxy, and carries both ways", async () => {
+  it("sends the authority and the proxy's credentials, and carries bytes in both directions", async () => {
     const { port, requests } = await startEcho();
     const answered = await openTunnel(`http://user:p%40ss@127.0.0.1:${port}`, "example.com:443");
     expect(answered.response.statusCode).toBe(200);
@@ -31,7 +31,7 @@ describe("opening a tunnel", () => {
   it("carries TLS to the server behind the proxy", async () => {
     const certificate = createCertificate();
     const { port } = await startHttp().then(({ server, port }) => {
-      // Ends TLS itself, behind its CONNECT.
+      // The server terminates TLS itself, behind the CONNECT.
       const origin = createTlsServer(certificate, (_request, response) => response.end("from behind"));
       serveUpgrades(server, (request) => {
         onUpgrade(request).then(
@@ -49,7 +49,7 @@ describe("opening a tunnel", () => {
     expect(await text(secure)).toContain("from behind");
   });
 
-  it.each([201, 204, 299])("takes any 2xx: %i, whatever length it claims", async (status) => {
+  it.each([201, 204, 299])("accepts any 2xx (%i), whatever length it announces", async (status) => {
     const port = await answering(`HTTP/1.1 ${status} Fine\r\nContent-Length: 3\r\n\r\nbytes`);
     const { upgraded } = await openTunnel(`http://127.0.0.1:${port}`, "example.com:443");
     const stream = await upgraded;
@@ -96,11 +96,11 @@ describe("opening a tunnel", () => {
     await expect(openTunnel("http://127.0.0.1", "a HTTP/1.1\r\nX: y:1")).rejects.toBeInstanceOf(Error);
   });
 
-  it("works through a stream of one's own: a tunnel in a tunnel", async () => {
+  it("works through any stream: a tunnel in a tunnel", async () => {
     const { port } = await startEcho();
     const outer = await openTunnel(`http://127.0.0.1:${port}`, "inner-proxy:80");
     const stream = await outer.upgraded;
-    // The echo gives our own request back, which is no answer.
+    // The echo sends our own request back, which is no HTTP answer.
     await expect(
       openTunnel("http://inner-proxy", "example.com:443", { createConnection: () => stream as Duplex }),
     ).rejects.toMatchObject({ code: expect.stringMatching(/^HPE_/) });

@@ -13,7 +13,7 @@ countLeaks();
 const MEBIBYTE = Buffer.alloc(1024 * 1024, "m");
 
 describe("reading", () => {
-  it("gives the head first, then what the socket has, byte by byte in order", async () => {
+  it("gives the head first, then the bytes of the socket, in order", async () => {
     const { client, upgraded } = await upgradedPair("0123456789");
     const letters = Array.from({ length: 200 }, (_, i) => String.fromCharCode(97 + (i % 26)));
     for (const letter of letters) client.write(letter);
@@ -34,7 +34,7 @@ describe("reading", () => {
     expect(bytes.join("")).toBe("abcd");
   });
 
-  it("gives what the socket had read before it was wrapped", async () => {
+  it("gives the bytes that the socket had read before it was wrapped", async () => {
     const { client, server } = await connectPair();
     client.write("early ");
     await once(server, "readable");
@@ -57,7 +57,7 @@ describe("reading", () => {
     expect(await client.rest()).toBe("still writable");
   });
 
-  it("takes no more from a peer than a bound when nobody reads, and all of it when somebody does", async () => {
+  it("takes a bounded number of bytes from a peer while nobody reads, and all of them after that", async () => {
     const { client, server, upgraded } = await upgradedPair("");
     const chunks = 32;
     let sent = 0;
@@ -65,7 +65,7 @@ describe("reading", () => {
     client.socket.end();
     upgraded.once("readable", () => {});
     await once(upgraded, "readable");
-    // The kernels' buffers hold a few of them: the rest waits in the peer.
+    // The kernels' buffers hold a few of the chunks; the others wait in the peer.
     await vi.waitFor(() => expect(server.readableLength).toBeGreaterThanOrEqual(server.readableHighWaterMark));
     expect(server.readableLength + upgraded.readableLength).toBeLessThan(1024 * 1024);
     expect(sent).toBeLessThan(chunks);
@@ -76,7 +76,7 @@ describe("reading", () => {
 });
 
 describe("writing", () => {
-  it("reaches the peer in order, single writes and gathered ones", async () => {
+  it("reaches the peer in order, in single and in gathered writes", async () => {
     const { client, upgraded } = await upgradedPair();
     const expected = Array.from({ length: 500 }, (_, i) => `${i},`);
     for (const part of expected) upgraded.write(part);
@@ -92,13 +92,13 @@ describe("writing", () => {
     expect(bytes.toString()).toBe(`${expected.join("")}ab${Buffer.of(0xff).toString()}end`);
   });
 
-  it("returns false under a peer that doesn't read, and drains when it does", async () => {
+  it("returns false while the peer doesn't read, and emits drain when it does", async () => {
     const { peer, server, upgraded } = await upgradedPair();
     peer.removeAllListeners("data").pause();
     let written = 0;
     while (upgraded.write(MEBIBYTE) || written < 16) written++;
     expect(upgraded.writableNeedDrain).toBe(true);
-    // One write at a time is given to the socket, with what has gathered meanwhile.
+    // The socket gets one write at a time, which contains all chunks that gathered meanwhile.
     expect(server.writableLength).toBeLessThanOrEqual((written + 1) * MEBIBYTE.length);
     const drained = once(upgraded, "drain");
     peer.resume();
@@ -106,7 +106,7 @@ describe("writing", () => {
     expect(upgraded.writableLength).toBe(0);
   });
 
-  it("calls back when the system has the bytes, and with the error when it can't", async () => {
+  it("calls back when the system has the bytes, or with the error", async () => {
     const { upgraded, client } = await upgradedPair();
     const write = (): Promise<unknown> => new Promise((resolve) => upgraded.write("x", resolve));
     expect(await write()).not.toBeInstanceOf(Error);
@@ -117,7 +117,7 @@ describe("writing", () => {
 });
 
 describe("ending", () => {
-  it("lets one write on after the peer's end", async () => {
+  it("leaves the stream writable after the peer's end", async () => {
     const { client, upgraded } = await upgradedPair();
     client.socket.end("question");
     expect(await text(upgraded)).toBe("head question");
@@ -126,7 +126,7 @@ describe("ending", () => {
     expect(await client.rest()).toBe("answer");
   });
 
-  it("lets one read on after one's own end", async () => {
+  it("leaves the stream readable after its own end", async () => {
     const { client, peer, upgraded } = await upgradedPair();
     peer.allowHalfOpen = true;
     upgraded.end("bye");
@@ -136,7 +136,7 @@ describe("ending", () => {
   });
 
   it.each([true, false])(
-    "leaves both ways to end apart when the socket's allowHalfOpen is %s",
+    "ends the two directions separately when the socket's allowHalfOpen is %s",
     async (allowHalfOpen) => {
       const { client, server } = await connectPair();
       server.allowHalfOpen = allowHalfOpen;
@@ -150,7 +150,7 @@ describe("ending", () => {
     },
   );
 
-  it("gives all that came before the end, also when the socket is closed by then", async () => {
+  it("gives all bytes that came before the end, even if the socket is closed by then", async () => {
     const { client, server, upgraded } = await upgradedPair();
     client.socket.allowHalfOpen = true;
     upgraded.end();
@@ -162,7 +162,7 @@ describe("ending", () => {
     expect(first.toString() + (await text(upgraded))).toBe(HEAD + "x".repeat(40_000));
   });
 
-  it("closes when both ways have ended, after the socket", async () => {
+  it("closes after the socket when both directions have ended", async () => {
     const { client, server, upgraded } = await upgradedPair();
     client.socket.end();
     upgraded.resume().end();
@@ -173,7 +173,7 @@ describe("ending", () => {
 });
 
 describe("failing", () => {
-  it("destroys the socket when it is destroyed, and is closed when that is", async () => {
+  it("destroys the socket when it is destroyed, and closes after the socket", async () => {
     const { client, server, upgraded } = await upgradedPair();
     upgraded.destroy();
     await once(upgraded, "close");
@@ -181,7 +181,7 @@ describe("failing", () => {
     await client.closed();
   });
 
-  it("gives the socket's error to whoever reads", async () => {
+  it("gives the socket's error to readers", async () => {
     const { client, upgraded } = await upgradedPair();
     expect(await next(upgraded)).toBe(HEAD);
     const reading = consumers.text(upgraded);
@@ -189,7 +189,7 @@ describe("failing", () => {
     await expect(reading).rejects.toMatchObject({ code: "ECONNRESET" });
   });
 
-  it("ends no process when the socket fails and nobody listens", async () => {
+  it("doesn't end the process when the socket fails and nobody listens", async () => {
     const { client, upgraded } = await upgradedPair();
     upgraded.resume();
     client.reset();
@@ -205,7 +205,7 @@ describe("failing", () => {
     expect((await failed)[0]).toMatchObject({ code: "ECONNRESET" });
   });
 
-  it("is destroyed from the start on a socket that is", async () => {
+  it("is destroyed from the start when the socket is", async () => {
     const { server } = await connectPair();
     server.on("error", () => {}).destroy(new Error("gone"));
     await new Promise<void>((resolve) => server.once("close", () => resolve()));
@@ -234,7 +234,7 @@ describe("failing", () => {
 });
 
 describe("over other streams", () => {
-  it("becomes a pair of web streams that carry both ways", async () => {
+  it("becomes a pair of web streams that carry both directions", async () => {
     const { client, upgraded } = await upgradedPair();
     const { readable, writable } = Duplex.toWeb(upgraded);
     client.socket.end("question");
@@ -259,7 +259,7 @@ describe("over other streams", () => {
     await closed;
   });
 
-  it("wraps a Duplex that was made of web streams", async () => {
+  it("wraps a Duplex that was made from web streams", async () => {
     const { client, upgraded } = await upgradedPair("outer ");
     const again = new Upgraded(Duplex.fromWeb(Duplex.toWeb(upgraded) as never), Buffer.from("inner "));
     client.socket.end("peer");
