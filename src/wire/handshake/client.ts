@@ -1,3 +1,7 @@
+/**
+ * The client's side of the opening handshake: the request's headers and the checks of the answer. Used by `connect` of
+ * `switchboard/websocket` and by the load generator.
+ */
 import { randomBytes } from "node:crypto";
 import type { IncomingHttpHeaders } from "node:http";
 import type { CompressionOptions, DeflateAgreement } from "../protocol/deflate/compression.ts";
@@ -6,40 +10,40 @@ import { checkDeflateAnswer, offerDeflate } from "./permessage-deflate.ts";
 import { hasMember } from "./tokens.ts";
 
 export interface ClientHandshakeOptions {
-  /** Subprotocols that we speak, the preferred one first. Default: none. */
+  /** Subprotocols that this client supports, the preferred one first. Default: none. */
   readonly protocols?: readonly string[];
   /** Compression to offer. Default: none. */
   readonly compression?: CompressionOptions | undefined;
 }
 
-/** One opening handshake from the client's side: what it asks, and what its answer is held against. */
+/** One opening handshake of a client: the request's headers, and the values to compare the answer with. */
 export interface ClientHandshake {
   /** Value of `Sec-WebSocket-Key`. */
   readonly key: string;
   readonly protocols: readonly string[];
   readonly compression: CompressionOptions | undefined;
-  /** What the request carries besides `Host`, `Connection` and `Upgrade`. */
+  /** Request headers to send besides `Host`, `Connection` and `Upgrade`. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** What of an answer the opening handshake looks at. A client's `IncomingMessage` is one. */
+/** The parts of an answer that the opening handshake needs. A client's `IncomingMessage` has them. */
 export interface HandshakeResponse {
   readonly statusCode?: number | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
-/** An answer that holds. */
+/** An answer that opens the connection. */
 export interface Agreed {
   readonly ok: true;
-  /** The subprotocol that the server chose, or "" for none. */
+  /** The subprotocol that the server chose; "" for none. */
   readonly protocol: string;
-  /** The extensions in use, as the header says it; "" for none. */
+  /** The extensions in use, as the header lists them; "" for none. */
   readonly extensions: string;
-  /** How messages are compressed; undefined for not at all. */
+  /** The negotiated compression; undefined for none. */
   readonly deflate: DeflateAgreement | undefined;
 }
 
-/** An answer that doesn't hold. The code is stable and may be matched on. */
+/** An answer that doesn't open the connection. The code is stable and may be matched on. */
 export interface Disagreed {
   readonly ok: false;
   readonly code:
@@ -54,7 +58,7 @@ export interface Disagreed {
 
 type Check = (response: HandshakeResponse, handshake: ClientHandshake) => Disagreed | undefined;
 
-/** The checks of RFC 6455 section 4.1, in its order: the first that fails decides. */
+/** The checks of RFC 6455 section 4.1, in its order. The first check that fails decides. */
 const checks: readonly Check[] = [
   switchesProtocols,
   switchesToWebSocket,
@@ -63,7 +67,7 @@ const checks: readonly Check[] = [
   choosesOfferedProtocol,
 ];
 
-/** Prepares a handshake with a key of its own. Source: RFC 6455 section 4.1. */
+/** Prepares a handshake with a new random key. Source: RFC 6455 section 4.1. */
 export function beginHandshake({ protocols = [], compression }: ClientHandshakeOptions = {}): ClientHandshake {
   const key = randomBytes(16).toString("base64");
   const headers = {
@@ -75,13 +79,13 @@ export function beginHandshake({ protocols = [], compression }: ClientHandshakeO
   return { key, protocols, compression, headers };
 }
 
-/** Decides whether the server's answer opens the connection. */
+/** Checks whether the server's answer opens the connection. */
 export function checkHandshakeResponse(response: HandshakeResponse, handshake: ClientHandshake): Agreed | Disagreed {
   for (const check of checks) {
     const disagreed = check(response, handshake);
     if (disagreed !== undefined) return disagreed;
   }
-  // An empty header says nothing.
+  // An empty header is treated as a missing one.
   const extensions = response.headers["sec-websocket-extensions"] || undefined;
   const deflate = checkDeflateAnswer(extensions, handshake.compression);
   if (!deflate.ok) return disagree("ERR_HANDSHAKE_EXTENSION", deflate.reason);
@@ -108,11 +112,11 @@ function answersOurKey({ headers }: HandshakeResponse, { key }: ClientHandshake)
   return disagree("ERR_HANDSHAKE_ACCEPT", "the server's Sec-WebSocket-Accept doesn't answer our key");
 }
 
-/** A server that speaks none of them says nothing, and the client decides whether it goes on. */
+/** A server that supports none of the offers sends no header. The application decides whether it goes on without. */
 function choosesOfferedProtocol(response: HandshakeResponse, { protocols }: ClientHandshake): Disagreed | undefined {
   const chosen = protocolOf(response);
   if (chosen === undefined || protocols.includes(chosen)) return undefined;
-  return disagree("ERR_HANDSHAKE_PROTOCOL", "the server chose a subprotocol that wasn't asked for");
+  return disagree("ERR_HANDSHAKE_PROTOCOL", "the server chose a subprotocol that wasn't offered");
 }
 
 function protocolOf({ headers }: HandshakeResponse): string | undefined {

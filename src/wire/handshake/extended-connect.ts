@@ -1,3 +1,4 @@
+/** The server's side of the opening handshake over HTTP/2. Used by a board's HTTP/2 route. */
 import {
   type Accepted,
   accept,
@@ -12,12 +13,12 @@ import {
   type UpgradeRequest,
 } from "./server.ts";
 
-/** What takes the place of the checks of `Upgrade`, `Connection` and `Sec-WebSocket-Key`, which HTTP/2 has no use for. */
+/** The checks, in order. HTTP/2 has no `Upgrade`, `Connection` and `Sec-WebSocket-Key` to check. */
 const checks: readonly Check[] = [isConnect, namesHost, hasNoBody, speaksVersion13, ...offerChecks];
 
 /**
- * Decides what the opening handshake of a WebSocket over HTTP/2 gets. The request's `:authority` is looked for as its `Host`; that its
- * `:protocol` is `websocket` is how it was recognised.
+ * Checks the opening handshake of a WebSocket over HTTP/2. The caller passes `:authority` as the `Host` header, and has
+ * recognised the request by its `:protocol`, `websocket`.
  *
  * Source: RFC 8441 section 5.
  */
@@ -33,8 +34,11 @@ function isConnect({ method }: UpgradeRequest): Refusal | undefined {
   return refuse(405, "A WebSocket handshake over HTTP/2 is a CONNECT request.", { Allow: "CONNECT" });
 }
 
-/** Not 426 as in HTTP/1.1: that must be sent with an Upgrade header, which HTTP/2 forbids (RFC 9113 section 8.2.2). */
+/**
+ * Answers with 400 in place of HTTP/1.1's 426: a 426 needs an Upgrade header, which HTTP/2 forbids (RFC 9113 section
+ * 8.2.2).
+ */
 function speaksVersion13({ headers }: UpgradeRequest): Refusal | undefined {
   if (headers["sec-websocket-version"] === "13") return undefined;
-  return refuse(400, "The only Sec-WebSocket-Version spoken here is 13.", { "Sec-WebSocket-Version": "13" });
+  return refuse(400, "The only supported Sec-WebSocket-Version is 13.", { "Sec-WebSocket-Version": "13" });
 }

@@ -1,21 +1,22 @@
+/** Parses `Sec-WebSocket-Extensions`, for both ends of the opening handshake. */
 import { isToken, trimBlanks } from "./tokens.ts";
 
-/** One member of `Sec-WebSocket-Extensions`: a name, and parameters in their order; `true` for one without a value. */
+/** One member of `Sec-WebSocket-Extensions`: a name and ordered parameters. A parameter without a value has `true`. */
 export interface Extension {
   readonly name: string;
   readonly parameters: readonly (readonly [name: string, value: string | true])[];
 }
 
-/** More than this is an attack, not a choice: browsers send one extension with one parameter. */
+/** Largest number of extensions in a header. More are an attack: browsers send one extension with one parameter. */
 const MAX_EXTENSIONS = 32;
 const MAX_PARAMETERS = 32;
 const MAX_HEADER_LENGTH = 8 * 1024;
 
 /**
- * The extensions that a `Sec-WebSocket-Extensions` header lists; undefined when it breaks the grammar, is empty, or lists far too many.
- * Takes time in proportion to its length. Empty members are dropped.
+ * Parses a `Sec-WebSocket-Extensions` header. Returns undefined when the header breaks the grammar, is empty, or is
+ * longer than the limits allow. Drops empty members. Takes time in proportion to the header's length.
  *
- * Source: RFC 6455 section 9.1. A value may be quoted, and is a token in its quotes too.
+ * A value may be quoted, and must be a token inside its quotes, too. Source: RFC 6455 section 9.1.
  */
 export function parseExtensions(header: string): Extension[] | undefined {
   if (header.length > MAX_HEADER_LENGTH) return undefined;
@@ -44,7 +45,7 @@ function parseExtension(member: string): Extension | undefined {
   return { name, parameters };
 }
 
-/** The pieces between separators that aren't in quotes, trimmed; undefined when a quote is never closed. */
+/** Splits at separators outside quotes and trims the pieces. Returns undefined when a quote is never closed. */
 function splitOutsideQuotes(text: string, separator: string): string[] | undefined {
   const pieces: string[] = [];
   let start = 0;
@@ -62,7 +63,10 @@ function splitOutsideQuotes(text: string, separator: string): string[] | undefin
   return quoted ? undefined : pieces;
 }
 
-/** What a quoted string says; anything else as it is. One with text around its quotes stays, and is no token then. */
+/**
+ * Removes the quotes of a quoted string. Returns any other value unchanged. A value with text around its quotes also
+ * stays unchanged, and fails as a token later.
+ */
 function unquote(value: string): string {
   if (value.length < 2 || !value.startsWith('"') || !value.endsWith('"')) return value;
   return value.slice(1, -1).replace(/\\(.)/g, "$1");

@@ -1,21 +1,22 @@
+/** Negotiates permessage-deflate: the server's choice among offers, the client's offer and its check of the answer. */
 import type { CompressionOptions, DeflateAgreement } from "../protocol/deflate/compression.ts";
 import { type Extension, parseExtensions } from "./extensions.ts";
 
 const NAME = "permessage-deflate";
 
-/** An extension header value, and what it means for this end. */
+/** A server's answer to an offer, and what the answer means for this end. */
 export interface NegotiatedDeflate {
   readonly agreement: DeflateAgreement;
-  /** Value of the `Sec-WebSocket-Extensions` that says so. */
+  /** Value of the answer's `Sec-WebSocket-Extensions`. */
   readonly header: string;
 }
 
-/** The parameters of one offer or answer, which are the same four. Source: RFC 7692 section 7.1. */
+/** The four parameters that an offer or an answer may have. Source: RFC 7692 section 7.1. */
 interface Parameters {
   readonly serverNoContextTakeover: boolean;
   readonly clientNoContextTakeover: boolean;
   readonly serverMaxWindowBits: number | undefined;
-  /** `true` for one without a value, which only an offer may have: the client would take a limit. */
+  /** A limit; or `true` for a parameter without a value, by which an offer says that the client supports a limit. */
   readonly clientMaxWindowBits: number | true | undefined;
 }
 
@@ -28,8 +29,9 @@ const names = [
 const WINDOW_BITS = /^(?:[89]|1[0-5])$/;
 
 /**
- * The server's choice: the first offer that it can keep, with what it answers; undefined when there is none, which is no failure.
- * An offer with a parameter that is unknown, repeated or out of range is passed over (RFC 7692 section 7.1).
+ * Chooses the first offer that this server can fulfil, and returns its answer. Returns undefined when there is none;
+ * the connection then goes uncompressed. Offers with an unknown, repeated or out-of-range parameter are ignored (RFC
+ * 7692 section 7.1).
  */
 export function acceptDeflate(
   offers: readonly Extension[],
@@ -44,16 +46,16 @@ export function acceptDeflate(
 }
 
 function accept(offer: Parameters, options: CompressionOptions): NegotiatedDeflate | undefined {
-  // zlib's smallest window for compressing is 9, and one that is larger than asked for is not to be sent.
+  // A server must not compress with a larger window than the client asked for, and zlib's smallest window is 9.
   if (offer.serverMaxWindowBits === 8) return undefined;
   const windowBits = Math.min(options.windowBits, offer.serverMaxWindowBits ?? 15);
   const limit = offer.clientMaxWindowBits;
-  // A client that names no limit takes none: then its window is the largest (section 7.1.2.2).
+  // A client that doesn't send client_max_window_bits supports no limit: its window is 15 (RFC 7692 section 7.1.2.2).
   const peerWindowBits = limit === undefined ? 15 : Math.min(options.windowBits, limit === true ? 15 : limit);
   const peerContextTakeover =
     options.contextTakeover && !offer.clientNoContextTakeover && peerWindowBits <= options.windowBits;
 
-  // Each message is compressed on its own, so the client needs to keep nothing for us.
+  // We compress each message by itself, so the client needs to keep no window of ours.
   const answer = [NAME, "server_no_context_takeover"];
   if (!peerContextTakeover) answer.push("client_no_context_takeover");
   if (offer.serverMaxWindowBits !== undefined || windowBits < 15) answer.push(`server_max_window_bits=${windowBits}`);
@@ -61,7 +63,7 @@ function accept(offer: Parameters, options: CompressionOptions): NegotiatedDefla
   return { agreement: { windowBits, peerWindowBits, peerContextTakeover }, header: answer.join("; ") };
 }
 
-/** What a client asks for: value of its `Sec-WebSocket-Extensions`. */
+/** Returns a client's offer: the value of its `Sec-WebSocket-Extensions`. */
 export function offerDeflate({ windowBits, contextTakeover }: CompressionOptions): string {
   const offer = [NAME, "client_no_context_takeover"];
   if (!contextTakeover) offer.push("server_no_context_takeover");
@@ -70,7 +72,7 @@ export function offerDeflate({ windowBits, contextTakeover }: CompressionOptions
   return offer.join("; ");
 }
 
-/** What a server's answer to `offerDeflate` means: an agreement, none, or a reason to fail the connection. */
+/** The meaning of a server's answer: an agreement, no compression, or a reason to fail the connection. */
 export type DeflateAnswer =
   | { readonly ok: true; readonly agreement: DeflateAgreement | undefined }
   | { readonly ok: false; readonly reason: string };
@@ -78,7 +80,7 @@ export type DeflateAnswer =
 /**
  * Checks the `Sec-WebSocket-Extensions` of a server's answer.
  *
- * @param options what `offerDeflate` was called with; undefined when nothing was offered
+ * @param options the options that `offerDeflate` was called with; undefined when nothing was offered
  *
  * Source: RFC 6455 section 4.1 (an extension that wasn't offered), RFC 7692 section 7.1 (the parameters).
  */
@@ -111,7 +113,10 @@ function refused(reason: string): DeflateAnswer {
   return { ok: false, reason };
 }
 
-/** Undefined when one is unknown, repeated, has a value that it doesn't take or lacks one that it needs. */
+/**
+ * Reads the parameters of an offer or answer. Returns undefined when one is unknown or repeated, has a value that is
+ * not allowed, or lacks a required value.
+ */
 function readParameters({ parameters }: Extension): Parameters | undefined {
   const given = new Map(parameters);
   if (given.size < parameters.length || [...given.keys()].some((name) => !names.includes(name))) return undefined;
@@ -131,7 +136,7 @@ function readParameters({ parameters }: Extension): Parameters | undefined {
   };
 }
 
-/** A number from 8 to 15 without a leading zero, or none given. */
+/** True for a number from 8 to 15 without a leading zero, and when there is no value. */
 function isWindowBits(value: string | true | undefined): boolean {
   return typeof value !== "string" || WINDOW_BITS.test(value);
 }

@@ -1,3 +1,7 @@
+/**
+ * A fast parser of request heads, for sockets that a shard reads itself. It reads the requests that nearly all clients
+ * send, and leaves all others to an HTTP parser.
+ */
 import type { IncomingHttpHeaders } from "node:http";
 import type { UpgradeRequest } from "./server.ts";
 
@@ -5,18 +9,40 @@ export interface RequestHead extends UpgradeRequest {
   readonly url: string;
 }
 
-/** Node's own limit. */
+/** Longest head that is looked at, in bytes: the limit of Node's own parser. */
 const MAX_HEAD_BYTES = 16 * 1024;
 const END = "\r\n\r\n";
-/** The plain form of RFC 9112 sections 3 and 5: one GET, no obsolete line folding, no bytes beyond ASCII, no bare CR or LF. */
+/**
+ * A GET request in the simple form of RFC 9112 sections 3 and 5: no obsolete line folding, no bytes beyond ASCII, no
+ * bare CR or LF.
+ */
 const PLAIN_GET = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n/;
 
-/** Names that clients send, as they write them, to what they are in `headers`: strings that V8 knows as keys needn't be looked up in all that it has. */
+/**
+ * Maps the header names that clients send to their lower-case keys. The keys are strings that V8 has already interned
+ * as property names, so that using them as keys needs no search of V8's string table.
+ */
 const KNOWN_NAMES = new Map(
   [
-    ...["Host", "Connection", "Upgrade", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions"],
-    ...["Sec-WebSocket-Protocol", "Origin", "User-Agent", "Pragma", "Cache-Control", "Accept", "Accept-Encoding"],
-    ...["Accept-Language", "Cookie", "Authorization", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host"],
+    "Host",
+    "Connection",
+    "Upgrade",
+    "Sec-WebSocket-Key",
+    "Sec-WebSocket-Version",
+    "Sec-WebSocket-Extensions",
+    "Sec-WebSocket-Protocol",
+    "Origin",
+    "User-Agent",
+    "Pragma",
+    "Cache-Control",
+    "Accept",
+    "Accept-Encoding",
+    "Accept-Language",
+    "Cookie",
+    "Authorization",
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
   ].flatMap((name) => {
     const key = Object.keys({ [name.toLowerCase()]: undefined })[0] as string;
     return [[name, key] as const, [key, key] as const];
@@ -24,10 +50,11 @@ const KNOWN_NAMES = new Map(
 );
 
 /**
- * Reads the head of a GET request as almost every client writes it, in the first bytes of a connection. Undefined for whatever is not
- * plainly that (incomplete, repeated headers, a body, another method or version): a full HTTP parser is to see those, and answer them.
+ * Reads the head of a GET request, in the form that nearly all clients send, from the first bytes of a connection.
+ * Returns undefined for any other request: incomplete, with repeated headers, with a body, of another method or
+ * version. A full HTTP parser must read and answer those.
  *
- * @returns the head, and how many bytes it takes of the chunk
+ * @returns the head, and its length in bytes
  */
 export function readPlainHead(chunk: Buffer): { readonly head: RequestHead; readonly length: number } | undefined {
   const text = chunk.toString("latin1", 0, Math.min(chunk.length, MAX_HEAD_BYTES));

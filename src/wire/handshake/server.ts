@@ -1,3 +1,7 @@
+/**
+ * The server's side of the opening handshake as a chain of named checks. It answers nothing itself. Used by the
+ * acceptors of a board and by `upgradeConnection`.
+ */
 import type { IncomingHttpHeaders } from "node:http";
 import type { CompressionOptions } from "../protocol/deflate/compression.ts";
 import { acceptKey } from "./accept-key.ts";
@@ -5,7 +9,7 @@ import { parseExtensions } from "./extensions.ts";
 import { acceptDeflate, type NegotiatedDeflate } from "./permessage-deflate.ts";
 import { hasMember, isToken, listMembers } from "./tokens.ts";
 
-/** What of a request the opening handshake looks at. An `IncomingMessage` is one. */
+/** The parts of a request that the opening handshake needs. An `IncomingMessage` has them. */
 export interface UpgradeRequest {
   readonly method?: string | undefined;
   readonly httpVersionMajor: number;
@@ -14,26 +18,26 @@ export interface UpgradeRequest {
 }
 
 export interface ServerHandshakeOptions {
-  /** Subprotocols this server speaks. Default: none, and well-formed offers are ignored. */
+  /** Subprotocols that this server supports. Default: none; well-formed offers are then ignored. */
   readonly protocols?: readonly string[];
-  /** Origins whose pages may connect, as browsers write them (`https://example.com`). Default: all. */
+  /** Origins whose pages may connect, as browsers send them (`https://example.com`). Default: all. */
   readonly origins?: readonly string[];
-  /** How messages may be compressed. Default: not at all, and well-formed offers are declined. */
+  /** How messages may be compressed. Default: no compression; well-formed offers are then declined. */
   readonly compression?: CompressionOptions | undefined;
 }
 
-/** A handshake that holds: what its 101, or in HTTP/2 its 200, must say. */
+/** An accepted handshake: the values for its 101, or for its 200 in HTTP/2. */
 export interface Accepted {
   readonly ok: true;
-  /** Value of `Sec-WebSocket-Accept`; "" in HTTP/2, which has none. */
+  /** Value of `Sec-WebSocket-Accept`; "" in HTTP/2, which has no such header. */
   readonly accept: string;
-  /** The subprotocol chosen, or "" for none. */
+  /** The chosen subprotocol; "" for none. */
   readonly protocol: string;
-  /** The compression agreed on, if any. */
+  /** The negotiated compression; undefined for none. */
   readonly deflate: NegotiatedDeflate | undefined;
 }
 
-/** A handshake that doesn't hold: the answer it gets. */
+/** A refused handshake: the HTTP answer to send. */
 export interface Refusal {
   readonly ok: false;
   readonly status: number;
@@ -41,19 +45,20 @@ export interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
+/** One check of a request. Returns undefined when the request passes. */
 export type Check = (request: UpgradeRequest, options: ServerHandshakeOptions) => Refusal | undefined;
 
-/** More offers than this are an attack, not a choice. */
+/** Largest number of subprotocols in one offer. More are an attack, not a choice. */
 const MAX_OFFERED_PROTOCOLS = 64;
 
-/** The checks that are the same in every version of HTTP. */
+/** The checks that all versions of HTTP share. */
 export const offerChecks: readonly Check[] = [
   comesFromAllowedOrigin,
   offersWellFormedProtocols,
   offersWellFormedExtensions,
 ];
 
-/** The checks of RFC 6455 section 4.2.1 and 4.2.2, in the order in which they are made: the first that fails answers. */
+/** The checks of RFC 6455 sections 4.2.1 and 4.2.2, in order. The first check that fails decides the answer. */
 const checks: readonly Check[] = [
   isGet,
   isHttp11,
@@ -66,7 +71,7 @@ const checks: readonly Check[] = [
   ...offerChecks,
 ];
 
-/** Decides what an opening handshake gets. It answers nothing itself. */
+/** Checks an opening handshake over HTTP/1.1. Sends nothing. */
 export function checkHandshake(request: UpgradeRequest, options: ServerHandshakeOptions = {}): Accepted | Refusal {
   return (
     firstRefusal(checks, request, options) ??
@@ -74,6 +79,7 @@ export function checkHandshake(request: UpgradeRequest, options: ServerHandshake
   );
 }
 
+/** Returns the refusal of the first check that fails; undefined when all pass. */
 export function firstRefusal(
   checks: readonly Check[],
   request: UpgradeRequest,
@@ -86,7 +92,7 @@ export function firstRefusal(
   return undefined;
 }
 
-/** For a request that passed its checks: chooses among its offers. */
+/** Accepts a request that passed its checks, and chooses among its offers. */
 export function accept(request: UpgradeRequest, options: ServerHandshakeOptions, key: string): Accepted {
   return {
     ok: true,
@@ -112,7 +118,7 @@ export function namesHost({ headers }: UpgradeRequest): Refusal | undefined {
 
 function upgradesToWebSocket({ headers }: UpgradeRequest): Refusal | undefined {
   if (hasMember(headers.upgrade, "websocket")) return undefined;
-  return refuse(426, "This address speaks WebSocket: send Upgrade: websocket.", { Upgrade: "websocket" });
+  return refuse(426, "This URL accepts only WebSocket: send Upgrade: websocket.", { Upgrade: "websocket" });
 }
 
 function listsUpgradeInConnection({ headers }: UpgradeRequest): Refusal | undefined {
@@ -120,7 +126,7 @@ function listsUpgradeInConnection({ headers }: UpgradeRequest): Refusal | undefi
   return refuse(400, "The Connection header must list Upgrade.");
 }
 
-/** Newer Nodes give no raw socket for an upgrade with a body, and a handshake has no use for one. */
+/** A handshake needs no body, and recent versions of Node give no raw socket for an upgrade that has one. */
 export function hasNoBody({ headers }: UpgradeRequest): Refusal | undefined {
   if (headers["transfer-encoding"] === undefined && Number(headers["content-length"] ?? 0) === 0) return undefined;
   return refuse(400, "A WebSocket handshake has no body.");
@@ -128,13 +134,13 @@ export function hasNoBody({ headers }: UpgradeRequest): Refusal | undefined {
 
 function speaksVersion13({ headers }: UpgradeRequest): Refusal | undefined {
   if (headers["sec-websocket-version"] === "13") return undefined;
-  return refuse(426, "The only Sec-WebSocket-Version spoken here is 13.", {
+  return refuse(426, "The only supported Sec-WebSocket-Version is 13.", {
     Upgrade: "websocket",
     "Sec-WebSocket-Version": "13",
   });
 }
 
-/** 16 bytes in base64: 21 characters of 6 bits, one that carries the last 2, and the padding. */
+/** 16 bytes in base64: 21 characters of 6 bits each, one character with the last 2 bits, and the padding. */
 const KEY = /^[+/0-9A-Za-z]{21}[AQgw]==$/;
 
 function hasKey({ headers }: UpgradeRequest): Refusal | undefined {
@@ -143,7 +149,10 @@ function hasKey({ headers }: UpgradeRequest): Refusal | undefined {
   return KEY.test(key) ? undefined : refuse(400, "Sec-WebSocket-Key must be 16 bytes in base64.");
 }
 
-/** Browsers always name the page's origin and programs need not, so no Origin is not a foreign one (RFC 6455 section 10.2). */
+/**
+ * Browsers always send the origin of the page; other programs need not. A request without an Origin therefore passes
+ * (RFC 6455 section 10.2).
+ */
 function comesFromAllowedOrigin({ headers }: UpgradeRequest, { origins }: ServerHandshakeOptions): Refusal | undefined {
   const { origin } = headers;
   if (origins === undefined || origin === undefined || origins.includes(origin.toLowerCase())) return undefined;
@@ -161,13 +170,13 @@ function offersWellFormedProtocols({ headers }: UpgradeRequest): Refusal | undef
   return refuse(400, "Sec-WebSocket-Protocol must be a list of different tokens.");
 }
 
-/** The first offer that we speak: the client lists them by preference (RFC 6455 section 4.1). */
+/** Chooses the first offer that this server supports: clients list offers by preference (RFC 6455 section 4.1). */
 function chooseProtocol({ headers }: UpgradeRequest, { protocols = [] }: ServerHandshakeOptions): string {
   if (protocols.length === 0) return "";
   return listMembers(headers["sec-websocket-protocol"] ?? "").find((offer) => protocols.includes(offer)) ?? "";
 }
 
-/** A header that breaks the grammar fails the handshake (RFC 6455 section 9.1); parameters that make no sense don't. */
+/** Refuses a header that breaks the grammar (RFC 6455 section 9.1). Invalid parameters refuse only their own offer. */
 function offersWellFormedExtensions({ headers }: UpgradeRequest): Refusal | undefined {
   const value = headers["sec-websocket-extensions"];
   if (value === undefined || parseExtensions(value) !== undefined) return undefined;
@@ -183,6 +192,7 @@ function chooseDeflate(
   return acceptDeflate(parseExtensions(value) ?? [], compression);
 }
 
+/** Makes a refusal. */
 export function refuse(status: number, reason: string, headers?: Readonly<Record<string, string>>): Refusal {
   return { ok: false, status, reason, ...(headers && { headers }) };
 }

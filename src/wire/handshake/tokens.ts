@@ -1,11 +1,13 @@
-/** One token, as header lists and subprotocol names are made of. Source: RFC 9110 section 5.6.2. */
+/** The grammar of header values: tokens, lists and blanks. Both ends of the opening handshake use it. */
+
+/** A token. Header lists and subprotocol names consist of tokens. Source: RFC 9110 section 5.6.2. */
 const TOKEN = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
 
 export function isToken(text: string): boolean {
   return TOKEN.test(text);
 }
 
-/** The members of a comma-separated header value, trimmed; empty members are dropped (RFC 9110 section 5.6.1). */
+/** Splits a comma-separated header value into trimmed members. Drops empty members (RFC 9110 section 5.6.1). */
 export function listMembers(value: string): string[] {
   return value
     .split(",")
@@ -13,7 +15,7 @@ export function listMembers(value: string): string[] {
     .filter((member) => member !== "");
 }
 
-/** Without the spaces and tabs at both ends, which is all the white space that HTTP knows (RFC 9110 section 5.6.3). */
+/** Removes spaces and tabs at both ends. HTTP has no other white space (RFC 9110 section 5.6.3). */
 export function trimBlanks(text: string): string {
   let start = 0;
   let end = text.length;
@@ -27,7 +29,7 @@ function isBlank(text: string, at: number): boolean {
   return character === " " || character === "\t";
 }
 
-/** Whether a header's list has this member, in any letter case. */
+/** True when the list of a header value has this member, in any letter case. `member` is in lower case. */
 export function hasMember(value: string | undefined, member: string): boolean {
   if (value === undefined) return false;
   return value.toLowerCase() === member || listMembers(value).some((one) => one.toLowerCase() === member);

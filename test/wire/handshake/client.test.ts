@@ -4,7 +4,7 @@ import { beginHandshake, checkHandshakeResponse, type HandshakeResponse } from "
 
 const handshake = beginHandshake({ protocols: ["v2.chat", "v1.chat"] });
 
-/** The answer of a good server, with changes; undefined removes a header. */
+/** A valid server's answer with some headers replaced; undefined removes a header. */
 function answer(headers: Record<string, string | undefined> = {}, statusCode = 101): HandshakeResponse {
   const all = {
     upgrade: "websocket",
@@ -16,14 +16,14 @@ function answer(headers: Record<string, string | undefined> = {}, statusCode = 1
 }
 
 describe("the request", () => {
-  it("has version 13 and a key of 16 bytes, another one each time", () => {
+  it("has version 13 and a key of 16 bytes that differs each time", () => {
     const keys = Array.from({ length: 100 }, () => beginHandshake().key);
     expect(new Set(keys).size).toBe(100);
     for (const key of keys) expect(Buffer.from(key, "base64")).toHaveLength(16);
     expect(handshake.headers).toMatchObject({ "Sec-WebSocket-Version": "13", "Sec-WebSocket-Key": handshake.key });
   });
 
-  it("lists subprotocols in order of preference, and has no such header without any", () => {
+  it("lists subprotocols in order of preference, and has no such header without subprotocols", () => {
     expect(handshake.headers["Sec-WebSocket-Protocol"]).toBe("v2.chat, v1.chat");
     expect(beginHandshake().headers).not.toHaveProperty("Sec-WebSocket-Protocol");
   });
@@ -64,11 +64,11 @@ describe("an answer", () => {
     ["a foreign subprotocol", answer({ "sec-websocket-protocol": "v3.chat" }), "ERR_HANDSHAKE_PROTOCOL"],
     ["two subprotocols", answer({ "sec-websocket-protocol": "v2.chat, v1.chat" }), "ERR_HANDSHAKE_PROTOCOL"],
     ["a subprotocol of other letter case", answer({ "sec-websocket-protocol": "V2.chat" }), "ERR_HANDSHAKE_PROTOCOL"],
-  ])("with %s doesn't", (_, response, code) => {
+  ])("with %s fails", (_, response, code) => {
     expect(checkHandshakeResponse(response, handshake)).toMatchObject({ ok: false, code });
   });
 
-  it("with a subprotocol doesn't when none was asked for", () => {
+  it("with a subprotocol fails when none was offered", () => {
     const plain = beginHandshake();
     const headers = { "sec-websocket-accept": acceptKey(plain.key), "sec-websocket-protocol": "v1.chat" };
     expect(checkHandshakeResponse(answer(headers), plain)).toMatchObject({ ok: false, code: "ERR_HANDSHAKE_PROTOCOL" });

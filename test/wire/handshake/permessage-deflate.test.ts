@@ -16,16 +16,16 @@ const OURS = "permessage-deflate; server_no_context_takeover";
 
 describe("a server", () => {
   it.each([
-    // What the client takes over is its own choice, unless we keep nothing for it.
+    // Context takeover of the client is the client's choice, unless we keep no window for it.
     ["", keeping, OURS, [15, 15, true]],
     ["", DEFAULT_COMPRESSION, `${OURS}; client_no_context_takeover`, [15, 15, false]],
     ["; server_no_context_takeover", keeping, OURS, [15, 15, true]],
     ["; client_no_context_takeover", keeping, `${OURS}; client_no_context_takeover`, [15, 15, false]],
-    // Our window: the smaller of what is asked for and what we want.
+    // Our window: the smaller of the client's limit and our option.
     ["; server_max_window_bits=15", keeping, `${OURS}; server_max_window_bits=15`, [15, 15, true]],
     ["; server_max_window_bits=9", keeping, `${OURS}; server_max_window_bits=9`, [9, 15, true]],
     ['; server_max_window_bits="10"', keeping, `${OURS}; server_max_window_bits=10`, [10, 15, true]],
-    // The client's window: limited only where it says that it can be.
+    // The client's window: limited only when the client says that it supports a limit.
     ["; client_max_window_bits", keeping, OURS, [15, 15, true]],
     ["; client_max_window_bits=15", keeping, OURS, [15, 15, true]],
     ["; client_max_window_bits=8", keeping, `${OURS}; client_max_window_bits=8`, [15, 8, true]],
@@ -48,7 +48,7 @@ describe("a server", () => {
       `${OURS}; client_no_context_takeover; server_max_window_bits=11`,
       [11, 15, false],
     ],
-    // A larger window than we want to keep is not kept.
+    // We keep no window that is larger than our option.
     ["", small, `${OURS}; client_no_context_takeover; server_max_window_bits=11`, [11, 15, false]],
     [
       "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=13",
@@ -65,47 +65,52 @@ describe("a server", () => {
   );
 
   const unacceptable = [
-    ...["unknown", "unknown=1", "server_no_context_takeover=1", "client_no_context_takeover=true"],
-    ...[
-      "server_max_window_bits",
-      "server_max_window_bits=7",
-      "server_max_window_bits=16",
-      "server_max_window_bits=010",
-    ],
-    ...[
-      "server_max_window_bits=8",
-      "server_max_window_bits=1e1",
-      "server_max_window_bits=+9",
-      "server_max_window_bits=x",
-    ],
-    ...[
-      "client_max_window_bits=7",
-      "client_max_window_bits=16",
-      "client_max_window_bits=09",
-      'client_max_window_bits="08"',
-    ],
-    ...["client_max_window_bits; client_max_window_bits", "client_max_window_bits=9; client_max_window_bits=9"],
-    ...["server_no_context_takeover; server_no_context_takeover", "Client_Max_Window_Bits"],
+    "unknown",
+    "unknown=1",
+    "server_no_context_takeover=1",
+    "client_no_context_takeover=true",
+    "server_max_window_bits",
+    "server_max_window_bits=7",
+    "server_max_window_bits=16",
+    "server_max_window_bits=010",
+    "server_max_window_bits=8",
+    "server_max_window_bits=1e1",
+    "server_max_window_bits=+9",
+    "server_max_window_bits=x",
+    "client_max_window_bits=7",
+    "client_max_window_bits=16",
+    "client_max_window_bits=09",
+    'client_max_window_bits="08"',
+    "client_max_window_bits; client_max_window_bits",
+    "client_max_window_bits=9; client_max_window_bits=9",
+    "server_no_context_takeover; server_no_context_takeover",
+    "Client_Max_Window_Bits",
   ];
 
-  it.each(unacceptable)("declines permessage-deflate; %s, and takes the next offer that it can keep", (parameters) => {
-    const offer = `permessage-deflate; ${parameters}`;
-    expect(accept(offer, keeping)).toBeUndefined();
-    expect(accept(`${offer}, ${offer}`, keeping)).toBeUndefined();
-    expect(accept(`${offer}, permessage-deflate; server_max_window_bits=9, permessage-deflate`, keeping)?.header).toBe(
-      `${OURS}; server_max_window_bits=9`,
-    );
-    // Declining fails nothing.
-    const headers = { "sec-websocket-extensions": offer };
-    expect(checkHandshake(request(headers), { compression: keeping })).toMatchObject({ ok: true, deflate: undefined });
-  });
+  it.each(unacceptable)(
+    "declines permessage-deflate; %s, and chooses the next offer that it can fulfil",
+    (parameters) => {
+      const offer = `permessage-deflate; ${parameters}`;
+      expect(accept(offer, keeping)).toBeUndefined();
+      expect(accept(`${offer}, ${offer}`, keeping)).toBeUndefined();
+      expect(
+        accept(`${offer}, permessage-deflate; server_max_window_bits=9, permessage-deflate`, keeping)?.header,
+      ).toBe(`${OURS}; server_max_window_bits=9`);
+      // Declining doesn't fail the handshake.
+      const headers = { "sec-websocket-extensions": offer };
+      expect(checkHandshake(request(headers), { compression: keeping })).toMatchObject({
+        ok: true,
+        deflate: undefined,
+      });
+    },
+  );
 
-  it("passes over other extensions", () => {
+  it("ignores other extensions", () => {
     expect(accept("x-webkit-deflate-frame, permessage-bzip2; level=9", keeping)).toBeUndefined();
     expect(accept("x-webkit-deflate-frame, permessage-deflate", keeping)?.header).toBe(OURS);
   });
 
-  it("agrees to nothing where compression is off, or not offered", () => {
+  it("negotiates nothing when compression is off or not offered", () => {
     const headers = { "sec-websocket-extensions": "permessage-deflate" };
     expect(checkHandshake(request(headers))).toMatchObject({ ok: true, deflate: undefined });
     expect(checkHandshake(request(), { compression: keeping })).toMatchObject({ ok: true, deflate: undefined });
@@ -164,7 +169,7 @@ describe("a client", () => {
     expect(checkDeflateAnswer(header, options)).toEqual({ ok: false, reason: expect.stringContaining(reason) });
   });
 
-  it("takes an answer without the extension for no agreement", () => {
+  it("goes uncompressed when the answer doesn't have the extension", () => {
     expect(checkDeflateAnswer(undefined, keeping)).toEqual({ ok: true, agreement: undefined });
     expect(checkDeflateAnswer(undefined, undefined)).toEqual({ ok: true, agreement: undefined });
   });

@@ -8,7 +8,7 @@ import { upgradeRequest } from "../../support/raw-client.ts";
 
 const REQUEST = upgradeRequest({ path: "/chat/7?token=a%20b" });
 
-it("reads a request as clients write it", () => {
+it("reads a request in the form that clients send", () => {
   expect(readPlainHead(Buffer.from(REQUEST))).toEqual({
     head: {
       method: "GET",
@@ -27,17 +27,17 @@ it("reads a request as clients write it", () => {
   });
 });
 
-it("says where what follows begins", () => {
+it("returns the length of the head", () => {
   const following = Buffer.from([0x81, 0x80, 0, 0, 0, 0, 0x0d, 0x0a, 0x0d, 0x0a]);
   expect(readPlainHead(Buffer.concat([Buffer.from(REQUEST), following]))?.length).toBe(REQUEST.length);
 });
 
-it("takes the blanks around a value away, and keeps those within", () => {
+it("trims the blanks around a value, and keeps those within", () => {
   const read = readPlainHead(Buffer.from("GET / HTTP/1.1\r\nA:b\r\nC: \t d  e \t\r\nF:\r\n\r\n"));
   expect(read?.head.headers).toEqual({ a: "b", c: "d  e", f: "" });
 });
 
-it("takes a header named like a property of objects for a header", () => {
+it("reads a header that is named like a property of objects", () => {
   const read = readPlainHead(Buffer.from("GET / HTTP/1.1\r\n__proto__: x\r\nconstructor: y\r\n\r\n"));
   expect(Object.entries(read?.head.headers ?? {})).toEqual([
     ["__proto__", "x"],
@@ -73,7 +73,7 @@ it.each([
   expect(readPlainHead(Buffer.from(bytes, "latin1"))).toBeUndefined();
 });
 
-it("reads what it reads as node:http does", async () => {
+it("reads a request exactly as node:http does", async () => {
   const server = createServer();
   const requests: IncomingMessage[] = [];
   server.on("upgrade", (request, socket) => {

@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import type { UpgradeRequest } from "../../../src/wire/handshake/server.ts";
 
-/** A request that holds, with headers replaced; undefined removes one. */
+/** A valid request with some headers replaced; undefined removes a header. */
 export function request(headers: IncomingHttpHeaders = {}, rest: Partial<UpgradeRequest> = {}): UpgradeRequest {
   return {
     method: "GET",

@@ -4,18 +4,21 @@ import { request } from "./requests.ts";
 
 const origins = ["https://example.com", "http://localhost:3000"];
 
-it.each([undefined, "https://anywhere.example", "null"])("takes the origin %s when none are named", (origin) => {
-  expect(checkHandshake(request({ origin }))).toMatchObject({ ok: true });
-});
+it.each([undefined, "https://anywhere.example", "null"])(
+  "accepts the origin %s when no origins are configured",
+  (origin) => {
+    expect(checkHandshake(request({ origin }))).toMatchObject({ ok: true });
+  },
+);
 
 it.each(["https://example.com", "HTTPS://Example.COM", "http://localhost:3000"])(
-  "takes the named origin %s",
+  "accepts the configured origin %s",
   (origin) => {
     expect(checkHandshake(request({ origin }), { origins })).toMatchObject({ ok: true });
   },
 );
 
-it("takes a request without an origin, as programs send it", () => {
+it("accepts a request without an origin, as programs send it", () => {
   expect(checkHandshake(request(), { origins })).toMatchObject({ ok: true });
 });
 

@@ -13,7 +13,7 @@ const LINES = {
   "Sec-WebSocket-Version": "13",
 } as const;
 
-/** What the check says about a request as Node's parser hands it over: the usual lines and these. */
+/** Checks a request that came through Node's parser, with the usual header lines and `lines`. */
 async function check(lines: readonly string[], without?: keyof typeof LINES): Promise<Accepted | Refusal> {
   const server = createServer();
   const result = new Promise<Accepted | Refusal>((resolve) => {
@@ -33,7 +33,7 @@ async function check(lines: readonly string[], without?: keyof typeof LINES): Pr
   return result;
 }
 
-it("accepts a plain request", async () => {
+it("accepts a valid request", async () => {
   expect(await check([])).toMatchObject({ ok: true, accept: "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" });
 });
 
@@ -45,12 +45,12 @@ it("refuses a version that was sent twice", async () => {
   expect(await check(["Sec-WebSocket-Version: 8"])).toMatchObject({ ok: false, status: 426 });
 });
 
-it("takes lists that come in several lines", async () => {
+it("accepts lists that come in several lines", async () => {
   expect(await check(["Connection: keep-alive", "Connection: Upgrade"], "Connection")).toMatchObject({ ok: true });
   expect(await check(["Upgrade: h2c", "Upgrade: WebSocket"], "Upgrade")).toMatchObject({ ok: true });
   expect(await check(["Sec-WebSocket-Protocol: x", "Sec-WebSocket-Protocol: b, a"])).toMatchObject({ protocol: "b" });
 });
 
-it("refuses a subprotocol with a byte that no token has", async () => {
+it("refuses a subprotocol with a byte that tokens can't contain", async () => {
   expect(await check(["Sec-WebSocket-Protocol: caf\u00e9"])).toMatchObject({ ok: false, status: 400 });
 });

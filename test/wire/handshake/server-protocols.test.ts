@@ -19,11 +19,14 @@ describe("choosing a subprotocol", () => {
     [",a,,", ["a"], "a"],
     ["a\t,b", ["b"], "b"],
     ["v1.chat.example+json", ["v1.chat.example+json"], "v1.chat.example+json"],
-  ])("from %j by a server of %j gives %j: the client's first that is spoken", (offered, protocols, protocol) => {
-    expect(offer(offered, { protocols })).toMatchObject({ ok: true, protocol });
-  });
+  ])(
+    "from %j by a server of %j gives %j: the client's first that the server supports",
+    (offered, protocols, protocol) => {
+      expect(offer(offered, { protocols })).toMatchObject({ ok: true, protocol });
+    },
+  );
 
-  it("gives none by default", () => {
+  it("chooses none by default", () => {
     expect(offer("a, b")).toMatchObject({ ok: true, protocol: "" });
   });
 });
@@ -40,11 +43,11 @@ describe("a malformed offer", () => {
 describe("many offers", () => {
   const offers = (count: number) => Array.from({ length: count }, (_, i) => `p${i}`).join(", ");
 
-  it("are taken up to 64", () => {
+  it("are accepted up to 64", () => {
     expect(offer(offers(64), { protocols: ["p63"] })).toMatchObject({ ok: true, protocol: "p63" });
   });
 
-  it.each([65, 10_000])("are refused when they are %i", (count) => {
+  it.each([65, 10_000])("are refused when there are %i", (count) => {
     expect(offer(offers(count), { protocols: ["p0"] })).toMatchObject({ ok: false, status: 400 });
   });
 });

@@ -57,7 +57,7 @@ describe("Upgrade", () => {
   );
 
   it.each([undefined, "", "h2c", "websockets", "web socket", "websocket2", "websocket;v=1"])(
-    "refuses %j with 426 and what would be taken",
+    "refuses %j with 426 and the right Upgrade header",
     (upgrade) => {
       expect(checkHandshake(request({ upgrade }))).toMatchObject({
         ok: false,
@@ -89,14 +89,14 @@ describe("a body", () => {
     },
   );
 
-  it("of no bytes is none", () => {
+  it("of no bytes is accepted", () => {
     expect(checkHandshake(request({ "content-length": "0" }))).toEqual(ACCEPTED);
   });
 });
 
 describe("Sec-WebSocket-Version", () => {
   it.each(["8", "12", "14", "0", "7", "013", "13.0", "", "13, 8", "8, 13", "13, 13", undefined])(
-    "%j is refused with 426 and the version that is spoken",
+    "%j is refused with 426 and the supported version",
     (version) => {
       expect(checkHandshake(request({ "sec-websocket-version": version }))).toMatchObject({
         ok: false,
@@ -141,18 +141,18 @@ describe("Sec-WebSocket-Key", () => {
 });
 
 describe("the order of checks", () => {
-  it("lets the version answer before the key, so that old clients learn what is spoken", () => {
+  it("answers for the version before the key, so that old clients learn the supported version", () => {
     const old = request({ "sec-websocket-version": "8", "sec-websocket-key": undefined });
     expect(checkHandshake(old)).toMatchObject({ status: 426 });
   });
 
-  it("lets the method answer first of all", () => {
+  it("answers for the method first of all", () => {
     expect(checkHandshake({ method: "POST", httpVersionMajor: 1, httpVersionMinor: 0, headers: {} })).toMatchObject({
       status: 405,
     });
   });
 
-  it("makes malformed requests 400 before foreign ones are 403", () => {
+  it("answers malformed requests with 400 before foreign ones with 403", () => {
     const foreign = request({ origin: "https://elsewhere.example", "sec-websocket-key": "x" });
     expect(checkHandshake(foreign, { origins: [] })).toMatchObject({ status: 400 });
   });

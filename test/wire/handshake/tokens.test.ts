@@ -5,7 +5,7 @@ describe("isToken", () => {
   /** Source: RFC 9110 section 5.6.2. */
   const TCHAR = "!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-  it("takes exactly the characters that tokens are made of", () => {
+  it("accepts exactly the characters that tokens are made of", () => {
     for (let code = 0; code < 0x180; code++) {
       const character = String.fromCharCode(code);
       if (isToken(`a${character}b`) !== TCHAR.includes(character)) expect.fail(`wrong about U+${code.toString(16)}`);
