@@ -1,4 +1,4 @@
-import { type Agreed, type ClientHandshake, checkHandshakeResponse } from "../wire/handshake/client.ts";
+import { type ClientHandshake, checkHandshakeResponse, type HandshakeAccepted } from "../wire/handshake/client.ts";
 import type { Target } from "./target.ts";
 
 const MAX_HEAD_BYTES = 16 * 1024;
@@ -6,7 +6,7 @@ const END = "\r\n\r\n";
 
 /** What a server's answer amounts to. `end` is where the first frame begins, in the chunk read last. */
 export type AnswerOutcome =
-  | { readonly ok: true; readonly agreed: Agreed; readonly end: number }
+  | { readonly ok: true; readonly agreed: HandshakeAccepted; readonly end: number }
   | { readonly ok: false; readonly reason: string };
 
 /** The opening request. Source: RFC 6455 section 4.1. */

@@ -33,7 +33,7 @@ export interface HandshakeResponse {
 }
 
 /** An answer that opens the connection. */
-export interface Agreed {
+export interface HandshakeAccepted {
   readonly ok: true;
   /** The subprotocol that the server chose; "" for none. */
   readonly protocol: string;
@@ -44,7 +44,7 @@ export interface Agreed {
 }
 
 /** An answer that doesn't open the connection. The code is stable and may be matched on. */
-export interface Disagreed {
+export interface HandshakeRejected {
   readonly ok: false;
   readonly code:
     | "ERR_HANDSHAKE_STATUS"
@@ -56,7 +56,7 @@ export interface Disagreed {
   readonly reason: string;
 }
 
-type Check = (response: HandshakeResponse, handshake: ClientHandshake) => Disagreed | undefined;
+type Check = (response: HandshakeResponse, handshake: ClientHandshake) => HandshakeRejected | undefined;
 
 /** The checks of RFC 6455 section 4.1, in its order. The first check that fails decides. */
 const checks: readonly Check[] = [
@@ -80,49 +80,55 @@ export function beginHandshake({ protocols = [], compression }: ClientHandshakeO
 }
 
 /** Checks whether the server's answer opens the connection. */
-export function checkHandshakeResponse(response: HandshakeResponse, handshake: ClientHandshake): Agreed | Disagreed {
+export function checkHandshakeResponse(
+  response: HandshakeResponse,
+  handshake: ClientHandshake,
+): HandshakeAccepted | HandshakeRejected {
   for (const check of checks) {
-    const disagreed = check(response, handshake);
-    if (disagreed !== undefined) return disagreed;
+    const rejected = check(response, handshake);
+    if (rejected !== undefined) return rejected;
   }
   // An empty header is treated as a missing one.
   const extensions = response.headers["sec-websocket-extensions"] || undefined;
   const deflate = checkDeflateAnswer(extensions, handshake.compression);
-  if (!deflate.ok) return disagree("ERR_HANDSHAKE_EXTENSION", deflate.reason);
+  if (!deflate.ok) return reject("ERR_HANDSHAKE_EXTENSION", deflate.reason);
   return { ok: true, protocol: protocolOf(response) ?? "", extensions: extensions ?? "", deflate: deflate.agreement };
 }
 
-function switchesProtocols({ statusCode }: HandshakeResponse): Disagreed | undefined {
+function switchesProtocols({ statusCode }: HandshakeResponse): HandshakeRejected | undefined {
   if (statusCode === 101) return undefined;
-  return disagree("ERR_HANDSHAKE_STATUS", `the server answered ${statusCode ?? "nothing"} instead of 101`);
+  return reject("ERR_HANDSHAKE_STATUS", `the server answered ${statusCode ?? "nothing"} instead of 101`);
 }
 
-function switchesToWebSocket({ headers }: HandshakeResponse): Disagreed | undefined {
+function switchesToWebSocket({ headers }: HandshakeResponse): HandshakeRejected | undefined {
   if (headers.upgrade?.toLowerCase() === "websocket") return undefined;
-  return disagree("ERR_HANDSHAKE_UPGRADE", "the server's 101 doesn't switch to websocket");
+  return reject("ERR_HANDSHAKE_UPGRADE", "the server's 101 doesn't switch to websocket");
 }
 
-function listsUpgradeInConnection({ headers }: HandshakeResponse): Disagreed | undefined {
+function listsUpgradeInConnection({ headers }: HandshakeResponse): HandshakeRejected | undefined {
   if (hasMember(headers.connection, "upgrade")) return undefined;
-  return disagree("ERR_HANDSHAKE_CONNECTION", "the Connection header of the server's 101 doesn't list Upgrade");
+  return reject("ERR_HANDSHAKE_CONNECTION", "the Connection header of the server's 101 doesn't list Upgrade");
 }
 
-function answersOurKey({ headers }: HandshakeResponse, { key }: ClientHandshake): Disagreed | undefined {
+function answersOurKey({ headers }: HandshakeResponse, { key }: ClientHandshake): HandshakeRejected | undefined {
   if (headers["sec-websocket-accept"] === acceptKey(key)) return undefined;
-  return disagree("ERR_HANDSHAKE_ACCEPT", "the server's Sec-WebSocket-Accept doesn't answer our key");
+  return reject("ERR_HANDSHAKE_ACCEPT", "the server's Sec-WebSocket-Accept doesn't answer our key");
 }
 
 /** A server that supports none of the offers sends no header. The application decides whether it goes on without. */
-function choosesOfferedProtocol(response: HandshakeResponse, { protocols }: ClientHandshake): Disagreed | undefined {
+function choosesOfferedProtocol(
+  response: HandshakeResponse,
+  { protocols }: ClientHandshake,
+): HandshakeRejected | undefined {
   const chosen = protocolOf(response);
   if (chosen === undefined || protocols.includes(chosen)) return undefined;
-  return disagree("ERR_HANDSHAKE_PROTOCOL", "the server chose a subprotocol that wasn't offered");
+  return reject("ERR_HANDSHAKE_PROTOCOL", "the server chose a subprotocol that wasn't offered");
 }
 
 function protocolOf({ headers }: HandshakeResponse): string | undefined {
   return headers["sec-websocket-protocol"];
 }
 
-function disagree(code: Disagreed["code"], reason: string): Disagreed {
+function reject(code: HandshakeRejected["code"], reason: string): HandshakeRejected {
   return { ok: false, code, reason };
 }

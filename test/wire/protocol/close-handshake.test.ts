@@ -22,7 +22,7 @@ describe("the peer's close frame", () => {
     expect(step).toMatchObject({ closing: { code, reason }, wasClean: true });
   });
 
-  it("isn't answered when it answers ours, and the user is told what ours said", () => {
+  it("isn't answered when it answers ours, and the user gets the code and reason of ours", () => {
     const step = closedByPeer("server", OURS, { code: 1000, reason: "bye" });
     expect(step).toMatchObject({ frame: undefined, closing: OURS, wasClean: true });
   });

@@ -13,7 +13,7 @@ beforeEach(() => {
 const PING = { verdict: "ping", againInMs: 10_000 };
 
 describe("a peer that is read", () => {
-  it("is alive while its silence is shorter than the interval, and is looked at again when it is over", () => {
+  it("is alive while its silence is shorter than the interval, and is checked again at its end", () => {
     heartbeat.heard(START + 20_000);
     expect(heartbeat.beat(START + 25_000, true)).toEqual({ verdict: "alive", againInMs: 20_000 });
   });
@@ -34,7 +34,7 @@ describe("a peer that is read", () => {
   });
 });
 
-it("pings in its interval also when the timeout is longer", () => {
+it("pings at its interval even if the timeout is longer", () => {
   const patient = new Heartbeat({ pingIntervalMs: 20, pongTimeoutMs: 20_000 }, START);
   expect(patient.beat(START + 20, true)).toEqual({ verdict: "ping", againInMs: 20 });
   patient.heard(START + 21);
@@ -44,7 +44,7 @@ it("pings in its interval also when the timeout is longer", () => {
 });
 
 describe("a peer that isn't read", () => {
-  it("gets pings however long it is silent, for its silence proves nothing", () => {
+  it("gets pings however long it is silent, because its silence proves nothing", () => {
     expect(heartbeat.beat(START + 25_000, false)).toEqual(PING);
     expect(heartbeat.beat(START + 35_000, false)).toEqual(PING);
     expect(heartbeat.beat(START + 3_600_000, false)).toEqual(PING);
