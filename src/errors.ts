@@ -1,3 +1,5 @@
+/** The errors of the package: one class, one table of codes and kinds, and how an error crosses threads. */
+
 /**
  * The kind of an error: what went wrong, in one word.
  *
@@ -11,7 +13,7 @@
  */
 export type ErrorKind = "protocol" | "capacity" | "transport" | "closed" | "refused" | "misuse" | "configuration";
 
-/** Every code and its kind. */
+/** Every error code and its kind. */
 export const ERROR_KINDS = {
   ERR_CLOSE_PAYLOAD: "protocol",
   ERR_CONTROL_TOO_LONG: "protocol",
@@ -95,9 +97,7 @@ export const ERROR_KINDS = {
 /** A stable name for one thing that can go wrong. */
 export type ErrorCode = keyof typeof ERROR_KINDS;
 
-/**
- * Every error that Switchboard itself throws or reports. `code` is stable and may be matched on; the message says what to do.
- */
+/** An error that Switchboard throws or reports. `code` is stable and may be matched on; the message says what to do. */
 export class SwitchboardError extends Error {
   override readonly name = "SwitchboardError";
   readonly kind: ErrorKind;
@@ -110,7 +110,7 @@ export class SwitchboardError extends Error {
   }
 }
 
-/** An error as it crosses threads: structured clone keeps neither `code` nor the name of a class of one's own. */
+/** An error in the form that crosses threads. Structured clone drops `code` and the name of a custom error class. */
 export interface ErrorReport {
   readonly name: string;
   readonly message: string;
@@ -118,13 +118,13 @@ export interface ErrorReport {
   readonly code: string | undefined;
 }
 
-/** Works for whatever can be thrown, and gives what can be cloned. */
+/** Converts any thrown value to a report, which can be cloned. Never throws. */
 export function reportError(thrown: unknown): ErrorReport {
   try {
     return describeError(thrown);
   } catch {
-    // A hostile or broken value: a getter or a toString of its own threw.
-    const message = "a value that is no Error was thrown, and it can't be shown";
+    // The value is hostile or broken: one of its getters or its toString threw.
+    const message = "a value that isn't an Error was thrown, and it can't be converted to a string";
     return { name: "Error", message, stack: undefined, code: undefined };
   }
 }
@@ -133,7 +133,7 @@ function describeError(thrown: unknown): ErrorReport {
   if (!(thrown instanceof Error)) {
     return {
       name: "Error",
-      message: `a value that is no Error was thrown: ${String(thrown)}`,
+      message: `a value that isn't an Error was thrown: ${String(thrown)}`,
       stack: undefined,
       code: undefined,
     };
@@ -143,7 +143,7 @@ function describeError(thrown: unknown): ErrorReport {
   return { name: String(thrown.name), message: String(thrown.message), stack, code };
 }
 
-/** The error of a report, with its own name, message, code and the stack of the thread it was thrown in. */
+/** Makes an error from a report: with its name, message and code, and the stack of the thread that threw it. */
 export function reviveError(report: ErrorReport): Error {
   const error = new Error(report.message);
   error.name = report.name;

@@ -60,7 +60,7 @@ describe("an error that crosses threads", () => {
   });
 });
 
-describe("a thrown value that is no Error", () => {
+describe("a thrown value that isn't an Error", () => {
   const hostile = {
     toString(): string {
       throw new Error("can't be shown");
@@ -79,7 +79,7 @@ describe("a thrown value that is no Error", () => {
   ])("is reported as an Error that says so: %s", (_name, thrown) => {
     const revived = cross(reportError(thrown));
     expect(revived.name).toBe("Error");
-    expect(revived.message).toContain("no Error was thrown");
+    expect(revived.message).toContain("isn't an Error was thrown");
   });
 
   it("is shown in the message", () => {
