@@ -113,7 +113,7 @@ it("lists every metric", () => {
 });
 
 it("lists every flag of the load generator", () => {
-  const listed = namesIn(tableAfter(readReadme("bench/README.md"), "## A load for any WebSocket server"));
+  const listed = namesIn(tableAfter(readReadme("src/load/README.md"), "# A load for any WebSocket server"));
   const flags = [...BENCH_HELP.matchAll(/^ {2}(--[a-z]+)/gm)].map(([, flag = ""]) => flag);
   expect(listed.toSorted()).toEqual(flags.toSorted());
 });

@@ -1,3 +1,4 @@
+/** The WebSocket client of the load: one connection that a scenario drives. */
 import { createConnection, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { beginHandshake, type ClientHandshake } from "../wire/handshake/client.ts";
@@ -13,43 +14,48 @@ import { FrameReader } from "./frame-reader.ts";
 import type { Tally } from "./tally.ts";
 import type { Target } from "./target.ts";
 
-/** What all clients of a thread share. */
+/** The settings that all clients of a thread share. */
 export interface ClientSettings {
   readonly target: Target;
   readonly headers: readonly (readonly [name: string, value: string])[];
   readonly insecure: boolean;
   readonly compression: CompressionOptions | undefined;
-  /** Longest message that a server may send. */
+  /** Longest message that the server may send, in bytes. */
   readonly maxMessageBytes: number;
   readonly tally: Tally;
 }
 
-/** What a scenario does with a client. */
+/** The user of a client: a connection of a scenario. */
 export interface ClientHandler {
+  /** The handshake succeeded. */
   opened(): void;
-  /** Takes a frame that is what was expected, in place; false for all others, which are then decoded. */
+  /** Reads a frame in place if it is the expected one. Returns false for any other frame, which is then decoded. */
   frame(bytes: Buffer, start: number, payload: number, end: number): boolean;
-  /** A message that `frame` didn't take. */
+  /** A message arrived whose frame `frame` didn't read. */
   message(message: Message): void;
-  /** All that had come was handed over: what is to be sent in answer leaves with one write. */
+  /** All frames that had arrived were passed on. Send the replies now, so that they leave with one write. */
   read(): void;
-  /** All that was written is gone. */
+  /** The system has taken all bytes that were written. */
   drained(): void;
-  /** Once, after which nothing follows. Undefined when we closed it, or a reason as a sentence. */
+  /** The connection ended. Called once, last. `reason` is a sentence; undefined when this end closed the connection. */
   closed(reason: string | undefined): void;
 }
 
 const READ_BUFFER_BYTES = 256 * 1024;
-/** What opening and closing may take. */
-const PATIENCE_MS = 10_000;
-/** So many connections leave from one address of this machine: its ports don't suffice for more. */
-const PER_LOOPBACK_ADDRESS = 20_000;
+/** Time for the answer to the opening handshake, and for the answer to a close frame. */
+const ANSWER_TIMEOUT_MS = 10_000;
+/** Largest number of connections from one loopback address: an address has too few ports for more. */
+const MAX_PER_LOOPBACK_ADDRESS = 20_000;
 
-/** All sockets of a thread read here, one after the other. */
+/** The buffer into which all sockets of a thread read, one after the other. */
 let readBuffer: Buffer | undefined;
+/** Number of connections that this thread has made to a loopback address. */
 let loopbacks = 0;
 
-/** One connection of the load: a socket, the opening handshake, and frames. Cheap rather than complete: see `FrameReader`. */
+/**
+ * One connection of the load: a socket, the opening handshake and frames. It is built to be cheap, not complete: see
+ * `FrameReader`.
+ */
 export class Client {
   readonly #settings: ClientSettings;
   readonly #handler: ClientHandler;
@@ -62,10 +68,11 @@ export class Client {
   #state: "opening" | "open" | "closing" | "closed" = "opening";
   #reason: string | undefined;
   #deflateBits: number | undefined;
-  /** Bytes that the system hasn't taken yet. */
+  /** Number of bytes that the system hasn't taken yet. */
   #pending = 0;
+  /** Bytes to write after the current write. */
   #waiting: Buffer[] = [];
-  /** The system didn't take all at once: `drained` is owed. */
+  /** True when the system didn't take a write at once: `drained` must be called later. */
   #behind = false;
 
   constructor(settings: ClientSettings, handler: ClientHandler) {
@@ -79,31 +86,32 @@ export class Client {
     this.#socket.on("error", (error) => this.#fail(explain(error)));
     this.#socket.on("end", () => this.#fail("the server ended the connection without a close frame"));
     this.#socket.on("close", () => this.#closed());
-    this.#timer = setTimeout(() => this.#fail(`no answer to the handshake in ${PATIENCE_MS / 1000} s`), PATIENCE_MS);
+    const noAnswer = `the server didn't answer the handshake within ${ANSWER_TIMEOUT_MS / 1000} s`;
+    this.#timer = setTimeout(() => this.#fail(noAnswer), ANSWER_TIMEOUT_MS);
   }
 
   get isOpen(): boolean {
     return this.#state === "open";
   }
 
-  /** Window for compressing what is sent, as the server takes it; undefined for leaving it as it is. */
+  /** Window for compressing messages, as negotiated; undefined for sending them uncompressed. */
   get deflateBits(): number | undefined {
     return this.#deflateBits;
   }
 
-  /** Bytes that wait here because the server doesn't read them. */
+  /** Number of bytes that wait here because the server doesn't read them. */
   get bufferedBytes(): number {
     return this.#pending;
   }
 
-  /** True when the system took all at once: then the memory is the caller's again. */
+  /** Writes frames. Returns true when the system took all bytes at once: the caller may then reuse their memory. */
   write(bytes: Buffer): boolean {
     if (this.#state !== "open") return true;
     this.#settings.tally.bytesSent += bytes.length;
     return this.#write(bytes);
   }
 
-  /** Closes with a close frame, and waits for the server to do the same. */
+  /** Sends a close frame and waits for the server's. Destroys a connection that isn't open. */
   close(): void {
     if (this.#state !== "open") {
       this.destroy();
@@ -111,7 +119,7 @@ export class Client {
     }
     this.#write(masked(encodeClose(1000)));
     this.#state = "closing";
-    this.#timer = setTimeout(() => this.destroy(), PATIENCE_MS);
+    this.#timer = setTimeout(() => this.destroy(), ANSWER_TIMEOUT_MS);
   }
 
   destroy(): void {
@@ -157,7 +165,7 @@ export class Client {
     else if (this.#state === "open") this.#handler.read();
   }
 
-  /** The position after the server's answer, or -1 when it isn't all here or isn't what it should be. */
+  /** Reads the server's answer. Returns the offset after it; -1 when it is incomplete or wrong. */
   #open(answer: Answer, bytes: Buffer, length: number): number {
     const outcome = answer.read(bytes, length);
     if (outcome === undefined) return -1;
@@ -167,14 +175,14 @@ export class Client {
       this.#fail(outcome.reason);
       return -1;
     }
-    const { deflate } = outcome.agreed;
+    const { deflate } = outcome.accepted;
     this.#decoder = new Decoder({
       role: "client",
       maxPayloadBytes: this.#settings.maxMessageBytes,
       maxFragments: Number.POSITIVE_INFINITY,
       inflater: deflate && new Inflater(deflate),
     });
-    // zlib's smallest window is 9.
+    // zlib can't compress with a window below 9.
     if (deflate !== undefined && deflate.windowBits >= 9) this.#deflateBits = deflate.windowBits;
     this.#state = "open";
     this.#handler.opened();
@@ -221,7 +229,7 @@ export class Client {
     this.#handler.closed(this.#reason);
   }
 
-  /** Through `_write`, the hook below a stream's own queue, which costs a microsecond less per write. */
+  /** Writes through `_write`, below the stream's own queue, which saves a microsecond per write. */
   #write(bytes: Buffer): boolean {
     if (this.#pending > 0) {
       this.#waiting.push(bytes);
@@ -234,7 +242,7 @@ export class Client {
     return this.#pending === 0;
   }
 
-  /** Called within `_write` when the system took all at once. */
+  /** The callback of `_write`. Called within `_write` when the system takes all bytes at once. */
   readonly #written = (error?: Error | null): void => {
     if (error != null) {
       this.#fail(explain(error));
@@ -257,20 +265,22 @@ function masked(frame: Frame): Buffer {
   return block.subarray(start, end);
 }
 
-/** Another address of this machine for every so many connections to it. */
+/** Chooses another local address for every `MAX_PER_LOOPBACK_ADDRESS` connections to this machine. */
 function loopback(address: string): { localAddress?: string } {
   if (!address.startsWith("127.")) return {};
-  const group = Math.floor(loopbacks++ / PER_LOOPBACK_ADDRESS);
+  const group = Math.floor(loopbacks++ / MAX_PER_LOOPBACK_ADDRESS);
   return group === 0 ? {} : { localAddress: `127.0.${group >> 8}.${1 + (group & 0xff)}` };
 }
 
+/** Describes an error of a socket in one sentence. */
 function explain(error: Error): string {
   const code = "code" in error ? String(error.code) : "";
-  if (code === "ECONNREFUSED") return "nobody listens there (ECONNREFUSED)";
+  if (code === "ECONNREFUSED") return "no server listens there (ECONNREFUSED)";
   if (code === "ECONNRESET") return "the server reset the connection (ECONNRESET)";
   if (code === "EPIPE") return "the server closed the connection (EPIPE)";
-  if (code === "EMFILE") return "no more open files are allowed (EMFILE); raise the limit with ulimit -n";
+  if (code === "EMFILE") return "this process may open no more files (EMFILE); raise the limit with ulimit -n";
   if (code === "EADDRNOTAVAIL") return "this machine has no more free ports for that server (EADDRNOTAVAIL)";
-  if (/CERT|SELF_SIGNED/.test(code)) return `the server's certificate isn't trusted (${code}); --insecure takes any`;
+  if (/CERT|SELF_SIGNED/.test(code))
+    return `the server's certificate isn't trusted (${code}); --insecure accepts any certificate`;
   return code === "" || error.message.includes(code) ? error.message : `${error.message} (${code})`;
 }

@@ -1,20 +1,27 @@
-/** Takes whole frames, `bytes[start, end)`, with the payload from `payload` on. The bytes are borrowed for the call. False stops the reader. */
-export type FrameHandler = (bytes: Buffer, start: number, payload: number, end: number) => boolean;
-
-const NOTHING = Buffer.alloc(0);
-const LONGEST_HEADER = 10;
+/** Splits a server's bytes into frames, much cheaper than the decoder. Every client of the load has one. */
+import { EMPTY } from "../wire/protocol/empty.ts";
 
 /**
- * Finds the frames in a server's bytes, and hands each over whole, in place where that is possible. It checks nothing: a frame that isn't
- * the expected one goes through the decoder.
+ * Takes one whole frame, `bytes[start, end)`, with the payload from `payload` on. The bytes are borrowed for the call.
+ * Returns false to stop the reader.
+ */
+export type FrameHandler = (bytes: Buffer, start: number, payload: number, end: number) => boolean;
+
+/** Length of the longest header of a server, in bytes. */
+const MAX_HEADER_BYTES = 10;
+
+/**
+ * Finds the frames in a server's bytes and passes each on whole, without a copy if it is in one chunk. The reader
+ * checks nothing: its handler gives every unexpected frame to the decoder.
  */
 export class FrameReader {
   readonly #maxFrameBytes: number;
   readonly #handle: FrameHandler;
-  /** A frame that began in an earlier chunk, and how much of it is here. */
-  #partial = NOTHING;
+  /** Memory for a frame that began in an earlier chunk. */
+  #partial = EMPTY;
+  /** Number of bytes of the partial frame that have arrived. */
   #partialBytes = 0;
-  /** Of the partial frame; 0 while its header isn't whole. */
+  /** Length of the partial frame, in bytes; 0 while its header is incomplete. */
   #frameBytes = 0;
 
   constructor(maxFrameBytes: number, handle: FrameHandler) {
@@ -22,7 +29,7 @@ export class FrameReader {
     this.#handle = handle;
   }
 
-  /** Reads `bytes[from, to)`; false when a frame is too long or the handler wants no more. */
+  /** Reads `bytes[from, to)`. Returns false when a frame is too long or the handler stops the reader. */
   read(bytes: Buffer, from: number, to: number): boolean {
     let at = from;
     if (this.#partialBytes > 0) {
@@ -40,7 +47,7 @@ export class FrameReader {
     return at >= to || this.#keep(bytes, at, to);
   }
 
-  /** Adds to the partial frame what belongs to it; -1 for stopping. */
+  /** Completes the partial frame from `bytes[from, to)`. Returns the offset after it; -1 to stop. */
   #complete(bytes: Buffer, from: number, to: number): number {
     let at = from;
     while (this.#frameBytes === 0) {
@@ -59,10 +66,11 @@ export class FrameReader {
     return this.#handle(this.#partial, 0, header, length) ? end : -1;
   }
 
+  /** Keeps the beginning of a frame until its other bytes arrive. Returns false when the frame is too long. */
   #keep(bytes: Buffer, from: number, to: number): boolean {
     const length = to - from;
-    if (this.#partial.length < LONGEST_HEADER) this.#partial = Buffer.allocUnsafeSlow(128);
-    const head = Math.min(length, LONGEST_HEADER);
+    if (this.#partial.length < MAX_HEADER_BYTES) this.#partial = Buffer.allocUnsafeSlow(128);
+    const head = Math.min(length, MAX_HEADER_BYTES);
     bytes.copy(this.#partial, 0, from, from + head);
     this.#partialBytes = head;
     if (!this.#measure()) return false;
@@ -71,7 +79,7 @@ export class FrameReader {
     return true;
   }
 
-  /** Makes room for the partial frame once its length is known. */
+  /** Allocates memory for the partial frame once its length is known. Returns false when the frame is too long. */
   #measure(): boolean {
     const header = headerLength(this.#partial, 0, this.#partialBytes);
     if (header === 0) return true;
@@ -87,7 +95,7 @@ export class FrameReader {
   }
 }
 
-/** Of an unmasked header, a masked one's key included; 0 when not all of it is here. Source: RFC 6455 section 5.2. */
+/** Length of a header in bytes, masking key included; 0 when it is incomplete. Source: RFC 6455 section 5.2. */
 function headerLength(bytes: Buffer, start: number, end: number): number {
   if (end - start < 2) return 0;
   const second = bytes[start + 1] as number;

@@ -1,16 +1,19 @@
-/** Buckets for each doubling: a bucket is at most 1/128 of its values wide. */
+/** The histogram of latencies. Threads record into one; reports and benchmarks merge the counts of several. */
+
+/** Number of buckets per power of two: the width of a bucket is at most 1/128 of its values. */
 const SUB_BUCKETS = 128;
 const SUB_BUCKET_BITS = 7;
-/** Of a value of 1; below `2 * SUB_BUCKETS` of these, buckets are one wide. */
+/** Number of units in a value of 1. Below `2 * SUB_BUCKETS` units, each bucket is one unit wide. */
 const UNITS = 8;
 const MAX_UNITS = 2 ** 31 - 1;
 
-/** One bucket: a value inside it, and how many were recorded there. */
+/** One bucket: a value inside it, and the number of values recorded in it. */
 export type Count = readonly [value: number, count: number];
 
 /**
- * Counts of values in log-linear buckets, after HdrHistogram: from 0 to 2^28 with an error of at most 0.4 % (or 1/16 for values below 32).
- * For latencies in µs that is 268 seconds. Histograms add up over threads and runs, which quantiles don't.
+ * Counts of values in log-linear buckets, after HdrHistogram: from 0 to 2^28 with an error of at most 0.4 %, or of 1/16
+ * for values below 32. For latencies in µs the range is 268 seconds. Histograms of threads and runs can be added up;
+ * quantiles can't.
  */
 export class Histogram {
   #buckets = new Float64Array(0);
@@ -18,7 +21,9 @@ export class Histogram {
   #sum = 0;
   #max = 0;
 
-  /** The histogram of what `counts` gave, possibly of several. The mean and the greatest value are then as exact as the buckets. */
+  /**
+   * Makes a histogram from the `counts` of one or several. Its mean and largest value are only as exact as the buckets.
+   */
   static from(counts: Iterable<Count>): Histogram {
     const histogram = new Histogram();
     for (const [value, count] of counts) histogram.record(value, count);
@@ -37,7 +42,7 @@ export class Histogram {
     return this.#max;
   }
 
-  /** Negative values count as 0, those over the range as its end. */
+  /** Records a value. A negative value counts as 0, a value above the range as the end of the range. */
   record(value: number, count = 1): void {
     const index = bucketOf(value);
     if (index >= this.#buckets.length) this.#grow(index);
@@ -47,7 +52,7 @@ export class Histogram {
     if (value > this.#max) this.#max = value;
   }
 
-  /** The smallest value that at least this part of all values doesn't exceed; 0 when there are none. */
+  /** Returns the smallest value that at least `part` of all values (0 to 1) doesn't exceed; 0 when there are none. */
   quantile(part: number): number {
     let left = Math.max(1, Math.ceil(part * this.#count));
     if (left >= this.#count) return this.#max;
@@ -58,6 +63,7 @@ export class Histogram {
     return this.#max;
   }
 
+  /** Adds the values of another histogram. */
   add(other: Histogram): void {
     if (other.#buckets.length > this.#buckets.length) this.#grow(other.#buckets.length - 1);
     for (let index = 0; index < other.#buckets.length; index++) {
@@ -75,7 +81,7 @@ export class Histogram {
     this.#max = 0;
   }
 
-  /** The buckets that hold something, in the order of their values. */
+  /** Returns the buckets that aren't empty, in the order of their values. */
   counts(): Count[] {
     const counts: Count[] = [];
     this.#buckets.forEach((count, index) => {
@@ -93,7 +99,7 @@ export class Histogram {
 
 function bucketOf(value: number): number {
   const units = value * UNITS;
-  // Also what isn't a number.
+  // The negated comparison is also true for NaN.
   if (!(units >= 1)) return 0;
   if (units < 2 * SUB_BUCKETS) return units | 0;
   const whole = units > MAX_UNITS ? MAX_UNITS : units | 0;
@@ -101,7 +107,7 @@ function bucketOf(value: number): number {
   return shift * SUB_BUCKETS + (whole >>> shift);
 }
 
-/** The middle of a bucket. */
+/** Returns the value in the middle of a bucket. */
 function middleOf(index: number): number {
   if (index < 2 * SUB_BUCKETS) return (index + 0.5) / UNITS;
   const shift = Math.floor(index / SUB_BUCKETS) - 1;

@@ -1,30 +1,33 @@
+/** The messages between the main thread and the threads of the load. */
 import type { Count } from "./histogram.ts";
 import type { Effort } from "./meter.ts";
 import type { LoadSettings } from "./settings.ts";
 import type { Target } from "./target.ts";
 
-/** What a thread of the load is started with. */
+/** The data that a thread of the load is started with. */
 export interface LoadTask {
   readonly settings: LoadSettings;
   readonly target: Target;
-  /** Connections that are this thread's, and how many are other threads' before them. */
+  /** Number of connections of this thread. */
   readonly connections: number;
+  /** Number of connections of the threads before this one. */
   readonly before: number;
   readonly fanout: FanoutShare;
 }
 
-/** What the threads of a fan-out have in common. */
+/** The data that all threads of a fan-out share. */
 export interface FanoutShare {
-  /** Of `SharedPublishes`. */
+  /** Memory of `SharedPublishes`. */
   readonly memory: SharedArrayBuffer;
+  /** Largest number of publishes in flight per publisher: a power of two. */
   readonly window: number;
-  /** Name of a broadcast channel. */
+  /** Name of the BroadcastChannel by which threads tell each other of delivered publishes. */
   readonly channel: string;
 }
 
-/** To a thread, in this order: one of each. */
+/** A command to a thread. Each is sent once, in this order. */
 export type LoadCommand =
-  /** Begin to send. */
+  /** Start sending. */
   | { readonly kind: "send" }
   /** The counted time begins. */
   | { readonly kind: "start" }
@@ -35,31 +38,33 @@ export type LoadCommand =
   /** Report, and close the connections. */
   | { readonly kind: "finish" };
 
-/** From a thread. */
+/** A notice from a thread. */
 export type LoadNotice =
-  /** Now and then, while connections open and close. */
+  /** The number of open connections has changed. */
   | { readonly kind: "open"; readonly connections: number }
   /** Idle: a step is done. */
   | { readonly kind: "step"; readonly connections: number }
   /** Every connection is open or has failed. */
   | { readonly kind: "ready" }
+  /** The thread counts from now on. */
   | { readonly kind: "started" }
-  /** Twice a second while it sends. */
+  /** The number of messages received, twice a second. */
   | { readonly kind: "progress"; readonly received: number }
+  /** The thread has stopped counting and sending. */
   | { readonly kind: "ended" }
-  /** Nothing of what this thread sent is missing, or it is given up. Other threads' may still arrive here. */
+  /** Every reply to this thread has arrived or was given up. Messages for other threads may still arrive here. */
   | { readonly kind: "settled" }
-  /** The last. */
+  /** The report, which is the last notice. */
   | { readonly kind: "report"; readonly report: ThreadReport };
 
-/** What one thread counted. */
+/** The counts of one thread: `Tally` says what each means. */
 export interface ThreadReport {
-  /** In the counted time. */
+  // These count in the counted time.
   readonly sent: number;
   readonly received: number;
   readonly bytesSent: number;
   readonly bytesReceived: number;
-  /** In all the time. */
+  // These count in the whole run.
   readonly lost: number;
   readonly wrong: number;
   readonly opened: number;
@@ -71,7 +76,7 @@ export interface ThreadReport {
   readonly effort: Effort;
 }
 
-/** A histogram as it crosses threads, with what its buckets don't hold exactly. */
+/** A histogram as plain data, with the exact mean and largest value, which the buckets don't have. */
 export interface ThreadHistogram {
   readonly counts: readonly Count[];
   readonly mean: number;

@@ -1,18 +1,19 @@
+/** Measures the CPU and event loop of a thread of the load, for the report. */
 import { type EventLoopUtilization, monitorEventLoopDelay, performance } from "node:perf_hooks";
 
-/** What a thread of the load took. */
+/** The cost of one thread of the load. */
 export interface Effort {
   readonly seconds: number;
   readonly cpuSeconds: number;
-  /** Part of the time in which its event loop had something to do, 0 to 1. */
+  /** Part of the time in which the thread's event loop was busy, 0 to 1. */
   readonly busy: number;
-  /** How late its timers were, in ms: 99 of 100 were less. */
+  /** Delay of the thread's timers, in ms; 99 of 100 were less late. */
   readonly loopDelayP99Ms: number;
 }
 
 const RESOLUTION_MS = 10;
 
-/** Watches the thread that it is made in. */
+/** Measures the thread that creates it, from `start` to `stop`. */
 export class Meter {
   readonly #delay = monitorEventLoopDelay({ resolution: RESOLUTION_MS });
   #startedAt = 0;
@@ -39,7 +40,7 @@ export class Meter {
   }
 }
 
-/** Node before 23.9 knows only the whole process's. */
+/** CPU time of this thread in µs. Node before 23.9 has only the CPU time of the whole process. */
 function threadCpuMicros(): number {
   const { user, system } = (process.threadCpuUsage ?? process.cpuUsage).call(process);
   return user + system;

@@ -1,3 +1,4 @@
+/** The messages that the load sends, as ready frames, and the check of what comes back. Used by every scenario. */
 import { DEFAULT_COMPRESSION } from "../wire/protocol/deflate/compression.ts";
 import { Deflater } from "../wire/protocol/deflate/deflater.ts";
 import { encodeFrame, headerBytes } from "../wire/protocol/frame.ts";
@@ -5,44 +6,50 @@ import { maskFrame } from "../wire/protocol/masking/mask-frame.ts";
 import { Opcode } from "../wire/protocol/opcode.ts";
 
 const KEY_BYTES = 4;
-/** A counter's digits are characters, six bits each from "0" on, so that it can stand in a text. */
+/**
+ * First digit of a counter. A digit is a character from "0" on with 6 bits, so that a counter can be part of a text.
+ */
 const ZERO = 0x30;
 const DIGIT_BITS = 6;
 const COUNTER_DIGITS = 4;
 const SENDER_DIGITS = 2;
-/** The shortest payload that says which publisher it is from. */
+/** Shortest payload, in bytes, that names its publisher. */
 export const MIN_PUBLISHED_BYTES = COUNTER_DIGITS + SENDER_DIGITS;
+/** Largest number of publishers that a payload can name. */
 export const MAX_PUBLISHERS = 1 << (SENDER_DIGITS * DIGIT_BITS);
-/** Frames that leave together take at most this, unless one alone takes more. */
-const BURST_BYTES = 256 * 1024;
-/** Of longer payloads, every so many replies are compared to the last byte. */
-const SAMPLE = 16;
-const SHORT_BYTES = 40;
+/** Largest size, in bytes, of the frames that leave together. A single frame may be larger. */
+const MAX_BURST_BYTES = 256 * 1024;
+/** One of this many replies with a long payload is compared whole; the others by their last byte. */
+const SAMPLE_EVERY = 16;
+/** Longest payload, in bytes, that is compared whole in every reply. */
+const MAX_SHORT_BYTES = 40;
 
 const NO_KEY = [0, 0, 0, 0];
 
 export interface PayloadOptions {
+  /** Length of a payload, in bytes. */
   readonly bytes: number;
+  /** True for text messages, false for binary ones. */
   readonly text: boolean;
-  /** Whether it may have to be compressed: then it compresses well, and only 64 messages differ. Default: false. */
+  /** True for a payload that compresses well, of which only 64 variants exist. Default: false. */
   readonly compress?: boolean;
 }
 
-/** Of compressed messages: each is made once and kept. */
+/** Number of variants of a compressed message. Each variant is compressed once and kept. */
 export const COMPRESSED_MODULUS = 1 << DIGIT_BITS;
 
 /**
- * The messages of a run: the same bytes each time but for a counter at the front, so that a reply can be told from any other. Frames are masked
- * once, for all time: sending one costs the four bytes of its counter. (A key that can be predicted protects no proxy, but there is none
- * to be protected from a load.)
+ * The messages of a run. They differ only in a counter at the front, by which a reply is matched with its message.
+ * Frames are masked once, when the payload is made, so sending a message costs only the four bytes of its counter. (A
+ * predictable key protects no proxy, but no proxy needs protection from a load.)
  */
 export class Payload {
   readonly type: "text" | "binary";
-  /** Length of a payload. */
+  /** Length of a payload, in bytes. */
   readonly bytes: number;
-  /** The counter starts again here. */
+  /** Number of different counters; the counter then starts again at 0. */
   readonly modulus: number;
-  /** First byte of the frames that carry it, both ways. */
+  /** First byte of the frames that carry the payload, in both directions. */
   readonly firstByte: number;
   readonly #plain: Buffer;
   readonly #digits: number;
@@ -54,7 +61,7 @@ export class Payload {
   #checks = 0;
   readonly #compressed = new Map<number, Buffer[]>();
 
-  /** @param inflight frames that may leave together */
+  /** @param inflight number of frames that may leave together */
   constructor({ bytes, text, compress = false }: PayloadOptions, inflight: number) {
     this.type = text ? "text" : "binary";
     const opcode = Opcode[this.type];
@@ -68,17 +75,17 @@ export class Payload {
     this.#frameBytes = frame.length;
     this.#counterAt = headerBytes(bytes) + KEY_BYTES;
     this.#key = [...frame.subarray(this.#counterAt - KEY_BYTES, this.#counterAt)];
-    const capacity = Math.max(1, Math.min(inflight, Math.floor(BURST_BYTES / frame.length)));
+    const capacity = Math.max(1, Math.min(inflight, Math.floor(MAX_BURST_BYTES / frame.length)));
     this.#burst = Buffer.allocUnsafeSlow(capacity * frame.length);
     for (let i = 0; i < capacity; i++) this.#burst.set(frame, i * frame.length);
   }
 
-  /** Most frames that leave together. */
+  /** Largest number of frames that leave together. */
   get burst(): number {
     return this.#burst.length / this.#frameBytes;
   }
 
-  /** The frames of `count` messages, at most `burst`, counted from `first`; valid until the next call. */
+  /** Returns the frames of `count` messages, at most `burst`, with counters from `first`. Valid until the next call. */
   frames(first: number, count: number): Buffer {
     for (let i = 0; i < count; i++) {
       const at = i * this.#frameBytes + this.#counterAt;
@@ -88,7 +95,7 @@ export class Payload {
     return this.#views[count];
   }
 
-  /** The same, from one of many publishers. */
+  /** Returns frames as `frames` does, which also name their publisher. */
   published(sender: number, first: number, count: number): Buffer {
     for (let i = 0; i < count; i++) {
       const at = i * this.#frameBytes + this.#counterAt + COUNTER_DIGITS;
@@ -98,9 +105,9 @@ export class Payload {
   }
 
   /**
-   * The same, compressed: each of the few different messages once, for all time.
+   * Returns compressed frames. Each of the `modulus` variants is compressed once and kept.
    *
-   * @param windowBits what the server takes, 9 to 15
+   * @param windowBits window that the server accepts, as a power of two: 9 to 15
    */
   compressed(windowBits: number, sender: number | undefined, first: number, count: number): Buffer {
     const key = windowBits * MAX_PUBLISHERS + (sender ?? 0);
@@ -123,28 +130,31 @@ export class Payload {
     return Buffer.from(block.subarray(start, end));
   }
 
-  /** To be called when the frames given last weren't written at once: others get memory of their own. */
+  /** Leaves the last returned frames unchanged, because they weren't written at once. Later frames get new memory. */
   keep(): void {
     this.#burst = Buffer.from(this.#burst.buffer.slice(0));
     this.#views = [];
   }
 
-  /** The counter of a payload; -1 when there is none. */
+  /** Reads the counter of a payload; -1 when there is none. */
   counter(bytes: Buffer, start: number): number {
     return readDigits(bytes, start, this.#digits);
   }
 
-  /** The publisher of a payload; -1 when there is none. */
+  /** Reads the publisher of a payload; -1 when there is none. */
   sender(bytes: Buffer, start: number): number {
     return readDigits(bytes, start + COUNTER_DIGITS, SENDER_DIGITS);
   }
 
-  /** Whether what follows the digits is what was sent: short payloads are compared whole, of longer ones every 16th. */
+  /**
+   * True when the bytes after the digits are those that were sent. Compares short payloads whole, of long ones a
+   * sample.
+   */
   matches(bytes: Buffer, start: number, digits = this.#digits): boolean {
     const { bytes: length } = this;
     const plain = this.#plain;
-    if (length > SHORT_BYTES) {
-      if (this.#checks++ % SAMPLE === 0) {
+    if (length > MAX_SHORT_BYTES) {
+      if (this.#checks++ % SAMPLE_EVERY === 0) {
         return plain.compare(bytes, start + digits, start + length, digits, length) === 0;
       }
       return bytes[start + length - 1] === plain[length - 1];
@@ -153,13 +163,17 @@ export class Payload {
     return true;
   }
 
-  /** The same for payloads that say their publisher. */
+  /** Does the check of `matches` for a payload that names its publisher. */
   matchesPublished(bytes: Buffer, start: number): boolean {
     return this.matches(bytes, start, MIN_PUBLISHED_BYTES);
   }
 }
 
-/** @param phase where in the masking key they begin */
+/**
+ * Writes the digits of `value`, masked with `key`.
+ *
+ * @param phase offset in the masking key of the first digit
+ */
 function writeDigits(
   bytes: Buffer,
   at: number,
@@ -186,7 +200,7 @@ function readDigits(bytes: Buffer, start: number, digits: number): number {
   return (outside & ~63) === 0 ? value : -1;
 }
 
-/** Bytes that don't compress, the same in every thread: in a fan-out one checks what another has sent. */
+/** Makes bytes that don't compress. They are equal in every thread, because in a fan-out threads check each other's. */
 function noise(bytes: number): Buffer {
   const noise = Buffer.allocUnsafeSlow(bytes);
   let state = 1;
@@ -200,7 +214,7 @@ function noise(bytes: number): Buffer {
   return noise;
 }
 
-/** Text that looks like what services send, and compresses like it. */
+/** Makes text that looks and compresses like the JSON that services send. */
 function characters(bytes: number): Buffer {
   const words = ["order", "user", "price", "room", "state", "open", "amount", "time", "name", "event"];
   let text = "0000";

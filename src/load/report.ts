@@ -1,27 +1,32 @@
+/** The report of a run, made of the reports of its threads. `--json` prints it, and the table is made from it. */
 import { type Count, Histogram } from "./histogram.ts";
 import type { ThreadHistogram, ThreadReport } from "./messages.ts";
 import type { LoadSettings, Scenario } from "./settings.ts";
 
-/** From here on a thread is said to have been the limit of a closed loop: it may have been, but so may the server. */
-const BUSY = 0.95;
 /**
- * An open loop is refused when more than one message in a hundred left later than this after its point in time, for no reason but that the generator
- * was late. In µs.
+ * Busy part of a thread (0 to 1) from which a closed loop is reported with a warning: the thread may have been the
+ * limit, and so may the server.
  */
-const MAX_SLIP = 5_000;
+const MIN_BUSY_TO_WARN = 0.95;
+/**
+ * Largest delay of a message, in µs, that the generator itself may cause in an open loop. If more than 1 in 100
+ * messages were later, the report has no valid figures.
+ */
+const MAX_SLIP_MICROS = 5_000;
+/** Largest number of different errors in a report. */
 const MAX_ERRORS = 20;
 
-/** What a run found. Plain data, and what `--json` prints last. */
+/** The report of a run: plain data, which `--json` prints last. */
 export interface LoadReport {
   readonly version: 1;
   readonly scenario: Scenario;
   readonly url: string;
   readonly options: Omit<LoadSettings, "url" | "scenario">;
-  /** The counted time. */
+  /** Length of the counted time, in seconds. */
   readonly seconds: number;
   /**
-   * `sent` and `received` in the counted time; `lost` and `wrong` in all the time. In a fan-out `sent` is what was published, `received` what was
-   * delivered; in a storm both are connections.
+   * Numbers of messages: `sent` and `received` in the counted time, `lost` and `wrong` in the whole run. In a fan-out,
+   * `sent` counts publishes and `received` counts deliveries. In a storm, both count connections.
    */
   readonly messages: {
     readonly sent: number;
@@ -29,31 +34,31 @@ export interface LoadReport {
     readonly lost: number;
     readonly wrong: number;
   };
-  /** Of frames, in the counted time. */
+  /** Bytes of frames in the counted time. */
   readonly bytes: { readonly sent: number; readonly received: number };
   /** Messages received per second. */
   readonly perSecond: number;
-  /** `closed` are those that the server ended unasked. */
+  /** Numbers of connections in the whole run. `closed` counts those that the server ended unasked. */
   readonly connections: { readonly opened: number; readonly failed: number; readonly closed: number };
   readonly latency: Latency;
   readonly load: {
     readonly cpuSeconds: number;
-    /** Part of the time in which the busiest thread had something to do, 0 to 1. */
+    /** Part of the counted time in which the busiest thread was busy, 0 to 1. */
     readonly busy: number;
     readonly loopDelayP99Ms: number;
-    /** The generator couldn't keep its schedule: the figures tell nothing about the server. */
+    /** True when the generator couldn't keep its schedule: the figures then say nothing about the server. */
     readonly bottleneck: boolean;
-    /** Open loop: how late messages were sent, in ms: 99 of 100 were less. */
+    /** Open loop: delay of messages that the generator itself caused, in ms; 99 of 100 were less late. */
     readonly slipP99Ms: number;
     readonly threads: number;
   };
-  /** What went wrong, the most frequent first. */
+  /** Errors, the most frequent first. */
   readonly errors: readonly string[];
-  /** What makes the figures doubtful. */
+  /** Reasons to doubt the figures. */
   readonly warnings: readonly string[];
 }
 
-/** Quantiles, and the counts that they are from. Counts of several runs may be put together; quantiles may not. */
+/** Quantiles, and the counts that they are computed from. Counts of several runs can be merged; quantiles can't. */
 export interface Latency {
   readonly unit: "µs";
   readonly mean: number;
@@ -65,7 +70,7 @@ export interface Latency {
   readonly counts: readonly Count[];
 }
 
-/** Puts together what the threads counted. */
+/** Merges the reports of the threads. */
 export function summarize(settings: LoadSettings, threads: readonly ThreadReport[]): LoadReport {
   const { url, scenario, ...options } = settings;
   const sum = (of: (thread: ThreadReport) => number): number => threads.reduce((total, one) => total + of(one), 0);
@@ -73,7 +78,7 @@ export function summarize(settings: LoadSettings, threads: readonly ThreadReport
   const received = sum((thread) => thread.received);
   const busy = Math.max(...threads.map(({ effort }) => effort.busy));
   const slipP99 = Histogram.from(threads.flatMap(({ slip }) => slip.counts)).quantile(0.99);
-  const bottleneck = settings.rate !== undefined && slipP99 > MAX_SLIP;
+  const bottleneck = settings.rate !== undefined && slipP99 > MAX_SLIP_MICROS;
   return {
     version: 1,
     scenario,
@@ -107,7 +112,7 @@ export function summarize(settings: LoadSettings, threads: readonly ThreadReport
   };
 }
 
-/** Whether replies stayed away or were wrong, or connections failed. */
+/** True when replies were lost or wrong, or when connections failed or were closed by the server. */
 export function hasFailed({ messages, connections }: LoadReport): boolean {
   return messages.lost + messages.wrong + connections.failed + connections.closed > 0;
 }
@@ -147,7 +152,7 @@ function warningsOf(settings: LoadSettings, busy: number, bottleneck: boolean, s
       `The load generator was the bottleneck: 1 in 100 messages left more than ${late} ms late. Lower --rate, or add --threads.`,
     ];
   }
-  if (settings.rate === undefined && settings.scenario !== "idle" && busy > BUSY) {
+  if (settings.rate === undefined && settings.scenario !== "idle" && busy > MIN_BUSY_TO_WARN) {
     return [
       `The load generator was ${Math.round(busy * 100)} % busy: it may have been the limit, unless the server was as busy. Add --threads to see.`,
     ];

@@ -1,6 +1,8 @@
+/** Runs a load in worker threads and returns the report. The `bench` command and the benchmarks call it. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
+import { noop } from "../wire/protocol/empty.ts";
 import type { FanoutShare, LoadCommand, LoadNotice, LoadTask, ThreadReport } from "./messages.ts";
 import { COMPRESSED_MODULUS } from "./payload.ts";
 import { type LoadReport, summarize } from "./report.ts";
@@ -8,32 +10,35 @@ import { SharedPublishes } from "./scenarios/shared-publishes.ts";
 import type { LoadSettings } from "./settings.ts";
 import { resolveTarget, type Target } from "./target.ts";
 
-/** What a run tells while it goes on. */
+/** An event of a run. */
 export type LoadEvent =
+  /** The connections are open. Idle: a step is done. */
   | { readonly event: "connected"; readonly connections: number }
   /** The counted time begins. */
   | { readonly event: "start" }
+  /** Progress, several times a second. `seconds` counts from `start`, and is 0 before. */
   | { readonly event: "progress"; readonly connections: number; readonly received: number; readonly seconds: number }
   /** The counted time is over; the connections are still open. */
   | { readonly event: "end" };
 
-/** Where the worker is: beside the sources, or in the built package. */
+/** The worker's file: beside the sources, or in the built package. */
 const WORKER = new URL(
   import.meta.url.endsWith(".ts") ? "../../workers/load.ts" : "./workers/load.js",
   import.meta.url,
 );
 
-/** Most servers subscribe a connection after its handshake, and nothing tells when they are done. */
+/** Time for servers to subscribe connections after their handshakes, in seconds. No event tells when they are done. */
 const SUBSCRIBING_SECONDS = 0.5;
-/** What closing all connections in order may take. */
-const CLOSING_SECONDS = 1;
-/** Open loop: publishes of one publisher that may be on their way; others wait. */
+/** Time for closing all connections with close frames, in seconds. */
+const MAX_CLOSING_SECONDS = 1;
+/** Open loop: largest number of publishes of one publisher that are on their way. Further ones wait. */
 const OPEN_LOOP_WINDOW = 1024;
 
 /**
- * Puts a load on a server.
+ * Puts a load on a server. Resolves with a report even if the server can't be reached.
  *
- * @param signal ends the run early; what was counted until then is reported
+ * @param tell gets the events of the run
+ * @param signal ends the run early; the report then covers the time until then
  */
 export async function runLoadTest(
   settings: LoadSettings,
@@ -54,22 +59,34 @@ export async function runLoadTest(
   }
 }
 
-/** What a thread would have found whose connections all failed for this reason. */
+/** The report of a thread whose connections all failed with `error`. */
 function unreachable(failed: number, error: unknown): ThreadReport {
   const none = { counts: [], mean: 0, max: 0 };
   return {
-    ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0, lost: 0, wrong: 0, opened: 0, failed, closed: 0 },
-    ...{ latency: none, slip: none, errors: [[error instanceof Error ? error.message : String(error), 1]] },
+    sent: 0,
+    received: 0,
+    bytesSent: 0,
+    bytesReceived: 0,
+    lost: 0,
+    wrong: 0,
+    opened: 0,
+    failed,
+    closed: 0,
+    latency: none,
+    slip: none,
+    errors: [[error instanceof Error ? error.message : String(error), 1]],
     effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
   };
 }
 
+/** One run: leads its threads through the phases, in step. */
 class Run {
   readonly #settings: LoadSettings;
   readonly #tell: (event: LoadEvent) => void;
   readonly #threads: LoadThreadHandle[];
-  /** The run is to end, or has nothing left to run with. */
+  /** Aborted when no connection is left. */
   readonly #stop = new AbortController();
+  /** Aborted when the run must end early. */
   readonly #over: AbortSignal;
   #startedAt = 0;
   #nextStep: number;
@@ -81,7 +98,7 @@ class Run {
     this.#nextStep = settings.step;
     const { connections: all, publishers, inflight, rate, scenario, compress } = settings;
     const wanted = rate === undefined ? 2 ** Math.ceil(Math.log2(inflight)) : OPEN_LOOP_WINDOW;
-    // Counters have to tell the publishes in flight apart.
+    // Each publish in flight needs a different counter.
     const window = compress ? Math.min(COMPRESSED_MODULUS, wanted) : wanted;
     const { memory } = SharedPublishes.create(scenario === "fanout" ? publishers : 0, window);
     const fanout: FanoutShare = { memory, window, channel: randomUUID() };
@@ -151,14 +168,16 @@ class Run {
   }
 }
 
-/** One thread of the load, seen from the main thread. */
+/** The main thread's handle of one thread of the load. */
 class LoadThreadHandle {
   readonly #worker: Worker;
   readonly #failed: Promise<never>;
   readonly #exited: Promise<unknown>;
-  /** Its connections, and what they have received, as told last. */
+  /** Number of open connections of the thread, from its last notice. */
   open = 0;
+  /** Number of messages that the thread has received, from its last notice. */
   received = 0;
+  /** True when every connection of the thread is open or has failed. */
   isReady = false;
 
   constructor(task: LoadTask, heard: (notice: LoadNotice) => void) {
@@ -167,8 +186,8 @@ class LoadThreadHandle {
     this.#failed = new Promise((_, reject) => {
       this.#worker.once("error", reject);
     });
-    // Told to those that wait for something.
-    this.#failed.catch(() => {});
+    // `until` reports the failure; this prevents an unhandledRejection while nobody waits.
+    this.#failed.catch(noop);
     this.#worker.on("message", (notice: LoadNotice) => {
       if (notice.kind === "ready") this.isReady = true;
       if (notice.kind === "open" || notice.kind === "step") this.open = notice.connections;
@@ -181,7 +200,7 @@ class LoadThreadHandle {
     this.#worker.postMessage(command);
   }
 
-  /** Rejects when the thread fails first. */
+  /** Resolves with the next notice of this kind. Rejects when the thread fails first. */
   until(kind: LoadNotice["kind"]): Promise<LoadNotice> {
     const heard = new Promise<LoadNotice>((resolve) => {
       const listen = (notice: LoadNotice): void => {
@@ -200,11 +219,11 @@ class LoadThreadHandle {
     return notice.report;
   }
 
-  /** Resolves when its connections are closed, which it has a while for, and the thread has ended. */
+  /** Ends the thread. Its connections have `MAX_CLOSING_SECONDS` to close. */
   async end(): Promise<void> {
     const patience = new AbortController();
-    await Promise.race([this.#exited, sleep(CLOSING_SECONDS, patience.signal)]);
-    // Else its timer would keep the process.
+    await Promise.race([this.#exited, sleep(MAX_CLOSING_SECONDS, patience.signal)]);
+    // Stops the timer, which would keep the process alive.
     patience.abort();
     await this.#worker.terminate();
   }

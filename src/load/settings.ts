@@ -1,45 +1,49 @@
+/** The settings of a run. The command line makes them, and every thread of the load gets a copy. */
+
+/** The names of the scenarios. */
 export const SCENARIOS = ["echo", "fanout", "storm", "idle"] as const;
 
 /**
- * What the connections do.
+ * The behaviour of the connections.
  *
- * - `echo`: each sends messages, checks that they come back, and sends again.
+ * - `echo`: each connection sends messages, checks that they come back, and sends again.
  * - `fanout`: publishers send; the server sends each message to all other connections.
  * - `storm`: connections open, get one echo and close, over and over.
  * - `idle`: connections open and are held.
  */
 export type Scenario = (typeof SCENARIOS)[number];
 
-/** All that a run is made of; plain data, for it goes to every thread. */
+/** The settings of a run: plain data, because every thread gets a copy. */
 export interface LoadSettings {
   /** A ws: or wss: URL. */
   readonly url: string;
   readonly scenario: Scenario;
-  /** Over all threads. In a storm: at a time. */
+  /** Number of connections over all threads. In a storm: number of connections at a time. */
   readonly connections: number;
+  /** Number of threads that make the load. */
   readonly threads: number;
-  /** Closed loop: messages that wait for their reply, for each sending connection. */
+  /** Closed loop: number of messages per sending connection that wait for their reply. */
   readonly inflight: number;
   /** Open loop: messages per second over all connections; undefined for a closed loop. */
   readonly rate: number | undefined;
-  /** Payload of a message. */
+  /** Length of a message, in bytes. */
   readonly bytes: number;
-  /** Text messages instead of binary ones. */
+  /** True for text messages, false for binary ones. */
   readonly text: boolean;
-  /** The counted time, in seconds. Idle: how long all connections are held. */
+  /** Counted time, in seconds. Idle: time for which all connections are held. */
   readonly duration: number;
-  /** What comes before it, in seconds. Idle: the pause after each step. */
+  /** Time before the counted time, in seconds. Idle: pause after each step. */
   readonly warmup: number;
-  /** Whether to offer permessage-deflate and compress. */
+  /** True to offer permessage-deflate and to compress messages. */
   readonly compress: boolean;
-  /** Whether any certificate will do. */
+  /** True to accept any certificate. */
   readonly insecure: boolean;
-  /** Messages that each connection gets before it is asked for anything. */
+  /** Number of messages that the server sends to each connection first, and that aren't checked. */
   readonly greeting: number;
-  /** Fanout: how many of the connections send. */
+  /** Fanout: number of connections that send. */
   readonly publishers: number;
-  /** Idle: connections to open before each pause. */
+  /** Idle: number of connections to open before each pause. */
   readonly step: number;
-  /** Request headers to add. */
+  /** Headers to add to the opening requests. */
   readonly headers: readonly (readonly [name: string, value: string])[];
 }

@@ -1,26 +1,36 @@
+/** The counts of one thread of the load. Scenarios and clients add to them. */
 import { Histogram } from "./histogram.ts";
 
-/** Different errors that are told one by one; after that they are only counted. */
+/** Largest number of different errors that are recorded. Further ones are dropped. */
 const MAX_ERRORS = 20;
 
-/** What one thread counts. Everything that happens in a thread adds to one of these. */
+/** The counts of one thread. */
 export class Tally {
+  /** Messages sent. In a storm: connections begun. */
   sent = 0;
+  /** Correct messages received. In a storm: connections that got their reply. */
   received = 0;
+  /** Messages that never arrived. */
   lost = 0;
+  /** Messages that differ from what was expected. */
   wrong = 0;
+  /** Bytes of frames sent. */
   bytesSent = 0;
+  /** Bytes of frames received. */
   bytesReceived = 0;
+  /** Connections whose handshake succeeded. */
   opened = 0;
+  /** Connections that failed before they were ready. */
   failed = 0;
+  /** Connections that the server ended unasked after they were ready. */
   closed = 0;
-  /** In µs. */
+  /** Latencies in µs. */
   readonly latency = new Histogram();
-  /** How much later than intended messages were sent because this thread was late, in µs. */
+  /** Delays in µs by which messages became due too late because this thread was busy. */
   readonly slip = new Histogram();
   readonly #errors = new Map<string, number>();
 
-  /** What went wrong, as a sentence that doesn't differ from one connection to the next. */
+  /** Records an error: a sentence that is the same for every connection with this error. */
   error(what: string): void {
     const times = this.#errors.get(what);
     if (times !== undefined || this.#errors.size < MAX_ERRORS) this.#errors.set(what, (times ?? 0) + 1);
@@ -30,7 +40,7 @@ export class Tally {
     return [...this.#errors];
   }
 
-  /** The counted time begins: what came before was warm-up. Failures stay. */
+  /** Begins the counted time: drops the counts of the warm-up, and keeps failures. */
   restart(): void {
     this.sent = 0;
     this.received = 0;

@@ -1,22 +1,23 @@
+/** Resolves the URL of the server, once per run. Every connection of the load uses the result. */
 import type { LookupAddress } from "node:dns";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
 
-/** Where connections go: a URL with its name resolved once for all of them. */
+/** The server to connect to: a URL with its host name resolved. */
 export interface Target {
   readonly secure: boolean;
-  /** IP addresses, to be tried in this order. */
+  /** IP addresses of the server. Connections go to the first. */
   readonly addresses: readonly LookupAddress[];
   readonly port: number;
-  /** Host header. */
+  /** Value of the Host header. */
   readonly host: string;
-  /** For TLS; undefined for an address. */
+  /** Server name for TLS; undefined when the URL has an IP address. */
   readonly serverName: string | undefined;
   /** Path and query. */
   readonly path: string;
 }
 
-/** Rejects with the error of the resolver. */
+/** Resolves a URL. Rejects with the error of the DNS lookup. */
 export async function resolveTarget(text: string): Promise<Target> {
   const url = new URL(text);
   const secure = url.protocol === "wss:";

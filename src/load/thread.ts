@@ -1,3 +1,4 @@
+/** One thread of the load: runs a scenario as the main thread commands. `workers/load.ts` is its entry. */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { DEFAULT_COMPRESSION } from "../wire/protocol/deflate/compression.ts";
 import type { Histogram } from "./histogram.ts";
@@ -10,24 +11,27 @@ import type { Scenario, ScenarioHost } from "./scenarios/scenario.ts";
 import { Storm } from "./scenarios/storm.ts";
 import { Tally } from "./tally.ts";
 
-/** How long replies may take after the last message was sent. */
-const PATIENCE_MS = 5_000;
+/** Time for replies after the last message was sent. */
+const REPLY_TIMEOUT_MS = 5_000;
 const PROGRESS_MS = 500;
 const POLL_MS = 10;
-/** Beside messages of the length that is sent, there may be greetings. */
-const MIN_MESSAGE_LIMIT = 1024 * 1024;
+/** Smallest limit for the length of a server's messages: greetings may be longer than the replies. */
+const MIN_MESSAGE_LIMIT_BYTES = 1024 * 1024;
 
 const scenarios = { echo: Echo, fanout: Fanout, storm: Storm, idle: Idle };
 
-/** What belongs to the counted time alone. */
+/** The counts and costs of the counted time. */
 type Counted = Pick<ThreadReport, "sent" | "received" | "bytesSent" | "bytesReceived" | "effort">;
 
-const NOTHING: Counted = {
-  ...{ sent: 0, received: 0, bytesSent: 0, bytesReceived: 0 },
+const NOTHING_COUNTED: Counted = {
+  sent: 0,
+  received: 0,
+  bytesSent: 0,
+  bytesReceived: 0,
   effort: { seconds: 0, cpuSeconds: 0, busy: 0, loopDelayP99Ms: 0 },
 };
 
-/** What a thread of the load does: follows the commands of the main thread. */
+/** Runs this thread of the load. Does nothing in the main thread. */
 export function runLoad(): void {
   if (parentPort !== null) new LoadThread(parentPort, workerData as LoadTask);
 }
@@ -38,9 +42,11 @@ class LoadThread {
   readonly #meter = new Meter();
   readonly #scenario: Scenario;
   readonly #progress: NodeJS.Timeout;
+  /** Number of open connections. */
   #open = 0;
+  /** Number of open connections that the main thread was told last. */
   #told = 0;
-  #counted: Counted = NOTHING;
+  #counted: Counted = NOTHING_COUNTED;
 
   constructor(port: MessagePort, task: LoadTask) {
     const { settings, target, connections, before, fanout } = task;
@@ -52,7 +58,7 @@ class LoadThread {
         headers: settings.headers,
         insecure: settings.insecure,
         compression: settings.compress ? { ...DEFAULT_COMPRESSION, threshold: 0 } : undefined,
-        maxMessageBytes: Math.max(MIN_MESSAGE_LIMIT, 2 * settings.bytes),
+        maxMessageBytes: Math.max(MIN_MESSAGE_LIMIT_BYTES, 2 * settings.bytes),
         tally: this.#tally,
       },
       tally: this.#tally,
@@ -103,14 +109,15 @@ class LoadThread {
     }
   }
 
+  /** Waits for missing replies, and counts those that don't come as lost. */
   async #settle(): Promise<void> {
-    const giveUpAt = performance.now() + PATIENCE_MS;
+    const giveUpAt = performance.now() + REPLY_TIMEOUT_MS;
     while (this.#scenario.outstanding > 0 && performance.now() < giveUpAt) {
       await new Promise((resolve) => setTimeout(resolve, POLL_MS));
     }
     const missing = this.#scenario.outstanding;
     this.#tally.lost += missing;
-    if (missing > 0) this.#tally.error(`replies were missing ${PATIENCE_MS / 1000} s after the last message`);
+    if (missing > 0) this.#tally.error(`replies were missing ${REPLY_TIMEOUT_MS / 1000} s after the last message`);
     this.#post({ kind: "settled" });
   }
 
@@ -122,7 +129,12 @@ class LoadThread {
       kind: "report",
       report: {
         ...this.#counted,
-        ...{ lost, wrong, opened, failed, closed, errors },
+        lost,
+        wrong,
+        opened,
+        failed,
+        closed,
+        errors,
         latency: portable(latency),
         slip: portable(slip),
       },
@@ -132,6 +144,7 @@ class LoadThread {
   }
 }
 
+/** Converts a histogram to plain data. */
 function portable(histogram: Histogram): ThreadHistogram {
   return { counts: histogram.counts(), mean: histogram.mean, max: histogram.max };
 }

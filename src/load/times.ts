@@ -1,4 +1,4 @@
-/** A queue of points in time that grows with what is in it. Positions count up from 0 and never start again. */
+/** A queue of times in a ring buffer, for the send times of messages in flight. The buffer grows when it is full. */
 export class Times {
   #ring: Float64Array;
   #first = 0;
@@ -17,7 +17,7 @@ export class Times {
     this.#ring[this.#end++ & (this.#ring.length - 1)] = time;
   }
 
-  /** The oldest, which leaves the queue. To be called only when there is one. */
+  /** Removes and returns the oldest time. Call it only when the queue isn't empty. */
   shift(): number {
     return this.#ring[this.#first++ & (this.#ring.length - 1)] as number;
   }

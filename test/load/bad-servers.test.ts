@@ -10,13 +10,13 @@ it.each([
     change: (data: Buffer) => Buffer.concat([data.subarray(0, 10), Buffer.alloc(10)]),
     error: /differs/,
   },
-  { what: "length", change: (data: Buffer) => data.subarray(1), error: /binary of 19 bytes/ },
+  { what: "length", change: (data: Buffer) => data.subarray(1), error: /binary message of 19 bytes/ },
   {
     what: "counter",
     change: (data: Buffer) => Buffer.concat([Buffer.from("oooo"), data.subarray(4)]),
     error: /wasn't|isn't the one/,
   },
-])("sees a reply of the wrong $what", async ({ change, error }) => {
+])("reports a reply of the wrong $what", async ({ change, error }) => {
   const url = await serve((socket, data, binary, number) => {
     socket.send(number === 3 ? change(data) : data, { binary });
   });
@@ -26,24 +26,24 @@ it.each([
   expect(hasFailed(run)).toBe(true);
 });
 
-it("sees a reply of the wrong type", async () => {
+it("reports a reply of the wrong type", async () => {
   const run = await load(await serve((socket, data) => socket.send(data, { binary: true })), { text: true });
   expect(run.messages.received).toBe(0);
   expect(run.messages.wrong).toBeGreaterThan(0);
-  expect(run.errors[0]).toMatch(/^a message is binary of 20 bytes, not what was sent/);
+  expect(run.errors[0]).toMatch(/^received a binary message of 20 bytes, which is not what was sent/);
 });
 
-it("sees that a reply is missing between others, and goes on", async () => {
+it("reports a reply that is missing between others, and goes on", async () => {
   const url = await serve((socket, data, binary, number) => {
     if (number !== 4) socket.send(data, { binary });
   });
   const run = await load(url, { connections: 2, inflight: 4 });
   expect(run.messages).toMatchObject({ lost: 2, wrong: 0 });
   expect(run.messages.received).toBeGreaterThan(10);
-  expect(run.errors).toEqual(["replies are missing in between others (2 times)"]);
+  expect(run.errors).toEqual(["replies are missing between others (2 times)"]);
 });
 
-it("sees that the last replies are missing", async () => {
+it("reports that the last replies are missing", async () => {
   const url = await serve((socket, data, binary, number) => {
     if (number < 3) socket.send(data, { binary });
   });
@@ -52,13 +52,13 @@ it("sees that the last replies are missing", async () => {
   expect(run.errors).toEqual(["replies were missing 5 s after the last message"]);
 });
 
-it("sees a message that nobody asked for", async () => {
+it("reports a message that wasn't asked for", async () => {
   const run = await load(await serve(echo, {}, (socket) => socket.send("welcome")), { connections: 1 });
   expect(run.messages.wrong).toBe(1);
-  expect(run.errors).toEqual(["a message is text of 7 bytes, not what was sent"]);
+  expect(run.errors).toEqual(["received a text message of 7 bytes, which is not what was sent"]);
 });
 
-it("passes over as many messages of greeting as it was told", async () => {
+it("skips the given number of greeting messages", async () => {
   const greet = (socket: { send(text: string): void }): void => {
     socket.send("welcome");
     socket.send("to the jungle");
@@ -68,7 +68,7 @@ it("passes over as many messages of greeting as it was told", async () => {
   expect(run.messages.received).toBeGreaterThan(0);
 });
 
-it("ends early, and says what was lost, when the server closes all connections", async () => {
+it("ends early, and reports what was lost, when the server closes all connections", async () => {
   const url = await serve((socket, data, binary, number) => {
     if (number < 2) socket.send(data, { binary });
     else socket.close(1011, "tired");
@@ -81,13 +81,13 @@ it("ends early, and says what was lost, when the server closes all connections",
   });
 });
 
-it("tells a connection that ends without a close frame from one that is closed", async () => {
+it("distinguishes a connection that ends without a close frame from one that is closed", async () => {
   const run = await load(await serve((socket) => socket.terminate()), { duration: 1000, connections: 1 });
   expect(run.connections.closed).toBe(1);
   expect(run.errors[0]).toMatch(/^the server (ended the connection without a close frame|reset the connection)/);
 });
 
-it("ends at once, and says why, when the server refuses the handshake", async () => {
+it("ends at once, with the reason, when the server refuses the handshake", async () => {
   const run = await load(await serve(echo, { verifyClient: () => false }), { duration: 1000 });
   expect(run).toMatchObject({
     messages: { sent: 0 },
@@ -106,10 +106,10 @@ it.each(["echo", "fanout", "storm", "idle"] as const)("ends %s at once when nobo
     warmup: scenario === "idle" ? 0 : 1000,
   });
   expect(run.connections).toMatchObject({ opened: 0, closed: 0 });
-  expect(run.errors[0]).toMatch(/^nobody listens there \(ECONNREFUSED\)/);
+  expect(run.errors[0]).toMatch(/^no server listens there \(ECONNREFUSED\)/);
 });
 
-it("says that a server speaks no HTTP/1.1, or answers another key", async () => {
+it("reports a server that doesn't speak HTTP/1.1, or that answers another key", async () => {
   const server = createServer();
   server.on("upgrade", (request, socket) => {
     socket.end(
@@ -129,8 +129,8 @@ it("says that a server speaks no HTTP/1.1, or answers another key", async () => 
   expect(key.errors).toEqual(["the server's Sec-WebSocket-Accept doesn't answer our key"]);
 });
 
-it("counts latency in an open loop from when a message should have been sent", async () => {
-  // One stall of the server, while messages go on becoming due: all of them have waited, not just the first.
+it("measures latency in an open loop from the time at which a message should have been sent", async () => {
+  // The server stalls once while messages become due. All of these messages have waited, not just the first.
   const STALL_MS = 400;
   let stalled = false;
   const url = await serve((socket, data, binary, number) => {

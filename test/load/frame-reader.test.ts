@@ -48,7 +48,7 @@ describe("FrameReader", () => {
           let at = 0;
           for (const cut of [...cuts, bytes.length]) {
             const end = Math.min(bytes.length, at + cut);
-            // Chunks share one buffer, which the next one overwrites.
+            // All chunks use one buffer, so each chunk overwrites the one before.
             const chunk = Buffer.from(bytes.subarray(at, end));
             reader.read(chunk, 0, chunk.length);
             chunk.fill(0xff);
@@ -60,7 +60,7 @@ describe("FrameReader", () => {
     );
   });
 
-  it("stops at a frame that is too long, before it makes room for it", () => {
+  it("stops at a frame that is too long, before it allocates memory for it", () => {
     const { reader, seen } = reading(1000);
     const head = clientFrame(2, Buffer.alloc(0), { masked: false, lengthBits: 64 });
     head.writeUInt32BE(0x7fff_ffff, 2);
@@ -68,7 +68,7 @@ describe("FrameReader", () => {
     expect(seen).toEqual([]);
   });
 
-  it("stops when its handler does", () => {
+  it("stops when its handler returns false", () => {
     const one = frame(Buffer.alloc(3));
     const reader = new FrameReader(LIMIT, () => false);
     expect(reader.read(one, 0, one.length)).toBe(false);

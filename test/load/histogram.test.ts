@@ -10,7 +10,7 @@ const values = fc.array(
   },
 );
 
-/** Half a bucket: 1/256 of the value, or 1/16 where buckets have that fixed width. */
+/** Half the width of a value's bucket: 1/256 of the value, or 1/16 where buckets have a fixed width. */
 const tolerance = (value: number): number => Math.max(1 / 16, value / 256) + 1e-9;
 
 function histogramOf(recorded: readonly number[]): Histogram {
@@ -30,7 +30,7 @@ describe("Histogram", () => {
     );
   });
 
-  it("knows the mean and the greatest value exactly", () => {
+  it("has the exact mean and largest value", () => {
     fc.assert(
       fc.property(values, (recorded) => {
         const histogram = histogramOf(recorded);
@@ -42,7 +42,7 @@ describe("Histogram", () => {
     );
   });
 
-  it("is the same from the counts of parts as from all values", () => {
+  it("gives the same quantiles from merged counts as from all values", () => {
     fc.assert(
       fc.property(values, values, (one, other) => {
         const together = histogramOf([...one, ...other]);
@@ -67,16 +67,20 @@ describe("Histogram", () => {
     expect(histogramOf([value]).counts()).toEqual([[middle, 1]]);
   });
 
-  it("keeps what is over its range in its last bucket", () => {
+  it("records values above its range in its last bucket", () => {
     expect(histogramOf([1e12]).counts()[0]?.[0]).toBeGreaterThan(267e6);
   });
 
-  it("is empty after a reset, and all its figures are 0", () => {
+  it("is empty after a reset, with all figures 0", () => {
     const histogram = histogramOf([1, 2, 3]);
     histogram.reset();
     const { count, mean, max } = histogram;
     expect({ count, mean, max, median: histogram.quantile(0.5), counts: histogram.counts() }).toEqual({
-      ...{ count: 0, mean: 0, max: 0, median: 0, counts: [] },
+      count: 0,
+      mean: 0,
+      max: 0,
+      median: 0,
+      counts: [],
     });
   });
 });

@@ -17,7 +17,7 @@ function decode(frames: Buffer): Message[] {
 }
 
 describe.each([true, false])("Payload, as text: %s", (text) => {
-  it.each(lengths)("makes frames of %i bytes that a server takes, and knows them again", (bytes) => {
+  it.each(lengths)("makes frames of %i bytes that a server accepts, and recognises them", (bytes) => {
     const payload = new Payload({ bytes, text }, 3);
     const count = Math.min(3, payload.burst);
     const messages = decode(payload.frames(70, count));
@@ -30,7 +30,7 @@ describe.each([true, false])("Payload, as text: %s", (text) => {
     }
   });
 
-  it.each(lengths.filter((bytes) => bytes > 4))("sees that the last of %i bytes is another", (bytes) => {
+  it.each(lengths.filter((bytes) => bytes > 4))("notices that the last of %i bytes is wrong", (bytes) => {
     const payload = new Payload({ bytes, text }, 1);
     const [message] = decode(payload.frames(0, 1));
     const changed = Buffer.from(message?.bytes ?? []);
@@ -38,7 +38,7 @@ describe.each([true, false])("Payload, as text: %s", (text) => {
     for (let i = 0; i < 20; i++) expect(payload.matches(changed, 0)).toBe(false);
   });
 
-  it("sees by sample that a byte in the middle of a long payload is another", () => {
+  it("notices by sampling that a byte in the middle of a long payload is wrong", () => {
     const payload = new Payload({ bytes: 5000, text }, 1);
     const [message] = decode(payload.frames(0, 1));
     const changed = Buffer.from(message?.bytes ?? []);
@@ -47,7 +47,7 @@ describe.each([true, false])("Payload, as text: %s", (text) => {
     expect(seen).toContain(false);
   });
 
-  it("says who published, in the same frames as the counter", () => {
+  it("names the publisher, beside the counter", () => {
     const payload = new Payload({ bytes: 6, text }, 4);
     const messages = decode(payload.published(4095, 2 ** 24 - 1, 2));
     expect(messages.map(({ bytes }) => payload.sender(bytes, 0))).toEqual([4095, 4095]);
@@ -55,7 +55,7 @@ describe.each([true, false])("Payload, as text: %s", (text) => {
     expect(messages.every(({ bytes }) => payload.matchesPublished(bytes, 0))).toBe(true);
   });
 
-  it("leaves frames alone that are to be kept", () => {
+  it("leaves kept frames unchanged", () => {
     const payload = new Payload({ bytes: 20, text }, 2);
     const kept = payload.frames(1, 2);
     payload.keep();
@@ -65,7 +65,7 @@ describe.each([true, false])("Payload, as text: %s", (text) => {
   });
 });
 
-it("finds no counter where there are other characters", () => {
+it("finds no counter in other characters", () => {
   const payload = new Payload({ bytes: 20, text: true }, 1);
   expect(payload.counter(Buffer.from("00/0"), 0)).toBe(-1);
   expect(payload.counter(Buffer.from("0p00"), 0)).toBe(-1);

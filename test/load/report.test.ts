@@ -5,8 +5,21 @@ import { hasFailed, summarize } from "../../src/load/report.ts";
 import type { LoadSettings } from "../../src/load/settings.ts";
 
 const settings: LoadSettings = {
-  ...{ url: "ws://localhost/", scenario: "echo", connections: 2, threads: 2, inflight: 1, rate: undefined, bytes: 20 },
-  ...{ text: false, duration: 1, warmup: 0, compress: false, insecure: false, greeting: 0, publishers: 1, step: 1 },
+  url: "ws://localhost/",
+  scenario: "echo",
+  connections: 2,
+  threads: 2,
+  inflight: 1,
+  rate: undefined,
+  bytes: 20,
+  text: false,
+  duration: 1,
+  warmup: 0,
+  compress: false,
+  insecure: false,
+  greeting: 0,
+  publishers: 1,
+  step: 1,
   headers: [],
 };
 
@@ -15,8 +28,18 @@ function thread(values: readonly number[], changes: Partial<ThreadReport> = {}):
   for (const value of values) histogram.record(value);
   const part = { counts: histogram.counts(), mean: histogram.mean, max: histogram.max };
   return {
-    ...{ sent: 1, received: values.length, bytesSent: 26, bytesReceived: 22, lost: 0, wrong: 0 },
-    ...{ opened: 1, failed: 0, closed: 0, latency: part, slip: { counts: [], mean: 0, max: 0 }, errors: [] },
+    sent: 1,
+    received: values.length,
+    bytesSent: 26,
+    bytesReceived: 22,
+    lost: 0,
+    wrong: 0,
+    opened: 1,
+    failed: 0,
+    closed: 0,
+    latency: part,
+    slip: { counts: [], mean: 0, max: 0 },
+    errors: [],
     effort: { seconds: 1, cpuSeconds: 0.5, busy: 0.5, loopDelayP99Ms: 1 },
     ...changes,
   };
@@ -25,7 +48,7 @@ function thread(values: readonly number[], changes: Partial<ThreadReport> = {}):
 const slipping = (...micros: number[]): Pick<ThreadReport, "slip"> => ({ slip: thread(micros).latency });
 
 describe("summarize", () => {
-  it("takes quantiles from all threads' counts together, not from their quantiles", () => {
+  it("computes quantiles from the merged counts of all threads, not from their quantiles", () => {
     const fast = Array.from({ length: 98 }, () => 10);
     const { latency, messages, perSecond } = summarize(settings, [thread(fast), thread([1000, 2000])]);
     expect(latency.p50).toBeCloseTo(10, 0);
@@ -36,14 +59,14 @@ describe("summarize", () => {
     expect({ messages, perSecond }).toMatchObject({ messages: { sent: 2, received: 100 }, perSecond: 100 });
   });
 
-  it("adds up what costs, and names the busiest thread", () => {
+  it("adds up the CPU time, and reports the busiest thread", () => {
     const busy = { seconds: 1, cpuSeconds: 0.9, busy: 0.97, loopDelayP99Ms: 7 };
     const { load, warnings } = summarize(settings, [thread([1]), thread([1], { effort: busy })]);
     expect(load).toMatchObject({ cpuSeconds: 1.4, busy: 0.97, loopDelayP99Ms: 7, bottleneck: false, threads: 2 });
     expect(warnings).toEqual([expect.stringMatching(/^The load generator was 97 % busy: it may have been the limit/)]);
   });
 
-  it("adds up the same errors, the most frequent first", () => {
+  it("adds up equal errors, the most frequent first", () => {
     const errors = [
       thread([], { errors: [["a", 1]] }),
       thread([], {

@@ -28,7 +28,7 @@ export interface LoadRun extends LoadReport {
   readonly events: readonly LoadEvent[];
 }
 
-/** A short run: four connections unless told otherwise. */
+/** Settings of a short run, with four connections by default. */
 export async function load(
   url: string,
   settings: Partial<LoadSettings> = {},
@@ -44,7 +44,7 @@ export async function load(
   return { ...report, events };
 }
 
-/** A server of another make; what it does with a message is the test's. `number` counts the messages of a connection from 0. */
+/** Starts a server that calls `received` for each message. `number` counts the messages of a connection from 0. */
 export async function serve(
   received: (socket: WebSocket, data: Buffer, binary: boolean, number: number, server: WebSocketServer) => void,
   options: ServerOptions = {},
@@ -67,7 +67,7 @@ export async function serve(
 
 export const echo = (socket: WebSocket, data: Buffer, binary: boolean): void => socket.send(data, { binary });
 
-/** To all other connections, or back to the only one. */
+/** Sends a message to all other connections, or back to the only one. */
 export function forward(
   socket: WebSocket,
   data: Buffer,

@@ -44,7 +44,7 @@ describe.each(servers)("an echo load on $name", ({ start }) => {
   });
 });
 
-it("sends at the rate it was told to, shared by the threads", async () => {
+it("sends at the given rate, shared by the threads", async () => {
   const run = await load(await serve(echo), { rate: 400, threads: 2, duration: 1 });
   expect(run.messages.sent / run.seconds).toBeGreaterThan(300);
   expect(run.messages.sent / run.seconds).toBeLessThan(500);
@@ -59,7 +59,7 @@ it("counts bytes as they are on the wire", async () => {
 it.each([
   { connections: 1, inflight: 4 },
   { scenario: "fanout", connections: 3, inflight: 100 },
-] as const)("sends compressed messages where the server agrees, with %j", async (settings) => {
+] as const)("sends compressed messages when the server negotiates compression, with %j", async (settings) => {
   const plain = await serve(forward);
   const compressing = await serve(forward, { perMessageDeflate: { threshold: 0 } });
   const perMessage: number[] = [];
@@ -72,7 +72,7 @@ it.each([
   expect(perMessage[1]).toBeLessThan(1500);
 });
 
-it("goes through TLS, where it trusts the certificate or doesn't care", async () => {
+it("connects over TLS with a trusted certificate, and with any certificate if insecure", async () => {
   const { port } = await startBoard({ attach: { tls: selfSigned() } });
   const url = `wss://127.0.0.1:${port}/`;
   const trusting = await load(url, { insecure: true, inflight: 4, bytes: 30_000 });
@@ -80,7 +80,7 @@ it("goes through TLS, where it trusts the certificate or doesn't care", async ()
   const distrusting = await load(url);
   expect(distrusting).toMatchObject({ connections: { opened: 0, failed: 4 } });
   expect(distrusting.errors[0]).toMatch(
-    /^the server's certificate isn't trusted \(.+\); --insecure takes any \(4 times\)$/,
+    /^the server's certificate isn't trusted \(.+\); --insecure accepts any certificate \(4 times\)$/,
   );
 });
 
@@ -92,13 +92,13 @@ it.each([
 ])("delivers a fan-out in full with %j", async (settings) => {
   const run = await load(await board(fanout), { scenario: "fanout", connections: 6, ...settings });
   expect(run).toMatchObject({ messages: { lost: 0, wrong: 0 }, errors: [] });
-  // What is published near the ends of the counted time is delivered beyond them.
+  // Publishes near the ends of the counted time are delivered outside it.
   const slack = settings.publishers * (settings.inflight ?? 100) * 5;
   expect(Math.abs(run.messages.received - run.messages.sent * 5)).toBeLessThanOrEqual(slack);
   expect(run.messages.received).toBeGreaterThan(0);
 });
 
-it("sees deliveries that are missing, doubled or changed in a fan-out", async () => {
+it("reports missing, doubled and changed deliveries in a fan-out", async () => {
   const others = (change: (data: Buffer, number: number) => readonly Buffer[]) =>
     serve((socket, data, binary, number, server) => {
       for (const other of server.clients) {
@@ -117,7 +117,7 @@ it("sees deliveries that are missing, doubled or changed in a fan-out", async ()
   expect(changed.messages.wrong).toBe(2);
 });
 
-it("opens, asks and closes over and over in a storm", async () => {
+it("opens, sends and closes over and over in a storm", async () => {
   let connections = 0;
   const url = await serve(echo, {}, () => connections++);
   const run = await load(url, { scenario: "storm", connections: 3 });
@@ -126,7 +126,7 @@ it("opens, asks and closes over and over in a storm", async () => {
   expect(run.connections.opened).toBe(connections);
 });
 
-it("says each step that idle connections have reached, and holds them until it is stopped", async () => {
+it("reports each step of idle connections, and holds them until it is stopped", async () => {
   const open = new Set<object>();
   const pings: Promise<unknown>[] = [];
   const url = await serve(echo, {}, (socket) => {
@@ -144,7 +144,8 @@ it("says each step that idle connections have reached, and holds them until it i
   expect(held).toBe(7);
   expect(run.events).toEqual([
     ...[3, 6, 7].map((connections) => ({ event: "connected", connections })),
-    ...[{ event: "start" }, { event: "end" }],
+    { event: "start" },
+    { event: "end" },
   ]);
   expect(hasFailed(run)).toBe(false);
 });

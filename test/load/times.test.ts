@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Times } from "../../src/load/times.ts";
 
-it("gives times back in their order, however many wait", () => {
+it("returns times in their order, however many wait", () => {
   fc.assert(
     fc.property(
       fc.array(fc.oneof(fc.double({ noNaN: true }), fc.constant(undefined))),
@@ -24,7 +24,7 @@ it("gives times back in their order, however many wait", () => {
   );
 });
 
-it("is empty when it was cleared", () => {
+it("is empty after it was cleared", () => {
   const times = new Times();
   times.push(1);
   times.clear();

@@ -1,3 +1,4 @@
+/** The base class of the connections of all scenarios. */
 import type { Message } from "../../wire/protocol/message.ts";
 import { Client, type ClientHandler, type ClientSettings } from "../client.ts";
 import type { Payload } from "../payload.ts";
@@ -7,11 +8,11 @@ export interface ConnectionHost {
   readonly client: ClientSettings;
   readonly payload: Payload;
   readonly tally: Tally;
-  /** Messages that come before anything is asked for, and say nothing. */
+  /** Number of messages that the server sends first, and that aren't checked. */
   readonly greeting: number;
 }
 
-/** What connections have in common in every scenario: the greeting, and what failures count as. */
+/** The common part of all connections: skips the greeting, recognises replies, and counts failures. */
 export abstract class LoadConnection implements ClientHandler {
   protected readonly client: Client;
   protected readonly tally: Tally;
@@ -26,15 +27,15 @@ export abstract class LoadConnection implements ClientHandler {
     this.client = new Client(client, this);
   }
 
-  /** Open, and the greeting is over. */
+  /** The connection is open and the greeting is over. */
   protected abstract ready(): void;
-  /** A message of the right type and length; the payload begins at `start`. */
+  /** A message of the right type and length arrived. Its payload begins at `start`. */
   protected abstract reply(bytes: Buffer, start: number): void;
-  /** Once, after which nothing follows. */
+  /** The connection ended. Called once, last. */
   protected abstract ended(): void;
   abstract read(): void;
 
-  /** Open, and the greeting is over; until it ends. */
+  /** True while the connection is open and the greeting is over. */
   get isReady(): boolean {
     return this.#isReady;
   }
@@ -62,7 +63,7 @@ export abstract class LoadConnection implements ClientHandler {
     } else if (bytes.length === this.payload.bytes && type === this.payload.type) {
       this.reply(bytes, 0);
     } else {
-      this.unexpected(`a message is ${type} of ${bytes.length} bytes, not what was sent`);
+      this.unexpected(`received a ${type} message of ${bytes.length} bytes, which is not what was sent`);
     }
   }
 
@@ -80,7 +81,7 @@ export abstract class LoadConnection implements ClientHandler {
     this.ended();
   }
 
-  /** Sends messages counted from `first`: at most a burst of them. */
+  /** Sends `count` messages, at most a burst, with counters from `first`. */
   protected send(first: number, count: number, publisher?: number): void {
     const { client, payload } = this;
     if (client.deflateBits !== undefined) {
@@ -91,11 +92,12 @@ export abstract class LoadConnection implements ClientHandler {
     if (!client.write(frames)) payload.keep();
   }
 
-  /** A message of another type or length than what is sent. */
+  /** A message of another type or length than those that are sent arrived. */
   protected unexpected(what: string): void {
     this.refuse(what);
   }
 
+  /** Counts a wrong message. */
   protected refuse(what: string): void {
     this.tally.wrong++;
     this.tally.error(what);

@@ -1,10 +1,11 @@
+/** The set of open connections of a scenario. Echo, fan-out and idle use it. */
 import type { LoadConnection } from "./connection.ts";
 import type { ScenarioHost } from "./scenario.ts";
 
-/** More at once wouldn't be faster, and would overflow the queues of servers. */
-const OPENING_AT_ONCE = 64;
+/** Largest number of connections that open at the same time. More aren't faster, and overflow the queues of servers. */
+const MAX_OPENING = 64;
 
-/** The connections of a scenario that keeps them: opened some at a time, told when their number changes. */
+/** The connections of a scenario that keeps them open. Opens a few at a time, and reports when their number changes. */
 export class Connections<C extends LoadConnection> {
   readonly #host: ScenarioHost;
   readonly #open = new Set<C>();
@@ -23,7 +24,10 @@ export class Connections<C extends LoadConnection> {
     return this.#open.values();
   }
 
-  /** Resolves when each of `count` is open or has failed. Every connection made must be told of with `opened` or `ended`. */
+  /**
+   * Opens `count` connections. Resolves when each is open or has failed. The scenario must call `opened` or `ended` for
+   * every connection that `create` makes.
+   */
   openAll(count: number, create: (index: number) => C): Promise<void> {
     return new Promise((resolve) => {
       let begun = 0;
@@ -37,7 +41,7 @@ export class Connections<C extends LoadConnection> {
         this.#opening.set(create(begun++), done);
       };
       if (count === 0) resolve();
-      while (begun < Math.min(count, OPENING_AT_ONCE)) begin();
+      while (begun < Math.min(count, MAX_OPENING)) begin();
     });
   }
 

@@ -1,28 +1,31 @@
+/** One connection of the echo scenario. */
 import { now } from "../clock.ts";
 import { Times } from "../times.ts";
 import { type ConnectionHost, LoadConnection } from "./connection.ts";
 
 export interface EchoHost extends ConnectionHost {
-  /** Messages that wait for their reply at a time; undefined in an open loop, where messages become due. */
+  /** Number of messages that wait for their reply; undefined in an open loop, where messages become due. */
   readonly inflight: number | undefined;
   ready(connection: EchoConnection): void;
   ended(connection: EchoConnection): void;
 }
 
-/** What may wait here for a server that doesn't read; messages that become due after that wait to be written. */
+/**
+ * Largest number of bytes that wait for a server that doesn't read. Messages that become due then are written later.
+ */
 const MAX_BUFFERED_BYTES = 1024 * 1024;
 
 /** A connection that sends messages and checks that each comes back, in order. */
 export class EchoConnection extends LoadConnection {
   readonly #host: EchoHost;
-  /** Of what waits for its reply: when it was sent, or should have been. */
+  /** Times at which the messages without a reply were sent, or should have been sent. */
   readonly #times: Times;
-  /** Open loop: when messages that aren't written yet were due. */
+  /** Open loop: times at which the unwritten messages were due. */
   readonly #due = new Times();
   #sent = 0;
   #received = 0;
   #sending = false;
-  /** When the chunk arrived that is being read; 0 between chunks. */
+  /** Time at which the current chunk arrived; 0 between chunks. */
   #arrival = 0;
 
   constructor(host: EchoHost) {
@@ -31,12 +34,12 @@ export class EchoConnection extends LoadConnection {
     this.#times = new Times(host.inflight);
   }
 
-  /** Messages without a reply, those included that aren't written yet. */
+  /** Number of messages without a reply, unwritten ones included. */
   get outstanding(): number {
     return this.#times.length + this.#due.length;
   }
 
-  /** Closed loop: sends the first messages, and one more for each reply. */
+  /** Closed loop: sends the first messages, then one more for each reply. */
   start(): void {
     this.#sending = true;
     this.#refill(now());
@@ -46,11 +49,12 @@ export class EchoConnection extends LoadConnection {
     this.#sending = false;
   }
 
-  /** Open loop: a message is due at `time`. It leaves with the next `flush`. */
+  /** Open loop: adds a message that is due at `time`. The next `flush` writes it. */
   due(time: number): void {
     this.#due.push(time);
   }
 
+  /** Writes the messages that are due. */
   flush(): void {
     while (this.#due.length > 0 && this.client.bufferedBytes < MAX_BUFFERED_BYTES && this.client.isOpen) {
       const count = Math.min(this.#due.length, this.payload.burst);
@@ -60,7 +64,7 @@ export class EchoConnection extends LoadConnection {
   }
 
   read(): void {
-    // What is sent in answer counts from when the replies came: a few µs too early rather than another look at the clock.
+    // The next messages count from the arrival of the replies: a few µs too early, which saves a look at the clock.
     const arrival = this.#arrival;
     this.#arrival = 0;
     if (this.#host.inflight === undefined) this.flush();
@@ -82,7 +86,7 @@ export class EchoConnection extends LoadConnection {
   protected override reply(bytes: Buffer, start: number): void {
     if (this.#arrival === 0) this.#arrival = now();
     if (this.#times.length === 0) {
-      this.refuse("a message came that answers nothing");
+      this.refuse("received a message that answers none of those sent");
       return;
     }
     const counter = this.payload.counter(bytes, start);
@@ -97,20 +101,23 @@ export class EchoConnection extends LoadConnection {
     this.tally.latency.record(latency);
   }
 
-  /** Gives up the replies before this one, if it is one that is waited for. Else it stands for the one that is due, and says what is wrong. */
+  /**
+   * Counts the replies before this one as lost, if this reply is awaited. Otherwise the reply takes the place of the
+   * next one, and what is wrong with it is returned.
+   */
   #skipTo(counter: number): string | undefined {
     if (counter < 0) return "a reply differs from what was sent";
     const { modulus } = this.payload;
     const skipped = (counter - (this.#received % modulus) + modulus) % modulus;
-    if (skipped >= this.#times.length) return "a reply isn't the one that was due";
+    if (skipped >= this.#times.length) return "a reply isn't the one that was expected";
     this.tally.lost += skipped;
-    this.tally.error("replies are missing in between others");
+    this.tally.error("replies are missing between others");
     this.#received += skipped;
     for (let i = 0; i < skipped; i++) this.#times.shift();
     return undefined;
   }
 
-  /** Closed loop: as many messages as may be in flight. */
+  /** Closed loop: sends as many messages as may be in flight. */
   #refill(time: number): void {
     const { inflight = 0 } = this.#host;
     let count = inflight - this.#times.length;

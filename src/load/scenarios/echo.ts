@@ -1,13 +1,14 @@
+/** The echo scenario. */
 import { Payload } from "../payload.ts";
 import { Connections } from "./connections.ts";
 import { EchoConnection, type EchoHost } from "./echo-connection.ts";
 import { Pace } from "./pace.ts";
 import type { Scenario, ScenarioHost } from "./scenario.ts";
 
-/** Frames that leave together in an open loop. */
-const OPEN_LOOP_BURST = 16;
+/** Largest number of frames that leave together in an open loop. */
+const MAX_OPEN_LOOP_BURST = 16;
 
-/** Every connection for itself: sends, checks the reply, sends again. */
+/** Each connection sends messages, checks the replies, and sends again. */
 export class Echo implements Scenario {
   readonly #host: ScenarioHost;
   readonly #connections: Connections<EchoConnection>;
@@ -28,8 +29,11 @@ export class Echo implements Scenario {
     const { settings, client, tally, connections } = this.#host;
     const inflight = settings.rate === undefined ? settings.inflight : undefined;
     const host: EchoHost = {
-      ...{ client, tally, inflight, greeting: settings.greeting },
-      payload: new Payload(settings, inflight ?? OPEN_LOOP_BURST),
+      client,
+      tally,
+      inflight,
+      greeting: settings.greeting,
+      payload: new Payload(settings, inflight ?? MAX_OPEN_LOOP_BURST),
       ready: (connection) => this.#connections.opened(connection),
       ended: (connection) => this.#connections.ended(connection),
     };
@@ -43,7 +47,7 @@ export class Echo implements Scenario {
       return;
     }
     const touched = new Set<EchoConnection>();
-    // One after the other; those that have ended are passed over, and what was theirs is the others'.
+    // Connections take turns. The messages of a connection that has ended go to the others.
     let turns = this.#connections[Symbol.iterator]();
     const due = (time: number): void => {
       let turn = turns.next();

@@ -1,3 +1,4 @@
+/** The fan-out scenario: publishers, receivers, and the bookkeeping of deliveries across threads. */
 import { BroadcastChannel } from "node:worker_threads";
 import { now } from "../clock.ts";
 import { Payload } from "../payload.ts";
@@ -13,21 +14,25 @@ interface FanoutHost extends ConnectionHost {
   readonly publishers: number;
   /** A publish has reached all connections. */
   delivered(publisher: number): void;
-  /** The connection has read what there was. */
+  /** A connection has read all messages that had arrived. */
   settled(): void;
   ready(connection: FanoutConnection): void;
   ended(connection: FanoutConnection): void;
 }
 
-/** Some connections send, the server sends each message to all others, and a publish is done when all of them have it. */
+/**
+ * Some connections publish, and the server sends each message to all others. A publish is delivered when all of them
+ * have received it.
+ */
 export class Fanout implements Scenario {
   readonly #host: ScenarioHost;
   readonly #connections: Connections<FanoutConnection>;
+  /** The publishers of this thread, by number. */
   readonly #publishers = new Map<number, Publisher>();
-  /** Publishers that may send again. */
+  /** Publishers that may send again at the next flush. */
   readonly #touched = new Set<Publisher>();
   readonly #publishes: SharedPublishes;
-  /** Tells threads that publishes of theirs are done. */
+  /** Tells the other threads which of their publishes were delivered; undefined for a single thread. */
   readonly #channel: BroadcastChannel | undefined;
   #pace: Pace | undefined;
 
@@ -54,8 +59,12 @@ export class Fanout implements Scenario {
     const { settings, client, tally, connections, before, fanout } = this.#host;
     const payload = new Payload(settings, fanout.window);
     const host: FanoutHost = {
-      ...{ client, payload, tally, greeting: settings.greeting },
-      ...{ publishes: this.#publishes, publishers: settings.publishers },
+      client,
+      payload,
+      tally,
+      greeting: settings.greeting,
+      publishes: this.#publishes,
+      publishers: settings.publishers,
       delivered: (publisher) => {
         if (this.#publishers.has(publisher)) this.#delivered(publisher);
         else this.#channel?.postMessage(publisher);
@@ -124,7 +133,7 @@ class Publisher {
   readonly #host: ScenarioHost;
   readonly #publishes: SharedPublishes;
   readonly #payload: Payload;
-  /** Open loop: when messages that aren't written yet were due. */
+  /** Open loop: times at which the unwritten messages were due. */
   readonly #due = new Times();
   #sent = 0;
   #inFlight = 0;
@@ -144,7 +153,7 @@ class Publisher {
     this.#payload = payload;
   }
 
-  /** Deliveries to come. */
+  /** Number of deliveries that are still to come. */
   get outstanding(): number {
     return this.#publishes.outstanding(this.#number) + this.#due.length * this.#deliveries;
   }
@@ -170,7 +179,7 @@ class Publisher {
     this.#inFlight--;
   }
 
-  /** Publishes what is due, or as many as may be in flight; only where no earlier one is still on its way. */
+  /** Publishes the messages that are due, or as many as may be in flight. Stops at a slot that is still in use. */
   flush(): void {
     const { rate, inflight } = this.#host.settings;
     let wanted = rate === undefined ? (this.#sending ? inflight - this.#inFlight : 0) : this.#due.length;
@@ -193,10 +202,12 @@ class Publisher {
   }
 }
 
+/** The receiving side of every connection of a fan-out. */
 class FanoutConnection extends LoadConnection {
   readonly #host: FanoutHost;
-  /** Of each publisher, the counter that comes next. */
+  /** The next counter of each publisher. */
   readonly #expected: Int32Array;
+  /** Time at which the current chunk arrived; 0 between chunks. */
   #arrival = 0;
 
   constructor(host: FanoutHost) {
@@ -235,7 +246,10 @@ class FanoutConnection extends LoadConnection {
     if (publishes.deliver(publisher, publish)) this.#host.delivered(publisher);
   }
 
-  /** Counts the publishes before this one as lost here, so that their publisher goes on; false for one that came before. */
+  /**
+   * Counts the publishes before this one as lost on this connection, so that their publisher goes on. Returns false for
+   * a publish that this connection has already received.
+   */
   #skip(publisher: number, expected: number, publish: number): boolean {
     const { modulus } = this.payload;
     const skipped = (publish - expected + modulus) % modulus;
@@ -244,7 +258,7 @@ class FanoutConnection extends LoadConnection {
       return false;
     }
     this.tally.lost += skipped;
-    this.tally.error("messages are missing in between others");
+    this.tally.error("messages are missing between others");
     for (let i = 0; i < skipped; i++) {
       if (this.#host.publishes.deliver(publisher, expected + i)) this.#host.delivered(publisher);
     }

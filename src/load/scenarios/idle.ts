@@ -1,9 +1,10 @@
+/** The idle scenario. */
 import { Payload } from "../payload.ts";
 import { type ConnectionHost, LoadConnection } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import type { Scenario, ScenarioHost } from "./scenario.ts";
 
-/** Connections that are opened in steps, with a pause after each, and held. */
+/** Opens connections in steps, with a pause after each step, and holds them. */
 export class Idle implements Scenario {
   readonly outstanding = 0;
   readonly #host: ScenarioHost;
@@ -18,7 +19,7 @@ export class Idle implements Scenario {
   async open(): Promise<void> {
     const { settings, client, tally, connections } = this.#host;
     const host: ConnectionHost = { client, tally, payload: new Payload(settings, 1), greeting: settings.greeting };
-    // This thread's part of a step.
+    // The part of a step that this thread opens.
     const step = Math.max(1, Math.round((settings.step * connections) / settings.connections));
     for (let begun = 0; begun < connections && !this.#stopped; begun += step) {
       const count = Math.min(step, connections - begun);
@@ -28,6 +29,7 @@ export class Idle implements Scenario {
     }
   }
 
+  /** Does nothing: idle connections send no messages. */
   start(): void {}
 
   stop(): void {
@@ -53,7 +55,7 @@ class IdleConnection extends LoadConnection {
     this.#connections.opened(this);
   }
 
-  /** Whoever asks for nothing may be told anything. */
+  /** Counts any message as received: idle connections ask for nothing, so no message can be wrong. */
   protected override unexpected(): void {
     this.tally.received++;
   }

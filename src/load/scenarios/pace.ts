@@ -1,9 +1,10 @@
+/** The clock of an open loop: decides when each message is due. Echo and fan-out use it. */
 import { now } from "../clock.ts";
 import type { Tally } from "../tally.ts";
 
 const TICK_MS = 1;
 
-/** Messages at a constant rate, in an open loop: each has its point in time, whatever became of those before it. */
+/** Makes messages due at a constant rate, whatever became of earlier messages. */
 export class Pace {
   readonly #intervalMicros: number;
   readonly #tally: Tally;
@@ -13,8 +14,8 @@ export class Pace {
   #timer: NodeJS.Timeout | undefined;
 
   /**
-   * @param due told of each message, with the time in µs at which it should leave
-   * @param flush told after all that are due
+   * @param due called for each message, with the time in µs at which the message should leave
+   * @param flush called after all messages of a tick
    */
   constructor(perSecond: number, tally: Tally, due: (time: number) => void, flush: () => void) {
     this.#intervalMicros = 1e6 / perSecond;

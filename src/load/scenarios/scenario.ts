@@ -1,20 +1,22 @@
+/** The interface between a thread of the load and its scenario. */
 import type { ClientSettings } from "../client.ts";
 import type { FanoutShare } from "../messages.ts";
 import type { LoadSettings } from "../settings.ts";
 import type { Tally } from "../tally.ts";
 
-/** What a scenario has to work with, in one thread. */
+/** The part of a thread that its scenario uses. */
 export interface ScenarioHost {
   readonly settings: LoadSettings;
   readonly client: ClientSettings;
   readonly tally: Tally;
-  /** How many of the connections are this thread's, and how many are other threads' before them. */
+  /** Number of connections of this thread. */
   readonly connections: number;
+  /** Number of connections of the threads before this one. */
   readonly before: number;
   readonly fanout: FanoutShare;
-  /** So many are open now. */
+  /** The number of open connections has changed to `open`. */
   openChanged(open: number): void;
-  /** So many are open, which was the aim of a step. */
+  /** A step is done, and `open` connections are open. */
   stepReached(open: number): void;
 }
 
@@ -22,12 +24,12 @@ export interface ScenarioHost {
 export interface Scenario {
   /** Opens the connections; resolves when each is open or has failed. */
   open(): Promise<void>;
-  /** Begins to send. */
+  /** Starts sending. */
   start(): void;
-  /** No more is sent. */
+  /** Stops sending. */
   stop(): void;
-  /** Messages that were sent and may still be answered. */
+  /** Number of messages whose reply or delivery may still arrive. */
   readonly outstanding: number;
-  /** Ends the connections. */
+  /** Closes the connections. */
   close(): void;
 }

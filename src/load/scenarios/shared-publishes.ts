@@ -1,13 +1,17 @@
+/** The shared memory of a fan-out, in which all threads count deliveries. */
+
 const BYTES = 8;
 
-/** What all threads of a fan-out know of the publishes in flight: how many deliveries are to come, and when each was sent. */
+/**
+ * The publishes in flight, in memory that all threads share: for each its send time and the deliveries still to come.
+ */
 export class SharedPublishes {
   readonly memory: SharedArrayBuffer;
   readonly #window: number;
   readonly #remaining: Int32Array;
   readonly #times: Float64Array;
 
-  /** @param window publishes in flight for each publisher: a power of two */
+  /** @param window largest number of publishes in flight per publisher: a power of two */
   static create(publishers: number, window: number): SharedPublishes {
     return new SharedPublishes(new SharedArrayBuffer(publishers * window * 2 * BYTES), window);
   }
@@ -20,32 +24,35 @@ export class SharedPublishes {
     this.#remaining = new Int32Array(memory, slots * BYTES, slots);
   }
 
+  /** True when no publish in flight uses the slot of this one. */
   isFree(publisher: number, publish: number): boolean {
     return Atomics.load(this.#remaining, this.#slot(publisher, publish)) === 0;
   }
 
+  /** Records a publish that is being sent. `time` is in µs. */
   begin(publisher: number, publish: number, deliveries: number, time: number): void {
     const slot = this.#slot(publisher, publish);
     this.#times[slot] = time;
     Atomics.store(this.#remaining, slot, deliveries);
   }
 
-  /** When it was sent, in µs. */
+  /** Returns the send time of a publish, in µs. */
   time(publisher: number, publish: number): number {
     return this.#times[this.#slot(publisher, publish)] as number;
   }
 
-  /** One delivery is done; true when it was the last. */
+  /** Counts one delivery. Returns true when it was the last of its publish. */
   deliver(publisher: number, publish: number): boolean {
     const slot = this.#slot(publisher, publish);
     const before = Atomics.sub(this.#remaining, slot, 1);
     if (before > 0) return before === 1;
-    // A delivery too many. The slot may be in use again by the time it is found, which the receiver's count of order reports.
+    // This delivery is one too many. If the slot is already in use again, it isn't noticed here: the receiver's check
+    // of the order reports it.
     Atomics.add(this.#remaining, slot, 1);
     return false;
   }
 
-  /** Deliveries of one publisher that are to come. */
+  /** Number of deliveries of one publisher that are still to come. */
   outstanding(publisher: number): number {
     let sum = 0;
     for (let publish = 0; publish < this.#window; publish++) {

@@ -1,12 +1,14 @@
+/** The storm scenario. */
+import { noop } from "../../wire/protocol/empty.ts";
 import { now } from "../clock.ts";
 import { Payload } from "../payload.ts";
 import { type ConnectionHost, LoadConnection } from "./connection.ts";
 import type { Scenario, ScenarioHost } from "./scenario.ts";
 
-/** After a failure, so that a server that refuses isn't asked as fast as this machine can. */
-const PAUSE_MS = 100;
+/** Pause after a failed connection, so that a server that refuses connections isn't flooded. */
+const PAUSE_AFTER_FAILURE_MS = 100;
 
-/** So many connections at a time, each of which opens, gets one echo and closes; then the next takes its place. */
+/** Keeps a number of connections going. Each opens, gets one echo and closes; then the next takes its place. */
 export class Storm implements Scenario {
   readonly #host: ScenarioHost;
   readonly #connections = new Set<StormConnection>();
@@ -21,7 +23,7 @@ export class Storm implements Scenario {
     return this.#connections.size;
   }
 
-  /** One connection, to see whether the server takes any. */
+  /** Opens one connection, to see whether the server accepts any. */
   open(): Promise<void> {
     const { client, tally, settings, connections } = this.#host;
     const host: ConnectionHost = { client, tally, payload: new Payload(settings, 1), greeting: settings.greeting };
@@ -54,13 +56,15 @@ export class Storm implements Scenario {
     for (const connection of this.#connections) connection.destroy();
   }
 
-  #next = (): void => {};
+  /** Begins the next connection. `open` sets it. */
+  #next: () => void = noop;
 
   readonly #ended = (): void => {
     if (this.#sending) this.#next();
   };
 }
 
+/** One connection of a storm. */
 class StormConnection extends LoadConnection {
   readonly #number: number;
   readonly #next: () => void;
@@ -88,7 +92,7 @@ class StormConnection extends LoadConnection {
 
   protected override reply(bytes: Buffer, start: number): void {
     if (this.#answered) {
-      this.refuse("a message came that answers nothing");
+      this.refuse("received a message that answers none of those sent");
       return;
     }
     this.#answered = true;
@@ -108,6 +112,6 @@ class StormConnection extends LoadConnection {
       return;
     }
     if (this.#asked) this.tally.lost++;
-    setTimeout(this.#next, PAUSE_MS);
+    setTimeout(this.#next, PAUSE_AFTER_FAILURE_MS);
   }
 }
