@@ -1,3 +1,4 @@
+/** The flags of `switchboard bench`: the help text, and their check. */
 import { parseArgs } from "node:util";
 import { MAX_PUBLISHERS, MIN_PUBLISHED_BYTES } from "../load/payload.ts";
 import { type LoadSettings, SCENARIOS, type Scenario } from "../load/settings.ts";
@@ -5,32 +6,32 @@ import { UsageError } from "./usage-error.ts";
 
 export const BENCH_HELP = `Usage: switchboard bench <url> [flags]
 
-Puts a load on a WebSocket server (ws: or wss:) and measures how it does.
+Puts a load on a WebSocket server (ws: or wss:) and measures it.
 
   --scenario NAME     echo: send, check the reply, send again (the default)
                       fanout: publishers send, the server sends each message to all other connections
                       storm: open a connection, get one echo, close, over and over
                       idle: open connections and hold them
-  --connections N     connections; in a storm, how many at a time (100)
-  --inflight N        messages that wait for their reply, for each connection that sends (1)
-  --rate N            messages per second over all connections, whatever the server does;
-                      latency counts from when a message should have been sent
-  --bytes N           length of a message (20)
-  --text              text messages (binary ones)
-  --duration SECONDS  time that counts (5)
-  --warmup SECONDS    time before it that doesn't; idle: pause after each step (1)
+  --connections N     number of connections; storm: number at a time (100)
+  --inflight N        closed loop: messages per sending connection that wait for their reply (1)
+  --rate N            open loop: messages per second over all connections, whatever the server does;
+                      latency counts from the time at which a message should have been sent
+  --bytes N           length of a message in bytes (20)
+  --text              send text messages (binary)
+  --duration SECONDS  counted time (5)
+  --warmup SECONDS    time before the counted time; idle: pause after each step (1)
   --threads N         threads that make the load (1)
-  --publishers N      fanout: connections that send (1)
+  --publishers N      fanout: number of connections that send (1)
   --step N            idle: connections to open before each pause (a tenth)
-  --greeting N        messages that a connection gets before it sends, not checked (0)
-  --header "NAME: VALUE"  a header for the opening requests; may be repeated
+  --greeting N        messages that the server sends first on each connection, not checked (0)
+  --header "NAME: VALUE"  header to add to the opening requests; may be repeated
   --compress          offer permessage-deflate and compress messages
-  --insecure          take any certificate
-  --json              events and the report as lines of JSON, with all counts of the latencies
-  --help              this
+  --insecure          accept any certificate
+  --json              print events and the report as lines of JSON, with all latency counts
+  --help              show this help
 
-Ends with 0; with 1 when replies were lost or wrong or connections failed; with 2 for flags that make no sense;
-with 3 when the load itself was too slow to keep the --rate.
+Exit code: 0 on success; 1 when replies were lost or wrong, or when connections failed; 2 for invalid flags;
+3 when the load itself was too slow for the --rate.
 `;
 
 const flags = {
@@ -54,13 +55,13 @@ const flags = {
 };
 
 const MAX_BYTES = 64 * 1024 * 1024;
-/** In a fan-out every message in flight has a place in shared memory. */
+/** Largest number of messages in flight in a fan-out, where each has a slot in shared memory. */
 const MAX_IN_FLIGHT = 1024 * 1024;
-/** Headers of the handshake itself. */
+/** Names of headers that the handshake itself sets. */
 const RESERVED = /^(host|connection|upgrade|content-length|transfer-encoding|sec-websocket-(?!protocol).*)$/i;
 const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/;
 
-/** What the command line asks for; undefined for help. Throws a UsageError for what makes no sense. */
+/** Reads the command line. Returns undefined for `--help`. Throws a UsageError for an invalid command line. */
 export function parseBenchFlags(
   args: readonly string[],
 ): { readonly settings: LoadSettings; readonly json: boolean } | undefined {
@@ -99,12 +100,13 @@ function parse(args: readonly string[]) {
     const name = /'(?:-\w, )?(-[^' =]*)/.exec(String(error))?.[1] ?? "that";
     if (!(error instanceof Error && "code" in error)) throw error;
     if (error.code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") {
-      throw new UsageError(`bench has no flag ${name}; switchboard bench --help lists them`);
+      throw new UsageError(`bench has no flag ${name}; switchboard bench --help lists all`);
     }
     throw new UsageError(`${error.message.split(".")[0]}; switchboard bench --help says more`);
   }
 }
 
+/** Checks flags that depend on each other. */
 function checkTogether(settings: LoadSettings, hasInflight: boolean): void {
   const { scenario, rate, inflight, connections, publishers, bytes, threads } = settings;
   if (rate !== undefined && hasInflight) {
@@ -118,10 +120,10 @@ function checkTogether(settings: LoadSettings, hasInflight: boolean): void {
   if (connections < 2) throw new UsageError("fanout needs --connections of 2 or more: one sends, another receives");
   if (publishers > connections) throw new UsageError(`--publishers takes at most the ${connections} of --connections`);
   if (publishers * inflight > MAX_IN_FLIGHT) {
-    throw new UsageError(`--publishers times --inflight may be ${MAX_IN_FLIGHT} at most`);
+    throw new UsageError(`--publishers times --inflight may be at most ${MAX_IN_FLIGHT}`);
   }
   if (bytes < MIN_PUBLISHED_BYTES) {
-    throw new UsageError(`fanout needs --bytes of ${MIN_PUBLISHED_BYTES} or more, for a message says who sent it`);
+    throw new UsageError(`fanout needs --bytes of ${MIN_PUBLISHED_BYTES} or more: a message names its publisher`);
   }
 }
 
@@ -142,7 +144,7 @@ function checkScenario(name: string): Scenario {
 function checkHeader(text: string): readonly [string, string] {
   const [, name = "", value = ""] = HEADER.exec(text) ?? [];
   if (name === "") throw new UsageError(`--header takes "Name: value", not ${JSON.stringify(text)}`);
-  if (RESERVED.test(name)) throw new UsageError(`--header can't set ${name}: it is the handshake's own`);
+  if (RESERVED.test(name)) throw new UsageError(`--header can't set ${name}, which the handshake sets`);
   return [name, value];
 }
 

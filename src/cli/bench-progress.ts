@@ -1,11 +1,13 @@
+/** The progress line of `switchboard bench`. */
 import type { WriteStream } from "node:tty";
 import type { LoadEvent } from "../load/run.ts";
 import type { LoadSettings } from "../load/settings.ts";
 
 const CLEAR_LINE = "\r\x1b[K";
-const BAR = 20;
+/** Width of the progress bar, in characters. */
+const BAR_WIDTH = 20;
 
-/** One line on a terminal that says how far a run is; nothing anywhere else. */
+/** Shows the progress of a run in one line on a terminal. Prints nothing to any other output. */
 export class Progress {
   readonly #settings: LoadSettings;
   readonly #out: WriteStream | undefined;
@@ -26,14 +28,15 @@ export class Progress {
       return;
     }
     const part = Math.min(1, event.seconds / duration);
-    const filled = Math.round(part * BAR);
-    const bar = "█".repeat(filled) + "░".repeat(BAR - filled);
+    const filled = Math.round(part * BAR_WIDTH);
+    const bar = "█".repeat(filled) + "░".repeat(BAR_WIDTH - filled);
     const perSecond = event.seconds > 0 ? Math.round(event.received / event.seconds) : 0;
     this.#show(
       `${bar} ${event.seconds.toFixed(0)} of ${duration} s  ${event.connections} connections  ${perSecond.toLocaleString("en")} messages/s`,
     );
   }
 
+  /** Clears the line. */
   end(): void {
     this.#out?.write(CLEAR_LINE);
   }

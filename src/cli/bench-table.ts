@@ -1,9 +1,10 @@
+/** The closing table of `switchboard bench`. */
 import { styleText } from "node:util";
 import type { LoadReport } from "../load/report.ts";
 
 type Row = readonly string[];
 
-/** What a run found, for people: modelled on what load generators for HTTP print. */
+/** Formats a report for people, in the manner of load generators for HTTP. Colours it if `out` is a terminal. */
 export function closingTable(report: LoadReport, out: NodeJS.WriteStream): string {
   const paint = (style: "bold" | "dim" | "red" | "yellow", text: string): string =>
     styleText(style, text, { stream: out });
@@ -63,7 +64,7 @@ function count(value: number): string {
   return value.toLocaleString("en", { maximumFractionDigits: value < 10 ? 1 : 0 });
 }
 
-/** Three significant digits, with a unit that fits. */
+/** Formats a time with three significant digits and a fitting unit. */
 function duration(micros: number): string {
   if (micros < 1e3) return `${significant(micros)} µs`;
   return micros < 1e6 ? `${significant(micros / 1e3)} ms` : `${significant(micros / 1e6)} s`;

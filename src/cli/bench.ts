@@ -1,3 +1,4 @@
+/** The command `switchboard bench`: runs a load and prints its events and its report. */
 import { fstatSync } from "node:fs";
 import { hasFailed } from "../load/report.ts";
 import { type LoadEvent, runLoadTest } from "../load/run.ts";
@@ -5,10 +6,12 @@ import { BENCH_HELP, parseBenchFlags } from "./bench-flags.ts";
 import { Progress } from "./bench-progress.ts";
 import { closingTable } from "./bench-table.ts";
 
+/** Exit code when replies were lost or wrong, or when connections failed. */
 const FAILED = 1;
+/** Exit code when the load couldn't keep its own schedule, so that there are no figures. */
 const REFUSED = 3;
 
-/** `switchboard bench`; resolves with the exit code. */
+/** Runs the command. Resolves with the exit code. Throws a UsageError for an invalid command line. */
 export async function bench(args: readonly string[]): Promise<number> {
   const parsed = parseBenchFlags(args);
   if (parsed === undefined) {
@@ -23,7 +26,7 @@ export async function bench(args: readonly string[]): Promise<number> {
     if (json && event.event !== "progress") print(event);
   };
   const stop = new AbortController();
-  // A second one ends the process at once.
+  // A second SIGINT ends the process at once.
   process.once("SIGINT", () => stop.abort());
   if (settings.scenario === "idle") stopWithInput(stop);
   const report = await runLoadTest(settings, tell, stop.signal);
@@ -34,7 +37,10 @@ export async function bench(args: readonly string[]): Promise<number> {
   return hasFailed(report) ? FAILED : 0;
 }
 
-/** For those that hold connections until whoever started them has seen enough. Without a pipe there is nobody to close it. */
+/**
+ * Stops the run when standard input ends, so that the program that started this one can end it. Only a pipe or a socket
+ * counts: other inputs may have ended from the start.
+ */
 function stopWithInput(stop: AbortController): void {
   const input = fstatSync(0);
   if (!input.isFIFO() && !input.isSocket()) return;

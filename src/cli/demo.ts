@@ -1,3 +1,4 @@
+/** The command `switchboard demo`: a chat in the browser that shows the shards at work. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -7,12 +8,12 @@ import { servePage } from "./demo/page.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
 const DRAIN_MS = 5_000;
-/** Beside the sources, or in the built package. */
+/** True in the built package, where the files lie elsewhere than in the sources. */
 const built = !import.meta.url.endsWith(".ts");
 const PAGE = new URL(built ? "./cli/demo/page.html" : "./demo/page.html", import.meta.url);
 const ACTOR = new URL(built ? "./cli/demo/chat.js" : "./demo/chat.ts", import.meta.url);
 
-/** A chat in one process on all cores: a page on a plain HTTP server, its WebSockets in the shards. */
+/** Serves the chat: the page from an HTTP server in this thread, its WebSockets from the shards. */
 async function serve(port: number): Promise<void> {
   const server = createServer(servePage(await readFile(PAGE, "utf8")));
   server.listen(port);
@@ -26,7 +27,7 @@ async function serve(port: number): Promise<void> {
   board.attach<Session>(server, { path: "/chat/:room", authorize: () => ({ session: { shards } }) });
 
   const stop = async (): Promise<void> => {
-    // A second signal does what signals do by default: it ends the process at once.
+    // With the handlers removed, a second signal ends the process at once.
     for (const signal of SIGNALS) process.off(signal, stop);
     await board.close({ drain: DRAIN_MS });
     server.close();
@@ -36,9 +37,10 @@ async function serve(port: number): Promise<void> {
 
   const address = server.address();
   const url = `http://localhost:${typeof address === "object" ? address?.port : port}`;
-  console.log(`Chat on ${url} with ${shards} ${shards === 1 ? "shard" : "shards"}; Ctrl+C ends it.`);
+  console.log(`The chat is at ${url}, with ${shards} ${shards === 1 ? "shard" : "shards"}. Ctrl+C ends it.`);
 }
 
+/** Describes a failure to start in one sentence. */
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const code = "code" in error ? error.code : undefined;
@@ -46,7 +48,7 @@ function explain(error: unknown): string {
   return code === "ERR_SOCKET_BAD_PORT" ? "PORT takes an integer from 0 to 65535" : error.message;
 }
 
-/** `switchboard demo`; resolves with the exit code when it runs, and goes on until a signal. */
+/** Runs the command. Resolves with the exit code once the chat is served; the chat goes on until a signal. */
 export async function demo(): Promise<number> {
   try {
     await serve(Number(process.env["PORT"] || 8080));

@@ -1,2 +1,2 @@
-/** A command line that makes no sense; the message says in one sentence what to write instead. */
+/** An invalid command line. The message says in one sentence what to write instead. Thrown by every command. */
 export class UsageError extends Error {}

@@ -9,33 +9,56 @@ describe("the flags of bench", () => {
     expect(parseBenchFlags([URL])).toEqual({
       json: false,
       settings: {
-        ...{ url: URL, scenario: "echo", connections: 100, threads: 1, inflight: 1, rate: undefined, bytes: 20 },
-        ...{ text: false, duration: 5, warmup: 1, compress: false, insecure: false, greeting: 0, publishers: 1 },
-        ...{ step: 10, headers: [] },
+        url: URL,
+        scenario: "echo",
+        connections: 100,
+        threads: 1,
+        inflight: 1,
+        rate: undefined,
+        bytes: 20,
+        text: false,
+        duration: 5,
+        warmup: 1,
+        compress: false,
+        insecure: false,
+        greeting: 0,
+        publishers: 1,
+        step: 10,
+        headers: [],
       },
     });
   });
 
-  it("are taken as they are written", () => {
+  it("are read as they are written", () => {
     const line = `${URL} --scenario fanout --connections 50 --threads 2 --inflight 16 --bytes 128 --text --duration 0.5
       --warmup 0 --compress --insecure --greeting 2 --publishers 3 --step 7 --json`;
     const parsed = parseBenchFlags([...line.split(/\s+/), "--header", "X-One: 1", "--header", "cookie:a=b; c=d"]);
     expect(parsed?.json).toBe(true);
     expect(parsed?.settings).toEqual({
-      ...{ url: URL, scenario: "fanout", connections: 50, threads: 2, inflight: 16, rate: undefined, bytes: 128 },
-      ...{ text: true, duration: 0.5, warmup: 0, compress: true, insecure: true, greeting: 2, publishers: 3 },
-      ...{
-        step: 7,
-        headers: [
-          ["X-One", "1"],
-          ["cookie", "a=b; c=d"],
-        ],
-      },
+      url: URL,
+      scenario: "fanout",
+      connections: 50,
+      threads: 2,
+      inflight: 16,
+      rate: undefined,
+      bytes: 128,
+      text: true,
+      duration: 0.5,
+      warmup: 0,
+      compress: true,
+      insecure: true,
+      greeting: 2,
+      publishers: 3,
+      step: 7,
+      headers: [
+        ["X-One", "1"],
+        ["cookie", "a=b; c=d"],
+      ],
     });
     expect(parseBenchFlags([URL, "--rate", "1e4"])?.settings.rate).toBe(10_000);
   });
 
-  it("ask for help", () => {
+  it("may ask for help", () => {
     expect(parseBenchFlags(["--help"])).toBeUndefined();
   });
 
@@ -45,8 +68,8 @@ describe("the flags of bench", () => {
     [["http://localhost"], "bench takes a ws: or wss: URL such as ws://localhost:8080/chat, not http://localhost"],
     [[`${URL}#a`], `bench takes a ws: or wss: URL such as ws://localhost:8080/chat, not ${URL}#a`],
     [["localhost:80"], "bench takes a ws: or wss: URL such as ws://localhost:8080/chat, not localhost:80"],
-    [[URL, "--fast"], "bench has no flag --fast; switchboard bench --help lists them"],
-    [[URL, "-c", "5"], "bench has no flag -c; switchboard bench --help lists them"],
+    [[URL, "--fast"], "bench has no flag --fast; switchboard bench --help lists all"],
+    [[URL, "-c", "5"], "bench has no flag -c; switchboard bench --help lists all"],
     [[URL, "--rate"], "Option '--rate <value>' argument missing; switchboard bench --help says more"],
     [[URL, "--json=1"], "Option '--json' does not take an argument; switchboard bench --help says more"],
     [[URL, "--connections", "0"], '--connections takes a whole number from 1 to 1000000, not "0"'],
@@ -66,17 +89,14 @@ describe("the flags of bench", () => {
       [URL, "--scenario", "fanout", "--connections", "2", "--publishers", "3"],
       "--publishers takes at most the 2 of --connections",
     ],
-    [
-      [URL, "--scenario", "fanout", "--bytes", "5"],
-      "fanout needs --bytes of 6 or more, for a message says who sent it",
-    ],
+    [[URL, "--scenario", "fanout", "--bytes", "5"], "fanout needs --bytes of 6 or more: a message names its publisher"],
     [
       [URL, "--scenario", "fanout", "--publishers", "100", "--inflight", "65536"],
-      "--publishers times --inflight may be 1048576 at most",
+      "--publishers times --inflight may be at most 1048576",
     ],
     [[URL, "--header", "nothing"], '--header takes "Name: value", not "nothing"'],
     [[URL, "--header", "A: b\r\nC: d"], '--header takes "Name: value", not "A: b\\r\\nC: d"'],
-    [[URL, "--header", "Upgrade: h2c"], "--header can't set Upgrade: it is the handshake's own"],
+    [[URL, "--header", "Upgrade: h2c"], "--header can't set Upgrade, which the handshake sets"],
   ])("%j is refused in one sentence", (args, message) => {
     expect(() => parseBenchFlags(args)).toThrow(new UsageError(message));
   });

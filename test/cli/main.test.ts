@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
 import { echo, serve } from "../load/running.ts";
 
-// What runs the tests may ask for colours, which wins over NO_COLOR.
+// The environment of the tests may ask for colours (FORCE_COLOR), which overrides NO_COLOR.
 const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
 delete env["FORCE_COLOR"];
 
@@ -19,14 +19,14 @@ function switchboard(...args: string[]): RunningProgram {
 
 const short = ["--connections", "5", "--duration", "0.3", "--warmup", "0"];
 
-it("says which commands there are", async () => {
+it("lists the commands", async () => {
   const { code, stdout, stderr } = await switchboard("--help").exit;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   expect(stdout).toMatch(/^Usage: switchboard <command>\n.*bench.*demo/s);
   expect(await switchboard().exit).toMatchObject({ code: 2, stdout });
 });
 
-it("says its version", async () => {
+it("prints its version", async () => {
   const { version } = JSON.parse(await readFile(join(projectFolder, "package.json"), "utf8"));
   expect(await switchboard("--version").exit).toMatchObject({ code: 0, stdout: `${version}\n`, stderr: "" });
 });
@@ -38,15 +38,15 @@ it("lists the flags of bench", async () => {
 });
 
 it.each([
-  [["serve"], "switchboard: there is no command serve; switchboard --help lists what there is\n"],
-  [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists what there is\n"],
-  [["demo", "--port"], "switchboard: demo takes no --port; the environment says its PORT\n"],
-  [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists them\n"],
+  [["serve"], "switchboard: there is no command serve; switchboard --help lists all\n"],
+  [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists all\n"],
+  [["demo", "--port"], "switchboard: demo takes no --port; set its port with the variable PORT\n"],
+  [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists all\n"],
 ])("refuses %j with one sentence and code 2", async (args, stderr) => {
   expect(await switchboard(...args).exit).toMatchObject({ code: 2, stdout: "", stderr });
 });
 
-it("closes with a table, in plain text where it is no terminal", async () => {
+it("ends with a table, in plain text when the output isn't a terminal", async () => {
   const url = await serve(echo);
   const { code, stdout, stderr } = await switchboard("bench", url, ...short).exit;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -69,9 +69,15 @@ it("prints events and a report as lines of JSON", async () => {
     { event: "start" },
     { event: "end" },
     {
-      ...{ event: "result", version: 1, scenario: "echo", options: { connections: 5, inflight: 1 } },
-      ...{ messages: { lost: 0, wrong: 0 }, connections: { opened: 5, failed: 0, closed: 0 }, errors: [] },
-      ...{ latency: { unit: "µs" }, load: { bottleneck: false, threads: 1 } },
+      event: "result",
+      version: 1,
+      scenario: "echo",
+      options: { connections: 5, inflight: 1 },
+      messages: { lost: 0, wrong: 0 },
+      connections: { opened: 5, failed: 0, closed: 0 },
+      errors: [],
+      latency: { unit: "µs" },
+      load: { bottleneck: false, threads: 1 },
     },
   ]);
 });
@@ -80,10 +86,10 @@ it("ends with 1 and the reasons when replies are wrong", async () => {
   const url = await serve((socket) => socket.send("no"));
   const { code, stdout } = await switchboard("bench", url, ...short).exit;
   expect(code).toBe(1);
-  expect(stdout).toMatch(/error: a message is text of 2 bytes, not what was sent \(\d+ times\)\n/);
+  expect(stdout).toMatch(/error: received a text message of 2 bytes, which is not what was sent \(\d+ times\)\n/);
 });
 
-it("ends with 1 and the reason when the handshake is refused, in JSON too", async () => {
+it("ends with 1 and the reason when the handshake is refused, also with --json", async () => {
   const url = await serve(echo, { verifyClient: () => false });
   const { code, stdout } = await switchboard("bench", url, "--duration", "1000", "--json").exit;
   expect(code).toBe(1);
@@ -93,16 +99,19 @@ it("ends with 1 and the reason when the handshake is refused, in JSON too", asyn
   });
 });
 
-it("ends with 1 and a report when the name of the server isn't known", async () => {
+it("ends with 1 and a report when the host name of the server is unknown", async () => {
   const { code, stdout, stderr } = await switchboard("bench", "ws://nowhere.invalid/", "--json").exit;
   expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
   expect(JSON.parse(stdout)).toMatchObject({
-    ...{ event: "result", seconds: 0, perSecond: 0, connections: { opened: 0, failed: 100 } },
+    event: "result",
+    seconds: 0,
+    perSecond: 0,
+    connections: { opened: 0, failed: 100 },
     errors: [expect.stringMatching(/nowhere\.invalid$/)],
   });
 });
 
-it("refuses the figures, with code 3, when it couldn't keep its own schedule", async () => {
+it("gives no figures, and ends with 3, when it couldn't keep its own schedule", async () => {
   const url = await serve(echo);
   const { code, stdout } = await switchboard("bench", url, ...short, "--rate", "20000000").exit;
   expect(code).toBe(3);
@@ -110,7 +119,7 @@ it("refuses the figures, with code 3, when it couldn't keep its own schedule", a
   expect(stdout).not.toContain("latency");
 });
 
-it("reports what it has counted so far when it is interrupted", async () => {
+it("reports the counts so far when it is interrupted", async () => {
   const program = switchboard("bench", await serve(echo), "--duration", "1000", "--warmup", "0", "--json");
   await program.prints(/"start"/);
   program.kill("SIGINT");

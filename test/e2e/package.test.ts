@@ -175,7 +175,7 @@ describe("the package", () => {
 
     const demo = new RunningProgram(command, ["demo"], { env: { ...env, PORT: "0" } });
     onTestFinished(() => demo.destroy());
-    const [, url = ""] = await demo.prints(/^Chat on (\S+) with/);
+    const [, url = ""] = await demo.prints(/^The chat is at (\S+), with/);
     expect(await (await fetch(url)).text()).toContain("<html");
     const visitor = await Peer.open(socketClass, `${url.replace("http", "ws")}/chat/lobby`);
     expect(await visitor.next()).toBeTypeOf("string");

@@ -1,14 +1,15 @@
+/** The actor of the demo: one person in a chat room. It runs in the shards. */
 import { Actor, type Message } from "../../index.ts";
 
 export interface Session {
-  /** Of the board, for the page to show. */
+  /** Number of shards, which the page shows. */
   readonly shards: number;
 }
 
-/** What the page sends. */
+/** A message from the page. */
 type Request = { readonly type: "name"; readonly name: string } | { readonly type: "say"; readonly text: string };
 
-/** What the page gets. `from` is the id of a connection. */
+/** A message to the page. `from` is the id of a connection. */
 type ChatEvent =
   | { readonly type: "welcome"; readonly id: string; readonly shard: number; readonly shards: number }
   | { readonly type: "joined" | "left"; readonly name: string; readonly shard: number }
@@ -27,7 +28,7 @@ const MAX_NAME_LENGTH = 32;
 const MAX_TEXT_LENGTH = 1_000;
 const POLICY_VIOLATION = 1008;
 
-/** One person in a room. Peers give their name first and may change it; then they talk. */
+/** One person in a room. The page first sends a name, which may change later; then it sends texts. */
 export default class Chat extends Actor<Session> {
   readonly #topic = `room:${this.params["room"]}`;
   #name: string | undefined;
@@ -79,13 +80,13 @@ export default class Chat extends Actor<Session> {
     this.send(JSON.stringify(event));
   }
 
-  /** Everybody, this peer included, so that all see the same order. */
+  /** Publishes to everybody in the room, this peer included, so that all see the same order. */
   #tellRoom(event: ChatEvent): void {
     this.publish(this.#topic, JSON.stringify(event), { self: true });
   }
 }
 
-/** A peer's message, which may be anything; undefined when it is no request. */
+/** Reads a peer's message, which may be anything. Returns undefined when it isn't a request. */
 function parseRequest(message: Message): Request | undefined {
   let value: unknown;
   try {

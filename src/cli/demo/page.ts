@@ -1,7 +1,11 @@
+/** Serves the page of the demo, with the headers that protect it. */
 import { createHash } from "node:crypto";
 import type { RequestListener } from "node:http";
 
-/** Answers `/` with the page and everything else with 404. The page may run only its own script and style, and connect only here. */
+/**
+ * Answers `/` with the page and everything else with 404. The page may run only its own script and style, and may
+ * connect only to this server.
+ */
 export function servePage(page: string): RequestListener {
   const headers = {
     "Content-Type": "text/html; charset=utf-8",
@@ -26,7 +30,7 @@ export function servePage(page: string): RequestListener {
   };
 }
 
-/** The source expression of a page's one inline element of this name. */
+/** Returns the hash by which the Content-Security-Policy allows the page's one inline script or style. */
 function hashOf(element: "script" | "style", page: string): string {
   const content = new RegExp(`<${element}[^>]*>(.*?)</${element}>`, "s").exec(page)?.[1];
   if (content === undefined) throw new Error(`the page has no ${element}`);

@@ -13,6 +13,6 @@ export function launchDemo(port: number | string): RunningProgram {
 /** The demo as users start it, ended with the test. */
 export async function startDemo(port = 0): Promise<{ demo: RunningProgram; url: string; port: number }> {
   const demo = launchDemo(port);
-  const [, used] = await demo.prints(/^Chat on http:\/\/localhost:(\d+) with \d+ shards?; .*\n/);
+  const [, used] = await demo.prints(/^The chat is at http:\/\/localhost:(\d+), with \d+ shards?\. .*\n/);
   return { demo, url: `http://127.0.0.1:${used}/`, port: Number(used) };
 }
