@@ -16,7 +16,7 @@ export type LoadEvent =
   | { readonly event: "connected"; readonly connections: number }
   /** The counted time begins. */
   | { readonly event: "start" }
-  /** Progress, several times a second. `seconds` counts from `start`, and is 0 before. */
+  /** Progress, about twice a second from each thread. `seconds` counts from `start`, and is 0 before. */
   | { readonly event: "progress"; readonly connections: number; readonly received: number; readonly seconds: number }
   /** The counted time is over; the connections are still open. */
   | { readonly event: "end" };

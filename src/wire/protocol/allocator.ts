@@ -1,4 +1,5 @@
-/** The memory of frames and messages: one allocator per thread, used by the codec and by whatever joins frames. */
+/** The memory of frames and messages: one allocator per thread, used by the codec and by the connections of a shard. */
+import { EMPTY } from "./empty.ts";
 
 /** Size of a block that small regions share, in bytes. A message that is kept keeps its whole block alive. */
 const BLOCK_BYTES = 64 * 1024;
@@ -15,7 +16,7 @@ export interface Region {
 const BYTES_PER_BALLAST = 64;
 const MAX_BALLAST_ELEMENTS = 8 * 1024;
 
-let block = Buffer.alloc(0);
+let block: Buffer = EMPTY;
 let used = 0;
 
 /**

@@ -143,7 +143,7 @@ describe("a client", () => {
     ["; server_max_window_bits=10; client_max_window_bits=12", small, [11, 10, true]],
     ["; server_max_window_bits=11", small, [11, 11, true]],
     ["; server_no_context_takeover", DEFAULT_COMPRESSION, [15, 15, false]],
-  ] as const)("takes permessage-deflate%s", (answer, options, [windowBits, peerWindowBits, peerContextTakeover]) => {
+  ] as const)("accepts permessage-deflate%s", (answer, options, [windowBits, peerWindowBits, peerContextTakeover]) => {
     const agreement = { windowBits, peerWindowBits, peerContextTakeover };
     expect(checkDeflateAnswer(`permessage-deflate${answer}`, options)).toEqual({ ok: true, agreement });
   });

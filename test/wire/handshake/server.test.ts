@@ -50,7 +50,7 @@ describe("Host", () => {
 
 describe("Upgrade", () => {
   it.each(["websocket", "WebSocket", "WEBSOCKET", "h2c, websocket", "websocket, h2c", " websocket ", ",websocket"])(
-    "takes %j",
+    "accepts %j",
     (upgrade) => {
       expect(checkHandshake(request({ upgrade }))).toEqual(ACCEPTED);
     },
@@ -70,7 +70,7 @@ describe("Upgrade", () => {
 
 describe("Connection", () => {
   it.each(["Upgrade", "upgrade", "UPGRADE", "keep-alive, Upgrade", "Upgrade,keep-alive", "keep-alive,\tupgrade"])(
-    "takes %j",
+    "accepts %j",
     (connection) => {
       expect(checkHandshake(request({ connection }))).toEqual(ACCEPTED);
     },
@@ -115,7 +115,7 @@ describe("Sec-WebSocket-Key", () => {
     "AAAAAAAAAAAAAAAAAAAAAA==",
     "/////////////////////w==",
     "++++++++++++++++++++++==".replace("+=", "A="),
-  ])("takes %s", (key) => {
+  ])("accepts %s", (key) => {
     expect(checkHandshake(request({ "sec-websocket-key": key }))).toMatchObject({ ok: true });
   });
 

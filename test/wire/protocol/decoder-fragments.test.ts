@@ -37,7 +37,7 @@ describe("fragmented messages", () => {
     ],
     ["a close inside a message, which is lost", [text("a", open), close(1001, "bye")], [seenClose(1001, "bye")]],
   ] as const;
-  it.each(sequences)("takes %s", (_name, frames, events) => {
+  it.each(sequences)("accepts %s", (_name, frames, events) => {
     const bytes = Buffer.concat(frames);
     expect(decode([bytes])).toEqual(events);
     expect(decode(frames)).toEqual(events);
@@ -54,14 +54,14 @@ describe("fragmented messages", () => {
     expect(decode([bytes])).toEqual([seenText("abcdefghijklmnop")]);
   });
 
-  it.each([125, 126, 127, 65_535, 65_536])("takes fragments of %i bytes", (length) => {
+  it.each([125, 126, 127, 65_535, 65_536])("accepts fragments of %i bytes", (length) => {
     const frames = [binary(pattern(length), open), continuation(pattern(length), open), continuation(pattern(length))];
     const expected = [seenBinary(Buffer.concat([pattern(length), pattern(length), pattern(length)]))];
     expect(decode(frames)).toEqual(expected);
     expect(decode([Buffer.concat(frames)])).toEqual(expected);
   });
 
-  it("takes 500 fragments of one byte", () => {
+  it("accepts 500 fragments of one byte", () => {
     const bytes = pattern(500);
     const frames = Array.from(bytes, (byte, i) =>
       clientFrame(i === 0 ? 0x2 : 0x0, Buffer.from([byte]), { fin: i === bytes.length - 1 }),

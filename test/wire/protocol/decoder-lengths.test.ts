@@ -26,17 +26,17 @@ function header64(length: bigint): Buffer {
 }
 
 describe("payload lengths", () => {
-  it.each(LENGTHS)("takes a text and a binary message of %i bytes", (length) => {
+  it.each(LENGTHS)("accepts a text and a binary message of %i bytes", (length) => {
     const string = "t".repeat(length);
     expect(decode([text(string)])).toEqual([seenText(string)]);
     expect(decode([binary(pattern(length))])).toEqual([seenBinary(pattern(length))]);
   });
 
-  it.each(LENGTHS)("takes %i bytes that arrive one by one", (length) => {
+  it.each(LENGTHS)("accepts %i bytes that arrive one by one", (length) => {
     expect(decodeBytewise(binary(pattern(length)))).toEqual([seenBinary(pattern(length))]);
   });
 
-  it.each(LENGTHS)("takes %i bytes in two chunks, cut in the header and near both ends of the payload", (length) => {
+  it.each(LENGTHS)("accepts %i bytes in two chunks, cut in the header and near both ends of the payload", (length) => {
     const bytes = binary(pattern(length));
     const expected = [seenBinary(pattern(length))];
     const cuts = Array.from(bytes, (_, i) => i).filter((i) => i < 150 || i > bytes.length - 20);

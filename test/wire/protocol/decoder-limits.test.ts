@@ -17,7 +17,7 @@ function header(payloadBytes: number): Buffer {
 }
 
 describe("maxPayloadBytes", () => {
-  it.each([1, 125, 126, 127, 65_535, 65_536])("takes %i bytes at that limit and refuses one more", (limit) => {
+  it.each([1, 125, 126, 127, 65_535, 65_536])("accepts %i bytes at that limit and refuses one more", (limit) => {
     expect(decode([binary(pattern(limit))], { maxPayloadBytes: limit })).toEqual([seenBinary(pattern(limit))]);
     expect(decode([binary(pattern(limit + 1))], { maxPayloadBytes: limit })).toEqual([TOO_BIG]);
   });
@@ -43,7 +43,7 @@ describe("maxPayloadBytes", () => {
     expect(decode(messages, { maxPayloadBytes: 4 })).toEqual([seenText("abcd"), seenText("efgh"), seenText("ijkl")]);
   });
 
-  it("takes an empty continuation when a message is at the limit", () => {
+  it("accepts an empty continuation when a message is at the limit", () => {
     expect(decode([text("abcd", { fin: false }), continuation("")], { maxPayloadBytes: 4 })).toEqual([
       seenText("abcd"),
     ]);
@@ -122,7 +122,7 @@ describe("maxFragments", () => {
     return Array.from({ length: count }, (_, i) => clientFrame(i === 0 ? 0x1 : 0x0, payload, { fin: i === count - 1 }));
   }
 
-  it.each([1, 2, 3, 100])("takes %i frames at that limit and refuses one more", (maxFragments) => {
+  it.each([1, 2, 3, 100])("accepts %i frames at that limit and refuses one more", (maxFragments) => {
     const whole = seenText("a".repeat(maxFragments));
     expect(decode(fragments(maxFragments, "a"), { maxFragments })).toEqual([whole]);
     expect(decode([Buffer.concat(fragments(maxFragments, "a"))], { maxFragments })).toEqual([whole]);

@@ -88,7 +88,7 @@ describe("accepting an upgrade", () => {
     ["no protocol when several are offered", { status: 101 }, foobar({ Upgrade: "foobar/2, foobar/1" })],
     ["a body's length", { status: 101, headers: { "Content-Length": "0" } }, foobar()],
     ["a transfer encoding", { status: 101, headers: { "transfer-encoding": "chunked" } }, foobar()],
-  ] as const)("takes an answer with %s for a mistake: 500", async (_name, answer, request) => {
+  ] as const)("answers with 500 when the service returns an answer with %s", async (_name, answer, request) => {
     const { port, outcomes } = await serveAnswer(answer);
     const { client, response } = await ask(port, request);
     expect(response.status).toBe(500);
@@ -113,7 +113,7 @@ describe("refusing", () => {
     ["no answer at all", undefined, foobar()],
     ["a header that can't be sent", { status: 101, headers: { "X-Bad": "a\r\nb: c" } }, foobar()],
     ["a refusal with a header that can't be sent", { status: 400, headers: { "X Bad": "a" } }, foobar()],
-  ])("takes %s for a mistake: 500", async (_name, answer, request) => {
+  ])("answers with 500 when the service returns %s", async (_name, answer, request) => {
     const { port, outcomes } = await serveAnswer(answer as UpgradeAnswer);
     const { client, response } = await ask(port, request);
     expect(response.status).toBe(500);
