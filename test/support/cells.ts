@@ -15,7 +15,7 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
   };
 }
 
-/** A host's part that is about cells and mail, for connections that write no mail: all of it is for an actor that is gone. */
+/** The part of a host that is about cells and mail, where nobody can be written to: every address is "gone". */
 export function cellsWithoutMail(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
   const cells = cellSettings();

@@ -2,8 +2,8 @@ import type { Transport, TransportReceiver } from "../../src/wire/transport/tran
 import { parseServerFrame, type ServerFrame } from "./frames.ts";
 
 /**
- * A transport into memory, for tests of what stands above a transport: the test is the peer. Like a TCP transport it reads into one buffer,
- * which the next read overwrites, and closes when both directions have ended.
+ * A transport into memory, for tests of what stands above a transport: the test is the peer. Like a TCP transport it
+ * reads into one buffer, which the next read overwrites, and closes when both directions have ended.
  */
 export class FakeTransport implements Transport {
   readonly writes: Buffer[] = [];

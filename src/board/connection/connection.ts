@@ -243,9 +243,9 @@ export class Connection
   }
 
   /**
-   * The peer ended its direction, and may still read ours. After a close handshake our end is on its way already. Without a close frame the
-   * connection is lost, but what was sent before still leaves. The end may come in the same read as the last messages, and their handlers
-   * may answer in microtasks: so the connection ends after this turn.
+   * The peer ended its direction, and may still read ours. After a close handshake our end is on its way already.
+   * Without a close frame the connection is lost, but what was sent before still leaves. The end may come in the same
+   * read as the last messages, and their handlers may answer in microtasks: so the connection ends after this turn.
    */
   ended(): void {
     setImmediate(() => {
