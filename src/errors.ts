@@ -71,6 +71,7 @@ export const ERROR_KINDS = {
   ERR_MAIL_NOT_CLONEABLE: "misuse",
   ERR_NOT_AN_UPGRADE: "misuse",
   ERR_NO_TLS_PORT: "misuse",
+  ERR_ORIGINS: "misuse",
   ERR_PLACEMENT: "misuse",
   ERR_SESSION_NOT_CLONEABLE: "misuse",
   ERR_SLOW_CONSUMERS: "misuse",

@@ -32,6 +32,7 @@ export type { PublishResult, SlowConsumerPolicy } from "./runtime/actor/flow.ts"
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
+export type { OriginFunction, Origins } from "./wire/handshake/origins.ts";
 export type { CompressionOptions } from "./wire/protocol/deflate/compression.ts";
 export type { Message, Sendable } from "./wire/protocol/message.ts";
 export type { SendResult } from "./wire/protocol/send-result.ts";

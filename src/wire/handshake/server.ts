@@ -6,6 +6,7 @@ import type { IncomingHttpHeaders } from "node:http";
 import type { CompressionOptions } from "../protocol/deflate/compression.ts";
 import { acceptKey } from "./accept-key.ts";
 import { parseExtensions } from "./extensions.ts";
+import { allowsOrigin, type Origins } from "./origins.ts";
 import { acceptDeflate, type NegotiatedDeflate } from "./permessage-deflate.ts";
 import { hasMember, isToken, listMembers } from "./tokens.ts";
 
@@ -20,8 +21,8 @@ export interface UpgradeRequest {
 export interface ServerHandshakeOptions {
   /** Subprotocols that this server supports. Default: none; well-formed offers are then ignored. */
   readonly protocols?: readonly string[];
-  /** Origins whose pages may connect, as browsers send them (`https://example.com`). Default: all. */
-  readonly origins?: readonly string[];
+  /** Origins whose pages may connect, normalized. Default: all. */
+  readonly origins?: Origins;
   /** How messages may be compressed. Default: no compression; well-formed offers are then declined. */
   readonly compression?: CompressionOptions | undefined;
 }
@@ -153,9 +154,9 @@ function hasKey({ headers }: UpgradeRequest): Refusal | undefined {
  * Browsers always send the origin of the page; other programs need not. A request without an Origin therefore passes
  * (RFC 6455 section 10.2).
  */
-function comesFromAllowedOrigin({ headers }: UpgradeRequest, { origins }: ServerHandshakeOptions): Refusal | undefined {
-  const { origin } = headers;
-  if (origins === undefined || origin === undefined || origins.includes(origin.toLowerCase())) return undefined;
+function comesFromAllowedOrigin(request: UpgradeRequest, { origins }: ServerHandshakeOptions): Refusal | undefined {
+  const { origin } = request.headers;
+  if (origins === undefined || origin === undefined || allowsOrigin(origins, origin, request)) return undefined;
   return refuse(403, "Pages of this origin may not connect here.");
 }
 

@@ -1,11 +1,9 @@
 import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { SwitchboardError } from "../../errors.ts";
+import { integer, listOf, optionError } from "../handshake/option-check.ts";
 import { isToken } from "../handshake/tokens.ts";
 import {
   checkOptions,
-  integer,
-  listOf,
-  optionError,
   timeout,
   type WebSocketOptions,
   type WebSocketSettings,

@@ -1,4 +1,4 @@
-import { SwitchboardError } from "../../errors.ts";
+import { checkOption, integer, type OptionCheck, optionError } from "../handshake/option-check.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflate/compression.ts";
 
 /** Limits and times of one WebSocket. Times are in milliseconds, sizes in bytes. */
@@ -42,12 +42,6 @@ const defaults: Limits = {
   closeTimeoutMs: 10_000,
 };
 
-/** Says what an option takes, and whether a value is that. */
-export interface OptionCheck {
-  readonly takes: string;
-  readonly accepts: (value: unknown) => boolean;
-}
-
 const MAX_BYTES = 2 ** 31 - 1;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
@@ -72,17 +66,6 @@ const compressionChecks: Record<keyof CompressionOptions, OptionCheck> = {
 
 export const timeout = integer(1, MAX_TIMEOUT_MS);
 
-export function integer(from: number, to: number): OptionCheck {
-  const accepts = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= from && Number(value) <= to;
-  return { takes: `an integer from ${from} to ${to}`, accepts };
-}
-
-export function listOf(what: string, accepts: (value: string) => boolean): OptionCheck {
-  const all = (value: unknown): boolean =>
-    Array.isArray(value) && value.every((member) => typeof member === "string" && accepts(member));
-  return { takes: `an array of ${what}`, accepts: all };
-}
-
 /** Throws `ERR_OPTION` for the first option that is unknown or out of range, with its name and what it takes. */
 export function checkOptions(call: string, options: object, checks: Readonly<Record<string, OptionCheck>>): void {
   if (typeof options !== "object" || options === null) throw optionError(`${call}: the options must be an object`);
@@ -91,8 +74,7 @@ export function checkOptions(call: string, options: object, checks: Readonly<Rec
     if (check === undefined) {
       throw optionError(`${call}: unknown option "${name}"; the options are ${Object.keys(checks).join(", ")}`);
     }
-    if (value === undefined || check.accepts(value)) continue;
-    throw optionError(`${call}: ${name} takes ${check.takes}, got ${show(value)}`);
+    if (value !== undefined) checkOption(call, name, value, check);
   }
 }
 
@@ -109,15 +91,6 @@ function compressionSettings(options: WebSocketOptions["compression"] = false): 
   return { ...DEFAULT_COMPRESSION, ...options };
 }
 
-export function optionError(message: string): SwitchboardError {
-  return new SwitchboardError("ERR_OPTION", message);
-}
-
 function isObject(value: unknown): boolean {
   return typeof value === "object" && value !== null;
-}
-
-function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
 }

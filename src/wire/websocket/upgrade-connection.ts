@@ -1,15 +1,18 @@
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../errors.ts";
+import { listOf } from "../handshake/option-check.ts";
+import { normalizeOrigins, type Origins, originsCheck } from "../handshake/origins.ts";
 import { checkHandshake, type Refusal, type ServerHandshakeOptions } from "../handshake/server.ts";
 import { isToken } from "../handshake/tokens.ts";
 import { onUpgrade } from "../upgrade/on-upgrade.ts";
 import type { UpgradeAnswer } from "../upgrade/serve.ts";
-import { checkOptions, listOf, type WebSocketOptions, webSocketChecks, webSocketSettings } from "./options.ts";
+import { checkOptions, type WebSocketOptions, webSocketChecks, webSocketSettings } from "./options.ts";
 import { WebSocket } from "./websocket.ts";
 
-export interface UpgradeConnectionOptions
-  extends WebSocketOptions,
-    Pick<ServerHandshakeOptions, "protocols" | "origins"> {}
+export interface UpgradeConnectionOptions extends WebSocketOptions, Pick<ServerHandshakeOptions, "protocols"> {
+  /** Pages that may connect, by their Origin header. Default: all. Programs that send no Origin are let in. */
+  readonly origins?: Origins;
+}
 
 /** What a request becomes. */
 export interface UpgradedConnection {
@@ -22,7 +25,7 @@ export interface UpgradedConnection {
 const checks = {
   ...webSocketChecks,
   protocols: listOf("subprotocol names (tokens)", isToken),
-  origins: listOf('origins, such as "https://example.com"', isOrigin),
+  origins: originsCheck,
 };
 
 /**
@@ -30,7 +33,8 @@ const checks = {
  * service, and a promise of what follows it. An object, for destructuring by name.
  *
  * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is given or the peer leaves.
- * Throws `ERR_OPTION` for a wrong option. Source: RFC 6455 section 4.2.
+ * Throws `ERR_OPTION` for a wrong option, what a function `origins` throws, and `ERR_ORIGINS` when that gives neither true nor false: 500, for
+ * a service that lets it pass. Source: RFC 6455 section 4.2.
  */
 export function upgradeConnection(
   request: IncomingMessage,
@@ -42,7 +46,7 @@ export function upgradeConnection(
   const checked = checkHandshake(request, {
     protocols,
     ...(settings.compression && { compression: settings.compression }),
-    ...(origins && { origins: origins.map((origin) => origin.toLowerCase()) }),
+    ...(origins && { origins: normalizeOrigins(origins) }),
   });
   if (!checked.ok) return refused(checked);
   const { accept, protocol, deflate } = checked;
@@ -68,8 +72,4 @@ function refused({ status, reason, headers = {} }: Refusal): UpgradedConnection 
 function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
-}
-
-function isOrigin(value: string): boolean {
-  return URL.parse(value)?.origin === value.toLowerCase();
 }

@@ -1,30 +1,17 @@
 import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/flow.ts";
+import { checkOption, integer, listOf, type OptionCheck } from "../../../wire/handshake/option-check.ts";
+import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
 import { isToken } from "../../../wire/handshake/tokens.ts";
 import { CloseCode, MAX_REASON_BYTES } from "../../../wire/protocol/close-code.ts";
 import { isAddressOrNetwork } from "../../../wire/transport/ip-address.ts";
 import { UNIX_PEERS } from "../../accept/client-address.ts";
 
-/** Says what is wrong with a value, or nothing. */
-type Check = { readonly takes: string; readonly accepts: (value: unknown) => boolean };
-
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_BYTES = 2 ** 31 - 1;
 const MAX_COUNT = 2 ** 31 - 1;
-
-function integer(from: number, to: number): Check {
-  const accepts = (value: unknown): boolean =>
-    Number.isInteger(value) && (value as number) >= from && (value as number) <= to;
-  return { takes: `an integer from ${from} to ${to}`, accepts };
-}
-
-function listOf(what: string, accepts: (value: string) => boolean): Check {
-  const all = (value: unknown): boolean =>
-    Array.isArray(value) && value.every((member) => typeof member === "string" && accepts(member));
-  return { takes: `an array of ${what}`, accepts: all };
-}
 
 const timeoutOrNone: Check = {
   ...integer(0, MAX_TIMEOUT_MS),
@@ -82,7 +69,7 @@ const checks = {
   contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
   path: { takes: 'a path pattern that begins with "/", such as "/chat/:room"', accepts: isPathPattern },
   authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
-  origins: listOf('origins, such as "https://example.com"', isOrigin),
+  origins: originsCheck,
   protocols: listOf("subprotocol names (tokens)", isToken),
   handshakeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   port: integer(0, 65_535),
@@ -106,7 +93,7 @@ const checks = {
   shard: integer(0, 1023),
   cursor: { takes: "what a page before gave", accepts: (value) => typeof value === "string" },
   limit: integer(1, 1_000),
-} as const satisfies Record<string, Check>;
+} as const satisfies Record<string, OptionCheck>;
 
 export type OptionName = keyof typeof checks;
 
@@ -127,15 +114,8 @@ export function check(
   for (const name of known) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined && !required.includes(name)) continue;
-    const { takes, accepts }: Check = checks[name];
-    if (accepts(value)) continue;
-    throw new SwitchboardError("ERR_OPTION", `${call}: ${name} takes ${takes}, got ${show(value)}`);
+    checkOption(call, name, value, checks[name]);
   }
-}
-
-function show(value: unknown): string {
-  if (typeof value === "string") return JSON.stringify(value);
-  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
 }
 
 /** An option that is undefined is an option not given. */
@@ -166,8 +146,4 @@ function isPathPattern(value: unknown): boolean {
   } catch {
     return false;
   }
-}
-
-function isOrigin(value: string): boolean {
-  return URL.parse(value)?.origin === value.toLowerCase();
 }

@@ -1,5 +1,6 @@
 import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
+import { normalizeOrigins, type Origins } from "../../../wire/handshake/origins.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { Authorize } from "../../accept/authorize.ts";
@@ -59,8 +60,11 @@ export interface AttachOptions<Session = unknown> {
   readonly path?: string;
   /** Lets a connection in with a session, or refuses it. Default: everybody gets in, without a session. */
   readonly authorize?: Authorize<Session>;
-  /** Origins whose pages may connect, such as `https://example.com`. Default: all. Programs that send no Origin aren't concerned. */
-  readonly origins?: readonly string[];
+  /**
+   * Pages that may connect, by their Origin header: a list such as `["https://example.com", "https://*.example.com"]`, or a function, which
+   * needs the handshake in the main thread. Others get 403. Default: all. Programs that send no Origin are let in.
+   */
+  readonly origins?: Origins;
   /** Subprotocols that the actor speaks. Default: none. */
   readonly protocols?: readonly string[];
   /** What a handshake may take, `authorize` included. Default: 10 s. */
@@ -74,8 +78,8 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly host?: string;
   /**
    * Where the opening handshake is done. "shard" spreads it over the cores: `authorize` is then the actor module's export of that name, and
-   * no option. Default: "shard", unless something needs it in the main thread: an `authorize` here, a limit of connections or upgrades, a
-   * placement by the request, or sockets that don't move.
+   * no option. Default: "shard", unless something needs it in the main thread: a function as `authorize` or `origins`, a limit of connections
+   * or upgrades, a placement by the request, or sockets that don't move.
    */
   readonly handshake?: "main" | "shard";
   /**
@@ -251,13 +255,18 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
   if (wanted === "main" && accept === "shard")
     throw misfit('who accepts does the handshake, too: leave handshake out, or make it "shard"');
   if (wanted === "main" && inShards) throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
-  if (authorize !== undefined && (inShards || wanted === "shard")) {
-    throw misfit(
-      "the shards do this handshake, and functions can't be sent to them: export authorize from the actor module",
-    );
+  const asksOrigins = typeof route.origins === "function";
+  if (inShards || wanted === "shard") {
+    const unsendable = "the shards do this handshake, and functions can't be sent to them";
+    if (authorize !== undefined) throw misfit(`${unsendable}: export authorize from the actor module`);
+    if (asksOrigins) {
+      throw misfit(
+        `${unsendable}: make origins a list, or check request.headers.origin in the actor module's export authorize`,
+      );
+    }
   }
-  const handshake: ListenSettings["handshake"] =
-    wanted ?? (inShards ? "shard" : authorize === undefined ? "any" : "main");
+  const needsMain = authorize !== undefined || asksOrigins;
+  const handshake: ListenSettings["handshake"] = wanted ?? (inShards ? "shard" : needsMain ? "main" : "any");
   const shard = { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) };
   const settings = { port, ...(host !== undefined && { host }), route, accept, handshake };
   return handshake === "main" ? settings : { ...settings, shard };
@@ -276,6 +285,6 @@ function routeSettings(options: AttachOptions): RouteSettings {
   return {
     handshakeTimeoutMs: 10_000,
     ...rest,
-    ...(origins && { origins: origins.map((origin) => origin.toLowerCase()) }),
+    ...(origins && { origins: normalizeOrigins(origins) }),
   };
 }

@@ -10,8 +10,9 @@ import {
   checkListenOptions,
   checkStartOptions,
 } from "../../../../src/board/switchboard/options/options.ts";
-import { type AttachOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { type AttachOptions, type ListenOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
+import { selfSigned } from "../../../support/certificate.ts";
 
 const actor = new URL("file:///chat.ts");
 const int = (from: number, to: number): string => `an integer from ${from} to ${to}`;
@@ -48,8 +49,8 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
 };
 const lists = {
   origins: {
-    takes: 'an array of origins, such as "https://example.com"',
-    good: ["https://example.com", "HTTP://[::1]:8080"],
+    takes: 'an array of origins such as "https://example.com" or "https://*.example.com", or a function',
+    good: ["https://example.com", "HTTP://[::1]:8080", "https://*.example.com:8443", "null", "capacitor://localhost"],
   },
   protocols: { takes: "an array of subprotocol names (tokens)", good: ["chat", "v1.chat"] },
 };
@@ -107,8 +108,8 @@ const routeRows = [
   {
     name: "origins",
     takes: lists.origins.takes,
-    good: [[], lists.origins.good],
-    bad: ["https://example.com", ["example.com"], ["https://example.com/"], ["*"], ["null"], [5], {}, null],
+    good: [[], lists.origins.good, () => true],
+    bad: ["https://example.com", ["example.com"], ["https://example.com/"], ["*"], [null], [5], {}, null],
   },
   {
     name: "protocols",
@@ -312,6 +313,24 @@ it("keeps what is given", () => {
 
 it("compares origins in lower case, as browsers send them", () => {
   expect(checkAttachOptions({ origins: ["HTTPS://Example.COM"] }).origins).toEqual(["https://example.com"]);
+});
+
+it.each<{ name: string; options: Partial<ListenOptions> }>([
+  { name: 'handshake: "shard"', options: { handshake: "shard" } },
+  { name: 'accept: "shard"', options: { accept: "shard" } },
+  { name: "tls", options: { tls: selfSigned() } },
+])("listen: refuses a function as origins with $name, and says what to do", ({ options }) => {
+  const message = expect.stringMatching(
+    /^listen: .*make origins a list, or check request.headers.origin in .*authorize$/,
+  );
+  expect(() => checkListenOptions({ port: 0, origins: () => true, ...options })).toThrow(
+    expect.objectContaining({ code: "ERR_OPTION", message }),
+  );
+});
+
+it("listen: does handshakes in the main thread for a function as origins", () => {
+  expect(checkListenOptions({ port: 0, origins: () => true }).handshake).toBe("main");
+  expect(checkListenOptions({ port: 0, origins: ["null"] }).handshake).toBe("any");
 });
 
 it("checks the options of start, attach, listen and close", async () => {

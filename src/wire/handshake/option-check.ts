@@ -1,0 +1,55 @@
+/** How options are checked and how a wrong one is described: for boards and for `switchboard/websocket`. */
+import { SwitchboardError } from "../../errors.ts";
+
+/** The check of one option. */
+export interface OptionCheck {
+  /** The values that the option takes, in words that follow "takes". */
+  readonly takes: string;
+  readonly accepts: (value: unknown) => boolean;
+  /** Describes a wrong value, in words that follow "got". Default: the value itself, or its class. */
+  readonly describe?: (value: unknown) => string;
+}
+
+export function integer(from: number, to: number): OptionCheck {
+  const accepts = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= from && Number(value) <= to;
+  return { takes: `an integer from ${from} to ${to}`, accepts };
+}
+
+/**
+ * A list of strings. The description of a wrong list names its first wrong member.
+ *
+ * @param reason says what is wrong with a member, in words that follow the member
+ */
+export function listOf(
+  what: string,
+  accepts: (member: string) => boolean,
+  reason: (member: string) => string = () => "",
+): OptionCheck {
+  const isGood = (member: unknown): boolean => typeof member === "string" && accepts(member);
+  return {
+    takes: `an array of ${what}`,
+    accepts: (value) => Array.isArray(value) && value.every(isGood),
+    describe: (value) => {
+      if (!Array.isArray(value)) return show(value);
+      const index = value.findIndex((member) => !isGood(member));
+      const member: unknown = value[index];
+      return `${show(member)} at index ${index}${typeof member === "string" ? reason(member) : ""}`;
+    },
+  };
+}
+
+/** Throws `ERR_OPTION` for a value that the option doesn't take. */
+export function checkOption(call: string, name: string, value: unknown, check: OptionCheck): void {
+  if (check.accepts(value)) return;
+  const { takes, describe = show } = check;
+  throw optionError(`${call}: ${name} takes ${takes}, got ${describe(value)}`);
+}
+
+export function optionError(message: string): SwitchboardError {
+  return new SwitchboardError("ERR_OPTION", message);
+}
+
+function show(value: unknown): string {
+  if (typeof value === "string") return JSON.stringify(value);
+  return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
+}
