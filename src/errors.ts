@@ -87,6 +87,7 @@ export const ERROR_KINDS = {
   ERR_NO_ACTOR_CLASS: "configuration",
   ERR_OPTION: "configuration",
   ERR_PROXY: "configuration",
+  ERR_REQUEST_HEADERS: "configuration",
   ERR_SOCKETS_STAY: "configuration",
   ERR_SUPERVISION: "configuration",
   ERR_TLS: "configuration",

@@ -71,18 +71,24 @@ export class RawClient {
     this.socket.write(bytes);
   }
 
-  /** The head of the HTTP answer. */
+  /** The head of the HTTP answer, parsed; of repeated headers the last. */
   async response(): Promise<RawResponse> {
-    const end = await this.#until(() => {
-      const at = this.#buffer.indexOf("\r\n\r\n");
-      return at === -1 ? undefined : at;
-    });
-    const [statusLine = "", ...lines] = this.#buffer.toString("latin1", 0, end).split("\r\n");
-    this.#buffer = this.#buffer.subarray(end + 4);
+    const [statusLine = "", ...lines] = await this.head();
     const headers = Object.fromEntries(
       lines.map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]),
     );
     return { status: Number(statusLine.split(" ")[1]), headers };
+  }
+
+  /** The lines of the HTTP answer's head. */
+  async head(): Promise<string[]> {
+    const end = await this.#until(() => {
+      const at = this.#buffer.indexOf("\r\n\r\n");
+      return at === -1 ? undefined : at;
+    });
+    const lines = this.#buffer.toString("latin1", 0, end).split("\r\n");
+    this.#buffer = this.#buffer.subarray(end + 4);
+    return lines;
   }
 
   /** So many bytes, as text. */

@@ -15,12 +15,16 @@ import type { HandoffResult } from "../../wire/transport/handoff.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { Arrival } from "../connection/connection-host.ts";
 import { upgradeChannel } from "../connection/diagnostics.ts";
-import { type Admission, type Authorize, checkCloneable, decide } from "./authorize.ts";
+import { type Authorize, checkCloneable, decide, type Verdict } from "./authorize.ts";
+import type { ClientAddresses } from "./client-address.ts";
 import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
+import { recordRequest } from "./record-request.ts";
 
 /** Where an accepted connection goes. */
 export interface Destination {
   readonly shard: number;
+  /** Headers that the actor class asks for, in lower case. */
+  readonly requestHeaders: readonly string[];
   handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
 }
 
@@ -48,8 +52,10 @@ export interface AcceptorOwner {
   readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
   /** The shard for a new connection; undefined when none takes any now. What it throws is answered with 500 and reported. */
   place(request: IncomingMessage, params: Params): Destination | undefined;
-  /** The one shard, where connections stay in the thread of their handshake. */
-  readonly shard?: number;
+  /** The one destination, where connections stay in the thread of their handshake. */
+  readonly here?: Destination;
+  /** Finds the client behind trusted proxies. Absent where none are trusted. */
+  readonly clients?: ClientAddresses | undefined;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
 }
@@ -70,6 +76,19 @@ const UNPARSED_STATUS: Readonly<Record<string, number>> = {
 
 /** No shard takes connections, or the board is closing. */
 const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+
+/** A handshake that was let in. */
+interface AcceptedHandshake {
+  readonly accepted: Accepted;
+  /** The 101, where that is for the shard to write. */
+  readonly answer: string;
+  readonly request: Pick<RequestHead, "headers"> & { readonly url?: string | undefined };
+  readonly peer: { readonly remoteAddress?: string | undefined };
+  readonly params: Params;
+  readonly session?: unknown;
+  /** Under which the client is counted, if clients are. */
+  readonly address?: string | undefined;
+}
 
 const ADOPTED: HandoffResult = { outcome: "adopted" };
 
@@ -126,11 +145,17 @@ export class Acceptor {
   }
 
   /** Accepts one that was checked, in this turn: `adopt` makes a connection here, or throws and has closed the socket. */
-  acceptPlain(accepted: Accepted, request: RequestHead, params: Params, adopt: (arrival: Arrival) => void): void {
-    const shard = this.#owner.shard as number;
+  acceptPlain(
+    accepted: Accepted,
+    request: RequestHead,
+    peer: { readonly remoteAddress?: string | undefined },
+    params: Params,
+    adopt: (arrival: Arrival) => void,
+  ): void {
     let result: HandoffResult = ADOPTED;
     try {
-      adopt(this.#arrival(shard, accepted, switchingToWebSocket(accepted), { params }));
+      const answer = switchingToWebSocket(accepted);
+      adopt(this.#arrival(this.#owner.here as Destination, { accepted, answer, request, peer, params }));
     } catch (thrown) {
       result = { outcome: "failed", error: thrown as Error };
     }
@@ -200,29 +225,29 @@ export class Acceptor {
     const { request, socket, head } = opening;
     const verdict = await this.#verdict(request, socket, params, route);
     if (socket.destroyed) return this.#countClosed(socket);
-    if (verdict !== undefined && "status" in verdict) return this.#refuse(opening, verdict);
+    if (verdict?.status !== undefined) return this.#refuse(opening, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place(request, params);
     if (verdict === undefined || destination === undefined) {
       return this.#refuse(opening, UNAVAILABLE);
     }
 
-    const { session } = verdict;
+    const { session, headers } = verdict;
     const address = permit?.address;
-    const arrival = this.#arrival(destination.shard, checked, opening.accept(checked), { session, params, address });
+    const answer = opening.accept(checked, headers);
+    const handshake = { accepted: checked, answer, request, peer: request.socket, params, session, address };
+    const arrival = this.#arrival(destination, handshake);
     const handoff = destination.handOff(socket, head, arrival);
     permit?.handOver();
     this.#count(await handoff, request);
   }
 
-  #arrival(
-    shard: number,
-    { protocol, deflate }: Accepted,
-    answer: string,
-    { session, params, address }: { session?: unknown; params: Params; address?: string | undefined },
-  ): Arrival {
+  #arrival({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): Arrival {
+    const { accepted, answer, request, peer, params, session, address } = handshake;
+    const { url, headers, clientAddress } = recordRequest(request, peer, requestHeaders, this.#owner.clients);
     const id = `${shard}-${this.#series}${this.#serial++}`;
-    return { identity: { id, session, params, protocol }, answer, deflate: deflate?.agreement, address };
+    const identity = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
+    return { identity, answer, deflate: accepted.deflate?.agreement, address };
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */
@@ -231,7 +256,7 @@ export class Acceptor {
     socket: Duplex,
     params: Params,
     { authorize }: HandshakeSettings,
-  ): Promise<Admission<unknown> | UpgradeRefusal | undefined> {
+  ): Promise<Verdict | undefined> {
     if (authorize === undefined) return Promise.resolve({ session: undefined });
     return new Promise((resolve, reject) => {
       const giveUp = (): void => resolve(undefined);

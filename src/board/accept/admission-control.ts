@@ -18,7 +18,8 @@ export interface AdmissionLimits {
   readonly maxUpgradesPerSecond?: number;
   /**
    * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects to a Unix socket. The
-   * client is the last address there that isn't a trusted proxy's. Default: none, a client is whoever connects.
+   * client is the last address there that isn't a trusted proxy's: for `maxConnectionsPerAddress`, and for `this.request.clientAddress` in
+   * actors. Default: none, a client is whoever connects.
    */
   readonly trustedProxies?: readonly string[];
 }
@@ -68,7 +69,8 @@ export class AdmissionControl {
   /** For a handshake that begins. */
   admit(request: IncomingMessage): Permit | UpgradeRefusal {
     const { maxConnectionsPerAddress } = this.#limits;
-    return this.#admit(maxConnectionsPerAddress === undefined ? undefined : this.#clients.of(request));
+    if (maxConnectionsPerAddress === undefined) return this.#admit(undefined);
+    return this.#admit(this.#clients.of(request.headers, request.socket.remoteAddress));
   }
 
   /** For a socket of which nothing was read: its client is whoever connected. */

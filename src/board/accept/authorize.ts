@@ -1,37 +1,111 @@
-import type { IncomingMessage } from "node:http";
+/** The decision of a user's `authorize` on one handshake, and the check of what it gave. Used by the acceptor in either kind of thread. */
+import { type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
 import { SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/actor.ts";
-import type { UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import {
+  type AnswerHeaders,
+  MAX_REFUSAL_STATUS,
+  MIN_REFUSAL_STATUS,
+  type UpgradeRefusal,
+} from "../../wire/upgrade/response.ts";
 
-/** Lets the connection in. The session is `this.session` in the shard: a clone, unless the shard does the handshake itself. */
+/** Lets the connection in. */
 export interface Admission<Session> {
+  /** What becomes `this.session` in the shard: a clone, unless the shard does the handshake itself. */
   readonly session: Session;
+  /** Headers to add to the answer (101, or 200 over HTTP/2), such as `{ "Set-Cookie": ["a=1", "b=2"] }`. Not those of the handshake itself. */
+  readonly headers?: AnswerHeaders;
+  readonly status?: never;
+  readonly body?: never;
 }
 
+/** Refuses the connection: 3xx (some clients follow redirects), 4xx or 5xx. */
+export interface Denial extends UpgradeRefusal {
+  readonly session?: never;
+}
+
+export type Verdict<Session = unknown> = Admission<Session> | Denial;
+
 /**
- * Decides on one handshake, after it was found well-formed and before it is answered: `{ session }` lets it in, `{ status, headers, body }`
- * refuses it. What it throws, and any other value, is answered with 500 and reported: nobody gets in by mistake.
+ * Decides on one handshake, after it was found well-formed and before it is answered: `{ session, headers }` lets it in,
+ * `{ status, headers, body }` refuses it. What it throws, and any other value (`{ session, status }`, say), is answered with 500 and reported
+ * (`ERR_AUTHORIZE`): nobody gets in by mistake.
  */
 export type Authorize<Session = unknown> = (
   request: IncomingMessage,
   params: Params,
-) => Admission<Session> | UpgradeRefusal | Promise<Admission<Session> | UpgradeRefusal>;
+) => Verdict<Session> | Promise<Verdict<Session>>;
 
-/** Calls `authorize` and checks what it gave. Throws for what it may not give. */
-export async function decide(
-  authorize: Authorize,
-  request: IncomingMessage,
-  params: Params,
-): Promise<Admission<unknown> | UpgradeRefusal> {
-  const verdict: unknown = await authorize(request, params);
-  if (typeof verdict === "object" && verdict !== null) {
-    if ("session" in verdict) return { session: verdict.session };
-    if ("status" in verdict) return verdict as UpgradeRefusal;
+const ADMISSION_KEYS = ["session", "headers"];
+const DENIAL_KEYS = ["status", "headers", "body"];
+
+/** Headers that the handshake writes, or that would give the 101 a body. */
+const HANDSHAKE_HEADERS = /^(?:upgrade|connection|content-length|transfer-encoding|sec-websocket-.*)$/i;
+/** Calls `authorize` and checks what it gave. Throws `ERR_AUTHORIZE` for what it may not give. */
+export async function decide(authorize: Authorize, request: IncomingMessage, params: Params): Promise<Verdict> {
+  const given: unknown = await authorize(request, params);
+  if (typeof given !== "object" || given === null) throw misfit(`gave ${given === null ? "null" : typeof given}`);
+  if ("session" in given) {
+    if ("status" in given)
+      throw misfit("gave both session and status: nobody can tell whether that lets in or refuses");
+    checkKeys(given, ADMISSION_KEYS, "session");
+    return { session: given.session, ...headersOf(given, HANDSHAKE_HEADERS) };
   }
-  throw new SwitchboardError(
-    "ERR_AUTHORIZE",
-    `authorize must give { session } or { status, headers, body }, and gave ${verdict === null ? "null" : typeof verdict}`,
-  );
+  if (!("status" in given)) throw misfit("gave an object without session and status");
+  checkKeys(given, DENIAL_KEYS, "status");
+  return { status: statusOf(given.status), ...headersOf(given), ...bodyOf(given) };
+}
+
+function checkKeys(given: object, known: readonly string[], beside: string): void {
+  const unknown = Object.entries(given).find(([key, value]) => value !== undefined && !known.includes(key));
+  if (unknown !== undefined) throw misfit(`gave "${unknown[0]}" beside ${beside}`);
+}
+
+function statusOf(status: unknown): number {
+  if (typeof status === "number" && Number.isInteger(status)) {
+    if (status >= MIN_REFUSAL_STATUS && status <= MAX_REFUSAL_STATUS) return status;
+  }
+  const range = `an integer from ${MIN_REFUSAL_STATUS} to ${MAX_REFUSAL_STATUS}`;
+  throw misfit(`gave the status ${String(status)}, and a refusal's is ${range}`);
+}
+
+function bodyOf(given: object): { body?: string } {
+  const body = "body" in given ? given.body : undefined;
+  if (body === undefined) return {};
+  if (typeof body !== "string")
+    throw misfit(`gave a body that is no string, but ${body === null ? "null" : typeof body}`);
+  return { body };
+}
+
+function headersOf(given: object, forbidden?: RegExp): { headers?: AnswerHeaders } {
+  const headers: unknown = "headers" in given ? given.headers : undefined;
+  if (headers === undefined) return {};
+  // A Headers or a Map would look empty.
+  if (typeof headers !== "object" || headers === null || Symbol.iterator in headers) {
+    throw misfit("gave headers that are no object of names and values");
+  }
+  for (const [name, value] of Object.entries(headers)) checkHeader(name, value, forbidden);
+  return { headers: headers as AnswerHeaders };
+}
+
+function checkHeader(name: string, value: unknown, forbidden: RegExp | undefined): void {
+  if (forbidden?.test(name)) throw misfit(`gave the header ${name}, which is written by the handshake alone`);
+  for (const one of Array.isArray(value) ? value : [value]) {
+    if (typeof one !== "string" && typeof one !== "number") {
+      throw misfit(`gave the header ${JSON.stringify(name)} a value that is no string, number or array of strings`);
+    }
+    try {
+      validateHeaderName(name);
+      validateHeaderValue(name, String(one));
+    } catch (cause) {
+      throw misfit(`gave the header ${JSON.stringify(name)}, with a character that can't be sent`, { cause });
+    }
+  }
+}
+
+function misfit(what: string, options?: ErrorOptions): SwitchboardError {
+  const message = `authorize must give { session, headers } or { status, headers, body }, and ${what}`;
+  return new SwitchboardError("ERR_AUTHORIZE", message, options);
 }
 
 /** Finds out before the 101 is written what would fail after it. */

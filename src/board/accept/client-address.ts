@@ -1,4 +1,4 @@
-import type { IncomingMessage } from "node:http";
+import type { IncomingHttpHeaders } from "node:http";
 import { AddressSet, normalizeAddress } from "../../wire/transport/ip-address.ts";
 
 /** In `trustedProxies`: whoever connects to a Unix socket. */
@@ -18,12 +18,13 @@ export class ClientAddresses {
   /**
    * The peer's own address; if that is a trusted proxy's, the one that it says it was asked by (the last of `X-Forwarded-For`), and so on.
    * `Forwarded` isn't looked at: a proxy that writes the one lets its clients write the other. Undefined for the peer of a Unix socket.
+   *
+   * @param remoteAddress the peer's; undefined for the peer of a Unix socket
    */
-  of(request: IncomingMessage): string | undefined {
-    const { remoteAddress } = request.socket;
+  of(headers: IncomingHttpHeaders, remoteAddress: string | undefined): string | undefined {
     const peer = remoteAddress === undefined ? undefined : normalizeAddress(remoteAddress);
     if (!this.#trusts(peer)) return peer;
-    const { "x-forwarded-for": forwarded } = request.headers;
+    const { "x-forwarded-for": forwarded } = headers;
     if (forwarded === undefined) return peer;
     let client = peer;
     for (const hop of String(forwarded).split(",").reverse()) {

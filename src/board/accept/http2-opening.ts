@@ -1,10 +1,10 @@
 import { IncomingMessage, STATUS_CODES } from "node:http";
-import { constants, type IncomingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { SwitchboardError } from "../../errors.ts";
 import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
 import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
-import type { UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import { type AnswerHeaders, checkRefusalStatus, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import { agreementHeaders, type Opening } from "./opening.ts";
 
 /** How long a refused peer may take to read its answer. */
@@ -37,9 +37,9 @@ export class Http2Opening implements Opening {
     return checkExtendedConnect(this.request, options);
   }
 
-  accept(accepted: Accepted): string {
+  accept(accepted: Accepted, headers: AnswerHeaders = {}): string {
     if (this.socket.headersSent) throw answered();
-    this.socket.respond({ ":status": 200, ...agreementHeaders(accepted) });
+    this.socket.respond({ ":status": 200, ...withoutConnectionHeaders(headers), ...agreementHeaders(accepted) });
     return "";
   }
 
@@ -60,16 +60,11 @@ export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): v
 
 /** `refuseUpgrade` for a stream, which it closes; the session stays. Headers of a connection are left out. */
 export function refuseStream(stream: ServerHttp2Stream, { status, headers = {}, body }: UpgradeRefusal): void {
-  if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new RangeError(`a refusal's status must be from 300 to 599, got ${status}`);
-  }
+  checkRefusalStatus(status);
   // Whoever answered it has it.
   if (stream.destroyed || stream.headersSent) return;
   const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
-  const answer: Record<string, string | number> = { "content-type": "text/plain; charset=utf-8" };
-  for (const [name, value] of Object.entries(headers)) {
-    if (!CONNECTION_HEADERS.has(name.toLowerCase())) answer[name.toLowerCase()] = value;
-  }
+  const answer = { "content-type": "text/plain; charset=utf-8", ...withoutConnectionHeaders(headers) };
   stream.respond({ ...answer, "content-length": String(payload.length), ":status": status });
   stream.on("error", () => stream.destroy());
   // The peer needs to send no more: RFC 9113 section 8.1.
@@ -77,6 +72,16 @@ export function refuseStream(stream: ServerHttp2Stream, { status, headers = {}, 
   stream.resume();
   const timer = setTimeout(() => stream.destroy(), LINGER_MS).unref();
   stream.once("close", () => clearTimeout(timer));
+}
+
+/** Headers in the form of HTTP/2: names in lower case, and none of a connection. */
+function withoutConnectionHeaders(headers: AnswerHeaders): OutgoingHttpHeaders {
+  const kept: OutgoingHttpHeaders = {};
+  for (const [written, value] of Object.entries(headers)) {
+    const name = written.toLowerCase();
+    if (!CONNECTION_HEADERS.has(name)) kept[name] = typeof value === "object" ? [...value] : value;
+  }
+  return kept;
 }
 
 /**

@@ -6,7 +6,12 @@ import {
   type Refusal,
   type ServerHandshakeOptions,
 } from "../../wire/handshake/server.ts";
-import { refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import {
+  type AnswerHeaders,
+  refuseUpgrade,
+  switchingProtocols,
+  type UpgradeRefusal,
+} from "../../wire/upgrade/response.ts";
 
 /** One opening handshake, in the way of its version of HTTP. */
 export interface Opening {
@@ -16,8 +21,12 @@ export interface Opening {
   /** Bytes of it that were read with the request. */
   readonly head: Buffer;
   check(options: ServerHandshakeOptions): Accepted | Refusal;
-  /** Lets the peer in. What it returns is to be written before the first frame. Throws when the request was answered by somebody else. */
-  accept(accepted: Accepted): string;
+  /**
+   * Lets the peer in. Returns what is to be written before the first frame. Throws when the request was answered by another listener.
+   *
+   * @param headers added to those of the handshake
+   */
+  accept(accepted: Accepted, headers?: AnswerHeaders): string;
   /** Answers with something else, and closes the socket when the peer has had time to read it. */
   refuse(refusal: UpgradeRefusal): void;
 }
@@ -31,12 +40,13 @@ export function agreementHeaders({ protocol, deflate }: Accepted): Record<string
 }
 
 /** The 101 of a handshake that holds. */
-export function switchingToWebSocket(accepted: Accepted): string {
+export function switchingToWebSocket(accepted: Accepted, headers: AnswerHeaders = {}): string {
   return switchingProtocols({
     Upgrade: "websocket",
     Connection: "Upgrade",
     "Sec-WebSocket-Accept": accepted.accept,
     ...agreementHeaders(accepted),
+    ...headers,
   });
 }
 
@@ -56,8 +66,8 @@ export class Http1Opening implements Opening {
     return checkHandshake(this.request, options);
   }
 
-  accept(accepted: Accepted): string {
-    return switchingToWebSocket(accepted);
+  accept(accepted: Accepted, headers?: AnswerHeaders): string {
+    return switchingToWebSocket(accepted, headers);
   }
 
   refuse(refusal: UpgradeRefusal): void {

@@ -144,7 +144,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     clearTimeout(handshake.timer);
     this.#forget(handshake);
     transport.handOver(rest);
-    acceptor.acceptPlain(accepted, request, params, (arrival) => {
+    acceptor.acceptPlain(accepted, request, transport, params, (arrival) => {
       try {
         adopt(transport, { ...arrival, address });
         // The connection departs by itself, later.

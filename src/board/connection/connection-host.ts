@@ -1,6 +1,7 @@
 import type { Params } from "../../runtime/actor/actor.ts";
 import type { CellSettings } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { RequestRecord } from "../../runtime/actor/connection-request.ts";
 import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { HandlerLimits } from "../../runtime/actor/handler-watch.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";
@@ -34,8 +35,8 @@ export interface ConnectionOptions extends HandlerLimits, HeartbeatOptions, Rate
   readonly compression?: CompressionOptions;
 }
 
-/** What the main thread says of a connection that it hands off. */
-export interface ConnectionIdentity {
+/** What a shard is told of a connection by the thread that did its handshake. */
+export interface ConnectionIdentity extends RequestRecord {
   readonly id: string;
   readonly session: unknown;
   readonly params: Params;

@@ -15,7 +15,7 @@ export interface ConnectionInfo {
   readonly bufferedBytes: number;
   /** In milliseconds since 1970. */
   readonly openedAt: number;
-  /** The other end of its socket, a proxy's where there is one; undefined where the bytes are relayed. */
+  /** The other end of its socket, a proxy's where there is one; undefined for Unix sockets. */
   readonly remoteAddress: string | undefined;
 }
 

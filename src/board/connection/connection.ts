@@ -1,6 +1,7 @@
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
 import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
@@ -63,6 +64,8 @@ export class Connection
   readonly #cell: ActorCell;
   /** From the first on. */
   #subscriptions: Subscriptions | undefined;
+  /** Created when the actor first looks at it. */
+  #request: ConnectionRequest | undefined;
   /** What our close frame said, in `closingByUs`. */
   #closing: Closing | undefined;
   /** Whether the peer's close frame came. */
@@ -132,6 +135,11 @@ export class Connection
     return this.#identity.protocol;
   }
 
+  get request(): ConnectionRequest {
+    this.#request ??= new ConnectionRequest(this.#identity, this.#transport.remoteAddress);
+    return this.#request;
+  }
+
   get slowConsumers(): SlowConsumerPolicy {
     return this.#outbound.policy;
   }
@@ -174,7 +182,7 @@ export class Connection
   }
 
   withoutConnection(): ActorContext {
-    return new EndedContext(this.#identity, this.#host);
+    return new EndedContext(this.#identity, this.request, this.#host);
   }
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────

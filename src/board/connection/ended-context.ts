@@ -1,5 +1,6 @@
 import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
 import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
@@ -14,11 +15,13 @@ import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 export class EndedContext implements ActorContext {
   readonly #identity: ConnectionIdentity;
   readonly #host: ConnectionHost;
+  readonly request: ConnectionRequest;
   slowConsumers: SlowConsumerPolicy;
 
-  constructor(identity: ConnectionIdentity, host: ConnectionHost) {
+  constructor(identity: ConnectionIdentity, request: ConnectionRequest, host: ConnectionHost) {
     this.#identity = identity;
     this.#host = host;
+    this.request = request;
     this.slowConsumers = host.options.slowConsumers;
   }
 

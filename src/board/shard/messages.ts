@@ -17,6 +17,8 @@ export interface ShardTask {
   /** URL of the actor module. */
   readonly actor: string;
   readonly options: ConnectionOptions;
+  /** Proxies whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
   readonly counters: SharedArrayBuffer;
   /** Where its event-loop meter writes. */
   readonly meter: SharedArrayBuffer;
@@ -62,10 +64,17 @@ export type ShardOrder =
   /** Everything is closed and done, or the time is up: end. */
   | { readonly kind: "stop" };
 
+/** What the main thread knows of the actor module, which only shards load. */
+export interface ActorModuleFacts {
+  /** Whether the module exports an `authorize`, for handshakes in the shard. */
+  readonly authorizes: boolean;
+  /** Headers that the actor class asks for, in lower case. */
+  readonly requestHeaders: readonly string[];
+}
+
 /** From a shard to the main thread. */
 export type ShardReport =
-  /** `authorizes`: whether the actor module exports an `authorize`, for handshakes in the shard. */
-  | { readonly kind: "ready"; readonly authorizes: boolean }
+  | ({ readonly kind: "ready" } & ActorModuleFacts)
   | {
       readonly kind: "actorFailed";
       /** Undefined for what is `detached` and no actor's. */

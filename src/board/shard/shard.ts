@@ -4,6 +4,7 @@ import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts
 import { type ActorClass, isActorClass } from "../../runtime/actor/actor.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import { requestHeadersOf } from "../../runtime/actor/connection-request.ts";
 import { HandlerWatch } from "../../runtime/actor/handler-watch.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
@@ -21,8 +22,9 @@ import { type HandoffResult, receiveHandoffs, receiveUnread } from "../../wire/t
 import { receiveRelayed } from "../../wire/transport/relay.ts";
 import { takeOver } from "../../wire/transport/take-over.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
-import { Acceptor } from "../accept/acceptor.ts";
+import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import type { Authorize } from "../accept/authorize.ts";
+import { ClientAddresses } from "../accept/client-address.ts";
 import { Departures } from "../accept/departures.ts";
 import { SocketAcceptor } from "../accept/socket-acceptor.ts";
 import { Cohort } from "../connection/cohort.ts";
@@ -71,6 +73,7 @@ class Shard {
   readonly #departures: Departures;
   readonly #meter: EventLoopMeter;
   #actorClass: ActorClass | undefined;
+  #requestHeaders: readonly string[] = [];
   #sockets: SocketAcceptor | undefined;
   #drain: Drain | undefined;
   #releaseDetached: () => void = () => {};
@@ -149,18 +152,26 @@ class Shard {
 
   /** For the handshakes that are this shard's own. */
   #createAcceptor(): Acceptor {
-    const { shard } = this.#task;
+    const { shard, trustedProxies } = this.#task;
+    const requestHeaders = (): readonly string[] => this.#requestHeaders;
     const handOff = (socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> =>
       takeOver(socket, head, (transport) => {
         const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
         if (this.#sockets === undefined) adopt(undefined);
         else this.#sockets.handOver(socket, adopt);
       });
-    const here = { shard, handOff };
+    const here: Destination = {
+      shard,
+      handOff,
+      get requestHeaders() {
+        return requestHeaders();
+      },
+    };
     const owner = {
       isRemote: false,
       place: () => here,
-      shard,
+      here,
+      clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       handshakeFailed: (error: Error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
     };
     // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.
@@ -185,6 +196,7 @@ class Shard {
     const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);
     this.#actorClass = actorClass;
+    this.#requestHeaders = requestHeadersOf(actorClass);
     await Promise.all(linked);
     const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
@@ -204,7 +216,7 @@ class Shard {
       adopt: (socket, { listener, address }) => sockets.accept(socket, listener, address),
     });
     this.#meter.start();
-    this.report({ kind: "ready", authorizes: authorize !== undefined });
+    this.report({ kind: "ready", authorizes: authorize !== undefined, requestHeaders: this.#requestHeaders });
   }
 
   report(report: ShardReport): void {

@@ -19,6 +19,7 @@ import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
+import { ClientAddresses } from "../accept/client-address.ts";
 import { createHandshakeServer } from "../accept/handshake-server.ts";
 import type { AnyHttp2Server } from "../accept/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
@@ -104,8 +105,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       mailCame: () => "gone",
       mailDied: (lost) => deadLetters.add(lost),
     });
+    const { trustedProxies = [] } = limits;
     const owner: AcceptorOwner = {
       isRemote: true,
+      clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       admit: admission && ((request) => admission.admit(request)),
       place: (request, params) => this.#pool.place({ request, params }),
       handshakeFailed: (error) => this.#tell("handshakeFailed", error),

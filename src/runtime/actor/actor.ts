@@ -2,6 +2,7 @@ import { SwitchboardError } from "../../errors.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import { type Address, checkAddress } from "./address.ts";
+import type { ConnectionRequest } from "./connection-request.ts";
 import { isSlowConsumerPolicy, type PublishResult, SLOW_CONSUMER_POLICIES, type SlowConsumerPolicy } from "./flow.ts";
 import type { AskOptions, Mailer, TellResult } from "./mail.ts";
 import type { Supervision } from "./supervision.ts";
@@ -21,6 +22,7 @@ export interface ActorContext<Session = unknown> {
   readonly session: Session;
   readonly params: Params;
   readonly protocol: string;
+  readonly request: ConnectionRequest;
   slowConsumers: SlowConsumerPolicy;
   readonly mailer: Mailer;
   send(data: Sendable): SendResult;
@@ -49,6 +51,12 @@ export let replaceContext: (actor: Actor, context: ActorContext) => void;
 export abstract class Actor<Session = unknown> {
   /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
   static readonly supervision: Supervision = { strategy: "stop" };
+
+  /**
+   * Headers of the request to keep for `this.request.headers`, such as `["user-agent", "cookie"]`. Each costs its connection the memory of its
+   * value. Default: none.
+   */
+  static readonly requestHeaders: readonly string[] = [];
 
   #context: ActorContext<Session>;
 
@@ -127,6 +135,11 @@ export abstract class Actor<Session = unknown> {
   /** The subprotocol agreed on, or "". */
   get protocol(): string {
     return this.#context.protocol;
+  }
+
+  /** The request that the connection came with: its url, its query, the client's address and the headers of `requestHeaders`. */
+  get request(): ConnectionRequest {
+    return this.#context.request;
   }
 
   /**

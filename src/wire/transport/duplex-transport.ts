@@ -50,7 +50,7 @@ export class DuplexTransport implements Transport {
   }
 
   get remoteAddress(): string | undefined {
-    return this.#stream instanceof Socket ? this.#stream.remoteAddress : undefined;
+    return remoteAddressOf(this.#stream);
   }
 
   write(bytes: Buffer): void {
@@ -110,6 +110,12 @@ export class DuplexTransport implements Transport {
   readonly #closeWhenOver = (): void => {
     if (this.#stream.readableEnded && this.#stream.writableFinished && !this.#endWaits) this.#stream.destroy();
   };
+}
+
+/** The address of a stream's other end, for streams of HTTP/2 that of their session; undefined where there is none. */
+export function remoteAddressOf(stream: Duplex): string | undefined {
+  if (stream instanceof Socket) return stream.remoteAddress;
+  return isHttp2Stream(stream) ? stream.session?.socket?.remoteAddress : undefined;
 }
 
 function isOver(stream: Duplex): boolean {

@@ -41,9 +41,13 @@ export class RelayPort<Opening extends { readonly kind: string }> {
     return this.#closed;
   }
 
-  /** Our end of a stream. */
-  open(id: number): RelayTransport {
-    const stream = new RelayTransport(id, this.#post, () => this.#streams.delete(id));
+  /**
+   * Our end of a stream.
+   *
+   * @param remoteAddress of the peer whose bytes the other end relays
+   */
+  open(id: number, remoteAddress?: string): RelayTransport {
+    const stream = new RelayTransport(id, this.#post, () => this.#streams.delete(id), remoteAddress);
     this.#streams.set(id, stream);
     return stream;
   }

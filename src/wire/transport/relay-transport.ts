@@ -23,6 +23,7 @@ const MESSAGE_COST = 128;
  * the window waits here as `bufferedBytes`. Its chunks may be kept.
  */
 export class RelayTransport implements Transport {
+  readonly remoteAddress: string | undefined;
   readonly #id: number;
   readonly #post: (message: RelayMessage) => void;
   readonly #forget: () => void;
@@ -45,8 +46,12 @@ export class RelayTransport implements Transport {
   /** The other end closed, after an end that waits to be told. */
   #closeWaits = false;
 
-  /** @param forget called when this end has closed: no message for it is expected any more */
-  constructor(id: number, post: (message: RelayMessage) => void, forget: () => void) {
+  /**
+   * @param forget called when this end has closed: no message for it is expected any more
+   * @param remoteAddress of the peer whose bytes are relayed
+   */
+  constructor(id: number, post: (message: RelayMessage) => void, forget: () => void, remoteAddress?: string) {
+    this.remoteAddress = remoteAddress;
     this.#id = id;
     this.#post = post;
     this.#forget = forget;

@@ -1,14 +1,19 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, reviveError } from "../../errors.ts";
-import { DuplexTransport } from "./duplex-transport.ts";
+import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
 import { type HandoffResult, lost } from "./handoff.ts";
 import { RelayPort } from "./relay-port.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
 /** A stream that begins, and the shard's answer. An error means that it refused the stream. */
 type RelayOpening<Envelope> =
-  | { readonly kind: "open"; readonly id: number; readonly envelope: Envelope }
+  | {
+      readonly kind: "open";
+      readonly id: number;
+      readonly envelope: Envelope;
+      readonly remoteAddress: string | undefined;
+    }
   | { readonly kind: "answer"; readonly id: number; readonly error: ErrorReport | undefined };
 
 /**
@@ -50,7 +55,7 @@ export class RelaySender<Envelope> {
     const id = this.#serial++;
     try {
       if (this.#relay.closed) throw lost();
-      this.#relay.tell({ kind: "open", id, envelope });
+      this.#relay.tell({ kind: "open", id, envelope, remoteAddress: remoteAddressOf(stream) });
     } catch (thrown) {
       stream.destroy();
       return Promise.resolve({ outcome: "failed", error: thrown as Error });
@@ -78,8 +83,8 @@ export function receiveRelayed<Envelope>(
 ): void {
   const relay = new RelayPort<RelayOpening<Envelope>>(port, queueMicrotask, (message) => {
     if (message.kind !== "open") return;
-    const { id, envelope } = message;
-    const transport = relay.open(id);
+    const { id, envelope, remoteAddress } = message;
+    const transport = relay.open(id, remoteAddress);
     let error: ErrorReport | undefined;
     try {
       adopt(transport, envelope);

@@ -2,7 +2,7 @@
 export { SwitchboardError } from "../../errors.ts";
 export { onUpgrade } from "./on-upgrade.ts";
 export { type AnsweredUpgrade, openTunnel, requestUpgrade, type UpgradeRequestOptions } from "./request.ts";
-export type { UpgradeRefusal } from "./response.ts";
+export type { AnswerHeaders, UpgradeRefusal } from "./response.ts";
 export {
   answerUpgrade,
   serveUpgrades,

@@ -2,11 +2,19 @@
 import { STATUS_CODES, validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duplex } from "node:stream";
 
+/** Headers of an answer, as `node:http` takes them: an array becomes as many lines. */
+export type AnswerHeaders = Readonly<Record<string, string | number | readonly string[]>>;
+
+/** Statuses that leave HTTP as it is: redirects, and errors of either side. */
+export const MIN_REFUSAL_STATUS = 300;
+export const MAX_REFUSAL_STATUS = 599;
+
 /** An answer that refuses an upgrade, so that the exchange ends as HTTP. */
 export interface UpgradeRefusal {
   /** HTTP status, 300 to 599. */
   readonly status: number;
-  readonly headers?: Readonly<Record<string, string>>;
+  /** Headers of the answer. The answer sets Content-Length, Transfer-Encoding and Connection itself. */
+  readonly headers?: AnswerHeaders;
   /** Body: plain text unless the headers say otherwise. Default: the status in words. */
   readonly body?: string;
 }
@@ -15,7 +23,7 @@ export interface UpgradeRefusal {
 const LINGER_MS = 1_000;
 
 /** Returns the head of a 101, to be written as latin1. Source: RFC 9110 section 15.2.2. */
-export function switchingProtocols(headers: Readonly<Record<string, string>>): string {
+export function switchingProtocols(headers: AnswerHeaders): string {
   return head(101, headers);
 }
 
@@ -23,7 +31,7 @@ export function switchingProtocols(headers: Readonly<Record<string, string>>): s
  * Returns the head of a 200 to CONNECT, to be written as latin1. The answer has no body: the tunnel begins right after
  * the head. Source: RFC 9110 section 9.3.6.
  */
-export function connectionEstablished(headers: Readonly<Record<string, string>>): string {
+export function connectionEstablished(headers: AnswerHeaders): string {
   return head(200, headers);
 }
 
@@ -32,12 +40,11 @@ export function connectionEstablished(headers: Readonly<Record<string, string>>)
  * status or header that can't be sent.
  */
 export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: UpgradeRefusal): void {
-  if (!Number.isInteger(status) || status < 300 || status > 599) {
-    throw new RangeError(`a refusal's status must be from 300 to 599, got ${status}`);
-  }
+  checkRefusalStatus(status);
   const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
   const own = { "content-length": String(payload.length), connection: "close" };
-  const response = head(status, { "content-type": "text/plain; charset=utf-8", ...lowerCased(headers), ...own });
+  const { "transfer-encoding": _, ...given } = lowerCased(headers);
+  const response = head(status, { "content-type": "text/plain; charset=utf-8", ...given, ...own });
   socket.on("error", () => socket.destroy());
   socket.end(Buffer.concat([Buffer.from(response, "latin1"), payload]));
   // Closing a socket with unread input resets the connection, and the peer may lose the answer. So input is dropped.
@@ -46,16 +53,24 @@ export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: Up
   socket.once("close", () => clearTimeout(timer));
 }
 
-function lowerCased(headers: Readonly<Record<string, string>>): Record<string, string> {
+/** Throws `RangeError` for a status that no refusal has. */
+export function checkRefusalStatus(status: number): void {
+  if (Number.isInteger(status) && status >= MIN_REFUSAL_STATUS && status <= MAX_REFUSAL_STATUS) return;
+  throw new RangeError(`a refusal's status must be from ${MIN_REFUSAL_STATUS} to ${MAX_REFUSAL_STATUS}, got ${status}`);
+}
+
+function lowerCased(headers: AnswerHeaders): AnswerHeaders {
   return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }
 
-function head(status: number, headers: Readonly<Record<string, string>>): string {
+function head(status: number, headers: AnswerHeaders): string {
   let text = `HTTP/1.1 ${status} ${STATUS_CODES[status] ?? "Unknown"}\r\n`;
   for (const [name, value] of Object.entries(headers)) {
     validateHeaderName(name);
-    validateHeaderValue(name, value);
-    text += `${name}: ${value}\r\n`;
+    for (const one of typeof value === "object" ? value : [value]) {
+      validateHeaderValue(name, String(one));
+      text += `${name}: ${one}\r\n`;
+    }
   }
   return `${text}\r\n`;
 }

@@ -4,7 +4,13 @@ import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
-import { connectionEstablished, refuseUpgrade, switchingProtocols, type UpgradeRefusal } from "./response.ts";
+import {
+  type AnswerHeaders,
+  connectionEstablished,
+  refuseUpgrade,
+  switchingProtocols,
+  type UpgradeRefusal,
+} from "./response.ts";
 
 /** An answer that leaves HTTP. */
 export interface UpgradeAcceptance {
@@ -14,7 +20,7 @@ export interface UpgradeAcceptance {
    * Headers to add. A 101 gets `Connection: Upgrade` and the protocol of the request as `Upgrade` by itself. `Upgrade`
    * is required here when the request offers several protocols.
    */
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: AnswerHeaders;
 }
 
 export type UpgradeAnswer = UpgradeAcceptance | UpgradeRefusal;

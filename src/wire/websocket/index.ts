@@ -10,7 +10,7 @@ export {
   requestUpgrade,
   type UpgradeRequestOptions,
 } from "../upgrade/request.ts";
-export type { UpgradeRefusal } from "../upgrade/response.ts";
+export type { AnswerHeaders, UpgradeRefusal } from "../upgrade/response.ts";
 export {
   answerUpgrade,
   serveUpgrades,

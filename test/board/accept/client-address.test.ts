@@ -1,4 +1,3 @@
-import type { IncomingMessage } from "node:http";
 import { expect, it } from "vitest";
 import { ClientAddresses } from "../../../src/board/accept/client-address.ts";
 
@@ -6,7 +5,7 @@ const proxies = ["10.0.0.0/8", "2001:db8::/32"];
 
 function clientOf(trusted: readonly string[], peer: string | undefined, forwarded?: string): string | undefined {
   const headers = forwarded === undefined ? {} : { "x-forwarded-for": forwarded };
-  return new ClientAddresses(trusted).of({ socket: { remoteAddress: peer }, headers } as unknown as IncomingMessage);
+  return new ClientAddresses(trusted).of(headers, peer);
 }
 
 it.each([

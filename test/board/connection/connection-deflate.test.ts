@@ -25,7 +25,7 @@ const createHost = (): ConnectionHost => createConnectionHost({ deflaters: new D
 async function openAll(windows: readonly (number | undefined)[], host: ConnectionHost): Promise<FakeTransport[]> {
   const transports = windows.map((windowBits, i) => {
     const transport = new FakeTransport();
-    const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "" };
+    const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "", url: "/" };
     const agreement =
       windowBits === undefined ? undefined : { windowBits, peerWindowBits: 15, peerContextTakeover: false };
     new Connection(transport, identity, host, agreement).open(Publishing, "answer");

@@ -31,7 +31,10 @@ function createHost(): ConnectionHost {
   });
 }
 
-const identity: ConnectionIdentity = { id: "3-0", session: { user: "ada" }, params: { room: "blue" }, protocol: "v2" };
+const identity: ConnectionIdentity = {
+  ...{ id: "3-0", session: { user: "ada" }, params: { room: "blue" }, protocol: "v2" },
+  url: "/chat/blue?a=1",
+};
 
 function open(actorClass: ActorClass, host = createHost()): Opened {
   const transport = new FakeTransport();
@@ -58,14 +61,14 @@ class Noting extends Actor {
   }
 }
 
-it("gives its actor the session, params, id, protocol and shard", () => {
+it("gives its actor the session, params, id, protocol, shard and request", () => {
   class Curious extends Actor {
     override opened(): void {
-      const { id, shard, session, params, protocol } = this;
-      log.push(JSON.stringify({ id, shard, session, params, protocol }));
+      const { id, shard, session, params, protocol, request } = this;
+      log.push(JSON.stringify({ id, shard, session, params, protocol, url: request.url, a: request.query.get("a") }));
     }
   }
-  expect(open(Curious).log.map((line) => JSON.parse(line))).toEqual([{ shard: 3, ...identity }]);
+  expect(open(Curious).log.map((line) => JSON.parse(line))).toEqual([{ shard: 3, ...identity, a: "1" }]);
 });
 
 it("answers the handshake in one write with what its actor sends when it opens", async () => {

@@ -18,7 +18,7 @@ afterEach(() => {
 function connections(count: number): Connection[] {
   const host = createConnectionHost();
   return Array.from({ length: count }, (_, i) => {
-    const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "" };
+    const identity = { id: `0-${i}`, session: undefined, params: {}, protocol: "", url: "/" };
     return new Connection(new FakeTransport(), identity, host);
   });
 }

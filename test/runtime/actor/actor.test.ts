@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import { SwitchboardError } from "../../../src/errors.ts";
 import { Actor, type ActorContext, constructActor, isActorClass } from "../../../src/runtime/actor/actor.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
+import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
 
 type Call = readonly [method: string, ...args: unknown[]];
 
@@ -14,6 +15,7 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
     session: { user: "ada" },
     params: { room: "blue" },
     protocol: "chat.v2",
+    request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
     mailer: {
       tell: async (...args) => {
         calls.push(["tell", ...args]);

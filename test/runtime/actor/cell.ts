@@ -1,6 +1,7 @@
 import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../../src/runtime/actor/actor-cell.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
+import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
 import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handler-watch.ts";
 import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
@@ -13,6 +14,7 @@ export const context: ActorContext = {
   session: undefined,
   params: {},
   protocol: "",
+  request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
   mailer: {
     tell: async () => ({ status: "accepted" }),
     ask: async () => undefined,

@@ -5,6 +5,7 @@ import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
 import type { ActorScopes } from "../../../src/runtime/actor/actor-scopes.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
+import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
 import { type Supervision, Supervisor, supervisionOf } from "../../../src/runtime/actor/supervision.ts";
 import { messageOf } from "../../../src/wire/protocol/message.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
@@ -100,6 +101,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   const context: ActorContext = {
     address: "0-0" as Address,
     ...{ shard: 0, session: undefined, params: {}, protocol: "" },
+    request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
     mailer: { tell: async () => ({ status: "accepted" }), ask: async () => undefined },
     send: () => "sent",
     publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),

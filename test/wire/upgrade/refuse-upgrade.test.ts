@@ -44,6 +44,13 @@ it("sends the given headers and body, and counts the body in bytes", async () =>
   expect(await client.rest()).toBe('{"error":"für €"}');
 });
 
+it("sends an array as as many lines", async () => {
+  const { client, server } = await connectPair();
+  refuseUpgrade(server, { status: 401, headers: { "Set-Cookie": ["a=1", "b=2"], "Retry-After": 5 } });
+  const [head = ""] = (await client.rest()).split("\r\n\r\n");
+  expect(head.split("\r\n")).toEqual(expect.arrayContaining(["set-cookie: a=1", "set-cookie: b=2", "retry-after: 5"]));
+});
+
 it("can have an empty body", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status: 404, body: "" });
@@ -53,10 +60,15 @@ it("can have an empty body", async () => {
 
 it("lets no header break the framing of the answer", async () => {
   const { client, server } = await connectPair();
-  refuseUpgrade(server, { status: 400, headers: { "Content-Length": "9999", CONNECTION: "keep-alive" }, body: "no" });
+  refuseUpgrade(server, {
+    status: 400,
+    headers: { "Content-Length": 9999, CONNECTION: "keep-alive", "Transfer-Encoding": "chunked" },
+    body: "no",
+  });
   const answer = await client.rest();
   expect(answer.match(/content-length: .*/gi)).toEqual(["content-length: 2"]);
   expect(answer.match(/connection: .*/gi)).toEqual(["connection: close"]);
+  expect(answer).not.toMatch(/transfer-encoding/i);
 });
 
 it.each([0, 100, 101, 200, 204, 299, 600, 400.5, Number.NaN])(

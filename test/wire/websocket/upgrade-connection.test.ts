@@ -70,6 +70,39 @@ describe("a request that isn't", () => {
   });
 });
 
+describe("origins that a function decides on", () => {
+  const origins = (origin: string, { url }: IncomingMessage): boolean => {
+    if (url === "/throw") throw new Error("no table");
+    return url === "/promise" ? (Promise.resolve(true) as unknown as boolean) : origin === "https://*.example.com";
+  };
+  it.each([
+    { path: "/", origin: "https://*.example.com", status: 101 },
+    { path: "/", origin: "https://a.example.com", status: 403 },
+    { path: "/throw", origin: undefined, status: 101 },
+    { path: "/throw", origin: "https://*.example.com", status: 500 },
+    { path: "/promise", origin: "https://*.example.com", status: 500 },
+  ])("answer $origin on $path with $status", async ({ path, origin, status }) => {
+    const { port } = await startSocketServer({ origins });
+    const client = await RawClient.connect(port);
+    client.write(upgradeRequest({ path, headers: { Origin: origin } }));
+    expect((await client.response()).status).toBe(status);
+    client.socket.destroy();
+  });
+});
+
+it.each([
+  { origin: "https://a.b.example.com", status: 101 },
+  { origin: "capacitor://localhost", status: 101 },
+  { origin: "https://example.com", status: 403 },
+  { origin: "https://evilexample.com", status: 403 },
+])("answers $origin with $status for subdomains and apps in its list", async ({ origin, status }) => {
+  const { port } = await startSocketServer({ origins: ["https://*.example.com", "capacitor://localhost"] });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest({ headers: { Origin: origin } }));
+  expect((await client.response()).status).toBe(status);
+  client.socket.destroy();
+});
+
 describe("a WebSocket that never is", () => {
   it("rejects when the service answers with something else", async () => {
     const { port, connection, sockets } = await serve(() => ({ status: 401 }));
@@ -112,7 +145,7 @@ it.each<[UpgradeConnectionOptions, string]>([
   [{ closeTimeoutMs: 2 ** 31 }, "closeTimeoutMs takes an integer from 1 to"],
   [{ pingIntervalMs: -1 }, "or 0 for no pings"],
   [{ protocols: ["a b"] }, "protocols takes an array of subprotocol names"],
-  [{ origins: ["example.com"] }, "origins takes an array of origins"],
+  [{ origins: ["example.com"] }, 'got "example.com" at index 0, which has no scheme'],
   [{ shards: 2 } as UpgradeConnectionOptions, 'unknown option "shards"'],
 ])("refuses the options %j", (options, message) => {
   const request = { headers: {} } as IncomingMessage;

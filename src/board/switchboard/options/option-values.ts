@@ -13,7 +13,7 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const MAX_BYTES = 2 ** 31 - 1;
 const MAX_COUNT = 2 ** 31 - 1;
 
-const timeoutOrNone: Check = {
+const timeoutOrNone: OptionCheck = {
   ...integer(0, MAX_TIMEOUT_MS),
   takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
 };

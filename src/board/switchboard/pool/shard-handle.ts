@@ -81,6 +81,7 @@ export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
   readonly options: ConnectionOptions;
+  readonly trustedProxies: readonly string[];
   /** Whether sockets that can be moved are; all others are relayed. */
   readonly moves: boolean;
   /** How long its event loop may stand still; 0: for ever. */
@@ -137,11 +138,13 @@ export class ShardHandle implements Destination, ShardCandidate {
   #phase: Phase = "starting";
   /** Whether the actor module exports an `authorize`; known when it is ready. */
   authorizes = false;
+  /** Headers that the actor class asks for; known when it is ready. */
+  requestHeaders: readonly string[] = [];
   /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
-    const { shard, actor, options, moves, timeoutMs, counters, links } = spec;
+    const { shard, actor, options, trustedProxies, moves, timeoutMs, counters, links } = spec;
     this.shard = shard;
     this.#counters = counters;
     this.#occupancy = new Occupancy(counters, spec.addressLeft);
@@ -175,6 +178,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       shard,
       actor,
       options,
+      trustedProxies,
       counters: counters.memory,
       meter,
       pulse,
@@ -294,6 +298,7 @@ export class ShardHandle implements Destination, ShardCandidate {
         if (this.#phase === "starting") this.#phase = "ready";
         this.#watchdog?.started();
         this.authorizes = report.authorizes;
+        this.requestHeaders = report.requestHeaders;
         this.#ready.resolve();
         return;
       case "actorFailed":

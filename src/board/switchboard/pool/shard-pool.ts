@@ -248,11 +248,12 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection, sockets, shardTimeoutMs } = this.#settings;
+    const { actor, connection, sockets, shardTimeoutMs, limits } = this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
       options: connection,
+      trustedProxies: limits.trustedProxies ?? [],
       moves: sockets === "auto" && canMoveSockets(process.versions.node),
       timeoutMs: shardTimeoutMs,
       counters: this.#counters[shard] as Counters,
