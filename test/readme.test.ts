@@ -7,6 +7,7 @@ import { checkCloseOnSignalsOptions } from "../src/board/switchboard/options/clo
 import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/board/switchboard/options/options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
 import { ERROR_KINDS } from "../src/errors.ts";
+import { Actor } from "../src/runtime/actor/actor.ts";
 import { DEFAULT_COMPRESSION } from "../src/wire/protocol/deflate/compression.ts";
 import { checkConnectOptions } from "../src/wire/websocket/connect-options.ts";
 import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
@@ -93,6 +94,15 @@ const TABLES = [
 it.each(TABLES)("lists every option of $of, and besides only $others", ({ readme, after, check, others }) => {
   const listed = namesIn(tableAfter(readReadme(readme), after));
   expect(listed.toSorted()).toEqual([...optionsOf(check), ...others].toSorted());
+});
+
+it("lists everything that an actor has", () => {
+  const listed = tableAfter(readReadme("README.md"), "## The actor, in a shard").map(([first = ""]) => first);
+  const named = new Set(
+    [...listed.join().matchAll(/`(?:await )?(?:this\.|static )?(\w+)/g)].map(([, name = ""]) => name),
+  );
+  const own = [...Object.getOwnPropertyNames(Actor.prototype), ...Object.keys(Actor)];
+  expect([...named].toSorted()).toEqual(own.filter((name) => name !== "constructor").toSorted());
 });
 
 it("lists the options of compression", () => {
