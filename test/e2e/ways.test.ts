@@ -1,6 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import { describe, expect, it, vi } from "vitest";
-import type { AttachOptions, Params, Verdict } from "../../src/index.ts";
+import { type AttachOptions, type Params, Switchboard, type Verdict } from "../../src/index.ts";
+import { actorUrl } from "../support/actor-url.ts";
 import { authorize } from "../support/actors/authorizing.ts";
 import { text } from "../support/frames.ts";
 import { type Way, ways } from "../support/ways.ts";
@@ -159,6 +160,14 @@ describe.each(ways.filter(({ thread }) => thread === "main"))(
     });
   },
 );
+
+it("doesn't start with an actor class that asks for headers that can't be", async () => {
+  const starting = Switchboard.start({ actor: actorUrl("misrequesting"), shards: 1 });
+  await expect(starting).rejects.toMatchObject({
+    code: "ERR_REQUEST_HEADERS",
+    message: expect.stringContaining('got "user agent"'),
+  });
+});
 
 it("takes what a typed authorize may give, and nothing ambiguous", () => {
   const verdicts: Verdict<{ user: string }>[] = [
