@@ -6,6 +6,7 @@ import { RawClient } from "../../support/raw-client.ts";
 
 const zeros = {
   connections: 0,
+  actors: 0,
   handshakes: 0,
   acceptedHere: 0,
   departed: 0,
@@ -20,6 +21,7 @@ const zeros = {
   publishesDropped: 0,
   subscriptionsRefused: 0,
   actorFailures: 0,
+  handlerTimeouts: 0,
   deadLetters: 0,
   violations: 0,
   slowConsumers: 0,
