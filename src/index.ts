@@ -4,7 +4,7 @@ export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.t
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
 export type { DrainCounts } from "./board/shard/drain.ts";
-export type { DeadLetter, SwitchboardEvents } from "./board/switchboard/events.ts";
+export type { AcceptFailure, DeadLetter, SwitchboardEvents } from "./board/switchboard/events.ts";
 export type { ConnectionsOptions, ConnectionsPage } from "./board/switchboard/listing.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/actor.ts";
-import { UpgradeCounters } from "../../runtime/stats/upgrade-counters.ts";
+import { UpgradeCounters, type UpgradeOutcome } from "../../runtime/stats/upgrade-counters.ts";
 import type { RequestHead } from "../../wire/handshake/request-head.ts";
 import {
   type Accepted,
@@ -11,7 +11,8 @@ import {
   type UpgradeRequest,
 } from "../../wire/handshake/server.ts";
 import type { CompressionOptions } from "../../wire/protocol/deflate/compression.ts";
-import type { HandoffResult } from "../../wire/transport/handoff.ts";
+import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
+import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { Arrival } from "../connection/connection-host.ts";
 import { upgradeChannel } from "../connection/diagnostics.ts";
@@ -58,6 +59,8 @@ export interface AcceptorOwner {
   readonly clients?: ClientAddresses | undefined;
   /** A handshake failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
+  /** A handshake was refused, because few descriptors are left. */
+  acceptFailed(error: Error): void;
 }
 
 export interface AcceptorOptions {
@@ -75,7 +78,7 @@ const UNPARSED_STATUS: Readonly<Record<string, number>> = {
 };
 
 /** No shard takes connections, or the board is closing. */
-const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
+export const UNAVAILABLE: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } };
 
 /** A handshake that was let in. */
 interface AcceptedHandshake {
@@ -90,7 +93,7 @@ interface AcceptedHandshake {
   readonly address?: string | undefined;
 }
 
-const ADOPTED: HandoffResult = { outcome: "adopted" };
+const ADOPTED = { outcome: "adopted" } as const;
 
 const OUTCOMES = { adopted: "accepted", peerGone: "abandoned", failed: "failed" } as const;
 
@@ -152,7 +155,7 @@ export class Acceptor {
     params: Params,
     adopt: (arrival: Arrival) => void,
   ): void {
-    let result: HandoffResult = ADOPTED;
+    let result: Exclude<HandoffResult, { outcome: "stayed" }> = ADOPTED;
     try {
       const answer = switchingToWebSocket(accepted);
       adopt(this.#arrival(this.#owner.here as Destination, { accepted, answer, request, peer, params }));
@@ -205,6 +208,10 @@ export class Acceptor {
       const { status, reason, headers = {} } = checked;
       return this.#refuse(opening, { status, headers, body: `${reason}\n` });
     }
+    if (descriptorRoom(opening.socket) !== "enough") {
+      this.#refuse(opening, UNAVAILABLE);
+      return this.#owner.acceptFailed(outOfDescriptors());
+    }
     const permit = this.#owner.admit?.(opening.request);
     if (permit === undefined) return this.#decide(opening, params, route, checked);
     if ("status" in permit) return this.#refuse(opening, permit);
@@ -239,7 +246,16 @@ export class Acceptor {
     const arrival = this.#arrival(destination, handshake);
     const handoff = destination.handOff(socket, head, arrival);
     permit?.handOver();
-    this.#count(await handoff, request);
+    const result = await handoff;
+    if (result.outcome === "stayed") this.#withdraw(opening, result.socket, result.error);
+    else this.#count(result, request);
+  }
+
+  /** Answers a peer whose socket couldn't leave this thread. */
+  #withdraw(opening: Opening, socket: Duplex, error: Error): void {
+    if (opening.withdraw(UNAVAILABLE, socket)) this.#countRefused(UNAVAILABLE, opening.request);
+    else this.#countOutcome("failed", opening.request);
+    this.#owner.handshakeFailed(error);
   }
 
   #arrival({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): Arrival {
@@ -275,11 +291,14 @@ export class Acceptor {
     this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
   }
 
-  #count(result: HandoffResult, request: UpgradeRequest): void {
-    const outcome = OUTCOMES[result.outcome];
+  #count(result: Exclude<HandoffResult, { outcome: "stayed" }>, request: UpgradeRequest): void {
+    this.#countOutcome(OUTCOMES[result.outcome], request);
+    if (result.outcome === "failed") this.#owner.handshakeFailed(result.error);
+  }
+
+  #countOutcome(outcome: UpgradeOutcome, request: UpgradeRequest): void {
     this.counters.add(outcome);
     if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome });
-    if (result.outcome === "failed") this.#owner.handshakeFailed(result.error);
   }
 
   #refuse(opening: Opening, refusal: UpgradeRefusal): void {

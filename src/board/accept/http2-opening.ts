@@ -46,6 +46,12 @@ export class Http2Opening implements Opening {
   refuse(refusal: UpgradeRefusal): void {
     refuseStream(this.socket, refusal);
   }
+
+  /** The 200 has left. The session stays. */
+  withdraw(): boolean {
+    this.socket.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return false;
+  }
 }
 
 /**

@@ -29,6 +29,12 @@ export interface Opening {
   accept(accepted: Accepted, headers?: AnswerHeaders): string;
   /** Answers with something else, and closes the socket when the peer has had time to read it. */
   refuse(refusal: UpgradeRefusal): void;
+  /**
+   * Refuses after `accept`, when nothing of the answer has left; closes the socket when something has. Returns whether it refused.
+   *
+   * @param socket the one that is left: a handoff that failed may have made another of it
+   */
+  withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean;
 }
 
 /** The headers of an answer that are the same in every version of HTTP. */
@@ -72,5 +78,11 @@ export class Http1Opening implements Opening {
 
   refuse(refusal: UpgradeRefusal): void {
     refuseUpgrade(this.socket, refusal);
+  }
+
+  /** The 101 leaves with the first bytes of the shard. */
+  withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean {
+    refuseUpgrade(socket, refusal);
+    return true;
   }
 }

@@ -5,11 +5,12 @@ import { SwitchboardError } from "../../errors.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import type { RequestHead } from "../../wire/handshake/request-head.ts";
+import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { TcpTransport } from "../../wire/transport/tcp-transport.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { acceptTransportsWith, acceptWith } from "../../wire/transport/unread-server.ts";
 import type { Arrival } from "../connection/connection-host.ts";
-import type { Acceptor } from "./acceptor.ts";
+import { type Acceptor, UNAVAILABLE } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import type { Departures } from "./departures.ts";
 import { createHandshakeServer } from "./handshake-server.ts";
@@ -85,12 +86,21 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   listen(server: NetServer, listener: number): void {
     const { counters } = this.#owner;
     if (isPlain(this.#listenerOf(listener))) {
-      acceptTransportsWith(server, (transport) => {
+      acceptTransportsWith(server, (transport, room) => {
+        if (room !== "enough") {
+          this.#refuse(transport, room);
+          return;
+        }
         counters.add("acceptedHere");
         this.#acceptPlain(transport, this.#listenerOf(listener));
       });
     } else {
       acceptWith(server, (socket) => {
+        const room = descriptorRoom(socket);
+        if (room !== "enough") {
+          this.#refuse(socket, this.#listenerOf(listener).isSecure ? "none" : room);
+          return;
+        }
         counters.add("acceptedHere");
         this.#acceptStream(socket, this.#listenerOf(listener));
       });
@@ -113,8 +123,27 @@ export class SocketAcceptor implements PlainHandshakeOwner {
    */
   accept(socket: Socket, listener: number, address?: string): void {
     const found = this.#listenerOf(listener);
+    const room = descriptorRoom(socket);
+    if (room !== "enough") {
+      this.#owner.departures.arrived(socket, address);
+      this.#owner.departures.left(socket);
+      this.#refuse(socket, found.isSecure ? "none" : room);
+      return;
+    }
     if (isPlain(found)) this.#acceptPlain(new TcpTransport(socket, NOTHING), found, address);
     else this.#acceptStream(socket, found, address);
+  }
+
+  /** Turns a socket away that would take one of the last descriptors: with 503 where there is room and no TLS, else unanswered. */
+  #refuse(socket: Socket | TcpTransport, room: DescriptorRoom): void {
+    const { acceptor, counters, acceptFailed } = this.#owner;
+    if (room === "few") {
+      acceptor.refuse(socket instanceof TcpTransport ? socket.toStream(NOTHING) : socket, UNAVAILABLE);
+    } else {
+      counters.upgrades.add("failed");
+      socket.destroy();
+    }
+    acceptFailed(outOfDescriptors());
   }
 
   #listenerOf(listener: number): Listener {

@@ -96,6 +96,15 @@ export function createMetrics(
       this.inc(stats().deadLetters);
     },
   });
+  new Counter({
+    name: `${prefix}board_accepts_failed_total`,
+    help: "Sockets that the main thread refused or couldn't accept, because few descriptors were left.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats().acceptsFailed);
+    },
+  });
   new SharedHistogram(
     {
       name: `${prefix}handoff_seconds`,

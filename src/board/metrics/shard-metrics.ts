@@ -52,4 +52,9 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   conflated: total("conflated", "Publishes that a newer one of their topic replaced, by the policy conflate."),
   rateLimited: total("rate_limited", "Times that a connection was above its rates."),
   abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),
+  handoffsFailed: total("handoffs_failed", "Sockets that couldn't be moved to the shard, or that it didn't take."),
+  acceptsFailed: total(
+    "accepts_failed",
+    "Sockets that the shard refused or couldn't accept, because few descriptors were left.",
+  ),
 };

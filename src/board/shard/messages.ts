@@ -5,6 +5,7 @@ import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
+import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
 import type { ListenerSettings } from "../accept/listener.ts";
 import type { ConnectionOptions } from "../connection/connection-host.ts";
 import type { DrainCounts, DrainSettings } from "./drain.ts";
@@ -25,11 +26,11 @@ export interface ShardTask {
   /** Where the thread's silence is watched. */
   readonly pulse: PulseSource | undefined;
   readonly control: MessagePort;
-  readonly handoff: MessagePort;
+  readonly handoff: HandoffEnd;
   /** For streams that can't be moved. */
-  readonly relay: MessagePort;
+  readonly relay: HandoffEnd;
   /** For sockets whose handshake is the shard's. */
-  readonly unread: MessagePort;
+  readonly unread: HandoffEnd;
   /** To the main thread and to every shard that was started before. */
   readonly links: readonly ThreadLink[];
 }
@@ -104,6 +105,8 @@ export type ShardReport =
     }
   /** A handshake of its own failed for a reason that is not its peer's. */
   | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
+  /** It refused a socket or couldn't accept one, because few descriptors are left. */
+  | { readonly kind: "acceptFailed"; readonly error: ErrorReport }
   /** Clients of whom a connection or a handshake has ended, where they are counted. */
   | { readonly kind: "departed"; readonly addresses: readonly string[] }
   | ({ readonly kind: "drained" } & DrainCounts);

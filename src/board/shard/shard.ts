@@ -18,7 +18,8 @@ import { Pulse } from "../../runtime/stats/pulse.ts";
 import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
-import { type HandoffResult, receiveHandoffs, receiveUnread } from "../../wire/transport/handoff.ts";
+import { receiveHandoffs, receiveUnread } from "../../wire/transport/handoff.ts";
+import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { receiveRelayed } from "../../wire/transport/relay.ts";
 import { takeOver } from "../../wire/transport/take-over.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
@@ -72,6 +73,8 @@ class Shard {
   readonly #acceptor: Acceptor;
   readonly #departures: Departures;
   readonly #meter: EventLoopMeter;
+  readonly #failedHandshakes = new ReportLimit();
+  readonly #failedAccepts = new ReportLimit(1);
   #actorClass: ActorClass | undefined;
   #requestHeaders: readonly string[] = [];
   #sockets: SocketAcceptor | undefined;
@@ -172,7 +175,8 @@ class Shard {
       place: () => here,
       here,
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
-      handshakeFailed: (error: Error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
+      handshakeFailed: (error: Error) => this.#handshakeFailed(error),
+      acceptFailed: (error: Error) => this.#acceptFailed(error),
     };
     // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.
     const series = `${Date.now().toString(36)}-`;
@@ -207,7 +211,7 @@ class Shard {
       counters: this.#counters,
       authorize,
       adopt,
-      acceptFailed: (error) => this.report({ kind: "handshakeFailed", error: reportError(error) }),
+      acceptFailed: (error) => this.#acceptFailed(error),
     });
     this.#sockets = sockets;
     receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
@@ -217,6 +221,15 @@ class Shard {
     });
     this.#meter.start();
     this.report({ kind: "ready", authorizes: authorize !== undefined, requestHeaders: this.#requestHeaders });
+  }
+
+  #handshakeFailed(error: Error): void {
+    if (this.#failedHandshakes.allows()) this.report({ kind: "handshakeFailed", error: reportError(error) });
+  }
+
+  #acceptFailed(error: Error): void {
+    this.#counters.add("acceptsFailed");
+    if (this.#failedAccepts.allows()) this.report({ kind: "acceptFailed", error: reportError(error) });
   }
 
   report(report: ShardReport): void {
@@ -229,9 +242,9 @@ class Shard {
     this.#sampler.stop();
     this.#releaseDetached();
     this.#bus.close();
-    this.#task.handoff.close();
-    this.#task.relay.close();
-    this.#task.unread.close();
+    this.#task.handoff.port.close();
+    this.#task.relay.port.close();
+    this.#task.unread.port.close();
     this.#sockets?.close();
     this.#control.close();
     this.#stopped.resolve();

@@ -11,13 +11,22 @@ export interface SwitchboardEvents {
   shardLost: [ShardLoss];
   /** A shard died five times within a minute, this time last: it isn't started again. */
   shardFailed: [ShardLoss];
-  /** An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over. */
+  /**
+   * An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over (`ERR_SHARD_LOST`) or
+   * didn't take it over in time (`ERR_HANDOFF_TIMEOUT`), the system couldn't move the socket (`ERR_SOCKET_STAYED`). At most 100 in a second
+   * from each thread, the rest is only counted.
+   */
   handshakeFailed: [Error];
   /**
    * A handler took longer than `handlerTimeoutMs` or `handlerTimeoutAfterCloseMs`, and was given up; `actorFailed` tells what became of its
    * actor. At most 100 in a second from each shard, the rest is only counted.
    */
   handlerTimedOut: [HandlerTimeout];
+  /**
+   * A socket was refused because few descriptors are left, or a listening server failed. At most one in a second from each thread, the rest is
+   * only counted (`acceptsFailed`).
+   */
+  acceptFailed: [AcceptFailure];
   /**
    * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
    * second from each shard, the rest is only counted.
@@ -33,6 +42,14 @@ export interface SwitchboardEvents {
   draining: [];
   /** The board is closed. */
   closed: [DrainCounts];
+}
+
+/** A thread can't accept connections now: it refuses them, and goes on when there is room again. */
+export interface AcceptFailure {
+  /** Undefined: the main thread. */
+  readonly shard: number | undefined;
+  /** `ERR_OUT_OF_DESCRIPTORS`, or what the operating system said. */
+  readonly error: Error;
 }
 
 /** Mail that nobody handled. */

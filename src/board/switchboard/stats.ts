@@ -19,5 +19,7 @@ export interface Stats {
   readonly publishesDropped: number;
   /** Mail of `board.tell` and `board.ask` that found nobody there. */
   readonly deadLetters: number;
+  /** Sockets that the main thread refused or couldn't accept, because few descriptors are left. */
+  readonly acceptsFailed: number;
   readonly shards: readonly ShardStats[];
 }

@@ -12,10 +12,12 @@ import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
+import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
@@ -71,6 +73,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
   #deadLetters = 0;
+  #acceptsFailed = 0;
+  readonly #failedHandshakes = new ReportLimit();
+  readonly #failedAccepts = new ReportLimit(1);
   #closed: Promise<DrainCounts> | undefined;
 
   /**
@@ -111,7 +116,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       admit: admission && ((request) => admission.admit(request)),
       place: (request, params) => this.#pool.place({ request, params }),
-      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+      handshakeFailed: (error) => this.#handshakeFailed(error),
+      acceptFailed: (error) => this.#acceptFailed(error),
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
     this.#entrances = new Entrances(this.#acceptor, () => this.#pool.authorizes);
@@ -120,7 +126,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       counters: this.#acceptor.counters,
       admission,
       pool,
-      handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+      handshakeFailed: (error) => this.#handshakeFailed(error),
+      acceptFailed: (error) => this.#acceptFailed(error),
     });
   }
 
@@ -131,6 +138,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       {
         actorFailed: (failure) => this.#tell("actorFailed", failure),
         handshakeFailed: (error) => this.#tell("handshakeFailed", error),
+        acceptFailed: (shard, error) => this.#tell("acceptFailed", { shard, error }),
         addressLeft: (address) => this.#admission?.addressLeft(address),
         mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
         handlerTimedOut: (timeout) => this.emit("handlerTimedOut", timeout),
@@ -184,10 +192,17 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
     const server = createHandshakeServer(route);
     server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
+    server.on("connection", (socket) => {
+      // No request is awaited from one that takes the last descriptors.
+      if (descriptorRoom(socket) !== "none") return;
+      socket.destroy();
+      this.#acceptFailed(outOfDescriptors());
+    });
     this.#addRoute(server, route);
     this.#ownServers.push(server);
     server.listen(port, host);
     await once(server, "listening");
+    server.on("error", (error) => this.#acceptFailed(error));
     return server.address() as AddressInfo;
   }
 
@@ -264,6 +279,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
       publishesDropped: this.#publishesDropped,
       deadLetters: this.#deadLetters,
+      acceptsFailed: this.#acceptsFailed,
       shards,
     };
   }
@@ -324,8 +340,17 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     if (this.#closed !== undefined) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
   }
 
+  #handshakeFailed(error: Error): void {
+    if (this.#failedHandshakes.allows()) this.#tell("handshakeFailed", error);
+  }
+
+  #acceptFailed(error: Error): void {
+    this.#acceptsFailed++;
+    if (this.#failedAccepts.allows()) this.#tell("acceptFailed", { shard: undefined, error });
+  }
+
   /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
-  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed">(
+  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed" | "acceptFailed">(
     event: Event,
     detail: SwitchboardEvents[Event][0],
   ): void {

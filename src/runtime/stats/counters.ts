@@ -68,6 +68,10 @@ const totals = [
   "rateLimited",
   /** Connections that ended without a close handshake (1006). */
   "abnormalClosures",
+  /** Sockets that couldn't be moved to this shard, or that it didn't take. Written by the main thread. */
+  "handoffsFailed",
+  /** Sockets that this shard refused or couldn't accept, because few descriptors were left. */
+  "acceptsFailed",
 ] as const;
 
 const names = [...gauges, ...totals] as const;

@@ -1,10 +1,21 @@
+/** Moving live sockets from one thread to another: the sending end in the main thread, the receiving end in a shard. */
+import { closeSync, openSync } from "node:fs";
 import { type Server, Socket } from "node:net";
+import { devNull } from "node:os";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, reportError, reviveError, SwitchboardError } from "../../errors.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { lastMessages } from "./last-messages.ts";
-import { TcpTransport } from "./tcp-transport.ts";
+import {
+  Decisions,
+  HANDOFF_TIMEOUT_MS,
+  type HandoffEnd,
+  type HandoffResult,
+  lost,
+  PendingHandoffs,
+} from "./pending-handoffs.ts";
+import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 
 /** One socket on its way, with what its new owner must know of it. */
@@ -27,44 +38,48 @@ interface ServerMessage<Envelope> {
 }
 
 /** The new owner's answer. An error means that it closed the socket. */
-interface HandoffAnswer {
+export interface HandoffAnswer {
   readonly serial: number;
   readonly error: ErrorReport | undefined;
 }
 
 const NOTHING = new Uint8Array(0);
 
-export type HandoffResult =
-  | { readonly outcome: "adopted" }
-  /** The peer was gone before the socket could be moved. */
-  | { readonly outcome: "peerGone" }
-  /** The socket couldn't be moved, the shard died with it or refused it; it is closed. */
-  | { readonly outcome: "failed"; readonly error: Error };
-
 /**
  * The sending end of one shard's handoff port. From the call of `send` on the socket is the handoff's: whatever
- * happens, it ends up in the shard or closed. The branches, and who closes:
+ * happens, it ends up in the shard, closed, or given back. The branches, and who closes:
  *
  * 1. the peer is gone already: nothing to close but the dead object, done here;
  * 2. the socket can't be posted (wrong state, envelope that can't be cloned): closed here;
- * 3. the port is closed or the shard dies while the socket is queued: closed by Node with the port's queue;
- * 4. the shard can't adopt it: closed there, reported back.
+ * 3. the operating system has no descriptor left for the move: given back to the caller, who closes it;
+ * 4. the port is closed or the shard dies while the socket is queued: closed by Node with the port's queue;
+ * 5. the shard doesn't look at it until the deadline: failed here, and closed by the shard, when that works again, or with 4;
+ * 6. the shard can't adopt it: closed there, reported back.
  */
 export class HandoffSender<Envelope, Notice = never> {
   readonly #port: MessagePort;
-  readonly #pending = new Map<number, (result: HandoffResult) => void>();
-  #serial = 0;
+  readonly #pending: PendingHandoffs;
   #closed = false;
 
-  constructor(port: MessagePort) {
+  /** @param timeoutMs how long the shard may take to answer for a socket */
+  constructor({ port, decisions }: HandoffEnd, timeoutMs = HANDOFF_TIMEOUT_MS) {
     this.#port = port;
-    port.on("message", (answer: HandoffAnswer) => this.#settle(answer));
-    port.on("close", () => this.#lose());
+    this.#pending = new PendingHandoffs(decisions, timeoutMs);
+    port.on("message", ({ serial, error }: HandoffAnswer) => this.#pending.settle(serial, error));
+    port.on("close", () => {
+      this.#closed = true;
+      this.#pending.lose();
+    });
   }
 
   /** Sockets sent that the shard hasn't answered for. */
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#pending.count;
+  }
+
+  /** Whether the shard should be sent nothing now: it doesn't answer, or has too much to answer for. */
+  get isFull(): boolean {
+    return this.#pending.isFull;
   }
 
   /**
@@ -93,15 +108,22 @@ export class HandoffSender<Envelope, Notice = never> {
     this.#port.postMessage(message);
   }
 
-  /** Gives a listening server away, to an end that does `receiveUnread`: it accepts there from now on, and closes with that thread. */
+  /**
+   * Gives a listening server away, to an end that does `receiveUnread`: it accepts there from now on, and closes with that thread. Throws
+   * `ERR_SOCKET_STAYED` when the operating system has no descriptor left for the move; the server is closed then.
+   */
   sendServer(server: Server, envelope: Envelope): void {
     const message: ServerMessage<Envelope> = { server, envelope };
+    const handle = handleOf(server);
     this.#port.postMessage(message, [server as unknown as MessagePort]);
+    if (!isOpen(handle)) return;
+    handle.close();
+    throw stayed();
   }
 
   /** For when the shard has ended. */
   close(): void {
-    for (const answer of lastMessages<HandoffAnswer>(this.#port)) this.#settle(answer);
+    for (const { serial, error } of lastMessages<HandoffAnswer>(this.#port)) this.#pending.settle(serial, error);
     this.#port.close();
   }
 
@@ -115,40 +137,69 @@ export class HandoffSender<Envelope, Notice = never> {
       socket.destroy();
       return { outcome: "failed", error: lost() };
     }
-    const serial = this.#serial++;
+    const handle = handleOf(socket);
     try {
+      const serial = this.#pending.nextSerial;
       const message: HandoffMessage<Envelope> = { serial, socket, head: prepare(), envelope };
       this.#port.postMessage(message, [socket as unknown as MessagePort]);
     } catch (thrown) {
+      if (isOpen(handle) && handleOf(socket) === null) handle.close();
       socket.destroy();
       return { outcome: "failed", error: thrown as Error };
     }
-    return new Promise((resolve) => this.#pending.set(serial, resolve));
+    if (isOpen(handle)) return { outcome: "stayed", socket: reopen(handle), error: stayed() };
+    return this.#pending.add((error) => ({ outcome: "failed", error }));
   }
+}
 
-  #settle({ serial, error }: HandoffAnswer): void {
-    const resolve = this.#pending.get(serial);
-    this.#pending.delete(serial);
-    resolve?.(error === undefined ? { outcome: "adopted" } : { outcome: "failed", error: reviveError(error) });
-  }
+/** What Node has below a socket or a server; its types don't show it. */
+interface TcpHandle {
+  readonly fd: number;
+  close(): void;
+}
 
-  #lose(): void {
-    this.#closed = true;
-    for (const resolve of this.#pending.values()) resolve({ outcome: "failed", error: lost() });
-    this.#pending.clear();
+function handleOf(owner: Socket | Server): TcpHandle | null {
+  return (owner as unknown as HandleOwner)._handle as TcpHandle | null;
+}
+
+/**
+ * Whether a handle is still this thread's. A post duplicates the descriptor and closes the handle; when it can't duplicate it (EMFILE, ENFILE),
+ * it posts nothing, throws nothing, and leaves the handle open and without an owner (Node 24.20 to 26.10).
+ */
+function isOpen(handle: TcpHandle | null): handle is TcpHandle {
+  return handle !== null && handle.fd >= 0;
+}
+
+/** A socket over a handle whose own socket gave it up for a post. */
+function reopen(handle: TcpHandle): Socket {
+  const options: object = { handle, allowHalfOpen: true, manualStart: true };
+  return new Socket(options);
+}
+
+/** Asks the system for the reason, which Node doesn't tell: another descriptor most often fails as the move did. */
+function stayed(): SwitchboardError {
+  let cause: unknown;
+  try {
+    closeSync(openSync(devNull, "r"));
+  } catch (thrown) {
+    cause = thrown;
   }
+  const { code = "no reason given" } = (cause ?? {}) as NodeJS.ErrnoException;
+  const message = `the system has no descriptor left to move a socket to its shard (${code}): raise the limit of open files`;
+  return new SwitchboardError("ERR_SOCKET_STAYED", message, { cause });
 }
 
 /**
  * The receiving end, in the shard. `adopt` takes the transport over, or throws: then the socket is closed here.
  */
 export function receiveHandoffs<Envelope>(
-  port: MessagePort,
+  end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
 ): void {
-  port.on("message", ({ serial, socket, head, envelope }: HandoffMessage<Envelope>) => {
+  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
+  end.port.on("message", ({ serial, socket, head, envelope }: HandoffMessage<Envelope>) => {
     const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
-    adoptAndAnswer(port, serial, transport, () => adopt(transport, envelope));
+    arrivals.adopt(serial, transport, () => adopt(transport, envelope));
   });
 }
 
@@ -162,8 +213,9 @@ export interface UnreadReceiver<Envelope, Notice> {
 }
 
 /** The receiving end of `sendUnread`, `sendServer` and `tell`, in the shard: sockets as they were accepted. */
-export function receiveUnread<Envelope, Notice>(port: MessagePort, receiver: UnreadReceiver<Envelope, Notice>): void {
-  port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>) => {
+export function receiveUnread<Envelope, Notice>(end: HandoffEnd, receiver: UnreadReceiver<Envelope, Notice>): void {
+  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
+  end.port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>) => {
     if ("notice" in message) {
       receiver.told(message.notice);
       return;
@@ -173,20 +225,40 @@ export function receiveUnread<Envelope, Notice>(port: MessagePort, receiver: Unr
       return;
     }
     const { serial, socket, envelope } = message;
-    adoptAndAnswer(port, serial, socket, () => receiver.adopt(socket, envelope));
+    arrivals.adopt(serial, socket, () => receiver.adopt(socket, envelope));
   });
 }
 
-function adoptAndAnswer(port: MessagePort, serial: number, owned: { destroy(): void }, adopt: () => void): void {
-  let error: ErrorReport | undefined;
-  try {
-    adopt();
-  } catch (thrown) {
-    owned.destroy();
-    error = reportError(thrown);
+/** The shard's part in the handoffs of one channel: it takes each that its sender hasn't given up, and answers every one. */
+export class Arrivals {
+  readonly #decisions: Decisions;
+  readonly #answer: (answer: HandoffAnswer) => void;
+  #nextSerial = 0;
+
+  constructor({ port, decisions }: HandoffEnd, answer: (answer: HandoffAnswer) => void) {
+    this.#decisions = new Decisions(decisions);
+    this.#answer = answer;
+    // Node closes a socket whose message it can't read. Messages come in order, so its serial is known.
+    port.on("messageerror", (error: Error) => {
+      this.adopt(this.#nextSerial, undefined, () => {
+        throw error;
+      });
+    });
   }
-  const answer: HandoffAnswer = { serial, error };
-  port.postMessage(answer);
+
+  /** @param owned closed when `adopt` throws, and when the sender has given the handoff up */
+  adopt(serial: number, owned: { destroy(): void } | undefined, adopt: () => void): void {
+    this.#nextSerial = serial + 1;
+    let error: ErrorReport | undefined;
+    try {
+      if (!this.#decisions.claim(serial)) throw new SwitchboardError("ERR_HANDOFF_TIMEOUT", "the sender gave it up");
+      adopt();
+    } catch (thrown) {
+      owned?.destroy();
+      error = reportError(thrown);
+    }
+    this.#answer({ serial, error });
+  }
 }
 
 /** `head` and all that Node has read of the stream since, in memory of its own: posting a view would copy what lies around it. */
@@ -217,10 +289,6 @@ export function flushed(socket: Duplex): Promise<void> {
     socket.write("", () => resolve());
     socket.once("close", resolve);
   });
-}
-
-export function lost(): SwitchboardError {
-  return new SwitchboardError("ERR_SHARD_LOST", "the shard ended before it took the socket over");
 }
 
 /** Whether this Node can move sockets between threads at all: 24.20 and newer in its line, 26.6 and newer. */

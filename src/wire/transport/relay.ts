@@ -1,8 +1,10 @@
+/** Relaying the bytes of streams that can't be moved to a shard: the main thread's end and the shard's end. */
 import type { Duplex } from "node:stream";
-import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, reportError, reviveError } from "../../errors.ts";
+import type { ErrorReport } from "../../errors.ts";
 import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
-import { type HandoffResult, lost } from "./handoff.ts";
+import { Arrivals } from "./handoff.ts";
+import type { HandoffResult } from "./pending-handoffs.ts";
+import { HANDOFF_TIMEOUT_MS, type HandoffEnd, lost, PendingHandoffs } from "./pending-handoffs.ts";
 import { RelayPort } from "./relay-port.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
@@ -16,30 +18,45 @@ type RelayOpening<Envelope> =
     }
   | { readonly kind: "answer"; readonly id: number; readonly error: ErrorReport | undefined };
 
+/** A stream that waits for the shard's answer. */
+interface WaitingStream {
+  readonly stream: Duplex;
+  /** Over the stream; paused, and not started. */
+  readonly transport: Transport;
+}
+
 /**
  * The main thread's end of one shard's relay: for streams that can't be moved. It keeps them, and relays their bytes. From the call of
- * `send` on the stream is the relay's: it is closed when the peer, the shard's connection or the shard itself is gone, or refuses it.
+ * `send` on the stream is the relay's: it is closed when the peer, the shard's connection or the shard itself is gone, or refuses it. A stream
+ * that the shard doesn't answer for until the deadline is given back: nothing was read from it or written to it.
  */
 export class RelaySender<Envelope> {
   readonly #relay: RelayPort<RelayOpening<Envelope>>;
-  readonly #pending = new Map<number, (result: HandoffResult) => void>();
-  #serial = 0;
+  readonly #pending: PendingHandoffs;
+  readonly #waiting = new Map<number, WaitingStream>();
 
-  constructor(port: MessagePort) {
+  /** @param timeoutMs how long the shard may take to answer for a stream */
+  constructor({ port, decisions }: HandoffEnd, timeoutMs = HANDOFF_TIMEOUT_MS) {
+    this.#pending = new PendingHandoffs(decisions, timeoutMs);
     const handle = (message: RelayOpening<Envelope>): void => {
-      if (message.kind !== "answer") return;
-      const error = message.error && reviveError(message.error);
-      this.#settle(message.id, error === undefined ? { outcome: "adopted" } : { outcome: "failed", error });
+      if (message.kind === "answer") this.#answered(message.id, message.error);
     };
     // After all sockets of this turn were read.
     this.#relay = new RelayPort(port, setImmediate, handle, () => {
-      for (const id of this.#pending.keys()) this.#settle(id, { outcome: "failed", error: lost() });
+      for (const { stream } of this.#waiting.values()) stream.destroy();
+      this.#waiting.clear();
+      this.#pending.lose();
     });
   }
 
   /** Streams sent that the shard hasn't answered for. */
   get inFlight(): number {
-    return this.#pending.size;
+    return this.#pending.count;
+  }
+
+  /** Whether the shard should be sent nothing now: it doesn't answer, or has too much to answer for. */
+  get isFull(): boolean {
+    return this.#pending.isFull;
   }
 
   /**
@@ -52,7 +69,7 @@ export class RelaySender<Envelope> {
       stream.destroy();
       return Promise.resolve({ outcome: "peerGone" });
     }
-    const id = this.#serial++;
+    const id = this.#pending.nextSerial;
     try {
       if (this.#relay.closed) throw lost();
       this.#relay.tell({ kind: "open", id, envelope, remoteAddress: remoteAddressOf(stream) });
@@ -60,8 +77,11 @@ export class RelaySender<Envelope> {
       stream.destroy();
       return Promise.resolve({ outcome: "failed", error: thrown as Error });
     }
-    splice(new DuplexTransport(stream, head), this.#relay.open(id));
-    return new Promise((resolve) => this.#pending.set(id, resolve));
+    this.#waiting.set(id, { stream, transport: new DuplexTransport(stream, head) });
+    return this.#pending.add((error) => {
+      this.#waiting.delete(id);
+      return { outcome: "stayed", socket: stream, error };
+    });
   }
 
   /** For when the shard has ended. */
@@ -69,31 +89,31 @@ export class RelaySender<Envelope> {
     this.#relay.close();
   }
 
-  #settle(id: number, result: HandoffResult): void {
-    const resolve = this.#pending.get(id);
-    this.#pending.delete(id);
-    resolve?.(result);
+  /** The answer comes before the first bytes from the shard. */
+  #answered(id: number, error: ErrorReport | undefined): void {
+    const waiting = this.#waiting.get(id);
+    this.#waiting.delete(id);
+    if (error === undefined && waiting !== undefined) {
+      splice(waiting.transport, this.#relay.open(id));
+    } else {
+      waiting?.stream.destroy();
+    }
+    this.#pending.settle(id, error);
   }
 }
 
 /** The shard's end. `adopt` takes the transport over, or throws: then the stream is closed. */
 export function receiveRelayed<Envelope>(
-  port: MessagePort,
+  end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
 ): void {
-  const relay = new RelayPort<RelayOpening<Envelope>>(port, queueMicrotask, (message) => {
+  const relay = new RelayPort<RelayOpening<Envelope>>(end.port, queueMicrotask, (message) => {
     if (message.kind !== "open") return;
     const { id, envelope, remoteAddress } = message;
     const transport = relay.open(id, remoteAddress);
-    let error: ErrorReport | undefined;
-    try {
-      adopt(transport, envelope);
-    } catch (thrown) {
-      transport.destroy();
-      error = reportError(thrown);
-    }
-    relay.tell({ kind: "answer", id, error });
+    arrivals.adopt(id, transport, () => adopt(transport, envelope));
   });
+  const arrivals = new Arrivals(end, ({ serial, error }) => relay.tell({ kind: "answer", id: serial, error }));
 }
 
 /** Makes one stream of two whose chunks may be kept: each reads only as fast as the other writes, and ends and closes with it. */

@@ -2,7 +2,8 @@ import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { DuplexTransport } from "./duplex-transport.ts";
-import { drain, flushed, type HandoffResult } from "./handoff.ts";
+import { drain, flushed } from "./handoff.ts";
+import type { HandoffResult } from "./pending-handoffs.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 

@@ -79,7 +79,9 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   const counters = new Counters();
   const upgrades = counters.upgrades.snapshot();
   const shards = [{ shard: 0, state: "ready" as const, ready: true, failed: false, ...counters.snapshot() }];
-  const board = { stats: () => ({ connections: 0, publishesDropped: 0, deadLetters: 0, upgrades, shards }) };
+  const board = {
+    stats: () => ({ connections: 0, publishesDropped: 0, deadLetters: 0, acceptsFailed: 0, upgrades, shards }),
+  };
   const shown = await createMetrics(board, { registry, prefix: "ws_" }).text();
   expect(sample(shown, 'rooms{app="chat"}')).toBe(3);
   expect(sample(shown, 'ws_connections{shard="0",app="chat"}')).toBe(0);
@@ -94,6 +96,7 @@ it("adds the buckets of a histogram up", async () => {
       connections: 0,
       publishesDropped: 0,
       deadLetters: 0,
+      acceptsFailed: 0,
       upgrades: counters.upgrades.snapshot(),
       shards,
     }),

@@ -23,6 +23,8 @@ const zeros = {
   actorFailures: 0,
   handlerTimeouts: 0,
   deadLetters: 0,
+  acceptsFailed: 0,
+  handoffsFailed: 0,
   violations: 0,
   slowConsumers: 0,
   droppedNewest: 0,
@@ -51,6 +53,7 @@ it("is all zeros at the start, with every shard ready", async () => {
     upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },
     publishesDropped: 0,
     deadLetters: 0,
+    acceptsFailed: 0,
     shards: [0, 1].map((shard) => ({ shard, state: "ready", ready: true, failed: false, ...zeros })),
   });
 });

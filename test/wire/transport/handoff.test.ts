@@ -5,9 +5,10 @@ import { join } from "node:path";
 import { PassThrough } from "node:stream";
 import { setImmediate as turn } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
-import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
+import { type MessagePort, Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { canMoveSockets, HandoffSender, isMovable, receiveHandoffs } from "../../../src/wire/transport/handoff.ts";
+import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
 
 interface SocketPair {
@@ -41,25 +42,26 @@ async function closed(socket: Socket): Promise<void> {
 
 /** Both ends in this thread: the port in between is real. */
 function openChannel(adopt: (transport: Transport, envelope: unknown) => void) {
-  const { port1, port2 } = new MessageChannel();
-  receiveHandoffs(port2, adopt);
-  onTestFinished(() => port1.close());
-  return { sender: new HandoffSender<unknown>(port1), port: port2 };
+  const { sender, receiver } = createHandoffChannel();
+  receiveHandoffs(receiver, adopt);
+  onTestFinished(() => sender.port.close());
+  return { sender: new HandoffSender<unknown>(sender), port: receiver.port };
 }
 
 /** The far end is with a thread that never looks at it. */
 async function openDeafThread(): Promise<{ sender: HandoffSender<unknown>; thread: Worker }> {
-  const { port1, port2 } = new MessageChannel();
+  const { sender, receiver } = createHandoffChannel();
+  const { port } = receiver;
   const code = `
     const { parentPort } = require("node:worker_threads");
     parentPort.postMessage("up");
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`;
-  const thread = new Worker(code, { eval: true, workerData: port2, transferList: [port2] });
+  const thread = new Worker(code, { eval: true, workerData: port, transferList: [port] });
   onTestFinished(async () => {
     await thread.terminate();
   });
   await once(thread, "message");
-  return { sender: new HandoffSender(port1), thread };
+  return { sender: new HandoffSender(sender), thread };
 }
 
 /** Echoes, and resolves with what came when the peer ends. */

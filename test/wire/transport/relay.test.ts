@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
-import { MessageChannel, Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
 import { RelaySender, receiveRelayed } from "../../../src/wire/transport/relay.ts";
 import { WINDOW_COST } from "../../../src/wire/transport/relay-transport.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
@@ -18,10 +19,10 @@ import type { TransportFactory } from "./pair.ts";
 
 /** Both ends in this thread: the port in between is real. */
 function openRelay(adopt: (transport: Transport, envelope: unknown) => void) {
-  const { port1, port2 } = new MessageChannel();
-  receiveRelayed(port2, adopt);
-  onTestFinished(() => port1.close());
-  return { sender: new RelaySender<unknown>(port1), port: port2 };
+  const { sender, receiver } = createHandoffChannel();
+  receiveRelayed(receiver, adopt);
+  onTestFinished(() => sender.port.close());
+  return { sender: new RelaySender<unknown>(sender), port: receiver.port };
 }
 
 /** The shard's end of a relayed stream. */
@@ -120,13 +121,14 @@ describe("a relay", () => {
   });
 
   it("closes every stream of a thread that dies before it answers", async () => {
-    const { port1, port2 } = new MessageChannel();
+    const { sender: end, receiver } = createHandoffChannel();
+    const { port } = receiver;
     const code = `
       require("node:worker_threads").parentPort.postMessage("up");
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);`;
-    const thread = new Worker(code, { eval: true, workerData: port2, transferList: [port2] });
+    const thread = new Worker(code, { eval: true, workerData: port, transferList: [port] });
     await once(thread, "message");
-    const sender = new RelaySender<unknown>(port1);
+    const sender = new RelaySender<unknown>(end);
     const pairs = await Promise.all(Array.from({ length: 10 }, openTcpSockets));
     const results = pairs.map(({ accepted }) => sender.send(accepted, Buffer.from("head"), undefined));
     await thread.terminate();
@@ -137,16 +139,21 @@ describe("a relay", () => {
   });
 
   it("takes no more of a peer than the window while its shard doesn't look", async () => {
-    const { port1, port2 } = new MessageChannel();
-    onTestFinished(() => port1.close());
-    const sender = new RelaySender<unknown>(port1);
+    const { sender: end, receiver } = createHandoffChannel();
+    const { port } = receiver;
+    onTestFinished(() => end.port.close());
+    const sender = new RelaySender<unknown>(end);
     const { accepted, peer } = await openMemoryStreams();
     void sender.send(accepted, NOTHING, undefined);
     peer.write(Buffer.alloc(16 * 1024 * 1024));
+    expect(accepted.isPaused()).toBe(true);
     let posted = 0;
-    port2.on("message", (message: unknown) => {
-      if (!Array.isArray(message)) return;
-      for (const { bytes } of message) posted += (bytes as Uint8Array).length;
+    port.on("message", (message: { readonly id: number } | unknown[]) => {
+      if (!Array.isArray(message)) {
+        port.postMessage({ kind: "answer", id: message.id, error: undefined });
+        return;
+      }
+      for (const { bytes } of message as { readonly bytes: Uint8Array }[]) posted += bytes.length;
     });
     for (let i = 0; i < 1_000; i++) await new Promise((resolve) => setImmediate(resolve));
     expect(posted).toBeGreaterThan(WINDOW_COST / 2);

@@ -1,7 +1,9 @@
 import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
-import type { HandoffResult } from "../../../wire/transport/handoff.ts";
+import { descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
+import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { createUnreadServer } from "../../../wire/transport/unread-server.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
 import type { Permit } from "../../accept/acceptor.ts";
@@ -15,6 +17,8 @@ export interface ShardListenerOwner {
   /** Hands an unread socket to a shard; undefined when there is none that takes any. */
   handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
   handshakeFailed(error: Error): void;
+  /** A socket was refused or not accepted, because few descriptors are left. */
+  acceptFailed(error: Error): void;
 }
 
 /** A port whose sockets go to the shards as they were accepted: TLS and the opening handshake are theirs. */
@@ -37,7 +41,7 @@ export class ShardListener {
     this.#server.listen(port, host);
     await once(this.#server, "listening");
     // Such as running out of descriptors: the sockets that are there go on.
-    this.#server.on("error", (error) => this.#owner.handshakeFailed(error));
+    this.#server.on("error", (error) => this.#owner.acceptFailed(error));
     return this.#server.address() as AddressInfo;
   }
 
@@ -55,6 +59,17 @@ export class ShardListener {
   async #accept(socket: Socket): Promise<void> {
     const { counters } = this.#owner;
     socket.on("error", ignore);
+    const room = descriptorRoom(socket);
+    if (room !== "enough") {
+      this.#owner.acceptFailed(outOfDescriptors());
+      if (room === "few") {
+        this.#refuseUnavailable(socket);
+      } else {
+        counters.add("failed");
+        socket.destroy();
+      }
+      return;
+    }
     const permit = this.#owner.admit?.(socket);
     if (permit !== undefined && "status" in permit) {
       counters.addRefused(permit.status);
@@ -64,21 +79,33 @@ export class ShardListener {
     const handoff = this.#owner.handOffUnread(socket, this.listener, permit?.address);
     if (handoff === undefined) {
       permit?.release();
-      if (this.settings.tls === undefined) counters.addRefused(503);
-      else counters.add("failed");
-      this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+      this.#refuseUnavailable(socket);
       return;
     }
     permit?.handOver();
     const result = await handoff;
-    if (result.outcome === "peerGone") counters.add("abandoned");
-    if (result.outcome !== "failed") return;
-    counters.add("failed");
-    this.#owner.handshakeFailed(result.error);
+    switch (result.outcome) {
+      case "peerGone":
+        counters.add("abandoned");
+        return;
+      case "stayed":
+        this.#refuseUnavailable(result.socket);
+        this.#owner.handshakeFailed(result.error);
+        return;
+      case "failed":
+        counters.add("failed");
+        this.#owner.handshakeFailed(result.error);
+    }
+  }
+
+  #refuseUnavailable(socket: Duplex): void {
+    if (this.settings.tls === undefined) this.#owner.counters.addRefused(503);
+    else this.#owner.counters.add("failed");
+    this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
   }
 
   /** Without a shard there is no TLS to say it in. */
-  #refuse(socket: Socket, refusal: UpgradeRefusal): void {
+  #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (this.settings.tls === undefined) refuseUpgrade(socket, refusal);
     else socket.destroy();
   }

@@ -20,6 +20,7 @@ export interface ShardPortsOwner {
   readonly admission: AdmissionControl | undefined;
   readonly pool: () => ShardPool;
   handshakeFailed(error: Error): void;
+  acceptFailed(error: Error): void;
 }
 
 /** The ports of a board on which the shards do the handshakes, whoever accepts. */
@@ -77,13 +78,14 @@ export class ShardPorts {
 
   #createListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
     const id = this.#listeners.length;
-    const { counters, admission, pool, handshakeFailed } = this.#owner;
+    const { counters, admission, pool, handshakeFailed, acceptFailed } = this.#owner;
     if (accept === "shard") return new SharedPort(id, settings, pool());
     return new ShardListener(id, settings, {
       counters,
       admit: admission && ((socket) => admission.admitUnread(socket)),
       handOffUnread: (socket, id, address) => pool().placeUnread()?.handOffUnread(socket, id, address),
       handshakeFailed,
+      acceptFailed,
     });
   }
 

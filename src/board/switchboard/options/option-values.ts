@@ -43,6 +43,7 @@ const checks = {
   maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
   stackSizeMb: integer(1, MAX_BYTES),
   shardTimeoutMs: timeoutOrNone,
+  handoffTimeoutMs: integer(1, MAX_TIMEOUT_MS),
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),

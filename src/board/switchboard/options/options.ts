@@ -2,6 +2,7 @@ import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { normalizeOrigins, type Origins } from "../../../wire/handshake/origins.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
+import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { Authorize } from "../../accept/authorize.ts";
 import type { ListenerSettings } from "../../accept/listener.ts";
@@ -52,6 +53,11 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
    * for ever. 0: for ever. Default: 10 s.
    */
   readonly shardTimeoutMs?: number;
+  /**
+   * How long a shard may take to take a socket over. Then the handoff has failed: the peer is answered with 503 or closed, and the shard gets no
+   * more until it answers again. Default: 5 s.
+   */
+  readonly handoffTimeoutMs?: number;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -139,7 +145,7 @@ const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTi
 
 const startOptions = [
   ...(["actor", "shards", "compression", "sockets", "placement", "overloadedMs"] as const),
-  ...(["resourceLimits", "shardTimeoutMs"] as const),
+  ...(["resourceLimits", "shardTimeoutMs", "handoffTimeoutMs"] as const),
   ...admissionOptions,
   ...connectionOptions,
 ];
@@ -154,6 +160,7 @@ export interface Settings {
   readonly resourceLimits: ShardResourceLimits;
   /** 0: none. */
   readonly shardTimeoutMs: number;
+  readonly handoffTimeoutMs: number;
   readonly connection: ConnectionOptions;
 }
 
@@ -167,6 +174,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     overloadedMs = 200,
     resourceLimits = {},
     shardTimeoutMs = 10_000,
+    handoffTimeoutMs = HANDOFF_TIMEOUT_MS,
     compression = false,
     ...numbers
   } = withoutUndefined(options);
@@ -179,6 +187,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     overloadedMs,
     limits,
     shardTimeoutMs,
+    handoffTimeoutMs,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {
       maxPayloadBytes: 1024 * 1024,

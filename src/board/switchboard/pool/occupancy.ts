@@ -1,5 +1,5 @@
 import type { Counters } from "../../../runtime/stats/counters.ts";
-import type { HandoffResult } from "../../../wire/transport/handoff.ts";
+import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 
 /**
  * How many are in one shard or on their way there, in one life of it: all that were sent, or accepted there, less those that left. Each

@@ -8,8 +8,10 @@ import type { FailureOutcome } from "../../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../../runtime/mail/mail-router.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
-import { type HandoffResult, HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
+import { HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
 import { lastMessages } from "../../../wire/transport/last-messages.ts";
+import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
+import { createHandoffChannel } from "../../../wire/transport/pending-handoffs.ts";
 import { RelaySender } from "../../../wire/transport/relay.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { Arrival, ConnectionOptions } from "../../connection/connection-host.ts";
@@ -86,12 +88,15 @@ export interface ShardSpec {
   readonly moves: boolean;
   /** How long its event loop may stand still; 0: for ever. */
   readonly timeoutMs: number;
+  /** How long it may take to answer for a socket. */
+  readonly handoffTimeoutMs: number;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly ThreadLink[];
   readonly actorFailed: (failure: ActorFailure) => void;
   readonly mailDied: (lost: LostMail) => void;
   readonly handshakeFailed: (error: Error) => void;
+  readonly acceptFailed: (error: Error) => void;
   /** A connection or a handshake of a client has ended, where clients are counted. */
   readonly addressLeft: (address: string) => void;
   readonly handlerTimedOut: (timeout: HandlerTimeout) => void;
@@ -123,6 +128,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #mailDied: (lost: LostMail) => void;
   readonly #handshakeFailed: (error: Error) => void;
   readonly #handlerTimedOut: (timeout: HandlerTimeout) => void;
+  readonly #acceptFailed: (error: Error) => void;
   readonly #slowConsumer: (slow: SlowConsumer) => void;
   readonly #abnormalClosure: (closure: AbnormalClosure) => void;
   readonly #control: MessagePort;
@@ -144,7 +150,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
-    const { shard, actor, options, trustedProxies, moves, timeoutMs, counters, links } = spec;
+    const { shard, actor, options, trustedProxies, moves, timeoutMs, handoffTimeoutMs, counters, links } = spec;
     this.shard = shard;
     this.#counters = counters;
     this.#occupancy = new Occupancy(counters, spec.addressLeft);
@@ -154,18 +160,19 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#mailDied = spec.mailDied;
     this.#handshakeFailed = spec.handshakeFailed;
     this.#handlerTimedOut = spec.handlerTimedOut;
+    this.#acceptFailed = spec.acceptFailed;
     this.#slowConsumer = spec.slowConsumer;
     this.#abnormalClosure = spec.abnormalClosure;
     const control = new MessageChannel();
-    const handoff = new MessageChannel();
-    const relay = new MessageChannel();
-    const unread = new MessageChannel();
+    const handoff = createHandoffChannel();
+    const relay = createHandoffChannel();
+    const unread = createHandoffChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
     this.#moves = moves;
-    this.#handoff = new HandoffSender(handoff.port1);
-    this.#relay = new RelaySender(relay.port1);
-    this.#unread = new HandoffSender(unread.port1);
+    this.#handoff = new HandoffSender(handoff.sender, handoffTimeoutMs);
+    this.#relay = new RelaySender(relay.sender, handoffTimeoutMs);
+    this.#unread = new HandoffSender(unread.sender, handoffTimeoutMs);
     if (timeoutMs > 0) {
       this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
     }
@@ -173,7 +180,8 @@ export class ShardHandle implements Destination, ShardCandidate {
       memory: this.#watchdog.pulse.memory,
       intervalMs: this.#watchdog.pulse.intervalMs,
     };
-    const ports = [control.port2, handoff.port2, relay.port2, unread.port2, ...links.map((link) => link.port)];
+    const ends = [handoff.receiver, relay.receiver, unread.receiver, ...links];
+    const ports = [control.port2, ...ends.map(({ port }) => port)];
     const task = {
       shard,
       actor,
@@ -183,9 +191,9 @@ export class ShardHandle implements Destination, ShardCandidate {
       meter,
       pulse,
       control: control.port2,
-      handoff: handoff.port2,
-      relay: relay.port2,
-      unread: unread.port2,
+      handoff: handoff.receiver,
+      relay: relay.receiver,
+      unread: unread.receiver,
       links,
     };
     // Only the first start of a board waits for this; later failures are told by `ended`.
@@ -205,6 +213,11 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   get isReady(): boolean {
     return this.#phase === "ready";
+  }
+
+  /** Whether it may be sent connections: it is ready, and answers for those that it was sent. */
+  get takesConnections(): boolean {
+    return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#unread.isFull;
   }
 
   get hasEnded(): boolean {
@@ -247,6 +260,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const startedAt = performance.now();
     const result = await handoff;
     if (result.outcome === "adopted") this.#counters.handoff.observe((performance.now() - startedAt) / 1_000);
+    else if (result.outcome !== "peerGone") this.#counters.add("handoffsFailed");
     return result;
   }
 
@@ -325,6 +339,9 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "handshakeFailed":
         this.#handshakeFailed(reviveError(report.error));
+        return;
+      case "acceptFailed":
+        this.#acceptFailed(reviveError(report.error));
         return;
       case "departed":
         for (const address of report.addresses) this.#occupancy.addressLeft(address);

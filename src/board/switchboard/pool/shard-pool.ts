@@ -29,6 +29,8 @@ export interface ShardPoolOwner {
   mailDied(shard: number, lost: LostMail): void;
   /** A handshake in a shard failed for a reason that is not its peer's. */
   handshakeFailed(error: Error): void;
+  /** A shard refused a socket or couldn't accept one, because few descriptors are left. */
+  acceptFailed(shard: number, error: Error): void;
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
   addressLeft(address: string): void;
   handlerTimedOut(timeout: HandlerTimeout): void;
@@ -131,7 +133,7 @@ export class ShardPool {
   /** The shard for a new connection; undefined when none takes any. Throws what the placement does. */
   place(placed?: Placed): ShardHandle | undefined {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const ready = this.#shards.filter((shard) => shard.isReady);
+    const ready = this.#shards.filter((shard) => shard.takesConnections);
     return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.overloadedMs), placed);
   }
 
@@ -152,7 +154,7 @@ export class ShardPool {
   /** How many more the shards that are ready may take; infinite without a limit. */
   get room(): number {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const ready = this.#shards.filter((shard) => shard.isReady);
+    const ready = this.#shards.filter((shard) => shard.takesConnections);
     return ready.reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
   }
 
@@ -197,7 +199,7 @@ export class ShardPool {
 
   /** Whether any shard takes connections. */
   get isReady(): boolean {
-    return this.#shards.some((shard) => shard.isReady);
+    return this.#shards.some((shard) => shard.takesConnections);
   }
 
   states(): ShardState[] {
@@ -248,7 +250,7 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection, sockets, shardTimeoutMs, limits } = this.#settings;
+    const { actor, connection, sockets, shardTimeoutMs, handoffTimeoutMs, limits } = this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
@@ -256,11 +258,13 @@ export class ShardPool {
       trustedProxies: limits.trustedProxies ?? [],
       moves: sockets === "auto" && canMoveSockets(process.versions.node),
       timeoutMs: shardTimeoutMs,
+      handoffTimeoutMs,
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),
       mailDied: (lost) => this.#owner.mailDied(shard, lost),
       handshakeFailed: (error) => this.#owner.handshakeFailed(error),
+      acceptFailed: (error) => this.#owner.acceptFailed(shard, error),
       addressLeft: (address) => this.#owner.addressLeft(address),
       handlerTimedOut: (timeout) => this.#owner.handlerTimedOut(timeout),
       slowConsumer: (slow) => this.#owner.slowConsumer(slow),

@@ -40,6 +40,7 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   handlerTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handlerTimeoutAfterCloseMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
+  handoffTimeoutMs: { from: 1, to: MAX },
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
   drain: { from: 0, to: MAX },
@@ -60,7 +61,7 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   start: {
     check: (options) => checkStartOptions({ actor, ...options } as unknown as StartOptions),
     call: "Switchboard.start",
-    options: Object.keys(numbers).slice(0, 17),
+    options: Object.keys(numbers).slice(0, 18),
   },
   attach: { check: (options) => checkAttachOptions(options), call: "attach", options: ["handshakeTimeoutMs"] },
   listen: {
@@ -236,13 +237,19 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
-  Object.assign(filled, { placement: "leastConnections", overloadedMs: 200, limits: {}, shardTimeoutMs: 10_000 });
+  Object.assign(filled, {
+    placement: "leastConnections",
+    overloadedMs: 200,
+    limits: {},
+    shardTimeoutMs: 10_000,
+    handoffTimeoutMs: 5_000,
+  });
   Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
     [
       ...Object.keys(defaults),
-      ...["shards", "sockets", "placement", "overloadedMs", "shardTimeoutMs", "resourceLimits"],
+      ...["shards", "sockets", "placement", "overloadedMs", "shardTimeoutMs", "handoffTimeoutMs", "resourceLimits"],
       ...["maxConnections", "trustedProxies"],
     ].map((name) => [name, undefined]),
   );

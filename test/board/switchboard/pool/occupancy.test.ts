@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Occupancy } from "../../../../src/board/switchboard/pool/occupancy.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
-import type { HandoffResult } from "../../../../src/wire/transport/handoff.ts";
+import type { HandoffResult } from "../../../../src/wire/transport/pending-handoffs.ts";
 
 function create() {
   const counters = new Counters();

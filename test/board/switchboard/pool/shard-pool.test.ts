@@ -10,6 +10,7 @@ it("replaces a shard that the main thread ends", async () => {
   const owner = {
     actorFailed: vi.fn(),
     handshakeFailed: vi.fn(),
+    acceptFailed: vi.fn(),
     shardLost: vi.fn(),
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),

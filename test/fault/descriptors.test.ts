@@ -1,0 +1,103 @@
+import { once } from "node:events";
+import { get } from "node:http";
+import { get as getTls } from "node:https";
+import { describe, expect, it, vi } from "vitest";
+import { selfSigned } from "../support/certificate.ts";
+import { type AskingClient, askForWebSocket, LimitedServer, type Way } from "../support/limited-server.ts";
+
+const CLIENTS = 200;
+/** Much longer than any answer takes, on a slow machine too. */
+const PATIENCE_MS = 20_000;
+/** So many clients at a time fit into 100 descriptors, beside those of a client before that is still being closed. */
+const BATCH = 20;
+
+const tls = selfSigned();
+
+function isTls(way: Way): boolean {
+  return way === "https" || way.endsWith("tls");
+}
+
+async function askAll(server: LimitedServer, way: Way, count: number): Promise<AskingClient[]> {
+  return Promise.all(Array.from({ length: count }, () => askForWebSocket(server.port, isTls(way), PATIENCE_MS)));
+}
+
+function countOf(clients: readonly AskingClient[], outcome: AskingClient["outcome"]): number {
+  return clients.filter((client) => client.outcome === outcome).length;
+}
+
+async function closeAll(clients: readonly AskingClient[]): Promise<void> {
+  const closed = clients.map(({ socket }) => (socket.closed ? undefined : once(socket, "close")));
+  for (const { socket } of clients) socket.destroy();
+  await Promise.all(closed);
+}
+
+/** The status that a plain HTTP request gets. */
+async function statusOfPlain(server: LimitedServer, way: Way): Promise<number | undefined> {
+  const options = { port: server.port, host: "127.0.0.1", agent: false as const };
+  const request = isTls(way) ? getTls({ ...options, rejectUnauthorized: false }) : get(options);
+  const [response] = await once(request, "response");
+  response.resume();
+  return response.statusCode;
+}
+
+async function returnsTo(server: LimitedServer, descriptors: number): Promise<void> {
+  await vi.waitFor(() => expect(server.descriptors).toBeLessThanOrEqual(descriptors), { timeout: PATIENCE_MS });
+}
+
+const ways: readonly {
+  readonly way: Way;
+  readonly event: "handshakeFailed" | "acceptFailed";
+  readonly code: string;
+}[] = [
+  { way: "attach", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
+  { way: "handleUpgrade", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
+  { way: "listen main", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
+  { way: "listen", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "listen tls", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "accept shard", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "accept shard tls", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "relay", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "https", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+];
+
+describe.runIf(process.platform === "linux")("a process that may open 100 files", () => {
+  it.each(ways)(
+    "refuses 200 clients in time and takes everybody afterwards ($way)",
+    { timeout: 120_000 },
+    async (each) => {
+      const { way, event, code } = each;
+      const server = await LimitedServer.start(100, { way, tls });
+      // What Node opens once, for the first connection of each shard, is no leak.
+      const first = await askAll(server, way, 4);
+      expect(countOf(first, 101)).toBe(4);
+      await closeAll(first);
+      await vi.waitFor(async () => expect((await server.stats()).stats.connections).toBe(0));
+      const baseline = server.descriptors;
+
+      const clients = await askAll(server, way, CLIENTS);
+      expect(countOf(clients, "hangs")).toBe(0);
+      const accepted = countOf(clients, 101);
+      expect(accepted + countOf(clients, 503) + countOf(clients, "closed")).toBe(CLIENTS);
+      expect(await server.tells(event)).toBe(code);
+      const { stats, ready } = await server.stats();
+      expect(ready).toBe(true);
+      expect(stats.connections).toBe(accepted);
+      const failed = stats.shards.reduce(
+        (sum, { handoffsFailed, acceptsFailed }) => sum + handoffsFailed + acceptsFailed,
+        stats.acceptsFailed,
+      );
+      expect(failed).toBeGreaterThan(0);
+
+      await closeAll(clients);
+      await returnsTo(server, baseline + 2);
+      for (let opened = 0; opened < CLIENTS; opened += BATCH) {
+        const batch = await askAll(server, way, BATCH);
+        expect(countOf(batch, 101)).toBe(BATCH);
+        await closeAll(batch);
+        await returnsTo(server, baseline + 2);
+      }
+      expect(await statusOfPlain(server, way)).toBe(way.includes("listen") || way.includes("accept") ? 426 : 200);
+      await vi.waitFor(async () => expect((await server.stats()).stats.connections).toBe(0));
+    },
+  );
+});

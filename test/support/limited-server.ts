@@ -1,0 +1,101 @@
+import { readdirSync } from "node:fs";
+import { connect as connectTcp, type Socket } from "node:net";
+import { connect as connectTls } from "node:tls";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+import type { StartOptions, Stats } from "../../src/index.ts";
+import { RunningProgram } from "../e2e/support/process.ts";
+import { upgradeRequest } from "./raw-client.ts";
+
+export type Way =
+  | "attach"
+  | "handleUpgrade"
+  | "relay"
+  | "https"
+  | "http2"
+  | "listen main"
+  | "listen"
+  | "listen tls"
+  | "accept shard"
+  | "accept shard tls";
+
+export interface LimitedServerOptions {
+  readonly way: Way;
+  readonly start?: Partial<StartOptions>;
+  /** One of `test/support/actors`. Default: `echo`. */
+  readonly actor?: string;
+  readonly tls?: { readonly key: string; readonly cert: string };
+}
+
+export type LimitedStory =
+  | { readonly event: "listening"; readonly port: number }
+  | { readonly event: "handshakeFailed" | "acceptFailed"; readonly code: string }
+  | { readonly event: "stats"; readonly ready: boolean; readonly stats: Stats };
+
+const program = fileURLToPath(new URL("./programs/limited.ts", import.meta.url));
+
+/** A board in a process that may open few descriptors (`ulimit -n`). Ends with the test. */
+export class LimitedServer {
+  readonly port: number;
+  readonly #running: RunningProgram;
+  #asked = 0;
+
+  private constructor(port: number, running: RunningProgram) {
+    this.port = port;
+    this.#running = running;
+  }
+
+  static async start(descriptors: number, options: LimitedServerOptions): Promise<LimitedServer> {
+    const command = 'ulimit -n "$1"; shift; exec "$@"';
+    const args = ["-c", command, "bash", String(descriptors), process.execPath, program, JSON.stringify(options)];
+    const running = new RunningProgram("bash", args);
+    onTestFinished(() => running.destroy());
+    const [, port] = await running.prints(/"listening","port":(\d+)/);
+    return new LimitedServer(Number(port), running);
+  }
+
+  /** Number of descriptors that the process has open. */
+  get descriptors(): number {
+    return readdirSync(`/proc/${this.#running.pid}/fd`).length;
+  }
+
+  /** The code of the first such event. */
+  async tells(event: "handshakeFailed" | "acceptFailed"): Promise<string> {
+    const [, code = ""] = await this.#running.prints(new RegExp(`"event":"${event}","code":"(.*?)"`));
+    return code;
+  }
+
+  async stats(): Promise<{ readonly ready: boolean; readonly stats: Stats }> {
+    this.#running.kill("SIGUSR2");
+    const [, story = ""] = await this.#running.prints(
+      new RegExp(`(?:^\\{"event":"stats".*\\n[^]*?){${this.#asked++}}^(\\{"event":"stats".*)\\n`, "m"),
+    );
+    return JSON.parse(story);
+  }
+}
+
+/** How an upgrade ended for its client. */
+export type ClientOutcome = 101 | 503 | "closed" | "hangs";
+
+/** A client that asks for a WebSocket and waits for what becomes of that. */
+export interface AskingClient {
+  readonly socket: Socket;
+  readonly outcome: ClientOutcome;
+}
+
+/** @param patienceMs after which a client that has heard nothing counts as hanging */
+export async function askForWebSocket(port: number, tls: boolean, patienceMs: number): Promise<AskingClient> {
+  const where = { port, host: "127.0.0.1" };
+  const socket = tls ? connectTls({ ...where, rejectUnauthorized: false }) : connectTcp(where);
+  socket.on("error", () => {});
+  socket.write(upgradeRequest());
+  const outcome = await new Promise<ClientOutcome>((resolve) => {
+    const timer = setTimeout(resolve, patienceMs, "hangs");
+    socket.once("data", (head) => resolve(Number(/^HTTP\/1\.1 (\d+)/.exec(String(head))?.[1]) as ClientOutcome));
+    socket.once("close", () => {
+      clearTimeout(timer);
+      resolve("closed");
+    });
+  });
+  return { socket, outcome };
+}
