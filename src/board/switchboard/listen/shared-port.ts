@@ -1,3 +1,4 @@
+import cluster from "node:cluster";
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
@@ -30,8 +31,9 @@ export class SharedPort {
   /** Rejects as `net.Server` does (`EADDRINUSE`), and with `ERR_ACCEPT_IN_SHARDS` where the system can't spread connections. */
   async listen(port: number, host: string | undefined): Promise<AddressInfo> {
     this.#host = host;
-    // Ports may be shared with another program of the same user: a server that shares nothing finds out whether this one is free.
-    const first = await bind(port, host, false);
+    // Ports may be shared with another program of the same user: a server that shares nothing finds out whether this one is free. Workers of a
+    // cluster share theirs by intent.
+    const first = await bind(port, host, cluster.isWorker);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
       this.#owner.giveServer(0, first, this.listener);
@@ -63,13 +65,14 @@ export class SharedPort {
   }
 
   #bindOne(): Promise<Server> {
-    return bind((this.#address as AddressInfo).port, this.#host, this.#owner.shards > 1);
+    return bind((this.#address as AddressInfo).port, this.#host, cluster.isWorker || this.#owner.shards > 1);
   }
 }
 
 async function bind(port: number, host: string | undefined, reusePort: boolean): Promise<Server> {
   const server = createMovableServer();
-  server.listen({ port, host, reusePort });
+  // Exclusive: a worker of a cluster would otherwise share its primary's handle, which no thread can accept with.
+  server.listen({ port, host, reusePort, exclusive: true });
   try {
     await once(server, "listening");
   } catch (cause) {

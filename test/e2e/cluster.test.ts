@@ -1,0 +1,49 @@
+import { once } from "node:events";
+import { type AddressInfo, createServer } from "node:net";
+import { fileURLToPath } from "node:url";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { selfSigned } from "../support/certificate.ts";
+import { askForWebSocket } from "../support/limited-server.ts";
+import { RunningProgram } from "./support/process.ts";
+
+const program = fileURLToPath(new URL("../support/programs/clustered.ts", import.meta.url));
+const PATIENCE_MS = 20_000;
+const CLIENTS = 40;
+const host = "127.0.0.1";
+
+/** Binds a port that nobody shares, and lets it go: rejects while it is in use. */
+async function bindOnce(port: number): Promise<number> {
+  const server = createServer().listen(port, host);
+  await once(server, "listening");
+  const { port: bound } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return bound;
+}
+
+describe.runIf(process.platform === "linux")("two workers of node:cluster on one port", () => {
+  it.each([
+    ["an attached server", { attached: true }],
+    ["listen", {}],
+    ["listen with tls", { tls: selfSigned() }],
+    ['listen with handshake: "main"', { handshake: "main" }],
+    ['listen with accept: "shard"', { accept: "shard" }],
+    ['listen with accept: "shard" and tls', { accept: "shard", tls: selfSigned() }],
+  ])("take connections in both, and leave the port free when they end: %s", { timeout: 90_000 }, async (_, options) => {
+    const port = await bindOnce(0);
+    const running = new RunningProgram(process.execPath, [program, JSON.stringify({ port, host, ...options })]);
+    onTestFinished(() => running.destroy());
+    await running.prints(/^(?:listening\n){2}/);
+    const isTls = "tls" in options;
+    const clients = await Promise.all(Array.from({ length: CLIENTS }, () => askForWebSocket(port, isTls, PATIENCE_MS)));
+    expect(clients.map(({ outcome }) => outcome)).toEqual(Array(CLIENTS).fill(101));
+    for (const { socket } of clients) socket.destroy();
+    running.kill("SIGTERM");
+    const { code, stdout, stderr } = await running.exit;
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    const accepted = [...stdout.matchAll(/^connections (\d+)$/gm)].map(([, count]) => Number(count));
+    expect(accepted).toHaveLength(2);
+    expect(Math.min(...accepted)).toBeGreaterThan(0);
+    expect(await bindOnce(port)).toBe(port);
+  });
+});
