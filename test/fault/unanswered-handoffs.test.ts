@@ -96,3 +96,40 @@ describe("a handoff to a shard that stands still", () => {
     expect(board.stats()).toMatchObject({ connections: 2, upgrades: { accepted: 2, failed: 1 } });
   });
 });
+
+/** An object in an object, and so on. */
+function nested(depth: number): object {
+  let value: object = {};
+  for (let i = 0; i < depth; i++) value = { value };
+  return value;
+}
+
+/** The most levels that this thread's stack clones, less a tenth: it may be called from deeper. */
+function deepestCloneable(): number {
+  let [fits, fails] = [1, 100_000];
+  while (fails - fits > 10) {
+    const depth = (fits + fails) >> 1;
+    try {
+      structuredClone(nested(depth));
+      fits = depth;
+    } catch {
+      fails = depth;
+    }
+  }
+  return Math.floor(fits * 0.9);
+}
+
+it("fails a handoff at once whose message the shard can't read, and goes on with the next", async () => {
+  // The shard's smaller stack reads fewer levels than this thread's.
+  let depth = deepestCloneable();
+  const authorize = () => ({ session: nested(depth) });
+  const { board, port } = await startBoard({ resourceLimits: { stackSizeMb: 1 }, attach: { authorize } });
+  const failure = failureOf(board);
+  const unread = await ask101(port);
+  const closed = new Promise((resolve) => unread.socket.once("close", resolve));
+  expect(await failure).toMatchObject({ name: "RangeError", message: expect.stringContaining("call stack") });
+  await closed;
+  depth = 1;
+  await RawClient.open({ port });
+  expect(board.stats()).toMatchObject({ connections: 1, upgrades: { accepted: 1, failed: 1 } });
+});
