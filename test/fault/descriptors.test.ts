@@ -5,7 +5,6 @@ import { describe, expect, it, vi } from "vitest";
 import { selfSigned } from "../support/certificate.ts";
 import { type AskingClient, askForWebSocket, LimitedServer, type Way } from "../support/limited-server.ts";
 
-const CLIENTS = 200;
 /** Much longer than any answer takes, on a slow machine too. */
 const PATIENCE_MS = 20_000;
 /** So many clients at a time fit into 100 descriptors, beside those of a client before that is still being closed. */
@@ -48,6 +47,10 @@ const ways: readonly {
   readonly way: Way;
   readonly event: "handshakeFailed" | "acceptFailed";
   readonly code: string;
+  /** Files that the process may open. Default: 100. */
+  readonly limit?: number;
+  /** Clients at once. Default: 200. */
+  readonly clients?: number;
 }[] = [
   { way: "attach", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
   { way: "handleUpgrade", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
@@ -57,16 +60,18 @@ const ways: readonly {
   { way: "accept shard", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
   { way: "accept shard tls", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
   { way: "relay", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
+  { way: "attach", event: "handshakeFailed", code: "ERR_SOCKET_STAYED", limit: 1_024, clients: 1_500 },
+  { way: "accept shard", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS", limit: 2_500, clients: 3_000 },
   { way: "https", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
 ];
 
-describe.runIf(process.platform === "linux")("a process that may open 100 files", () => {
-  it.each(ways)(
-    "refuses 200 clients in time and takes everybody afterwards ($way)",
+describe.runIf(process.platform === "linux")("a process that may open few files", () => {
+  it.each(ways.map((each) => ({ limit: 100, clients: 200, ...each })))(
+    "refuses more clients than fit, in time, and takes everybody afterwards ($way, $limit files)",
     { timeout: 120_000 },
     async (each) => {
-      const { way, event, code } = each;
-      const server = await LimitedServer.start(100, { way, tls });
+      const { way, event, code, limit, clients: count } = each;
+      const server = await LimitedServer.start(limit, { way, tls });
       // What Node opens once, for the first connection of each shard, is no leak.
       const first = await askAll(server, way, 4);
       expect(countOf(first, 101)).toBe(4);
@@ -74,10 +79,10 @@ describe.runIf(process.platform === "linux")("a process that may open 100 files"
       await vi.waitFor(async () => expect((await server.stats()).stats.connections).toBe(0));
       const baseline = server.descriptors;
 
-      const clients = await askAll(server, way, CLIENTS);
+      const clients = await askAll(server, way, count);
       expect(countOf(clients, "hangs")).toBe(0);
       const accepted = countOf(clients, 101);
-      expect(accepted + countOf(clients, 503) + countOf(clients, "closed")).toBe(CLIENTS);
+      expect(accepted + countOf(clients, 503) + countOf(clients, "closed")).toBe(count);
       expect(await server.tells(event)).toBe(code);
       const { stats, ready } = await server.stats();
       expect(ready).toBe(true);
@@ -90,7 +95,7 @@ describe.runIf(process.platform === "linux")("a process that may open 100 files"
 
       await closeAll(clients);
       await returnsTo(server, baseline + 2);
-      for (let opened = 0; opened < CLIENTS; opened += BATCH) {
+      for (let opened = 0; opened < 200; opened += BATCH) {
         const batch = await askAll(server, way, BATCH);
         expect(countOf(batch, 101)).toBe(BATCH);
         await closeAll(batch);

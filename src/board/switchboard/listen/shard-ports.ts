@@ -1,4 +1,4 @@
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
 import type { AdmissionControl } from "../../accept/admission-control.ts";
@@ -79,7 +79,10 @@ export class ShardPorts {
   #createListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
     const id = this.#listeners.length;
     const { counters, admission, pool, handshakeFailed, acceptFailed } = this.#owner;
-    if (accept === "shard") return new SharedPort(id, settings, pool());
+    if (accept === "shard") {
+      const giveServer = (shard: number, server: Server, id: number): void => pool().giveServer(shard, server, id);
+      return new SharedPort(id, settings, { shards: pool().shards, giveServer, acceptFailed });
+    }
     return new ShardListener(id, settings, {
       counters,
       admit: admission && ((socket) => admission.admitUnread(socket)),

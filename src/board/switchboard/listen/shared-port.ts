@@ -7,9 +7,14 @@ import type { ListenerSettings } from "../../accept/listener.ts";
 
 export interface SharedPortOwner {
   readonly shards: number;
-  /** Has a shard accept with this server. */
+  /** Has a shard accept with this server. Throws when the server can't be moved there. */
   giveServer(shard: number, server: Server, listener: number): void;
+  /** A shard that was replaced can't accept yet; it is tried again. */
+  acceptFailed(error: Error): void;
 }
+
+/** How long after a failure a replaced shard is given its port again. */
+const RETRY_MS = 1_000;
 
 /**
  * A port on which each shard accepts by itself, and the operating system spreads the connections (SO_REUSEPORT): the main thread has no part
@@ -21,6 +26,9 @@ export class SharedPort {
   readonly #owner: SharedPortOwner;
   #address: AddressInfo | undefined;
   #host: string | undefined;
+  /** By shard. */
+  readonly #retries = new Map<number, NodeJS.Timeout>();
+  #closed = false;
 
   constructor(listener: number, settings: ListenerSettings, owner: SharedPortOwner) {
     this.listener = listener;
@@ -52,13 +60,27 @@ export class SharedPort {
     return this.#address;
   }
 
-  /** Has a shard that was replaced accept again. */
+  /** Has a shard that was replaced accept again. When that fails, such as for want of descriptors, it is tried until it succeeds. */
   async reopen(shard: number): Promise<void> {
-    if (this.#address !== undefined) this.#owner.giveServer(shard, await this.#bindOne(), this.listener);
+    clearTimeout(this.#retries.get(shard));
+    if (this.#address === undefined || this.#closed) return;
+    try {
+      this.#owner.giveServer(shard, await this.#bindOne(), this.listener);
+    } catch (error) {
+      if (this.#closed) return;
+      this.#retries.set(
+        shard,
+        setTimeout(() => void this.reopen(shard), RETRY_MS),
+      );
+      this.#owner.acceptFailed(error as Error);
+    }
   }
 
   /** The shards close their ends themselves, when they drain. */
-  close(): void {}
+  close(): void {
+    this.#closed = true;
+    for (const timer of this.#retries.values()) clearTimeout(timer);
+  }
 
   get port(): number | undefined {
     return this.#address?.port;
