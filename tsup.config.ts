@@ -1,4 +1,5 @@
 import { copyFile } from "node:fs/promises";
+import { join } from "node:path";
 import { defineConfig } from "tsup";
 
 /** What a user imports: the package and its parts. */
@@ -17,7 +18,7 @@ const programs = {
   "workers/load": "workers/load.ts",
 };
 
-export default defineConfig({
+export default defineConfig(({ outDir = "dist" }) => ({
   entry: { ...entries, ...programs },
   format: "esm",
   target: "node22",
@@ -25,5 +26,5 @@ export default defineConfig({
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
-  onSuccess: () => copyFile("src/cli/demo/page.html", "dist/cli/demo/page.html"),
-});
+  onSuccess: () => copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html")),
+}));

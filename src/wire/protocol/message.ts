@@ -59,6 +59,16 @@ export class Message implements Frame {
   }
 }
 
+/** The name under which each copy of this package marks its `Message`, so that every other copy recognises it. */
+const MESSAGE = Symbol.for("switchboard.message");
+Object.defineProperty(Message.prototype, MESSAGE, { value: true });
+
+/** The public properties of a message of another copy of this package, of whichever version; undefined for all else. */
+function foreignMessage(value: unknown): Pick<Message, "type" | "bytes"> | undefined {
+  const isMessage = typeof value === "object" && value !== null && MESSAGE in value;
+  return isMessage ? (value as unknown as Message) : undefined;
+}
+
 /** Makes a message with a copy of `payload`. */
 export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
   const { block, start, end } = encodeFrame(opcode, payload);
@@ -73,5 +83,7 @@ export function toFrame(data: Sendable): Frame {
     return encodeFrame(Opcode.binary, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   if (data instanceof ArrayBuffer) return encodeFrame(Opcode.binary, new Uint8Array(data));
+  const foreign = foreignMessage(data);
+  if (foreign !== undefined) return encodeFrame(Opcode[foreign.type], foreign.bytes);
   throw new TypeError(`expected a string, bytes or a message to send, got ${typeof data}`);
 }

@@ -1,6 +1,15 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { SwitchboardError } from "../../../src/errors.ts";
-import { Actor, type ActorContext, constructActor, isActorClass } from "../../../src/runtime/actor/actor.ts";
+import {
+  ACTOR_CONTRACT,
+  Actor,
+  type ActorClass,
+  type ActorContext,
+  checkActorContract,
+  constructActor,
+  isActorClass,
+  overrides,
+} from "../../../src/runtime/actor/actor.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
 
@@ -171,4 +180,48 @@ it.each([
   { name: "null", value: null, is: false },
 ])("takes $name for an actor class: $is", ({ value, is }) => {
   expect(isActorClass(value)).toBe(is);
+});
+
+/** The `Actor` of another copy of the module, as a second copy of the package has it. */
+async function otherActor(): Promise<typeof Actor> {
+  vi.resetModules();
+  const copy: typeof import("../../../src/runtime/actor/actor.ts") = await import(
+    "../../../src/runtime/actor/actor.ts"
+  );
+  expect(copy.Actor).not.toBe(Actor);
+  return copy.Actor;
+}
+
+it("takes an actor class of another copy of the package, and gives its actors their context", async () => {
+  const Other = await otherActor();
+  class Foreign extends Other {
+    override mailed(): void {}
+  }
+  const { context, calls } = recordingContext();
+  expect(isActorClass(Foreign)).toBe(true);
+  expect(isActorClass(Other)).toBe(false);
+  expect(() => checkActorContract(Foreign)).not.toThrow();
+  const actor = constructActor(Foreign, context);
+  actor.send("hello");
+  expect(calls).toEqual([["send", "hello"]]);
+  expect(overrides(actor, "mailed")).toBe(true);
+  expect(overrides(actor, "draining")).toBe(false);
+});
+
+it("refuses an actor class of a copy with another contract, and names both files", async () => {
+  const Other = await otherActor();
+  const [mark] = Object.getOwnPropertySymbols(Other.prototype);
+  const newer = Object.create(Other.prototype, {
+    [mark as symbol]: {
+      value: { contract: ACTOR_CONTRACT + 1, file: "file:///other/actor.js", base: Other.prototype },
+    },
+  });
+  class Base {}
+  Object.setPrototypeOf(Base.prototype, newer);
+  class Foreign extends Base {}
+  expect(isActorClass(Foreign)).toBe(true);
+  const message = expect.stringMatching(/file:\/\/\/other\/actor\.js, .* file:\/\/.*\/runtime\/actor\/actor\.ts/);
+  expect(() => checkActorContract(Foreign as unknown as ActorClass)).toThrow(
+    expect.objectContaining({ code: "ERR_ACTOR_COPY", message }),
+  );
 });

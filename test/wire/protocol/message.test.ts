@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Message, toFrame } from "../../../src/wire/protocol/message.ts";
 import { binary, continuation, parseServerFrame, text } from "../../support/frames.ts";
@@ -97,6 +97,16 @@ describe("toFrame", () => {
   it("sends a received message unchanged, without a copy", () => {
     const message = receive(text("abcd"));
     expect(toFrame(message)).toBe(message);
+  });
+
+  it("sends a message of another copy of the package with its type and payload", async () => {
+    vi.resetModules();
+    const copy: typeof import("../../../src/wire/protocol/message.ts") = await import(
+      "../../../src/wire/protocol/message.ts"
+    );
+    expect(copy.Message).not.toBe(Message);
+    expect(carried(copy.messageOf(0x1, Buffer.from("abcd")))).toEqual({ opcode: 0x1, payload: "abcd" });
+    expect(carried(copy.messageOf(0x2, Buffer.from("abcd")))).toEqual({ opcode: 0x2, payload: "abcd" });
   });
 
   it.each([[undefined], [null], [42], [{}], [["abcd"]], [Symbol("s")]])("throws a TypeError for %s", (data) => {
