@@ -1,12 +1,11 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
-import { type ActorClass, isActorClass } from "../../runtime/actor/actor.ts";
+import { type ErrorReport, reportError } from "../../errors.ts";
+import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { requestHeadersOf } from "../../runtime/actor/connection-request.ts";
 import { HandlerWatch } from "../../runtime/actor/handler-watch.ts";
-import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
@@ -24,7 +23,6 @@ import { receiveRelayed } from "../../wire/transport/relay.ts";
 import { takeOver } from "../../wire/transport/take-over.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
-import type { Authorize } from "../accept/authorize.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { Departures } from "../accept/departures.ts";
 import { SocketAcceptor } from "../accept/socket-acceptor.ts";
@@ -33,6 +31,7 @@ import { Connection } from "../connection/connection.ts";
 import type { Arrival, ConnectionHost, ConnectionOptions } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/flush-queue.ts";
 import type { Outbound } from "../connection/outbound.ts";
+import { loadActorModule } from "./actor-module.ts";
 import { catchDetached } from "./detached-failures.ts";
 import { Directory } from "./directory.ts";
 import { Drain, type DrainSettings } from "./drain.ts";
@@ -317,31 +316,6 @@ function escalate(error: unknown): void {
   setImmediate(() => {
     throw error;
   });
-}
-
-/** The module's own error when it can't be loaded, ours when its exports aren't what they must be. */
-async function loadActorModule(url: string): Promise<{ actorClass: ActorClass; authorize: Authorize | undefined }> {
-  const module: { default?: unknown; authorize?: unknown } = await import(url);
-  if (!isActorClass(module.default)) {
-    throw new SwitchboardError(
-      "ERR_NO_ACTOR_CLASS",
-      `${url} must have a class that extends Actor (of this very package) as its default export, and has ${describe(module.default)}`,
-    );
-  }
-  supervisionOf(module.default);
-  const { authorize } = module;
-  if (authorize !== undefined && typeof authorize !== "function") {
-    const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;
-    throw new SwitchboardError("ERR_AUTHORIZE_EXPORT", message);
-  }
-  return { actorClass: module.default, authorize: authorize as Authorize | undefined };
-}
-
-function describe(value: unknown): string {
-  if (value === undefined) return "none";
-  return typeof value === "function"
-    ? "a function or class that doesn't"
-    : `${typeof value === "object" ? "an" : "a"} ${typeof value}`;
 }
 
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */

@@ -39,8 +39,8 @@ export interface ActorContext<Session = unknown> {
 /** The context of the actor being constructed, so that fields and constructors can use it already. */
 let contextOfNext: ActorContext | undefined;
 
-/** Gives an actor object another context. */
-export let replaceContext: (actor: Actor, context: ActorContext) => void;
+/** Gives an actor object of this copy of the package another context. */
+let replaceOwnContext: (actor: Actor, context: ActorContext) => void;
 
 /**
  * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
@@ -61,7 +61,7 @@ export abstract class Actor<Session = unknown> {
   #context: ActorContext<Session>;
 
   static {
-    replaceContext = (actor, context) => {
+    replaceOwnContext = (actor, context) => {
       actor.#context = context;
     };
   }
@@ -240,10 +240,53 @@ export abstract class Actor<Session = unknown> {
   }
 }
 
-export type ActorClass = new () => Actor;
+export type ActorClass = (new () => Actor) & { readonly prototype: Actor };
 
-/** Constructs an actor on its context. Throws what its constructor throws. */
+/** The name under which each copy of this package marks its `Actor`, so that every other copy recognises it. */
+const ORIGIN = Symbol.for("switchboard.actor");
+
+/**
+ * The version of the contract between a shard and an `Actor` of another copy of this package. Raise this number with each change of
+ * `ActorContext`, or of how a shard calls an actor, after which an `Actor` of the version before would fail.
+ */
+export const ACTOR_CONTRACT = 1;
+
+/**
+ * The copy of this package that an actor class's `Actor` comes from. A process may hold several copies: a loader may load the package as an
+ * ES module and as CommonJS, a bundler may put the package into the actor's file, and a linked package may bring its own.
+ */
+export interface ActorOrigin {
+  readonly contract: number;
+  /** URL of the file that holds the copy's `Actor`; a bundle in CommonJS doesn't know its URL. */
+  readonly file: string | undefined;
+  /** The prototype of the copy's `Actor`. */
+  readonly base: Actor;
+  /** The copy's own way to construct an actor: only the copy itself can hand the context to its `Actor`. */
+  readonly construct: (actorClass: ActorClass, context: ActorContext) => Actor;
+  /** Gives an actor object of the copy another context. */
+  readonly replaceContext: (actor: Actor, context: ActorContext) => void;
+}
+
+const OWN_ORIGIN: ActorOrigin = {
+  contract: ACTOR_CONTRACT,
+  file: import.meta.url,
+  base: Actor.prototype,
+  construct: constructOwn,
+  replaceContext: replaceOwnContext,
+};
+Object.defineProperty(Actor.prototype, ORIGIN, { value: OWN_ORIGIN });
+
+/** Constructs an actor on its context, by the copy of this package that the actor's class comes from. Throws what its constructor throws. */
 export function constructActor(actorClass: ActorClass, context: ActorContext): Actor {
+  return originOf(actorClass.prototype).construct(actorClass, context);
+}
+
+/** Gives an actor object, of whichever copy of this package, another context. */
+export function replaceContext(actor: Actor, context: ActorContext): void {
+  originOf(actor).replaceContext(actor, context);
+}
+
+function constructOwn(actorClass: ActorClass, context: ActorContext): Actor {
   contextOfNext = context;
   let actor: Actor;
   try {
@@ -258,7 +301,25 @@ export function constructActor(actorClass: ActorClass, context: ActorContext): A
   return actor;
 }
 
-/** Whether a module's default export can be constructed as an actor: a class that extends this very `Actor`. */
+/** Whether the value is a class that extends `Actor`, of whichever copy and version of this package. */
 export function isActorClass(value: unknown): value is ActorClass {
-  return typeof value === "function" && value.prototype instanceof Actor;
+  if (typeof value !== "function" || typeof value.prototype !== "object" || value.prototype === null) return false;
+  return ORIGIN in value.prototype && !Object.hasOwn(value.prototype, ORIGIN);
+}
+
+/** Throws `ERR_ACTOR_COPY`, with both files, when the class comes from a copy of this package that this copy can't work with. */
+export function checkActorContract(actorClass: ActorClass): void {
+  const { contract, file } = originOf(actorClass.prototype);
+  if (contract === ACTOR_CONTRACT) return;
+  const message = `the actor class extends the Actor of another version of switchboard, ${file ?? "in a bundle"}, and its shard runs ${import.meta.url}: install one version, and build the actor against that`;
+  throw new SwitchboardError("ERR_ACTOR_COPY", message);
+}
+
+/** Whether the actor's class has the handler itself, and doesn't inherit it from `Actor`. */
+export function overrides(actor: Actor, handler: "mailed" | "draining"): boolean {
+  return actor[handler] !== originOf(actor).base[handler];
+}
+
+function originOf(actor: Actor): ActorOrigin {
+  return (actor as unknown as { readonly [ORIGIN]: ActorOrigin })[ORIGIN];
 }

@@ -1,6 +1,6 @@
 import type { AsyncResource } from "node:async_hooks";
 import type { Message } from "../../wire/protocol/message.ts";
-import { Actor, type ActorClass, type ActorContext, constructActor, replaceContext } from "./actor.ts";
+import { type Actor, type ActorClass, type ActorContext, constructActor, overrides, replaceContext } from "./actor.ts";
 import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
 import type { ActorTimer } from "./actor-timers.ts";
 import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
@@ -84,12 +84,12 @@ export class Incarnation implements ScopeOwner {
 
   /** Whether the actor's class has a `mailed` of its own. */
   get handlesMail(): boolean {
-    return this.#actor?.mailed !== Actor.prototype.mailed;
+    return this.#actor === undefined || overrides(this.#actor, "mailed");
   }
 
   /** Whether the actor's class has a `draining` of its own. */
   get wantsDraining(): boolean {
-    return this.#actor?.draining !== Actor.prototype.draining;
+    return this.#actor === undefined || overrides(this.#actor, "draining");
   }
 
   /** Calls the handler; gives what it returns, throws what it throws. */

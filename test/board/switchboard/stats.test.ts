@@ -20,8 +20,6 @@ const zeros = {
   deliveries: 0,
   publishesDropped: 0,
   subscriptionsRefused: 0,
-  actors: 0,
-  handlerTimeouts: 0,
   actorFailures: 0,
   handlerTimeouts: 0,
   deadLetters: 0,

@@ -1,7 +1,8 @@
+import { existsSync } from "node:fs";
 import type { Server } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import type { Piscina } from "piscina";
-import type { ErrorReport } from "../../../errors.ts";
+import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
 import type { Bus } from "../../../runtime/bus/bus.ts";
 import type { LostMail, MailRouter } from "../../../runtime/mail/mail-router.ts";
 import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
@@ -59,11 +60,20 @@ export interface Hub {
   readonly mail: MailRouter;
 }
 
-/** Where the worker is: beside the sources, or in the built package. */
-const WORKER = new URL(
-  import.meta.url.endsWith(".ts") ? "../../../../workers/shard.ts" : "./workers/shard.js",
-  import.meta.url,
-);
+/**
+ * The file that runs in a shard's thread: beside the sources, or in the built package. Throws `ERR_BUNDLED` when a bundler has taken this
+ * module out of the package, without that file.
+ */
+function findWorker(): URL {
+  // A bundle in CommonJS has no URL.
+  const here: string | undefined = import.meta.url;
+  const path = here?.endsWith(".ts") ? "../../../../workers/shard.ts" : "./workers/shard.js";
+  const worker = URL.parse(path, here);
+  if (worker !== null && existsSync(worker)) return worker;
+  const message =
+    "switchboard was bundled into this program without the files that its threads run: mark switchboard as external in the bundler (esbuild: --external:switchboard) and install it beside the bundle";
+  throw new SwitchboardError("ERR_BUNDLED", message);
+}
 
 /** The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies. */
 export class ShardPool {
@@ -82,10 +92,11 @@ export class ShardPool {
 
   /** Resolves when all shards take connections; rejects with the first reason why one can't. */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
+    const worker = findWorker();
     // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
     const { Piscina } = await import("piscina");
     const threads = new Piscina<ShardTask, ErrorReport | undefined>({
-      filename: WORKER.href,
+      filename: worker.href,
       minThreads: settings.shards,
       maxThreads: settings.shards,
       idleTimeout: Number.POSITIVE_INFINITY,
