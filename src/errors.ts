@@ -55,6 +55,8 @@ export const ERROR_KINDS = {
   ERR_SHARD_LOST: "transport",
   ERR_SHARD_TERMINATED: "transport",
   ERR_SHARD_UNRESPONSIVE: "transport",
+  ERR_START_TIMEOUT: "transport",
+  ERR_ABORTED: "closed",
   ERR_ASK_FAILED: "closed",
   ERR_ASK_GONE: "closed",
   ERR_CLOSED: "closed",

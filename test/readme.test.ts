@@ -72,7 +72,7 @@ const TABLES = [
     readme: "README.md",
     after: "Options of `attach`",
     check: checkAttachOptions,
-    others: ["port", "host", "tls", "handshake", "accept"],
+    others: ["port", "host", "tls", "handshake", "accept", "signal"],
   },
   { of: "listen", readme: "README.md", after: "Options of `attach`", check: checkListenOptions, others: [] },
   {

@@ -47,7 +47,8 @@ export async function runShard(task: ShardTask): Promise<ErrorReport | undefined
   const pulse = task.pulse && new Pulse(task.pulse).start();
   const shard = new Shard(task);
   try {
-    await shard.start();
+    // A top-level await of the actor module may never end: the shard stops all the same.
+    await Promise.race([shard.start(), shard.stopped]);
     await shard.stopped;
   } catch (error) {
     shard.stop();
@@ -69,6 +70,7 @@ class Shard {
   readonly #mail: MailRouter;
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
+  #hasStopped = false;
   readonly #acceptor: Acceptor;
   readonly #departures: Departures;
   readonly #meter: EventLoopMeter;
@@ -201,6 +203,7 @@ class Shard {
     this.#actorClass = actorClass;
     this.#requestHeaders = requestHeadersOf(actorClass);
     await Promise.all(linked);
+    if (this.#hasStopped) return;
     const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
@@ -236,6 +239,7 @@ class Shard {
   }
 
   stop(): void {
+    this.#hasStopped = true;
     this.#meter.stop();
     this.#wheel.stop();
     this.#sampler.stop();

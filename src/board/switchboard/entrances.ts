@@ -49,9 +49,14 @@ export class Entrances {
     this.#routes.push({ server, route });
   }
 
-  /** Leaves all servers as they were. */
-  removeRoutes(): void {
-    for (const { server, route } of this.#routes) {
+  /** Leaves one server, or all, as they were. */
+  removeRoutes(of?: Server | AnyHttp2Server): void {
+    const removed = this.#routes.filter(({ server }) => of === undefined || server === of);
+    for (const { server, route } of removed) {
+      this.#routes.splice(
+        this.#routes.findIndex((one) => one.route === route),
+        1,
+      );
       removeRoute(server, route);
       if (isHttp2Server(server)) removeHttp2Route(server, route);
     }

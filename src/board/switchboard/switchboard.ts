@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -28,6 +27,7 @@ import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { DrainCounts } from "../shard/drain.ts";
 import { Entrances } from "./entrances.ts";
 import type { SwitchboardEvents } from "./events.ts";
+import { openServer } from "./listen/open-server.ts";
 import { ShardPorts } from "./listen/shard-ports.ts";
 import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
@@ -77,12 +77,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #failedHandshakes = new ReportLimit();
   readonly #failedAccepts = new ReportLimit(1);
   #closed: Promise<DrainCounts> | undefined;
+  /** Aborted when the board begins to close: ports that are being opened aren't opened any more. */
+  readonly #closing = new AbortController();
 
   /**
    * Starts the shards. Resolves when all take connections.
    *
    * Rejects with the actor module's own error when that can't be loaded, and with a `SwitchboardError` for options of a wrong type or
-   * range (`ERR_OPTION`) and on a Node older than 22.18 (`ERR_NODE_VERSION`).
+   * range (`ERR_OPTION`), on a Node older than 22.18 (`ERR_NODE_VERSION`), after `startTimeoutMs` (`ERR_START_TIMEOUT`) and when `signal` is
+   * aborted (`ERR_ABORTED`). After a rejection nothing is left running.
    */
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
@@ -126,6 +129,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       counters: this.#acceptor.counters,
       admission,
       pool,
+      closing: this.#closing.signal,
       handshakeFailed: (error) => this.#handshakeFailed(error),
       acceptFailed: (error) => this.#acceptFailed(error),
     });
@@ -177,19 +181,23 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`). A request that isn't an
+   * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`), with `ERR_CLOSED` when the
+   * board is closed, before or meanwhile, and with `ERR_ABORTED` when `signal` is aborted: the port isn't bound then. A request that isn't an
    * upgrade gets 426 on the path and 404 elsewhere. Where nothing needs the main thread the shards do the handshakes, and ask the actor
    * module's export `authorize`: see `handshake`.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options);
     const { handshake, shard } = settings;
-    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny)) return this.#listen(settings);
     this.#checkOpen();
-    return this.#shardPorts.listen(settings, shard);
+    const closing = this.#closing.signal;
+    const signal = settings.signal === undefined ? closing : AbortSignal.any([closing, settings.signal]);
+    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny))
+      return this.#listen(settings, signal);
+    return this.#shardPorts.listen(settings, shard, signal);
   }
 
-  async #listen({ port, host, route }: ListenSettings): Promise<AddressInfo> {
+  async #listen({ port, host, route }: ListenSettings, signal: AbortSignal): Promise<AddressInfo> {
     const server = createHandshakeServer(route);
     server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
     server.on("connection", (socket) => {
@@ -199,19 +207,24 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       this.#acceptFailed(outOfDescriptors());
     });
     this.#addRoute(server, route);
-    this.#ownServers.push(server);
-    server.listen(port, host);
-    await once(server, "listening");
-    server.on("error", (error) => this.#acceptFailed(error));
-    return server.address() as AddressInfo;
+    try {
+      const address = await openServer(server, host === undefined ? { port } : { port, host }, signal);
+      this.#ownServers.push(server);
+      server.on("error", (error) => this.#acceptFailed(error));
+      return address;
+    } catch (error) {
+      this.#entrances.removeRoutes(server);
+      throw error;
+    }
   }
 
   /**
    * Replaces the certificates and all other TLS options of a port that `listen` opened with `tls`: new connections get the new ones, those
    * that are open keep theirs. Throws, and changes nothing, for options that `listen` wouldn't take (`ERR_OPTION`, `ERR_TLS`) and for a port
-   * without TLS (`ERR_NO_TLS_PORT`).
+   * without TLS (`ERR_NO_TLS_PORT`). Throws `ERR_CLOSED` when the board is closing.
    */
   updateTls(port: number, tls: TlsOptions): void {
+    this.#checkOpen();
     this.#shardPorts.updateTls(port, tls);
   }
 
@@ -248,7 +261,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
-   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`.
+   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`, and with `ERR_SHARD_UNRESPONSIVE` when a shard doesn't answer within 5 s.
    */
   async connections(options: ConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
@@ -259,7 +272,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Closes one connection. Resolves with whether it was open when its shard was asked. Rejects with `ERR_ADDRESS`, and `ERR_CLOSE_CODE` or
-   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take.
+   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take. And with `ERR_SHARD_UNRESPONSIVE`
+   * when its shard doesn't answer within 5 s.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
@@ -293,7 +307,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async close(options: CloseOptions = {}): Promise<DrainCounts> {
     const settings = checkCloseOptions(options);
-    this.#closed ??= Promise.resolve().then(() => this.#close(settings));
+    if (this.#closed === undefined) {
+      this.#closed = Promise.resolve().then(() => this.#close(settings));
+      this.#closing.abort(new SwitchboardError("ERR_CLOSED", "this board is closed"));
+    }
     return this.#closed;
   }
 

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
@@ -8,6 +7,7 @@ import { createUnreadServer } from "../../../wire/transport/unread-server.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
 import type { Permit } from "../../accept/acceptor.ts";
 import type { ListenerSettings } from "../../accept/listener.ts";
+import { openServer } from "./open-server.ts";
 
 export interface ShardListenerOwner {
   /** For the outcomes that no shard counts. */
@@ -36,13 +36,12 @@ export class ShardListener {
     this.#server = createUnreadServer((socket) => void this.#accept(socket));
   }
 
-  /** Rejects as `net.Server` does (`EADDRINUSE`). */
-  async listen(port: number, host: string | undefined): Promise<AddressInfo> {
-    this.#server.listen(port, host);
-    await once(this.#server, "listening");
+  /** Rejects as `openServer` does. */
+  async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
+    const address = await openServer(this.#server, host === undefined ? { port } : { port, host }, signal);
     // Such as running out of descriptors: the sockets that are there go on.
     this.#server.on("error", (error) => this.#owner.acceptFailed(error));
-    return this.#server.address() as AddressInfo;
+    return address;
   }
 
   get port(): number | undefined {

@@ -19,6 +19,8 @@ export interface ShardPortsOwner {
   /** Where there are limits. */
   readonly admission: AdmissionControl | undefined;
   readonly pool: () => ShardPool;
+  /** Aborted when the board begins to close. */
+  readonly closing: AbortSignal;
   handshakeFailed(error: Error): void;
   acceptFailed(error: Error): void;
 }
@@ -40,7 +42,11 @@ export class ShardPorts {
     return moves && admission === undefined && !placesByRequest(this.#settings.placement);
   }
 
-  async listen({ port, host, accept }: ListenSettings, settings: ListenerSettings): Promise<AddressInfo> {
+  async listen(
+    { port, host, accept }: ListenSettings,
+    settings: ListenerSettings,
+    signal: AbortSignal,
+  ): Promise<AddressInfo> {
     if (!this.#owner.moves) {
       const message =
         'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
@@ -51,7 +57,7 @@ export class ShardPorts {
     const listener = this.#createListener(accept, settings);
     this.#listeners.push(listener);
     this.#owner.pool().configure({ listener: listener.listener, settings });
-    return listener.listen(port, host);
+    return listener.listen(port, host, signal);
   }
 
   updateTls(port: number, tls: TlsOptions): void {
@@ -78,10 +84,10 @@ export class ShardPorts {
 
   #createListener(accept: "main" | "shard", settings: ListenerSettings): ShardListener | SharedPort {
     const id = this.#listeners.length;
-    const { counters, admission, pool, handshakeFailed, acceptFailed } = this.#owner;
+    const { counters, admission, pool, closing, handshakeFailed, acceptFailed } = this.#owner;
     if (accept === "shard") {
       const giveServer = (shard: number, server: Server, id: number): void => pool().giveServer(shard, server, id);
-      return new SharedPort(id, settings, { shards: pool().shards, giveServer, acceptFailed });
+      return new SharedPort(id, settings, { shards: pool().shards, closing, giveServer, acceptFailed });
     }
     return new ShardListener(id, settings, {
       counters,

@@ -4,9 +4,12 @@ import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { createMovableServer } from "../../../wire/transport/unread-server.ts";
 import type { ListenerSettings } from "../../accept/listener.ts";
+import { openServer } from "./open-server.ts";
 
 export interface SharedPortOwner {
   readonly shards: number;
+  /** Aborted when the board begins to close. */
+  readonly closing: AbortSignal;
   /** Has a shard accept with this server. Throws when the server can't be moved there. */
   giveServer(shard: number, server: Server, listener: number): void;
   /** A shard that was replaced can't accept yet; it is tried again. */
@@ -36,12 +39,12 @@ export class SharedPort {
     this.#owner = owner;
   }
 
-  /** Rejects as `net.Server` does (`EADDRINUSE`), and with `ERR_ACCEPT_IN_SHARDS` where the system can't spread connections. */
-  async listen(port: number, host: string | undefined): Promise<AddressInfo> {
+  /** Rejects as `openServer` does, and with `ERR_ACCEPT_IN_SHARDS` where the system can't spread connections. */
+  async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
     this.#host = host;
     // Ports may be shared with another program of the same user: a server that shares nothing finds out whether this one is free. Workers of a
     // cluster share theirs by intent.
-    const first = await bind(port, host, cluster.isWorker);
+    const first = await bind(port, host, cluster.isWorker, signal);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
       this.#owner.giveServer(0, first, this.listener);
@@ -51,7 +54,7 @@ export class SharedPort {
     await once(first, "close");
     const servers: Server[] = [];
     try {
-      for (let shard = 0; shard < this.#owner.shards; shard++) servers.push(await this.#bindOne());
+      for (let shard = 0; shard < this.#owner.shards; shard++) servers.push(await this.#bindOne(signal));
     } catch (error) {
       for (const server of servers) server.close();
       throw error;
@@ -62,12 +65,13 @@ export class SharedPort {
 
   /** Has a shard that was replaced accept again. When that fails, such as for want of descriptors, it is tried until it succeeds. */
   async reopen(shard: number): Promise<void> {
+    const { closing } = this.#owner;
     clearTimeout(this.#retries.get(shard));
-    if (this.#address === undefined || this.#closed) return;
+    if (this.#address === undefined || this.#closed || closing.aborted) return;
     try {
-      this.#owner.giveServer(shard, await this.#bindOne(), this.listener);
+      this.#owner.giveServer(shard, await this.#bindOne(closing), this.listener);
     } catch (error) {
-      if (this.#closed) return;
+      if (this.#closed || closing.aborted) return;
       this.#retries.set(
         shard,
         setTimeout(() => void this.reopen(shard), RETRY_MS),
@@ -86,17 +90,16 @@ export class SharedPort {
     return this.#address?.port;
   }
 
-  #bindOne(): Promise<Server> {
-    return bind((this.#address as AddressInfo).port, this.#host, cluster.isWorker || this.#owner.shards > 1);
+  #bindOne(signal: AbortSignal): Promise<Server> {
+    return bind((this.#address as AddressInfo).port, this.#host, cluster.isWorker || this.#owner.shards > 1, signal);
   }
 }
 
-async function bind(port: number, host: string | undefined, reusePort: boolean): Promise<Server> {
+async function bind(port: number, host: string | undefined, reusePort: boolean, signal: AbortSignal): Promise<Server> {
   const server = createMovableServer();
   // Exclusive: a worker of a cluster would otherwise share its primary's handle, which no thread can accept with.
-  server.listen({ port, host, reusePort, exclusive: true });
   try {
-    await once(server, "listening");
+    await openServer(server, { port, reusePort, exclusive: true, ...(host !== undefined && { host }) }, signal);
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code !== "ENOTSUP") throw cause;
     const message = 'this operating system doesn\'t spread the connections of a port over threads: use accept: "main"';

@@ -44,6 +44,8 @@ const checks = {
   stackSizeMb: integer(1, MAX_BYTES),
   shardTimeoutMs: timeoutOrNone,
   handoffTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  startTimeoutMs: timeoutOrNone,
+  signal: { takes: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
   mailboxLimit: integer(1, MAX_BYTES),

@@ -58,6 +58,17 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
    * more until it answers again. Default: 5 s.
    */
   readonly handoffTimeoutMs?: number;
+  /**
+   * How long a shard may take until it takes connections, its actor module's top-level awaits included. A shard that takes longer is ended: at
+   * the board's start `start` then rejects with `ERR_START_TIMEOUT`, later it counts as one more death of the shard. 0: for ever.
+   * Default: 60 s.
+   */
+  readonly startTimeoutMs?: number;
+  /**
+   * Aborts the start: all threads are ended, and `start` rejects with `ERR_ABORTED`, whose `cause` is the signal's reason. An abort after the
+   * start has no effect: that is what `close` is for.
+   */
+  readonly signal?: AbortSignal;
 }
 
 /** Which upgrades are taken, and what is asked of them. */
@@ -96,6 +107,11 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly accept?: "main" | "shard";
   /** Speak TLS, done by the shards like the handshake. Default: none. */
   readonly tls?: TlsOptions;
+  /**
+   * Aborts the call: `listen` rejects with `ERR_ABORTED`, whose `cause` is the signal's reason, and the port isn't bound. An abort after that
+   * has no effect.
+   */
+  readonly signal?: AbortSignal;
 }
 
 const connectionOptions = [
@@ -145,7 +161,7 @@ const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTi
 
 const startOptions = [
   ...(["actor", "shards", "compression", "sockets", "placement", "overloadedMs"] as const),
-  ...(["resourceLimits", "shardTimeoutMs", "handoffTimeoutMs"] as const),
+  ...(["resourceLimits", "shardTimeoutMs", "handoffTimeoutMs", "startTimeoutMs", "signal"] as const),
   ...admissionOptions,
   ...connectionOptions,
 ];
@@ -161,6 +177,9 @@ export interface Settings {
   /** 0: none. */
   readonly shardTimeoutMs: number;
   readonly handoffTimeoutMs: number;
+  /** 0: none. */
+  readonly startTimeoutMs: number;
+  readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionOptions;
 }
 
@@ -175,6 +194,8 @@ export function checkStartOptions(options: StartOptions): Settings {
     resourceLimits = {},
     shardTimeoutMs = 10_000,
     handoffTimeoutMs = HANDOFF_TIMEOUT_MS,
+    startTimeoutMs = 60_000,
+    signal,
     compression = false,
     ...numbers
   } = withoutUndefined(options);
@@ -188,6 +209,8 @@ export function checkStartOptions(options: StartOptions): Settings {
     limits,
     shardTimeoutMs,
     handoffTimeoutMs,
+    startTimeoutMs,
+    signal,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {
       maxPayloadBytes: 1024 * 1024,
@@ -247,6 +270,7 @@ export function checkAttachOptions(options: AttachOptions, call = "attach"): Rou
 export interface ListenSettings {
   readonly port: number;
   readonly host?: string;
+  readonly signal: AbortSignal | undefined;
   readonly route: RouteSettings;
   /** "any": wherever it can be done best. */
   readonly handshake: "main" | "shard" | "any";
@@ -256,8 +280,8 @@ export interface ListenSettings {
 }
 
 export function checkListenOptions(options: ListenOptions): ListenSettings {
-  check("listen", options, ["port", "host", "accept", "handshake", "tls", ...attachOptions], ["port"]);
-  const { port, host, tls, accept = "main", handshake: wanted, ...others } = options;
+  check("listen", options, ["port", "host", "accept", "handshake", "tls", "signal", ...attachOptions], ["port"]);
+  const { port, host, tls, signal, accept = "main", handshake: wanted, ...others } = options;
   const route = routeSettings(others);
   const { authorize, ...plain } = route;
   const inShards = accept === "shard" || tls !== undefined;
@@ -277,7 +301,7 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
   const needsMain = authorize !== undefined || asksOrigins;
   const handshake: ListenSettings["handshake"] = wanted ?? (inShards ? "shard" : needsMain ? "main" : "any");
   const shard = { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) };
-  const settings = { port, ...(host !== undefined && { host }), route, accept, handshake };
+  const settings = { port, ...(host !== undefined && { host }), signal, route, accept, handshake };
   return handshake === "main" ? settings : { ...settings, shard };
 }
 

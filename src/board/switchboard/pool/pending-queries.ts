@@ -1,6 +1,10 @@
+import { SwitchboardError } from "../../../errors.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 
 type Answer = QueryAnswers[ShardQuery["kind"]];
+
+/** How long a shard may take for an answer: as long as an actor for an `ask`. */
+const TIMEOUT_MS = 5_000;
 
 /** Questions to one shard that wait for their answers; a shard that ends answers all with undefined. */
 export class PendingQueries {
@@ -8,12 +12,20 @@ export class PendingQueries {
   #serial = 0;
   #ended = false;
 
-  /** Asks, by calling back with the number to ask under. */
+  /** Asks, by calling back with the number to ask under. Rejects with `ERR_SHARD_UNRESPONSIVE` without an answer in time. */
   ask<Kind extends ShardQuery["kind"]>(post: (serial: number) => void): Promise<QueryAnswers[Kind] | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
     const serial = this.#serial++;
-    return new Promise((resolve) => {
-      this.#pending.set(serial, resolve as (answer: Answer | undefined) => void);
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#pending.delete(serial);
+        const message = `the shard has not answered within ${TIMEOUT_MS} ms`;
+        reject(new SwitchboardError("ERR_SHARD_UNRESPONSIVE", message));
+      }, TIMEOUT_MS);
+      this.#pending.set(serial, (answer) => {
+        clearTimeout(timer);
+        resolve(answer as QueryAnswers[Kind] | undefined);
+      });
       post(serial);
     });
   }

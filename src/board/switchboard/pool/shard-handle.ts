@@ -32,6 +32,7 @@ import {
   explainRejection,
   explainReturn,
   explainSilence,
+  explainSlowStart,
   explainTermination,
   type LossCause,
   type ShardLoss,
@@ -90,6 +91,8 @@ export interface ShardSpec {
   readonly timeoutMs: number;
   /** How long it may take to answer for a socket. */
   readonly handoffTimeoutMs: number;
+  /** How long it may take until it is ready; 0: for ever. */
+  readonly startTimeoutMs: number;
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly ThreadLink[];
@@ -139,6 +142,8 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #queries = new PendingQueries();
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog | undefined;
+  /** Runs while the shard starts. */
+  readonly #startTimer: NodeJS.Timeout | undefined;
   readonly #ready = Promise.withResolvers<void>();
   readonly #drained = Promise.withResolvers<DrainCounts>();
   #phase: Phase = "starting";
@@ -150,7 +155,18 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
-    const { shard, actor, options, trustedProxies, moves, timeoutMs, handoffTimeoutMs, counters, links } = spec;
+    const {
+      shard,
+      actor,
+      options,
+      trustedProxies,
+      moves,
+      timeoutMs,
+      handoffTimeoutMs,
+      startTimeoutMs,
+      counters,
+      links,
+    } = spec;
     this.shard = shard;
     this.#counters = counters;
     this.#occupancy = new Occupancy(counters, spec.addressLeft);
@@ -175,6 +191,10 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#unread = new HandoffSender(unread.sender, handoffTimeoutMs);
     if (timeoutMs > 0) {
       this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
+    }
+    if (startTimeoutMs > 0) {
+      const giveUp = (): void => this.#abort.abort(explainSlowStart(startTimeoutMs));
+      this.#startTimer = setTimeout(giveUp, startTimeoutMs);
     }
     const pulse = this.#watchdog && {
       memory: this.#watchdog.pulse.memory,
@@ -273,7 +293,10 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#order({ kind: "link", link }, [link.port]);
   }
 
-  /** Asks it about its connections; undefined when it ends before it has answered. */
+  /**
+   * Asks it about its connections; undefined when it ends before it has answered. Rejects with `ERR_SHARD_UNRESPONSIVE` when it doesn't answer
+   * in time.
+   */
   query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
     return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
   }
@@ -311,6 +334,7 @@ export class ShardHandle implements Destination, ShardCandidate {
         // It may have been asked to close while it started.
         if (this.#phase === "starting") this.#phase = "ready";
         this.#watchdog?.started();
+        clearTimeout(this.#startTimer);
         this.authorizes = report.authorizes;
         this.requestHeaders = report.requestHeaders;
         this.#ready.resolve();
@@ -358,6 +382,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     );
     for (const report of lastMessages<ShardReport>(this.#control)) this.#handle(report);
     this.#watchdog?.stop();
+    clearTimeout(this.#startTimer);
     const asked = this.#phase === "stopping";
     this.#phase = "ended";
     this.#queries.end();

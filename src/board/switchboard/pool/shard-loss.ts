@@ -6,10 +6,11 @@ import { type ErrorCode, type ErrorReport, reportError, reviveError, Switchboard
  * - `crashed`: an error that nobody caught, or it couldn't start.
  * - `outOfMemory`: it came to its `resourceLimits`.
  * - `unresponsive`: its event loop stood still for `shardTimeoutMs`.
+ * - `notReady`: it didn't take connections within `startTimeoutMs`.
  * - `exited`: something in it called `process.exit`.
  * - `terminated`: the main thread ended it.
  */
-export type ShardLossReason = "crashed" | "outOfMemory" | "unresponsive" | "exited" | "terminated";
+export type ShardLossReason = "crashed" | "outOfMemory" | "unresponsive" | "notReady" | "exited" | "terminated";
 
 /** A shard that ended unasked. */
 export interface ShardLoss {
@@ -46,6 +47,12 @@ export function explainReturn(failure: ErrorReport | undefined): LossCause {
 export function explainSilence(): LossCause {
   const message = "the shard's event loop stood still for longer than shardTimeoutMs";
   return { reason: "unresponsive", error: lost("ERR_SHARD_UNRESPONSIVE", message) };
+}
+
+/** The shard was not ready in time. */
+export function explainSlowStart(startTimeoutMs: number): LossCause {
+  const message = `the shard didn't take connections within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of the actor module never end?`;
+  return { reason: "notReady", error: lost("ERR_START_TIMEOUT", message) };
 }
 
 /** That the main thread ended it. */

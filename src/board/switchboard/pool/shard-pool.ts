@@ -12,6 +12,7 @@ import type { ListenerSettings } from "../../accept/listener.ts";
 import type { DrainCounts, DrainSettings } from "../../shard/drain.ts";
 import type { ListenerNotice, ShardTask, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import { throwIfAbandoned } from "../abandoned.ts";
 import type { Settings } from "../options/options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
@@ -90,9 +91,13 @@ export class ShardPool {
   readonly #choose: Place<ShardHandle>;
   #closing = false;
 
-  /** Resolves when all shards take connections; rejects with the first reason why one can't. */
+  /**
+   * Resolves when all shards take connections; rejects, when all threads have ended, with the first reason why one can't, or with
+   * `ERR_ABORTED`.
+   */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     const worker = findWorker();
+    throwIfAbandoned(settings.signal);
     // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
     const { Piscina } = await import("piscina");
     const threads = new Piscina<ShardTask, ErrorReport | undefined>({
@@ -106,7 +111,7 @@ export class ShardPool {
     });
     const pool = new ShardPool(settings, hub, owner, threads);
     try {
-      await pool.#allReady();
+      await pool.#allReady(settings.signal);
     } catch (error) {
       await threads.destroy();
       throw error;
@@ -114,13 +119,25 @@ export class ShardPool {
     return pool;
   }
 
-  /** Rejects with the first reason why a shard can't start; none is started again then. */
-  #allReady(): Promise<unknown> {
-    const giveUp = (error: Error): never => {
+  /** Rejects with the first reason why a shard can't start, or with `ERR_ABORTED`; none is started again then. */
+  async #allReady(signal: AbortSignal | undefined): Promise<void> {
+    const aborted = Promise.withResolvers<never>();
+    const abort = (): void => {
+      this.#closing = true;
+      aborted.reject(signal?.reason);
+    };
+    signal?.addEventListener("abort", abort);
+    const failed = (error: unknown): never => {
+      // At once, before the shard's end is taken for a death.
       this.#closing = true;
       throw error;
     };
-    return Promise.all(this.#shards.map((shard) => shard.ready.catch(giveUp)));
+    try {
+      await Promise.race([Promise.all(this.#shards.map((shard) => shard.ready.catch(failed))), aborted.promise]);
+    } finally {
+      signal?.removeEventListener("abort", abort);
+      throwIfAbandoned(signal);
+    }
   }
 
   private constructor(
@@ -261,7 +278,7 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection, sockets, shardTimeoutMs, handoffTimeoutMs, limits } = this.#settings;
+    const { actor, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
@@ -270,6 +287,7 @@ export class ShardPool {
       moves: sockets === "auto" && canMoveSockets(process.versions.node),
       timeoutMs: shardTimeoutMs,
       handoffTimeoutMs,
+      startTimeoutMs,
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       actorFailed: (failure) => this.#owner.actorFailed(failure),

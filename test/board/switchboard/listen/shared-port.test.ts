@@ -9,9 +9,11 @@ it("gives a replaced shard its port again after that has failed, and says that i
   const given: Server[] = [];
   const failures: Error[] = [];
   let fails = false;
+  const { signal } = new AbortController();
   const reopened = Promise.withResolvers<void>();
   const port = new SharedPort(0, settings, {
     shards: 1,
+    closing: signal,
     giveServer: (_, server) => {
       if (fails) {
         fails = false;
@@ -26,7 +28,7 @@ it("gives a replaced shard its port again after that has failed, and says that i
     port.close();
     for (const server of given) server.close();
   });
-  const address = await port.listen(0, "127.0.0.1");
+  const address = await port.listen(0, "127.0.0.1", signal);
   given[0]?.close();
   fails = true;
   await port.reopen(0);

@@ -39,6 +39,7 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   closeTimeoutMs: { from: 1, to: MAX },
   handlerTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handlerTimeoutAfterCloseMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
+  startTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   shardTimeoutMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no timeout` },
   handoffTimeoutMs: { from: 1, to: MAX },
   handshakeTimeoutMs: { from: 1, to: MAX },
@@ -237,6 +238,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
+  Object.assign(filled, { startTimeoutMs: 60_000, signal: undefined });
   Object.assign(filled, {
     placement: "leastConnections",
     overloadedMs: 200,
@@ -249,7 +251,17 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   const undefineds = Object.fromEntries(
     [
       ...Object.keys(defaults),
-      ...["shards", "sockets", "placement", "overloadedMs", "shardTimeoutMs", "handoffTimeoutMs", "resourceLimits"],
+      ...[
+        "shards",
+        "sockets",
+        "placement",
+        "overloadedMs",
+        "shardTimeoutMs",
+        "handoffTimeoutMs",
+        "startTimeoutMs",
+        "signal",
+        "resourceLimits",
+      ],
       ...["maxConnections", "trustedProxies"],
     ].map((name) => [name, undefined]),
   );

@@ -28,7 +28,7 @@ it("replaces a shard that the main thread ends", async () => {
     bus.close();
   });
   pool.terminate(1);
-  await vi.waitFor(() => expect(owner.shardReplaced).toHaveBeenCalledWith(1));
+  await vi.waitFor(() => expect(owner.shardReplaced).toHaveBeenCalledWith(1), { timeout: 20_000 });
   const error = expect.objectContaining({ code: "ERR_SHARD_TERMINATED" });
   expect(owner.shardLost.mock.calls).toEqual([[{ shard: 1, reason: "terminated", connections: 0, error }]]);
   expect(pool.states()).toEqual(["ready", "ready"]);

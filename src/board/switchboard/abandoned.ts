@@ -1,0 +1,9 @@
+import { SwitchboardError } from "../../errors.ts";
+
+/** Throws, once the signal is aborted, its reason if that is a `SwitchboardError`, and otherwise `ERR_ABORTED` with the reason as cause. */
+export function throwIfAbandoned(signal: AbortSignal | undefined): void {
+  if (!signal?.aborted) return;
+  const { reason: cause } = signal;
+  if (cause instanceof SwitchboardError) throw cause;
+  throw new SwitchboardError("ERR_ABORTED", "the signal was aborted", { cause });
+}
