@@ -10,7 +10,7 @@ import { ERROR_KINDS } from "../src/errors.ts";
 import { Actor } from "../src/runtime/actor/actor.ts";
 import { DEFAULT_COMPRESSION } from "../src/wire/protocol/deflate/compression.ts";
 import { checkConnectOptions } from "../src/wire/websocket/connect-options.ts";
-import { codeBlocks, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
+import { codeBlocks, GUIDES, namesIn, READMES, readReadme, tableAfter } from "./support/readme.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
@@ -60,6 +60,7 @@ describe.each(READMES)("%s", (readme) => {
   });
 
   it("has no JavaScript but examples that are files, and run as tests, or that lead to some", () => {
+    if (GUIDES.includes(readme)) return;
     const nameless = codeBlocks(readReadme(readme)).filter(({ language, file }) => /^[jt]s$/.test(language) && !file);
     if (nameless.length > 0) expect(readReadme(readme)).toMatch(/test\/examples\/\w+\.ts/);
   });

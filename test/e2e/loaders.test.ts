@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { build } from "esbuild";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
+import { codeBlocks, readReadme } from "../support/readme.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
 import { projectFolder, RunningProgram, run } from "./support/process.ts";
 
@@ -79,7 +80,8 @@ describe("the built package", () => {
   afterAll(() => rm(folder, { recursive: true, force: true }));
 
   function start(args: readonly string[]): RunningProgram {
-    const program = new RunningProgram(process.execPath, args, { cwd: folder });
+    const env = { ...process.env, PORT: "0" };
+    const program = new RunningProgram(process.execPath, args, { cwd: folder, env });
     onTestFinished(() => program.destroy());
     return program;
   }
@@ -168,6 +170,22 @@ describe("the built package", () => {
       expect(stdout).toMatch(/^ERR_BUNDLED: .*--external:switchboard/);
     },
   );
+
+  it("runs beside Vite's hot module replacement, as the guide says", async () => {
+    const [, section = ""] = readReadme("src/guides/bundlers.md").split("\n## Vite\n");
+    await writeFile(join(folder, "vite-server.js"), codeBlocks(section)[0]?.code ?? "");
+    await symlink(join(projectFolder, "node_modules/vite"), join(folder, "node_modules/vite"));
+    await writeFile(join(folder, "index.html"), "<!doctype html><title>a page</title>");
+    const [, port] = await start(["vite-server.js"]).prints(/listening on (\d+)/);
+    const page = await (await fetch(`http://localhost:${port}/`)).text();
+    expect(page).toContain("/@vite/client");
+    const client = await (await fetch(`http://localhost:${port}/@vite/client`)).text();
+    const [, token] = /wsToken = "([^"]+)"/.exec(client) ?? [];
+    const hmr = await Peer.open(socketClass, `ws://localhost:${port}/?token=${token}`, ["vite-hmr"]);
+    expect(await hmr.next()).toContain("connected");
+    const peer = await Peer.open(socketClass, `ws://localhost:${port}/chat/lobby`);
+    expect(await peer.next()).toBe("welcome");
+  });
 
   it("runs an actor of a linked package that brings its own copy", async () => {
     const linked = join(folder, "elsewhere/actors");

@@ -6,6 +6,9 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Paths of all pages of documentation in the project. */
 export const READMES = globSync(["README.md", ".github/*.md", "{src,test,bench}/**/*.md"], { cwd: root }).toSorted();
 
+/** Those about what stands around the package: their examples need other packages, and run in test/e2e/loaders.test.ts where those are here. */
+export const GUIDES = READMES.filter((path) => path.startsWith("src/guides/"));
+
 export function readReadme(path: string): string {
   return readFileSync(`${root}${path}`, "utf8");
 }
