@@ -110,5 +110,5 @@ it("closes while a replacement is not ready", async () => {
   const client = await RawClient.open({ port });
   client.socket.write(Buffer.from("818000000000", "hex"));
   await Promise.all([lost, started]);
-  expect(await board.close()).toEqual({ closed: 0, dropped: 0 });
+  expect(await board.close()).toMatchObject({ closed: 0, dropped: 0 });
 });

@@ -9,6 +9,7 @@ import {
   constructActor,
   isActorClass,
   overrides,
+  replaceContext,
 } from "../../../src/runtime/actor/actor.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
@@ -206,6 +207,10 @@ it("takes an actor class of another copy of the package, and gives its actors th
   expect(calls).toEqual([["send", "hello"]]);
   expect(overrides(actor, "mailed")).toBe(true);
   expect(overrides(actor, "draining")).toBe(false);
+  const later = recordingContext();
+  replaceContext(actor, later.context);
+  actor.send("again");
+  expect(later.calls).toEqual([["send", "again"]]);
 });
 
 it("refuses an actor class of a copy with another contract, and names both files", async () => {
