@@ -124,6 +124,12 @@ describe("a stream that gets no WebSocket", () => {
     { name: "a foreign origin", headers: { origin: "https://evil.example" }, status: 403, says: "origin" },
     { name: "subprotocols twice", headers: { "sec-websocket-protocol": "a, a" }, status: 400, says: "tokens" },
     { name: "broken extensions", headers: { "sec-websocket-extensions": "a;;=" }, status: 400, says: "extensions" },
+    {
+      name: "another Host than its authority",
+      headers: { ":authority": "a.example", host: "b.example" },
+      status: 400,
+      says: "authority",
+    },
     { name: "a path that is nobody's", headers: { ":path": "/elsewhere" }, status: 404, says: "Not Found" },
   ];
   it.each(cases)("is answered with $status for $name", async ({ headers, status, says }) => {

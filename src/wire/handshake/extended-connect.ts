@@ -5,16 +5,17 @@ import {
   type Check,
   firstRefusal,
   hasNoBody,
-  namesHost,
+  namesOneHost,
   offerChecks,
   type Refusal,
   refuse,
+  repeatsNoHeader,
   type ServerHandshakeOptions,
   type UpgradeRequest,
 } from "./server.ts";
 
 /** The checks, in order. HTTP/2 has no `Upgrade`, `Connection` and `Sec-WebSocket-Key` to check. */
-const checks: readonly Check[] = [isConnect, namesHost, hasNoBody, speaksVersion13, ...offerChecks];
+const checks: readonly Check[] = [isConnect, repeatsNoHeader, namesOneHost, hasNoBody, speaksVersion13, ...offerChecks];
 
 /**
  * Checks the opening handshake of a WebSocket over HTTP/2. The caller passes `:authority` as the `Host` header, and has

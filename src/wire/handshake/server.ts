@@ -8,6 +8,7 @@ import { acceptKey } from "./accept-key.ts";
 import { parseExtensions } from "./extensions.ts";
 import { allowsOrigin, type Origins } from "./origins.ts";
 import { acceptDeflate, type NegotiatedDeflate } from "./permessage-deflate.ts";
+import { isHost, listHosts, repeatedHeader } from "./request-headers.ts";
 import { hasMember, isToken, listMembers } from "./tokens.ts";
 
 /** The parts of a request that the opening handshake needs. An `IncomingMessage` has them. */
@@ -16,6 +17,8 @@ export interface UpgradeRequest {
   readonly httpVersionMajor: number;
   readonly httpVersionMinor: number;
   readonly headers: IncomingHttpHeaders;
+  /** Names and values as they came, in turn; `headers` hides which of them were repeated. Absent: none was. */
+  readonly rawHeaders?: readonly string[] | undefined;
 }
 
 export interface ServerHandshakeOptions {
@@ -61,10 +64,11 @@ export const offerChecks: readonly Check[] = [
 
 /** The checks of RFC 6455 sections 4.2.1 and 4.2.2, in order. The first check that fails decides the answer. */
 const checks: readonly Check[] = [
+  upgradesToWebSocket,
   isGet,
   isHttp11,
-  namesHost,
-  upgradesToWebSocket,
+  repeatsNoHeader,
+  namesOneHost,
   listsUpgradeInConnection,
   hasNoBody,
   speaksVersion13,
@@ -113,8 +117,23 @@ function isHttp11({ httpVersionMajor, httpVersionMinor }: UpgradeRequest): Refus
   return refuse(400, "A WebSocket handshake needs HTTP/1.1.");
 }
 
-export function namesHost({ headers }: UpgradeRequest): Refusal | undefined {
-  return headers.host ? undefined : refuse(400, "The Host header is missing.");
+/** Header fields that hold one value may be sent once. Sources: RFC 9112 section 3.2, RFC 6455 sections 11.3.1 and 11.3.5. */
+export function repeatsNoHeader({ rawHeaders }: UpgradeRequest): Refusal | undefined {
+  const repeated = rawHeaders && repeatedHeader(rawHeaders);
+  return repeated === undefined ? undefined : refuse(400, `The ${repeated} header may be sent only once.`);
+}
+
+/** In HTTP/2, `:authority` is the host, and a Host header beside it must say the same (RFC 9113 section 8.3.1). */
+export function namesOneHost({ headers, rawHeaders }: UpgradeRequest): Refusal | undefined {
+  const { host } = headers;
+  if (!host) return refuse(400, "The Host header is missing.");
+  if (!isHost(host)) return refuse(400, "The Host header must be a host and perhaps a port.");
+  if (rawHeaders === undefined || listHosts(rawHeaders).every((other) => isSame(other, host))) return undefined;
+  return refuse(400, "The Host header and :authority must be the same.");
+}
+
+function isSame(host: string, other: string): boolean {
+  return host.toLowerCase() === other.toLowerCase();
 }
 
 function upgradesToWebSocket({ headers }: UpgradeRequest): Refusal | undefined {

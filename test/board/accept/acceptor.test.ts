@@ -40,6 +40,9 @@ it.each([
   { name: "no version", headers: { "Sec-WebSocket-Version": undefined }, status: 426, extra: {} },
   { name: "no key", headers: { "Sec-WebSocket-Key": undefined }, status: 400, extra: {} },
   { name: "a key that is not 16 bytes", headers: { "Sec-WebSocket-Key": "c2hvcnQ=" }, status: 400, extra: {} },
+  { name: "no Host", headers: { Host: undefined }, status: 400, extra: {} },
+  { name: "an invalid Host", headers: { Host: "local host" }, status: 400, extra: {} },
+  { name: "two Hosts", headers: { Host: "localhost\r\nHost: localhost" }, status: 400, extra: {} },
   { name: "a body", headers: { "Content-Length": "3" }, status: 400, extra: {} },
   { name: "a chunked body", headers: { "Transfer-Encoding": "chunked" }, status: 400, extra: {} },
 ])("answers $name with $status and why", async ({ headers, status, extra }) => {

@@ -31,6 +31,12 @@ describe("an extended CONNECT", () => {
   const refused = [
     { name: "is a GET", request: request({}, "GET"), status: 405 },
     { name: "names no authority", request: request({ host: undefined }), status: 400 },
+    { name: "names a broken authority", request: request({ host: "a b" }), status: 400 },
+    {
+      name: "names another Host than its authority",
+      request: { ...request(), rawHeaders: ["host", "example.com"] },
+      status: 400,
+    },
     { name: "announces a body", request: request({ "content-length": "5" }), status: 400 },
     { name: "speaks another version", request: request({ "sec-websocket-version": "8" }), status: 400 },
     { name: "comes from a foreign origin", request: request({ origin: "https://evil.example" }), status: 403 },

@@ -42,7 +42,16 @@ it("refuses a key that was sent twice", async () => {
 });
 
 it("refuses a version that was sent twice", async () => {
-  expect(await check(["Sec-WebSocket-Version: 8"])).toMatchObject({ ok: false, status: 426 });
+  expect(await check(["Sec-WebSocket-Version: 13"])).toMatchObject({ ok: false, status: 400 });
+});
+
+it.each(["Host: localhost", "host: elsewhere"])("refuses a second Host (%s), which Node drops", async (line) => {
+  expect(await check([line])).toMatchObject({ ok: false, status: 400, reason: expect.stringContaining("Host") });
+});
+
+it("refuses a second Origin, which Node joins", async () => {
+  const origins = ["Origin: https://a.example", "Origin: https://b.example"];
+  expect(await check(origins)).toMatchObject({ ok: false, status: 400 });
 });
 
 it("accepts lists that come in several lines", async () => {

@@ -29,6 +29,12 @@ describe("the method", () => {
   );
 });
 
+it("refuses another protocol with 426, whatever its method and its version of HTTP", () => {
+  for (const rest of [{ method: "POST" }, { httpVersionMinor: 0 }]) {
+    expect(checkHandshake(request({ upgrade: "h2c" }, rest))).toMatchObject({ ok: false, status: 426 });
+  }
+});
+
 describe("the HTTP version", () => {
   it.each([
     [0, 9, false],
@@ -43,8 +49,52 @@ describe("the HTTP version", () => {
 });
 
 describe("Host", () => {
-  it.each([undefined, ""])("refuses a request whose Host is %j", (host) => {
+  it.each([
+    ...[
+      "example.com",
+      "example.com:8080",
+      "a_b.example",
+      "127.0.0.1",
+      "127.0.0.1:80",
+      "[::1]",
+      "[::1]:8080",
+      "EXAMPLE.",
+    ],
+    ...["[fe80::1%25eth0]", "[v1.x:y]", "%65xample.com", "example.com:"],
+  ])("takes %j", (host) => {
+    expect(checkHandshake(request({ host }))).toEqual(ACCEPTED);
+  });
+
+  it.each([
+    ...[undefined, "", " ", "a b", "a, b", "user@example.com", "http://example.com", "example.com/", "[::1", "::1"],
+    ...["example.com:http", "example.com:80:80", "[]", "[g::1]", "%zz", "exämple", "a\\b", "?", "example.com\n"],
+  ])("refuses %j with 400", (host) => {
     expect(checkHandshake(request({ host }))).toMatchObject({ ok: false, status: 400 });
+  });
+});
+
+describe("headers that may be sent once", () => {
+  it.each(["Host", "Origin", "Sec-WebSocket-Key", "sec-websocket-version", "CONTENT-LENGTH"])(
+    "refuses two of %s with 400, even when they say the same",
+    (name) => {
+      const rawHeaders = [name.toLowerCase(), "0", "Upgrade", "websocket", name, "0"];
+      expect(checkHandshake(request({}, { rawHeaders }))).toMatchObject({
+        ok: false,
+        status: 400,
+        reason: expect.stringMatching(new RegExp(`^The ${name} header`, "i")),
+      });
+    },
+  );
+
+  it("takes lists in several lines", () => {
+    const lists = ["Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
+    const rawHeaders = [...lists, ...lists].flatMap((name) => [name, "x"]);
+    expect(checkHandshake(request({}, { rawHeaders }))).toEqual(ACCEPTED);
+  });
+
+  it("looks at names only, not at values", () => {
+    const rawHeaders = ["X-A", "Host", "X-B", "Host", "Host", "server.example.com"];
+    expect(checkHandshake(request({}, { rawHeaders }))).toEqual(ACCEPTED);
   });
 });
 
@@ -146,8 +196,9 @@ describe("the order of checks", () => {
     expect(checkHandshake(old)).toMatchObject({ status: 426 });
   });
 
-  it("answers for the method first of all", () => {
-    expect(checkHandshake({ method: "POST", httpVersionMajor: 1, httpVersionMinor: 0, headers: {} })).toMatchObject({
+  it("lets the method answer before everything else that an offer of WebSocket must hold", () => {
+    const headers = { upgrade: "websocket" };
+    expect(checkHandshake({ method: "POST", httpVersionMajor: 1, httpVersionMinor: 0, headers })).toMatchObject({
       status: 405,
     });
   });

@@ -56,6 +56,7 @@ describe("a request that isn't", () => {
   it.each<[string, Record<string, string | undefined>, number]>([
     ["another version", { "Sec-WebSocket-Version": "8" }, 426],
     ["another protocol", { Upgrade: "foobar" }, 426],
+    ["two Hosts", { Host: "localhost\r\nHost: localhost" }, 400],
     ["no key", { "Sec-WebSocket-Key": undefined }, 400],
     ["a foreign origin", { Origin: "https://evil.example" }, 403],
     ["10,000 subprotocols", { "Sec-WebSocket-Protocol": Array.from({ length: 1_000 }, (_, i) => `p${i}`).join() }, 400],
