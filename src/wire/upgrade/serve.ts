@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { earlierResponses } from "./earlier-responses.ts";
 import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
 import {
@@ -46,7 +47,8 @@ export function serveUpgrades(server: Server, service: UpgradeService): () => vo
 
 /**
  * Serves one exchange, given the arguments of a server's `upgrade` or `connect` event. An error of the service is
- * answered with 500, and `onUpgrade(request)` rejects with that error. Never rejects.
+ * answered with 500, and `onUpgrade(request)` rejects with that error. Responses to earlier requests on the same
+ * connection are sent before the answer, however long they take. Never rejects.
  */
 export async function answerUpgrade(
   request: IncomingMessage,
@@ -63,6 +65,7 @@ export async function answerUpgrade(
   socket.allowHalfOpen = true;
   try {
     const answer = await service(request);
+    await earlierResponses(request);
     if (socket.destroyed) return;
     if (isAcceptance(answer, request)) {
       await written(socket, acceptanceHead(answer, request));
@@ -74,6 +77,7 @@ export async function answerUpgrade(
     }
   } catch (error) {
     exchange.fail(error as Error);
+    await earlierResponses(request);
     if (!socket.destroyed) refuseUpgrade(socket, { status: 500 });
   }
 }
