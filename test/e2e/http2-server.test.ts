@@ -90,7 +90,7 @@ describe("the server beside a board", () => {
     const { session, board } = await start({}, server);
     const failed = once(board as never, "handshakeFailed");
     expect((await refusal(ask(session))).body).toBe("mine");
-    expect(await failed).toMatchObject([{ code: "ERR_STREAM_ANSWERED" }]);
+    expect(await failed).toMatchObject([{ code: "ERR_UPGRADE_TAKEN" }]);
   });
 
   it("takes upgrades of HTTP/1.1 on the same port with allowHTTP1", async () => {

@@ -84,7 +84,6 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
   });
 
   it.each([
-    { name: "another protocol's upgrade", headers: { Upgrade: "h2c" }, status: 426 },
     { name: "another version", headers: { "Sec-WebSocket-Version": "8" }, status: 426 },
     { name: "no key", headers: { "Sec-WebSocket-Key": undefined }, status: 400 },
     { name: "no Host", headers: { Host: undefined }, status: 400 },
@@ -107,6 +106,23 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
       expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0, refused: { [status]: 1 } } }),
     );
     await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(0));
+  });
+
+  it.each(["h2c", "foobar"])("answers an offer of %s as a plain request", async (protocol) => {
+    const { port } = await start(mode, { path: "/chat" });
+    for (const method of ["GET", "POST"]) {
+      for (const [path, status] of [
+        ["/chat", 426],
+        ["/elsewhere", 404],
+      ] as const) {
+        const client = await RawClient.connect(port);
+        const headers = { Upgrade: protocol, "Content-Length": "2" };
+        client.write(`${upgradeRequest({ path, headers }).replace("GET", method)}hi`);
+        expect((await client.response()).status).toBe(status);
+        client.socket.end();
+        await client.closed();
+      }
+    }
   });
 
   it.each([

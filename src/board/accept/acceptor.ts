@@ -20,6 +20,7 @@ import { type Authorize, checkCloneable, decide, type Verdict } from "./authoriz
 import type { ClientAddresses } from "./client-address.ts";
 import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
 import { recordRequest } from "./record-request.ts";
+import { SocketWatch } from "./socket-watch.ts";
 
 /** Where an accepted connection goes. */
 export interface Destination {
@@ -131,8 +132,21 @@ export class Acceptor {
     await Promise.all(this.#pending);
   }
 
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, route: HandshakeSettings): void {
-    this.open(new Http1Opening(request, socket, head), params, route);
+  /**
+   * Takes an upgrade.
+   *
+   * @param params undefined for a path that isn't the route's: it gets 404
+   * @param watch of the socket, from the moment when other code could take it
+   */
+  accept(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    params: Params | undefined,
+    route: HandshakeSettings,
+    watch = new SocketWatch(request, socket),
+  ): void {
+    this.open(new Http1Opening(request, socket, head, watch), params, route);
   }
 
   /** What requests on a route are held to. */
@@ -165,18 +179,20 @@ export class Acceptor {
     this.#count(result, request);
   }
 
-  /** Takes an opening handshake of any version of HTTP. */
-  open(opening: Opening, params: Params, route: HandshakeSettings): void {
+  /** Takes an opening handshake of any version of HTTP; `params` is undefined for a path that isn't the route's. */
+  open(opening: Opening, params: Params | undefined, route: HandshakeSettings): void {
     const { socket } = opening;
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     // A peer may end its direction before it is answered: the sockets of an https server would end ours with that.
     socket.allowHalfOpen = true;
-    const timer = setTimeout(() => socket.destroy(TIMED_OUT), route.handshakeTimeoutMs);
+    const timer = setTimeout(() => {
+      if (!opening.isTaken) socket.destroy(TIMED_OUT);
+    }, route.handshakeTimeoutMs);
     const handshake = this.#handshake(opening, params, route)
       .catch((thrown: unknown) => {
         // The peer first: it is answered whatever listeners do.
-        this.#refuse(opening, { status: 500 });
+        if (!opening.isTaken) this.#refuse(opening, { status: 500 });
         this.#owner.handshakeFailed(thrown instanceof Error ? thrown : reviveError(reportError(thrown)));
       })
       .finally(() => {
@@ -189,7 +205,7 @@ export class Acceptor {
   /** Answers a request that could not be parsed, as a `clientError` event tells of it. */
   refuseUnparsed(socket: Duplex, { code = "" }: NodeJS.ErrnoException): void {
     if (code === "ERR_HTTP_REQUEST_TIMEOUT") this.refuseTooLate(socket);
-    else if (socket.writable) this.refuse(socket, { status: UNPARSED_STATUS[code] ?? 400 });
+    else if (socket.writable) this.#refuseSocket(socket, { status: UNPARSED_STATUS[code] ?? 400 });
     else socket.destroy();
   }
 
@@ -200,8 +216,10 @@ export class Acceptor {
     else socket.destroy();
   }
 
-  async #handshake(opening: Opening, params: Params, route: HandshakeSettings): Promise<void> {
-    if (opening.socket.destroyed) return this.#countClosed(opening.socket);
+  async #handshake(opening: Opening, params: Params | undefined, route: HandshakeSettings): Promise<void> {
+    if (opening.turn !== undefined) await opening.turn;
+    if (this.#isOver(opening)) return;
+    if (params === undefined) return this.#refuse(opening, { status: 404 });
     if (this.#closed) return this.#refuse(opening, UNAVAILABLE);
     const checked = opening.check(this.checksOf(route));
     if (!checked.ok) {
@@ -231,7 +249,7 @@ export class Acceptor {
   ): Promise<void> {
     const { request, socket, head } = opening;
     const verdict = await this.#verdict(request, socket, params, route);
-    if (socket.destroyed) return this.#countClosed(socket);
+    if (this.#isOver(opening)) return;
     if (verdict?.status !== undefined) return this.#refuse(opening, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
     const destination = this.#closed ? undefined : this.#owner.place(request, params);
@@ -287,8 +305,16 @@ export class Acceptor {
     });
   }
 
-  #countClosed(socket: Duplex): void {
+  /** Whether there is nobody to answer any more, because the socket was closed or other code took it. Counts and tells that. */
+  #isOver(opening: Opening): boolean {
+    const { request, socket } = opening;
+    if (opening.isTaken) {
+      this.#count({ outcome: "failed", error: takenError(request) }, request);
+      return true;
+    }
+    if (!socket.destroyed && !socket.writableEnded) return false;
     this.counters.add(socket.errored === TIMED_OUT ? "timedOut" : "abandoned");
+    return true;
   }
 
   #count(result: Exclude<HandoffResult, { outcome: "stayed" }>, request: UpgradeRequest): void {
@@ -307,8 +333,8 @@ export class Acceptor {
     this.#countRefused(refusal, opening.request);
   }
 
-  /** Answers a request, and counts that. */
-  refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+  /** Answers what could not be parsed, and counts that. */
+  #refuseSocket(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
     this.#countRefused(refusal, undefined);
@@ -318,6 +344,11 @@ export class Acceptor {
     this.counters.addRefused(status);
     if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome: "refused", status });
   }
+}
+
+function takenError({ url }: IncomingMessage): SwitchboardError {
+  const message = `another listener of this server took the upgrade of ${url}: give the board a path of its own, and let other listeners leave that path alone`;
+  return new SwitchboardError("ERR_UPGRADE_TAKEN", message);
 }
 
 function ignore(): void {}

@@ -1,6 +1,7 @@
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { pathMatcher } from "../../wire/handshake/path.ts";
+import { offersWebSocket } from "../../wire/handshake/request-headers.ts";
 import { createContexts, type TlsSettings } from "./tls-settings.ts";
 
 export interface HandshakeServerSettings {
@@ -9,7 +10,7 @@ export interface HandshakeServerSettings {
 }
 
 /**
- * The HTTP server of a port that is all ours: a request that isn't an upgrade gets 426 on the path and 404 elsewhere. It listens in the main
+ * The HTTP server of a port that is all ours: a request that doesn't ask for a WebSocket gets 426 on the path and 404 elsewhere. It listens in the main
  * thread; in a shard it never does, and is given its sockets by its `connection` event.
  */
 export function createHandshakeServer(settings: HandshakeServerSettings, tls?: TlsSettings): Server {
@@ -18,6 +19,8 @@ export function createHandshakeServer(settings: HandshakeServerSettings, tls?: T
     headersTimeout: handshakeTimeoutMs,
     requestTimeout: handshakeTimeoutMs,
     connectionsCheckingInterval: Math.min(1_000, Math.ceil(handshakeTimeoutMs / 4)),
+    // Node before 22.21 and 24.9 doesn't ask, and takes other offers for upgrades, too.
+    shouldUpgradeCallback: offersWebSocket,
   };
   const answer = plainAnswers(settings.path);
   if (tls === undefined) return createServer(options, answer);

@@ -1,7 +1,6 @@
 import { IncomingMessage, STATUS_CODES } from "node:http";
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
-import { SwitchboardError } from "../../errors.ts";
 import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
 import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
 import { type AnswerHeaders, checkRefusalStatus, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
@@ -27,10 +26,17 @@ export class Http2Opening implements Opening {
   readonly request: IncomingMessage;
   readonly socket: ServerHttp2Stream;
   readonly head = NOTHING;
+  /** Streams don't wait for each other. */
+  readonly turn = undefined;
+  #accepted = false;
 
   constructor(request: IncomingMessage, stream: ServerHttp2Stream) {
     this.request = request;
     this.socket = stream;
+  }
+
+  get isTaken(): boolean {
+    return !this.#accepted && this.socket.headersSent;
   }
 
   check(options: ServerHandshakeOptions): Accepted | Refusal {
@@ -38,7 +44,7 @@ export class Http2Opening implements Opening {
   }
 
   accept(accepted: Accepted, headers: AnswerHeaders = {}): string {
-    if (this.socket.headersSent) throw answered();
+    this.#accepted = true;
     this.socket.respond({ ":status": 200, ...withoutConnectionHeaders(headers), ...agreementHeaders(accepted) });
     return "";
   }
@@ -117,12 +123,6 @@ export function requestOf(
   request.complete = true;
   request.push(null);
   return request;
-}
-
-function answered(): SwitchboardError {
-  const message =
-    "another stream listener of this server answered a WebSocket's stream: listeners must leave those with a :protocol header";
-  return new SwitchboardError("ERR_STREAM_ANSWERED", message);
 }
 
 function ignore(): void {}

@@ -14,6 +14,8 @@ export type AnyHttp2Server = Http2Server | Http2SecureServer;
 
 /** One path of one board on an HTTP/2 server. */
 export interface Http2Route {
+  /** How long other listeners have to take a WebSocket's stream that is on no path of the board, too. */
+  readonly handshakeTimeoutMs: number;
   match(request: IncomingMessage): Params | undefined;
   acceptStream(request: IncomingMessage, stream: ServerHttp2Stream, params: Params): void;
 }
@@ -40,7 +42,8 @@ export function isHttp2Server(server: object): server is AnyHttp2Server {
 
 /**
  * Adds a route to any `node:http2` server, and lets its sessions know of extended CONNECT from the next one on. Streams that it doesn't
- * match are left to other listeners; one for a WebSocket gets 404 when there is none.
+ * match are left to other listeners. One for a WebSocket gets 404 when there are none, or when none has answered it after
+ * `handshakeTimeoutMs`.
  */
 export function addHttp2Route(server: AnyHttp2Server, route: Http2Route): void {
   let router = routers.get(server);
@@ -79,6 +82,7 @@ function createRouter(server: AnyHttp2Server): Router {
       return route.acceptStream(request, stream, params);
     }
     if (server.listenerCount("stream") === 1) refuseStream(stream, { status: 404 });
+    else refuseLater(stream, Math.max(0, ...routes.map(({ handshakeTimeoutMs }) => handshakeTimeoutMs)));
   };
 
   /** A server with a `request` listener answers each CONNECT with 405, ours too, unless somebody listens to this. */
@@ -95,6 +99,14 @@ function createRouter(server: AnyHttp2Server): Router {
     }
   };
   return { routes, streamed, connected };
+}
+
+/** Answers with 404 what nobody has answered after this time. */
+function refuseLater(stream: ServerHttp2Stream, timeoutMs: number): void {
+  // What its error means is told by its close.
+  stream.on("error", () => {});
+  const timer = setTimeout(() => refuseStream(stream, { status: 404 }), timeoutMs);
+  stream.once("close", () => clearTimeout(timer));
 }
 
 function isWebSocket(headers: IncomingHttpHeaders): boolean {

@@ -12,6 +12,7 @@ import {
   switchingProtocols,
   type UpgradeRefusal,
 } from "../../wire/upgrade/response.ts";
+import type { SocketWatch } from "./socket-watch.ts";
 
 /** One opening handshake, in the way of its version of HTTP. */
 export interface Opening {
@@ -20,9 +21,13 @@ export interface Opening {
   readonly socket: Duplex;
   /** Bytes of it that were read with the request. */
   readonly head: Buffer;
+  /** Resolves when the answer's turn has come; undefined when it has. */
+  readonly turn: Promise<void> | undefined;
+  /** Whether other code answered the request or reads the socket: nothing may be written to it. False once the peer was let in. */
+  readonly isTaken: boolean;
   check(options: ServerHandshakeOptions): Accepted | Refusal;
   /**
-   * Lets the peer in. Returns what is to be written before the first frame. Throws when the request was answered by another listener.
+   * Lets the peer in. Returns what is to be written before the first frame.
    *
    * @param headers added to those of the handshake
    */
@@ -61,11 +66,24 @@ export class Http1Opening implements Opening {
   readonly request: IncomingMessage;
   readonly socket: Duplex;
   readonly head: Buffer;
+  readonly #watch: SocketWatch;
+  /** From then on the socket is read and written for the board. */
+  #accepted = false;
 
-  constructor(request: IncomingMessage, socket: Duplex, head: Buffer) {
+  constructor(request: IncomingMessage, socket: Duplex, head: Buffer, watch: SocketWatch) {
     this.request = request;
     this.socket = socket;
     this.head = head;
+    this.#watch = watch;
+    watch.claim();
+  }
+
+  get turn(): Promise<void> | undefined {
+    return this.#watch.earlierResponses;
+  }
+
+  get isTaken(): boolean {
+    return !this.#accepted && this.#watch.isTaken;
   }
 
   check(options: ServerHandshakeOptions): Accepted | Refusal {
@@ -73,6 +91,7 @@ export class Http1Opening implements Opening {
   }
 
   accept(accepted: Accepted, headers?: AnswerHeaders): string {
+    this.#accepted = true;
     return switchingToWebSocket(accepted, headers);
   }
 

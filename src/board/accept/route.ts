@@ -1,21 +1,34 @@
+/** Gives the upgrades of a server to the boards that are attached to it, and sees to those that nobody takes. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Params } from "../../runtime/actor/actor.ts";
-import { hasMember } from "../../wire/handshake/tokens.ts";
+import { isUpgradeIgnored, offersWebSocket } from "../../wire/handshake/request-headers.ts";
 import { refuseUpgrade } from "../../wire/upgrade/response.ts";
+import { serveAsRequest } from "./serve-as-request.ts";
+import { SocketWatch } from "./socket-watch.ts";
 
 /** One path of one board on a server. */
 export interface Route {
+  /** How long other listeners have to take an upgrade that is on no path of the board, too. */
+  readonly handshakeTimeoutMs: number;
   /** The path's parameters if this request is for the route. */
   match(request: IncomingMessage): Params | undefined;
-  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params): void;
+  accept(request: IncomingMessage, socket: Duplex, head: Buffer, params: Params, watch: SocketWatch): void;
 }
 
 /** Whatever has `upgrade` events; an HTTP/2 server for its connections of HTTP/1.1 (`allowHTTP1`). */
 type UpgradingServer = Server | Http2Server | Http2SecureServer;
 
 type UpgradeListener = (request: IncomingMessage, socket: Duplex, head: Buffer) => void;
+
+/** The arguments of an `upgrade` event. */
+interface Upgrade {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly watch: SocketWatch;
+}
 
 /** All routes on a server, of whichever board, behind one `upgrade` listener, so that it is known when a request is for none. */
 interface Router {
@@ -34,13 +47,17 @@ interface AskedServer {
 
 const routers = new WeakMap<UpgradingServer, Router>();
 
-/** Adds a route to any `node:http` server. What it doesn't match is left to other listeners, and gets 404 when there is none. */
+/**
+ * Adds a route to any `node:http` server. An upgrade that no route matches is left to other `upgrade` listeners. When there are none, or
+ * when none of them has touched the socket after `handshakeTimeoutMs`, it gets 404.
+ */
 export function addRoute(server: UpgradingServer, route: Route): void {
   let router = routers.get(server);
   if (router === undefined) {
     router = createRouter(server);
     routers.set(server, router);
-    server.on("upgrade", router.listener);
+    // First, to see what other listeners do with the socket.
+    server.prependListener("upgrade", router.listener);
     (server as unknown as AskedServer).shouldUpgradeCallback = upgradeQuestion(server, router);
   }
   router.routes.push(route);
@@ -59,23 +76,78 @@ export function removeRoute(server: UpgradingServer, route: Route): void {
 function createRouter(server: UpgradingServer): Router {
   const routes: Route[] = [];
   const listener: UpgradeListener = (request, socket, head) => {
-    for (const route of routes) {
-      const params = route.match(request);
-      if (params !== undefined) return route.accept(request, socket, head, params);
+    const upgrade: Upgrade = { request, socket, head, watch: new SocketWatch(request, socket) };
+    if (!hasOtherListeners(server)) {
+      if (!acceptOn(routes, upgrade)) void decline(server, routes, upgrade);
+      return;
     }
-    if (server.listenerCount("upgrade") === 1) refuseUpgrade(socket, { status: 404 });
+    // Nothing is answered before all listeners were called: one of them may take the socket at once.
+    process.nextTick(() => {
+      upgrade.watch.endTurn();
+      if (!acceptOn(routes, upgrade)) declineLater(server, routes, upgrade);
+    });
   };
   return { routes, listener, shouldUpgrade: (server as unknown as AskedServer).shouldUpgradeCallback };
 }
 
+/** Gives an upgrade to the first route that matches. False: none does. */
+function acceptOn(routes: readonly Route[], { request, socket, head, watch }: Upgrade): boolean {
+  if (!offersWebSocket(request)) return false;
+  for (const route of routes) {
+    const params = route.match(request);
+    if (params === undefined) continue;
+    route.accept(request, socket, head, params, watch);
+    return true;
+  }
+  return false;
+}
+
+/** Declines an upgrade that other listeners leave alone. They have as much time for it as a handshake on a route. */
+function declineLater(server: UpgradingServer, routes: readonly Route[], upgrade: Upgrade): void {
+  const { socket, watch } = upgrade;
+  if (watch.isTaken) return;
+  // Nobody else may listen, and then a peer that resets its connection would end the process.
+  socket.on("error", ignore);
+  const timer = setTimeout(() => {
+    socket.off("error", ignore);
+    if (!watch.isTaken) void decline(server, routes, upgrade);
+  }, timeoutOf(routes));
+  socket.once("close", () => clearTimeout(timer));
+}
+
+/** Answers an upgrade that nobody takes: one to a WebSocket with 404, any other as the server answers a plain request. */
+async function decline(server: UpgradingServer, routes: readonly Route[], upgrade: Upgrade): Promise<void> {
+  const { request, socket, head, watch } = upgrade;
+  socket.on("error", ignore);
+  const timer = setTimeout(() => socket.destroy(), timeoutOf(routes));
+  await watch.earlierResponses;
+  clearTimeout(timer);
+  if (socket.destroyed || socket.writableEnded || watch.isTaken) return;
+  // What is left of a body is read by Node, which then has not given the socket away.
+  if (offersWebSocket(request) || !request.complete) return refuseUpgrade(socket, { status: 404 });
+  socket.off("error", ignore);
+  serveAsRequest(server, request, socket, head);
+}
+
+function hasOtherListeners(server: UpgradingServer): boolean {
+  return server.listenerCount("upgrade") > 1;
+}
+
+function timeoutOf(routes: readonly Route[]): number {
+  return Math.max(0, ...routes.map(({ handshakeTimeoutMs }) => handshakeTimeoutMs));
+}
+
 /**
- * Having an `upgrade` listener must not take other requests from the server: some clients offer h2c with every request, and are served by the
- * server's own routes when nobody upgrades.
+ * Having an `upgrade` listener must not take other requests from the server: it serves those that ask for another protocol as if they didn't,
+ * unless other listeners want them. Node before 22.21 and 24.9 doesn't ask: there, such requests come to `decline`.
  */
 function upgradeQuestion(server: UpgradingServer, { routes, shouldUpgrade }: Router): ShouldUpgrade {
   return (request) => {
-    if (routes.some((route) => route.match(request) !== undefined)) return true;
-    if (server.listenerCount("upgrade") > 1) return shouldUpgrade.call(server, request);
-    return hasMember(request.headers.upgrade, "websocket");
+    const isOurs = offersWebSocket(request);
+    if (isOurs && routes.some((route) => route.match(request) !== undefined)) return true;
+    if (!hasOtherListeners(server)) return isOurs;
+    return !isUpgradeIgnored(request) && shouldUpgrade.call(server, request);
   };
 }
+
+function ignore(): void {}

@@ -74,8 +74,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
       this.#settle(request.socket);
       // From here on the time is the acceptor's to keep.
       clearTimeout(this.#entryOf(request.socket)?.timer);
-      if (params !== undefined) acceptor.accept(request, socket, head, params, settings);
-      else acceptor.refuse(socket, { status: 404 });
+      acceptor.accept(request, socket, head, params, settings);
     });
     server.on("clientError", (error, socket) => this.#handleClientError(error, socket));
     const checks = acceptor.checksOf(settings);

@@ -2,7 +2,6 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
-import { refuseUpgrade } from "../../wire/upgrade/response.ts";
 import type { Acceptor } from "../accept/acceptor.ts";
 import { afterItsRead, Http2Opening } from "../accept/http2-opening.ts";
 import {
@@ -39,8 +38,10 @@ export class Entrances {
     this.#checkAuthorize(settings);
     const matches = pathMatcher(settings.path);
     const route: Route & Http2Route = {
+      handshakeTimeoutMs: settings.handshakeTimeoutMs,
       match: (request: IncomingMessage) => matches(request),
-      accept: (request, socket, head, params) => this.#acceptor.accept(request, socket, head, params, settings),
+      accept: (request, socket, head, params, watch) =>
+        this.#acceptor.accept(request, socket, head, params, settings, watch),
       acceptStream: (request, stream, params) =>
         afterItsRead(stream, () => this.#acceptor.open(new Http2Opening(request, stream), params, settings)),
     };
@@ -70,9 +71,7 @@ export class Entrances {
       entrance = { settings, matches: pathMatcher(settings.path) };
       this.#entrances.set(options, entrance);
     }
-    const params = entrance.matches(request);
-    if (params === undefined) refuseUpgrade(socket, { status: 404 });
-    else this.#acceptor.accept(request, socket, head, params, entrance.settings);
+    this.#acceptor.accept(request, socket, head, entrance.matches(request), entrance.settings);
   }
 
   /** Whoever wrote an `authorize` means it: an actor module with one isn't served without any by mistake. */

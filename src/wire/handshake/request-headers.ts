@@ -1,4 +1,6 @@
-/** Checks of single request headers that HTTP itself demands of a server, for the opening handshake. */
+/** Questions about request headers whose answers HTTP itself gives, for the opening handshake. */
+import type { IncomingHttpHeaders } from "node:http";
+import { hasMember, listMembers } from "./tokens.ts";
 
 /** Names of the header fields that an opening handshake reads and that hold one value, by their lower-case form. */
 const SINGLE_HEADERS = new Map(
@@ -35,4 +37,28 @@ const HOST =
 /** Whether a value of the Host header is valid. Source: RFC 9110 section 7.2. */
 export function isHost(value: string): boolean {
   return HOST.test(value);
+}
+
+/** What of a request says which protocols it may be upgraded to. An `IncomingMessage` is one. */
+interface Offer {
+  readonly httpVersionMajor: number;
+  readonly httpVersionMinor: number;
+  readonly headers: IncomingHttpHeaders;
+}
+
+/** Whether the request asks for a WebSocket, among others perhaps. A server ignores what HTTP/1.0 offers (RFC 9110 section 7.8). */
+export function offersWebSocket(request: Offer): boolean {
+  return isHttp11(request) && hasMember(request.headers.upgrade, "websocket");
+}
+
+/**
+ * Whether the Upgrade header is to be ignored: that of HTTP/1.0, and an offer of nothing but `h2c`, which some clients make with every
+ * request and which is obsolete. Sources: RFC 9110 section 7.8, RFC 9113 section 3.1.
+ */
+export function isUpgradeIgnored(request: Offer): boolean {
+  return !isHttp11(request) || listMembers(request.headers.upgrade ?? "").every((name) => name.toLowerCase() === "h2c");
+}
+
+export function isHttp11({ httpVersionMajor, httpVersionMinor }: Offer): boolean {
+  return httpVersionMajor > 1 || (httpVersionMajor === 1 && httpVersionMinor >= 1);
 }

@@ -8,7 +8,7 @@ import { acceptKey } from "./accept-key.ts";
 import { parseExtensions } from "./extensions.ts";
 import { allowsOrigin, type Origins } from "./origins.ts";
 import { acceptDeflate, type NegotiatedDeflate } from "./permessage-deflate.ts";
-import { isHost, listHosts, repeatedHeader } from "./request-headers.ts";
+import { isHost, isHttp11, listHosts, repeatedHeader } from "./request-headers.ts";
 import { hasMember, isToken, listMembers } from "./tokens.ts";
 
 /** The parts of a request that the opening handshake needs. An `IncomingMessage` has them. */
@@ -66,7 +66,7 @@ export const offerChecks: readonly Check[] = [
 const checks: readonly Check[] = [
   upgradesToWebSocket,
   isGet,
-  isHttp11,
+  speaksHttp11,
   repeatsNoHeader,
   namesOneHost,
   listsUpgradeInConnection,
@@ -112,8 +112,8 @@ function isGet({ method }: UpgradeRequest): Refusal | undefined {
   return refuse(405, "A WebSocket handshake is a GET request.", { Allow: "GET" });
 }
 
-function isHttp11({ httpVersionMajor, httpVersionMinor }: UpgradeRequest): Refusal | undefined {
-  if (httpVersionMajor > 1 || (httpVersionMajor === 1 && httpVersionMinor >= 1)) return undefined;
+function speaksHttp11(request: UpgradeRequest): Refusal | undefined {
+  if (isHttp11(request)) return undefined;
   return refuse(400, "A WebSocket handshake needs HTTP/1.1.");
 }
 

@@ -30,7 +30,6 @@ it("takes a connection over from its handshake to its close, with what came righ
 });
 
 it.each([
-  { name: "another protocol's upgrade", headers: { Upgrade: "h2c" }, status: 426, extra: { upgrade: "websocket" } },
   {
     name: "another version",
     headers: { "Sec-WebSocket-Version": "8" },
@@ -68,10 +67,27 @@ it("answers another method than GET with 405", async () => {
   expect(answer).toMatchObject({ status: 405, headers: { allow: "GET" } });
 });
 
-it("opens nothing for HTTP/1.0", async () => {
-  const { board, port } = await startBoard();
-  const answer = await answerTo(port, upgradeRequest().replace("HTTP/1.1", "HTTP/1.0"));
-  expect(answer.status).toBe(400);
+it.each([
+  { name: "h2c", request: upgradeRequest({ headers: { Upgrade: "h2c" } }) },
+  { name: "another protocol", request: upgradeRequest({ headers: { Upgrade: "foobar, TLS/1.0" } }) },
+  {
+    name: "h2c by POST",
+    request: `${upgradeRequest({ headers: { Upgrade: "h2c", "Content-Length": "2" } })}hi`,
+    method: "POST",
+  },
+  { name: "a WebSocket by HTTP/1.0", request: upgradeRequest().replace("HTTP/1.1", "HTTP/1.0") },
+])("answers an offer of $name on its own port as a plain request", async ({ request, method = "GET" }) => {
+  const { board, port } = await startBoard({ attach: { path: "/chat" } });
+  for (const [path, status] of [
+    ["/chat", 426],
+    ["/elsewhere", 404],
+  ] as const) {
+    const client = await RawClient.connect(port);
+    client.write(request.replace("GET / ", `${method} ${path} `));
+    expect((await client.response()).status).toBe(status);
+    client.socket.end();
+    await client.closed();
+  }
   expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0 } });
 });
 

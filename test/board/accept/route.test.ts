@@ -1,10 +1,15 @@
+import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { createServer, type RequestListener, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { expect, it, onTestFinished } from "vitest";
+import { text } from "node:stream/consumers";
+import { promisify } from "node:util";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { startBoard } from "../../support/board.ts";
-import { text } from "../../support/frames.ts";
+import * as frames from "../../support/frames.ts";
 import { RawClient, type RawClientOptions, upgradeRequest } from "../../support/raw-client.ts";
+
+const run = promisify(execFile);
 
 interface TestServer {
   readonly server: Server;
@@ -33,7 +38,7 @@ async function refusal(options: RawClientOptions): Promise<number> {
 
 async function paramsOf(options: RawClientOptions): Promise<unknown> {
   const client = await RawClient.open(options);
-  client.write(text('{"do":"who"}'));
+  client.write(frames.text('{"do":"who"}'));
   return JSON.parse(await client.text()).params;
 }
 
@@ -58,7 +63,7 @@ it("leaves a server's other requests alone", async () => {
   for (const path of ["/", "/chat", "/other"]) {
     expect(await (await fetch(`http://127.0.0.1:${port}${path}`)).text()).toBe(`hello ${path}`);
   }
-  client.write(text("still here"));
+  client.write(frames.text("still here"));
   expect(await client.text()).toBe("still here");
 });
 
@@ -74,7 +79,7 @@ it("leaves upgrades of other paths to the server's other listeners", async () =>
   board.attach(server, { path: "/chat" });
   expect(await refusal({ port, path: "/other" })).toBe(418);
   const client = await RawClient.open({ port, path: "/chat" });
-  client.write(text("mine"));
+  client.write(frames.text("mine"));
   expect(await client.text()).toBe("mine");
   expect(others).toEqual(["/other"]);
 });
@@ -106,7 +111,7 @@ it("takes the paths of two boards on one server, and goes on with one when the o
   echo.attach(server, { path: "/echo" });
   scripted.attach(server, { path: "/scripted/:name" });
   const client = await RawClient.open({ port, path: "/echo" });
-  client.write(text('{"do":"who"}'));
+  client.write(frames.text('{"do":"who"}'));
   expect(await client.text()).toBe('{"do":"who"}');
   expect(await paramsOf({ port, path: "/scripted/a" })).toEqual({ name: "a" });
 
@@ -126,13 +131,76 @@ it("takes one board's path on two servers", async () => {
   expect(await refusal({ port: one.port, path: "/other/2" })).toBe(404);
 });
 
-it("leaves a request that offers another protocol to the server's own routes", async () => {
-  const { server, port } = await startServer((_request, response) => response.end("served"));
+/** A server that sends back what it was asked for, and a board on one of its paths. */
+async function startEchoing(): Promise<TestServer> {
+  const started = await startServer(async (request, response) => {
+    const body = await text(request);
+    response.end(`${request.method} ${request.url} ${body}`);
+  });
   const { board } = await startBoard();
-  board.attach(server, { path: "/ours" });
-  const response = await fetchOffering("h2c", port, "/theirs");
-  expect(response).toEqual({ status: 200, body: "served" });
-  expect(await refusal({ port, path: "/ours", headers: { Upgrade: "h2c" } })).toBe(426);
+  board.attach(started.server, { path: "/ours", handshakeTimeoutMs: 300 });
+  return started;
+}
+
+describe("a request that offers another protocol", () => {
+  it.each(["h2c", "foobar", "TLS/1.0", "foobar, h2c"])(
+    "is the server's own (%s), on the board's path, too",
+    async (offer) => {
+      const { port } = await startEchoing();
+      for (const path of ["/ours", "/theirs"]) {
+        expect(await fetchOffering(offer, port, path)).toEqual({ status: 200, body: `GET ${path} ` });
+        expect(await fetchOffering(offer, port, path, "hello")).toEqual({ status: 200, body: `POST ${path} hello` });
+      }
+    },
+  );
+
+  it("is the server's own in HTTP/1.0, which can't upgrade", async () => {
+    const { port } = await startEchoing();
+    const client = await RawClient.connect(port);
+    client.write(upgradeRequest({ path: "/ours" }).replace("HTTP/1.1", "HTTP/1.0"));
+    expect((await client.response()).status).toBe(200);
+    expect(await client.rest()).toBe("GET /ours ");
+  });
+
+  it("is a handshake when it offers a WebSocket, too", async () => {
+    const { port } = await startEchoing();
+    const client = await RawClient.open({ port, path: "/ours", headers: { Upgrade: "h2c, websocket" } });
+    client.write(frames.text("hello"));
+    expect(await client.text()).toBe("hello");
+  });
+
+  it.each(["/ours", "/theirs"])("is the server's own from curl --http2, for %s", async (path) => {
+    const { port } = await startEchoing();
+    const curl = async (...options: string[]): Promise<string> =>
+      (await run("curl", ["-sS", "--http2", "--max-time", "30", ...options, `http://127.0.0.1:${port}${path}`])).stdout;
+    expect(await curl()).toBe(`GET ${path} `);
+    expect(await curl("--data", "hello")).toBe(`POST ${path} hello`);
+  });
+
+  it("is the server's own at once when it offers h2c and others listen for upgrades", async () => {
+    const { server, port } = await startEchoing();
+    const other = vi.fn();
+    server.on("upgrade", other);
+    expect(await fetchOffering("h2c", port, "/ours", "hello")).toEqual({ status: 200, body: "POST /ours hello" });
+    expect(other).not.toHaveBeenCalled();
+  });
+
+  it("is given to the others that listen for upgrades, and is the server's own when none takes it", async () => {
+    const { server, port } = await startEchoing();
+    server.on("upgrade", (request, socket) => {
+      if (request.url === "/theirs") socket.end("HTTP/1.1 418 Teapot\r\n\r\n");
+    });
+    expect(await fetchOffering("foobar", port, "/theirs")).toMatchObject({ status: 418 });
+    const client = await RawClient.connect(port);
+    // The second request, of the same connection, comes with the first.
+    client.write(`${offering("foobar", "/ours")}GET /second HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
+    for (const path of ["/ours", "/second"]) {
+      const { status, headers } = await client.response();
+      expect(status).toBe(200);
+      expect(await client.take(Number(headers["content-length"]))).toBe(`GET ${path} `);
+    }
+    await client.closed();
+  });
 });
 
 it("leaves the server as it was when the last route is gone", async () => {
@@ -143,11 +211,24 @@ it("leaves the server as it was when the last route is gone", async () => {
   expect(await fetchOffering("websocket", port, "/ours")).toEqual({ status: 200, body: "served" });
 });
 
-/** What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. */
-async function fetchOffering(protocol: string, port: number, path: string): Promise<{ status: number; body: string }> {
+function offering(protocol: string, path: string, connection = "Upgrade, HTTP2-Settings"): string {
+  return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: \r\n\r\n`;
+}
+
+/** What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. With a body: by POST. */
+async function fetchOffering(
+  protocol: string,
+  port: number,
+  path: string,
+  body?: string,
+): Promise<{ status: number; body: string }> {
   const client = await RawClient.connect(port);
-  client.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: ${protocol}\r\n\r\n`);
+  const request = offering(protocol, path, "Upgrade, HTTP2-Settings, close");
+  if (body === undefined) client.write(request);
+  else
+    client.write(
+      `${request.replace("GET", "POST").replace("\r\n\r\n", `\r\nContent-Length: ${body.length}\r\n\r\n`)}${body}`,
+    );
   const { status } = await client.response();
-  const body = await client.rest();
-  return { status, body: body.replace(/^[0-9a-f]+\r\n|\r\n.*$/gs, "") };
+  return { status, body: await client.rest() };
 }
