@@ -68,6 +68,7 @@ export const ERROR_KINDS = {
   ERR_UPGRADE_REFUSED: "refused",
   ERR_ACTOR_CONSTRUCTED: "misuse",
   ERR_ADDRESS: "misuse",
+  ERR_ARGUMENT: "misuse",
   ERR_AUTHORIZE: "misuse",
   ERR_CLOSE_CODE: "misuse",
   ERR_CLOSE_REASON: "misuse",

@@ -1,6 +1,7 @@
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { CounterName } from "../../runtime/stats/counters.ts";
+import { argumentError } from "../../wire/upgrade/arguments.ts";
 import type { Stats } from "../switchboard/stats.ts";
 import type { Switchboard } from "../switchboard/switchboard.ts";
 import { SHARD_METRICS } from "./shard-metrics.ts";
@@ -24,11 +25,16 @@ export interface BoardMetrics {
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
-/** Makes the metrics of a board. Needs the package `prom-client`, which you install beside this one. */
+/**
+ * Makes the metrics of a board. Needs the package `prom-client`, which you install beside this one. Throws `ERR_ARGUMENT` for what is no board.
+ */
 export function createMetrics(
   board: Pick<Switchboard, "stats">,
   { registry = new Registry(), prefix = "switchboard_" }: MetricsOptions = {},
 ): BoardMetrics {
+  if (typeof (board as Partial<typeof board> | undefined)?.stats !== "function") {
+    throw argumentError("createMetrics takes a board: pass what Switchboard.start resolves with");
+  }
   const stats = onceATurn(() => board.stats());
   const registers = [registry];
 

@@ -18,6 +18,7 @@ import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
+import { checkServer, checkUpgrade } from "../../wire/upgrade/arguments.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
@@ -161,6 +162,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * after this call are told of, and with `allowHTTP1` upgrades, too.
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
+    checkServer("attach", server);
     this.#addRoute(server, checkAttachOptions(options));
     return this;
   }
@@ -177,6 +179,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
+    checkUpgrade("handleUpgrade", request, socket, head);
     this.#entrances.handleUpgrade(request, socket, head, options);
   }
 

@@ -2,6 +2,7 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { checkFunction, checkServer, checkUpgrade } from "./arguments.ts";
 import { earlierResponses } from "./earlier-responses.ts";
 import { noop } from "./empty.ts";
 import { abandonedError, Exchange, refusedError } from "./on-upgrade.ts";
@@ -33,9 +34,11 @@ export type UpgradeService = (request: IncomingMessage) => UpgradeAnswer | Promi
  * Serves every upgrade and CONNECT of a server. Returns a function that stops serving; open streams stay open.
  *
  * Take the stream of an accepted request with `onUpgrade(request)`, at once or later. A socket that nobody takes stays
- * open.
+ * open. Throws `ERR_ARGUMENT` for what is no server and no function.
  */
 export function serveUpgrades(server: Server, service: UpgradeService): () => void {
+  checkServer("serveUpgrades", server);
+  checkFunction("serveUpgrades", "service", service);
   const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     void answerUpgrade(request, socket, head, service);
   };
@@ -48,7 +51,7 @@ export function serveUpgrades(server: Server, service: UpgradeService): () => vo
 /**
  * Serves one exchange, given the arguments of a server's `upgrade` or `connect` event. An error of the service is
  * answered with 500, and `onUpgrade(request)` rejects with that error. Responses to earlier requests on the same
- * connection are sent before the answer, however long they take. Never rejects.
+ * connection are sent before the answer, however long they take. Rejects only with `ERR_ARGUMENT`, for wrong arguments.
  */
 export async function answerUpgrade(
   request: IncomingMessage,
@@ -56,6 +59,8 @@ export async function answerUpgrade(
   head: Buffer,
   service: UpgradeService,
 ): Promise<void> {
+  checkUpgrade("answerUpgrade", request, socket, head);
+  checkFunction("answerUpgrade", "service", service);
   const exchange = new Exchange(request);
   if (socket.destroyed) return exchange.fail(abandonedError(socket.errored));
   const onClose = (): void => exchange.fail(abandonedError(socket.errored));

@@ -4,6 +4,7 @@ import { listOf } from "../handshake/option-check.ts";
 import { normalizeOrigins, type Origins, originsCheck } from "../handshake/origins.ts";
 import { checkHandshake, type Refusal, type ServerHandshakeOptions } from "../handshake/server.ts";
 import { isToken } from "../handshake/tokens.ts";
+import { checkRequest } from "../upgrade/arguments.ts";
 import { onUpgrade } from "../upgrade/on-upgrade.ts";
 import type { UpgradeAnswer } from "../upgrade/serve.ts";
 import { checkOptions, type WebSocketOptions, webSocketChecks, webSocketSettings } from "./options.ts";
@@ -33,13 +34,14 @@ const checks = {
  * service, and a promise of what follows it. An object, for destructuring by name.
  *
  * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is given or the peer leaves.
- * Throws `ERR_OPTION` for a wrong option, what a function `origins` throws, and `ERR_ORIGINS` when that gives neither true nor false: 500, for
- * a service that lets it pass. Source: RFC 6455 section 4.2.
+ * Throws `ERR_ARGUMENT` for what is no request, `ERR_OPTION` for a wrong option, what a function `origins` throws, and `ERR_ORIGINS` when that
+ * gives neither true nor false: 500, for a service that lets it pass. Source: RFC 6455 section 4.2.
  */
 export function upgradeConnection(
   request: IncomingMessage,
   options: UpgradeConnectionOptions = {},
 ): UpgradedConnection {
+  checkRequest("upgradeConnection", request);
   checkOptions("upgradeConnection", options, checks);
   const settings = webSocketSettings(options);
   const { protocols = [], origins } = options;

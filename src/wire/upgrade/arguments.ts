@@ -1,0 +1,83 @@
+/** Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed. */
+import { Server } from "node:http";
+import { Server as TlsHttpServer } from "node:https";
+import { Server as NetServer } from "node:net";
+import { SwitchboardError } from "../../errors.ts";
+
+/** Throws `ERR_ARGUMENT` for what is no server of `node:http`, `node:https` or `node:http2`. */
+export function checkServer(call: string, value: unknown): void {
+  if (value instanceof Server || value instanceof TlsHttpServer || isHttp2Server(value)) return;
+  throw argumentError(`${call} takes a server of node:http, node:https or node:http2, and got ${adviceOn(value)}`);
+}
+
+/** Throws `ERR_ARGUMENT` unless these are the arguments of an `upgrade` event. */
+export function checkUpgrade(call: string, request: unknown, socket: unknown, head: unknown): void {
+  checkRequest(call, request);
+  if (!hasMethods(socket, ["on", "write", "read"])) throw eventError(call, "the second is no socket", socket);
+  if (!(head instanceof Uint8Array)) throw eventError(call, "the third is no Buffer", head);
+}
+
+/** Throws `ERR_ARGUMENT` for what is no request of a server. */
+export function checkRequest(call: string, request: unknown): void {
+  if (isObject(request) && isObject(request["headers"]) && typeof request["method"] === "string") return;
+  throw eventError(call, "the first is no request of a node:http server", request);
+}
+
+/** Throws `ERR_ARGUMENT` for what is no function. */
+export function checkFunction(call: string, name: string, value: unknown): void {
+  if (typeof value === "function") return;
+  throw argumentError(`${call} takes a function as its ${name}, and got ${nameOf(value)}`);
+}
+
+export function argumentError(message: string): SwitchboardError {
+  return new SwitchboardError("ERR_ARGUMENT", message);
+}
+
+/** What the value is, as far as that can be seen, and what to pass instead of it. */
+function adviceOn(value: unknown): string {
+  if (value === undefined || value === null) {
+    return `${value}: create the server first (const server = createServer(app))`;
+  }
+  if (value instanceof NetServer) {
+    return "a server that speaks no HTTP (node:net or node:tls): pass one of node:http or node:https, or give single upgrades to handleUpgrade";
+  }
+  if (hasMethods(value, ["inject", "register"])) return "a Fastify instance: pass its server (app.server)";
+  if (hasMethods(value, ["callback", "use"])) return "a Koa app: pass http.createServer(app.callback())";
+  if (hasMethods(value, ["fetch", "request"]))
+    return "a Hono app: pass the server that serve(app) of @hono/node-server returns";
+  if (hasMethods(value, ["getHttpServer"])) return "a Nest app: pass app.getHttpServer()";
+  if (hasMethods(value, ["handle", "use"])) {
+    return "an Express or Connect app: pass the server that app.listen() returns, or http.createServer(app)";
+  }
+  if (isObject(value)) {
+    const property = ["server", "httpServer", "listener"].find((name) => value[name] instanceof NetServer);
+    if (property !== undefined) return `an object that has a server: pass its property ${property}`;
+  }
+  return nameOf(value);
+}
+
+function eventError(call: string, what: string, value: unknown): SwitchboardError {
+  const message = `${call} takes the arguments of an "upgrade" event (request, socket, head) in this order; ${what} but ${nameOf(value)}`;
+  return argumentError(message);
+}
+
+function nameOf(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === "function") return "a function";
+  if (typeof value !== "object") return `a ${typeof value}`;
+  const name: unknown = value.constructor?.name;
+  return typeof name === "string" && name !== "" ? `an object of ${name}` : "an object";
+}
+
+function isHttp2Server(value: unknown): boolean {
+  return value instanceof NetServer && "updateSettings" in value;
+}
+
+function hasMethods(value: unknown, names: readonly string[]): boolean {
+  return isObject(value) && names.every((name) => typeof value[name] === "function");
+}
+
+/** Functions are objects, too: an Express app is one. */
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return (typeof value === "object" && value !== null) || typeof value === "function";
+}

@@ -1,0 +1,81 @@
+import { EventEmitter } from "node:events";
+import { createServer, IncomingMessage } from "node:http";
+import { createServer as createNetServer, Socket } from "node:net";
+import { createServer as createTlsServer } from "node:tls";
+import express from "express";
+import fastify from "fastify";
+import { Hono } from "hono";
+import { describe, expect, it } from "vitest";
+import { createMetrics } from "../../../src/board/metrics/index.ts";
+import { answerUpgrade, onUpgrade, serveUpgrades } from "../../../src/wire/upgrade/index.ts";
+import { upgradeConnection } from "../../../src/wire/websocket/index.ts";
+import { startBoard } from "../../support/board.ts";
+
+/** As much of a Koa app as tells it from others. */
+class App extends EventEmitter {
+  use(): this {
+    return this;
+  }
+  callback(): () => void {
+    return () => {};
+  }
+}
+
+const notServers: readonly (readonly [name: string, value: unknown, advice: string])[] = [
+  ["undefined", undefined, "createServer(app)"],
+  ["null", null, "createServer(app)"],
+  ["an Express app", express(), "app.listen()"],
+  ["a Fastify instance", fastify(), "app.server"],
+  ["a Koa app", new App(), "createServer(app.callback())"],
+  ["a Hono app", new Hono(), "@hono/node-server"],
+  ["a server of node:net", createNetServer(), "node:net or node:tls"],
+  ["a server of node:tls", createTlsServer(), "node:net or node:tls"],
+  ["an object with a server", { httpServer: createServer() }, "property httpServer"],
+  ["a port", 8080, "a number"],
+  ["an options object", { path: "/ws" }, "an object of Object"],
+];
+
+describe("what is no server", () => {
+  it.each(notServers)("is told what to pass instead: %s", async (_name, value, advice) => {
+    const { board } = await startBoard();
+    const error = expect.objectContaining({ code: "ERR_ARGUMENT", message: expect.stringContaining(advice) });
+    expect(() => board.attach(value as never)).toThrow(error);
+    expect(() => serveUpgrades(value as never, () => ({ status: 400 }))).toThrow(error);
+  });
+});
+
+const request = new IncomingMessage(new Socket());
+request.method = "GET";
+const head = Buffer.alloc(0);
+
+const notUpgrades: readonly (readonly [name: string, values: readonly unknown[], says: string])[] = [
+  ["nothing", [], "the first is no request"],
+  [
+    "a socket first",
+    [new Socket(), request, head],
+    "the first is no request of a node:http server but an object of Socket",
+  ],
+  ["no socket", [request, undefined, head], "the second is no socket but undefined"],
+  ["no head", [request, new Socket()], "the third is no Buffer but undefined"],
+  ["a string as head", [request, new Socket(), ""], "the third is no Buffer but a string"],
+];
+
+describe("what are no arguments of an upgrade event", () => {
+  it.each(notUpgrades)("are told apart: %s", async (_name, values, says) => {
+    const { board } = await startBoard();
+    const error = { code: "ERR_ARGUMENT", message: expect.stringContaining(says) };
+    const [first, second, third] = values as [never, never, never];
+    expect(() => board.handleUpgrade(first, second, third)).toThrow(expect.objectContaining(error));
+    await expect(answerUpgrade(first, second, third, () => ({ status: 400 }))).rejects.toMatchObject(error);
+  });
+});
+
+it("takes nothing but functions for services, requests for requests and boards for boards", async () => {
+  const misuse = expect.objectContaining({ code: "ERR_ARGUMENT" });
+  expect(() => serveUpgrades(createServer(), undefined as never)).toThrow(misuse);
+  expect(() => upgradeConnection(undefined as never)).toThrow(misuse);
+  expect(() => upgradeConnection({} as never)).toThrow(misuse);
+  expect(() => createMetrics(undefined as never)).toThrow(misuse);
+  expect(() => createMetrics({} as never)).toThrow(misuse);
+  await expect(onUpgrade(undefined as never)).rejects.toMatchObject({ code: "ERR_NOT_AN_UPGRADE" });
+});
