@@ -2,6 +2,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
+import { checkUpgrade } from "../../wire/upgrade/arguments.ts";
 import type { Acceptor } from "../accept/acceptor.ts";
 import { afterItsRead, Http2Opening } from "../accept/http2-opening.ts";
 import {
@@ -71,6 +72,7 @@ export class Entrances {
       entrance = { settings, matches: pathMatcher(settings.path) };
       this.#entrances.set(options, entrance);
     }
+    checkUpgrade("handleUpgrade", request, socket, head);
     this.#acceptor.accept(request, socket, head, entrance.matches(request), entrance.settings);
   }
 

@@ -13,7 +13,8 @@ export interface SwitchboardEvents {
   shardFailed: [ShardLoss];
   /**
    * An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over (`ERR_SHARD_LOST`) or
-   * didn't take it over in time (`ERR_HANDOFF_TIMEOUT`), the system couldn't move the socket (`ERR_SOCKET_STAYED`). At most 100 in a second
+   * didn't take it over in time (`ERR_HANDOFF_TIMEOUT`), the system couldn't move the socket (`ERR_SOCKET_STAYED`), another listener of
+   * the server took the socket (`ERR_UPGRADE_TAKEN`). At most 100 in a second
    * from each thread, the rest is only counted.
    */
   handshakeFailed: [Error];

@@ -18,7 +18,7 @@ import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
-import { checkServer, checkUpgrade } from "../../wire/upgrade/arguments.ts";
+import { checkServer } from "../../wire/upgrade/arguments.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
@@ -158,8 +158,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade
-   * listeners and its timeouts stay its own; an upgrade that nobody takes gets 404. On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin
-   * after this call are told of, and with `allowHTTP1` upgrades, too.
+   * listeners and its timeouts stay its own. An upgrade that nobody takes gets 404, after `handshakeTimeoutMs` if there are other listeners.
+   * On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin after this call are told of, and with
+   * `allowHTTP1` upgrades, too. Throws `ERR_ARGUMENT` for what is no such server, and `ERR_OPTION`.
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
@@ -171,6 +172,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Takes one upgrade, from the arguments of a server's `upgrade` event: for those who route requests themselves. A TCP socket is moved to
    * its shard; the bytes of any other stream are relayed. With a `path` that doesn't match, the answer is 404.
    *
+   * Throws `ERR_ARGUMENT` for what are no arguments of an `upgrade` event.
+   *
    * @param options the same object each time: it is checked once
    */
   handleUpgrade<Session>(
@@ -179,7 +182,6 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    checkUpgrade("handleUpgrade", request, socket, head);
     this.#entrances.handleUpgrade(request, socket, head, options);
   }
 

@@ -1,7 +1,6 @@
 /** Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed. */
 import { Server } from "node:http";
 import { Server as TlsHttpServer } from "node:https";
-import { Server as NetServer } from "node:net";
 import { SwitchboardError } from "../../errors.ts";
 
 /** Throws `ERR_ARGUMENT` for what is no server of `node:http`, `node:https` or `node:http2`. */
@@ -38,7 +37,7 @@ function adviceOn(value: unknown): string {
   if (value === undefined || value === null) {
     return `${value}: create the server first (const server = createServer(app))`;
   }
-  if (value instanceof NetServer) {
+  if (isNetServer(value)) {
     return "a server that speaks no HTTP (node:net or node:tls): pass one of node:http or node:https, or give single upgrades to handleUpgrade";
   }
   if (hasMethods(value, ["inject", "register"])) return "a Fastify instance: pass its server (app.server)";
@@ -50,7 +49,7 @@ function adviceOn(value: unknown): string {
     return "an Express or Connect app: pass the server that app.listen() returns, or http.createServer(app)";
   }
   if (isObject(value)) {
-    const property = ["server", "httpServer", "listener"].find((name) => value[name] instanceof NetServer);
+    const property = ["server", "httpServer", "listener"].find((name) => isNetServer(value[name]));
     if (property !== undefined) return `an object that has a server: pass its property ${property}`;
   }
   return nameOf(value);
@@ -70,7 +69,12 @@ function nameOf(value: unknown): string {
 }
 
 function isHttp2Server(value: unknown): boolean {
-  return value instanceof NetServer && "updateSettings" in value;
+  return isNetServer(value) && hasMethods(value, ["updateSettings"]);
+}
+
+/** A server of whichever protocol. */
+function isNetServer(value: unknown): boolean {
+  return hasMethods(value, ["listen", "getConnections"]);
 }
 
 function hasMethods(value: unknown, names: readonly string[]): boolean {
