@@ -123,10 +123,14 @@ async function decline(server: UpgradingServer, routes: readonly Route[], upgrad
   await watch.earlierResponses;
   clearTimeout(timer);
   if (socket.destroyed || socket.writableEnded || watch.isTaken) return;
-  // What is left of a body is read by Node, which then has not given the socket away.
-  if (offersWebSocket(request) || !request.complete) return refuseUpgrade(socket, { status: 404 });
+  if (offersWebSocket(request) || !isUnread(request, socket)) return refuseUpgrade(socket, { status: 404 });
   socket.off("error", ignore);
   serveAsRequest(server, request, socket, head);
+}
+
+/** Whether nothing of the request's body was read. Newer Nodes read a body first, or give the listeners a stream in place of the socket. */
+function isUnread(request: IncomingMessage, socket: Duplex): boolean {
+  return request.socket === socket && request.readableLength === 0;
 }
 
 function hasOtherListeners(server: UpgradingServer): boolean {

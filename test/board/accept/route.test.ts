@@ -191,6 +191,7 @@ describe("a request that offers another protocol", () => {
       if (request.url === "/theirs") socket.end("HTTP/1.1 418 Teapot\r\n\r\n");
     });
     expect(await fetchOffering("foobar", port, "/theirs")).toMatchObject({ status: 418 });
+    expect(await fetchOffering("foobar", port, "/ours", "hello")).toMatchObject({ status: 404 });
     const client = await RawClient.connect(port);
     // The second request, of the same connection, comes with the first.
     client.write(`${offering("foobar", "/ours")}GET /second HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`);
