@@ -205,7 +205,7 @@ export class Acceptor {
   /** Answers a request that could not be parsed, as a `clientError` event tells of it. */
   refuseUnparsed(socket: Duplex, { code = "" }: NodeJS.ErrnoException): void {
     if (code === "ERR_HTTP_REQUEST_TIMEOUT") this.refuseTooLate(socket);
-    else if (socket.writable) this.#refuseSocket(socket, { status: UNPARSED_STATUS[code] ?? 400 });
+    else if (socket.writable) this.refuse(socket, { status: UNPARSED_STATUS[code] ?? 400 });
     else socket.destroy();
   }
 
@@ -333,8 +333,8 @@ export class Acceptor {
     this.#countRefused(refusal, opening.request);
   }
 
-  /** Answers what could not be parsed, and counts that. */
-  #refuseSocket(socket: Duplex, refusal: UpgradeRefusal): void {
+  /** Answers on a socket without a request that could be read, and counts that. */
+  refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (socket.destroyed) return;
     refuseUpgrade(socket, refusal);
     this.#countRefused(refusal, undefined);

@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import type { Params } from "../../runtime/actor/actor.ts";
 import { isUpgradeIgnored, offersWebSocket } from "../../wire/handshake/request-headers.ts";
 import { refuseUpgrade } from "../../wire/upgrade/response.ts";
-import { serveAsRequest } from "./serve-as-request.ts";
+import { serveAsRequest } from "../../wire/upgrade/serve-as-request.ts";
 import { SocketWatch } from "./socket-watch.ts";
 
 /** One path of one board on a server. */

@@ -1,7 +1,6 @@
 import type { IncomingMessage, Server } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
-import { listMembers } from "../../wire/handshake/tokens.ts";
 
 /** Headers of an upgrade, which the request is served without. HTTP2-Settings goes with an offer of h2c (RFC 7540 section 3.2.1). */
 const UPGRADE_HEADERS = new Set(["upgrade", "http2-settings"]);
@@ -34,7 +33,9 @@ function requestHead({ method, url, httpVersion, rawHeaders }: IncomingMessage):
 }
 
 function withoutUpgrade(connection: string): string {
-  return listMembers(connection)
+  return connection
+    .split(",")
+    .map((option) => option.trim())
     .filter((option) => option.toLowerCase() !== "upgrade" && !UPGRADE_HEADERS.has(option.toLowerCase()))
     .join(", ");
 }
