@@ -28,9 +28,9 @@ const { values } = parseArgs({
 if (values.server) await serve(values.policy as SlowConsumerPolicy);
 else await measure();
 
-async function serve(slowConsumers: SlowConsumerPolicy): Promise<void> {
+async function serve(slowConsumerPolicy: SlowConsumerPolicy): Promise<void> {
   const actor = new URL("./targets/actors/fanout.ts", import.meta.url);
-  const board = await Switchboard.start({ actor, shards: 1, slowConsumers, pingIntervalMs: 0 });
+  const board = await Switchboard.start({ actor, shards: 1, slowConsumerPolicy, pingIntervalMs: 0 });
   const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
   process.send?.({ port });
   process.on("message", async ({ count, bytes }: { count: number; bytes: number }) => {
@@ -65,11 +65,13 @@ async function measure(): Promise<void> {
   server.send({ count: Math.ceil((Number(values.mebibytes) * 1024 * 1024) / bytes), bytes });
   const [stats] = await once(server, "message");
   const after = residentBytes(server);
-  const { connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumers } = stats;
+  const { connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumersClosed } = stats;
   console.log(
     `${values.policy}: ${mib(before)} MiB before, ${mib(after)} MiB after: ${((after - before) / count / 1024).toFixed(1)} KiB for each of ${count}`,
   );
-  console.log(JSON.stringify({ connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumers }));
+  console.log(
+    JSON.stringify({ connections, messagesSent, droppedNewest, droppedOldest, conflated, slowConsumersClosed }),
+  );
   server.kill("SIGKILL");
   process.exit(0);
 }

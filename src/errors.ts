@@ -80,7 +80,7 @@ export const ERROR_KINDS = {
   ERR_ORIGINS: "misuse",
   ERR_PLACEMENT: "misuse",
   ERR_SESSION_NOT_CLONEABLE: "misuse",
-  ERR_SLOW_CONSUMERS: "misuse",
+  ERR_SLOW_CONSUMER_POLICY: "misuse",
   ERR_TIMER: "misuse",
   ERR_TOPIC: "misuse",
   ERR_UPGRADE_ANSWER: "misuse",

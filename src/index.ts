@@ -3,9 +3,17 @@ export type { Admission, Authorize, Denial, Verdict } from "./board/accept/autho
 export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
-export type { DrainCounts } from "./board/shard/drain.ts";
-export type { AcceptFailure, DeadLetter, SwitchboardEvents } from "./board/switchboard/events.ts";
-export type { ConnectionsOptions, ConnectionsPage } from "./board/switchboard/listing.ts";
+export type { ShutdownCounts as DrainCounts } from "./board/shard/shutdown.ts";
+export type {
+  AbnormalClosure,
+  AcceptFailure,
+  ActorFailure,
+  DeadLetter,
+  HandlerTimeout,
+  SlowConsumer,
+  SwitchboardEvents,
+} from "./board/switchboard/events.ts";
+export type { ConnectionsPage, ListConnectionsOptions as ConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type {
   AttachOptions,
@@ -14,12 +22,6 @@ export type {
   StartOptions,
 } from "./board/switchboard/options/options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
-export type {
-  AbnormalClosure,
-  ActorFailure,
-  HandlerTimeout,
-  SlowConsumer,
-} from "./board/switchboard/pool/shard-handle.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
 export type { ShardStats, Stats } from "./board/switchboard/stats.ts";
@@ -29,8 +31,8 @@ export { Actor, type Params, type PublishOptions } from "./runtime/actor/actor.t
 export { type Address, isAddress } from "./runtime/actor/address.ts";
 export type { ConnectionRequest } from "./runtime/actor/connection-request.ts";
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
-export type { PublishResult, SlowConsumerPolicy } from "./runtime/actor/flow.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
+export type { PublishResult, SlowConsumerPolicy } from "./runtime/actor/send-results.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
 export type { OriginFunction, Origins } from "./wire/handshake/origins.ts";

@@ -28,7 +28,7 @@ const LAYERS = [
 const KNOWN_TO_LOAD = ["load", "wire/protocol", "wire/handshake"];
 
 /** All that the main thread may know of what runs in a shard: what crosses threads. */
-const CROSSES_THREADS = ["messages", "queries", "drain"].map((name) => `src/board/shard/${name}.ts`);
+const CROSSES_THREADS = ["messages", "queries", "shutdown"].map((name) => `src/board/shard/${name}.ts`);
 
 /** A folder with more files than this is more than one room. */
 const MAX_FILES_IN_FOLDER = 16;

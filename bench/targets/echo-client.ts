@@ -18,7 +18,7 @@ if (url === undefined || others.length > 0) throw new RangeError("usage: echo-cl
 // What a conformance suite sends at most is 16 MiB; what it has in flight is its own choice.
 const socket = await connect(url, {
   maxPayloadBytes: 64 * 1024 * 1024,
-  inboxLimitBytes: 64 * 1024 * 1024,
+  maxInboxBytes: 64 * 1024 * 1024,
   compression: values.compress && { contextTakeover: true },
 });
 for await (const message of socket) await socket.send(message);

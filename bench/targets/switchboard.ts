@@ -53,7 +53,7 @@ const options: StartOptions = {
   maxPayloadBytes,
   compression: values.compress && { contextTakeover: true },
   // What a load generator has in flight is its own choice: it must not be taken for a peer that doesn't read.
-  mailboxLimitBytes: Math.max(1024 * 1024, maxPayloadBytes),
+  maxMailboxBytes: Math.max(1024 * 1024, maxPayloadBytes),
   maxBufferedBytes: Math.max(64 * 1024 * 1024, 4 * maxPayloadBytes),
 };
 const board = await Switchboard.start(options);
@@ -68,6 +68,6 @@ const { port } = await board.listen({
 console.log(`listening on ${port}`);
 
 process.once("SIGTERM", async () => {
-  await board.close({ drain: 1_000 });
+  await board.close({ timeoutMs: 1_000 });
   process.exit(0);
 });

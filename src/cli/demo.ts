@@ -7,7 +7,7 @@ import type { Session } from "./demo/chat.ts";
 import { servePage } from "./demo/page.ts";
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
-const DRAIN_MS = 5_000;
+const CLOSE_TIMEOUT_MS = 5_000;
 /** True in the built package, where the files lie elsewhere than in the sources. */
 const built = !import.meta.url.endsWith(".ts");
 const PAGE = new URL(built ? "./cli/demo/page.html" : "./demo/page.html", import.meta.url);
@@ -29,7 +29,7 @@ async function serve(port: number): Promise<void> {
   const stop = async (): Promise<void> => {
     // With the handlers removed, a second signal ends the process at once.
     for (const signal of SIGNALS) process.off(signal, stop);
-    await board.close({ drain: DRAIN_MS });
+    await board.close({ timeoutMs: CLOSE_TIMEOUT_MS });
     server.close();
     server.closeAllConnections();
   };

@@ -68,7 +68,7 @@ export class ServerRole implements Role {
   }
 
   async close(): Promise<void> {
-    for (const { board } of await Promise.all(this.#boards.values())) await board.close({ drain: 0 });
+    for (const { board } of await Promise.all(this.#boards.values())) await board.close({ timeoutMs: 0 });
   }
 
   #board(setup: CompressionSetup | "none"): Promise<{ board: Switchboard; port: number }> {

@@ -37,7 +37,7 @@ describe.skipIf(missing)("Chromium", { timeout: 60_000 }, () => {
   it("has its WebSocket over the session of HTTP/2 that its page came by", async () => {
     const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, compression: true });
     onTestFinished(async () => {
-      await board.close({ drain: 0 });
+      await board.close({ timeoutMs: 0 });
     });
     const versions: string[] = [];
     const authorize: AttachOptions["authorize"] = ({ httpVersion }) => {

@@ -178,7 +178,7 @@ describe("limits of a WebSocket in one stream of a session", () => {
   });
 
   it("closes the one that sends more than maxMessagesPerSecond, and no other", async () => {
-    const { board, session } = await start({ maxMessagesPerSecond: 10, overRate: "close" });
+    const { board, session } = await start({ maxMessagesPerSecond: 10, rateLimitPolicy: "close" });
     const [fast, other] = [await Http2Client.open(session), await Http2Client.open(session)];
     fast.write(Buffer.concat(times(50, text("fast"))));
     let frame = await fast.frame();
@@ -190,7 +190,7 @@ describe("limits of a WebSocket in one stream of a session", () => {
   });
 
   it("lets the one that sends more than maxBytesPerSecond wait, and no other", async () => {
-    const { board, session } = await start({ maxBytesPerSecond: 100_000, overRate: "pause" });
+    const { board, session } = await start({ maxBytesPerSecond: 100_000, rateLimitPolicy: "pause" });
     const [fast, other] = [await Http2Client.open(session), await Http2Client.open(session)];
     const count = 15;
     fast.write(Buffer.concat(times(count, text("x".repeat(10_000)))));
@@ -205,39 +205,44 @@ describe("limits of a WebSocket in one stream of a session", () => {
   const flood = { do: "send", count: 400, bytes: 16 * 1024 };
 
   it.each([
-    { slowConsumers: "close", counter: "slowConsumers" },
-    { slowConsumers: "dropNewest", counter: "droppedNewest" },
-    { slowConsumers: "dropOldest", counter: "droppedOldest" },
-  ] as const)("keeps the slow consumer with $slowConsumers from the others", async ({ slowConsumers, counter }) => {
-    const { board, session } = await start({ actor: "flooding", maxBufferedBytes: 256 * 1024, slowConsumers });
-    const watcher = await Http2Client.open(session);
-    expect(await say(watcher, { do: "subscribe", topics: ["log"] })).toBe("subscribed");
-    const slow = await Http2Client.open(session);
-    slow.stream.pause();
-    slow.write(text(JSON.stringify(flood)));
-    const tally: Record<string, number> = JSON.parse(await watcher.text());
-    expect(tally[{ close: "closed", dropNewest: "dropped", dropOldest: "buffered" }[slowConsumers]]).toBeGreaterThan(0);
-    expect(board.stats().shards[0]?.[counter]).toBeGreaterThan(0);
-    // The session isn't held up by the stream that isn't read.
-    for (let n = 0; n < 20; n++) expect(await say(watcher, { do: "echo" })).toBe("echo");
-    slow.stream.resume();
-    if (slowConsumers !== "close") slow.write(text(JSON.stringify({ do: "echo" })));
-    const numbers: number[] = [];
-    let frame = await slow.frame();
-    for (; frame.payload.length > 100; frame = await slow.frame()) {
-      numbers.push(Number(frame.payload.toString().split(" ")[1]));
-    }
-    expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
-    expect(numbers.length).toBeLessThan(flood.count);
-    if (slowConsumers === "close") expect([frame.opcode, frame.payload.readUInt16BE()]).toEqual([0x8, 1013]);
-    else expect(frame.payload.toString()).toBe("echo");
-    // Of what was dropped it is the oldest that is missing, or the newest.
-    expect(numbers.includes(flood.count - 1)).toBe(slowConsumers === "dropOldest");
-  });
+    { slowConsumerPolicy: "close", counter: "slowConsumersClosed" },
+    { slowConsumerPolicy: "dropNewest", counter: "droppedNewest" },
+    { slowConsumerPolicy: "dropOldest", counter: "droppedOldest" },
+  ] as const)(
+    "keeps the slow consumer with $slowConsumerPolicy from the others",
+    async ({ slowConsumerPolicy, counter }) => {
+      const { board, session } = await start({ actor: "flooding", maxBufferedBytes: 256 * 1024, slowConsumerPolicy });
+      const watcher = await Http2Client.open(session);
+      expect(await say(watcher, { do: "subscribe", topics: ["log"] })).toBe("subscribed");
+      const slow = await Http2Client.open(session);
+      slow.stream.pause();
+      slow.write(text(JSON.stringify(flood)));
+      const tally: Record<string, number> = JSON.parse(await watcher.text());
+      expect(
+        tally[{ close: "closed", dropNewest: "dropped", dropOldest: "buffered" }[slowConsumerPolicy]],
+      ).toBeGreaterThan(0);
+      expect(board.stats().shards[0]?.[counter]).toBeGreaterThan(0);
+      // The session isn't held up by the stream that isn't read.
+      for (let n = 0; n < 20; n++) expect(await say(watcher, { do: "echo" })).toBe("echo");
+      slow.stream.resume();
+      if (slowConsumerPolicy !== "close") slow.write(text(JSON.stringify({ do: "echo" })));
+      const numbers: number[] = [];
+      let frame = await slow.frame();
+      for (; frame.payload.length > 100; frame = await slow.frame()) {
+        numbers.push(Number(frame.payload.toString().split(" ")[1]));
+      }
+      expect(numbers).toEqual([...new Set(numbers)].toSorted((a, b) => a - b));
+      expect(numbers.length).toBeLessThan(flood.count);
+      if (slowConsumerPolicy === "close") expect([frame.opcode, frame.payload.readUInt16BE()]).toEqual([0x8, 1013]);
+      else expect(frame.payload.toString()).toBe("echo");
+      // Of what was dropped it is the oldest that is missing, or the newest.
+      expect(numbers.includes(flood.count - 1)).toBe(slowConsumerPolicy === "dropOldest");
+    },
+  );
 
   it("conflates for the stream that isn't read, and for no other", async () => {
-    const slowConsumers = "conflate";
-    const { session } = await start({ actor: "flooding", maxBufferedBytes: 256 * 1024, slowConsumers });
+    const slowConsumerPolicy = "conflate";
+    const { session } = await start({ actor: "flooding", maxBufferedBytes: 256 * 1024, slowConsumerPolicy });
     const [slow, reading, publisher] = [
       ...[await Http2Client.open(session), await Http2Client.open(session), await Http2Client.open(session)],
     ] as [Http2Client, Http2Client, Http2Client];

@@ -79,13 +79,13 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
   });
 
   it("arrives in the order it was sent, each once", async () => {
-    const { sender, receiver } = await pair({ mailLimit: 10_000 });
+    const { sender, receiver } = await pair({ maxMails: 10_000 });
     expect(await sender.do({ do: "flood", to: receiver.address, count: 3_000 })).toEqual({ accepted: 3_000 });
     for (let i = 0; i < 3_000; i++) expect(await receiver.next()).toEqual({ mail: i, from: sender.address });
   });
 
   it("is handed back when the mailbox is full", async () => {
-    const { sender, receiver } = await pair({ mailLimit: 3 });
+    const { sender, receiver } = await pair({ maxMails: 3 });
     receiver.order({ do: "hold" });
     await vi.waitFor(async () =>
       expect(await sender.do({ do: "tell", to: receiver.address, mail: ["kept"] })).toEqual({
@@ -147,7 +147,7 @@ it("reaches an actor from the board, with nobody as its sender", async () => {
 });
 
 it("is refused at once where too much is under way to one thread, and goes on when that has arrived", async () => {
-  const { board, far } = await setUp({ mailLimit: 100_000 });
+  const { board, far } = await setUp({ maxMails: 100_000 });
   const told = Array.from({ length: MAX_LETTERS_UNDER_WAY + 10 }, (_, i) => board.tell(far.address, i));
   const results = await Promise.all(told);
   expect(results.slice(0, MAX_LETTERS_UNDER_WAY).every(({ status }) => status === "accepted")).toBe(true);
@@ -232,6 +232,6 @@ it("ends with its shard: asks under way are gone, and so is every address of it,
 
 it("resolves gone when the board is closed", async () => {
   const { board, a } = await setUp();
-  await board.close({ drain: 0 });
+  await board.close({ timeoutMs: 0 });
   expect(await board.tell(a.address, 1)).toEqual({ status: "gone", mail: 1 });
 });

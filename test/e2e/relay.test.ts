@@ -207,7 +207,7 @@ describe.each([
     await noConnections(entrance.board);
     // A gigabyte was sent.
     expect(memory.stop()).toBeLessThan(200 * MIB);
-    expect(entrance.board.stats().shards[0]).toMatchObject({ slowConsumers: 1, abnormalClosures: 0 });
+    expect(entrance.board.stats().shards[0]).toMatchObject({ slowConsumerPolicy: 1, abnormalClosures: 0 });
   });
 
   it("gets what was sent and the 1013 when it reads at last", async () => {
@@ -215,7 +215,7 @@ describe.each([
     const { client } = await open(entrance);
     client.socket.pause();
     client.write(Buffer.concat(Array.from({ length: 1_000 }, () => text('{"do":"send","bytes":65536}'))));
-    await vi.waitFor(() => expect(entrance.board.stats().shards[0]?.slowConsumers).toBe(1), 10_000);
+    await vi.waitFor(() => expect(entrance.board.stats().shards[0]?.slowConsumersClosed).toBe(1), 10_000);
     client.socket.resume();
     let frame = await client.frame();
     while (frame.opcode !== 0x8) frame = await client.frame();
@@ -255,7 +255,7 @@ describe.each([
     const entrance = await start({});
     const polite = await Promise.all(Array.from({ length: 5 }, () => open(entrance)));
     const silent = await open(entrance);
-    const closing = entrance.board.close({ drain: 500 });
+    const closing = entrance.board.close({ timeoutMs: 500 });
     for (const { client } of polite) {
       expect(await client.closeFrame()).toMatchObject({ code: 1001 });
       client.write(close(1001));

@@ -249,7 +249,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     waiting.write(upgradeRequest({ path: PATH, headers: order({ never: true }) }));
     // It comes later, so when it is there the other is, too.
     const open = await RawClient.open({ port, path: PATH });
-    const closing = board.close({ drain: 20_000 });
+    const closing = board.close({ timeoutMs: 20_000 });
     expect((await waiting.response()).status).toBe(503);
     expect(await open.closeFrame()).toMatchObject({ code: 1001 });
     await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });

@@ -293,7 +293,7 @@ it("answers those who are there with 503 when it drains, listens no more, and cl
   const half = await connect(port);
   client.write(text('{"do":"who"}'));
   await client.text();
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   expect((await waiting.response()).status).toBe(503);
   expect(await client.closeFrame()).toMatchObject({ code: 1001 });
   half.write(upgradeRequest());
@@ -309,7 +309,7 @@ it("closes handshakes that don't end when the board closes", async () => {
   const silent = await RawClient.connect(port);
   const idle = await connect(port);
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(2));
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
+  expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   await silent.closed();
   await idle.closed();
 });

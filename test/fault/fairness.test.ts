@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { TURN_BUDGET } from "../../src/runtime/scheduling/turns.ts";
+import { TURN_BUDGET } from "../../src/runtime/scheduling/fair-scheduler.ts";
 import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";

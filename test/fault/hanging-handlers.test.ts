@@ -113,7 +113,7 @@ it(
     const client = await hang(port, "received");
     client.reset();
     await vi.waitFor(() => expect(firstShard(board)).toMatchObject({ actors: 1 }), TIMEOUT_MS);
-    expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
+    expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
   },
   TIMEOUT_MS,
 );

@@ -73,7 +73,7 @@ describe("the rates of a connection", () => {
     ["messages", { maxMessagesPerSecond: 50 }],
     ["bytes", { maxBytesPerSecond: 1_000 }],
   ])("close a peer above its rate of %s, if they are told to", async (_, rates) => {
-    const { board, port } = await startBoard({ ...rates, overRate: "close" });
+    const { board, port } = await startBoard({ ...rates, rateLimitPolicy: "close" });
     const startedAt = performance.now();
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(Array.from({ length: 500 }, () => text("much"))));
@@ -93,7 +93,7 @@ describe("the rates of a connection", () => {
     const { board, port } = await startBoard({
       maxMessagesPerSecond: 100,
       maxBytesPerSecond: 10_000,
-      overRate: "close",
+      rateLimitPolicy: "close",
     });
     const client = await RawClient.open({ port });
     for (let i = 0; i < 100; i++) {

@@ -12,7 +12,7 @@ const MAILBOX_LIMIT = 8;
 async function setUp(options: TestBoardOptions = {}) {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const attach = { authorize: () => ({ session: { gate: gate.buffer } }) };
-  const { board, port } = await startBoard({ actor: "gated", mailboxLimit: MAILBOX_LIMIT, attach, ...options });
+  const { board, port } = await startBoard({ actor: "gated", maxMailboxMessages: MAILBOX_LIMIT, attach, ...options });
   const allow = (messages: number): void => {
     Atomics.store(gate, 0, messages);
     Atomics.notify(gate, 0);
@@ -66,7 +66,7 @@ describe("a full mailbox", () => {
   });
 
   it("stops the reading by its bytes, too", async () => {
-    const { port, shard } = await setUp({ mailboxLimit: 1_000_000, mailboxLimitBytes: 100_000 });
+    const { port, shard } = await setUp({ maxMailboxMessages: 1_000_000, maxMailboxBytes: 100_000 });
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(series(1_000, large)));
     // One in its handler, then what reaches the limit: 7 of 16 KiB.

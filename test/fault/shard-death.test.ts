@@ -137,7 +137,7 @@ describe("a shard that dies", () => {
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
     clients[0].write(text("exit"));
     await isLost;
-    await board.close({ drain: 0 });
+    await board.close({ timeoutMs: 0 });
     await clients[1].closed();
   });
 });

@@ -66,7 +66,7 @@ describe("a peer that doesn't read", () => {
     slow.write(Buffer.concat(Array.from({ length: 1_000 }, () => text('{"do":"send","bytes":65536}'))));
     expect(await watcher.text()).toMatch(/^opened /);
     expect(await watcher.text()).toMatch(/^closed \S+ 1013 reads too slowly$/);
-    expect(board.stats().shards[0]).toMatchObject({ slowConsumers: 1, abnormalClosures: 0 });
+    expect(board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 1, abnormalClosures: 0 });
     await vi.waitFor(() => expect(board.stats().connections).toBe(1), 10_000);
   });
 
@@ -95,7 +95,7 @@ describe("a peer that doesn't read", () => {
     await vi.waitFor(() => expect(board.stats().connections).toBe(0), 20_000);
     // A gigabyte was sent.
     expect(memory.stop()).toBeLessThan(200 * MIB);
-    expect(board.stats().shards[0]).toMatchObject({ slowConsumers: 1 });
+    expect(board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 1 });
   });
 
   it("is closed in a fan-out whose other subscribers get everything in order", async () => {
@@ -114,8 +114,8 @@ describe("a peer that doesn't read", () => {
       for (const client of fast) expect((await client.text()).split(" ")[0]).toBe(String(i));
     }
     await vi.waitFor(() => expect(board.stats().connections).toBe(4), 10_000);
-    const slowConsumers = board.stats().shards.reduce((sum, shard) => sum + shard.slowConsumers, 0);
-    expect(slowConsumers).toBe(1);
+    const slowConsumersClosed = board.stats().shards.reduce((sum, shard) => sum + shard.slowConsumersClosed, 0);
+    expect(slowConsumersClosed).toBe(1);
     expect(board.stats().publishesDropped).toBe(0);
   });
 

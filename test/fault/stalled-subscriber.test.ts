@@ -31,7 +31,7 @@ const counters = {
   dropNewest: "droppedNewest",
   dropOldest: "droppedOldest",
   conflate: "conflated",
-  close: "slowConsumers",
+  close: "slowConsumersClosed",
 } as const satisfies Record<SlowConsumerPolicy, keyof ShardStats>;
 
 /** As many as a process may have descriptors for; says so where those are fewer. */

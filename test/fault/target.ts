@@ -36,7 +36,7 @@ process.on("disconnect", () => {
 process.on("message", async (question) => {
   if (question === "close") {
     closing = true;
-    await board.close({ drain: 1_000 });
+    await board.close({ timeoutMs: 1_000 });
     http2Server.close();
     process.disconnect?.();
     return;

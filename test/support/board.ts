@@ -20,11 +20,11 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
     actor: url,
     shards: 1,
     // A test machine may be overloaded whenever it likes.
-    overloadedMs: 60_000,
+    maxEventLoopDelayMs: 60_000,
     ...rest,
   });
   onTestFinished(async () => {
-    await board.close({ drain: 0 });
+    await board.close({ timeoutMs: 0 });
   });
   const handshake = attach.tls === undefined && attach.accept !== "shard" ? { handshake: "main" as const } : {};
   const { port } = await board.listen({ port: 0, host: "127.0.0.1", ...handshake, ...attach });

@@ -3,13 +3,13 @@ import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
 import type { HandlerWatch } from "../../src/runtime/actor/handler-watch.ts";
 import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
-import { Turns } from "../../src/runtime/scheduling/turns.ts";
+import { FairScheduler } from "../../src/runtime/scheduling/fair-scheduler.ts";
 
 /** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
 export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0, watch?: HandlerWatch): CellSettings {
   return {
     limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits },
-    turns: new Turns(clock),
+    turns: new FairScheduler(clock),
     scopes: new ActorScopes(),
     ...(watch && { watch }),
   };
@@ -17,13 +17,13 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
 
 /** The part of a host that is about cells and mail, where nobody can be written to: every address is "gone". */
 export function cellsWithoutMail(died: (lost: LostMail) => void = () => {}) {
-  const mailer = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: died });
+  const mailer = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: died });
   const cells = cellSettings();
   return {
     cells,
     turns: cells.turns,
     mailer,
-    mailDied: died,
+    mailUndelivered: died,
     escalate: () => {},
     handlerTimedOut: () => {},
     actorEnded: () => {},

@@ -18,7 +18,7 @@ export type Options = Omit<TestBoardOptions, "attach"> & { readonly attach?: Att
 export async function startBoard({ actor = "echo", attach: _, ...rest }: Options = {}): Promise<Switchboard> {
   const board = await Switchboard.start({ actor: actorUrl(String(actor)), shards: 1, ...rest });
   onTestFinished(async () => {
-    await board.close({ drain: 0 });
+    await board.close({ timeoutMs: 0 });
   });
   return board;
 }

@@ -34,7 +34,7 @@ export type ServerStory =
       readonly connections: number;
       readonly error: { readonly name: string; readonly message: string; readonly code: unknown };
     }
-  | { readonly event: "draining" }
+  | { readonly event: "closing" }
   | ({ readonly event: "closed" } & DrainCounts)
   | { readonly event: "shardReplaced"; readonly shard: number }
   | { readonly event: "handshakeFailed"; readonly error: { readonly message: string } };

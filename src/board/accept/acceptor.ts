@@ -14,11 +14,11 @@ import type { CompressionOptions } from "../../wire/protocol/deflate/compression
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
-import type { Arrival } from "../connection/connection-host.ts";
+import type { HandoffEnvelope } from "../connection/connection-host.ts";
 import { upgradeChannel } from "../connection/diagnostics.ts";
 import { type Authorize, checkCloneable, decide, type Verdict } from "./authorize.ts";
 import type { ClientAddresses } from "./client-address.ts";
-import { Http1Opening, type Opening, switchingToWebSocket } from "./opening.ts";
+import { Http1OpeningHandshake, type OpeningHandshake, switchingToWebSocket } from "./opening-handshake.ts";
 import { recordRequest } from "./record-request.ts";
 import { SocketWatch } from "./socket-watch.ts";
 
@@ -27,7 +27,7 @@ export interface Destination {
   readonly shard: number;
   /** Headers that the actor class asks for, in lower case. */
   readonly requestHeaders: readonly string[];
-  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult>;
+  handOff(socket: Duplex, head: Buffer, arrival: HandoffEnvelope): Promise<HandoffResult>;
 }
 
 /** What is asked of the upgrades on one path. */
@@ -40,9 +40,9 @@ export interface HandshakeSettings extends ServerHandshakeOptions {
 /** A place that is kept for a handshake. */
 export interface Permit {
   /** Under which the client is counted, if clients are. */
-  readonly address: string | undefined;
+  readonly clientKey: string | undefined;
   /** A destination has it from now on, and counts it. */
-  handOver(): void;
+  commit(): void;
   /** It is free again. After `handOver`, and a second time, nothing happens. */
   release(): void;
 }
@@ -91,7 +91,7 @@ interface AcceptedHandshake {
   readonly params: Params;
   readonly session?: unknown;
   /** Under which the client is counted, if clients are. */
-  readonly address?: string | undefined;
+  readonly clientKey?: string | undefined;
 }
 
 const ADOPTED = { outcome: "adopted" } as const;
@@ -146,7 +146,7 @@ export class Acceptor {
     route: HandshakeSettings,
     watch = new SocketWatch(request, socket),
   ): void {
-    this.open(new Http1Opening(request, socket, head, watch), params, route);
+    this.open(new Http1OpeningHandshake(request, socket, head, watch), params, route);
   }
 
   /** What requests on a route are held to. */
@@ -155,19 +155,19 @@ export class Acceptor {
   }
 
   /** What a handshake of HTTP/1.1 that nobody has to be asked about gets; undefined for one that belongs to `accept`. */
-  checkPlain(request: RequestHead, checks: ServerHandshakeOptions): Accepted | undefined {
+  checkFast(request: RequestHead, checks: ServerHandshakeOptions): Accepted | undefined {
     if (this.#closed) return undefined;
     const checked = checkHandshake(request, checks);
     return checked.ok ? checked : undefined;
   }
 
   /** Accepts one that was checked, in this turn: `adopt` makes a connection here, or throws and has closed the socket. */
-  acceptPlain(
+  acceptFast(
     accepted: Accepted,
     request: RequestHead,
     peer: { readonly remoteAddress?: string | undefined },
     params: Params,
-    adopt: (arrival: Arrival) => void,
+    adopt: (arrival: HandoffEnvelope) => void,
   ): void {
     let result: Exclude<HandoffResult, { outcome: "stayed" }> = ADOPTED;
     try {
@@ -180,7 +180,7 @@ export class Acceptor {
   }
 
   /** Takes an opening handshake of any version of HTTP; `params` is undefined for a path that isn't the route's. */
-  open(opening: Opening, params: Params | undefined, route: HandshakeSettings): void {
+  open(opening: OpeningHandshake, params: Params | undefined, route: HandshakeSettings): void {
     const { socket } = opening;
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
@@ -216,7 +216,7 @@ export class Acceptor {
     else socket.destroy();
   }
 
-  async #handshake(opening: Opening, params: Params | undefined, route: HandshakeSettings): Promise<void> {
+  async #handshake(opening: OpeningHandshake, params: Params | undefined, route: HandshakeSettings): Promise<void> {
     if (opening.turn !== undefined) await opening.turn;
     if (this.#isOver(opening)) return;
     if (params === undefined) return this.#refuse(opening, { status: 404 });
@@ -241,7 +241,7 @@ export class Acceptor {
   }
 
   async #decide(
-    opening: Opening,
+    opening: OpeningHandshake,
     params: Params,
     route: HandshakeSettings,
     checked: Accepted,
@@ -258,30 +258,30 @@ export class Acceptor {
     }
 
     const { session, headers } = verdict;
-    const address = permit?.address;
+    const clientKey = permit?.clientKey;
     const answer = opening.accept(checked, headers);
-    const handshake = { accepted: checked, answer, request, peer: request.socket, params, session, address };
+    const handshake = { accepted: checked, answer, request, peer: request.socket, params, session, clientKey };
     const arrival = this.#arrival(destination, handshake);
     const handoff = destination.handOff(socket, head, arrival);
-    permit?.handOver();
+    permit?.commit();
     const result = await handoff;
     if (result.outcome === "stayed") this.#withdraw(opening, result.socket, result.error);
     else this.#count(result, request);
   }
 
   /** Answers a peer whose socket couldn't leave this thread. */
-  #withdraw(opening: Opening, socket: Duplex, error: Error): void {
+  #withdraw(opening: OpeningHandshake, socket: Duplex, error: Error): void {
     if (opening.withdraw(UNAVAILABLE, socket)) this.#countRefused(UNAVAILABLE, opening.request);
     else this.#countOutcome("failed", opening.request);
     this.#owner.handshakeFailed(error);
   }
 
-  #arrival({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): Arrival {
-    const { accepted, answer, request, peer, params, session, address } = handshake;
+  #arrival({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): HandoffEnvelope {
+    const { accepted, answer, request, peer, params, session, clientKey } = handshake;
     const { url, headers, clientAddress } = recordRequest(request, peer, requestHeaders, this.#owner.clients);
     const id = `${shard}-${this.#series}${this.#serial++}`;
     const identity = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
-    return { identity, answer, deflate: accepted.deflate?.agreement, address };
+    return { identity, answer, deflate: accepted.deflate?.agreement, clientKey };
   }
 
   /** What `authorize` says; undefined when nobody waits for it any more, because the socket or the board was closed. */
@@ -306,7 +306,7 @@ export class Acceptor {
   }
 
   /** Whether there is nobody to answer any more, because the socket was closed or other code took it. Counts and tells that. */
-  #isOver(opening: Opening): boolean {
+  #isOver(opening: OpeningHandshake): boolean {
     const { request, socket } = opening;
     if (opening.isTaken) {
       this.#count({ outcome: "failed", error: takenError(request) }, request);
@@ -327,7 +327,7 @@ export class Acceptor {
     if (upgradeChannel.hasSubscribers) upgradeChannel.publish({ request, outcome });
   }
 
-  #refuse(opening: Opening, refusal: UpgradeRefusal): void {
+  #refuse(opening: OpeningHandshake, refusal: UpgradeRefusal): void {
     if (opening.socket.destroyed) return;
     opening.refuse(refusal);
     this.#countRefused(refusal, opening.request);

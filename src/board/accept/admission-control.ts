@@ -25,7 +25,7 @@ export interface AdmissionLimits {
 }
 
 /** What is there now. */
-export interface Premises {
+export interface Capacity {
   /** In all shards or on their way there. */
   readonly connections: number;
   /** How many more the shards may take. */
@@ -42,14 +42,14 @@ const TOO_MANY: UpgradeRefusal = { status: 429, headers: { "Retry-After": "5" } 
  */
 export class AdmissionControl {
   readonly #limits: AdmissionLimits;
-  readonly #premises: () => Premises;
+  readonly #premises: () => Capacity;
   readonly #rate: TokenBucket | undefined;
   readonly #clients: ClientAddresses;
   /** Connections and handshakes of each client. */
   readonly #byAddress = new Map<string, number>();
   #pending = 0;
 
-  constructor(limits: AdmissionLimits, premises: () => Premises) {
+  constructor(limits: AdmissionLimits, premises: () => Capacity) {
     const { maxUpgradesPerSecond, trustedProxies = [] } = limits;
     this.#limits = limits;
     this.#premises = premises;
@@ -101,16 +101,16 @@ export class AdmissionControl {
       return true;
     };
     return {
-      address,
-      handOver: () => void end(),
+      clientKey: address,
+      commit: () => void end(),
       release: () => {
-        if (end() && address !== undefined) this.addressLeft(address);
+        if (end() && address !== undefined) this.clientLeft(address);
       },
     };
   }
 
   /** One connection of this client, which a shard had, is gone. */
-  addressLeft(address: string): void {
+  clientLeft(address: string): void {
     const count = this.#byAddress.get(address) ?? 0;
     if (count > 1) this.#byAddress.set(address, count - 1);
     else this.#byAddress.delete(address);

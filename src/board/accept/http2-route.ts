@@ -8,7 +8,7 @@ import {
 } from "node:http2";
 import type { Duplex } from "node:stream";
 import type { Params } from "../../runtime/actor/actor.ts";
-import { refuseStream, requestOf } from "./http2-opening.ts";
+import { refuseStream, requestOf } from "./http2-opening-handshake.ts";
 
 export type AnyHttp2Server = Http2Server | Http2SecureServer;
 

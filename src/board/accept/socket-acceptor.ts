@@ -6,16 +6,16 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import type { RequestHead } from "../../wire/handshake/request-head.ts";
 import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
+import { acceptTransportsWith, acceptWith } from "../../wire/transport/raw-socket-server.ts";
 import { TcpTransport } from "../../wire/transport/tcp-transport.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
-import { acceptTransportsWith, acceptWith } from "../../wire/transport/unread-server.ts";
-import type { Arrival } from "../connection/connection-host.ts";
+import type { HandoffEnvelope } from "../connection/connection-host.ts";
 import { type Acceptor, UNAVAILABLE } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
-import type { Departures } from "./departures.ts";
+import type { ClosedSocketReporter } from "./closed-socket-reporter.ts";
+import { FastHandshake, type FastHandshakeOwner } from "./fast-handshake.ts";
 import { createHandshakeServer } from "./handshake-server.ts";
-import type { Listener, ListenerSettings } from "./listener.ts";
-import { PlainHandshake, type PlainHandshakeOwner } from "./plain-handshake.ts";
+import type { ShardPort, ShardPortSettings } from "./shard-port.ts";
 
 /** One socket from its arrival to its end or to its connection. */
 interface Entry {
@@ -29,23 +29,23 @@ interface Entry {
 export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
-  readonly departures: Departures;
+  readonly departures: ClosedSocketReporter;
   /** Of the actor module. */
   readonly authorize: Authorize | undefined;
   /** Makes a connection, or throws: then the transport is to be destroyed. */
-  adopt(transport: Transport, arrival: Arrival): void;
+  adopt(transport: Transport, arrival: HandoffEnvelope): void;
   acceptFailed(error: Error): void;
 }
 
 const NOTHING = Buffer.alloc(0);
 
 /** Takes sockets of which nothing was read through TLS and HTTP to the acceptor, in the shard. */
-export class SocketAcceptor implements PlainHandshakeOwner {
+export class SocketAcceptor implements FastHandshakeOwner {
   readonly #owner: SocketAcceptorOwner;
   /** By listener; one for each port whose handshakes are ours. */
-  readonly #listeners = new Map<number, Listener>();
+  readonly #listeners = new Map<number, ShardPort>();
   readonly #entries = new Map<Socket, Entry>();
-  readonly #plain = new Set<PlainHandshake>();
+  readonly #fastHandshakes = new Set<FastHandshake>();
   /** Those of the ports on which this shard accepts by itself. */
   readonly #servers = new Set<NetServer>();
 
@@ -54,7 +54,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   }
 
   /** Begins to take sockets of a listener, or changes what new ones get. */
-  configure(listener: number, { route, tls }: ListenerSettings): void {
+  configure(listener: number, { route, tls }: ShardPortSettings): void {
     const { authorize, acceptor } = this.#owner;
     const settings = { ...route, ...(authorize && { authorize }) };
     const server = createHandshakeServer(route, tls);
@@ -84,14 +84,14 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   /** Accepts with a server that is this shard's own. */
   listen(server: NetServer, listener: number): void {
     const { counters } = this.#owner;
-    if (isPlain(this.#listenerOf(listener))) {
+    if (takesFastHandshakes(this.#listenerOf(listener))) {
       acceptTransportsWith(server, (transport, room) => {
         if (room !== "enough") {
           this.#refuse(transport, room);
           return;
         }
         counters.add("acceptedHere");
-        this.#acceptPlain(transport, this.#listenerOf(listener));
+        this.#acceptFast(transport, this.#listenerOf(listener));
       });
     } else {
       acceptWith(server, (socket) => {
@@ -118,19 +118,19 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   /**
    * Takes a socket over as it was accepted.
    *
-   * @param address under which its client is counted, if clients are
+   * @param clientKey under which its client is counted, if clients are
    */
-  accept(socket: Socket, listener: number, address?: string): void {
+  accept(socket: Socket, listener: number, clientKey?: string): void {
     const found = this.#listenerOf(listener);
     const room = descriptorRoom(socket);
     if (room !== "enough") {
-      this.#owner.departures.arrived(socket, address);
+      this.#owner.departures.arrived(socket, clientKey);
       this.#owner.departures.left(socket);
       this.#refuse(socket, found.isSecure ? "none" : room);
       return;
     }
-    if (isPlain(found)) this.#acceptPlain(new TcpTransport(socket, NOTHING), found, address);
-    else this.#acceptStream(socket, found, address);
+    if (takesFastHandshakes(found)) this.#acceptFast(new TcpTransport(socket, NOTHING), found, clientKey);
+    else this.#acceptStream(socket, found, clientKey);
   }
 
   /** Turns a socket away that would take one of the last descriptors: with 503 where there is room and no TLS, else unanswered. */
@@ -145,7 +145,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     acceptFailed(outOfDescriptors());
   }
 
-  #listenerOf(listener: number): Listener {
+  #listenerOf(listener: number): ShardPort {
     const found = this.#listeners.get(listener);
     if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", "nobody listens for this socket");
     return found;
@@ -153,28 +153,28 @@ export class SocketAcceptor implements PlainHandshakeOwner {
 
   // ── requests that are read here ────────────────────────────────────────────────────────────────────────
 
-  #acceptPlain(transport: TcpTransport, listener: Listener, address?: string): void {
+  #acceptFast(transport: TcpTransport, listener: ShardPort, clientKey?: string): void {
     const { counters, departures } = this.#owner;
-    const handshake = new PlainHandshake(transport, listener, address, this);
-    this.#plain.add(handshake);
+    const handshake = new FastHandshake(transport, listener, clientKey, this);
+    this.#fastHandshakes.add(handshake);
     counters.add("handshakes");
-    departures.arrived(handshake, address);
+    departures.arrived(handshake, clientKey);
     transport.start(handshake);
   }
 
-  take(handshake: PlainHandshake, request: RequestHead, rest: Buffer): boolean {
+  take(handshake: FastHandshake, request: RequestHead, rest: Buffer): boolean {
     const { acceptor, departures, adopt } = this.#owner;
-    const { transport, listener, address } = handshake;
+    const { transport, listener, clientKey } = handshake;
     const params = listener.matches(request);
     if (params === undefined) return false;
-    const accepted = acceptor.checkPlain(request, listener.checks);
+    const accepted = acceptor.checkFast(request, listener.checks);
     if (accepted === undefined) return false;
     clearTimeout(handshake.timer);
     this.#forget(handshake);
     transport.handOver(rest);
-    acceptor.acceptPlain(accepted, request, transport, params, (arrival) => {
+    acceptor.acceptFast(accepted, request, transport, params, (arrival) => {
       try {
-        adopt(transport, { ...arrival, address });
+        adopt(transport, { ...arrival, clientKey: clientKey });
         // The connection departs by itself, later.
         departures.forget(handshake);
       } catch (error) {
@@ -186,17 +186,17 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     return true;
   }
 
-  leaveToHttp(handshake: PlainHandshake, chunk: Buffer): void {
-    const { listener, address, timer, transport } = handshake;
+  leaveToHttp(handshake: FastHandshake, chunk: Buffer): void {
+    const { listener, clientKey, timer, transport } = handshake;
     this.#forget(handshake);
     this.#owner.departures.forget(handshake);
     const socket = transport.toStream(chunk);
     handshake.stream = socket;
-    this.#enter(socket, listener, address, timer);
+    this.#enter(socket, listener, clientKey, timer);
     socket.resume();
   }
 
-  timedOut(handshake: PlainHandshake): void {
+  timedOut(handshake: FastHandshake): void {
     if (handshake.stream !== undefined) {
       this.#timeOut(handshake.stream);
       return;
@@ -205,35 +205,35 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     this.#lose(handshake);
   }
 
-  abandoned(handshake: PlainHandshake): void {
-    if (!this.#plain.has(handshake)) return;
+  abandoned(handshake: FastHandshake): void {
+    if (!this.#fastHandshakes.has(handshake)) return;
     this.#owner.counters.upgrades.add("abandoned");
     this.#lose(handshake);
   }
 
-  #lose(handshake: PlainHandshake): void {
+  #lose(handshake: FastHandshake): void {
     clearTimeout(handshake.timer);
     this.#forget(handshake);
     this.#owner.departures.left(handshake);
     handshake.transport.destroy();
   }
 
-  #forget(handshake: PlainHandshake): void {
-    this.#plain.delete(handshake);
+  #forget(handshake: FastHandshake): void {
+    this.#fastHandshakes.delete(handshake);
     this.#owner.counters.add("handshakes", -1);
   }
 
   // ── sockets of a server of node:http or node:https ─────────────────────────────────────────────────────
 
-  #acceptStream(socket: Socket, listener: Listener, address?: string): void {
+  #acceptStream(socket: Socket, listener: ShardPort, clientKey?: string): void {
     const timer = setTimeout(() => this.#timeOut(socket), listener.settings.handshakeTimeoutMs);
-    this.#enter(socket, listener, address, timer);
+    this.#enter(socket, listener, clientKey, timer);
   }
 
-  #enter(socket: Socket, { server, isSecure }: Listener, address: string | undefined, timer: NodeJS.Timeout): void {
+  #enter(socket: Socket, { server, isSecure }: ShardPort, clientKey: string | undefined, timer: NodeJS.Timeout): void {
     this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
     this.#owner.counters.add("handshakes");
-    this.#owner.departures.arrived(socket, address);
+    this.#owner.departures.arrived(socket, clientKey);
     // What a socket's error means is told by its close.
     socket.on("error", ignore);
     socket.once("close", () => {
@@ -245,13 +245,13 @@ export class SocketAcceptor implements PlainHandshakeOwner {
     server.emit("connection", socket);
   }
 
-  /** Makes a connection of the socket: `adopt` does, for the client of this address, or throws and the socket is to be closed. */
-  handOver(socket: Duplex, adopt: (address: string | undefined) => void): void {
+  /** Makes a connection of the socket: `adopt` does, for the client of this clientKey, or throws and the socket is to be closed. */
+  handOver(socket: Duplex, adopt: (clientKey: string | undefined) => void): void {
     const { departures } = this.#owner;
     const raw = rawOf(socket);
     if (!this.#release(raw)) throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
     try {
-      adopt(departures.addressOf(raw));
+      adopt(departures.clientKeyOf(raw));
       // The connection departs by itself, later.
       departures.forget(raw);
     } catch (error) {
@@ -273,7 +273,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
   /** Closes everything that is no connection yet. */
   close(): void {
     this.stopListening();
-    for (const { transport } of this.#plain) transport.destroy();
+    for (const { transport } of this.#fastHandshakes) transport.destroy();
     for (const socket of this.#entries.keys()) socket.destroy();
   }
 
@@ -318,7 +318,7 @@ export class SocketAcceptor implements PlainHandshakeOwner {
 }
 
 /** Whether requests can be read without HTTP: nobody else has a say. */
-function isPlain({ isSecure, settings }: Listener): boolean {
+function takesFastHandshakes({ isSecure, settings }: ShardPort): boolean {
   return !isSecure && settings.authorize === undefined;
 }
 

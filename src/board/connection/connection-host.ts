@@ -2,15 +2,13 @@ import type { Params } from "../../runtime/actor/actor.ts";
 import type { CellSettings } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { RequestRecord } from "../../runtime/actor/connection-request.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { HandlerLimits } from "../../runtime/actor/handler-watch.ts";
-import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
-import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { Bus } from "../../runtime/bus/bus.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
+import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
-import type { Turns } from "../../runtime/scheduling/turns.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { CompressionOptions, DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
@@ -18,18 +16,19 @@ import type { HeartbeatOptions } from "../../wire/protocol/heartbeat.ts";
 import type { FlushQueue } from "./flush-queue.ts";
 import type { Outbound } from "./outbound.ts";
 import type { RateOptions } from "./rate-limit.ts";
+import type { ShardEventSink } from "./shard-events.ts";
 
 /** Limits of every connection of a board. */
-export interface ConnectionOptions extends HandlerLimits, HeartbeatOptions, RateOptions {
+export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateOptions {
   readonly maxPayloadBytes: number;
   readonly maxFragments: number;
-  readonly mailboxLimit: number;
-  readonly mailboxLimitBytes: number;
-  readonly mailLimit: number;
+  readonly maxMailboxMessages: number;
+  readonly maxMailboxBytes: number;
+  readonly maxMails: number;
   readonly maxBufferedBytes: number;
   /** Topics that one connection may be subscribed to at a time. */
   readonly maxSubscriptions: number;
-  readonly slowConsumers: SlowConsumerPolicy;
+  readonly slowConsumerPolicy: SlowConsumerPolicy;
   readonly closeTimeoutMs: number;
   /** How messages may be compressed; undefined: not at all. */
   readonly compression?: CompressionOptions;
@@ -44,45 +43,38 @@ export interface ConnectionIdentity extends RequestRecord {
 }
 
 /** What comes to the shard with a socket. */
-export interface Arrival {
+export interface HandoffEnvelope {
   readonly identity: ConnectionIdentity;
   /** The 101 that the peer waits for, in latin1: the first that the shard writes. */
   readonly answer: string;
   /** The compression that the answer agrees to, if any. */
   readonly deflate?: DeflateAgreement | undefined;
   /** Under which the client is counted, if clients are. */
-  readonly address?: string | undefined;
+  readonly clientKey?: string | undefined;
 }
 
 /** What the connections of a shard share. */
 export interface ConnectionHost {
   readonly shard: number;
-  readonly options: ConnectionOptions;
+  readonly options: ConnectionLimits;
   readonly bus: Bus;
   readonly wheel: TimerWheel;
   /** Of what has much to do: reads, writes, actors. */
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
   readonly flushQueue: FlushQueue;
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
   /** Where compression is on. */
   readonly deflaters?: Deflaters | undefined;
-  /** As much waits for a connection's peer as may: told once until nothing waits any more. */
-  slowConsumer(id: string, policy: SlowConsumerPolicy, bufferedBytes: number): void;
-  /** A peer is gone without a close handshake. */
-  vanished(id: string): void;
+  readonly events: ShardEventSink;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
-  /** @param id undefined for a failure that is no actor's */
-  actorFailed(id: string | undefined, handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
-  /** A handler was given up. */
-  handlerTimedOut(id: string, handler: HandlerName, limitMs: number): void;
   /** An actor is done with its `closed`; the counter `actors` says how many are not. */
   actorEnded(): void;
   /** Ends the whole shard with this error. */
   escalate(error: unknown): void;
   /** Mail to an actor here won't be handled. */
-  mailDied(lost: LostMail): void;
+  mailUndelivered(lost: LostMail): void;
   /** @param clean whether the peer sent its close frame */
   connectionClosed(connection: { readonly address: Address }, clean: boolean): void;
 }

@@ -1,10 +1,11 @@
+import { reportError } from "../../errors.ts";
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
-import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
+import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { Subscriber } from "../../runtime/bus/topic-index.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
@@ -19,14 +20,14 @@ import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
-import type { Cohort } from "./cohort.ts";
+import type { BroadcastGroup } from "./broadcast-group.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
-import type { Drainable } from "./drainable.ts";
 import { EndedContext } from "./ended-context.ts";
 import { Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound, type OutboundOwner } from "./outbound.ts";
+import type { ShutdownTarget } from "./shutdown-target.ts";
 import { Subscriptions } from "./subscriptions.ts";
 
 /**
@@ -50,7 +51,15 @@ const LINGER_MS = 2_000;
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
-  implements ActorContext, ActorCellOwner, Drainable, InboundOwner, OutboundOwner, Subscriber, Timed, TransportReceiver
+  implements
+    ActorContext,
+    ActorCellOwner,
+    ShutdownTarget,
+    InboundOwner,
+    OutboundOwner,
+    Subscriber,
+    Timed,
+    TransportReceiver
 {
   // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
   #phase: Phase = "open";
@@ -140,11 +149,11 @@ export class Connection
     return this.#request;
   }
 
-  get slowConsumers(): SlowConsumerPolicy {
+  get slowConsumerPolicy(): SlowConsumerPolicy {
     return this.#outbound.policy;
   }
 
-  set slowConsumers(policy: SlowConsumerPolicy) {
+  set slowConsumerPolicy(policy: SlowConsumerPolicy) {
     this.#outbound.policy = policy;
   }
 
@@ -187,13 +196,13 @@ export class Connection
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
-  deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult {
+  deliver(frame: Frame, topic: string, cohort?: BroadcastGroup): SendResult {
     return this.#phase === "open" ? this.#push(frame, topic, cohort) : "closed";
   }
 
   // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
 
-  mailCame(mail: Mail): MailVerdict {
+  mailReceived(mail: Mail): MailVerdict {
     return this.#cell.mail(mail);
   }
 
@@ -224,13 +233,13 @@ export class Connection
   }
 
   /** Tells the actor that the connection will be closed, as the board is. */
-  drain(): void {
-    if (this.#phase === "open") this.#cell.drain();
+  announceShutdown(): void {
+    if (this.#phase === "open") this.#cell.announceShutdown();
   }
 
   /** Begins the close handshake, once the actor is done with what it was told. */
-  closeDrained(code: number, reason: string): void {
-    this.#cell.afterDraining(() => this.startClosing(code, reason));
+  closeForShutdown(code: number, reason: string): void {
+    this.#cell.afterShutdownNotice(() => this.startClosing(code, reason));
   }
 
   /** Ends it without a handshake. */
@@ -274,14 +283,14 @@ export class Connection
 
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
     this.#host.counters.add("actorFailures");
-    this.#host.actorFailed(this.address, handler, error, outcome);
+    this.#host.events.report("actorFailed", { id: this.address, handler, outcome, error: reportError(error) });
     if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.#host.escalate(error);
   }
 
   handlerTimedOut(handler: HandlerName, limitMs: number): void {
     this.#host.counters.add("handlerTimeouts");
-    this.#host.handlerTimedOut(this.address, handler, limitMs);
+    this.#host.events.report("handlerTimedOut", { id: this.address, handler, limitMs });
   }
 
   actorEnded(): void {
@@ -289,12 +298,12 @@ export class Connection
     this.#host.actorEnded();
   }
 
-  mailboxDrained(): void {
-    this.#inbound.mailboxDrained();
+  mailboxHasRoom(): void {
+    this.#inbound.mailboxHasRoom();
   }
 
-  mailDied({ from }: Mail, reason: DeadLetterReason): void {
-    this.#host.mailDied({ to: this.address, from, reason });
+  mailUndelivered({ from }: Mail, reason: DeadLetterReason): void {
+    this.#host.mailUndelivered({ to: this.address, from, reason });
   }
 
   // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
@@ -325,14 +334,14 @@ export class Connection
     }
   }
 
-  overRate(): void {
+  rateExceeded(): void {
     this.#host.counters.add("rateLimited");
-    if (this.#host.options.overRate !== "close") return;
+    if (this.#host.options.rateLimitPolicy !== "close") return;
     this.#fail({ code: CloseCode.policyViolation, reason: "sends too much" });
   }
 
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
-    this.#host.slowConsumer(this.address, policy, bufferedBytes);
+    this.#host.events.report("slowConsumer", { id: this.address, policy, bufferedBytes });
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
@@ -370,12 +379,12 @@ export class Connection
   }
 
   /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
-  #push(plain: Frame, topic?: string, cohort?: Cohort): SendResult {
+  #push(plain: Frame, topic?: string, cohort?: BroadcastGroup): SendResult {
     const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
     const result = this.#outbound.push(frame, topic, frame === plain ? cohort : undefined);
     if (result === "dropped") return result;
     if (result === "refused") {
-      this.#host.counters.add("slowConsumers");
+      this.#host.counters.add("slowConsumersClosed");
       this.#fail({ code: CloseCode.tryAgainLater, reason: "reads too slowly" });
       return "closed";
     }
@@ -399,7 +408,10 @@ export class Connection
     // First of all: what the actor does in its `closed` finds the connection closed.
     this.#phase = "ending";
     this.#host.counters.closes.add(code);
-    if (code === CloseCode.abnormal) this.#host.vanished(this.address);
+    if (code === CloseCode.abnormal) {
+      this.#host.counters.add("abnormalClosures");
+      this.#host.events.report("abnormalClosure", { id: this.address });
+    }
     if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
     this.#subscriptions?.leaveAll();
     this.#outbound.giveUp();

@@ -1,8 +1,8 @@
 import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
-import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
+import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
@@ -16,13 +16,13 @@ export class EndedContext implements ActorContext {
   readonly #identity: ConnectionIdentity;
   readonly #host: ConnectionHost;
   readonly request: ConnectionRequest;
-  slowConsumers: SlowConsumerPolicy;
+  slowConsumerPolicy: SlowConsumerPolicy;
 
   constructor(identity: ConnectionIdentity, request: ConnectionRequest, host: ConnectionHost) {
     this.#identity = identity;
     this.#host = host;
     this.request = request;
-    this.slowConsumers = host.options.slowConsumers;
+    this.slowConsumerPolicy = host.options.slowConsumerPolicy;
   }
 
   get address(): Address {

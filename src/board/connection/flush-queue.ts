@@ -1,8 +1,8 @@
-import { TURN_MS } from "../../runtime/scheduling/turns.ts";
-import { Rope } from "./rope.ts";
+import { TURN_MS } from "../../runtime/scheduling/fair-scheduler.ts";
+import { FrameChain } from "./frame-chain.ts";
 
 /** So many connections are flushed before the time is looked at. */
-const FLUSHED_AT_ONCE = 16;
+const FLUSH_BATCH = 16;
 
 /** A member of the queue. */
 export interface Flushable {
@@ -18,7 +18,7 @@ export class FlushQueue {
   readonly #clock: () => number;
   #outbounds: Flushable[] = [];
   /** Where the paths of this tick begin. */
-  root = new Rope();
+  root = new FrameChain();
 
   /** @param clock in ms */
   constructor(clock: () => number = () => performance.now()) {
@@ -36,7 +36,7 @@ export class FlushQueue {
     let flushed = 0;
     let endsAt: number | undefined;
     for (const outbound of outbounds) {
-      if (flushed >= FLUSHED_AT_ONCE && flushed % FLUSHED_AT_ONCE === 0) {
+      if (flushed >= FLUSH_BATCH && flushed % FLUSH_BATCH === 0) {
         const now = this.#clock();
         endsAt ??= now + TURN_MS;
         if (now >= endsAt) break;
@@ -44,7 +44,7 @@ export class FlushQueue {
       outbound.flushQueued();
       flushed++;
     }
-    this.root = new Rope();
+    this.root = new FrameChain();
     if (flushed === outbounds.length) return;
     if (this.#outbounds.length === 0) setImmediate(this.#flush);
     this.#outbounds = [...outbounds.slice(flushed), ...this.#outbounds];

@@ -1,5 +1,5 @@
+import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
-import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
 import type { Decoder, DecoderEvent } from "../../wire/protocol/decoder.ts";
 import type { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
@@ -21,15 +21,15 @@ const OVER_RATE = 4;
 /** What those of a shard share. */
 export interface InboundHost {
   readonly wheel: TimerWheel;
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
 }
 
 export interface InboundOwner {
-  /** Whether no message can be taken until `mailboxDrained`. */
+  /** Whether no message can be taken until `mailboxHasRoom`. */
   readonly mailboxFull: boolean;
   handle(event: DecoderEvent): void;
   /** The peer sends more than its rates allow, and isn't read for a while, or is to be closed. */
-  overRate(): void;
+  rateExceeded(): void;
 }
 
 /**
@@ -41,7 +41,7 @@ export interface InboundOwner {
  * others do; who has more goes on only while this turn of the shard has time and nobody waits for it, and else waits in line. So does a
  * message that may inflate to much.
  */
-export class Inbound implements Timed, TurnTaker {
+export class Inbound implements Timed, ScheduledTask {
   readonly #transport: Transport;
   readonly #decoder: Decoder;
   readonly #heartbeat: Heartbeat;
@@ -87,7 +87,7 @@ export class Inbound implements Timed, TurnTaker {
     else this.#decode();
   }
 
-  mailboxDrained(): void {
+  mailboxHasRoom(): void {
     this.#release(MAILBOX_FULL);
   }
 
@@ -183,7 +183,7 @@ export class Inbound implements Timed, TurnTaker {
     if (overMs === 0) return;
     if ((this.#held & OVER_RATE) === 0) {
       this.#hold(OVER_RATE);
-      this.#owner.overRate();
+      this.#owner.rateExceeded();
     }
     // The owner may have ended it.
     if (this.#rates !== undefined) this.#host.wheel.schedule(this, overMs);

@@ -1,18 +1,18 @@
-import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
-import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { encodeFrame, type Frame } from "../../wire/protocol/frame.ts";
 import { Opcode } from "../../wire/protocol/opcode.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Backlog } from "./backlog.ts";
-import { type Cohort, EARLY_FLUSH_BYTES } from "./cohort.ts";
+import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
 import type { FlushQueue } from "./flush-queue.ts";
-import type { Rope } from "./rope.ts";
+import type { FrameChain } from "./frame-chain.ts";
 
 const NO_PAYLOAD = Buffer.alloc(0);
 /** Below this they may wait for a turn that has time for so large a write: a fan-out of them to hundreds takes tens of ms. */
-const MOST_PENDING_BYTES = 1024 * 1024;
+const MAX_PENDING_BYTES = 1024 * 1024;
 /** With less than this waiting every ping is answered: over TLS something waits in each tick, however fast the peer reads. */
 const PONG_ROOM_BYTES = 4 * 1024;
 /** What a transport gets at once of what waited: what it has can't be dropped any more. */
@@ -22,11 +22,11 @@ const PIECE_COST = 128;
 
 export interface OutboundHost {
   readonly flushQueue: FlushQueue;
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
   /** Where those add themselves that wait for their peer. Whoever reads it takes those out that no longer do. */
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
-  readonly options: { readonly maxBufferedBytes: number; readonly slowConsumers: SlowConsumerPolicy };
+  readonly options: { readonly maxBufferedBytes: number; readonly slowConsumerPolicy: SlowConsumerPolicy };
 }
 
 export interface OutboundOwner {
@@ -42,14 +42,14 @@ export interface OutboundOwner {
  * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work, but for no more than
  * may wait anyway: nobody is taken for slow because we are. (Where the policy may still drop what waits, they are done at once.)
  */
-export class Outbound implements TurnTaker {
+export class Outbound implements ScheduledTask {
   // First what every frame needs, that it be close together.
   /** What waits until the transport has got rid of what it has. Never empty. */
   #backlog: Backlog | undefined;
   readonly #transport: Transport;
   /** What was queued in this tick, in a cohort when it joined that. */
-  #pending: Rope | undefined;
-  #cohort: Cohort | undefined;
+  #pending: FrameChain | undefined;
+  #cohort: BroadcastGroup | undefined;
   #queued = false;
   readonly #host: OutboundHost;
   /** Nothing follows what is queued: it needn't wait here. */
@@ -67,7 +67,7 @@ export class Outbound implements TurnTaker {
     this.#transport = transport;
     this.#host = host;
     this.#owner = owner;
-    this.policy = host.options.slowConsumers;
+    this.policy = host.options.slowConsumerPolicy;
   }
 
   /** Bytes that the peer hasn't taken, as far as we know. */
@@ -81,7 +81,7 @@ export class Outbound implements TurnTaker {
    * @param topic of a frame that was published
    * @param cohort of all that get it
    */
-  push(frame: Frame, topic?: string, cohort?: Cohort): SendResult | "refused" {
+  push(frame: Frame, topic?: string, cohort?: BroadcastGroup): SendResult | "refused" {
     if (!this.#behind()) {
       this.#queue(frame, cohort);
       return "sent";
@@ -106,7 +106,7 @@ export class Outbound implements TurnTaker {
     this.#queue(frame);
   }
 
-  #queue(frame: Frame, cohort?: Cohort): void {
+  #queue(frame: Frame, cohort?: BroadcastGroup): void {
     const pending = (this.#leaveCohort() ?? this.#host.flushQueue.root).append(frame);
     this.#pending = pending;
     if (!this.#queued) {
@@ -121,12 +121,12 @@ export class Outbound implements TurnTaker {
   }
 
   /** What is queued, in a cohort or not. */
-  get #queuedNow(): Rope | undefined {
+  get #queuedNow(): FrameChain | undefined {
     return this.#cohort === undefined ? this.#pending : this.#cohort.queued;
   }
 
   /** Gives what is queued, which is nobody else's from now on. */
-  #leaveCohort(): Rope | undefined {
+  #leaveCohort(): FrameChain | undefined {
     if (this.#cohort !== undefined) {
       this.#pending = this.#cohort.leave();
       this.#cohort = undefined;
@@ -241,11 +241,11 @@ export class Outbound implements TurnTaker {
   }
 
   /** Whether the pending bytes are many, and this turn has no time for writing them. */
-  #mustWait({ bytes }: Rope): boolean {
+  #mustWait({ bytes }: FrameChain): boolean {
     if (bytes < EARLY_FLUSH_BYTES || this.#behind()) return false;
     // It would be written in one piece, of which no frame can be dropped any more.
     if (this.policy === "dropOldest" || this.policy === "conflate") return false;
-    return bytes < Math.min(MOST_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
+    return bytes < Math.min(MAX_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 
   /** Whether what is queued now has to wait. (A backlog may be there a moment longer than what the transport has.) */

@@ -6,7 +6,7 @@ export interface RateOptions {
   /** Bytes on the wire that a peer may send in a second. Default: any number. */
   readonly maxBytesPerSecond?: number;
   /** What happens above a rate: its socket isn't read until it is kept again, or the connection is closed (1008). */
-  readonly overRate: "pause" | "close";
+  readonly rateLimitPolicy: "pause" | "close";
 }
 
 /** The rates of one connection. */

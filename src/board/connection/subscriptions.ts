@@ -1,12 +1,12 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { Bus } from "../../runtime/bus/bus.ts";
 import type { Subscriber } from "../../runtime/bus/topic-index.ts";
-import type { Turns, TurnTaker } from "../../runtime/scheduling/turns.ts";
+import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 
 export interface SubscriptionsHost {
   readonly bus: Bus;
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
   readonly counters: Counters;
   readonly options: { readonly maxSubscriptions: number };
 }
@@ -14,7 +14,7 @@ export interface SubscriptionsHost {
 const TOPICS_LEFT_AT_ONCE = 32;
 
 /** The topics of one connection: bounded, and left when it ends. */
-export class Subscriptions implements TurnTaker {
+export class Subscriptions implements ScheduledTask {
   readonly #subscriber: Subscriber;
   readonly #host: SubscriptionsHost;
   #topics = new Set<string>();

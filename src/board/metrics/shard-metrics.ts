@@ -46,7 +46,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
-  slowConsumers: total("slow_consumers", "Connections closed because their peer didn't read."),
+  slowConsumersClosed: total("slow_consumers", "Connections closed because their peer didn't read."),
   droppedNewest: total("dropped_newest", "Messages dropped because their peer didn't read, by the policy dropNewest."),
   droppedOldest: total("dropped_oldest", "Messages dropped because their peer didn't read, by the policy dropOldest."),
   conflated: total("conflated", "Publishes that a newer one of their topic replaced, by the policy conflate."),

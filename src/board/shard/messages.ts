@@ -1,15 +1,11 @@
 import type { MessagePort } from "node:worker_threads";
-import type { ErrorReport } from "../../errors.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/flow.ts";
-import type { HandlerName } from "../../runtime/actor/incarnation.ts";
-import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
-import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
-import type { ListenerSettings } from "../accept/listener.ts";
-import type { ConnectionOptions } from "../connection/connection-host.ts";
-import type { DrainCounts, DrainSettings } from "./drain.ts";
+import type { ShardPortSettings } from "../accept/shard-port.ts";
+import type { ConnectionLimits } from "../connection/connection-host.ts";
+import type { ShardEvent } from "../connection/shard-events.ts";
 import type { QueryAnswers, ShardQuery } from "./queries.ts";
+import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
 
 /** Everything that a shard is started with. */
 export interface ShardTask {
@@ -17,7 +13,7 @@ export interface ShardTask {
   readonly shard: number;
   /** URL of the actor module. */
   readonly actor: string;
-  readonly options: ConnectionOptions;
+  readonly options: ConnectionLimits;
   /** Proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   readonly counters: SharedArrayBuffer;
@@ -30,7 +26,7 @@ export interface ShardTask {
   /** For streams that can't be moved. */
   readonly relay: HandoffEnd;
   /** For sockets whose handshake is the shard's. */
-  readonly unread: HandoffEnd;
+  readonly rawSockets: HandoffEnd;
   /** To the main thread and to every shard that was started before. */
   readonly links: readonly ThreadLink[];
 }
@@ -43,16 +39,16 @@ export interface ThreadLink {
 }
 
 /** Comes before the first socket of a listener, and again when its settings change. */
-export interface ListenerNotice {
-  readonly listener: number;
-  readonly settings: ListenerSettings;
+export interface ShardPortNotice {
+  readonly listenerId: number;
+  readonly settings: ShardPortSettings;
 }
 
 /** What comes to the shard with an unread socket. */
-export interface UnreadArrival {
-  readonly listener: number;
+export interface RawSocketEnvelope {
+  readonly listenerId: number;
   /** Under which the client is counted, if clients are. */
-  readonly address: string | undefined;
+  readonly clientKey: string | undefined;
 }
 
 /** From the main thread to a shard. */
@@ -61,7 +57,7 @@ export type ShardOrder =
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
   /** Close every connection, and those that still arrive, and await their actors; drop and cut what is left when the time is up. */
-  | { readonly kind: "drain"; readonly settings: DrainSettings }
+  | { readonly kind: "shutDown"; readonly settings: ShutdownSettings }
   /** Everything is closed and done, or the time is up: end. */
   | { readonly kind: "stop" };
 
@@ -76,37 +72,12 @@ export interface ActorModuleFacts {
 /** From a shard to the main thread. */
 export type ShardReport =
   | ({ readonly kind: "ready" } & ActorModuleFacts)
-  | {
-      readonly kind: "actorFailed";
-      /** Undefined for what is `detached` and no actor's. */
-      readonly id: string | undefined;
-      readonly handler: HandlerName;
-      readonly outcome: FailureOutcome;
-      readonly error: ErrorReport;
-    }
-  | {
-      readonly kind: "handlerTimedOut";
-      readonly id: string;
-      readonly handler: HandlerName;
-      readonly limitMs: number;
-    }
-  | {
-      readonly kind: "slowConsumer";
-      readonly id: string;
-      readonly policy: SlowConsumerPolicy;
-      readonly bufferedBytes: number;
-    }
-  | { readonly kind: "abnormalClosure"; readonly id: string }
-  | { readonly kind: "mailDied"; readonly lost: LostMail }
+  | ShardEvent
   | {
       readonly kind: "queryAnswered";
       readonly serial: number;
       readonly answer: QueryAnswers[ShardQuery["kind"]];
     }
-  /** A handshake of its own failed for a reason that is not its peer's. */
-  | { readonly kind: "handshakeFailed"; readonly error: ErrorReport }
-  /** It refused a socket or couldn't accept one, because few descriptors are left. */
-  | { readonly kind: "acceptFailed"; readonly error: ErrorReport }
-  /** Clients of whom a connection or a handshake has ended, where they are counted. */
-  | { readonly kind: "departed"; readonly addresses: readonly string[] }
-  | ({ readonly kind: "drained" } & DrainCounts);
+  /** Keys of clients of which a connection or a handshake has ended, where clients are counted. */
+  | { readonly kind: "socketsClosed"; readonly clientKeys: readonly string[] }
+  | ({ readonly kind: "shutdownDone" } & ShutdownCounts);

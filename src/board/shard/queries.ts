@@ -1,6 +1,6 @@
 import type { Address } from "../../runtime/actor/address.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
-import type { Directory } from "./directory.ts";
+import type { ConnectionRegistry } from "./connection-registry.ts";
 
 /** What the main thread asks a shard about its connections. */
 export type ShardQuery =
@@ -19,7 +19,7 @@ export interface QueryAnswers {
   readonly disconnect: boolean;
 }
 
-export function answerQuery(directory: Directory, query: ShardQuery): QueryAnswers[ShardQuery["kind"]] {
+export function answerQuery(directory: ConnectionRegistry, query: ShardQuery): QueryAnswers[ShardQuery["kind"]] {
   if (query.kind === "disconnect") {
     return directory.get(query.address)?.startClosing(query.code, query.reason) ?? false;
   }

@@ -9,34 +9,34 @@ import { HandlerWatch } from "../../runtime/actor/handler-watch.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
+import { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
-import { Turns } from "../../runtime/scheduling/turns.ts";
 import { Counters } from "../../runtime/stats/counters.ts";
 import { EventLoopMeter } from "../../runtime/stats/event-loop-meter.ts";
 import { Pulse } from "../../runtime/stats/pulse.ts";
-import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
-import { receiveHandoffs, receiveUnread } from "../../wire/transport/handoff.ts";
+import { receiveHandoffs, receiveRawSockets } from "../../wire/transport/handoff.ts";
+import { localHandoff } from "../../wire/transport/local-handoff.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { receiveRelayed } from "../../wire/transport/relay.ts";
-import { takeOver } from "../../wire/transport/take-over.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
-import { Departures } from "../accept/departures.ts";
+import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { SocketAcceptor } from "../accept/socket-acceptor.ts";
-import { Cohort } from "../connection/cohort.ts";
+import { BroadcastGroup } from "../connection/broadcast-group.ts";
 import { Connection } from "../connection/connection.ts";
-import type { Arrival, ConnectionHost, ConnectionOptions } from "../connection/connection-host.ts";
+import type { ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/flush-queue.ts";
 import type { Outbound } from "../connection/outbound.ts";
 import { loadActorModule } from "./actor-module.ts";
+import { ConnectionRegistry } from "./connection-registry.ts";
 import { catchDetached } from "./detached-failures.ts";
-import { Directory } from "./directory.ts";
-import { Drain, type DrainSettings } from "./drain.ts";
-import type { ListenerNotice, ShardOrder, ShardReport, ShardTask, ThreadLink, UnreadArrival } from "./messages.ts";
+import { EventReporter } from "./event-reporter.ts";
+import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { answerQuery } from "./queries.ts";
+import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 
 /**
  * Runs one shard in this thread until it is told to stop. Returns why it couldn't start, if it couldn't: as a report, because what is thrown
@@ -66,20 +66,19 @@ class Shard {
   readonly #bus: Bus;
   readonly #wheel: TimerWheel;
   readonly #sampler: Sampler;
-  readonly #connections = new Directory();
+  readonly #connections = new ConnectionRegistry();
   readonly #mail: MailRouter;
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   #hasStopped = false;
   readonly #acceptor: Acceptor;
-  readonly #departures: Departures;
+  readonly #departures: ClosedSocketReporter;
   readonly #meter: EventLoopMeter;
-  readonly #failedHandshakes = new ReportLimit();
-  readonly #failedAccepts = new ReportLimit(1);
+  readonly #events = new EventReporter((event) => this.report(event));
   #actorClass: ActorClass | undefined;
   #requestHeaders: readonly string[] = [];
   #sockets: SocketAcceptor | undefined;
-  #drain: Drain | undefined;
+  #shutdown: Shutdown | undefined;
   #releaseDetached: () => void = () => {};
 
   constructor(task: ShardTask) {
@@ -89,30 +88,28 @@ class Shard {
     this.#counters.clearGauges();
     this.#bus = new Bus({
       publishDropped: () => this.#counters.add("publishesDropped"),
-      newCohort: () => new Cohort(this.#counters),
+      newGroup: () => new BroadcastGroup(this.#counters),
       delivered: (count) => this.#counters.add("deliveries", count),
       batchArrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
-    this.#departures = new Departures(this.#counters, (addresses) => this.report({ kind: "departed", addresses }));
+    this.#departures = new ClosedSocketReporter(this.#counters, (clientKeys) =>
+      this.report({ kind: "socketsClosed", clientKeys }),
+    );
     this.#meter = new EventLoopMeter(task.meter, this.#counters);
     this.#wheel = new TimerWheel(tickMs(task.options));
     const behind = new Set<Outbound>();
     this.#sampler = new Sampler(this.#counters, behind);
-    const slowConsumers = new ReportLimit();
-    const vanished = new ReportLimit();
-    const detached = new ReportLimit();
-    const handlerTimeouts = new ReportLimit();
     const deadLetters = new DeadLetters(
       () => this.#counters.add("deadLetters"),
-      (lost) => this.report({ kind: "mailDied", lost }),
+      (lost) => this.#events.report("deadLetter", lost),
     );
     this.#mail = new MailRouter({
       shard: task.shard,
-      mailCame: (to, mail) => this.#connections.get(to)?.mailCame(mail) ?? "gone",
-      mailDied: (lost) => deadLetters.add(lost),
+      mailReceived: (to, mail) => this.#connections.get(to)?.mailReceived(mail) ?? "gone",
+      mailUndelivered: (lost) => deadLetters.add(lost),
     });
-    const turns = new Turns();
-    const { mailboxLimit: messages, mailboxLimitBytes: bytes, mailLimit: mails } = task.options;
+    const turns = new FairScheduler();
+    const { maxMailboxMessages: messages, maxMailboxBytes: bytes, maxMails: mails } = task.options;
     this.#host = {
       shard: task.shard,
       options: task.options,
@@ -123,13 +120,7 @@ class Shard {
       behind,
       counters: this.#counters,
       deflaters: task.options.compression && new Deflaters(task.options.compression),
-      slowConsumer: (id, policy, bufferedBytes) => {
-        if (slowConsumers.allows()) this.report({ kind: "slowConsumer", id, policy, bufferedBytes });
-      },
-      vanished: (id) => {
-        this.#counters.add("abnormalClosures");
-        if (vanished.allows()) this.report({ kind: "abnormalClosure", id });
-      },
+      events: this.#events,
       cells: {
         limits: { messages, bytes, mails },
         turns,
@@ -138,16 +129,8 @@ class Shard {
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },
       mailer: this.#mail,
-      mailDied: (lost) => deadLetters.add(lost),
-      actorFailed: (id, handler, error, outcome) => {
-        // One handler may leave any number of promises alone.
-        if (handler === "detached" && !detached.allows()) return;
-        this.report({ kind: "actorFailed", id, handler, outcome, error: reportError(error) });
-      },
-      handlerTimedOut: (id, handler, limitMs) => {
-        if (handlerTimeouts.allows()) this.report({ kind: "handlerTimedOut", id, handler, limitMs });
-      },
-      actorEnded: () => this.#drain?.actorEnded(),
+      mailUndelivered: (lost) => deadLetters.add(lost),
+      actorEnded: () => this.#shutdown?.actorEnded(),
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
@@ -158,9 +141,9 @@ class Shard {
   #createAcceptor(): Acceptor {
     const { shard, trustedProxies } = this.#task;
     const requestHeaders = (): readonly string[] => this.#requestHeaders;
-    const handOff = (socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> =>
-      takeOver(socket, head, (transport) => {
-        const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, address });
+    const handOff = (socket: Duplex, head: Buffer, arrival: HandoffEnvelope): Promise<HandoffResult> =>
+      localHandoff(socket, head, (transport) => {
+        const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, clientKey: address });
         if (this.#sockets === undefined) adopt(undefined);
         else this.#sockets.handOver(socket, adopt);
       });
@@ -195,7 +178,8 @@ class Shard {
   async start(): Promise<void> {
     this.#releaseDetached = catchDetached(this.#host.cells.scopes, (error) => {
       this.#counters.add("actorFailures");
-      this.#host.actorFailed(undefined, "detached", error, "resumed");
+      const failure = { id: undefined, handler: "detached", outcome: "resumed", error: reportError(error) } as const;
+      this.#events.report("actorFailed", failure);
     });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     const linked = this.#task.links.map((link) => this.#addLink(link));
@@ -204,7 +188,7 @@ class Shard {
     this.#requestHeaders = requestHeadersOf(actorClass);
     await Promise.all(linked);
     if (this.#hasStopped) return;
-    const adopt = (transport: Transport, arrival: Arrival): void => this.#adopt(transport, arrival);
+    const adopt = (transport: Transport, arrival: HandoffEnvelope): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
     const sockets = new SocketAcceptor({
@@ -216,22 +200,22 @@ class Shard {
       acceptFailed: (error) => this.#acceptFailed(error),
     });
     this.#sockets = sockets;
-    receiveUnread<UnreadArrival, ListenerNotice>(this.#task.unread, {
-      told: ({ listener, settings }) => sockets.configure(listener, settings),
-      adoptServer: (server, { listener }) => sockets.listen(server, listener),
-      adopt: (socket, { listener, address }) => sockets.accept(socket, listener, address),
+    receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(this.#task.rawSockets, {
+      settingsReceived: ({ listenerId: listener, settings }) => sockets.configure(listener, settings),
+      adoptServer: (server, { listenerId: listener }) => sockets.listen(server, listener),
+      adopt: (socket, { listenerId: listener, clientKey: address }) => sockets.accept(socket, listener, address),
     });
     this.#meter.start();
     this.report({ kind: "ready", authorizes: authorize !== undefined, requestHeaders: this.#requestHeaders });
   }
 
   #handshakeFailed(error: Error): void {
-    if (this.#failedHandshakes.allows()) this.report({ kind: "handshakeFailed", error: reportError(error) });
+    this.#events.report("handshakeFailed", { error: reportError(error) });
   }
 
   #acceptFailed(error: Error): void {
     this.#counters.add("acceptsFailed");
-    if (this.#failedAccepts.allows()) this.report({ kind: "acceptFailed", error: reportError(error) });
+    this.#events.report("acceptFailed", { error: reportError(error) });
   }
 
   report(report: ShardReport): void {
@@ -247,7 +231,7 @@ class Shard {
     this.#bus.close();
     this.#task.handoff.port.close();
     this.#task.relay.port.close();
-    this.#task.unread.port.close();
+    this.#task.rawSockets.port.close();
     this.#sockets?.close();
     this.#control.close();
     this.#stopped.resolve();
@@ -265,8 +249,8 @@ class Shard {
           answer: answerQuery(this.#connections, order.query),
         });
         return;
-      case "drain":
-        this.#startDrain(order.settings);
+      case "shutDown":
+        this.#startShutdown(order.settings);
         return;
       case "stop":
         this.stop();
@@ -279,7 +263,7 @@ class Shard {
     return this.#bus.addLink(port);
   }
 
-  #adopt(transport: Transport, { identity, answer, deflate, address }: Arrival): void {
+  #adopt(transport: Transport, { identity, answer, deflate, clientKey: address }: HandoffEnvelope): void {
     const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
     this.#departures.arrived(connection, address);
@@ -291,25 +275,25 @@ class Shard {
       this.#departures.forget(connection);
       throw error;
     }
-    this.#drain?.add(connection);
+    this.#shutdown?.add(connection);
   }
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
     if (this.#connections.delete(connection)) this.#departures.left(connection);
-    this.#drain?.connectionClosed(clean);
+    this.#shutdown?.connectionClosed(clean);
   }
 
-  #startDrain(settings: DrainSettings): void {
+  #startShutdown(settings: ShutdownSettings): void {
     this.#sockets?.stopListening();
     // Requests whose answer is awaited get it first, if they can be given it in time.
     const answered = this.#acceptor.close();
     const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
     const runningActors = (): number => this.#counters.get("actors");
-    this.#drain = new Drain(this.#connections, runningActors, settings, (counts) => {
+    this.#shutdown = new Shutdown(this.#connections, runningActors, settings, (counts) => {
       void answered.then(() => {
         clearTimeout(cutOff);
         // After answers to asks, which leave at the end of the tick.
-        setImmediate(() => this.report({ kind: "drained", ...counts }));
+        setImmediate(() => this.report({ kind: "shutdownDone", ...counts }));
       });
     });
   }
@@ -323,7 +307,7 @@ function escalate(error: unknown): void {
 }
 
 /** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
-function tickMs(options: ConnectionOptions): number {
+function tickMs(options: ConnectionLimits): number {
   const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
   const { handlerTimeoutMs, handlerTimeoutAfterCloseMs } = options;
   const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;

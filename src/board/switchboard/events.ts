@@ -1,6 +1,7 @@
+import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
-import type { DrainCounts } from "../shard/drain.ts";
-import type { AbnormalClosure, ActorFailure, HandlerTimeout, SlowConsumer } from "./pool/shard-handle.ts";
+import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";
 
 /** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
@@ -40,9 +41,9 @@ export interface SwitchboardEvents {
   /** A new thread takes connections in place of a lost one. */
   shardReplaced: [{ readonly shard: number }];
   /** The board begins to close: `ready` is false from now on. */
-  draining: [];
+  closing: [];
   /** The board is closed. */
-  closed: [DrainCounts];
+  closed: [ShutdownCounts];
 }
 
 /** A thread can't accept connections now: it refuses them, and goes on when there is room again. */
@@ -57,4 +58,45 @@ export interface AcceptFailure {
 export interface DeadLetter extends LostMail {
   /** Where it was found out; undefined: in the main thread, for mail that the board itself sent. */
   readonly shard: number | undefined;
+}
+
+/** An actor's handler that threw or rejected. */
+export interface ActorFailure {
+  readonly shard: number;
+  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
+  readonly id: string | undefined;
+  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
+  readonly handler: string;
+  /** What became of the actor, by its class's `supervision`. */
+  readonly outcome: FailureOutcome;
+  readonly error: Error;
+}
+
+/** A handler that took longer than it may, and was given up; `actorFailed` tells of it, too. */
+export interface HandlerTimeout {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** Name of the handler, such as `received`. */
+  readonly handler: string;
+  /** The limit that was reached, in milliseconds. */
+  readonly limitMs: number;
+}
+
+/** A connection for whose peer as much waits as may. */
+export interface SlowConsumer {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
+  /** What happens to it or its messages. */
+  readonly policy: SlowConsumerPolicy;
+  /** Bytes that wait for it. */
+  readonly bufferedBytes: number;
+}
+
+/** A connection whose peer was gone without a close handshake (1006). */
+export interface AbnormalClosure {
+  readonly shard: number;
+  /** Of the connection. */
+  readonly id: string;
 }

@@ -2,7 +2,7 @@ import { SwitchboardError } from "../../errors.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ShardPage } from "../shard/queries.ts";
 
-export interface ConnectionsOptions {
+export interface ListConnectionsOptions {
   /** Only those of one shard. Default: all. */
   readonly shard?: number;
   /** Where the page before ended. Default: the beginning. */
@@ -23,7 +23,11 @@ type AskShard = (shard: number, after: number, limit: number) => Promise<ShardPa
 const CURSOR = /^(\d{1,4})\.(\d{1,16})$/;
 
 /** One page of the connections of all shards, in the order of the shards, and in each the oldest first. */
-export async function listPage(shards: number, options: ConnectionsOptions, ask: AskShard): Promise<ConnectionsPage> {
+export async function listPage(
+  shards: number,
+  options: ListConnectionsOptions,
+  ask: AskShard,
+): Promise<ConnectionsPage> {
   const { limit = 100 } = options;
   const position = options.cursor === undefined ? { shard: options.shard ?? 0, after: 0 } : parseCursor(options.cursor);
   const last = options.shard ?? shards - 1;

@@ -3,10 +3,10 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { SwitchboardError } from "../../errors.ts";
+import { reviveError, SwitchboardError } from "../../errors.ts";
 import { type Address, checkAddress, shardOf } from "../../runtime/actor/address.ts";
-import type { PublishResult } from "../../runtime/actor/flow.ts";
 import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
+import type { PublishResult } from "../../runtime/actor/send-results.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
@@ -25,12 +25,12 @@ import { ClientAddresses } from "../accept/client-address.ts";
 import { createHandshakeServer } from "../accept/handshake-server.ts";
 import type { AnyHttp2Server } from "../accept/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
-import type { DrainCounts } from "../shard/drain.ts";
-import { Entrances } from "./entrances.ts";
+import type { ShardEvent } from "../connection/shard-events.ts";
+import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { openServer } from "./listen/open-server.ts";
-import { ShardPorts } from "./listen/shard-ports.ts";
-import { type ConnectionsOptions, type ConnectionsPage, listPage } from "./listing.ts";
+import { ShardListeners } from "./listen/shard-listeners.ts";
+import { type ConnectionsPage, type ListConnectionsOptions, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -54,8 +54,18 @@ import {
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import type { Stats } from "./stats.ts";
+import { UpgradeRoutes } from "./upgrade-routes.ts";
 
 const NO_OPTIONS: AttachOptions = {};
+
+/** Events that become a process warning when nothing listens to them. */
+const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
+  "actorFailed",
+  "shardLost",
+  "shardFailed",
+  "handshakeFailed",
+  "acceptFailed",
+] as const);
 
 /**
  * One WebSocket server on every core: takes upgrades in the main thread, moves or relays their sockets to shards, and publishes to all of
@@ -67,9 +77,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #acceptor: Acceptor;
   /** Where there are limits. */
   readonly #admission: AdmissionControl | undefined;
-  readonly #entrances: Entrances;
+  readonly #entrances: UpgradeRoutes;
   readonly #ownServers: Server[] = [];
-  readonly #shardPorts: ShardPorts;
+  readonly #shardPorts: ShardListeners;
   readonly #warned = new Set<keyof SwitchboardEvents>();
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
@@ -77,7 +87,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #acceptsFailed = 0;
   readonly #failedHandshakes = new ReportLimit();
   readonly #failedAccepts = new ReportLimit(1);
-  #closed: Promise<DrainCounts> | undefined;
+  #closed: Promise<ShutdownCounts> | undefined;
   /** Aborted when the board begins to close: ports that are being opened aren't opened any more. */
   readonly #closing = new AbortController();
 
@@ -111,8 +121,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     );
     this.#mail = new MailRouter({
       shard: undefined,
-      mailCame: () => "gone",
-      mailDied: (lost) => deadLetters.add(lost),
+      mailReceived: () => "gone",
+      mailUndelivered: (lost) => deadLetters.add(lost),
     });
     const { trustedProxies = [] } = limits;
     const owner: AcceptorOwner = {
@@ -124,8 +134,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       acceptFailed: (error) => this.#acceptFailed(error),
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
-    this.#entrances = new Entrances(this.#acceptor, () => this.#pool.authorizes);
-    this.#shardPorts = new ShardPorts(settings, {
+    this.#entrances = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
+    this.#shardPorts = new ShardListeners(settings, {
       moves: sockets === "auto" && canMove,
       counters: this.#acceptor.counters,
       admission,
@@ -141,16 +151,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       settings,
       { bus: this.#bus, mail: this.#mail },
       {
-        actorFailed: (failure) => this.#tell("actorFailed", failure),
-        handshakeFailed: (error) => this.#tell("handshakeFailed", error),
-        acceptFailed: (shard, error) => this.#tell("acceptFailed", { shard, error }),
-        addressLeft: (address) => this.#admission?.addressLeft(address),
-        mailDied: (shard, lost) => this.emit("deadLetter", { shard, ...lost }),
-        handlerTimedOut: (timeout) => this.emit("handlerTimedOut", timeout),
-        slowConsumer: (slow) => this.emit("slowConsumer", slow),
-        abnormalClosure: (closure) => this.emit("abnormalClosure", closure),
-        shardLost: (loss) => this.#tell("shardLost", loss),
-        shardFailed: (loss) => this.#tell("shardFailed", loss),
+        event: (shard, event) => this.#shardEvent(shard, event),
+        clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
+        shardLost: (loss) => this.#announce("shardLost", loss),
+        shardFailed: (loss) => this.#announce("shardFailed", loss),
         shardReplaced: (shard) => this.#shardReplaced(shard),
       },
     );
@@ -268,7 +272,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
    * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`, and with `ERR_SHARD_UNRESPONSIVE` when a shard doesn't answer within 5 s.
    */
-  async connections(options: ConnectionsOptions = {}): Promise<ConnectionsPage> {
+  async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
     return listPage(this.#pool.shards, options, (shard, after, limit) =>
       this.#pool.query(shard, { kind: "list", after, limit }),
@@ -304,13 +308,13 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes down. `ready` is false at once, and a `draining` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
-   * that `listen` opened are closed. Then every actor's `draining` is called, connections are closed in batches with `code` and `reason`, and
-   * handlers that are under way, `closed` included, are awaited. Connections that are left shortly before the end of `drain` ms are dropped, and
+   * Closes down. `ready` is false at once, and a `closing` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
+   * that `listen` opened are closed. Then every actor's `shuttingDown` is called, connections are closed in batches with `code` and `reason`, and
+   * handlers that are under way, `closed` included, are awaited. Connections that are left shortly before the end of `timeoutMs` ms are dropped, and
    * handlers that still run at its end are cut. Resolves when the shards have ended, with what became of the connections and their actors, of
    * which a `closed` event tells, too. A second call waits for the first.
    */
-  async close(options: CloseOptions = {}): Promise<DrainCounts> {
+  async close(options: CloseOptions = {}): Promise<ShutdownCounts> {
     const settings = checkCloseOptions(options);
     if (this.#closed === undefined) {
       this.#closed = Promise.resolve().then(() => this.#close(settings));
@@ -330,9 +334,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return handleSignals(signals, () => void this.close(close));
   }
 
-  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<DrainCounts> {
+  async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
     // What a listener throws is its own: the board closes all the same.
-    queueMicrotask(() => this.emit("draining"));
+    queueMicrotask(() => this.emit("closing"));
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     this.#shardPorts.close();
     for (const server of this.#ownServers) server.close();
@@ -349,7 +353,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #shardReplaced(shard: number): void {
     this.#shardPorts.reopen(shard).then(
       () => this.emit("shardReplaced", { shard }),
-      (error: Error) => this.#tell("handshakeFailed", error),
+      (error: Error) => this.#announce("handshakeFailed", error),
     );
   }
 
@@ -363,27 +367,31 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   #handshakeFailed(error: Error): void {
-    if (this.#failedHandshakes.allows()) this.#tell("handshakeFailed", error);
+    if (this.#failedHandshakes.allows()) this.#announce("handshakeFailed", error);
   }
 
   #acceptFailed(error: Error): void {
     this.#acceptsFailed++;
-    if (this.#failedAccepts.allows()) this.#tell("acceptFailed", { shard: undefined, error });
+    if (this.#failedAccepts.allows()) this.#announce("acceptFailed", { shard: undefined, error });
   }
 
-  /** Emits a failure; when nobody listens, warns of the first of its kind, so that it isn't lost silently. */
-  #tell<Event extends "actorFailed" | "shardLost" | "shardFailed" | "handshakeFailed" | "acceptFailed">(
-    event: Event,
-    detail: SwitchboardEvents[Event][0],
-  ): void {
-    const emit = this.emit as (event: Event, detail: SwitchboardEvents[Event][0]) => boolean;
-    if (emit.call(this, event, detail) || this.#warned.has(event)) return;
-    this.#warned.add(event);
-    const error = detail instanceof Error ? detail : detail.error;
+  /** Emits what happened in a shard. */
+  #shardEvent(shard: number, { name, detail }: ShardEvent): void {
+    if (!("error" in detail)) this.#announce(name, { shard, ...detail });
+    else if (name === "handshakeFailed") this.#announce(name, reviveError(detail.error));
+    else this.#announce(name, { shard, ...detail, error: reviveError(detail.error) });
+  }
+
+  /** Emits an event. Without a listener, the first failure of each kind becomes a process warning. */
+  #announce(name: keyof SwitchboardEvents, detail: object): void {
+    const emit = this.emit as (name: keyof SwitchboardEvents, detail: object) => boolean;
+    if (emit.call(this, name, detail) || !FAILURES.has(name) || this.#warned.has(name)) return;
+    this.#warned.add(name);
+    const { error } = detail instanceof Error ? { error: detail } : (detail as { readonly error: Error });
     process.emitWarning(`${error.stack ?? error.message}`, {
       type: "SwitchboardWarning",
-      code: event,
-      detail: `Listen to the board's "${event}" event to see all of them.`,
+      code: name,
+      detail: `Listen to the board's "${name}" event to see all of them.`,
     });
   }
 }

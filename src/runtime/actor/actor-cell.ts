@@ -1,33 +1,33 @@
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Message } from "../../wire/protocol/message.ts";
-import { TURN_BUDGET, type Turns } from "../scheduling/turns.ts";
+import { type FairScheduler, TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
 import type { Actor, ActorClass, ActorContext } from "./actor.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
 import { AsyncHandlers, type AsyncHandlersOwner } from "./async-handlers.ts";
-import { Draining } from "./draining.ts";
 import type { HandlerWatch } from "./handler-watch.ts";
 import {
-  DRAINING,
   type Ending,
   type HandlerName,
   Incarnation,
   type IncarnationOwner,
   OPENING,
   type Restart,
+  SHUTTING_DOWN,
   type Work,
 } from "./incarnation.ts";
 import { type DeadLetterReason, type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
 import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import { ShutdownNotice } from "./shutdown-notice.ts";
 import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
 
 export interface ActorCellOwner {
   /** A handler threw or rejected, or what it had begun and left alone. Stopped or escalated, the actor gets nothing more, only its `closed`. */
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** `full` was true and is no more. */
-  mailboxDrained(): void;
+  mailboxHasRoom(): void;
   /** Mail was accepted and won't be handled. */
-  mailDied(mail: Mail, reason: DeadLetterReason): void;
+  mailUndelivered(mail: Mail, reason: DeadLetterReason): void;
   /** A handler took longer than it may; `actorFailed` follows. */
   handlerTimedOut(handler: HandlerName, limitMs: number): void;
   /** The actor's `closed` is done: nothing of the actor runs any more that the cell knows of. Called once, after `end`. */
@@ -37,7 +37,7 @@ export interface ActorCellOwner {
 /** What the cells of a shard share. */
 export interface CellSettings {
   readonly limits: MailboxLimits;
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
   readonly scopes: ActorScopes;
   /** Gives up handlers that take too long; undefined: none is ever given up. */
   readonly watch?: HandlerWatch;
@@ -77,7 +77,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #ending: Ending | undefined;
   #ended = false;
   /** Once it is asked for. */
-  #draining: Draining | undefined;
+  #shutdownNotice: ShutdownNotice | undefined;
 
   constructor(settings: CellSettings, owner: ActorCellOwner) {
     this.#settings = settings;
@@ -165,21 +165,21 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   }
 
   /** Tells the actor that the board is closing: now, or as soon as it is free, before what waits. */
-  drain(): void {
-    if (this.#draining !== undefined || this.#isOver()) return;
+  announceShutdown(): void {
+    if (this.#shutdownNotice !== undefined || this.#isOver()) return;
     // An actor that doesn't want to know isn't waited for.
-    if (!this.#incarnation?.wantsDraining) return;
-    this.#draining = new Draining();
+    if (!this.#incarnation?.wantsShutdownNotice) return;
+    this.#shutdownNotice = new ShutdownNotice();
     this.#proceed();
   }
 
   /** Calls back when the actor has been told and is done with that; at once when it isn't being told. */
-  afterDraining(callback: () => void): void {
-    if (this.#draining === undefined) callback();
-    else this.#draining.whenEnded(callback);
+  afterShutdownNotice(callback: () => void): void {
+    if (this.#shutdownNotice === undefined) callback();
+    else this.#shutdownNotice.whenEnded(callback);
   }
 
-  /** Whether the actor has so much to do that its peer must wait; `mailboxDrained` tells when that is over. */
+  /** Whether the actor has so much to do that its peer must wait; `mailboxHasRoom` tells when that is over. */
   get full(): boolean {
     return this.#wasFull || this.#resting;
   }
@@ -188,19 +188,19 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   stop(): void {
     this.#stopped = true;
     this.#restart = undefined;
-    this.#draining?.cancel();
+    this.#shutdownNotice?.cancel();
     this.#timers?.clear();
-    // Who waits for `mailboxDrained` gets it.
+    // Who waits for `mailboxHasRoom` gets it.
     if (this.#wasFull) this.#rest();
     this.#wasFull = false;
-    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#bury(one, "closed");
+    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#deadLetter(one, "closed");
   }
 
   /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.hasEnded) return;
     this.#ending = { kind: "closing", code, reason };
-    this.#draining?.cancel();
+    this.#shutdownNotice?.cancel();
     this.#timers?.clear();
     this.#asyncHandlers?.connectionEnded();
     this.#proceed();
@@ -212,20 +212,20 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     const rested = this.#resting;
     this.#resting = false;
     this.#proceed();
-    if (rested && !this.full) this.#owner.mailboxDrained();
+    if (rested && !this.full) this.#owner.mailboxHasRoom();
   }
 
-  /** Does what waits, a restart first and then `draining`, as far as the actor is free and its budget goes, then `closed`. */
+  /** Does what waits, a restart first and then `shuttingDown`, as far as the actor is free and its budget goes, then `closed`. */
   #proceed(): void {
     while (!this.#busy && !this.#resting) {
-      const work = this.#takeRestart() ?? (this.#draining?.begin() ? DRAINING : this.#mailbox?.shift());
+      const work = this.#takeRestart() ?? (this.#shutdownNotice?.begin() ? SHUTTING_DOWN : this.#mailbox?.shift());
       if (work === undefined) break;
       this.#spend();
-      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#bury(work, "unhandled");
+      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#deadLetter(work, "unhandled");
       else this.#handle(work);
       if (this.#wasFull && this.#mailbox?.roomy) {
         this.#wasFull = false;
-        if (!this.#resting) this.#owner.mailboxDrained();
+        if (!this.#resting) this.#owner.mailboxHasRoom();
       }
       if (this.#mayRest() && this.#settings.turns.over) this.#rest();
     }
@@ -339,7 +339,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Tells who waits for what a handler has come to. */
   #conclude(work: Work, value: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
-    else if (work.kind === "draining") this.#draining?.end();
+    else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
   }
 
   #settled(): void {
@@ -351,7 +351,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
     this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped && !this.#ended);
-    if (work.kind === "draining") this.#draining?.end();
+    if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
   }
 
   #fail(handler: HandlerName, error: unknown, canGoOn: boolean): void {
@@ -364,8 +364,8 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#owner.actorFailed(handler, error, outcome);
   }
 
-  #bury(mail: Mail, reason: "closed" | "unhandled"): void {
-    this.#owner.mailDied(mail, reason);
+  #deadLetter(mail: Mail, reason: "closed" | "unhandled"): void {
+    this.#owner.mailUndelivered(mail, reason);
     mail.answer?.(reason === "closed" ? { kind: "gone" } : UNHANDLED);
   }
 }

@@ -3,8 +3,13 @@ import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import { type Address, checkAddress } from "./address.ts";
 import type { ConnectionRequest } from "./connection-request.ts";
-import { isSlowConsumerPolicy, type PublishResult, SLOW_CONSUMER_POLICIES, type SlowConsumerPolicy } from "./flow.ts";
 import type { AskOptions, Mailer, TellResult } from "./mail.ts";
+import {
+  isSlowConsumerPolicy,
+  type PublishResult,
+  SLOW_CONSUMER_POLICIES,
+  type SlowConsumerPolicy,
+} from "./send-results.ts";
 import type { Supervision } from "./supervision.ts";
 
 export interface PublishOptions {
@@ -23,7 +28,7 @@ export interface ActorContext<Session = unknown> {
   readonly params: Params;
   readonly protocol: string;
   readonly request: ConnectionRequest;
-  slowConsumers: SlowConsumerPolicy;
+  slowConsumerPolicy: SlowConsumerPolicy;
   readonly mailer: Mailer;
   send(data: Sendable): SendResult;
   whenDrained(): Promise<void>;
@@ -85,10 +90,10 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * The board is closing, and soon this connection: the last moment to send something. Comes before messages that wait; the close frame
-   * follows when this is done and the connection's turn has come. What isn't done shortly before the end of the board's `drain` loses its
+   * follows when this is done and the connection's turn has come. What isn't done shortly before the end of the board's `timeoutMs` loses its
    * connection, and what isn't done at the end is cut.
    */
-  draining(): void | Promise<void> {}
+  shuttingDown(): void | Promise<void> {}
 
   /**
    * Mail came, by `tell` or `ask`: a copy of this actor's own. What it returns, or its promise comes to, is the answer to an `ask`.
@@ -104,7 +109,7 @@ export abstract class Actor<Session = unknown> {
    * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
    * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
    *
-   * The board awaits the promise when it closes, at most until the end of its `drain`. It is given up after `handlerTimeoutAfterCloseMs`.
+   * The board awaits the promise when it closes, at most until the end of its `timeoutMs`. It is given up after `handlerTimeoutAfterCloseMs`.
    */
   closed(_code: number, _reason: string): void | Promise<void> {}
 
@@ -145,18 +150,18 @@ export abstract class Actor<Session = unknown> {
   /**
    * What happens when this connection's peer doesn't read. Default: the board's option of this name. Set it in `opened`, in a constructor, or
    * later; what waits already stays. A field of this name in a subclass would hide it, and fails like an unknown policy
-   * (`ERR_SLOW_CONSUMERS`).
+   * (`ERR_SLOW_CONSUMER_POLICY`).
    */
-  get slowConsumers(): SlowConsumerPolicy {
-    return this.#context.slowConsumers;
+  get slowConsumerPolicy(): SlowConsumerPolicy {
+    return this.#context.slowConsumerPolicy;
   }
 
-  set slowConsumers(policy: SlowConsumerPolicy) {
+  set slowConsumerPolicy(policy: SlowConsumerPolicy) {
     if (!isSlowConsumerPolicy(policy)) {
-      const message = `slowConsumers is one of ${SLOW_CONSUMER_POLICIES.join(", ")}, got ${String(policy)}`;
-      throw new SwitchboardError("ERR_SLOW_CONSUMERS", message);
+      const message = `slowConsumerPolicy is one of ${SLOW_CONSUMER_POLICIES.join(", ")}, got ${String(policy)}`;
+      throw new SwitchboardError("ERR_SLOW_CONSUMER_POLICY", message);
     }
-    this.#context.slowConsumers = policy;
+    this.#context.slowConsumerPolicy = policy;
   }
 
   /** Sends one message: a string as text, bytes as binary, a received message as it came. Leaves with all else of this tick. */
@@ -294,9 +299,9 @@ function constructOwn(actorClass: ActorClass, context: ActorContext): Actor {
   } finally {
     contextOfNext = undefined;
   }
-  if (Object.hasOwn(actor, "slowConsumers")) {
-    const message = "slowConsumers can't be a field of an actor class: set this.slowConsumers in opened";
-    throw new SwitchboardError("ERR_SLOW_CONSUMERS", message);
+  if (Object.hasOwn(actor, "slowConsumerPolicy")) {
+    const message = "slowConsumerPolicy can't be a field of an actor class: set this.slowConsumerPolicy in opened";
+    throw new SwitchboardError("ERR_SLOW_CONSUMER_POLICY", message);
   }
   return actor;
 }
@@ -316,7 +321,7 @@ export function checkActorContract(actorClass: ActorClass): void {
 }
 
 /** Whether the actor's class has the handler itself, and doesn't inherit it from `Actor`. */
-export function overrides(actor: Actor, handler: "mailed" | "draining"): boolean {
+export function overrides(actor: Actor, handler: "mailed" | "shuttingDown"): boolean {
   return actor[handler] !== originOf(actor).base[handler];
 }
 

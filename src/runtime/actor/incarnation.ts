@@ -12,7 +12,7 @@ export type HandlerName =
   | "received"
   | "mailed"
   | "timer"
-  | "draining"
+  | "shuttingDown"
   | "restarted"
   | "closed"
   /** None: a promise of whichever handler, that it made and left alone. */
@@ -32,10 +32,10 @@ export interface Ending {
 }
 
 /** What there may be to do for an actor: each is one call of a handler. */
-export type Work = Message | Mail | ActorTimer | Restart | Ending | { readonly kind: "opening" | "draining" };
+export type Work = Message | Mail | ActorTimer | Restart | Ending | { readonly kind: "opening" | "shuttingDown" };
 
 export const OPENING: Work = { kind: "opening" };
-export const DRAINING: Work = { kind: "draining" };
+export const SHUTTING_DOWN: Work = { kind: "shuttingDown" };
 
 export interface IncarnationOwner {
   /** @param replaced another actor object has taken over from the one that began it, or will */
@@ -87,9 +87,9 @@ export class Incarnation implements ScopeOwner {
     return this.#actor === undefined || overrides(this.#actor, "mailed");
   }
 
-  /** Whether the actor's class has a `draining` of its own. */
-  get wantsDraining(): boolean {
-    return this.#actor === undefined || overrides(this.#actor, "draining");
+  /** Whether the actor's class has a `shuttingDown` of its own. */
+  get wantsShutdownNotice(): boolean {
+    return this.#actor === undefined || overrides(this.#actor, "shuttingDown");
   }
 
   /** Calls the handler; gives what it returns, throws what it throws. */
@@ -111,8 +111,8 @@ export class Incarnation implements ScopeOwner {
         return "opened";
       case "restart":
         return this.#actor === undefined ? "constructor" : "restarted";
-      case "draining":
-        return "draining";
+      case "shuttingDown":
+        return "shuttingDown";
       case "closing":
         return "closed";
     }
@@ -167,8 +167,8 @@ export class Incarnation implements ScopeOwner {
         return work.cancelled ? undefined : work.callback();
       case "opening":
         return (actor as Actor).opened();
-      case "draining":
-        return (actor as Actor).draining();
+      case "shuttingDown":
+        return (actor as Actor).shuttingDown();
       case "closing":
         return actor?.closed(work.code, work.reason);
     }

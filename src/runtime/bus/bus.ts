@@ -4,14 +4,14 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { PublishResult } from "../actor/flow.ts";
+import type { PublishResult } from "../actor/send-results.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
-import { Turns } from "../scheduling/turns.ts";
+import { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
-import { type Cohort, checkTopic, type Subscriber, type Topic, TopicIndex } from "./topic-index.ts";
+import { checkTopic, type Subscriber, type SubscriberGroup, type Topic, TopicIndex } from "./topic-index.ts";
 
 /** Least number of subscribers for which a cohort saves work. */
-const COHORT_PAYS_FROM = 8;
+const MIN_GROUP_SIZE = 8;
 
 export interface BusOwner {
   /** A publish was dropped because the other thread is too far behind. */
@@ -19,7 +19,7 @@ export interface BusOwner {
   /** A publish was given to `count` subscribers of this thread. */
   delivered?(count: number): void;
   /** Creates a cohort for subscribers of this thread. Default: every subscriber is served alone. */
-  newCohort?(): Cohort;
+  newGroup?(): SubscriberGroup;
   /** A batch of publishes arrived from another thread. The lag runs from the end of the tick that made them. */
   batchArrived?(lagSeconds: number): void;
 }
@@ -58,7 +58,7 @@ export class Bus {
   #known: Promise<void> | undefined;
 
   /** @param turns for the links alone */
-  constructor(owner: BusOwner, turns = new Turns()) {
+  constructor(owner: BusOwner, turns = new FairScheduler()) {
     this.#owner = owner;
     this.#schedule = { turns, endOfTick: new EndOfTick() };
   }
@@ -93,7 +93,7 @@ export class Bus {
     const topic = this.#topics.get(name);
     if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
     // After a removal, equal sizes no longer prove that cohort and subscribers are the same set.
-    topic.cohort = undefined;
+    topic.group = undefined;
     if (topic.subscribers.size > 0) return;
     void this.#announce({ kind: "remove", topic: name });
     this.#topics.prune(topic);
@@ -124,13 +124,13 @@ export class Bus {
     const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0 };
     const absent = except !== undefined && subscribers.has(except) ? except : undefined;
     const receivers = subscribers.size - (absent === undefined ? 0 : 1);
-    if (topic.cohort?.size === receivers && topic.absent === absent && topic.cohort.append(frame)) {
+    if (topic.group?.size === receivers && topic.absent === absent && topic.group.append(frame)) {
       result.delivered = receivers;
       this.#owner.delivered?.(receivers);
       return result;
     }
-    const cohort = receivers < COHORT_PAYS_FROM ? undefined : this.#owner.newCohort?.();
-    topic.cohort = cohort;
+    const cohort = receivers < MIN_GROUP_SIZE ? undefined : this.#owner.newGroup?.();
+    topic.group = cohort;
     topic.absent = absent;
     for (const subscriber of subscribers) {
       if (subscriber === absent) continue;

@@ -4,7 +4,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
-import type { Turns, TurnTaker } from "../scheduling/turns.ts";
+import type { FairScheduler, ScheduledTask } from "../scheduling/fair-scheduler.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
 
 /**
@@ -35,7 +35,7 @@ type LinkMessage =
 /** What the links of one thread share. */
 export interface LinkSchedule {
   /** Time for the deliveries of publishes that arrive. */
-  readonly turns: Turns;
+  readonly turns: FairScheduler;
   /** Posts what a tick gathered. */
   readonly endOfTick: EndOfTick;
 }
@@ -61,7 +61,7 @@ const DELIVERIES_AT_ONCE = 64;
  * Publishes that arrive are delivered in order while the turn has time. The rest waits for the next turn and counts as
  * on its way.
  */
-export class Link implements TurnTaker {
+export class Link implements ScheduledTask {
   readonly #port: MessagePort;
   readonly #schedule: LinkSchedule;
   readonly #owner: LinkOwner;

@@ -8,14 +8,14 @@ import type { SendResult } from "../../wire/protocol/send-result.ts";
 /** A receiver of a topic's publishes in this thread. */
 export interface Subscriber {
   /** @param cohort the group that this publish goes to; the subscriber joins it if it can */
-  deliver(frame: Frame, topic: string, cohort?: Cohort): SendResult;
+  deliver(frame: Frame, topic: string, cohort?: SubscriberGroup): SendResult;
 }
 
 /**
  * Subscribers with the same bytes queued: a publish to all of them is queued once. A subscriber leaves the group when
  * its queue differs.
  */
-export interface Cohort {
+export interface SubscriberGroup {
   readonly size: number;
   /** Queues a frame for all. Returns false if every subscriber must be served alone. */
   append(frame: Frame): boolean;
@@ -33,7 +33,7 @@ export interface Topic<Link> {
   readonly id: number;
   subscribers: ReadonlySet<Subscriber>;
   /** The group that got the last publish. If its size equals the number of receivers, it contains all of them. */
-  cohort: Cohort | undefined;
+  group: SubscriberGroup | undefined;
   /** The subscriber that published last and is therefore not in the group. */
   absent: Subscriber | undefined;
   remotes: readonly RemoteInterest<Link>[];
@@ -86,7 +86,7 @@ export class TopicIndex<Link> {
         subscribers: NO_SUBSCRIBERS,
         remotes: NO_REMOTES,
         known: KNOWN,
-        cohort: undefined,
+        group: undefined,
         absent: undefined,
       };
       this.#byName.set(name, topic);

@@ -6,7 +6,7 @@ import type { Address } from "../actor/address.ts";
 import type { AskOutcome, MailVerdict } from "../actor/mail.ts";
 
 /** Mail on its way to another thread. */
-export interface Letter {
+export interface MailEnvelope {
   readonly to: Address;
   readonly from: Address | undefined;
   readonly value: unknown;
@@ -22,7 +22,7 @@ export interface Answer {
 /** All mail that one thread has for another at the end of a tick. */
 interface MailBatch {
   readonly kind: "mail";
-  readonly letters: readonly Letter[];
+  readonly letters: readonly MailEnvelope[];
   /** Number of letters of the other side that were looked at since the last batch, in order. */
   readonly taken: number;
   /** The refused ones among the `taken`, by position. */
@@ -32,8 +32,8 @@ interface MailBatch {
 }
 
 export interface MailLinkOwner {
-  letterCame(letter: Letter, link: MailLink): MailVerdict;
-  answerCame(answer: Answer): void;
+  letterReceived(letter: MailEnvelope, link: MailLink): MailVerdict;
+  answerReceived(answer: Answer): void;
   linkClosed(link: MailLink): void;
 }
 
@@ -46,7 +46,7 @@ export class MailLink {
   readonly #owner: MailLinkOwner;
   /** Callbacks for the verdicts on letters that were sent, in order. */
   #awaiting: ((verdict: MailVerdict) => void)[] = [];
-  #letters: Letter[] = [];
+  #letters: MailEnvelope[] = [];
   #answers: Answer[] = [];
   #taken = 0;
   #refused: { at: number; verdict: "full" | "gone" }[] = [];
@@ -63,7 +63,7 @@ export class MailLink {
   }
 
   /** Sends a letter at the end of the tick. `settle` gets the verdict, within this call if it is already known. */
-  send(letter: Letter, settle: (verdict: MailVerdict) => void): void {
+  send(letter: MailEnvelope, settle: (verdict: MailVerdict) => void): void {
     if (this.#closed) {
       settle("gone");
     } else if (this.#awaiting.length >= MAX_LETTERS_UNDER_WAY) {
@@ -106,9 +106,9 @@ export class MailLink {
 
   #handle({ letters, taken, refused, answers }: MailBatch): void {
     this.#settle(taken, refused);
-    for (const answer of answers) this.#owner.answerCame(answer);
+    for (const answer of answers) this.#owner.answerReceived(answer);
     for (const letter of letters) {
-      const verdict = this.#owner.letterCame(letter, this);
+      const verdict = this.#owner.letterReceived(letter, this);
       if (verdict !== "accepted") this.#refused.push({ at: this.#taken, verdict });
       this.#taken++;
     }

@@ -16,7 +16,7 @@ import {
   type TellResult,
 } from "../actor/mail.ts";
 import { Asks, askFull } from "./asks.ts";
-import { type Letter, MailLink, type MailLinkOwner } from "./mail-link.ts";
+import { type MailEnvelope, MailLink, type MailLinkOwner } from "./mail-link.ts";
 
 /** Mail that nothing handled. */
 export interface LostMail {
@@ -29,9 +29,9 @@ export interface MailRouterOwner {
   /** Index of this shard; undefined in the main thread, which has no actors. */
   readonly shard: number | undefined;
   /** Puts mail into the mailbox of an actor of this thread. */
-  mailCame(to: Address, mail: Mail): MailVerdict;
+  mailReceived(to: Address, mail: Mail): MailVerdict;
   /** Mail from this thread was refused because its receiver doesn't exist any more. */
-  mailDied(lost: LostMail): void;
+  mailUndelivered(lost: LostMail): void;
 }
 
 const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
@@ -56,7 +56,7 @@ export class MailRouter implements Mailer {
   }
 
   tell<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
-    const letter: Letter = { to, from, value: cloneMail(mail), ask: undefined };
+    const letter: MailEnvelope = { to, from, value: cloneMail(mail), ask: undefined };
     if (shardOf(to) === this.#owner.shard) {
       const verdict = this.#receive(letter, undefined);
       return verdict === "accepted" ? ACCEPTED : Promise.resolve(this.#refused(letter, verdict, mail));
@@ -77,7 +77,7 @@ export class MailRouter implements Mailer {
     const begun = this.#asks.begin(to, link, options);
     if (begun === undefined) return Promise.reject(askFull(to));
     const { ask, result } = begun;
-    const letter: Letter = { to, from, value, ask };
+    const letter: MailEnvelope = { to, from, value, ask };
     const settle = (verdict: MailVerdict): void => {
       if (verdict === "accepted") return;
       this.#refused(letter, verdict, mail);
@@ -89,13 +89,13 @@ export class MailRouter implements Mailer {
     return result;
   }
 
-  #refused<Value>({ to, from }: Letter, status: "full" | "gone", mail: Value): TellResult<Value> {
-    if (status === "gone") this.#owner.mailDied({ to, from, reason: "gone" });
+  #refused<Value>({ to, from }: MailEnvelope, status: "full" | "gone", mail: Value): TellResult<Value> {
+    if (status === "gone") this.#owner.mailUndelivered({ to, from, reason: "gone" });
     return { status, mail };
   }
 
   /** @param link the link that the letter came over; undefined for a letter of this thread */
-  #receive({ to, from, value, ask }: Letter, link: MailLink | undefined): MailVerdict {
+  #receive({ to, from, value, ask }: MailEnvelope, link: MailLink | undefined): MailVerdict {
     const answer =
       ask === undefined
         ? undefined
@@ -104,12 +104,12 @@ export class MailRouter implements Mailer {
             if (link === undefined) this.#asks.settle(ask, sendable);
             else link.answer({ ask, outcome: sendable });
           };
-    return this.#owner.mailCame(to, { kind: "mail", value, from, answer });
+    return this.#owner.mailReceived(to, { kind: "mail", value, from, answer });
   }
 
   readonly #linkOwner: MailLinkOwner = {
-    letterCame: (letter, link) => this.#receive(letter, link),
-    answerCame: ({ ask, outcome }) => this.#asks.settle(ask, outcome),
+    letterReceived: (letter, link) => this.#receive(letter, link),
+    answerReceived: ({ ask, outcome }) => this.#asks.settle(ask, outcome),
     linkClosed: (link) => {
       for (const [shard, one] of this.#links) if (one === link) this.#links.delete(shard);
       this.#asks.linkClosed(link);

@@ -57,7 +57,7 @@ const totals = [
   /** Connections closed because the peer broke the protocol. */
   "violations",
   /** Connections closed because the peer didn't read (1013). */
-  "slowConsumers",
+  "slowConsumersClosed",
   /** Messages dropped by the policy `dropNewest`. */
   "droppedNewest",
   /** Waiting messages dropped by the policy `dropOldest`. */

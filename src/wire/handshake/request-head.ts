@@ -56,7 +56,7 @@ const KNOWN_NAMES = new Map(
  *
  * @returns the head, and its length in bytes
  */
-export function readPlainHead(chunk: Buffer): { readonly head: RequestHead; readonly length: number } | undefined {
+export function readSimpleHead(chunk: Buffer): { readonly head: RequestHead; readonly length: number } | undefined {
   const text = chunk.toString("latin1", 0, Math.min(chunk.length, MAX_HEAD_BYTES));
   const end = text.indexOf(END);
   if (end === -1) return undefined;

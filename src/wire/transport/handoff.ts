@@ -6,7 +6,6 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
-import { lastMessages } from "./last-messages.ts";
 import {
   Decisions,
   HANDOFF_TIMEOUT_MS,
@@ -15,6 +14,7 @@ import {
   lost,
   PendingHandoffs,
 } from "./pending-handoffs.ts";
+import { queuedMessages } from "./queued-messages.ts";
 import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 
@@ -91,25 +91,25 @@ export class HandoffSender<Envelope, Notice = never> {
     // An answer to an earlier request on the same connection may still be leaving.
     if (socket.writableLength > 0) await flushed(socket);
     return this.#post(socket, envelope, () => {
-      const bytes = drain(socket, head);
+      const bytes = takeBuffered(socket, head);
       makeTransferable(socket);
       return bytes;
     });
   }
 
-  /** Moves a socket of which nothing was ever read (`createUnreadServer`), to an end that does `receiveUnread`. */
-  async sendUnread(socket: Socket, envelope: Envelope): Promise<HandoffResult> {
+  /** Moves a socket of which nothing was ever read (`createRawSocketServer`), to an end that does `receiveRawSockets`. */
+  async sendRawSocket(socket: Socket, envelope: Envelope): Promise<HandoffResult> {
     return this.#post(socket, envelope, () => NOTHING);
   }
 
-  /** Tells the end that does `receiveUnread` something, before every socket that is sent later. */
+  /** Tells the end that does `receiveRawSockets` something, before every socket that is sent later. */
   tell(notice: Notice): void {
     const message: NoticeMessage<Notice> = { notice };
     this.#port.postMessage(message);
   }
 
   /**
-   * Gives a listening server away, to an end that does `receiveUnread`: it accepts there from now on, and closes with that thread. Throws
+   * Gives a listening server away, to an end that does `receiveRawSockets`: it accepts there from now on, and closes with that thread. Throws
    * `ERR_SOCKET_STAYED` when the operating system has no descriptor left for the move; the server is closed then.
    */
   sendServer(server: Server, envelope: Envelope): void {
@@ -123,7 +123,7 @@ export class HandoffSender<Envelope, Notice = never> {
 
   /** For when the shard has ended. */
   close(): void {
-    for (const { serial, error } of lastMessages<HandoffAnswer>(this.#port)) this.#pending.settle(serial, error);
+    for (const { serial, error } of queuedMessages<HandoffAnswer>(this.#port)) this.#pending.settle(serial, error);
     this.#port.close();
   }
 
@@ -204,20 +204,23 @@ export function receiveHandoffs<Envelope>(
 }
 
 /** The new owner of unread sockets. */
-export interface UnreadReceiver<Envelope, Notice> {
-  told(notice: Notice): void;
+export interface RawSocketReceiver<Envelope, Notice> {
+  settingsReceived(notice: Notice): void;
   /** A listening server is ours now. */
   adoptServer(server: Server, envelope: Envelope): void;
   /** Takes the socket over, or throws: then it is closed. */
   adopt(socket: Socket, envelope: Envelope): void;
 }
 
-/** The receiving end of `sendUnread`, `sendServer` and `tell`, in the shard: sockets as they were accepted. */
-export function receiveUnread<Envelope, Notice>(end: HandoffEnd, receiver: UnreadReceiver<Envelope, Notice>): void {
+/** The receiving end of `sendRawSocket`, `sendServer` and `tell`, in the shard: sockets as they were accepted. */
+export function receiveRawSockets<Envelope, Notice>(
+  end: HandoffEnd,
+  receiver: RawSocketReceiver<Envelope, Notice>,
+): void {
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
   end.port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>) => {
     if ("notice" in message) {
-      receiver.told(message.notice);
+      receiver.settingsReceived(message.notice);
       return;
     }
     if ("server" in message) {
@@ -262,7 +265,7 @@ export class Arrivals {
 }
 
 /** `head` and all that Node has read of the stream since, in memory of its own: posting a view would copy what lies around it. */
-export function drain(socket: Socket, head: Buffer): Uint8Array<ArrayBuffer> {
+export function takeBuffered(socket: Socket, head: Buffer): Uint8Array<ArrayBuffer> {
   const chunks = [head];
   for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk as Buffer);
   const all = new Uint8Array(chunks.reduce((sum, chunk) => sum + chunk.length, 0));

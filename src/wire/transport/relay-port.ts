@@ -1,5 +1,5 @@
 import type { MessagePort } from "node:worker_threads";
-import { lastMessages } from "./last-messages.ts";
+import { queuedMessages } from "./queued-messages.ts";
 import { type RelayMessage, RelayTransport } from "./relay-transport.ts";
 
 /**
@@ -58,7 +58,7 @@ export class RelayPort<Opening extends { readonly kind: string }> {
   }
 
   close(): void {
-    for (const message of lastMessages<Opening | RelayMessage[]>(this.#port)) this.#take(message);
+    for (const message of queuedMessages<Opening | RelayMessage[]>(this.#port)) this.#take(message);
     this.#flush();
     this.#port.close();
   }

@@ -4,8 +4,8 @@
 import type { Message } from "../protocol/message.ts";
 
 export interface InboxLimits {
-  readonly inboxLimit: number;
-  readonly inboxLimitBytes: number;
+  readonly maxInboxMessages: number;
+  readonly maxInboxBytes: number;
 }
 
 type Waiter = PromiseWithResolvers<IteratorResult<Message, undefined>>;
@@ -30,7 +30,7 @@ export class Inbox {
   }
 
   get full(): boolean {
-    return this.#messages.length >= this.#limits.inboxLimit || this.#bytes >= this.#limits.inboxLimitBytes;
+    return this.#messages.length >= this.#limits.maxInboxMessages || this.#bytes >= this.#limits.maxInboxBytes;
   }
 
   push(message: Message): void {
@@ -66,8 +66,8 @@ export class Inbox {
   }
 
   #halfEmpty(): boolean {
-    const { inboxLimit, inboxLimitBytes } = this.#limits;
-    return this.#messages.length <= inboxLimit / 2 && this.#bytes <= inboxLimitBytes / 2;
+    const { maxInboxMessages, maxInboxBytes } = this.#limits;
+    return this.#messages.length <= maxInboxMessages / 2 && this.#bytes <= maxInboxBytes / 2;
   }
 }
 

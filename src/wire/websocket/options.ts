@@ -8,9 +8,9 @@ export interface WebSocketOptions {
   /** Most frames in one message, empty ones counted (1008). Default: 131,072. */
   readonly maxFragments?: number;
   /** Messages that wait for their reader. With so many the socket isn't read until half of them are taken. Default: 64. */
-  readonly inboxLimit?: number;
+  readonly maxInboxMessages?: number;
   /** The same in bytes of payload. Default: 1 MiB. */
-  readonly inboxLimitBytes?: number;
+  readonly maxInboxBytes?: number;
   /** While so much waits for a peer that doesn't read, `send` refuses: nobody who awaits it gets there. Default: 16 MiB. */
   readonly maxBufferedBytes?: number;
   /** A peer silent for so long gets a ping. Default: 0, no pings. */
@@ -34,8 +34,8 @@ const defaults: Limits = {
   maxPayloadBytes: 1024 * 1024,
   // Conformance suites send messages of 65,537 fragments.
   maxFragments: 131_072,
-  inboxLimit: 64,
-  inboxLimitBytes: 1024 * 1024,
+  maxInboxMessages: 64,
+  maxInboxBytes: 1024 * 1024,
   maxBufferedBytes: 16 * 1024 * 1024,
   pingIntervalMs: 0,
   pongTimeoutMs: 10_000,
@@ -48,8 +48,8 @@ const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 export const webSocketChecks = {
   maxPayloadBytes: integer(1, MAX_BYTES),
   maxFragments: integer(1, MAX_BYTES),
-  inboxLimit: integer(1, MAX_BYTES),
-  inboxLimitBytes: integer(1, MAX_BYTES),
+  maxInboxMessages: integer(1, MAX_BYTES),
+  maxInboxBytes: integer(1, MAX_BYTES),
   maxBufferedBytes: integer(1, MAX_BYTES),
   pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
   pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),

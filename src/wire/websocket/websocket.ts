@@ -48,7 +48,7 @@ const PING = encodeFrame(Opcode.ping, Buffer.alloc(0));
 /**
  * One WebSocket over a byte stream, in the thread that creates it. `upgradeConnection` and `connect` create WebSockets.
  *
- * Iterate over a WebSocket to get its messages. Up to `inboxLimit` messages wait for the reader; then the WebSocket
+ * Iterate over a WebSocket to get its messages. Up to `maxInboxMessages` messages wait for the reader; then the WebSocket
  * stops reading its stream, and TCP stops the peer. Leaving the loop doesn't close the WebSocket: a later loop
  * continues with the next message. The iteration is done when the connection ends, whatever the reason: peers vanish
  * every day. `closed` and `error` tell how the connection ended.

@@ -45,7 +45,7 @@ it("counts handshakes and connections towards maxConnections", () => {
   first.release();
   const third = permit();
   // The shard counts it from now on.
-  third.handOver();
+  third.commit();
   premises.connections = 2;
   expect(admit()).toBe(503);
   premises.connections = 1;
@@ -64,9 +64,9 @@ it("counts each client by itself towards maxConnectionsPerAddress, until its con
   permit("192.0.2.1");
   expect(admit("192.0.2.1")).toBe(429);
   permit("192.0.2.2");
-  first.handOver();
+  first.commit();
   expect(admit("192.0.2.1")).toBe(429);
-  control.addressLeft(first.address ?? "");
+  control.clientLeft(first.clientKey ?? "");
   permit("192.0.2.1");
   expect(admit("192.0.2.1")).toBe(429);
 });
@@ -89,7 +89,7 @@ it("frees a place once, however often it is released, and not after it was hande
   const second = permit();
   first.release();
   expect(admit()).toBe(429);
-  second.handOver();
+  second.commit();
   second.release();
   expect(admit()).toBe(429);
 });

@@ -170,7 +170,7 @@ it("counts a peer that leaves while authorize decides, and opens nothing for it"
 describe("an actor module with an authorize of its own", () => {
   it("isn't served in the main thread without one there, lest everybody gets in", async () => {
     const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
-    onTestFinished(async () => void (await board.close({ drain: 0 })));
+    onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
     const ignored = { code: "ERR_AUTHORIZE_IGNORED", message: expect.stringContaining("give authorize as an option") };
     expect(() => board.attach(createServer())).toThrow(expect.objectContaining(ignored));
     await expect(board.listen({ port: 0, host: "127.0.0.1", handshake: "main" })).rejects.toMatchObject(ignored);
@@ -178,7 +178,7 @@ describe("an actor module with an authorize of its own", () => {
 
   it("is asked in the shards, where ports leave the handshake if they may", async () => {
     const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
-    onTestFinished(async () => void (await board.close({ drain: 0 })));
+    onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
     const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
     const headers = { "X-Authorize": JSON.stringify({ gives: { status: 401 } }) };
     await expect(RawClient.open({ port, headers })).rejects.toThrow("401");
@@ -194,7 +194,7 @@ describe("an actor module with an authorize of its own", () => {
 
 it("doesn't leave handshakes to shards whose sockets stay in the main thread", async () => {
   const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1, sockets: "relay" });
-  onTestFinished(async () => void (await board.close({ drain: 0 })));
+  onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
   const listening = board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" });
   await expect(listening).rejects.toMatchObject({ code: "ERR_SOCKETS_STAY" });
 });

@@ -115,10 +115,10 @@ it("takes the paths of two boards on one server, and goes on with one when the o
   expect(await client.text()).toBe('{"do":"who"}');
   expect(await paramsOf({ port, path: "/scripted/a" })).toEqual({ name: "a" });
 
-  await echo.close({ drain: 0 });
+  await echo.close({ timeoutMs: 0 });
   expect(await refusal({ port, path: "/echo" })).toBe(404);
   expect(await paramsOf({ port, path: "/scripted/b" })).toEqual({ name: "b" });
-  await scripted.close({ drain: 0 });
+  await scripted.close({ timeoutMs: 0 });
   expect(server.listenerCount("upgrade")).toBe(0);
 });
 

@@ -25,8 +25,13 @@ function createHost(): ConnectionHost {
   log = [];
   return createConnectionHost({
     shard: 3,
-    slowConsumer: (id, policy, bytes) => log.push(`${id} slow ${policy} ${bytes}`),
-    actorFailed: (id, handler, error) => log.push(`${id} failed ${handler}: ${(error as Error).message}`),
+    events: {
+      report: (name, detail) => {
+        if ("bufferedBytes" in detail) log.push(`${detail.id} slow ${detail.policy} ${detail.bufferedBytes}`);
+        else if ("outcome" in detail) log.push(`${detail.id} failed ${detail.handler}: ${detail.error.message}`);
+        else if (name !== "abnormalClosure") log.push(name);
+      },
+    },
     connectionClosed: () => log.push("gone"),
   });
 }

@@ -2,8 +2,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { Inbound } from "../../../src/board/connection/inbound.ts";
 import type { RateOptions } from "../../../src/board/connection/rate-limit.ts";
+import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
-import { Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
@@ -13,7 +13,7 @@ import { clientFrame, close, ping, text } from "../../support/frames.ts";
 
 const MIB = 1024 * 1024;
 
-function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound: Inbound) => void = () => {}) {
+function setUp(rates: RateOptions = { rateLimitPolicy: "pause" }, onOverRate: (inbound: Inbound) => void = () => {}) {
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
   const transport = new FakeTransport();
@@ -23,20 +23,20 @@ function setUp(rates: RateOptions = { overRate: "pause" }, onOverRate: (inbound:
   const events: string[] = [];
   const owner = {
     mailboxFull: false,
-    overRates: 0,
+    rateExceededCount: 0,
     handle: (event: { readonly kind: string; readonly byteLength?: number; readonly text?: string }) => {
       const big = (event.byteLength ?? 0) > 100;
       events.push(event.kind === "message" ? (big ? "big" : (event.text ?? "")) : event.kind);
     },
-    overRate: () => {
-      owner.overRates++;
+    rateExceeded: () => {
+      owner.rateExceededCount++;
       onOverRate(inbound);
     },
   };
   const inbound: Inbound = new Inbound(
     transport,
     decoder,
-    { heartbeat, host: { wheel, turns: new Turns(() => 0) }, rates },
+    { heartbeat, host: { wheel, turns: new FairScheduler(() => 0) }, rates },
     owner,
   );
   const settle = async (): Promise<void> => {
@@ -132,7 +132,7 @@ describe("a full mailbox", () => {
     inbound.received(frames(numbered(3)));
     expect([events, transport.reading]).toEqual([[], false]);
     owner.mailboxFull = false;
-    inbound.mailboxDrained();
+    inbound.mailboxHasRoom();
     expect([events, transport.reading]).toEqual([numbered(3), true]);
   });
 
@@ -158,24 +158,26 @@ describe("a full mailbox", () => {
 
 describe("rates", () => {
   it("stop the reading at the message above them, until they are kept again", async () => {
-    const { transport, owner, events, inbound, settle } = setUp({ overRate: "pause", maxMessagesPerSecond: 20 });
+    const { transport, owner, events, inbound, settle } = setUp({ rateLimitPolicy: "pause", maxMessagesPerSecond: 20 });
     inbound.received(frames(numbered(25)));
     expect(events).toEqual(numbered(21));
-    expect([transport.reading, owner.overRates]).toEqual([false, 1]);
+    expect([transport.reading, owner.rateExceededCount]).toEqual([false, 1]);
     await settle();
     expect(events.length).toBeGreaterThan(21);
   });
 
   it("of bytes stop the reading after the read above them", () => {
-    const { transport, owner, events, inbound } = setUp({ overRate: "pause", maxBytesPerSecond: 100 });
+    const { transport, owner, events, inbound } = setUp({ rateLimitPolicy: "pause", maxBytesPerSecond: 100 });
     inbound.received(frames(numbered(10)));
-    expect([events.length, transport.reading, owner.overRates]).toEqual([10, true, 0]);
+    expect([events.length, transport.reading, owner.rateExceededCount]).toEqual([10, true, 0]);
     inbound.received(frames(numbered(10)));
-    expect([transport.reading, owner.overRates]).toEqual([false, 1]);
+    expect([transport.reading, owner.rateExceededCount]).toEqual([false, 1]);
   });
 
   it("let their owner end it", () => {
-    const { events, inbound } = setUp({ overRate: "close", maxMessagesPerSecond: 5 }, (one) => one.ignoreBytes());
+    const { events, inbound } = setUp({ rateLimitPolicy: "close", maxMessagesPerSecond: 5 }, (one) =>
+      one.ignoreBytes(),
+    );
     inbound.received(frames(numbered(25)));
     expect(events).toEqual(numbered(5));
   });

@@ -1,8 +1,8 @@
 import { expect } from "vitest";
 import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import { Outbound } from "../../../src/board/connection/outbound.ts";
-import type { SlowConsumerPolicy } from "../../../src/runtime/actor/flow.ts";
-import { Turns } from "../../../src/runtime/scheduling/turns.ts";
+import type { SlowConsumerPolicy } from "../../../src/runtime/actor/send-results.ts";
+import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { FakeTransport } from "../../support/fake-transport.ts";
@@ -10,7 +10,7 @@ import { FakeTransport } from "../../support/fake-transport.ts";
 export const MAX_BUFFERED_BYTES = 1_000;
 
 export interface SetUpOptions {
-  readonly turns?: Turns;
+  readonly turns?: FairScheduler;
   readonly queue?: FlushQueue;
   /** Whether the peer takes what is written. Default: true. */
   readonly peerReads?: boolean;
@@ -25,11 +25,11 @@ export function setUp(options: SetUpOptions = {}) {
     policy = "close",
     maxBufferedBytes = MAX_BUFFERED_BYTES,
   } = options;
-  const { turns = new Turns(() => 0) } = options;
+  const { turns = new FairScheduler(() => 0) } = options;
   const transport = new FakeTransport();
   transport.peerReads = peerReads;
   const counters = new Counters();
-  const host = { flushQueue: queue, turns, counters, options: { maxBufferedBytes, slowConsumers: policy } };
+  const host = { flushQueue: queue, turns, counters, options: { maxBufferedBytes, slowConsumerPolicy: policy } };
   /** What was told of the bound. */
   const reports: string[] = [];
   const owner = { boundReached: (policy: string, bytes: number) => void reports.push(`${policy} ${bytes}`) };

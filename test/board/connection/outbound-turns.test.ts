@@ -2,8 +2,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import { Outbound } from "../../../src/board/connection/outbound.ts";
-import type { SlowConsumerPolicy } from "../../../src/runtime/actor/flow.ts";
-import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
+import type { SlowConsumerPolicy } from "../../../src/runtime/actor/send-results.ts";
+import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
@@ -17,10 +17,10 @@ const bytesOf = ({ start, end }: Frame): number => end - start;
 function shard(
   takesMs: (bytes: number) => number,
   maxBufferedBytes = KIB * KIB,
-  slowConsumers: SlowConsumerPolicy = "close",
+  slowConsumerPolicy: SlowConsumerPolicy = "close",
 ) {
   let now = 0;
-  const turns = new Turns(() => now);
+  const turns = new FairScheduler(() => now);
   const flushQueue = new FlushQueue(() => now);
   const counters = new Counters();
   /** Who wrote, in order. */
@@ -36,7 +36,7 @@ function shard(
         if (!transport.reads) transport.bufferedBytes += bytes.length;
       },
     };
-    const host = { flushQueue, turns, counters, options: { maxBufferedBytes, slowConsumers } };
+    const host = { flushQueue, turns, counters, options: { maxBufferedBytes, slowConsumerPolicy } };
     return { name, taken, transport, outbound: new Outbound(transport, host, { boundReached() {} }) };
   };
   return { log, connect };

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import type { Outbound } from "../../../src/board/connection/outbound.ts";
-import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { encodeText } from "../../../src/wire/protocol/frame.ts";
 import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
@@ -237,7 +237,7 @@ describe("waiting for an outbound to drain", () => {
 
   it("lasts until the next turn when this one's time is over, for all who wait", async () => {
     let now = 0;
-    const { outbound } = setUp({ turns: new Turns(() => now) });
+    const { outbound } = setUp({ turns: new FairScheduler(() => now) });
     await outbound.whenDrained();
     now = TURN_MS;
     const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];

@@ -53,7 +53,7 @@ describe("a token bucket", () => {
 
 describe("the rates of a connection", () => {
   it("are none where none is set", () => {
-    expect(RateLimit.of({ overRate: "pause" }, 0)).toBeUndefined();
+    expect(RateLimit.of({ rateLimitPolicy: "pause" }, 0)).toBeUndefined();
   });
 
   it.each([
@@ -61,7 +61,7 @@ describe("the rates of a connection", () => {
     ["bytes", { maxBytesPerSecond: 200 }, 500],
     ["both, the slower of them", { maxMessagesPerSecond: 2, maxBytesPerSecond: 100 }, 2_000],
   ])("limit %s", (_, rates, expected) => {
-    const limit = RateLimit.of({ overRate: "pause", ...rates }, 0);
+    const limit = RateLimit.of({ rateLimitPolicy: "pause", ...rates }, 0);
     limit?.took(2, 200, 0);
     expect(limit?.took(1, 100, 0)).toBe(expected);
     expect(limit?.took(0, 0, expected)).toBe(0);

@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { Inbound } from "../../../src/board/connection/inbound.ts";
+import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
-import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
 import { Decoder, type DecoderEvent } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
@@ -18,7 +18,7 @@ const bomb = clientFrame(0x2, deflateBomb(MIB), COMPRESSED);
 /** A shard's connections, as far as they read, by a clock that moves by what each message is said to take. */
 function shard(takesMs: (bytes: number) => number) {
   let now = 0;
-  const turns = new Turns(() => now);
+  const turns = new FairScheduler(() => now);
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
   /** Whose messages were handled, in order. */
@@ -35,13 +35,13 @@ function shard(takesMs: (bytes: number) => number) {
         log.push(name);
         if (event.kind === "message") now += takesMs(event.byteLength);
       },
-      overRate: () => {},
+      rateExceeded: () => {},
     };
     const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
     return new Inbound(
       transport,
       new Decoder(limits),
-      { heartbeat, host: { wheel, turns }, rates: { overRate: "pause" } },
+      { heartbeat, host: { wheel, turns }, rates: { rateLimitPolicy: "pause" } },
       owner,
     );
   };

@@ -34,7 +34,7 @@ const goingAway = { code: 1001, reason: "server is going away" };
 it("closes every connection with 1001 and resolves with their number", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const clients = await Promise.all(Array.from({ length: 10 }, () => RawClient.open({ port })));
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   expect(await Promise.all(clients.map(answerClose))).toEqual(clients.map(() => goingAway));
   expect(await closing).toEqual({ closed: 10, dropped: 0, cut: 0 });
 });
@@ -57,7 +57,7 @@ it("tells the actor of a connection that it closed with 1001, before the thread 
   client.write(close(4000, "mine"));
   expect(await client.closeFrame()).toEqual({ code: 4000, reason: "mine" });
   expect(await listener.text()).toBe(`closed ${id} 4000 mine`);
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   expect(await answerClose(listener)).toEqual(goingAway);
   await closing;
 });
@@ -65,7 +65,7 @@ it("tells the actor of a connection that it closed with 1001, before the thread 
 it("drops peers that don't answer when the time is up", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const [polite, silent] = [await RawClient.open({ port }), await RawClient.open({ port })];
-  const closing = board.close({ drain: 300 });
+  const closing = board.close({ timeoutMs: 300 });
   expect(await answerClose(polite)).toEqual(goingAway);
   expect(await silent.closeFrame()).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 1, dropped: 1, cut: 0 });
@@ -75,7 +75,7 @@ it("drops peers that don't answer when the time is up", async () => {
 it("counts a peer that never answered as dropped, also when its close handshake timed out before the drain", async () => {
   const { board, port } = await startBoard({ closeTimeoutMs: 50 });
   const silent = await RawClient.open({ port });
-  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
+  expect(await board.close({ timeoutMs: 20_000 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
   expect(await silent.closeFrame()).toEqual(goingAway);
   await silent.closed();
 });
@@ -83,7 +83,7 @@ it("counts a peer that never answered as dropped, also when its close handshake 
 it("drops everybody at once when it is given no time", async () => {
   const { board, port } = await startBoard();
   const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open({ port })));
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 5, cut: 0 });
+  expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 5, cut: 0 });
   for (const client of clients) await client.closed();
 });
 
@@ -92,7 +92,7 @@ it("answers new upgrades on an attached server with 503 while it drains, and ref
   const server = await startServer();
   board.attach(server.server);
   const slow = await RawClient.open({ port });
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   expect(await slow.closeFrame()).toEqual(goingAway);
   const late = await RawClient.connect(server.port);
   late.write(upgradeRequest());
@@ -107,18 +107,18 @@ it("answers new upgrades on an attached server with 503 while it drains, and ref
 
 it("isn't ready from the start of the readiness delay on, and takes upgrades until its end", async () => {
   const { board, port } = await startBoard();
-  const draining = new Promise<boolean>((resolve) => board.once("draining", () => resolve(board.ready)));
+  const readyWhenClosing = new Promise<boolean>((resolve) => board.once("closing", () => resolve(board.ready)));
   const closed = new Promise((resolve) => board.once("closed", resolve));
   expect(board.ready).toBe(true);
-  const closing = board.close({ drain: 20_000, readinessDelayMs: 500 });
+  const closing = board.close({ timeoutMs: 20_000, readinessDelayMs: 500 });
   expect(board.ready).toBe(false);
-  expect(await draining).toBe(false);
+  expect(await readyWhenClosing).toBe(false);
   const late = await RawClient.open({ port });
   late.write(text("hello"));
   expect(await late.text()).toBe("hello");
   expect(board.stats().shards[0]).toMatchObject({ state: "ready" });
   expect(await late.closeFrame()).toEqual(goingAway);
-  expect(board.stats().shards[0]).toMatchObject({ state: "draining" });
+  expect(board.stats().shards[0]).toMatchObject({ state: "closing" });
   late.write(close(1001));
   late.socket.end();
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
@@ -136,7 +136,7 @@ it("closes also when a listener of its events throws", async () => {
     process.off("uncaughtException", uncaught);
     for (const listener of own) process.on("uncaughtException", listener);
   });
-  board.on("draining", () => {
+  board.on("closing", () => {
     throw new Error("not ready to drain");
   });
   expect(await board.close()).toEqual({ closed: 0, dropped: 0, cut: 0 });
@@ -150,7 +150,7 @@ it.each([
 ] as const)("tells peers $options", async ({ options, frame }) => {
   const { board, port } = await startBoard();
   const client = await RawClient.open({ port });
-  const closing = board.close({ drain: 20_000, ...options });
+  const closing = board.close({ timeoutMs: 20_000, ...options });
   expect(await answerClose(client)).toEqual(frame);
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
@@ -159,7 +159,7 @@ it("closes in batches over all shards when there are more connections than fit i
   const { board, port } = await startBoard({ shards: 2 });
   const clients: RawClient[] = [];
   for (let i = 0; i < 6; i++) clients.push(await RawClient.open({ port }));
-  const closing = board.close({ drain: 20_000, batch: 2, batchIntervalMs: 300 });
+  const closing = board.close({ timeoutMs: 20_000, batchSize: 2, batchIntervalMs: 300 });
   const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
   expect(await closing).toEqual({ closed: 6, dropped: 0, cut: 0 });
   const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
@@ -172,7 +172,7 @@ it("drops at the deadline what no batch came to", async () => {
   const { board, port } = await startBoard();
   const clients: RawClient[] = [];
   for (let i = 0; i < 3; i++) clients.push(await RawClient.open({ port }));
-  const closing = board.close({ drain: 300, batch: 1, batchIntervalMs: 60_000 });
+  const closing = board.close({ timeoutMs: 300, batchSize: 1, batchIntervalMs: 60_000 });
   const [first, ...others] = clients;
   expect(first && (await answerClose(first))).toEqual(goingAway);
   for (const other of others) expect(await other.rest()).toBe("");
@@ -189,10 +189,10 @@ it.each([
 });
 
 /** A board of actors that part, with a gate that they hold at. */
-async function startDraining() {
+async function startShuttingDown() {
   const gate = new SharedArrayBuffer(4);
   const authorize = () => ({ session: { gate } });
-  const started = await startBoard({ actor: "draining", attach: { authorize } });
+  const started = await startBoard({ actor: "shutting-down", attach: { authorize } });
   const openGate = (): void => {
     Atomics.store(new Int32Array(gate), 0, 1);
     Atomics.notify(new Int32Array(gate), 0);
@@ -200,48 +200,48 @@ async function startDraining() {
   return { ...started, openGate };
 }
 
-it("closes a connection when its actor is done with what it does in draining", async () => {
-  const { board, port } = await startDraining();
+it("closes a connection when its actor is done with what it does in shuttingDown", async () => {
+  const { board, port } = await startShuttingDown();
   const client = await RawClient.open({ port });
-  const closing = board.close({ drain: 20_000 });
-  for (const said of ["draining", "still open", "drained sent"]) expect(await client.text()).toBe(said);
+  const closing = board.close({ timeoutMs: 20_000 });
+  for (const said of ["shuttingDown", "still open", "drained sent"]) expect(await client.text()).toBe(said);
   expect(await answerClose(client)).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
 it("tells an actor that is busy when it is free, before the messages that wait", async () => {
-  const { board, port, openGate } = await startDraining();
+  const { board, port, openGate } = await startShuttingDown();
   const [busy, free] = [await RawClient.open({ port }), await RawClient.open({ port })];
   busy.write(Buffer.concat([text("hold"), text("waits")]));
   free.write(text("hello"));
   expect(await free.text()).toBe("hello");
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   for (let i = 0; i < 3; i++) await free.text();
   expect(await answerClose(free)).toEqual(goingAway);
   openGate();
-  for (const said of ["hold", "draining", "still open", "drained sent"]) expect(await busy.text()).toBe(said);
+  for (const said of ["hold", "shuttingDown", "still open", "drained sent"]) expect(await busy.text()).toBe(said);
   expect(await answerClose(busy)).toEqual(goingAway);
   expect(await closing).toEqual({ closed: 2, dropped: 0, cut: 0 });
 });
 
-it("drops a connection whose actor never gets to its draining, at the deadline", async () => {
-  const { board, port } = await startDraining();
+it("drops a connection whose actor never gets to its shuttingDown, at the deadline", async () => {
+  const { board, port } = await startShuttingDown();
   const client = await RawClient.open({ port });
   client.write(text("hold"));
   await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ messagesReceived: 1 }));
-  expect(await board.close({ drain: 300 })).toEqual({ closed: 0, dropped: 1, cut: 1 });
+  expect(await board.close({ timeoutMs: 300 })).toEqual({ closed: 0, dropped: 1, cut: 1 });
   expect(await client.rest()).toBe("");
 });
 
-it("closes with 1011 and reports an actor that fails in draining", async () => {
-  const { board, port } = await startDraining();
+it("closes with 1011 and reports an actor that fails in shuttingDown", async () => {
+  const { board, port } = await startShuttingDown();
   const failed = new Promise((resolve) => board.once("actorFailed", resolve));
   const client = await RawClient.open({ port });
   client.write(text("fail"));
   expect(await client.text()).toBe("fail");
-  const closing = board.close({ drain: 20_000 });
+  const closing = board.close({ timeoutMs: 20_000 });
   expect(await answerClose(client)).toEqual({ code: 1011, reason: "internal error" });
-  expect(await failed).toMatchObject({ handler: "draining", error: { message: "failed while draining" } });
+  expect(await failed).toMatchObject({ handler: "shuttingDown", error: { message: "failed while shuttingDown" } });
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
@@ -255,15 +255,15 @@ it("answers a handshake whose authorize is still deciding with 503, and doesn't 
   const client = await RawClient.connect(port);
   client.write(upgradeRequest());
   await called.promise;
-  expect(await board.close({ drain: 20_000 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
+  expect(await board.close({ timeoutMs: 20_000 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   expect((await client.response()).status).toBe(503);
 });
 
 it("gives a second call the result of the first", async () => {
   const { board, port } = await startBoard();
   const client = await RawClient.open({ port });
-  const first = board.close({ drain: 20_000 });
-  const second = board.close({ drain: 0 });
+  const first = board.close({ timeoutMs: 20_000 });
+  const second = board.close({ timeoutMs: 0 });
   await answerClose(client);
   expect(await first).toEqual({ closed: 1, dropped: 0, cut: 0 });
   expect(await second).toEqual(await first);
@@ -281,14 +281,14 @@ it("ends the threads that it started", async () => {
   const { board, port } = await startBoard({ shards: 3 });
   await RawClient.open({ port });
   expect(alive).toBe(3);
-  await board.close({ drain: 0 });
+  await board.close({ timeoutMs: 0 });
   await vi.waitFor(() => expect(alive).toBe(0));
 });
 
 it("stops listening on its own port, and drops idle HTTP connections", async () => {
   const { board, port } = await startBoard();
   const idle = await RawClient.connect(port);
-  await board.close({ drain: 0 });
+  await board.close({ timeoutMs: 0 });
   await idle.closed();
   await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
@@ -298,7 +298,7 @@ it("leaves an attached server as it was: serving, without listeners of ours", as
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   board.attach(server, { path: "/chat" });
   await RawClient.open({ port, path: "/chat" });
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
+  expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
   expect(await (await fetch(`http://127.0.0.1:${port}/`)).text()).toBe("hello");
   expect(server.listening).toBe(true);
   expect(server.listenerCount("upgrade")).toBe(0);
@@ -325,7 +325,7 @@ it("closes while a lost shard waits for its replacement, and starts no other", a
   const lost = new Promise((resolve) => board.once("shardLost", resolve));
   (await RawClient.open({ port })).write(text('{"do":"exit"}'));
   await lost;
-  expect(await board.close({ drain: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
+  expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 0, cut: 0 });
   expect(replaced).not.toHaveBeenCalled();
   await vi.waitFor(() => expect(started.every(({ threadId }) => threadId === -1)).toBe(true));
 });

@@ -127,7 +127,7 @@ it("answers when a shard ends instead, and when the board is closed", async () =
   client.write(text("exit"));
   await client.closed();
   expect((await board.connections()).connections).toEqual([]);
-  await board.close({ drain: 0 });
+  await board.close({ timeoutMs: 0 });
   expect(await board.connections()).toEqual({ connections: [], cursor: undefined });
   expect(await board.disconnect("0-0" as Address)).toBe(false);
 });

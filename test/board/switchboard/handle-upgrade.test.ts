@@ -70,7 +70,7 @@ it("throws for wrong options, each time", async () => {
 it("answers 503 once the board is closed", async () => {
   const { board } = await startBoard();
   const port = await startServer(board);
-  await board.close({ drain: 0 });
+  await board.close({ timeoutMs: 0 });
   const client = await RawClient.connect(port);
   client.write(upgradeRequest());
   expect((await client.response()).status).toBe(503);

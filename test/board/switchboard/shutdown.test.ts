@@ -9,7 +9,7 @@ import { RawClient } from "../../support/raw-client.ts";
 import { ServerProcess } from "../../support/server-process.ts";
 
 const PATH = "/:file/:handler/:ms";
-const PATIENT = { drain: 60_000 };
+const PATIENT = { timeoutMs: 60_000 };
 /** Time that a row takes, in milliseconds: longer than a process takes to end when nobody waits for the row. */
 const ROW_MS = 500;
 const NEVER_MS = 600_000;
@@ -94,16 +94,16 @@ it.each(["opened", "received", "mailed", "timer", "detached"])(
 );
 
 it(
-  "awaits draining, and then calls closed",
+  "awaits shuttingDown, and then calls closed",
   async () => {
     const server = await startServer();
     const rows = openRows();
-    const client = await RawClient.open({ port: server.port, path: rows.path("draining") });
+    const client = await RawClient.open({ port: server.port, path: rows.path("shuttingDown") });
     server.program.kill("SIGTERM");
     await answerClose(client);
     expect(await server.tells("closed")).toEqual({ event: "closed", closed: 1, dropped: 0, cut: 0 });
     expect(await server.program.exit).toMatchObject({ code: 0, stderr: "" });
-    expect(rows.read()).toEqual(["draining", "closed 1001"]);
+    expect(rows.read()).toEqual(["shuttingDown", "closed 1001"]);
   },
   TIMEOUT_MS,
 );
@@ -129,7 +129,7 @@ it(
 it(
   "leaves time for the closed of a peer that never answers the close handshake",
   async () => {
-    const server = await startServer({ drain: 3_000 });
+    const server = await startServer({ timeoutMs: 3_000 });
     const rows = openRows();
     const client = await RawClient.open({ port: server.port, path: rows.path("none", 100) });
     server.program.kill("SIGTERM");
@@ -144,7 +144,7 @@ it(
 it.each(["opened", "received", "mailed", "timer", "none"])(
   "ends the process at the deadline when a handler is slower, and counts what was cut: %s",
   async (handler) => {
-    const server = await startServer({ drain: 1_000 });
+    const server = await startServer({ timeoutMs: 1_000 });
     const rows = openRows();
     const { client } =
       handler === "none"

@@ -4,7 +4,7 @@ import { close, text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
 import { type ServerOptions, ServerProcess } from "../../support/server-process.ts";
 
-const PATIENT = { drain: 20_000 };
+const PATIENT = { timeoutMs: 20_000 };
 
 async function startServer(
   options: Partial<ServerOptions> = {},
@@ -46,7 +46,7 @@ it("ends the process at once at a second signal also while a shard doesn't respo
   const other = await RawClient.open(server);
   other.write(text("spin"));
   server.program.kill("SIGTERM");
-  await server.tells("draining");
+  await server.tells("closing");
   server.program.kill("SIGTERM");
   expect(await server.program.exit).toMatchObject({ code: 143 });
   await client.closed();

@@ -26,7 +26,7 @@ const zeros = {
   acceptsFailed: 0,
   handoffsFailed: 0,
   violations: 0,
-  slowConsumers: 0,
+  slowConsumersClosed: 0,
   droppedNewest: 0,
   droppedOldest: 0,
   conflated: 0,
@@ -166,7 +166,7 @@ it("counts peers that don't read, which it closes", async () => {
   client.socket.pause();
   await vi.waitFor(() => {
     client.write(text('{"do":"send","bytes":4000000}'));
-    expect(shardOf(board)).toMatchObject({ slowConsumers: 1 });
+    expect(shardOf(board)).toMatchObject({ slowConsumerPolicy: 1 });
   });
 });
 
@@ -192,7 +192,7 @@ it("says what state a shard is in, and whether the board takes upgrades", async 
   expect(look()).toEqual(["restarting", false, false, false]);
   await replaced;
   expect(look()).toEqual(["ready", true, false, true]);
-  const closing = board.close({ drain: 0 });
+  const closing = board.close({ timeoutMs: 0 });
   expect(board.ready).toBe(false);
   await closing;
   expect(look()).toEqual(["closed", false, false, false]);

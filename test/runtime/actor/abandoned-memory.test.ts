@@ -22,7 +22,7 @@ class Hanging extends Sync {
 /** Leaves nothing behind but what the hung handler holds. */
 function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()): WeakRef<object>[] {
   const own: ActorContext = { ...context, withoutConnection: () => context };
-  const owner = { actorFailed() {}, mailboxDrained() {}, mailDied() {}, handlerTimedOut() {}, actorEnded() {} };
+  const owner = { actorFailed() {}, mailboxHasRoom() {}, mailUndelivered() {}, handlerTimedOut() {}, actorEnded() {} };
   const cell = new ActorCell(cellSettings({}, undefined, watch), owner);
   cell.open(Object.assign(class extends Hanging {}, { supervision: { strategy } }), own);
   cell.deliver(message("hang"));

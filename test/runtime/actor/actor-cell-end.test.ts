@@ -243,18 +243,18 @@ it("answers the ask of a handler that is given up", async () => {
   expect(outcomes).toHaveLength(1);
 });
 
-it("closes a connection whose draining is given up", () => {
+it("closes a connection whose shuttingDown is given up", () => {
   class Drained extends Sync {
     static override readonly supervision = { strategy: "resume" as const };
-    override draining(): Promise<void> {
-      return gate("draining");
+    override shuttingDown(): Promise<void> {
+      return gate("shuttingDown");
     }
   }
   const watch = new ManualWatch();
   const { cell, open, log } = start(Drained, {}, watch);
   open();
-  cell.drain();
-  cell.afterDraining(() => log.push("may close"));
+  cell.announceShutdown();
+  cell.afterShutdownNotice(() => log.push("may close"));
   expect(log).toEqual(["opened"]);
   watch.actor?.handlerTimedOut(50);
   expect(log.at(-1)).toBe("may close");

@@ -1,6 +1,6 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
-import { TURN_BUDGET } from "../../../src/runtime/scheduling/turns.ts";
+import { TURN_BUDGET } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";
 import { log, message, Sync, start } from "./cell.ts";
 

@@ -40,7 +40,7 @@ function recordingContext(): { context: ActorContext; calls: Call[] } {
       calls.push(["send", data]);
       return "buffered";
     },
-    slowConsumers: "close",
+    slowConsumerPolicy: "close",
     whenDrained: async () => void calls.push(["whenDrained"]),
     publish: (...args) => {
       calls.push(["publish", ...args]);
@@ -110,22 +110,22 @@ it("passes what it does on to its connection", async () => {
 it("chooses what happens when its peer doesn't read", () => {
   const { context } = recordingContext();
   const actor = constructActor(Plain, context);
-  expect(actor.slowConsumers).toBe("close");
-  actor.slowConsumers = "conflate";
-  expect([actor.slowConsumers, context.slowConsumers]).toEqual(["conflate", "conflate"]);
-  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMERS" });
-  expect(() => Object.assign(actor, { slowConsumers: "dropAll" })).toThrow(misuse);
-  expect(actor.slowConsumers).toBe("conflate");
+  expect(actor.slowConsumerPolicy).toBe("close");
+  actor.slowConsumerPolicy = "conflate";
+  expect([actor.slowConsumerPolicy, context.slowConsumerPolicy]).toEqual(["conflate", "conflate"]);
+  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMER_POLICY" });
+  expect(() => Object.assign(actor, { slowConsumerPolicy: "dropAll" })).toThrow(misuse);
+  expect(actor.slowConsumerPolicy).toBe("conflate");
 });
 
 it("refuses a class that has its choice as a field, where nobody would see it", () => {
   class Hiding extends Actor {
     constructor() {
       super();
-      Object.defineProperty(this, "slowConsumers", { value: "conflate" });
+      Object.defineProperty(this, "slowConsumerPolicy", { value: "conflate" });
     }
   }
-  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMERS" });
+  const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_SLOW_CONSUMER_POLICY" });
   expect(() => constructActor(Hiding, recordingContext().context)).toThrow(misuse);
 });
 
@@ -206,7 +206,7 @@ it("takes an actor class of another copy of the package, and gives its actors th
   actor.send("hello");
   expect(calls).toEqual([["send", "hello"]]);
   expect(overrides(actor, "mailed")).toBe(true);
-  expect(overrides(actor, "draining")).toBe(false);
+  expect(overrides(actor, "shuttingDown")).toBe(false);
   const later = recordingContext();
   replaceContext(actor, later.context);
   actor.send("again");

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { Actor, type ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
-import { TURN_MS } from "../../../src/runtime/scheduling/turns.ts";
+import { TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { cellSettings } from "../../support/cells.ts";
 
 /** Actors of a thread whose handlers take so long for each mail, by a clock that moves by that. */
@@ -11,8 +11,8 @@ function setUp(takesMs: number) {
   const settings = cellSettings({}, () => now);
   const log: string[] = [];
   const start = (name: string): ActorCell => {
-    const mailboxDrained = (): number => log.push(`${name} drained`);
-    const owner = { actorFailed() {}, mailboxDrained, mailDied() {}, handlerTimedOut() {}, actorEnded() {} };
+    const mailboxHasRoom = (): number => log.push(`${name} drained`);
+    const owner = { actorFailed() {}, mailboxHasRoom, mailUndelivered() {}, handlerTimedOut() {}, actorEnded() {} };
     const cell = new ActorCell(settings, owner);
     cell.open(
       class extends Actor {

@@ -20,7 +20,7 @@ export const context: ActorContext = {
     ask: async () => undefined,
   },
   send: () => "sent",
-  slowConsumers: "close",
+  slowConsumerPolicy: "close",
   whenDrained: async () => {},
   publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),
   subscribe: async () => {},
@@ -69,8 +69,8 @@ export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {
   ends = 0;
   const owner: ActorCellOwner = {
     actorFailed: (handler, error) => log.push(`failed ${handler}: ${(error as Error).message}`),
-    mailboxDrained: () => log.push("drained"),
-    mailDied: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),
+    mailboxHasRoom: () => log.push("drained"),
+    mailUndelivered: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),
     handlerTimedOut: (handler, limitMs) => log.push(`${handler} timed out after ${limitMs} ms`),
     actorEnded: () => void ends++,
   };

@@ -93,8 +93,8 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   const settings = cellSettings();
   const cell: ActorCell = new ActorCell(settings, {
     actorFailed: (handler, error, outcome) => log.push(`${handler} ${outcome}: ${(error as Error).message}`),
-    mailboxDrained: () => {},
-    mailDied: ({ value }) => log.push(`dead ${value}`),
+    mailboxHasRoom: () => {},
+    mailUndelivered: ({ value }) => log.push(`dead ${value}`),
     handlerTimedOut: () => {},
     actorEnded: () => {},
   });
@@ -105,7 +105,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
     mailer: { tell: async () => ({ status: "accepted" }), ask: async () => undefined },
     send: () => "sent",
     publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),
-    slowConsumers: "close",
+    slowConsumerPolicy: "close",
     whenDrained: async () => {},
     subscribe: async () => {},
     unsubscribe: () => {},

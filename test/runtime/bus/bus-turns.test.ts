@@ -2,14 +2,14 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
-import { TURN_MS, Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
 /** Publishers in other threads of a bus, and a receiver whose subscriber takes so long for each publish. */
 async function setUp(publishers: number, takesMs: number) {
   let now = 0;
-  const turns = new Turns(() => now);
+  const turns = new FairScheduler(() => now);
   const receiver = new Bus({ publishDropped() {} }, turns);
   const texts: string[] = [];
   let inThisTurn = 0;

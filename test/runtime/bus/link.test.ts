@@ -2,7 +2,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { type InterestChange, Link } from "../../../src/runtime/bus/link.ts";
 import { EndOfTick } from "../../../src/runtime/scheduling/end-of-tick.ts";
-import { Turns } from "../../../src/runtime/scheduling/turns.ts";
+import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
@@ -35,7 +35,7 @@ function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
   const link = new Link(
     port,
     interest,
-    { turns: new Turns(), endOfTick: new HeldEndOfTick(() => told.dirty++) },
+    { turns: new FairScheduler(), endOfTick: new HeldEndOfTick(() => told.dirty++) },
     {
       interestChanged: (_link, changes) => told.interest.push(...changes),
       published: (topicId, { block, start, end }) =>

@@ -3,7 +3,12 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { MailVerdict } from "../../../src/runtime/actor/mail.ts";
-import { type Answer, type Letter, MAX_LETTERS_UNDER_WAY, MailLink } from "../../../src/runtime/mail/mail-link.ts";
+import {
+  type Answer,
+  MAX_LETTERS_UNDER_WAY,
+  type MailEnvelope,
+  MailLink,
+} from "../../../src/runtime/mail/mail-link.ts";
 
 /** One end with all that came to it. */
 interface End {
@@ -17,11 +22,11 @@ interface End {
 function end(port: MessagePort, verdictOn: (value: unknown) => MailVerdict): End {
   const told = { letters: [] as unknown[], answers: [] as Answer[], closed: 0 };
   const link = new MailLink(port, {
-    letterCame: ({ value }) => {
+    letterReceived: ({ value }) => {
       told.letters.push(value);
       return verdictOn(value);
     },
-    answerCame: (answer) => told.answers.push(answer),
+    answerReceived: (answer) => told.answers.push(answer),
     linkClosed: () => told.closed++,
   });
   onTestFinished(() => port.close());
@@ -33,7 +38,7 @@ function pair(verdictOn: (value: unknown) => MailVerdict = () => "accepted"): { 
   return { near: end(port1, verdictOn), far: end(port2, verdictOn) };
 }
 
-const letter = (value: unknown): Letter => ({ to: "1-0" as Address, from: undefined, value, ask: undefined });
+const letter = (value: unknown): MailEnvelope => ({ to: "1-0" as Address, from: undefined, value, ask: undefined });
 const send = ({ link }: End, value: unknown): Promise<MailVerdict> =>
   new Promise((resolve) => link.send(letter(value), resolve));
 

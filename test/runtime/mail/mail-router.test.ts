@@ -19,11 +19,11 @@ function thread(shard: number | undefined, handle: (mail: Mail) => MailVerdict =
   const lost: LostMail[] = [];
   const router = new MailRouter({
     shard,
-    mailCame: (to, mail) => {
+    mailReceived: (to, mail) => {
       mails.push({ to, mail });
       return handle(mail);
     },
-    mailDied: (one) => lost.push(one),
+    mailUndelivered: (one) => lost.push(one),
   });
   return { router, mails, lost };
 }

@@ -23,8 +23,8 @@ export default class Flooding extends Actor {
     const text = (topic: string, i: number): string => `${topic} ${i} `.padEnd(bytes, "x");
     switch (command.do) {
       case "policy":
-        if (command.policy !== undefined) this.slowConsumers = command.policy;
-        this.send(this.slowConsumers);
+        if (command.policy !== undefined) this.slowConsumerPolicy = command.policy;
+        this.send(this.slowConsumerPolicy);
         return;
       case "subscribe":
         for (const topic of topics) await this.subscribe(topic);

@@ -12,8 +12,8 @@ export default class Recording extends Actor {
 
   constructor() {
     super();
-    // Without a draining of its own an actor isn't asked to drain: its connection closes while a handler is under way.
-    if (this.params["handler"] !== "draining") this.draining = Actor.prototype.draining;
+    // Without a shuttingDown of its own an actor isn't asked to drain: its connection closes while a handler is under way.
+    if (this.params["handler"] !== "shuttingDown") this.shuttingDown = Actor.prototype.shuttingDown;
   }
 
   override async opened(): Promise<void> {
@@ -34,8 +34,8 @@ export default class Recording extends Actor {
     return "recorded";
   }
 
-  override draining(): void | Promise<void> {
-    return this.#record("draining");
+  override shuttingDown(): void | Promise<void> {
+    return this.#record("shuttingDown");
   }
 
   override async closed(code: number): Promise<void> {

@@ -15,7 +15,7 @@ if (cluster.isPrimary) {
     for (const worker of workers) worker.send("close");
   });
 } else {
-  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 2, overloadedMs: 60_000 });
+  const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 2, maxEventLoopDelayMs: 60_000 });
   const server = createServer();
   if ("attached" in options) {
     board.attach(server);
@@ -30,7 +30,7 @@ if (cluster.isPrimary) {
   }
   process.once("message", async () => {
     process.send?.(`connections ${board.stats().upgrades.accepted}`);
-    await board.close({ drain: 1_000 });
+    await board.close({ timeoutMs: 1_000 });
     server.close();
     process.disconnect?.();
   });

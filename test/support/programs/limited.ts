@@ -19,7 +19,13 @@ function codeOf(error: Error): string {
 }
 
 const sockets = way === "relay" ? "relay" : "auto";
-const board = await Switchboard.start({ shards: 2, overloadedMs: 60_000, sockets, ...start, actor: actorUrl(actor) });
+const board = await Switchboard.start({
+  shards: 2,
+  maxEventLoopDelayMs: 60_000,
+  sockets,
+  ...start,
+  actor: actorUrl(actor),
+});
 board.on("handshakeFailed", (error) => tell({ event: "handshakeFailed", code: codeOf(error) }));
 board.on("acceptFailed", ({ error }) => tell({ event: "acceptFailed", code: codeOf(error) }));
 process.on("SIGUSR2", () => tell({ event: "stats", ready: board.ready, stats: board.stats() }));

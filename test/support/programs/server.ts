@@ -13,7 +13,7 @@ function tell(story: ServerStory): void {
 }
 
 // A test machine may be overloaded whenever it likes.
-const board = await Switchboard.start({ overloadedMs: 60_000, ...start, actor: actorUrl(actor) });
+const board = await Switchboard.start({ maxEventLoopDelayMs: 60_000, ...start, actor: actorUrl(actor) });
 for (const event of ["shardLost", "shardFailed"] as const) {
   board.on(event, ({ shard, reason, connections, error }) => {
     const { name, message } = error;
@@ -28,7 +28,7 @@ const server = createServer((_request, response) => {
   response.end(JSON.stringify({ ...board.stats(), ready: board.ready }));
 });
 board.attach(server, path === undefined ? {} : { path });
-board.on("draining", () => tell({ event: "draining" }));
+board.on("closing", () => tell({ event: "closing" }));
 board.on("closed", (counts) => {
   tell({ event: "closed", ...counts });
   server.close();

@@ -3,13 +3,13 @@ import { createServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import fc from "fast-check";
 import { expect, it, onTestFinished } from "vitest";
-import { readPlainHead } from "../../../src/wire/handshake/request-head.ts";
+import { readSimpleHead } from "../../../src/wire/handshake/request-head.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
 
 const REQUEST = upgradeRequest({ path: "/chat/7?token=a%20b" });
 
 it("reads a request in the form that clients send", () => {
-  expect(readPlainHead(Buffer.from(REQUEST))).toEqual({
+  expect(readSimpleHead(Buffer.from(REQUEST))).toEqual({
     head: {
       method: "GET",
       url: "/chat/7?token=a%20b",
@@ -29,16 +29,16 @@ it("reads a request in the form that clients send", () => {
 
 it("returns the length of the head", () => {
   const following = Buffer.from([0x81, 0x80, 0, 0, 0, 0, 0x0d, 0x0a, 0x0d, 0x0a]);
-  expect(readPlainHead(Buffer.concat([Buffer.from(REQUEST), following]))?.length).toBe(REQUEST.length);
+  expect(readSimpleHead(Buffer.concat([Buffer.from(REQUEST), following]))?.length).toBe(REQUEST.length);
 });
 
 it("trims the blanks around a value, and keeps those within", () => {
-  const read = readPlainHead(Buffer.from("GET / HTTP/1.1\r\nA:b\r\nC: \t d  e \t\r\nF:\r\n\r\n"));
+  const read = readSimpleHead(Buffer.from("GET / HTTP/1.1\r\nA:b\r\nC: \t d  e \t\r\nF:\r\n\r\n"));
   expect(read?.head.headers).toEqual({ a: "b", c: "d  e", f: "" });
 });
 
 it("reads a header that is named like a property of objects", () => {
-  const read = readPlainHead(Buffer.from("GET / HTTP/1.1\r\n__proto__: x\r\nconstructor: y\r\n\r\n"));
+  const read = readSimpleHead(Buffer.from("GET / HTTP/1.1\r\n__proto__: x\r\nconstructor: y\r\n\r\n"));
   expect(Object.entries(read?.head.headers ?? {})).toEqual([
     ["__proto__", "x"],
     ["constructor", "y"],
@@ -70,7 +70,7 @@ it.each([
   { what: "an expectation", bytes: REQUEST.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n") },
   { what: "a head past 16 KiB", bytes: REQUEST.replace("localhost", "a".repeat(16 * 1024)) },
 ])("leaves $what to a full parser", ({ bytes }) => {
-  expect(readPlainHead(Buffer.from(bytes, "latin1"))).toBeUndefined();
+  expect(readSimpleHead(Buffer.from(bytes, "latin1"))).toBeUndefined();
 });
 
 it("reads a request exactly as node:http does", async () => {
@@ -93,7 +93,7 @@ it("reads a request exactly as node:http does", async () => {
     fc.asyncProperty(path, headers, async (target, others) => {
       const lines = others.map(([name, text]) => `X-${name}: ${text}\r\n`).join("");
       const bytes = `GET /${target} HTTP/1.1\r\nHost: h\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n${lines}\r\n`;
-      const read = readPlainHead(Buffer.from(bytes, "latin1"));
+      const read = readSimpleHead(Buffer.from(bytes, "latin1"));
       fc.pre(read !== undefined);
       requests.length = 0;
       const socket = connect(port, "127.0.0.1").resume();

@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { drain } from "../../../src/wire/transport/handoff.ts";
+import { takeBuffered } from "../../../src/wire/transport/handoff.ts";
 import { TcpTransport } from "../../../src/wire/transport/tcp-transport.ts";
 import { itIsATransport } from "./contract.ts";
 import type { TransportPair } from "./pair.ts";
@@ -110,7 +110,7 @@ describe("a TcpTransport", () => {
       stream.resume();
     });
     stream.removeAllListeners("data").pause();
-    const again = new TcpTransport(stream, Buffer.from(drain(stream, half)));
+    const again = new TcpTransport(stream, Buffer.from(takeBuffered(stream, half)));
     const last = new Recorder();
     again.start(last);
     peer.end();

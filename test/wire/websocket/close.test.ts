@@ -46,7 +46,7 @@ describe("closing", () => {
   });
 
   it("needs no reader, however much the peer has sent", async () => {
-    const { client, server } = await openPair({ inboxLimit: 1 });
+    const { client, server } = await openPair({ maxInboxMessages: 1 });
     for (let i = 0; i < 500; i++) void client.send("unread");
     await vi.waitFor(() => expect(server.reading).toBe(false));
     server.close(4000);
@@ -55,7 +55,7 @@ describe("closing", () => {
   });
 
   it("works while the peer's close waits in a full inbox", async () => {
-    const { client, server } = await openPair({ inboxLimit: 1 });
+    const { client, server } = await openPair({ maxInboxMessages: 1 });
     for (let i = 0; i < 10; i++) void client.send("unread");
     client.close(4001);
     await vi.waitFor(() => expect(server.reading).toBe(false));
@@ -73,7 +73,7 @@ describe("closing", () => {
   });
 
   it("ends after its timeout when the peer never answers", async () => {
-    const { client, server, sockets } = await openPair({ inboxLimit: 1 }, { closeTimeoutMs: 50 });
+    const { client, server, sockets } = await openPair({ maxInboxMessages: 1 }, { closeTimeoutMs: 50 });
     // A peer that doesn't read sees no close frame.
     for (let i = 0; i < 10; i++) void client.send("unread");
     await vi.waitFor(() => expect(server.reading).toBe(false));
@@ -124,7 +124,7 @@ describe("a connection that is lost", () => {
   });
 
   it("tells those who wait to send", async () => {
-    const { client, server } = await openPair({ inboxLimit: 1 });
+    const { client, server } = await openPair({ maxInboxMessages: 1 });
     const results = Array.from({ length: 15 }, () => client.send(Buffer.alloc(1024 * 1024)));
     await vi.waitFor(() => expect(server.reading).toBe(false));
     server.destroy();

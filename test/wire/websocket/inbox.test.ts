@@ -7,8 +7,8 @@ function message(size: number): Message {
 }
 
 it.each([
-  ["messages", { inboxLimit: 4, inboxLimitBytes: 1_000 }, 10],
-  ["bytes", { inboxLimit: 1_000, inboxLimitBytes: 40 }, 10],
+  ["messages", { maxInboxMessages: 4, maxInboxBytes: 1_000 }, 10],
+  ["bytes", { maxInboxMessages: 1_000, maxInboxBytes: 40 }, 10],
 ])("is full at its limit of %s, and says when half of it is taken", async (_, limits, size) => {
   const drained = vi.fn();
   const inbox = new Inbox(limits, drained);
@@ -24,7 +24,7 @@ it.each([
 });
 
 it("gives messages to those who wait in their order", async () => {
-  const inbox = new Inbox({ inboxLimit: 1, inboxLimitBytes: 1 }, () => {});
+  const inbox = new Inbox({ maxInboxMessages: 1, maxInboxBytes: 1 }, () => {});
   const waiting = [inbox.next(), inbox.next()];
   inbox.push(message(1));
   inbox.push(message(2));
@@ -33,7 +33,7 @@ it("gives messages to those who wait in their order", async () => {
 });
 
 it("gives what waits after its end, and then is done", async () => {
-  const inbox = new Inbox({ inboxLimit: 2, inboxLimitBytes: 100 }, () => {});
+  const inbox = new Inbox({ maxInboxMessages: 2, maxInboxBytes: 100 }, () => {});
   inbox.push(message(1));
   inbox.end();
   inbox.push(message(2));
@@ -42,7 +42,7 @@ it("gives what waits after its end, and then is done", async () => {
 });
 
 it("ends those who wait", async () => {
-  const inbox = new Inbox({ inboxLimit: 2, inboxLimitBytes: 100 }, () => {});
+  const inbox = new Inbox({ maxInboxMessages: 2, maxInboxBytes: 100 }, () => {});
   const waiting = inbox.next();
   inbox.end();
   expect(await waiting).toEqual({ done: true, value: undefined });

@@ -50,7 +50,7 @@ describe("messages", () => {
 
 describe("backpressure", () => {
   it("stops a peer whose reader stops, and lets it go on with the reader", async () => {
-    const { client, server } = await openPair({ inboxLimit: 4 });
+    const { client, server } = await openPair({ maxInboxMessages: 4 });
     const piece = Buffer.alloc(64 * 1024);
     let sent = 0;
     let stuck: Promise<unknown> | undefined;
@@ -73,7 +73,7 @@ describe("backpressure", () => {
   });
 
   it("refuses what nobody waited for, once the limit waits", async () => {
-    const { client, server } = await openPair({ inboxLimit: 1 }, { maxBufferedBytes: 1_000_000 });
+    const { client, server } = await openPair({ maxInboxMessages: 1 }, { maxBufferedBytes: 1_000_000 });
     const results = Array.from({ length: 3 }, () => client.send(Buffer.alloc(600_000)));
     expect(await results[2]).toBe("dropped");
     for (let received = 0; received < 2; received++) expect((await server.next()).value?.byteLength).toBe(600_000);
@@ -81,7 +81,7 @@ describe("backpressure", () => {
   });
 
   it("reaches through the web streams", async () => {
-    const { client, server } = await openPair({ inboxLimit: 1 });
+    const { client, server } = await openPair({ maxInboxMessages: 1 });
     const writer = client.writable.getWriter();
     let written = 0;
     const total = 400;

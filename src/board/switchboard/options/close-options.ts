@@ -1,17 +1,17 @@
 import { CloseCode } from "../../../wire/protocol/close-code.ts";
-import type { DrainSettings } from "../../shard/drain.ts";
-import { check, withoutUndefined } from "./option-values.ts";
+import type { ShutdownSettings } from "../../shard/shutdown.ts";
+import { check, withoutUndefined } from "./option-validation.ts";
 
 export interface CloseOptions {
   /**
    * How long all of it may take: connections that are left are dropped 1 s before its end (or after four fifths of it, if that is later), and
    * handlers that still run at its end are cut. Give it time for all batches. Default: 5 s.
    */
-  readonly drain?: number;
+  readonly timeoutMs?: number;
   /** How long upgrades are still taken while `board.ready` is false already, so that a load balancer sees it in time. Default: 0. */
   readonly readinessDelayMs?: number;
   /** How many connections are closed at once, over the whole board, so that their peers don't all return at once. Default: 10,000. */
-  readonly batch?: number;
+  readonly batchSize?: number;
   /** Time between two batches. Default: 2 s. */
   readonly batchIntervalMs?: number;
   /** What peers are told: 1001 (going away), or 1012 (restarting; they may come back). Default: 1001. */
@@ -25,24 +25,24 @@ export interface CloseOnSignalsOptions extends CloseOptions {
   readonly signals?: readonly NodeJS.Signals[];
 }
 
-const closeOptions = ["drain", "readinessDelayMs", "batch", "batchIntervalMs", "code", "reason"] as const;
+const closeOptions = ["timeoutMs", "readinessDelayMs", "batchSize", "batchIntervalMs", "code", "reason"] as const;
 
-export interface CloseSettings extends DrainSettings {
+export interface CloseSettings extends ShutdownSettings {
   readonly readinessDelayMs: number;
 }
 
 export function checkCloseOptions(options: CloseOptions): CloseSettings {
   check("close", options, closeOptions);
   const {
-    drain = 5_000,
+    timeoutMs = 5_000,
     readinessDelayMs = 0,
-    batch = 10_000,
+    batchSize = 10_000,
     batchIntervalMs = 2_000,
     ...rest
   } = withoutUndefined(options);
   const { code = CloseCode.goingAway } = rest;
   const { reason = DEFAULT_REASONS[code] } = rest;
-  return { timeoutMs: drain, readinessDelayMs, batch, batchIntervalMs, code, reason };
+  return { timeoutMs, readinessDelayMs, batchSize, batchIntervalMs, code, reason };
 }
 
 const DEFAULT_REASONS = {

@@ -5,12 +5,12 @@ import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/prot
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { Authorize } from "../../accept/authorize.ts";
-import type { ListenerSettings } from "../../accept/listener.ts";
+import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { TlsOptions } from "../../accept/tls-settings.ts";
-import type { ConnectionOptions } from "../../connection/connection-host.ts";
-import type { ConnectionsOptions } from "../listing.ts";
+import type { ConnectionLimits } from "../../connection/connection-host.ts";
+import type { ListConnectionsOptions } from "../listing.ts";
 import type { Placement } from "../pool/placement.ts";
-import { check, withoutUndefined } from "./option-values.ts";
+import { check, withoutUndefined } from "./option-validation.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
 /** What one shard's thread may take, as in `node:worker_threads`: a shard that needs more ends. In MiB; default: Node's own. */
@@ -23,7 +23,7 @@ export interface ShardResourceLimits {
 }
 
 /** How a board runs. Times are in milliseconds, sizes in bytes. */
-export interface StartOptions extends Partial<Omit<ConnectionOptions, "compression">>, AdmissionLimits {
+export interface StartOptions extends Partial<Omit<ConnectionLimits, "compression">>, AdmissionLimits {
   /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
   readonly actor: URL | string;
   /** Worker threads. Default: "auto", one for each core that this process may use. */
@@ -41,7 +41,7 @@ export interface StartOptions extends Partial<Omit<ConnectionOptions, "compressi
    */
   readonly placement?: Placement;
   /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
-  readonly overloadedMs?: number;
+  readonly maxEventLoopDelayMs?: number;
   /**
    * What each shard may take. Default: Node's own, but 8 MiB of young generation instead of 96: what a shard makes lives briefly, and more would
    * be memory of its idle connections that nothing gives back, and would let so many dead messages wait that V8 looks through all memory for them.
@@ -117,21 +117,21 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
 const connectionOptions = [
   "maxPayloadBytes",
   "maxFragments",
-  "mailboxLimit",
-  "mailboxLimitBytes",
-  "mailLimit",
+  "maxMailboxMessages",
+  "maxMailboxBytes",
+  "maxMails",
   "maxBufferedBytes",
   "maxSubscriptions",
-  "slowConsumers",
+  "slowConsumerPolicy",
   "maxMessagesPerSecond",
   "maxBytesPerSecond",
-  "overRate",
+  "rateLimitPolicy",
   "pingIntervalMs",
   "pongTimeoutMs",
   "closeTimeoutMs",
   "handlerTimeoutMs",
   "handlerTimeoutAfterCloseMs",
-] as const satisfies readonly (keyof ConnectionOptions)[];
+] as const satisfies readonly (keyof ConnectionLimits)[];
 
 const admissionOptions = [
   "maxConnections",
@@ -160,7 +160,7 @@ const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb:
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 const startOptions = [
-  ...(["actor", "shards", "compression", "sockets", "placement", "overloadedMs"] as const),
+  ...(["actor", "shards", "compression", "sockets", "placement", "maxEventLoopDelayMs"] as const),
   ...(["resourceLimits", "shardTimeoutMs", "handoffTimeoutMs", "startTimeoutMs", "signal"] as const),
   ...admissionOptions,
   ...connectionOptions,
@@ -171,7 +171,7 @@ export interface Settings {
   readonly shards: number;
   readonly sockets: "auto" | "relay";
   readonly placement: Placement;
-  readonly overloadedMs: number;
+  readonly maxEventLoopDelayMs: number;
   readonly limits: AdmissionLimits;
   readonly resourceLimits: ShardResourceLimits;
   /** 0: none. */
@@ -180,7 +180,7 @@ export interface Settings {
   /** 0: none. */
   readonly startTimeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  readonly connection: ConnectionOptions;
+  readonly connection: ConnectionLimits;
 }
 
 export function checkStartOptions(options: StartOptions): Settings {
@@ -190,7 +190,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     shards = "auto",
     sockets = "auto",
     placement = "leastConnections",
-    overloadedMs = 200,
+    maxEventLoopDelayMs = 200,
     resourceLimits = {},
     shardTimeoutMs = 10_000,
     handoffTimeoutMs = HANDOFF_TIMEOUT_MS,
@@ -205,7 +205,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     shards: shards === "auto" ? availableParallelism() : shards,
     sockets,
     placement,
-    overloadedMs,
+    maxEventLoopDelayMs,
     limits,
     shardTimeoutMs,
     handoffTimeoutMs,
@@ -216,14 +216,14 @@ export function checkStartOptions(options: StartOptions): Settings {
       maxPayloadBytes: 1024 * 1024,
       // Conformance suites send messages of 65,537 fragments.
       maxFragments: 131_072,
-      mailboxLimit: 1024,
-      mailboxLimitBytes: 1024 * 1024,
-      mailLimit: 1024,
+      maxMailboxMessages: 1024,
+      maxMailboxBytes: 1024 * 1024,
+      maxMails: 1024,
       maxBufferedBytes: 1024 * 1024,
       // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a connection.
       maxSubscriptions: 1024,
-      slowConsumers: "close",
-      overRate: "pause",
+      slowConsumerPolicy: "close",
+      rateLimitPolicy: "pause",
       pingIntervalMs: 25_000,
       pongTimeoutMs: 10_000,
       closeTimeoutMs: 10_000,
@@ -275,7 +275,7 @@ export interface ListenSettings {
   /** "any": wherever it can be done best. */
   readonly handshake: "main" | "shard" | "any";
   /** What the shards are told when the handshake is theirs; undefined: it can't be. */
-  readonly shard?: ListenerSettings;
+  readonly shard?: ShardPortSettings;
   readonly accept: "main" | "shard";
 }
 
@@ -309,7 +309,7 @@ function misfit(what: string): SwitchboardError {
   return new SwitchboardError("ERR_OPTION", `listen: ${what}`);
 }
 
-export function checkConnectionsOptions(options: ConnectionsOptions): void {
+export function checkConnectionsOptions(options: ListConnectionsOptions): void {
   check("connections", options, ["shard", "cursor", "limit"]);
 }
 

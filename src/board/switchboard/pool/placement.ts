@@ -60,10 +60,10 @@ export function createPlacement<T extends ShardCandidate>(placement: Placement):
 export function eligible<T extends ShardCandidate>(
   shards: readonly T[],
   maxConnections: number,
-  overloadedMs: number,
+  maxEventLoopDelayMs: number,
 ): readonly T[] {
   const open = shards.filter(({ connections }) => connections < maxConnections);
-  const quick = open.filter(({ eventLoopDelayMs }) => eventLoopDelayMs <= overloadedMs);
+  const quick = open.filter(({ eventLoopDelayMs }) => eventLoopDelayMs <= maxEventLoopDelayMs);
   if (quick.length > 0 || open.length === 0) return quick;
   return [open.reduce((best, one) => (one.eventLoopDelayMs < best.eventLoopDelayMs ? one : best))];
 }

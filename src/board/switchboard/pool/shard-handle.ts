@@ -2,30 +2,28 @@ import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { Piscina } from "piscina";
-import { type ErrorReport, reviveError } from "../../../errors.ts";
-import type { SlowConsumerPolicy } from "../../../runtime/actor/flow.ts";
-import type { FailureOutcome } from "../../../runtime/actor/supervision.ts";
-import type { LostMail } from "../../../runtime/mail/mail-router.ts";
+import type { ErrorReport } from "../../../errors.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
 import { HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
-import { lastMessages } from "../../../wire/transport/last-messages.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { createHandoffChannel } from "../../../wire/transport/pending-handoffs.ts";
+import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { RelaySender } from "../../../wire/transport/relay.ts";
 import type { Destination } from "../../accept/acceptor.ts";
-import type { Arrival, ConnectionOptions } from "../../connection/connection-host.ts";
-import type { DrainCounts, DrainSettings } from "../../shard/drain.ts";
+import type { ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
+import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
-  ListenerNotice,
+  RawSocketEnvelope,
   ShardOrder,
+  ShardPortNotice,
   ShardReport,
   ShardTask,
   ThreadLink,
-  UnreadArrival,
 } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
-import { Occupancy } from "./occupancy.ts";
+import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
+import { ConnectionCount } from "./connection-count.ts";
 import { PendingQueries } from "./pending-queries.ts";
 import type { ShardCandidate } from "./placement.ts";
 import {
@@ -39,51 +37,10 @@ import {
 } from "./shard-loss.ts";
 import { Watchdog } from "./watchdog.ts";
 
-/** An actor's handler that threw or rejected. */
-export interface ActorFailure {
-  readonly shard: number;
-  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
-  readonly id: string | undefined;
-  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
-  readonly handler: string;
-  /** What became of the actor, by its class's `supervision`. */
-  readonly outcome: FailureOutcome;
-  readonly error: Error;
-}
-
-/** A handler that took longer than it may, and was given up; `actorFailed` tells of it, too. */
-export interface HandlerTimeout {
-  readonly shard: number;
-  /** Of the connection. */
-  readonly id: string;
-  /** Name of the handler, such as `received`. */
-  readonly handler: string;
-  /** The limit that was reached, in milliseconds. */
-  readonly limitMs: number;
-}
-
-/** A connection for whose peer as much waits as may. */
-export interface SlowConsumer {
-  readonly shard: number;
-  /** Of the connection. */
-  readonly id: string;
-  /** What happens to it or its messages. */
-  readonly policy: SlowConsumerPolicy;
-  /** Bytes that wait for it. */
-  readonly bufferedBytes: number;
-}
-
-/** A connection whose peer was gone without a close handshake (1006). */
-export interface AbnormalClosure {
-  readonly shard: number;
-  /** Of the connection. */
-  readonly id: string;
-}
-
 export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
-  readonly options: ConnectionOptions;
+  readonly options: ConnectionLimits;
   readonly trustedProxies: readonly string[];
   /** Whether sockets that can be moved are; all others are relayed. */
   readonly moves: boolean;
@@ -96,19 +53,14 @@ export interface ShardSpec {
   readonly counters: Counters;
   /** The far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly ThreadLink[];
-  readonly actorFailed: (failure: ActorFailure) => void;
-  readonly mailDied: (lost: LostMail) => void;
-  readonly handshakeFailed: (error: Error) => void;
-  readonly acceptFailed: (error: Error) => void;
+  /** Takes what users of the board may listen to. */
+  readonly event: (event: ShardEvent) => void;
   /** A connection or a handshake of a client has ended, where clients are counted. */
-  readonly addressLeft: (address: string) => void;
-  readonly handlerTimedOut: (timeout: HandlerTimeout) => void;
-  readonly slowConsumer: (slow: SlowConsumer) => void;
-  readonly abnormalClosure: (closure: AbnormalClosure) => void;
+  readonly clientLeft: (address: string) => void;
 }
 
 /** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
-const DRAIN_GRACE_MS = 1_000;
+const SHUTDOWN_GRACE_MS = 1_000;
 
 /** Piscina infers this from another overload of `postMessage` than the one for ports. */
 type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
@@ -125,27 +77,21 @@ type Phase = "starting" | "ready" | "stopping" | "ended";
 export class ShardHandle implements Destination, ShardCandidate {
   readonly shard: number;
   readonly #counters: Counters;
-  readonly #occupancy: Occupancy;
+  readonly #occupancy: ConnectionCount;
   readonly #eventLoop: EventLoopReader;
-  readonly #actorFailed: (failure: ActorFailure) => void;
-  readonly #mailDied: (lost: LostMail) => void;
-  readonly #handshakeFailed: (error: Error) => void;
-  readonly #handlerTimedOut: (timeout: HandlerTimeout) => void;
-  readonly #acceptFailed: (error: Error) => void;
-  readonly #slowConsumer: (slow: SlowConsumer) => void;
-  readonly #abnormalClosure: (closure: AbnormalClosure) => void;
+  readonly #event: (event: ShardEvent) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
-  readonly #handoff: HandoffSender<Arrival>;
-  readonly #relay: RelaySender<Arrival>;
-  readonly #unread: HandoffSender<UnreadArrival, ListenerNotice>;
+  readonly #handoff: HandoffSender<HandoffEnvelope>;
+  readonly #relay: RelaySender<HandoffEnvelope>;
+  readonly #rawSockets: HandoffSender<RawSocketEnvelope, ShardPortNotice>;
   readonly #queries = new PendingQueries();
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   /** Runs while the shard starts. */
   readonly #startTimer: NodeJS.Timeout | undefined;
   readonly #ready = Promise.withResolvers<void>();
-  readonly #drained = Promise.withResolvers<DrainCounts>();
+  readonly #shutdownDone = Promise.withResolvers<ShutdownCounts>();
   #phase: Phase = "starting";
   /** Whether the actor module exports an `authorize`; known when it is ready. */
   authorizes = false;
@@ -169,26 +115,20 @@ export class ShardHandle implements Destination, ShardCandidate {
     } = spec;
     this.shard = shard;
     this.#counters = counters;
-    this.#occupancy = new Occupancy(counters, spec.addressLeft);
+    this.#occupancy = new ConnectionCount(counters, spec.clientLeft);
     const meter = createMeterMemory();
     this.#eventLoop = new EventLoopReader(meter);
-    this.#actorFailed = spec.actorFailed;
-    this.#mailDied = spec.mailDied;
-    this.#handshakeFailed = spec.handshakeFailed;
-    this.#handlerTimedOut = spec.handlerTimedOut;
-    this.#acceptFailed = spec.acceptFailed;
-    this.#slowConsumer = spec.slowConsumer;
-    this.#abnormalClosure = spec.abnormalClosure;
+    this.#event = spec.event;
     const control = new MessageChannel();
     const handoff = createHandoffChannel();
     const relay = createHandoffChannel();
-    const unread = createHandoffChannel();
+    const rawSockets = createHandoffChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
     this.#moves = moves;
     this.#handoff = new HandoffSender(handoff.sender, handoffTimeoutMs);
     this.#relay = new RelaySender(relay.sender, handoffTimeoutMs);
-    this.#unread = new HandoffSender(unread.sender, handoffTimeoutMs);
+    this.#rawSockets = new HandoffSender(rawSockets.sender, handoffTimeoutMs);
     if (timeoutMs > 0) {
       this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
     }
@@ -200,7 +140,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       memory: this.#watchdog.pulse.memory,
       intervalMs: this.#watchdog.pulse.intervalMs,
     };
-    const ends = [handoff.receiver, relay.receiver, unread.receiver, ...links];
+    const ends = [handoff.receiver, relay.receiver, rawSockets.receiver, ...links];
     const ports = [control.port2, ...ends.map(({ port }) => port)];
     const task = {
       shard,
@@ -213,7 +153,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       control: control.port2,
       handoff: handoff.receiver,
       relay: relay.receiver,
-      unread: unread.receiver,
+      rawSockets: rawSockets.receiver,
       links,
     };
     // Only the first start of a board waits for this; later failures are told by `ended`.
@@ -237,7 +177,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** Whether it may be sent connections: it is ready, and answers for those that it was sent. */
   get takesConnections(): boolean {
-    return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#unread.isFull;
+    return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#rawSockets.isFull;
   }
 
   get hasEnded(): boolean {
@@ -245,7 +185,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /** Whether it takes sockets whose handshake is its own: also while it drains, to answer them with 503. */
-  get takesUnread(): boolean {
+  get takesRawSockets(): boolean {
     return this.#phase === "ready" || this.#phase === "stopping";
   }
 
@@ -259,21 +199,26 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#eventLoop.delayMs;
   }
 
-  handOff(socket: Duplex, head: Buffer, arrival: Arrival): Promise<HandoffResult> {
+  handOff(socket: Duplex, head: Buffer, arrival: HandoffEnvelope): Promise<HandoffResult> {
     const handoff =
       this.#moves && isMovable(socket)
         ? this.#handoff.send(socket, head, arrival)
         : this.#relay.send(socket, head, arrival);
-    return this.#timed(this.#occupancy.follow(handoff, arrival.address));
+    return this.#timed(this.#occupancy.follow(handoff, arrival.clientKey));
   }
 
   /** Says how the handshakes of a listener are done, from the next socket on. */
-  configure(notice: ListenerNotice): void {
-    this.#unread.tell(notice);
+  configure(notice: ShardPortNotice): void {
+    this.#rawSockets.tell(notice);
   }
 
-  handOffUnread(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> {
-    return this.#timed(this.#occupancy.follow(this.#unread.sendUnread(socket, { listener, address }), address));
+  handOffRawSocket(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> {
+    return this.#timed(
+      this.#occupancy.follow(
+        this.#rawSockets.sendRawSocket(socket, { listenerId: listener, clientKey: address }),
+        address,
+      ),
+    );
   }
 
   async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
@@ -286,7 +231,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** Has it accept the sockets of a listener by itself. */
   giveServer(server: Server, listener: number): void {
-    this.#unread.sendServer(server, { listener, address: undefined });
+    this.#rawSockets.sendServer(server, { listenerId: listener, clientKey: undefined });
   }
 
   link(link: ThreadLink): void {
@@ -302,11 +247,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /** Closes all its connections, and those that still arrive, and awaits their actors. A shard that doesn't even do that is ended. */
-  async drain(settings: DrainSettings): Promise<DrainCounts> {
+  async shutDown(settings: ShutdownSettings): Promise<ShutdownCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
-    this.#order({ kind: "drain", settings });
-    const timer = setTimeout(() => this.terminate(), settings.timeoutMs + DRAIN_GRACE_MS);
-    const counts = await this.#drained.promise;
+    this.#order({ kind: "shutDown", settings });
+    const timer = setTimeout(() => this.terminate(), settings.timeoutMs + SHUTDOWN_GRACE_MS);
+    const counts = await this.#shutdownDone.promise;
     clearTimeout(timer);
     return counts;
   }
@@ -314,7 +259,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Ends the shard when it is drained. */
   async stop(): Promise<void> {
     this.#order({ kind: "stop" });
-    const timer = setTimeout(() => this.terminate(), DRAIN_GRACE_MS);
+    const timer = setTimeout(() => this.terminate(), SHUTDOWN_GRACE_MS);
     await this.ended;
     clearTimeout(timer);
   }
@@ -339,39 +284,17 @@ export class ShardHandle implements Destination, ShardCandidate {
         this.requestHeaders = report.requestHeaders;
         this.#ready.resolve();
         return;
-      case "actorFailed":
-        this.#actorFailed({ shard: this.shard, ...report, error: reviveError(report.error) });
+      case "event":
+        this.#event(report);
         return;
-      case "abnormalClosure":
-        this.#abnormalClosure({ shard: this.shard, id: report.id });
-        return;
-      case "handlerTimedOut": {
-        const { id, handler, limitMs } = report;
-        this.#handlerTimedOut({ shard: this.shard, id, handler, limitMs });
-        return;
-      }
-      case "slowConsumer": {
-        const { id, policy, bufferedBytes } = report;
-        this.#slowConsumer({ shard: this.shard, id, policy, bufferedBytes });
-        return;
-      }
       case "queryAnswered":
         this.#queries.settle(report.serial, report.answer);
         return;
-      case "mailDied":
-        this.#mailDied(report.lost);
+      case "socketsClosed":
+        for (const clientKey of report.clientKeys) this.#occupancy.clientLeft(clientKey);
         return;
-      case "handshakeFailed":
-        this.#handshakeFailed(reviveError(report.error));
-        return;
-      case "acceptFailed":
-        this.#acceptFailed(reviveError(report.error));
-        return;
-      case "departed":
-        for (const address of report.addresses) this.#occupancy.addressLeft(address);
-        return;
-      case "drained":
-        this.#drained.resolve(report);
+      case "shutdownDone":
+        this.#shutdownDone.resolve(report);
         return;
     }
   }
@@ -380,7 +303,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
-    for (const report of lastMessages<ShardReport>(this.#control)) this.#handle(report);
+    for (const report of queuedMessages<ShardReport>(this.#control)) this.#handle(report);
     this.#watchdog?.stop();
     clearTimeout(this.#startTimer);
     const asked = this.#phase === "stopping";
@@ -389,7 +312,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#control.close();
     this.#handoff.close();
     this.#relay.close();
-    this.#unread.close();
+    this.#rawSockets.close();
     this.#occupancy.end();
     // Sockets that were in their handshake ended with the thread.
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
@@ -399,7 +322,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#counters.set("connections", 0);
     this.#counters.set("actors", 0);
     // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
-    this.#drained.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
+    this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
     return asked ? undefined : { shard: this.shard, reason, connections, error };
   }

@@ -4,40 +4,27 @@ import { MessageChannel } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
 import type { Bus } from "../../../runtime/bus/bus.ts";
-import type { LostMail, MailRouter } from "../../../runtime/mail/mail-router.ts";
+import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
-import type { ListenerSettings } from "../../accept/listener.ts";
-import type { DrainCounts, DrainSettings } from "../../shard/drain.ts";
-import type { ListenerNotice, ShardTask, ThreadLink } from "../../shard/messages.ts";
+import type { ShardPortSettings } from "../../accept/shard-port.ts";
+import type { ShardEvent } from "../../connection/shard-events.ts";
+import type { ShardPortNotice, ShardTask, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
 import type { Settings } from "../options/options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
-import {
-  type AbnormalClosure,
-  type ActorFailure,
-  type HandlerTimeout,
-  ShardHandle,
-  type SlowConsumer,
-} from "./shard-handle.ts";
+import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
-  actorFailed(failure: ActorFailure): void;
-  /** Mail sent from the shard, or to it, wasn't handled. */
-  mailDied(shard: number, lost: LostMail): void;
-  /** A handshake in a shard failed for a reason that is not its peer's. */
-  handshakeFailed(error: Error): void;
-  /** A shard refused a socket or couldn't accept one, because few descriptors are left. */
-  acceptFailed(shard: number, error: Error): void;
+  /** Something happened in a shard that users of the board may listen to. */
+  event(shard: number, event: ShardEvent): void;
   /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
-  addressLeft(address: string): void;
-  handlerTimedOut(timeout: HandlerTimeout): void;
-  slowConsumer(slow: SlowConsumer): void;
-  abnormalClosure(closure: AbnormalClosure): void;
+  clientLeft(address: string): void;
   /** A shard's thread ended unasked, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in its place. */
@@ -49,12 +36,12 @@ export interface ShardPoolOwner {
 /**
  * - `starting`: for the first time.
  * - `ready`: it takes connections.
- * - `draining`: the board is closing.
+ * - `closing`: the board is closing.
  * - `restarting`: it died, and is started again soon or just now.
  * - `failed`: it died so often that it isn't started again.
  * - `closed`: the board is closed.
  */
-export type ShardState = "starting" | "ready" | "draining" | "restarting" | "failed" | "closed";
+export type ShardState = "starting" | "ready" | "closing" | "restarting" | "failed" | "closed";
 /** The main thread's ends of what links all threads. */
 export interface Hub {
   readonly bus: Bus;
@@ -86,7 +73,7 @@ export class ShardPool {
   readonly #counters: Counters[];
   readonly #restarts: Restarts[];
   /** What every shard is told, those that are started later too. */
-  readonly #listeners = new Map<number, ListenerSettings>();
+  readonly #listeners = new Map<number, ShardPortSettings>();
   readonly #waiting = new Set<NodeJS.Timeout>();
   readonly #choose: Place<ShardHandle>;
   #closing = false;
@@ -162,14 +149,14 @@ export class ShardPool {
   place(placed?: Placed): ShardHandle | undefined {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
     const ready = this.#shards.filter((shard) => shard.takesConnections);
-    return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.overloadedMs), placed);
+    return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.maxEventLoopDelayMs), placed);
   }
 
-  /** The same for a socket whose handshake is the shard's. When all are draining, one of them answers it. */
-  placeUnread(): ShardHandle | undefined {
+  /** The same for a socket whose handshake is the shard's. When all are closing, one of them answers it. */
+  placeRawSocket(): ShardHandle | undefined {
     if (this.#shards.some((shard) => shard.isReady)) return this.place();
     return this.#choose(
-      this.#shards.filter((shard) => shard.takesUnread),
+      this.#shards.filter((shard) => shard.takesRawSockets),
       undefined,
     );
   }
@@ -187,8 +174,8 @@ export class ShardPool {
   }
 
   /** Says how the shards do the handshakes of a listener, from the next socket on. */
-  configure(notice: ListenerNotice): void {
-    this.#listeners.set(notice.listener, notice.settings);
+  configure(notice: ShardPortNotice): void {
+    this.#listeners.set(notice.listenerId, notice.settings);
     for (const shard of this.#shards) shard.configure(notice);
   }
 
@@ -239,7 +226,7 @@ export class ShardPool {
       case "ready":
         return "ready";
       case "stopping":
-        return "draining";
+        return "closing";
       case "starting":
         return died ? "restarting" : "starting";
       case "ended":
@@ -256,17 +243,17 @@ export class ShardPool {
   /**
    * Closes every connection in order, awaits their actors, then ends the threads.
    *
-   * @param settings whose batch is that of all shards together
+   * @param settings whose batchSize is that of all shards together
    */
-  async close(settings: DrainSettings): Promise<DrainCounts> {
+  async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
     this.#closing = true;
     for (const timer of this.#waiting) clearTimeout(timer);
     const batches = shareBatch(
-      settings.batch,
+      settings.batchSize,
       this.#shards.map(({ connections }) => connections),
     );
     const counts = await Promise.all(
-      this.#shards.map((shard, index) => shard.drain({ ...settings, batch: batches[index] as number })),
+      this.#shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
     await this.#threads.destroy();
@@ -290,16 +277,10 @@ export class ShardPool {
       startTimeoutMs,
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
-      actorFailed: (failure) => this.#owner.actorFailed(failure),
-      mailDied: (lost) => this.#owner.mailDied(shard, lost),
-      handshakeFailed: (error) => this.#owner.handshakeFailed(error),
-      acceptFailed: (error) => this.#owner.acceptFailed(shard, error),
-      addressLeft: (address) => this.#owner.addressLeft(address),
-      handlerTimedOut: (timeout) => this.#owner.handlerTimedOut(timeout),
-      slowConsumer: (slow) => this.#owner.slowConsumer(slow),
-      abnormalClosure: (closure) => this.#owner.abnormalClosure(closure),
+      event: (event) => this.#owner.event(shard, event),
+      clientLeft: (address) => this.#owner.clientLeft(address),
     });
-    for (const [listener, settings] of this.#listeners) handle.configure({ listener, settings });
+    for (const [listener, settings] of this.#listeners) handle.configure({ listenerId: listener, settings });
     this.#shards[shard] = handle;
     void handle.ended.then((loss) => {
       if (loss !== undefined && !this.#closing) this.#handleLoss(loss);

@@ -34,7 +34,7 @@ it.each(ways)("stops listening $name when the board closes meanwhile", async ({ 
   const board = await startedBoard();
   const port = await bind();
   const listening = board.listen({ port, host: "127.0.0.1", ...options });
-  const closing = board.close({ drain: 0 });
+  const closing = board.close({ timeoutMs: 0 });
   await expect(listening).rejects.toMatchObject({ code: "ERR_CLOSED" });
   await closing;
   await bind(port);
@@ -81,7 +81,7 @@ it.each(ways)(
   "refuses to listen $name while the board is closing, also before its ports close",
   async ({ options }) => {
     const board = await startedBoard();
-    const closing = board.close({ readinessDelayMs: 50, drain: 0 });
+    const closing = board.close({ readinessDelayMs: 50, timeoutMs: 0 });
     await expect(board.listen({ port: 0, ...options })).rejects.toMatchObject({ code: "ERR_CLOSED" });
     expect(await board.close()).toBe(await closing);
   },
@@ -89,7 +89,7 @@ it.each(ways)(
 
 it("refuses to attach and to replace certificates while the board is closing", async () => {
   const { board, port } = await startBoard({ attach: { tls: selfSigned() } });
-  const closing = board.close({ drain: 0 });
+  const closing = board.close({ timeoutMs: 0 });
   const closed = expect.objectContaining({ code: "ERR_CLOSED" });
   expect(() => board.attach(createServer() as never)).toThrow(closed);
   expect(() => board.updateTls(port, selfSigned())).toThrow(closed);

@@ -23,15 +23,15 @@ const notIntegers = ["1", 1.5, Number.NaN, Number.POSITIVE_INFINITY, null, true,
 const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   maxPayloadBytes: { from: 1, to: MAX },
   maxFragments: { from: 1, to: MAX },
-  mailboxLimit: { from: 1, to: MAX },
-  mailboxLimitBytes: { from: 1, to: MAX },
+  maxMailboxMessages: { from: 1, to: MAX },
+  maxMailboxBytes: { from: 1, to: MAX },
   maxBufferedBytes: { from: 1, to: MAX },
   maxSubscriptions: { from: 1, to: MAX },
   maxConnections: { from: 1, to: MAX },
   maxConnectionsPerShard: { from: 1, to: MAX },
   maxConnectionsPerAddress: { from: 1, to: MAX },
   maxUpgradesPerSecond: { from: 1, to: MAX },
-  overloadedMs: { from: 1, to: MAX },
+  maxEventLoopDelayMs: { from: 1, to: MAX },
   maxMessagesPerSecond: { from: 1, to: MAX },
   maxBytesPerSecond: { from: 1, to: MAX },
   pingIntervalMs: { from: 0, to: MAX, takes: `an integer from 1 to ${MAX}, or 0 for no pings` },
@@ -44,9 +44,9 @@ const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   handoffTimeoutMs: { from: 1, to: MAX },
   handshakeTimeoutMs: { from: 1, to: MAX },
   port: { from: 0, to: 65_535 },
-  drain: { from: 0, to: MAX },
+  timeoutMs: { from: 0, to: MAX },
   readinessDelayMs: { from: 0, to: MAX },
-  batch: { from: 1, to: MAX },
+  batchSize: { from: 1, to: MAX },
   batchIntervalMs: { from: 1, to: MAX },
 };
 const lists = {
@@ -73,12 +73,12 @@ const checks: Record<string, { check: Check; call: string; options: readonly str
   close: {
     check: (options) => checkCloseOptions(options),
     call: "close",
-    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+    options: ["timeoutMs", "readinessDelayMs", "batchSize", "batchIntervalMs"],
   },
   closeOnSignals: {
     check: (options) => checkCloseOnSignalsOptions(options),
     call: "closeOnSignals",
-    options: ["drain", "readinessDelayMs", "batch", "batchIntervalMs"],
+    options: ["timeoutMs", "readinessDelayMs", "batchSize", "batchIntervalMs"],
   },
 };
 
@@ -198,11 +198,11 @@ it.each(rows)("$call: $name takes $takes", ({ call, name, takes, good, bad }) =>
 
 it.each([
   [
-    "slowConsumers",
+    "slowConsumerPolicy",
     ["close", "dropNewest", "dropOldest", "conflate"],
     "one of close, dropNewest, dropOldest, conflate",
   ],
-  ["overRate", ["pause", "close"], '"pause" or "close"'],
+  ["rateLimitPolicy", ["pause", "close"], '"pause" or "close"'],
 ])("start: %s takes only its words", (name, words, takes) => {
   for (const word of words) {
     const options = { actor, [name]: word } as unknown as StartOptions;
@@ -226,13 +226,13 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
 
 it("fills in what isn't given, and takes undefined for not given", () => {
   const defaults = {
-    ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, mailboxLimit: 1024, mailboxLimitBytes: 1_048_576 },
+    ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, maxMailboxMessages: 1024, maxMailboxBytes: 1_048_576 },
     ...{
-      slowConsumers: "close",
-      overRate: "pause",
+      slowConsumerPolicy: "close",
+      rateLimitPolicy: "pause",
       maxBufferedBytes: 1_048_576,
       maxSubscriptions: 1024,
-      mailLimit: 1024,
+      maxMails: 1024,
     },
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
     ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
@@ -241,7 +241,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   Object.assign(filled, { startTimeoutMs: 60_000, signal: undefined });
   Object.assign(filled, {
     placement: "leastConnections",
-    overloadedMs: 200,
+    maxEventLoopDelayMs: 200,
     limits: {},
     shardTimeoutMs: 10_000,
     handoffTimeoutMs: 5_000,
@@ -255,7 +255,7 @@ it("fills in what isn't given, and takes undefined for not given", () => {
         "shards",
         "sockets",
         "placement",
-        "overloadedMs",
+        "maxEventLoopDelayMs",
         "shardTimeoutMs",
         "handoffTimeoutMs",
         "startTimeoutMs",
@@ -267,10 +267,13 @@ it("fills in what isn't given, and takes undefined for not given", () => {
   );
   expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
-  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batch: 10_000, batchIntervalMs: 2_000 };
+  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batchSize: 10_000, batchIntervalMs: 2_000 };
   expect(checkCloseOptions({})).toEqual({ ...closing, code: 1001, reason: "server is going away" });
   expect(checkCloseOptions({ code: 1012 })).toEqual({ ...closing, code: 1012, reason: "server is restarting" });
-  expect(checkCloseOnSignalsOptions({ drain: 5 })).toEqual({ signals: ["SIGTERM", "SIGINT"], close: { drain: 5 } });
+  expect(checkCloseOnSignalsOptions({ timeoutMs: 5 })).toEqual({
+    signals: ["SIGTERM", "SIGINT"],
+    close: { timeoutMs: 5 },
+  });
 });
 
 it.each([

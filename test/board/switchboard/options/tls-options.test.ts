@@ -106,7 +106,7 @@ it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" 
   { name: "sockets that don't move", options: { sockets: "relay" }, where: "main" },
 ])("with $name the handshake is done in the $where", async ({ options, where }) => {
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, ...options });
-  onTestFinished(async () => void (await board.close({ drain: 0 })));
+  onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
   const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
   // A thread hears of those that are its own.
   let here = 0;

@@ -279,7 +279,7 @@ it.each<{ name: string; placement: Placement }>([
 
 it("passes a shard over while its event loop is late, and comes back to it", async () => {
   const { board, port } = await startBoard({
-    ...{ actor: "scripted", shards: 2, placement: "roundRobin" as const, overloadedMs: 100 },
+    ...{ actor: "scripted", shards: 2, placement: "roundRobin" as const, maxEventLoopDelayMs: 100 },
   });
   const blocking = await RawClient.open({ port });
   expect(await shardOf(blocking)).toBe(0);

@@ -8,23 +8,17 @@ import { actorUrl } from "../../../support/actor-url.ts";
 
 it("replaces a shard that the main thread ends", async () => {
   const owner = {
-    actorFailed: vi.fn(),
-    handshakeFailed: vi.fn(),
-    acceptFailed: vi.fn(),
+    event: vi.fn(),
     shardLost: vi.fn(),
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),
-    addressLeft: vi.fn(),
-    handlerTimedOut: vi.fn(),
-    slowConsumer: vi.fn(),
-    abnormalClosure: vi.fn(),
-    mailDied: vi.fn(),
+    clientLeft: vi.fn(),
   };
-  const mail = new MailRouter({ shard: undefined, mailCame: () => "gone", mailDied: () => {} });
+  const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });
   const bus = new Bus({ publishDropped: () => {} });
   const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), { bus, mail }, owner);
   onTestFinished(async () => {
-    await pool.close(checkCloseOptions({ drain: 0 }));
+    await pool.close(checkCloseOptions({ timeoutMs: 0 }));
     bus.close();
   });
   pool.terminate(1);

@@ -1,0 +1,45 @@
+import type { Counters } from "../../runtime/stats/counters.ts";
+
+/**
+ * Tells the main thread what left this shard, of all that it was sent: how many by a counter, and whose by a message at the end of the
+ * turn, where Clients are counted.
+ */
+export class ClosedSocketReporter {
+  readonly #counters: Counters;
+  readonly #tell: (clientKeys: readonly string[]) => void;
+  /** Of sockets and connections; empty where clients aren't counted. */
+  readonly #clientKeys = new Map<object, string>();
+  #gone: string[] = [];
+
+  constructor(counters: Counters, tell: (clientKeys: readonly string[]) => void) {
+    this.#counters = counters;
+    this.#tell = tell;
+  }
+
+  arrived(who: object, clientKey: string | undefined): void {
+    if (clientKey !== undefined) this.#clientKeys.set(who, clientKey);
+  }
+
+  /** It goes on as something else that arrived, or was sent back. */
+  forget(who: object): void {
+    this.#clientKeys.delete(who);
+  }
+
+  clientKeyOf(who: object): string | undefined {
+    return this.#clientKeys.get(who);
+  }
+
+  left(who: object): void {
+    this.#counters.add("departed");
+    const clientKey = this.#clientKeys.get(who);
+    if (clientKey === undefined) return;
+    this.#clientKeys.delete(who);
+    if (this.#gone.push(clientKey) === 1) setImmediate(() => this.#flush());
+  }
+
+  #flush(): void {
+    const gone = this.#gone;
+    this.#gone = [];
+    this.#tell(gone);
+  }
+}

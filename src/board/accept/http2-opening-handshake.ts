@@ -1,0 +1,128 @@
+import { IncomingMessage, STATUS_CODES } from "node:http";
+import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
+import type { Socket } from "node:net";
+import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
+import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
+import { type AnswerHeaders, checkRefusalStatus, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import { agreementHeaders, type OpeningHandshake } from "./opening-handshake.ts";
+
+/** How long a refused peer may take to read its answer. */
+const LINGER_MS = 1_000;
+
+const NOTHING = Buffer.alloc(0);
+
+/** Of one connection, which HTTP/2 knows nothing of. Source: RFC 9113 section 8.2.2. */
+const CONNECTION_HEADERS = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "transfer-encoding",
+  "upgrade",
+  "te",
+]);
+
+/** An extended CONNECT, answered with 200. Source: RFC 8441 section 5. */
+export class Http2OpeningHandshake implements OpeningHandshake {
+  readonly request: IncomingMessage;
+  readonly socket: ServerHttp2Stream;
+  readonly head = NOTHING;
+  /** Streams don't wait for each other. */
+  readonly turn = undefined;
+  #accepted = false;
+
+  constructor(request: IncomingMessage, stream: ServerHttp2Stream) {
+    this.request = request;
+    this.socket = stream;
+  }
+
+  get isTaken(): boolean {
+    return !this.#accepted && this.socket.headersSent;
+  }
+
+  check(options: ServerHandshakeOptions): Accepted | Refusal {
+    return checkExtendedConnect(this.request, options);
+  }
+
+  accept(accepted: Accepted, headers: AnswerHeaders = {}): string {
+    this.#accepted = true;
+    this.socket.respond({ ":status": 200, ...withoutConnectionHeaders(headers), ...agreementHeaders(accepted) });
+    return "";
+  }
+
+  refuse(refusal: UpgradeRefusal): void {
+    refuseStream(this.socket, refusal);
+  }
+
+  /** The 200 has left. The session stays. */
+  withdraw(): boolean {
+    this.socket.close(constants.NGHTTP2_INTERNAL_ERROR);
+    return false;
+  }
+}
+
+/**
+ * Calls back when what came in one read with the request has been seen, its reset too. A peer that opens streams and resets them at once
+ * would otherwise have a connection made for each.
+ */
+export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): void {
+  // What its error means is told by its close.
+  stream.on("error", ignore);
+  setImmediate(callback);
+}
+
+/** `refuseUpgrade` for a stream, which it closes; the session stays. Headers of a connection are left out. */
+export function refuseStream(stream: ServerHttp2Stream, { status, headers = {}, body }: UpgradeRefusal): void {
+  checkRefusalStatus(status);
+  // Whoever answered it has it.
+  if (stream.destroyed || stream.headersSent) return;
+  const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
+  const answer = { "content-type": "text/plain; charset=utf-8", ...withoutConnectionHeaders(headers) };
+  stream.respond({ ...answer, "content-length": String(payload.length), ":status": status });
+  stream.on("error", () => stream.destroy());
+  // The peer needs to send no more: RFC 9113 section 8.1.
+  stream.end(payload, () => stream.close(constants.NGHTTP2_NO_ERROR));
+  stream.resume();
+  const timer = setTimeout(() => stream.destroy(), LINGER_MS).unref();
+  stream.once("close", () => clearTimeout(timer));
+}
+
+/** Headers in the form of HTTP/2: names in lower case, and none of a connection. */
+function withoutConnectionHeaders(headers: AnswerHeaders): OutgoingHttpHeaders {
+  const kept: OutgoingHttpHeaders = {};
+  for (const [written, value] of Object.entries(headers)) {
+    const name = written.toLowerCase();
+    if (!CONNECTION_HEADERS.has(name)) kept[name] = typeof value === "object" ? [...value] : value;
+  }
+  return kept;
+}
+
+/**
+ * The request of a stream as HTTP/1.1 would have it: `method` is `CONNECT`, `url` its `:path`, `headers.host` its `:authority`. Its
+ * `socket` is the session's, to look at and not to write to.
+ */
+export function requestOf(
+  stream: ServerHttp2Stream,
+  headers: IncomingHttpHeaders,
+  rawHeaders: readonly string[],
+): IncomingMessage | undefined {
+  // A proxy that refuses what would break the session.
+  const socket: Socket | undefined = stream.session?.socket;
+  if (socket === undefined) return undefined;
+  const request = new IncomingMessage(socket);
+  request.httpVersionMajor = 2;
+  request.httpVersionMinor = 0;
+  request.httpVersion = "2.0";
+  request.method = headers[":method"] ?? "";
+  request.url = headers[":path"] ?? "";
+  const { ":authority": authority } = headers;
+  const plain = Object.entries(headers).filter(([name]) => !name.startsWith(":"));
+  request.headers = { ...Object.fromEntries(plain), ...(authority !== undefined && { host: authority }) };
+  request.rawHeaders = rawHeaders.flatMap((text, at) =>
+    at % 2 === 0 && !text.startsWith(":") ? [text, rawHeaders[at + 1] ?? ""] : [],
+  );
+  request.complete = true;
+  request.push(null);
+  return request;
+}
+
+function ignore(): void {}

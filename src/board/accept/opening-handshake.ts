@@ -1,0 +1,107 @@
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import {
+  type Accepted,
+  checkHandshake,
+  type Refusal,
+  type ServerHandshakeOptions,
+} from "../../wire/handshake/server.ts";
+import {
+  type AnswerHeaders,
+  refuseUpgrade,
+  switchingProtocols,
+  type UpgradeRefusal,
+} from "../../wire/upgrade/response.ts";
+import type { SocketWatch } from "./socket-watch.ts";
+
+/** One opening handshake, in the way of its version of HTTP. */
+export interface OpeningHandshake {
+  readonly request: IncomingMessage;
+  /** What the WebSocket's bytes will come and go on. */
+  readonly socket: Duplex;
+  /** Bytes of it that were read with the request. */
+  readonly head: Buffer;
+  /** Resolves when the answer's turn has come; undefined when it has. */
+  readonly turn: Promise<void> | undefined;
+  /** Whether other code answered the request or reads the socket: nothing may be written to it. False once the peer was let in. */
+  readonly isTaken: boolean;
+  check(options: ServerHandshakeOptions): Accepted | Refusal;
+  /**
+   * Lets the peer in. Returns what is to be written before the first frame.
+   *
+   * @param headers added to those of the handshake
+   */
+  accept(accepted: Accepted, headers?: AnswerHeaders): string;
+  /** Answers with something else, and closes the socket when the peer has had time to read it. */
+  refuse(refusal: UpgradeRefusal): void;
+  /**
+   * Refuses after `accept`, when nothing of the answer has left; closes the socket when something has. Returns whether it refused.
+   *
+   * @param socket the one that is left: a handoff that failed may have made another of it
+   */
+  withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean;
+}
+
+/** The headers of an answer that are the same in every version of HTTP. */
+export function agreementHeaders({ protocol, deflate }: Accepted): Record<string, string> {
+  return {
+    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
+    ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
+  };
+}
+
+/** The 101 of a handshake that holds. */
+export function switchingToWebSocket(accepted: Accepted, headers: AnswerHeaders = {}): string {
+  return switchingProtocols({
+    Upgrade: "websocket",
+    Connection: "Upgrade",
+    "Sec-WebSocket-Accept": accepted.accept,
+    ...agreementHeaders(accepted),
+    ...headers,
+  });
+}
+
+/** An upgrade. Source: RFC 6455 section 4.2. */
+export class Http1OpeningHandshake implements OpeningHandshake {
+  readonly request: IncomingMessage;
+  readonly socket: Duplex;
+  readonly head: Buffer;
+  readonly #watch: SocketWatch;
+  /** From then on the socket is read and written for the board. */
+  #accepted = false;
+
+  constructor(request: IncomingMessage, socket: Duplex, head: Buffer, watch: SocketWatch) {
+    this.request = request;
+    this.socket = socket;
+    this.head = head;
+    this.#watch = watch;
+    watch.claim();
+  }
+
+  get turn(): Promise<void> | undefined {
+    return this.#watch.earlierResponses;
+  }
+
+  get isTaken(): boolean {
+    return !this.#accepted && this.#watch.isTaken;
+  }
+
+  check(options: ServerHandshakeOptions): Accepted | Refusal {
+    return checkHandshake(this.request, options);
+  }
+
+  accept(accepted: Accepted, headers?: AnswerHeaders): string {
+    this.#accepted = true;
+    return switchingToWebSocket(accepted, headers);
+  }
+
+  refuse(refusal: UpgradeRefusal): void {
+    refuseUpgrade(this.socket, refusal);
+  }
+
+  /** The 101 leaves with the first bytes of the shard. */
+  withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean {
+    refuseUpgrade(socket, refusal);
+    return true;
+  }
+}

@@ -1,0 +1,40 @@
+/**
+ * Events in a shard that users of the board may listen to. Connections and the shard report them; the board emits them with the shard's
+ * number. A new event is one member here, one `report` where it happens, and one member of `SwitchboardEvents`.
+ */
+import type { ErrorReport } from "../../errors.ts";
+import type { HandlerName } from "../../runtime/actor/incarnation.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { LostMail } from "../../runtime/mail/mail-router.ts";
+
+/** The events by name, in the form in which they cross threads. */
+export interface ShardEvents {
+  actorFailed: {
+    /** Id of the connection; undefined for a `detached` failure that belongs to no actor. */
+    readonly id: string | undefined;
+    readonly handler: HandlerName;
+    readonly outcome: FailureOutcome;
+    readonly error: ErrorReport;
+  };
+  handlerTimedOut: { readonly id: string; readonly handler: HandlerName; readonly limitMs: number };
+  slowConsumer: { readonly id: string; readonly policy: SlowConsumerPolicy; readonly bufferedBytes: number };
+  abnormalClosure: { readonly id: string };
+  deadLetter: LostMail;
+  /** A handshake in the shard failed for a reason that is not its peer's. */
+  handshakeFailed: { readonly error: ErrorReport };
+  /** The shard refused a socket or couldn't accept one, because few descriptors are left. */
+  acceptFailed: { readonly error: ErrorReport };
+}
+
+export type ShardEventName = keyof ShardEvents;
+
+/** One event on its way to the main thread. */
+export type ShardEvent = {
+  [Name in ShardEventName]: { readonly kind: "event"; readonly name: Name; readonly detail: ShardEvents[Name] };
+}[ShardEventName];
+
+/** Takes the events of a shard. */
+export interface ShardEventSink {
+  report<Name extends ShardEventName>(name: Name, detail: ShardEvents[Name]): void;
+}

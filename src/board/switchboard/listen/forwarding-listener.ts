@@ -1,0 +1,113 @@
+import type { AddressInfo, Server, Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import { descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
+import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
+import { createRawSocketServer } from "../../../wire/transport/raw-socket-server.ts";
+import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
+import type { Permit } from "../../accept/acceptor.ts";
+import type { ShardPortSettings } from "../../accept/shard-port.ts";
+import { openServer } from "./open-server.ts";
+
+export interface ForwardingListenerOwner {
+  /** For the outcomes that no shard counts. */
+  readonly counters: UpgradeCounters;
+  /** Keeps a place for a socket, or says how it is refused. Absent where there are no limits. */
+  readonly admit?: ((socket: Socket) => Permit | UpgradeRefusal) | undefined;
+  /** Hands an unread socket to a shard; undefined when there is none that takes any. */
+  handOffRawSocket(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
+  handshakeFailed(error: Error): void;
+  /** A socket was refused or not accepted, because few descriptors are left. */
+  acceptFailed(error: Error): void;
+}
+
+/** A port whose sockets go to the shards as they were accepted: TLS and the opening handshake are theirs. */
+export class ForwardingListener {
+  /** Under which the shards know it. */
+  readonly listenerId: number;
+  readonly #owner: ForwardingListenerOwner;
+  readonly #server: Server;
+  settings: ShardPortSettings;
+
+  constructor(listener: number, settings: ShardPortSettings, owner: ForwardingListenerOwner) {
+    this.listenerId = listener;
+    this.settings = settings;
+    this.#owner = owner;
+    this.#server = createRawSocketServer((socket) => void this.#accept(socket));
+  }
+
+  /** Rejects as `openServer` does. */
+  async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
+    const address = await openServer(this.#server, host === undefined ? { port } : { port, host }, signal);
+    // Such as running out of descriptors: the sockets that are there go on.
+    this.#server.on("error", (error) => this.#owner.acceptFailed(error));
+    return address;
+  }
+
+  get port(): number | undefined {
+    return (this.#server.address() as AddressInfo | null)?.port;
+  }
+
+  /** A shard that was replaced gets its sockets from here, as before. */
+  async reopen(): Promise<void> {}
+
+  close(): void {
+    this.#server.close();
+  }
+
+  async #accept(socket: Socket): Promise<void> {
+    const { counters } = this.#owner;
+    socket.on("error", ignore);
+    const room = descriptorRoom(socket);
+    if (room !== "enough") {
+      this.#owner.acceptFailed(outOfDescriptors());
+      if (room === "few") {
+        this.#refuseUnavailable(socket);
+      } else {
+        counters.add("failed");
+        socket.destroy();
+      }
+      return;
+    }
+    const permit = this.#owner.admit?.(socket);
+    if (permit !== undefined && "status" in permit) {
+      counters.addRefused(permit.status);
+      this.#refuse(socket, permit);
+      return;
+    }
+    const handoff = this.#owner.handOffRawSocket(socket, this.listenerId, permit?.clientKey);
+    if (handoff === undefined) {
+      permit?.release();
+      this.#refuseUnavailable(socket);
+      return;
+    }
+    permit?.commit();
+    const result = await handoff;
+    switch (result.outcome) {
+      case "peerGone":
+        counters.add("abandoned");
+        return;
+      case "stayed":
+        this.#refuseUnavailable(result.socket);
+        this.#owner.handshakeFailed(result.error);
+        return;
+      case "failed":
+        counters.add("failed");
+        this.#owner.handshakeFailed(result.error);
+    }
+  }
+
+  #refuseUnavailable(socket: Duplex): void {
+    if (this.settings.tls === undefined) this.#owner.counters.addRefused(503);
+    else this.#owner.counters.add("failed");
+    this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
+  }
+
+  /** Without a shard there is no TLS to say it in. */
+  #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
+    if (this.settings.tls === undefined) refuseUpgrade(socket, refusal);
+    else socket.destroy();
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,128 @@
+import type { AddressInfo, Server } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import type { AdmissionControl } from "../../accept/admission-control.ts";
+import type { ShardPortSettings } from "../../accept/shard-port.ts";
+import type { TlsOptions } from "../../accept/tls-settings.ts";
+import type { ListenSettings, Settings } from "../options/options.ts";
+import { checkTlsOptions } from "../options/tls-options.ts";
+import { placesByRequest } from "../pool/placement.ts";
+import type { ShardPool } from "../pool/shard-pool.ts";
+import { ForwardingListener } from "./forwarding-listener.ts";
+import { ReusePortListener } from "./reuse-port-listener.ts";
+
+export interface ShardListenersOwner {
+  /** Whether sockets are moved to the shards. */
+  readonly moves: boolean;
+  /** For the outcomes that no shard counts. */
+  readonly counters: UpgradeCounters;
+  /** Where there are limits. */
+  readonly admission: AdmissionControl | undefined;
+  readonly pool: () => ShardPool;
+  /** Aborted when the board begins to close. */
+  readonly closing: AbortSignal;
+  handshakeFailed(error: Error): void;
+  acceptFailed(error: Error): void;
+}
+
+/** The ports of a board on which the shards do the handshakes, whoever accepts. */
+export class ShardListeners {
+  readonly #settings: Settings;
+  readonly #owner: ShardListenersOwner;
+  readonly #listeners: (ForwardingListener | ReusePortListener)[] = [];
+
+  constructor(settings: Settings, owner: ShardListenersOwner) {
+    this.#settings = settings;
+    this.#owner = owner;
+  }
+
+  /** Whether a port does as well here as in the main thread, by the board's own options. */
+  get suitAny(): boolean {
+    const { moves, admission } = this.#owner;
+    return moves && admission === undefined && !placesByRequest(this.#settings.placement);
+  }
+
+  async listen(
+    { port, host, accept }: ListenSettings,
+    settings: ShardPortSettings,
+    signal: AbortSignal,
+  ): Promise<AddressInfo> {
+    if (!this.#owner.moves) {
+      const message =
+        'handshakes in the shards need sockets that move (Node 24.20, 26.6 or newer, and not sockets: "relay"): attach an http or https server instead';
+      throw new SwitchboardError("ERR_SOCKETS_STAY", message);
+    }
+    this.#checkNeedsNoRequest();
+    if (accept === "shard") this.#checkChoosesNothing();
+    const listener = this.#createListener(accept, settings);
+    this.#listeners.push(listener);
+    this.#owner.pool().configure({ listenerId: listener.listenerId, settings });
+    return listener.listen(port, host, signal);
+  }
+
+  updateTls(port: number, tls: TlsOptions): void {
+    const listeners = this.#listeners.filter((one) => one.port === port && one.settings.tls !== undefined);
+    if (listeners.length === 0) {
+      const message = `this board doesn't listen with tls on port ${port}`;
+      throw new SwitchboardError("ERR_NO_TLS_PORT", message);
+    }
+    const checked = checkTlsOptions("updateTls", tls);
+    for (const listener of listeners) {
+      listener.settings = { ...listener.settings, tls: checked };
+      this.#owner.pool().configure({ listenerId: listener.listenerId, settings: listener.settings });
+    }
+  }
+
+  /** A shard was replaced: has it accept where the one before did. */
+  reopen(shard: number): Promise<unknown> {
+    return Promise.all(this.#listeners.map((listener) => listener.reopen(shard)));
+  }
+
+  close(): void {
+    for (const listener of this.#listeners) listener.close();
+  }
+
+  #createListener(accept: "main" | "shard", settings: ShardPortSettings): ForwardingListener | ReusePortListener {
+    const id = this.#listeners.length;
+    const { counters, admission, pool, closing, handshakeFailed, acceptFailed } = this.#owner;
+    if (accept === "shard") {
+      const giveServer = (shard: number, server: Server, id: number): void => pool().giveServer(shard, server, id);
+      return new ReusePortListener(id, settings, { shards: pool().shards, closing, giveServer, acceptFailed });
+    }
+    return new ForwardingListener(id, settings, {
+      counters,
+      admit: admission && ((socket) => admission.admitUnread(socket)),
+      handOffRawSocket: (socket, id, address) => pool().placeRawSocket()?.handOffRawSocket(socket, id, address),
+      handshakeFailed,
+      acceptFailed,
+    });
+  }
+
+  /** Where the shards accept, nobody is asked who gets in and where. */
+  #checkChoosesNothing(): void {
+    const { placement } = this.#settings;
+    const wants =
+      this.#owner.admission !== undefined
+        ? "a limit of connections or upgrades"
+        : placement !== "leastConnections"
+          ? "a placement"
+          : undefined;
+    if (wants === undefined) return;
+    const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
+    throw new SwitchboardError("ERR_ACCEPT_IN_SHARDS", message);
+  }
+
+  /** A socket goes to its shard before its request is read. */
+  #checkNeedsNoRequest(): void {
+    const { placement, limits } = this.#settings;
+    const { maxConnectionsPerAddress, trustedProxies = [] } = limits;
+    const needs = placesByRequest(placement)
+      ? "a placement by the request"
+      : maxConnectionsPerAddress !== undefined && trustedProxies.length > 0
+        ? "maxConnectionsPerAddress with trustedProxies"
+        : undefined;
+    if (needs === undefined) return;
+    const message = `${needs} needs the handshake in the main thread, not in the shards: listen without tls and handshake, or attach an http or https server`;
+    throw new SwitchboardError("ERR_NEEDS_REQUEST", message);
+  }
+}

@@ -1,0 +1,152 @@
+import { constants } from "node:os";
+import { SwitchboardError } from "../../../errors.ts";
+import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/send-results.ts";
+import { checkOption, integer, listOf, type OptionCheck } from "../../../wire/handshake/option-check.ts";
+import { originsCheck } from "../../../wire/handshake/origins.ts";
+import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
+import { isToken } from "../../../wire/handshake/tokens.ts";
+import { CloseCode, MAX_REASON_BYTES } from "../../../wire/protocol/close-code.ts";
+import { isAddressOrNetwork } from "../../../wire/transport/ip-address.ts";
+import { UNIX_PEERS } from "../../accept/client-address.ts";
+
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
+const MAX_BYTES = 2 ** 31 - 1;
+const MAX_COUNT = 2 ** 31 - 1;
+
+const timeoutOrNone: OptionCheck = {
+  ...integer(0, MAX_TIMEOUT_MS),
+  takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
+};
+
+const checks = {
+  actor: { takes: "a file URL, as a URL or a string", accepts: isFileUrl },
+  shards: {
+    takes: '"auto" or an integer from 1 to 1024',
+    accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
+  },
+  sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
+  placement: {
+    takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
+    accepts: isPlacement,
+  },
+  maxEventLoopDelayMs: integer(1, MAX_TIMEOUT_MS),
+  maxConnections: integer(1, MAX_COUNT),
+  maxConnectionsPerShard: integer(1, MAX_COUNT),
+  maxConnectionsPerAddress: integer(1, MAX_COUNT),
+  maxUpgradesPerSecond: integer(1, MAX_COUNT),
+  trustedProxies: listOf(
+    'addresses, networks ("10.0.0.0/8") and "unix:"',
+    (value) => value === UNIX_PEERS || isAddressOrNetwork(value),
+  ),
+  resourceLimits: { takes: "an object of limits", accepts: (value) => typeof value === "object" && value !== null },
+  maxOldGenerationSizeMb: integer(1, MAX_BYTES),
+  maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
+  stackSizeMb: integer(1, MAX_BYTES),
+  shardTimeoutMs: timeoutOrNone,
+  handoffTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  startTimeoutMs: timeoutOrNone,
+  signal: { takes: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
+  maxPayloadBytes: integer(1, MAX_BYTES),
+  maxFragments: integer(1, MAX_BYTES),
+  maxMailboxMessages: integer(1, MAX_BYTES),
+  maxMailboxBytes: integer(1, MAX_BYTES),
+  maxMails: integer(1, MAX_BYTES),
+  maxBufferedBytes: integer(1, MAX_BYTES),
+  maxSubscriptions: integer(1, MAX_BYTES),
+  slowConsumerPolicy: { takes: `one of ${SLOW_CONSUMER_POLICIES.join(", ")}`, accepts: isSlowConsumerPolicy },
+  maxMessagesPerSecond: integer(1, MAX_BYTES),
+  maxBytesPerSecond: integer(1, MAX_BYTES),
+  rateLimitPolicy: { takes: '"pause" or "close"', accepts: (value) => value === "pause" || value === "close" },
+  pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
+  pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  handlerTimeoutMs: timeoutOrNone,
+  handlerTimeoutAfterCloseMs: timeoutOrNone,
+  compression: {
+    takes: "true, false or an object of options",
+    accepts: (value) => typeof value === "boolean" || (typeof value === "object" && value !== null),
+  },
+  threshold: integer(0, MAX_BYTES),
+  level: integer(1, 9),
+  windowBits: integer(9, 15),
+  contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
+  path: { takes: 'a path pattern that begins with "/", such as "/chat/:room"', accepts: isPathPattern },
+  authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
+  origins: originsCheck,
+  protocols: listOf("subprotocol names (tokens)", isToken),
+  handshakeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  port: integer(0, 65_535),
+  host: { takes: "a host name or an address", accepts: (value) => typeof value === "string" && value !== "" },
+  handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
+  accept: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
+  tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
+  timeoutMs: integer(0, MAX_TIMEOUT_MS),
+  readinessDelayMs: integer(0, MAX_TIMEOUT_MS),
+  batchSize: integer(1, MAX_BYTES),
+  batchIntervalMs: integer(1, MAX_TIMEOUT_MS),
+  code: {
+    takes: "1001 or 1012",
+    accepts: (value) => value === CloseCode.goingAway || value === CloseCode.serviceRestart,
+  },
+  reason: {
+    takes: `a string of at most ${MAX_REASON_BYTES} bytes`,
+    accepts: (value) => typeof value === "string" && Buffer.byteLength(value) <= MAX_REASON_BYTES,
+  },
+  signals: listOf("names of signals that can be handled", isSignal),
+  shard: integer(0, 1023),
+  cursor: { takes: "what a page before gave", accepts: (value) => typeof value === "string" },
+  limit: integer(1, 1_000),
+} as const satisfies Record<string, OptionCheck>;
+
+export type OptionName = keyof typeof checks;
+
+/** Throws for the first option that is unknown, missing or out of range, with its name and what it takes. */
+export function check(
+  call: string,
+  options: object,
+  known: readonly OptionName[],
+  required: readonly OptionName[] = [],
+): void {
+  if (typeof options !== "object" || options === null) {
+    throw new SwitchboardError("ERR_OPTION", `${call}: the options must be an object`);
+  }
+  for (const name of Object.keys(options)) {
+    if (known.includes(name as OptionName)) continue;
+    throw new SwitchboardError("ERR_OPTION", `${call}: unknown option "${name}"; the options are ${known.join(", ")}`);
+  }
+  for (const name of known) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined && !required.includes(name)) continue;
+    checkOption(call, name, value, checks[name]);
+  }
+}
+
+/** An option that is undefined is an option not given. */
+export function withoutUndefined<Options extends object>(options: Options): Options {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
+}
+
+function isSignal(value: string): boolean {
+  return Object.hasOwn(constants.signals, value) && value !== "SIGKILL" && value !== "SIGSTOP";
+}
+
+function isFileUrl(value: unknown): boolean {
+  if (!(value instanceof URL) && typeof value !== "string") return false;
+  return URL.parse(String(value))?.protocol === "file:";
+}
+
+function isPlacement(value: unknown): boolean {
+  if (value === "leastConnections" || value === "roundRobin" || typeof value === "function") return true;
+  if (typeof value !== "object" || value === null || Object.keys(value).length !== 1) return false;
+  return "stickyBy" in value && typeof value.stickyBy === "function";
+}
+
+function isPathPattern(value: unknown): boolean {
+  if (typeof value !== "string" || !value.startsWith("/")) return false;
+  try {
+    compilePathPattern(value);
+    return true;
+  } catch {
+    return false;
+  }
+}

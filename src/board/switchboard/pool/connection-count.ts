@@ -1,0 +1,61 @@
+import type { Counters } from "../../../runtime/stats/counters.ts";
+import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
+
+/**
+ * How many are in one shard or on their way there, in one life of it: all that were sent, or accepted there, less those that left. Each
+ * number has one writer, so that none is counted twice or not at all while it changes threads.
+ */
+export class ConnectionCount {
+  readonly #counters: Counters;
+  /** What had departed before this life, less what the shard had accepted by itself. */
+  readonly #goneBefore: number;
+  readonly #clientLeft: (clientKey: string) => void;
+  /** Clients, where they are counted. */
+  readonly #clientKeys = new Map<string, number>();
+  #sent = 0;
+  #ended = false;
+
+  constructor(counters: Counters, clientLeft: (clientKey: string) => void) {
+    this.#counters = counters;
+    this.#goneBefore = this.#gone;
+    this.#clientLeft = clientLeft;
+  }
+
+  get count(): number {
+    return this.#ended ? 0 : this.#sent - (this.#gone - this.#goneBefore);
+  }
+
+  get #gone(): number {
+    return this.#counters.get("departed") - this.#counters.get("acceptedHere");
+  }
+
+  /** Counts one from the call on that begins its handoff; one that doesn't arrive, no longer. */
+  async follow(handoff: Promise<HandoffResult>, clientKey: string | undefined): Promise<HandoffResult> {
+    this.#sent++;
+    if (clientKey !== undefined) this.#clientKeys.set(clientKey, (this.#clientKeys.get(clientKey) ?? 0) + 1);
+    const result = await handoff;
+    if (result.outcome !== "adopted") {
+      this.#sent--;
+      if (clientKey !== undefined) this.clientLeft(clientKey);
+    }
+    return result;
+  }
+
+  clientLeft(clientKey: string): void {
+    const count = this.#clientKeys.get(clientKey);
+    // Those of a shard that ended left together.
+    if (count === undefined) return;
+    if (count === 1) this.#clientKeys.delete(clientKey);
+    else this.#clientKeys.set(clientKey, count - 1);
+    this.#clientLeft(clientKey);
+  }
+
+  /** The shard ended, and all in it. */
+  end(): void {
+    this.#ended = true;
+    for (const [clientKey, count] of this.#clientKeys) {
+      for (let i = 0; i < count; i++) this.#clientLeft(clientKey);
+    }
+    this.#clientKeys.clear();
+  }
+}

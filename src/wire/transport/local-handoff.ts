@@ -1,0 +1,41 @@
+import { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { DuplexTransport } from "./duplex-transport.ts";
+import { flushed, takeBuffered } from "./handoff.ts";
+import type { HandoffResult } from "./pending-handoffs.ts";
+import { TcpTransport } from "./tcp-transport.ts";
+import type { Transport } from "./transport.ts";
+
+/**
+ * The handoff of a socket that stays in its thread: from the call on it is ours, and ends up adopted or closed.
+ *
+ * @param head bytes of the stream that were read before, such as the `head` of an `upgrade` event
+ * @param adopt takes the transport over, or throws: then the socket is closed here
+ */
+export async function localHandoff(
+  socket: Duplex,
+  head: Buffer,
+  adopt: (transport: Transport) => void,
+): Promise<HandoffResult> {
+  // An answer to an earlier request on the same connection may still be leaving.
+  if (socket.writableLength > 0) await flushed(socket);
+  if (socket.destroyed || !socket.writable) {
+    socket.destroy();
+    return { outcome: "peerGone" };
+  }
+  const transport = transportOver(socket, head);
+  try {
+    adopt(transport);
+    return { outcome: "adopted" };
+  } catch (thrown) {
+    transport.destroy();
+    return { outcome: "failed", error: thrown as Error };
+  }
+}
+
+function transportOver(socket: Duplex, head: Buffer): Transport {
+  if (!(socket instanceof Socket) || socket instanceof TLSSocket) return new DuplexTransport(socket, head);
+  socket.setTimeout(0);
+  return new TcpTransport(socket, Buffer.from(takeBuffered(socket, head).buffer));
+}

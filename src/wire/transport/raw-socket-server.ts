@@ -1,0 +1,59 @@
+import { createServer, type Server, type Socket } from "node:net";
+import { type DescriptorRoom, descriptorRoom } from "./descriptors.ts";
+import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
+
+const NOTHING = Buffer.alloc(0);
+const OPTIONS = { noDelay: true, allowHalfOpen: true };
+
+/** A TCP server that accepts sockets and reads nothing of them: such a socket moves to another thread as it is. */
+export function createRawSocketServer(accepted: (socket: Socket) => void): Server {
+  return createServer({ ...OPTIONS, pauseOnConnect: true }, accepted);
+}
+
+/** A TCP server that is to move to another thread before it accepts anything. */
+export function createMovableServer(): Server {
+  return createServer();
+}
+
+/** Begins to accept with a server that was moved here. Of its options only the handle came along. */
+export function acceptWith(server: Server, accepted: (socket: Socket) => void): void {
+  Object.assign(server, OPTIONS);
+  server.on("connection", accepted);
+}
+
+/** A handle that listens, as Node has it below a `net.Server`. */
+interface ListeningHandle {
+  setNoDelay?(on: boolean): number;
+  onconnection: (this: ListeningHandle, error: number, client: HandleOwner["_handle"] | undefined) => void;
+}
+
+/**
+ * The same for connections that become transports at once. They are taken below the server's own sockets, if this Node lets us: to make a
+ * socket and its stream only to take its handle is a fifth of the CPU that a connection costs from its accept to its close.
+ */
+export function acceptTransportsWith(
+  server: Server,
+  accepted: (transport: TcpTransport, room: DescriptorRoom) => void,
+): void {
+  const { _handle: handle } = server as unknown as { readonly _handle: ListeningHandle | null };
+  if (typeof handle?.onconnection !== "function") {
+    Object.assign(server, { pauseOnConnect: true });
+    acceptWith(server, (socket) => {
+      const room = descriptorRoom(socket);
+      accepted(new TcpTransport(socket, NOTHING), room);
+    });
+    return;
+  }
+  // On Linux what is accepted has it from what listens: a system call less for each.
+  const undelayed = process.platform === "linux" && handle.setNoDelay?.(true) === 0;
+  const fail = handle.onconnection;
+  handle.onconnection = function (error, client) {
+    if (error !== 0 || client == null) {
+      fail.call(this, error, client);
+      return;
+    }
+    const owner = { _handle: client };
+    const room = descriptorRoom(owner);
+    accepted(new TcpTransport(owner, NOTHING, undelayed), room);
+  };
+}

@@ -1,0 +1,196 @@
+import { setImmediate as turn } from "node:timers/promises";
+import fc from "fast-check";
+import { expect, it, vi } from "vitest";
+import { BroadcastGroup } from "../../../src/board/connection/broadcast-group.ts";
+import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
+import type { Outbound } from "../../../src/board/connection/outbound.ts";
+import { Bus } from "../../../src/runtime/bus/bus.ts";
+import type { Subscriber } from "../../../src/runtime/bus/topic-index.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
+import { encodeText } from "../../../src/wire/protocol/frame.ts";
+import type { FakeTransport } from "../../support/fake-transport.ts";
+import { drain, setUp } from "./outbound-parts.ts";
+
+const SUBSCRIBERS = 10;
+
+interface Member extends Subscriber {
+  readonly outbound: Outbound;
+  readonly transport: FakeTransport;
+  readonly counters: Counters;
+  closed: boolean;
+  /** What its peer must get, by what it was told to send. */
+  readonly expected: string[];
+}
+
+/** Subscribers of one shard: a bus, and an outbound with a peer for each. */
+function shard(maxBufferedBytes = 1024 * 1024) {
+  const counters = new Counters();
+  const newCohort = vi.fn(() => new BroadcastGroup(counters));
+  const bus = new Bus({
+    publishDropped() {},
+    newGroup: newCohort,
+    delivered: (count) => counters.add("deliveries", count),
+  });
+  const queue = new FlushQueue();
+  const member = (): Member => {
+    const { outbound, transport, counters: own } = setUp({ queue, policy: "dropNewest", maxBufferedBytes });
+    const expected: string[] = [];
+    return {
+      ...{ outbound, transport, counters: own, expected, closed: false },
+      deliver(frame, topic, cohort) {
+        if (this.closed) return "closed";
+        const outcome = outbound.push(frame, topic, cohort as BroadcastGroup);
+        if (outcome === "refused") throw new Error("dropNewest refuses nothing");
+        if (outcome !== "dropped") counters.add("messagesSent");
+        return outcome;
+      },
+    };
+  };
+  const members = Array.from({ length: SUBSCRIBERS }, member);
+  return { bus, counters, newCohort, members };
+}
+
+it("queues a burst of publishes once for all, and counts it for each", async () => {
+  const { bus, counters, newCohort, members } = shard();
+  const pushes = members.map(({ outbound }) => vi.spyOn(outbound, "push"));
+  for (const member of members) void bus.subscribe("news", member);
+  for (let i = 0; i < 5; i++) {
+    expect(bus.publish("news", encodeText(`${i}`))).toMatchObject({ delivered: SUBSCRIBERS, buffered: 0, closed: 0 });
+  }
+  await turn();
+  for (const { transport } of members) {
+    expect(transport.texts).toEqual(["0", "1", "2", "3", "4"]);
+    expect(transport.writes).toHaveLength(1);
+  }
+  expect(newCohort).toHaveBeenCalledOnce();
+  for (const push of pushes) expect(push).toHaveBeenCalledOnce();
+  expect(counters.get("deliveries")).toBe(5 * SUBSCRIBERS);
+  expect(counters.get("messagesSent")).toBe(5 * SUBSCRIBERS);
+});
+
+it("bounds what is queued for all as for one", async () => {
+  const { bus, members } = shard();
+  for (const member of members) void bus.subscribe("news", member);
+  for (let i = 0; i < 100; i++) bus.publish("news", encodeText("x".repeat(10_000)));
+  // What is more than a tick's bytes has left before the tick's end.
+  for (const { transport, outbound } of members) {
+    expect(transport.writes.length).toBeGreaterThan(10);
+    expect(outbound.bufferedBytes).toBeLessThan(64 * 1024);
+  }
+  await turn();
+  for (const { transport } of members) expect(transport.frames).toHaveLength(100);
+});
+
+it("doesn't take one that is flushed for one that unsubscribes", async () => {
+  const { bus, members } = shard();
+  const [first, second, ...others] = members as [Member, Member, ...Member[]];
+  for (const member of members) void bus.subscribe("news", member);
+  bus.publish("news", encodeText("to all"));
+  first.outbound.flush();
+  bus.unsubscribe("news", second);
+  expect(bus.publish("news", encodeText("to all but one")).delivered).toBe(SUBSCRIBERS - 1);
+  await turn();
+  for (const { transport } of [first, ...others]) expect(transport.texts).toEqual(["to all", "to all but one"]);
+  expect(second.transport.texts).toEqual(["to all"]);
+});
+
+it("asks each again when one has closed", async () => {
+  const { bus, members } = shard();
+  const [first, ...others] = members as [Member, ...Member[]];
+  for (const member of members) void bus.subscribe("news", member);
+  bus.publish("news", encodeText("to all"));
+  first.closed = true;
+  first.outbound.giveUp();
+  expect(bus.publish("news", encodeText("more"))).toMatchObject({ delivered: SUBSCRIBERS - 1, closed: 1 });
+  await turn();
+  for (const { transport } of others) expect(transport.texts).toEqual(["to all", "more"]);
+  expect(first.transport.texts).toEqual(["to all"]);
+});
+
+type Step =
+  | { readonly kind: "publish"; readonly topic: string; readonly by: number | undefined; readonly size: number }
+  | {
+      readonly kind: "send" | "subscribe" | "unsubscribe" | "flush" | "close" | "stall" | "read";
+      readonly topic: string;
+      readonly who: number;
+    }
+  | { readonly kind: "tick" };
+
+const who = fc.nat({ max: SUBSCRIBERS - 1 });
+const topic = fc.constantFrom("a", "b");
+const step: fc.Arbitrary<Step> = fc.oneof(
+  { weight: 6, arbitrary: publishes() },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constantFrom("send", "subscribe", "unsubscribe", "flush", "close", "stall", "read"),
+      ...{ topic, who },
+    }),
+  },
+  { weight: 1, arbitrary: fc.constant({ kind: "tick" }) },
+);
+
+function publishes(): fc.Arbitrary<Step> {
+  const by = fc.option(fc.constantFrom(0, 1), { nil: undefined });
+  return fc.record({ kind: fc.constant("publish"), topic, by, size: fc.constantFrom(1, 30, 20_000) });
+}
+
+it("gives each what it would get alone, whatever comes between", async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
+      const { bus, members } = shard(100_000);
+      const subscribed = new Map(["a", "b"].map((name) => [name, new Set(members)]));
+      for (const name of subscribed.keys()) for (const member of members) void bus.subscribe(name, member);
+      const does = {
+        send: ({ outbound, closed, expected }: Member, _: string, text: string) => {
+          if (!closed && outbound.push(encodeText(text)) !== "dropped") expected.push(text);
+        },
+        subscribe: (member: Member, name: string) => {
+          void bus.subscribe(name, member);
+          subscribed.get(name)?.add(member);
+        },
+        unsubscribe: (member: Member, name: string) => {
+          bus.unsubscribe(name, member);
+          subscribed.get(name)?.delete(member);
+        },
+        flush: ({ outbound }: Member) => outbound.flush(),
+        close: (member: Member) => {
+          member.closed = true;
+          member.outbound.giveUp();
+        },
+        stall: ({ transport }: Member) => void Object.assign(transport, { peerReads: false }),
+        read: ({ transport, outbound }: Member) => {
+          transport.peerReads = true;
+          drain(transport, outbound);
+        },
+      };
+      for (const [i, one] of steps.entries()) {
+        if (one.kind === "tick") {
+          await turn();
+        } else if (one.kind === "publish") {
+          const text = `${i} `.padEnd(one.size, "x");
+          const except = one.by === undefined ? undefined : members[one.by];
+          const receivers = [...(subscribed.get(one.topic) ?? [])].filter((member) => member !== except);
+          const open = receivers.filter(({ closed }) => !closed);
+          const before = open.map(({ counters }) => counters.get("droppedNewest"));
+          const outcome = bus.publish(one.topic, encodeText(text), except);
+          const dropped = open.filter(({ counters }, j) => counters.get("droppedNewest") > (before[j] as number));
+          for (const member of open) if (!dropped.includes(member)) member.expected.push(text);
+          expect(outcome.delivered + outcome.buffered).toBe(open.length - dropped.length);
+          expect(outcome).toMatchObject({ dropped: dropped.length, closed: receivers.length - open.length });
+        } else {
+          does[one.kind](members[one.who] as Member, one.topic, `${i} own`);
+        }
+      }
+      for (const { transport, outbound } of members) {
+        transport.peerReads = true;
+        for (let i = 0; i < 4; i++) {
+          await turn();
+          drain(transport, outbound);
+        }
+      }
+      for (const { transport, expected } of members) expect(transport.texts).toEqual(expected);
+    }),
+    { numRuns: 500 },
+  );
+});

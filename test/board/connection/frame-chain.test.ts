@@ -1,0 +1,58 @@
+import fc from "fast-check";
+import { expect, it } from "vitest";
+import { FrameChain } from "../../../src/board/connection/frame-chain.ts";
+import { encodeFrame, type Frame } from "../../../src/wire/protocol/frame.ts";
+import { Opcode } from "../../../src/wire/protocol/opcode.ts";
+
+/** Frames that are made one after the other lie side by side. */
+const frameOf = (text: string): Frame => encodeFrame(Opcode.text, Buffer.from(text));
+
+const bytesOf = (frames: readonly Frame[]): Buffer =>
+  Buffer.concat(frames.map(({ block, start, end }) => block.subarray(start, end)));
+
+it("joins frames that lie side by side where they are, and copies others", () => {
+  const [a, b, c] = [frameOf("a"), frameOf("b"), frameOf("c")] as [Frame, Frame, Frame];
+  const together = new FrameChain().append(a).append(b).append(c).join();
+  expect(together.buffer).toBe(a.block.buffer);
+  expect(together.equals(bytesOf([a, b, c]))).toBe(true);
+  const apart = new FrameChain().append(a).append(c).join();
+  expect(apart.buffer).not.toBe(a.block.buffer);
+  expect(apart.equals(bytesOf([a, c]))).toBe(true);
+});
+
+it("joins the same frames once for all who get them", () => {
+  const root = new FrameChain();
+  const [a, b] = [frameOf("a"), frameOf("b")] as [Frame, Frame];
+  const ropes = [1, 2, 3].map(() => root.append(a));
+  const further = ropes.map((rope) => rope.append(b));
+  expect(new Set(further.map((rope) => rope.join())).size).toBe(1);
+});
+
+it("gives each the frames that it got, however many share the beginning", () => {
+  const holder = fc.nat({ max: 3 });
+  const step = fc.record({ holder, frame: fc.nat({ max: 11 }), what: fc.constantFrom("append", "append", "join") });
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
+      const here = Array.from({ length: 6 }, (_, i) => frameOf(`frame ${i}`));
+      // At the same places of other memory.
+      const block = Buffer.alloc(64 * 1024, "elsewhere");
+      const frames = [...here, ...here.map(({ start, end }) => ({ block, start, end }))];
+      const root = new FrameChain();
+      const holders = [0, 1, 2, 3].map(() => ({ rope: undefined as FrameChain | undefined, got: [] as Frame[] }));
+      for (const { holder, frame, what } of steps) {
+        const one = holders[holder] as (typeof holders)[number];
+        if (what === "append") {
+          one.rope = (one.rope ?? root).append(frames[frame] as Frame);
+          one.got.push(frames[frame] as Frame);
+        } else if (one.rope !== undefined) {
+          expect(one.rope.bytes).toBe(bytesOf(one.got).length);
+          expect(one.rope.join().equals(bytesOf(one.got))).toBe(true);
+        }
+      }
+      for (const { rope, got } of holders) {
+        if (rope !== undefined) expect(rope.joinCompact().equals(bytesOf(got))).toBe(true);
+      }
+    }),
+    { numRuns: 2_000 },
+  );
+});

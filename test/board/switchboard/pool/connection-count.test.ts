@@ -1,0 +1,50 @@
+import { expect, it } from "vitest";
+import { ConnectionCount } from "../../../../src/board/switchboard/pool/connection-count.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
+import type { HandoffResult } from "../../../../src/wire/transport/pending-handoffs.ts";
+
+function create() {
+  const counters = new Counters();
+  const left: string[] = [];
+  return { counters, left, occupancy: new ConnectionCount(counters, (address) => left.push(address)) };
+}
+
+const ends: HandoffResult[] = [{ outcome: "peerGone" }, { outcome: "failed", error: new Error("lost") }];
+const adopted: Promise<HandoffResult> = Promise.resolve({ outcome: "adopted" });
+
+it("counts one from the call on until it has departed, and never twice", async () => {
+  const { counters, occupancy } = create();
+  const arriving = occupancy.follow(adopted, undefined);
+  expect(occupancy.count).toBe(1);
+  counters.add("connections");
+  expect(occupancy.count).toBe(1);
+  await arriving;
+  expect(occupancy.count).toBe(1);
+  counters.add("departed");
+  expect(occupancy.count).toBe(0);
+});
+
+it.each(ends)("counts one that ended $outcome no longer, and frees its address", async (result) => {
+  const { left, occupancy } = create();
+  await occupancy.follow(Promise.resolve(result), "a");
+  expect({ count: occupancy.count, left }).toEqual({ count: 0, left: ["a"] });
+});
+
+it("begins at 0, whatever departed before", () => {
+  const counters = new Counters();
+  counters.add("departed", 7);
+  expect(new ConnectionCount(counters, () => {}).count).toBe(0);
+});
+
+it("frees the addresses of all that are there when the shard ends, each once", async () => {
+  const { left, occupancy } = create();
+  const onTheWay = Promise.withResolvers<HandoffResult>();
+  await Promise.all(["a", "b", "a"].map((address) => occupancy.follow(adopted, address)));
+  const last = occupancy.follow(onTheWay.promise, "c");
+  occupancy.clientLeft("b");
+  occupancy.end();
+  onTheWay.resolve({ outcome: "failed", error: new Error("lost") });
+  await last;
+  occupancy.clientLeft("a");
+  expect({ count: occupancy.count, left: left.toSorted() }).toEqual({ count: 0, left: ["a", "a", "b", "c"] });
+});
