@@ -1,4 +1,5 @@
-import { createServer, type IncomingMessage } from "node:http";
+import { createServer, IncomingMessage } from "node:http";
+import { Socket } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import type { UpgradeAnswer } from "../../../src/wire/upgrade/serve.ts";
 import { connect, serveUpgrades, upgradeConnection } from "../../../src/wire/websocket/index.ts";
@@ -149,6 +150,6 @@ it.each<[UpgradeConnectionOptions, string]>([
   [{ origins: ["example.com"] }, 'got "example.com" at index 0, which has no scheme'],
   [{ shards: 2 } as UpgradeConnectionOptions, 'unknown option "shards"'],
 ])("refuses the options %j", (options, message) => {
-  const request = { headers: {} } as IncomingMessage;
+  const request = new IncomingMessage(new Socket());
   expect(() => upgradeConnection(request, options)).toThrow(message);
 });

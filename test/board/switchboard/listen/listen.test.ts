@@ -1,4 +1,5 @@
 import { once } from "node:events";
+import { createServer as createHttpServer } from "node:http";
 import { type AddressInfo, createServer } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import type { ListenOptions, Switchboard } from "../../../../src/index.ts";
@@ -91,7 +92,7 @@ it("refuses to attach and to replace certificates while the board is closing", a
   const { board, port } = await startBoard({ attach: { tls: selfSigned() } });
   const closing = board.close({ timeoutMs: 0 });
   const closed = expect.objectContaining({ code: "ERR_CLOSED" });
-  expect(() => board.attach(createServer() as never)).toThrow(closed);
+  expect(() => board.attach(createHttpServer())).toThrow(closed);
   expect(() => board.updateTls(port, selfSigned())).toThrow(closed);
   await closing;
 });
