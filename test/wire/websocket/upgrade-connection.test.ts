@@ -150,6 +150,6 @@ it.each<[UpgradeConnectionOptions, string]>([
   [{ origins: ["example.com"] }, 'got "example.com" at index 0, which has no scheme'],
   [{ shards: 2 } as UpgradeConnectionOptions, 'unknown option "shards"'],
 ])("refuses the options %j", (options, message) => {
-  const request = new IncomingMessage(new Socket());
+  const request = Object.assign(new IncomingMessage(new Socket()), { method: "GET" });
   expect(() => upgradeConnection(request, options)).toThrow(message);
 });
