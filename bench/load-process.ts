@@ -8,7 +8,7 @@ export interface LoadResult {
   readonly seconds: number;
   readonly perSecond: number;
   readonly messages: { readonly received: number; readonly lost: number; readonly wrong: number };
-  readonly connections: { readonly failed: number; readonly closed: number };
+  readonly connections: { readonly opened: number; readonly failed: number; readonly closed: number };
   readonly latency: { readonly counts: Counts };
   readonly load: { readonly cpuSeconds: number; readonly busy: number; readonly bottleneck: boolean };
   readonly errors: readonly string[];

@@ -38,7 +38,8 @@ const STEP_SECONDS = 1.2;
 export async function measure(job: Job, round: number, bench: Bench): Promise<Run> {
   try {
     const { server: serverCores } = placesOf(job.scenario, bench.cores);
-    const server = await ServerProcess.start([...job.command, ...serverFlags(job.scenario, bench)], serverCores);
+    const command = [...job.command, ...serverFlags(job.scenario, bench)];
+    const server = await ServerProcess.start(command, serverCores, job.scenario.cold);
     try {
       const idle = job.scenario.primary === "bytesPerConnection";
       return { round, ...(idle ? await measureIdle(job, bench, server) : await measureTraffic(job, bench, server)) };
@@ -55,7 +56,9 @@ type Outcome =
   | Omit<Extract<Run, { outcome: "failed" }>, "round">;
 
 async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
-  const { paths } = job.scenario;
+  const { paths, cold } = job.scenario;
+  // What a new server does between its start and the first connection counts, too: it might get ready only then.
+  const cpuAtStart = server.cpuSeconds();
   const loads = Array.from({ length: paths }, (_, path) => startLoad(job, bench, server, path));
   // With several loads, what all of them have in common counts.
   let [started, ended] = [0, 0];
@@ -89,10 +92,12 @@ async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Pr
   if (perSecond === 0) return { outcome: "failed", reason: "nothing came back" };
   const latency = mergeCounts(results.map((result) => result.latency.counts));
   const cores = (cpuAfter - cpuBefore) / ((to - from) / 1000);
+  const opened = results.reduce((sum, { connections }) => sum + connections.opened, 0);
+  const cpuSeconds = cold ? (cpuAfter - cpuAtStart) / opened : cores / perSecond;
   const figures: Figures = {
     perSecond,
     ...(latency.length > 0 && { p99Micros: quantile(latency, 0.99) }),
-    ...(process.platform === "linux" && { cpuMicros: (cores / perSecond) * 1e6 }),
+    ...(process.platform === "linux" && { cpuMicros: cpuSeconds * 1e6 }),
   };
   const loadBusy = Math.max(...results.map(({ load }) => load.busy));
   const seconds = (to - from) / 1000;
@@ -149,7 +154,7 @@ function startLoad({ scenario, entrant, contestant }: Job, bench: Bench, server:
   return new LoadProcess(
     [
       ...[process.execPath, ...program, ...withConnections(flags, bench.connections)],
-      ...["--duration", String(times.duration), "--warmup", String(times.warmup)],
+      ...(scenario.cold ? [] : ["--duration", String(times.duration), "--warmup", String(times.warmup)]),
     ],
     core,
   );

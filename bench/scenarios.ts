@@ -40,6 +40,8 @@ export interface Scenario {
   readonly quick: boolean;
   /** Counted seconds for each of the suite's: less for what has little to average. */
   readonly pace: number;
+  /** The server is new, and all that the load makes of it counts: nothing is compiled yet, and no run before has left a cache of code. */
+  readonly cold: boolean;
   /** Seconds of warm-up for each of the suite's: more for what is done so seldom that engines still compile it. */
   readonly warmupPace: number;
 }
@@ -57,6 +59,7 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   paths: 1,
   cores: "one",
   quick: false,
+  cold: false,
   pace: 1,
   warmupPace: 1,
 };
@@ -159,6 +162,18 @@ const connections: readonly Scenario[] = [
     controls: "full",
     quick: true,
     warmupPace: 4,
+  },
+  {
+    ...ECHO,
+    group: "Connections",
+    id: "cold-storm",
+    title: "Cold storm: the first 8,000 connections",
+    unit: "connection",
+    load: ["--scenario", "storm", "--connections", "50", "--bytes", "20", "--total", "8000"],
+    needs: ["storm"],
+    controls: "full",
+    quick: true,
+    cold: true,
   },
   {
     ...ECHO,

@@ -17,11 +17,17 @@ const TICKS_PER_SECOND = 100;
 
 export type Child = ChildProcessByStdio<null, Readable, Readable>;
 
-/** Starts a program on some cores; on all where `taskset` isn't there. */
-export function spawnOn(cores: readonly number[] | undefined, command: readonly string[]): Child {
+/**
+ * Starts a program on some cores; on all where `taskset` isn't there.
+ *
+ * @param cold Node finds no code there that was compiled before
+ */
+export function spawnOn(cores: readonly number[] | undefined, command: readonly string[], cold = false): Child {
   const pinned = cores === undefined || !HAS_TASKSET ? command : ["taskset", "-c", cores.join(","), ...command];
   const [program = "", ...args] = pinned;
-  const env = { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };
+  const env = cold
+    ? { ...process.env, NODE_DISABLE_COMPILE_CACHE: "1" }
+    : { NODE_COMPILE_CACHE: COMPILE_CACHE, ...process.env };
   return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env });
 }
 
@@ -37,8 +43,12 @@ export class ServerProcess {
   readonly #child: Child;
 
   /** Rejects when the server ends, or says nothing for too long, before it listens; with what it wrote. */
-  static async start(command: readonly string[], cores: readonly number[] | undefined): Promise<ServerProcess> {
-    const child = spawnOn(cores, command);
+  static async start(
+    command: readonly string[],
+    cores: readonly number[] | undefined,
+    cold = false,
+  ): Promise<ServerProcess> {
+    const child = spawnOn(cores, command, cold);
     let complaint = "";
     child.stderr.on("data", (chunk) => {
       complaint = (complaint + chunk).slice(-2_000);

@@ -18,6 +18,7 @@ Puts a load on a WebSocket server (ws: or wss:) and measures it.
                       latency counts from the time at which a message should have been sent
   --bytes N           length of a message in bytes (20)
   --text              send text messages (binary)
+  --total N           storm: ends after N connections, not after a time
   --duration SECONDS  counted time (5)
   --warmup SECONDS    time before the counted time; idle: pause after each step (1)
   --threads N         threads that make the load (1)
@@ -41,8 +42,9 @@ const flags = {
   rate: { type: "string" as const },
   bytes: { type: "string" as const, default: "20" },
   text: { type: "boolean" as const, default: false },
-  duration: { type: "string" as const, default: "5" },
-  warmup: { type: "string" as const, default: "1" },
+  total: { type: "string" as const },
+  duration: { type: "string" as const },
+  warmup: { type: "string" as const },
   threads: { type: "string" as const, default: "1" },
   publishers: { type: "string" as const, default: "1" },
   step: { type: "string" as const },
@@ -55,6 +57,8 @@ const flags = {
 };
 
 const MAX_BYTES = 64 * 1024 * 1024;
+/** Largest number of connections in a storm that ends after a number. */
+const MAX_TOTAL = 1e9;
 /** Largest number of messages in flight in a fan-out, where each has a slot in shared memory. */
 const MAX_IN_FLIGHT = 1024 * 1024;
 /** Names of headers that the handshake itself sets. */
@@ -80,8 +84,9 @@ export function parseBenchFlags(
     rate: values.rate === undefined ? undefined : number("rate", values.rate, 0.001, 1e9),
     bytes: integer("bytes", values.bytes, 0, MAX_BYTES),
     text: values.text,
-    duration: number("duration", values.duration, 0.001, 1e6),
-    warmup: number("warmup", values.warmup, 0, 1e6),
+    total: values.total === undefined ? undefined : integer("total", values.total, 1, MAX_TOTAL),
+    duration: number("duration", values.duration ?? "5", 0.001, 1e6),
+    warmup: number("warmup", values.warmup ?? (values.total === undefined ? "1" : "0"), 0, 1e6),
     compress: values.compress,
     insecure: values.insecure,
     greeting: integer("greeting", values.greeting, 0, 1_000_000),
@@ -89,6 +94,9 @@ export function parseBenchFlags(
     step: integer("step", values.step ?? String(Math.ceil(connections / 10)), 1, 1_000_000),
     headers: values.header.map(checkHeader),
   };
+  if (values.total !== undefined && (values.duration !== undefined || values.warmup !== undefined)) {
+    throw new UsageError("--total counts all connections: leave out --duration and --warmup");
+  }
   checkTogether(settings, values.inflight !== undefined);
   return { settings, json: values.json };
 }
@@ -108,13 +116,15 @@ function parse(args: readonly string[]) {
 
 /** Checks flags that depend on each other. */
 function checkTogether(settings: LoadSettings, hasInflight: boolean): void {
-  const { scenario, rate, inflight, connections, publishers, bytes, threads } = settings;
+  const { scenario, rate, inflight, connections, publishers, bytes, threads, total } = settings;
   if (rate !== undefined && hasInflight) {
     throw new UsageError("write --rate for an open loop or --inflight for a closed one, not both");
   }
   if (rate !== undefined && (scenario === "storm" || scenario === "idle")) {
     throw new UsageError(`--rate is for echo and fanout, not for ${scenario}`);
   }
+  if (total !== undefined && scenario !== "storm") throw new UsageError(`--total is for storm, not for ${scenario}`);
+  if (total !== undefined && threads > total) throw new UsageError(`--threads takes at most the ${total} of --total`);
   if (threads > connections) throw new UsageError(`--threads takes at most the ${connections} of --connections`);
   if (scenario !== "fanout") return;
   if (connections < 2) throw new UsageError("fanout needs --connections of 2 or more: one sends, another receives");

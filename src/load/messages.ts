@@ -50,6 +50,8 @@ export type LoadNotice =
   | { readonly kind: "started" }
   /** The number of messages received, twice a second. */
   | { readonly kind: "progress"; readonly received: number }
+  /** Storm: the thread has made its part of the total. */
+  | { readonly kind: "spent" }
   /** The thread has stopped counting and sending. */
   | { readonly kind: "ended" }
   /** Every reply to this thread has arrived or was given up. Messages for other threads may still arrive here. */

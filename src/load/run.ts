@@ -111,12 +111,15 @@ class Run {
   }
 
   async result(): Promise<LoadReport> {
-    const { scenario, warmup, duration } = this.#settings;
+    const { scenario, warmup, duration, total } = this.#settings;
     const ready = this.#all("ready");
     await Promise.race([ready, sleepUntil(this.#over)]);
     if (scenario !== "idle") this.#tell({ event: "connected", connections: this.#open });
     if (this.#open === 0) this.#stop.abort();
     if (scenario === "fanout") await sleep(SUBSCRIBING_SECONDS, this.#over);
+    const spent = total === undefined ? undefined : this.#all("spent");
+    // A thread that fails meanwhile is told of by what is awaited first.
+    spent?.catch(() => {});
     this.#post({ kind: "send" });
     await sleep(warmup, this.#over);
     const started = this.#all("started");
@@ -124,7 +127,7 @@ class Run {
     await started;
     this.#startedAt = performance.now();
     this.#tell({ event: "start" });
-    await sleep(duration, this.#over);
+    await (spent === undefined ? sleep(duration, this.#over) : Promise.race([spent, sleepUntil(this.#over)]));
     const ended = this.#all("ended");
     this.#post({ kind: "end" });
     await ended;

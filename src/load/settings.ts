@@ -30,6 +30,8 @@ export interface LoadSettings {
   readonly bytes: number;
   /** True for text messages, false for binary ones. */
   readonly text: boolean;
+  /** Storm: number of connections to make, in place of `duration`; undefined for as many as fit into the time. */
+  readonly total: number | undefined;
   /** Counted time, in seconds. Idle: time for which all connections are held. */
   readonly duration: number;
   /** Time before the counted time, in seconds. Idle: pause after each step. */

@@ -66,6 +66,7 @@ class LoadThread {
       before,
       fanout,
       stepReached: (open) => this.#post({ kind: "step", connections: open }),
+      spent: () => this.#post({ kind: "spent" }),
       openChanged: (open) => {
         this.#open = open;
         if (open === connections || open === 0) this.#tell();

@@ -1,10 +1,13 @@
 import { execFile } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import os from "node:os";
 import { join } from "node:path";
+import { createInterface } from "node:readline";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished } from "vitest";
 import type { SuiteResult } from "../../bench/results.ts";
+import { spawnOn } from "../../bench/server-process.ts";
 
 const run = promisify(execFile);
 
@@ -28,4 +31,28 @@ it("a tiny run of the suite ends with all its reports", async () => {
   expect(page).toContain("plain node:net");
   expect(page).not.toMatch(/<script[^>]+src=|<link/);
   expect(readFileSync(join(directory, "run.svg"), "utf8")).toContain("multiples of Switchboard's");
+});
+
+it("counts every connection of a cold storm", async () => {
+  const directory = mkdtempSync(join(os.tmpdir(), "switchboard-suite-"));
+  onTestFinished(() => rmSync(directory, { recursive: true }));
+  const json = join(directory, "run.json");
+  const flags = ["--scenario", "cold-storm", "--contestant", "node-net", "--rounds", "1", "--json", json];
+  const { stdout } = await run(process.execPath, ["bench/run.ts", ...flags]);
+  expect(stdout).toContain("Cold storm: the first 8,000 connections");
+  const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
+  const [measured] = result.scenarios[0]?.entrants[0]?.runs ?? [];
+  if (measured?.outcome !== "measured") expect.fail(JSON.stringify(measured));
+  expect(measured.figures).toMatchObject({ cpuMicros: expect.any(Number), perSecond: expect.any(Number) });
+  // The first one, which finds out whether the server is there, has no latency.
+  expect(measured.latency.reduce((sum, [, count]) => sum + count, 0)).toBe(7_999);
+});
+
+it.each([
+  { cold: false, cache: expect.stringContaining("compile-cache") },
+  { cold: true, cache: "undefined" },
+])("starts a server with a cache of compiled code unless it is to be cold: $cold", async ({ cold, cache }) => {
+  const child = spawnOn(undefined, [process.execPath, "-p", "require('node:module').getCompileCacheDir()"], cold);
+  const [line] = await once(createInterface({ input: child.stdout }), "line");
+  expect(line).toEqual(cache);
 });

@@ -15,6 +15,7 @@ describe("the flags of bench", () => {
         threads: 1,
         inflight: 1,
         rate: undefined,
+        total: undefined,
         bytes: 20,
         text: false,
         duration: 5,
@@ -41,6 +42,7 @@ describe("the flags of bench", () => {
       threads: 2,
       inflight: 16,
       rate: undefined,
+      total: undefined,
       bytes: 128,
       text: true,
       duration: 0.5,
@@ -56,6 +58,8 @@ describe("the flags of bench", () => {
       ],
     });
     expect(parseBenchFlags([URL, "--rate", "1e4"])?.settings.rate).toBe(10_000);
+    const storm = parseBenchFlags([URL, "--scenario", "storm", "--total", "8000"]);
+    expect(storm?.settings).toMatchObject({ total: 8_000, warmup: 0 });
   });
 
   it("may ask for help", () => {
@@ -80,6 +84,12 @@ describe("the flags of bench", () => {
     [[URL, "--scenario", "chat"], "--scenario takes echo, fanout, storm, idle, not chat"],
     [[URL, "--rate", "5", "--inflight", "1"], "write --rate for an open loop or --inflight for a closed one, not both"],
     [[URL, "--rate", "5", "--scenario", "storm"], "--rate is for echo and fanout, not for storm"],
+    [[URL, "--total", "5"], "--total is for storm, not for echo"],
+    [
+      [URL, "--scenario", "storm", "--total", "5", "--warmup", "1"],
+      "--total counts all connections: leave out --duration and --warmup",
+    ],
+    [[URL, "--scenario", "storm", "--total", "2", "--threads", "3"], "--threads takes at most the 2 of --total"],
     [[URL, "--connections", "2", "--threads", "3"], "--threads takes at most the 2 of --connections"],
     [
       [URL, "--scenario", "fanout", "--connections", "1"],

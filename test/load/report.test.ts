@@ -11,6 +11,7 @@ const settings: LoadSettings = {
   threads: 2,
   inflight: 1,
   rate: undefined,
+  total: undefined,
   bytes: 20,
   text: false,
   duration: 1,

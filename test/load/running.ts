@@ -14,6 +14,7 @@ const defaults: Omit<LoadSettings, "url"> = {
   rate: undefined,
   bytes: 20,
   text: false,
+  total: undefined,
   duration: 0.2,
   warmup: 0,
   compress: false,

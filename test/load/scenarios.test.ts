@@ -126,6 +126,15 @@ it("opens, sends and closes over and over in a storm", async () => {
   expect(run.connections.opened).toBe(connections);
 });
 
+it.each([1, 3])("ends a storm when the total of connections has been made, by %i threads", async (threads) => {
+  let connections = 0;
+  const url = await serve(echo, {}, () => connections++);
+  const run = await load(url, { scenario: "storm", connections: 3, threads, total: 20, duration: 1000 });
+  expect(connections).toBe(20);
+  expect(run).toMatchObject({ messages: { lost: 0, wrong: 0 }, connections: { opened: 20, failed: 0 }, errors: [] });
+  expect(run.events.at(-1)).toEqual({ event: "end" });
+});
+
 it("reports each step of idle connections, and holds them until it is stopped", async () => {
   const open = new Set<object>();
   const pings: Promise<unknown>[] = [];

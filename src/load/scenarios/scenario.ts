@@ -18,6 +18,8 @@ export interface ScenarioHost {
   openChanged(open: number): void;
   /** A step is done, and `open` connections are open. */
   stepReached(open: number): void;
+  /** Everything that there was to do is done. Called once. */
+  spent(): void;
 }
 
 /** One thread's part of a scenario. */

@@ -8,15 +8,24 @@ import type { Scenario, ScenarioHost } from "./scenario.ts";
 /** Pause after a failed connection, so that a server that refuses connections isn't flooded. */
 const PAUSE_AFTER_FAILURE_MS = 100;
 
-/** Keeps a number of connections going. Each opens, gets one echo and closes; then the next takes its place. */
+/**
+ * Keeps a number of connections going. Each opens, gets one echo and closes; then the next takes its place, until the total is
+ * reached if there is one.
+ */
 export class Storm implements Scenario {
   readonly #host: ScenarioHost;
   readonly #connections = new Set<StormConnection>();
+  /** Connections that this thread makes in all. */
+  readonly #total: number;
   #begun = 0;
   #sending = false;
 
   constructor(host: ScenarioHost) {
     this.#host = host;
+    const { before, connections, settings } = host;
+    const { total, connections: all } = settings;
+    const shareOf = (first: number): number => Math.floor((first * (total ?? 0)) / all);
+    this.#total = total === undefined ? Number.POSITIVE_INFINITY : shareOf(before + connections) - shareOf(before);
   }
 
   get outstanding(): number {
@@ -45,7 +54,8 @@ export class Storm implements Scenario {
 
   start(): void {
     this.#sending = true;
-    for (let i = 0; i < this.#host.connections; i++) this.#next();
+    for (let i = 0; i < this.#host.connections; i++) this.#nextIfAny();
+    this.#tellIfSpent();
   }
 
   stop(): void {
@@ -60,8 +70,20 @@ export class Storm implements Scenario {
   #next: () => void = noop;
 
   readonly #ended = (): void => {
-    if (this.#sending) this.#next();
+    if (!this.#sending) return;
+    this.#nextIfAny();
+    this.#tellIfSpent();
   };
+
+  #nextIfAny(): void {
+    if (this.#begun < this.#total) this.#next();
+  }
+
+  #tellIfSpent(): void {
+    if (this.#begun < this.#total || this.#connections.size > 0) return;
+    this.#sending = false;
+    this.#host.spent();
+  }
 }
 
 /** One connection of a storm. */
