@@ -34,6 +34,7 @@ export const BARS: readonly Bar[] = [
   ...bars("fanout", "cpuMicros", [0.8, 1.2, 1.2]),
   ...bars("fanout-x16", "cpuMicros", [0.08, 1.2, 1.2]),
   ...bars("storm", "cpuMicros", [0.4, 2, 2]),
+  ...bars("cold-storm", "cpuMicros", [1, undefined, undefined]),
   ...bars("idle", "bytesPerConnection", [0.8, undefined, undefined]),
   { scenario: "echo-20", metric: "cpuMicros", of: OURS, against: "node-net", limit: { atMost: 1.25 } },
   { scenario: "bus-delivery", metric: "cpuMicros", of: "across", against: "within", limit: { atMost: 1.1 } },

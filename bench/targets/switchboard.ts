@@ -3,6 +3,7 @@
  *
  *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--max-payload BYTES] [--compress] [--relay]
  *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT] [--busy MICROS]
+ *         [--no-warm-up]
  *
  * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other connections of its path, which
  * is its topic. `isolation` and `bus` are for the loads of these names. `--compress` compresses messages with peers
@@ -26,6 +27,7 @@ const { values, positionals } = parseArgs({
     accept: { type: "string" },
     tls: { type: "string" },
     busy: { type: "string" },
+    "no-warm-up": { type: "boolean", default: false },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
@@ -49,6 +51,7 @@ const work = values.busy === undefined ? "" : `?micros=${values.busy}`;
 const options: StartOptions = {
   actor: new URL(`./actors/${actor}.ts${work}`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
+  warmUp: !values["no-warm-up"],
   sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
   compression: values.compress && { contextTakeover: true },

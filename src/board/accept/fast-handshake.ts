@@ -1,8 +1,15 @@
 import type { Socket } from "node:net";
 import { type RequestHead, readSimpleHead } from "../../wire/handshake/request-head.ts";
-import type { TcpTransport } from "../../wire/transport/tcp-transport.ts";
-import type { TransportReceiver } from "../../wire/transport/transport.ts";
+import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import type { ShardPort } from "./shard-port.ts";
+
+/** The transport of a connection from its accept on. `TcpTransport` is one. */
+export interface HandshakeTransport extends Transport {
+  /** See `TcpTransport.handOver`. */
+  handOver(rest: Buffer): void;
+  /** See `TcpTransport.toStream`. */
+  toStream(rest: Buffer): Socket;
+}
 
 export interface FastHandshakeOwner {
   /** Makes a connection of the transport; false, with nothing done, for a request that must be answered in another way. */
@@ -20,7 +27,7 @@ export interface FastHandshakeOwner {
  * it, in one read, needs no HTTP server and no stream: the connection's transport is there from its accept on.
  */
 export class FastHandshake implements TransportReceiver {
-  readonly transport: TcpTransport;
+  readonly transport: HandshakeTransport;
   readonly listener: ShardPort;
   /** Under which the client is counted, if clients are. */
   readonly clientKey: string | undefined;
@@ -31,7 +38,12 @@ export class FastHandshake implements TransportReceiver {
   readonly #owner: FastHandshakeOwner;
   #over = false;
 
-  constructor(transport: TcpTransport, listener: ShardPort, clientKey: string | undefined, owner: FastHandshakeOwner) {
+  constructor(
+    transport: HandshakeTransport,
+    listener: ShardPort,
+    clientKey: string | undefined,
+    owner: FastHandshakeOwner,
+  ) {
     this.transport = transport;
     this.listener = listener;
     this.clientKey = clientKey;

@@ -13,7 +13,7 @@ import type { HandoffEnvelope } from "../connection/connection-host.ts";
 import { type Acceptor, UNAVAILABLE } from "./acceptor.ts";
 import type { Authorize } from "./authorize.ts";
 import type { ClosedSocketReporter } from "./closed-socket-reporter.ts";
-import { FastHandshake, type FastHandshakeOwner } from "./fast-handshake.ts";
+import { FastHandshake, type FastHandshakeOwner, type HandshakeTransport } from "./fast-handshake.ts";
 import { createHandshakeServer } from "./handshake-server.ts";
 import type { ShardPort, ShardPortSettings } from "./shard-port.ts";
 
@@ -145,6 +145,11 @@ export class SocketAcceptor implements FastHandshakeOwner {
     acceptFailed(outOfDescriptors());
   }
 
+  /** Takes a transport over from its accept on, of a port without TLS and without `authorize`. */
+  acceptTransport(transport: HandshakeTransport, listener: number): void {
+    this.#acceptFast(transport, this.#listenerOf(listener));
+  }
+
   #listenerOf(listener: number): ShardPort {
     const found = this.#listeners.get(listener);
     if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", "nobody listens for this socket");
@@ -153,7 +158,7 @@ export class SocketAcceptor implements FastHandshakeOwner {
 
   // ── requests that are read here ────────────────────────────────────────────────────────────────────────
 
-  #acceptFast(transport: TcpTransport, listener: ShardPort, clientKey?: string): void {
+  #acceptFast(transport: HandshakeTransport, listener: ShardPort, clientKey?: string): void {
     const { counters, departures } = this.#owner;
     const handshake = new FastHandshake(transport, listener, clientKey, this);
     this.#fastHandshakes.add(handshake);

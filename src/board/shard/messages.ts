@@ -13,6 +13,8 @@ export interface ShardTask {
   readonly shard: number;
   /** URL of the actor module. */
   readonly actor: string;
+  /** True if the thread is warmed up before the shard is ready. */
+  readonly warmUp: boolean;
   readonly options: ConnectionLimits;
   /** Proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];

@@ -22,6 +22,7 @@ import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { receiveRelayed } from "../../wire/transport/relay.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
+import type { Authorize } from "../accept/authorize.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { SocketAcceptor } from "../accept/socket-acceptor.ts";
@@ -37,6 +38,7 @@ import { EventReporter } from "./event-reporter.ts";
 import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { answerQuery } from "./queries.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
+import { mayWarmUp, WARM_UP_LISTENER, WARM_UP_SETTINGS, WarmUpActor, warmUp, warmUpTask } from "./warm-up.ts";
 
 /**
  * Runs one shard in this thread until it is told to stop. Returns why it couldn't start, if it couldn't: as a report, because what is thrown
@@ -182,6 +184,7 @@ class Shard {
       this.#events.report("actorFailed", failure);
     });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
+    if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
     const { actorClass, authorize } = await loadActorModule(this.#task.actor);
     this.#actorClass = actorClass;
@@ -191,14 +194,7 @@ class Shard {
     const adopt = (transport: Transport, arrival: HandoffEnvelope): void => this.#adopt(transport, arrival);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
-    const sockets = new SocketAcceptor({
-      acceptor: this.#acceptor,
-      departures: this.#departures,
-      counters: this.#counters,
-      authorize,
-      adopt,
-      acceptFailed: (error) => this.#acceptFailed(error),
-    });
+    const sockets = this.#createSocketAcceptor(authorize);
     this.#sockets = sockets;
     receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(this.#task.rawSockets, {
       settingsReceived: ({ listenerId: listener, settings }) => sockets.configure(listener, settings),
@@ -216,6 +212,28 @@ class Shard {
   #acceptFailed(error: Error): void {
     this.#counters.add("acceptsFailed");
     this.#events.report("acceptFailed", { error: reportError(error) });
+  }
+
+  #createSocketAcceptor(authorize: Authorize | undefined): SocketAcceptor {
+    return new SocketAcceptor({
+      acceptor: this.#acceptor,
+      departures: this.#departures,
+      counters: this.#counters,
+      authorize,
+      adopt: (transport, arrival) => this.#adopt(transport, arrival),
+      acceptFailed: (error) => this.#acceptFailed(error),
+    });
+  }
+
+  /** Has a second shard in this thread, of which nobody knows, take connections that exist only in memory. */
+  async #warmUp(): Promise<void> {
+    const double = new Shard(warmUpTask(this.#task));
+    double.#actorClass = WarmUpActor;
+    const sockets = double.#createSocketAcceptor(undefined);
+    sockets.configure(WARM_UP_LISTENER, WARM_UP_SETTINGS);
+    await warmUp((transport) => sockets.acceptTransport(transport, WARM_UP_LISTENER));
+    sockets.close();
+    double.stop();
   }
 
   report(report: ShardReport): void {

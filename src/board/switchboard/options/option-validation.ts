@@ -24,6 +24,7 @@ const checks = {
     takes: '"auto" or an integer from 1 to 1024',
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
   },
+  warmUp: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
   sockets: { takes: '"auto" or "relay"', accepts: (value) => value === "auto" || value === "relay" },
   placement: {
     takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',

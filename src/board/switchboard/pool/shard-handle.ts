@@ -40,6 +40,8 @@ import { Watchdog } from "./watchdog.ts";
 export interface ShardSpec {
   readonly shard: number;
   readonly actor: string;
+  /** True if the thread is warmed up before the shard is ready. */
+  readonly warmUp: boolean;
   readonly options: ConnectionLimits;
   readonly trustedProxies: readonly string[];
   /** Whether sockets that can be moved are; all others are relayed. */
@@ -104,6 +106,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const {
       shard,
       actor,
+      warmUp,
       options,
       trustedProxies,
       moves,
@@ -145,6 +148,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const task = {
       shard,
       actor,
+      warmUp,
       options,
       trustedProxies,
       counters: counters.memory,

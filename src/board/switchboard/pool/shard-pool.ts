@@ -265,10 +265,12 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
+    const { actor, warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } =
+      this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       actor,
+      warmUp,
       options: connection,
       trustedProxies: limits.trustedProxies ?? [],
       moves: sockets === "auto" && canMoveSockets(process.versions.node),

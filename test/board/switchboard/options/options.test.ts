@@ -246,13 +246,14 @@ it("fills in what isn't given, and takes undefined for not given", () => {
     shardTimeoutMs: 10_000,
     handoffTimeoutMs: 5_000,
   });
-  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 } });
+  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 }, warmUp: true });
   expect(checkStartOptions({ actor })).toEqual(filled);
   const undefineds = Object.fromEntries(
     [
       ...Object.keys(defaults),
       ...[
         "shards",
+        "warmUp",
         "sockets",
         "placement",
         "maxEventLoopDelayMs",

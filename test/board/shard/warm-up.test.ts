@@ -1,0 +1,96 @@
+import { once } from "node:events";
+import { MessageChannel } from "node:worker_threads";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { Connection } from "../../../src/board/connection/connection.ts";
+import { closedChannel, openedChannel, upgradeChannel } from "../../../src/board/connection/diagnostics.ts";
+import type { ShardTask } from "../../../src/board/shard/messages.ts";
+import { runShard } from "../../../src/board/shard/shard.ts";
+import { WarmUpActor } from "../../../src/board/shard/warm-up.ts";
+import { checkStartOptions } from "../../../src/board/switchboard/options/options.ts";
+import type { StartOptions } from "../../../src/index.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
+import { createMeterMemory } from "../../../src/runtime/stats/event-loop-meter.ts";
+import type { Message } from "../../../src/wire/protocol/message.ts";
+import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
+import { actorUrl } from "../../support/board.ts";
+
+/** Runs one shard in this thread until it is ready, and stops it. Gives its counters and the kinds of its reports. */
+async function startShard(options: Partial<StartOptions> = {}) {
+  const counters = new Counters();
+  const control = new MessageChannel();
+  const end = () => createHandoffChannel().receiver;
+  const { warmUp, connection } = checkStartOptions({ actor: actorUrl("echo"), ...options });
+  const task: ShardTask = {
+    shard: 0,
+    actor: actorUrl("echo").href,
+    warmUp,
+    options: connection,
+    trustedProxies: [],
+    counters: counters.memory,
+    meter: createMeterMemory(),
+    pulse: undefined,
+    control: control.port2,
+    handoff: end(),
+    relay: end(),
+    rawSockets: end(),
+    links: [],
+  };
+  const ended = runShard(task);
+  const [report] = await once(control.port1, "message");
+  control.port1.postMessage({ kind: "stop" });
+  expect(await ended).toBeUndefined();
+  return { counters, firstReport: report.kind };
+}
+
+function spies() {
+  const opened = vi.spyOn(Connection.prototype, "open");
+  const closed = vi.spyOn(WarmUpActor.prototype, "closed");
+  const received = vi.spyOn(WarmUpActor.prototype, "received");
+  onTestFinished(() => void vi.restoreAllMocks());
+  return { opened, closed, received };
+}
+
+it("lets connections that exist only in memory live their whole lives before a shard is ready", async () => {
+  const { opened, closed, received } = spies();
+  await startShard();
+  expect(opened.mock.calls.length).toBeGreaterThanOrEqual(10);
+  await vi.waitFor(() => expect(closed).toHaveBeenCalledWith(1000, ""));
+  const kinds = received.mock.calls.slice(0, 2).map(([message]) => (message as Message).type);
+  expect(kinds).toEqual(["text", "binary"]);
+});
+
+it("leaves no trace in what a shard counts and reports", async () => {
+  const { opened } = spies();
+  const { counters, firstReport } = await startShard();
+  expect(opened).toHaveBeenCalled();
+  expect(firstReport).toBe("ready");
+  const { heapUsedBytes, eventLoopUtilization, ...counts } = counters.snapshot();
+  const { heapUsedBytes: _, eventLoopUtilization: __, ...untouched } = new Counters().snapshot();
+  expect(counts).toEqual(untouched);
+  expect(counters.upgrades.snapshot()).toEqual(new Counters().upgrades.snapshot());
+});
+
+it("isn't held up by limits that its messages would reach", async () => {
+  const { closed } = spies();
+  await startShard({ maxMessagesPerSecond: 1, maxBytesPerSecond: 1, maxPayloadBytes: 1, maxMailboxMessages: 1 });
+  await vi.waitFor(() => expect(closed).toHaveBeenCalledWith(1000, ""));
+});
+
+it("can be switched off", async () => {
+  const { opened } = spies();
+  await startShard({ warmUp: false });
+  expect(opened).not.toHaveBeenCalled();
+});
+
+it.each([upgradeChannel, openedChannel, closedChannel])(
+  "doesn't happen where somebody listens on $name",
+  async (channel) => {
+    const { opened } = spies();
+    const told = vi.fn();
+    channel.subscribe(told);
+    onTestFinished(() => void channel.unsubscribe(told));
+    await startShard();
+    expect(opened).not.toHaveBeenCalled();
+    expect(told).not.toHaveBeenCalled();
+  },
+);
