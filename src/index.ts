@@ -3,7 +3,7 @@ export type { Admission, Authorize, Denial, Verdict } from "./board/accept/autho
 export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
-export type { ShutdownCounts as DrainCounts } from "./board/shard/shutdown.ts";
+export type { ShutdownCounts } from "./board/shard/shutdown.ts";
 export type {
   AbnormalClosure,
   AcceptFailure,
@@ -13,7 +13,7 @@ export type {
   SlowConsumer,
   SwitchboardEvents,
 } from "./board/switchboard/events.ts";
-export type { ConnectionsPage, ListConnectionsOptions as ConnectionsOptions } from "./board/switchboard/listing.ts";
+export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type {
   AttachOptions,

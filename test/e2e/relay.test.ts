@@ -207,7 +207,7 @@ describe.each([
     await noConnections(entrance.board);
     // A gigabyte was sent.
     expect(memory.stop()).toBeLessThan(200 * MIB);
-    expect(entrance.board.stats().shards[0]).toMatchObject({ slowConsumerPolicy: 1, abnormalClosures: 0 });
+    expect(entrance.board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 1, abnormalClosures: 0 });
   });
 
   it("gets what was sent and the 1013 when it reads at last", async () => {

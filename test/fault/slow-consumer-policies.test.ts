@@ -96,7 +96,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     const last = frames.pop();
     expect(last?.payload.readUInt16BE()).toBe(1013);
     expect(numbersOf(frames)).toEqual(Array.from({ length: delivered + buffered }, (_, i) => i));
-    expect(shard()).toMatchObject({ slowConsumerPolicy: 1, droppedNewest: 0, droppedOldest: 0, conflated: 0 });
+    expect(shard()).toMatchObject({ slowConsumersClosed: 1, droppedNewest: 0, droppedOldest: 0, conflated: 0 });
     await vi.waitFor(() => expect(reports).toMatchObject([{ shard: 0, policy: "close" }]));
   });
 
@@ -158,7 +158,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     const frames = await framesUntil(stalled, ({ opcode }) => opcode === CLOSE);
     expect(frames.pop()?.payload.readUInt16BE()).toBe(1013);
     expect(numbersOf(frames)).toEqual(Array.from({ length: sent + buffered }, (_, i) => i));
-    expect(shard()).toMatchObject({ slowConsumerPolicy: 1, conflated: 0 });
+    expect(shard()).toMatchObject({ slowConsumersClosed: 1, conflated: 0 });
   });
 
   it("is never sent more than it takes by an actor that awaits the drain", async () => {

@@ -3,8 +3,8 @@ import { onTestFinished } from "vitest";
 import type {
   CloseOnSignalsOptions,
   CloseOptions,
-  DrainCounts,
   ShardLossReason,
+  ShutdownCounts,
   StartOptions,
   Stats,
 } from "../../src/index.ts";
@@ -35,7 +35,7 @@ export type ServerStory =
       readonly error: { readonly name: string; readonly message: string; readonly code: unknown };
     }
   | { readonly event: "closing" }
-  | ({ readonly event: "closed" } & DrainCounts)
+  | ({ readonly event: "closed" } & ShutdownCounts)
   | { readonly event: "shardReplaced"; readonly shard: number }
   | { readonly event: "handshakeFailed"; readonly error: { readonly message: string } };
 

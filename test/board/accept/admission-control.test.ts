@@ -117,5 +117,5 @@ it("takes nothing of the rate for a client that is refused for another reason", 
 
 it("counts no client whose address is unknown", () => {
   const { control } = setUp({ maxConnectionsPerAddress: 1 });
-  for (let i = 0; i < 3; i++) expect(control.admitUnread({} as Socket)).toMatchObject({ address: undefined });
+  for (let i = 0; i < 3; i++) expect(control.admitUnread({} as Socket)).toMatchObject({ clientKey: undefined });
 });

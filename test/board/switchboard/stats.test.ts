@@ -166,7 +166,7 @@ it("counts peers that don't read, which it closes", async () => {
   client.socket.pause();
   await vi.waitFor(() => {
     client.write(text('{"do":"send","bytes":4000000}'));
-    expect(shardOf(board)).toMatchObject({ slowConsumerPolicy: 1 });
+    expect(shardOf(board)).toMatchObject({ slowConsumersClosed: 1 });
   });
 });
 

@@ -1,6 +1,7 @@
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { Server } from "node:net";
-import { MessageChannel } from "node:worker_threads";
+import { MessageChannel, type Worker } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
 import type { Bus } from "../../../runtime/bus/bus.ts";
@@ -96,11 +97,15 @@ export class ShardPool {
       atomics: "disabled",
       resourceLimits: settings.resourceLimits,
     });
+    const workers = new Set(threads.threads);
     const pool = new ShardPool(settings, hub, owner, threads);
     try {
       await pool.#allReady(settings.signal);
     } catch (error) {
+      // Piscina forgets the threads that it ends, and starts others in their place.
+      for (const worker of threads.threads) workers.add(worker);
       await threads.destroy();
+      await Promise.all([...workers].map(exitOf));
       throw error;
     }
     return pool;
@@ -324,6 +329,11 @@ export class ShardPool {
     }
     return links;
   }
+}
+
+/** Resolves when the thread has ended. Node then gives -1 as its id. */
+async function exitOf(worker: Worker): Promise<void> {
+  if (worker.threadId !== -1) await once(worker, "exit");
 }
 
 /** Each shard's part of a batch, by its connections. When all fit into one, no shard needs a second. */
