@@ -26,7 +26,7 @@ import type { ShardTask } from "./messages.ts";
 const CONNECTIONS = 250;
 const AT_ONCE = 10;
 /** Longest warm-up: on a machine without a free core it ends with fewer connections. */
-const MAX_MS = 500;
+const MAX_MS = 200;
 
 const REQUEST = Buffer.from(
   [
@@ -146,7 +146,11 @@ class WarmUpTransport implements HandshakeTransport {
   resume(): void {}
 
   end(): void {
-    setImmediate(() => this.#receiver?.ended());
+    // The peer answers with its own end, and then both directions are closed.
+    setImmediate(() => {
+      this.#receiver?.ended();
+      this.destroy();
+    });
   }
 
   destroy(): void {

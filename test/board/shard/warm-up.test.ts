@@ -46,15 +46,18 @@ function spies() {
   const opened = vi.spyOn(Connection.prototype, "open");
   const closed = vi.spyOn(WarmUpActor.prototype, "closed");
   const received = vi.spyOn(WarmUpActor.prototype, "received");
+  const gone = vi.spyOn(Connection.prototype, "closed");
   onTestFinished(() => void vi.restoreAllMocks());
-  return { opened, closed, received };
+  return { opened, closed, received, gone };
 }
 
 it("lets connections that exist only in memory live their whole lives before a shard is ready", async () => {
-  const { opened, closed, received } = spies();
+  const { opened, closed, received, gone } = spies();
   await startShard();
   expect(opened.mock.calls.length).toBeGreaterThanOrEqual(10);
   await vi.waitFor(() => expect(closed).toHaveBeenCalledWith(1000, ""));
+  // Then the transport is gone, and makes room for the next connection.
+  await vi.waitFor(() => expect(gone).toHaveBeenCalled());
   const kinds = received.mock.calls.slice(0, 2).map(([message]) => (message as Message).type);
   expect(kinds).toEqual(["text", "binary"]);
 });

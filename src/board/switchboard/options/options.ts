@@ -30,7 +30,7 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
   readonly shards?: number | "auto";
   /**
    * Whether each shard makes 250 connections in memory before it is ready, so that V8 has compiled what the first real ones need. The actor
-   * module has no part in them, and nothing counts them. Takes about 20 ms of CPU, and half a second at most. Not done in a shard in which something
+   * module has no part in them, and nothing counts them. Takes about 30 ms, and 200 ms at most. Not done in a shard in which something
    * preloaded (`--import`) listens on a diagnostics channel of Switchboard. Default: true.
    */
   readonly warmUp?: boolean;
