@@ -11,7 +11,17 @@ import type { Subscriber } from "../../runtime/bus/topic-index.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
-import { type Close, Decoder, type DecoderEvent } from "../../wire/protocol/decoder.ts";
+import {
+  type ClosePhase,
+  type Closing,
+  type ClosingStep,
+  closedByPeer,
+  endedByPeer,
+  failed,
+  LOST,
+  lingerMs,
+} from "../../wire/protocol/close-handshake.ts";
+import { Decoder } from "../../wire/protocol/decoder.ts";
 import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Deflater } from "../../wire/protocol/deflate/deflater.ts";
 import { Inflater } from "../../wire/protocol/deflate/inflater.ts";
@@ -25,29 +35,10 @@ import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
 import { closedChannel, openedChannel } from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
-import { Inbound, type InboundOwner } from "./inbound.ts";
+import { type ControlEvent, Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound, type OutboundOwner } from "./outbound.ts";
 import type { ShutdownTarget } from "./shutdown-target.ts";
 import { Subscriptions } from "./subscriptions.ts";
-
-/**
- * - `open`: both ways.
- * - `closingByUs`: our close frame is out; the peer's is awaited, and data is ignored.
- * - `ending`: nothing more is said or heard, the transport is being closed.
- * - `closed`: the transport is gone.
- */
-type Phase = "open" | "closingByUs" | "ending" | "closed";
-
-interface Closing {
-  readonly code: number;
-  readonly reason: string;
-}
-
-/** How a connection ends without a close frame of its peer. */
-const LOST: Closing = { code: CloseCode.abnormal, reason: "" };
-
-/** How long a peer that gets no more attention may take to close its end, before it is cut off. */
-const LINGER_MS = 2_000;
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
@@ -62,7 +53,7 @@ export class Connection
     TransportReceiver
 {
   // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
-  #phase: Phase = "open";
+  #phase: ClosePhase = "open";
   readonly #host: ConnectionHost;
   /** Where compression was agreed. */
   readonly #deflater: Deflater | undefined;
@@ -98,10 +89,11 @@ export class Connection
       deflate === undefined ? options : { maxPayloadBytes, maxFragments, inflater: new Inflater(deflate), mayInflate },
     );
     this.#heartbeat = new Heartbeat(options, host.wheel.nowMs);
-    this.#inbound = new Inbound(transport, decoder, { heartbeat: this.#heartbeat, host, rates: options }, this);
     this.#deflater = deflate && host.deflaters?.get(deflate.windowBits);
     this.#outbound = new Outbound(transport, host, this);
     this.#cell = new ActorCell(host.cells, this);
+    const parts = { heartbeat: this.#heartbeat, host, rates: options };
+    this.#inbound = new Inbound(transport, decoder, parts, this.#cell, this);
   }
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
@@ -250,7 +242,6 @@ export class Connection
   // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
 
   received(chunk: Buffer): void {
-    this.#host.counters.add("bytesReceived", chunk.length);
     this.#inbound.received(chunk);
   }
 
@@ -266,7 +257,7 @@ export class Connection
    */
   ended(): void {
     setImmediate(() => {
-      if (this.#phase === "open" || this.#phase === "closingByUs") this.#endTransport(LOST);
+      if (this.#phase === "open" || this.#phase === "closingByUs") this.#end(endedByPeer());
     });
   }
 
@@ -308,28 +299,20 @@ export class Connection
 
   // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
 
-  get mailboxFull(): boolean {
-    return this.#phase === "open" && this.#cell.full;
-  }
-
-  handle(event: DecoderEvent): void {
+  controlReceived(event: ControlEvent): void {
     switch (event.kind) {
-      case "message":
-        if (this.#phase !== "open") return;
-        this.#host.counters.add("messagesReceived");
-        this.#cell.deliver(event);
-        return;
       case "ping":
         if (this.#phase === "open") this.#outbound.pong(event.payload);
         return;
       case "pong":
         return;
       case "close":
-        this.#handleClose(event);
+        this.#peerClosed = true;
+        this.#end(closedByPeer("server", this.#closing, event));
         return;
       case "violation":
         this.#host.counters.add("violations");
-        this.#fail({ code: event.closeCode, reason: event.reason });
+        this.#end(failed(this.#phase, { code: event.closeCode, reason: event.reason }));
         return;
     }
   }
@@ -337,7 +320,7 @@ export class Connection
   rateExceeded(): void {
     this.#host.counters.add("rateLimited");
     if (this.#host.options.rateLimitPolicy !== "close") return;
-    this.#fail({ code: CloseCode.policyViolation, reason: "sends too much" });
+    this.#end(failed(this.#phase, { code: CloseCode.policyViolation, reason: "sends too much" }));
   }
 
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
@@ -362,22 +345,6 @@ export class Connection
 
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  #handleClose({ code, reason }: Close): void {
-    this.#peerClosed = true;
-    if (this.#phase === "open") {
-      this.#outbound.pushLast(encodeClose(code === CloseCode.noStatus ? undefined : code, reason));
-      this.#endTransport({ code, reason });
-    } else {
-      this.#endTransport(this.#closing as Closing);
-    }
-  }
-
-  /** Ends the connection for a reason that the peer is told but not asked about: RFC 6455 section 7.1.7. */
-  #fail(closing: Closing): void {
-    if (this.#phase === "open") this.#outbound.pushLast(encodeClose(closing.code, closing.reason));
-    this.#endTransport(closing);
-  }
-
   /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
   #push(plain: Frame, topic?: string, cohort?: BroadcastGroup): SendResult {
     const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
@@ -385,7 +352,7 @@ export class Connection
     if (result === "dropped") return result;
     if (result === "refused") {
       this.#host.counters.add("slowConsumersClosed");
-      this.#fail({ code: CloseCode.tryAgainLater, reason: "reads too slowly" });
+      this.#end(failed(this.#phase, { code: CloseCode.tryAgainLater, reason: "reads too slowly" }));
       return "closed";
     }
     this.#host.counters.add("messagesSent");
@@ -393,12 +360,13 @@ export class Connection
     return result;
   }
 
-  /** Everything has been said: what is queued leaves, then our end of the transport, then the peer has a moment to end its own. */
-  #endTransport(closing: Closing): void {
+  /** The end is decided. Everything queued leaves, then our direction ends, then the peer has a moment to end its own. */
+  #end({ frame, closing }: ClosingStep): void {
+    if (frame !== undefined) this.#outbound.pushLast(frame);
     this.#finish(closing);
     this.#outbound.flush();
     this.#transport.end();
-    this.#host.wheel.schedule(this, Math.min(LINGER_MS, this.#host.options.closeTimeoutMs));
+    this.#host.wheel.schedule(this, lingerMs(this.#host.options.closeTimeoutMs));
     this.#inbound.ignoreBytes();
   }
 

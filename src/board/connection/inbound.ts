@@ -1,7 +1,9 @@
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
+import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Decoder, DecoderEvent } from "../../wire/protocol/decoder.ts";
 import type { Heartbeat } from "../../wire/protocol/heartbeat.ts";
+import type { Message } from "../../wire/protocol/message.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { RateLimit, type RateOptions } from "./rate-limit.ts";
 
@@ -22,12 +24,21 @@ const OVER_RATE = 4;
 export interface InboundHost {
   readonly wheel: TimerWheel;
   readonly turns: FairScheduler;
+  readonly counters: Counters;
 }
 
+/** Takes the messages. The connection's `ActorCell` is one. */
+export interface MessageSink {
+  /** True while no message can be taken. `Inbound.mailboxHasRoom` tells the end of that. */
+  readonly full: boolean;
+  deliver(message: Message): void;
+}
+
+/** Frames that concern the connection itself. */
+export type ControlEvent = Exclude<DecoderEvent, Message>;
+
 export interface InboundOwner {
-  /** Whether no message can be taken until `mailboxHasRoom`. */
-  readonly mailboxFull: boolean;
-  handle(event: DecoderEvent): void;
+  controlReceived(event: ControlEvent): void;
   /** The peer sends more than its rates allow, and isn't read for a while, or is to be closed. */
   rateExceeded(): void;
 }
@@ -46,6 +57,7 @@ export class Inbound implements Timed, ScheduledTask {
   readonly #decoder: Decoder;
   readonly #heartbeat: Heartbeat;
   readonly #host: InboundHost;
+  readonly #messages: MessageSink;
   readonly #owner: InboundOwner;
   /** Undefined where no rates are set, and when they no longer matter. */
   #rates: RateLimit | undefined;
@@ -55,6 +67,8 @@ export class Inbound implements Timed, ScheduledTask {
   #events = 0;
   #messageBytes = 0;
   #decoding = false;
+  /** False once our close frame is queued: messages are then decoded and dropped. */
+  #wantsMessages = true;
   #over = false;
   deadline: number | undefined;
 
@@ -62,12 +76,14 @@ export class Inbound implements Timed, ScheduledTask {
     transport: Transport,
     decoder: Decoder,
     { heartbeat, host, rates }: { heartbeat: Heartbeat; host: InboundHost; rates: RateOptions },
+    messages: MessageSink,
     owner: InboundOwner,
   ) {
     this.#transport = transport;
     this.#decoder = decoder;
     this.#heartbeat = heartbeat;
     this.#host = host;
+    this.#messages = messages;
     this.#owner = owner;
     this.#rates = RateLimit.of(rates, performance.now());
   }
@@ -78,6 +94,7 @@ export class Inbound implements Timed, ScheduledTask {
   }
 
   received(chunk: Buffer): void {
+    this.#host.counters.add("bytesReceived", chunk.length);
     this.#heartbeat.heard(this.#host.wheel.nowMs);
     if (this.#over) return;
     this.#decoder.feed(chunk);
@@ -93,6 +110,7 @@ export class Inbound implements Timed, ScheduledTask {
 
   /** What the peer still says is only looked through for its close frame. */
   ignoreMessages(): void {
+    this.#wantsMessages = false;
     this.#forgetRates();
     if ((this.#held & ~TURN_OVER) === 0) return;
     // In a turn of its own: this one may be in the middle of anything.
@@ -134,7 +152,7 @@ export class Inbound implements Timed, ScheduledTask {
       this.#forgetTurn();
     }
     while (!this.#over) {
-      if (this.#owner.mailboxFull) this.#hold(MAILBOX_FULL);
+      if (this.#wantsMessages && this.#messages.full) this.#hold(MAILBOX_FULL);
       if (this.#isTurnOver()) this.#hold(TURN_OVER);
       if (this.#held !== 0) {
         this.#decoder.suspend();
@@ -152,11 +170,19 @@ export class Inbound implements Timed, ScheduledTask {
         this.#messageBytes += event.byteLength;
         this.#charge(1, 0);
         if (this.#over) break;
+        this.#take(event);
+      } else {
+        this.#owner.controlReceived(event);
       }
-      this.#owner.handle(event);
     }
     this.#decoding = false;
     if (this.#isLight()) this.#forgetTurn();
+  }
+
+  #take(message: Message): void {
+    if (!this.#wantsMessages) return;
+    this.#host.counters.add("messagesReceived");
+    this.#messages.deliver(message);
   }
 
   #forgetTurn(): void {

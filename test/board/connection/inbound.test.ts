@@ -1,12 +1,14 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { Inbound } from "../../../src/board/connection/inbound.ts";
+import { type ControlEvent, Inbound } from "../../../src/board/connection/inbound.ts";
 import type { RateOptions } from "../../../src/board/connection/rate-limit.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
+import type { Message } from "../../../src/wire/protocol/message.ts";
 import { deflateBomb } from "../../support/deflate.ts";
 import { FakeTransport } from "../../support/fake-transport.ts";
 import { clientFrame, close, ping, text } from "../../support/frames.ts";
@@ -21,13 +23,13 @@ function setUp(rates: RateOptions = { rateLimitPolicy: "pause" }, onOverRate: (i
   const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
   const decoder = new Decoder({ maxPayloadBytes: MIB, maxFragments: 10_000, inflater });
   const events: string[] = [];
+  const sink = {
+    full: false,
+    deliver: ({ byteLength, text }: Message) => void events.push(byteLength > 100 ? "big" : text),
+  };
   const owner = {
-    mailboxFull: false,
     rateExceededCount: 0,
-    handle: (event: { readonly kind: string; readonly byteLength?: number; readonly text?: string }) => {
-      const big = (event.byteLength ?? 0) > 100;
-      events.push(event.kind === "message" ? (big ? "big" : (event.text ?? "")) : event.kind);
-    },
+    controlReceived: ({ kind }: ControlEvent) => void events.push(kind),
     rateExceeded: () => {
       owner.rateExceededCount++;
       onOverRate(inbound);
@@ -36,13 +38,14 @@ function setUp(rates: RateOptions = { rateLimitPolicy: "pause" }, onOverRate: (i
   const inbound: Inbound = new Inbound(
     transport,
     decoder,
-    { heartbeat, host: { wheel, turns: new FairScheduler(() => 0) }, rates },
+    { heartbeat, host: { wheel, turns: new FairScheduler(() => 0), counters: new Counters() }, rates },
+    sink,
     owner,
   );
   const settle = async (): Promise<void> => {
     while (!inbound.reading) await turn();
   };
-  return { transport, owner, events, inbound, settle };
+  return { transport, sink, owner, events, inbound, settle };
 }
 
 const numbered = (count: number, from = 0): string[] => Array.from({ length: count }, (_, i) => `${from + i}`);
@@ -127,28 +130,28 @@ describe("a turn", () => {
 
 describe("a full mailbox", () => {
   it("stops the reading until it has drained", () => {
-    const { transport, owner, events, inbound } = setUp();
-    owner.mailboxFull = true;
+    const { transport, events, inbound, sink } = setUp();
+    sink.full = true;
     inbound.received(frames(numbered(3)));
     expect([events, transport.reading]).toEqual([[], false]);
-    owner.mailboxFull = false;
+    sink.full = false;
     inbound.mailboxHasRoom();
     expect([events, transport.reading]).toEqual([numbered(3), true]);
   });
 
   it("hides no close frame once messages are ignored", async () => {
-    const { owner, events, inbound, settle } = setUp();
-    owner.mailboxFull = true;
+    const { events, inbound, settle, sink } = setUp();
+    sink.full = true;
     inbound.received(Buffer.concat([frames(numbered(3)), close(1000)]));
-    owner.mailboxFull = false;
+    sink.full = false;
     inbound.ignoreMessages();
     await settle();
     expect(events.at(-1)).toBe("close");
   });
 
   it("doesn't stop the reading once all bytes are ignored", () => {
-    const { transport, owner, events, inbound } = setUp();
-    owner.mailboxFull = true;
+    const { transport, events, inbound, sink } = setUp();
+    sink.full = true;
     inbound.received(frames(numbered(3)));
     inbound.ignoreBytes();
     inbound.received(frames(numbered(3)));

@@ -3,9 +3,11 @@ import { expect, it, onTestFinished } from "vitest";
 import { Inbound } from "../../../src/board/connection/inbound.ts";
 import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
-import { Decoder, type DecoderEvent } from "../../../src/wire/protocol/decoder.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
+import { Decoder } from "../../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../../src/wire/protocol/deflate/inflater.ts";
 import { Heartbeat } from "../../../src/wire/protocol/heartbeat.ts";
+import type { Message } from "../../../src/wire/protocol/message.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
 import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
 import { clientFrame, text } from "../../support/frames.ts";
@@ -19,6 +21,7 @@ const bomb = clientFrame(0x2, deflateBomb(MIB), COMPRESSED);
 function shard(takesMs: (bytes: number) => number) {
   let now = 0;
   const turns = new FairScheduler(() => now);
+  const counters = new Counters();
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
   /** Whose messages were handled, in order. */
@@ -29,19 +32,20 @@ function shard(takesMs: (bytes: number) => number) {
   const connect = (name: string): Inbound => {
     const inflater = new Inflater({ peerWindowBits: 15, peerContextTakeover: false });
     const limits = { maxPayloadBytes: MIB, maxFragments: 100, inflater, mayInflate: turns.hasTime };
-    const owner = {
-      mailboxFull: false,
-      handle: (event: DecoderEvent) => {
+    const sink = {
+      full: false,
+      deliver: ({ byteLength }: Message) => {
         log.push(name);
-        if (event.kind === "message") now += takesMs(event.byteLength);
+        now += takesMs(byteLength);
       },
-      rateExceeded: () => {},
     };
+    const owner = { controlReceived: () => void log.push(name), rateExceeded: () => {} };
     const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
     return new Inbound(
       transport,
       new Decoder(limits),
-      { heartbeat, host: { wheel, turns }, rates: { rateLimitPolicy: "pause" } },
+      { heartbeat, host: { wheel, turns, counters }, rates: { rateLimitPolicy: "pause" } },
+      sink,
       owner,
     );
   };
