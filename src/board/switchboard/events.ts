@@ -1,81 +1,90 @@
+/** The events of a board, with their details. `EVENTS.md` lists them for users. */
 import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";
 
-/** What happens rarely and somebody should know. Without a listener for a failure, the first of its kind becomes a process warning. */
+/** Events of a board. Without a listener, the first failure of each kind becomes a process warning. */
 export interface SwitchboardEvents {
-  /** A handler of an actor threw or rejected; its connection was closed with 1011, unless the outcome is another. */
+  /**
+   * A handler of an actor threw or rejected. The connection was closed with 1011, unless the outcome says otherwise.
+   */
   actorFailed: [ActorFailure];
-  /** A shard's thread ended, and its connections with it. It will be replaced, unless `shardFailed` follows. */
+  /** A shard's thread ended, and its connections with it. The shard is replaced, unless `shardFailed` follows. */
   shardLost: [ShardLoss];
-  /** A shard died five times within a minute, this time last: it isn't started again. */
+  /** A shard died for the fifth time within a minute. It isn't started again. */
   shardFailed: [ShardLoss];
   /**
-   * An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket over (`ERR_SHARD_LOST`) or
-   * didn't take it over in time (`ERR_HANDOFF_TIMEOUT`), the system couldn't move the socket (`ERR_SOCKET_STAYED`), another listener of
-   * the server took the socket (`ERR_UPGRADE_TAKEN`). At most 100 in a second
-   * from each thread, the rest is only counted.
+   * An upgrade failed for a reason that is not its peer's: `authorize` threw, a shard ended before it took the socket
+   * over (`ERR_SHARD_LOST`) or took too long (`ERR_HANDOFF_TIMEOUT`), the system couldn't move the socket
+   * (`ERR_SOCKET_STAYED`), or another listener of the server took the socket (`ERR_UPGRADE_TAKEN`). At most 100 in a
+   * second from each thread; the rest is only counted.
    */
   handshakeFailed: [Error];
   /**
-   * A handler took longer than `handlerTimeoutMs` or `handlerTimeoutAfterCloseMs`, and was given up; `actorFailed` tells what became of its
-   * actor. At most 100 in a second from each shard, the rest is only counted.
+   * A handler took longer than `handlerTimeoutMs` or `handlerTimeoutAfterCloseMs` and was given up. `actorFailed` tells
+   * what became of the actor. At most 100 in a second from each shard; the rest is only counted.
    */
   handlerTimedOut: [HandlerTimeout];
   /**
-   * A socket was refused because few descriptors are left, or a listening server failed. At most one in a second from each thread, the rest is
-   * only counted (`acceptsFailed`).
+   * A socket was refused because few descriptors are left, or a listening server failed. At most one in a second from
+   * each thread; the rest is only counted (`acceptsFailed`).
    */
   acceptFailed: [AcceptFailure];
   /**
-   * As much waits for a connection's peer as may (`maxBufferedBytes`), and its policy applies. Once until nothing waits any more; at most 100 in a
-   * second from each shard, the rest is only counted.
+   * The send buffer of a connection reached `maxBufferedBytes`, so its `slowConsumerPolicy` applies. Emitted once until
+   * the buffer is empty again. At most 100 in a second from each shard; the rest is only counted.
    */
   slowConsumer: [SlowConsumer];
-  /** A peer was gone without a close handshake (1006). At most 100 in a second from each shard, the rest is only counted. */
+  /**
+   * A connection ended without a close handshake (1006). At most 100 in a second from each shard; the rest is only
+   * counted.
+   */
   abnormalClosure: [AbnormalClosure];
-  /** Mail wasn't handled. All of it is counted (`deadLetters`), and at most 100 per second and thread are told. */
+  /**
+   * Mail was not handled. All dead letters are counted (`deadLetters`); at most 100 in a second are reported from each
+   * thread.
+   */
   deadLetter: [DeadLetter];
-  /** A new thread takes connections in place of a lost one. */
+  /** A new thread takes connections in place of one that was lost. */
   shardReplaced: [{ readonly shard: number }];
-  /** The board begins to close: `ready` is false from now on. */
+  /** The board begins to close. `ready` is false from now on. */
   closing: [];
   /** The board is closed. */
   closed: [ShutdownCounts];
 }
 
-/** A thread can't accept connections now: it refuses them, and goes on when there is room again. */
+/** A thread refuses connections because few descriptors are left. It accepts again when there is room. */
 export interface AcceptFailure {
-  /** Undefined: the main thread. */
+  /** Number of the shard; undefined for the main thread. */
   readonly shard: number | undefined;
-  /** `ERR_OUT_OF_DESCRIPTORS`, or what the operating system said. */
+  /** `ERR_OUT_OF_DESCRIPTORS`, or the error of the operating system. */
   readonly error: Error;
 }
 
-/** Mail that nobody handled. */
+/** Mail that nothing handled. */
 export interface DeadLetter extends LostMail {
-  /** Where it was found out; undefined: in the main thread, for mail that the board itself sent. */
+  /** Number of the shard that noticed; undefined for the main thread, for mail that the board sent. */
   readonly shard: number | undefined;
 }
 
-/** An actor's handler that threw or rejected. */
+/** A handler of an actor that threw or rejected. */
 export interface ActorFailure {
   readonly shard: number;
-  /** Of the connection; undefined for what is `detached` and was begun by no actor. */
+  /** Id of the connection; undefined for a `detached` failure that belongs to no actor. */
   readonly id: string | undefined;
-  /** `detached`: none, but a promise that one of them, or what it had begun, made and didn't await. */
+  /** Name of the handler. `detached`: a promise that a handler, or work that it started, created and didn't await. */
   readonly handler: string;
-  /** What became of the actor, by its class's `supervision`. */
+  /** What became of the actor, by the `supervision` of its class. */
   readonly outcome: FailureOutcome;
   readonly error: Error;
 }
 
-/** A handler that took longer than it may, and was given up; `actorFailed` tells of it, too. */
+/** A handler that took longer than its limit and was given up. `actorFailed` reports it as well. */
 export interface HandlerTimeout {
   readonly shard: number;
-  /** Of the connection. */
+  /** Id of the connection. */
   readonly id: string;
   /** Name of the handler, such as `received`. */
   readonly handler: string;
@@ -83,20 +92,20 @@ export interface HandlerTimeout {
   readonly limitMs: number;
 }
 
-/** A connection for whose peer as much waits as may. */
+/** A connection whose send buffer reached `maxBufferedBytes` because its peer reads too slowly. */
 export interface SlowConsumer {
   readonly shard: number;
-  /** Of the connection. */
+  /** Id of the connection. */
   readonly id: string;
-  /** What happens to it or its messages. */
+  /** Policy that applies. */
   readonly policy: SlowConsumerPolicy;
-  /** Bytes that wait for it. */
+  /** Bytes that wait for the peer. */
   readonly bufferedBytes: number;
 }
 
-/** A connection whose peer was gone without a close handshake (1006). */
+/** A connection that ended without a close handshake (1006). */
 export interface AbnormalClosure {
   readonly shard: number;
-  /** Of the connection. */
+  /** Id of the connection. */
   readonly id: string;
 }

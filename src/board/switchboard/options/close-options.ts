@@ -1,27 +1,34 @@
+/** The options of `board.close` and `board.closeOnSignals`: types, defaults and checks. */
 import { CloseCode } from "../../../wire/protocol/close-code.ts";
 import type { ShutdownSettings } from "../../shard/shutdown.ts";
 import { check, withoutUndefined } from "./option-validation.ts";
 
 export interface CloseOptions {
   /**
-   * How long all of it may take: connections that are left are dropped 1 s before its end (or after four fifths of it, if that is later), and
-   * handlers that still run at its end are cut. Give it time for all batches. Default: 5 s.
+   * Time for the whole shutdown. Connections that are left 1 s before its end (or after four fifths of the time, if
+   * that is later) are dropped; handlers that still run at its end are cut. Allow time for all batches. Default: 5 s.
    */
   readonly timeoutMs?: number;
-  /** How long upgrades are still taken while `board.ready` is false already, so that a load balancer sees it in time. Default: 0. */
+  /**
+   * Time for which the board still takes upgrades while `board.ready` is already false, so that a load balancer notices
+   * in time. Default: 0.
+   */
   readonly readinessDelayMs?: number;
-  /** How many connections are closed at once, over the whole board, so that their peers don't all return at once. Default: 10,000. */
+  /**
+   * Number of connections, over the whole board, that are closed at once, so that not all peers return at once.
+   * Default: 10,000.
+   */
   readonly batchSize?: number;
   /** Time between two batches. Default: 2 s. */
   readonly batchIntervalMs?: number;
-  /** What peers are told: 1001 (going away), or 1012 (restarting; they may come back). Default: 1001. */
+  /** Close code: 1001 (going away), or 1012 (restarting: clients may come back). Default: 1001. */
   readonly code?: 1001 | 1012;
-  /** At most 123 bytes of UTF-8. Default: "server is going away", or with 1012 "server is restarting". */
+  /** Close reason, at most 123 bytes of UTF-8. Default: "server is going away", or with 1012 "server is restarting". */
   readonly reason?: string;
 }
 
 export interface CloseOnSignalsOptions extends CloseOptions {
-  /** Default: `SIGTERM` and `SIGINT`. */
+  /** Signals that close the board. Default: `SIGTERM` and `SIGINT`. */
   readonly signals?: readonly NodeJS.Signals[];
 }
 

@@ -1,3 +1,4 @@
+/** The check of each option of a board, by name. All calls of the board use it. */
 import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/send-results.ts";
@@ -101,7 +102,10 @@ const checks = {
 
 export type OptionName = keyof typeof checks;
 
-/** Throws for the first option that is unknown, missing or out of range, with its name and what it takes. */
+/**
+ * Throws `ERR_OPTION` for the first option that is unknown, missing or out of range. The message names the option and
+ * what it takes.
+ */
 export function check(
   call: string,
   options: object,
@@ -122,7 +126,7 @@ export function check(
   }
 }
 
-/** An option that is undefined is an option not given. */
+/** Removes options that are undefined: they count as not given. */
 export function withoutUndefined<Options extends object>(options: Options): Options {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }

@@ -1,3 +1,7 @@
+/**
+ * The options of `Switchboard.start`, `attach` and `listen`: their types, defaults and checks. `OPTIONS.md` lists them
+ * for users.
+ */
 import { availableParallelism } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { normalizeOrigins, type Origins } from "../../../wire/handshake/origins.ts";
@@ -13,109 +17,128 @@ import type { Placement } from "../pool/placement.ts";
 import { check, withoutUndefined } from "./option-validation.ts";
 import { checkTlsOptions } from "./tls-options.ts";
 
-/** What one shard's thread may take, as in `node:worker_threads`: a shard that needs more ends. In MiB; default: Node's own. */
+/**
+ * Limits of one shard's thread, in MiB, as in `node:worker_threads`. A shard that needs more ends. Default: Node's
+ * limits.
+ */
 export interface ShardResourceLimits {
-  /** The heap of JavaScript objects. Buffers aren't in it. */
+  /** Heap of JavaScript objects. Buffers are not part of it. */
   readonly maxOldGenerationSizeMb?: number;
-  /** The heap's part for new objects. */
+  /** Part of the heap for new objects. Default: 8. */
   readonly maxYoungGenerationSizeMb?: number;
   readonly stackSizeMb?: number;
 }
 
-/** How a board runs. Times are in milliseconds, sizes in bytes. */
+/** Options of a board. Times are in milliseconds, sizes in bytes. */
 export interface StartOptions extends Partial<Omit<ConnectionLimits, "compression">>, AdmissionLimits {
-  /** The actor module: a file URL (`new URL("./chat.ts", import.meta.url)`) or its string. Its default export is the actor class. */
+  /**
+   * File URL of the actor module, as a URL (`new URL("./chat.ts", import.meta.url)`) or a string. The default export of
+   * the module is the actor class.
+   */
   readonly actor: URL | string;
-  /** Worker threads. Default: "auto", one for each core that this process may use. */
+  /** Number of worker threads. Default: "auto", one for each core that the process may use. */
   readonly shards?: number | "auto";
   /**
-   * Whether each shard makes 250 connections in memory before it is ready, so that V8 has compiled what the first real ones need. The actor
-   * module has no part in them, and nothing counts them. Takes about 30 ms, and 200 ms at most. Not done in a shard in which something
-   * preloaded (`--import`) listens on a diagnostics channel of Switchboard. Default: true.
+   * True to let each shard make 250 connections in memory before it is ready, so that V8 has compiled what the first
+   * real connections need. The actor module takes no part, and nothing is counted. The warm-up takes about 30 ms, at
+   * most 200 ms. A shard skips it when something that was preloaded (`--import`) listens on a diagnostics channel of
+   * Switchboard. Default: true.
    */
   readonly warmUp?: boolean;
-  /** Compresses messages (permessage-deflate, RFC 7692) with peers that offer it. `true`: with the defaults. Default: false. */
+  /**
+   * Compression of messages (permessage-deflate, RFC 7692) with peers that offer it. `true`: with the default options.
+   * Default: false.
+   */
   readonly compression?: boolean | Partial<CompressionOptions>;
   /**
-   * How connections get to their shards. Default: "auto", which moves the sockets that can be moved (TCP, from Node 24.20 and 26.6 on)
-   * and relays the bytes of all others. "relay" moves none.
+   * Way of a connection to its shard. "auto" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) and
+   * relays the bytes of all others. "relay" moves none. Default: "auto".
    */
   readonly sockets?: "auto" | "relay";
   /**
-   * How a shard is chosen for a new connection, once `authorize` has let it in: the one with the fewest, the next one, the one of a key of the
-   * request (`stickyBy`), or by a function. The last two need the handshake in the main thread. Default: "leastConnections".
+   * Choice of the shard for a new connection, after `authorize`: the shard with the fewest connections, the next shard,
+   * the shard of a key of the request (`stickyBy`), or a function. The last two need the handshake in the main thread.
+   * Default: "leastConnections".
    */
   readonly placement?: Placement;
-  /** A shard whose event loop is late by more than this, as a mean over the last second or so, is passed over. Default: 200. */
+  /**
+   * Delay of a shard's event loop, as a mean over about a second, above which the shard gets no new connections.
+   * Default: 200.
+   */
   readonly maxEventLoopDelayMs?: number;
   /**
-   * What each shard may take. Default: Node's own, but 8 MiB of young generation instead of 96: what a shard makes lives briefly, and more would
-   * be memory of its idle connections that nothing gives back, and would let so many dead messages wait that V8 looks through all memory for them.
-   * Raise `maxYoungGenerationSizeMb` for actors that allocate a lot.
+   * Limits of each shard's thread. Default: Node's limits, with 8 MiB of young generation instead of 96. Messages are
+   * short-lived: a larger young generation raises the memory of idle connections, and delays the collection of dead
+   * buffers until a full collection. Raise `maxYoungGenerationSizeMb` for actors that allocate a lot.
    */
   readonly resourceLimits?: ShardResourceLimits;
   /**
-   * How long a shard's event loop may stand still before the shard is ended and replaced: a loop without an end would hold its connections
-   * for ever. 0: for ever. Default: 10 s.
+   * Time for which a shard's event loop may be blocked before the shard is ended and replaced. 0: no limit, so that an
+   * endless loop holds its connections for ever. Default: 10 s.
    */
   readonly shardTimeoutMs?: number;
   /**
-   * How long a shard may take to take a socket over. Then the handoff has failed: the peer is answered with 503 or closed, and the shard gets no
-   * more until it answers again. Default: 5 s.
+   * Time that a shard has to take over a socket. After it the handoff has failed: the peer gets 503 or is closed, and
+   * the shard gets no more sockets until it answers. Default: 5 s.
    */
   readonly handoffTimeoutMs?: number;
   /**
-   * How long a shard may take until it takes connections, its actor module's top-level awaits included. A shard that takes longer is ended: at
-   * the board's start `start` then rejects with `ERR_START_TIMEOUT`, later it counts as one more death of the shard. 0: for ever.
-   * Default: 60 s.
+   * Time that a shard has to become ready, with the top-level awaits of its actor module. A shard that takes longer is
+   * ended. Then `start` rejects with `ERR_START_TIMEOUT`; after the start, it counts as a death of the shard. 0: no
+   * limit. Default: 60 s.
    */
   readonly startTimeoutMs?: number;
   /**
-   * Aborts the start: all threads are ended, and `start` rejects with `ERR_ABORTED`, whose `cause` is the signal's reason. An abort after the
-   * start has no effect: that is what `close` is for.
+   * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason
+   * of the signal. After the start the signal has no effect: call `close`.
    */
   readonly signal?: AbortSignal;
 }
 
-/** Which upgrades are taken, and what is asked of them. */
+/** Options of a route: which upgrades the board takes, and what it asks of them. */
 export interface AttachOptions<Session = unknown> {
   /** Path with parameters, in the syntax of `URLPattern`: `/chat/:room`. Default: every path. */
   readonly path?: string;
-  /** Lets a connection in with a session, or refuses it. Default: everybody gets in, without a session. */
+  /**
+   * Function that lets a connection in with a session, or refuses it. Default: every connection gets in, without a
+   * session.
+   */
   readonly authorize?: Authorize<Session>;
   /**
-   * Pages that may connect, by their Origin header: a list such as `["https://example.com", "https://*.example.com"]`, or a function, which
-   * needs the handshake in the main thread. Others get 403. Default: all. Programs that send no Origin are let in.
+   * Origins whose pages may connect: a list such as `["https://example.com", "https://*.example.com"]`, or a function,
+   * which needs the handshake in the main thread. Other pages get 403. Requests without an Origin header (from
+   * programs, not browsers) are always allowed. Default: all origins.
    */
   readonly origins?: Origins;
-  /** Subprotocols that the actor speaks. Default: none. */
+  /** Subprotocols that the actor supports. Default: none. */
   readonly protocols?: readonly string[];
-  /** What a handshake may take, `authorize` included. Default: 10 s. */
+  /** Time for the whole handshake, `authorize` included. Default: 10 s. */
   readonly handshakeTimeoutMs?: number;
 }
 
 export interface ListenOptions<Session = unknown> extends AttachOptions<Session> {
-  /** TCP port; 0 lets the system choose. */
+  /** TCP port. 0: the operating system chooses. */
   readonly port: number;
-  /** Address to listen on. Default: all. */
+  /** Address to listen on. Default: all addresses. */
   readonly host?: string;
   /**
-   * Where the opening handshake is done. "shard" spreads it over the cores: `authorize` is then the actor module's export of that name, and
-   * no option. Default: "shard", unless something needs it in the main thread: a function as `authorize` or `origins`, a limit of connections
-   * or upgrades, a placement by the request, or sockets that don't move.
+   * Thread that does the opening handshake. "shard" spreads handshakes over the cores; `authorize` is then an export of
+   * the actor module, not an option. Default: "shard", unless something needs the request in the main thread: a
+   * function as `authorize` or `origins`, a limit of connections or upgrades, a placement by the request, or sockets
+   * that don't move.
    */
   readonly handshake?: "main" | "shard";
   /**
-   * Who accepts connections. "shard": each shard by itself, and the operating system spreads them (SO_REUSEPORT, on Linux and FreeBSD; with
-   * one shard anywhere), so that the main thread is no bottleneck, but nobody chooses their shard. The handshake is then the shard's, too.
-   * Default: "main".
+   * Thread that accepts connections. "shard": each shard accepts by itself and does the handshake, and the operating
+   * system spreads connections (SO_REUSEPORT, on Linux and FreeBSD; with one shard on any system). The main thread is
+   * then no bottleneck, but nothing chooses the shard of a connection. Default: "main".
    */
   readonly accept?: "main" | "shard";
-  /** Speak TLS, done by the shards like the handshake. Default: none. */
+  /** TLS options. The shards do TLS and the handshake. Default: no TLS. */
   readonly tls?: TlsOptions;
   /**
-   * Aborts the call: `listen` rejects with `ERR_ABORTED`, whose `cause` is the signal's reason, and the port isn't bound. An abort after that
-   * has no effect.
+   * Signal that aborts the call: `listen` rejects with `ERR_ABORTED`, whose `cause` is the reason of the signal, and
+   * the port isn't bound. After the port is open the signal has no effect.
    */
   readonly signal?: AbortSignal;
 }
@@ -160,17 +183,27 @@ const resourceLimits = [
   "stackSizeMb",
 ] as const satisfies readonly (keyof ShardResourceLimits)[];
 
-/** Measured: 2.6 KiB for each idle connection instead of 7.8, and no more CPU for an echo or a fan-out. */
+/** Measured: an idle connection takes 2.6 KiB instead of 7.8, and an echo or a fan-out no more CPU. */
 const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb: 8 };
 
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 const startOptions = [
-  ...(["actor", "shards", "warmUp", "compression", "sockets", "placement", "maxEventLoopDelayMs"] as const),
-  ...(["resourceLimits", "shardTimeoutMs", "handoffTimeoutMs", "startTimeoutMs", "signal"] as const),
+  "actor",
+  "shards",
+  "warmUp",
+  "compression",
+  "sockets",
+  "placement",
+  "maxEventLoopDelayMs",
+  "resourceLimits",
+  "shardTimeoutMs",
+  "handoffTimeoutMs",
+  "startTimeoutMs",
+  "signal",
   ...admissionOptions,
   ...connectionOptions,
-];
+] as const;
 
 export interface Settings {
   readonly actor: string;
@@ -281,9 +314,9 @@ export interface ListenSettings {
   readonly host?: string;
   readonly signal: AbortSignal | undefined;
   readonly route: RouteSettings;
-  /** "any": wherever it can be done best. */
+  /** "any": the shards if they can, else the main thread. */
   readonly handshake: "main" | "shard" | "any";
-  /** What the shards are told when the handshake is theirs; undefined: it can't be. */
+  /** Settings for the shards when they do the handshake; undefined if they can't. */
   readonly shard?: ShardPortSettings;
   readonly accept: "main" | "shard";
 }
@@ -295,14 +328,15 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
   const { authorize, ...plain } = route;
   const inShards = accept === "shard" || tls !== undefined;
   if (wanted === "main" && accept === "shard")
-    throw misfit('who accepts does the handshake, too: leave handshake out, or make it "shard"');
-  if (wanted === "main" && inShards) throw misfit('tls is done by the shards: leave handshake out, or make it "shard"');
+    throw listenError('the thread that accepts also does the handshake: leave handshake out, or make it "shard"');
+  if (wanted === "main" && inShards)
+    throw listenError('the shards do TLS and the handshake: leave handshake out, or make it "shard"');
   const asksOrigins = typeof route.origins === "function";
   if (inShards || wanted === "shard") {
     const unsendable = "the shards do this handshake, and functions can't be sent to them";
-    if (authorize !== undefined) throw misfit(`${unsendable}: export authorize from the actor module`);
+    if (authorize !== undefined) throw listenError(`${unsendable}: export authorize from the actor module`);
     if (asksOrigins) {
-      throw misfit(
+      throw listenError(
         `${unsendable}: make origins a list, or check request.headers.origin in the actor module's export authorize`,
       );
     }
@@ -314,7 +348,7 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
   return handshake === "main" ? settings : { ...settings, shard };
 }
 
-function misfit(what: string): SwitchboardError {
+function listenError(what: string): SwitchboardError {
   return new SwitchboardError("ERR_OPTION", `listen: ${what}`);
 }
 

@@ -1,3 +1,4 @@
+/** The check of `tls` options, for `listen` and `updateTls`. */
 import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../../errors.ts";
 import { createContexts, type TlsIdentity, type TlsOptions, type TlsSettings } from "../../accept/tls-settings.ts";
@@ -5,21 +6,27 @@ import { createContexts, type TlsIdentity, type TlsOptions, type TlsSettings } f
 const identityOptions = ["key", "cert", "passphrase"];
 const tlsOptions = [
   ...identityOptions,
-  ...["ca", "minVersion", "maxVersion", "ciphers", "requestCert", "rejectUnauthorized", "servers"],
+  "ca",
+  "minVersion",
+  "maxVersion",
+  "ciphers",
+  "requestCert",
+  "rejectUnauthorized",
+  "servers",
 ];
 
 /**
- * Checks TLS options all the way, keys and certificates included, and makes them what shards are sent. Throws `ERR_OPTION` for an option
- * that doesn't exist, and `ERR_TLS` for keys and certificates that Node doesn't take, with Node's own error as the cause.
+ * Checks TLS options, keys and certificates included, and converts them for the shards. Throws `ERR_OPTION` for an
+ * option that doesn't exist, and `ERR_TLS` for keys and certificates that Node refuses; `cause` is Node's error.
  */
 export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings {
   checkNames(`${call}: tls`, options, tlsOptions);
   const servers: Record<string, TlsIdentity> = {};
   for (const [name, identity] of Object.entries(options.servers ?? {})) {
     checkNames(`${call}: tls.servers["${name}"]`, identity, identityOptions);
-    servers[name] = plain(identity);
+    servers[name] = toCloneable(identity);
   }
-  const settings = { ...plain(options), servers, ticketKeys: new Uint8Array(randomBytes(48)) };
+  const settings = { ...toCloneable(options), servers, ticketKeys: new Uint8Array(randomBytes(48)) };
   try {
     createContexts(settings);
   } catch (cause) {
@@ -39,8 +46,8 @@ function checkNames(what: string, options: unknown, known: readonly string[]): v
   }
 }
 
-/** Bytes without the memory around them: they are cloned to every shard. */
-function plain<Options extends object>(options: Options): Options {
+/** Copies bytes out of the memory around them: the copy is cloned to every shard. */
+function toCloneable<Options extends object>(options: Options): Options {
   const copy = (value: unknown): unknown => {
     if (Array.isArray(value)) return value.map(copy);
     return value instanceof Uint8Array ? new Uint8Array(value) : value;
