@@ -71,7 +71,7 @@ it.each<{ name: string; options: Partial<ListenOptions>; message: string }>([
   {
     name: "tls in the main thread",
     options: { tls: { key, cert }, handshake: "main" },
-    message: "tls is done by the shards",
+    message: "the shards do TLS and the handshake",
   },
   {
     name: "another place",
