@@ -1,10 +1,15 @@
-import { existsSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { createMetrics } from "../src/board/metrics/index.ts";
-import { checkCloseOnSignalsOptions } from "../src/board/switchboard/options/close-options.ts";
-import { checkAttachOptions, checkListenOptions, checkStartOptions } from "../src/board/switchboard/options/options.ts";
+import { checkCloseOnSignalsOptions, checkCloseOptions } from "../src/board/switchboard/options/close-options.ts";
+import {
+  checkAttachOptions,
+  checkConnectionsOptions,
+  checkListenOptions,
+  checkStartOptions,
+} from "../src/board/switchboard/options/options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
 import { ERROR_KINDS } from "../src/errors.ts";
 import { Actor } from "../src/runtime/actor/actor.ts";
@@ -66,39 +71,54 @@ describe.each(READMES)("%s", (readme) => {
   });
 });
 
-const TABLES = [
-  { of: "start", readme: "README.md", after: "Options of `start`", check: checkStartOptions, others: [] },
-  {
-    of: "attach",
-    readme: "README.md",
-    after: "Options of `attach`",
-    check: checkAttachOptions,
-    others: ["port", "host", "tls", "handshake", "accept", "signal"],
-  },
-  { of: "listen", readme: "README.md", after: "Options of `attach`", check: checkListenOptions, others: [] },
-  {
-    of: "closeOnSignals",
-    readme: "src/board/switchboard/README.md",
-    after: "### Closing",
-    check: checkCloseOnSignalsOptions,
-    others: [],
-  },
-  {
-    of: "connect",
-    readme: "src/wire/websocket/README.md",
-    after: "Options of `upgradeConnection`",
-    check: checkConnectOptions,
-    others: ["origins"],
-  },
-];
+const OPTIONS = "src/board/switchboard/OPTIONS.md";
 
-it.each(TABLES)("lists every option of $of, and besides only $others", ({ readme, after, check, others }) => {
-  const listed = namesIn(tableAfter(readReadme(readme), after));
-  expect(listed.toSorted()).toEqual([...optionsOf(check), ...others].toSorted());
+/** The text of one section of a page, without its heading. */
+function sectionOf(page: string, heading: string): string {
+  const [, section] = readReadme(page).split(`\n## ${heading}\n`);
+  if (section === undefined) throw new Error(`${page} has no section ${heading}`);
+  return section.split(/^## /m)[0] as string;
+}
+
+/** The options that the tables of one section list. */
+function optionsIn(page: string, heading: string): string[] {
+  return [...sectionOf(page, heading).matchAll(/^\| `(\w+)` \|/gm)].map(([, name = ""]) => name);
+}
+
+it.each([
+  { heading: "Switchboard.start", check: checkStartOptions, also: [] },
+  { heading: "attach, handleUpgrade", check: checkAttachOptions, also: [] },
+  { heading: "listen", check: checkListenOptions, also: ["attach, handleUpgrade"] },
+  { heading: "close", check: checkCloseOptions, also: [] },
+  { heading: "closeOnSignals", check: checkCloseOnSignalsOptions, also: ["close"] },
+  { heading: "connections", check: checkConnectionsOptions, also: [] },
+])("lists every option of $heading, one row each", ({ heading, check, also }) => {
+  const listed = [heading, ...also].flatMap((one) => optionsIn(OPTIONS, one));
+  expect(listed.toSorted()).toEqual(optionsOf(check).toSorted());
+});
+
+it("lists every option of connect", () => {
+  const listed = namesIn(tableAfter(readReadme("src/wire/websocket/README.md"), "Options of `upgradeConnection`"));
+  expect(listed.toSorted()).toEqual([...optionsOf(checkConnectOptions), "origins"].toSorted());
+});
+
+it("lists every event", () => {
+  const source = readFileSync(join(root, "src/board/switchboard/events.ts"), "utf8");
+  const [, members = ""] = /export interface SwitchboardEvents \{\n(.*?)^\}/ms.exec(source) ?? [];
+  const events = [...members.matchAll(/^ {2}(\w+): \[/gm)].map(([, name = ""]) => name);
+  const listed = [...readReadme("src/board/switchboard/EVENTS.md").matchAll(/^\| `(\w+)` \|/gm)];
+  expect(events.length).toBeGreaterThan(0);
+  expect(listed.map(([, name = ""]) => name).toSorted()).toEqual(events.toSorted());
+});
+
+it("has a main README of at most 150 lines", () => {
+  expect(readReadme("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(150);
 });
 
 it("lists everything that an actor has", () => {
-  const listed = tableAfter(readReadme("README.md"), "## The actor, in a shard").map(([first = ""]) => first);
+  const listed = tableAfter(readReadme("src/runtime/actor/API.md"), "## Handlers and members").map(
+    ([first = ""]) => first,
+  );
   const named = new Set(
     [...listed.join().matchAll(/`(?:await )?(?:this\.|static )?(\w+)/g)].map(([, name = ""]) => name),
   );
