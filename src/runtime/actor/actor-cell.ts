@@ -1,3 +1,4 @@
+/** Runs the actor of one connection: its mailbox, its turns, its failures, its end. `Connection` owns one. */
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import { type FairScheduler, TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
@@ -22,36 +23,39 @@ import { ShutdownNotice } from "./shutdown-notice.ts";
 import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
 
 export interface ActorCellOwner {
-  /** A handler threw or rejected, or what it had begun and left alone. Stopped or escalated, the actor gets nothing more, only its `closed`. */
+  /**
+   * A handler threw, rejected or timed out, or a promise that it left alone rejected. A stopped or escalated actor gets
+   * only its `closed`.
+   */
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
-  /** `full` was true and is no more. */
+  /** `full` was true and is false now. */
   mailboxHasRoom(): void;
-  /** Mail was accepted and won't be handled. */
+  /** Mail was accepted but won't be handled. */
   mailUndelivered(mail: Mail, reason: DeadLetterReason): void;
-  /** A handler took longer than it may; `actorFailed` follows. */
+  /** A handler took longer than its limit. `actorFailed` follows. */
   handlerTimedOut(handler: HandlerName, limitMs: number): void;
-  /** The actor's `closed` is done: nothing of the actor runs any more that the cell knows of. Called once, after `end`. */
+  /** The actor is done: its `closed` has ended or was given up. Called once, after `end`. */
   actorEnded(): void;
 }
 
-/** What the cells of a shard share. */
+/** Everything that the cells of a shard share. */
 export interface CellSettings {
   readonly limits: MailboxLimits;
   readonly turns: FairScheduler;
   readonly scopes: ActorScopes;
-  /** Gives up handlers that take too long; undefined: none is ever given up. */
+  /** Gives up handlers that take too long; undefined for no limits. */
   readonly watch?: HandlerWatch;
-  /** So much waits in one mailbox. */
+  /** Number of messages and mails that wait in one mailbox. */
   readonly waiting?: (length: number) => void;
 }
 
-/** So few handlers an actor may run in any turn, whatever that one's time is. */
+/** Handlers that an actor may run in any turn, even if the time of the turn is used up. */
 const LIGHT_HANDLERS = 16;
 
 /**
- * Runs one actor, one message at a time: the invariant that a handler, async or not, is finished before the next starts.
- * While the actor is idle and its mailbox empty, a message goes straight to the handler and no queue exists. After a budget of handlers,
- * or when the time of a turn is over, the rest waits for the next turn.
+ * Runs one actor, one message at a time: a handler, async or not, is finished before the next one starts. While the
+ * actor is idle and its mailbox empty, a message goes straight to its handler and no queue exists. After a budget of
+ * handlers, or when the time of a turn is over, the rest waits for the next turn.
  */
 export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   readonly #owner: ActorCellOwner;
@@ -61,22 +65,22 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
-  /** What is to be done before all that waits. */
+  /** Restart that comes before everything that waits. */
   #restart: Restart | undefined;
   #busy = false;
   #asyncHandlers: AsyncHandlers | undefined;
   #stopped = false;
   #wasFull = false;
-  /** The turn in which it handled something last, and how much more it may in that one. */
+  /** Last turn in which the actor handled something, and its budget left in that turn. */
   #turn = -1;
   #budget = 0;
-  /** Its budget for this turn is spent. */
+  /** True while the budget of this turn is spent. */
   #resting = false;
   #awaitsTurn = false;
-  /** How the connection ended, until `closed` has been called with it. */
+  /** End of the connection, until `closed` has been called. */
   #ending: Ending | undefined;
   #ended = false;
-  /** Once it is asked for. */
+  /** Set once the board closes. */
   #shutdownNotice: ShutdownNotice | undefined;
 
   constructor(settings: CellSettings, owner: ActorCellOwner) {
@@ -98,12 +102,13 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#proceed();
   }
 
-  /** Hands one message to the actor, now or when its turn comes. Check `full` before the next. */
+  /** Gives one message to the actor, at once or when its turn comes. Check `full` before the next message. */
   deliver(message: Message): void {
     if (this.#isOver()) return;
     if (this.#mustWait()) {
       this.#mailbox ??= new Mailbox(this.#settings.limits);
-      // What a mailbox holds is what its bounds say: not also the blocks that its messages came in.
+      // The bounds of a mailbox count message bytes, not the blocks in which the messages came: so a waiting message is
+      // copied out of its block.
       this.#mailbox.push(message.compact());
       this.#settings.waiting?.(this.#mailbox.length);
       this.#wasFull ||= this.#mailbox.full;
@@ -112,12 +117,12 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#handleNow(message);
   }
 
-  /** Whether what comes now has to wait behind something. */
+  /** True if a new message or mail has to wait. */
   #mustWait(): boolean {
     return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
   }
 
-  /** Whether the actor gets nothing new any more. */
+  /** True if the actor gets nothing new. */
   #isOver(): boolean {
     return this.#stopped || this.hasEnded;
   }
@@ -129,9 +134,10 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   }
 
   /**
-   * Calls back in a turn of the actor's own, once or again and again, for as long as it lives. Returns what cancels that. Throws `ERR_TIMER`.
+   * Schedules a callback as a handler of the actor, once or repeatedly, until the actor ends. Returns a function that
+   * cancels. Throws `ERR_TIMER`.
    *
-   * @param actor whose timer it is: one that was restarted meanwhile has none any more
+   * @param actor the actor object that asks; an object that was replaced has no timers any more
    */
   schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
@@ -153,7 +159,10 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#mailbox.push(timer);
   };
 
-  /** Puts mail into the mailbox. Handled in a later turn, never within this call: its sender may be in the middle of a handler. */
+  /**
+   * Puts mail into the mailbox. The mail is handled in a later turn, never within this call: the sender may be in the
+   * middle of a handler.
+   */
   mail(mail: Mail): MailVerdict {
     if (this.#isOver()) return "gone";
     this.#mailbox ??= new Mailbox(this.#settings.limits);
@@ -164,39 +173,39 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return "accepted";
   }
 
-  /** Tells the actor that the board is closing: now, or as soon as it is free, before what waits. */
+  /** Tells the actor that the board is closing: at once or as soon as it is free, before everything that waits. */
   announceShutdown(): void {
     if (this.#shutdownNotice !== undefined || this.#isOver()) return;
-    // An actor that doesn't want to know isn't waited for.
+    // An actor without a `shuttingDown` of its own isn't waited for.
     if (!this.#incarnation?.wantsShutdownNotice) return;
     this.#shutdownNotice = new ShutdownNotice();
     this.#proceed();
   }
 
-  /** Calls back when the actor has been told and is done with that; at once when it isn't being told. */
+  /** Calls back when `shuttingDown` has ended; at once if it isn't called. */
   afterShutdownNotice(callback: () => void): void {
     if (this.#shutdownNotice === undefined) callback();
     else this.#shutdownNotice.whenEnded(callback);
   }
 
-  /** Whether the actor has so much to do that its peer must wait; `mailboxHasRoom` tells when that is over. */
+  /** True while the peer must wait because the actor has too much to do. `mailboxHasRoom` tells the end of that. */
   get full(): boolean {
     return this.#wasFull || this.#resting;
   }
 
-  /** The actor gets nothing more, what is queued included; only its `closed`. */
+  /** The actor gets nothing more except its `closed`. Everything queued is dropped. */
   stop(): void {
     this.#stopped = true;
     this.#restart = undefined;
     this.#shutdownNotice?.cancel();
     this.#timers?.clear();
-    // Who waits for `mailboxHasRoom` gets it.
+    // The owner may wait for `mailboxHasRoom`.
     if (this.#wasFull) this.#rest();
     this.#wasFull = false;
     for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#deadLetter(one, "closed");
   }
 
-  /** The connection is closed: `closed` is called when everything before has been handled. Only the first call counts. */
+  /** The connection has ended: `closed` is called after everything before it. Only the first call counts. */
   end(code: number, reason: string): void {
     if (this.hasEnded) return;
     this.#ending = { kind: "closing", code, reason };
@@ -206,7 +215,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#proceed();
   }
 
-  /** From `Turns`. */
+  /** Called by the `FairScheduler`. */
   takeTurn(): void {
     this.#awaitsTurn = false;
     const rested = this.#resting;
@@ -215,7 +224,10 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (rested && !this.full) this.#owner.mailboxHasRoom();
   }
 
-  /** Does what waits, a restart first and then `shuttingDown`, as far as the actor is free and its budget goes, then `closed`. */
+  /**
+   * Handles everything that waits, as far as the actor is free and its budget lasts: a restart first, then
+   * `shuttingDown`, then the mailbox, then `closed`.
+   */
   #proceed(): void {
     while (!this.#busy && !this.#resting) {
       const work = this.#takeRestart() ?? (this.#shutdownNotice?.begin() ? SHUTTING_DOWN : this.#mailbox?.shift());
@@ -248,20 +260,20 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (!this.#busy) this.#finish();
   }
 
-  /** Nothing more comes: `closed` is done, or was given up. */
+  /** `closed` has ended or was given up. */
   #finish(): void {
     this.#asyncHandlers?.end();
-    // What a handler that was given up still does must not keep this cell and its connection in memory.
+    // A handler that was given up may still run: it must not keep this cell and its connection in memory.
     if (this.#asyncHandlers?.gaveUp) this.#incarnation?.abandon();
     this.#owner.actorEnded();
   }
 
-  /** Whether it has done something in this turn, and has more to do. */
+  /** True if the actor has handled something in this turn and has more to do. */
   #mayRest(): boolean {
     return TURN_BUDGET - this.#budget >= LIGHT_HANDLERS && !this.#resting && (this.#mailbox?.length ?? 0) > 0;
   }
 
-  /** Takes one from the budget of this turn. */
+  /** Takes one handler from the budget of this turn. */
   #spend(): void {
     const { turns } = this.#settings;
     if (this.#turn !== turns.now) {
@@ -298,10 +310,10 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#busy = false;
   }
 
-  /** From the incarnation. */
+  /** Called by the incarnation. */
   detachedFailed(error: unknown, replaced: boolean): void {
     if (replaced) {
-      // Its successor has no part in this.
+      // The object that replaced it takes no part.
       this.#owner.actorFailed("detached", error, "restarted");
       return;
     }
@@ -309,19 +321,19 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#proceed();
   }
 
-  /** From `AsyncHandlers`. */
+  /** Called by `AsyncHandlers`. */
   handlerReturned(work: Work, value: unknown): void {
     this.#conclude(work, value);
     this.#settled();
   }
 
-  /** From `AsyncHandlers`. */
+  /** Called by `AsyncHandlers`. */
   handlerFailed(work: Work, error: unknown): void {
     this.#failAt(work, error);
     this.#settled();
   }
 
-  /** From `AsyncHandlers`: a failure of the handler, now. The handler may still run. */
+  /** Called by `AsyncHandlers` at the limit: the handler fails now, even if it still runs. */
   handlerGivenUp(work: Work, limitMs: number): void {
     const handler = (this.#incarnation as Incarnation).handlerOf(work);
     this.#owner.handlerTimedOut(handler, limitMs);
@@ -331,12 +343,12 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#settled();
   }
 
-  /** Whether the connection has ended. */
+  /** True once the connection has ended. */
   get hasEnded(): boolean {
     return this.#ending !== undefined || this.#ended;
   }
 
-  /** Tells who waits for what a handler has come to. */
+  /** Gives the result of a handler to the code that waits for it. */
   #conclude(work: Work, value: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
     else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();

@@ -1,13 +1,14 @@
+/** Async scopes of actors: they tell which actor a rejected promise belongs to. A shard has one `ActorScopes`. */
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 
-/** How long an actor that handles messages keeps its scope, before the next message makes it another. */
+/** Milliseconds for which a busy actor keeps its scope. */
 const KEPT_MS = 10_000;
 
-/** Who has a scope. */
+/** An owner of scopes: an `Incarnation`. */
 export interface ScopeOwner {
   /**
-   * A promise was rejected and nobody waits for it: something begun in this life of the actor's made it. Returns false for an actor that is gone
-   * and takes no failures any more.
+   * A promise of this life of the actor was rejected and nothing awaits it. Returns false if the actor is gone and
+   * takes no failures.
    */
   detachedFailed(error: unknown, life: number): boolean;
   dropScope(): void;
@@ -15,46 +16,50 @@ export interface ScopeOwner {
 
 interface Origin {
   readonly owner: ScopeOwner;
-  /** Which of the actor objects that the owner has had. */
+  /** Number of the actor object among those of its owner. */
   readonly life: number;
 }
 
 /**
- * Tells whose a promise is: what handlers begin runs in a scope of their actor's, also after they have returned. To make a scope takes half a
- * microsecond and 270 bytes, to enter it 16 ns. So an actor keeps its own while it has messages to handle, and one that is idle has none.
+ * Finds the owner of a promise. Everything that a handler begins runs in a scope of its actor, also after the handler
+ * has returned. Creating a scope takes half a microsecond and 270 bytes; entering it takes 16 ns. So an actor keeps its
+ * scope while it has messages to handle, and an idle actor has none.
  */
 export class ActorScopes {
   readonly #origins = new AsyncLocalStorage<Origin>();
-  /** A scope takes nothing from the handler in whose middle it happens to be made. */
+  /** Context in which scopes are created, so that a scope inherits nothing from the handler that happens to run. */
   readonly #outside = new AsyncResource("Shard");
   readonly #keepers = new Set<ScopeOwner>();
   #timer: NodeJS.Timeout | undefined;
 
-  /** A scope for one use; see `keep`. */
+  /** Creates a scope. `keep` keeps it for more than one use. */
   create(owner: ScopeOwner, life: number): AsyncResource {
     return this.#outside.runInAsyncScope(this.#create, undefined, { owner, life });
   }
 
   readonly #create = (origin: Origin): AsyncResource => this.#origins.run(origin, newScope);
 
-  /** Has the owner drop its scope in a while. */
+  /** Lets the owner drop its scope after a while. */
   keep(owner: ScopeOwner): void {
     this.#keepers.add(owner);
     this.#timer ??= this.#outside.runInAsyncScope(() => setTimeout(this.dropAll, KEPT_MS).unref());
   }
 
-  /** The owner has dropped its scope. */
+  /** The owner has dropped its scope by itself. */
   release(owner: ScopeOwner): void {
     this.#keepers.delete(owner);
   }
 
-  /** Blames the actor in whose scope this is called. False: it is called in none, or the actor takes no failures any more. */
+  /**
+   * Reports a rejection to the actor in whose scope this is called. Returns false outside of all scopes, or if the
+   * actor takes no failures.
+   */
   blame(error: unknown): boolean {
     const origin = this.#origins.getStore();
     return origin?.owner.detachedFailed(error, origin.life) ?? false;
   }
 
-  /** Whoever keeps a scope makes another when it needs one. */
+  /** Drops all scopes. An owner that needs one creates another. */
   readonly dropAll = (): void => {
     this.#timer = undefined;
     for (const owner of this.#keepers) owner.dropScope();

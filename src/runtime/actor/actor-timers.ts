@@ -1,19 +1,20 @@
+/** Timers of one actor: `this.after` and `this.every`. The cell creates them with the first timer. */
 import { SwitchboardError } from "../../errors.ts";
 
 const MAX_DELAY_MS = 2 ** 31 - 1;
 
-/** One timer of an actor, and the turn that it asks for. */
+/** One timer of an actor, and the handler call that it asks for. */
 export interface ActorTimer {
   readonly kind: "timer";
   readonly callback: () => unknown;
-  /** Its turn waits in the mailbox: another isn't asked for. */
+  /** True while the call waits in the mailbox. Another one isn't queued then. */
   waits: boolean;
   cancelled: boolean;
 }
 
 /**
- * The timers of one actor; exists from the first on. Plain ones: the wheel that connections have for their deadlines is too coarse, and an actor
- * without timers pays for none.
+ * The timers of one actor. They are timers of Node: the wheel of the connections is too coarse, and an actor without
+ * timers pays for none.
  */
 export class ActorTimers {
   readonly #handles = new Map<ActorTimer, NodeJS.Timeout>();
@@ -23,7 +24,7 @@ export class ActorTimers {
     this.#due = due;
   }
 
-  /** Returns what cancels it. Throws `ERR_TIMER`. */
+  /** Starts a timer. Returns a function that cancels it. Throws `ERR_TIMER`. */
   add(delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     checkTimer(delayMs, callback, repeats ? 1 : 0);
     const timer: ActorTimer = { kind: "timer", callback, waits: false, cancelled: false };

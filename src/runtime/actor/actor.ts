@@ -1,3 +1,7 @@
+/**
+ * The base class of actors, and its marks across copies of this package. Users extend `Actor`; shards construct the
+ * classes.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
@@ -13,14 +17,14 @@ import {
 import type { Supervision } from "./supervision.ts";
 
 export interface PublishOptions {
-  /** Deliver to the publisher too, if it subscribes the topic. Default: false. */
+  /** True to deliver to the publisher as well, if it subscribes to the topic. Default: false. */
   readonly self?: boolean;
 }
 
-/** The values of a path's parameters: `room` for `/chat/:room`. */
+/** Parameters of a path: `room` for `/chat/:room`. */
 export type Params = Readonly<Record<string, string>>;
 
-/** What an actor stands on: its connection, without the socket. */
+/** The part of a connection that an actor uses. */
 export interface ActorContext<Session = unknown> {
   readonly address: Address;
   readonly shard: number;
@@ -37,29 +41,31 @@ export interface ActorContext<Session = unknown> {
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
   schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
-  /** What stays of this context for an actor object that has no connection any more; it doesn't hold the connection. */
+  /** Returns a context for an actor object that has lost its connection. It doesn't hold the connection in memory. */
   withoutConnection(): ActorContext<Session>;
 }
 
-/** The context of the actor being constructed, so that fields and constructors can use it already. */
+/** Context of the actor that is being constructed: fields and constructors can use it already. */
 let contextOfNext: ActorContext | undefined;
 
-/** Gives an actor object of this copy of the package another context. */
+/** Replaces the context of an actor object of this copy of the package. */
 let replaceOwnContext: (actor: Actor, context: ActorContext) => void;
 
 /**
- * The behaviour of one connection, in its shard: extend it, and make it the default export of the actor module. Handlers
- * run one at a time; one that returns a promise is awaited before the next. A handler that throws or rejects is reported by the board,
- * closes its connection with 1011 unless `supervision` says otherwise, and concerns nobody else. So does a promise that a handler left
- * alone, or that something begun in a handler did, when it rejects.
+ * The behaviour of one connection, in its shard. Extend this class, and make yours the default export of the actor
+ * module.
+ *
+ * Handlers run one at a time; a handler that returns a promise is awaited before the next one. A handler that throws or
+ * rejects is reported by the board and closes its connection with 1011, unless `supervision` says otherwise; no other
+ * connection is concerned. The same holds for a rejected promise that a handler, or work that it started, left alone.
  */
 export abstract class Actor<Session = unknown> {
-  /** What is done when a handler of this class fails. Default: `{ strategy: "stop" }`. */
+  /** What happens when a handler of this class fails. Default: `{ strategy: "stop" }`. */
   static readonly supervision: Supervision = { strategy: "stop" };
 
   /**
-   * Headers of the request to keep for `this.request.headers`, such as `["user-agent", "cookie"]`. Each costs its connection the memory of its
-   * value. Default: none.
+   * Names of the headers to keep for `this.request.headers`, such as `["user-agent", "cookie"]`. Each header costs
+   * every connection the memory of its value. Default: none.
    */
   static readonly requestHeaders: readonly string[] = [];
 
@@ -79,56 +85,58 @@ export abstract class Actor<Session = unknown> {
     contextOfNext = undefined;
   }
 
-  /** The connection is open. Messages wait until this is done. */
+  /** Called when the connection is open. Messages wait until it is done. */
   opened(): void | Promise<void> {}
 
-  /** A new actor object took over a connection that is open, because a handler of the one before failed. Called instead of `opened`. */
+  /** Called instead of `opened` when this object replaces one whose handler failed. The connection stayed open. */
   restarted(_error: unknown): void | Promise<void> {}
 
-  /** A message came. It may be kept; its bytes stay as they are. */
+  /** Called for each message. You may keep the message; its bytes don't change. */
   received(_message: Message): void | Promise<void> {}
 
   /**
-   * The board is closing, and soon this connection: the last moment to send something. Comes before messages that wait; the close frame
-   * follows when this is done and the connection's turn has come. What isn't done shortly before the end of the board's `timeoutMs` loses its
-   * connection, and what isn't done at the end is cut.
+   * Called when the board closes: the last moment to send something. The call comes before messages that wait. The
+   * close frame follows when the handler is done and the connection's batch has come. Shortly before the end of the
+   * board's `timeoutMs` the connection is dropped; at the end the handler is cut.
    */
   shuttingDown(): void | Promise<void> {}
 
   /**
-   * Mail came, by `tell` or `ask`: a copy of this actor's own. What it returns, or its promise comes to, is the answer to an `ask`.
-   * Handlers run one at a time: an actor that waits for an answer handles nothing meanwhile, so two that ask each other wait in vain.
+   * Called for mail, by `tell` or `ask`; the mail is a copy of this actor's own. The result, awaited, answers an `ask`.
+   * Handlers run one at a time: an actor that awaits an answer handles nothing meanwhile, so two actors that ask each
+   * other wait in vain.
    *
-   * @param _from undefined when the board itself sent it
+   * @param _from address of the sender; undefined for the board
    */
   mailed(_mail: unknown, _from: Address | undefined): unknown {
     return undefined;
   }
 
   /**
-   * The connection is closed; called once, after every message that came before. The code is the peer's if it closed first, ours if we
-   * did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
+   * Called once when the connection has closed, after everything before it. The code is the peer's if the peer closed
+   * first, ours if we did, 1005 if the peer gave none, and 1006 if the connection ended without a close handshake.
    *
-   * The board awaits the promise when it closes, at most until the end of its `timeoutMs`. It is given up after `handlerTimeoutAfterCloseMs`.
+   * The board awaits the promise when it closes, at most until the end of its `timeoutMs`. The call is given up after
+   * `handlerTimeoutAfterCloseMs`.
    */
   closed(_code: number, _reason: string): void | Promise<void> {}
 
-  /** Unique among all connections of the board's lifetime: the address as a string. */
+  /** Id of the connection, unique in the life of the board: the address as a string. */
   get id(): string {
     return this.#context.address;
   }
 
-  /** Where mail to this actor goes: may be sent to other actors, to other threads and through JSON. */
+  /** Address of this actor for mail. Valid in other actors, in other threads and through JSON. */
   get address(): Address {
     return this.#context.address;
   }
 
-  /** Index of the shard this runs in, from 0. */
+  /** Index of the shard, from 0. */
   get shard(): number {
     return this.#context.shard;
   }
 
-  /** What `authorize` gave for this connection. */
+  /** Session that `authorize` gave to this connection. */
   get session(): Session {
     return this.#context.session;
   }
@@ -137,20 +145,20 @@ export abstract class Actor<Session = unknown> {
     return this.#context.params;
   }
 
-  /** The subprotocol agreed on, or "". */
+  /** Negotiated subprotocol, or "". */
   get protocol(): string {
     return this.#context.protocol;
   }
 
-  /** The request that the connection came with: its url, its query, the client's address and the headers of `requestHeaders`. */
+  /** Request of the connection: its url, its query, the client's address, and the headers of `requestHeaders`. */
   get request(): ConnectionRequest {
     return this.#context.request;
   }
 
   /**
-   * What happens when this connection's peer doesn't read. Default: the board's option of this name. Set it in `opened`, in a constructor, or
-   * later; what waits already stays. A field of this name in a subclass would hide it, and fails like an unknown policy
-   * (`ERR_SLOW_CONSUMER_POLICY`).
+   * Policy for a peer that doesn't read. Default: the option of the board. Set it in a constructor, in `opened` or
+   * later; bytes that wait already stay. A field of this name in a subclass would hide it, and fails like an unknown
+   * policy (`ERR_SLOW_CONSUMER_POLICY`).
    */
   get slowConsumerPolicy(): SlowConsumerPolicy {
     return this.#context.slowConsumerPolicy;
@@ -164,35 +172,37 @@ export abstract class Actor<Session = unknown> {
     this.#context.slowConsumerPolicy = policy;
   }
 
-  /** Sends one message: a string as text, bytes as binary, a received message as it came. Leaves with all else of this tick. */
+  /**
+   * Sends a string as text, bytes as binary, and a received message in its own type. Everything sent in a tick leaves
+   * together.
+   */
   send(data: Sendable): SendResult {
     return this.#context.send(data);
   }
 
   /**
-   * Resolves when nothing waits for this peer any more: all that was sent or published to it has been handed to the operating system. At
-   * once if nothing waits and this turn of the shard has time left, so that a loop of `send` and `drained` keeps nobody waiting. Also when the
-   * connection closes, so that nobody waits for ever: the next `send` tells.
+   * Resolves when no bytes wait for this peer: the operating system has taken everything that was sent or published.
+   * Resolves at once if nothing waits and this turn of the shard has time left: a loop of `send` and `drained` never
+   * blocks the shard. Resolves also when the connection closes; the next `send` tells.
    */
   drained(): Promise<void> {
     return this.#context.whenDrained();
   }
 
   /**
-   * Sends one message to every subscriber of the topic on every shard, but not to this actor unless asked to. Says what became of it in
-   * this thread.
+   * Sends one message to every subscriber of the topic on every shard, but not to this actor unless `self` is true.
+   * Returns what became of the publish in this thread. Throws `ERR_TOPIC`.
    */
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
     return this.#context.publish(topic, data, options);
   }
 
   /**
-   * Subscribes this connection; it ends with the connection. Local publishes arrive from now on; when the promise resolves every
-   * shard knows, so that every publish that starts after it arrives. Subscribing twice is subscribing once.
+   * Subscribes this connection until it ends. Local publishes arrive from now on. When the promise resolves, every
+   * shard knows, and every publish that starts later arrives. A second subscription to the same topic changes nothing.
+   * Throws `ERR_TOO_MANY_SUBSCRIPTIONS` beyond `maxSubscriptions`, and `ERR_TOPIC`.
    *
-   * Throws `ERR_TOO_MANY_SUBSCRIPTIONS` for another topic beyond `maxSubscriptions`.
-   *
-   * @param topic 1 to 255 bytes of UTF-8; anything else throws
+   * @param topic 1 to 255 bytes of UTF-8
    */
   subscribe(topic: string): Promise<void> {
     return this.#context.subscribe(topic);
@@ -203,8 +213,8 @@ export abstract class Actor<Session = unknown> {
   }
 
   /**
-   * Puts mail into the mailbox of another actor, on whatever shard. What one actor tells another arrives in order, at most once, and as a
-   * copy. Throws `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   * Puts mail into the mailbox of another actor, on any shard. Mail from one actor to another arrives in order, at most
+   * once, and as a copy. Throws `ERR_ADDRESS` and `ERR_MAIL_NOT_CLONEABLE`.
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
@@ -212,33 +222,42 @@ export abstract class Actor<Session = unknown> {
   }
 
   /**
-   * Sends mail and waits for what the other's `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also when
-   * the other ends before it has answered), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   * Sends mail and resolves with the result of the other actor's `mailed`. Rejects with `ERR_ASK_TIMEOUT`,
+   * `ERR_ASK_FULL`, `ERR_ASK_GONE` (also if the other ends before it has answered), or `ERR_ASK_FAILED` (`mailed`
+   * threw: see `cause`). Throws as `tell` does.
    */
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
-    // Rejected here, not where the answer comes in: whoever doesn't await it is to blame for that.
+    // Rejected here, not where the answer arrives, so that an unhandled rejection is reported for the actor that asked.
     return this.#context.mailer.ask(this.address, to, mail, options).then();
   }
 
   /**
-   * Calls back once, in a turn of this actor's own: never while a handler runs. Ends with the actor, also at a restart. What it throws is
-   * a failure of the actor. Returns what cancels it. Throws `ERR_TIMER` for what is no time in milliseconds or no function.
+   * Calls back once, as a handler of this actor: never while another handler runs. Ends with the actor, also at a
+   * restart. If the callback throws, the actor fails. Returns a function that cancels. Throws `ERR_TIMER` for a wrong
+   * time or no function.
+   *
+   * @param delayMs milliseconds, from 0
    */
   after(delayMs: number, callback: () => unknown): () => void {
     return this.#context.schedule(this, delayMs, callback, false);
   }
 
-  /** The same again and again, from 1 ms on. A turn that comes late doesn't come twice. */
+  /**
+   * Calls back repeatedly, as `after` does once. A call that is late isn't repeated.
+   *
+   * @param intervalMs milliseconds, from 1
+   */
   every(intervalMs: number, callback: () => unknown): () => void {
     return this.#context.schedule(this, intervalMs, callback, true);
   }
 
   /**
-   * Starts the close handshake; `closed` follows. Nothing more is received. Harmless when already closing.
+   * Starts the close handshake; `closed` follows. Nothing more is received. Does nothing if the connection is closing
+   * already.
    *
-   * @param code 1000 to 1003, 1007 to 1014, or 3000 to 4999; anything else throws. Default: 1000.
-   * @param reason at most 123 bytes of UTF-8; more throws. Default: none.
+   * @param code 1000 to 1003, 1007 to 1014, or 3000 to 4999. Default: 1000. Throws `ERR_CLOSE_CODE`.
+   * @param reason at most 123 bytes of UTF-8. Default: none. Throws `ERR_CLOSE_REASON`.
    */
   close(code?: number, reason?: string): void {
     this.#context.close(code, reason);
@@ -247,18 +266,19 @@ export abstract class Actor<Session = unknown> {
 
 export type ActorClass = (new () => Actor) & { readonly prototype: Actor };
 
-/** The name under which each copy of this package marks its `Actor`, so that every other copy recognises it. */
+/** Symbol with which each copy of this package marks its `Actor`, so that every other copy recognises it. */
 const ORIGIN = Symbol.for("switchboard.actor");
 
 /**
- * The version of the contract between a shard and an `Actor` of another copy of this package. Raise this number with each change of
- * `ActorContext`, or of how a shard calls an actor, after which an `Actor` of the version before would fail.
+ * Version of the contract between a shard and an `Actor` of another copy of this package. Raise it with each change of
+ * `ActorContext`, or of the way in which a shard calls an actor, that breaks an `Actor` of the version before.
  */
 export const ACTOR_CONTRACT = 1;
 
 /**
- * The copy of this package that an actor class's `Actor` comes from. A process may hold several copies: a loader may load the package as an
- * ES module and as CommonJS, a bundler may put the package into the actor's file, and a linked package may bring its own.
+ * The copy of this package that an actor class's `Actor` comes from. A process may hold several copies: a loader may
+ * load the package as an ES module and as CommonJS, a bundler may put the package into the actor's file, and a linked
+ * package may bring its own.
  */
 export interface ActorOrigin {
   readonly contract: number;
@@ -281,7 +301,10 @@ const OWN_ORIGIN: ActorOrigin = {
 };
 Object.defineProperty(Actor.prototype, ORIGIN, { value: OWN_ORIGIN });
 
-/** Constructs an actor on its context, by the copy of this package that the actor's class comes from. Throws what its constructor throws. */
+/**
+ * Constructs an actor on its context, by the copy of this package that the actor's class comes from. Throws what its
+ * constructor throws.
+ */
 export function constructActor(actorClass: ActorClass, context: ActorContext): Actor {
   return originOf(actorClass.prototype).construct(actorClass, context);
 }
@@ -312,7 +335,10 @@ export function isActorClass(value: unknown): value is ActorClass {
   return ORIGIN in value.prototype && !Object.hasOwn(value.prototype, ORIGIN);
 }
 
-/** Throws `ERR_ACTOR_COPY`, with both files, when the class comes from a copy of this package that this copy can't work with. */
+/**
+ * Throws `ERR_ACTOR_COPY`, with both files, when the class comes from a copy of this package that this copy can't work
+ * with.
+ */
 export function checkActorContract(actorClass: ActorClass): void {
   const { contract, file } = originOf(actorClass.prototype);
   if (contract === ACTOR_CONTRACT) return;

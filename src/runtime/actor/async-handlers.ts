@@ -1,19 +1,23 @@
+/** Waits for the async handlers of one actor. `ActorCell` owns it. */
 import { HandlerCall } from "./handler-call.ts";
 import type { HandlerWatch, WatchedActor } from "./handler-watch.ts";
 import type { Work } from "./incarnation.ts";
 
 export interface AsyncHandlersOwner {
-  /** Whether the connection has ended. */
+  /** True once the connection has ended. */
   readonly hasEnded: boolean;
-  /** The handler's promise was fulfilled. */
+  /** The promise of the handler was fulfilled. */
   handlerReturned(work: Work, value: unknown): void;
-  /** The handler's promise was rejected. */
+  /** The promise of the handler was rejected. */
   handlerFailed(work: Work, error: unknown): void;
-  /** The handler took longer than `limitMs`: its promise is waited for no longer, and tells nobody anything any more. */
+  /** The handler took longer than `limitMs`. Its promise is no longer awaited, and its result is ignored. */
   handlerGivenUp(work: Work, limitMs: number): void;
 }
 
-/** The async handlers of one actor, one at a time: waits for each, as long as the watch lets it. Exists from the first on. */
+/**
+ * Waits for the async handlers of one actor, one at a time, as long as the watch allows. Exists from the first async
+ * handler on.
+ */
 export class AsyncHandlers implements WatchedActor {
   readonly #owner: AsyncHandlersOwner;
   readonly #watch: HandlerWatch | undefined;
@@ -26,17 +30,17 @@ export class AsyncHandlers implements WatchedActor {
     this.#watch = watch;
   }
 
-  /** Whether a handler was given up: it may still run. */
+  /** True if a handler was given up; it may still run. */
   get gaveUp(): boolean {
     return this.#gaveUp;
   }
 
-  /** From the watch. */
+  /** Called by the watch. */
   get handlerCall(): HandlerCall | undefined {
     return this.#call;
   }
 
-  /** From the watch. */
+  /** Called by the watch. */
   get hasEnded(): boolean {
     return this.#owner.hasEnded;
   }
@@ -48,29 +52,29 @@ export class AsyncHandlers implements WatchedActor {
     this.#call.follow(promise);
   }
 
-  /** The connection has ended: another limit may apply to the handler that is under way. */
+  /** The connection has ended: another limit may now apply to the running handler. */
   connectionEnded(): void {
     if (this.#call !== undefined) this.#watchCall();
   }
 
-  /** The actor is done. */
+  /** The actor is done: the watch no longer looks at it. */
   end(): void {
     if (this.#watched) this.#watch?.delete(this);
   }
 
-  /** From the call. */
+  /** Called by the `HandlerCall`. */
   handlerReturned(work: Work, value: unknown): void {
     this.#call = undefined;
     this.#owner.handlerReturned(work, value);
   }
 
-  /** From the call. */
+  /** Called by the `HandlerCall`. */
   handlerFailed(work: Work, error: unknown): void {
     this.#call = undefined;
     this.#owner.handlerFailed(work, error);
   }
 
-  /** From the watch. */
+  /** Called by the watch. */
   handlerTimedOut(limitMs: number): void {
     const call = this.#call;
     if (call === undefined) return;
@@ -80,7 +84,7 @@ export class AsyncHandlers implements WatchedActor {
     this.#owner.handlerGivenUp(call.work, limitMs);
   }
 
-  /** From the watch. */
+  /** Called by the watch. */
   unwatched(): void {
     this.#watched = false;
   }

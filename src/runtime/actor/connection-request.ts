@@ -2,23 +2,25 @@
 import { SwitchboardError } from "../../errors.ts";
 import { normalizeAddress } from "../../wire/transport/ip-address.ts";
 
-/** What is kept of a request for the life of its connection. Plain data: it crosses threads. */
+/** The part of a request that is kept for the life of its connection. Plain data: it crosses threads. */
 export interface RequestRecord {
-  /** The request's target as it was sent, in HTTP/2 its `:path`: `/chat/blue?token=1`. */
+  /** Target of the request as it was sent, in HTTP/2 its `:path`: `/chat/blue?token=1`. */
   readonly url: string;
-  /** Values of the headers that the actor class asks for, by names in lower case; undefined where the class asks for none. */
+  /**
+   * Values of the headers that the actor class asks for, by names in lower case; undefined if the class asks for none.
+   */
   readonly headers?: Readonly<Record<string, string>> | undefined;
-  /** The client's address as trusted proxies tell it; undefined where none are trusted. */
+  /** Address of the client according to trusted proxies; undefined if none are trusted. */
   readonly clientAddress?: string | undefined;
 }
 
-/** The request that became a connection. Parsed when it is looked at: a connection whose actor doesn't look keeps the url only. */
+/** The request of a connection. Parsed at first use: an actor that doesn't look at it keeps only the url. */
 export class ConnectionRequest {
   readonly #record: RequestRecord;
   #query: URLSearchParams | undefined;
   /**
-   * The other end of the socket, a proxy's where there is one, as `net.Socket` has it. Undefined for Unix sockets and streams without
-   * addresses, and when the peer had left before `this.request` was first read.
+   * Address of the other end of the socket (of a proxy, if there is one), as in `net.Socket`. Undefined for Unix
+   * sockets and streams without addresses, and if the peer had left before `this.request` was first read.
    */
   readonly remoteAddress: string | undefined;
 
@@ -27,12 +29,12 @@ export class ConnectionRequest {
     this.remoteAddress = remoteAddress;
   }
 
-  /** The request's target as it was sent: path and query, such as `/chat/blue?token=1`. */
+  /** Target of the request: path and query, such as `/chat/blue?token=1`. */
   get url(): string {
     return this.#record.url;
   }
 
-  /** The query of the url, decoded. The same object each time. */
+  /** Query of the url, decoded. The same object each time. */
   get query(): URLSearchParams {
     if (this.#query === undefined) {
       const { url } = this.#record;
@@ -43,8 +45,9 @@ export class ConnectionRequest {
   }
 
   /**
-   * Headers that the actor class asks for (`static requestHeaders = ["user-agent"]`), by names in lower case; undefined for one that the
-   * request doesn't have. Repeated headers are joined as Node joins them. Throws `ERR_REQUEST_HEADERS` when the class asks for none.
+   * Headers that the actor class asks for (`static requestHeaders = ["user-agent"]`), by names in lower case; undefined
+   * for a header that the request lacks. Repeated headers are joined as Node joins them. Throws `ERR_REQUEST_HEADERS`
+   * if the class asks for none.
    */
   get headers(): Readonly<Record<string, string | undefined>> {
     const { headers } = this.#record;
@@ -52,7 +55,10 @@ export class ConnectionRequest {
     throw misfit('headers are kept only for a class that asks for them: static requestHeaders = ["user-agent"]');
   }
 
-  /** The client's IP address, in one form for IPv4 and IPv6: behind `trustedProxies` the one that these tell, else `remoteAddress`. */
+  /**
+   * IP address of the client, in one form for IPv4 and IPv6: behind `trustedProxies` the address that they tell, else
+   * `remoteAddress`.
+   */
   get clientAddress(): string | undefined {
     const { remoteAddress } = this;
     return this.#record.clientAddress ?? (remoteAddress === undefined ? undefined : normalizeAddress(remoteAddress));
@@ -61,7 +67,7 @@ export class ConnectionRequest {
 
 const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 
-/** The headers that an actor class asks for, in lower case. Throws `ERR_REQUEST_HEADERS`. */
+/** Returns the headers that an actor class asks for, in lower case. Throws `ERR_REQUEST_HEADERS`. */
 export function requestHeadersOf(actorClass: object): readonly string[] {
   const given: unknown = "requestHeaders" in actorClass ? actorClass.requestHeaders : [];
   if (!Array.isArray(given)) throw misfit("static requestHeaders takes an array of header names");

@@ -1,26 +1,27 @@
+/** Tracing of handler calls through `node:diagnostics_channel`. */
 import { tracingChannel } from "node:diagnostics_channel";
 import type { Address } from "./address.ts";
 
-/** What the events of `tracing:switchboard.handler` carry; one object for all events of one call. */
+/** Detail of the events of `tracing:switchboard.handler`: one object for all events of one call. */
 export interface HandlerTrace {
   readonly address: Address;
   readonly shard: number;
   readonly handler: string;
-  /** What the handler was given: a message, or mail. */
+  /** Message or mail that the handler got. */
   readonly input?: unknown;
   result?: unknown;
   error?: unknown;
 }
 
-/** Calls of actors' handlers, as `node:diagnostics_channel` traces calls: `start`, `end`, `asyncStart`, `asyncEnd`, `error`. */
+/** Channel of handler calls: `start`, `end`, `asyncStart`, `asyncEnd`, `error`. */
 const handlers = tracingChannel<HandlerTrace, HandlerTrace>("switchboard.handler");
 
-/** Whether anybody in this thread wants to know. */
+/** True if the channel has a subscriber in this thread. */
 export function handlersAreTraced(): boolean {
   return handlers.start.hasSubscribers;
 }
 
-/** Calls a handler, and tells of it. */
+/** Calls a handler and publishes the call. */
 export function traceHandler(call: () => unknown, trace: HandlerTrace): unknown {
   const result = handlers.traceSync(call, trace);
   if (typeof (result as PromiseLike<unknown> | undefined)?.then !== "function") return result;

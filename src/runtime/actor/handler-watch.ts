@@ -1,22 +1,29 @@
+/** Finds handlers that take too long. A shard has one watch for all its actors. */
 import type { Timed, TimerWheel } from "../scheduling/timer-wheel.ts";
 import type { HandlerCall } from "./handler-call.ts";
 
-/** How long one call of a handler may take, in milliseconds; 0: without a limit. */
+/** Limits of one call of a handler, in milliseconds. 0: no limit. */
 export interface HandlerLimits {
-  /** Limit at any time, from the call on. Default of a board: 0, for a handler may stream or wait as long as its connection lives. */
+  /**
+   * Limit at any time, from the call on. Default of a board: 0, because a handler may stream or wait as long as its
+   * connection lives.
+   */
   readonly handlerTimeoutMs: number;
-  /** Limit once the connection has ended, from its end or from the call on, whichever is later. Default of a board: 60,000. */
+  /**
+   * Limit once the connection has ended, from that end or from the call, whichever is later. Default of a board:
+   * 60,000.
+   */
   readonly handlerTimeoutAfterCloseMs: number;
 }
 
 export interface WatchedActor {
-  /** The async handler that is under way, if any. */
+  /** Async handler that is running, if any. */
   readonly handlerCall: HandlerCall | undefined;
-  /** Whether the connection has ended. */
+  /** True once the connection has ended. */
   readonly hasEnded: boolean;
-  /** The handler that is under way has had its time. */
+  /** The running handler has reached its limit. */
   handlerTimedOut(limitMs: number): void;
-  /** The watch looks at this actor no more. */
+  /** The watch no longer looks at this actor. */
   unwatched(): void;
 }
 
@@ -25,9 +32,9 @@ const LOOKS_PER_LIMIT = 10;
 const LONGEST_INTERVAL_MS = 1_000;
 
 /**
- * Finds the handlers of a shard that take longer than they may. One timer looks at all actors that were busy since it looked last, so that
- * neither a message nor a handler costs a timer or a look at the clock. Its time is that of the wheel, which stands still while the thread is
- * blocked: a blocked thread makes no handler late.
+ * Finds the handlers of a shard that take longer than their limit. One timer looks at all actors that were busy since
+ * the last look, so that neither a message nor a handler costs a timer or a look at the clock. Time is that of the
+ * wheel, which stands still while the thread is blocked: a blocked thread makes no handler late.
  */
 export class HandlerWatch implements Timed {
   readonly #wheel: TimerWheel;
@@ -50,12 +57,12 @@ export class HandlerWatch implements Timed {
     return this.#actors.size;
   }
 
-  /** Whether a handler that is under way now has any limit. */
+  /** True if a handler that runs now has a limit. */
   limits(hasEnded: boolean): boolean {
     return this.#limits.handlerTimeoutMs > 0 || (hasEnded && this.#limits.handlerTimeoutAfterCloseMs > 0);
   }
 
-  /** Looks at this actor until it is found idle. */
+  /** Looks at this actor until the actor is idle. */
   add(actor: WatchedActor): void {
     this.#actors.add(actor);
     if (this.deadline === undefined) this.#wheel.schedule(this, this.#intervalMs);
@@ -65,7 +72,7 @@ export class HandlerWatch implements Timed {
     this.#actors.delete(actor);
   }
 
-  /** From the wheel. */
+  /** Called by the wheel. */
   expired(): void {
     const now = this.#wheel.now * this.#wheel.tickMs;
     for (const actor of this.#actors) {

@@ -1,3 +1,6 @@
+/**
+ * One actor object after the other of a connection, and the calls of its handlers. `ActorCell` decides when to call.
+ */
 import type { AsyncResource } from "node:async_hooks";
 import type { Message } from "../../wire/protocol/message.ts";
 import { type Actor, type ActorClass, type ActorContext, constructActor, overrides, replaceContext } from "./actor.ts";
@@ -15,48 +18,48 @@ export type HandlerName =
   | "shuttingDown"
   | "restarted"
   | "closed"
-  /** None: a promise of whichever handler, that it made and left alone. */
+  /** No handler: a promise that some handler created and left alone. */
   | "detached";
 
-/** Another actor object is to take over. */
+/** Another actor object replaces the failed one. */
 export interface Restart {
   readonly kind: "restart";
   readonly error: unknown;
 }
 
-/** How the connection ended. */
+/** End of the connection. */
 export interface Ending {
   readonly kind: "closing";
   readonly code: number;
   readonly reason: string;
 }
 
-/** What there may be to do for an actor: each is one call of a handler. */
+/** Work for an actor: each is one call of a handler. */
 export type Work = Message | Mail | ActorTimer | Restart | Ending | { readonly kind: "opening" | "shuttingDown" };
 
 export const OPENING: Work = { kind: "opening" };
 export const SHUTTING_DOWN: Work = { kind: "shuttingDown" };
 
 export interface IncarnationOwner {
-  /** @param replaced another actor object has taken over from the one that began it, or will */
+  /** @param replaced true if the actor object that began the work has been replaced, or will be */
   detachedFailed(error: unknown, replaced: boolean): void;
 }
 
 /**
- * The actor object of a connection, the first or one that took over from it, and the calls of its handlers: in a scope of their own, so that it
- * is known what they left alone, and traced where somebody wants to know. When to call is the cell's business.
+ * Holds the actor object of a connection, the first one or one that replaced it, and calls its handlers: in a scope of
+ * their own, so that promises which they leave alone have an owner, and traced if somebody subscribes.
  */
 export class Incarnation implements ScopeOwner {
   readonly #actorClass: ActorClass;
   #context: ActorContext;
   readonly #scopes: ActorScopes;
-  /** Undefined once this is abandoned. */
+  /** Undefined after `abandon`. */
   #owner: IncarnationOwner | undefined;
-  /** Undefined where its constructor failed. */
+  /** Undefined if the constructor failed. */
   #actor: Actor | undefined;
-  /** How many actor objects were here before. */
+  /** Number of actor objects before this one. */
   #life = 0;
-  /** Kept from one message to the next, for a while. */
+  /** Scope that is kept from one message to the next, for a while. */
   #scope: AsyncResource | undefined;
 
   constructor(actorClass: ActorClass, context: ActorContext, scopes: ActorScopes, owner: IncarnationOwner) {
@@ -68,12 +71,12 @@ export class Incarnation implements ScopeOwner {
 
   /** Constructs the first actor object. Throws what its constructor throws. */
   construct(): void {
-    // The same for what comes next, its `opened`.
+    // `opened` comes next and uses the same scope.
     this.#scope = this.#newScope();
     this.#scope.runInAsyncScope(this.#construct, this);
   }
 
-  /** Whether there is an actor object, and it is this one. */
+  /** True if this is the current actor object. */
   is(actor: Actor): boolean {
     return this.#actor === actor;
   }
@@ -82,17 +85,17 @@ export class Incarnation implements ScopeOwner {
     return this.#actor !== undefined;
   }
 
-  /** Whether the actor's class has a `mailed` of its own. */
+  /** True if the actor's class has a `mailed` of its own. */
   get handlesMail(): boolean {
     return this.#actor === undefined || overrides(this.#actor, "mailed");
   }
 
-  /** Whether the actor's class has a `shuttingDown` of its own. */
+  /** True if the actor's class has a `shuttingDown` of its own. */
   get wantsShutdownNotice(): boolean {
     return this.#actor === undefined || overrides(this.#actor, "shuttingDown");
   }
 
-  /** Calls the handler; gives what it returns, throws what it throws. */
+  /** Calls the handler. Returns its result, throws its error. */
   handle(work: Work): unknown {
     const scope = this.#scope ?? this.#newScope();
     this.#keepScope(scope, work);
@@ -118,25 +121,31 @@ export class Incarnation implements ScopeOwner {
     }
   }
 
-  /** Another object will take over, by `handle`: what this one left alone concerns it no more. */
+  /**
+   * Another object will replace this one through `handle`: promises that this object left alone no longer concern the
+   * actor.
+   */
   retire(): void {
     this.#life++;
     this.dropScope();
   }
 
-  /** From `ActorScopes`; also when nothing more comes. */
+  /** Called by `ActorScopes`, also when the actor is done. */
   dropScope(): void {
     if (this.#scope === undefined) return;
     this.#scope = undefined;
     this.#scopes.release(this);
   }
 
-  /** Takes the connection from the actor object: what a handler of it that was given up still sends goes nowhere. */
+  /** Takes the connection from the actor object. A handler that was given up then sends to nobody. */
   detachActor(): void {
     if (this.#actor !== undefined) replaceContext(this.#actor, this.#context.withoutConnection());
   }
 
-  /** Nothing more comes, and a handler that was given up may still run: what that holds leads to no cell and no connection any more. */
+  /**
+   * The actor is done, but a handler that was given up may still run: everything that the handler holds lets go of the
+   * cell and the connection.
+   */
   abandon(): void {
     this.dropScope();
     this.detachActor();
@@ -145,7 +154,7 @@ export class Incarnation implements ScopeOwner {
     this.#owner = undefined;
   }
 
-  /** From `ActorScopes`. */
+  /** Called by `ActorScopes`. */
   detachedFailed(error: unknown, life: number): boolean {
     this.#owner?.detachedFailed(error, life !== this.#life);
     return this.#owner !== undefined;
@@ -185,7 +194,7 @@ export class Incarnation implements ScopeOwner {
     return this.#actor;
   }
 
-  /** After what comes once in a connection's life it isn't kept. */
+  /** Keeps the scope, except after calls that happen once in a connection's life. */
   #keepScope(scope: AsyncResource, { kind }: Work): void {
     if (kind === "message" || kind === "mail" || kind === "timer") {
       if (this.#scope === undefined) this.#scopes.keep(this);

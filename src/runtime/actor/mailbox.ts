@@ -1,21 +1,23 @@
+/** The bounded queue before an actor. `ActorCell` owns one. */
 export interface MailboxLimits {
   /** Messages at which the mailbox is full. */
   readonly messages: number;
   /** Bytes of messages at which the mailbox is full. */
   readonly bytes: number;
-  /** Mails at which no more mail is taken. */
+  /** Mails at which no more mail is accepted. */
   readonly mails: number;
 }
 
-/** What may wait for an actor: messages of its peer, mail, and its own timers, of which each waits at most once. */
+/** Things that may wait for an actor: messages of its peer, mail, and its own timers, each of them at most once. */
 export type Waiting =
   | { readonly kind: "message"; readonly byteLength: number }
   | { readonly kind: "mail" }
   | { readonly kind: "timer" };
 
 /**
- * The bounded queue in front of an actor, first in, first out. It never drops: who fills it asks `full` or `mailFull` first and stops
- * when it is. Messages and mail have bounds of their own, so that neither keeps the other out. One message always fits, however large.
+ * A queue, first in, first out. It never drops anything: the caller asks `full` or `mailFull` first, and stops.
+ * Messages and mail have bounds of their own, so that neither keeps the other out. One message always fits, however
+ * long.
  */
 export class Mailbox<T extends Waiting> {
   readonly #limits: MailboxLimits;
@@ -33,12 +35,12 @@ export class Mailbox<T extends Waiting> {
     return this.#queue.length - this.#head;
   }
 
-  /** Whether messages have to wait outside. */
+  /** True when messages have to wait outside. */
   get full(): boolean {
     return this.#messages >= this.#limits.messages || this.#bytes >= this.#limits.bytes;
   }
 
-  /** Whether messages have drained so far that filling may go on: half of both limits. */
+  /** True when at most half of both limits is in use: filling may go on. */
   get roomy(): boolean {
     return this.#messages <= this.#limits.messages / 2 && this.#bytes <= this.#limits.bytes / 2;
   }
@@ -57,7 +59,7 @@ export class Mailbox<T extends Waiting> {
     if (one === undefined) return undefined;
     this.#head++;
     this.#count(one, -1);
-    // What was taken goes in one piece, when it is half of the array.
+    // Removes taken entries at once when they are half of the array.
     if (this.#head * 2 >= this.#queue.length) {
       this.#queue = this.#queue.slice(this.#head);
       this.#head = 0;
@@ -65,7 +67,7 @@ export class Mailbox<T extends Waiting> {
     return one;
   }
 
-  /** Empties it; returns what was in it. */
+  /** Empties the mailbox. Returns its content. */
   clear(): T[] {
     const left = this.#queue.slice(this.#head);
     this.#queue = [];

@@ -1,16 +1,17 @@
-/** How far an actor is with what it does when the board closes: its `shuttingDown`. Exists once it is to be called. */
+/** The state of one call of `shuttingDown`. `ActorCell` creates it when the board closes. */
+/** Tells how far an actor is with its `shuttingDown`. */
 export class ShutdownNotice {
   #step: "due" | "running" | "done" = "due";
   #ended: (() => void) | undefined;
 
-  /** Whether it is to be called now; it runs then. */
+  /** Returns true if `shuttingDown` is to be called now. It counts as running then. */
   begin(): boolean {
     if (this.#step !== "due") return false;
     this.#step = "running";
     return true;
   }
 
-  /** It isn't called any more, unless it was. */
+  /** Cancels the call, unless it has begun. */
   cancel(): void {
     if (this.#step === "due") this.#step = "done";
   }
@@ -22,7 +23,7 @@ export class ShutdownNotice {
     ended?.();
   }
 
-  /** Calls back when it has ended, at once if it has. */
+  /** Calls back when the call has ended; at once if it has. */
   whenEnded(callback: () => void): void {
     if (this.#step === "done") callback();
     else this.#ended = callback;

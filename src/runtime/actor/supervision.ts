@@ -1,18 +1,25 @@
+/** Supervision: what happens to an actor whose handler fails. */
 import { SwitchboardError } from "../../errors.ts";
 
-/** What is done about a handler that throws or rejects, or a promise that one left alone and that rejects: see `Actor.supervision`. */
+/**
+ * Decision about a handler that throws or rejects, or a promise that a handler left alone and that rejects: see
+ * `Actor.supervision`.
+ */
 export interface Supervision {
   /**
    * - `stop`: the connection is closed with 1011.
-   * - `resume`: the actor goes on as it is, with what comes next.
-   * - `restart`: a new actor object takes over the connection, its subscriptions and its mailbox. Its `restarted` is called instead of
-   *   `opened`; timers of the old one end.
+   * - `resume`: the actor continues with its next message.
+   * - `restart`: a new actor object takes over the connection, its subscriptions and its mailbox. Its `restarted` is
+   *   called instead of `opened`; timers of the old object end.
    * - `escalate`: the connection is closed with 1011, and the whole shard ends with the error.
    */
   readonly strategy: "stop" | "resume" | "restart" | "escalate";
-  /** With `resume` and `restart`: one failure more than this within the time stops the actor. 0 to 10,000. Default: 10. */
+  /**
+   * With `resume` and `restart`: number of failures within `withinMs` that the actor survives; one more stops it. 0 to
+   * 10,000. Default: 10.
+   */
   readonly maxFailures?: number;
-  /** The time that failures count. Default: 60,000 ms. */
+  /** Milliseconds for which a failure counts. Default: 60,000. */
   readonly withinMs?: number;
 }
 
@@ -22,7 +29,7 @@ export type FailureOutcome = "stopped" | "resumed" | "restarted" | "escalated";
 const MAX_FAILURES = 10_000;
 const MAX_TIME_MS = 2 ** 31 - 1;
 
-/** What an actor class says of its supervision, with defaults. Throws `ERR_SUPERVISION`. */
+/** Returns the supervision of an actor class, with defaults. Throws `ERR_SUPERVISION`. */
 export function supervisionOf(actorClass: object): Required<Supervision> {
   const given: unknown = "supervision" in actorClass ? actorClass.supervision : {};
   if (typeof given !== "object" || given === null) throw misfit("takes an object", given);
@@ -49,10 +56,10 @@ function misfit(takes: string, got: unknown): SwitchboardError {
   return new SwitchboardError("ERR_SUPERVISION", message);
 }
 
-/** Decides on the failures of one actor; exists from the first on. */
+/** Decides about the failures of one actor. Exists from the first failure on. */
 export class Supervisor {
   readonly #supervision: Required<Supervision>;
-  /** When it failed, in milliseconds: those that still count. */
+  /** Times in milliseconds of the failures that still count. */
   #failures: number[] = [];
 
   constructor(supervision: Required<Supervision>) {
@@ -60,8 +67,8 @@ export class Supervisor {
   }
 
   /**
-   * @param canGoOn false for an actor that was never made, or is over
-   * @param now in milliseconds
+   * @param canGoOn false for an actor that was never constructed, or is over
+   * @param now time in milliseconds
    */
   decide(canGoOn: boolean, now: number): FailureOutcome {
     const { strategy, maxFailures, withinMs } = this.#supervision;
