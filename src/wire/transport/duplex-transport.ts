@@ -1,11 +1,12 @@
+/** The transport over any byte stream: TLS and Unix sockets, HTTP/2 streams, pairs in memory. */
 import { constants, type Http2Stream } from "node:http2";
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
 /**
- * Any byte stream: TLS and Unix sockets, HTTP/2 streams, pairs in memory. Its chunks come from the stream, which has no more use for
- * them: unlike those of other transports they may be kept.
+ * Reads and writes a stream of Node. The stream has no further use for its chunks: unlike those of other transports
+ * they may be kept.
  */
 export class DuplexTransport implements Transport {
   readonly #stream: Duplex;
@@ -13,7 +14,7 @@ export class DuplexTransport implements Transport {
   /** Bytes that were read before this transport existed. */
   #head: Buffer | undefined;
   #reading = true;
-  /** The peer ended its direction, and nobody was told yet. */
+  /** True if the peer ended its direction and the receiver doesn't know yet. */
   #endWaits: boolean;
   #awaitsDrain = false;
 
@@ -25,10 +26,10 @@ export class DuplexTransport implements Transport {
     stream.allowHalfOpen = true;
     stream.pause();
     if (stream instanceof Socket) stream.setNoDelay(true).setTimeout(0);
-    // What an error means is told by `close`, which always follows.
+    // `close`, which always follows, tells what the error means.
     stream.on("error", () => stream.destroy());
     stream.on("end", this.#ended);
-    // Streams may be made not to close by themselves.
+    // A stream may be configured not to close by itself.
     stream.on("finish", this.#closeWhenOver);
   }
 
@@ -40,7 +41,8 @@ export class DuplexTransport implements Transport {
     }
     this.#stream.on("close", () => receiver.closed());
     this.#stream.on("data", (chunk: Buffer) => receiver.received(chunk));
-    // Listening to data begins to read, unless the stream was paused by name: it was, but by whom is the stream's secret.
+    // A `data` listener starts the flow, unless `pause` was called. Somebody may have called it, which the stream
+    // doesn't tell.
     this.#stream.pause();
     if (this.#reading) this.#read();
   }
@@ -79,7 +81,7 @@ export class DuplexTransport implements Transport {
     this.#stream.destroy();
   }
 
-  /** Goes on reading where it stopped. */
+  /** Continues to read. */
   #read(): void {
     const head = this.#head;
     this.#head = undefined;
@@ -112,7 +114,7 @@ export class DuplexTransport implements Transport {
   };
 }
 
-/** The address of a stream's other end, for streams of HTTP/2 that of their session; undefined where there is none. */
+/** Returns the address of the other end of a stream (for HTTP/2 of its session); undefined if there is none. */
 export function remoteAddressOf(stream: Duplex): string | undefined {
   if (stream instanceof Socket) return stream.remoteAddress;
   return isHttp2Stream(stream) ? stream.session?.socket?.remoteAddress : undefined;
@@ -122,12 +124,15 @@ function isOver(stream: Duplex): boolean {
   return stream.destroyed || (stream.readableEnded && stream.writableFinished);
 }
 
-/** A reset stream of HTTP/2 ends and then closes, as if all was said. */
+/** True for a reset HTTP/2 stream: it ends and then closes as if nothing were missing. */
 function isReset(stream: Duplex): boolean {
   return isHttp2Stream(stream) && Boolean(stream.rstCode);
 }
 
-/** Destroyed alone it would look to its peer as if all was said: what a RST is to a TCP socket is CANCEL here (RFC 8441 section 5). */
+/**
+ * True for an HTTP/2 stream. It is closed with CANCEL, as a TCP socket with RST: destroyed alone it would look complete
+ * to its peer (RFC 8441 section 5).
+ */
 function isHttp2Stream(stream: Duplex): stream is Http2Stream {
   return "rstCode" in stream && "close" in stream;
 }

@@ -18,7 +18,7 @@ import { queuedMessages } from "./queued-messages.ts";
 import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 
-/** One socket on its way, with what its new owner must know of it. */
+/** One socket on its way, with everything that its new owner must know. */
 interface HandoffMessage<Envelope> {
   readonly serial: number;
   readonly socket: Socket;
@@ -26,18 +26,18 @@ interface HandoffMessage<Envelope> {
   readonly envelope: Envelope;
 }
 
-/** Something that the receiving end of unread sockets is told, before every socket that is sent later. */
+/** A notice for the receiving end, which arrives before every socket that is sent later. */
 interface NoticeMessage<Notice> {
   readonly notice: Notice;
 }
 
-/** A listening server that is the receiver's from now on. */
+/** A listening server that moves to the receiver. */
 interface ServerMessage<Envelope> {
   readonly server: Server;
   readonly envelope: Envelope;
 }
 
-/** The new owner's answer. An error means that it closed the socket. */
+/** Answer of the new owner. An error means that the new owner closed the socket. */
 export interface HandoffAnswer {
   readonly serial: number;
   readonly error: ErrorReport | undefined;
@@ -46,15 +46,16 @@ export interface HandoffAnswer {
 const NOTHING = new Uint8Array(0);
 
 /**
- * The sending end of one shard's handoff port. From the call of `send` on the socket is the handoff's: whatever
- * happens, it ends up in the shard, closed, or given back. The branches, and who closes:
+ * The sending end of one shard's handoff port. From the call of `send` on the socket belongs to the handoff: it ends up
+ * in the shard, closed, or back with the caller. Each branch says who closes:
  *
- * 1. the peer is gone already: nothing to close but the dead object, done here;
- * 2. the socket can't be posted (wrong state, envelope that can't be cloned): closed here;
- * 3. the operating system has no descriptor left for the move: given back to the caller, who closes it;
- * 4. the port is closed or the shard dies while the socket is queued: closed by Node with the port's queue;
- * 5. the shard doesn't look at it until the deadline: failed here, and closed by the shard, when that works again, or with 4;
- * 6. the shard can't adopt it: closed there, reported back.
+ * - The peer is already gone: the dead object is closed here.
+ * - The socket can't be posted (wrong state, envelope that can't be cloned): closed here.
+ * - The operating system has no descriptor for the move: back with the caller, who closes it.
+ * - The port is closed, or the shard dies while the socket is queued: Node closes it with the port's queue.
+ * - The shard doesn't look at it until the deadline: counted as failed here; the shard closes it when it works again,
+ *   or Node with the port.
+ * - The shard can't adopt it: closed there, and reported back.
  */
 export class HandoffSender<Envelope, Notice = never> {
   readonly #port: MessagePort;
@@ -72,12 +73,12 @@ export class HandoffSender<Envelope, Notice = never> {
     });
   }
 
-  /** Sockets sent that the shard hasn't answered for. */
+  /** Number of sockets that the shard hasn't answered for. */
   get inFlight(): number {
     return this.#pending.count;
   }
 
-  /** Whether the shard should be sent nothing now: it doesn't answer, or has too much to answer for. */
+  /** True if the shard should get nothing now: it doesn't answer, or has too much to answer for. */
   get isFull(): boolean {
     return this.#pending.isFull;
   }
@@ -88,7 +89,7 @@ export class HandoffSender<Envelope, Notice = never> {
    * @param head bytes of the stream that were read before, such as the `head` of an `upgrade` event
    */
   async send(socket: Socket, head: Buffer, envelope: Envelope): Promise<HandoffResult> {
-    // An answer to an earlier request on the same connection may still be leaving.
+    // The answer to an earlier request on the same connection may still be leaving.
     if (socket.writableLength > 0) await flushed(socket);
     return this.#post(socket, envelope, () => {
       const bytes = takeBuffered(socket, head);
@@ -97,20 +98,21 @@ export class HandoffSender<Envelope, Notice = never> {
     });
   }
 
-  /** Moves a socket of which nothing was ever read (`createRawSocketServer`), to an end that does `receiveRawSockets`. */
+  /** Moves a socket of which nothing was read (`createRawSocketServer`) to an end that uses `receiveRawSockets`. */
   async sendRawSocket(socket: Socket, envelope: Envelope): Promise<HandoffResult> {
     return this.#post(socket, envelope, () => NOTHING);
   }
 
-  /** Tells the end that does `receiveRawSockets` something, before every socket that is sent later. */
+  /** Sends a notice to an end that uses `receiveRawSockets`, before every socket that is sent later. */
   tell(notice: Notice): void {
     const message: NoticeMessage<Notice> = { notice };
     this.#port.postMessage(message);
   }
 
   /**
-   * Gives a listening server away, to an end that does `receiveRawSockets`: it accepts there from now on, and closes with that thread. Throws
-   * `ERR_SOCKET_STAYED` when the operating system has no descriptor left for the move; the server is closed then.
+   * Moves a listening server to an end that uses `receiveRawSockets`. The server accepts there from now on, and closes
+   * with that thread. Throws `ERR_SOCKET_STAYED` if the operating system has no descriptor for the move; the server is
+   * then closed.
    */
   sendServer(server: Server, envelope: Envelope): void {
     const message: ServerMessage<Envelope> = { server, envelope };
@@ -121,13 +123,13 @@ export class HandoffSender<Envelope, Notice = never> {
     throw stayed();
   }
 
-  /** For when the shard has ended. */
+  /** Call it when the shard has ended. */
   close(): void {
     for (const { serial, error } of queuedMessages<HandoffAnswer>(this.#port)) this.#pending.settle(serial, error);
     this.#port.close();
   }
 
-  /** @param prepare makes the socket ready to move, and gives the bytes that go with it */
+  /** @param prepare makes the socket ready to move, and returns the bytes that go with it */
   #post(socket: Socket, envelope: Envelope, prepare: () => Uint8Array): Promise<HandoffResult> | HandoffResult {
     if (socket.destroyed || !socket.writable) {
       socket.destroy();
@@ -152,7 +154,7 @@ export class HandoffSender<Envelope, Notice = never> {
   }
 }
 
-/** What Node has below a socket or a server; its types don't show it. */
+/** Handle below a socket or a server of Node. Its types don't show it. */
 interface TcpHandle {
   readonly fd: number;
   close(): void;
@@ -163,20 +165,24 @@ function handleOf(owner: Socket | Server): TcpHandle | null {
 }
 
 /**
- * Whether a handle is still this thread's. A post duplicates the descriptor and closes the handle; when it can't duplicate it (EMFILE, ENFILE),
- * it posts nothing, throws nothing, and leaves the handle open and without an owner (Node 24.20 to 26.10).
+ * True if this thread still has the handle. A post duplicates the descriptor and closes the handle. If the descriptor
+ * can't be duplicated (EMFILE, ENFILE), Node posts nothing, throws nothing, and leaves the handle open without an owner
+ * (Node 24.20 to 26.10).
  */
 function isOpen(handle: TcpHandle | null): handle is TcpHandle {
   return handle !== null && handle.fd >= 0;
 }
 
-/** A socket over a handle whose own socket gave it up for a post. */
+/** Returns a new socket over a handle whose socket gave it up for a post. */
 function reopen(handle: TcpHandle): Socket {
   const options: object = { handle, allowHalfOpen: true, manualStart: true };
   return new Socket(options);
 }
 
-/** Asks the system for the reason, which Node doesn't tell: another descriptor most often fails as the move did. */
+/**
+ * Returns the error for a socket that stayed. Node doesn't tell the reason; opening another descriptor usually fails
+ * for the same one.
+ */
 function stayed(): SwitchboardError {
   let cause: unknown;
   try {
@@ -189,9 +195,7 @@ function stayed(): SwitchboardError {
   return new SwitchboardError("ERR_SOCKET_STAYED", message, { cause });
 }
 
-/**
- * The receiving end, in the shard. `adopt` takes the transport over, or throws: then the socket is closed here.
- */
+/** The receiving end, in the shard. `adopt` takes over the transport, or throws: then the socket is closed here. */
 export function receiveHandoffs<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
@@ -203,16 +207,16 @@ export function receiveHandoffs<Envelope>(
   });
 }
 
-/** The new owner of unread sockets. */
+/** The new owner of raw sockets. */
 export interface RawSocketReceiver<Envelope, Notice> {
   settingsReceived(notice: Notice): void;
-  /** A listening server is ours now. */
+  /** A listening server has moved here. */
   adoptServer(server: Server, envelope: Envelope): void;
-  /** Takes the socket over, or throws: then it is closed. */
+  /** Takes over the socket, or throws: then the socket is closed. */
   adopt(socket: Socket, envelope: Envelope): void;
 }
 
-/** The receiving end of `sendRawSocket`, `sendServer` and `tell`, in the shard: sockets as they were accepted. */
+/** The receiving end of `sendRawSocket`, `sendServer` and `tell`, in the shard. */
 export function receiveRawSockets<Envelope, Notice>(
   end: HandoffEnd,
   receiver: RawSocketReceiver<Envelope, Notice>,
@@ -232,7 +236,10 @@ export function receiveRawSockets<Envelope, Notice>(
   });
 }
 
-/** The shard's part in the handoffs of one channel: it takes each that its sender hasn't given up, and answers every one. */
+/**
+ * The shard's part in the handoffs of one channel: takes every socket that its sender hasn't given up, and answers each
+ * one.
+ */
 export class Arrivals {
   readonly #decisions: Decisions;
   readonly #answer: (answer: HandoffAnswer) => void;
@@ -241,7 +248,7 @@ export class Arrivals {
   constructor({ port, decisions }: HandoffEnd, answer: (answer: HandoffAnswer) => void) {
     this.#decisions = new Decisions(decisions);
     this.#answer = answer;
-    // Node closes a socket whose message it can't read. Messages come in order, so its serial is known.
+    // Node closes a socket whose message it can't read. Messages arrive in order, so the serial is known.
     port.on("messageerror", (error: Error) => {
       this.adopt(this.#nextSerial, undefined, () => {
         throw error;
@@ -249,7 +256,7 @@ export class Arrivals {
     });
   }
 
-  /** @param owned closed when `adopt` throws, and when the sender has given the handoff up */
+  /** @param owned closed if `adopt` throws, or if the sender has given up the handoff */
   adopt(serial: number, owned: { destroy(): void } | undefined, adopt: () => void): void {
     this.#nextSerial = serial + 1;
     let error: ErrorReport | undefined;
@@ -264,7 +271,10 @@ export class Arrivals {
   }
 }
 
-/** `head` and all that Node has read of the stream since, in memory of its own: posting a view would copy what lies around it. */
+/**
+ * Returns `head` and everything that Node has read of the stream since, in memory of its own: posting a view would copy
+ * the memory around it.
+ */
 export function takeBuffered(socket: Socket, head: Buffer): Uint8Array<ArrayBuffer> {
   const chunks = [head];
   for (let chunk = socket.read(); chunk !== null; chunk = socket.read()) chunks.push(chunk as Buffer);
@@ -278,15 +288,15 @@ export function takeBuffered(socket: Socket, head: Buffer): Uint8Array<ArrayBuff
 }
 
 /**
- * Node moves only sockets on which nothing was ever read or written, lest bytes be left behind. Here every byte is
- * accounted for (drained, flushed), so the two counters that it asks may say so.
+ * Makes a socket movable. Node refuses sockets with bytes read or written, so that none are left behind. Here every
+ * byte is accounted for (taken out, flushed), so the two counters that Node checks are set to 0.
  */
 function makeTransferable(socket: Socket): void {
   Object.defineProperty(socket, "bytesRead", { value: 0 });
   Object.defineProperty(socket, "bytesWritten", { value: 0 });
 }
 
-/** Resolves when nothing written waits any more, or the socket is closed. */
+/** Resolves when everything written has left, or when the socket is closed. */
 export function flushed(socket: Duplex): Promise<void> {
   return new Promise((resolve) => {
     socket.write("", () => resolve());
@@ -294,13 +304,13 @@ export function flushed(socket: Duplex): Promise<void> {
   });
 }
 
-/** Whether this Node can move sockets between threads at all: 24.20 and newer in its line, 26.6 and newer. */
+/** True if this Node can move sockets between threads: 24.20 and newer in its line, 26.6 and newer. */
 export function canMoveSockets(nodeVersion: string): boolean {
   const [major = 0, minor = 0] = nodeVersion.split(".").map(Number);
   return major > 26 || (major === 26 && minor >= 6) || (major === 24 && minor >= 20);
 }
 
-/** Whether a socket can be moved between threads: TCP can, TLS and Unix sockets can't. */
+/** True if a socket can be moved between threads: TCP sockets can; TLS and Unix sockets can't. */
 export function isMovable(socket: Duplex): socket is Socket {
   return socket instanceof Socket && !(socket instanceof TLSSocket) && "port" in socket.address();
 }

@@ -1,11 +1,12 @@
+/** IP addresses: one form for each, networks, and the key under which a client is counted. */
 import { BlockList, isIP, isIPv4, SocketAddress } from "node:net";
 
-/** The bits of an IPv6 address that a network gives to one customer. Source: RFC 6177. */
+/** Number of 16-bit groups of an IPv6 address that a network gives to one customer. Source: RFC 6177. */
 const IPV6_CLIENT_GROUPS = 4;
 
 /**
- * An IP address in the one form that it has here: IPv4 also where it is mapped into IPv6, IPv6 in lower case without a zone. Undefined when
- * it is none. A port, as some proxies append it, is left out.
+ * Returns an IP address in one form: IPv4 also if it is mapped into IPv6, IPv6 in lower case without a zone. Undefined
+ * if the text is no address. A port, as some proxies append it, is removed.
  */
 export function normalizeAddress(text: string): string | undefined {
   if (isIPv4(text)) return text;
@@ -18,13 +19,16 @@ export function normalizeAddress(text: string): string | undefined {
   return mapped?.[1] ?? address;
 }
 
-/** What a client is counted under: its IPv4 address, or the /64 of its IPv6 address, any of which it can choose freely. */
+/**
+ * Returns the key under which a client is counted: its IPv4 address, or the /64 of its IPv6 address, of which the
+ * client can choose any address.
+ */
 export function clientKey(address: string): string {
   if (isIPv4(address)) return address;
   const [head = "", tail] = address.split("::");
   const first = head === "" ? [] : head.split(":");
   if (tail !== undefined) {
-    // Shortened: what is left out are zeros.
+    // `::` stands for groups of zeros.
     const last = tail === "" ? [] : tail.split(":");
     const width = last.at(-1)?.includes(".") ? last.length + 1 : last.length;
     while (first.length < 8 - width) first.push("0");
@@ -33,11 +37,11 @@ export function clientKey(address: string): string {
   return `${first.slice(0, IPV6_CLIENT_GROUPS).join(":")}::/64`;
 }
 
-/** Addresses and networks, as `10.0.0.1`, `10.0.0.0/8`, `2001:db8::/32`. */
+/** A set of addresses and networks, such as `10.0.0.1`, `10.0.0.0/8` and `2001:db8::/32`. */
 export class AddressSet {
   readonly #list = new BlockList();
 
-  /** @param members each one that `isAddressOrNetwork` */
+  /** @param members each one must pass `isAddressOrNetwork` */
   constructor(members: readonly string[]) {
     for (const member of members) {
       const [address = "", prefix] = member.split("/");

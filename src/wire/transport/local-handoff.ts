@@ -1,3 +1,9 @@
+/**
+ * Makes a transport of the socket. From the call on the socket belongs to the handoff and ends up adopted or closed.
+ *
+ * @param head bytes of the stream that were read before, such as the `head` of an `upgrade` event
+ * @param adopt takes over the transport, or throws: then the socket is closed here
+ */
 import { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
@@ -18,7 +24,7 @@ export async function localHandoff(
   head: Buffer,
   adopt: (transport: Transport) => void,
 ): Promise<HandoffResult> {
-  // An answer to an earlier request on the same connection may still be leaving.
+  // The answer to an earlier request on the same connection may still be leaving.
   if (socket.writableLength > 0) await flushed(socket);
   if (socket.destroyed || !socket.writable) {
     socket.destroy();

@@ -1,35 +1,38 @@
-/** Handoffs that wait for their new owner's answer, each until a deadline. Used by the sending ends of a shard's handoff ports and relay. */
+/**
+ * Handoffs that wait for an answer of their new owner, each until a deadline. The sending ends of a shard's handoff
+ * ports and its relay use it.
+ */
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { type ErrorReport, reviveError, SwitchboardError } from "../../errors.ts";
 
-/** How a handoff ended. */
+/** Outcome of a handoff. */
 export type HandoffResult =
   | { readonly outcome: "adopted" }
   /** The peer was gone before the socket could be moved. */
   | { readonly outcome: "peerGone" }
   /**
-   * The socket couldn't leave this thread: no descriptor or memory was left, or its shard didn't look at it in time. It is the caller's
-   * again, to be answered or closed: this `socket`, and not the one that was sent.
+   * The socket couldn't leave this thread: no descriptor or memory was left, or the shard didn't look at it in time.
+   * The caller owns this `socket` (not the one that was sent) and answers or closes it.
    */
   | { readonly outcome: "stayed"; readonly socket: Duplex; readonly error: Error }
-  /** The shard died with the socket, refused it or left it lying; it is closed. */
+  /** The shard died with the socket, refused it or never took it. The socket is closed. */
   | { readonly outcome: "failed"; readonly error: Error };
 
-/** How long a shard may take to answer for a socket, in milliseconds. */
+/** Default number of milliseconds that a shard has to answer for a socket. */
 export const HANDOFF_TIMEOUT_MS = 5_000;
 
-/** Most handoffs that may wait on one port. The shard gets no more until it has answered. */
+/** Largest number of handoffs that wait on one port. The shard gets no more until it has answered. */
 const MAX_IN_FLIGHT = 16_384;
 
-/** One end of a channel on which sockets or streams are handed to another thread. */
+/** One end of a channel for handoffs to another thread. */
 export interface HandoffEnd {
   readonly port: MessagePort;
   /** Memory of the channel's `Decisions`, shared by both ends. */
   readonly decisions: SharedArrayBuffer;
 }
 
-/** Both ends of a new channel for handoffs. */
+/** Creates a channel for handoffs. */
 export function createHandoffChannel(): { readonly sender: HandoffEnd; readonly receiver: HandoffEnd } {
   const { port1, port2 } = new MessageChannel();
   const decisions = new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT);
@@ -37,9 +40,9 @@ export function createHandoffChannel(): { readonly sender: HandoffEnd; readonly 
 }
 
 /**
- * Decides, for each handoff of a channel, which end has it: the receiver that takes it, or the sender that gives it up at its deadline. The
- * first to ask has it, so that no handoff is both counted as failed and adopted. One shared number holds how many are decided: handoffs
- * arrive, and reach their deadlines, in the order of their serials.
+ * Decides which end owns each handoff of a channel: the receiver that takes it, or the sender that gives it up at its
+ * deadline. The first one to claim a handoff owns it, so none is both counted as failed and adopted. One shared number
+ * says how many handoffs are decided: they arrive, and reach their deadlines, in the order of their serials.
  */
 export class Decisions {
   readonly #count: Int32Array;
@@ -48,7 +51,7 @@ export class Decisions {
     this.#count = new Int32Array(memory);
   }
 
-  /** Whether the caller is the first to decide on this handoff. All before it must be decided. */
+  /** Returns true if the caller is the first to decide on this handoff. All handoffs before it must be decided. */
   claim(serial: number): boolean {
     const expected = serial | 0;
     return Atomics.compareExchange(this.#count, 0, expected, (serial + 1) | 0) === expected;
@@ -58,14 +61,14 @@ export class Decisions {
 interface PendingHandoff {
   readonly resolve: (result: HandoffResult) => void;
   readonly giveUp: (error: Error) => HandoffResult;
-  /** By `performance.now()`; infinite once the shard is known to have taken the handoff. */
+  /** Time by `performance.now()`; infinite once the shard is known to have taken the handoff. */
   deadline: number;
 }
 
 export class PendingHandoffs {
   readonly #decisions: Decisions;
   readonly #timeoutMs: number;
-  /** By serial; the oldest first. */
+  /** Pending handoffs by serial, the oldest first. */
   readonly #pending = new Map<number, PendingHandoff>();
   #timer: NodeJS.Timeout | undefined;
   #serial = 0;
@@ -81,7 +84,10 @@ export class PendingHandoffs {
     return this.#pending.size;
   }
 
-  /** Whether the shard gets no more now: it let a deadline pass and has answered nothing since, or has too many to answer for. */
+  /**
+   * True if the shard gets no more now: it let a deadline pass and has answered nothing since, or it has too many to
+   * answer for.
+   */
   get isFull(): boolean {
     return this.#stalled || this.#pending.size >= MAX_IN_FLIGHT;
   }
@@ -104,7 +110,7 @@ export class PendingHandoffs {
     });
   }
 
-  /** The shard answered. What it answers to a handoff that was given up shows only that it works again. */
+  /** The shard answered. An answer for a handoff that was given up only shows that the shard works again. */
   settle(serial: number, error: ErrorReport | undefined): void {
     this.#stalled = false;
     const result: HandoffResult =
@@ -112,7 +118,7 @@ export class PendingHandoffs {
     this.#resolve(serial, result);
   }
 
-  /** The shard ended, and every handoff that it hasn't answered for failed with it. */
+  /** The shard ended: every handoff that it hasn't answered for has failed. */
   lose(): void {
     clearTimeout(this.#timer);
     for (const serial of [...this.#pending.keys()]) this.#resolve(serial, { outcome: "failed", error: lost() });

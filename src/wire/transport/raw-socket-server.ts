@@ -1,3 +1,4 @@
+/** TCP servers whose sockets move to a shard before anything is read, and servers that a shard accepts with. */
 import { createServer, type Server, type Socket } from "node:net";
 import { type DescriptorRoom, descriptorRoom } from "./descriptors.ts";
 import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
@@ -5,31 +6,34 @@ import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
 const NOTHING = Buffer.alloc(0);
 const OPTIONS = { noDelay: true, allowHalfOpen: true };
 
-/** A TCP server that accepts sockets and reads nothing of them: such a socket moves to another thread as it is. */
+/**
+ * Creates a TCP server that accepts sockets without reading from them: such a socket moves to another thread as it is.
+ */
 export function createRawSocketServer(accepted: (socket: Socket) => void): Server {
   return createServer({ ...OPTIONS, pauseOnConnect: true }, accepted);
 }
 
-/** A TCP server that is to move to another thread before it accepts anything. */
+/** Creates a TCP server that moves to another thread before it accepts anything. */
 export function createMovableServer(): Server {
   return createServer();
 }
 
-/** Begins to accept with a server that was moved here. Of its options only the handle came along. */
+/** Starts to accept with a server that has moved here. Of its options only the handle came along. */
 export function acceptWith(server: Server, accepted: (socket: Socket) => void): void {
   Object.assign(server, OPTIONS);
   server.on("connection", accepted);
 }
 
-/** A handle that listens, as Node has it below a `net.Server`. */
+/** Listening handle below a `net.Server`. */
 interface ListeningHandle {
   setNoDelay?(on: boolean): number;
   onconnection: (this: ListeningHandle, error: number, client: HandleOwner["_handle"] | undefined) => void;
 }
 
 /**
- * The same for connections that become transports at once. They are taken below the server's own sockets, if this Node lets us: to make a
- * socket and its stream only to take its handle is a fifth of the CPU that a connection costs from its accept to its close.
+ * Starts to accept connections that become transports at once. They are taken below the server's own sockets if this
+ * Node allows it: creating a socket and its stream, only to take its handle, is a fifth of the CPU that a connection
+ * costs from accept to close.
  */
 export function acceptTransportsWith(
   server: Server,
@@ -44,7 +48,7 @@ export function acceptTransportsWith(
     });
     return;
   }
-  // On Linux what is accepted has it from what listens: a system call less for each.
+  // On Linux an accepted socket inherits the option from the listening socket: a system call less for each connection.
   const undelayed = process.platform === "linux" && handle.setNoDelay?.(true) === 0;
   const fail = handle.onconnection;
   handle.onconnection = function (error, client) {

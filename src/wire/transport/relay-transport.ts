@@ -1,26 +1,30 @@
+/** One end of a relayed stream, as a transport. The main thread and the shard each have one for a stream. */
 import type { Transport, TransportReceiver } from "./transport.ts";
 
-/** What the two ends of one relayed stream say to each other. The same in both directions. */
+/** Messages between the two ends of a relayed stream, the same in both directions. */
 export type RelayMessage =
-  /** In memory that belongs to the message alone. */
+  /** Bytes, in memory that belongs to the message alone. */
   | { readonly kind: "bytes"; readonly id: number; readonly bytes: Uint8Array }
-  /** So much of what the other end sent has been taken: it may send as much again. */
+  /** The receiver took this much: the sender may send as much again. */
   | { readonly kind: "credit"; readonly id: number; readonly cost: number }
-  /** No more bytes. */
+  /** No more bytes follow. */
   | { readonly kind: "end"; readonly id: number }
   /** Both directions are closed. */
   | { readonly kind: "closed"; readonly id: number };
 
-/** What one end may have sent that the other hasn't taken. Acts as the send buffer of the kernel does for a socket. */
+/**
+ * Cost that one end may have sent without the other having taken it. Acts as the kernel's send buffer does for a
+ * socket.
+ */
 export const WINDOW_COST = 256 * 1024;
-/** Taken bytes are told of in steps, not one by one. Below the window, lest both ends wait for each other. */
+/** Step in which taken bytes are reported. Below the window, so that the ends never wait for each other. */
 const CREDIT_STEP = WINDOW_COST / 4;
-/** Memory of a message beyond its bytes: so that many small ones are bounded, too. */
+/** Memory of a message besides its bytes, so that many small messages are bounded as well. */
 const MESSAGE_COST = 128;
 
 /**
- * One end of a stream relayed over a port, under a number. Both ends are this: what one writes the other receives, and what doesn't fit
- * the window waits here as `bufferedBytes`. Its chunks may be kept.
+ * One end of a relayed stream. Bytes that one end writes arrive at the other; bytes that don't fit the window wait here
+ * as `bufferedBytes`. Chunks may be kept.
  */
 export class RelayTransport implements Transport {
   readonly remoteAddress: string | undefined;
@@ -30,7 +34,7 @@ export class RelayTransport implements Transport {
   #receiver: TransportReceiver | undefined;
   #closed = false;
 
-  /** What the other end may still be sent. */
+  /** Cost that may still be sent to the other end. */
   #credit = WINDOW_COST;
   #waiting: Buffer[] = [];
   #waitingBytes = 0;
@@ -38,17 +42,17 @@ export class RelayTransport implements Transport {
   #end: "open" | "asked" | "posted" = "open";
 
   #arrived: Buffer[] = [];
-  /** Taken and not yet told of. */
+  /** Cost that was taken and not yet reported. */
   #taken = 0;
   #reading = true;
   #delivering = false;
   #peerEnd: "open" | "waits" | "told" = "open";
-  /** The other end closed, after an end that waits to be told. */
+  /** True if the other end closed after an end that the receiver doesn't know yet. */
   #closeWaits = false;
 
   /**
    * @param forget called when this end has closed: no message for it is expected any more
-   * @param remoteAddress of the peer whose bytes are relayed
+   * @param remoteAddress address of the peer whose bytes are relayed
    */
   constructor(id: number, post: (message: RelayMessage) => void, forget: () => void, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
@@ -96,7 +100,7 @@ export class RelayTransport implements Transport {
     this.#close();
   }
 
-  /** A message of the other end. */
+  /** Takes a message of the other end. */
   handle(message: RelayMessage): void {
     switch (message.kind) {
       case "bytes": {
@@ -115,19 +119,19 @@ export class RelayTransport implements Transport {
         this.#deliver();
         return;
       case "closed":
-        // After an end it says that all is well: what came before is still delivered. Otherwise the peer has vanished.
+        // After an end the close is in order: bytes before it are still delivered. Otherwise the peer has vanished.
         if (this.#peerEnd === "waits") this.#closeWaits = true;
         else this.#close();
         return;
     }
   }
 
-  /** The port is closed. */
+  /** The port has closed. */
   lose(): void {
     this.#close();
   }
 
-  /** Posts as much as the other end takes. */
+  /** Posts as much as the window allows. */
   #send(): void {
     while (this.#credit > MESSAGE_COST) {
       const first = this.#waiting[0];
@@ -151,7 +155,7 @@ export class RelayTransport implements Transport {
     this.#receiver?.drained();
   }
 
-  /** Delivers what has arrived, for as long as the receiver takes it. */
+  /** Delivers arrived bytes while the receiver takes them. */
   #deliver(): void {
     const receiver = this.#receiver;
     if (receiver === undefined || this.#delivering) return;

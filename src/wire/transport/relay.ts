@@ -1,4 +1,4 @@
-/** Relaying the bytes of streams that can't be moved to a shard: the main thread's end and the shard's end. */
+/** The relay for streams that can't be moved to a shard: the main thread's end and the shard's end. */
 import type { Duplex } from "node:stream";
 import type { ErrorReport } from "../../errors.ts";
 import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
@@ -8,7 +8,7 @@ import { HANDOFF_TIMEOUT_MS, type HandoffEnd, lost, PendingHandoffs } from "./pe
 import { RelayPort } from "./relay-port.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
-/** A stream that begins, and the shard's answer. An error means that it refused the stream. */
+/** Opening of a stream, and the answer of the shard. An error means that the shard refused the stream. */
 type RelayOpening<Envelope> =
   | {
       readonly kind: "open";
@@ -21,27 +21,28 @@ type RelayOpening<Envelope> =
 /** A stream that waits for the shard's answer. */
 interface WaitingStream {
   readonly stream: Duplex;
-  /** Over the stream; paused, and not started. */
+  /** Transport over the stream: paused, not started. */
   readonly transport: Transport;
 }
 
 /**
- * The main thread's end of one shard's relay: for streams that can't be moved. It keeps them, and relays their bytes. From the call of
- * `send` on the stream is the relay's: it is closed when the peer, the shard's connection or the shard itself is gone, or refuses it. A stream
- * that the shard doesn't answer for until the deadline is given back: nothing was read from it or written to it.
+ * The main thread's end of one shard's relay. It keeps the streams and relays their bytes. From the call of `send` on
+ * the stream belongs to the relay: it is closed when the peer, the shard's connection or the shard is gone, or when the
+ * shard refuses it. A stream for which the shard gives no answer before the deadline comes back to the caller: nothing
+ * was read from it or written to it.
  */
 export class RelaySender<Envelope> {
   readonly #relay: RelayPort<RelayOpening<Envelope>>;
   readonly #pending: PendingHandoffs;
   readonly #waiting = new Map<number, WaitingStream>();
 
-  /** @param timeoutMs how long the shard may take to answer for a stream */
+  /** @param timeoutMs milliseconds that the shard has to answer for a stream */
   constructor({ port, decisions }: HandoffEnd, timeoutMs = HANDOFF_TIMEOUT_MS) {
     this.#pending = new PendingHandoffs(decisions, timeoutMs);
     const handle = (message: RelayOpening<Envelope>): void => {
       if (message.kind === "answer") this.#answered(message.id, message.error);
     };
-    // After all sockets of this turn were read.
+    // Posts after all sockets of this turn were read.
     this.#relay = new RelayPort(port, setImmediate, handle, () => {
       for (const { stream } of this.#waiting.values()) stream.destroy();
       this.#waiting.clear();
@@ -49,12 +50,12 @@ export class RelaySender<Envelope> {
     });
   }
 
-  /** Streams sent that the shard hasn't answered for. */
+  /** Number of streams that the shard hasn't answered for. */
   get inFlight(): number {
     return this.#pending.count;
   }
 
-  /** Whether the shard should be sent nothing now: it doesn't answer, or has too much to answer for. */
+  /** True if the shard should get nothing now: it doesn't answer, or has too much to answer for. */
   get isFull(): boolean {
     return this.#pending.isFull;
   }
@@ -84,7 +85,7 @@ export class RelaySender<Envelope> {
     });
   }
 
-  /** For when the shard has ended. */
+  /** Call it when the shard has ended. */
   close(): void {
     this.#relay.close();
   }
@@ -102,7 +103,7 @@ export class RelaySender<Envelope> {
   }
 }
 
-/** The shard's end. `adopt` takes the transport over, or throws: then the stream is closed. */
+/** The shard's end. `adopt` takes over the transport, or throws: then the stream is closed. */
 export function receiveRelayed<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
@@ -116,7 +117,10 @@ export function receiveRelayed<Envelope>(
   const arrivals = new Arrivals(end, ({ serial, error }) => relay.tell({ kind: "answer", id: serial, error }));
 }
 
-/** Makes one stream of two whose chunks may be kept: each reads only as fast as the other writes, and ends and closes with it. */
+/**
+ * Joins two transports whose chunks may be kept: each is read only as fast as the other writes, and ends and closes
+ * with it.
+ */
 function splice(one: Transport, other: Transport): void {
   one.start(new Splice(one, other));
   other.start(new Splice(other, one));

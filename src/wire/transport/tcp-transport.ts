@@ -1,17 +1,26 @@
+/** The transport over a TCP socket. Almost all connections of a shard use it. */
 import { Socket } from "node:net";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
-/** Reads of all sockets of a thread go here, one after the other: a receiver is done with the bytes when it returns. */
+/**
+ * Size of the buffer for the reads of all sockets of a thread, one after the other. The receiver is done with the bytes
+ * when it returns.
+ */
 const READ_BUFFER_BYTES = 64 * 1024;
 const NOTHING = Buffer.alloc(0);
 
 let readBuffer: Buffer | undefined;
 
-/** Views of the read buffer by length: short reads are the most frequent, and making a view costs as much as decoding a short frame. */
+/**
+ * Views of the read buffer by length: short reads are the most frequent, and creating a view costs as much as decoding
+ * a short frame.
+ */
 const views: Buffer[] = [];
 const LONGEST_KEPT_VIEW = 512;
 
-/** Of the last longer read: the next is often as long, if only because it filled the buffer, too. */
+/**
+ * View of the last longer read: the next read often has the same length, if only because it filled the buffer as well.
+ */
 let longView: Buffer = NOTHING;
 
 function firstBytes(buffer: Buffer, length: number): Buffer {
@@ -23,44 +32,44 @@ function firstBytes(buffer: Buffer, length: number): Buffer {
   return views[length];
 }
 
-/** What a handle can be taken from. Node gives every `net.Socket` one; its types don't show it. */
+/** Owner of a TCP handle. Every `net.Socket` of Node is one; its types don't show it. */
 export interface HandleOwner {
   _handle: object | null;
 }
 
 /**
- * A TCP socket that reads into one shared buffer, without the machinery of readable streams (the documented `onread`
- * option of `net.Socket`: a fifth less CPU per small echo than `data` events).
+ * Reads a TCP socket into one shared buffer, without the machinery of readable streams (the documented `onread` option
+ * of `net.Socket`: a fifth less CPU per small echo than `data` events).
  */
 export class TcpTransport implements Transport {
-  // First what every write needs, that it be close together.
-  /** Bytes of the write that Node hasn't finished; what comes meanwhile waits in `#waiting`. */
+  // Fields that every write needs come first, next to each other in memory.
+  /** Bytes of the write that Node hasn't finished. Later bytes wait in `#waiting`. */
   #writing = 0;
   #waitingBytes = 0;
-  /** Nothing follows what is queued. */
+  /** True if nothing follows the queued bytes. */
   #ending = false;
   readonly #socket: Socket;
   #receiver: TransportReceiver | undefined;
   /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
   #head: Buffer | undefined;
   #reading = true;
-  /** Whether Node reads now; undefined before it ever did. */
+  /** True while Node reads; undefined before the first time. */
   #flowing: boolean | undefined;
-  /** It isn't ours any more: what is read goes to whoever reads the stream. */
+  /** True once the socket belongs to somebody who reads it as a stream. */
   #isStream = false;
-  /** The peer ended its direction while we were paused. */
+  /** True if the peer ended its direction while the transport was paused. */
   #endWaits = false;
   #waiting: Buffer[] = [];
-  /** The peer didn't take all at once: `drained` is owed. */
+  /** True if the peer didn't take everything at once, so that `drained` follows. */
   #behind = false;
-  /** How much of the connection has ended: our direction, and the peer's, which was told. */
+  /** Directions that have ended: ours, and the peer's if the receiver knows. */
   #ended = 0;
 
   /**
-   * Takes over the handle of `source`, which is of no use afterwards.
+   * Takes over the handle of `source`, which is unusable afterwards.
    *
    * @param head bytes of this stream that were already read
-   * @param undelayed TCP_NODELAY is set already
+   * @param undelayed true if TCP_NODELAY is already set
    */
   constructor(source: Socket | HandleOwner, head: Buffer, undelayed = false) {
     const owner = source as HandleOwner;
@@ -85,7 +94,7 @@ export class TcpTransport implements Transport {
         },
       },
     } as ConstructorParameters<typeof Socket>[0]);
-    // Node may be reading already for `source`, and nothing may arrive before there is a receiver.
+    // Node may be reading for `source` already, and nothing may arrive before there is a receiver.
     if (source instanceof Socket) this.#socket.pause();
     if (!undelayed) this.#socket.setNoDelay(true);
     this.#socket.on("error", ignore);
@@ -94,7 +103,7 @@ export class TcpTransport implements Transport {
       else this.#endWaits = true;
     });
     this.#socket.on("close", () => this.#receiver?.closed());
-    // It died on the way here.
+    // The socket died on its way here.
     if (handle === null) this.#socket.destroy();
   }
 
@@ -105,9 +114,9 @@ export class TcpTransport implements Transport {
   }
 
   /**
-   * What started it has read all that concerns it: another receiver will start it, in this turn.
+   * The current receiver has read everything that concerns it: another receiver will start the transport in this turn.
    *
-   * @param rest bytes that were read and are the next receiver's
+   * @param rest bytes that were read and belong to the next receiver
    */
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
@@ -115,7 +124,7 @@ export class TcpTransport implements Transport {
   }
 
   /**
-   * Gives the socket to somebody who reads it as a stream; paused. The transport is of no use afterwards.
+   * Returns the socket as a paused stream. The transport is unusable afterwards.
    *
    * @param rest bytes that were read, to be read again
    */
@@ -136,8 +145,9 @@ export class TcpTransport implements Transport {
   }
 
   /**
-   * Writes through `_write`, the hook below a stream's own queue, and keeps that queue here: a microsecond less per write, and `drained`
-   * when everything is gone (the stream's `drain` comes only from its high-water mark on).
+   * Writes through `_write`, the hook below a stream's own queue, and keeps that queue here. Saves a microsecond for
+   * each write, and reports `drained` when everything is gone (a stream's `drain` comes only after its high-water mark
+   * was reached).
    */
   write(bytes: Buffer): void {
     if (this.#ending || bytes.length === 0) return;
@@ -149,7 +159,7 @@ export class TcpTransport implements Transport {
     }
   }
 
-  /** Called within `_write` when the operating system took all at once, as it mostly does. */
+  /** Called within `_write` if the operating system took everything at once, as usual. */
   readonly #written = (error?: Error | null): void => {
     this.#writing = 0;
     if (error != null) {
@@ -193,7 +203,9 @@ export class TcpTransport implements Transport {
     if (this.#writing === 0) this.#shutDown();
   }
 
-  /** Through `_final`, the hook that goes with `_write`: the stream's own end does the same after a microsecond or two. */
+  /**
+   * Ends our direction through `_final`, the hook that goes with `_write`: `end` would take a microsecond or two more.
+   */
   #shutDown(): void {
     if (!this.#socket.destroyed) this.#socket._final(this.#halfEnded);
   }
@@ -206,7 +218,7 @@ export class TcpTransport implements Transport {
     this.#socket.destroy();
   }
 
-  /** Goes on reading where it stopped. */
+  /** Continues to read. */
   #read(): void {
     const head = this.#head;
     this.#head = undefined;
@@ -214,7 +226,7 @@ export class TcpTransport implements Transport {
     if (!this.#reading) return;
     if (this.#endWaits) this.#tellEnd();
     else if (this.#flowing === undefined) {
-      // Enough for what doesn't go through the stream's queue, and a microsecond less than `resume`.
+      // Enough for bytes that don't go through the stream's queue, and a microsecond less than `resume`.
       this.#flowing = true;
       this.#socket.read(0);
     } else if (!this.#flowing) {
@@ -230,5 +242,5 @@ export class TcpTransport implements Transport {
   }
 }
 
-/** What an error means is told by `closed`, which always follows. */
+/** Does nothing: `closed`, which always follows, tells what an error means. */
 function ignore(): void {}
