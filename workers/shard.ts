@@ -1,8 +1,9 @@
 import type { ShardTask } from "../src/board/shard/messages.ts";
 
 /**
- * The thread entry that piscina calls once for each shard. piscina loads this file by `require`. Loaders such as tsx give `require` a copy
- * of all that a file imports statically, and a copy beside the one that the actor module imports would double the shard's code in memory.
+ * The thread entry that piscina calls once for each shard. piscina loads this file by `require`. Loaders such as tsx
+ * give `require` a copy of all that a file imports statically, and a copy beside the one that the actor module imports
+ * would double the shard's code in memory.
  */
 export default async (task: ShardTask): Promise<unknown> => {
   const { runShard } = await import("../src/board/shard/shard.ts");

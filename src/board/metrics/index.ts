@@ -1,3 +1,4 @@
+/** The package's entry `switchboard/metrics`: a board's metrics for Prometheus. */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, Registry } from "prom-client";
 import type { CounterName } from "../../runtime/stats/counters.ts";
@@ -8,25 +9,26 @@ import { SHARD_METRICS } from "./shard-metrics.ts";
 import { SharedHistogram } from "./shared-histogram.ts";
 
 export interface MetricsOptions {
-  /** Where to register: your own, to show other metrics beside these, or to give default labels. Default: a new one. */
+  /** Registry to use: your own, to show other metrics beside these or to set default labels. Default: a new one. */
   readonly registry?: Registry;
-  /** What every name begins with. Default: `switchboard_`. */
+  /** Prefix of every name. Default: `switchboard_`. */
   readonly prefix?: string;
 }
 
-/** A board's metrics for Prometheus. They are read when they are asked for, from memory that the shards share: it never waits for a shard. */
+/** The metrics of a board. They are read on demand from memory that the shards share, so they wait for no shard. */
 export interface BoardMetrics {
   readonly registry: Registry;
-  /** For the Content-Type header of the text. */
+  /** Value of the Content-Type header of the text. */
   readonly contentType: string;
-  /** In the exposition format of Prometheus. */
+  /** Resolves with the text in the exposition format of Prometheus. */
   text(): Promise<string>;
-  /** Answers a request with the text: a listener of `node:http`, and a handler of Express. */
+  /** Answers a request with the text: a listener for `node:http` and a handler for Express. */
   readonly handler: (request: IncomingMessage, response: ServerResponse) => void;
 }
 
 /**
- * Makes the metrics of a board. Needs the package `prom-client`, which you install beside this one. Throws `ERR_ARGUMENT` for what is no board.
+ * Creates the metrics of a board. Needs the package `prom-client` beside this one. Throws `ERR_ARGUMENT` for anything
+ * but a board.
  */
 export function createMetrics(
   board: Pick<Switchboard, "stats">,
@@ -146,7 +148,7 @@ export function createMetrics(
   };
 }
 
-/** All metrics of one answer show the same moment. */
+/** Reads the stats once for each turn, so that all metrics of one answer show the same moment. */
 function onceATurn(read: () => Stats): () => Stats {
   let current: Stats | undefined;
   return () => {

@@ -1,12 +1,13 @@
+/** The metric of each counter of a shard: name, help and unit. */
 import type { CounterName } from "../../runtime/stats/counters.ts";
 
-/** How one of a shard's counters is shown. */
+/** The metric of one counter of a shard. */
 export interface MetricSpec {
-  /** Without the prefix; its unit and, for what only grows, `_total` at its end, as Prometheus has it. */
+  /** Name without the prefix: with its unit, and with `_total` if it only grows, as Prometheus wants it. */
   readonly name: string;
   readonly help: string;
   readonly type: "counter" | "gauge";
-  /** What one of the counter is in the unit of the name. Default: 1. */
+  /** Factor from the counter to the unit of the name. Default: 1. */
   readonly scale?: number;
 }
 
@@ -18,7 +19,7 @@ function gauge(name: string, help: string): MetricSpec {
   return { name, help, type: "gauge" };
 }
 
-/** Every counter of a shard; each has the label `shard`. */
+/** Metrics of all counters of a shard. Each has the label `shard`. */
 export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   connections: gauge("connections", "Open WebSocket connections."),
   actors: gauge("actors", "Actors whose connection is open, or of whom a handler is still under way."),

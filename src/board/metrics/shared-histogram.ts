@@ -1,3 +1,4 @@
+/** A Prometheus histogram over the histograms that shards write in shared memory. */
 import { Histogram, type HistogramConfiguration } from "prom-client";
 import type { HistogramValues } from "../../runtime/stats/histogram.ts";
 
@@ -8,7 +9,7 @@ interface ShownValue {
   readonly value: number;
 }
 
-/** A histogram whose values are counted elsewhere, by shard. */
+/** A histogram whose values the shards count. */
 export class SharedHistogram extends Histogram {
   readonly #spec: HistogramConfiguration<string>;
   readonly #read: () => readonly HistogramValues[];
@@ -19,7 +20,7 @@ export class SharedHistogram extends Histogram {
     this.#read = read;
   }
 
-  /** What a registry and `get` ask for; its types don't show it. */
+  /** Method that a registry and `get` call; the types of prom-client don't show it. */
   async getForPromString() {
     const { name, help } = this.#spec;
     const values = this.#read().flatMap((histogram, shard) => shownValues(name, histogram, { shard: String(shard) }));
@@ -27,7 +28,7 @@ export class SharedHistogram extends Histogram {
   }
 }
 
-/** The buckets added up, as Prometheus has them. */
+/** Returns the cumulative buckets that Prometheus wants. */
 function shownValues(
   name: string,
   { buckets, sum, count }: HistogramValues,

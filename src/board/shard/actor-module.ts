@@ -1,12 +1,16 @@
+/**
+ * Loads the actor module and checks its exports. Rejects with the module's own error if the module can't be loaded, and
+ * with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` for wrong exports.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import { type ActorClass, checkActorContract, isActorClass } from "../../runtime/actor/actor.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import type { Authorize } from "../accept/authorize.ts";
 
-/** What a shard takes from the actor module: the exports of an ES module, or of CommonJS. */
+/** Exports of the actor module that a shard uses. */
 export interface ActorModule {
   readonly actorClass: ActorClass;
-  /** For handshakes in the shard. */
+  /** Function that the shard asks in its own handshakes. */
   readonly authorize: Authorize | undefined;
 }
 
@@ -16,8 +20,9 @@ interface Exports {
 }
 
 /**
- * Loads the actor module of a shard and checks its exports. Rejects with the module's own error when that can't be loaded, and with
- * `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` when its exports aren't what they must be.
+ * Loads the actor module of a shard and checks its exports. Rejects with the module's own error when that can't be
+ * loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` when its exports
+ * aren't what they must be.
  */
 export async function loadActorModule(url: string): Promise<ActorModule> {
   const { default: actorClass, authorize } = exportsOf(await import(url));
@@ -35,14 +40,15 @@ export async function loadActorModule(url: string): Promise<ActorModule> {
 }
 
 /**
- * The exports as the module's author wrote them. An import of CommonJS gives `module.exports` as the default export: that is the actor class
- * after `module.exports = Chat`, and holds the class after `exports.default = Chat`, which is also what compilers write.
+ * Returns the exports as the author wrote them. Importing CommonJS gives `module.exports` as the default export: that
+ * is the actor class after `module.exports = Chat`, and holds the class after `exports.default = Chat`, which compilers
+ * write as well.
  */
 function exportsOf(module: Exports): Exports {
   const { default: given } = module;
   if (typeof given === "object" && given !== null && "default" in given) return given;
   if (!("module.exports" in module) || typeof given !== "function") return module;
-  // Node finds the names of CommonJS exports in the source, and not all of them: an authorize must never be overlooked.
+  // Node finds names of CommonJS exports in the source, but not all of them. An `authorize` must never be overlooked.
   const { authorize } = module["module.exports"] as Exports;
   return { default: given, authorize };
 }

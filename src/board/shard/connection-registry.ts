@@ -1,21 +1,22 @@
+/** All connections of one shard. The shard finds them by address; queries list them page by page. */
 import type { Address } from "../../runtime/actor/address.ts";
 import type { Connection } from "../connection/connection.ts";
 
-/** Serials in a millisecond: they begin with the time, so that those of a shard's next life are larger. */
+/** Serials for each millisecond. Serials begin with the time, so that those of the shard's next thread are larger. */
 const SERIALS_PER_MS = 1_000;
 
 export interface RegistryEntry {
   readonly connection: Connection;
-  /** Larger than those of all that came before. */
+  /** Serial, larger than those of all connections before. */
   readonly serial: number;
-  /** In milliseconds since 1970. */
+  /** Time of the opening, in milliseconds since 1970. */
   readonly openedAt: number;
 }
 
-/** The connections of a shard, by address, and in the order in which they came. */
+/** The connections of a shard, by address and in the order of their arrival. */
 export class ConnectionRegistry implements Iterable<Connection> {
   readonly #byAddress = new Map<string, { readonly connection: Connection; readonly serial: number }>();
-  /** In order; the place of one that is gone is kept until they are half of all. */
+  /** Serials in order. The entry of a closed connection stays until such entries are half of all. */
   #serials: number[] = [];
   #connections: (Connection | undefined)[] = [];
   #last = 0;
@@ -35,7 +36,7 @@ export class ConnectionRegistry implements Iterable<Connection> {
     this.#connections.push(connection);
   }
 
-  /** Whether it was here. */
+  /** Returns true if the connection was registered. */
   delete({ address }: { readonly address: Address }): boolean {
     const entry = this.#byAddress.get(address);
     if (entry === undefined) return false;
@@ -45,7 +46,10 @@ export class ConnectionRegistry implements Iterable<Connection> {
     return true;
   }
 
-  /** The first so many of those that came after a serial: a search and a copy, however many there are. */
+  /**
+   * Returns the first `limit` connections after a serial. Costs a search and a copy, however many connections there
+   * are.
+   */
   page(after: number, limit: number): RegistryEntry[] {
     const entries: RegistryEntry[] = [];
     for (let at = this.#firstFrom(after + 1); at < this.#serials.length && entries.length < limit; at++) {
@@ -57,12 +61,12 @@ export class ConnectionRegistry implements Iterable<Connection> {
     return entries;
   }
 
-  /** Skips those that leave meanwhile, and comes to those that are added. */
+  /** Iterates over all connections. Connections that close meanwhile are skipped, and new ones are included. */
   *[Symbol.iterator](): Iterator<Connection> {
     for (const { connection } of this.#byAddress.values()) yield connection;
   }
 
-  /** The place of the first serial that isn't smaller. */
+  /** Returns the index of the first serial that isn't smaller. */
   #firstFrom(serial: number): number {
     let [low, high] = [0, this.#serials.length];
     while (low < high) {

@@ -1,8 +1,9 @@
+/** Rejected promises in a shard that nothing awaits. */
 import type { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 
 /**
- * Rejections of promises that nobody waits for: somebody made them and didn't await them. They end no shard. Those that an actor made are its
- * failures; the others, of what the actor module began when it was loaded, are left to `unknown`.
+ * Listens for rejected promises that nothing awaits. They end no shard. A promise of an actor is a failure of that
+ * actor; other promises, of work that the actor module started, go to `unknown`. Returns a function that stops.
  */
 export function catchDetached(scopes: ActorScopes, unknown: (error: unknown) => void): () => void {
   const listener = (error: unknown): void => {

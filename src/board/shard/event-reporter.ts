@@ -1,6 +1,6 @@
 /**
- * Reports the events of a shard to the main thread, at most so many of each kind in a second. Beyond the limit an event is only counted,
- * so that what happens to thousands of connections at once doesn't become thousands of messages.
+ * Reports the events of a shard to the main thread, up to a limit for each kind. Beyond the limit an event is only
+ * counted, so that an event of thousands of connections at once doesn't become thousands of messages.
  */
 import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import type { ShardEvent, ShardEventName, ShardEventSink, ShardEvents } from "../connection/shard-events.ts";
@@ -13,7 +13,7 @@ export class EventReporter implements ShardEventSink {
     abnormalClosure: new ReportLimit(),
     handshakeFailed: new ReportLimit(),
     acceptFailed: new ReportLimit(1),
-    /** Failures of handlers have no limit; but one handler may leave any number of promises alone. */
+    /** Limit of detached failures: one handler may leave any number of promises alone. Other failures have no limit. */
     detached: new ReportLimit(),
   };
 
@@ -26,7 +26,7 @@ export class EventReporter implements ShardEventSink {
     this.#post({ kind: "event", name, detail } as ShardEvent);
   }
 
-  /** Undefined for events without a limit. Dead letters have one of their own: `DeadLetters`. */
+  /** Returns the limit of an event; undefined for none. Dead letters have a limit of their own: `DeadLetters`. */
   #limitOf(name: ShardEventName, detail: ShardEvents[ShardEventName]): ReportLimit | undefined {
     if (name === "actorFailed")
       return "handler" in detail && detail.handler === "detached" ? this.#limits.detached : undefined;

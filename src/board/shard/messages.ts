@@ -1,3 +1,4 @@
+/** All messages between the main thread and a shard over the control port, and what a shard is started with. */
 import type { MessagePort } from "node:worker_threads";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
@@ -9,7 +10,7 @@ import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
 
 /** Everything that a shard is started with. */
 export interface ShardTask {
-  /** From 0. */
+  /** Number of the shard, from 0. */
   readonly shard: number;
   /** URL of the actor module. */
   readonly actor: string;
@@ -19,59 +20,62 @@ export interface ShardTask {
   /** Proxies whose `X-Forwarded-For` is believed. */
   readonly trustedProxies: readonly string[];
   readonly counters: SharedArrayBuffer;
-  /** Where its event-loop meter writes. */
+  /** Memory of the shard's event-loop meter. */
   readonly meter: SharedArrayBuffer;
-  /** Where the thread's silence is watched. */
+  /** Memory of the shard's pulse, for the watchdog; undefined without a watchdog. */
   readonly pulse: PulseSource | undefined;
   readonly control: MessagePort;
   readonly handoff: HandoffEnd;
-  /** For streams that can't be moved. */
+  /** Channel for streams that can't be moved. */
   readonly relay: HandoffEnd;
-  /** For sockets whose handshake is the shard's. */
+  /** Channel for raw sockets: the shard does their handshake. */
   readonly rawSockets: HandoffEnd;
-  /** To the main thread and to every shard that was started before. */
+  /** Links to the main thread and to every shard that was started before. */
   readonly links: readonly ThreadLink[];
 }
 
 /** A direct port to another thread, for publishes and mail. */
 export interface ThreadLink {
   readonly port: MessagePort;
-  /** Undefined: the main thread. */
+  /** Number of the shard; undefined for the main thread. */
   readonly shard: number | undefined;
 }
 
-/** Comes before the first socket of a listener, and again when its settings change. */
+/** Settings of a port. Comes before the first socket of the port, and again when the settings change. */
 export interface ShardPortNotice {
   readonly listenerId: number;
   readonly settings: ShardPortSettings;
 }
 
-/** What comes to the shard with an unread socket. */
+/** Data that comes with a raw socket. */
 export interface RawSocketEnvelope {
   readonly listenerId: number;
-  /** Under which the client is counted, if clients are. */
+  /** Key under which the client is counted; undefined if clients aren't counted. */
   readonly clientKey: string | undefined;
 }
 
-/** From the main thread to a shard. */
+/** Order from the main thread to a shard. */
 export type ShardOrder =
-  /** Another shard was started: connect to it. */
+  /** Another shard was started: link to it. */
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
-  /** Close every connection, and those that still arrive, and await their actors; drop and cut what is left when the time is up. */
+  /**
+   * Close all connections, also those that still arrive, and await their actors. Drop and cut the rest when the time is
+   * up.
+   */
   | { readonly kind: "shutDown"; readonly settings: ShutdownSettings }
   /** Everything is closed and done, or the time is up: end. */
   | { readonly kind: "stop" };
 
-/** What the main thread knows of the actor module, which only shards load. */
+/** Facts about the actor module, which only shards load. */
 export interface ActorModuleFacts {
-  /** Whether the module exports an `authorize`, for handshakes in the shard. */
+  /** True if the module exports an `authorize`, for handshakes in the shard. */
   readonly authorizes: boolean;
   /** Headers that the actor class asks for, in lower case. */
   readonly requestHeaders: readonly string[];
 }
 
-/** From a shard to the main thread. */
+/** Message from a shard to the main thread. */
 export type ShardReport =
   | ({ readonly kind: "ready" } & ActorModuleFacts)
   | ShardEvent

@@ -1,21 +1,22 @@
+/** Questions of the main thread about the connections of a shard, and their answers. */
 import type { Address } from "../../runtime/actor/address.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
 
-/** What the main thread asks a shard about its connections. */
+/** Question about the connections of a shard. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string };
 
 export interface ShardPage {
   readonly connections: readonly ConnectionInfo[];
-  /** Serial of the last one. */
+  /** Serial of the last connection of the page. */
   readonly last: number;
 }
 
 export interface QueryAnswers {
   readonly list: ShardPage;
-  /** Whether it was there, and open. */
+  /** True if the connection was registered and open. */
   readonly disconnect: boolean;
 }
 

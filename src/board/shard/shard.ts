@@ -1,3 +1,4 @@
+/** A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`. */
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError } from "../../errors.ts";
@@ -41,15 +42,15 @@ import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { mayWarmUp, WARM_UP_LISTENER, WARM_UP_SETTINGS, WarmUpActor, warmUp, warmUpTask } from "./warm-up.ts";
 
 /**
- * Runs one shard in this thread until it is told to stop. Returns why it couldn't start, if it couldn't: as a report, because what is thrown
- * across threads loses its name and code.
+ * Runs one shard in this thread until it is told to stop. Returns a report of the error if it couldn't start: an error
+ * that is thrown across threads would lose its name and code.
  */
 export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
-  // First of all: what the actor module does when it is loaded may already stand still.
+  // The pulse starts first: loading the actor module may already block the thread.
   const pulse = task.pulse && new Pulse(task.pulse).start();
   const shard = new Shard(task);
   try {
-    // A top-level await of the actor module may never end: the shard stops all the same.
+    // A top-level await of the actor module may never end; the shard still stops.
     await Promise.race([shard.start(), shard.stopped]);
     await shard.stopped;
   } catch (error) {
@@ -139,7 +140,7 @@ class Shard {
     this.#acceptor = this.#createAcceptor();
   }
 
-  /** For the handshakes that are this shard's own. */
+  /** Creates the acceptor for this shard's own handshakes. */
   #createAcceptor(): Acceptor {
     const { shard, trustedProxies } = this.#task;
     const requestHeaders = (): readonly string[] => this.#requestHeaders;
@@ -164,7 +165,7 @@ class Shard {
       handshakeFailed: (error: Error) => this.#handshakeFailed(error),
       acceptFailed: (error: Error) => this.#acceptFailed(error),
     };
-    // Ids differ from those that the main thread gives, and from those of this shard's earlier lives.
+    // Ids must differ from those of the main thread, and from those of this shard's earlier threads.
     const series = `${Date.now().toString(36)}-`;
     return new Acceptor(owner, {
       counters: this.#counters.upgrades,
@@ -225,7 +226,7 @@ class Shard {
     });
   }
 
-  /** Has a second shard in this thread, of which nobody knows, take connections that exist only in memory. */
+  /** Lets a second shard in this thread, which nothing else knows, take connections that exist only in memory. */
   async #warmUp(): Promise<void> {
     const double = new Shard(warmUpTask(this.#task));
     double.#actorClass = WarmUpActor;
@@ -288,7 +289,7 @@ class Shard {
     try {
       connection.open(this.#actorClass as ActorClass, answer);
     } catch (error) {
-      // Refused: it never was here.
+      // Refused: the connection was never here.
       this.#connections.delete(connection);
       this.#departures.forget(connection);
       throw error;
@@ -303,34 +304,36 @@ class Shard {
 
   #startShutdown(settings: ShutdownSettings): void {
     this.#sockets?.stopListening();
-    // Requests whose answer is awaited get it first, if they can be given it in time.
+    // Requests under way get their answer first, if there is time.
     const answered = this.#acceptor.close();
     const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
     const runningActors = (): number => this.#counters.get("actors");
     this.#shutdown = new Shutdown(this.#connections, runningActors, settings, (counts) => {
       void answered.then(() => {
         clearTimeout(cutOff);
-        // After answers to asks, which leave at the end of the tick.
+        // Posted after answers to asks, which leave at the end of the tick.
         setImmediate(() => this.report({ kind: "shutdownDone", ...counts }));
       });
     });
   }
 }
 
-/** Ends this thread with an error that nobody catches, when what was reported has gone ahead: its connections close with it. */
+/** Ends this thread with an uncaught error, after pending reports have left. All its connections close. */
 function escalate(error: unknown): void {
   setImmediate(() => {
     throw error;
   });
 }
 
-/** Fine enough for the shortest deadline in the options to be kept within a tenth, between 5 ms and half a second. */
+/**
+ * Returns the tick of the wheel in milliseconds: a tenth of the shortest deadline in the options, between 5 and 500.
+ */
 function tickMs(options: ConnectionLimits): number {
   const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
   const { handlerTimeoutMs, handlerTimeoutAfterCloseMs } = options;
   const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
   const never = Number.POSITIVE_INFINITY;
-  // Rates are of a second.
+  // Rates count in seconds.
   const handlers = Math.min(handlerTimeoutMs || never, handlerTimeoutAfterCloseMs || never);
   const peers = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
   const shortest = Math.min(handlers, peers);

@@ -1,51 +1,57 @@
+/** The orderly end of a shard: all its connections are closed, and their actors awaited. */
 import type { ShutdownTarget } from "../connection/shutdown-target.ts";
 
-/** How all connections of a shard are closed. Times are in milliseconds. */
+/** Settings of a shutdown. Times are in milliseconds. */
 export interface ShutdownSettings {
-  /** Time for everything: connections are dropped a little before its end, and handlers that still run at its end are cut. */
+  /**
+   * Time for everything. Connections are dropped shortly before its end; handlers that still run at its end are cut.
+   */
   readonly timeoutMs: number;
-  /** How many are closed at once; the next follow after the interval. */
+  /** Number of connections that are closed at once. The next batch follows after the interval. */
   readonly batchSize: number;
   readonly batchIntervalMs: number;
   readonly code: number;
   readonly reason: string;
 }
 
-/** What became of connections that were closed, and of their actors. */
+/** Result of a shutdown. */
 export interface ShutdownCounts {
   /** Connections that were closed with a close handshake. */
   readonly closed: number;
-  /** Connections that were dropped without one, when the time was up. */
+  /** Connections that were dropped without a close handshake, when the time was up. */
   readonly dropped: number;
   /** Actors that weren't done when the time was up: a handler was cut, or `closed` wasn't called. */
   readonly cut: number;
 }
 
-/** All there are; iterating skips those that leave meanwhile, and comes to those that are added. */
+/** All connections. Iterating skips those that close meanwhile, and includes new ones. */
 export interface ShutdownTargets extends Iterable<ShutdownTarget> {
   readonly size: number;
 }
 
-/** The longest part of the time that is kept for the actors of connections that are dropped. */
+/** Largest part of the time, in milliseconds, that is kept for actors of dropped connections. */
 const MAX_RESERVE_MS = 1_000;
-/** At most this part of the time is kept for them. */
+/** Fraction of the time that is kept for them at most: one in this many. */
 const RESERVED_PART = 5;
 
 /**
- * The orderly end of all connections and their actors: first every actor is told, then connections are closed batch by batch. Connections that
- * are left are dropped a little before the time is up, so that their actors have time for `closed`. The end is when all connections are closed
- * and all actors are done, or when the time is up.
+ * Closes all connections in order. Every actor is told first; then connections are closed batch by batch. Connections
+ * that are left are dropped shortly before the time is up, so that their actors have time for `closed`. The shutdown
+ * ends when all connections are closed and all actors are done, or when the time is up.
  */
 export class Shutdown {
   readonly #settings: ShutdownSettings;
   readonly #connections: ShutdownTargets;
-  /** Gives the number of actors that aren't done, also of connections that closed before. */
+  /** Returns the number of actors that aren't done, those of connections that closed before included. */
   readonly #runningActors: () => number;
   readonly #done: (counts: ShutdownCounts) => void;
   readonly #dropTimer: NodeJS.Timeout;
   readonly #deadline: NodeJS.Timeout;
   readonly #batches: NodeJS.Timeout;
-  /** Those that aren't closed yet; undefined when it is everybody's turn. It skips those that left, and comes to those that were added. */
+  /**
+   * Connections that aren't closed yet; undefined when no batch is left. Skips those that closed, and includes new
+   * ones.
+   */
   #waiting: Iterator<ShutdownTarget> | undefined;
   #closed = 0;
   #dropped = 0;
@@ -73,7 +79,7 @@ export class Shutdown {
     this.#finishIfDone();
   }
 
-  /** One more, which was still on its way here. */
+  /** Takes one more connection, which was still on its way. */
   add(connection: ShutdownTarget): void {
     if (this.#dropsAll) {
       connection.destroy();
@@ -83,7 +89,7 @@ export class Shutdown {
     if (this.#waiting === undefined) this.#close(connection);
   }
 
-  /** @param clean whether it ended with a close handshake */
+  /** @param clean true if the connection ended with a close handshake */
   connectionClosed(clean: boolean): void {
     if (clean) this.#closed++;
     else this.#dropped++;
@@ -121,7 +127,7 @@ export class Shutdown {
   #finishIfDone(): void {
     if (this.#connections.size > 0) return;
     if (this.#runningActors() === 0) this.#finish();
-    // The last connections may have closed just now: a `closed` that waits for nothing is done by then.
+    // The last connections may have closed just now: a `closed` that awaits nothing is done by then.
     else if (this.#isTimeUp) setImmediate(() => this.#finish());
   }
 
@@ -131,7 +137,7 @@ export class Shutdown {
   }
 
   #finish(): void {
-    // Connections that were still on their way here are closed like the others, after the report.
+    // Connections that were still on their way are closed like the others, after the report.
     if (this.#finished) return;
     this.#finished = true;
     this.#closeNoMoreBatches();

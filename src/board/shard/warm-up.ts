@@ -1,6 +1,6 @@
 /**
- * The warm-up of a shard's thread, before it takes connections: V8 compiles a function when it is first called, and again when it was called
- * often. `Shard.start` uses it.
+ * The warm-up of a shard's thread before it takes connections: V8 compiles a function at its first call, and again
+ * after many calls. `Shard.start` uses it.
  */
 import type { Socket } from "node:net";
 import { MessageChannel } from "node:worker_threads";
@@ -20,12 +20,12 @@ import { closedChannel, openedChannel, upgradeChannel } from "../connection/diag
 import type { ShardTask } from "./messages.ts";
 
 /**
- * Connections of a warm-up. Measured: 250 take 17 ms of CPU and save 40 ms of the first 1,000 real connections; 500 take 29 and save 46; 1,000 take
- * 60 and save 55.
+ * Number of connections. Measured: 250 take 17 ms of CPU and save 40 ms of the first 1,000 real connections; 500 take
+ * 29 and save 46; 1,000 take 60 and save 55.
  */
 const CONNECTIONS = 250;
 const AT_ONCE = 10;
-/** Longest warm-up: on a machine without a free core it ends with fewer connections. */
+/** Longest warm-up. Without a free core the warm-up makes fewer connections. */
 const MAX_MS = 200;
 
 const REQUEST = Buffer.from(
@@ -43,20 +43,25 @@ const CLOSE = masked(encodeClose(1000));
 export const WARM_UP_LISTENER = 0;
 export const WARM_UP_SETTINGS: ShardPortSettings = { route: { handshakeTimeoutMs: 10_000 } };
 
-/** The actor of all connections of a warm-up: the user's isn't called. */
+/** Actor of the warm-up connections. The user's actor takes no part. */
 export class WarmUpActor extends Actor {
   override received(message: Message): void {
     this.send(message);
   }
 }
 
-/** False in a thread in which somebody listens on a diagnostics channel: the connections of a warm-up would be told there. */
+/**
+ * Returns false if this thread has a subscriber of a diagnostics channel: it would be told of the warm-up connections.
+ */
 export function mayWarmUp(): boolean {
   const channels = [upgradeChannel, openedChannel, closedChannel];
   return !channels.some(({ hasSubscribers }) => hasSubscribers) && !handlersAreTraced();
 }
 
-/** The task of a shard for a warm-up: counters and ports that nobody else knows, and no limits that its messages would reach. */
+/**
+ * Returns the task of the second shard: with counters and ports that nothing else knows, and no limits that its
+ * messages would reach.
+ */
 export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardTask {
   const { maxMessagesPerSecond, maxBytesPerSecond, ...options } = { ...wanted, maxPayloadBytes: 1024 };
   const end = () => createHandoffChannel().receiver;
@@ -80,7 +85,7 @@ export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardT
 /**
  * Makes connections over memory, each from its handshake through two echoes to its close.
  *
- * @param accept takes the server's end of a new one
+ * @param accept takes the server's end of a new connection
  */
 export async function warmUp(accept: (transport: HandshakeTransport) => void): Promise<void> {
   const done = Promise.withResolvers<void>();
@@ -107,7 +112,7 @@ export async function warmUp(accept: (transport: HandshakeTransport) => void): P
   clearTimeout(timer);
 }
 
-/** The server's end of a connection over memory, whose peer answers each write with what comes next in a client's life. */
+/** The server's end of a connection over memory. Its peer answers each write with the next step in a client's life. */
 class WarmUpTransport implements HandshakeTransport {
   readonly bufferedBytes = 0;
   readonly #ended: () => void;
@@ -130,7 +135,7 @@ class WarmUpTransport implements HandshakeTransport {
     this.#receiver = undefined;
   }
 
-  /** Never called: the request is a plain one. */
+  /** Never called: the request is a simple one. */
   toStream(): Socket {
     throw new TypeError("the connection of a warm-up has no socket");
   }
@@ -146,7 +151,7 @@ class WarmUpTransport implements HandshakeTransport {
   resume(): void {}
 
   end(): void {
-    // The peer answers with its own end, and then both directions are closed.
+    // The peer ends its direction as well; then both are closed.
     setImmediate(() => {
       this.#receiver?.ended();
       this.destroy();

@@ -1,6 +1,10 @@
+/** The reason of an aborted call. `start` and `listen` use it. */
 import { SwitchboardError } from "../../errors.ts";
 
-/** Throws, once the signal is aborted, its reason if that is a `SwitchboardError`, and otherwise `ERR_ABORTED` with the reason as cause. */
+/**
+ * Throws if the signal is aborted: its reason if that is a `SwitchboardError`, else `ERR_ABORTED` with the reason as
+ * cause.
+ */
 export function throwIfAbandoned(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   const { reason: cause } = signal;

@@ -1,28 +1,29 @@
+/** Pages of connections: `board.connections`. */
 import { SwitchboardError } from "../../errors.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ShardPage } from "../shard/queries.ts";
 
 export interface ListConnectionsOptions {
-  /** Only those of one shard. Default: all. */
+  /** Number of one shard. Default: all shards. */
   readonly shard?: number;
-  /** Where the page before ended. Default: the beginning. */
+  /** `cursor` of the page before. Default: the beginning. */
   readonly cursor?: string;
-  /** Most connections in a page, 1 to 1,000. Default: 100. */
+  /** Connections in a page, 1 to 1,000. Default: 100. */
   readonly limit?: number;
 }
 
 export interface ConnectionsPage {
   readonly connections: readonly ConnectionInfo[];
-  /** What gives the next page; undefined when there is none. */
+  /** Cursor of the next page; undefined if there is none. */
   readonly cursor: string | undefined;
 }
 
-/** Asks one shard for a page; undefined when it ends instead, or isn't there. */
+/** Asks one shard for a page. Undefined if the shard ends first or doesn't exist. */
 type AskShard = (shard: number, after: number, limit: number) => Promise<ShardPage | undefined>;
 
 const CURSOR = /^(\d{1,4})\.(\d{1,16})$/;
 
-/** One page of the connections of all shards, in the order of the shards, and in each the oldest first. */
+/** Returns one page of the connections of all shards, in the order of the shards, the oldest first. */
 export async function listPage(
   shards: number,
   options: ListConnectionsOptions,

@@ -1,6 +1,7 @@
+/** Checks of the version of Node. */
 import { SwitchboardError } from "../../errors.ts";
 
-/** Throws on a Node that is too old for anything here. */
+/** Throws `ERR_NODE_VERSION` on a Node that is too old. */
 export function checkNode(version: string): void {
   const [major = 0, minor = 0] = version.split(".").map(Number);
   if (major > 22 || (major === 22 && minor >= 18)) return;
@@ -10,7 +11,7 @@ export function checkNode(version: string): void {
 
 let warned = false;
 
-/** Says, once in a process, what a Node that can't move sockets costs. */
+/** Warns, once in a process, that this Node can't move sockets, and what that costs. */
 export function warnOfRelay(version: string): void {
   if (warned) return;
   warned = true;

@@ -1,8 +1,9 @@
+/** Signals of the process that close a board. */
 /**
- * Calls back at the first of these signals. The next one, of whichever kind, ends the process at once with the code that shells know a
- * signal by, 128 + its number.
+ * Calls back at the first of these signals. The next one ends the process at once with code 128 + its number, as shells
+ * know it.
  *
- * @returns what makes these signals again what they were
+ * @returns a function that removes the handlers
  */
 export function handleSignals(signals: readonly NodeJS.Signals[], first: () => void): () => void {
   let came = false;

@@ -1,3 +1,4 @@
+/** The public class `Switchboard`: the object in the main thread that puts all parts together. */
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
@@ -68,14 +69,14 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
 ] as const);
 
 /**
- * One WebSocket server on every core: takes upgrades in the main thread, moves or relays their sockets to shards, and publishes to all of
- * them.
+ * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
+ * and publishes to all of them.
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #bus: Bus;
   readonly #mail: MailRouter;
   readonly #acceptor: Acceptor;
-  /** Where there are limits. */
+  /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
   readonly #entrances: UpgradeRoutes;
   readonly #ownServers: Server[] = [];
@@ -88,15 +89,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #failedHandshakes = new ReportLimit();
   readonly #failedAccepts = new ReportLimit(1);
   #closed: Promise<ShutdownCounts> | undefined;
-  /** Aborted when the board begins to close: ports that are being opened aren't opened any more. */
+  /** Aborted when the board begins to close: ports that are being opened are then given up. */
   readonly #closing = new AbortController();
 
   /**
-   * Starts the shards. Resolves when all take connections.
+   * Starts the shards. Resolves when all of them take connections.
    *
-   * Rejects with the actor module's own error when that can't be loaded, and with a `SwitchboardError` for options of a wrong type or
-   * range (`ERR_OPTION`), on a Node older than 22.18 (`ERR_NODE_VERSION`), after `startTimeoutMs` (`ERR_START_TIMEOUT`) and when `signal` is
-   * aborted (`ERR_ABORTED`). After a rejection nothing is left running.
+   * Rejects with the actor module's own error if the module can't be loaded, and with a `SwitchboardError`:
+   * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_START_TIMEOUT` after `startTimeoutMs`,
+   * `ERR_ABORTED` if `signal` is aborted. After a rejection nothing is left running.
    */
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
@@ -161,10 +162,14 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes the upgrades on a path of any `node:http` or `node:https` server, on a port or a Unix socket. Its requests, its other upgrade
-   * listeners and its timeouts stay its own. An upgrade that nobody takes gets 404, after `handshakeTimeoutMs` if there are other listeners.
-   * On a `node:http2` server it takes WebSockets over HTTP/2 (RFC 8441), which sessions that begin after this call are told of, and with
-   * `allowHTTP1` upgrades, too. Throws `ERR_ARGUMENT` for what is no such server, and `ERR_OPTION`.
+   * Takes the upgrades on a path of a `node:http` or `node:https` server, on a port or a Unix socket. The server keeps
+   * its requests, its other upgrade listeners and its timeouts. An upgrade that nothing takes gets 404, after
+   * `handshakeTimeoutMs` if there are other listeners.
+   *
+   * On a `node:http2` server the board takes WebSockets over HTTP/2 (RFC 8441) in sessions that begin after this call,
+   * and with `allowHTTP1` also upgrades.
+   *
+   * Throws `ERR_ARGUMENT` for anything but such a server, and `ERR_OPTION`.
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
@@ -173,10 +178,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes one upgrade, from the arguments of a server's `upgrade` event: for those who route requests themselves. A TCP socket is moved to
-   * its shard; the bytes of any other stream are relayed. With a `path` that doesn't match, the answer is 404.
+   * Takes one upgrade, with the arguments of a server's `upgrade` event: for servers that route requests themselves. A
+   * TCP socket is moved to its shard; the bytes of any other stream are relayed. A `path` that doesn't match gets 404.
    *
-   * Throws `ERR_ARGUMENT` for what are no arguments of an `upgrade` event.
+   * Throws `ERR_ARGUMENT` for other arguments.
    *
    * @param options the same object each time: it is checked once
    */
@@ -190,10 +195,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Takes upgrades on a port of its own. Resolves with the address; rejects as `net.Server` does (`EADDRINUSE`), with `ERR_CLOSED` when the
-   * board is closed, before or meanwhile, and with `ERR_ABORTED` when `signal` is aborted: the port isn't bound then. A request that isn't an
-   * upgrade gets 426 on the path and 404 elsewhere. Where nothing needs the main thread the shards do the handshakes, and ask the actor
+   * Takes upgrades on a port of its own. Resolves with the address. A request that isn't an upgrade gets 426 on the
+   * path and 404 elsewhere. Where nothing needs the main thread, the shards do the handshakes and call the actor
    * module's export `authorize`: see `handshake`.
+   *
+   * Rejects as `net.Server` does (`EADDRINUSE`), with `ERR_CLOSED` if the board is closed or closes meanwhile, and with
+   * `ERR_ABORTED` if `signal` is aborted. After a rejection the port isn't bound.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options);
@@ -210,7 +217,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const server = createHandshakeServer(route);
     server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
     server.on("connection", (socket) => {
-      // No request is awaited from one that takes the last descriptors.
+      // A socket that takes one of the last descriptors is closed before its request.
       if (descriptorRoom(socket) !== "none") return;
       socket.destroy();
       this.#acceptFailed(outOfDescriptors());
@@ -228,9 +235,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Replaces the certificates and all other TLS options of a port that `listen` opened with `tls`: new connections get the new ones, those
-   * that are open keep theirs. Throws, and changes nothing, for options that `listen` wouldn't take (`ERR_OPTION`, `ERR_TLS`) and for a port
-   * without TLS (`ERR_NO_TLS_PORT`). Throws `ERR_CLOSED` when the board is closing.
+   * Replaces the TLS options of a port that `listen` opened with `tls`. New connections get the new ones; open
+   * connections keep theirs. Throws, and changes nothing: `ERR_OPTION` and `ERR_TLS` for wrong options,
+   * `ERR_NO_TLS_PORT` for a port without TLS, `ERR_CLOSED` while the board is closing.
    */
   updateTls(port: number, tls: TlsOptions): void {
     this.#checkOpen();
@@ -238,21 +245,22 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Sends one message to every subscriber of the topic on every shard: a string as text, bytes as binary. Says how many shards with subscribers it
-   * was passed on to, and how many don't get it, because they are too far behind.
+   * Publishes a string as text, or bytes as binary, to every subscriber of the topic on every shard. Returns the number
+   * of shards with subscribers to which the publish was passed on, and of those that are too far behind. Throws
+   * `ERR_TOPIC`.
    */
   publish(topic: string, data: Sendable): PublishResult {
     return this.#bus.publish(topic, toFrame(data));
   }
 
-  /** Whether upgrades are taken: a shard takes connections, and the board isn't closing. */
+  /** True while a shard takes connections and the board isn't closing. */
   get ready(): boolean {
     return this.#closed === undefined && this.#pool.isReady;
   }
 
   /**
-   * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. In order, at most once, as a copy. Throws
-   * `ERR_ADDRESS` for what is no address, and `ERR_MAIL_NOT_CLONEABLE`.
+   * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. Mail arrives in order, at
+   * most once, and as a copy. Throws `ERR_ADDRESS` and `ERR_MAIL_NOT_CLONEABLE`.
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
@@ -260,8 +268,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Sends mail to an actor and waits for what its `mailed` returns. Rejects with `ERR_ASK_TIMEOUT`, `ERR_ASK_FULL`, `ERR_ASK_GONE` (also
-   * when the connection or its shard ends before the answer), or `ERR_ASK_FAILED` (it threw: see `cause`). Throws as `tell` does.
+   * Sends mail to an actor and resolves with the result of its `mailed`. Rejects with `ERR_ASK_TIMEOUT`,
+   * `ERR_ASK_FULL`, `ERR_ASK_GONE` (also if the connection or its shard ends before the answer), or `ERR_ASK_FAILED`
+   * (`mailed` threw: see `cause`). Throws as `tell` does.
    */
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
@@ -269,8 +278,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * One page of the connections, each as it is when its shard is asked: by shard, the oldest first. Who stays open meanwhile is in exactly one
-   * page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`, and with `ERR_SHARD_UNRESPONSIVE` when a shard doesn't answer within 5 s.
+   * Resolves with one page of the connections, by shard, the oldest first. A connection that stays open meanwhile is in
+   * exactly one page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`, and
+   * with `ERR_SHARD_UNRESPONSIVE` if a shard doesn't answer within 5 s.
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
@@ -280,9 +290,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes one connection. Resolves with whether it was open when its shard was asked. Rejects with `ERR_ADDRESS`, and `ERR_CLOSE_CODE` or
-   * `ERR_CLOSE_REASON` for what `close` of an actor wouldn't take. And with `ERR_SHARD_UNRESPONSIVE`
-   * when its shard doesn't answer within 5 s.
+   * Closes one connection. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE` or
+   * `ERR_CLOSE_REASON`, and with `ERR_SHARD_UNRESPONSIVE` if its shard doesn't answer within 5 s.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
@@ -290,7 +299,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false;
   }
 
-  /** Counters since the start, read from memory that the shards share: cheap, and never waits for them. */
+  /** Returns the counters since the start, from memory that the shards share: cheap, and never waits for a shard. */
   stats(): Stats {
     const counters = this.#pool.counters();
     const shards = this.#pool.states().map((state, shard) => {
@@ -308,11 +317,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes down. `ready` is false at once, and a `closing` event comes; after `readinessDelayMs` upgrades get 503 with Retry-After, and ports
-   * that `listen` opened are closed. Then every actor's `shuttingDown` is called, connections are closed in batches with `code` and `reason`, and
-   * handlers that are under way, `closed` included, are awaited. Connections that are left shortly before the end of `timeoutMs` ms are dropped, and
-   * handlers that still run at its end are cut. Resolves when the shards have ended, with what became of the connections and their actors, of
-   * which a `closed` event tells, too. A second call waits for the first.
+   * Closes down. `ready` is false at once, and a `closing` event comes; after `readinessDelayMs` upgrades get 503 with
+   * Retry-After, and ports that `listen` opened are closed. Then every actor's `shuttingDown` is called, connections
+   * are closed in batches with `code` and `reason`, and handlers that are under way, `closed` included, are awaited.
+   * Connections that are left shortly before the end of `timeoutMs` ms are dropped, and handlers that still run at its
+   * end are cut. Resolves when the shards have ended, with what became of the connections and their actors, of which a
+   * `closed` event tells, too. A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<ShutdownCounts> {
     const settings = checkCloseOptions(options);
@@ -324,10 +334,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes the board with these options when the process gets one of the signals. It then ends by itself if nothing else runs in it: close
-   * attached servers at the board's `closed` event. A second signal ends the process at once, with code 128 + the signal's number.
+   * Closes the board with these options when the process gets one of the signals. The process then ends by itself if
+   * nothing else runs in it: close attached servers at the board's `closed` event. A second signal ends the process at
+   * once, with code 128 + its number.
    *
-   * @returns what takes that back, and makes the signals what they were
+   * @returns a function that removes the signal handlers
    */
   closeOnSignals(options: CloseOnSignalsOptions = {}): () => void {
     const { signals, close } = checkCloseOnSignalsOptions(options);
@@ -335,12 +346,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
-    // What a listener throws is its own: the board closes all the same.
+    // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     this.#shardPorts.close();
     for (const server of this.#ownServers) server.close();
-    // Sockets on their way are let arrive, unless their shard doesn't take them.
+    // Sockets that are on their way may arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(settings);
     this.#bus.close();
@@ -375,7 +386,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     if (this.#failedAccepts.allows()) this.#announce("acceptFailed", { shard: undefined, error });
   }
 
-  /** Emits what happened in a shard. */
+  /** Emits an event of a shard. */
   #shardEvent(shard: number, { name, detail }: ShardEvent): void {
     if (!("error" in detail)) this.#announce(name, { shard, ...detail });
     else if (name === "handshakeFailed") this.#announce(name, reviveError(detail.error));

@@ -1,3 +1,4 @@
+/** The routes of a board: paths of attached servers, and upgrades that the user routes. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
@@ -15,19 +16,19 @@ import {
 import { addRoute, type Route, removeRoute } from "../accept/route.ts";
 import { type AttachOptions, checkAttachOptions, type RouteSettings } from "./options/options.ts";
 
-/** Upgrades taken under the same options. */
+/** Options of a route, checked once. */
 interface CheckedRoute {
   readonly settings: RouteSettings;
   readonly matches: ReturnType<typeof pathMatcher>;
 }
 
-/** Where upgrades reach the acceptor of the main thread: paths of servers, and upgrades that somebody else routes. */
+/** Brings upgrades to the acceptor of the main thread. */
 export class UpgradeRoutes {
   readonly #acceptor: Acceptor;
-  /** Whether the actor module has an `authorize`, which is asked in the shards only. */
+  /** True if the actor module exports an `authorize`, which runs only for handshakes in the shards. */
   readonly #shardsAuthorize: () => boolean;
   readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route & Http2Route }[] = [];
-  /** For `handleUpgrade`, by its options. */
+  /** Checked routes of `handleUpgrade`, by their options object. */
   readonly #entrances = new WeakMap<AttachOptions, CheckedRoute>();
 
   constructor(acceptor: Acceptor, shardsAuthorize: () => boolean) {
@@ -51,7 +52,7 @@ export class UpgradeRoutes {
     this.#routes.push({ server, route });
   }
 
-  /** Leaves one server, or all, as they were. */
+  /** Removes the routes from one server, or from all. */
   removeRoutes(of?: Server | AnyHttp2Server): void {
     const removed = this.#routes.filter(({ server }) => of === undefined || server === of);
     for (const { server, route } of removed) {
@@ -76,7 +77,10 @@ export class UpgradeRoutes {
     this.#acceptor.accept(request, socket, head, entrance.matches(request), entrance.settings);
   }
 
-  /** Whoever wrote an `authorize` means it: an actor module with one isn't served without any by mistake. */
+  /**
+   * Refuses a route without `authorize` if the actor module exports one: that export runs only for handshakes in the
+   * shards, so the route would be open by accident.
+   */
   #checkAuthorize({ authorize }: RouteSettings): void {
     if (authorize !== undefined || !this.#shardsAuthorize()) return;
     const message =

@@ -9,8 +9,8 @@ import type { Scenario, ScenarioHost } from "./scenario.ts";
 const PAUSE_AFTER_FAILURE_MS = 100;
 
 /**
- * Keeps a number of connections going. Each opens, gets one echo and closes; then the next takes its place, until the total is
- * reached if there is one.
+ * Keeps a number of connections going. Each opens, gets one echo and closes; then the next takes its place, until the
+ * total is reached if there is one.
  */
 export class Storm implements Scenario {
   readonly #host: ScenarioHost;

@@ -1,5 +1,6 @@
 /**
- * The option `origins`: the pages that may connect, by the Origin header of their handshake. For boards and `upgradeConnection`.
+ * The option `origins`: the pages that may connect, by the Origin header of their handshake. For boards and
+ * `upgradeConnection`.
  *
  * Sources: RFC 6454 section 7, RFC 6455 section 10.2.
  */
@@ -8,17 +9,19 @@ import { SwitchboardError } from "../../errors.ts";
 import { listOf, type OptionCheck } from "./option-check.ts";
 
 /**
- * Decides whether a page of this origin may connect. `origin` is the Origin header as it was sent; requests without that header are let in
- * unasked. What the function throws, and any value but true and false (such as a promise), refuses the handshake with 500.
+ * Decides whether a page of this origin may connect. `origin` is the Origin header as it was sent; requests without
+ * that header are let in unasked. What the function throws, and any value but true and false (such as a promise),
+ * refuses the handshake with 500.
  */
 export type OriginFunction = (origin: string, request: IncomingMessage) => boolean;
 
 /**
- * Origins as browsers send them, or a function. Beside `https://example.com`, with its port unless that is the default, a list may name:
+ * Origins as browsers send them, or a function. Beside `https://example.com`, with its port unless that is the default,
+ * a list may name:
  *
  * - `https://*.example.com`: all subdomains at any depth, but not `https://example.com` itself;
- * - origins of apps and extensions: `capacitor://localhost`, `chrome-extension://<id>`; with `*` as the host every one of that scheme, for ids
- *   that differ with each installation (`moz-extension://*`);
+ * - origins of apps and extensions: `capacitor://localhost`, `chrome-extension://<id>`; with `*` as the host every one
+ *   of that scheme, for ids that differ with each installation (`moz-extension://*`);
  * - `null` (sandboxed frames, local files) and `file://`.
  */
 export type Origins = readonly string[] | OriginFunction;
@@ -43,7 +46,8 @@ export function normalizeOrigins(origins: Origins): Origins {
 /** Throws `ERR_ORIGINS` for a function's answer that is neither true nor false, and what the function throws. */
 export function allowsOrigin(origins: Origins, origin: string, request: object): boolean {
   if (typeof origins === "function") {
-    // Functions can't be sent to the shards, where requests are also read without Node's HTTP: here it is always Node's own request.
+    // Functions can't be sent to the shards, where requests are also read without Node's HTTP: here it is always Node's
+    // own request.
     return ask(origins, origin, request as IncomingMessage);
   }
   const lowerCased = origin.toLowerCase();

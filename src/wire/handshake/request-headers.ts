@@ -10,7 +10,9 @@ const SINGLE_HEADERS = new Map(
   ]),
 );
 
-/** The first header that was sent twice and may be sent only once; `node:http` drops or joins repeated headers silently. */
+/**
+ * The first header that was sent twice and may be sent only once; `node:http` drops or joins repeated headers silently.
+ */
 export function repeatedHeader(rawHeaders: readonly string[]): string | undefined {
   const seen = new Set<string>();
   for (let i = 0; i < rawHeaders.length; i += 2) {
@@ -28,8 +30,8 @@ export function listHosts(rawHeaders: readonly string[]): string[] {
 }
 
 /**
- * A name or an IPv4 address, or an IPv6 address (with a zone, RFC 6874) or a later one in brackets; then perhaps a port.
- * Source: RFC 3986 section 3.2.2.
+ * A name or an IPv4 address, or an IPv6 address (with a zone, RFC 6874) or a later one in brackets; then perhaps a
+ * port. Source: RFC 3986 section 3.2.2.
  */
 const HOST =
   /^(?:\[(?:[:.\dA-Fa-f]+(?:%[-.~\w%]+)?|v[\dA-Fa-f]+\.[-.~\w!$&'()*+,;=:]+)\]|(?:[-.~\w!$&'()*+,;=]|%[\dA-Fa-f]{2})+)(?::\d*)?$/;
@@ -46,14 +48,17 @@ interface Offer {
   readonly headers: IncomingHttpHeaders;
 }
 
-/** Whether the request asks for a WebSocket, among others perhaps. A server ignores what HTTP/1.0 offers (RFC 9110 section 7.8). */
+/**
+ * Whether the request asks for a WebSocket, among others perhaps. A server ignores what HTTP/1.0 offers (RFC 9110
+ * section 7.8).
+ */
 export function offersWebSocket(request: Offer): boolean {
   return isHttp11(request) && hasMember(request.headers.upgrade, "websocket");
 }
 
 /**
- * Whether the Upgrade header is to be ignored: that of HTTP/1.0, and an offer of nothing but `h2c`, which some clients make with every
- * request and which is obsolete. Sources: RFC 9110 section 7.8, RFC 9113 section 3.1.
+ * Whether the Upgrade header is to be ignored: that of HTTP/1.0, and an offer of nothing but `h2c`, which some clients
+ * make with every request and which is obsolete. Sources: RFC 9110 section 7.8, RFC 9113 section 3.1.
  */
 export function isUpgradeIgnored(request: Offer): boolean {
   return !isHttp11(request) || listMembers(request.headers.upgrade ?? "").every((name) => name.toLowerCase() === "h2c");

@@ -117,7 +117,10 @@ function speaksHttp11(request: UpgradeRequest): Refusal | undefined {
   return refuse(400, "A WebSocket handshake needs HTTP/1.1.");
 }
 
-/** Header fields that hold one value may be sent once. Sources: RFC 9112 section 3.2, RFC 6455 sections 11.3.1 and 11.3.5. */
+/**
+ * Header fields that hold one value may be sent once. Sources: RFC 9112 section 3.2, RFC 6455 sections 11.3.1 and
+ * 11.3.5.
+ */
 export function repeatsNoHeader({ rawHeaders }: UpgradeRequest): Refusal | undefined {
   const repeated = rawHeaders && repeatedHeader(rawHeaders);
   return repeated === undefined ? undefined : refuse(400, `The ${repeated} header may be sent only once.`);

@@ -68,7 +68,9 @@ export function failed(phase: ClosePhase, closing: Closing): ClosingStep {
   return { frame, closing, wasClean: false, endsTransport: true };
 }
 
-/** The peer ended its direction of the transport without a close frame. Everything that was sent before still leaves. */
+/**
+ * The peer ended its direction of the transport without a close frame. Everything that was sent before still leaves.
+ */
 export function endedByPeer(): ClosingStep {
   return { frame: undefined, closing: LOST, wasClean: false, endsTransport: true };
 }

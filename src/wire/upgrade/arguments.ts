@@ -1,4 +1,6 @@
-/** Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed. */
+/**
+ * Checks the arguments of the calls that take a server or an upgrade, and says what to pass instead of what was passed.
+ */
 import { Server } from "node:http";
 import { Server as TlsHttpServer } from "node:https";
 import { SwitchboardError } from "../../errors.ts";

@@ -1,18 +1,21 @@
 /**
- * The order of answers on one connection. A client may send an upgrade while responses to its earlier requests are still pending
- * (pipelining): those go first, or they would be lost or end up among the bytes of the new protocol.
+ * The order of answers on one connection. A client may send an upgrade while responses to its earlier requests are
+ * still pending (pipelining): those go first, or they would be lost or end up among the bytes of the new protocol.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 
-/** The response that a socket of `node:http` is sending now. Node has no public API for it; the tests of this file hold Node to it. */
+/**
+ * The response that a socket of `node:http` is sending now. Node has no public API for it; the tests of this file hold
+ * Node to it.
+ */
 interface ServerSocket extends Socket {
   readonly _httpMessage?: ServerResponse | null;
 }
 
 /**
- * Undefined when nothing is pending. Otherwise resolves when all responses to earlier requests have been sent, or the socket is closed.
- * The caller sets the deadline: a response may take as long as its request listener likes.
+ * Undefined when nothing is pending. Otherwise resolves when all responses to earlier requests have been sent, or the
+ * socket is closed. The caller sets the deadline: a response may take as long as its request listener likes.
  */
 export function earlierResponses({ socket }: IncomingMessage): Promise<void> | undefined {
   return pendingResponse(socket) === undefined ? undefined : responsesSent(socket);
@@ -32,7 +35,8 @@ async function responsesSent(socket: Socket): Promise<void> {
     response = next === response ? undefined : next;
   }
   socket.off("drain", passDrainOn);
-  // Node starts its keep-alive timeout after the last response, and this connection isn't idle. Streams that are no sockets have none.
+  // Node starts its keep-alive timeout after the last response, and this connection isn't idle. Streams that are no
+  // sockets have none.
   if (typeof socket.setTimeout === "function") socket.setTimeout(0);
 }
 
@@ -40,7 +44,9 @@ function pendingResponse(socket: Socket | undefined): ServerResponse | undefined
   return socket?.destroyed ? undefined : ((socket as ServerSocket | undefined)?._httpMessage ?? undefined);
 }
 
-/** Node assigns the next response to the socket in the `finish` event of this one, before other listeners are called. */
+/**
+ * Node assigns the next response to the socket in the `finish` event of this one, before other listeners are called.
+ */
 function sent(response: ServerResponse, socket: Socket): Promise<void> {
   return new Promise((resolve) => {
     const done = (): void => {

@@ -2,13 +2,17 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 
-/** Headers of an upgrade, which the request is served without. HTTP2-Settings goes with an offer of h2c (RFC 7540 section 3.2.1). */
+/**
+ * Headers of an upgrade, which the request is served without. HTTP2-Settings goes with an offer of h2c (RFC 7540
+ * section 3.2.1).
+ */
 const UPGRADE_HEADERS = new Set(["upgrade", "http2-settings"]);
 
 /**
- * Serves a request whose Upgrade header nobody wants to follow, from the arguments of an `upgrade` event: the server reads it once more from
- * its connection, without that header, and then what comes after it. The server's `connection` event (`secureConnection` of one with TLS) is
- * emitted a second time for the socket. Source: RFC 9110 section 7.8, a server may ignore an Upgrade header.
+ * Serves a request whose Upgrade header nobody wants to follow, from the arguments of an `upgrade` event: the server
+ * reads it once more from its connection, without that header, and then what comes after it. The server's `connection`
+ * event (`secureConnection` of one with TLS) is emitted a second time for the socket. Source: RFC 9110 section 7.8, a
+ * server may ignore an Upgrade header.
  */
 export function serveAsRequest(
   server: Server | Http2Server | Http2SecureServer,

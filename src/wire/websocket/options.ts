@@ -7,11 +7,15 @@ export interface WebSocketOptions {
   readonly maxPayloadBytes?: number;
   /** Most frames in one message, empty ones counted (1008). Default: 131,072. */
   readonly maxFragments?: number;
-  /** Messages that wait for their reader. With so many the socket isn't read until half of them are taken. Default: 64. */
+  /**
+   * Messages that wait for their reader. With so many the socket isn't read until half of them are taken. Default: 64.
+   */
   readonly maxInboxMessages?: number;
   /** The same in bytes of payload. Default: 1 MiB. */
   readonly maxInboxBytes?: number;
-  /** While so much waits for a peer that doesn't read, `send` refuses: nobody who awaits it gets there. Default: 16 MiB. */
+  /**
+   * While so much waits for a peer that doesn't read, `send` refuses: nobody who awaits it gets there. Default: 16 MiB.
+   */
   readonly maxBufferedBytes?: number;
   /** A peer silent for so long gets a ping. Default: 0, no pings. */
   readonly pingIntervalMs?: number;
@@ -19,7 +23,9 @@ export interface WebSocketOptions {
   readonly pongTimeoutMs?: number;
   /** How long what is queued and the peer's answer to our close frame may take. Default: 10 s. */
   readonly closeTimeoutMs?: number;
-  /** Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false. */
+  /**
+   * Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false.
+   */
   readonly compression?: boolean | Partial<CompressionOptions>;
 }
 

@@ -30,12 +30,13 @@ const checks = {
 };
 
 /**
- * Makes a WebSocket of a request that `serveUpgrades` or `answerUpgrade` serves, without waiting for anything: the answer for the request's
- * service, and a promise of what follows it. An object, for destructuring by name.
+ * Makes a WebSocket of a request that `serveUpgrades` or `answerUpgrade` serves, without waiting for anything: the
+ * answer for the request's service, and a promise of what follows it. An object, for destructuring by name.
  *
- * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is given or the peer leaves.
- * Throws `ERR_ARGUMENT` for what is no request, `ERR_OPTION` for a wrong option, what a function `origins` throws, and `ERR_ORIGINS` when that
- * gives neither true nor false: 500, for a service that lets it pass. Source: RFC 6455 section 4.2.
+ * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is
+ * given or the peer leaves. Throws `ERR_ARGUMENT` for what is no request, `ERR_OPTION` for a wrong option, what a
+ * function `origins` throws, and `ERR_ORIGINS` when that gives neither true nor false: 500, for a service that lets it
+ * pass. Source: RFC 6455 section 4.2.
  */
 export function upgradeConnection(
   request: IncomingMessage,

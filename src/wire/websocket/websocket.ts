@@ -48,10 +48,10 @@ const PING = encodeFrame(Opcode.ping, Buffer.alloc(0));
 /**
  * One WebSocket over a byte stream, in the thread that creates it. `upgradeConnection` and `connect` create WebSockets.
  *
- * Iterate over a WebSocket to get its messages. Up to `maxInboxMessages` messages wait for the reader; then the WebSocket
- * stops reading its stream, and TCP stops the peer. Leaving the loop doesn't close the WebSocket: a later loop
- * continues with the next message. The iteration is done when the connection ends, whatever the reason: peers vanish
- * every day. `closed` and `error` tell how the connection ended.
+ * Iterate over a WebSocket to get its messages. Up to `maxInboxMessages` messages wait for the reader; then the
+ * WebSocket stops reading its stream, and TCP stops the peer. Leaving the loop doesn't close the WebSocket: a later
+ * loop continues with the next message. The iteration is done when the connection ends, whatever the reason: peers
+ * vanish every day. `closed` and `error` tell how the connection ended.
  */
 export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   /** The negotiated subprotocol, or "". */
@@ -249,8 +249,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   /**
-   * The peer ended its direction and may still read ours, so everything that was sent before still leaves. The end may come
-   * in the same read as the last messages, and their readers answer in microtasks: the connection ends after this turn.
+   * The peer ended its direction and may still read ours, so everything that was sent before still leaves. The end may
+   * come in the same read as the last messages, and their readers answer in microtasks: the connection ends after this
+   * turn.
    */
   #handleEnd(): void {
     setImmediate(() => {

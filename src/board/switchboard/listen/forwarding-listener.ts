@@ -1,3 +1,4 @@
+/** A port of the board that accepts in the main thread and forwards raw sockets to the shards. */
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
@@ -10,20 +11,20 @@ import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import { openServer } from "./open-server.ts";
 
 export interface ForwardingListenerOwner {
-  /** For the outcomes that no shard counts. */
+  /** Counters for outcomes that no shard counts. */
   readonly counters: UpgradeCounters;
-  /** Keeps a place for a socket, or says how it is refused. Absent where there are no limits. */
+  /** Reserves a place for a socket, or refuses it. Undefined without limits. */
   readonly admit?: ((socket: Socket) => Permit | UpgradeRefusal) | undefined;
-  /** Hands an unread socket to a shard; undefined when there is none that takes any. */
+  /** Hands a raw socket to a shard; undefined if none takes any. */
   handOffRawSocket(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
   handshakeFailed(error: Error): void;
   /** A socket was refused or not accepted, because few descriptors are left. */
   acceptFailed(error: Error): void;
 }
 
-/** A port whose sockets go to the shards as they were accepted: TLS and the opening handshake are theirs. */
+/** A port whose sockets go to the shards as they were accepted. The shards do TLS and the opening handshake. */
 export class ForwardingListener {
-  /** Under which the shards know it. */
+  /** Number of the port for the shards. */
   readonly listenerId: number;
   readonly #owner: ForwardingListenerOwner;
   readonly #server: Server;
@@ -39,7 +40,7 @@ export class ForwardingListener {
   /** Rejects as `openServer` does. */
   async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
     const address = await openServer(this.#server, host === undefined ? { port } : { port, host }, signal);
-    // Such as running out of descriptors: the sockets that are there go on.
+    // An error such as running out of descriptors: open sockets are not concerned.
     this.#server.on("error", (error) => this.#owner.acceptFailed(error));
     return address;
   }
@@ -48,7 +49,7 @@ export class ForwardingListener {
     return (this.#server.address() as AddressInfo | null)?.port;
   }
 
-  /** A shard that was replaced gets its sockets from here, as before. */
+  /** A shard that was replaced gets sockets from here, as before. */
   async reopen(): Promise<void> {}
 
   close(): void {
@@ -103,7 +104,7 @@ export class ForwardingListener {
     this.#refuse(socket, { status: 503, headers: { "Retry-After": "1" } });
   }
 
-  /** Without a shard there is no TLS to say it in. */
+  /** Refuses a socket. With TLS it is only closed: without a shard nothing can speak TLS. */
   #refuse(socket: Duplex, refusal: UpgradeRefusal): void {
     if (this.settings.tls === undefined) refuseUpgrade(socket, refusal);
     else socket.destroy();

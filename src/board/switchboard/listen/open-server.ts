@@ -1,10 +1,16 @@
+/**
+ * Opens the port of a server, and resolves with its address. Rejects as `net.Server` does (`EADDRINUSE`), with
+ * `ERR_CLOSED` if the server is closed meanwhile, and as `throwIfAbandoned` if the signal is aborted. After a rejection
+ * the port isn't bound.
+ */
 import type { AddressInfo, ListenOptions, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
 
 /**
- * Opens the port of a server, and resolves with its address. Rejects as `net.Server` does (`EADDRINUSE`); with `ERR_CLOSED` when the server
- * is closed meanwhile; and as `throwIfAbandoned` does when the signal is aborted. After a rejection the port isn't bound.
+ * Opens the port of a server, and resolves with its address. Rejects as `net.Server` does (`EADDRINUSE`); with
+ * `ERR_CLOSED` when the server is closed meanwhile; and as `throwIfAbandoned` does when the signal is aborted. After a
+ * rejection the port isn't bound.
  */
 export async function openServer(
   server: Server,
@@ -23,7 +29,7 @@ export async function openServer(
     throwIfAbandoned(signal);
     return server.address() as AddressInfo;
   } catch (error) {
-    // The name of a host may still be looked up: only after that is there a port to close.
+    // A host name may still be looked up: only after that there is a port to close.
     server.once("listening", () => server.close()).once("error", () => {});
     server.close();
     throwIfAbandoned(signal);

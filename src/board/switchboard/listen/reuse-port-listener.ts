@@ -1,3 +1,4 @@
+/** A port of the board on which every shard accepts by itself. */
 import cluster from "node:cluster";
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
@@ -10,18 +11,18 @@ export interface ReusePortListenerOwner {
   readonly shards: number;
   /** Aborted when the board begins to close. */
   readonly closing: AbortSignal;
-  /** Has a shard accept with this server. Throws when the server can't be moved there. */
+  /** Lets a shard accept with this server. Throws if the server can't be moved there. */
   giveServer(shard: number, server: Server, listener: number): void;
-  /** A shard that was replaced can't accept yet; it is tried again. */
+  /** A shard that was replaced can't accept yet. It gets its port again later. */
   acceptFailed(error: Error): void;
 }
 
-/** How long after a failure a replaced shard is given its port again. */
+/** Milliseconds after a failure until a replaced shard gets its port again. */
 const RETRY_MS = 1_000;
 
 /**
- * A port on which each shard accepts by itself, and the operating system spreads the connections (SO_REUSEPORT): the main thread has no part
- * in a connection, and is no bottleneck when all peers return at once.
+ * A port on which each shard accepts by itself; the operating system spreads the connections (SO_REUSEPORT). The main
+ * thread takes no part in a connection, so it is no bottleneck when all peers return at once.
  */
 export class ReusePortListener {
   readonly listenerId: number;
@@ -29,7 +30,7 @@ export class ReusePortListener {
   readonly #owner: ReusePortListenerOwner;
   #address: AddressInfo | undefined;
   #host: string | undefined;
-  /** By shard. */
+  /** Timers of the next attempts, by shard. */
   readonly #retries = new Map<number, NodeJS.Timeout>();
   #closed = false;
 
@@ -39,11 +40,11 @@ export class ReusePortListener {
     this.#owner = owner;
   }
 
-  /** Rejects as `openServer` does, and with `ERR_ACCEPT_IN_SHARDS` where the system can't spread connections. */
+  /** Rejects as `openServer` does, and with `ERR_ACCEPT_IN_SHARDS` if the system can't spread connections. */
   async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
     this.#host = host;
-    // Ports may be shared with another program of the same user: a server that shares nothing finds out whether this one is free. Workers of a
-    // cluster share theirs by intent.
+    // Another program of the same user may share the port: a server without sharing finds out whether the port is free.
+    // Workers of a cluster share it on purpose.
     const first = await bind(port, host, cluster.isWorker, signal);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
@@ -63,7 +64,7 @@ export class ReusePortListener {
     return this.#address;
   }
 
-  /** Has a shard that was replaced accept again. When that fails, such as for want of descriptors, it is tried until it succeeds. */
+  /** Lets a replaced shard accept again. A failure, such as a lack of descriptors, is retried until it succeeds. */
   async reopen(shard: number): Promise<void> {
     const { closing } = this.#owner;
     clearTimeout(this.#retries.get(shard));
@@ -80,7 +81,7 @@ export class ReusePortListener {
     }
   }
 
-  /** The shards close their ends themselves, when they drain. */
+  /** The shards close their ends themselves when they shut down. */
   close(): void {
     this.#closed = true;
     for (const timer of this.#retries.values()) clearTimeout(timer);
@@ -97,7 +98,7 @@ export class ReusePortListener {
 
 async function bind(port: number, host: string | undefined, reusePort: boolean, signal: AbortSignal): Promise<Server> {
   const server = createMovableServer();
-  // Exclusive: a worker of a cluster would otherwise share its primary's handle, which no thread can accept with.
+  // Exclusive: a worker of a cluster would otherwise share the primary's handle, with which no thread can accept.
   try {
     await openServer(server, { port, reusePort, exclusive: true, ...(host !== undefined && { host }) }, signal);
   } catch (cause) {

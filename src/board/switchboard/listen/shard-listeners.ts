@@ -1,3 +1,4 @@
+/** All ports of a board on which the shards do the handshakes. */
 import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
@@ -12,11 +13,11 @@ import { ForwardingListener } from "./forwarding-listener.ts";
 import { ReusePortListener } from "./reuse-port-listener.ts";
 
 export interface ShardListenersOwner {
-  /** Whether sockets are moved to the shards. */
+  /** True if sockets are moved to the shards. */
   readonly moves: boolean;
-  /** For the outcomes that no shard counts. */
+  /** Counters for outcomes that no shard counts. */
   readonly counters: UpgradeCounters;
-  /** Where there are limits. */
+  /** Set if the options have limits of admission. */
   readonly admission: AdmissionControl | undefined;
   readonly pool: () => ShardPool;
   /** Aborted when the board begins to close. */
@@ -25,7 +26,7 @@ export interface ShardListenersOwner {
   acceptFailed(error: Error): void;
 }
 
-/** The ports of a board on which the shards do the handshakes, whoever accepts. */
+/** The ports on which the shards do the handshakes, whichever thread accepts. */
 export class ShardListeners {
   readonly #settings: Settings;
   readonly #owner: ShardListenersOwner;
@@ -36,7 +37,7 @@ export class ShardListeners {
     this.#owner = owner;
   }
 
-  /** Whether a port does as well here as in the main thread, by the board's own options. */
+  /** True if the board's options allow handshakes in the shards without any loss. */
   get suitAny(): boolean {
     const { moves, admission } = this.#owner;
     return moves && admission === undefined && !placesByRequest(this.#settings.placement);
@@ -73,7 +74,7 @@ export class ShardListeners {
     }
   }
 
-  /** A shard was replaced: has it accept where the one before did. */
+  /** Lets a replaced shard accept on the ports of the one before. */
   reopen(shard: number): Promise<unknown> {
     return Promise.all(this.#listeners.map((listener) => listener.reopen(shard)));
   }
@@ -98,7 +99,10 @@ export class ShardListeners {
     });
   }
 
-  /** Where the shards accept, nobody is asked who gets in and where. */
+  /**
+   * Throws `ERR_ACCEPT_IN_SHARDS` for limits and placements: where the shards accept, nothing decides who gets in and
+   * where.
+   */
   #checkChoosesNothing(): void {
     const { placement } = this.#settings;
     const wants =
@@ -112,7 +116,10 @@ export class ShardListeners {
     throw new SwitchboardError("ERR_ACCEPT_IN_SHARDS", message);
   }
 
-  /** A socket goes to its shard before its request is read. */
+  /**
+   * Throws `ERR_NEEDS_REQUEST` for options that need the request: a socket goes to its shard before its request is
+   * read.
+   */
   #checkNeedsNoRequest(): void {
     const { placement, limits } = this.#settings;
     const { maxConnectionsPerAddress, trustedProxies = [] } = limits;

@@ -262,7 +262,8 @@ export function checkStartOptions(options: StartOptions): Settings {
       maxMailboxBytes: 1024 * 1024,
       maxMails: 1024,
       maxBufferedBytes: 1024 * 1024,
-      // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a connection.
+      // Topics that nobody else has, each known to every shard: about as much memory as the other queues of a
+      // connection.
       maxSubscriptions: 1024,
       slowConsumerPolicy: "close",
       rateLimitPolicy: "pause",

@@ -1,13 +1,14 @@
+/** The number of connections of one shard, for placement and limits. `ShardHandle` owns one. */
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 
 /**
- * How many are in one shard or on their way there, in one life of it: all that were sent, or accepted there, less those that left. Each
- * number has one writer, so that none is counted twice or not at all while it changes threads.
+ * Counts connections in one shard or on their way there, in one life of it: sockets sent or accepted there, minus
+ * sockets that have closed. Each number has one writer, so a connection that changes threads is counted exactly once.
  */
 export class ConnectionCount {
   readonly #counters: Counters;
-  /** What had departed before this life, less what the shard had accepted by itself. */
+  /** Closed sockets before this life, minus those that the shard had accepted by itself. */
   readonly #goneBefore: number;
   readonly #clientLeft: (clientKey: string) => void;
   /** Clients, where they are counted. */
@@ -29,7 +30,7 @@ export class ConnectionCount {
     return this.#counters.get("departed") - this.#counters.get("acceptedHere");
   }
 
-  /** Counts one from the call on that begins its handoff; one that doesn't arrive, no longer. */
+  /** Counts a connection from the start of its handoff. A connection that doesn't arrive is not counted any more. */
   async follow(handoff: Promise<HandoffResult>, clientKey: string | undefined): Promise<HandoffResult> {
     this.#sent++;
     if (clientKey !== undefined) this.#clientKeys.set(clientKey, (this.#clientKeys.get(clientKey) ?? 0) + 1);
@@ -43,14 +44,14 @@ export class ConnectionCount {
 
   clientLeft(clientKey: string): void {
     const count = this.#clientKeys.get(clientKey);
-    // Those of a shard that ended left together.
+    // The clients of a shard that ended were all removed at once.
     if (count === undefined) return;
     if (count === 1) this.#clientKeys.delete(clientKey);
     else this.#clientKeys.set(clientKey, count - 1);
     this.#clientLeft(clientKey);
   }
 
-  /** The shard ended, and all in it. */
+  /** The shard ended, and all its connections with it. */
   end(): void {
     this.#ended = true;
     for (const [clientKey, count] of this.#clientKeys) {

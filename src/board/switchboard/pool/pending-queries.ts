@@ -1,9 +1,10 @@
+/** Questions that wait for their answers. If the shard ends, all settle with undefined. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 
 type Answer = QueryAnswers[ShardQuery["kind"]];
 
-/** How long a shard may take for an answer: as long as an actor for an `ask`. */
+/** Milliseconds that a shard has to answer: as long as an actor has for an `ask`. */
 const TIMEOUT_MS = 5_000;
 
 /** Questions to one shard that wait for their answers; a shard that ends answers all with undefined. */
@@ -12,7 +13,7 @@ export class PendingQueries {
   #serial = 0;
   #ended = false;
 
-  /** Asks, by calling back with the number to ask under. Rejects with `ERR_SHARD_UNRESPONSIVE` without an answer in time. */
+  /** Asks a question: `post` gets its number. Rejects with `ERR_SHARD_UNRESPONSIVE` without an answer in time. */
   ask<Kind extends ShardQuery["kind"]>(post: (serial: number) => void): Promise<QueryAnswers[Kind] | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
     const serial = this.#serial++;

@@ -1,21 +1,23 @@
+/** Placement: the choice of the shard for a new connection. `ShardPool` uses it. */
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../../errors.ts";
 import type { Params } from "../../../runtime/actor/actor.ts";
 
 /** A shard that could take a new connection. */
 export interface ShardCandidate {
-  /** Its number, from 0. */
+  /** Number of the shard, from 0. */
   readonly shard: number;
-  /** Connections there, in their handshake there, or on their way there. */
+  /** Number of connections in the shard, in their handshake there, or on their way. */
   readonly connections: number;
-  /** By how much its timers are late: the mean of the last second or so. */
+  /** Milliseconds by which its timers are late: the mean of about the last second. */
   readonly eventLoopDelayMs: number;
 }
 
 /**
- * Chooses a shard by the request. The candidates are those that may take it, in the order of their numbers.
+ * Chooses a shard by the request. The candidates are the shards that may take the connection, in the order of their
+ * numbers.
  *
- * @returns the number of a candidate, or undefined to answer 503. Anything else, and what it throws, is answered with 500 and reported.
+ * @returns the number of a candidate, or undefined for 503. Any other number, and an error, gives 500 and is reported.
  */
 export type PlacementFunction = (
   request: IncomingMessage,
@@ -24,24 +26,25 @@ export type PlacementFunction = (
 ) => number | undefined;
 
 /**
- * Gives the key that decides on the shard, such as a room or a user: one key, one shard, for as long as that takes connections. When it
- * doesn't, only its keys go to others, each to one, and come back later. Without a key (undefined) it is the least connections.
+ * Returns the key that decides on the shard, such as a room or a user: one key, one shard, while that shard takes
+ * connections. Otherwise only its keys move to other shards, each to one, and come back later. Undefined: the shard
+ * with the fewest connections.
  */
 export type StickyBy = (request: IncomingMessage, params: Params) => string | undefined;
 
-/** How the shard of a new connection is chosen among those that take any. */
+/** Policy that chooses the shard of a new connection. */
 export type Placement = "leastConnections" | "roundRobin" | { readonly stickyBy: StickyBy } | PlacementFunction;
 
-/** What a placement may look at. */
+/** The request that a placement may look at. */
 export interface Placed {
   readonly request: IncomingMessage;
   readonly params: Params;
 }
 
-/** @param placed undefined for a socket of which nothing was read */
+/** @param placed undefined for a raw socket */
 export type Place<T extends ShardCandidate> = (candidates: readonly T[], placed: Placed | undefined) => T | undefined;
 
-/** Whether a placement looks at the request. */
+/** True if a placement looks at the request. */
 export function placesByRequest(placement: Placement): boolean {
   return typeof placement !== "string";
 }
@@ -53,9 +56,10 @@ export function createPlacement<T extends ShardCandidate>(placement: Placement):
 }
 
 /**
- * The shards that may take a new connection: those below their limit that aren't overloaded, or the least overloaded one if all are.
+ * Returns the shards that may take a new connection: those below their limit that aren't overloaded, or the least
+ * overloaded one if all are.
  *
- * @param maxConnections of each
+ * @param maxConnections limit of each shard
  */
 export function eligible<T extends ShardCandidate>(
   shards: readonly T[],
@@ -68,7 +72,7 @@ export function eligible<T extends ShardCandidate>(
   return [open.reduce((best, one) => (one.eventLoopDelayMs < best.eventLoopDelayMs ? one : best))];
 }
 
-/** The one with the fewest connections; among equals they take turns. */
+/** The shard with the fewest connections; shards with equal numbers take turns. */
 function leastConnections<T extends ShardCandidate>(): Place<T> {
   let turn = 0;
   return (candidates) => {
@@ -82,7 +86,7 @@ function leastConnections<T extends ShardCandidate>(): Place<T> {
   };
 }
 
-/** The next one by number, whoever was passed over. */
+/** The next shard by number. */
 function roundRobin<T extends ShardCandidate>(): Place<T> {
   let last = -1;
   return (candidates) => {
@@ -93,8 +97,8 @@ function roundRobin<T extends ShardCandidate>(): Place<T> {
 }
 
 /**
- * The one with the highest random weight for the key. Source: Thaler and Ravishankar, "Using name-based mappings to increase hit rates",
- * IEEE/ACM Transactions on Networking 6(1), 1998.
+ * The shard with the highest random weight for the key. Source: Thaler and Ravishankar, "Using name-based mappings to
+ * increase hit rates", IEEE/ACM Transactions on Networking 6(1), 1998.
  */
 function sticky<T extends ShardCandidate>(stickyBy: StickyBy): Place<T> {
   const withoutKey = leastConnections<T>();
@@ -133,7 +137,7 @@ function byFunction<T extends ShardCandidate>(choose: PlacementFunction): Place<
   };
 }
 
-/** FNV-1a of 32 bits, over UTF-16 units. */
+/** The 32-bit FNV-1a hash of the UTF-16 units. */
 function hash(text: string): number {
   let value = 0x811c_9dc5;
   for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x0100_0193);

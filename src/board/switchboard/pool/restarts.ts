@@ -1,22 +1,32 @@
-/** A shard that dies so often */
+/**
+ * Delays the start of a shard that died: shortly after the first death, longer after each further one, and at last for
+ * ever.
+ */
+/** Number of deaths within `WINDOW_MS` after which a shard is not started again. */
 const MAX_DEATHS = 5;
-/** within this time is not started again. */
+/** Milliseconds for which a death counts. */
 const WINDOW_MS = 60_000;
 const FIRST_DELAY_MS = 100;
-/** Long enough in all (8.5 s) that a short outage of what the actor module needs at its start isn't taken for a failure. */
+/**
+ * Growth of the delay. All delays together (8.5 s) are long enough that a short outage of what the actor module needs
+ * isn't taken for a failure.
+ */
 const GROWTH = 4;
 
-/** When a shard that died is started again: soon after its first death, ever later when it goes on dying, and at last not at all. */
+/**
+ * When a shard that died is started again: soon after its first death, ever later when it goes on dying, and at last
+ * not at all.
+ */
 export class Restarts {
   /** Times of the deaths within the last minute. */
   #deaths: number[] = [];
 
-  /** Whether it has died lately. */
+  /** True if the shard has died lately. */
   get died(): boolean {
     return this.#deaths.length > 0;
   }
 
-  /** Whether it is not started again. */
+  /** True if the shard is not started again. */
   get failed(): boolean {
     return this.#deaths.length >= MAX_DEATHS;
   }
@@ -24,8 +34,8 @@ export class Restarts {
   /**
    * Counts one death.
    *
-   * @param now in ms, on any clock that doesn't go back
-   * @returns after how many ms to start it again; undefined: not any more
+   * @param now milliseconds of a monotonic clock
+   * @returns milliseconds until the next start; undefined for no start
    */
   countDeath(now: number): number | undefined {
     this.#deaths = [...this.#deaths.filter((at) => now - at < WINDOW_MS), now];

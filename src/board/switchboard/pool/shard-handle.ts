@@ -1,3 +1,4 @@
+/** One shard as the main thread sees it: its ports, its phase, its end. `ShardPool` has one for each. */
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
@@ -44,38 +45,38 @@ export interface ShardSpec {
   readonly warmUp: boolean;
   readonly options: ConnectionLimits;
   readonly trustedProxies: readonly string[];
-  /** Whether sockets that can be moved are; all others are relayed. */
+  /** True if movable sockets are moved; all others are relayed. */
   readonly moves: boolean;
-  /** How long its event loop may stand still; 0: for ever. */
+  /** Milliseconds for which its event loop may be blocked. 0: no limit. */
   readonly timeoutMs: number;
-  /** How long it may take to answer for a socket. */
+  /** Milliseconds that it has to answer for a socket. */
   readonly handoffTimeoutMs: number;
-  /** How long it may take until it is ready; 0: for ever. */
+  /** Milliseconds that it has to become ready. 0: no limit. */
   readonly startTimeoutMs: number;
   readonly counters: Counters;
-  /** The far ends are with the main thread's bus and with the other shards. */
+  /** Links; their far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly ThreadLink[];
-  /** Takes what users of the board may listen to. */
+  /** Takes the events of the shard. */
   readonly event: (event: ShardEvent) => void;
-  /** A connection or a handshake of a client has ended, where clients are counted. */
+  /** A connection or a handshake of a client has ended, if clients are counted. */
   readonly clientLeft: (address: string) => void;
 }
 
-/** How much later than asked a shard may report that it is drained, or end, before its thread is ended. */
+/** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
 const SHUTDOWN_GRACE_MS = 1_000;
 
-/** Piscina infers this from another overload of `postMessage` than the one for ports. */
+/** Type of the transfer list. Piscina infers it from another overload of `postMessage` than the one for ports. */
 type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
 
 /**
- * - `starting`: its thread boots, its actor module is loaded.
- * - `ready`: it takes connections.
- * - `stopping`: it was asked to close its connections, and to end.
- * - `ended`: its thread has ended or is free again.
+ * - `starting`: the thread starts and loads the actor module.
+ * - `ready`: the shard takes connections.
+ * - `stopping`: the shard was asked to close its connections and to end.
+ * - `ended`: the thread has ended or is free again.
  */
 type Phase = "starting" | "ready" | "stopping" | "ended";
 
-/** One life of one shard, as the main thread sees it: from a free thread of the pool to that thread's end. */
+/** One life of one shard, from a free thread of the pool to that thread's end. */
 export class ShardHandle implements Destination, ShardCandidate {
   readonly shard: number;
   readonly #counters: Counters;
@@ -90,16 +91,16 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #queries = new PendingQueries();
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog | undefined;
-  /** Runs while the shard starts. */
+  /** Timer that runs while the shard starts. */
   readonly #startTimer: NodeJS.Timeout | undefined;
   readonly #ready = Promise.withResolvers<void>();
   readonly #shutdownDone = Promise.withResolvers<ShutdownCounts>();
   #phase: Phase = "starting";
-  /** Whether the actor module exports an `authorize`; known when it is ready. */
+  /** True if the actor module exports an `authorize`. Known once the shard is ready. */
   authorizes = false;
-  /** Headers that the actor class asks for; known when it is ready. */
+  /** Headers that the actor class asks for. Known once the shard is ready. */
   requestHeaders: readonly string[] = [];
-  /** Resolves when the thread has ended or is free again; with what was lost, when that was not asked for. */
+  /** Resolves when the thread has ended or is free again; with the loss if the end was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
@@ -160,13 +161,13 @@ export class ShardHandle implements Destination, ShardCandidate {
       rawSockets: rawSockets.receiver,
       links,
     };
-    // Only the first start of a board waits for this; later failures are told by `ended`.
+    // Only the first start of a board awaits this; later failures go through `ended`.
     this.#ready.promise.catch(() => {});
     const transferList = ports as unknown as TransferList;
     this.ended = this.#run(pool.run(task, { transferList, signal: this.#abort.signal }));
   }
 
-  /** Resolves when the shard takes connections; rejects when it can't start, with the reason. */
+  /** Resolves when the shard takes connections. Rejects with the reason if it can't start. */
   get ready(): Promise<void> {
     return this.#ready.promise;
   }
@@ -179,7 +180,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#phase === "ready";
   }
 
-  /** Whether it may be sent connections: it is ready, and answers for those that it was sent. */
+  /** True if the shard takes connections: it is ready and answers for its sockets. */
   get takesConnections(): boolean {
     return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#rawSockets.isFull;
   }
@@ -188,17 +189,17 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#phase === "ended";
   }
 
-  /** Whether it takes sockets whose handshake is its own: also while it drains, to answer them with 503. */
+  /** True if the shard takes raw sockets: also while it shuts down, to answer them with 503. */
   get takesRawSockets(): boolean {
     return this.#phase === "ready" || this.#phase === "stopping";
   }
 
-  /** Connections here, in their handshake, or on their way. */
+  /** Number of connections in the shard, in their handshake there, or on their way. */
   get connections(): number {
     return this.#occupancy.count;
   }
 
-  /** As it is now, also while the shard is blocked. */
+  /** Delay of the event loop now, also while the shard is blocked. */
   get eventLoopDelayMs(): number {
     return this.#eventLoop.delayMs;
   }
@@ -211,7 +212,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#timed(this.#occupancy.follow(handoff, arrival.clientKey));
   }
 
-  /** Says how the handshakes of a listener are done, from the next socket on. */
+  /** Sets how the shard does the handshakes of a port, from the next socket on. */
   configure(notice: ShardPortNotice): void {
     this.#rawSockets.tell(notice);
   }
@@ -233,7 +234,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     return result;
   }
 
-  /** Has it accept the sockets of a listener by itself. */
+  /** Lets the shard accept the sockets of a port by itself. */
   giveServer(server: Server, listener: number): void {
     this.#rawSockets.sendServer(server, { listenerId: listener, clientKey: undefined });
   }
@@ -243,14 +244,17 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /**
-   * Asks it about its connections; undefined when it ends before it has answered. Rejects with `ERR_SHARD_UNRESPONSIVE` when it doesn't answer
-   * in time.
+   * Asks the shard about its connections. Resolves with undefined if the shard ends first. Rejects with
+   * `ERR_SHARD_UNRESPONSIVE` if it doesn't answer in time.
    */
   query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
     return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
   }
 
-  /** Closes all its connections, and those that still arrive, and awaits their actors. A shard that doesn't even do that is ended. */
+  /**
+   * Closes all connections, also those that still arrive, and awaits their actors. A shard that doesn't even do that is
+   * terminated.
+   */
   async shutDown(settings: ShutdownSettings): Promise<ShutdownCounts> {
     if (!this.hasEnded) this.#phase = "stopping";
     this.#order({ kind: "shutDown", settings });
@@ -260,7 +264,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     return counts;
   }
 
-  /** Ends the shard when it is drained. */
+  /** Ends the shard after its shutdown. */
   async stop(): Promise<void> {
     this.#order({ kind: "stop" });
     const timer = setTimeout(() => this.terminate(), SHUTDOWN_GRACE_MS);
@@ -318,14 +322,14 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#relay.close();
     this.#rawSockets.close();
     this.#occupancy.end();
-    // Sockets that were in their handshake ended with the thread.
+    // Sockets in their handshake ended with the thread.
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
     this.#counters.set("handshakes", 0);
     const connections = this.#counters.get("connections");
     const actors = this.#counters.get("actors");
     this.#counters.set("connections", 0);
     this.#counters.set("actors", 0);
-    // Whoever still waits for this shard gets an answer. What was lost unasked was told as a loss.
+    // Settles everything that still waits for this shard. A loss that was not asked for is reported as such.
     this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
     return asked ? undefined : { shard: this.shard, reason, connections, error };

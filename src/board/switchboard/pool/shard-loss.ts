@@ -1,34 +1,38 @@
+/** Why a shard ended unexpectedly, in the words of the `shardLost` event. */
 import { type ErrorCode, type ErrorReport, reportError, reviveError, SwitchboardError } from "../../../errors.ts";
 
 /**
- * Why a shard ended unasked:
+ * Reason why a shard ended unexpectedly:
  *
- * - `crashed`: an error that nobody caught, or it couldn't start.
- * - `outOfMemory`: it came to its `resourceLimits`.
- * - `unresponsive`: its event loop stood still for `shardTimeoutMs`.
- * - `notReady`: it didn't take connections within `startTimeoutMs`.
+ * - `crashed`: an uncaught error, or the shard couldn't start.
+ * - `outOfMemory`: the shard reached its `resourceLimits`.
+ * - `unresponsive`: its event loop was blocked for `shardTimeoutMs`.
+ * - `notReady`: it wasn't ready within `startTimeoutMs`.
  * - `exited`: something in it called `process.exit`.
  * - `terminated`: the main thread ended it.
  */
 export type ShardLossReason = "crashed" | "outOfMemory" | "unresponsive" | "notReady" | "exited" | "terminated";
 
-/** A shard that ended unasked. */
+/** A shard that ended unexpectedly. */
 export interface ShardLoss {
   readonly shard: number;
   readonly reason: ShardLossReason;
-  /** Connections that ended with it. */
+  /** Number of connections that ended with the shard. */
   readonly connections: number;
   readonly error: Error;
 }
 
 export type LossCause = Pick<ShardLoss, "reason" | "error">;
 
-/** What the pool says, in words only, when a thread ended without an error. */
+/**
+ * Message of the pool when a thread ended without an error. The pool tells the exit code only in these words; a test
+ * holds them.
+ */
 const EXITED = /^worker exited with code: (-?\d+)$/;
 
-/** What a thread's task was rejected with. */
+/** Explains the rejection of a thread's task. */
 export function explainRejection(thrown: unknown): LossCause {
-  // Also something that is no error can be thrown and never caught.
+  // Code may throw a value that isn't an error.
   const error = thrown instanceof Error ? thrown : reviveError(reportError(thrown));
   if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") return { reason: "outOfMemory", error };
   const [, code] = EXITED.exec(error.message) ?? [];
@@ -36,26 +40,26 @@ export function explainRejection(thrown: unknown): LossCause {
   return { reason: "exited", error: lost("ERR_SHARD_EXITED", `the shard's thread exited with code ${code}`) };
 }
 
-/** What a thread's task returned: the shard couldn't start, or stopped without being told to. */
+/** Explains the return of a thread's task: the shard couldn't start, or stopped without being told to. */
 export function explainReturn(failure: ErrorReport | undefined): LossCause {
   // The pool takes a thrown null for no error.
   const error = failure ? reviveError(failure) : lost("ERR_SHARD_LOST", "the shard's thread ended");
   return { reason: "crashed", error };
 }
 
-/** That its pulse stood still. */
+/** Explains a pulse that stood still. */
 export function explainSilence(): LossCause {
   const message = "the shard's event loop stood still for longer than shardTimeoutMs";
   return { reason: "unresponsive", error: lost("ERR_SHARD_UNRESPONSIVE", message) };
 }
 
-/** The shard was not ready in time. */
+/** Explains a shard that wasn't ready in time. */
 export function explainSlowStart(startTimeoutMs: number): LossCause {
   const message = `the shard didn't take connections within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of the actor module never end?`;
   return { reason: "notReady", error: lost("ERR_START_TIMEOUT", message) };
 }
 
-/** That the main thread ended it. */
+/** Explains an end by the main thread. */
 export function explainTermination(): LossCause {
   return { reason: "terminated", error: lost("ERR_SHARD_TERMINATED", "the shard's thread was ended") };
 }

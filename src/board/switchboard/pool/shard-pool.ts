@@ -1,3 +1,4 @@
+/** As many threads as the options say, each with one long task, each replaced when it dies. */
 import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { Server } from "node:net";
@@ -22,36 +23,36 @@ import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 
 export interface ShardPoolOwner {
-  /** Something happened in a shard that users of the board may listen to. */
+  /** An event of a shard that users of the board may listen to. */
   event(shard: number, event: ShardEvent): void;
-  /** A connection or a handshake of a client has ended in a shard, where clients are counted. */
+  /** A connection or a handshake of a client has ended, if clients are counted. */
   clientLeft(address: string): void;
-  /** A shard's thread ended unasked, and its connections with it. */
+  /** A shard's thread ended unexpectedly, and its connections with it. */
   shardLost(loss: ShardLoss): void;
-  /** A new thread runs in its place. */
+  /** A new thread runs in the place of a lost one. */
   shardReplaced(shard: number): void;
   /** A shard died so often that it isn't started again. */
   shardFailed(loss: ShardLoss): void;
 }
 
 /**
- * - `starting`: for the first time.
- * - `ready`: it takes connections.
+ * - `starting`: starts for the first time.
+ * - `ready`: takes connections.
  * - `closing`: the board is closing.
- * - `restarting`: it died, and is started again soon or just now.
- * - `failed`: it died so often that it isn't started again.
+ * - `restarting`: died, and is started again soon or just now.
+ * - `failed`: died so often that it isn't started again.
  * - `closed`: the board is closed.
  */
 export type ShardState = "starting" | "ready" | "closing" | "restarting" | "failed" | "closed";
-/** The main thread's ends of what links all threads. */
+/** The main thread's ends of the links between all threads. */
 export interface Hub {
   readonly bus: Bus;
   readonly mail: MailRouter;
 }
 
 /**
- * The file that runs in a shard's thread: beside the sources, or in the built package. Throws `ERR_BUNDLED` when a bundler has taken this
- * module out of the package, without that file.
+ * Returns the file of a shard's thread: beside the sources, or in the built package. Throws `ERR_BUNDLED` if a bundler
+ * has taken this module out of the package without that file.
  */
 function findWorker(): URL {
   // A bundle in CommonJS has no URL.
@@ -64,7 +65,9 @@ function findWorker(): URL {
   throw new SwitchboardError("ERR_BUNDLED", message);
 }
 
-/** The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies. */
+/**
+ * The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies.
+ */
 export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
@@ -73,15 +76,15 @@ export class ShardPool {
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
   readonly #restarts: Restarts[];
-  /** What every shard is told, those that are started later too. */
+  /** Settings of ports, for every shard, also for those that are started later. */
   readonly #listeners = new Map<number, ShardPortSettings>();
   readonly #waiting = new Set<NodeJS.Timeout>();
   readonly #choose: Place<ShardHandle>;
   #closing = false;
 
   /**
-   * Resolves when all shards take connections; rejects, when all threads have ended, with the first reason why one can't, or with
-   * `ERR_ABORTED`.
+   * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
+   * can't start, or with `ERR_ABORTED`.
    */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     const worker = findWorker();
@@ -93,7 +96,7 @@ export class ShardPool {
       minThreads: settings.shards,
       maxThreads: settings.shards,
       idleTimeout: Number.POSITIVE_INFINITY,
-      // With atomics a thread without a task sleeps in Atomics.wait; ours have an event loop to run.
+      // With atomics, a thread without a task sleeps in Atomics.wait; a shard's thread has an event loop to run.
       atomics: "disabled",
       resourceLimits: settings.resourceLimits,
     });
@@ -143,21 +146,21 @@ export class ShardPool {
     this.#hub = hub;
     this.#threads = threads;
     this.#choose = createPlacement(settings.placement);
-    // A thread's error is told by its task.
+    // The task of a thread reports its error.
     threads.on("error", () => {});
     this.#counters = Array.from({ length: settings.shards }, () => new Counters());
     this.#restarts = this.#counters.map(() => new Restarts());
     for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
   }
 
-  /** The shard for a new connection; undefined when none takes any. Throws what the placement does. */
+  /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
   place(placed?: Placed): ShardHandle | undefined {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
     const ready = this.#shards.filter((shard) => shard.takesConnections);
     return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.maxEventLoopDelayMs), placed);
   }
 
-  /** The same for a socket whose handshake is the shard's. When all are closing, one of them answers it. */
+  /** Returns the shard for a raw socket. If all shards are closing, one of them answers it. */
   placeRawSocket(): ShardHandle | undefined {
     if (this.#shards.some((shard) => shard.isReady)) return this.place();
     return this.#choose(
@@ -166,19 +169,19 @@ export class ShardPool {
     );
   }
 
-  /** In all shards or on their way there. */
+  /** Number of connections in all shards or on their way there. */
   get connections(): number {
     return this.#shards.reduce((sum, { connections }) => sum + connections, 0);
   }
 
-  /** How many more the shards that are ready may take; infinite without a limit. */
+  /** Number of connections that ready shards may still take; infinite without a limit. */
   get room(): number {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
     const ready = this.#shards.filter((shard) => shard.takesConnections);
     return ready.reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
   }
 
-  /** Says how the shards do the handshakes of a listener, from the next socket on. */
+  /** Sets how the shards do the handshakes of a port, from the next socket on. */
   configure(notice: ShardPortNotice): void {
     this.#listeners.set(notice.listenerId, notice.settings);
     for (const shard of this.#shards) shard.configure(notice);
@@ -188,36 +191,36 @@ export class ShardPool {
     return this.#settings.shards;
   }
 
-  /** Has one shard accept the sockets of a listener by itself. A shard that has ended closes the server. */
+  /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
   giveServer(shard: number, server: Server, listener: number): void {
     this.#shards[shard]?.giveServer(server, listener);
   }
 
-  /** Asks one shard about its connections; undefined when it isn't there, or ends instead. */
+  /** Asks one shard about its connections. Resolves with undefined if the shard doesn't exist or ends first. */
   async query<Query extends ShardQuery>(shard: number, query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
     return this.#shards[shard]?.query(query);
   }
 
-  /** Outcomes of the handshakes that the shards did. */
+  /** Outcomes of handshakes in the shards. */
   upgrades(): UpgradeCounts[] {
     return this.#counters.map(({ upgrades }) => upgrades.snapshot());
   }
 
-  /** Counters of every shard, over all its lives. */
+  /** Counters of every shard, over all its threads. */
   counters(): ShardCounts[] {
     return this.#counters.map((counters, shard) => {
-      // A shard that is blocked doesn't count.
+      // A blocked shard can't write its own delay.
       const eventLoopDelayMs = this.#shards[shard]?.eventLoopDelayMs ?? 0;
       return { ...counters.snapshot(), eventLoopDelayMs };
     });
   }
 
-  /** Whether the actor module exports an `authorize`. */
+  /** True if the actor module exports an `authorize`. */
   get authorizes(): boolean {
     return this.#shards.some((shard) => shard.authorizes);
   }
 
-  /** Whether any shard takes connections. */
+  /** True if a shard takes connections. */
   get isReady(): boolean {
     return this.#shards.some((shard) => shard.takesConnections);
   }
@@ -240,15 +243,15 @@ export class ShardPool {
     }
   }
 
-  /** Ends one shard's thread at once; it is replaced as if it had died. */
+  /** Ends one shard's thread at once. It is replaced as if it had died. */
   terminate(shard: number): void {
     this.#shards[shard]?.terminate();
   }
 
   /**
-   * Closes every connection in order, awaits their actors, then ends the threads.
+   * Closes all connections in order, awaits their actors, then ends the threads.
    *
-   * @param settings whose batchSize is that of all shards together
+   * @param settings `batchSize` counts over all shards
    */
   async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
     this.#closing = true;
@@ -295,7 +298,7 @@ export class ShardPool {
     return handle;
   }
 
-  /** Starts the shard again when its time has come, unless it died too often. */
+  /** Starts the shard again after its delay, unless it died too often. */
   #handleLoss(loss: ShardLoss): void {
     const { shard } = loss;
     const delayMs = (this.#restarts[shard] as Restarts).countDeath(performance.now());
@@ -308,14 +311,14 @@ export class ShardPool {
       this.#waiting.delete(timer);
       this.#launch(shard).ready.then(
         () => this.#owner.shardReplaced(shard),
-        // Told as the next loss.
+        // Reported as the next loss.
         () => {},
       );
     }, delayMs);
     this.#waiting.add(timer);
   }
 
-  /** A direct port to the main thread and to every other shard; returns the new shard's ends. */
+  /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
   #linkToOthers(shard: number): ThreadLink[] {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard);
@@ -336,7 +339,10 @@ async function exitOf(worker: Worker): Promise<void> {
   if (worker.threadId !== -1) await once(worker, "exit");
 }
 
-/** Each shard's part of a batch, by its connections. When all fit into one, no shard needs a second. */
+/**
+ * Returns each shard's part of a batch, by its connections. If all connections fit into one batch, no shard needs a
+ * second.
+ */
 export function shareBatch(batch: number, loads: readonly number[]): number[] {
   const total = loads.reduce((sum, load) => sum + load, 0);
   return loads.map((load) => (total <= batch ? batch : Math.max(1, Math.round((batch * load) / total))));

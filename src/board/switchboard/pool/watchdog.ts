@@ -1,20 +1,22 @@
+/** Notices shards whose event loop is blocked. Each shard that has a `shardTimeoutMs` has one. */
 import { url as inspectorUrl } from "node:inspector";
 import { Pulse } from "../../../runtime/stats/pulse.ts";
 
-/** What a shard may take at least until its event loop turns for the first times: threads that start together share the cores. */
+/** Least time that a shard has until its event loop first turns: threads that start together share the cores. */
 const START_TIMEOUT_MS = 30_000;
 const LONGEST_INTERVAL_MS = 1_000;
 
 export interface WatchdogOptions {
-  /** How long the pulse may stand still. */
+  /** Milliseconds for which the pulse may stand still. */
   readonly timeoutMs: number;
-  /** It has stood still for so long. Called once. */
+  /** The pulse has stood still for that time. Called once. */
   readonly silent: () => void;
 }
 
 /**
- * Watches the pulse of one shard. Only time in which the main thread itself ran counts: after a suspended laptop or a blocked main thread a
- * shard has as much time as before. While the process is open to a debugger nothing counts, for a shard may stand at a breakpoint.
+ * Watches the pulse of one shard. Only time in which the main thread itself ran counts: after a suspended laptop or a
+ * blocked main thread a shard has as much time as before. While a debugger may attach, nothing counts: the shard may
+ * stand at a breakpoint.
  */
 export class Watchdog {
   readonly pulse: Pulse;
@@ -32,7 +34,7 @@ export class Watchdog {
     this.#timer = setInterval(this.#check, this.pulse.intervalMs).unref();
   }
 
-  /** The shard is up: from now on it has no more time than it was given. */
+  /** The shard has started: from now on it has only its own time. */
   started(): void {
     this.#limitMs = this.#options.timeoutMs;
     this.#silentMs = 0;
@@ -42,7 +44,7 @@ export class Watchdog {
     clearInterval(this.#timer);
   }
 
-  /** However late a check comes, it counts as one interval: timers that are late don't catch up. */
+  /** A check counts as one interval, however late it comes: late timers don't catch up. */
   readonly #check = (): void => {
     const { beats } = this.pulse;
     if (beats !== this.#beats || inspectorUrl() !== undefined) {
