@@ -1,7 +1,8 @@
+/** The baseline in `baseline.json`, and the comparison of a run with it. Used by `compare.ts`. */
 import type { Environment } from "./environment.ts";
 import { type Metric, ratioOf, type SuiteResult } from "./results.ts";
 
-/** What is kept of a run to compare later ones with: ratios of ours to others, the lower the better. */
+/** Ratios of a run, kept to compare later runs with: Switchboard's figure divided by another server's; lower is better. */
 export interface Baseline {
   readonly version: 1;
   readonly environment: Environment;
@@ -10,36 +11,41 @@ export interface Baseline {
 
 export interface BaselineRatio {
   readonly scenario: string;
+  /** Id of the other server. */
   readonly against: string;
   readonly metric: Metric;
   readonly median: number;
   /** See `noiseOf`. */
   readonly noise: number;
+  /** Number of rounds in which both servers were measured. */
   readonly rounds: number;
 }
 
+/** A ratio of the baseline compared with the same ratio of a run. */
 export interface Comparison {
   readonly scenario: string;
   readonly against: string;
   readonly before: number;
+  /** NaN: not measured. */
   readonly now: number;
-  /** Growth of the ratio: 0.1 is 10 % slower against the same peer. */
+  /** Relative growth of the ratio: 0.1 is 10 % slower against the same server. NaN: not measured. */
   readonly change: number;
-  /** Changes up to this are taken for noise. */
+  /** Largest change that counts as noise. */
   readonly tolerance: number;
   readonly verdict: "regression" | "improvement" | "same" | "not measured";
 }
 
-/** Peers whose own versions change seldom, so that a change of the ratio is ours. */
-const STEADY = ["ws", "node-net"];
-/** What no run of a few rounds can tell from noise, however well its rounds agree. */
-const LEAST_TOLERANCE = 0.05;
-/** Deviations of one round that a median of some rounds hardly ever strays by. */
-const DEVIATIONS = 2;
+/** Ids of servers that change seldom, so that a change of the ratio comes from Switchboard. */
+const STABLE_SERVERS = ["ws", "node-net"];
+/** Smallest tolerance: a few rounds can't tell a smaller change from noise, however well the rounds agree. */
+const MIN_TOLERANCE = 0.05;
+/** Tolerance in standard deviations of one round. A median of several rounds rarely strays that far. */
+const NOISE_FACTOR = 2;
 
+/** Takes the ratios to the stable servers from a result. */
 export function baselineOf(result: SuiteResult): Baseline {
   const ratios = result.scenarios.flatMap((scenario) =>
-    STEADY.flatMap((against) => {
+    STABLE_SERVERS.flatMap((against) => {
       const ratio = ratioOf(scenario, scenario.primary, scenario.reference, against);
       if (ratio === undefined) return [];
       const { median, noise, pairs } = ratio;
@@ -50,8 +56,8 @@ export function baselineOf(result: SuiteResult): Baseline {
 }
 
 /**
- * Each ratio of the baseline with the run's. A scenario that the run has, but where a peer or ours failed, is `not measured`; scenarios that the run
- * left out are left out.
+ * Compares each ratio of the baseline with the run's. A ratio is `not measured` if the run has the scenario, but one of
+ * the two servers failed or took no part. Scenarios that the run doesn't have are left out.
  */
 export function compare(baseline: Baseline, run: Baseline): Comparison[] {
   const scenarios = new Set(run.ratios.map(({ scenario }) => scenario));
@@ -59,7 +65,7 @@ export function compare(baseline: Baseline, run: Baseline): Comparison[] {
     .filter(({ scenario }) => scenarios.has(scenario))
     .map((before) => {
       const now = run.ratios.find((ratio) => ratio.scenario === before.scenario && ratio.against === before.against);
-      const tolerance = Math.max(LEAST_TOLERANCE, DEVIATIONS * Math.hypot(before.noise, now?.noise ?? 0));
+      const tolerance = Math.max(MIN_TOLERANCE, NOISE_FACTOR * Math.hypot(before.noise, now?.noise ?? 0));
       const change = now === undefined ? Number.NaN : now.median / before.median - 1;
       return {
         scenario: before.scenario,
@@ -76,6 +82,6 @@ export function compare(baseline: Baseline, run: Baseline): Comparison[] {
 function verdictOf(change: number, tolerance: number): Comparison["verdict"] {
   if (Number.isNaN(change)) return "not measured";
   if (change > tolerance) return "regression";
-  // The same distance as a factor: a half is as far as the double.
+  // The same distance as a factor: half the ratio is as far away as double the ratio.
   return 1 / (1 + change) - 1 > tolerance ? "improvement" : "same";
 }

@@ -11,7 +11,7 @@ export interface Environment {
   readonly cores: readonly number[];
   readonly memoryGiB: number;
   readonly kernel: string;
-  /** Of Node, V8, and each contestant that took part. */
+  /** Of Node, V8, and each server that took part. */
   readonly versions: Readonly<Record<string, string>>;
   /** With `+` when there are changes that aren't committed; "unknown" outside a repository. */
   readonly commit: string;

@@ -1,32 +1,39 @@
+/** The flags of `npm run bench`: their help text and their check. Used by `run.ts`. */
 import { parseArgs } from "node:util";
-import { UsageError } from "../src/cli/usage-error.ts";
-import { type Contestant, strangerOf } from "./contestants.ts";
+import { customServer, type TestedServer } from "./servers.ts";
+import { UsageError } from "./usage-error.ts";
 
 export const HELP = `Usage: npm run bench -- [flags]
 
-Puts servers in processes of their own under the same load, in turns, and writes a table, a page with charts, a picture and a JSON file.
+Puts the same load on several WebSocket servers, in turns, and writes a table, a page with charts, a picture and a JSON file.
 
   --full                   all scenarios, 7 rounds of 4 seconds
-  --list                   names the scenarios and who takes part, and runs none
-  --scenario ID            only this scenario; may be repeated
-  --contestant ID          only this one, or another situation of ours; may be repeated
-  --peer NAME="COMMAND"    one more contestant, or another way to start one: it is given --port P --mode echo|fanout, and prints "listening on P"
-  --rounds N               default 3
-  --seconds S --warmup S   of each run; default 1 and 0.6
-  --connections N          instead of a scenario's own
+  --list                   list the scenarios and the servers of each, and run none
+  --scenario ID            run only this scenario; may be repeated
+  --server ID              run only this server, or this variant of Switchboard; may be repeated
+  --custom-server NAME="COMMAND"
+                           add a server, or start a known server by another command; the command
+                           gets --port P --mode echo|fanout, and must print "listening on P"
+  --rounds N               rounds of each scenario; default 3
+  --seconds S --warmup S   counted time of each run, and time before it; default 1 and 0.6
+  --connections N          number of connections, in place of each scenario's own
   --json FILE --html FILE --svg FILE   default: bench/results/<date>
-  --help                   this
+  --help                   show this text
 `;
 
 export interface BenchFlags {
   readonly help: boolean;
   readonly list: boolean;
   readonly full: boolean;
+  /** Ids of scenarios. undefined: not given, as for the other optional flags. */
   readonly scenarios: readonly string[] | undefined;
-  readonly contestants: readonly string[] | undefined;
-  readonly strangers: readonly Contestant[];
+  /** Ids of servers or variants. */
+  readonly servers: readonly string[] | undefined;
+  readonly customServers: readonly TestedServer[];
   readonly rounds: number;
+  /** Counted time of each run, in seconds. */
   readonly seconds: number;
+  /** Time before the counted time, in seconds. */
   readonly warmup: number;
   readonly connections: number | undefined;
   readonly json: string | undefined;
@@ -34,10 +41,10 @@ export interface BenchFlags {
   readonly svg: string | undefined;
 }
 
-/** Throws a UsageError for what makes no sense. */
+/** Parses the flags and fills in the defaults. Throws a `UsageError` for an unknown flag or an invalid value. */
 export function parseFlags(args: readonly string[]): BenchFlags {
   const values = parse(args);
-  const { full, json, html, svg } = values;
+  const { help, list, full, json, html, svg } = values;
   const number = (flag: "rounds" | "seconds" | "warmup" | "connections", whole: boolean): number | undefined => {
     const text = values[flag];
     if (text === undefined) return undefined;
@@ -46,10 +53,15 @@ export function parseFlags(args: readonly string[]): BenchFlags {
     throw new UsageError(`--${flag} takes a ${whole ? "whole " : ""}number above 0, got ${text}`);
   };
   return {
-    ...{ help: values.help, list: values.list, full, json, html, svg },
+    help,
+    list,
+    full,
+    json,
+    html,
+    svg,
     scenarios: values.scenario,
-    contestants: values.contestant,
-    strangers: values.peer.map(stranger),
+    servers: values.server,
+    customServers: values["custom-server"].map(customServer),
     rounds: number("rounds", true) ?? (full ? 7 : 3),
     seconds: number("seconds", false) ?? (full ? 4 : 1),
     warmup: number("warmup", false) ?? (full ? 2 : 0.6),
@@ -66,12 +78,12 @@ function parse(args: readonly string[]) {
         list: { type: "boolean", default: false },
         full: { type: "boolean", default: false },
         scenario: { type: "string", multiple: true },
-        contestant: { type: "string", multiple: true },
+        server: { type: "string", multiple: true },
         rounds: { type: "string" },
         seconds: { type: "string" },
         warmup: { type: "string" },
         connections: { type: "string" },
-        peer: { type: "string", multiple: true, default: [] },
+        "custom-server": { type: "string", multiple: true, default: [] },
         json: { type: "string" },
         html: { type: "string" },
         svg: { type: "string" },
@@ -79,13 +91,5 @@ function parse(args: readonly string[]) {
     }).values;
   } catch (error) {
     throw new UsageError(`${(error as Error).message.split(". ")[0]}; npm run bench -- --help lists the flags`);
-  }
-}
-
-function stranger(text: string): Contestant {
-  try {
-    return strangerOf(text);
-  } catch (error) {
-    throw new UsageError((error as Error).message);
   }
 }

@@ -1,22 +1,22 @@
 import { join } from "node:path";
-import type { Contestant } from "./contestants.ts";
 import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
 import type { Figures, Run } from "./results.ts";
-import type { Entrant, Scenario } from "./scenarios.ts";
+import type { Scenario, Variant } from "./scenarios.ts";
 import { machineSeconds, ServerProcess } from "./server-process.ts";
+import type { TestedServer } from "./servers.ts";
 import { mergeCounts, quantile } from "./statistics.ts";
 
 /** One run to be made. */
 export interface Job {
   readonly scenario: Scenario;
-  readonly entrant: Entrant;
-  readonly contestant: Contestant;
-  /** How to start the contestant. */
+  readonly variant: Variant;
+  readonly server: TestedServer;
+  /** How to start the server. */
   readonly command: readonly string[];
 }
 
 /** What holds for all runs. */
-export interface Bench {
+export interface RunSettings {
   /** Counted time, and time before it. */
   readonly seconds: number;
   readonly warmup: number;
@@ -35,14 +35,17 @@ const MANY_CORES = 4;
 const STEP_SECONDS = 1.2;
 
 /** Makes one run. Never rejects: what went wrong is the run's outcome. */
-export async function measure(job: Job, round: number, bench: Bench): Promise<Run> {
+export async function measure(job: Job, round: number, settings: RunSettings): Promise<Run> {
   try {
-    const { server: serverCores } = placesOf(job.scenario, bench.cores);
-    const command = [...job.command, ...serverFlags(job.scenario, bench)];
+    const { server: serverCores } = placesOf(job.scenario, settings.cores);
+    const command = [...job.command, ...serverFlags(job.scenario, settings)];
     const server = await ServerProcess.start(command, serverCores, job.scenario.cold);
     try {
       const idle = job.scenario.primary === "bytesPerConnection";
-      return { round, ...(idle ? await measureIdle(job, bench, server) : await measureTraffic(job, bench, server)) };
+      return {
+        round,
+        ...(idle ? await measureIdle(job, settings, server) : await measureTraffic(job, settings, server)),
+      };
     } finally {
       await server.stop();
     }
@@ -55,11 +58,11 @@ type Outcome =
   | Omit<Extract<Run, { outcome: "measured" }>, "round">
   | Omit<Extract<Run, { outcome: "failed" }>, "round">;
 
-async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
+async function measureTraffic(job: Job, settings: RunSettings, server: ServerProcess): Promise<Outcome> {
   const { paths, cold } = job.scenario;
   // What a new server does between its start and the first connection counts, too: it might get ready only then.
   const cpuAtStart = server.cpuSeconds();
-  const loads = Array.from({ length: paths }, (_, path) => startLoad(job, bench, server, path));
+  const loads = Array.from({ length: paths }, (_, path) => startLoad(job, settings, server.port, path));
   // With several loads, what all of them have in common counts.
   let [started, ended] = [0, 0];
   let [from, to] = [0, 0];
@@ -107,8 +110,8 @@ async function measureTraffic(job: Job, bench: Bench, server: ServerProcess): Pr
 }
 
 /** What the connections after the first step have added: what the first ones bring along, code and room in the heap, doesn't count. */
-async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promise<Outcome> {
-  const load = startLoad(job, bench, server, 0);
+async function measureIdle(job: Job, settings: RunSettings, server: ServerProcess): Promise<Outcome> {
+  const load = startLoad(job, settings, server.port, 0);
   const steps: { connections: number; bytes: number }[] = [];
   try {
     const result = await load.run({
@@ -136,24 +139,24 @@ async function measureIdle(job: Job, bench: Bench, server: ServerProcess): Promi
   };
 }
 
-function startLoad({ scenario, entrant, contestant }: Job, bench: Bench, server: ServerProcess, path: number) {
-  const { load: core } = placesOf(scenario, bench.cores);
+function startLoad({ scenario, variant, server }: Job, settings: RunSettings, port: number, path: number): LoadProcess {
+  const { load: core } = placesOf(scenario, settings.cores);
   const scheme = scenario.server.includes("--tls") ? "wss" : "ws";
-  const url = `${scheme}://127.0.0.1:${server.port}${scenario.paths > 1 ? `/${path}` : contestant.path}`;
+  const url = `${scheme}://127.0.0.1:${port}${scenario.paths > 1 ? `/${path}` : server.path}`;
   const idle = scenario.primary === "bytesPerConnection";
   const times = {
-    duration: idle ? STEP_SECONDS : bench.seconds * scenario.pace,
-    warmup: idle ? STEP_SECONDS : bench.warmup * scenario.warmupPace,
+    duration: idle ? STEP_SECONDS : settings.seconds * scenario.durationFactor,
+    warmup: idle ? STEP_SECONDS : settings.warmup * scenario.warmupFactor,
   };
   const own = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
   const program =
     scenario.program === "bench"
-      ? [CLI, "bench", url, "--json", ...(contestant.greeting > 0 ? ["--greeting", String(contestant.greeting)] : [])]
+      ? [CLI, "bench", url, "--json", ...(server.greeting > 0 ? ["--greeting", String(server.greeting)] : [])]
       : [own, url];
-  const flags = [...scenario.load, ...entrant.load];
+  const flags = [...scenario.load, ...variant.load];
   return new LoadProcess(
     [
-      ...[process.execPath, ...program, ...withConnections(flags, bench.connections)],
+      ...[process.execPath, ...program, ...withConnections(flags, settings.connections)],
       ...(scenario.cold ? [] : ["--duration", String(times.duration), "--warmup", String(times.warmup)]),
     ],
     core,
@@ -165,7 +168,7 @@ function withConnections(flags: readonly string[], connections: number | undefin
   return connections === undefined || at < 0 ? flags : flags.with(at + 1, String(connections));
 }
 
-function serverFlags(scenario: Scenario, { tls }: Bench): string[] {
+function serverFlags(scenario: Scenario, { tls }: RunSettings): string[] {
   return ["--port", "0", ...scenario.server.flatMap((flag) => (flag === "--tls" ? [flag, tls.key, tls.cert] : [flag]))];
 }
 

@@ -1,59 +1,75 @@
-import type { Contestant, Found } from "./contestants.ts";
+/** Plans the runs of the suite: the servers and variants of each scenario, and their order in a round. Used by `run.ts`. */
 import type { Job } from "./measure.ts";
-import type { Entrant, Scenario } from "./scenarios.ts";
+import type { Scenario, Variant } from "./scenarios.ts";
+import type { Found, TestedServer } from "./servers.ts";
+import { UsageError } from "./usage-error.ts";
 
-export interface Ready {
-  readonly contestant: Contestant;
+/** A server that can be started on this machine. */
+export interface ReadyServer {
+  readonly server: TestedServer;
   readonly found: Found & { readonly kind: "found" };
 }
 
-/** What somebody asked for; undefined: no preference. */
-export interface Wishes {
+/** The scenarios and servers selected by flags. undefined: no selection. */
+export interface Selection {
   readonly full: boolean;
   readonly scenarios: readonly string[] | undefined;
-  readonly contestants: readonly string[] | undefined;
+  /** Ids of servers or of variants. */
+  readonly servers: readonly string[] | undefined;
 }
 
-/** One scenario with those who take part, in their order. */
-export interface Contest {
+/** A scenario with one job for each variant, in the order of the first round. */
+export interface ScenarioRun {
   readonly scenario: Scenario;
   readonly jobs: readonly Job[];
 }
 
-/** Contests to hold, from what there is and what is asked for. Throws a RangeError for names that don't exist. */
-export function planContests(scenarios: readonly Scenario[], ready: readonly Ready[], wishes: Wishes): Contest[] {
-  const wanted = wishes.scenarios ?? scenarios.filter(({ quick }) => wishes.full || quick).map(({ id }) => id);
-  for (const id of wanted) {
+/** Plans one run for each selected scenario in which some ready server takes part. Throws a `UsageError` for an unknown scenario. */
+export function planScenarioRuns(
+  scenarios: readonly Scenario[],
+  ready: readonly ReadyServer[],
+  selection: Selection,
+): ScenarioRun[] {
+  const selected = selection.scenarios ?? scenarios.filter(({ quick }) => selection.full || quick).map(({ id }) => id);
+  for (const id of selected) {
     if (scenarios.some((scenario) => scenario.id === id)) continue;
-    throw new RangeError(`there is no scenario ${id}, only ${scenarios.map((one) => one.id).join(", ")}`);
+    throw new UsageError(`there is no scenario ${id}, only ${scenarios.map((scenario) => scenario.id).join(", ")}`);
   }
   return scenarios
-    .filter(({ id }) => wanted.includes(id))
+    .filter(({ id }) => selected.includes(id))
     .map((scenario) => ({
       scenario,
-      jobs: entrantsOf(scenario, ready, wishes)
-        .filter(({ id, contestant }) => wishes.contestants?.some((name) => name === id || name === contestant) ?? true)
-        .flatMap((entrant) => {
-          const one = ready.find(({ contestant }) => contestant.id === entrant.contestant);
-          return one ? [{ scenario, entrant, contestant: one.contestant, command: one.found.command }] : [];
+      jobs: variantsOf(scenario, ready, selection)
+        .filter(({ id, server }) => selection.servers?.some((name) => name === id || name === server) ?? true)
+        .flatMap((variant) => {
+          const entry = ready.find(({ server }) => server.id === variant.server);
+          return entry ? [{ scenario, variant, server: entry.server, command: entry.found.command }] : [];
         }),
     }))
     .filter(({ jobs }) => jobs.length > 0);
 }
 
-/** Everybody who can do it and has one thread for it, unless the scenario says who. Controls also come where they are asked for by name. */
-function entrantsOf(scenario: Scenario, ready: readonly Ready[], { full, contestants }: Wishes): readonly Entrant[] {
-  if (scenario.entrants !== undefined) return scenario.entrants;
-  const { needs, controls } = scenario;
-  const withControls = controls === "always" || (controls === "full" && (full || contestants !== undefined));
+/**
+ * Lists the variants of a scenario: those that the scenario names; otherwise each ready server with one thread and the
+ * needed abilities. Echo-only servers take part as `Scenario.echoOnlyServers` says; "full" also includes them when
+ * servers were selected by name.
+ */
+function variantsOf(
+  scenario: Scenario,
+  ready: readonly ReadyServer[],
+  { full, servers }: Selection,
+): readonly Variant[] {
+  if (scenario.variants !== undefined) return scenario.variants;
+  const { needs, echoOnlyServers } = scenario;
+  const withEchoOnly = echoOnlyServers === "always" || (echoOnlyServers === "full" && (full || servers !== undefined));
   return ready
-    .map(({ contestant }) => contestant)
-    .filter(({ threads, control }) => threads === 1 && (!control || withControls))
+    .map(({ server }) => server)
+    .filter(({ threads, echoOnly }) => threads === 1 && (!echoOnly || withEchoOnly))
     .filter(({ abilities }) => needs.every((ability) => abilities.includes(ability)))
-    .map(({ id, title }) => ({ id, title, contestant: id, load: [] }));
+    .map(({ id, title }) => ({ id, title, server: id, load: [] }));
 }
 
-/** The runs of one round. Every other round goes the other way about, so that nobody always comes after the same neighbour. */
-export function roundOf(jobs: readonly Job[], round: number): readonly Job[] {
+/** Orders the jobs of one round. Every other round runs in reverse order, so that no server always follows the same one. */
+export function jobsOfRound(jobs: readonly Job[], round: number): readonly Job[] {
   return round % 2 === 1 ? jobs : jobs.toReversed();
 }

@@ -1,3 +1,7 @@
+/**
+ * The result of a suite run: its types, which are also the JSON file, and the figures drawn from it. Used by the runner,
+ * the reports, the thresholds and the baseline.
+ */
 import type { Environment } from "./environment.ts";
 import {
   type Counts,
@@ -10,136 +14,161 @@ import {
   spreadOf,
 } from "./statistics.ts";
 
-/** What a run can be judged by. */
+/** A kind of figure that a run can have. */
 export type Metric =
-  /** The server's CPU time for one unit (message, delivery, connection), in µs, all its threads. */
+  /** CPU time of all threads of the server for one unit (message, delivery, connection), in µs. */
   | "cpuMicros"
   /** Units per second. */
   | "perSecond"
-  /** The server's resident memory for one more idle connection. */
+  /** Resident memory of the server for one more idle connection, in bytes. */
   | "bytesPerConnection"
-  /** Latency that 99 of 100 don't exceed, in µs. */
+  /** 99th percentile of latency, in µs. */
   | "p99Micros";
 
 export type Figures = Partial<Record<Metric, number>>;
 
-/** One entrant in one round of one scenario. What lost or spoiled replies has no figures: it failed, however fast it was. */
+/** The run of one variant in one round of one scenario. A run that lost or corrupted a reply is failed and has no figures. */
 export type Run =
   | {
       readonly outcome: "measured";
       readonly round: number;
       readonly figures: Figures;
       readonly latency: Counts;
-      /** Cores' worth of CPU that the server used; and the part of its time in which the busiest thread of the load had something to do. */
+      /** CPU time of the server divided by elapsed time, in cores. */
       readonly serverCores: number;
+      /** Share of the time, from 0 to 1, in which the busiest thread of the load was busy. */
       readonly loadBusy: number;
-      /** Cores' worth of CPU that neither the server nor the load used in that time: what others on the machine did, or its host. */
+      /** CPU used by neither the server nor the load in that time, in cores: other programs, and time taken by the host. */
       readonly foreignCores: number;
     }
   | { readonly outcome: "failed"; readonly round: number; readonly reason: string };
 
-export interface EntrantRuns {
+export interface VariantResult {
   readonly id: string;
   readonly title: string;
   readonly runs: readonly Run[];
 }
 
-/** All runs of one scenario. */
-export interface ScenarioRuns {
+/** All runs of one scenario, by variant. */
+export interface ScenarioResult {
   readonly id: string;
   readonly title: string;
   readonly group: string;
-  /** What is counted. */
+  /** Singular noun for the counted unit: "message". */
   readonly unit: string;
   readonly primary: Metric;
-  /** The entrant that the others are compared with. */
+  /** Id of the variant that the others are compared with. */
   readonly reference: string;
-  /** The entrants are one server in several situations, told as multiples of the reference; otherwise the reference is told as a multiple of each. */
-  readonly situations: boolean;
-  readonly entrants: readonly EntrantRuns[];
+  /**
+   * True if all variants are Switchboard. Their ratios are then their figures divided by the reference's. Otherwise the
+   * reference is Switchboard, and ratios are its figure divided by each other server's.
+   */
+  readonly switchboardOnly: boolean;
+  readonly variants: readonly VariantResult[];
 }
 
-/** What a run of the suite leaves behind: the JSON file, from which all reports are made. */
+/** Version of the JSON format of `SuiteResult`. */
+export const RESULT_VERSION = 2;
+
+/** The result of a suite run, as in the JSON file. All reports are made from it. */
 export interface SuiteResult {
-  readonly version: 1;
+  readonly version: typeof RESULT_VERSION;
   readonly environment: Environment;
   readonly settings: {
     readonly full: boolean;
     readonly rounds: number;
+    /** Counted time of a run, in seconds. */
     readonly seconds: number;
+    /** Time before the counted time, in seconds. */
     readonly warmup: number;
   };
-  /** Contestants that couldn't take part, with what is missing. */
-  readonly absent: readonly { readonly title: string; readonly reason: string }[];
-  readonly scenarios: readonly ScenarioRuns[];
+  /** Servers that couldn't take part, each with the reason. */
+  readonly missing: readonly { readonly title: string; readonly reason: string }[];
+  readonly scenarios: readonly ScenarioResult[];
 }
 
 export interface Ratio extends Spread {
   /** See `noiseOf`. */
   readonly noise: number;
-  /** Rounds that both took part in. */
+  /** Number of rounds in which both were measured. */
   readonly pairs: number;
 }
 
-/** The figure of each round that was measured. */
-export function figuresOf(entrant: EntrantRuns | undefined, metric: Metric): RoundFigure[] {
-  return (entrant?.runs ?? []).flatMap((run) => {
+/** Returns the figure of each round that was measured. */
+export function figuresOf(variant: VariantResult | undefined, metric: Metric): RoundFigure[] {
+  return (variant?.runs ?? []).flatMap((run) => {
     const value = run.outcome === "measured" ? run.figures[metric] : undefined;
     return value === undefined ? [] : [{ round: run.round, value }];
   });
 }
 
-/** One entrant's figure divided by another's, round by round; undefined when they have no round in common. */
-export function ratioOf(scenario: ScenarioRuns, metric: Metric, of: string, against: string): Ratio | undefined {
-  const find = (id: string): EntrantRuns | undefined => scenario.entrants.find((entrant) => entrant.id === id);
+/** Divides one variant's figure by another's, round by round. undefined if the two have no measured round in common. */
+export function ratioOf(scenario: ScenarioResult, metric: Metric, of: string, against: string): Ratio | undefined {
+  const find = (id: string): VariantResult | undefined => scenario.variants.find((variant) => variant.id === id);
   const ratios = pairRatios(figuresOf(find(of), metric), figuresOf(find(against), metric));
   const spread = spreadOf(ratios);
   return spread && { ...spread, noise: noiseOf(ratios), pairs: ratios.length };
 }
 
+/** Latencies in µs. */
 export interface LatencyQuantiles {
   readonly p50: number;
   readonly p99: number;
   readonly p999: number;
 }
 
+/** The figures of one variant over all rounds. */
 export interface Summary {
   readonly id: string;
   readonly title: string;
   readonly figures: Partial<Record<Metric, Spread>>;
-  /** From the counts of all rounds together; undefined when nothing was counted. */
+  /** Quantiles of the counts of all rounds together. undefined if nothing was counted. */
   readonly latency: LatencyQuantiles | undefined;
-  /** The reference's primary figure divided by this one's; the other way about in a scenario of situations. */
+  /** Ratio of the primary figures of the reference and this variant: see `ScenarioResult.switchboardOnly` for the direction. */
   readonly ratio: Ratio | undefined;
   readonly failures: readonly string[];
-  /** The server wasn't at its limit while the load was at its own: the server can do more per second. */
+  /** True if the load was at its limit in some run and the server wasn't, so the server can do more per second. */
   readonly loadBound: boolean;
 }
 
 const METRICS: readonly Metric[] = ["cpuMicros", "perSecond", "bytesPerConnection", "p99Micros"];
+/** Share of one core from which a server or a load counts as at its limit. */
 const AT_LIMIT = 0.95;
 
-export function summarize(scenario: ScenarioRuns): Summary[] {
-  return scenario.entrants.map((entrant) => {
-    const measured = entrant.runs.filter((run) => run.outcome === "measured");
+/**
+ * Reads the result in a JSON file of the suite.
+ *
+ * @param path for the error message
+ * @throws Error if the file is of another version
+ */
+export function parseResult(text: string, path: string): SuiteResult {
+  const result: SuiteResult = JSON.parse(text);
+  if (result.version === RESULT_VERSION) return result;
+  throw new Error(`${path} has format ${result.version}, not ${RESULT_VERSION}: run npm run bench again`);
+}
+
+/** Sums the runs of each variant up. */
+export function summarize(scenario: ScenarioResult): Summary[] {
+  return scenario.variants.map((variant) => {
+    const measured = variant.runs.filter((run) => run.outcome === "measured");
     const counts = mergeCounts(measured.map(({ latency }) => latency));
     const figures: Partial<Record<Metric, Spread>> = {};
     for (const metric of METRICS) {
-      const spread = spreadOf(figuresOf(entrant, metric).map(({ value }) => value));
+      const spread = spreadOf(figuresOf(variant, metric).map(({ value }) => value));
       if (spread !== undefined) figures[metric] = spread;
     }
     return {
-      id: entrant.id,
-      title: entrant.title,
+      id: variant.id,
+      title: variant.title,
       figures,
       latency:
         counts.length === 0
           ? undefined
           : { p50: quantile(counts, 0.5), p99: quantile(counts, 0.99), p999: quantile(counts, 0.999) },
-      ratio: scenario.situations
-        ? ratioOf(scenario, scenario.primary, entrant.id, scenario.reference)
-        : ratioOf(scenario, scenario.primary, scenario.reference, entrant.id),
-      failures: entrant.runs.flatMap((run) => (run.outcome === "failed" ? [run.reason] : [])),
+      ratio: scenario.switchboardOnly
+        ? ratioOf(scenario, scenario.primary, variant.id, scenario.reference)
+        : ratioOf(scenario, scenario.primary, scenario.reference, variant.id),
+      failures: variant.runs.flatMap((run) => (run.outcome === "failed" ? [run.reason] : [])),
       loadBound: measured.some(({ loadBusy, serverCores }) => loadBusy > AT_LIMIT && serverCores < AT_LIMIT),
     };
   });

@@ -1,125 +1,127 @@
 /**
- * The benchmark suite: ours and others as servers in processes of their own, all put to the same load, in rounds.
+ * The benchmark suite, `npm run bench`: starts Switchboard and other servers as processes of their own, puts the same
+ * load on all of them in rounds, and writes the reports.
  *
- *     npm run bench [-- --full] [--scenario ID]… [--contestant ID]… [--rounds N] [--seconds S] [--warmup S] [--connections N]
- *         [--peer NAME="COMMAND ARGS"]… [--json FILE] [--html FILE] [--svg FILE] [--list]
+ *     npm run bench [-- --full] [--list] [--scenario ID]… [--server ID]… [--custom-server NAME="COMMAND ARGS"]…
+ *         [--rounds N] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
  *
- * Ends with 1 when a run of ours failed. What is measured and how is in bench/README.md.
+ * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in bench/README.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
-import { UsageError } from "../src/cli/usage-error.ts";
-import { createCertificate } from "../test/support/certificate.ts";
-import { CONTESTANTS } from "./contestants.ts";
+import { createCertificate } from "./certificate.ts";
 import { readEnvironment, usableCores } from "./environment.ts";
 import { type BenchFlags, HELP, parseFlags } from "./flags.ts";
-import { type Bench, measure } from "./measure.ts";
-import { type Contest, planContests, type Ready, roundOf } from "./plan.ts";
+import { measure, type RunSettings } from "./measure.ts";
+import { jobsOfRound, planScenarioRuns, type ReadyServer, type ScenarioRun } from "./plan.ts";
 import { Progress } from "./progress.ts";
 import { formatFigure } from "./report/format.ts";
 import { htmlReport } from "./report/html.ts";
 import { chartSvg } from "./report/svg.ts";
 import { terminalReport } from "./report/terminal.ts";
-import type { Run, ScenarioRuns, SuiteResult } from "./results.ts";
+import { RESULT_VERSION, type Run, type ScenarioResult, type SuiteResult } from "./results.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { HAS_TASKSET } from "./server-process.ts";
+import { SERVERS } from "./servers.ts";
+import { UsageError } from "./usage-error.ts";
 
 const flags = readFlags();
 const settings = { full: flags.full, rounds: flags.rounds, seconds: flags.seconds, warmup: flags.warmup };
-const { strangers } = flags;
-const contestants = [...CONTESTANTS.filter((one) => strangers.every(({ id }) => id !== one.id)), ...strangers];
-const found = await Promise.all(
-  contestants.map(async (contestant) => ({ contestant, found: await contestant.find() })),
-);
-const ready = found.filter((one): one is Ready => one.found.kind === "found");
-const asked = flags.contestants;
-const absent = found.flatMap(({ contestant, found }) =>
-  found.kind === "missing" && (asked?.includes(contestant.id) ?? true)
-    ? [{ title: contestant.title, reason: found.reason }]
+const { customServers, servers: selectedServers } = flags;
+const servers = [...SERVERS.filter((server) => customServers.every(({ id }) => id !== server.id)), ...customServers];
+const candidates = await Promise.all(servers.map(async (server) => ({ server, found: await server.find() })));
+const ready = candidates.filter((candidate): candidate is ReadyServer => candidate.found.kind === "found");
+const missing = candidates.flatMap(({ server, found }) =>
+  found.kind === "missing" && (selectedServers?.includes(server.id) ?? true)
+    ? [{ title: server.title, reason: found.reason }]
     : [],
 );
-const contests = plan();
+const scenarioRuns = plan();
 
 if (flags.list) {
-  for (const { scenario, jobs } of contests) {
-    console.log(`${scenario.id.padEnd(18)} ${scenario.title}: ${jobs.map(({ entrant }) => entrant.id).join(", ")}`);
+  for (const { scenario, jobs } of scenarioRuns) {
+    console.log(`${scenario.id.padEnd(18)} ${scenario.title}: ${jobs.map(({ variant }) => variant.id).join(", ")}`);
   }
 } else {
-  const result = await runAll(contests);
+  const result = await runAll();
   console.log(terminalReport(result));
   writeReports(result);
-  const ours = result.scenarios.flatMap(({ entrants, reference }) =>
-    entrants.filter(({ id }) => id === reference).flatMap(({ runs }) => runs),
+  const ours = result.scenarios.flatMap(({ variants, reference }) =>
+    variants.filter(({ id }) => id === reference).flatMap(({ runs }) => runs),
   );
   if (ours.some(({ outcome }) => outcome === "failed")) process.exitCode = 1;
 }
 
 function readFlags(): BenchFlags {
-  try {
-    const read = parseFlags(process.argv.slice(2));
-    if (!read.help) return read;
-    process.stdout.write(HELP);
-    process.exit(0);
-  } catch (error) {
-    return complain(error);
-  }
+  const parsed = orExit(() => parseFlags(process.argv.slice(2)));
+  if (!parsed.help) return parsed;
+  process.stdout.write(HELP);
+  process.exit(0);
 }
 
-/** Ends with 2 for names that don't exist. */
-function plan(): Contest[] {
-  const known = [...contestants, ...SCENARIOS.flatMap(({ entrants }) => entrants ?? [])].map(({ id }) => id);
-  try {
-    for (const name of asked ?? []) {
-      if (known.includes(name)) continue;
-      throw new RangeError(`there is no contestant ${name}, only ${contestants.map(({ id }) => id).join(", ")}`);
+function plan(): ScenarioRun[] {
+  return orExit(() => {
+    const known = [...servers, ...SCENARIOS.flatMap(({ variants }) => variants ?? [])].map(({ id }) => id);
+    const unknown = selectedServers?.find((name) => !known.includes(name));
+    if (unknown !== undefined) {
+      throw new UsageError(`there is no server ${unknown}, only ${servers.map(({ id }) => id).join(", ")}`);
     }
     const { full, scenarios } = flags;
-    return planContests(SCENARIOS, ready, { full, scenarios, contestants: asked });
+    return planScenarioRuns(SCENARIOS, ready, { full, scenarios, servers: selectedServers });
+  });
+}
+
+/** Returns what `check` returns. Prints the message of a `UsageError` and ends the process with exit code 2. */
+function orExit<T>(check: () => T): T {
+  try {
+    return check();
   } catch (error) {
-    return complain(error);
+    if (!(error instanceof UsageError)) throw error;
+    process.stderr.write(`bench: ${error.message}\n`);
+    process.exit(2);
   }
 }
 
-function complain(error: unknown): never {
-  if (!(error instanceof UsageError || error instanceof RangeError)) throw error;
-  process.stderr.write(`bench: ${error.message}\n`);
-  process.exit(2);
-}
-
-async function runAll(contests: readonly Contest[]): Promise<SuiteResult> {
-  if (!HAS_TASKSET)
-    console.error("there is no taskset here: servers and loads share the cores, and figures are worth less");
+async function runAll(): Promise<SuiteResult> {
+  if (!HAS_TASKSET) {
+    console.error("taskset isn't installed: servers and loads share the cores, so the figures are less reliable");
+  }
   const versions = Object.fromEntries(
-    ready.flatMap(({ contestant, found }) => (found.version === undefined ? [] : [[contestant.id, found.version]])),
+    ready.flatMap(({ server, found }) => (found.version === undefined ? [] : [[server.id, found.version]])),
   );
   const environment = readEnvironment(versions);
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-bench-"));
-  const bench: Bench = {
-    ...settings,
+  const runSettings: RunSettings = {
+    seconds: settings.seconds,
+    warmup: settings.warmup,
     connections: flags.connections,
     cores: usableCores(),
     tls: { key: join(directory, "key.pem"), cert: join(directory, "cert.pem") },
   };
   const { key, cert } = createCertificate();
-  writeFileSync(bench.tls.key, key);
-  writeFileSync(bench.tls.cert, cert);
-  const progress = new Progress(contests.reduce((sum, { jobs }) => sum + jobs.length, 0) * settings.rounds);
-  const scenarios: ScenarioRuns[] = [];
-  for (const contest of contests) scenarios.push(await runContest(contest, bench, progress));
+  writeFileSync(runSettings.tls.key, key);
+  writeFileSync(runSettings.tls.cert, cert);
+  const progress = new Progress(scenarioRuns.reduce((sum, { jobs }) => sum + jobs.length, 0) * settings.rounds);
+  const scenarios: ScenarioResult[] = [];
+  for (const scenarioRun of scenarioRuns) scenarios.push(await runScenario(scenarioRun, runSettings, progress));
   progress.close();
   rmSync(directory, { recursive: true });
-  return { version: 1, environment, settings, absent, scenarios };
+  return { version: RESULT_VERSION, environment, settings, missing, scenarios };
 }
 
-/** Round by round, so that what changes on the machine changes for all. */
-async function runContest({ scenario, jobs }: Contest, bench: Bench, progress: Progress): Promise<ScenarioRuns> {
-  const runs = new Map<string, Run[]>(jobs.map(({ entrant }) => [entrant.id, []]));
+/** Runs a scenario round by round, so that a change on the machine affects all variants. */
+async function runScenario(
+  { scenario, jobs }: ScenarioRun,
+  runSettings: RunSettings,
+  progress: Progress,
+): Promise<ScenarioResult> {
+  const runs = new Map<string, Run[]>(jobs.map(({ variant }) => [variant.id, []]));
   for (let round = 1; round <= settings.rounds; round++) {
-    for (const job of roundOf(jobs, round)) {
-      progress.begin(`${scenario.title}, round ${round}: ${job.entrant.title}`);
-      const run = await measure(job, round, bench);
-      runs.get(job.entrant.id)?.push(run);
+    for (const job of jobsOfRound(jobs, round)) {
+      progress.begin(`${scenario.title}, round ${round}: ${job.variant.title}`);
+      const run = await measure(job, round, runSettings);
+      runs.get(job.variant.id)?.push(run);
       progress.end(
         run.outcome === "failed"
           ? `failed: ${run.reason}`
@@ -128,12 +130,12 @@ async function runContest({ scenario, jobs }: Contest, bench: Bench, progress: P
     }
   }
   const { id, title, group, unit, primary, reference } = scenario;
-  const entrants = jobs.map(({ entrant }) => ({
-    id: entrant.id,
-    title: entrant.title,
-    runs: runs.get(entrant.id) ?? [],
+  const variants = jobs.map(({ variant }) => ({
+    id: variant.id,
+    title: variant.title,
+    runs: runs.get(variant.id) ?? [],
   }));
-  return { id, title, group, unit, primary, reference, situations: scenario.entrants !== undefined, entrants };
+  return { id, title, group, unit, primary, reference, switchboardOnly: scenario.variants !== undefined, variants };
 }
 
 function writeReports(result: SuiteResult): void {

@@ -1,11 +1,11 @@
-import type { Ability } from "./contestants.ts";
 import type { Metric } from "./results.ts";
+import type { Ability } from "./servers.ts";
 
-/** Who takes part when it isn't everybody: one contestant in several situations, or some contestants only. */
-export interface Entrant {
+/** Who takes part when it isn't everybody: one server in several switchboardOnly, or some servers only. */
+export interface Variant {
   readonly id: string;
   readonly title: string;
-  readonly contestant: string;
+  readonly server: string;
   /** Further flags of the load. */
   readonly load: readonly string[];
 }
@@ -26,12 +26,12 @@ export interface Scenario {
   readonly program: "bench" | "bus" | "isolation";
   /** Flags of the load, without times. */
   readonly load: readonly string[];
-  /** What a contestant must be able to do. */
+  /** What a server must be able to do. */
   readonly needs: readonly Ability[];
-  /** Whether controls take part: always, in the full run, or never. */
-  readonly controls: "always" | "full" | "never";
-  /** undefined: every contestant with one thread that can do it. */
-  readonly entrants: readonly Entrant[] | undefined;
+  /** Whether echoOnlyServers take part: always, in the full run, or never. */
+  readonly echoOnlyServers: "always" | "full" | "never";
+  /** undefined: every server with one thread that can do it. */
+  readonly variants: readonly Variant[] | undefined;
   /** What the load does is divided among so many load processes, each on a path of its own. */
   readonly paths: number;
   /** The server gets one core, or all but the load's (all, where there are less than four). */
@@ -39,11 +39,11 @@ export interface Scenario {
   /** Part of the short run. */
   readonly quick: boolean;
   /** Counted seconds for each of the suite's: less for what has little to average. */
-  readonly pace: number;
+  readonly durationFactor: number;
   /** The server is new, and all that the load makes of it counts: nothing is compiled yet, and no run before has left a cache of code. */
   readonly cold: boolean;
   /** Seconds of warm-up for each of the suite's: more for what is done so seldom that engines still compile it. */
-  readonly warmupPace: number;
+  readonly warmupFactor: number;
 }
 
 const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
@@ -54,14 +54,14 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   server: ["--mode", "echo"],
   program: "bench",
   needs: [],
-  controls: "never",
-  entrants: undefined,
+  echoOnlyServers: "never",
+  variants: undefined,
   paths: 1,
   cores: "one",
   quick: false,
   cold: false,
-  pace: 1,
-  warmupPace: 1,
+  durationFactor: 1,
+  warmupFactor: 1,
 };
 
 const SIZES = [
@@ -83,7 +83,7 @@ const echoes = SIZES.flatMap(({ bytes, name, id }) =>
           ...(text ? ["--text"] : []),
         ],
         needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
-        controls: bytes > 65_535 || text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
+        echoOnlyServers: bytes > 65_535 || text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
         quick: !text && (bytes === 20 || (bytes === 4096 && inflight === 1)),
       }),
     ),
@@ -143,9 +143,9 @@ const fanouts: readonly Scenario[] = [
     id: "fanout-shards",
     title: "Fan-out 64 B to 1,000, over 2 shards on one core",
     load: ["--scenario", "fanout", "--connections", "1001", "--bytes", "64", "--inflight", "16"],
-    entrants: [
-      { id: "switchboard", title: "1 shard", contestant: "switchboard", load: [] },
-      { id: "switchboard-2", title: "2 shards", contestant: "switchboard-2", load: [] },
+    variants: [
+      { id: "switchboard", title: "1 shard", server: "switchboard", load: [] },
+      { id: "switchboard-2", title: "2 shards", server: "switchboard-2", load: [] },
     ],
   },
 ];
@@ -159,9 +159,9 @@ const connections: readonly Scenario[] = [
     unit: "connection",
     load: ["--scenario", "storm", "--connections", "50", "--bytes", "20"],
     needs: ["storm"],
-    controls: "full",
+    echoOnlyServers: "full",
     quick: true,
-    warmupPace: 4,
+    warmupFactor: 4,
   },
   {
     ...ECHO,
@@ -171,7 +171,7 @@ const connections: readonly Scenario[] = [
     unit: "connection",
     load: ["--scenario", "storm", "--connections", "50", "--bytes", "20", "--total", "8000"],
     needs: ["storm"],
-    controls: "full",
+    echoOnlyServers: "full",
     quick: true,
     cold: true,
   },
@@ -188,8 +188,8 @@ const connections: readonly Scenario[] = [
   },
 ];
 
-const situation = (id: string, title: string, load: readonly string[], contestant = "switchboard-2"): Entrant => ({
-  ...{ id, title, contestant, load },
+const variant = (id: string, title: string, load: readonly string[], server = "switchboard-2"): Variant => ({
+  ...{ id, title, server, load },
 });
 
 const shards: readonly Scenario[] = [
@@ -201,7 +201,7 @@ const shards: readonly Scenario[] = [
     primary: "perSecond",
     server: ["--mode", "echo", "--busy", "50"],
     load: ["--connections", "20", "--bytes", "20", "--inflight", "8"],
-    entrants: [situation("one", "1 shard", [], "switchboard"), situation("two", "2 shards", [])],
+    variants: [variant("one", "1 shard", [], "switchboard"), variant("two", "2 shards", [])],
     reference: "one",
     cores: "all",
     quick: true,
@@ -215,15 +215,15 @@ const shards: readonly Scenario[] = [
     server: ["--mode", "isolation", "--busy", "50000"],
     program: "isolation",
     load: [],
-    entrants: [
-      situation("quiet", "nobody works", []),
-      situation("other", "on the other shard", ["--burn", "--probe", "other"]),
-      situation("same", "on the same shard", ["--burn", "--probe", "same"]),
+    variants: [
+      variant("quiet", "nobody works", []),
+      variant("other", "on the other shard", ["--burn", "--probe", "other"]),
+      variant("same", "on the same shard", ["--burn", "--probe", "same"]),
     ],
     reference: "quiet",
     cores: "all",
     quick: true,
-    pace: 1.5,
+    durationFactor: 1.5,
   },
   {
     ...ECHO,
@@ -235,7 +235,7 @@ const shards: readonly Scenario[] = [
     server: ["--mode", "bus"],
     program: "bus",
     load: ["--subscribers", "1", "--burst", "4000", "--inflight", "4"],
-    entrants: [situation("across", "across shards", ["--across"]), situation("within", "within a shard", [])],
+    variants: [variant("across", "across shards", ["--across"]), variant("within", "within a shard", [])],
     reference: "within",
     cores: "all",
     quick: true,
@@ -249,7 +249,7 @@ const shards: readonly Scenario[] = [
     server: ["--mode", "bus"],
     program: "bus",
     load: ["--subscribers", "500", "--burst", "16", "--inflight", "2"],
-    entrants: [situation("across", "across shards", ["--across"]), situation("within", "within a shard", [])],
+    variants: [variant("across", "across shards", ["--across"]), variant("within", "within a shard", [])],
     reference: "within",
     quick: true,
   },

@@ -1,4 +1,4 @@
-import { type ScenarioRuns, type SuiteResult, summarize } from "../results.ts";
+import { type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
 import { type Counts, mergeCounts, quantile, type Spread } from "../statistics.ts";
 import type { BarsData, CurvesData } from "./charts.ts";
 import { figureName, formatFigure } from "./format.ts";
@@ -14,28 +14,28 @@ const COLORS: Readonly<Record<string, string>> = {
   epoll: "#1e293b",
 };
 const OTHER_COLORS = ["#0891b2", "#65a30d", "#9f1239", "#854d0e"];
-const SITUATION_COLORS = ["#2563eb", "#60a5fa", "#1e3a8a", "#94a3b8"];
+const VARIANT_COLORS = ["#2563eb", "#60a5fa", "#1e3a8a", "#94a3b8"];
 /** Where curves have their points; the last ones only where so many were counted. */
 const PARTS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999];
 
-function colorOf(scenario: ScenarioRuns, id: string): string {
-  const at = scenario.entrants.findIndex((entrant) => entrant.id === id);
-  if (scenario.situations) return SITUATION_COLORS[at % SITUATION_COLORS.length] ?? "";
-  return contestantColor(id);
+function colorOf(scenario: ScenarioResult, id: string): string {
+  const at = scenario.variants.findIndex((variant) => variant.id === id);
+  if (scenario.switchboardOnly) return VARIANT_COLORS[at % VARIANT_COLORS.length] ?? "";
+  return serverColor(id);
 }
 
 /** The same in every chart. */
-function contestantColor(id: string): string {
+function serverColor(id: string): string {
   const sum = [...id].reduce((total, character) => total + character.charCodeAt(0), 0);
   return COLORS[id] ?? OTHER_COLORS[sum % OTHER_COLORS.length] ?? "";
 }
 
-/** Everybody's cost as a multiple of ours, in all scenarios where contestants meet. */
+/** Everybody's cost as a multiple of ours, in all scenarios where servers meet. */
 export function multiplesOf(result: SuiteResult): MultiplesData {
-  const scenarios = result.scenarios.filter(({ situations }) => !situations);
+  const scenarios = result.scenarios.filter(({ switchboardOnly }) => !switchboardOnly);
   const titles = new Map<string, string>();
-  for (const { entrants, reference } of scenarios) {
-    for (const { id, title } of entrants) if (id !== reference) titles.set(id, title);
+  for (const { variants, reference } of scenarios) {
+    for (const { id, title } of variants) if (id !== reference) titles.set(id, title);
   }
   const rows = scenarios.map((scenario) => {
     const cost = scenario.primary === "bytesPerConnection" ? "memory" : "CPU";
@@ -43,11 +43,11 @@ export function multiplesOf(result: SuiteResult): MultiplesData {
   });
   const ids = [...titles.keys()].sort((a, b) => orderOf(a) - orderOf(b));
   return {
-    reference: scenarios[0]?.entrants.find(({ id }) => id === scenarios[0]?.reference)?.title ?? "",
+    reference: scenarios[0]?.variants.find(({ id }) => id === scenarios[0]?.reference)?.title ?? "",
     rows: rows.map(({ title, note }) => ({ title, note })),
     series: ids.map((id) => ({
       title: titles.get(id) ?? id,
-      color: contestantColor(id),
+      color: serverColor(id),
       points: rows.flatMap(({ summaries }, row) => {
         const ratio = summaries.find((summary) => summary.id === id)?.ratio;
         return ratio === undefined ? [] : [{ row, ...inverse(ratio) }];
@@ -66,7 +66,7 @@ function inverse({ median, min, max }: Spread): Spread {
 }
 
 /** Bars for the primary figure of a scenario and for what it does in a second. */
-export function barsOf(scenario: ScenarioRuns): BarsData[] {
+export function barsOf(scenario: ScenarioResult): BarsData[] {
   const metrics = scenario.primary === "perSecond" ? [scenario.primary] : [scenario.primary, "perSecond" as const];
   const summaries = summarize(scenario);
   return metrics.flatMap((metric) => {
@@ -82,8 +82,8 @@ export function barsOf(scenario: ScenarioRuns): BarsData[] {
 }
 
 /** Latency against the part of messages that have it or less; undefined where none was counted. */
-export function curvesOf(scenario: ScenarioRuns): CurvesData | undefined {
-  const curves = scenario.entrants.flatMap(({ id, title, runs }) => {
+export function curvesOf(scenario: ScenarioResult): CurvesData | undefined {
+  const curves = scenario.variants.flatMap(({ id, title, runs }) => {
     const counts: Counts = mergeCounts(runs.flatMap((run) => (run.outcome === "measured" ? [run.latency] : [])));
     const total = counts.reduce((sum, [, count]) => sum + count, 0);
     if (total < 10) return [];

@@ -1,16 +1,16 @@
-import type { Metric, ScenarioRuns } from "../results.ts";
+import type { Metric, ScenarioResult } from "../results.ts";
 
 /** What the primary figure of a scenario is called. */
-export function figureName({ primary, unit }: Pick<ScenarioRuns, "primary" | "unit">): string {
+export function figureName({ primary, unit }: Pick<ScenarioResult, "primary" | "unit">): string {
   if (primary === "perSecond") return `${unit.replace(/sh$/, "she")}s per second`;
   if (primary === "p99Micros") return "p99 of a round";
   return `${primary === "cpuMicros" ? "CPU" : "memory"} per ${unit}`;
 }
 
 /** What the ratios of a scenario are called. */
-export function comparedWith({ entrants, reference, situations }: ScenarioRuns): string {
-  const title = entrants.find(({ id }) => id === reference)?.title ?? reference;
-  return situations ? `against ${title}` : `${title} against it`;
+export function comparedWith({ variants, reference, switchboardOnly }: ScenarioResult): string {
+  const title = variants.find(({ id }) => id === reference)?.title ?? reference;
+  return switchboardOnly ? `against ${title}` : `${title} against it`;
 }
 
 /** A figure with its unit; "" for none. */

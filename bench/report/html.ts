@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import ts from "typescript";
-import { judge } from "../bars.ts";
 import { type SuiteResult, type Summary, summarize } from "../results.ts";
+import { checkThresholds } from "../thresholds.ts";
 import { barsOf, curvesOf, multiplesOf } from "./chart-data.ts";
 import { barsChart, type Chart, curvesChart } from "./charts.ts";
 import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
 import { multiplesChart } from "./multiples-chart.ts";
 import { drawSvg } from "./svg.ts";
-import { disturbance, formatBarFigure, formatLimit } from "./terminal.ts";
+import { disturbance, formatLimit, formatThresholdFigure } from "./terminal.ts";
 
 const require = createRequire(import.meta.url);
 /** What the page's script is made of, each file after what it imports. */
@@ -65,7 +65,7 @@ export function htmlReport(result: SuiteResult): string {
     multiples.series.length === 0
       ? ""
       : `<section>${charts.draw("multiplesChart", multiplesChart, multiples, 1080)}</section>`,
-    barSection(result),
+    thresholdSection(result),
     ...[...Map.groupBy(result.scenarios, ({ group }) => group)].map(([group, scenarios]) => {
       const parts = scenarios.map((scenario) => scenarioSection(scenario, charts));
       return `<h2>${escapeHtml(group)}</h2>${parts.join("")}`;
@@ -98,29 +98,29 @@ function environment({ environment: env, settings }: SuiteResult): string {
     ],
   ];
   return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>
-<p>Servers are processes of their own on one core, the load is on another; contestants take turns within each round. CPU is what the
+<p>Servers are processes of their own on one core, the load is on another; servers take turns within each round. CPU is what the
 operating system accounts to the whole server, all its threads. Every reply is checked: runs that lost or spoiled one don't count.
 Ratios are taken round by round; figures are medians over the rounds.</p>`;
 }
 
 function warnings(result: SuiteResult): string {
-  const lines = result.absent.map(({ title, reason }) => `${title} took no part: ${reason}`);
+  const lines = result.missing.map(({ title, reason }) => `${title} took no part: ${reason}`);
   const disturbed = disturbance(result);
   if (disturbed !== undefined) lines.unshift(disturbed);
   return lines.map((line) => `<p class="warning">${escapeHtml(line)}</p>`).join("");
 }
 
-function barSection(result: SuiteResult): string {
-  const verdicts = judge(result);
-  if (verdicts.length === 0) return "";
-  const rows = verdicts.map(({ title, bar, figure, verdict }) => {
-    const cells = [formatBarFigure(bar, figure), formatLimit(bar)]
+function thresholdSection(result: SuiteResult): string {
+  const checks = checkThresholds(result);
+  if (checks.length === 0) return "";
+  const rows = checks.map(({ title, threshold, figure, verdict }) => {
+    const cells = [formatThresholdFigure(threshold, figure), formatLimit(threshold)]
       .map((cell) => `<td>${escapeHtml(cell)}</td>`)
       .join("");
-    const shown = verdict === "told" ? "" : verdict;
+    const shown = verdict === "no limit" ? "" : verdict;
     return `<tr><th>${escapeHtml(title)}</th>${cells}<td class="${verdict.replace(" ", "-")}">${shown}</td></tr>`;
   });
-  return `<h2>Bars</h2><section><table><thead><tr><th></th><td>measured</td><td>limit</td><td></td></tr></thead>${rows.join("")}</table></section>`;
+  return `<h2>Thresholds</h2><section><table><thead><tr><th></th><td>measured</td><td>limit</td><td></td></tr></thead>${rows.join("")}</table></section>`;
 }
 
 function scenarioSection(scenario: SuiteResult["scenarios"][number], charts: Charts): string {

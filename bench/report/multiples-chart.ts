@@ -1,7 +1,7 @@
 /** One more chart for pictures and for the report's page: see charts.ts for what it may import. */
 import { BASE, type Chart, FONT, INK, LINES, type Point, QUIET, type RenderItem } from "./charts.ts";
 
-/** Costs as multiples of one contestant's. */
+/** Costs as multiples of one server's. */
 export interface MultiplesData {
   readonly reference: string;
   readonly rows: readonly { readonly title: string; readonly note: string }[];

@@ -1,6 +1,6 @@
-import { judge, type Verdict } from "../bars.ts";
 import type { Comparison } from "../baseline.ts";
 import { type Ratio, type SuiteResult, type Summary, summarize } from "../results.ts";
+import { checkThresholds, type Threshold, type ThresholdCheck } from "../thresholds.ts";
 import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
 
 /** The whole result as text. */
@@ -26,11 +26,11 @@ export function terminalReport(result: SuiteResult): string {
     ];
     parts.push(table(head, rows));
   }
-  const verdicts = judge(result);
-  if (verdicts.length > 0) parts.push(barTable(verdicts));
+  const checks = checkThresholds(result);
+  if (checks.length > 0) parts.push(thresholdTable(checks));
   const disturbed = disturbance(result);
   if (disturbed !== undefined) parts.push(disturbed);
-  for (const { title, reason } of result.absent) parts.push(`${title} took no part: ${reason}`);
+  for (const { title, reason } of result.missing) parts.push(`${title} took no part: ${reason}`);
   return parts.join("\n\n");
 }
 
@@ -39,33 +39,33 @@ const DISTURBING_CORES = 0.15;
 
 /** What others on the machine did meanwhile; undefined when it was little. */
 export function disturbance(result: SuiteResult): string | undefined {
-  const runs = result.scenarios.flatMap(({ entrants }) => entrants.flatMap(({ runs }) => runs));
+  const runs = result.scenarios.flatMap(({ variants }) => variants.flatMap(({ runs }) => runs));
   const foreign = runs.flatMap((run) => (run.outcome === "measured" ? [run.foreignCores] : []));
   const disturbed = foreign.filter((cores) => cores > DISTURBING_CORES);
   if (disturbed.length <= foreign.length / 10) return undefined;
   return `In ${disturbed.length} of ${foreign.length} runs other programs used up to ${Math.max(...disturbed).toFixed(1)} cores: repeat this on a quiet machine.`;
 }
 
-function barTable(verdicts: readonly Verdict[]): string {
-  const rows = verdicts.map(({ title, bar, figure, verdict }) => [
+function thresholdTable(checks: readonly ThresholdCheck[]): string {
+  const rows = checks.map(({ title, threshold, figure, verdict }) => [
     title,
-    formatBarFigure(bar, figure),
-    formatLimit(bar),
-    verdict === "told" ? "" : verdict,
+    formatThresholdFigure(threshold, figure),
+    formatLimit(threshold),
+    verdict === "no limit" ? "" : verdict,
   ]);
-  return table(["Bars", "measured", "limit", ""], rows);
+  return table(["Thresholds", "measured", "limit", ""], rows);
 }
 
-export function formatBarFigure(bar: Verdict["bar"], figure: number | undefined): string {
+export function formatThresholdFigure(threshold: Threshold, figure: number | undefined): string {
   if (figure === undefined) return "";
-  return bar.against === undefined ? formatFigure(bar.metric, figure) : formatRatio(figure);
+  return threshold.against === undefined ? formatFigure(threshold.metric, figure) : formatRatio(figure);
 }
 
-export function formatLimit(bar: Verdict["bar"]): string {
-  if (bar.limit === undefined) return "";
-  return "atMost" in bar.limit
-    ? `at most ${formatBarFigure(bar, bar.limit.atMost)}`
-    : `at least ${formatBarFigure(bar, bar.limit.atLeast)}`;
+export function formatLimit(threshold: Threshold): string {
+  if (threshold.limit === undefined) return "";
+  return "atMost" in threshold.limit
+    ? `at most ${formatThresholdFigure(threshold, threshold.limit.atMost)}`
+    : `at least ${formatThresholdFigure(threshold, threshold.limit.atLeast)}`;
 }
 
 export function comparisonTable(comparisons: readonly Comparison[]): string {

@@ -15,8 +15,8 @@ function only(comparisons: readonly Comparison[]): Comparison | undefined {
 
 describe("comparing a run with the baseline", () => {
   it.each([
-    ["the same", [5, 5, 5, 5, 5], "same"],
-    ["4 % slower, which no few rounds can tell", [5.2, 5.2, 5.2, 5.2, 5.2], "same"],
+    ["as fast", [5, 5, 5, 5, 5], "same"],
+    ["4 % slower, which is below the smallest tolerance", [5.2, 5.2, 5.2, 5.2, 5.2], "same"],
     ["10 % slower in every round", [5.5, 5.5, 5.5, 5.5, 5.5], "regression"],
     ["a third faster", [3.4, 3.4, 3.4, 3.4, 3.4], "improvement"],
     ["slower in one disturbed round", [5, 5, 9, 5, 5], "same"],
@@ -24,21 +24,21 @@ describe("comparing a run with the baseline", () => {
     expect(only(compare(quiet, runOf(...cpu)))?.verdict).toBe(verdict);
   });
 
-  it("takes for noise what the baseline's own rounds differ by", () => {
+  it("counts the spread of the baseline's rounds as noise", () => {
     expect(only(compare(noisy, runOf(5.6, 5.6, 5.6, 5.6, 5.6)))?.verdict).toBe("same");
     expect(only(compare(noisy, runOf(8, 8, 8, 8, 8)))?.verdict).toBe("regression");
   });
 
-  it("takes for noise what the run's own rounds differ by", () => {
+  it("counts the spread of the run's rounds as noise", () => {
     expect(only(compare(quiet, runOf(4.6, 5.1, 5.6, 6.1, 6.6)))?.verdict).toBe("same");
   });
 
-  it("compares ratios: a machine half as fast for both is no regression", () => {
+  it("compares ratios, so a machine half as fast for both servers is no regression", () => {
     const slower = baselineOf(resultOf({ switchboard: runsOf(10, 10, 10), ws: runsOf(20, 20, 20) }));
     expect(only(compare(quiet, slower))?.change).toBeCloseTo(0);
   });
 
-  it("says where the run has no figure for what the baseline has", () => {
+  it("reports a ratio of the baseline that the run lacks as not measured", () => {
     const both = baselineOf(resultOf({ switchboard: runsOf(5, 5), ws: runsOf(10, 10), "node-net": runsOf(6, 6) }));
     const verdicts = compare(both, runOf(5, 5)).map(({ against, verdict }) => [against, verdict]);
     expect(verdicts).toEqual([
@@ -52,7 +52,7 @@ describe("comparing a run with the baseline", () => {
     expect(compare(quiet, other)).toEqual([]);
   });
 
-  it("doesn't count rounds that failed", () => {
+  it("leaves out failed rounds", () => {
     expect(runOf(undefined, 5, 5).ratios).toMatchObject([{ against: "ws", median: 0.5, rounds: 2 }]);
     expect(runOf(undefined, undefined).ratios).toEqual([]);
   });

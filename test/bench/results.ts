@@ -1,5 +1,6 @@
+/** Results of the suite for tests, made from plain figures. */
 import type { Environment } from "../../bench/environment.ts";
-import type { Run, ScenarioRuns, SuiteResult } from "../../bench/results.ts";
+import { RESULT_VERSION, type Run, type ScenarioResult, type SuiteResult } from "../../bench/results.ts";
 
 const environment: Environment = {
   date: "2026-01-02T03:04:05.000Z",
@@ -12,7 +13,7 @@ const environment: Environment = {
   command: "npm run bench",
 };
 
-/** A run of each CPU figure, in rounds from 1 on; undefined stands for one that failed. */
+/** Makes a run of each CPU figure (µs), in rounds from 1 on. undefined makes a failed run. */
 export function runsOf(...cpuMicros: readonly (number | undefined)[]): Run[] {
   return cpuMicros.map((cpu, i) => {
     const round = i + 1;
@@ -22,18 +23,18 @@ export function runsOf(...cpuMicros: readonly (number | undefined)[]): Run[] {
   });
 }
 
-/** A result with one scenario, in which ours and others took so much CPU. */
+/** Makes a result with one scenario from the runs of each variant, by id. */
 export function resultOf(runs: Readonly<Record<string, readonly Run[]>>, id = "echo-20"): SuiteResult {
-  const scenario: ScenarioRuns = {
+  const scenario: ScenarioResult = {
     id,
     title: "Echo 20 B, 1 in flight",
     group: "Echo",
     unit: "message",
     primary: "cpuMicros",
     reference: "switchboard",
-    situations: false,
-    entrants: Object.entries(runs).map(([entrant, all]) => ({ id: entrant, title: entrant, runs: all })),
+    switchboardOnly: false,
+    variants: Object.entries(runs).map(([variant, all]) => ({ id: variant, title: variant, runs: all })),
   };
   const settings = { full: false, rounds: 3, seconds: 1, warmup: 1 };
-  return { version: 1, environment, settings, absent: [], scenarios: [scenario] };
+  return { version: RESULT_VERSION, environment, settings, missing: [], scenarios: [scenario] };
 }

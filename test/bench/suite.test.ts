@@ -16,14 +16,14 @@ it("a tiny run of the suite ends with all its reports", async () => {
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const json = join(directory, "run.json");
   const { stdout, stderr } = await run(process.execPath, [
-    ...["bench/run.ts", "--scenario", "echo-20", "--contestant", "switchboard", "--contestant", "node-net"],
+    ...["bench/run.ts", "--scenario", "echo-20", "--server", "switchboard", "--server", "node-net"],
     ...["--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--connections", "10", "--json", json],
   ]);
   expect(stdout).toContain("Echo 20 B, 1 in flight");
   expect(stderr).toContain("[2/2]");
   const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
   expect(result.scenarios).toHaveLength(1);
-  for (const { runs } of result.scenarios[0]?.entrants ?? []) {
+  for (const { runs } of result.scenarios[0]?.variants ?? []) {
     expect(runs).toMatchObject([{ outcome: "measured", round: 1, figures: { perSecond: expect.any(Number) } }]);
   }
   const page = readFileSync(join(directory, "run.html"), "utf8");
@@ -37,11 +37,11 @@ it("counts every connection of a cold storm", async () => {
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-suite-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const json = join(directory, "run.json");
-  const flags = ["--scenario", "cold-storm", "--contestant", "node-net", "--rounds", "1", "--json", json];
+  const flags = ["--scenario", "cold-storm", "--server", "node-net", "--rounds", "1", "--json", json];
   const { stdout } = await run(process.execPath, ["bench/run.ts", ...flags]);
   expect(stdout).toContain("Cold storm: the first 8,000 connections");
   const result: SuiteResult = JSON.parse(readFileSync(json, "utf8"));
-  const [measured] = result.scenarios[0]?.entrants[0]?.runs ?? [];
+  const [measured] = result.scenarios[0]?.variants[0]?.runs ?? [];
   if (measured?.outcome !== "measured") expect.fail(JSON.stringify(measured));
   expect(measured.figures).toMatchObject({ cpuMicros: expect.any(Number), perSecond: expect.any(Number) });
   // The first one, which finds out whether the server is there, has no latency.

@@ -1,5 +1,5 @@
 /** uWebSockets.js as a server under test, where it is installed (`npm install uNetworking/uWebSockets.js#v20.x`); options as in `options.ts`. */
-import { peerOptions } from "./options.ts";
+import { serverOptions } from "./options.ts";
 
 interface UwsSocket {
   getUserData(): { readonly topic: string };
@@ -31,7 +31,7 @@ interface UwsRequest {
   getHeader(name: string): string;
 }
 
-const { port, mode, compress, maxPayloadBytes, tls, work } = peerOptions();
+const { port, mode, compress, maxPayloadBytes, tls, work } = serverOptions();
 const packageName = "uWebSockets.js";
 const uws: Uws = (await import(packageName)).default;
 const app = tls === undefined ? uws.App() : uws.SSLApp({ key_file_name: tls.keyPath, cert_file_name: tls.certPath });

@@ -3,9 +3,9 @@ import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { type WebSocket, WebSocketServer } from "ws";
-import { peerOptions } from "./options.ts";
+import { serverOptions } from "./options.ts";
 
-const { port, mode, compress, maxPayloadBytes, tls, work } = peerOptions();
+const { port, mode, compress, maxPayloadBytes, tls, work } = serverOptions();
 const http = tls === undefined ? createServer() : createSecureServer(tls);
 const server = new WebSocketServer({
   server: http,

@@ -1,5 +1,5 @@
 /** `Bun.serve` as a server under test; runs in Bun, options as in `options.ts`. */
-import { peerOptions } from "./options.ts";
+import { serverOptions } from "./options.ts";
 
 interface BunSocket {
   readonly data: { readonly topic: string };
@@ -30,7 +30,7 @@ declare const Bun: {
   }): BunServer;
 };
 
-const { port, mode, compress, maxPayloadBytes, tls, work } = peerOptions();
+const { port, mode, compress, maxPayloadBytes, tls, work } = serverOptions();
 const server = Bun.serve({
   port,
   hostname: "127.0.0.1",

@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { workOf } from "../targets/work.ts";
 
 /** What every server under test is told. */
-export interface PeerOptions {
+export interface ServerOptions {
   readonly port: number;
   readonly mode: "echo" | "fanout";
   readonly compress: boolean;
@@ -20,7 +20,7 @@ export interface PeerOptions {
  * The options of a peer, the same for all: `--port P --mode echo|fanout [--compress] [--tls KEY CERT] [--busy MICROS] [--max-payload BYTES]`.
  * In `fanout` each message goes to all other connections of its path. A peer prints `listening on PORT`; SIGTERM ends it.
  */
-export function peerOptions(): PeerOptions {
+export function serverOptions(): ServerOptions {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: {

@@ -5,9 +5,9 @@
  */
 import { createHash } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
-import { peerOptions } from "./options.ts";
+import { serverOptions } from "./options.ts";
 
-const { port } = peerOptions();
+const { port } = serverOptions();
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const server = createServer({ noDelay: true }, (socket) => {

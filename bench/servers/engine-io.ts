@@ -3,9 +3,9 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { attach } from "engine.io";
-import { peerOptions } from "./options.ts";
+import { serverOptions } from "./options.ts";
 
-const { port, maxPayloadBytes } = peerOptions();
+const { port, maxPayloadBytes } = serverOptions();
 const http = createServer();
 const engine = attach(http, {
   transports: ["websocket"],

@@ -1,3 +1,4 @@
+/** The servers that the suite can measure, and how to start each. Used by the planner, the runner and the reports. */
 import { execFile } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { mkdtemp } from "node:fs/promises";
@@ -5,39 +6,44 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { UsageError } from "./usage-error.ts";
 
 const run = promisify(execFile);
 const require = createRequire(import.meta.url);
 
-/** What a scenario asks of a server, and not every one can do. */
+/** A feature that a scenario needs and that not every server has. */
 export type Ability = "fanout" | "storm" | "long" | "text" | "compress" | "tls" | "idle";
 
-/** How to start a server, and its version unless that goes without saying; or what is missing, as a sentence that says how to get it. */
+/**
+ * The search result for a server: the command that starts the server, with the version where the id alone doesn't tell;
+ * or the reason why the server can't run here, which says what to install.
+ */
 export type Found =
   | { readonly kind: "found"; readonly command: readonly string[]; readonly version: string | undefined }
   | { readonly kind: "missing"; readonly reason: string };
 
-/** A server under test: a program that takes the options of `peers/options.ts`. All echo. */
-export interface Contestant {
+/** A server under test: a program that takes the options of `servers/options.ts`. Every server can echo. */
+export interface TestedServer {
   readonly id: string;
   readonly title: string;
   readonly abilities: readonly Ability[];
-  /** Not a server that one would use: runs where a scenario asks for controls. */
-  readonly control: boolean;
-  /** That serve connections. */
+  /** True for a server that can only echo. Such a server takes part where `Scenario.echoOnlyServers` says so. */
+  readonly echoOnly: boolean;
+  /** Number of threads that serve connections. */
   readonly threads: number;
-  /** Messages that it sends first. */
+  /** Number of messages that the server sends first on each connection. */
   readonly greeting: number;
-  /** Path to connect to. */
+  /** URL path that the load connects to. */
   readonly path: string;
+  /** Looks for the server on this machine. Never rejects. */
   find(): Promise<Found>;
 }
 
 const EVERYTHING: readonly Ability[] = ["fanout", "storm", "long", "text", "compress", "tls", "idle"];
-const SERVER = { abilities: EVERYTHING, control: false, threads: 1, greeting: 0, path: "/" };
-const CONTROL = { abilities: ["storm" as const], control: true, threads: 1, greeting: 0, path: "/" };
+const SERVER = { abilities: EVERYTHING, echoOnly: false, threads: 1, greeting: 0, path: "/" };
+const ECHO_ONLY = { abilities: ["storm" as const], echoOnly: true, threads: 1, greeting: 0, path: "/" };
 
-export const CONTESTANTS: readonly Contestant[] = [
+export const SERVERS: readonly TestedServer[] = [
   {
     ...SERVER,
     id: "switchboard",
@@ -51,7 +57,7 @@ export const CONTESTANTS: readonly Contestant[] = [
     title: "Switchboard, 2 shards",
     find: async () => script("targets/switchboard.ts", undefined, "--shards", "2"),
   },
-  { ...SERVER, id: "ws", title: "ws", find: async () => nodePeer("ws", "peers/ws.ts") },
+  { ...SERVER, id: "ws", title: "ws", find: async () => nodeServer("ws", "servers/ws.ts") },
   { ...SERVER, id: "bun", title: "Bun.serve", find: findBun },
   {
     ...SERVER,
@@ -60,28 +66,31 @@ export const CONTESTANTS: readonly Contestant[] = [
     find: findUwebsockets,
   },
   {
-    ...CONTROL,
+    ...ECHO_ONLY,
     id: "engine.io",
     title: "engine.io",
     abilities: [],
     greeting: 1,
     path: "/engine.io/?EIO=4&transport=websocket",
-    find: async () => nodePeer("engine.io", "peers/engine-io.ts"),
+    find: async () => nodeServer("engine.io", "servers/engine-io.ts"),
   },
   {
-    ...CONTROL,
+    ...ECHO_ONLY,
     id: "node-net",
     title: "plain node:net",
-    find: async () => script("peers/node-net.ts", undefined),
+    find: async () => script("servers/node-net.ts", undefined),
   },
-  { ...CONTROL, id: "epoll", title: "plain epoll, C", find: compileEpoll },
+  { ...ECHO_ONLY, id: "epoll", title: "plain epoll, C", find: compileEpoll },
 ];
 
-/** A server that is none of ours to know, or one of the above that is started in another way: `name=command with arguments`. */
-export function strangerOf(text: string): Contestant {
+/**
+ * Parses `NAME=COMMAND`, the value of `--custom-server`. A NAME of `SERVERS` keeps the title and the abilities of that
+ * server and changes its command. Any other NAME adds a server with all abilities. Throws a `UsageError` for other text.
+ */
+export function customServer(text: string): TestedServer {
   const [, id = "", command = ""] = /^([^=\s]+)=(.+)$/.exec(text) ?? [];
-  if (id === "") throw new RangeError(`--peer takes name=command, got ${text}`);
-  const known = CONTESTANTS.find((contestant) => contestant.id === id) ?? { ...SERVER, id, title: id };
+  if (id === "") throw new UsageError(`--custom-server takes NAME=COMMAND, got ${text}`);
+  const known = SERVERS.find((server) => server.id === id) ?? { ...SERVER, id, title: id };
   return { ...known, find: async () => ({ kind: "found", command: command.split(/\s+/), version: undefined }) };
 }
 
@@ -93,13 +102,13 @@ function packageVersion(path: string): string {
   return JSON.parse(readFileSync(new URL(path, import.meta.url), "utf8")).version;
 }
 
-function nodePeer(name: string, path: string, install = `npm install --no-save ${name}`): Found {
+function nodeServer(name: string, path: string, install = `npm install --no-save ${name}`): Found {
   const directory = packageDirectory(name);
   if (directory === undefined) return { kind: "missing", reason: `${name} isn't installed: ${install}` };
   return script(path, JSON.parse(readFileSync(join(directory, "package.json"), "utf8")).version);
 }
 
-/** Where a package is. Looked for by hand: not every package lets its package.json be resolved. */
+/** Finds the folder of a package. `require.resolve` can't: some packages don't export their package.json. */
 function packageDirectory(name: string): string | undefined {
   return require.resolve
     .paths(name)
@@ -107,16 +116,16 @@ function packageDirectory(name: string): string | undefined {
     .find((directory) => existsSync(join(directory, "package.json")));
 }
 
-/** It has a native part for each version of Node, and not always for the newest. */
+/** Checks that uWebSockets.js loads: its native part is built for each version of Node, and often not for the newest. */
 async function findUwebsockets(): Promise<Found> {
-  const peer = "peers/uwebsockets.ts";
-  const found = nodePeer("uWebSockets.js", peer, "npm install --no-save uNetworking/uWebSockets.js#v20.x");
+  const program = "servers/uwebsockets.ts";
+  const found = nodeServer("uWebSockets.js", program, "npm install --no-save uNetworking/uWebSockets.js#v20.x");
   if (found.kind === "missing") return found;
   try {
     await run(process.execPath, ["-e", "require('uWebSockets.js')"], { cwd: import.meta.dirname });
     return found;
   } catch {
-    const reason = `uWebSockets.js doesn't load in Node ${process.versions.node}: --peer uwebsockets="OTHER_NODE bench/${peer}"`;
+    const reason = `uWebSockets.js doesn't load in Node ${process.versions.node}: --custom-server uwebsockets="OTHER_NODE bench/${program}"`;
     return { kind: "missing", reason };
   }
 }
@@ -127,20 +136,20 @@ async function findBun(): Promise<Found> {
   for (const bun of candidates) {
     try {
       const { stdout } = await run(bun, ["--version"]);
-      const peer = join(import.meta.dirname, "peers/bun.ts");
-      return { kind: "found", command: [bun, peer], version: stdout.trim() };
+      const program = join(import.meta.dirname, "servers/bun.ts");
+      return { kind: "found", command: [bun, program], version: stdout.trim() };
     } catch {
-      // The next one.
+      // Not at this place: try the next candidate.
     }
   }
   return { kind: "missing", reason: "Bun isn't installed: npm install --no-save bun" };
 }
 
 async function compileEpoll(): Promise<Found> {
-  if (process.platform !== "linux") return { kind: "missing", reason: "epoll is Linux's" };
+  if (process.platform !== "linux") return { kind: "missing", reason: "epoll exists only on Linux" };
   const program = join(await mkdtemp(join(os.tmpdir(), "switchboard-bench-")), "epoll");
   try {
-    await run("cc", ["-O2", "-o", program, join(import.meta.dirname, "peers/epoll.c")]);
+    await run("cc", ["-O2", "-o", program, join(import.meta.dirname, "servers/epoll.c")]);
     const { stdout } = await run("cc", ["-dumpfullversion", "-dumpversion"]);
     return { kind: "found", command: [program], version: `cc ${stdout.trim()}` };
   } catch {

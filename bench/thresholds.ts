@@ -1,0 +1,89 @@
+/** The limits that a result should keep, and the check against them. The reports show both. */
+import { figuresOf, type Metric, ratioOf, type SuiteResult } from "./results.ts";
+import { SERVERS } from "./servers.ts";
+import { spreadOf } from "./statistics.ts";
+
+/** A limit for the figure of one variant, or for the ratio of that figure to another variant's, taken round by round. */
+export interface Threshold {
+  /** Id of the scenario. */
+  readonly scenario: string;
+  readonly metric: Metric;
+  /** Id of the variant that the threshold is for. */
+  readonly variant: string;
+  /** Id of the variant that the figure is divided by. undefined: the figure itself is checked. */
+  readonly against: string | undefined;
+  /** undefined: reports show the figure, with no limit. */
+  readonly limit: { readonly atMost: number } | { readonly atLeast: number } | undefined;
+}
+
+const OURS = "switchboard";
+
+/** Thresholds for Switchboard's ratio to ws, uWebSockets.js and Bun, in this order. undefined: no limit. */
+function againstServers(
+  scenario: string,
+  metric: Metric,
+  limits: readonly [number, number | undefined, number | undefined],
+): Threshold[] {
+  return ["ws", "uwebsockets", "bun"].map((against, i) => {
+    const atMost = limits[i];
+    return { scenario, metric, variant: OURS, against, limit: atMost === undefined ? undefined : { atMost } };
+  });
+}
+
+export const THRESHOLDS: readonly Threshold[] = [
+  ...againstServers("echo-20", "cpuMicros", [0.5, 1.1, 1.2]),
+  ...againstServers("echo-20-x16", "cpuMicros", [0.12, 0.7, 0.8]),
+  ...againstServers("echo-4k", "cpuMicros", [0.6, 1.1, 1.0]),
+  ...againstServers("fanout", "cpuMicros", [0.8, 1.2, 1.2]),
+  ...againstServers("fanout-x16", "cpuMicros", [0.08, 1.2, 1.2]),
+  ...againstServers("storm", "cpuMicros", [0.4, 2, 2]),
+  ...againstServers("cold-storm", "cpuMicros", [1, undefined, undefined]),
+  ...againstServers("idle", "bytesPerConnection", [0.8, undefined, undefined]),
+  { scenario: "echo-20", metric: "cpuMicros", variant: OURS, against: "node-net", limit: { atMost: 1.25 } },
+  { scenario: "bus-delivery", metric: "cpuMicros", variant: "across", against: "within", limit: { atMost: 1.1 } },
+  { scenario: "bus", metric: "perSecond", variant: "across", against: undefined, limit: { atLeast: 2_000_000 } },
+  { scenario: "busy", metric: "perSecond", variant: "two", against: "one", limit: { atLeast: 1.8 } },
+  { scenario: "isolation", metric: "p99Micros", variant: "other", against: "quiet", limit: { atMost: 2 } },
+];
+
+/** A threshold with the measured figure and the outcome of the check. */
+export interface ThresholdCheck {
+  readonly threshold: Threshold;
+  /** Title for reports: "Echo 20 B, 1 in flight: CPU against ws". */
+  readonly title: string;
+  /** Median over the rounds. undefined: not measured. */
+  readonly figure: number | undefined;
+  readonly verdict: "met" | "not met" | "no limit" | "not measured";
+}
+
+const METRIC_NAMES: Readonly<Record<Metric, string>> = {
+  cpuMicros: "CPU",
+  perSecond: "throughput",
+  bytesPerConnection: "memory",
+  p99Micros: "p99",
+};
+
+/** Checks a result against the thresholds. Thresholds of scenarios that the result doesn't have are left out. */
+export function checkThresholds(result: SuiteResult, thresholds: readonly Threshold[] = THRESHOLDS): ThresholdCheck[] {
+  return thresholds.flatMap((threshold) => {
+    const { metric, variant, against, limit } = threshold;
+    const scenario = result.scenarios.find(({ id }) => id === threshold.scenario);
+    if (scenario === undefined) return [];
+    const titleOf = (id: string): string =>
+      [...scenario.variants, ...SERVERS].find((candidate) => candidate.id === id)?.title ?? id;
+    const subject = variant === OURS ? METRIC_NAMES[metric] : `${METRIC_NAMES[metric]} ${titleOf(variant)}`;
+    const title = `${scenario.title}: ${subject}${against === undefined ? "" : ` against ${titleOf(against)}`}`;
+    const measured = scenario.variants.find(({ id }) => id === variant);
+    const figure =
+      against === undefined
+        ? spreadOf(figuresOf(measured, metric).map(({ value }) => value))?.median
+        : ratioOf(scenario, metric, variant, against)?.median;
+    return [{ threshold, title, figure, verdict: verdictOf(figure, limit) }];
+  });
+}
+
+function verdictOf(figure: number | undefined, limit: Threshold["limit"]): ThresholdCheck["verdict"] {
+  if (figure === undefined) return "not measured";
+  if (limit === undefined) return "no limit";
+  return ("atMost" in limit ? figure <= limit.atMost : figure >= limit.atLeast) ? "met" : "not met";
+}

@@ -1,0 +1,19 @@
+import { globSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { expect, it } from "vitest";
+
+const root = join(import.meta.dirname, "../..");
+/** The entries of the package that the suite may import from `src`. */
+const PUBLIC = ["src/index.ts", "src/wire/websocket/index.ts"];
+
+it("the suite imports nothing but itself and the public entries of the package", () => {
+  const files = globSync("bench/**/*.ts", { cwd: root });
+  const imports = files.flatMap((file) =>
+    [...readFileSync(join(root, file), "utf8").matchAll(/\b(?:from|import) "(\.[^"]+)"/g)].map(([, path = ""]) => ({
+      file,
+      target: join(dirname(file), path),
+    })),
+  );
+  expect(imports).toContainEqual({ file: "bench/targets/switchboard.ts", target: "src/index.ts" });
+  expect(imports.filter(({ target }) => !target.startsWith("bench/") && !PUBLIC.includes(target))).toEqual([]);
+});

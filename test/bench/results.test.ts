@@ -1,0 +1,14 @@
+import { expect, it } from "vitest";
+import { parseResult } from "../../bench/results.ts";
+import { resultOf, runsOf } from "./results.ts";
+
+const result = resultOf({ switchboard: runsOf(4) });
+
+it("reads a result back from JSON", () => {
+  expect(parseResult(JSON.stringify(result), "run.json")).toEqual(result);
+});
+
+it("refuses a result of an older format, with the name of its file", () => {
+  const old = JSON.stringify({ ...result, version: 1 });
+  expect(() => parseResult(old, "old.json")).toThrow("old.json has format 1, not 2: run npm run bench again");
+});
