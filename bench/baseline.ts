@@ -2,7 +2,9 @@
 import type { Environment } from "./environment.ts";
 import { type Metric, ratioOf, type SuiteResult } from "./results.ts";
 
-/** Ratios of a run, kept to compare later runs with: Switchboard's figure divided by another server's; lower is better. */
+/**
+ * Ratios of a run, kept to compare later runs with: Switchboard's figure divided by another server's; lower is better.
+ */
 export interface Baseline {
   readonly version: 1;
   readonly environment: Environment;

@@ -16,8 +16,8 @@ const OID = {
 };
 
 /**
- * A self-signed certificate for some server names (localhost by default) and 127.0.0.1, made now. Written by hand, because Node can't
- * make one and tests shouldn't need another program. Source: RFC 5280 section 4.1.
+ * A self-signed certificate for some server names (localhost by default) and 127.0.0.1, made now. Written by hand,
+ * because Node can't make one and tests shouldn't need another program. Source: RFC 5280 section 4.1.
  */
 export function createCertificate(...names: readonly string[]): Certificate {
   const [first = "localhost"] = names;

@@ -1,5 +1,6 @@
 /**
- * What compression costs: CPU for one message, by size and by way of doing it, and memory of a shard for one idle connection.
+ * What compression costs: CPU for one message, by size and by way of doing it, and memory of a shard for one idle
+ * connection.
  *
  *     node bench/compression.ts [--connections 2000]
  */

@@ -1,21 +1,22 @@
+/** The machine and the versions that a result was measured with. Stored in each result. */
 import { execFileSync } from "node:child_process";
 import { readFileSync } from "node:fs";
 import os from "node:os";
 
-/** Where and with what a result was measured. */
+/** The machine, versions and command of a run of the suite. */
 export interface Environment {
-  /** ISO 8601. */
+  /** Start of the run, in ISO 8601. */
   readonly date: string;
   readonly cpu: string;
-  /** The ones that this process may use. */
+  /** Numbers of the cores that the suite may use. */
   readonly cores: readonly number[];
   readonly memoryGiB: number;
   readonly kernel: string;
-  /** Of Node, V8, and each server that took part. */
+  /** Versions of Node, V8, and each server with a version that was found. */
   readonly versions: Readonly<Record<string, string>>;
-  /** With `+` when there are changes that aren't committed; "unknown" outside a repository. */
+  /** Short commit id, followed by `+` if there are uncommitted changes. "unknown" outside a repository. */
   readonly commit: string;
-  /** How the runner was called. */
+  /** Command line of the suite. */
   readonly command: string;
 }
 
@@ -37,7 +38,7 @@ function speed(): string {
   return mhz > 0 ? `, ${(mhz / 1000).toFixed(1)} GHz` : "";
 }
 
-/** Cores that this process is allowed to run on; all where the system doesn't say. */
+/** Lists the cores that this process may run on; all cores if the system doesn't tell. */
 export function usableCores(): number[] {
   let list = `0-${os.availableParallelism() - 1}`;
   try {

@@ -1,9 +1,10 @@
+/** A load in a process of its own, and what the load reports. Used by `measure.ts`. */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { type Child, spawnOn } from "./server-process.ts";
 import type { Counts } from "./statistics.ts";
 
-/** What a load says at the end; see `switchboard bench --json`. */
+/** Last line of a load: the result, as `switchboard bench --json` prints it. */
 export interface LoadResult {
   readonly seconds: number;
   readonly perSecond: number;
@@ -14,26 +15,32 @@ export interface LoadResult {
   readonly errors: readonly string[];
 }
 
-/** Called as the load says so: the counted time begins and ends; so many connections are open. */
+/** Callbacks for the lines that a load prints while it runs. */
 export interface LoadEvents {
+  /** The counted time begins. */
   start?(): void;
+  /** The counted time ends. */
   end?(): void;
+  /** This number of connections is open: the end of a step of the idle scenario. */
   connected?(connections: number): void | Promise<void>;
 }
 
 /** A load in a process of its own. */
 export class LoadProcess {
   readonly #child: Child;
-  #complaint = "";
+  #errorOutput = "";
 
   constructor(command: readonly string[], core: number | undefined) {
     this.#child = spawnOn(core === undefined ? undefined : [core], command);
     this.#child.stderr.on("data", (chunk) => {
-      this.#complaint = (this.#complaint + chunk).slice(-2_000);
+      this.#errorOutput = (this.#errorOutput + chunk).slice(-2_000);
     });
   }
 
-  /** Rejects when the load ends without a result, with what it wrote; a result may still be one of a failure. */
+  /**
+   * Follows the load to its end and returns its result, which may report failures: see `failureOf`. Rejects, with the
+   * end of the load's stderr, if the load ends without a result.
+   */
   async run(events: LoadEvents): Promise<LoadResult> {
     let result: LoadResult | undefined;
     for await (const line of createInterface({ input: this.#child.stdout })) {
@@ -43,10 +50,11 @@ export class LoadProcess {
       else if (message.event === "connected") await events.connected?.(message.connections);
       else if (message.event === "result") result = message;
     }
-    if (result === undefined) throw new Error(`the load ended without a result: ${this.#complaint.trim()}`);
+    if (result === undefined) throw new Error(`the load ended without a result: ${this.#errorOutput.trim()}`);
     return result;
   }
 
+  /** Kills the load, unless it has ended. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const exited = once(this.#child, "exit");
@@ -55,13 +63,13 @@ export class LoadProcess {
   }
 }
 
-/** Why a run doesn't count; undefined when it does. */
+/** Returns the reason why a run doesn't count. undefined: the run counts. */
 export function failureOf({ messages, connections, load, errors }: LoadResult): string | undefined {
-  const because = errors.length === 0 ? "" : `: ${errors[0]}`;
-  if (messages.wrong > 0) return `${messages.wrong} wrong replies${because}`;
-  if (messages.lost > 0) return `${messages.lost} lost messages${because}`;
+  const firstError = errors.length === 0 ? "" : `: ${errors[0]}`;
+  if (messages.wrong > 0) return `${messages.wrong} wrong replies${firstError}`;
+  if (messages.lost > 0) return `${messages.lost} lost messages${firstError}`;
   if (connections.failed + connections.closed > 0) {
-    return `${connections.failed + connections.closed} connections failed or ended${because}`;
+    return `${connections.failed + connections.closed} connections failed or ended${firstError}`;
   }
   if (load.bottleneck) return "the load was the bottleneck";
   return undefined;

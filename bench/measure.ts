@@ -1,3 +1,4 @@
+/** Makes one run: starts the server, puts the load on it, and takes the figures. Used by `run.ts`. */
 import { join } from "node:path";
 import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
 import type { Figures, Run } from "./results.ts";
@@ -6,35 +7,36 @@ import { machineSeconds, ServerProcess } from "./server-process.ts";
 import type { TestedServer } from "./servers.ts";
 import { mergeCounts, quantile } from "./statistics.ts";
 
-/** One run to be made. */
+/** A variant of a scenario, to be run once in each round. */
 export interface Job {
   readonly scenario: Scenario;
   readonly variant: Variant;
   readonly server: TestedServer;
-  /** How to start the server. */
+  /** Command that starts the server. */
   readonly command: readonly string[];
 }
 
-/** What holds for all runs. */
+/** Settings of all runs. */
 export interface RunSettings {
-  /** Counted time, and time before it. */
+  /** Counted time of a run, in seconds. */
   readonly seconds: number;
+  /** Time before the counted time, in seconds. */
   readonly warmup: number;
-  /** In place of a scenario's own; undefined: each has its own. */
+  /** Number of connections. undefined: each scenario's own. */
   readonly connections: number | undefined;
-  /** That may be used. */
+  /** Numbers of the cores that may be used. */
   readonly cores: readonly number[];
   /** Paths of two PEM files. */
   readonly tls: { readonly key: string; readonly cert: string };
 }
 
 const CLI = join(import.meta.dirname, "../src/cli/main.ts");
-/** From so many cores on the load keeps one for itself even when the server may use several. */
+/** Number of cores from which the load has a core of its own even if the server may use several. */
 const MANY_CORES = 4;
-/** Idle: how long a step is held, for the server's memory to settle. */
+/** Pause after each step of idle connections, in seconds, in which the server's memory settles. */
 const STEP_SECONDS = 1.2;
 
-/** Makes one run. Never rejects: what went wrong is the run's outcome. */
+/** Makes one run. Never rejects: an error becomes the outcome of the run. */
 export async function measure(job: Job, round: number, settings: RunSettings): Promise<Run> {
   try {
     const { server: serverCores } = placesOf(job.scenario, settings.cores);
@@ -60,10 +62,10 @@ type Outcome =
 
 async function measureTraffic(job: Job, settings: RunSettings, server: ServerProcess): Promise<Outcome> {
   const { paths, cold } = job.scenario;
-  // What a new server does between its start and the first connection counts, too: it might get ready only then.
+  // A cold run also counts work between the start and the first connection: a server may finish its setup only then.
   const cpuAtStart = server.cpuSeconds();
   const loads = Array.from({ length: paths }, (_, path) => startLoad(job, settings, server.port, path));
-  // With several loads, what all of them have in common counts.
+  // With several loads, only the time in which all of them count is measured.
   let [started, ended] = [0, 0];
   let [from, to] = [0, 0];
   let [cpuBefore, cpuAfter] = [0, 0];
@@ -90,9 +92,9 @@ async function measureTraffic(job: Job, settings: RunSettings, server: ServerPro
   }
   const reason = results.map(failureOf).find((failure) => failure !== undefined);
   if (reason !== undefined) return { outcome: "failed", reason };
-  if (to <= from) return { outcome: "failed", reason: "the loads had no time in common" };
+  if (to <= from) return { outcome: "failed", reason: "the loads didn't run at the same time" };
   const perSecond = results.reduce((sum, result) => sum + result.perSecond, 0);
-  if (perSecond === 0) return { outcome: "failed", reason: "nothing came back" };
+  if (perSecond === 0) return { outcome: "failed", reason: "no reply arrived" };
   const latency = mergeCounts(results.map((result) => result.latency.counts));
   const cores = (cpuAfter - cpuBefore) / ((to - from) / 1000);
   const opened = results.reduce((sum, { connections }) => sum + connections.opened, 0);
@@ -109,7 +111,10 @@ async function measureTraffic(job: Job, settings: RunSettings, server: ServerPro
   return { outcome: "measured", figures, latency, serverCores: cores, loadBusy, foreignCores };
 }
 
-/** What the connections after the first step have added: what the first ones bring along, code and room in the heap, doesn't count. */
+/**
+ * Measures the memory that connections after the first step add. The first step isn't counted, because it also pays for
+ * code and for room in the heap.
+ */
 async function measureIdle(job: Job, settings: RunSettings, server: ServerProcess): Promise<Outcome> {
   const load = startLoad(job, settings, server.port, 0);
   const steps: { connections: number; bytes: number }[] = [];
@@ -126,7 +131,7 @@ async function measureIdle(job: Job, settings: RunSettings, server: ServerProces
   }
   const [before, after] = [steps[0], steps.at(-1)];
   if (before === undefined || after === undefined || after.connections === before.connections) {
-    return { outcome: "failed", reason: "connections weren't opened in steps" };
+    return { outcome: "failed", reason: "the load didn't open connections in steps" };
   }
   const bytesPerConnection = (after.bytes - before.bytes) / (after.connections - before.connections);
   return {
@@ -148,21 +153,24 @@ function startLoad({ scenario, variant, server }: Job, settings: RunSettings, po
     duration: idle ? STEP_SECONDS : settings.seconds * scenario.durationFactor,
     warmup: idle ? STEP_SECONDS : settings.warmup * scenario.warmupFactor,
   };
-  const own = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
+  const programPath = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
   const program =
     scenario.program === "bench"
       ? [CLI, "bench", url, "--json", ...(server.greeting > 0 ? ["--greeting", String(server.greeting)] : [])]
-      : [own, url];
+      : [programPath, url];
   const flags = [...scenario.load, ...variant.load];
   return new LoadProcess(
     [
-      ...[process.execPath, ...program, ...withConnections(flags, settings.connections)],
+      process.execPath,
+      ...program,
+      ...withConnections(flags, settings.connections),
       ...(scenario.cold ? [] : ["--duration", String(times.duration), "--warmup", String(times.warmup)]),
     ],
     core,
   );
 }
 
+/** Replaces the value of `--connections`. Flags without `--connections`, and an undefined number, change nothing. */
 function withConnections(flags: readonly string[], connections: number | undefined): readonly string[] {
   const at = flags.indexOf("--connections");
   return connections === undefined || at < 0 ? flags : flags.with(at + 1, String(connections));
@@ -172,7 +180,7 @@ function serverFlags(scenario: Scenario, { tls }: RunSettings): string[] {
   return ["--port", "0", ...scenario.server.flatMap((flag) => (flag === "--tls" ? [flag, tls.key, tls.cert] : [flag]))];
 }
 
-/** Which cores the server has, and which the load; undefined: whichever. */
+/** Chooses the cores of the server and of the load. undefined: any core. */
 function placesOf(
   { cores: wanted }: Scenario,
   cores: readonly number[],

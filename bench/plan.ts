@@ -1,4 +1,6 @@
-/** Plans the runs of the suite: the servers and variants of each scenario, and their order in a round. Used by `run.ts`. */
+/**
+ * Plans the runs of the suite: the servers and variants of each scenario, and their order in a round. Used by `run.ts`.
+ */
 import type { Job } from "./measure.ts";
 import type { Scenario, Variant } from "./scenarios.ts";
 import type { Found, TestedServer } from "./servers.ts";
@@ -24,7 +26,10 @@ export interface ScenarioRun {
   readonly jobs: readonly Job[];
 }
 
-/** Plans one run for each selected scenario in which some ready server takes part. Throws a `UsageError` for an unknown scenario. */
+/**
+ * Plans one run for each selected scenario in which some ready server takes part. Throws a `UsageError` for an unknown
+ * scenario.
+ */
 export function planScenarioRuns(
   scenarios: readonly Scenario[],
   ready: readonly ReadyServer[],
@@ -69,7 +74,9 @@ function variantsOf(
     .map(({ id, title }) => ({ id, title, server: id, load: [] }));
 }
 
-/** Orders the jobs of one round. Every other round runs in reverse order, so that no server always follows the same one. */
+/**
+ * Orders the jobs of one round. Every other round runs in reverse order, so that no server always follows the same one.
+ */
 export function jobsOfRound(jobs: readonly Job[], round: number): readonly Job[] {
   return round % 2 === 1 ? jobs : jobs.toReversed();
 }

@@ -1,6 +1,8 @@
+/** The progress of the suite on stderr. Used by `run.ts`. */
+
 const REDRAW_MS = 200;
 
-/** Where the suite is: one line that changes on a terminal; elsewhere one line for each step. */
+/** Shows the progress: on a terminal one line that is redrawn, elsewhere one line for each step. */
 export class Progress {
   readonly #steps: number;
   readonly #out: NodeJS.WriteStream;
@@ -14,6 +16,7 @@ export class Progress {
     this.#out = out;
   }
 
+  /** Begins a step. */
   begin(label: string): void {
     this.#label = label;
     if (!this.#out.isTTY) return;
@@ -21,12 +24,13 @@ export class Progress {
     this.#draw();
   }
 
-  /** @param outcome what the step just begun has come to */
+  /** Ends the step that began last, with its outcome. */
   end(outcome: string): void {
     this.#done++;
     if (!this.#out.isTTY) this.#out.write(`[${this.#done}/${this.#steps}] ${this.#label}: ${outcome}\n`);
   }
 
+  /** Clears the line. */
   close(): void {
     clearInterval(this.#timer);
     if (this.#out.isTTY) this.#out.write("\r\x1b[2K");

@@ -1,6 +1,6 @@
 /**
- * The result of a suite run: its types, which are also the JSON file, and the figures drawn from it. Used by the runner,
- * the reports, the thresholds and the baseline.
+ * The result of a suite run: its types, which are also the JSON file, and the figures drawn from it. Used by the
+ * runner, the reports, the thresholds and the baseline.
  */
 import type { Environment } from "./environment.ts";
 import {
@@ -27,7 +27,10 @@ export type Metric =
 
 export type Figures = Partial<Record<Metric, number>>;
 
-/** The run of one variant in one round of one scenario. A run that lost or corrupted a reply is failed and has no figures. */
+/**
+ * The run of one variant in one round of one scenario. A run that lost or corrupted a reply is failed and has no
+ * figures.
+ */
 export type Run =
   | {
       readonly outcome: "measured";
@@ -38,7 +41,9 @@ export type Run =
       readonly serverCores: number;
       /** Share of the time, from 0 to 1, in which the busiest thread of the load was busy. */
       readonly loadBusy: number;
-      /** CPU used by neither the server nor the load in that time, in cores: other programs, and time taken by the host. */
+      /**
+       * CPU used by neither the server nor the load in that time, in cores: other programs, and time taken by the host.
+       */
       readonly foreignCores: number;
     }
   | { readonly outcome: "failed"; readonly round: number; readonly reason: string };
@@ -124,7 +129,10 @@ export interface Summary {
   readonly figures: Partial<Record<Metric, Spread>>;
   /** Quantiles of the counts of all rounds together. undefined if nothing was counted. */
   readonly latency: LatencyQuantiles | undefined;
-  /** Ratio of the primary figures of the reference and this variant: see `ScenarioResult.switchboardOnly` for the direction. */
+  /**
+   * Ratio of the primary figures of the reference and this variant: see `ScenarioResult.switchboardOnly` for the
+   * direction.
+   */
   readonly ratio: Ratio | undefined;
   readonly failures: readonly string[];
   /** True if the load was at its limit in some run and the server wasn't, so the server can do more per second. */

@@ -5,7 +5,8 @@
  *     npm run bench [-- --full] [--list] [--scenario ID]… [--server ID]… [--custom-server NAME="COMMAND ARGS"]…
  *         [--rounds N] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
  *
- * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in bench/README.md.
+ * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in
+ * bench/README.md.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import os from "node:os";

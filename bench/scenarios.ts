@@ -1,10 +1,15 @@
+/**
+ * The scenarios of the suite: the load, the flags of the server, and the variants of each. Used by the planner and the
+ * runner.
+ */
 import type { Metric } from "./results.ts";
 import type { Ability } from "./servers.ts";
 
-/** Who takes part when it isn't everybody: one server in several switchboardOnly, or some servers only. */
+/** A server as it takes part in a scenario, perhaps with further flags of the load. */
 export interface Variant {
   readonly id: string;
   readonly title: string;
+  /** Id of the server. */
   readonly server: string;
   /** Further flags of the load. */
   readonly load: readonly string[];
@@ -13,36 +18,39 @@ export interface Variant {
 export interface Scenario {
   readonly id: string;
   readonly title: string;
-  /** Heading that it stands under in reports. */
+  /** Heading of the scenario in reports. */
   readonly group: "Echo" | "Fan-out" | "Connections" | "Shards";
-  /** What is counted. */
+  /** Singular noun for the counted unit: "message". */
   readonly unit: string;
+  /** The metric that ratios compare. */
   readonly primary: Metric;
-  /** What the others are compared with. */
+  /** Id of the variant that the others are compared with. */
   readonly reference: string;
   /** Flags of the server. */
   readonly server: readonly string[];
-  /** Which load: ours for everybody, or one in `loads/` of that name. */
+  /** The program that makes the load: `switchboard bench`, or the file of this name in `loads/`. */
   readonly program: "bench" | "bus" | "isolation";
-  /** Flags of the load, without times. */
+  /** Flags of the load, except duration and warm-up. */
   readonly load: readonly string[];
-  /** What a server must be able to do. */
+  /** Abilities that a server needs. */
   readonly needs: readonly Ability[];
-  /** Whether echoOnlyServers take part: always, in the full run, or never. */
+  /** When servers that can only echo take part: always, in a full run or if servers are selected by name, or never. */
   readonly echoOnlyServers: "always" | "full" | "never";
-  /** undefined: every server with one thread that can do it. */
+  /** The variants, all of Switchboard. undefined: every server with one thread and the needed abilities. */
   readonly variants: readonly Variant[] | undefined;
-  /** What the load does is divided among so many load processes, each on a path of its own. */
+  /** Number of load processes, each on a URL path of its own. */
   readonly paths: number;
-  /** The server gets one core, or all but the load's (all, where there are less than four). */
+  /**
+   * Cores of the server: one, or all but the load's. On a machine with fewer than four cores "all" includes the load's.
+   */
   readonly cores: "one" | "all";
-  /** Part of the short run. */
+  /** True if the scenario is part of the run without `--full`. */
   readonly quick: boolean;
-  /** Counted seconds for each of the suite's: less for what has little to average. */
+  /** Factor for the counted time of the suite. */
   readonly durationFactor: number;
-  /** The server is new, and all that the load makes of it counts: nothing is compiled yet, and no run before has left a cache of code. */
+  /** True to count all CPU since the start of the server, without a warm-up and without a cache of compiled code. */
   readonly cold: boolean;
-  /** Seconds of warm-up for each of the suite's: more for what is done so seldom that engines still compile it. */
+  /** Factor for the warm-up of the suite: above 1 where code runs so seldom that the engine would still compile it. */
   readonly warmupFactor: number;
 }
 
@@ -79,7 +87,12 @@ const echoes = SIZES.flatMap(({ bytes, name, id }) =>
         id: ["echo", id, ...(inflight === 1 ? [] : [`x${inflight}`]), ...(text ? ["text"] : [])].join("-"),
         title: `Echo ${name}${text ? " text" : ""}, ${inflight} in flight`,
         load: [
-          ...["--connections", "100", "--bytes", String(bytes), "--inflight", String(inflight)],
+          "--connections",
+          "100",
+          "--bytes",
+          String(bytes),
+          "--inflight",
+          String(inflight),
           ...(text ? ["--text"] : []),
         ],
         needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
@@ -189,7 +202,10 @@ const connections: readonly Scenario[] = [
 ];
 
 const variant = (id: string, title: string, load: readonly string[], server = "switchboard-2"): Variant => ({
-  ...{ id, title, server, load },
+  id,
+  title,
+  server,
+  load,
 });
 
 const shards: readonly Scenario[] = [
@@ -216,7 +232,7 @@ const shards: readonly Scenario[] = [
     program: "isolation",
     load: [],
     variants: [
-      variant("quiet", "nobody works", []),
+      variant("quiet", "no actor works", []),
       variant("other", "on the other shard", ["--burn", "--probe", "other"]),
       variant("same", "on the same shard", ["--burn", "--probe", "same"]),
     ],

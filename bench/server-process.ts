@@ -1,3 +1,4 @@
+/** Starts programs on given cores, and measures a server process from outside by /proc. Used by `measure.ts`. */
 import { type ChildProcessByStdio, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync, readFileSync } from "node:fs";
@@ -8,19 +9,19 @@ import type { Readable } from "node:stream";
 
 const LISTEN_TIMEOUT_MS = 20_000;
 const END_TIMEOUT_MS = 3_000;
-/** Memory counts as settled when it grew less than this part in an interval. */
+/** Memory counts as settled if it changed by less than this share in an interval. */
 const SETTLED = 0.002;
 const SETTLE_INTERVAL_MS = 200;
 const SETTLE_INTERVALS = 5;
-/** Of the times in /proc/PID/stat. */
+/** Unit of the times in /proc/PID/stat and /proc/stat. */
 const TICKS_PER_SECOND = 100;
 
 export type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 /**
- * Starts a program on some cores; on all where `taskset` isn't there.
+ * Starts a program on the given cores, or on all cores if they are undefined or `taskset` isn't installed.
  *
- * @param cold Node finds no code there that was compiled before
+ * @param cold True to disable the cache of compiled code
  */
 export function spawnOn(cores: readonly number[] | undefined, command: readonly string[], cold = false): Child {
   const pinned = cores === undefined || !HAS_TASKSET ? command : ["taskset", "-c", cores.join(","), ...command];
@@ -31,10 +32,12 @@ export function spawnOn(cores: readonly number[] | undefined, command: readonly 
   return spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], env });
 }
 
-/** What Node has compiled once: half a second less for each run, of which the suite has a hundred. */
+/**
+ * Folder of Node's cache of compiled code. The cache saves half a second in each run, of which the suite has a hundred.
+ */
 const COMPILE_CACHE = join(os.tmpdir(), "switchboard-bench-compile-cache");
 
-/** Whether programs can be given a core. */
+/** True if programs can be pinned to cores. */
 export const HAS_TASKSET = ["/usr/bin/taskset", "/bin/taskset"].some((path) => existsSync(path));
 
 /** A server under test, in a process of its own. */
@@ -42,19 +45,22 @@ export class ServerProcess {
   readonly port: number;
   readonly #child: Child;
 
-  /** Rejects when the server ends, or says nothing for too long, before it listens; with what it wrote. */
+  /**
+   * Starts a server and waits until it listens. Rejects, with the end of the server's stderr, if the server exits first
+   * or doesn't listen within 20 seconds.
+   */
   static async start(
     command: readonly string[],
     cores: readonly number[] | undefined,
     cold = false,
   ): Promise<ServerProcess> {
     const child = spawnOn(cores, command, cold);
-    let complaint = "";
+    let errorOutput = "";
     child.stderr.on("data", (chunk) => {
-      complaint = (complaint + chunk).slice(-2_000);
+      errorOutput = (errorOutput + chunk).slice(-2_000);
     });
     child.on("error", (error) => {
-      complaint += error.message;
+      errorOutput += error.message;
     });
     const timer = setTimeout(() => child.kill("SIGKILL"), LISTEN_TIMEOUT_MS);
     try {
@@ -67,7 +73,7 @@ export class ServerProcess {
     } finally {
       clearTimeout(timer);
     }
-    throw new Error(`${command.join(" ")} ended before it listened: ${complaint.trim()}`);
+    throw new Error(`${command.join(" ")} ended before it listened: ${errorOutput.trim()}`);
   }
 
   private constructor(child: Child, port: number) {
@@ -76,8 +82,8 @@ export class ServerProcess {
   }
 
   /**
-   * CPU time of all threads so far, user and system, in seconds. The scheduler counts ns for each thread; `stat` counts the same in hundredths
-   * of a second, which is all there is where the kernel keeps no schedstat.
+   * CPU time of all threads so far, user and system, in seconds. Read from each thread's schedstat (ns), or from `stat`
+   * (hundredths of a second) if the kernel has no schedstat.
    */
   cpuSeconds(): number {
     const directory = `/proc/${this.#child.pid}`;
@@ -92,7 +98,7 @@ export class ServerProcess {
     }
   }
 
-  /** Resident memory, once it has stopped growing. */
+  /** Waits, for a second at most, until the resident memory has settled. Returns the memory in bytes. */
   async settledBytes(): Promise<number> {
     let bytes = this.#residentBytes();
     for (let i = 0; i < SETTLE_INTERVALS; i++) {
@@ -109,6 +115,7 @@ export class ServerProcess {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
+  /** Ends the server by SIGTERM, or by SIGKILL after 3 seconds. */
   async stop(): Promise<void> {
     const child = this.#child;
     if (child.exitCode !== null || child.signalCode !== null) return;
@@ -120,13 +127,18 @@ export class ServerProcess {
   }
 }
 
-/** Fields 14 and 15; the name before them may contain spaces. */
+/**
+ * Reads the CPU time, in seconds, from /proc/PID/stat: fields 14 and 15. The program's name before them may contain
+ * spaces.
+ */
 export function cpuSecondsOfStat(stat: string): number {
   const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
   return (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
 }
 
-/** CPU time of everything on this machine so far, time that its host gave to others included, in seconds; 0 where the system doesn't say. */
+/**
+ * CPU time of the whole machine so far, in seconds, including time that the host gave to other machines. 0 if unknown.
+ */
 export function machineSeconds(): number {
   try {
     const [, user, nice, system, , , irq, softirq, steal] = (readFileSync("/proc/stat", "utf8").split("\n")[0] ?? "")

@@ -85,7 +85,8 @@ export const SERVERS: readonly TestedServer[] = [
 
 /**
  * Parses `NAME=COMMAND`, the value of `--custom-server`. A NAME of `SERVERS` keeps the title and the abilities of that
- * server and changes its command. Any other NAME adds a server with all abilities. Throws a `UsageError` for other text.
+ * server and changes its command. Any other NAME adds a server with all abilities. Throws a `UsageError` for other
+ * text.
  */
 export function customServer(text: string): TestedServer {
   const [, id = "", command = ""] = /^([^=\s]+)=(.+)$/.exec(text) ?? [];
@@ -116,7 +117,9 @@ function packageDirectory(name: string): string | undefined {
     .find((directory) => existsSync(join(directory, "package.json")));
 }
 
-/** Checks that uWebSockets.js loads: its native part is built for each version of Node, and often not for the newest. */
+/**
+ * Checks that uWebSockets.js loads: its native part is built for each version of Node, and often not for the newest.
+ */
 async function findUwebsockets(): Promise<Found> {
   const program = "servers/uwebsockets.ts";
   const found = nodeServer("uWebSockets.js", program, "npm install --no-save uNetworking/uWebSockets.js#v20.x");

@@ -1,11 +1,11 @@
 /**
- * Memory of a server whose subscribers never read, by policy: N connections subscribe to one topic, stop reading, and M mebibytes are
- * published to them.
+ * Memory of a server whose subscribers never read, by policy: N connections subscribe to one topic, stop reading, and M
+ * mebibytes are published to them.
  *
  *     node bench/stalled.ts [--connections 10000] [--mebibytes 16] [--bytes 1000] [--policy dropOldest]
  *
- * Prints the resident memory of the server process before the publishes and after, what that is for each connection, and the drops. What
- * the kernel holds for the sockets isn't in it.
+ * Prints the resident memory of the server process before the publishes and after, what that is for each connection,
+ * and the drops. What the kernel holds for the sockets isn't in it.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";

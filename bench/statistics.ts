@@ -1,7 +1,9 @@
-/** A sparse histogram: how often each latency (µs) was seen. */
+/** Medians, quantiles, ratios and noise of figures. Used by results, thresholds and reports. */
+
+/** A sparse histogram: each latency (µs) with its number of occurrences. */
 export type Counts = readonly (readonly [micros: number, count: number])[];
 
-/** NaN for no numbers. */
+/** Returns the median. NaN for an empty list. */
 export function median(numbers: readonly number[]): number {
   const sorted = numbers.toSorted((a, b) => a - b);
   const middle = sorted.length >> 1;
@@ -9,7 +11,7 @@ export function median(numbers: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? Number.NaN) + upper) / 2;
 }
 
-/** One histogram of all that several have counted: quantiles are read from it, because an average of quantiles is no quantile. */
+/** Adds histograms up. Quantiles are read from the sum, because an average of quantiles is no quantile. */
 export function mergeCounts(histograms: readonly Counts[]): Counts {
   const merged = new Map<number, number>();
   for (const histogram of histograms) {
@@ -19,9 +21,9 @@ export function mergeCounts(histograms: readonly Counts[]): Counts {
 }
 
 /**
- * The smallest counted latency that at least this part of all observations don't exceed.
+ * Returns the smallest counted latency that at least this share of all observations don't exceed.
  *
- * @param part from 0 to 1
+ * @param part share from 0 to 1
  * @returns µs; NaN for an empty histogram
  */
 export function quantile(counts: Counts, part: number): number {
@@ -36,13 +38,16 @@ export function quantile(counts: Counts, part: number): number {
   return Number.NaN;
 }
 
-/** A figure of one round. */
+/** A figure of one round, counted from 1. */
 export interface RoundFigure {
   readonly round: number;
   readonly value: number;
 }
 
-/** One figure divided by the other of the same round: what disturbed the machine then disturbed both. Rounds that only one has are left out. */
+/**
+ * Divides figures by those of the same round, because what disturbs the machine in a round disturbs both. Rounds that
+ * only one list has are left out.
+ */
 export function pairRatios(dividends: readonly RoundFigure[], divisors: readonly RoundFigure[]): number[] {
   const byRound = new Map(divisors.map(({ round, value }) => [round, value]));
   return dividends.flatMap(({ round, value }) => {
@@ -51,25 +56,25 @@ export function pairRatios(dividends: readonly RoundFigure[], divisors: readonly
   });
 }
 
-/** The middle and the ends of some figures. */
+/** Median, minimum and maximum of several figures. */
 export interface Spread {
   readonly median: number;
   readonly min: number;
   readonly max: number;
 }
 
-/** undefined for no numbers. */
+/** Returns the spread. undefined for an empty list. */
 export function spreadOf(numbers: readonly number[]): Spread | undefined {
   if (numbers.length === 0) return undefined;
   return { median: median(numbers), min: Math.min(...numbers), max: Math.max(...numbers) };
 }
 
-/** Makes the median absolute deviation of a normal distribution its standard deviation. */
+/** Factor from the median absolute deviation to the standard deviation, in a normal distribution. */
 const MAD_TO_DEVIATION = 1.4826;
 
 /**
- * How far one round is typically from the others, as a part of the median: their median absolute deviation, so that a single disturbed round
- * doesn't make everything pass for noise. 0 for less than two numbers.
+ * Estimates the standard deviation of one round, relative to the median, from the median absolute deviation. So a
+ * single disturbed round doesn't make every change pass for noise. 0 for fewer than two numbers.
  */
 export function noiseOf(numbers: readonly number[]): number {
   if (numbers.length < 2) return 0;

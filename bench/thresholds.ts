@@ -3,7 +3,9 @@ import { figuresOf, type Metric, ratioOf, type SuiteResult } from "./results.ts"
 import { SERVERS } from "./servers.ts";
 import { spreadOf } from "./statistics.ts";
 
-/** A limit for the figure of one variant, or for the ratio of that figure to another variant's, taken round by round. */
+/**
+ * A limit for the figure of one variant, or for the ratio of that figure to another variant's, taken round by round.
+ */
 export interface Threshold {
   /** Id of the scenario. */
   readonly scenario: string;

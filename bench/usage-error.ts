@@ -1,2 +1,4 @@
-/** Invalid flag of `npm run bench`. The message says in one sentence what to write instead. `run.ts` prints the message. */
+/**
+ * Invalid flag of `npm run bench`. The message says in one sentence what to write instead. `run.ts` prints the message.
+ */
 export class UsageError extends Error {}

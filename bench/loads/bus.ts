@@ -1,6 +1,7 @@
 /**
- * Publishes from inside a shard: one actor publishes bursts of 64-byte messages, the next one when all subscribers have had an earlier one. All
- * subscribers are on the publisher's shard, or with `--across` all on another. Each message is checked, and its place in the order.
+ * Publishes from inside a shard: one actor publishes bursts of 64-byte messages, the next one when all subscribers have
+ * had an earlier one. All subscribers are on the publisher's shard, or with `--across` all on another. Each message is
+ * checked, and its place in the order.
  *
  *     node bench/loads/bus.ts URL [--across] [--subscribers 1] [--burst 1000] [--inflight 2] [--duration S] [--warmup S]
  */
@@ -29,7 +30,9 @@ const { value: greeting } = await publisher[Symbol.asyncIterator]().next();
 const publishersShard = Number(greeting?.text);
 
 const subscribers: Subscriber[] = [];
-/** On the shard that isn't asked for; closed only at the end, because the next connection would come to the same place. */
+/**
+ * On the shard that isn't asked for; closed only at the end, because the next connection would come to the same place.
+ */
 const others: Subscriber[] = [];
 while (subscribers.length < Number(values.subscribers)) {
   const subscriber = await Subscriber.open(url, delivered);

@@ -15,8 +15,8 @@ export interface Outcome {
 const MAX_SLIP_MS = 5;
 
 /**
- * Runs a load that is going on already: warm-up, then the counted time, told to the runner as it begins and ends. `begin` starts the counting,
- * `end` stops the load, sees that everything in flight arrives, and says what came.
+ * Runs a load that is going on already: warm-up, then the counted time, told to the runner as it begins and ends.
+ * `begin` starts the counting, `end` stops the load, sees that everything in flight arrives, and says what came.
  */
 export async function count(
   seconds: { readonly warmup: number; readonly duration: number },

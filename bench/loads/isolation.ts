@@ -1,6 +1,7 @@
 /**
- * What happens to the others while one actor is busy: connections on one shard send 1,000 messages a second together, whether replies come or not,
- * while one connection, with `--burn`, keeps the actor of another connection working without a break.
+ * What happens to the others while one actor is busy: connections on one shard send 1,000 messages a second together,
+ * whether replies come or not, while one connection, with `--burn`, keeps the actor of another connection working
+ * without a break.
  *
  *     node bench/loads/isolation.ts URL [--burn] [--probe other|same] [--connections 40] [--duration S] [--warmup S]
  */
@@ -78,7 +79,10 @@ async function open(): Promise<Client> {
   return { socket, shard: value?.text ?? "" };
 }
 
-/** Sends what is due. Each message carries when it left: what is late here is the generator's fault, and is counted apart. */
+/**
+ * Sends what is due. Each message carries when it left: what is late here is the generator's fault, and is counted
+ * apart.
+ */
 function sendDue(): void {
   const now = performance.now();
   for (; firstAt + ticks * INTERVAL_MS <= now; ticks++) {

@@ -1,6 +1,6 @@
 /**
- * What the charts look like, as options for ECharts. Runs here, for pictures, and in the report's page, for charts that answer the mouse: so it
- * imports nothing but types and its neighbour, and takes plain data.
+ * What the charts look like, as options for ECharts. Runs here, for pictures, and in the report's page, for charts that
+ * answer the mouse: so it imports nothing but types and its neighbour, and takes plain data.
  */
 import type {
   CustomSeriesRenderItemAPI,

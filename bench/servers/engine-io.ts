@@ -1,4 +1,7 @@
-/** Socket.IO's engine as a server under test: WebSocket transport only, echo only; options as in `options.ts`. It greets each connection with one message. */
+/**
+ * Socket.IO's engine as a server under test: WebSocket transport only, echo only; options as in `options.ts`. It greets
+ * each connection with one message.
+ */
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";

@@ -1,7 +1,7 @@
 /**
- * The floor for JavaScript: an echo over plain `node:net` that knows just enough of WebSocket to be taken for a server. It answers a handshake
- * without looking at it, and returns each frame unmasked, in the memory that it came in; it checks nothing, and knows messages up to
- * 64 KiB in one frame. Options: `--port P`.
+ * The floor for JavaScript: an echo over plain `node:net` that knows just enough of WebSocket to be taken for a server.
+ * It answers a handshake without looking at it, and returns each frame unmasked, in the memory that it came in; it
+ * checks nothing, and knows messages up to 64 KiB in one frame. Options: `--port P`.
  */
 import { createHash } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";

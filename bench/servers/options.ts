@@ -17,8 +17,9 @@ export interface ServerOptions {
 }
 
 /**
- * The options of a peer, the same for all: `--port P --mode echo|fanout [--compress] [--tls KEY CERT] [--busy MICROS] [--max-payload BYTES]`.
- * In `fanout` each message goes to all other connections of its path. A peer prints `listening on PORT`; SIGTERM ends it.
+ * The options of a peer, the same for all: `--port P --mode echo|fanout [--compress] [--tls KEY CERT] [--busy MICROS]
+ * [--max-payload BYTES]`. In `fanout` each message goes to all other connections of its path. A peer prints `listening
+ * on PORT`; SIGTERM ends it.
  */
 export function serverOptions(): ServerOptions {
   const { values, positionals } = parseArgs({

@@ -1,4 +1,7 @@
-/** uWebSockets.js as a server under test, where it is installed (`npm install uNetworking/uWebSockets.js#v20.x`); options as in `options.ts`. */
+/**
+ * uWebSockets.js as a server under test, where it is installed (`npm install uNetworking/uWebSockets.js#v20.x`);
+ * options as in `options.ts`.
+ */
 import { serverOptions } from "./options.ts";
 
 interface UwsSocket {

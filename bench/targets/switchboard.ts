@@ -5,11 +5,12 @@
  *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT] [--busy MICROS]
  *         [--no-warm-up]
  *
- * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other connections of its path, which
- * is its topic. `isolation` and `bus` are for the loads of these names. `--compress` compresses messages with peers
- * that offer permessage-deflate, context takeover included. With `--relay` the main thread keeps the sockets and relays their bytes. `--tls` takes
- * the paths of two PEM files, and does the handshake in the shards. With one shard and none of these, that shard accepts by itself, for there is
- * nobody to choose among; `--accept main` has the main thread do it. SIGTERM ends it.
+ * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other
+ * connections of its path, which is its topic. `isolation` and `bus` are for the loads of these names. `--compress`
+ * compresses messages with peers that offer permessage-deflate, context takeover included. With `--relay` the main
+ * thread keeps the sockets and relays their bytes. `--tls` takes the paths of two PEM files, and does the handshake in
+ * the shards. With one shard and none of these, that shard accepts by itself, for there is nobody to choose among;
+ * `--accept main` has the main thread do it. SIGTERM ends it.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";

@@ -5,8 +5,8 @@ const CALIBRATION_TRIES = 30;
 let sink = 1;
 
 /**
- * A function that keeps this thread's core busy for so long. The amount of work is fixed beforehand (by the best of many tries) instead of read
- * from a clock: time in which another thread has the core must not count as work done.
+ * A function that keeps this thread's core busy for so long. The amount of work is fixed beforehand (by the best of
+ * many tries) instead of read from a clock: time in which another thread has the core must not count as work done.
  */
 export function workOf(micros: number): () => void {
   let best = Number.POSITIVE_INFINITY;

@@ -4,8 +4,8 @@ const TOPIC = "bus";
 const PAYLOAD_BYTES = 64;
 
 /**
- * Says which shard it is in; then does as it is told: `subscribe`, or `publish 1000`, which publishes so many messages of 64 bytes at once. Each
- * begins with its number, 32 bits, little endian.
+ * Says which shard it is in; then does as it is told: `subscribe`, or `publish 1000`, which publishes so many messages
+ * of 64 bytes at once. Each begins with its number, 32 bits, little endian.
  */
 export default class BusActor extends Actor {
   #number = 0;
