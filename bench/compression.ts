@@ -1,6 +1,6 @@
 /**
- * What compression costs: CPU for one message, by size and by way of doing it, and memory of a shard for one idle
- * connection.
+ * Measures the cost of compression: CPU for one message, by size and by zlib API, and memory of a shard for one idle
+ * connection. Run by hand.
  *
  *     node bench/compression.ts [--connections 2000]
  */
@@ -19,7 +19,7 @@ const { values } = parseArgs({
 
 if (values.serve !== undefined) await serve(JSON.parse(values.serve));
 else {
-  for (const bytes of [64, 1024, 4096, 65_536]) await compareWays(records(bytes));
+  for (const bytes of [64, 1024, 4096, 65_536]) await compareZlibCalls(records(bytes));
   const connections = Number(values.connections);
   for (const compression of [false, true, { contextTakeover: true, windowBits: 11 }, { contextTakeover: true }]) {
     const bytes = await idleMemory(compression, connections);
@@ -28,7 +28,7 @@ else {
   process.exit(0);
 }
 
-/** JSON like that of an application, of so many bytes. */
+/** Makes JSON like that of an application, of the given length. */
 function records(bytes: number): Buffer {
   let text = "";
   for (let id = 0; text.length < bytes; id++) {
@@ -42,7 +42,7 @@ function records(bytes: number): Buffer {
   return Buffer.from(text.slice(0, bytes));
 }
 
-async function compareWays(message: Buffer): Promise<void> {
+async function compareZlibCalls(message: Buffer): Promise<void> {
   const flush = { finishFlush: zlib.constants.Z_SYNC_FLUSH };
   const options = { ...flush, level: 3 };
   const small = zlib.deflateRawSync(message, options);
@@ -56,7 +56,7 @@ async function compareWays(message: Buffer): Promise<void> {
     stream.resume().write(bytes);
     return new Promise((resolve) => stream.flush(zlib.constants.Z_SYNC_FLUSH, resolve));
   };
-  const ways = {
+  const calls = {
     "deflate sync": () => zlib.deflateRawSync(message, options),
     "deflate sync, dictionary": () => zlib.deflateRawSync(message, { ...options, dictionary }),
     "deflate async": () => deflate(message, options),
@@ -67,7 +67,7 @@ async function compareWays(message: Buffer): Promise<void> {
     "inflate persistent stream": () => through(inflater, small),
   };
   console.log(`${message.length} bytes, compressed ${small.length}`);
-  for (const [name, run] of Object.entries(ways)) {
+  for (const [name, run] of Object.entries(calls)) {
     for (let i = 0; i < 50; i++) await run();
     const before = process.cpuUsage();
     const start = performance.now();
@@ -81,11 +81,14 @@ async function compareWays(message: Buffer): Promise<void> {
   }
 }
 
-/** Growth of a server's memory by so many connections, each after one compressed message of 60 KiB. */
+/**
+ * Measures the memory that a connection adds to a server after one message of 60 KB, in bytes. The message is
+ * compressed if the server compresses.
+ */
 async function idleMemory(compression: StartOptions["compression"], connections: number): Promise<number> {
   const server = fork(import.meta.filename, ["--serve", JSON.stringify(compression)]);
   const [port] = (await once(server, "message")) as [number];
-  // What the first ones bring along doesn't count: code, and room for garbage that isn't collected yet.
+  // The first connections aren't counted: they also pay for code, and for garbage that isn't collected yet.
   const first = await openMany(port, connections, compression !== false);
   const before = residentBytes(server.pid);
   const sockets = await openMany(port, connections, compression !== false);
@@ -102,7 +105,7 @@ async function openMany(port: number, count: number, compressed: boolean): Promi
   return sockets;
 }
 
-/** Opens a connection, sends one message and waits for the end of its echo. */
+/** Opens a connection, sends one message, and waits for the end of the echo. */
 async function openOne(port: number, compressed: boolean): Promise<Socket> {
   const socket = connect({ port, host: "127.0.0.1" });
   const offer = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n";
@@ -113,16 +116,17 @@ async function openOne(port: number, compressed: boolean): Promise<Socket> {
   const payload = compressed
     ? zlib.deflateRawSync(records(60_000), { windowBits: 9, finishFlush: zlib.constants.Z_SYNC_FLUSH }).subarray(0, -4)
     : records(60_000);
-  // A key of zeros masks nothing.
+  // A masking key of zeros leaves the payload as it is.
   const header = Buffer.from([compressed ? 0xc2 : 0x82, 0xfe, payload.length >> 8, payload.length & 0xff, 0, 0, 0, 0]);
   socket.write(Buffer.concat([header, payload, Buffer.from([0x89, 0x80, 0, 0, 0, 0])]));
-  // The answer to the ping comes last.
+  // The pong, which comes last, ends the echo.
   for await (const chunk of socket.iterator({ destroyOnReturn: false })) {
     if ((chunk as Buffer).subarray(-2).equals(Buffer.from([0x8a, 0x00]))) break;
   }
   return socket;
 }
 
+/** Reads the resident memory of a process, in bytes. */
 function residentBytes(pid: number | undefined): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
 }

@@ -1,11 +1,11 @@
 /**
- * Memory of a server whose subscribers never read, by policy: N connections subscribe to one topic, stop reading, and M
- * mebibytes are published to them.
+ * Measures the memory of a server whose subscribers never read, by `slowConsumerPolicy`. N connections subscribe to one
+ * topic and stop reading. Then M mebibytes are published to the topic. Run by hand.
  *
  *     node bench/stalled.ts [--connections 10000] [--mebibytes 16] [--bytes 1000] [--policy dropOldest]
  *
- * Prints the resident memory of the server process before the publishes and after, what that is for each connection,
- * and the drops. What the kernel holds for the sockets isn't in it.
+ * Prints the resident memory of the server process before and after the publishes, the growth for each connection, and
+ * the drops. The memory that the kernel holds for the sockets isn't included.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -37,16 +37,16 @@ async function serve(slowConsumerPolicy: SlowConsumerPolicy): Promise<void> {
     const message = Buffer.alloc(bytes, "x");
     for (let i = 0; i < count; i++) {
       board.publish("all", message);
-      // As much as a shard keeps up with.
-      if (i % 16 === 0) await delivered(board, i);
+      // Publish no faster than the shard delivers.
+      if (i % 16 === 0) await untilDelivered(board, i);
     }
-    await delivered(board, count);
+    await untilDelivered(board, count);
     process.send?.(board.stats().shards[0]);
   });
 }
 
-/** Until the shard has delivered so many publishes to all that are still there. */
-async function delivered(board: Switchboard, publishes: number): Promise<void> {
+/** Waits until the shard has delivered this number of publishes to every connection that is still open. */
+async function untilDelivered(board: Switchboard, publishes: number): Promise<void> {
   const isBehind = (): boolean => {
     const [shard] = board.stats().shards;
     return shard !== undefined && shard.deliveries < publishes * shard.connections;
@@ -76,6 +76,7 @@ async function measure(): Promise<void> {
   process.exit(0);
 }
 
+/** Opens a connection and stops reading from it. */
 async function open(port: number): Promise<void> {
   const socket = connect({ port, host: "127.0.0.1" });
   socket.on("error", () => {});
@@ -86,7 +87,7 @@ async function open(port: number): Promise<void> {
   socket.pause();
 }
 
-/** From `/proc` (Linux). */
+/** Reads the resident memory of a process from /proc (Linux), in bytes. */
 function residentBytes({ pid }: ChildProcess): number {
   const [, kilobytes = "0"] = /VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8")) ?? [];
   return Number(kilobytes) * 1024;

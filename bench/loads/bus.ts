@@ -1,7 +1,7 @@
 /**
- * Publishes from inside a shard: one actor publishes bursts of 64-byte messages, the next one when all subscribers have
- * had an earlier one. All subscribers are on the publisher's shard, or with `--across` all on another. Each message is
- * checked, and its place in the order.
+ * The load of the scenarios `bus` and `bus-delivery`: one actor publishes bursts of 64-byte messages. It publishes the
+ * next burst when all subscribers have received an earlier one. All subscribers are on the publisher's shard, or with
+ * `--across` all on another shard. The content and the order of the messages are checked.
  *
  *     node bench/loads/bus.ts URL [--across] [--subscribers 1] [--burst 1000] [--inflight 2] [--duration S] [--warmup S]
  */
@@ -30,15 +30,14 @@ const { value: greeting } = await publisher[Symbol.asyncIterator]().next();
 const publishersShard = Number(greeting?.text);
 
 const subscribers: Subscriber[] = [];
-/**
- * On the shard that isn't asked for; closed only at the end, because the next connection would come to the same place.
- */
-const others: Subscriber[] = [];
+/** Subscribers on the other shard. They stay open, because the next connection would otherwise go to the same shard. */
+const unused: Subscriber[] = [];
 while (subscribers.length < Number(values.subscribers)) {
   const subscriber = await Subscriber.open(url, delivered);
-  const wanted = (subscriber.shard !== publishersShard) === values.across;
-  (wanted ? subscribers : others).push(subscriber);
-  if (others.length > 2 * Number(values.subscribers) + 8) throw new Error("the server doesn't spread its connections");
+  const onWantedShard = (subscriber.shard !== publishersShard) === values.across;
+  (onWantedShard ? subscribers : unused).push(subscriber);
+  if (unused.length > 2 * Number(values.subscribers) + 8)
+    throw new Error("the server doesn't spread its connections over shards");
 }
 for (const subscriber of subscribers) await subscriber.subscribe();
 
@@ -47,7 +46,7 @@ let received = 0;
 let receivedBefore = 0;
 let completed = 0;
 let latencies: number[] = [];
-const begunAt: number[] = [];
+const startedAt: number[] = [];
 let publishing = true;
 for (let i = 0; i < inflight; i++) publish();
 
@@ -62,7 +61,7 @@ await count(
       publishing = false;
       const [inTime, times] = [received - receivedBefore, latencies];
       const deadline = performance.now() + RECEIVE_TIMEOUT_MS;
-      const expected = begunAt.length * deliveriesOfBurst;
+      const expected = startedAt.length * deliveriesOfBurst;
       while (received < expected && performance.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, 10));
       }
@@ -72,15 +71,17 @@ await count(
   },
 );
 
+/** Starts a burst. */
 function publish(): void {
-  begunAt.push(performance.now());
+  startedAt.push(performance.now());
   void publisher.send(`publish ${burst}`);
 }
 
+/** Counts deliveries, and starts the next burst for each completed one. */
 function delivered(messages: number): void {
   received += messages;
   for (; received >= (completed + 1) * deliveriesOfBurst; completed++) {
-    latencies.push((performance.now() - (begunAt[completed] ?? 0)) * 1000);
+    latencies.push((performance.now() - (startedAt[completed] ?? 0)) * 1000);
     if (publishing) publish();
   }
 }

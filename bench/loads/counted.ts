@@ -1,22 +1,27 @@
+/** The phases that the loads of this folder share, and their lines on stdout. */
 import { setTimeout as delay } from "node:timers/promises";
 
-/** What a load of ours tells the runner: a part of what `switchboard bench --json` says. */
+/** The outcome of a load, which becomes its result line. */
 export interface Outcome {
   readonly received: number;
   readonly lost: number;
   readonly wrong: number;
-  /** µs, one by one. */
+  /** Each latency, in µs. */
   readonly latencies: readonly number[];
-  /** Sent later than they should have been, by so many ms: 99 of 100 were less. */
+  /** 99th percentile of the delay with which messages were sent after they were due, in ms. */
   readonly slipP99Ms: number;
 }
 
-/** A generator that can't keep its schedule any better is the bottleneck. */
+/** Delay from which the load itself is the bottleneck, in ms. */
 const MAX_SLIP_MS = 5;
 
 /**
- * Runs a load that is going on already: warm-up, then the counted time, told to the runner as it begins and ends.
- * `begin` starts the counting, `end` stops the load, sees that everything in flight arrives, and says what came.
+ * Leads a running load through its warm-up and its counted time, prints the lines that `LoadProcess` reads, and ends
+ * the process.
+ *
+ * @param seconds lengths of the warm-up and of the counted time, in seconds
+ * @param load `begin` starts the counting. `end` stops the load, waits until all messages in flight have arrived, and
+ *   returns the outcome.
  */
 export async function count(
   seconds: { readonly warmup: number; readonly duration: number },

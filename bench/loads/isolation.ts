@@ -1,7 +1,8 @@
 /**
- * What happens to the others while one actor is busy: connections on one shard send 1,000 messages a second together,
- * whether replies come or not, while one connection, with `--burn`, keeps the actor of another connection working
- * without a break.
+ * The load of the scenario `isolation`: the latency of other actors while one actor is busy. The connections on one
+ * shard together send 1,000 messages a second, without waiting for replies. With `--burn` one more connection, on shard
+ * 0, keeps its actor working without a break. The probed connections are on the other shard, or with `--probe same` on
+ * shard 0.
  *
  *     node bench/loads/isolation.ts URL [--burn] [--probe other|same] [--connections 40] [--duration S] [--warmup S]
  */
@@ -34,7 +35,7 @@ const burner = clients.find(({ shard }) => shard === BURNING_SHARD);
 const probes = clients.filter(
   (client) => client !== burner && (client.shard === BURNING_SHARD) === (values.probe === "same"),
 );
-if (burner === undefined || probes.length === 0) throw new Error("the server has less than two shards");
+if (burner === undefined || probes.length === 0) throw new Error("the server has fewer than two shards");
 
 let counting = false;
 let sent = 0;
@@ -61,7 +62,7 @@ await count(
       counting = false;
       clearInterval(timer);
       const [inTime, times] = [latencies.length, latencies];
-      // On the busy shard a reply waits for the work of others, never for more than a few pieces of it.
+      // On the busy shard a reply waits for a few pieces of work at most.
       const deadline = performance.now() + 2_000;
       while (received < sent && performance.now() < deadline) await new Promise((resolve) => setTimeout(resolve, 10));
       const slipP99Ms = quantile(
@@ -73,6 +74,7 @@ await count(
   },
 );
 
+/** Opens a connection and reads the number of its shard. */
 async function open(): Promise<Client> {
   const socket = await connect(positionals[0] ?? "");
   const { value } = await socket[Symbol.asyncIterator]().next();
@@ -80,8 +82,8 @@ async function open(): Promise<Client> {
 }
 
 /**
- * Sends what is due. Each message carries when it left: what is late here is the generator's fault, and is counted
- * apart.
+ * Sends the messages that are due. Each message carries the time at which it was sent. The delay of the load itself is
+ * counted apart, in `slips`.
  */
 function sendDue(): void {
   const now = performance.now();
@@ -105,7 +107,7 @@ async function readReplies(socket: WebSocket): Promise<void> {
   }
 }
 
-/** Two pieces of work on their way, so that the actor always has one. */
+/** Keeps two pieces of work in flight, so that the actor always has one. */
 async function burn(socket: WebSocket): Promise<void> {
   void socket.send("work");
   void socket.send("work");

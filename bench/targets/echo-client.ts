@@ -1,9 +1,10 @@
 /**
- * Our client under test, through its public API only:
+ * Switchboard's client as a program under test, through its public API only. Used by the tests with other servers.
+ *
  *
  *     node bench/targets/echo-client.ts URL [--compress]
  *
- * Connects, returns each message as it came, and exits 0 when the server closes; 1 when there is no connection.
+ * Connects, returns each message unchanged, and exits with 0 when the server closes, or with 1 if it can't connect.
  */
 import { parseArgs } from "node:util";
 import { connect } from "../../src/wire/websocket/index.ts";
@@ -15,7 +16,7 @@ const { positionals, values } = parseArgs({
 const [url, ...others] = positionals;
 if (url === undefined || others.length > 0) throw new RangeError("usage: echo-client.ts URL [--compress]");
 
-// What a conformance suite sends at most is 16 MiB; what it has in flight is its own choice.
+// A conformance suite sends messages of up to 16 MiB, any number of them in flight.
 const socket = await connect(url, {
   maxPayloadBytes: 64 * 1024 * 1024,
   maxInboxBytes: 64 * 1024 * 1024,

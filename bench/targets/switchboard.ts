@@ -5,12 +5,17 @@
  *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT] [--busy MICROS]
  *         [--no-warm-up]
  *
- * `echo` returns each message as it came, with `--busy` after so much work; in `fanout` each message goes to all other
- * connections of its path, which is its topic. `isolation` and `bus` are for the loads of these names. `--compress`
- * compresses messages with peers that offer permessage-deflate, context takeover included. With `--relay` the main
- * thread keeps the sockets and relays their bytes. `--tls` takes the paths of two PEM files, and does the handshake in
- * the shards. With one shard and none of these, that shard accepts by itself, for there is nobody to choose among;
- * `--accept main` has the main thread do it. SIGTERM ends it.
+ * - `echo` returns each message unchanged, with `--busy` after that many µs of work.
+ * - `fanout` sends each message to all other connections of its URL path, which is the topic.
+ * - `isolation` and `bus` are for the loads of these names.
+ * - `--compress` compresses messages for peers that offer permessage-deflate, with context takeover.
+ * - `--relay` makes the main thread keep the sockets and relay their bytes.
+ * - `--tls` takes the paths of two PEM files. The shards do the TLS handshake.
+ * - `--accept` says which thread accepts connections. The default is `shard` for one shard without `--relay`,
+ *   `--handshake` and `--tls`, and `main` otherwise.
+ * - `--no-warm-up` leaves out the warm-up of the shards.
+ *
+ * Prints `listening on PORT`. SIGTERM ends the server.
  */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
@@ -37,10 +42,10 @@ if (!["echo", "fanout", "isolation", "bus"].includes(values.mode))
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
-const isAlone = values.shards === "1" && !values.relay && handshake === undefined && keyPath === undefined;
-const { accept = isAlone ? "shard" : "main" } = values;
+const acceptsInShard = values.shards === "1" && !values.relay && handshake === undefined && keyPath === undefined;
+const { accept = acceptsInShard ? "shard" : "main" } = values;
 if (accept !== "main" && accept !== "shard") throw new RangeError(`--accept takes main or shard, got ${accept}`);
-// The second path of --tls.
+// The second path of `--tls` is a positional argument.
 const certPath = keyPath === undefined ? undefined : positionals.shift();
 if (positionals.length > 0) throw new RangeError(`unexpected argument ${positionals[0]}`);
 if (keyPath !== undefined && certPath === undefined) throw new RangeError("--tls takes two paths: KEY CERT");
@@ -56,7 +61,7 @@ const options: StartOptions = {
   sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
   compression: values.compress && { contextTakeover: true },
-  // What a load generator has in flight is its own choice: it must not be taken for a peer that doesn't read.
+  // A load may have any number of messages in flight. The limits are high, so that it doesn't pass for a slow consumer.
   maxMailboxBytes: Math.max(1024 * 1024, maxPayloadBytes),
   maxBufferedBytes: Math.max(64 * 1024 * 1024, 4 * maxPayloadBytes),
 };

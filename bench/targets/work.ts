@@ -1,12 +1,14 @@
+/** Work of a fixed amount of CPU time, for handlers of servers under test. */
+
 const CALIBRATION_STEPS = 100_000;
 const CALIBRATION_TRIES = 30;
 
-/** Sinks the result, so that the loop isn't optimized away. */
+/** Keeps the result of the loop, so that V8 doesn't optimize the loop away. */
 let sink = 1;
 
 /**
- * A function that keeps this thread's core busy for so long. The amount of work is fixed beforehand (by the best of
- * many tries) instead of read from a clock: time in which another thread has the core must not count as work done.
+ * Makes a function that keeps the core of this thread busy for this many µs. The number of steps is fixed beforehand,
+ * by the fastest of many tries. A clock would count time in which another thread has the core as work.
  */
 export function workOf(micros: number): () => void {
   let best = Number.POSITIVE_INFINITY;

@@ -4,8 +4,9 @@ const TOPIC = "bus";
 const PAYLOAD_BYTES = 64;
 
 /**
- * Says which shard it is in; then does as it is told: `subscribe`, or `publish 1000`, which publishes so many messages
- * of 64 bytes at once. Each begins with its number, 32 bits, little endian.
+ * The actor for `loads/bus.ts`. Sends the number of its shard first. The message `subscribe` subscribes; the message
+ * `publish 1000` publishes 1,000 messages of 64 bytes at once. Each published message begins with its number, 32 bits,
+ * little endian.
  */
 export default class BusActor extends Actor {
   #number = 0;

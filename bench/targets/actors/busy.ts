@@ -3,7 +3,7 @@ import { workOf } from "../work.ts";
 
 const work = workOf(Number(new URL(import.meta.url).searchParams.get("micros") ?? 50));
 
-/** Returns each message as it came, after so many µs of work: `busy.ts?micros=50`. */
+/** Returns each message unchanged, after some work. The query of the URL gives the µs: `busy.ts?micros=50`. */
 export default class Busy extends Actor {
   override received(message: Message): void {
     work();

@@ -1,6 +1,6 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Returns each message as it came. */
+/** Returns each message unchanged. */
 export default class Echo extends Actor {
   override received(message: Message): void {
     this.send(message);

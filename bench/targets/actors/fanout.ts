@@ -1,6 +1,6 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Publishes each message to all other connections of its path. */
+/** Publishes each message to all other connections of the same URL path. */
 export default class Fanout extends Actor {
   readonly #topic = this.params["topic"] || "all";
 
