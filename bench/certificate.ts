@@ -16,8 +16,9 @@ const OID = {
 };
 
 /**
- * A self-signed certificate for some server names (localhost by default) and 127.0.0.1, made now. Written by hand,
- * because Node can't make one and tests shouldn't need another program. Source: RFC 5280 section 4.1.
+ * Makes a self-signed certificate for the given server names (default: localhost) and 127.0.0.1, valid from yesterday to
+ * tomorrow. The DER is written by hand, because Node can't make certificates, and the suite and the tests shouldn't need
+ * another program. Source: RFC 5280 section 4.1.
  */
 export function createCertificate(...names: readonly string[]): Certificate {
   const [first = "localhost"] = names;
@@ -52,6 +53,7 @@ export function createCertificate(...names: readonly string[]): Certificate {
   };
 }
 
+/** Encodes a DER element. */
 function der(tag: number, content: Buffer): Buffer {
   const { length } = content;
   const head = length < 0x80 ? [length] : length < 0x100 ? [0x81, length] : [0x82, length >> 8, length & 0xff];
@@ -66,15 +68,15 @@ function oid(bytes: readonly number[]): Buffer {
   return der(0x06, Buffer.from(bytes));
 }
 
-/** UTCTime: YYMMDDhhmmssZ. */
+/** Encodes a time as UTCTime: YYMMDDhhmmssZ. */
 function time(ms: number): Buffer {
   return der(
     0x17,
     Buffer.from(
-      `${new Date(ms)
+      new Date(ms)
         .toISOString()
         .replace(/[-:T]|\.\d+/g, "")
-        .slice(2)}`,
+        .slice(2),
     ),
   );
 }

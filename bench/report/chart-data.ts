@@ -1,3 +1,4 @@
+/** Turns results into the data of the charts. Used by the page and the picture. */
 import { type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
 import { type Counts, mergeCounts, quantile, type Spread } from "../statistics.ts";
 import type { BarsData, CurvesData } from "./charts.ts";
@@ -15,7 +16,7 @@ const COLORS: Readonly<Record<string, string>> = {
 };
 const OTHER_COLORS = ["#0891b2", "#65a30d", "#9f1239", "#854d0e"];
 const VARIANT_COLORS = ["#2563eb", "#60a5fa", "#1e3a8a", "#94a3b8"];
-/** Where curves have their points; the last ones only where so many were counted. */
+/** Shares at which a curve has points. The last ones are left out where too few latencies were counted. */
 const PARTS = [0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999, 0.9995, 0.9999];
 
 function colorOf(scenario: ScenarioResult, id: string): string {
@@ -24,13 +25,13 @@ function colorOf(scenario: ScenarioResult, id: string): string {
   return serverColor(id);
 }
 
-/** The same in every chart. */
+/** Chooses the color of a server, which is the same in every chart. */
 function serverColor(id: string): string {
   const sum = [...id].reduce((total, character) => total + character.charCodeAt(0), 0);
   return COLORS[id] ?? OTHER_COLORS[sum % OTHER_COLORS.length] ?? "";
 }
 
-/** Everybody's cost as a multiple of ours, in all scenarios where servers meet. */
+/** Computes the cost of each server as a multiple of Switchboard's, in all scenarios with other servers. */
 export function multiplesOf(result: SuiteResult): MultiplesData {
   const scenarios = result.scenarios.filter(({ switchboardOnly }) => !switchboardOnly);
   const titles = new Map<string, string>();
@@ -65,7 +66,7 @@ function inverse({ median, min, max }: Spread): Spread {
   return { median: 1 / median, min: 1 / max, max: 1 / min };
 }
 
-/** Bars for the primary figure of a scenario and for what it does in a second. */
+/** Makes bars for the primary figure of a scenario and for its throughput. */
 export function barsOf(scenario: ScenarioResult): BarsData[] {
   const metrics = scenario.primary === "perSecond" ? [scenario.primary] : [scenario.primary, "perSecond" as const];
   const summaries = summarize(scenario);
@@ -81,7 +82,7 @@ export function barsOf(scenario: ScenarioResult): BarsData[] {
   });
 }
 
-/** Latency against the part of messages that have it or less; undefined where none was counted. */
+/** Makes curves of latency by the share of messages that don't exceed it. undefined if no latency was counted. */
 export function curvesOf(scenario: ScenarioResult): CurvesData | undefined {
   const curves = scenario.variants.flatMap(({ id, title, runs }) => {
     const counts: Counts = mergeCounts(runs.flatMap((run) => (run.outcome === "measured" ? [run.latency] : [])));

@@ -1,6 +1,6 @@
 /**
- * What the charts look like, as options for ECharts. Runs here, for pictures, and in the report's page, for charts that
- * answer the mouse: so it imports nothing but types and its neighbour, and takes plain data.
+ * The looks of the charts, as options for ECharts. This code draws pictures in Node, and interactive charts in the
+ * report's page. So the file imports only types, and its functions take plain data.
  */
 import type {
   CustomSeriesRenderItemAPI,
@@ -29,7 +29,7 @@ export interface CurvesData {
   }[];
 }
 
-/** A chart, and how high it is in px. */
+/** A chart, with its height in pixels. */
 export interface Chart {
   readonly option: EChartsOption;
   readonly height: number;
@@ -132,7 +132,7 @@ export function barsChart({ name, lessIsBetter, bars }: BarsData): Chart {
 }
 
 export function curvesChart({ curves }: CurvesData): Chart {
-  // So that each nine more takes the same room.
+  // Each further nine (90 %, 99 %, …) takes the same width.
   const place = (part: number): number => -Math.log10(1 - part);
   const percent = (value: number): string => `${Number(((1 - 10 ** -value) * 100).toPrecision(6))} %`;
   const time = (micros: number): string =>
@@ -142,7 +142,7 @@ export function curvesChart({ curves }: CurvesData): Chart {
     option: {
       ...BASE,
       title: {
-        text: "latency that so many messages don't exceed",
+        text: "latency by share of messages",
         subtext: "all rounds together; both scales logarithmic",
         left: 8,
         top: 0,

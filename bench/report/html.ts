@@ -1,3 +1,4 @@
+/** The report as a page with charts and tables. */
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import ts from "typescript";
@@ -11,11 +12,13 @@ import { drawSvg } from "./svg.ts";
 import { disturbance, formatLimit, formatThresholdFigure } from "./terminal.ts";
 
 const require = createRequire(import.meta.url);
-/** What the page's script is made of, each file after what it imports. */
+/** Modules of the page's script, each after the modules that it imports. */
 const SOURCES = ["./charts.ts", "./multiples-chart.ts"];
 const STYLE = readFileSync(new URL("./page.css", import.meta.url), "utf8");
 
-/** Charts of a page: drawn already, and drawn again by the page's script, so that they answer the mouse. */
+/**
+ * The charts of a page. Each is in the page as a picture, and the page's script replaces it by an interactive chart.
+ */
 class Charts {
   readonly #data: { kind: string; data: unknown }[] = [];
 
@@ -25,7 +28,10 @@ class Charts {
     return `<div class="chart" style="height:${drawn.height}px">${drawSvg(drawn, width)}</div>`;
   }
 
-  /** The library, our charts and their data, all in the page: it needs no network. */
+  /**
+   * Makes the page's script from the chart library, the chart modules and their data, so that the page needs no
+   * network.
+   */
   script(): string {
     const library = readFileSync(require.resolve("echarts/dist/echarts.min.js"), "utf8");
     const charts = SOURCES.map(scriptOf).join("");
@@ -47,7 +53,7 @@ addEventListener("resize", () => drawn.forEach((chart) => chart.resize()));
   }
 }
 
-/** A module of ours as a part of one script. */
+/** Compiles a module to a part of the page's script: JavaScript without imports and exports. */
 function scriptOf(file: string): string {
   const source = readFileSync(new URL(file, import.meta.url), "utf8");
   const target = { target: ts.ScriptTarget.ES2022, module: ts.ModuleKind.ESNext };
@@ -55,7 +61,7 @@ function scriptOf(file: string): string {
   return outputText.replaceAll(/^export |^import .*;$/gm, "");
 }
 
-/** The whole result as one page that works without a network, and without scripts as well. */
+/** Makes one page of the whole result. The page works without a network, and also without scripts. */
 export function htmlReport(result: SuiteResult): string {
   const charts = new Charts();
   const multiples = multiplesOf(result);
@@ -98,8 +104,8 @@ function environment({ environment: env, settings }: SuiteResult): string {
     ],
   ];
   return `<dl>${rows.map(([name, value]) => `<dt>${name}</dt><dd>${escapeHtml(value)}</dd>`).join("")}</dl>
-<p>Servers are processes of their own on one core, the load is on another; servers take turns within each round. CPU is what the
-operating system accounts to the whole server, all its threads. Every reply is checked: runs that lost or spoiled one don't count.
+<p>Each server is a process of its own on one core, and the load runs on another. Servers take turns within each round. CPU is what the
+operating system accounts to the whole server, all its threads. Every reply is checked: runs that lost or corrupted one don't count.
 Ratios are taken round by round; figures are medians over the rounds.</p>`;
 }
 

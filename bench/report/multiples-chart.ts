@@ -1,7 +1,7 @@
-/** One more chart for pictures and for the report's page: see charts.ts for what it may import. */
+/** The chart of costs as multiples of Switchboard's. As `charts.ts`, this code also runs in the report's page. */
 import { BASE, type Chart, FONT, INK, LINES, type Point, QUIET, type RenderItem } from "./charts.ts";
 
-/** Costs as multiples of one server's. */
+/** Costs as multiples of the reference server's. */
 export interface MultiplesData {
   readonly reference: string;
   readonly rows: readonly { readonly title: string; readonly note: string }[];
@@ -12,11 +12,12 @@ export interface MultiplesData {
   }[];
 }
 
+/** Heights in pixels: of a bar's lane, and of the gap between rows. */
 const LANE = 17;
 const ROW_GAP = 18;
 
 export function multiplesChart({ reference, rows, series }: MultiplesData): Chart {
-  // Each row is as high as it has bars.
+  // Each row has one lane for each of its bars.
   const lanes = rows.map((_, row) => series.filter(({ points }) => points.some((point) => point.row === row)));
   const tops: number[] = [];
   let total = 0;
@@ -54,7 +55,7 @@ export function multiplesChart({ reference, rows, series }: MultiplesData): Char
       tooltip: { trigger: "item" },
       xAxis: {
         type: "log",
-        // Steps of one or two octaves that 1 is one of.
+        // Steps of one or two octaves, one of which is at 1.
         min: 4 ** Math.floor(least / 2),
         max: 4 ** Math.ceil(most / 2),
         interval: octaves,

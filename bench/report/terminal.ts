@@ -1,9 +1,10 @@
+/** The report as text, and the table of `bench:compare`. */
 import type { Comparison } from "../baseline.ts";
 import { type Ratio, type SuiteResult, type Summary, summarize } from "../results.ts";
 import { checkThresholds, type Threshold, type ThresholdCheck } from "../thresholds.ts";
 import { comparedWith, figureName, formatFigure, formatLatency, formatRatio } from "./format.ts";
 
-/** The whole result as text. */
+/** Formats the whole result as text. */
 export function terminalReport(result: SuiteResult): string {
   const parts: string[] = [];
   for (const scenario of result.scenarios) {
@@ -34,16 +35,16 @@ export function terminalReport(result: SuiteResult): string {
   return parts.join("\n\n");
 }
 
-/** From so much of a core on, what others do on the machine is worth a warning. */
+/** CPU of other programs, in cores, from which a run counts as disturbed. */
 const DISTURBING_CORES = 0.15;
 
-/** What others on the machine did meanwhile; undefined when it was little. */
+/** Returns a warning if other programs disturbed more than a tenth of the runs. Otherwise undefined. */
 export function disturbance(result: SuiteResult): string | undefined {
   const runs = result.scenarios.flatMap(({ variants }) => variants.flatMap(({ runs }) => runs));
   const foreign = runs.flatMap((run) => (run.outcome === "measured" ? [run.foreignCores] : []));
   const disturbed = foreign.filter((cores) => cores > DISTURBING_CORES);
   if (disturbed.length <= foreign.length / 10) return undefined;
-  return `In ${disturbed.length} of ${foreign.length} runs other programs used up to ${Math.max(...disturbed).toFixed(1)} cores: repeat this on a quiet machine.`;
+  return `In ${disturbed.length} of ${foreign.length} runs other programs used up to ${Math.max(...disturbed).toFixed(1)} cores: repeat the run on a quiet machine.`;
 }
 
 function thresholdTable(checks: readonly ThresholdCheck[]): string {
@@ -56,11 +57,13 @@ function thresholdTable(checks: readonly ThresholdCheck[]): string {
   return table(["Thresholds", "measured", "limit", ""], rows);
 }
 
+/** Formats a figure, or a ratio, of a threshold. */
 export function formatThresholdFigure(threshold: Threshold, figure: number | undefined): string {
   if (figure === undefined) return "";
   return threshold.against === undefined ? formatFigure(threshold.metric, figure) : formatRatio(figure);
 }
 
+/** Formats the limit of a threshold. "" for none. */
 export function formatLimit(threshold: Threshold): string {
   if (threshold.limit === undefined) return "";
   return "atMost" in threshold.limit
@@ -68,14 +71,20 @@ export function formatLimit(threshold: Threshold): string {
     : `at least ${formatThresholdFigure(threshold, threshold.limit.atLeast)}`;
 }
 
+/** Formats the comparison of a run with the baseline. */
 export function comparisonTable(comparisons: readonly Comparison[]): string {
   const percent = (part: number): string =>
     Number.isNaN(part) ? "" : `${part > 0 ? "+" : ""}${(part * 100).toFixed(1)} %`;
   const rows = comparisons.map(({ scenario, against, before, now, change, tolerance, verdict }) => [
-    ...[scenario, against, formatRatio(before), Number.isNaN(now) ? "" : formatRatio(now)],
-    ...[percent(change), `±${percent(tolerance).slice(1)}`, verdict === "same" ? "" : verdict],
+    scenario,
+    against,
+    formatRatio(before),
+    Number.isNaN(now) ? "" : formatRatio(now),
+    percent(change),
+    `±${percent(tolerance).slice(1)}`,
+    verdict === "same" ? "" : verdict,
   ]);
-  return table(["scenario", "ours against", "before", "now", "change", "noise", ""], rows);
+  return table(["scenario", "against", "before", "now", "change", "noise", ""], rows);
 }
 
 function throughput({ figures, loadBound }: Summary): string {
@@ -89,7 +98,7 @@ function withSpread(ratio: Ratio | undefined): string {
   return `${formatRatio(median)} (${formatRatio(min)} to ${formatRatio(max)})`;
 }
 
-/** Columns of equal width; the first is left-aligned, and so is what follows the last figure. */
+/** Formats rows in aligned columns. The first and the last column are left-aligned, the others right-aligned. */
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const all = [head, ...rows];
   const widths = head.map((_, i) => Math.max(...all.map((row) => row[i]?.length ?? 0)));

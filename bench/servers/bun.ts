@@ -1,4 +1,4 @@
-/** `Bun.serve` as a server under test; runs in Bun, options as in `options.ts`. */
+/** `Bun.serve` as a server under test. Runs in Bun, with the options of `options.ts`. */
 import { serverOptions } from "./options.ts";
 
 interface BunSocket {
@@ -36,14 +36,14 @@ const server = Bun.serve({
   hostname: "127.0.0.1",
   ...(tls && { tls: { key: Bun.file(tls.keyPath), cert: Bun.file(tls.certPath) } }),
   fetch(request, self) {
-    // The path costs parsing a URL, which an echo has no use for.
+    // An echo needs no path, so it doesn't pay for parsing the URL.
     const topic = mode === "fanout" ? new URL(request.url).pathname : "";
     return self.upgrade(request, { data: { topic } }) ? undefined : new Response("", { status: 426 });
   },
   websocket: {
     perMessageDeflate: compress,
     maxPayloadLength: maxPayloadBytes,
-    // As for ours: what a load has in flight isn't a peer that doesn't read.
+    // As in `targets/switchboard.ts`: a load with many messages in flight must not pass for a slow consumer.
     backpressureLimit: 64 * 1024 * 1024,
     open(socket) {
       if (mode === "fanout") socket.subscribe(socket.data.topic);

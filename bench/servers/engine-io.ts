@@ -1,6 +1,6 @@
 /**
- * Socket.IO's engine as a server under test: WebSocket transport only, echo only; options as in `options.ts`. It greets
- * each connection with one message.
+ * Socket.IO's engine as a server under test: only the WebSocket transport, only echo, with the options of `options.ts`.
+ * The server sends one message first on each connection.
  */
 
 import { createServer } from "node:http";
@@ -13,7 +13,7 @@ const http = createServer();
 const engine = attach(http, {
   transports: ["websocket"],
   maxHttpBufferSize: maxPayloadBytes,
-  // A ping is a message to whoever isn't an engine.io client.
+  // The load would take a ping for a reply, because engine.io sends pings as messages.
   pingInterval: 3_600_000,
 });
 engine.on(

@@ -1,6 +1,6 @@
 /*
- * The floor for the machine: a WebSocket echo in one thread over epoll, with no library. It answers a handshake without looking at it and returns
- * each frame unmasked; it checks nothing, and knows messages up to 64 KiB in one frame.
+ * The lowest cost on the machine: a WebSocket echo in one thread over epoll, with no library. The server accepts any
+ * handshake and returns each frame unmasked. It checks nothing, and supports messages of less than 64 KiB in one frame.
  *
  *     cc -O2 -o epoll epoll.c && ./epoll --port P
  */
@@ -19,7 +19,7 @@
 
 enum { INPUT_BYTES = 1 << 18, LONGEST_FRAME = 8 + 65535 };
 
-/* What a connection keeps between two reads: the beginning of a frame, or bytes that the peer doesn't take yet. */
+/* A connection. `rest` keeps the start of a frame between two reads. */
 struct connection {
   int fd;
   int upgraded;
@@ -29,7 +29,7 @@ struct connection {
 
 static uint32_t rotate(uint32_t value, int bits) { return value << bits | value >> (32 - bits); }
 
-/* RFC 3174, for messages of up to 119 bytes. */
+/* SHA-1 (RFC 3174) of a message of up to 119 bytes. */
 static void sha1(const char *message, size_t length, uint8_t digest[20]) {
   uint8_t blocks[128] = {0};
   size_t total = length < 56 ? 64 : 128;
@@ -79,7 +79,7 @@ static void drop(struct connection *connection) {
   free(connection);
 }
 
-/* Waits for a peer that is behind: a load that doesn't read its replies measures nothing. */
+/* Writes all bytes, and waits for a peer that reads slowly. A load always reads its replies. */
 static int write_all(int fd, const uint8_t *bytes, size_t length) {
   while (length > 0) {
     ssize_t written = send(fd, bytes, length, MSG_NOSIGNAL);
@@ -110,7 +110,10 @@ static int upgrade(struct connection *connection, char *request) {
   return -1;
 }
 
-/* Unmasks all whole frames in place, moved together. Returns how many bytes they were; gives how many they are. */
+/*
+ * Unmasks all whole frames in place and moves them together. Returns the number of bytes read, and stores the number of
+ * bytes to be written in `written`.
+ */
 static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
   size_t read = 0;
   *written = 0;

@@ -1,7 +1,7 @@
 /**
- * The floor for JavaScript: an echo over plain `node:net` that knows just enough of WebSocket to be taken for a server.
- * It answers a handshake without looking at it, and returns each frame unmasked, in the memory that it came in; it
- * checks nothing, and knows messages up to 64 KiB in one frame. Options: `--port P`.
+ * The lowest cost for a server over `node:net`: an echo with the least of WebSocket that a client accepts. The server
+ * accepts any handshake, and returns each frame unmasked, in the memory of the received chunk. It checks nothing, and
+ * supports messages of less than 64 KiB in one frame. Options: `--port P`.
  */
 import { createHash } from "node:crypto";
 import { type AddressInfo, createServer } from "node:net";
@@ -11,7 +11,7 @@ const { port } = serverOptions();
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 const server = createServer({ noDelay: true }, (socket) => {
-  /** The beginning of a frame whose end hasn't come. */
+  /** Start of a frame whose end hasn't arrived. */
   let rest: Buffer | undefined;
   socket.on("error", () => {});
   socket.once("data", (request) => {

@@ -1,25 +1,27 @@
+/** The options of the servers in this folder. */
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { workOf } from "../targets/work.ts";
 
-/** What every server under test is told. */
+/** Options of a server under test. */
 export interface ServerOptions {
   readonly port: number;
   readonly mode: "echo" | "fanout";
   readonly compress: boolean;
   readonly maxPayloadBytes: number;
-  /** Contents and paths of the two PEM files. */
+  /** Contents and paths of the two PEM files. undefined: no TLS. */
   readonly tls:
     | { readonly key: Buffer; readonly cert: Buffer; readonly keyPath: string; readonly certPath: string }
     | undefined;
-  /** What an echo takes besides echoing. */
+  /** Work to do before each echo. undefined: none. */
   readonly work: (() => void) | undefined;
 }
 
 /**
- * The options of a peer, the same for all: `--port P --mode echo|fanout [--compress] [--tls KEY CERT] [--busy MICROS]
- * [--max-payload BYTES]`. In `fanout` each message goes to all other connections of its path. A peer prints `listening
- * on PORT`; SIGTERM ends it.
+ * Parses the command line that all servers under test take: `--port P --mode echo|fanout [--compress] [--tls KEY CERT]
+ * [--busy MICROS] [--max-payload BYTES]`. `echo` returns each message, with `--busy` after that many µs of work.
+ * `fanout` sends each message to all other connections of its URL path. A server prints `listening on PORT`. SIGTERM
+ * ends it. Throws a RangeError for an invalid option.
  */
 export function serverOptions(): ServerOptions {
   const { values, positionals } = parseArgs({

@@ -1,6 +1,6 @@
 /**
- * uWebSockets.js as a server under test, where it is installed (`npm install uNetworking/uWebSockets.js#v20.x`);
- * options as in `options.ts`.
+ * uWebSockets.js as a server under test, if installed (`npm install --no-save uNetworking/uWebSockets.js#v20.x`), with
+ * the options of `options.ts`.
  */
 import { serverOptions } from "./options.ts";
 

@@ -1,4 +1,4 @@
-/** `ws` as a server under test, in one thread; options as in `options.ts`. */
+/** `ws` as a server under test, in one thread, with the options of `options.ts`. */
 import { createServer } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";

@@ -12,11 +12,11 @@ describe("median", () => {
     expect(median(numbers)).toBe(expected);
   });
 
-  it("of nothing is no number", () => {
+  it("of an empty list is NaN", () => {
     expect(median([])).toBeNaN();
   });
 
-  it("leaves its argument as it was", () => {
+  it("doesn't change its argument", () => {
     const numbers = [3, 1, 2];
     median(numbers);
     expect(numbers).toEqual([3, 1, 2]);
@@ -38,7 +38,7 @@ describe("quantiles of merged counts", () => {
     );
   });
 
-  it("aren't the average of quantiles", () => {
+  it("aren't averages of quantiles", () => {
     const quick: Counts = [[10, 990]];
     const slow: Counts = [[1000, 10]];
     expect(quantile(mergeCounts([quick, slow]), 0.9)).toBe(10);
@@ -59,13 +59,13 @@ describe("quantiles of merged counts", () => {
     ]);
   });
 
-  it("of nothing is no number", () => {
+  it("of an empty list is NaN", () => {
     expect(quantile([], 0.5)).toBeNaN();
   });
 });
 
 describe("pair ratios", () => {
-  it("divide what was measured in the same round, whatever order the rounds have", () => {
+  it("divide figures of the same round, in any order of rounds", () => {
     const ours = [
       { round: 1, value: 4 },
       { round: 2, value: 30 },
@@ -77,7 +77,7 @@ describe("pair ratios", () => {
     expect(pairRatios(ours, theirs)).toEqual([0.5, 0.5]);
   });
 
-  it("leave out a round that one of the two failed", () => {
+  it("leave out a round that only one of the two has", () => {
     const ours = [
       { round: 1, value: 4 },
       { round: 2, value: 30 },
@@ -88,25 +88,25 @@ describe("pair ratios", () => {
 });
 
 describe("spread", () => {
-  it("is the median with both ends", () => {
+  it("has median, minimum and maximum", () => {
     expect(spreadOf([2, 9, 4])).toEqual({ median: 4, min: 2, max: 9 });
     expect(spreadOf([])).toBeUndefined();
   });
 });
 
 describe("noise", () => {
-  it("is 0 when all rounds agree, or there is only one", () => {
+  it("is 0 if all rounds agree, or if there is only one", () => {
     expect(noiseOf([5, 5, 5])).toBe(0);
     expect(noiseOf([5])).toBe(0);
     expect(noiseOf([])).toBe(0);
   });
 
-  it("is a part of the median, so that it has no unit", () => {
+  it("is relative to the median", () => {
     expect(noiseOf([9, 10, 11])).toBeCloseTo(0.14826, 5);
     expect(noiseOf([90, 100, 110])).toBeCloseTo(0.14826, 5);
   });
 
-  it("isn't carried away by one disturbed round", () => {
+  it("stays small with one disturbed round", () => {
     expect(noiseOf([10, 10.1, 9.9, 10, 40])).toBeLessThan(0.05);
   });
 });

@@ -11,13 +11,20 @@ import { spawnOn } from "../../bench/server-process.ts";
 
 const run = promisify(execFile);
 
-it("a tiny run of the suite ends with all its reports", async () => {
+it("writes all reports in a tiny run of the suite", async () => {
   const directory = mkdtempSync(join(os.tmpdir(), "switchboard-suite-"));
   onTestFinished(() => rmSync(directory, { recursive: true }));
   const json = join(directory, "run.json");
   const { stdout, stderr } = await run(process.execPath, [
-    ...["bench/run.ts", "--scenario", "echo-20", "--server", "switchboard", "--server", "node-net"],
-    ...["--rounds", "1", "--seconds", "0.3", "--warmup", "0.1", "--connections", "10", "--json", json],
+    "bench/run.ts",
+    "--scenario=echo-20",
+    "--server=switchboard",
+    "--server=node-net",
+    "--rounds=1",
+    "--seconds=0.3",
+    "--warmup=0.1",
+    "--connections=10",
+    `--json=${json}`,
   ]);
   expect(stdout).toContain("Echo 20 B, 1 in flight");
   expect(stderr).toContain("[2/2]");
@@ -44,14 +51,14 @@ it("counts every connection of a cold storm", async () => {
   const [measured] = result.scenarios[0]?.variants[0]?.runs ?? [];
   if (measured?.outcome !== "measured") expect.fail(JSON.stringify(measured));
   expect(measured.figures).toMatchObject({ cpuMicros: expect.any(Number), perSecond: expect.any(Number) });
-  // The first one, which finds out whether the server is there, has no latency.
+  // The first connection, which checks that the server answers, has no latency.
   expect(measured.latency.reduce((sum, [, count]) => sum + count, 0)).toBe(7_999);
 });
 
 it.each([
   { cold: false, cache: expect.stringContaining("compile-cache") },
   { cold: true, cache: "undefined" },
-])("starts a server with a cache of compiled code unless it is to be cold: $cold", async ({ cold, cache }) => {
+])("starts a server with a cache of compiled code unless the run is cold (cold: $cold)", async ({ cold, cache }) => {
   const child = spawnOn(undefined, [process.execPath, "-p", "require('node:module').getCompileCacheDir()"], cold);
   const [line] = await once(createInterface({ input: child.stdout }), "line");
   expect(line).toEqual(cache);
