@@ -16,9 +16,9 @@ const OID = {
 };
 
 /**
- * Makes a self-signed certificate for the given server names (default: localhost) and 127.0.0.1, valid from yesterday to
- * tomorrow. The DER is written by hand, because Node can't make certificates, and the suite and the tests shouldn't need
- * another program. Source: RFC 5280 section 4.1.
+ * Makes a self-signed certificate for the given server names (default: localhost) and 127.0.0.1, valid from yesterday
+ * to tomorrow. The DER is written by hand, because Node can't make certificates, and the suite and the tests shouldn't
+ * need another program. Source: RFC 5280 section 4.1.
  */
 export function createCertificate(...names: readonly string[]): Certificate {
   const [first = "localhost"] = names;

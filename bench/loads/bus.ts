@@ -3,7 +3,8 @@
  * next burst when all subscribers have received an earlier one. All subscribers are on the publisher's shard, or with
  * `--across` all on another shard. The content and the order of the messages are checked.
  *
- *     node bench/loads/bus.ts URL [--across] [--subscribers 1] [--burst 1000] [--inflight 2] [--duration S] [--warmup S]
+ *     node bench/loads/bus.ts URL [--across] [--subscribers 1] [--burst 1000] [--inflight 2] [--duration S]
+ *         [--warmup S]
  */
 import { parseArgs } from "node:util";
 import { connect } from "../../src/wire/websocket/index.ts";

@@ -1,9 +1,9 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--max-payload BYTES] [--compress] [--relay]
- *         [--handshake main|shard] [--accept main|shard] [--tls KEY CERT] [--busy MICROS]
- *         [--no-warm-up]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--busy MICROS]
+ *         [--max-payload BYTES] [--compress] [--relay] [--handshake main|shard] [--accept main|shard]
+ *         [--tls KEY CERT] [--no-warm-up]
  *
  * - `echo` returns each message unchanged, with `--busy` after that many µs of work.
  * - `fanout` sends each message to all other connections of its URL path, which is the topic.
