@@ -1,7 +1,6 @@
 /** Timers of one actor: `this.after` and `this.every`. The cell creates them with the first timer. */
 import { SwitchboardError } from "../../errors.ts";
-
-const MAX_DELAY_MS = 2 ** 31 - 1;
+import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 
 /** One timer of an actor, and the handler call that it asks for. */
 export interface ActorTimer {
@@ -49,8 +48,8 @@ export class ActorTimers {
 }
 
 function checkTimer(delayMs: unknown, callback: unknown, least: number): void {
-  if (!(typeof delayMs === "number" && delayMs >= least && delayMs <= MAX_DELAY_MS)) {
-    const message = `a timer takes from ${least} to ${MAX_DELAY_MS} milliseconds, got ${String(delayMs)}`;
+  if (!(typeof delayMs === "number" && delayMs >= least && delayMs <= MAX_INT32)) {
+    const message = `a timer takes from ${least} to ${MAX_INT32} milliseconds, got ${String(delayMs)}`;
     throw new SwitchboardError("ERR_TIMER", message);
   }
   if (typeof callback !== "function") {

@@ -1,5 +1,6 @@
 /** Supervision: what happens to an actor whose handler fails. */
 import { SwitchboardError } from "../../errors.ts";
+import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 
 /**
  * Decision about a handler that throws or rejects, or a promise that a handler left alone and that rejects: see
@@ -27,7 +28,6 @@ export interface Supervision {
 export type FailureOutcome = "stopped" | "resumed" | "restarted" | "escalated";
 
 const MAX_FAILURES = 10_000;
-const MAX_TIME_MS = 2 ** 31 - 1;
 
 /** Returns the supervision of an actor class, with defaults. Throws `ERR_SUPERVISION`. */
 export function supervisionOf(actorClass: object): Required<Supervision> {
@@ -40,8 +40,7 @@ export function supervisionOf(actorClass: object): Required<Supervision> {
   if (!isInteger(maxFailures, 0, MAX_FAILURES)) {
     throw misfit(`maxFailures takes an integer from 0 to ${MAX_FAILURES}`, maxFailures);
   }
-  if (!isInteger(withinMs, 1, MAX_TIME_MS))
-    throw misfit(`withinMs takes an integer from 1 to ${MAX_TIME_MS}`, withinMs);
+  if (!isInteger(withinMs, 1, MAX_INT32)) throw misfit(`withinMs takes an integer from 1 to ${MAX_INT32}`, withinMs);
   const [unknown] = Object.keys(others);
   if (unknown !== undefined) throw misfit("takes strategy, maxFailures and withinMs", unknown);
   return { strategy, maxFailures, withinMs };

@@ -2,6 +2,7 @@
  * The asks of one thread that wait for their answers. `MailRouter` owns it.
  */
 import { reviveError, SwitchboardError } from "../../errors.ts";
+import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import type { Address } from "../actor/address.ts";
 import type { AskOptions, AskOutcome } from "../actor/mail.ts";
 import type { MailLink } from "./mail-link.ts";
@@ -9,7 +10,6 @@ import type { MailLink } from "./mail-link.ts";
 /** Number of asks of one thread that may wait at a time. */
 const MAX_ASKS = 65_536;
 const DEFAULT_TIMEOUT_MS = 5_000;
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 
 interface Pending {
   readonly to: Address;
@@ -29,8 +29,8 @@ export class Asks {
     link: MailLink | undefined,
     { timeoutMs = DEFAULT_TIMEOUT_MS }: AskOptions = {},
   ): { ask: number; result: Promise<unknown> } | undefined {
-    if (!(Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_TIMEOUT_MS)) {
-      const message = `ask: timeoutMs takes an integer from 1 to ${MAX_TIMEOUT_MS}, got ${String(timeoutMs)}`;
+    if (!(Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_INT32)) {
+      const message = `ask: timeoutMs takes an integer from 1 to ${MAX_INT32}, got ${String(timeoutMs)}`;
       throw new SwitchboardError("ERR_OPTION", message);
     }
     if (this.#pending.size >= MAX_ASKS) return undefined;

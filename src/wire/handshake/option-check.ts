@@ -1,6 +1,9 @@
 /** How options are checked and how a wrong one is described: for boards and for `switchboard/websocket`. */
 import { SwitchboardError } from "../../errors.ts";
 
+/** The largest value of a number option. Timers of Node hold no longer delay: 2,147,483,647 ms are 24.8 days. */
+export const MAX_INT32 = 2 ** 31 - 1;
+
 /** The check of one option. */
 export interface OptionCheck {
   /** The values that the option takes, in words that follow "takes". */

@@ -1,4 +1,4 @@
-import { checkOption, integer, type OptionCheck, optionError } from "../handshake/option-check.ts";
+import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../handshake/option-check.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflate/compression.ts";
 
 /** Limits and times of one WebSocket. Times are in milliseconds, sizes in bytes. */
@@ -48,29 +48,26 @@ const defaults: Limits = {
   closeTimeoutMs: 10_000,
 };
 
-const MAX_BYTES = 2 ** 31 - 1;
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-
 export const webSocketChecks = {
-  maxPayloadBytes: integer(1, MAX_BYTES),
-  maxFragments: integer(1, MAX_BYTES),
-  maxInboxMessages: integer(1, MAX_BYTES),
-  maxInboxBytes: integer(1, MAX_BYTES),
-  maxBufferedBytes: integer(1, MAX_BYTES),
-  pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
-  pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
-  closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  maxPayloadBytes: integer(1, MAX_INT32),
+  maxFragments: integer(1, MAX_INT32),
+  maxInboxMessages: integer(1, MAX_INT32),
+  maxInboxBytes: integer(1, MAX_INT32),
+  maxBufferedBytes: integer(1, MAX_INT32),
+  pingIntervalMs: { ...integer(0, MAX_INT32), takes: `an integer from 1 to ${MAX_INT32}, or 0 for no pings` },
+  pongTimeoutMs: integer(1, MAX_INT32),
+  closeTimeoutMs: integer(1, MAX_INT32),
   compression: { takes: "true, false or an object", accepts: (value) => typeof value === "boolean" || isObject(value) },
 } as const satisfies Record<keyof WebSocketOptions, OptionCheck>;
 
 const compressionChecks: Record<keyof CompressionOptions, OptionCheck> = {
-  threshold: integer(0, MAX_BYTES),
+  threshold: integer(0, MAX_INT32),
   level: integer(1, 9),
   windowBits: integer(9, 15),
   contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
 };
 
-export const timeout = integer(1, MAX_TIMEOUT_MS);
+export const timeout = integer(1, MAX_INT32);
 
 /** Throws `ERR_OPTION` for the first option that is unknown or out of range, with its name and what it takes. */
 export function checkOptions(call: string, options: object, checks: Readonly<Record<string, OptionCheck>>): void {

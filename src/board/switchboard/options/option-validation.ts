@@ -2,7 +2,7 @@
 import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/send-results.ts";
-import { checkOption, integer, listOf, type OptionCheck } from "../../../wire/handshake/option-check.ts";
+import { checkOption, integer, listOf, MAX_INT32, type OptionCheck } from "../../../wire/handshake/option-check.ts";
 import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
 import { isToken } from "../../../wire/handshake/tokens.ts";
@@ -10,13 +10,9 @@ import { CloseCode, MAX_REASON_BYTES } from "../../../wire/protocol/close-code.t
 import { isAddressOrNetwork } from "../../../wire/transport/ip-address.ts";
 import { UNIX_PEERS } from "../../accept/client-address.ts";
 
-const MAX_TIMEOUT_MS = 2 ** 31 - 1;
-const MAX_BYTES = 2 ** 31 - 1;
-const MAX_COUNT = 2 ** 31 - 1;
-
 const timeoutOrNone: OptionCheck = {
-  ...integer(0, MAX_TIMEOUT_MS),
-  takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no timeout`,
+  ...integer(0, MAX_INT32),
+  takes: `an integer from 1 to ${MAX_INT32}, or 0 for no timeout`,
 };
 
 const checks = {
@@ -31,44 +27,44 @@ const checks = {
     takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
     accepts: isPlacement,
   },
-  maxEventLoopDelayMs: integer(1, MAX_TIMEOUT_MS),
-  maxConnections: integer(1, MAX_COUNT),
-  maxConnectionsPerShard: integer(1, MAX_COUNT),
-  maxConnectionsPerAddress: integer(1, MAX_COUNT),
-  maxUpgradesPerSecond: integer(1, MAX_COUNT),
+  maxEventLoopDelayMs: integer(1, MAX_INT32),
+  maxConnections: integer(1, MAX_INT32),
+  maxConnectionsPerShard: integer(1, MAX_INT32),
+  maxConnectionsPerAddress: integer(1, MAX_INT32),
+  maxUpgradesPerSecond: integer(1, MAX_INT32),
   trustedProxies: listOf(
     'addresses, networks ("10.0.0.0/8") and "unix:"',
     (value) => value === UNIX_PEERS || isAddressOrNetwork(value),
   ),
   resourceLimits: { takes: "an object of limits", accepts: (value) => typeof value === "object" && value !== null },
-  maxOldGenerationSizeMb: integer(1, MAX_BYTES),
-  maxYoungGenerationSizeMb: integer(1, MAX_BYTES),
-  stackSizeMb: integer(1, MAX_BYTES),
+  maxOldGenerationSizeMb: integer(1, MAX_INT32),
+  maxYoungGenerationSizeMb: integer(1, MAX_INT32),
+  stackSizeMb: integer(1, MAX_INT32),
   shardTimeoutMs: timeoutOrNone,
-  handoffTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  handoffTimeoutMs: integer(1, MAX_INT32),
   startTimeoutMs: timeoutOrNone,
   signal: { takes: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
-  maxPayloadBytes: integer(1, MAX_BYTES),
-  maxFragments: integer(1, MAX_BYTES),
-  maxMailboxMessages: integer(1, MAX_BYTES),
-  maxMailboxBytes: integer(1, MAX_BYTES),
-  maxMails: integer(1, MAX_BYTES),
-  maxBufferedBytes: integer(1, MAX_BYTES),
-  maxSubscriptions: integer(1, MAX_BYTES),
+  maxPayloadBytes: integer(1, MAX_INT32),
+  maxFragments: integer(1, MAX_INT32),
+  maxMailboxMessages: integer(1, MAX_INT32),
+  maxMailboxBytes: integer(1, MAX_INT32),
+  maxMails: integer(1, MAX_INT32),
+  maxBufferedBytes: integer(1, MAX_INT32),
+  maxSubscriptions: integer(1, MAX_INT32),
   slowConsumerPolicy: { takes: `one of ${SLOW_CONSUMER_POLICIES.join(", ")}`, accepts: isSlowConsumerPolicy },
-  maxMessagesPerSecond: integer(1, MAX_BYTES),
-  maxBytesPerSecond: integer(1, MAX_BYTES),
+  maxMessagesPerSecond: integer(1, MAX_INT32),
+  maxBytesPerSecond: integer(1, MAX_INT32),
   rateLimitPolicy: { takes: '"pause" or "close"', accepts: (value) => value === "pause" || value === "close" },
-  pingIntervalMs: { ...integer(0, MAX_TIMEOUT_MS), takes: `an integer from 1 to ${MAX_TIMEOUT_MS}, or 0 for no pings` },
-  pongTimeoutMs: integer(1, MAX_TIMEOUT_MS),
-  closeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  pingIntervalMs: { ...integer(0, MAX_INT32), takes: `an integer from 1 to ${MAX_INT32}, or 0 for no pings` },
+  pongTimeoutMs: integer(1, MAX_INT32),
+  closeTimeoutMs: integer(1, MAX_INT32),
   handlerTimeoutMs: timeoutOrNone,
   handlerTimeoutAfterCloseMs: timeoutOrNone,
   compression: {
     takes: "true, false or an object of options",
     accepts: (value) => typeof value === "boolean" || (typeof value === "object" && value !== null),
   },
-  threshold: integer(0, MAX_BYTES),
+  threshold: integer(0, MAX_INT32),
   level: integer(1, 9),
   windowBits: integer(9, 15),
   contextTakeover: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
@@ -76,16 +72,16 @@ const checks = {
   authorize: { takes: "a function", accepts: (value) => typeof value === "function" },
   origins: originsCheck,
   protocols: listOf("subprotocol names (tokens)", isToken),
-  handshakeTimeoutMs: integer(1, MAX_TIMEOUT_MS),
+  handshakeTimeoutMs: integer(1, MAX_INT32),
   port: integer(0, 65_535),
   host: { takes: "a host name or an address", accepts: (value) => typeof value === "string" && value !== "" },
   handshake: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   accept: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
-  timeoutMs: integer(0, MAX_TIMEOUT_MS),
-  readinessDelayMs: integer(0, MAX_TIMEOUT_MS),
-  batchSize: integer(1, MAX_BYTES),
-  batchIntervalMs: integer(1, MAX_TIMEOUT_MS),
+  timeoutMs: integer(0, MAX_INT32),
+  readinessDelayMs: integer(0, MAX_INT32),
+  batchSize: integer(1, MAX_INT32),
+  batchIntervalMs: integer(1, MAX_INT32),
   code: {
     takes: "1001 or 1012",
     accepts: (value) => value === CloseCode.goingAway || value === CloseCode.serviceRestart,
