@@ -15,7 +15,7 @@ export type Count = readonly [value: number, count: number];
  * for values below 32. For latencies in µs the range is 268 seconds. Histograms of threads and runs can be added up;
  * quantiles can't.
  */
-export class Histogram {
+export class LatencyHistogram {
   #buckets = new Float64Array(0);
   #count = 0;
   #sum = 0;
@@ -24,8 +24,8 @@ export class Histogram {
   /**
    * Makes a histogram from the `counts` of one or several. Its mean and largest value are only as exact as the buckets.
    */
-  static from(counts: Iterable<Count>): Histogram {
-    const histogram = new Histogram();
+  static from(counts: Iterable<Count>): LatencyHistogram {
+    const histogram = new LatencyHistogram();
     for (const [value, count] of counts) histogram.record(value, count);
     return histogram;
   }
@@ -64,7 +64,7 @@ export class Histogram {
   }
 
   /** Adds the values of another histogram. */
-  add(other: Histogram): void {
+  add(other: LatencyHistogram): void {
     if (other.#buckets.length > this.#buckets.length) this.#grow(other.#buckets.length - 1);
     for (let index = 0; index < other.#buckets.length; index++) {
       this.#buckets[index] = (this.#buckets[index] as number) + (other.#buckets[index] as number);

@@ -1,5 +1,5 @@
 /** The report of a run, made of the reports of its threads. `--json` prints it, and the table is made from it. */
-import { type Count, Histogram } from "./histogram.ts";
+import { type Count, LatencyHistogram } from "./histogram.ts";
 import type { ThreadHistogram, ThreadReport } from "./messages.ts";
 import type { LoadSettings, Scenario } from "./settings.ts";
 
@@ -77,7 +77,7 @@ export function summarize(settings: LoadSettings, threads: readonly ThreadReport
   const seconds = sum(({ effort }) => effort.seconds) / threads.length;
   const received = sum((thread) => thread.received);
   const busy = Math.max(...threads.map(({ effort }) => effort.busy));
-  const slipP99 = Histogram.from(threads.flatMap(({ slip }) => slip.counts)).quantile(0.99);
+  const slipP99 = LatencyHistogram.from(threads.flatMap(({ slip }) => slip.counts)).quantile(0.99);
   const bottleneck = settings.rate !== undefined && slipP99 > MAX_SLIP_MICROS;
   return {
     version: 1,
@@ -119,7 +119,7 @@ export function hasFailed({ messages, connections }: LoadReport): boolean {
 
 function latencyOf(parts: readonly ThreadHistogram[]): Latency {
   const counts = parts.flatMap((part) => part.counts);
-  const histogram = Histogram.from(counts);
+  const histogram = LatencyHistogram.from(counts);
   const total = (part: ThreadHistogram): number => part.counts.reduce((sum, [, count]) => sum + count, 0);
   const weighted = parts.reduce((sum, part) => sum + part.mean * total(part), 0);
   const max = Math.max(0, ...parts.map((part) => part.max));

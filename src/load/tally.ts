@@ -1,5 +1,5 @@
 /** The counts of one thread of the load. Scenarios and clients add to them. */
-import { Histogram } from "./histogram.ts";
+import { LatencyHistogram } from "./histogram.ts";
 
 /** Largest number of different errors that are recorded. Further ones are dropped. */
 const MAX_ERRORS = 20;
@@ -25,9 +25,9 @@ export class Tally {
   /** Connections that the server ended unasked after they were ready. */
   closed = 0;
   /** Latencies in µs. */
-  readonly latency = new Histogram();
+  readonly latency = new LatencyHistogram();
   /** Delays in µs by which messages became due too late because this thread was busy. */
-  readonly slip = new Histogram();
+  readonly slip = new LatencyHistogram();
   readonly #errors = new Map<string, number>();
 
   /** Records an error: a sentence that is the same for every connection with this error. */

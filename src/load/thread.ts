@@ -1,7 +1,7 @@
 /** One thread of the load: runs a scenario as the main thread commands. `workers/load.ts` is its entry. */
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { DEFAULT_COMPRESSION } from "../wire/protocol/deflate/compression.ts";
-import type { Histogram } from "./histogram.ts";
+import type { LatencyHistogram } from "./histogram.ts";
 import type { LoadCommand, LoadNotice, LoadTask, ThreadHistogram, ThreadReport } from "./messages.ts";
 import { Meter } from "./meter.ts";
 import { Echo } from "./scenarios/echo.ts";
@@ -146,6 +146,6 @@ class LoadThread {
 }
 
 /** Converts a histogram to plain data. */
-function portable(histogram: Histogram): ThreadHistogram {
+function portable(histogram: LatencyHistogram): ThreadHistogram {
   return { counts: histogram.counts(), mean: histogram.mean, max: histogram.max };
 }

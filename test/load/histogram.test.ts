@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { Histogram } from "../../src/load/histogram.ts";
+import { LatencyHistogram } from "../../src/load/histogram.ts";
 
 const values = fc.array(
   fc.oneof(fc.double({ min: 0, max: 1000, noNaN: true }), fc.double({ min: 0, max: 2e8, noNaN: true })),
@@ -13,13 +13,13 @@ const values = fc.array(
 /** Half the width of a value's bucket: 1/256 of the value, or 1/16 where buckets have a fixed width. */
 const tolerance = (value: number): number => Math.max(1 / 16, value / 256) + 1e-9;
 
-function histogramOf(recorded: readonly number[]): Histogram {
-  const histogram = new Histogram();
+function histogramOf(recorded: readonly number[]): LatencyHistogram {
+  const histogram = new LatencyHistogram();
   for (const value of recorded) histogram.record(value);
   return histogram;
 }
 
-describe("Histogram", () => {
+describe("LatencyHistogram", () => {
   it("gives the quantiles of the sorted values, within half a bucket", () => {
     fc.assert(
       fc.property(values, fc.double({ min: 0, max: 1, noNaN: true }), (recorded, part) => {
@@ -46,7 +46,7 @@ describe("Histogram", () => {
     fc.assert(
       fc.property(values, values, (one, other) => {
         const together = histogramOf([...one, ...other]);
-        const merged = Histogram.from([histogramOf(one), histogramOf(other)].flatMap((part) => part.counts()));
+        const merged = LatencyHistogram.from([histogramOf(one), histogramOf(other)].flatMap((part) => part.counts()));
         expect(merged.counts()).toEqual(together.counts());
         const added = histogramOf(one);
         added.add(histogramOf(other));

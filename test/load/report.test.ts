@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { Histogram } from "../../src/load/histogram.ts";
+import { LatencyHistogram } from "../../src/load/histogram.ts";
 import type { ThreadReport } from "../../src/load/messages.ts";
 import { hasFailed, summarize } from "../../src/load/report.ts";
 import type { LoadSettings } from "../../src/load/settings.ts";
@@ -25,7 +25,7 @@ const settings: LoadSettings = {
 };
 
 function thread(values: readonly number[], changes: Partial<ThreadReport> = {}): ThreadReport {
-  const histogram = new Histogram();
+  const histogram = new LatencyHistogram();
   for (const value of values) histogram.record(value);
   const part = { counts: histogram.counts(), mean: histogram.mean, max: histogram.max };
   return {

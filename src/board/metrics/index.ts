@@ -5,8 +5,8 @@ import type { CounterName } from "../../runtime/stats/counters.ts";
 import { argumentError } from "../../wire/upgrade/arguments.ts";
 import type { Stats } from "../switchboard/stats.ts";
 import type { Switchboard } from "../switchboard/switchboard.ts";
+import { PrometheusHistogram } from "./prometheus-histogram.ts";
 import { SHARD_METRICS } from "./shard-metrics.ts";
-import { SharedHistogram } from "./shared-histogram.ts";
 
 export interface MetricsOptions {
   /** Registry to use: your own, to show other metrics beside these or to set default labels. Default: a new one. */
@@ -113,7 +113,7 @@ export function createMetrics(
       this.inc(stats().acceptsFailed);
     },
   });
-  new SharedHistogram(
+  new PrometheusHistogram(
     {
       name: `${prefix}handoff_seconds`,
       help: "Time from the decision to move a socket to a shard until its arrival was known.",
@@ -121,7 +121,7 @@ export function createMetrics(
     },
     () => stats().shards.map(({ handoff }) => handoff),
   );
-  new SharedHistogram(
+  new PrometheusHistogram(
     {
       name: `${prefix}bus_lag_seconds`,
       help: "Time that publishes from other threads were on their way to the shard.",

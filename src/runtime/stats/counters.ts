@@ -3,7 +3,7 @@
  * read it without a message.
  */
 import { CLOSE_COUNTERS_BYTES, CloseCounters, type CloseCounts } from "./close-counters.ts";
-import { HISTOGRAM_BYTES, Histogram, type HistogramValues } from "./histogram.ts";
+import { HISTOGRAM_BYTES, type HistogramValues, SharedHistogram } from "./histogram.ts";
 import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
 
 /** Values of this moment. All are zero when a shard starts. */
@@ -104,8 +104,8 @@ export class Counters {
   readonly upgrades: UpgradeCounters;
   readonly closes: CloseCounters;
   /** Written by the main thread. */
-  readonly handoff: Histogram;
-  readonly busLag: Histogram;
+  readonly handoff: SharedHistogram;
+  readonly busLag: SharedHistogram;
   readonly #values: Float64Array;
 
   constructor(memory = new SharedArrayBuffer(BYTES)) {
@@ -113,8 +113,8 @@ export class Counters {
     this.#values = new Float64Array(memory, 0, names.length);
     this.upgrades = new UpgradeCounters(memory, UPGRADES_AT);
     this.closes = new CloseCounters(memory, CLOSES_AT);
-    this.handoff = new Histogram(memory, HANDOFF_AT);
-    this.busLag = new Histogram(memory, BUS_LAG_AT);
+    this.handoff = new SharedHistogram(memory, HANDOFF_AT);
+    this.busLag = new SharedHistogram(memory, BUS_LAG_AT);
   }
 
   add(name: CounterName, amount = 1): void {

@@ -40,7 +40,7 @@ const SLOTS = BOUNDS.length + 1;
 export const HISTOGRAM_BYTES = SLOTS * Float64Array.BYTES_PER_ELEMENT;
 
 /** Counts times by size. One thread writes; any thread may read. */
-export class Histogram {
+export class SharedHistogram {
   readonly #values: Float64Array;
 
   constructor(memory = new SharedArrayBuffer(HISTOGRAM_BYTES), byteOffset = 0) {

@@ -1,8 +1,8 @@
 import { expect, it } from "vitest";
-import { Histogram } from "../../../src/runtime/stats/histogram.ts";
+import { SharedHistogram } from "../../../src/runtime/stats/histogram.ts";
 
 it("counts each time in the first bucket that it fits in", () => {
-  const histogram = new Histogram();
+  const histogram = new SharedHistogram();
   for (const seconds of [0, 0.000_05, 0.000_051, 5, 5.1, 1_000]) histogram.observe(seconds);
   const { buckets, count, sum } = histogram.snapshot();
   expect(buckets.filter((bucket) => bucket.count > 0)).toEqual([
@@ -17,9 +17,9 @@ it("counts each time in the first bucket that it fits in", () => {
 
 it("is seen by everybody who has its memory, and touches nothing beside its own", () => {
   const memory = new SharedArrayBuffer(8 * 1024);
-  const histogram = new Histogram(memory, 1024);
+  const histogram = new SharedHistogram(memory, 1024);
   histogram.observe(1);
-  expect(new Histogram(memory, 1024).snapshot()).toEqual(histogram.snapshot());
+  expect(new SharedHistogram(memory, 1024).snapshot()).toEqual(histogram.snapshot());
   expect(new Float64Array(memory, 0, 128).every((value) => value === 0)).toBe(true);
-  expect(new Histogram(memory, 2048).snapshot().count).toBe(0);
+  expect(new SharedHistogram(memory, 2048).snapshot().count).toBe(0);
 });

@@ -9,8 +9,8 @@ interface ShownValue {
   readonly value: number;
 }
 
-/** A histogram whose values the shards count. */
-export class SharedHistogram extends Histogram {
+/** A Prometheus histogram whose values the shards count. */
+export class PrometheusHistogram extends Histogram {
   readonly #spec: HistogramConfiguration<string>;
   readonly #read: () => readonly HistogramValues[];
 
