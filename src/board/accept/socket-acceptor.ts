@@ -6,6 +6,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import type { RequestHead } from "../../wire/handshake/request-head.ts";
 import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
+import { socketBelow } from "../../wire/transport/node-internals.ts";
 import { acceptTransportsWith, acceptWith } from "../../wire/transport/raw-socket-server.ts";
 import { TcpTransport } from "../../wire/transport/tcp-transport.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
@@ -327,9 +328,9 @@ function takesFastHandshakes({ isSecure, settings }: ShardPort): boolean {
   return !isSecure && settings.authorize === undefined;
 }
 
-/** The accepted socket under a TLS socket. Node's own timeouts go this way; its types don't show it. */
+/** The accepted socket under a TLS socket. Node's own timeouts go this way. */
 function rawOf(socket: Duplex): Socket {
-  return socket instanceof TLSSocket ? (socket as unknown as { _parent: Socket })._parent : (socket as Socket);
+  return socket instanceof TLSSocket ? socketBelow(socket) : (socket as Socket);
 }
 
 function ignore(): void {}

@@ -7,6 +7,7 @@
 import { readFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
+import { descriptorOf, type HandleOwner } from "./node-internals.ts";
 
 /**
  * - `enough`: the socket may become a connection.
@@ -26,9 +27,8 @@ let readAt = Number.NEGATIVE_INFINITY;
 refresh();
 
 /** Judges a socket by the number of its descriptor. `enough` for a stream without one, such as an HTTP/2 stream. */
-export function descriptorRoom(socket: Duplex | { readonly _handle: object | null }): DescriptorRoom {
-  const { _handle: handle } = socket as { readonly _handle?: { readonly fd?: number } | null };
-  const descriptor = handle?.fd ?? -1;
+export function descriptorRoom(socket: Duplex | HandleOwner): DescriptorRoom {
+  const descriptor = descriptorOf(socket);
   if (descriptor < limit - reserve()) return "enough";
   refresh();
   if (descriptor < limit - reserve()) return "enough";

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import { handleOf, makeTransferable, type TcpHandle } from "./node-internals.ts";
 import {
   Decisions,
   HANDOFF_TIMEOUT_MS,
@@ -15,11 +16,12 @@ import {
   PendingHandoffs,
 } from "./pending-handoffs.ts";
 import { queuedMessages } from "./queued-messages.ts";
-import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
+import { TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
 
 /** One socket on its way, with everything that its new owner must know. */
 interface HandoffMessage<Envelope> {
+  readonly kind: "socket";
   readonly serial: number;
   readonly socket: Socket;
   readonly head: Uint8Array;
@@ -28,14 +30,19 @@ interface HandoffMessage<Envelope> {
 
 /** A notice for the receiving end, which arrives before every socket that is sent later. */
 interface NoticeMessage<Notice> {
+  readonly kind: "notice";
   readonly notice: Notice;
 }
 
 /** A listening server that moves to the receiver. */
 interface ServerMessage<Envelope> {
+  readonly kind: "server";
   readonly server: Server;
   readonly envelope: Envelope;
 }
+
+/** All messages on a port to an end that does `receiveRawSockets`. An end that does `receiveHandoffs` gets only sockets. */
+type RawSocketMessage<Envelope, Notice> = HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>;
 
 /** Answer of the new owner. An error means that the new owner closed the socket. */
 export interface HandoffAnswer {
@@ -105,7 +112,7 @@ export class HandoffSender<Envelope, Notice = never> {
 
   /** Sends a notice to an end that uses `receiveRawSockets`, before every socket that is sent later. */
   tell(notice: Notice): void {
-    const message: NoticeMessage<Notice> = { notice };
+    const message: NoticeMessage<Notice> = { kind: "notice", notice };
     this.#port.postMessage(message);
   }
 
@@ -115,7 +122,7 @@ export class HandoffSender<Envelope, Notice = never> {
    * then closed.
    */
   sendServer(server: Server, envelope: Envelope): void {
-    const message: ServerMessage<Envelope> = { server, envelope };
+    const message: ServerMessage<Envelope> = { kind: "server", server, envelope };
     const handle = handleOf(server);
     this.#port.postMessage(message, [server as unknown as MessagePort]);
     if (!isOpen(handle)) return;
@@ -142,7 +149,7 @@ export class HandoffSender<Envelope, Notice = never> {
     const handle = handleOf(socket);
     try {
       const serial = this.#pending.nextSerial;
-      const message: HandoffMessage<Envelope> = { serial, socket, head: prepare(), envelope };
+      const message: HandoffMessage<Envelope> = { kind: "socket", serial, socket, head: prepare(), envelope };
       this.#port.postMessage(message, [socket as unknown as MessagePort]);
     } catch (thrown) {
       if (isOpen(handle) && handleOf(socket) === null) handle.close();
@@ -152,16 +159,6 @@ export class HandoffSender<Envelope, Notice = never> {
     if (isOpen(handle)) return { outcome: "stayed", socket: reopen(handle), error: stayed() };
     return this.#pending.add((error) => ({ outcome: "failed", error }));
   }
-}
-
-/** Handle below a socket or a server of Node. Its types don't show it. */
-interface TcpHandle {
-  readonly fd: number;
-  close(): void;
-}
-
-function handleOf(owner: Socket | Server): TcpHandle | null {
-  return (owner as unknown as HandleOwner)._handle as TcpHandle | null;
 }
 
 /**
@@ -222,17 +219,19 @@ export function receiveRawSockets<Envelope, Notice>(
   receiver: RawSocketReceiver<Envelope, Notice>,
 ): void {
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
-  end.port.on("message", (message: HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>) => {
-    if ("notice" in message) {
-      receiver.settingsReceived(message.notice);
-      return;
+  end.port.on("message", (message: RawSocketMessage<Envelope, Notice>) => {
+    switch (message.kind) {
+      case "notice":
+        receiver.settingsReceived(message.notice);
+        return;
+      case "server":
+        receiver.adoptServer(message.server, message.envelope);
+        return;
+      case "socket": {
+        const { serial, socket, envelope } = message;
+        arrivals.adopt(serial, socket, () => receiver.adopt(socket, envelope));
+      }
     }
-    if ("server" in message) {
-      receiver.adoptServer(message.server, message.envelope);
-      return;
-    }
-    const { serial, socket, envelope } = message;
-    arrivals.adopt(serial, socket, () => receiver.adopt(socket, envelope));
   });
 }
 
@@ -285,15 +284,6 @@ export function takeBuffered(socket: Socket, head: Buffer): Uint8Array<ArrayBuff
     at += chunk.length;
   }
   return all;
-}
-
-/**
- * Makes a socket movable. Node refuses sockets with bytes read or written, so that none are left behind. Here every
- * byte is accounted for (taken out, flushed), so the two counters that Node checks are set to 0.
- */
-function makeTransferable(socket: Socket): void {
-  Object.defineProperty(socket, "bytesRead", { value: 0 });
-  Object.defineProperty(socket, "bytesWritten", { value: 0 });
 }
 
 /** Resolves when everything written has left, or when the socket is closed. */

@@ -1,7 +1,8 @@
 /** TCP servers whose sockets move to a shard before anything is read, and servers that a shard accepts with. */
 import { createServer, type Server, type Socket } from "node:net";
 import { type DescriptorRoom, descriptorRoom } from "./descriptors.ts";
-import { type HandleOwner, TcpTransport } from "./tcp-transport.ts";
+import { listeningHandleOf } from "./node-internals.ts";
+import { TcpTransport } from "./tcp-transport.ts";
 
 const NOTHING = Buffer.alloc(0);
 const OPTIONS = { noDelay: true, allowHalfOpen: true };
@@ -24,12 +25,6 @@ export function acceptWith(server: Server, accepted: (socket: Socket) => void): 
   server.on("connection", accepted);
 }
 
-/** Listening handle below a `net.Server`. */
-interface ListeningHandle {
-  setNoDelay?(on: boolean): number;
-  onconnection: (this: ListeningHandle, error: number, client: HandleOwner["_handle"] | undefined) => void;
-}
-
 /**
  * Starts to accept connections that become transports at once. They are taken below the server's own sockets if this
  * Node allows it: creating a socket and its stream, only to take its handle, is a fifth of the CPU that a connection
@@ -39,8 +34,8 @@ export function acceptTransportsWith(
   server: Server,
   accepted: (transport: TcpTransport, room: DescriptorRoom) => void,
 ): void {
-  const { _handle: handle } = server as unknown as { readonly _handle: ListeningHandle | null };
-  if (typeof handle?.onconnection !== "function") {
+  const handle = listeningHandleOf(server);
+  if (handle === undefined) {
     Object.assign(server, { pauseOnConnect: true });
     acceptWith(server, (socket) => {
       const room = descriptorRoom(socket);

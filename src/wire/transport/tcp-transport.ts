@@ -1,5 +1,6 @@
 /** The transport over a TCP socket. Almost all connections of a shard use it. */
 import { Socket } from "node:net";
+import { type HandleOwner, takeHandle } from "./node-internals.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
 /**
@@ -30,11 +31,6 @@ function firstBytes(buffer: Buffer, length: number): Buffer {
   }
   views[length] ??= buffer.subarray(0, length);
   return views[length];
-}
-
-/** Owner of a TCP handle. Every `net.Socket` of Node is one; its types don't show it. */
-export interface HandleOwner {
-  _handle: object | null;
 }
 
 /**
@@ -72,9 +68,7 @@ export class TcpTransport implements Transport {
    * @param undelayed true if TCP_NODELAY is already set
    */
   constructor(source: Socket | HandleOwner, head: Buffer, undelayed = false) {
-    const owner = source as HandleOwner;
-    const handle = owner._handle;
-    owner._handle = null;
+    const handle = takeHandle(source);
     this.#head = head;
     readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
     this.#socket = new Socket({
