@@ -3,6 +3,7 @@
  */
 import { reviveError, SwitchboardError } from "../../errors.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
+import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import type { Address } from "../actor/address.ts";
 import type { AskOptions, AskOutcome } from "../actor/mail.ts";
 import type { MailLink } from "./mail-link.ts";
@@ -15,13 +16,11 @@ interface Pending {
   readonly to: Address;
   /** Link to the thread that answers; undefined for this thread. */
   readonly link: MailLink | undefined;
-  readonly timer: NodeJS.Timeout;
   readonly result: PromiseWithResolvers<unknown>;
 }
 
 export class Asks {
-  readonly #pending = new Map<number, Pending>();
-  #serial = 0;
+  readonly #pending = new PendingReplies<Pending>();
 
   /** Begins to wait for an answer. Returns undefined when too many asks wait. Throws `ERR_OPTION`. */
   begin(
@@ -34,25 +33,23 @@ export class Asks {
       throw new SwitchboardError("ERR_OPTION", message);
     }
     if (this.#pending.size >= MAX_ASKS) return undefined;
-    const ask = this.#serial++;
     const result = Promise.withResolvers<unknown>();
-    const timer = setTimeout(() => {
+    const ask = this.#pending.add({ to, link, result }, timeoutMs, () => {
       const message = `${to} hasn't answered within ${timeoutMs} ms`;
-      this.#take(ask)?.result.reject(new SwitchboardError("ERR_ASK_TIMEOUT", message));
-    }, timeoutMs);
-    this.#pending.set(ask, { to, link, timer, result });
+      result.reject(new SwitchboardError("ERR_ASK_TIMEOUT", message));
+    });
     return { ask, result: result.promise };
   }
 
   /** The mail was refused, so no answer will come. */
   refuse(ask: number, verdict: "full" | "gone"): void {
-    const pending = this.#take(ask);
+    const pending = this.#pending.take(ask);
     pending?.result.reject(verdict === "full" ? askFull(pending.to) : askGone(pending.to));
   }
 
   /** Settles an ask. A second outcome, or one after the timeout, is ignored. */
   settle(ask: number, outcome: AskOutcome): void {
-    const pending = this.#take(ask);
+    const pending = this.#pending.take(ask);
     if (pending === undefined) return;
     const { to, result } = pending;
     switch (outcome.kind) {
@@ -72,17 +69,8 @@ export class Asks {
 
   /** The thread at the other end has ended: its asks are settled as `gone`. */
   linkClosed(link: MailLink): void {
-    for (const [ask, pending] of this.#pending) {
-      if (pending.link === link) this.settle(ask, { kind: "gone" });
-    }
-  }
-
-  #take(ask: number): Pending | undefined {
-    const pending = this.#pending.get(ask);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(ask);
-    clearTimeout(pending.timer);
-    return pending;
+    const gone = this.#pending.takeAll((pending) => pending.link === link);
+    for (const { to, result } of gone) result.reject(askGone(to));
   }
 }
 

@@ -1,5 +1,6 @@
-/** Questions that wait for their answers. If the shard ends, all settle with undefined. */
+/** The questions of the main thread to one shard that wait for their answers. `ShardHandle` owns it. */
 import { SwitchboardError } from "../../../errors.ts";
+import { PendingReplies } from "../../../wire/transport/pending-replies.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 
 type Answer = QueryAnswers[ShardQuery["kind"]];
@@ -7,37 +8,37 @@ type Answer = QueryAnswers[ShardQuery["kind"]];
 /** Milliseconds that a shard has to answer: as long as an actor has for an `ask`. */
 const TIMEOUT_MS = 5_000;
 
-/** Questions to one shard that wait for their answers; a shard that ends answers all with undefined. */
+/** Questions to one shard that wait for their answers. When the shard ends, all are answered with undefined. */
 export class PendingQueries {
-  readonly #pending = new Map<number, (answer: Answer | undefined) => void>();
-  #serial = 0;
+  readonly #pending = new PendingReplies<PromiseWithResolvers<Answer | undefined>>();
   #ended = false;
 
-  /** Asks a question: `post` gets its number. Rejects with `ERR_SHARD_UNRESPONSIVE` without an answer in time. */
+  /**
+   * Begins a question. `post` is called with the serial to send it under. Rejects with `ERR_SHARD_UNRESPONSIVE` when no
+   * answer comes within 5 seconds.
+   */
   ask<Kind extends ShardQuery["kind"]>(post: (serial: number) => void): Promise<QueryAnswers[Kind] | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
-    const serial = this.#serial++;
-    return new Promise((resolve, reject) => {
-      const timer = setTimeout(() => {
-        this.#pending.delete(serial);
-        const message = `the shard has not answered within ${TIMEOUT_MS} ms`;
-        reject(new SwitchboardError("ERR_SHARD_UNRESPONSIVE", message));
-      }, TIMEOUT_MS);
-      this.#pending.set(serial, (answer) => {
-        clearTimeout(timer);
-        resolve(answer as QueryAnswers[Kind] | undefined);
-      });
-      post(serial);
+    const query = Promise.withResolvers<Answer | undefined>();
+    const serial = this.#pending.add(query, TIMEOUT_MS, ({ reject }) => {
+      const message = `the shard has not answered within ${TIMEOUT_MS} ms`;
+      reject(new SwitchboardError("ERR_SHARD_UNRESPONSIVE", message));
     });
+    try {
+      post(serial);
+    } catch (thrown) {
+      this.#pending.take(serial)?.reject(thrown);
+    }
+    return query.promise as Promise<QueryAnswers[Kind] | undefined>;
   }
 
+  /** Answers a question. A second answer, or an answer after the deadline, is ignored. */
   settle(serial: number, answer: Answer | undefined): void {
-    this.#pending.get(serial)?.(answer);
-    this.#pending.delete(serial);
+    this.#pending.take(serial)?.resolve(answer);
   }
 
   end(): void {
     this.#ended = true;
-    for (const serial of [...this.#pending.keys()]) this.settle(serial, undefined);
+    for (const { resolve } of this.#pending.takeAll()) resolve(undefined);
   }
 }
