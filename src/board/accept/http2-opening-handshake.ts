@@ -1,15 +1,12 @@
-import { IncomingMessage, STATUS_CODES } from "node:http";
+import { IncomingMessage } from "node:http";
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
+import { agreementHeaders } from "../../wire/handshake/answer.ts";
 import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
 import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
-import { type AnswerHeaders, checkRefusalStatus, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
-import { agreementHeaders, type OpeningHandshake } from "./opening-handshake.ts";
-
-/** How long a refused peer may take to read its answer. */
-const LINGER_MS = 1_000;
-
-const NOTHING = Buffer.alloc(0);
+import { EMPTY, noop } from "../../wire/protocol/empty.ts";
+import { type AnswerHeaders, awaitReader, renderRefusal, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
+import type { OpeningHandshake } from "./opening-handshake.ts";
 
 /** Of one connection, which HTTP/2 knows nothing of. Source: RFC 9113 section 8.2.2. */
 const CONNECTION_HEADERS = new Set([
@@ -25,7 +22,7 @@ const CONNECTION_HEADERS = new Set([
 export class Http2OpeningHandshake implements OpeningHandshake {
   readonly request: IncomingMessage;
   readonly socket: ServerHttp2Stream;
-  readonly head = NOTHING;
+  readonly head = EMPTY;
   /** Streams don't wait for each other. */
   readonly turn = undefined;
   #accepted = false;
@@ -66,24 +63,21 @@ export class Http2OpeningHandshake implements OpeningHandshake {
  */
 export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): void {
   // What its error means is told by its close.
-  stream.on("error", ignore);
+  stream.on("error", noop);
   setImmediate(callback);
 }
 
-/** `refuseUpgrade` for a stream, which it closes; the session stays. Headers of a connection are left out. */
-export function refuseStream(stream: ServerHttp2Stream, { status, headers = {}, body }: UpgradeRefusal): void {
-  checkRefusalStatus(status);
-  // Whoever answered it has it.
+/**
+ * Refuses a request like `refuseUpgrade`, and closes its stream. The session stays open. Headers of a connection are
+ * left out. A stream that other code has answered is left alone.
+ */
+export function refuseStream(stream: ServerHttp2Stream, refusal: UpgradeRefusal): void {
+  const { headers, payload } = renderRefusal(refusal);
   if (stream.destroyed || stream.headersSent) return;
-  const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
-  const answer = { "content-type": "text/plain; charset=utf-8", ...withoutConnectionHeaders(headers) };
-  stream.respond({ ...answer, "content-length": String(payload.length), ":status": status });
-  stream.on("error", () => stream.destroy());
+  stream.respond({ ...withoutConnectionHeaders(headers), ":status": refusal.status });
   // The peer needs to send no more: RFC 9113 section 8.1.
   stream.end(payload, () => stream.close(constants.NGHTTP2_NO_ERROR));
-  stream.resume();
-  const timer = setTimeout(() => stream.destroy(), LINGER_MS).unref();
-  stream.once("close", () => clearTimeout(timer));
+  awaitReader(stream);
 }
 
 /** Headers in the form of HTTP/2: names in lower case, and none of a connection. */
@@ -124,5 +118,3 @@ export function requestOf(
   request.push(null);
   return request;
 }
-
-function ignore(): void {}

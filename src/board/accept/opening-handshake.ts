@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
+import { switchingHeaders } from "../../wire/handshake/answer.ts";
 import {
   type Accepted,
   checkHandshake,
@@ -42,23 +43,10 @@ export interface OpeningHandshake {
   withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean;
 }
 
-/** The headers of an answer that are the same in every version of HTTP. */
-export function agreementHeaders({ protocol, deflate }: Accepted): Record<string, string> {
-  return {
-    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
-    ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
-  };
-}
-
-/** The 101 of a handshake that holds. */
-export function switchingToWebSocket(accepted: Accepted, headers: AnswerHeaders = {}): string {
-  return switchingProtocols({
-    Upgrade: "websocket",
-    Connection: "Upgrade",
-    "Sec-WebSocket-Accept": accepted.accept,
-    ...agreementHeaders(accepted),
-    ...headers,
-  });
+/** Returns the 101 of an accepted handshake, to be written as latin1. */
+export function switchingToWebSocket(accepted: Accepted, headers?: AnswerHeaders): string {
+  const own = switchingHeaders(accepted);
+  return switchingProtocols(headers === undefined ? own : { ...own, ...headers });
 }
 
 /** An upgrade. Source: RFC 6455 section 4.2. */

@@ -19,7 +19,7 @@ export interface UpgradeRefusal {
   readonly body?: string;
 }
 
-/** Time that a refused peer has to read its answer. */
+/** Time that a refused peer has to read its answer, in milliseconds. */
 const LINGER_MS = 1_000;
 
 /** Returns the head of a 101, to be written as latin1. Source: RFC 9110 section 15.2.2. */
@@ -39,22 +39,41 @@ export function connectionEstablished(headers: AnswerHeaders): string {
  * Refuses an upgrade request. Closes the socket when the peer has read the answer, or after one second. Throws for a
  * status or header that can't be sent.
  */
-export function refuseUpgrade(socket: Duplex, { status, headers = {}, body }: UpgradeRefusal): void {
-  checkRefusalStatus(status);
-  const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
-  const own = { "content-length": String(payload.length), connection: "close" };
-  const { "transfer-encoding": _, ...given } = lowerCased(headers);
-  const response = head(status, { "content-type": "text/plain; charset=utf-8", ...given, ...own });
-  socket.on("error", () => socket.destroy());
+export function refuseUpgrade(socket: Duplex, refusal: UpgradeRefusal): void {
+  const { headers, payload } = renderRefusal(refusal);
+  const response = head(refusal.status, { ...headers, connection: "close" });
   socket.end(Buffer.concat([Buffer.from(response, "latin1"), payload]));
-  // Closing a socket with unread input resets the connection, and the peer may lose the answer. So input is dropped.
-  socket.resume();
-  const timer = setTimeout(() => socket.destroy(), LINGER_MS).unref();
-  socket.once("close", () => clearTimeout(timer));
+  awaitReader(socket);
 }
 
-/** Throws `RangeError` for a status that no refusal has. */
-export function checkRefusalStatus(status: number): void {
+/** A refusal as any version of HTTP sends it. */
+export interface RenderedRefusal {
+  /** Headers with names in lower case, Content-Type and Content-Length among them. */
+  readonly headers: AnswerHeaders;
+  readonly payload: Buffer;
+}
+
+/** Adds what a refusal needs. Throws `RangeError` for a status outside of 300 to 599. */
+export function renderRefusal({ status, headers = {}, body }: UpgradeRefusal): RenderedRefusal {
+  checkRefusalStatus(status);
+  const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
+  const { "transfer-encoding": _, ...given } = lowerCased(headers);
+  const type = "text/plain; charset=utf-8";
+  return { headers: { "content-type": type, ...given, "content-length": String(payload.length) }, payload };
+}
+
+/**
+ * Gives the peer one second to read the answer that was written last, then destroys the stream. Drops input meanwhile:
+ * closing a socket with unread input resets the connection, and the peer may lose the answer.
+ */
+export function awaitReader(stream: Duplex): void {
+  stream.on("error", () => stream.destroy());
+  stream.resume();
+  const timer = setTimeout(() => stream.destroy(), LINGER_MS).unref();
+  stream.once("close", () => clearTimeout(timer));
+}
+
+function checkRefusalStatus(status: number): void {
   if (Number.isInteger(status) && status >= MIN_REFUSAL_STATUS && status <= MAX_REFUSAL_STATUS) return;
   throw new RangeError(`a refusal's status must be from ${MIN_REFUSAL_STATUS} to ${MAX_REFUSAL_STATUS}, got ${status}`);
 }

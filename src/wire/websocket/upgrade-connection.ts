@@ -1,5 +1,6 @@
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../errors.ts";
+import { switchingHeaders } from "../handshake/answer.ts";
 import { listOf } from "../handshake/option-check.ts";
 import { normalizeOrigins, type Origins, originsCheck } from "../handshake/origins.ts";
 import { checkHandshake, type Refusal, type ServerHandshakeOptions } from "../handshake/server.ts";
@@ -52,18 +53,11 @@ export function upgradeConnection(
     ...(origins && { origins: normalizeOrigins(origins) }),
   });
   if (!checked.ok) return refused(checked);
-  const { accept, protocol, deflate } = checked;
-  const headers = {
-    Upgrade: "websocket",
-    Connection: "Upgrade",
-    "Sec-WebSocket-Accept": accept,
-    ...(protocol !== "" && { "Sec-WebSocket-Protocol": protocol }),
-    ...(deflate && { "Sec-WebSocket-Extensions": deflate.header }),
-  };
+  const { protocol, deflate } = checked;
   const extensions = deflate?.header ?? "";
   const agreement = { role: "server", protocol, extensions, deflate: deflate?.agreement } as const;
   const websocket = onUpgrade(request).then((upgraded) => new WebSocket(upgraded.downcast(), agreement, settings));
-  return { response: { status: 101, headers }, websocket: quiet(websocket) };
+  return { response: { status: 101, headers: switchingHeaders(checked) }, websocket: quiet(websocket) };
 }
 
 function refused({ status, reason, headers = {} }: Refusal): UpgradedConnection {
