@@ -20,7 +20,7 @@ import { type Authorize, checkCloneable, decide, type Verdict } from "./authoriz
 import type { ClientAddresses } from "./client-address.ts";
 import { Http1OpeningHandshake, type OpeningHandshake, switchingToWebSocket } from "./opening-handshake.ts";
 import { recordRequest } from "./record-request.ts";
-import { SocketWatch } from "./socket-watch.ts";
+import { SocketWatch } from "./routes/socket-watch.ts";
 
 /** Where an accepted connection goes. */
 export interface Destination {

@@ -13,7 +13,7 @@ import {
   switchingProtocols,
   type UpgradeRefusal,
 } from "../../wire/upgrade/response.ts";
-import type { SocketWatch } from "./socket-watch.ts";
+import type { SocketWatch } from "./routes/socket-watch.ts";
 
 /** One opening handshake, in the way of its version of HTTP. */
 export interface OpeningHandshake {

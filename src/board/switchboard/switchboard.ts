@@ -24,7 +24,7 @@ import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { createHandshakeServer } from "../accept/handshake-server.ts";
-import type { AnyHttp2Server } from "../accept/http2-route.ts";
+import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";

@@ -5,31 +5,19 @@ import { SwitchboardError } from "../../errors.ts";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import { checkUpgrade } from "../../wire/upgrade/arguments.ts";
 import type { Acceptor } from "../accept/acceptor.ts";
-import { afterItsRead, Http2OpeningHandshake } from "../accept/http2-opening-handshake.ts";
-import {
-  type AnyHttp2Server,
-  addHttp2Route,
-  type Http2Route,
-  isHttp2Server,
-  removeHttp2Route,
-} from "../accept/http2-route.ts";
-import { addRoute, type Route, removeRoute } from "../accept/route.ts";
+import { addRoute, removeRoute } from "../accept/routes/http1-route.ts";
+import { type AnyHttp2Server, addHttp2Route, isHttp2Server, removeHttp2Route } from "../accept/routes/http2-route.ts";
+import type { Route } from "../accept/routes/route.ts";
 import { type AttachOptions, checkAttachOptions, type RouteSettings } from "./options/options.ts";
-
-/** Options of a route, checked once. */
-interface CheckedRoute {
-  readonly settings: RouteSettings;
-  readonly matches: ReturnType<typeof pathMatcher>;
-}
 
 /** Brings upgrades to the acceptor of the main thread. */
 export class UpgradeRoutes {
   readonly #acceptor: Acceptor;
   /** True if the actor module exports an `authorize`, which runs only for handshakes in the shards. */
   readonly #shardsAuthorize: () => boolean;
-  readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route & Http2Route }[] = [];
+  readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route }[] = [];
   /** Checked routes of `handleUpgrade`, by their options object. */
-  readonly #entrances = new WeakMap<AttachOptions, CheckedRoute>();
+  readonly #routesByOptions = new WeakMap<AttachOptions, Route>();
 
   constructor(acceptor: Acceptor, shardsAuthorize: () => boolean) {
     this.#acceptor = acceptor;
@@ -37,16 +25,7 @@ export class UpgradeRoutes {
   }
 
   addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
-    this.#checkAuthorize(settings);
-    const matches = pathMatcher(settings.path);
-    const route: Route & Http2Route = {
-      handshakeTimeoutMs: settings.handshakeTimeoutMs,
-      match: (request: IncomingMessage) => matches(request),
-      accept: (request, socket, head, params, watch) =>
-        this.#acceptor.accept(request, socket, head, params, settings, watch),
-      acceptStream: (request, stream, params) =>
-        afterItsRead(stream, () => this.#acceptor.open(new Http2OpeningHandshake(request, stream), params, settings)),
-    };
+    const route = this.#createRoute(settings);
     addRoute(server, route);
     if (isHttp2Server(server)) addHttp2Route(server, route);
     this.#routes.push({ server, route });
@@ -66,15 +45,18 @@ export class UpgradeRoutes {
   }
 
   handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: AttachOptions): void {
-    let entrance = this.#entrances.get(options);
-    if (entrance === undefined) {
-      const settings = checkAttachOptions(options, "handleUpgrade");
-      this.#checkAuthorize(settings);
-      entrance = { settings, matches: pathMatcher(settings.path) };
-      this.#entrances.set(options, entrance);
+    let route = this.#routesByOptions.get(options);
+    if (route === undefined) {
+      route = this.#createRoute(checkAttachOptions(options, "handleUpgrade"));
+      this.#routesByOptions.set(options, route);
     }
     checkUpgrade("handleUpgrade", request, socket, head);
-    this.#acceptor.accept(request, socket, head, entrance.matches(request), entrance.settings);
+    this.#acceptor.accept(request, socket, head, route.matches(request), route.settings);
+  }
+
+  #createRoute(settings: RouteSettings): Route {
+    this.#checkAuthorize(settings);
+    return { acceptor: this.#acceptor, settings, matches: pathMatcher(settings.path) };
   }
 
   /**

@@ -1,7 +1,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
-import { earlierResponses } from "../../wire/upgrade/earlier-responses.ts";
+import { earlierResponses } from "../../../wire/upgrade/earlier-responses.ts";
 
 /** Sockets whose upgrade a board is taking or has taken. */
 const claimed = new WeakSet<Duplex>();

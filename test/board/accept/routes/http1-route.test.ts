@@ -5,9 +5,9 @@ import type { AddressInfo } from "node:net";
 import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { startBoard } from "../../support/board.ts";
-import * as frames from "../../support/frames.ts";
-import { RawClient, type RawClientOptions, upgradeRequest } from "../../support/raw-client.ts";
+import { startBoard } from "../../../support/board.ts";
+import * as frames from "../../../support/frames.ts";
+import { RawClient, type RawClientOptions, upgradeRequest } from "../../../support/raw-client.ts";
 
 const run = promisify(execFile);
 

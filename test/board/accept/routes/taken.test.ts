@@ -9,12 +9,12 @@ import { connect as connectTls } from "node:tls";
 import { createServer as createVite } from "vite";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocketServer } from "ws";
-import type { Switchboard } from "../../../src/index.ts";
-import { startBoard } from "../../support/board.ts";
-import { selfSigned } from "../../support/certificate.ts";
-import { text } from "../../support/frames.ts";
-import { ask, openSession, refusal } from "../../support/http2-client.ts";
-import { RawClient, type RawClientOptions, upgradeRequest } from "../../support/raw-client.ts";
+import type { Switchboard } from "../../../../src/index.ts";
+import { startBoard } from "../../../support/board.ts";
+import { selfSigned } from "../../../support/certificate.ts";
+import { text } from "../../../support/frames.ts";
+import { ask, openSession, refusal } from "../../../support/http2-client.ts";
+import { RawClient, type RawClientOptions, upgradeRequest } from "../../../support/raw-client.ts";
 
 async function listen(server: Server): Promise<number> {
   server.listen(0, "127.0.0.1");
