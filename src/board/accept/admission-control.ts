@@ -3,7 +3,6 @@ import type { Socket } from "node:net";
 import { TokenBucket } from "../../runtime/scheduling/token-bucket.ts";
 import { clientKey, normalizeAddress } from "../../wire/transport/ip-address.ts";
 import type { UpgradeRefusal } from "../../wire/upgrade/response.ts";
-import type { Permit } from "./acceptor.ts";
 import { ClientAddresses } from "./client-address.ts";
 
 /** How many connections a board takes. Those in their handshake count. */
@@ -24,7 +23,17 @@ export interface AdmissionLimits {
   readonly trustedProxies?: readonly string[];
 }
 
-/** What is there now. */
+/** A place that is kept for a handshake. */
+export interface Permit {
+  /** The key under which the client is counted; undefined where clients aren't counted. */
+  readonly clientKey: string | undefined;
+  /** Passes the place on to a destination, which counts it from now on. */
+  commit(): void;
+  /** Frees the place. After `commit`, and when called again, nothing happens. */
+  release(): void;
+}
+
+/** The connections that a board has now. */
 export interface Capacity {
   /** In all shards or on their way there. */
   readonly connections: number;

@@ -1,5 +1,6 @@
 /** The decision of a user's `authorize` on one handshake, and the check of what it gave. Used by the acceptor in either kind of thread. */
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
+import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/actor.ts";
 import {
@@ -41,6 +42,42 @@ const DENIAL_KEYS = ["status", "headers", "body"];
 
 /** Headers that the handshake writes, or that would give the 101 a body. */
 const HANDSHAKE_HEADERS = /^(?:upgrade|connection|content-length|transfer-encoding|sec-websocket-.*)$/i;
+
+/** The calls of `authorize` that an acceptor waits for. */
+export class PendingVerdicts {
+  /** Functions that each end one wait. */
+  readonly #giveUps = new Set<() => void>();
+
+  /**
+   * Resolves with the verdict of `authorize`, or with undefined as soon as the socket is closed or `giveUp` is called.
+   * Without an `authorize`, everybody gets in. Rejects as `decide` does.
+   */
+  ask(
+    authorize: Authorize | undefined,
+    request: IncomingMessage,
+    socket: Duplex,
+    params: Params,
+  ): Promise<Verdict | undefined> {
+    if (authorize === undefined) return Promise.resolve({ session: undefined });
+    return new Promise((resolve, reject) => {
+      const giveUp = (): void => resolve(undefined);
+      socket.once("close", giveUp);
+      this.#giveUps.add(giveUp);
+      decide(authorize, request, params)
+        .then(resolve, reject)
+        .finally(() => {
+          socket.off("close", giveUp);
+          this.#giveUps.delete(giveUp);
+        });
+    });
+  }
+
+  /** Ends all waits. */
+  giveUp(): void {
+    for (const giveUp of this.#giveUps) giveUp();
+  }
+}
+
 /** Calls `authorize` and checks what it gave. Throws `ERR_AUTHORIZE` for what it may not give. */
 export async function decide(authorize: Authorize, request: IncomingMessage, params: Params): Promise<Verdict> {
   const given: unknown = await authorize(request, params);

@@ -26,7 +26,7 @@ import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import type { Authorize } from "../accept/authorize.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
-import { SocketAcceptor } from "../accept/socket-acceptor.ts";
+import { SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
 import { BroadcastGroup } from "../connection/broadcast-group.ts";
 import { Connection } from "../connection/connection.ts";
 import type { ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
@@ -148,7 +148,7 @@ class Shard {
       localHandoff(socket, head, (transport) => {
         const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, clientKey: address });
         if (this.#sockets === undefined) adopt(undefined);
-        else this.#sockets.handOver(socket, adopt);
+        else this.#sockets.http.handOver(socket, adopt);
       });
     const here: Destination = {
       shard,

@@ -14,8 +14,8 @@ import type { Message } from "../../wire/protocol/message.ts";
 import { Opcode } from "../../wire/protocol/opcode.ts";
 import { createHandoffChannel } from "../../wire/transport/pending-handoffs.ts";
 import type { TransportReceiver } from "../../wire/transport/transport.ts";
-import type { HandshakeTransport } from "../accept/fast-handshake.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
+import type { HandshakeTransport } from "../accept/sockets/fast-handshake.ts";
 import { closedChannel, openedChannel, upgradeChannel } from "../connection/diagnostics.ts";
 import type { ShardTask } from "./messages.ts";
 

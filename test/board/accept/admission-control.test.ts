@@ -1,7 +1,6 @@
 import type { Socket } from "node:net";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
-import type { Permit } from "../../../src/board/accept/acceptor.ts";
-import { AdmissionControl, type AdmissionLimits } from "../../../src/board/accept/admission-control.ts";
+import { AdmissionControl, type AdmissionLimits, type Permit } from "../../../src/board/accept/admission-control.ts";
 
 beforeEach(() => {
   vi.useFakeTimers({ toFake: ["performance"] });

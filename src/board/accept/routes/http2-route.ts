@@ -50,7 +50,7 @@ function attachTo(server: AnyHttp2Server, routes: readonly Route[]): () => void 
     if (found !== undefined) {
       const { acceptor, settings } = found.route;
       accepted.add(stream);
-      afterItsRead(stream, () => acceptor.open(new Http2OpeningHandshake(request, stream), found.params, settings));
+      afterItsRead(stream, () => acceptor.run(new Http2OpeningHandshake(request, stream), found.params, settings));
     } else if (server.listenerCount("stream") === 1) refuseStream(stream, { status: 404 });
     else refuseLater(stream, declineTimeoutMs(routes));
   };

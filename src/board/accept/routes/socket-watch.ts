@@ -1,21 +1,23 @@
+/** Watches the socket of an upgrade for other code that takes it. Used by the routes and the acceptor. */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import { SwitchboardError } from "../../../errors.ts";
 import { earlierResponses } from "../../../wire/upgrade/earlier-responses.ts";
 
 /** Sockets whose upgrade a board is taking or has taken. */
 const claimed = new WeakSet<Duplex>();
 
 /**
- * Notices that other code took the socket of an upgrade: another `upgrade` listener of the server that answered it or reads it. Two answers on
- * one socket would break the WebSocket of the first.
+ * Notices that other code took the socket of an upgrade: another `upgrade` listener of the server answered the upgrade
+ * or reads the socket. Two answers on one socket would break the WebSocket of the first.
  */
 export class SocketWatch {
-  /** Responses to earlier requests on the connection, which go before the upgrade's answer. Undefined: there are none. */
+  /** Resolves when the responses to earlier requests on the connection were sent. Undefined when there are none. */
   readonly earlierResponses: Promise<void> | undefined;
   readonly #socket: Duplex;
   readonly #wasDestroyed: boolean;
-  /** Undefined while responses to earlier requests are being sent. */
+  /** Bytes written when the watch began. Undefined while responses to earlier requests are being sent. */
   #bytesWritten: number | undefined;
   #ended = false;
   #isTaken = false;
@@ -27,18 +29,18 @@ export class SocketWatch {
     if (this.earlierResponses === undefined) this.#begin();
   }
 
-  /** Takes the socket for a board. From then on it is taken for every other watch of the socket that asks to claim it, too. */
+  /** Takes the socket for a board. A later watch that claims the same socket finds it taken. */
   claim(): void {
     if (claimed.has(this.#socket)) this.#isTaken = true;
     claimed.add(this.#socket);
   }
 
-  /** To be called in the turn in which the watch began: until then a socket can't have been closed by its peer. */
+  /** Call this in the turn in which the watch began: only other code can have closed the socket in that turn. */
   endTurn(): void {
     if (this.#socket.destroyed && !this.#wasDestroyed) this.#isTaken = true;
   }
 
-  /** Whether other code wrote to the socket, ended it or reads it since the watch began, or a board had claimed it before. */
+  /** True if other code has written to the socket, ended it or read it since the watch began, or a board claimed it earlier. */
   get isTaken(): boolean {
     const socket = this.#socket;
     if (this.#isTaken || isRead(socket)) return true;
@@ -53,12 +55,18 @@ export class SocketWatch {
   }
 }
 
-/** Node gives the socket of an upgrade to its listeners with nobody reading. */
+/** The error of an upgrade whose socket other code took. */
+export function takenError({ url }: IncomingMessage): SwitchboardError {
+  const message = `another listener of this server took the upgrade of ${url}: give the board a path of its own, and let other listeners leave that path alone`;
+  return new SwitchboardError("ERR_UPGRADE_TAKEN", message);
+}
+
+/** Node gives the socket of an upgrade to the listeners while nobody reads it. */
 function isRead(socket: Duplex): boolean {
   return (socket.readableFlowing === true && socket.listenerCount("data") > 0) || socket.listenerCount("readable") > 0;
 }
 
-/** Of a stream that is no socket nobody counts the bytes. */
+/** A stream that is no socket counts no bytes. */
 function bytesWritten(socket: Duplex): number {
   return (socket as Partial<Socket>).bytesWritten ?? 0;
 }

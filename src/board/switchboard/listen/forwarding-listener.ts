@@ -6,7 +6,7 @@ import { descriptorRoom, outOfDescriptors } from "../../../wire/transport/descri
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { createRawSocketServer } from "../../../wire/transport/raw-socket-server.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
-import type { Permit } from "../../accept/acceptor.ts";
+import type { Permit } from "../../accept/admission-control.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import { openServer } from "./open-server.ts";
 

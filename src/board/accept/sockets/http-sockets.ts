@@ -1,0 +1,154 @@
+/**
+ * The sockets on which a shard speaks HTTP, and perhaps TLS, through a server of `node:http` or `node:https`. Used by
+ * `SocketAcceptor`.
+ */
+import type { Socket } from "node:net";
+import type { Duplex } from "node:stream";
+import { TLSSocket } from "node:tls";
+import { SwitchboardError } from "../../../errors.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { socketBelow } from "../../../wire/transport/node-internals.ts";
+import type { ShardPort } from "../shard-port.ts";
+import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
+
+/** One socket from its arrival to its end or to its connection. */
+interface Entry {
+  /** The stream that carries HTTP: the TLS socket once it is secure, the socket itself without TLS. Undefined before. */
+  stream: Duplex | undefined;
+  /** True when the end of the socket is counted already, or is not the end of a handshake. */
+  settled: boolean;
+  /** Deadline of the request. */
+  readonly timer: NodeJS.Timeout;
+}
+
+export class HttpSockets {
+  readonly #owner: SocketAcceptorOwner;
+  readonly #entries = new Map<Socket, Entry>();
+
+  constructor(owner: SocketAcceptorOwner) {
+    this.#owner = owner;
+  }
+
+  /**
+   * Gives a socket to the HTTP server of its port.
+   *
+   * @param timer a deadline that runs already and calls `timeOut`. Default: a new one
+   */
+  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, timer = this.#startTimer(socket, port)): void {
+    const { server, isSecure } = port;
+    this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
+    this.#owner.counters.add("handshakes");
+    this.#owner.departures.arrived(socket, clientKey);
+    // The socket's close follows its error.
+    socket.on("error", noop);
+    socket.once("close", () => {
+      if (this.settle(socket)) this.#owner.counters.upgrades.add("abandoned");
+      if (this.#release(socket)) this.#owner.departures.left(socket);
+    });
+    // A peer that ends its direction in the middle of TLS has left.
+    if (isSecure) socket.allowHalfOpen = false;
+    server.emit("connection", socket);
+  }
+
+  #startTimer(socket: Socket, { settings }: ShardPort): NodeJS.Timeout {
+    return setTimeout(() => this.timeOut(socket), settings.handshakeTimeoutMs);
+  }
+
+  /** Handles the `secureConnection` event of a server. */
+  secured(socket: TLSSocket): void {
+    const entry = this.#entryOf(socket);
+    if (entry === undefined) {
+      socket.destroy();
+      return;
+    }
+    entry.stream = socket;
+    socket.allowHalfOpen = true;
+  }
+
+  /** Stops the deadline of a socket whose upgrade the acceptor takes, with a deadline of its own. */
+  upgraded(socket: Socket): void {
+    this.settle(socket);
+    clearTimeout(this.#entryOf(socket)?.timer);
+  }
+
+  /**
+   * Makes a connection of a socket. Throws `ERR_PEER_GONE` for a socket that was closed, and what `adopt` throws: the
+   * caller then closes the socket.
+   *
+   * @param adopt makes the connection, for the client of this key
+   */
+  handOver(socket: Duplex, adopt: (clientKey: string | undefined) => void): void {
+    const { departures } = this.#owner;
+    const raw = rawOf(socket);
+    if (!this.#release(raw)) throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
+    try {
+      adopt(departures.clientKeyOf(raw));
+      // The connection reports its own end, later.
+      departures.forget(raw);
+    } catch (error) {
+      departures.left(raw);
+      throw error;
+    }
+  }
+
+  /** Handles the `clientError` event of a server: TLS failed, or a request couldn't be parsed. */
+  clientFailed(error: NodeJS.ErrnoException, socket: Duplex): void {
+    const { acceptor, counters } = this.#owner;
+    if (this.#entryOf(socket)?.stream === undefined) {
+      // A peer that left in the middle of TLS is counted by its close.
+      if (error.code !== "ECONNRESET" && this.settle(socket)) counters.upgrades.add("failed");
+      socket.destroy();
+    } else if (error.code === "ECONNRESET") {
+      socket.destroy();
+    } else {
+      this.settle(socket);
+      acceptor.refuseUnparsed(socket, error);
+    }
+  }
+
+  /** Ends a socket whose deadline has passed: with 408 when a part of a request came, else unanswered. */
+  timeOut(socket: Socket): void {
+    const stream = this.#entryOf(socket)?.stream;
+    const { acceptor, counters } = this.#owner;
+    if (!this.settle(socket)) {
+      socket.destroy();
+    } else if (stream !== undefined && socket.bytesRead > 0) {
+      acceptor.refuseTooLate(stream);
+    } else {
+      counters.upgrades.add("timedOut");
+      socket.destroy();
+    }
+  }
+
+  /** Marks the end of a socket as counted. Returns false when it was marked before. */
+  settle(socket: Duplex): boolean {
+    const entry = this.#entryOf(socket);
+    if (entry === undefined || entry.settled) return false;
+    entry.settled = true;
+    return true;
+  }
+
+  /** Closes every socket that is no connection yet. */
+  close(): void {
+    for (const socket of this.#entries.keys()) socket.destroy();
+  }
+
+  /** Forgets a socket that is a connection now, or closed. Returns false when it was forgotten before. */
+  #release(raw: Socket): boolean {
+    const entry = this.#entries.get(raw);
+    if (entry === undefined) return false;
+    clearTimeout(entry.timer);
+    this.#entries.delete(raw);
+    this.#owner.counters.add("handshakes", -1);
+    return true;
+  }
+
+  #entryOf(socket: Duplex): Entry | undefined {
+    return this.#entries.get(rawOf(socket));
+  }
+}
+
+/** The accepted socket under a TLS socket. Node's own timeouts go this way. */
+function rawOf(socket: Duplex): Socket {
+  return socket instanceof TLSSocket ? socketBelow(socket) : (socket as Socket);
+}

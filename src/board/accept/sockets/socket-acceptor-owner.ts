@@ -1,0 +1,18 @@
+/** What the classes of this folder need from their shard. `Shard` provides it. */
+import type { Counters } from "../../../runtime/stats/counters.ts";
+import type { Transport } from "../../../wire/transport/transport.ts";
+import type { HandoffEnvelope } from "../../connection/connection-host.ts";
+import type { Acceptor } from "../acceptor.ts";
+import type { Authorize } from "../authorize.ts";
+import type { ClosedSocketReporter } from "../closed-socket-reporter.ts";
+
+export interface SocketAcceptorOwner {
+  readonly acceptor: Acceptor;
+  readonly counters: Counters;
+  readonly departures: ClosedSocketReporter;
+  /** The actor module's export `authorize`. */
+  readonly authorize: Authorize | undefined;
+  /** Makes a connection of the transport. When it throws, the caller destroys the transport. */
+  adopt(transport: Transport, envelope: HandoffEnvelope): void;
+  acceptFailed(error: Error): void;
+}

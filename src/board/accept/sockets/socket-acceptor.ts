@@ -1,0 +1,145 @@
+/**
+ * Takes sockets of which nothing was read from their accept to the acceptor, in a shard: `Shard` gives it the sockets
+ * that the main thread accepted, and the servers of ports on which the shard accepts by itself.
+ */
+import type { Server as NetServer, Socket } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import { pathMatcher } from "../../../wire/handshake/path.ts";
+import { EMPTY } from "../../../wire/protocol/empty.ts";
+import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
+import { acceptTransportsWith, acceptWith } from "../../../wire/transport/raw-socket-server.ts";
+import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
+import { UNAVAILABLE } from "../acceptor.ts";
+import { createHandshakeServer } from "../handshake-server.ts";
+import type { ShardPort, ShardPortSettings } from "../shard-port.ts";
+import { FastHandshakes, type HandshakeTransport } from "./fast-handshake.ts";
+import { HttpSockets } from "./http-sockets.ts";
+import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
+
+export class SocketAcceptor {
+  /** The sockets of ports with TLS or `authorize`, and those whose request isn't simple. */
+  readonly http: HttpSockets;
+  readonly #fast: FastHandshakes;
+  readonly #owner: SocketAcceptorOwner;
+  /** The ports whose handshakes this shard does, by listener id. */
+  readonly #ports = new Map<number, ShardPort>();
+  /** The servers of the ports on which this shard accepts by itself. */
+  readonly #servers = new Set<NetServer>();
+
+  constructor(owner: SocketAcceptorOwner) {
+    this.#owner = owner;
+    this.http = new HttpSockets(owner);
+    this.#fast = new FastHandshakes(owner, this.http);
+  }
+
+  /** Adds a port, or changes what the new sockets of a port get. */
+  configure(listenerId: number, { route, tls }: ShardPortSettings): void {
+    const { authorize, acceptor } = this.#owner;
+    const settings = { ...route, ...(authorize && { authorize }) };
+    const server = createHandshakeServer(route, tls);
+    const matches = pathMatcher(route.path);
+    server.on("secureConnection", (socket) => this.http.secured(socket));
+    server.on("request", (request) => this.http.settle(request.socket));
+    server.on("upgrade", (request, socket, head) => {
+      const params = matches(request);
+      this.http.upgraded(request.socket);
+      acceptor.accept(request, socket, head, params, settings);
+    });
+    server.on("clientError", (error, socket) => this.http.clientFailed(error, socket));
+    const checks = acceptor.checksOf(settings);
+    this.#ports.set(listenerId, { server, settings, checks, matches, isSecure: tls !== undefined });
+  }
+
+  /** Accepts with a server that belongs to this shard. */
+  listen(server: NetServer, listenerId: number): void {
+    const { counters } = this.#owner;
+    if (takesFastHandshakes(this.#portOf(listenerId))) {
+      acceptTransportsWith(server, (transport, room) => {
+        if (room !== "enough") {
+          this.#refuse(transport, room);
+          return;
+        }
+        counters.add("acceptedHere");
+        this.acceptTransport(transport, listenerId);
+      });
+    } else {
+      acceptWith(server, (socket) => {
+        const port = this.#portOf(listenerId);
+        const room = descriptorRoom(socket);
+        if (room !== "enough") {
+          this.#refuse(socket, port.isSecure ? "none" : room);
+          return;
+        }
+        counters.add("acceptedHere");
+        this.http.enter(socket, port, undefined);
+      });
+    }
+    // An error, such as running out of descriptors, leaves the sockets that are there open.
+    server.on("error", (error) => this.#owner.acceptFailed(error));
+    this.#servers.add(server);
+  }
+
+  /** Stops accepting: the operating system refuses new connections. */
+  stopListening(): void {
+    for (const server of this.#servers) server.close();
+    this.#servers.clear();
+  }
+
+  /**
+   * Takes a socket over that the main thread accepted.
+   *
+   * @param clientKey the key under which the client is counted; undefined where clients aren't counted
+   */
+  accept(socket: Socket, listenerId: number, clientKey?: string): void {
+    const { departures } = this.#owner;
+    const port = this.#portOf(listenerId);
+    const room = descriptorRoom(socket);
+    if (room !== "enough") {
+      departures.arrived(socket, clientKey);
+      departures.left(socket);
+      this.#refuse(socket, port.isSecure ? "none" : room);
+    } else if (takesFastHandshakes(port)) {
+      this.#fast.start(new TcpTransport(socket, EMPTY), port, clientKey);
+    } else {
+      this.http.enter(socket, port, clientKey);
+    }
+  }
+
+  /** Takes a transport over from its accept on. Its port has no TLS and no `authorize`. */
+  acceptTransport(transport: HandshakeTransport, listenerId: number): void {
+    this.#fast.start(transport, this.#portOf(listenerId), undefined);
+  }
+
+  /** Closes every socket that is no connection yet, and stops listening. */
+  close(): void {
+    this.stopListening();
+    this.#fast.close();
+    this.http.close();
+  }
+
+  /**
+   * Turns a socket away that would take one of the last descriptors: with 503 while a few are left, else unanswered.
+   * The caller passes "none" for a port with TLS, on which a 503 can't be said yet.
+   */
+  #refuse(socket: Socket | TcpTransport, room: DescriptorRoom): void {
+    const { acceptor, counters, acceptFailed } = this.#owner;
+    if (room === "few") {
+      acceptor.refuse(socket instanceof TcpTransport ? socket.toStream(EMPTY) : socket, UNAVAILABLE);
+    } else {
+      counters.upgrades.add("failed");
+      socket.destroy();
+    }
+    acceptFailed(outOfDescriptors());
+  }
+
+  #portOf(listenerId: number): ShardPort {
+    const found = this.#ports.get(listenerId);
+    if (found === undefined) throw new SwitchboardError("ERR_NO_LISTENER", "nobody listens for this socket");
+    return found;
+  }
+}
+
+/** True when requests can be read without `node:http`: the port has no TLS, and no `authorize` to call. */
+function takesFastHandshakes({ isSecure, settings }: ShardPort): boolean {
+  return !isSecure && settings.authorize === undefined;
+}

@@ -1,0 +1,133 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
+import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
+import { SocketAcceptor } from "../../../../src/board/accept/sockets/socket-acceptor.ts";
+import type { HandoffEnvelope } from "../../../../src/board/connection/connection-host.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
+import { createMovableServer } from "../../../../src/wire/transport/raw-socket-server.ts";
+import type { Transport } from "../../../../src/wire/transport/transport.ts";
+import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
+
+interface Options {
+  readonly handshakeTimeoutMs?: number;
+  readonly adopt?: (transport: Transport, envelope: HandoffEnvelope) => void;
+}
+
+/** A shard's acceptor on a port of its own. `adopted` gets the envelope and the first bytes of each connection. */
+async function startAcceptor({ handshakeTimeoutMs = 60_000, adopt }: Options = {}) {
+  const counters = new Counters();
+  const adopted = vi.fn<(envelope: HandoffEnvelope, bytes: string) => void>();
+  const handshakeFailed = vi.fn<(error: Error) => void>();
+  const here = {
+    shard: 3,
+    requestHeaders: ["user-agent"],
+    handOff: () => Promise.reject(new Error("a fast handshake hands nothing off")),
+  };
+  const owner = { isRemote: false, place: () => here, here, handshakeFailed, acceptFailed: handshakeFailed };
+  const answerAndRecord = (transport: Transport, envelope: HandoffEnvelope): void => {
+    transport.write(Buffer.from(envelope.answer, "latin1"));
+    transport.start({
+      received: (chunk) => adopted(envelope, chunk.toString()),
+      drained: () => {},
+      ended: () => transport.destroy(),
+      closed: () => {},
+    });
+  };
+  const acceptor = new SocketAcceptor({
+    acceptor: new Acceptor(owner, { counters: counters.upgrades }),
+    counters,
+    departures: new ClosedSocketReporter(counters, () => {}),
+    authorize: undefined,
+    adopt: adopt ?? answerAndRecord,
+    acceptFailed: handshakeFailed,
+  });
+  acceptor.configure(0, { route: { path: "/chat/:room", handshakeTimeoutMs } });
+  const server = createMovableServer();
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  acceptor.listen(server, 0);
+  onTestFinished(() => acceptor.close());
+  return { port: (server.address() as AddressInfo).port, counters, adopted, handshakeFailed };
+}
+
+it("makes a connection of a simple request, and gives it the bytes behind the request", async () => {
+  const { port, counters, adopted } = await startAcceptor();
+  const client = await RawClient.connect(port);
+  client.write(`${upgradeRequest({ path: "/chat/blue", headers: { "User-Agent": "test" } })}first bytes`);
+  expect(await client.response()).toMatchObject({ status: 101, headers: { upgrade: "websocket" } });
+  await vi.waitFor(() => expect(adopted).toHaveBeenCalled());
+  const [envelope, bytes] = adopted.mock.calls[0] ?? [];
+  expect(bytes).toBe("first bytes");
+  expect(envelope?.identity).toMatchObject({
+    id: "3-0",
+    params: { room: "blue" },
+    url: "/chat/blue",
+    headers: { "user-agent": "test" },
+  });
+  expect(counters.upgrades.snapshot().accepted).toBe(1);
+  expect(counters.get("handshakes")).toBe(0);
+});
+
+it.each([
+  { what: "a plain request on the path", bytes: "GET /chat/blue HTTP/1.1\r\nHost: a\r\n\r\n", status: 426 },
+  { what: "a plain request elsewhere", bytes: "GET / HTTP/1.1\r\nHost: a\r\n\r\n", status: 404 },
+  { what: "an upgrade elsewhere", bytes: upgradeRequest({ path: "/" }), status: 404 },
+  {
+    what: "an upgrade that a check refuses",
+    bytes: upgradeRequest({ path: "/chat/blue", headers: { "Sec-WebSocket-Version": "8" } }),
+    status: 426,
+  },
+  { what: "bytes that are no HTTP", bytes: "no request\r\n\r\n", status: 400 },
+])("leaves $what to node:http, which answers with $status", async ({ bytes, status }) => {
+  const { port, counters, adopted } = await startAcceptor();
+  const client = await RawClient.connect(port);
+  client.write(bytes);
+  expect((await client.response()).status).toBe(status);
+  client.socket.destroy();
+  await vi.waitFor(() => expect(counters.get("handshakes")).toBe(0));
+  expect(adopted).not.toHaveBeenCalled();
+});
+
+it("counts a peer that leaves before its request", async () => {
+  const { port, counters } = await startAcceptor();
+  const client = await RawClient.connect(port);
+  await vi.waitFor(() => expect(counters.get("handshakes")).toBe(1));
+  client.socket.destroy();
+  await vi.waitFor(() => expect(counters.upgrades.snapshot().abandoned).toBe(1));
+  expect(counters.get("handshakes")).toBe(0);
+  expect(counters.get("departed")).toBe(1);
+});
+
+it("closes a connection without a request at the deadline", async () => {
+  const { port, counters } = await startAcceptor({ handshakeTimeoutMs: 20 });
+  const client = await RawClient.connect(port);
+  await client.closed();
+  await vi.waitFor(() => expect(counters.upgrades.snapshot()).toMatchObject({ timedOut: 1, abandoned: 0 }));
+  expect(counters.get("handshakes")).toBe(0);
+  expect(counters.get("departed")).toBe(1);
+});
+
+it("answers a request whose end doesn't come with 408, at the deadline that began at the accept", async () => {
+  const { port, counters } = await startAcceptor({ handshakeTimeoutMs: 200 });
+  const client = await RawClient.connect(port);
+  client.write("GET /chat/blue HTTP/1.1\r\n");
+  expect((await client.response()).status).toBe(408);
+  expect(counters.upgrades.snapshot()).toMatchObject({ timedOut: 1, abandoned: 0 });
+});
+
+it("closes the socket and reports the error when no connection can be made", async () => {
+  const error = new Error("no connection");
+  const adopt = () => {
+    throw error;
+  };
+  const { port, counters, handshakeFailed } = await startAcceptor({ adopt });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest({ path: "/chat/blue" }));
+  await client.closed();
+  expect(handshakeFailed).toHaveBeenCalledExactlyOnceWith(error);
+  expect(counters.upgrades.snapshot()).toMatchObject({ accepted: 0, failed: 1 });
+  expect(counters.get("handshakes")).toBe(0);
+  expect(counters.get("departed")).toBe(1);
+});
