@@ -29,7 +29,7 @@ import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame
 import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
-import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
+import type { Transport } from "../../wire/transport/transport.ts";
 import type { BroadcastGroup } from "./broadcast-group.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
@@ -42,15 +42,7 @@ import { Subscriptions } from "./subscriptions.ts";
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
-  implements
-    ActorContext,
-    ActorCellOwner,
-    ShutdownTarget,
-    InboundOwner,
-    OutboundOwner,
-    Subscriber,
-    Timed,
-    TransportReceiver
+  implements ActorContext, ActorCellOwner, ShutdownTarget, InboundOwner, OutboundOwner, Subscriber, Timed
 {
   // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
   #phase: ClosePhase = "open";
@@ -107,7 +99,7 @@ export class Connection
     this.#outbound.pushControl(encodeLatin1(answer));
     if (openedChannel.hasSubscribers) openedChannel.publish({ address: this.address, shard: this.shard });
     this.#cell.open(actorClass, this);
-    this.#transport.start(this);
+    this.#transport.start(this.#inbound);
   }
 
   // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
@@ -239,11 +231,7 @@ export class Connection
     this.#transport.destroy();
   }
 
-  // ── from the transport ─────────────────────────────────────────────────────────────────────────────────
-
-  received(chunk: Buffer): void {
-    this.#inbound.received(chunk);
-  }
+  // ── from the transport, by way of `Inbound` ─────────────────────────────────────────────────────────────────────────────────
 
   drained(): void {
     this.#heartbeat.heard(this.#host.wheel.nowMs);

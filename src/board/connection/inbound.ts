@@ -4,7 +4,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Decoder, DecoderEvent } from "../../wire/protocol/decoder.ts";
 import type { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import type { Message } from "../../wire/protocol/message.ts";
-import type { Transport } from "../../wire/transport/transport.ts";
+import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import { RateLimit, type RateOptions } from "./rate-limit.ts";
 
 /** What one connection may decode in a turn of the event loop, lest reads full of tiny frames or of deflate bombs keep all others waiting. */
@@ -37,7 +37,14 @@ export interface MessageSink {
 /** Frames that concern the connection itself. */
 export type ControlEvent = Exclude<DecoderEvent, Message>;
 
+/** The connection, which takes everything but messages. */
 export interface InboundOwner {
+  /** The transport's buffer is empty again. */
+  drained(): void;
+  /** The peer ended its direction. */
+  ended(): void;
+  /** Both directions of the transport are closed. */
+  closed(): void;
   controlReceived(event: ControlEvent): void;
   /** The peer sends more than its rates allow, and isn't read for a while, or is to be closed. */
   rateExceeded(): void;
@@ -52,7 +59,7 @@ export interface InboundOwner {
  * others do; who has more goes on only while this turn of the shard has time and nobody waits for it, and else waits in line. So does a
  * message that may inflate to much.
  */
-export class Inbound implements Timed, ScheduledTask {
+export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   readonly #transport: Transport;
   readonly #decoder: Decoder;
   readonly #heartbeat: Heartbeat;
@@ -102,6 +109,18 @@ export class Inbound implements Timed, ScheduledTask {
     // A transport may end the read in progress after a pause.
     if (this.#held !== 0) this.#decoder.suspend();
     else this.#decode();
+  }
+
+  drained(): void {
+    this.#owner.drained();
+  }
+
+  ended(): void {
+    this.#owner.ended();
+  }
+
+  closed(): void {
+    this.#owner.closed();
   }
 
   mailboxHasRoom(): void {

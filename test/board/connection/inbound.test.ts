@@ -29,6 +29,9 @@ function setUp(rates: RateOptions = { rateLimitPolicy: "pause" }, onOverRate: (i
   };
   const owner = {
     rateExceededCount: 0,
+    drained() {},
+    ended() {},
+    closed() {},
     controlReceived: ({ kind }: ControlEvent) => void events.push(kind),
     rateExceeded: () => {
       owner.rateExceededCount++;

@@ -39,7 +39,13 @@ function shard(takesMs: (bytes: number) => number) {
         now += takesMs(byteLength);
       },
     };
-    const owner = { controlReceived: () => void log.push(name), rateExceeded: () => {} };
+    const owner = {
+      controlReceived: () => void log.push(name),
+      rateExceeded() {},
+      drained() {},
+      ended() {},
+      closed() {},
+    };
     const heartbeat = new Heartbeat({ pingIntervalMs: 0, pongTimeoutMs: 1_000 }, wheel.nowMs);
     return new Inbound(
       transport,
