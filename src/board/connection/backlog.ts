@@ -1,17 +1,18 @@
-const NOTHING = Buffer.alloc(0);
+import { EMPTY } from "../../wire/protocol/empty.ts";
 
 /**
- * Frames that wait for a peer that doesn't read, first in, first out: pieces of whole frames, in memory that is shared with all other
- * connections that wait for the same. What was taken is on its way and can't be dropped any more.
+ * Frames that wait for a peer that doesn't read, first in, first out. A piece holds whole frames, and all connections
+ * that wait for the same piece share the memory. A frame that was taken is on its way and can't be dropped any more.
+ * `Outbound` uses one backlog for each connection that is behind.
  */
 export class Backlog {
   #pieces: Buffer[] = [];
   #head = 0;
   /** Bytes of the first piece that were dropped. */
   #skipped = 0;
-  /** Pieces that have left the array since this was made: what turns a place into an index. */
+  /** Number of pieces removed from the array so far. A place minus this number is an index. */
   #gone = 0;
-  /** Where the one waiting frame of each topic is. A place before the first piece is out of date. */
+  /** Place of the one waiting frame of each topic. A place before the first piece is out of date. */
   #places: Map<string, number> | undefined;
   #bytes = 0;
 
@@ -19,7 +20,7 @@ export class Backlog {
     return this.#bytes;
   }
 
-  /** Pieces that wait. */
+  /** Number of waiting pieces. */
   get length(): number {
     return this.#pieces.length - this.#head;
   }
@@ -30,15 +31,15 @@ export class Backlog {
     this.#bytes += piece.length;
   }
 
-  /** Bytes of the frame that `conflate` would replace; undefined when none of this topic waits. */
+  /** Returns the bytes of the frame that `conflate` would replace; undefined if no frame of the topic waits. */
   waitingOf(topic: string): number | undefined {
     const index = this.#indexOf(topic);
     return index === undefined ? undefined : this.#pieces[index]?.length;
   }
 
   /**
-   * Puts the frame in the place of the one of its topic that waits, else at the end. In its place, because a topic that moved to the end
-   * with each publish would never get there.
+   * Replaces the waiting frame of the topic, else adds the frame at the end. The new frame takes the old place: a topic
+   * that moved to the end with each publish would never reach the front.
    */
   conflate(topic: string, frame: Buffer): void {
     const index = this.#indexOf(topic);
@@ -52,7 +53,7 @@ export class Backlog {
     this.#pieces[index] = frame;
   }
 
-  /** Drops the frame that has waited longest. There must be one. */
+  /** Drops the frame that has waited longest. The backlog must not be empty. */
   dropOldest(): void {
     const piece = this.#pieces[this.#head] as Buffer;
     const frame = frameBytes(piece, this.#skipped);
@@ -61,7 +62,7 @@ export class Backlog {
     if (this.#skipped === piece.length) this.#advance(1);
   }
 
-  /** Takes pieces from the front for as long as they have no more than `maxBytes`, but one at least, however large. */
+  /** Takes pieces of `maxBytes` together at most from the front, but at least one piece, however large. */
   take(maxBytes: number): Buffer {
     let bytes = (this.#pieces[this.#head] as Buffer).length - this.#skipped;
     let count = 1;
@@ -78,9 +79,9 @@ export class Backlog {
   }
 
   #advance(count: number): void {
-    for (const end = this.#head + count; this.#head < end; this.#head++) this.#pieces[this.#head] = NOTHING;
+    for (const end = this.#head + count; this.#head < end; this.#head++) this.#pieces[this.#head] = EMPTY;
     this.#skipped = 0;
-    // Pieces that have left go in one go, when they are half of the array.
+    // The array is cut only when removed pieces are half of it.
     if (this.#head * 2 < this.#pieces.length) return;
     this.#pieces = this.#pieces.slice(this.#head);
     this.#gone += this.#head;

@@ -1,16 +1,20 @@
-import type { SubscriberGroup as BusCohort } from "../../runtime/bus/topic-index.ts";
+/**
+ * The shared queue of all subscribers of a topic. The bus appends a publish to the group instead of to each member.
+ */
+import type { SubscriberGroup } from "../../runtime/bus/topic-index.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { FrameChain } from "./frame-chain.ts";
 
-/** A tick's bytes leave early from here on, so that what waits is known by what the peer has taken. */
+/** Queued bytes from which a connection is flushed before the tick ends, so that backpressure shows early. */
 export const EARLY_FLUSH_BYTES = 64 * 1024;
 
 /**
- * Connections that have had the same frames queued in this tick, with their queue in common: a burst of publishes to all of them is queued
- * once. Who gets anything else, or is flushed, leaves first, and then the others are no longer all.
+ * Connections with the same frames queued in this tick. The group holds the queue for all members, so a publish to
+ * every member is queued once. A connection that is sent anything else, or is flushed, first leaves the group. From
+ * then on the group no longer covers every subscriber, and a publish falls back to per-connection delivery.
  */
-export class BroadcastGroup implements BusCohort {
+export class BroadcastGroup implements SubscriberGroup {
   readonly #counters: Counters;
   #queued: FrameChain | undefined;
   size = 0;
@@ -19,7 +23,7 @@ export class BroadcastGroup implements BusCohort {
     this.#counters = counters;
   }
 
-  /** Takes one in with what is queued for it. False if that isn't what is queued for the others. */
+  /** Adds a connection with its queue. Returns false if the other members have another queue. */
   join(queued: FrameChain): boolean {
     this.#queued ??= queued;
     if (queued !== this.#queued) return false;
@@ -27,19 +31,20 @@ export class BroadcastGroup implements BusCohort {
     return true;
   }
 
-  /** What is queued for one that has joined. */
+  /** Removes one member and returns its queue. */
   leave(): FrameChain {
     const queued = this.#queued as FrameChain;
-    // The topic keeps this until its next publish, which may be never.
+    // The topic keeps the group until its next publish, which may never come.
     if (--this.size === 0) this.#queued = undefined;
     return queued;
   }
 
-  /** What is queued for each. */
+  /** Queue of every member. Valid while the group has members. */
   get queued(): FrameChain {
     return this.#queued as FrameChain;
   }
 
+  /** Queues a frame for every member. Returns false if the queue would reach `EARLY_FLUSH_BYTES`. */
   append(frame: Frame): boolean {
     const queued = this.#queued as FrameChain;
     const bytes = frame.end - frame.start;

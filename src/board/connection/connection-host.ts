@@ -1,3 +1,6 @@
+/**
+ * What a connection gets from its shard: limits, identity, and the shared parts of the thread. The shard implements it.
+ */
 import type { Params } from "../../runtime/actor/actor.ts";
 import type { CellSettings } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
@@ -30,11 +33,11 @@ export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateO
   readonly maxSubscriptions: number;
   readonly slowConsumerPolicy: SlowConsumerPolicy;
   readonly closeTimeoutMs: number;
-  /** How messages may be compressed; undefined: not at all. */
+  /** Compression of messages; undefined disables compression. */
   readonly compression?: CompressionOptions;
 }
 
-/** What a shard is told of a connection by the thread that did its handshake. */
+/** Facts about a connection from the thread that did the handshake. */
 export interface ConnectionIdentity extends RequestRecord {
   readonly id: string;
   readonly session: unknown;
@@ -42,39 +45,39 @@ export interface ConnectionIdentity extends RequestRecord {
   readonly protocol: string;
 }
 
-/** What comes to the shard with a socket. */
+/** Message that comes to the shard with a socket. */
 export interface HandoffEnvelope {
   readonly identity: ConnectionIdentity;
-  /** The 101 that the peer waits for, in latin1: the first that the shard writes. */
+  /** The 101 response that the peer waits for, in latin1. The shard writes it before all else. */
   readonly answer: string;
-  /** The compression that the answer agrees to, if any. */
+  /** Compression that the answer agrees to; undefined if none. */
   readonly deflate?: DeflateAgreement | undefined;
-  /** Under which the client is counted, if clients are. */
+  /** Key under which the client is counted; undefined if clients are not counted. */
   readonly clientKey?: string | undefined;
 }
 
-/** What the connections of a shard share. */
+/** Parts and callbacks that the connections of a shard share. */
 export interface ConnectionHost {
   readonly shard: number;
   readonly options: ConnectionLimits;
   readonly bus: Bus;
   readonly wheel: TimerWheel;
-  /** Of what has much to do: reads, writes, actors. */
+  /** Scheduler of reads, writes and actors with much to do. */
   readonly turns: FairScheduler;
   readonly flushQueue: FlushQueue;
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
-  /** Where compression is on. */
+  /** Undefined if compression is off. */
   readonly deflaters?: Deflaters | undefined;
   readonly events: ShardEventSink;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
-  /** An actor is done with its `closed`; the counter `actors` says how many are not. */
+  /** Called when an actor has finished its `closed`. The counter `actors` counts the actors that have not. */
   actorEnded(): void;
-  /** Ends the whole shard with this error. */
+  /** Ends the whole shard with `error`. */
   escalate(error: unknown): void;
-  /** Mail to an actor here won't be handled. */
+  /** Called for mail that no actor of this shard will handle. */
   mailUndelivered(lost: LostMail): void;
-  /** @param clean whether the peer sent its close frame */
+  /** @param clean true if the peer sent its close frame */
   connectionClosed(connection: { readonly address: Address }, clean: boolean): void;
 }

@@ -1,25 +1,28 @@
+/**
+ * The public snapshot of a connection. The board lists connections in this form.
+ */
 import type { Params } from "../../runtime/actor/actor.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 
-/** One connection, as it was when it was looked at. */
+/** Snapshot of one connection for operators. */
 export interface ConnectionInfo {
   readonly address: Address;
   readonly shard: number;
-  /** What `authorize` gave; undefined where that can't be cloned. */
+  /** Session that `authorize` returned; undefined if the session can't be cloned. */
   readonly session: unknown;
   readonly params: Params;
   readonly protocol: string;
-  /** How many topics it subscribes. */
+  /** Number of topics that the connection is subscribed to. */
   readonly topics: number;
-  /** Bytes that its peer hasn't taken yet. */
+  /** Bytes that the peer hasn't taken yet. */
   readonly bufferedBytes: number;
-  /** In milliseconds since 1970. */
+  /** Time of opening, in milliseconds since 1970. */
   readonly openedAt: number;
-  /** The other end of its socket, a proxy's where there is one; undefined for Unix sockets. */
+  /** Remote address of the socket, of a proxy if there is one; undefined for Unix sockets. */
   readonly remoteAddress: string | undefined;
 }
 
-/** A session that a shard's own `authorize` gave may be anything, also what can't be cloned. */
+/** Clones a session. Returns undefined for a session that can't be cloned, such as one with a function in it. */
 export function cloneSession(session: unknown): unknown {
   try {
     return structuredClone(session);

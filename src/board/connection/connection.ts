@@ -1,3 +1,6 @@
+/**
+ * One WebSocket in a shard. The shard creates one `Connection` for each socket that it adopts.
+ */
 import { reportError } from "../../errors.ts";
 import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
@@ -44,23 +47,23 @@ import { Subscriptions } from "./subscriptions.ts";
 export class Connection
   implements ActorContext, ActorCellOwner, ShutdownTarget, InboundOwner, OutboundOwner, Subscriber, Timed
 {
-  // First what a delivery needs: where thousands subscribe, each line of cache that it touches is fetched anew.
+  // Fields used on every delivery come first: in a large fan-out each further cache line is another miss.
   #phase: ClosePhase = "open";
   readonly #host: ConnectionHost;
-  /** Where compression was agreed. */
+  /** Undefined unless the handshake agreed on compression. */
   readonly #deflater: Deflater | undefined;
   readonly #outbound: Outbound;
   readonly #transport: Transport;
   readonly #identity: ConnectionIdentity;
   readonly #inbound: Inbound;
   readonly #cell: ActorCell;
-  /** From the first on. */
+  /** Created on the first `subscribe`. */
   #subscriptions: Subscriptions | undefined;
-  /** Created when the actor first looks at it. */
+  /** Created when the actor first reads `request`. */
   #request: ConnectionRequest | undefined;
-  /** What our close frame said, in `closingByUs`. */
+  /** Code and reason of our close frame; set in the phase `closingByUs`. */
   #closing: Closing | undefined;
-  /** Whether the peer's close frame came. */
+  /** True once the peer's close frame arrived. */
   #peerClosed = false;
   readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
@@ -180,8 +183,8 @@ export class Connection
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
 
-  deliver(frame: Frame, topic: string, cohort?: BroadcastGroup): SendResult {
-    return this.#phase === "open" ? this.#push(frame, topic, cohort) : "closed";
+  deliver(frame: Frame, topic: string, group?: BroadcastGroup): SendResult {
+    return this.#phase === "open" ? this.#push(frame, topic, group) : "closed";
   }
 
   // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
@@ -192,18 +195,24 @@ export class Connection
 
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** What operators see of it. */
+  /** Describes the connection for operators. */
   describe(): Omit<ConnectionInfo, "openedAt"> {
     const { bufferedBytes, remoteAddress } = this.#transport;
     const { params, protocol, session } = this.#identity;
     const topics = this.#subscriptions?.size ?? 0;
     return {
-      ...{ address: this.address, shard: this.shard, session: cloneSession(session), params, protocol },
-      ...{ topics, bufferedBytes, remoteAddress },
+      address: this.address,
+      shard: this.shard,
+      session: cloneSession(session),
+      params,
+      protocol,
+      topics,
+      bufferedBytes,
+      remoteAddress,
     };
   }
 
-  /** Begins the close handshake. False if that had begun already. */
+  /** Begins the close handshake. Returns false if the close handshake had begun already. */
   startClosing(code: number, reason: string): boolean {
     if (this.#phase !== "open") return false;
     this.#phase = "closingByUs";
@@ -216,22 +225,23 @@ export class Connection
     return true;
   }
 
-  /** Tells the actor that the connection will be closed, as the board is. */
+  /** Tells the actor that the board shuts down and will close the connection. */
   announceShutdown(): void {
     if (this.#phase === "open") this.#cell.announceShutdown();
   }
 
-  /** Begins the close handshake, once the actor is done with what it was told. */
+  /** Begins the close handshake once the actor's `shuttingDown` handler has finished. */
   closeForShutdown(code: number, reason: string): void {
     this.#cell.afterShutdownNotice(() => this.startClosing(code, reason));
   }
 
-  /** Ends it without a handshake. */
+  /** Ends the connection without a close handshake. */
   destroy(): void {
     this.#transport.destroy();
   }
 
-  // ── from the transport, by way of `Inbound` ─────────────────────────────────────────────────────────────────────────────────
+  // ── from the transport, by way of `Inbound`
+  // ─────────────────────────────────────────────────────────────────────────────────
 
   drained(): void {
     this.#heartbeat.heard(this.#host.wheel.nowMs);
@@ -333,10 +343,10 @@ export class Connection
 
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** A frame that is dropped may have been compressed: each is on its own, so that the next needs none before it. */
-  #push(plain: Frame, topic?: string, cohort?: BroadcastGroup): SendResult {
-    const frame = this.#deflater === undefined ? plain : this.#deflater.compress(plain);
-    const result = this.#outbound.push(frame, topic, frame === plain ? cohort : undefined);
+  /** Compresses and queues a frame. A compressed frame may be dropped: the next frame needs no frame before it. */
+  #push(uncompressed: Frame, topic?: string, group?: BroadcastGroup): SendResult {
+    const frame = this.#deflater === undefined ? uncompressed : this.#deflater.compress(uncompressed);
+    const result = this.#outbound.push(frame, topic, frame === uncompressed ? group : undefined);
     if (result === "dropped") return result;
     if (result === "refused") {
       this.#host.counters.add("slowConsumersClosed");
@@ -348,7 +358,9 @@ export class Connection
     return result;
   }
 
-  /** The end is decided. Everything queued leaves, then our direction ends, then the peer has a moment to end its own. */
+  /**
+   * The end is decided. Everything queued leaves, then our direction ends, then the peer has a moment to end its own.
+   */
   #end({ frame, closing }: ClosingStep): void {
     if (frame !== undefined) this.#outbound.pushLast(frame);
     this.#finish(closing);
@@ -361,7 +373,7 @@ export class Connection
   /** The connection has ended for the actor; only the first call counts. */
   #finish({ code, reason }: Closing): void {
     if (this.#phase === "ending" || this.#phase === "closed") return;
-    // First of all: what the actor does in its `closed` finds the connection closed.
+    // The phase changes first, so that the actor's `closed` finds the connection closed.
     this.#phase = "ending";
     this.#host.counters.closes.add(code);
     if (code === CloseCode.abnormal) {

@@ -1,3 +1,6 @@
+/**
+ * The stand-in for an ended connection. `Connection.withoutConnection` creates one for an abandoned actor.
+ */
 import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
@@ -9,8 +12,8 @@ import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 
 /**
- * What an actor object has in place of its connection when one of its handlers was given up and may still run: it keeps the address and the
- * session, it still reaches topics and other actors, and it holds no connection in memory.
+ * The context of an actor whose connection has ended while a handler that was given up may still run. The context keeps
+ * the address and the session, still reaches topics and other actors, and holds no connection in memory.
  */
 export class EndedContext implements ActorContext {
   readonly #identity: ConnectionIdentity;
@@ -50,7 +53,7 @@ export class EndedContext implements ActorContext {
   }
 
   send(data: Sendable): SendResult {
-    // Throws for what can't be sent, as always.
+    // Throws for data of a wrong type, as an open connection does.
     toFrame(data);
     return "closed";
   }

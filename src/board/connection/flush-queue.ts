@@ -1,23 +1,27 @@
+/**
+ * The one write per connection at the end of a tick. Each shard has one queue, and each `Outbound` adds itself.
+ */
 import { TURN_MS } from "../../runtime/scheduling/fair-scheduler.ts";
 import { FrameChain } from "./frame-chain.ts";
 
-/** So many connections are flushed before the time is looked at. */
+/** Number of connections flushed between two looks at the clock. */
 const FLUSH_BATCH = 16;
 
-/** A member of the queue. */
+/** A connection with something to write. */
 export interface Flushable {
   /** Called at the end of the tick. */
   flushQueued(): void;
 }
 
 /**
- * The connections of a shard that have something to write, flushed together at the end of the tick: one write each. When that takes too
- * long, the rest is flushed at the end of the next, before all others.
+ * The connections of a shard that have something to write. The queue flushes them together at the end of the tick, one
+ * write each. When flushing takes longer than `TURN_MS`, the rest follows at the end of the next tick, before
+ * newcomers.
  */
 export class FlushQueue {
   readonly #clock: () => number;
-  #outbounds: Flushable[] = [];
-  /** Where the paths of this tick begin. */
+  #members: Flushable[] = [];
+  /** Empty chain from which all chains of this tick begin. */
   root = new FrameChain();
 
   /** @param clock in ms */
@@ -25,28 +29,28 @@ export class FlushQueue {
     this.#clock = clock;
   }
 
-  add(outbound: Flushable): void {
-    if (this.#outbounds.length === 0) setImmediate(this.#flush);
-    this.#outbounds.push(outbound);
+  add(member: Flushable): void {
+    if (this.#members.length === 0) setImmediate(this.#flush);
+    this.#members.push(member);
   }
 
   readonly #flush = (): void => {
-    const outbounds = this.#outbounds;
-    this.#outbounds = [];
+    const members = this.#members;
+    this.#members = [];
     let flushed = 0;
     let endsAt: number | undefined;
-    for (const outbound of outbounds) {
+    for (const member of members) {
       if (flushed >= FLUSH_BATCH && flushed % FLUSH_BATCH === 0) {
         const now = this.#clock();
         endsAt ??= now + TURN_MS;
         if (now >= endsAt) break;
       }
-      outbound.flushQueued();
+      member.flushQueued();
       flushed++;
     }
     this.root = new FrameChain();
-    if (flushed === outbounds.length) return;
-    if (this.#outbounds.length === 0) setImmediate(this.#flush);
-    this.#outbounds = [...outbounds.slice(flushed), ...this.#outbounds];
+    if (flushed === members.length) return;
+    if (this.#members.length === 0) setImmediate(this.#flush);
+    this.#members = [...members.slice(flushed), ...this.#members];
   };
 }

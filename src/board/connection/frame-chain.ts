@@ -1,23 +1,26 @@
+/**
+ * The queue of one tick, shared between connections. `Outbound` builds chains, `FlushQueue` owns their root.
+ */
 import { allocateOwn } from "../../wire/protocol/allocator.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 
 /**
- * Frames queued one after the other, as a path in a tree: connections that get the same frames in the same order share the path, so
- * that their bytes are joined once for all of them. That is the case in a fan-out. A path that is one connection's own needs no step for a
- * frame that lies behind the last: it grows.
+ * Frames queued one after the other, as a path in a tree. Connections that get the same frames in the same order, as in
+ * a fan-out, share the path, so the bytes are joined once for all of these connections. A path with one holder grows in
+ * place when the next frame lies directly behind the last.
  */
 export class FrameChain {
   readonly #before: FrameChain | undefined;
-  /** The one frame that leads here from `#before`, or the first of several. */
+  /** The frame of this step, or the first of several frames that lie side by side. */
   readonly #frame: Frame | undefined;
   /** Where the frames of this step end. */
   #end: number;
-  /** Where all of it begins in the block of its last frame, if it lies there side by side; else -1. */
+  /** Start of the whole chain in the block of its last frame; -1 unless all frames lie there side by side. */
   readonly #start: number;
   #bytes: number;
   #next: FrameChain | undefined;
   #joined: Buffer | undefined;
-  /** How many have been given this; some may have left it. Whoever has the only one is still here. */
+  /** Number of holders ever handed out, never decremented. 1 therefore means exactly one holder. */
   #holders = 0;
 
   constructor(before?: FrameChain, frame?: Frame) {
@@ -40,7 +43,7 @@ export class FrameChain {
     return this.#bytes;
   }
 
-  /** This and one more frame. What it was called on is no longer the caller's. */
+  /** Returns the chain with one more frame. The caller gives up the chain that it called. */
   append(frame: Frame): FrameChain {
     let next = this.#next;
     if (next === undefined || next.#frame !== frame) {
@@ -52,26 +55,26 @@ export class FrameChain {
     return next;
   }
 
-  /** Says that others hold it, too: it doesn't grow any more. */
+  /** Records one more holder. A chain with several holders doesn't grow in place. */
   share(): this {
     this.#holders++;
     return this;
   }
 
-  /** The bytes in one piece: those of the frames themselves where they lie side by side, else a copy. */
+  /** Returns the bytes in one piece: a view where the frames lie side by side, else a copy. */
   join(): Buffer {
     this.#joined ??= this.#inPlace() ?? this.#copy();
     return this.#joined;
   }
 
-  /** Like `join`, in memory that holds little else: for bytes that have to wait. */
+  /** Like `join`, in memory that holds little else, for bytes that wait in a backlog. */
   joinCompact(): Buffer {
     const joined = this.join();
     if (joined.length * 2 < joined.buffer.byteLength) this.#joined = this.#copy();
     return this.#joined as Buffer;
   }
 
-  /** Takes the frame into this step, if it lies behind it. Nobody else comes here by the first frame any more. */
+  /** Takes the frame into this step if the frame lies directly behind. No other chain reaches this step afterwards. */
   #grow(frame: Frame): boolean {
     if (frame.start !== this.#end || frame.block !== this.#frame?.block) return false;
     const before = this.#before as FrameChain;
@@ -89,10 +92,10 @@ export class FrameChain {
   #copy(): Buffer {
     const joined = allocateOwn(this.#bytes);
     let at = this.#bytes;
-    for (let rope: FrameChain = this; rope.#frame !== undefined; rope = rope.#before as FrameChain) {
-      const { block, start } = rope.#frame;
-      at -= rope.#end - start;
-      block.copy(joined, at, start, rope.#end);
+    for (let step: FrameChain = this; step.#frame !== undefined; step = step.#before as FrameChain) {
+      const { block, start } = step.#frame;
+      at -= step.#end - start;
+      block.copy(joined, at, start, step.#end);
     }
     return joined;
   }

@@ -1,3 +1,6 @@
+/**
+ * The way of received bytes from the transport to the actor. Each `Connection` has one `Inbound`.
+ */
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
@@ -7,29 +10,36 @@ import type { Message } from "../../wire/protocol/message.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import { RateLimit, type RateOptions } from "./rate-limit.ts";
 
-/** What one connection may decode in a turn of the event loop, lest reads full of tiny frames or of deflate bombs keep all others waiting. */
+/**
+ * Events and message bytes that one connection may decode in a turn of the event loop. The budget keeps reads full of
+ * tiny frames or of deflate bombs from delaying all other connections.
+ */
 const EVENTS_PER_TURN = 256;
 const MESSAGE_BYTES_PER_TURN = 4 * 1024 * 1024;
-/** So much it may in any turn, whatever the shard's other connections do. Beyond it goes on only while the turn of all has time. */
+/**
+ * Part of the budget that a connection may use in any turn. Beyond it, decoding goes on only while the shard's turn has
+ * time.
+ */
 const LIGHT_EVENTS = 16;
 const LIGHT_MESSAGE_BYTES = 64 * 1024;
-const EVENTS_AT_ONCE = 4;
+/** Number of small events decoded between two looks at the clock. */
+const EVENTS_PER_CLOCK_CHECK = 4;
 
 /** Why a connection isn't read, as bits. */
 const MAILBOX_FULL = 1;
 const TURN_OVER = 2;
 const OVER_RATE = 4;
 
-/** What those of a shard share. */
+/** Parts that the connections of a shard share. */
 export interface InboundHost {
   readonly wheel: TimerWheel;
   readonly turns: FairScheduler;
   readonly counters: Counters;
 }
 
-/** Takes the messages. The connection's `ActorCell` is one. */
+/** Takes the messages. The connection's `ActorCell` is the sink. */
 export interface MessageSink {
-  /** True while no message can be taken. `Inbound.mailboxHasRoom` tells the end of that. */
+  /** True while no message can be taken. The owner calls `Inbound.mailboxHasRoom` when `full` becomes false. */
   readonly full: boolean;
   deliver(message: Message): void;
 }
@@ -46,18 +56,18 @@ export interface InboundOwner {
   /** Both directions of the transport are closed. */
   closed(): void;
   controlReceived(event: ControlEvent): void;
-  /** The peer sends more than its rates allow, and isn't read for a while, or is to be closed. */
+  /** The peer sends more than its rates allow. `Inbound` pauses reading; the owner may close the connection. */
   rateExceeded(): void;
 }
 
 /**
- * What one connection reads: bytes from its transport through its decoder, for as long as they are wanted. While they are not, the
- * transport is paused and the decoder keeps what it has, so that the peer has to wait: when the mailbox is full, when a turn's
- * budget is spent, when the peer is above its rates.
+ * The receiving half of one connection. `Inbound` takes bytes from the transport, decodes them, and hands messages to
+ * the `MessageSink` and all other events to the owner. `Inbound` pauses the transport, and the decoder keeps its bytes,
+ * while the mailbox is full, while a turn's budget is spent, or while the peer is above its rates.
  *
- * A turn's budget is one connection's, in events and bytes, and its shard's, in time: a read of a few messages is decoded at once, whatever
- * others do; who has more goes on only while this turn of the shard has time and nobody waits for it, and else waits in line. So does a
- * message that may inflate to much.
+ * The budget of a turn limits a connection in events and bytes, and its shard in time. A read of a few messages is
+ * decoded at once, whatever other connections do. A longer read goes on only while the shard's turn has time and no
+ * other task waits, and otherwise waits in line. A message that may inflate to much waits in the same way.
  */
 export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   readonly #transport: Transport;
@@ -66,10 +76,10 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   readonly #host: InboundHost;
   readonly #messages: MessageSink;
   readonly #owner: InboundOwner;
-  /** Undefined where no rates are set, and when they no longer matter. */
+  /** Undefined if no rates are set, and once the connection is closing. */
   #rates: RateLimit | undefined;
   #held = 0;
-  /** A turn, and what was decoded in it. */
+  /** Number of the last turn, and the events and message bytes decoded in that turn. */
   #turn = -1;
   #events = 0;
   #messageBytes = 0;
@@ -95,7 +105,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#rates = RateLimit.of(rates, performance.now());
   }
 
-  /** Whether the peer is listened to now. */
+  /** True while the transport is read. */
   get reading(): boolean {
     return this.#held === 0;
   }
@@ -127,17 +137,17 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#release(MAILBOX_FULL);
   }
 
-  /** What the peer still says is only looked through for its close frame. */
+  /** Drops messages from now on, and only looks for the peer's close frame. */
   ignoreMessages(): void {
     this.#wantsMessages = false;
     this.#forgetRates();
     if ((this.#held & ~TURN_OVER) === 0) return;
-    // In a turn of its own: this one may be in the middle of anything.
+    // Decoding goes on in a later turn: the caller may be in the middle of a handler.
     this.#hold(TURN_OVER);
     this.#held = TURN_OVER;
   }
 
-  /** What the peer still sends is only taken off the wire. */
+  /** Reads and drops all further bytes, without decoding them. */
   ignoreBytes(): void {
     this.close();
     this.#decoder.suspend();
@@ -147,18 +157,18 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#transport.resume();
   }
 
-  /** Nothing more is decoded. */
+  /** Ends decoding. */
   close(): void {
     this.#over = true;
     this.#forgetRates();
   }
 
-  /** From the wheel: the rates are kept again. */
+  /** Called by the `TimerWheel` when the peer is within its rates again. */
   expired(): void {
     this.#release(OVER_RATE);
   }
 
-  /** From `Turns`, for who is held by `TURN_OVER`. */
+  /** Called by the `FairScheduler` while `TURN_OVER` holds the reading. */
   takeTurn(): void {
     if (!this.#over) this.#release(TURN_OVER);
   }
@@ -209,17 +219,19 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#messageBytes = 0;
   }
 
-  /** Whether so little was decoded that it isn't added to other reads of its turn. */
+  /** True if so little was decoded that the turn's other reads start with a fresh budget. */
   #isLight(): boolean {
     return this.#events <= LIGHT_EVENTS && this.#messageBytes <= LIGHT_MESSAGE_BYTES;
   }
 
-  /** Whether there is a rest, and it must wait for another turn. */
+  /** True if the decoder has more and must wait for another turn. */
   #isTurnOver(): boolean {
     if (this.#isLight() || !this.#decoder.hasMore) return false;
     if (this.#events >= EVENTS_PER_TURN || this.#messageBytes >= MESSAGE_BYTES_PER_TURN) return true;
-    // The time isn't looked at after each of many small ones.
-    return (this.#events % EVENTS_AT_ONCE === 0 || this.#messageBytes > LIGHT_MESSAGE_BYTES) && this.#host.turns.over;
+    // The clock isn't read after each of many small events.
+    return (
+      (this.#events % EVENTS_PER_CLOCK_CHECK === 0 || this.#messageBytes > LIGHT_MESSAGE_BYTES) && this.#host.turns.over
+    );
   }
 
   #charge(messages: number, bytes: number): void {
@@ -230,7 +242,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
       this.#hold(OVER_RATE);
       this.#owner.rateExceeded();
     }
-    // The owner may have ended it.
+    // The owner may have ended the connection.
     if (this.#rates !== undefined) this.#host.wheel.schedule(this, overMs);
   }
 
@@ -245,7 +257,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#held &= ~reason;
     if (this.#held !== 0) return;
     this.#decode();
-    // What was left in the decoder may have been too much again.
+    // The decoder's remaining bytes may have exceeded a limit again.
     if (this.#held !== 0 || this.#over) return;
     this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#transport.resume();

@@ -1,6 +1,10 @@
+/**
+ * The way of frames from a connection to its transport, with its bound. Each `Connection` has one `Outbound`.
+ */
 import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
+import { EMPTY } from "../../wire/protocol/empty.ts";
 import { encodeFrame, type Frame } from "../../wire/protocol/frame.ts";
 import { Opcode } from "../../wire/protocol/opcode.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
@@ -10,56 +14,67 @@ import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
 import type { FlushQueue } from "./flush-queue.ts";
 import type { FrameChain } from "./frame-chain.ts";
 
-const NO_PAYLOAD = Buffer.alloc(0);
-/** Below this they may wait for a turn that has time for so large a write: a fan-out of them to hundreds takes tens of ms. */
+/**
+ * Most bytes of a pending write that waits for a turn with time for so large a write. A fan-out of 1 MiB frames to
+ * hundreds of connections takes tens of milliseconds.
+ */
 const MAX_PENDING_BYTES = 1024 * 1024;
-/** With less than this waiting every ping is answered: over TLS something waits in each tick, however fast the peer reads. */
+/**
+ * Waiting bytes below which every ping is answered. Over TLS some bytes wait in each tick, however fast the peer reads.
+ */
 const PONG_ROOM_BYTES = 4 * 1024;
-/** What a transport gets at once of what waited: what it has can't be dropped any more. */
+/** Most bytes of the backlog that a transport gets in one write. Written bytes can't be dropped any more. */
 const SLICE_BYTES = 64 * 1024;
-/** Memory of a waiting piece beyond its bytes: so that many small ones are bounded, too. */
+/** Memory of a waiting piece beyond its payload, in bytes. Counting this bounds many small pieces, too. */
 const PIECE_COST = 128;
 
 export interface OutboundHost {
   readonly flushQueue: FlushQueue;
   readonly turns: FairScheduler;
-  /** Where those add themselves that wait for their peer. Whoever reads it takes those out that no longer do. */
+  /** Connections that may wait for their peer. The reader of the set removes connections that no longer wait. */
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
   readonly options: { readonly maxBufferedBytes: number; readonly slowConsumerPolicy: SlowConsumerPolicy };
 }
 
 export interface OutboundOwner {
-  /** As much waits as may wait. Told once until nothing waits any more. */
+  /**
+   * The bytes that wait reached `maxBufferedBytes`. Called once per backlog: again only after the buffer has drained.
+   */
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void;
 }
 
 /**
- * What one connection has to write. Frames leave at the end of the tick; while the transport is behind, because its peer doesn't read,
- * they wait in a backlog, from which they can still be dropped. Bounded: what happens to a frame that would make more than
- * `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a single frame always fits when nothing else does.)
+ * What one connection has to write. Frames leave at the end of the tick; while the transport is behind, because its
+ * peer doesn't read, they wait in a backlog, from which they can still be dropped. Bounded: what happens to a frame
+ * that would make more than `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a
+ * single frame always fits when nothing else does.)
  *
- * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work, but for no more than
- * may wait anyway: nobody is taken for slow because we are. (Where the policy may still drop what waits, they are done at once.)
+ * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work,
+ * but with `maxBufferedBytes` pending at most: a connection is never treated as slow because the shard itself was busy.
+ * With a policy that may drop waiting frames, large writes are done at once.
  */
 export class Outbound implements ScheduledTask {
-  // First what every frame needs, that it be close together.
-  /** What waits until the transport has got rid of what it has. Never empty. */
+  // Fields used for every frame come first, so that they share a cache line.
+  /** Frames that wait until the transport's buffer is empty; undefined rather than empty. */
   #backlog: Backlog | undefined;
   readonly #transport: Transport;
-  /** What was queued in this tick, in a cohort when it joined that. */
+  /** Frames queued in this tick. While the connection is in a group, the group has the newer chain. */
   #pending: FrameChain | undefined;
-  #cohort: BroadcastGroup | undefined;
+  #group: BroadcastGroup | undefined;
   #queued = false;
   readonly #host: OutboundHost;
-  /** Nothing follows what is queued: it needn't wait here. */
+  /** True once nothing follows the queued frames: they needn't wait in the backlog any more. */
   #ending = false;
-  /** For those who wait until nothing waits. */
-  #drain: PromiseWithResolvers<void> | undefined;
+  /** Promise of all callers of `whenDrained`. */
+  #drainWait: PromiseWithResolvers<void> | undefined;
   readonly #owner: OutboundOwner;
   /** Of this connection: the board's, until its actor chooses another. */
   policy: SlowConsumerPolicy;
-  /** The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455 section 5.5.3). */
+  /**
+   * The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455
+   * section 5.5.3).
+   */
   #owedPong: Buffer | undefined;
   #bounded = false;
 
@@ -79,11 +94,11 @@ export class Outbound implements ScheduledTask {
    * Queues a data frame. "refused": more waits than may, and by the policy the connection is to be closed.
    *
    * @param topic of a frame that was published
-   * @param cohort of all that get it
+   * @param group connections that get the same publish
    */
-  push(frame: Frame, topic?: string, cohort?: BroadcastGroup): SendResult | "refused" {
+  push(frame: Frame, topic?: string, group?: BroadcastGroup): SendResult | "refused" {
     if (!this.#behind()) {
-      this.#queue(frame, cohort);
+      this.#queue(frame, group);
       return "sent";
     }
     if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic);
@@ -101,13 +116,13 @@ export class Outbound implements ScheduledTask {
     return "buffered";
   }
 
-  /** Queues a frame whatever waits: for the few that a connection itself sends. */
+  /** Queues a frame regardless of the bound, for the connection's own few frames. */
   pushControl(frame: Frame): void {
     this.#queue(frame);
   }
 
-  #queue(frame: Frame, cohort?: BroadcastGroup): void {
-    const pending = (this.#leaveCohort() ?? this.#host.flushQueue.root).append(frame);
+  #queue(frame: Frame, group?: BroadcastGroup): void {
+    const pending = (this.#leaveGroup() ?? this.#host.flushQueue.root).append(frame);
     this.#pending = pending;
     if (!this.#queued) {
       this.#queued = true;
@@ -115,26 +130,26 @@ export class Outbound implements ScheduledTask {
     }
     if (pending.bytes >= EARLY_FLUSH_BYTES) {
       if (!this.#mustWait(pending)) this.flush();
-    } else if (cohort?.join(pending)) {
-      this.#cohort = cohort;
+    } else if (group?.join(pending)) {
+      this.#group = group;
     }
   }
 
-  /** What is queued, in a cohort or not. */
+  /** Frames queued in this tick, in a group or not. */
   get #queuedNow(): FrameChain | undefined {
-    return this.#cohort === undefined ? this.#pending : this.#cohort.queued;
+    return this.#group === undefined ? this.#pending : this.#group.queued;
   }
 
-  /** Gives what is queued, which is nobody else's from now on. */
-  #leaveCohort(): FrameChain | undefined {
-    if (this.#cohort !== undefined) {
-      this.#pending = this.#cohort.leave();
-      this.#cohort = undefined;
+  /** Leaves the group, if any, and returns the queued frames. */
+  #leaveGroup(): FrameChain | undefined {
+    if (this.#group !== undefined) {
+      this.#pending = this.#group.leave();
+      this.#group = undefined;
     }
     return this.#pending;
   }
 
-  /** Queues a close frame: nothing may follow, nothing is dropped any more, and nobody waits any longer. */
+  /** Queues the close frame. Nothing follows, no frame is dropped any more, and `whenDrained` resolves. */
   pushLast(frame: Frame): void {
     this.#end();
     this.pushControl(frame);
@@ -153,37 +168,38 @@ export class Outbound implements ScheduledTask {
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 
-  /** Asks for a sign of life, unless bytes wait already: taking them is one. */
+  /** Sends a ping, unless bytes wait already: a peer that takes them proves that it is there. */
   ping(): void {
-    if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, NO_PAYLOAD));
+    if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, EMPTY));
   }
 
   /**
-   * Resolves when nothing waits for the peer; also when waiting has become pointless. At once if nothing waits and this turn has time left:
-   * who sends and waits in a loop, to a peer that takes all at once or that is gone unnoticed, would keep everybody from their turns.
+   * Resolves when nothing waits for the peer; also when waiting has become pointless. At once if nothing waits and this
+   * turn has time left: a loop of `send` and `await drained()` on a fast or dead peer would otherwise monopolise the
+   * event loop.
    */
   whenDrained(): Promise<void> {
-    if (this.#drain !== undefined) return this.#drain.promise;
+    if (this.#drainWait !== undefined) return this.#drainWait.promise;
     if (this.#pending === undefined && !this.#behind()) {
       if (!this.#host.turns.over) return Promise.resolve();
       this.#host.turns.add(this);
     }
-    this.#drain = Promise.withResolvers();
-    return this.#drain.promise;
+    this.#drainWait = Promise.withResolvers();
+    return this.#drainWait.promise;
   }
 
   /** The connection has ended: nothing is queued after what is, and nobody waits any longer. */
   giveUp(): void {
-    this.#leaveCohort();
+    this.#leaveGroup();
     this.#end();
   }
 
   #giveUpWaiting(): void {
-    this.#drain?.resolve();
-    this.#drain = undefined;
+    this.#drainWait?.resolve();
+    this.#drainWait = undefined;
   }
 
-  /** The transport has got rid of all that it had. */
+  /** Called when the transport's buffer is empty again: writes the backlog in slices. */
   drained(): void {
     while (this.#backlog !== undefined && this.#transport.bufferedBytes === 0) {
       if (this.#host.turns.over) {
@@ -204,14 +220,14 @@ export class Outbound implements ScheduledTask {
     if (this.#pending === undefined) this.#giveUpWaiting();
   }
 
-  /** From the queue: the tick ends. */
+  /** Called by the `FlushQueue` at the end of the tick. */
   flushQueued(): void {
     const queued = this.#queuedNow;
     if (queued !== undefined && this.#mustWait(queued)) this.#host.turns.add(this);
     else this.#endTick();
   }
 
-  /** For what had to wait for a turn. */
+  /** Called by the `FairScheduler` for a write that had to wait for a turn. */
   takeTurn(): void {
     this.#endTick();
     if (this.#backlog !== undefined) this.drained();
@@ -220,13 +236,13 @@ export class Outbound implements ScheduledTask {
   #endTick(): void {
     this.#queued = false;
     this.flush();
-    if (this.#drain !== undefined && !this.#behind()) this.#giveUpWaiting();
+    if (this.#drainWait !== undefined && !this.#behind()) this.#giveUpWaiting();
   }
 
   /** Writes what is queued now, not at the end of the tick, as far as the transport isn't behind. */
   flush(): void {
     if (this.#ending) this.#writeBacklog();
-    const pending = this.#leaveCohort();
+    const pending = this.#leaveGroup();
     if (pending === undefined) return;
     this.#pending = undefined;
     if (!this.#behind()) {
@@ -264,7 +280,7 @@ export class Outbound implements ScheduledTask {
     this.#owner.boundReached(this.policy, this.bufferedBytes);
   }
 
-  /** Lets the frame wait in the place of the one of its topic that waits. */
+  /** Replaces the waiting frame of the topic by this frame. */
   #conflate(frame: Frame, topic: string): SendResult | "refused" {
     // What was queued in this tick comes before.
     this.flush();
@@ -279,7 +295,7 @@ export class Outbound implements ScheduledTask {
     return "buffered";
   }
 
-  /** Drops the oldest frames until so many bytes fit, or none is left that can be dropped. */
+  /** Drops the oldest frames until `bytes` more fit, or no frame is left that can be dropped. */
   #makeRoom(bytes: number): void {
     while (!this.#fits(bytes)) {
       if (this.#backlog === undefined) {

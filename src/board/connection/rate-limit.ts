@@ -1,3 +1,6 @@
+/**
+ * The rates that a peer must keep. `Inbound` pauses or reports a peer above its rates.
+ */
 import { TokenBucket } from "../../runtime/scheduling/token-bucket.ts";
 
 export interface RateOptions {

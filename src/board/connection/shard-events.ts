@@ -1,6 +1,7 @@
 /**
- * Events in a shard that users of the board may listen to. Connections and the shard report them; the board emits them with the shard's
- * number. A new event is one member here, one `report` where it happens, and one member of `SwitchboardEvents`.
+ * Events in a shard that users of the board may listen to. Connections and the shard report them; the board emits them
+ * with the shard's number. A new event is one member here, one `report` where it happens, and one member of
+ * `SwitchboardEvents`.
  */
 import type { ErrorReport } from "../../errors.ts";
 import type { HandlerName } from "../../runtime/actor/incarnation.ts";

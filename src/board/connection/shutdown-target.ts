@@ -1,9 +1,12 @@
-/** A connection, as its end sees it. */
+/**
+ * The part of a connection that the shutdown of a shard needs. The shard's `Shutdown` calls it.
+ */
+/** A connection as the shutdown of its shard sees it. */
 export interface ShutdownTarget {
   /** Tells the actor that its connection will be closed. */
   announceShutdown(): void;
-  /** Begins the close handshake, once the actor is done with what it was told. */
+  /** Begins the close handshake once the actor's `shuttingDown` handler has finished. */
   closeForShutdown(code: number, reason: string): void;
-  /** Ends it without a handshake. */
+  /** Ends the connection without a close handshake. */
   destroy(): void;
 }

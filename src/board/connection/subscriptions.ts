@@ -1,3 +1,6 @@
+/**
+ * The topics of a connection. `Connection` creates this set on the first `subscribe`.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import type { Bus } from "../../runtime/bus/bus.ts";
 import type { Subscriber } from "../../runtime/bus/topic-index.ts";
@@ -11,9 +14,9 @@ export interface SubscriptionsHost {
   readonly options: { readonly maxSubscriptions: number };
 }
 
-const TOPICS_LEFT_AT_ONCE = 32;
+const MAX_TOPICS_LEFT_PER_TURN = 32;
 
-/** The topics of one connection: bounded, and left when it ends. */
+/** The topics of one connection: at most `maxSubscriptions`, all left when the connection ends. */
 export class Subscriptions implements ScheduledTask {
   readonly #subscriber: Subscriber;
   readonly #host: SubscriptionsHost;
@@ -29,7 +32,9 @@ export class Subscriptions implements ScheduledTask {
     return this.#topics.size;
   }
 
-  /** Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, and for what can't be a topic. */
+  /**
+   * Subscribes. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, and `ERR_TOPIC` for a bad topic.
+   */
   add(topic: string): Promise<void> {
     if (!this.#topics.has(topic)) this.#checkRoom();
     const known = this.#host.bus.subscribe(topic, this.#subscriber);
@@ -41,7 +46,7 @@ export class Subscriptions implements ScheduledTask {
     if (this.#topics.delete(topic)) this.#host.bus.unsubscribe(topic, this.#subscriber);
   }
 
-  /** Many connections with many topics may end together: each leaves a few at once. */
+  /** Leaves all topics, a few in each turn: many connections with many topics may end together. */
   leaveAll(): void {
     if (this.#topics.size === 0) return;
     this.#leaving = this.#topics.values();
@@ -49,9 +54,9 @@ export class Subscriptions implements ScheduledTask {
     this.takeTurn();
   }
 
-  /** From `Turns`. Nothing more is delivered meanwhile: the connection is closing. */
+  /** Called by the `FairScheduler`. The closing connection ignores deliveries meanwhile. */
   takeTurn(): void {
-    for (let left = 0; left < TOPICS_LEFT_AT_ONCE; left++) {
+    for (let left = 0; left < MAX_TOPICS_LEFT_PER_TURN; left++) {
       const { done, value } = this.#leaving?.next() ?? { done: true };
       if (done === true) return;
       this.#host.bus.unsubscribe(value, this.#subscriber);
@@ -59,7 +64,7 @@ export class Subscriptions implements ScheduledTask {
     this.#host.turns.add(this);
   }
 
-  /** Thrown, and not the promise's: an actor that doesn't await it fails alone, and not its shard with it. */
+  /** Throws, and rejects no promise: an actor that doesn't await `subscribe` fails alone, without its shard. */
   #checkRoom(): void {
     const { options, counters } = this.#host;
     if (this.#topics.size < options.maxSubscriptions) return;

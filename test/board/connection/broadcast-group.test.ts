@@ -25,10 +25,10 @@ interface Member extends Subscriber {
 /** Subscribers of one shard: a bus, and an outbound with a peer for each. */
 function shard(maxBufferedBytes = 1024 * 1024) {
   const counters = new Counters();
-  const newCohort = vi.fn(() => new BroadcastGroup(counters));
+  const newGroup = vi.fn(() => new BroadcastGroup(counters));
   const bus = new Bus({
     publishDropped() {},
-    newGroup: newCohort,
+    newGroup,
     delivered: (count) => counters.add("deliveries", count),
   });
   const queue = new FlushQueue();
@@ -37,9 +37,9 @@ function shard(maxBufferedBytes = 1024 * 1024) {
     const expected: string[] = [];
     return {
       ...{ outbound, transport, counters: own, expected, closed: false },
-      deliver(frame, topic, cohort) {
+      deliver(frame, topic, group) {
         if (this.closed) return "closed";
-        const outcome = outbound.push(frame, topic, cohort as BroadcastGroup);
+        const outcome = outbound.push(frame, topic, group as BroadcastGroup);
         if (outcome === "refused") throw new Error("dropNewest refuses nothing");
         if (outcome !== "dropped") counters.add("messagesSent");
         return outcome;
@@ -47,11 +47,11 @@ function shard(maxBufferedBytes = 1024 * 1024) {
     };
   };
   const members = Array.from({ length: SUBSCRIBERS }, member);
-  return { bus, counters, newCohort, members };
+  return { bus, counters, newGroup, members };
 }
 
 it("queues a burst of publishes once for all, and counts it for each", async () => {
-  const { bus, counters, newCohort, members } = shard();
+  const { bus, counters, newGroup, members } = shard();
   const pushes = members.map(({ outbound }) => vi.spyOn(outbound, "push"));
   for (const member of members) void bus.subscribe("news", member);
   for (let i = 0; i < 5; i++) {
@@ -62,7 +62,7 @@ it("queues a burst of publishes once for all, and counts it for each", async () 
     expect(transport.texts).toEqual(["0", "1", "2", "3", "4"]);
     expect(transport.writes).toHaveLength(1);
   }
-  expect(newCohort).toHaveBeenCalledOnce();
+  expect(newGroup).toHaveBeenCalledOnce();
   for (const push of pushes) expect(push).toHaveBeenCalledOnce();
   expect(counters.get("deliveries")).toBe(5 * SUBSCRIBERS);
   expect(counters.get("messagesSent")).toBe(5 * SUBSCRIBERS);

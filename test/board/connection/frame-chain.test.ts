@@ -23,9 +23,9 @@ it("joins frames that lie side by side where they are, and copies others", () =>
 it("joins the same frames once for all who get them", () => {
   const root = new FrameChain();
   const [a, b] = [frameOf("a"), frameOf("b")] as [Frame, Frame];
-  const ropes = [1, 2, 3].map(() => root.append(a));
-  const further = ropes.map((rope) => rope.append(b));
-  expect(new Set(further.map((rope) => rope.join())).size).toBe(1);
+  const chains = [1, 2, 3].map(() => root.append(a));
+  const further = chains.map((chain) => chain.append(b));
+  expect(new Set(further.map((chain) => chain.join())).size).toBe(1);
 });
 
 it("gives each the frames that it got, however many share the beginning", () => {
@@ -38,19 +38,19 @@ it("gives each the frames that it got, however many share the beginning", () => 
       const block = Buffer.alloc(64 * 1024, "elsewhere");
       const frames = [...here, ...here.map(({ start, end }) => ({ block, start, end }))];
       const root = new FrameChain();
-      const holders = [0, 1, 2, 3].map(() => ({ rope: undefined as FrameChain | undefined, got: [] as Frame[] }));
+      const holders = [0, 1, 2, 3].map(() => ({ chain: undefined as FrameChain | undefined, got: [] as Frame[] }));
       for (const { holder, frame, what } of steps) {
         const one = holders[holder] as (typeof holders)[number];
         if (what === "append") {
-          one.rope = (one.rope ?? root).append(frames[frame] as Frame);
+          one.chain = (one.chain ?? root).append(frames[frame] as Frame);
           one.got.push(frames[frame] as Frame);
-        } else if (one.rope !== undefined) {
-          expect(one.rope.bytes).toBe(bytesOf(one.got).length);
-          expect(one.rope.join().equals(bytesOf(one.got))).toBe(true);
+        } else if (one.chain !== undefined) {
+          expect(one.chain.bytes).toBe(bytesOf(one.got).length);
+          expect(one.chain.join().equals(bytesOf(one.got))).toBe(true);
         }
       }
-      for (const { rope, got } of holders) {
-        if (rope !== undefined) expect(rope.joinCompact().equals(bytesOf(got))).toBe(true);
+      for (const { chain, got } of holders) {
+        if (chain !== undefined) expect(chain.joinCompact().equals(bytesOf(got))).toBe(true);
       }
     }),
     { numRuns: 2_000 },
