@@ -76,7 +76,7 @@ export interface ConnectionHost {
   actorEnded(): void;
   /** Ends the whole shard with `error`. */
   escalate(error: unknown): void;
-  /** Called for mail that no actor of this shard will handle. */
+  /** Called for mail to an actor of this shard that the actor won't handle. */
   mailUndelivered(lost: LostMail): void;
   /** @param clean true if the peer sent its close frame */
   connectionClosed(connection: { readonly address: Address }, clean: boolean): void;

@@ -240,8 +240,7 @@ export class Connection
     this.#transport.destroy();
   }
 
-  // ── from the transport, by way of `Inbound`
-  // ─────────────────────────────────────────────────────────────────────────────────
+  // ── from the transport, by way of `Inbound` ────────────────────────────────────────────────────────────
 
   drained(): void {
     this.#heartbeat.heard(this.#host.wheel.nowMs);

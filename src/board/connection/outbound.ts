@@ -15,8 +15,8 @@ import type { FlushQueue } from "./flush-queue.ts";
 import type { FrameChain } from "./frame-chain.ts";
 
 /**
- * Most bytes of a pending write that waits for a turn with time for so large a write. A fan-out of 1 MiB frames to
- * hundreds of connections takes tens of milliseconds.
+ * Most bytes of a pending write that waits for a turn with time for so large a write. A fan-out of such
+ * writes to hundreds of connections takes tens of milliseconds.
  */
 const MAX_PENDING_BYTES = 1024 * 1024;
 /**
@@ -25,7 +25,7 @@ const MAX_PENDING_BYTES = 1024 * 1024;
 const PONG_ROOM_BYTES = 4 * 1024;
 /** Most bytes of the backlog that a transport gets in one write. Written bytes can't be dropped any more. */
 const SLICE_BYTES = 64 * 1024;
-/** Memory of a waiting piece beyond its payload, in bytes. Counting this bounds many small pieces, too. */
+/** Memory of a waiting piece beyond its own bytes, in bytes. Counting this bounds many small pieces, too. */
 const PIECE_COST = 128;
 
 export interface OutboundHost {
