@@ -1,5 +1,6 @@
 /** Why a shard ended unexpectedly, in the words of the `shardLost` event. */
 import { type ErrorCode, type ErrorReport, reportError, reviveError, SwitchboardError } from "../../../errors.ts";
+import { exitCodeOf } from "./piscina-exit.ts";
 
 /**
  * Reason why a shard ended unexpectedly:
@@ -24,18 +25,12 @@ export interface ShardLoss {
 
 export type LossCause = Pick<ShardLoss, "reason" | "error">;
 
-/**
- * Message of the pool when a thread ended without an error. The pool tells the exit code only in these words; a test
- * holds them.
- */
-const EXITED = /^worker exited with code: (-?\d+)$/;
-
 /** Explains the rejection of a thread's task. */
 export function explainRejection(thrown: unknown): LossCause {
   // Code may throw a value that isn't an error.
   const error = thrown instanceof Error ? thrown : reviveError(reportError(thrown));
   if ("code" in error && error.code === "ERR_WORKER_OUT_OF_MEMORY") return { reason: "outOfMemory", error };
-  const [, code] = EXITED.exec(error.message) ?? [];
+  const code = exitCodeOf(error);
   if (code === undefined) return { reason: "crashed", error };
   return { reason: "exited", error: lost("ERR_SHARD_EXITED", `the shard's thread exited with code ${code}`) };
 }
