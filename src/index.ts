@@ -1,3 +1,4 @@
+/** The main entry of the package: the public classes, functions and types. */
 export type { AdmissionLimits } from "./board/accept/admission-control.ts";
 export type { Admission, Authorize, Denial, Verdict } from "./board/accept/authorize.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";

@@ -1,4 +1,4 @@
+/** The thread entry of the load generator. */
 import { runLoad } from "../src/load/thread.ts";
 
-/** The thread entry of the load generator. */
 runLoad();
