@@ -138,6 +138,11 @@ export class Acceptor {
     this.run(new Http1OpeningHandshake(request, socket, head, watch), params, settings);
   }
 
+  /** Counts and reports an upgrade for this board that another listener or another board took. */
+  upgradeTaken(request: IncomingMessage): void {
+    this.outcomes.handedOff({ outcome: "failed", error: takenError(request) }, request);
+  }
+
   /** Runs an opening handshake of any version of HTTP. `params` is undefined for a path that isn't the route's. */
   run(handshake: OpeningHandshake, params: Params | undefined, settings: HandshakeSettings): void {
     const { socket } = handshake;
@@ -282,7 +287,7 @@ export class Acceptor {
    */
   #isOver({ request, socket, isTaken }: OpeningHandshake): boolean {
     if (isTaken) {
-      this.outcomes.handedOff({ outcome: "failed", error: takenError(request) }, request);
+      this.upgradeTaken(request);
       return true;
     }
     if (!socket.destroyed && !socket.writableEnded) return false;

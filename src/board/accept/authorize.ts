@@ -128,8 +128,10 @@ function headersOf(given: object, forbidden?: RegExp): { headers?: AnswerHeaders
 function checkHeader(name: string, value: unknown, forbidden: RegExp | undefined): void {
   if (forbidden?.test(name)) throw misfit(`gave the header ${name}, which is written by the handshake alone`);
   for (const one of Array.isArray(value) ? value : [value]) {
-    if (typeof one !== "string" && typeof one !== "number") {
-      throw misfit(`gave the header ${JSON.stringify(name)} a value that is no string, number or array of strings`);
+    if (typeof one !== "string" && !Number.isFinite(one)) {
+      throw misfit(
+        `gave the header ${JSON.stringify(name)} a value that is no string, finite number or array of these`,
+      );
     }
     try {
       validateHeaderName(name);

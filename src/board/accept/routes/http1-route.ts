@@ -9,7 +9,7 @@ import { isUpgradeIgnored, offersWebSocket } from "../../../wire/handshake/reque
 import { noop } from "../../../wire/protocol/empty.ts";
 import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
 import { serveAsRequest } from "../../../wire/upgrade/serve-as-request.ts";
-import { declineTimeoutMs, findRoute, type Route, ServerRoutes } from "./route.ts";
+import { declineTimeoutMs, findRoute, type Route, ServerRoutes, takeRoute } from "./route.ts";
 import { SocketWatch } from "./socket-watch.ts";
 
 /** A server with `upgrade` events: an HTTP/2 server has them for its connections of HTTP/1.1 (`allowHTTP1`). */
@@ -77,7 +77,7 @@ function handleUpgrade(server: UpgradingServer, routes: readonly Route[], upgrad
 /** Gives an upgrade to the acceptor of the first route that matches. Returns false when none does. */
 function acceptOn(routes: readonly Route[], { request, socket, head, watch }: Upgrade): boolean {
   if (!offersWebSocket(request)) return false;
-  const found = findRoute(routes, request);
+  const found = takeRoute(routes, request);
   if (found === undefined) return false;
   const { route, params } = found;
   route.acceptor.accept(request, socket, head, params, route.settings, watch);

@@ -9,7 +9,7 @@ import {
 import type { Duplex } from "node:stream";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { afterItsRead, Http2OpeningHandshake, refuseStream, requestOf } from "../http2-opening-handshake.ts";
-import { declineTimeoutMs, findRoute, type Route, ServerRoutes } from "./route.ts";
+import { declineTimeoutMs, type Route, ServerRoutes, takeRoute } from "./route.ts";
 
 export type AnyHttp2Server = Http2Server | Http2SecureServer;
 
@@ -46,7 +46,7 @@ function attachTo(server: AnyHttp2Server, routes: readonly Route[]): () => void 
     if (!isWebSocket(headers)) return;
     const request = requestOf(stream, headers, rawHeaders);
     if (request === undefined) return;
-    const found = findRoute(routes, request);
+    const found = takeRoute(routes, request);
     if (found !== undefined) {
       const { acceptor, settings } = found.route;
       accepted.add(stream);

@@ -26,6 +26,22 @@ export function findRoute(routes: readonly Route[], request: IncomingMessage): M
   return undefined;
 }
 
+/**
+ * Finds the route that takes a request. Tells all other boards with a route for the request that it is taken: of two
+ * boards with one path, only the first can have the upgrades.
+ */
+export function takeRoute(routes: readonly Route[], request: IncomingMessage): MatchedRoute | undefined {
+  const found = findRoute(routes, request);
+  if (found === undefined || routes.length === 1) return found;
+  const told = new Set([found.route.acceptor]);
+  for (const { acceptor, matches } of routes) {
+    if (told.has(acceptor) || matches(request) === undefined) continue;
+    told.add(acceptor);
+    acceptor.upgradeTaken(request);
+  }
+  return found;
+}
+
 /** Time that other listeners have for a request that no route matches, in milliseconds: as long as a handshake. */
 export function declineTimeoutMs(routes: readonly Route[]): number {
   return Math.max(0, ...routes.map(({ settings }) => settings.handshakeTimeoutMs));

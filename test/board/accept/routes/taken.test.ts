@@ -264,3 +264,36 @@ it("gives each path of two boards beside ws to its own", async () => {
   client.write(text('{"do":"who"}'));
   expect(JSON.parse(await client.text())).toMatchObject({ params: {} });
 });
+
+it.each(["https", "http2"])(
+  "gives a path of two boards to the first, and tells the other each time (%s)",
+  async (kind) => {
+    const server = kind === "https" ? createTlsServer(selfSigned()) : createHttp2Server();
+    const [{ board: first }, { board: second }] = await Promise.all([startBoard(), startBoard()]);
+    const [none, failed] = [watchFailures(first), watchFailures(second)];
+    first.attach(server, { path: "/:any" });
+    // Two routes of a board with one path are no conflict.
+    first.attach(server, { path: "/both" });
+    second.attach(server, { path: "/both" });
+    server.listen(0, "127.0.0.1");
+    await once(server, "listening");
+    onTestFinished(() => void server.close());
+    const { port } = server.address() as AddressInfo;
+    for (const calls of [[[TAKEN]], [[TAKEN], [TAKEN]]]) {
+      if (kind === "https") {
+        const socket = connectTls({ port, host: "127.0.0.1", ca: selfSigned().cert, servername: "localhost" });
+        const client = new RawClient(socket);
+        client.write(upgradeRequest({ path: "/both" }));
+        expect((await client.response()).status).toBe(101);
+        client.socket.destroy();
+      } else {
+        const session = await openSession(`http://127.0.0.1:${port}`);
+        await once(ask(session, { ":path": "/both" }), "response");
+        session.destroy();
+      }
+      await vi.waitFor(() => expect(failed.mock.calls).toEqual(calls));
+    }
+    expect(second.stats().upgrades).toMatchObject({ accepted: 0, failed: 2 });
+    expect(none).not.toHaveBeenCalled();
+  },
+);
