@@ -51,7 +51,7 @@ export function allowsOrigin(origins: Origins, origin: string, request: object):
     return ask(origins, origin, request as IncomingMessage);
   }
   const lowerCased = origin.toLowerCase();
-  return origins.some((one) => one === lowerCased || (one.includes("*") && matches(one, lowerCased)));
+  return origins.some((one) => (one.includes("*") ? matches(one, lowerCased) : one === lowerCased));
 }
 
 function ask(origins: OriginFunction, origin: string, request: IncomingMessage): boolean {

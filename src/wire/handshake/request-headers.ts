@@ -64,6 +64,10 @@ export function isUpgradeIgnored(request: Offer): boolean {
   return !isHttp11(request) || listMembers(request.headers.upgrade ?? "").every((name) => name.toLowerCase() === "h2c");
 }
 
+/**
+ * Whether a request over HTTP/1 may offer an upgrade. A request over HTTP/2 never comes here: one that names another
+ * major version on a connection of HTTP/1 is malformed. Source: RFC 9110 section 2.5.
+ */
 export function isHttp11({ httpVersionMajor, httpVersionMinor }: Offer): boolean {
-  return httpVersionMajor > 1 || (httpVersionMajor === 1 && httpVersionMinor >= 1);
+  return httpVersionMajor === 1 && httpVersionMinor >= 1;
 }

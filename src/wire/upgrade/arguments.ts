@@ -54,6 +54,8 @@ function adviceOn(value: unknown): string {
     const property = ["server", "httpServer", "listener"].find((name) => isNetServer(value[name]));
     if (property !== undefined) return `an object that has a server: pass its property ${property}`;
   }
+  if (value instanceof Promise) return "a promise: await it, and pass what it gives";
+  if (typeof value === "function") return "a function: pass http.createServer(handler)";
   return nameOf(value);
 }
 

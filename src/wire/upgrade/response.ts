@@ -15,9 +15,12 @@ export interface UpgradeRefusal {
   readonly status: number;
   /** Headers of the answer. The answer sets Content-Length, Transfer-Encoding and Connection itself. */
   readonly headers?: AnswerHeaders;
-  /** Body: plain text unless the headers say otherwise. Default: the status in words. */
+  /** Body: plain text unless the headers say otherwise. Default: the status in words. Not sent with status 304. */
   readonly body?: string;
 }
+
+/** The one refusal that has no body. Source: RFC 9110 section 15.4.5. */
+const NOT_MODIFIED = 304;
 
 /** Time that a refused peer has to read its answer, in milliseconds. */
 const LINGER_MS = 1_000;
@@ -56,8 +59,9 @@ export interface RenderedRefusal {
 /** Adds what a refusal needs. Throws `RangeError` for a status outside of 300 to 599. */
 export function renderRefusal({ status, headers = {}, body }: UpgradeRefusal): RenderedRefusal {
   checkRefusalStatus(status);
+  const { "content-length": _length, "transfer-encoding": _encoding, ...given } = lowerCased(headers);
+  if (status === NOT_MODIFIED) return { headers: given, payload: Buffer.alloc(0) };
   const payload = Buffer.from(body ?? `${STATUS_CODES[status] ?? status}\n`);
-  const { "transfer-encoding": _, ...given } = lowerCased(headers);
   const type = "text/plain; charset=utf-8";
   return { headers: { "content-type": type, ...given, "content-length": String(payload.length) }, payload };
 }

@@ -61,6 +61,7 @@ it.each([
   "https://evil.com, https://a.example.com",
   "https://user@a.example.com",
   "https://a..example.com",
+  "https://*.example.com",
   "https://a.example.com.",
   "https://a\n.example.com",
   "null",

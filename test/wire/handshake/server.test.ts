@@ -41,7 +41,8 @@ describe("the HTTP version", () => {
     [1, 0, false],
     [1, 1, true],
     [1, 2, true],
-    [2, 0, true],
+    [2, 0, false],
+    [3, 1, false],
   ])("%i.%i is taken: %s", (httpVersionMajor, httpVersionMinor, taken) => {
     const result = checkHandshake(request({}, { httpVersionMajor, httpVersionMinor }));
     expect(result).toMatchObject(taken ? ACCEPTED : { ok: false, status: 400 });

@@ -31,6 +31,8 @@ const notServers: readonly (readonly [name: string, value: unknown, advice: stri
   ["a server of node:net", createNetServer(), "node:net or node:tls"],
   ["a server of node:tls", createTlsServer(), "node:net or node:tls"],
   ["an object with a server", { httpServer: createServer() }, "property httpServer"],
+  ["a request listener", () => {}, "http.createServer(handler)"],
+  ["a promise of a server", Promise.resolve(createServer()), "await it"],
   ["a port", 8080, "a number"],
   ["an options object", { path: "/ws" }, "an object of Object"],
 ];

@@ -44,6 +44,12 @@ it("sends the given headers and body, and counts the body in bytes", async () =>
   expect(await client.rest()).toBe('{"error":"für €"}');
 });
 
+it.each([undefined, "not sent"])("answers 304 without a body (%s)", async (body) => {
+  const { client, server } = await connectPair();
+  refuseUpgrade(server, { status: 304, headers: { ETag: '"a"', "Content-Length": 9 }, ...(body && { body }) });
+  expect(await client.rest()).toBe('HTTP/1.1 304 Not Modified\r\netag: "a"\r\nconnection: close\r\n\r\n');
+});
+
 it("sends an array as as many lines", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status: 401, headers: { "Set-Cookie": ["a=1", "b=2"], "Retry-After": 5 } });
