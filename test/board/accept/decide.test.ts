@@ -68,6 +68,8 @@ it.each<[string, unknown, string]>([
     ["a value beyond latin1", withHeaders({ "x-a": "€" }), `the header "x-a", with a character`],
     ["CR LF in a name", withHeaders({ "x-a: b\r\nx-c": "d" }), "with a character that can't be sent"],
     ["a pseudo-header of HTTP/2", withHeaders({ ":status": "200" }), "with a character that can't be sent"],
+    ["a header that is no number", withHeaders({ "Retry-After": Number.NaN }), "no string, finite number"],
+    ["a header without end", withHeaders({ "Retry-After": Number.POSITIVE_INFINITY }), "no string, finite number"],
     ["an empty name", withHeaders({ "": "a" }), "with a character that can't be sent"],
   ]),
   ...[

@@ -108,7 +108,7 @@ export function check(
   known: readonly OptionName[],
   required: readonly OptionName[] = [],
 ): void {
-  if (typeof options !== "object" || options === null) {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new SwitchboardError("ERR_OPTION", `${call}: the options must be an object`);
   }
   for (const name of Object.keys(options)) {
