@@ -1,6 +1,6 @@
 /**
- * Takes upgrade requests from the check of their headers to the handoff of their socket. Runs in the main thread, and in
- * each shard for the handshakes that the shard does itself.
+ * Takes upgrade requests from the check of their headers to the handoff of their socket. Runs in the main thread, and
+ * in each shard for the handshakes that the shard does itself.
  */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
@@ -45,7 +45,10 @@ export interface AcceptorOwner {
   readonly isRemote: boolean;
   /** Keeps a place for a handshake, or says how the handshake is refused. Absent where there are no limits. */
   readonly admit?: ((request: IncomingMessage) => Permit | UpgradeRefusal) | undefined;
-  /** Picks the shard of a new connection. Returns undefined when none takes connections now. An error is answered with 500 and reported. */
+  /**
+   * Picks the shard of a new connection. Returns undefined when none takes connections now. An error is answered with
+   * 500 and reported.
+   */
   place(request: IncomingMessage, params: Params): Destination | undefined;
   /** The one destination, where connections stay in the thread of their handshake. */
   readonly here?: Destination;
@@ -171,7 +174,10 @@ export class Acceptor {
     return { ...settings, compression: this.#compression };
   }
 
-  /** Checks a simple request over HTTP/1.1 that needs no `authorize`. Returns undefined for a request that `accept` must answer. */
+  /**
+   * Checks a simple request over HTTP/1.1 that needs no `authorize`. Returns undefined for a request that `accept` must
+   * answer.
+   */
   checkFast(request: RequestHead, checks: ServerHandshakeOptions): Accepted | undefined {
     if (this.#closed) return undefined;
     const checked = checkHandshake(request, checks);
@@ -282,8 +288,8 @@ export class Acceptor {
   }
 
   /**
-   * Returns true when nobody is to be answered any more, because the socket was closed or other code took it. Counts and
-   * reports that.
+   * Returns true when nobody is to be answered any more, because the socket was closed or other code took it. Counts
+   * and reports that.
    */
   #isOver({ request, socket, isTaken }: OpeningHandshake): boolean {
     if (isTaken) {

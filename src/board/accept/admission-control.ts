@@ -16,9 +16,10 @@ export interface AdmissionLimits {
   /** Handshakes begun in a second, and after a pause as many at once. Default: no limit. */
   readonly maxUpgradesPerSecond?: number;
   /**
-   * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects to a Unix socket. The
-   * client is the last address there that isn't a trusted proxy's: for `maxConnectionsPerAddress`, and for `this.request.clientAddress` in
-   * actors. Default: none, a client is whoever connects.
+   * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects
+   * to a Unix socket. The client is the last address there that isn't a trusted proxy's: for
+   * `maxConnectionsPerAddress`, and for `this.request.clientAddress` in actors. Default: none, a client is whoever
+   * connects.
    */
   readonly trustedProxies?: readonly string[];
 }
@@ -46,8 +47,9 @@ const TOO_FAST: UpgradeRefusal = { status: 503, headers: { "Retry-After": "1" } 
 const TOO_MANY: UpgradeRefusal = { status: 429, headers: { "Retry-After": "5" } };
 
 /**
- * Lets handshakes begin, or not. What it lets in is counted here until it is handed to a shard, and from then on by the shard's occupancy:
- * both change in one turn of the main thread, so that the counts are exact however many handshakes run at once.
+ * Lets handshakes begin, or not. What it lets in is counted here until it is handed to a shard, and from then on by the
+ * shard's occupancy: both change in one turn of the main thread, so that the counts are exact however many handshakes
+ * run at once.
  */
 export class AdmissionControl {
   readonly #limits: AdmissionLimits;

@@ -1,4 +1,7 @@
-/** The decision of a user's `authorize` on one handshake, and the check of what it gave. Used by the acceptor in either kind of thread. */
+/**
+ * The decision of a user's `authorize` on one handshake, and the check of what it gave. Used by the acceptor in either
+ * kind of thread.
+ */
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
@@ -14,7 +17,10 @@ import {
 export interface Admission<Session> {
   /** What becomes `this.session` in the shard: a clone, unless the shard does the handshake itself. */
   readonly session: Session;
-  /** Headers to add to the answer (101, or 200 over HTTP/2), such as `{ "Set-Cookie": ["a=1", "b=2"] }`. Not those of the handshake itself. */
+  /**
+   * Headers to add to the answer (101, or 200 over HTTP/2), such as `{ "Set-Cookie": ["a=1", "b=2"] }`. Not those of
+   * the handshake itself.
+   */
   readonly headers?: AnswerHeaders;
   readonly status?: never;
   readonly body?: never;
@@ -28,9 +34,9 @@ export interface Denial extends UpgradeRefusal {
 export type Verdict<Session = unknown> = Admission<Session> | Denial;
 
 /**
- * Decides on one handshake, after it was found well-formed and before it is answered: `{ session, headers }` lets it in,
- * `{ status, headers, body }` refuses it. What it throws, and any other value (`{ session, status }`, say), is answered with 500 and reported
- * (`ERR_AUTHORIZE`): nobody gets in by mistake.
+ * Decides on one handshake, after it was found well-formed and before it is answered: `{ session, headers }` lets it
+ * in, `{ status, headers, body }` refuses it. What it throws, and any other value (`{ session, status }`, say), is
+ * answered with 500 and reported (`ERR_AUTHORIZE`): nobody gets in by mistake.
  */
 export type Authorize<Session = unknown> = (
   request: IncomingMessage,

@@ -16,8 +16,9 @@ export class ClientAddresses {
   }
 
   /**
-   * The peer's own address; if that is a trusted proxy's, the one that it says it was asked by (the last of `X-Forwarded-For`), and so on.
-   * `Forwarded` isn't looked at: a proxy that writes the one lets its clients write the other. Undefined for the peer of a Unix socket.
+   * The peer's own address; if that is a trusted proxy's, the one that it says it was asked by (the last of
+   * `X-Forwarded-For`), and so on. `Forwarded` isn't looked at: a proxy that writes the one lets its clients write the
+   * other. Undefined for the peer of a Unix socket.
    *
    * @param remoteAddress the peer's; undefined for the peer of a Unix socket
    */

@@ -1,8 +1,8 @@
 import type { Counters } from "../../runtime/stats/counters.ts";
 
 /**
- * Tells the main thread what left this shard, of all that it was sent: how many by a counter, and whose by a message at the end of the
- * turn, where Clients are counted.
+ * Tells the main thread what left this shard, of all that it was sent: how many by a counter, and whose by a message at
+ * the end of the turn, where Clients are counted.
  */
 export class ClosedSocketReporter {
   readonly #counters: Counters;

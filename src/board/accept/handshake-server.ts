@@ -10,8 +10,9 @@ export interface HandshakeServerSettings {
 }
 
 /**
- * The HTTP server of a port that is all ours: a request that doesn't ask for a WebSocket gets 426 on the path and 404 elsewhere. It listens in the main
- * thread; in a shard it never does, and is given its sockets by its `connection` event.
+ * The HTTP server of a port that is all ours: a request that doesn't ask for a WebSocket gets 426 on the path and 404
+ * elsewhere. It listens in the main thread; in a shard it never does, and is given its sockets by its `connection`
+ * event.
  */
 export function createHandshakeServer(settings: HandshakeServerSettings, tls?: TlsSettings): Server {
   const { handshakeTimeoutMs } = settings;

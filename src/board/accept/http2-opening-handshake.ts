@@ -58,8 +58,8 @@ export class Http2OpeningHandshake implements OpeningHandshake {
 }
 
 /**
- * Calls back when what came in one read with the request has been seen, its reset too. A peer that opens streams and resets them at once
- * would otherwise have a connection made for each.
+ * Calls back when what came in one read with the request has been seen, its reset too. A peer that opens streams and
+ * resets them at once would otherwise have a connection made for each.
  */
 export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): void {
   // What its error means is told by its close.
@@ -91,8 +91,8 @@ function withoutConnectionHeaders(headers: AnswerHeaders): OutgoingHttpHeaders {
 }
 
 /**
- * The request of a stream as HTTP/1.1 would have it: `method` is `CONNECT`, `url` its `:path`, `headers.host` its `:authority`. Its
- * `socket` is the session's, to look at and not to write to.
+ * The request of a stream as HTTP/1.1 would have it: `method` is `CONNECT`, `url` its `:path`, `headers.host` its
+ * `:authority`. Its `socket` is the session's, to look at and not to write to.
  */
 export function requestOf(
   stream: ServerHttp2Stream,

@@ -24,7 +24,10 @@ export interface OpeningHandshake {
   readonly head: Buffer;
   /** Resolves when the answer's turn has come; undefined when it has. */
   readonly turn: Promise<void> | undefined;
-  /** Whether other code answered the request or reads the socket: nothing may be written to it. False once the peer was let in. */
+  /**
+   * Whether other code answered the request or reads the socket: nothing may be written to it. False once the peer was
+   * let in.
+   */
   readonly isTaken: boolean;
   check(options: ServerHandshakeOptions): Accepted | Refusal;
   /**
@@ -36,7 +39,8 @@ export interface OpeningHandshake {
   /** Answers with something else, and closes the socket when the peer has had time to read it. */
   refuse(refusal: UpgradeRefusal): void;
   /**
-   * Refuses after `accept`, when nothing of the answer has left; closes the socket when something has. Returns whether it refused.
+   * Refuses after `accept`, when nothing of the answer has left; closes the socket when something has. Returns whether
+   * it refused.
    *
    * @param socket the one that is left: a handoff that failed may have made another of it
    */

@@ -40,7 +40,10 @@ function keepHeaders(names: readonly string[], headers: IncomingHttpHeaders): Re
   return kept;
 }
 
-/** The same text in memory of its own: a part of the request's head would keep all of that head for the life of its connection. */
+/**
+ * The same text in memory of its own: a part of the request's head would keep all of that head for the life of its
+ * connection.
+ */
 function copyOf(text: string): string {
   return text.length < SHORTEST_SLICE ? text : Buffer.from(text).toString();
 }

@@ -23,7 +23,9 @@ export interface TlsOptions extends TlsIdentity {
   readonly requestCert?: boolean;
   /** Close clients whose certificate is missing or not signed by `ca`, when one is asked for. Default: true. */
   readonly rejectUnauthorized?: boolean;
-  /** Other identities by server name (SNI): `chat.example.com`, or `*.example.com` for one label more. Default: none. */
+  /**
+   * Other identities by server name (SNI): `chat.example.com`, or `*.example.com` for one label more. Default: none.
+   */
   readonly servers?: Readonly<Record<string, TlsIdentity>>;
 }
 

@@ -41,7 +41,9 @@ interface ServerMessage<Envelope> {
   readonly envelope: Envelope;
 }
 
-/** All messages on a port to an end that does `receiveRawSockets`. An end that does `receiveHandoffs` gets only sockets. */
+/**
+ * All messages on a port to an end that does `receiveRawSockets`. An end that does `receiveHandoffs` gets only sockets.
+ */
 type RawSocketMessage<Envelope, Notice> = HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>;
 
 /** Answer of the new owner. An error means that the new owner closed the socket. */

@@ -55,9 +55,9 @@ export function listeningHandleOf(server: Server): ListeningHandle | undefined {
 }
 
 /**
- * Lets a socket be moved on which bytes were read and written. Node (24.20, 26.6 and newer) moves only sockets whose two
- * byte counters are 0, lest bytes be left behind. The caller has taken every byte read and flushed every byte written.
- * If Node looked elsewhere, each move would throw, and the handoff would fail.
+ * Lets a socket be moved on which bytes were read and written. Node (24.20, 26.6 and newer) moves only sockets whose
+ * two byte counters are 0, lest bytes be left behind. The caller has taken every byte read and flushed every byte
+ * written. If Node looked elsewhere, each move would throw, and the handoff would fail.
  */
 export function makeTransferable(socket: Socket): void {
   Object.defineProperty(socket, "bytesRead", { value: 0 });
@@ -65,8 +65,8 @@ export function makeTransferable(socket: Socket): void {
 }
 
 /**
- * Returns the accepted socket below a TLS socket of a server, seen in Node 20 to 26. Without it an acceptor couldn't find
- * the accepted socket, and its place in the count, that a TLS handshake belongs to.
+ * Returns the accepted socket below a TLS socket of a server, seen in Node 20 to 26. Without it an acceptor couldn't
+ * find the accepted socket, and its place in the count, that a TLS handshake belongs to.
  */
 export function socketBelow(socket: TLSSocket): Socket {
   return (socket as unknown as { readonly _parent: Socket })._parent;

@@ -24,7 +24,9 @@ export class PendingReplies<Request> {
     return this.#pending.size;
   }
 
-  /** Adds a request. Returns its serial. `expired` is called, and the request is gone, after `timeoutMs` milliseconds. */
+  /**
+   * Adds a request. Returns its serial. `expired` is called, and the request is gone, after `timeoutMs` milliseconds.
+   */
   add(request: Request, timeoutMs: number, expired: (request: Request) => void): number {
     const serial = this.#nextSerial++;
     const timer = setTimeout(() => {

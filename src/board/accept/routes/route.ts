@@ -1,4 +1,6 @@
-/** The routes of boards on servers, of any version of HTTP. `http1-route.ts` and `http2-route.ts` listen to the servers. */
+/**
+ * The routes of boards on servers, of any version of HTTP. `http1-route.ts` and `http2-route.ts` listen to the servers.
+ */
 import type { IncomingMessage } from "node:http";
 import type { Params } from "../../../runtime/actor/actor.ts";
 import type { pathMatcher } from "../../../wire/handshake/path.ts";
@@ -57,7 +59,9 @@ export class ServerRoutes<Server extends object> {
   readonly #attach: (server: Server, routes: readonly Route[]) => () => void;
   readonly #servers = new WeakMap<Server, RoutedServer>();
 
-  /** @param attach adds the listeners to a server that gets its first route, and returns a function that removes them */
+  /**
+   * @param attach adds the listeners to a server that gets its first route, and returns a function that removes them
+   */
   constructor(attach: (server: Server, routes: readonly Route[]) => () => void) {
     this.#attach = attach;
   }

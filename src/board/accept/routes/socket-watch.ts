@@ -40,7 +40,10 @@ export class SocketWatch {
     if (this.#socket.destroyed && !this.#wasDestroyed) this.#isTaken = true;
   }
 
-  /** True if other code has written to the socket, ended it or read it since the watch began, or a board claimed it earlier. */
+  /**
+   * True if other code has written to the socket, ended it or read it since the watch began, or a board claimed it
+   * earlier.
+   */
   get isTaken(): boolean {
     const socket = this.#socket;
     if (this.#isTaken || isRead(socket)) return true;

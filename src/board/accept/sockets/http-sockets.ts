@@ -13,7 +13,9 @@ import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
 /** One socket from its arrival to its end or to its connection. */
 interface Entry {
-  /** The stream that carries HTTP: the TLS socket once it is secure, the socket itself without TLS. Undefined before. */
+  /**
+   * The stream that carries HTTP: the TLS socket once it is secure, the socket itself without TLS. Undefined before.
+   */
   stream: Duplex | undefined;
   /** True when the end of the socket is counted already, or is not the end of a handshake. */
   settled: boolean;
