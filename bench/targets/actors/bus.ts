@@ -1,3 +1,4 @@
+/** The actor of the scenarios of publishes between shards. */
 import { Actor, type Message } from "../../../src/index.ts";
 
 const TOPIC = "bus";

@@ -1,3 +1,4 @@
+/** The actor of the scenarios with work on each message. */
 import { Actor, type Message } from "../../../src/index.ts";
 import { workOf } from "../work.ts";
 

@@ -1,3 +1,4 @@
+/** The actor of the echo scenarios. */
 import { Actor, type Message } from "../../../src/index.ts";
 
 /** Returns each message unchanged. */

@@ -1,3 +1,4 @@
+/** The actor of the fan-out scenarios. */
 import { Actor, type Message } from "../../../src/index.ts";
 
 /** Publishes each message to all other connections of the same URL path. */

@@ -1,3 +1,4 @@
+/** The actor of the scenario with a slow handler beside quick ones. */
 import { Actor, type Message } from "../../../src/index.ts";
 import { workOf } from "../work.ts";
 

@@ -1,3 +1,7 @@
+/**
+ * Decides whether one more connection fits the limits of the board. Used by the main thread: by the acceptor for each
+ * handshake, and by the listeners for each accepted socket.
+ */
 import type { IncomingMessage } from "node:http";
 import type { Socket } from "node:net";
 import { TokenBucket } from "../../runtime/scheduling/token-bucket.ts";
@@ -5,15 +9,15 @@ import { clientKey, normalizeAddress } from "../../wire/transport/ip-address.ts"
 import type { UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import { ClientAddresses } from "./client-address.ts";
 
-/** How many connections a board takes. Those in their handshake count. */
+/** Limits on the number of connections of a board. Handshakes under way count as connections. */
 export interface AdmissionLimits {
-  /** Of the whole board. Default: no limit. */
+  /** Connections of the whole board. Default: no limit. */
   readonly maxConnections?: number;
-  /** Of each shard; with `maxConnections`, whichever is reached first. Default: no limit. */
+  /** Connections of each shard. Default: no limit. */
   readonly maxConnectionsPerShard?: number;
-  /** Of each client address: IPv4, or an IPv6 /64. See `trustedProxies`. Default: no limit. */
+  /** Connections of each client: an IPv4 address, or an IPv6 /64. See `trustedProxies`. Default: no limit. */
   readonly maxConnectionsPerAddress?: number;
-  /** Handshakes begun in a second, and after a pause as many at once. Default: no limit. */
+  /** Handshakes that may begin in one second. After a pause, as many may begin at once. Default: no limit. */
   readonly maxUpgradesPerSecond?: number;
   /**
    * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects
@@ -28,17 +32,17 @@ export interface AdmissionLimits {
 export interface Permit {
   /** The key under which the client is counted; undefined where clients aren't counted. */
   readonly clientKey: string | undefined;
-  /** Passes the place on to a destination, which counts it from now on. */
+  /** Gives the place to the destination, which counts it from now on. */
   commit(): void;
-  /** Frees the place. After `commit`, and when called again, nothing happens. */
+  /** Frees the place. Does nothing after `commit`, or when called again. */
   release(): void;
 }
 
 /** The connections that a board has now. */
 export interface Capacity {
-  /** In all shards or on their way there. */
+  /** Connections in all shards, and on their way to them. */
   readonly connections: number;
-  /** How many more the shards may take. */
+  /** Connections that the shards may still take. */
   readonly room: number;
 }
 
@@ -69,7 +73,7 @@ export class AdmissionControl {
     this.#clients = new ClientAddresses(trustedProxies);
   }
 
-  /** Whether there is anything to ask for. */
+  /** True when any limit is set. */
   static isNeeded(limits: AdmissionLimits): boolean {
     const { maxConnections, maxConnectionsPerShard, maxConnectionsPerAddress, maxUpgradesPerSecond } = limits;
     return [maxConnections, maxConnectionsPerShard, maxConnectionsPerAddress, maxUpgradesPerSecond].some(
@@ -77,14 +81,14 @@ export class AdmissionControl {
     );
   }
 
-  /** For a handshake that begins. */
+  /** Keeps a place for a handshake that begins, or returns the refusal. */
   admit(request: IncomingMessage): Permit | UpgradeRefusal {
     const { maxConnectionsPerAddress } = this.#limits;
     if (maxConnectionsPerAddress === undefined) return this.#admit(undefined);
     return this.#admit(this.#clients.of(request.headers, request.socket.remoteAddress));
   }
 
-  /** For a socket of which nothing was read: its client is whoever connected. */
+  /** Keeps a place for a socket from which nothing was read. Its client is its peer. */
   admitUnread({ remoteAddress }: Socket): Permit | UpgradeRefusal {
     const isCounted = this.#limits.maxConnectionsPerAddress !== undefined && remoteAddress !== undefined;
     return this.#admit(isCounted ? normalizeAddress(remoteAddress) : undefined);
@@ -120,7 +124,7 @@ export class AdmissionControl {
     };
   }
 
-  /** One connection of this client, which a shard had, is gone. */
+  /** Counts one connection less of a client, when a shard reports that it closed. */
   clientLeft(address: string): void {
     const count = this.#byAddress.get(address) ?? 0;
     if (count > 1) this.#byAddress.set(address, count - 1);

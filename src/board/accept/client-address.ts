@@ -1,3 +1,7 @@
+/**
+ * Finds the address of the client of a request behind trusted proxies: the option `trustedProxies`. Used by
+ * `admission-control.ts` and `record-request.ts`.
+ */
 import type { IncomingHttpHeaders } from "node:http";
 import { AddressSet, normalizeAddress } from "../../wire/transport/ip-address.ts";
 
@@ -16,9 +20,10 @@ export class ClientAddresses {
   }
 
   /**
-   * The peer's own address; if that is a trusted proxy's, the one that it says it was asked by (the last of
-   * `X-Forwarded-For`), and so on. `Forwarded` isn't looked at: a proxy that writes the one lets its clients write the
-   * other. Undefined for the peer of a Unix socket.
+   * Returns the client's address. That is the peer's own address, unless the peer is a trusted proxy. Then it is the
+   * last address of `X-Forwarded-For` that isn't a trusted proxy's. What is no address there is ignored with all before
+   * it. `Forwarded` is ignored: a proxy that writes one of the two headers lets its clients write the other. Undefined
+   * for the peer of a Unix socket.
    *
    * @param remoteAddress the peer's; undefined for the peer of a Unix socket
    */
@@ -30,7 +35,7 @@ export class ClientAddresses {
     let client = peer;
     for (const hop of String(forwarded).split(",").reverse()) {
       const address = normalizeAddress(hop.trim());
-      // Nobody who is trusted wrote that; it is counted with whoever passed it on.
+      // No trusted proxy writes that: the connection counts for the proxy that passed it on.
       if (address === undefined) return client;
       client = address;
       if (!this.#trusts(client)) return client;

@@ -1,8 +1,9 @@
+/** Reports closed sockets and connections from a shard to the main thread. Used by the shard. */
 import type { Counters } from "../../runtime/stats/counters.ts";
 
 /**
- * Tells the main thread what left this shard, of all that it was sent: how many by a counter, and whose by a message at
- * the end of the turn, where Clients are counted.
+ * Counts the sockets and connections that this shard was sent and that have closed, in a counter that the main thread
+ * reads. Where clients are counted, it also posts the keys of their clients, once at the end of each turn.
  */
 export class ClosedSocketReporter {
   readonly #counters: Counters;

@@ -1,3 +1,7 @@
+/**
+ * Makes the `node:http` server that reads the requests of a port. Used by the main thread and by the shards, for the
+ * handshakes that each of them does.
+ */
 import { createServer, type RequestListener, type Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { pathMatcher } from "../../wire/handshake/path.ts";

@@ -1,3 +1,7 @@
+/**
+ * The opening handshake of one stream of HTTP/2. `routes/http2-route.ts` makes one for each request, and the acceptor
+ * runs it. Source: RFC 8441.
+ */
 import { IncomingMessage } from "node:http";
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";

@@ -1,3 +1,4 @@
+/** One opening handshake, as the acceptor sees it in any version of HTTP, and the handshake over HTTP/1.1. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { switchingHeaders } from "../../wire/handshake/answer.ts";
@@ -31,18 +32,18 @@ export interface OpeningHandshake {
   readonly isTaken: boolean;
   check(options: ServerHandshakeOptions): Accepted | Refusal;
   /**
-   * Lets the peer in. Returns what is to be written before the first frame.
+   * Lets the peer in. Returns the bytes to write before the first frame, as latin1.
    *
    * @param headers added to those of the handshake
    */
   accept(accepted: Accepted, headers?: AnswerHeaders): string;
-  /** Answers with something else, and closes the socket when the peer has had time to read it. */
+  /** Refuses, and closes the socket when the peer has had time to read the answer. */
   refuse(refusal: UpgradeRefusal): void;
   /**
-   * Refuses after `accept`, when nothing of the answer has left; closes the socket when something has. Returns whether
+   * Refuses after `accept`. When a part of the answer has left already, the socket is closed instead. Returns true when
    * it refused.
    *
-   * @param socket the one that is left: a handoff that failed may have made another of it
+   * @param socket to answer on: a handoff that failed may have replaced the handshake's own
    */
   withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean;
 }
@@ -91,7 +92,7 @@ export class Http1OpeningHandshake implements OpeningHandshake {
     refuseUpgrade(this.socket, refusal);
   }
 
-  /** The 101 leaves with the first bytes of the shard. */
+  /** The shard writes the 101, with its first bytes. */
   withdraw(refusal: UpgradeRefusal, socket: Duplex): boolean {
     refuseUpgrade(socket, refusal);
     return true;

@@ -1,3 +1,4 @@
+/** Makes what a connection keeps of its request: `this.request` of the actor. Used by the acceptor. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { RequestRecord } from "../../runtime/actor/connection-request.ts";
 import type { ClientAddresses } from "./client-address.ts";
@@ -5,14 +6,14 @@ import type { ClientAddresses } from "./client-address.ts";
 /** V8 keeps shorter parts of a string as copies, and longer ones as references to the whole string. */
 const SHORTEST_SLICE = 13;
 
-/** The parts of a request, of whatever version of HTTP, that are recorded. */
+/** The parts of a request, in any version of HTTP, that are recorded. */
 interface RecordedRequest {
   readonly url?: string | undefined;
   readonly headers: IncomingHttpHeaders;
 }
 
 /**
- * Makes what a connection keeps of its request.
+ * Returns what a connection keeps of its request.
  *
  * @param names headers to keep, in lower case
  * @param clients finds the client behind trusted proxies; undefined where none are trusted
@@ -41,8 +42,8 @@ function keepHeaders(names: readonly string[], headers: IncomingHttpHeaders): Re
 }
 
 /**
- * The same text in memory of its own: a part of the request's head would keep all of that head for the life of its
- * connection.
+ * Copies a text into memory of its own. A mere part of the request's head would keep the whole head in memory, as long
+ * as the connection lives.
  */
 function copyOf(text: string): string {
   return text.length < SHORTEST_SLICE ? text : Buffer.from(text).toString();

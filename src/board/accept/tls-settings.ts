@@ -1,27 +1,28 @@
+/** The option `tls` of `listen`: its settings, and the TLS contexts that the shards make of them. */
 import { createSecureContext, type SecureContext, type SecureContextOptions, type SecureVersion } from "node:tls";
 
-/** PEM text or bytes, one or several. */
+/** One or several PEM texts, as strings or bytes. */
 export type Pem = string | Uint8Array | readonly (string | Uint8Array)[];
 
 /** A private key and its certificate chain. */
 export interface TlsIdentity {
   readonly key: Pem;
   readonly cert: Pem;
-  /** Of the key, when it is encrypted. */
+  /** Passphrase of the key, if that is encrypted. */
   readonly passphrase?: string;
 }
 
-/** TLS of a port, done by the shards. Names and meanings are those of `node:tls`. */
+/** TLS of a port, which the shards do. Names and meanings are those of `node:tls`. */
 export interface TlsOptions extends TlsIdentity {
   /** Authorities that client certificates are checked against. Default: those that Node trusts. */
   readonly ca?: Pem;
-  /** Default: Node's, TLSv1.2. */
+  /** Lowest version that is accepted. Default: Node's, TLSv1.2. */
   readonly minVersion?: SecureVersion;
   readonly maxVersion?: SecureVersion;
   readonly ciphers?: string;
   /** Ask clients for a certificate. Default: false. */
   readonly requestCert?: boolean;
-  /** Close clients whose certificate is missing or not signed by `ca`, when one is asked for. Default: true. */
+  /** With `requestCert`: close clients whose certificate is missing, or not signed by `ca`. Default: true. */
   readonly rejectUnauthorized?: boolean;
   /**
    * Other identities by server name (SNI): `chat.example.com`, or `*.example.com` for one label more. Default: none.
@@ -29,19 +30,19 @@ export interface TlsOptions extends TlsIdentity {
   readonly servers?: Readonly<Record<string, TlsIdentity>>;
 }
 
-/** As it goes to the shards, all of which can resume each other's sessions. */
+/** The settings as they are sent to the shards. With them, each shard can resume the sessions of the others. */
 export interface TlsSettings extends TlsOptions {
   readonly ticketKeys: Uint8Array;
 }
 
-/** The TLS state of a port: made once for each change of its certificates. */
+/** The TLS contexts of a port, made anew with each change of its certificates. */
 export interface TlsContexts {
   readonly main: SecureContextOptions;
   /** The context for a server name; undefined for the main one. */
   find(serverName: string): SecureContext | undefined;
 }
 
-/** Throws what `createSecureContext` does, for a key or certificate that is none or doesn't fit. */
+/** Throws the error of `createSecureContext` for a key or certificate that is invalid, or a pair that doesn't match. */
 export function createContexts(settings: TlsSettings): TlsContexts {
   const { servers = {}, key, cert, passphrase, ca, minVersion, maxVersion, ciphers, ticketKeys } = settings;
   const common = { ca, minVersion, maxVersion, ciphers, ticketKeys };
@@ -58,7 +59,7 @@ export function createContexts(settings: TlsSettings): TlsContexts {
   return { main, find };
 }
 
-/** Node takes typed arrays where its types say Buffer, and doesn't take undefined where an option isn't given. */
+/** Leaves out undefined, which Node refuses. Node takes typed arrays, though its types say Buffer. */
 function toNode(options: Record<string, unknown>): SecureContextOptions {
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 }

@@ -1,18 +1,21 @@
+/** Serves a request again without its Upgrade header. Used by the routes of boards for offers that nobody takes. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 
 /**
- * Headers of an upgrade, which the request is served without. HTTP2-Settings goes with an offer of h2c (RFC 7540
- * section 3.2.1).
+ * Headers that the request is served without, because they belong to an upgrade. HTTP2-Settings goes with an offer of
+ * h2c (RFC 7540 section 3.2.1).
  */
 const UPGRADE_HEADERS = new Set(["upgrade", "http2-settings"]);
 
 /**
- * Serves a request whose Upgrade header nobody wants to follow, from the arguments of an `upgrade` event: the server
- * reads it once more from its connection, without that header, and then what comes after it. The server's `connection`
- * event (`secureConnection` of one with TLS) is emitted a second time for the socket. Source: RFC 9110 section 7.8, a
- * server may ignore an Upgrade header.
+ * Serves a request as if it had no Upgrade header. Takes the arguments of an `upgrade` event. The server reads the
+ * request again from its connection, without that header, and then what follows it: so the server's `connection` event
+ * (`secureConnection` with TLS) is emitted again for the socket. Source: RFC 9110 section 7.8.
+ *
+ * A request that came in one write behind an offer of `h2c` is lost: Node drops what it has read behind an upgrade that
+ * nobody takes. Clients that offer `h2c` wait for the answer first.
  */
 export function serveAsRequest(
   server: Server | Http2Server | Http2SecureServer,

@@ -1,3 +1,4 @@
+/** The options of `connect`, with their checks and defaults. */
 import type { ConnectionOptions as TlsConnectionOptions } from "node:tls";
 import { SwitchboardError } from "../../errors.ts";
 import { integer, listOf, optionError } from "../handshake/option-check.ts";
@@ -12,7 +13,7 @@ import {
 } from "./options.ts";
 import { parseProxy } from "./proxy.ts";
 
-/** What of node:tls goes through to a wss: server. */
+/** The options of `node:tls` that `connect` passes on, for `wss:` servers. */
 export type TlsOptions = Pick<
   TlsConnectionOptions,
   | "ca"
@@ -29,25 +30,25 @@ export type TlsOptions = Pick<
 >;
 
 export interface ConnectOptions extends WebSocketOptions {
-  /** Request headers to add. Those of the handshake itself can't be set. */
+  /** Request headers to add. The headers of the handshake itself can't be set. */
   readonly headers?: Readonly<Record<string, string>>;
   /** Subprotocols that we speak, the preferred one first. Default: none. */
   readonly protocols?: readonly string[];
-  /** Ends the attempt; once there is a WebSocket it has no effect. */
+  /** Ends the attempt. Has no effect once the WebSocket is open. */
   readonly signal?: AbortSignal;
-  /** What everything up to the WebSocket may take: proxy, TLS and redirects included. Default: 10 s. */
+  /** Time for everything until the WebSocket is open, with proxy, TLS and redirects. Milliseconds. Default: 10,000. */
   readonly handshakeTimeoutMs?: number;
   /**
-   * How many redirects to follow. Never from wss: to ws:. What another origin gets has neither `headers` nor the URL's
-   * user nor a client certificate. Default: 0.
+   * Number of redirects to follow, never from `wss:` to `ws:`. Another origin gets neither `headers`, nor the user of
+   * the URL, nor the client certificate. Default: 0.
    */
   readonly maxRedirects?: number;
   /**
-   * An http: or https: proxy to go through by CONNECT; false for none. Default: what the environment says
-   * (`proxyFromEnvironment`).
+   * URL of an `http:` or `https:` proxy, which is asked for a tunnel by CONNECT. False: no proxy. Default: the proxy
+   * that the environment names (`proxyFromEnvironment`).
    */
   readonly proxy?: URL | string | false;
-  /** For wss: servers. An https: proxy gets the `ca` of it. */
+  /** TLS of `wss:` servers. Its `ca` holds for an `https:` proxy, too. */
   readonly tls?: TlsOptions;
 }
 
@@ -58,7 +59,7 @@ export interface ConnectSettings {
   readonly signal: AbortSignal | undefined;
   readonly handshakeTimeoutMs: number;
   readonly maxRedirects: number;
-  /** Undefined: as the environment says. */
+  /** Undefined: the proxy that the environment names. */
   readonly proxy: URL | false | undefined;
   readonly tls: TlsOptions;
 }
@@ -83,7 +84,7 @@ const checks = {
   tls: { takes: "an object of node:tls options", accepts: isObject },
 };
 
-/** Ours to say: the handshake would be another one, or none. */
+/** Headers that the handshake writes itself. */
 const RESERVED = /^(connection|upgrade|content-length|transfer-encoding|expect|sec-websocket-.*)$/i;
 
 export function checkConnectOptions(options: ConnectOptions): ConnectSettings {
@@ -113,7 +114,10 @@ export function checkConnectOptions(options: ConnectOptions): ConnectSettings {
   };
 }
 
-/** The http: or https: URL of a ws: or wss: one; throws `ERR_URL` for any other. Source: RFC 6455 section 3. */
+/**
+ * Returns the `http:` or `https:` URL of a `ws:` or `wss:` URL. Throws `ERR_URL` for others. Source: RFC 6455 section
+ * 3.
+ */
 export function parseTarget(url: URL | string): URL {
   const target = URL.parse(String(url));
   if (target === null) throw urlError("it can't be parsed");

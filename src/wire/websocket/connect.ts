@@ -1,3 +1,4 @@
+/** The client's side: opens a WebSocket to a URL, through proxies and redirects. */
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../errors.ts";
 import { beginHandshake, type ClientHandshake, checkHandshakeResponse } from "../handshake/client.ts";
@@ -15,18 +16,18 @@ import { throughProxy } from "./tunnel.ts";
 import { WebSocket } from "./websocket.ts";
 
 /**
- * Opens a WebSocket to a `ws:` or `wss:` URL (`http:` and `https:` mean the same). A user and password in it become
- * Basic credentials.
+ * Opens a WebSocket to a `ws:` or `wss:` URL (`http:` and `https:` mean the same). A user and password in the URL are
+ * sent as Basic credentials.
  *
- * Rejects, with nothing left open, with the signal's reason, with the error of the socket or of TLS, or with a
- * SwitchboardError:
- * - `ERR_URL`, `ERR_OPTION`, `ERR_PROXY`: what was asked for makes no sense;
- * - `ERR_HANDSHAKE_TIMEOUT`: it took longer than `handshakeTimeoutMs`;
+ * Leaves nothing open when it rejects. It rejects with the signal's reason, with an error of the socket or of TLS, or
+ * with a `SwitchboardError`:
+ * - `ERR_URL`, `ERR_OPTION`, `ERR_PROXY`: the URL, an option or the proxy's URL is invalid;
+ * - `ERR_HANDSHAKE_TIMEOUT`: the attempt took longer than `handshakeTimeoutMs`;
  * - `ERR_HANDSHAKE_STATUS`, `_UPGRADE`, `_CONNECTION`, `_ACCEPT`, `_PROTOCOL`, `_EXTENSION`: the server's answer opens
  *   no WebSocket; its `cause` is `{ status, headers }`;
- * - `ERR_REDIRECT`: it answered with a redirect that isn't followed;
+ * - `ERR_REDIRECT`: the server answered with a redirect that isn't followed;
  * - `ERR_PROXY_REFUSED`: the proxy opened no tunnel; its `cause` is the proxy's answer;
- * - `ERR_UPGRADE_ABANDONED`: it closed the connection instead of answering.
+ * - `ERR_UPGRADE_ABANDONED`: the server closed the connection instead of answering.
  *
  * Source: RFC 6455 section 4.1.
  */
@@ -35,7 +36,7 @@ export async function connect(url: URL | string, options: ConnectOptions = {}): 
   const target = parseTarget(url);
   const { signal: outer, handshakeTimeoutMs } = settings;
   outer?.throwIfAborted();
-  // A signal of its own: what is aborted later must not reach into a WebSocket that is open.
+  // A signal of its own: an abort after the opening must not end the WebSocket.
   const attempt = new AbortController();
   const abort = (): void => attempt.abort(outer?.reason);
   outer?.addEventListener("abort", abort);
@@ -50,7 +51,7 @@ export async function connect(url: URL | string, options: ConnectOptions = {}): 
   }
 }
 
-/** Asks, and follows redirects as far as that is wanted. */
+/** Sends the request, and follows redirects up to the limit. */
 async function open(first: URL, settings: ConnectSettings, signal: AbortSignal): Promise<WebSocket> {
   let target = first;
   let secrets: Secrets = { headers: { ...credentials(first), ...settings.headers }, tls: settings.tls };
@@ -64,13 +65,13 @@ async function open(first: URL, settings: ConnectSettings, signal: AbortSignal):
       throw redirectError(settings.maxRedirects === 0 ? "it isn't followed" : `${redirects} were followed already`);
     }
     const next = redirectTarget(location, target);
-    // Once gone they don't come back, wherever the next redirect leads.
+    // Secrets that were left out stay out, also when a later redirect leads back.
     if (next.origin !== first.origin) secrets = withoutSecrets(secrets);
     target = next;
   }
 }
 
-/** What only the origin that was asked for may get. */
+/** What only the origin of the first URL may get. */
 interface Secrets {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsOptions;
@@ -97,7 +98,7 @@ async function accept(
   const checked = checkHandshakeResponse(response, handshake);
   if (!checked.ok) {
     response.destroy();
-    // Nobody waits for the outcome: a switch that we don't join is closed.
+    // Nobody waits for this WebSocket any more: close it if the server still switches protocols.
     void upgraded.then((stream) => stream.destroy()).catch(() => {});
     const cause = { status: response.statusCode, headers: response.headers };
     throw new SwitchboardError(checked.code, checked.reason, { cause });
@@ -111,7 +112,7 @@ async function accept(
   return new WebSocket(stream.downcast(), { role: "client", protocol, extensions, deflate }, settings.webSocket);
 }
 
-/** The Location of a redirect; undefined for any other answer. */
+/** Returns the Location of a redirect; undefined for any other answer. */
 function redirection({ statusCode, headers }: IncomingMessage): string | undefined {
   return [301, 302, 303, 307, 308].includes(statusCode ?? 0) ? headers.location : undefined;
 }
@@ -121,7 +122,7 @@ function redirectTarget(location: string, from: URL): URL {
   if (resolved === null) throw redirectError("its Location is no URL");
   let target: URL;
   try {
-    // Credentials are the caller's to give, not a redirect's.
+    // Only the caller may give credentials, not a redirect.
     Object.assign(resolved, { hash: "", username: "", password: "" });
     target = parseTarget(resolved);
   } catch (cause) {

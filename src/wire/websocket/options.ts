@@ -1,3 +1,4 @@
+/** The options of a `WebSocket`, with their checks and defaults. `connect` and `upgradeConnection` take them. */
 import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../handshake/option-check.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflate/compression.ts";
 
@@ -8,20 +9,22 @@ export interface WebSocketOptions {
   /** Most frames in one message, empty ones counted (1008). Default: 131,072. */
   readonly maxFragments?: number;
   /**
-   * Messages that wait for their reader. With so many the socket isn't read until half of them are taken. Default: 64.
+   * Messages that may wait for their reader. When so many wait, the socket isn't read until half of them are taken.
+   * Default: 64.
    */
   readonly maxInboxMessages?: number;
-  /** The same in bytes of payload. Default: 1 MiB. */
+  /** The same limit in bytes of payload. Default: 1 MiB. */
   readonly maxInboxBytes?: number;
   /**
-   * While so much waits for a peer that doesn't read, `send` refuses: nobody who awaits it gets there. Default: 16 MiB.
+   * Bytes that may wait for a peer that doesn't read. While more wait, `send` refuses messages. A caller that awaits
+   * each `send` never reaches the limit. Default: 16 MiB.
    */
   readonly maxBufferedBytes?: number;
-  /** A peer silent for so long gets a ping. Default: 0, no pings. */
+  /** A peer that is silent for so long gets a ping. Default: 0, no pings. */
   readonly pingIntervalMs?: number;
-  /** A peer that stays silent for so long after a ping is given up. Default: 10 s. */
+  /** The connection is closed when the peer stays silent for so long after a ping. Default: 10,000. */
   readonly pongTimeoutMs?: number;
-  /** How long what is queued and the peer's answer to our close frame may take. Default: 10 s. */
+  /** Time to send what is queued, and for the peer to answer our close frame. Default: 10,000. */
   readonly closeTimeoutMs?: number;
   /**
    * Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false.
@@ -31,7 +34,7 @@ export interface WebSocketOptions {
 
 type Limits = Required<Omit<WebSocketOptions, "compression">>;
 
-/** What a WebSocket works with. */
+/** The options with all defaults filled in. */
 export interface WebSocketSettings extends Limits {
   readonly compression: CompressionOptions | undefined;
 }
@@ -81,7 +84,7 @@ export function checkOptions(call: string, options: object, checks: Readonly<Rec
   }
 }
 
-/** The options with the defaults for those not given. They must have been checked. */
+/** Fills in the defaults of options that have been checked. */
 export function webSocketSettings(options: WebSocketOptions): WebSocketSettings {
   const limits = { ...defaults };
   for (const name of Object.keys(defaults) as (keyof Limits)[]) limits[name] = options[name] ?? defaults[name];

@@ -1,3 +1,4 @@
+/** The server's side: makes a WebSocket of an upgrade request, without a board. */
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../errors.ts";
 import { switchingHeaders } from "../handshake/answer.ts";
@@ -12,15 +13,15 @@ import { checkOptions, type WebSocketOptions, webSocketChecks, webSocketSettings
 import { WebSocket } from "./websocket.ts";
 
 export interface UpgradeConnectionOptions extends WebSocketOptions, Pick<ServerHandshakeOptions, "protocols"> {
-  /** Pages that may connect, by their Origin header. Default: all. Programs that send no Origin are let in. */
+  /** Pages that may connect, by their Origin header. Default: all. Requests without an Origin header are let in. */
   readonly origins?: Origins;
 }
 
-/** What a request becomes. */
+/** The answer to a request, and the WebSocket that follows it. */
 export interface UpgradedConnection {
-  /** 101, or 400, 403, 405 or 426 with a sentence that says what is wrong: for returning from an `UpgradeService`. */
+  /** For an `UpgradeService` to return: 101, or 400, 403, 405 or 426 with a sentence that says what is wrong. */
   readonly response: UpgradeAnswer;
-  /** Resolves when the 101 has left. Rejects, also with nobody looking, when that never happens. */
+  /** Resolves when the 101 was sent. Rejects when that fails; a rejection that nobody handles is no error. */
   readonly websocket: Promise<WebSocket>;
 }
 
@@ -31,13 +32,15 @@ const checks = {
 };
 
 /**
- * Makes a WebSocket of a request that `serveUpgrades` or `answerUpgrade` serves, without waiting for anything: the
- * answer for the request's service, and a promise of what follows it. An object, for destructuring by name.
+ * Makes a WebSocket of a request that `serveUpgrades` or `answerUpgrade` serves. Returns at once: the answer, for the
+ * service to return, and a promise of the WebSocket.
  *
- * `websocket` rejects with `ERR_HANDSHAKE_REFUSED` for a bad handshake, and as `onUpgrade` does when another answer is
- * given or the peer leaves. Throws `ERR_ARGUMENT` for what is no request, `ERR_OPTION` for a wrong option, what a
- * function `origins` throws, and `ERR_ORIGINS` when that gives neither true nor false: 500, for a service that lets it
- * pass. Source: RFC 6455 section 4.2.
+ * The promise rejects with `ERR_HANDSHAKE_REFUSED` for an invalid handshake, and as `onUpgrade` does when the service
+ * gives another answer or the peer leaves.
+ *
+ * Throws `ERR_ARGUMENT` for what is no request, `ERR_OPTION` for a wrong option, what a function `origins` throws, and
+ * `ERR_ORIGINS` when it returns neither true nor false. A service that doesn't catch these answers with 500. Source:
+ * RFC 6455 section 4.2.
  */
 export function upgradeConnection(
   request: IncomingMessage,
@@ -65,7 +68,7 @@ function refused({ status, reason, headers = {} }: Refusal): UpgradedConnection 
   return { response: { status, headers, body: `${reason}\n` }, websocket: quiet(Promise.reject(error)) };
 }
 
-/** Whoever doesn't look isn't told. */
+/** Keeps a rejection that nobody handles from ending the process. */
 function quiet<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => {});
   return promise;
