@@ -39,7 +39,7 @@ export interface HandshakeSettings extends ServerHandshakeOptions {
   readonly authorize?: Authorize;
 }
 
-/** What an acceptor needs from its board or its shard. */
+/** The calls of an acceptor to its board or its shard. */
 export interface AcceptorOwner {
   /** True if connections go to another thread: sockets must then be movable, and sessions cloneable. */
   readonly isRemote: boolean;

@@ -15,7 +15,7 @@ import {
 
 /** Lets the connection in. */
 export interface Admission<Session> {
-  /** What becomes `this.session` in the shard: a clone, unless the shard does the handshake itself. */
+  /** Becomes `this.session` in the shard: as a clone, unless the shard does the handshake itself. */
   readonly session: Session;
   /**
    * Headers to add to the answer (101, or 200 over HTTP/2), such as `{ "Set-Cookie": ["a=1", "b=2"] }`. Not those of

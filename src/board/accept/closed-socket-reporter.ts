@@ -8,7 +8,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 export class ClosedSocketReporter {
   readonly #counters: Counters;
   readonly #tell: (clientKeys: readonly string[]) => void;
-  /** Of sockets and connections; empty where clients aren't counted. */
+  /** Client keys of closed sockets and connections. Empty where clients aren't counted. */
   readonly #clientKeys = new Map<object, string>();
   #gone: string[] = [];
 

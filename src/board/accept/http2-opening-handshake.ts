@@ -12,7 +12,7 @@ import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import { type AnswerHeaders, awaitReader, renderRefusal, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { OpeningHandshake } from "./opening-handshake.ts";
 
-/** Of one connection, which HTTP/2 knows nothing of. Source: RFC 9113 section 8.2.2. */
+/** Headers of one HTTP/1 connection, which HTTP/2 forbids. Source: RFC 9113 section 8.2.2. */
 const CONNECTION_HEADERS = new Set([
   "connection",
   "keep-alive",
@@ -66,7 +66,7 @@ export class Http2OpeningHandshake implements OpeningHandshake {
  * resets them at once would otherwise have a connection made for each.
  */
 export function afterItsRead(stream: ServerHttp2Stream, callback: () => void): void {
-  // What its error means is told by its close.
+  // The close that follows the error is reported.
   stream.on("error", noop);
   setImmediate(callback);
 }

@@ -19,7 +19,7 @@ import type { SocketWatch } from "./routes/socket-watch.ts";
 /** One opening handshake, in the way of its version of HTTP. */
 export interface OpeningHandshake {
   readonly request: IncomingMessage;
-  /** What the WebSocket's bytes will come and go on. */
+  /** The stream that will carry the WebSocket's bytes. */
   readonly socket: Duplex;
   /** Bytes of it that were read with the request. */
   readonly head: Buffer;
@@ -60,7 +60,7 @@ export class Http1OpeningHandshake implements OpeningHandshake {
   readonly socket: Duplex;
   readonly head: Buffer;
   readonly #watch: SocketWatch;
-  /** From then on the socket is read and written for the board. */
+  /** True once the board reads and writes the socket. */
   #accepted = false;
 
   constructor(request: IncomingMessage, socket: Duplex, head: Buffer, watch: SocketWatch) {
