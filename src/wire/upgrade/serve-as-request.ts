@@ -13,9 +13,6 @@ const UPGRADE_HEADERS = new Set(["upgrade", "http2-settings"]);
  * Serves a request as if it had no Upgrade header. Takes the arguments of an `upgrade` event. The server reads the
  * request again from its connection, without that header, and then what follows it: so the server's `connection` event
  * (`secureConnection` with TLS) is emitted again for the socket. Source: RFC 9110 section 7.8.
- *
- * A request that came in one write behind an offer of `h2c` is lost: Node drops what it has read behind an upgrade that
- * nobody takes. Clients that offer `h2c` wait for the answer first.
  */
 export function serveAsRequest(
   server: Server | Http2Server | Http2SecureServer,

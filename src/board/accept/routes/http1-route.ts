@@ -127,6 +127,8 @@ function hasOtherListeners(server: UpgradingServer): boolean {
  * from the server: a request for another protocol is served as if it had no Upgrade header, unless other listeners want
  * it. Node before 22.21 and 24.9 doesn't ask: there, such requests come to `decline`.
  *
+ * When the answer is no, Node drops what it read behind the request, such as a second request in the same write.
+ *
  * @param before the server's answer before it had routes
  */
 function shouldUpgradeWith(server: UpgradingServer, routes: readonly Route[], before: ShouldUpgrade): ShouldUpgrade {

@@ -218,6 +218,11 @@ it.each(Object.values(checks))("$call: names the options there are when one is u
   expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
 });
 
+it("refuses an array for the options of a route", () => {
+  const error = expect.objectContaining({ code: "ERR_OPTION", message: "attach: the options must be an object" });
+  expect(() => checkAttachOptions([] as unknown as AttachOptions)).toThrow(error);
+});
+
 it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (options) => {
   const error = expect.objectContaining({ code: "ERR_OPTION" });
   expect(() => checkStartOptions(options as unknown as StartOptions)).toThrow(error);
