@@ -22,6 +22,12 @@ export function headerBytes(payloadBytes: number): number {
   return payloadBytes < 126 ? 2 : payloadBytes < 65_536 ? 4 : 10;
 }
 
+/** Returns the offset in its block at which the payload of an unmasked frame starts. */
+export function payloadStart({ block, start }: Frame): number {
+  const length = (block[start + 1] as number) & 0x7f;
+  return start + (length < 126 ? 2 : length === 126 ? 4 : 10);
+}
+
 /** Writes the header of a final, unmasked frame. Returns the offset at which the payload starts. */
 export function writeHeader(block: Buffer, start: number, opcode: Opcode, payloadBytes: number): number {
   block[start] = 0x80 | opcode;

@@ -1,0 +1,194 @@
+/**
+ * The port of engines. An engine keeps streams and presence, and carries publishes and control messages between the
+ * nodes of a cluster. The engine thread runs one engine; README.md has the contract, and
+ * `test/runtime/streams/engine-contract.ts` is the suite that every engine passes.
+ */
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { Position } from "./position.ts";
+import type { StreamRecord } from "./publication.ts";
+
+/** A value, or a promise of it: an engine in memory answers at once. */
+export type Maybe<T> = T | Promise<T>;
+
+/** How much of a stream is kept. */
+export interface HistoryLimits {
+  /** Number of publications. From 1. */
+  readonly size: number;
+  /** Time after the last publication for which the publications are kept, in ms. */
+  readonly ttlMs: number;
+  /** Time after the last publication or subscription for which epoch and top offset are kept, in ms. At least `ttlMs`. */
+  readonly metaTtlMs: number;
+}
+
+export interface EnginePublish {
+  readonly frame: Frame;
+  /** A second publish to the topic with this key, within five minutes, gets the position of the first and reaches nobody. */
+  readonly idempotencyKey?: string | undefined;
+  /** Time after which the publication isn't handed out any more, in ms. Default: that of the history. */
+  readonly expiresMs?: number | undefined;
+}
+
+export interface EnginePublished {
+  readonly position: Position;
+  /** True if the idempotency key was known: nothing was published. */
+  readonly duplicate: boolean;
+}
+
+/** Which publications a read returns. */
+export interface HistoryRange {
+  /** Offset after which the read begins; with `reverse`, offset before which it begins. Default: the end to begin at. */
+  readonly since?: number | undefined;
+  /** Number of publications that are returned at most. 0: only the top. */
+  readonly limit: number;
+  /** True for the newest first. */
+  readonly reverse?: boolean | undefined;
+}
+
+export interface HistoryRead {
+  /** Position of the newest publication that the stream ever had. */
+  readonly top: Position;
+  /**
+   * The publications, in the order that was asked for. Expired and removed ones are missing: whoever needs a chain
+   * without a hole checks the offsets.
+   */
+  readonly records: readonly StreamRecord[];
+}
+
+/** One connection that is subscribed to a topic with presence. */
+export interface Member {
+  /** Address of the connection's actor. */
+  readonly address: string;
+  /** Id of the node. */
+  readonly node: string;
+  /** User of the connection; undefined if the actor gave none. */
+  readonly user: string | undefined;
+  /** What the actor told about the connection, as JSON; undefined if nothing. */
+  readonly info: string | undefined;
+}
+
+export interface PresenceStats {
+  /** Number of connections. */
+  readonly connections: number;
+  /** Number of distinct users. Connections without a user count as one user each. */
+  readonly users: number;
+}
+
+/** A connection has joined a topic with presence, or has left it and its grace time is over. */
+export interface PresenceChange {
+  readonly kind: "joined" | "left";
+  readonly topic: string;
+  readonly member: Member;
+  /** True for the first connection of its user that joins, and for the last that leaves. */
+  readonly ofUser: boolean;
+}
+
+/** - `up`: the engine works.
+ * - `deaf`: the engine is connected, but what others publish doesn't arrive.
+ * - `down`: the engine can't be reached. */
+export type EngineStatus = "up" | "deaf" | "down";
+
+export interface EngineHealth {
+  readonly status: EngineStatus;
+  /** What is wrong, in a sentence; undefined while the engine is up. */
+  readonly reason?: string | undefined;
+}
+
+/** A node of the cluster, as every other node knows it. */
+export interface NodeInfo {
+  readonly id: string;
+  /** Facts that the node announces with each heartbeat, as JSON. */
+  readonly facts: string;
+}
+
+/** What an engine calls. Each call is about one node: the one that runs the engine object. */
+export interface EngineOwner {
+  /**
+   * A publication of a wanted stream. Within an epoch the offsets rise; a publication that was lost on the way is
+   * simply missing. The frame's memory stays unchanged.
+   */
+  published(topic: string, epoch: string, record: StreamRecord): void;
+  /** A message to a wanted topic without history, from another node. */
+  relayed(topic: string, frame: Frame): void;
+  /** A member of a wanted topic has joined or left. */
+  presenceChanged(change: PresenceChange): void;
+  /** Publications may have been lost: every wanted stream is to be compared with its top. */
+  doubted(): void;
+  healthChanged(health: EngineHealth): void;
+  /** A control message from another node, or from this one. */
+  controlReceived(from: string, message: string): void;
+  /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
+  nodeChanged(id: string, facts: string | undefined): void;
+}
+
+/**
+ * One engine object of one node.
+ *
+ * An engine MUST give each publication of a stream the next offset, exactly once, in the order of the calls of one node.
+ * It MUST store a publication before it resolves, and MUST reject what it hasn't stored. It MUST call `published` for
+ * every publication of a wanted stream, also for this node's own. It MUST NOT call `published` with a lower offset than
+ * before within an epoch. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin another
+ * epoch when offsets could repeat. It MUST bound all that it keeps.
+ */
+export interface Engine {
+  /** True if other nodes may run the same engine: topics without history go through it as well. */
+  readonly isShared: boolean;
+
+  /** Resolves when the engine works. Rejects with `ERR_ENGINE_UNREACHABLE` and what to check. Called once, first. */
+  start(owner: EngineOwner): Promise<void>;
+
+  /** Rejects with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL` if the publication isn't stored for certain. */
+  publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Maybe<EnginePublished>;
+
+  /** Reads a part of a stream. Creates the stream's epoch if there is none. */
+  history(topic: string, range: HistoryRange, limits: HistoryLimits): Maybe<HistoryRead>;
+
+  /** Removes the publications of a stream. The epoch and the top stay. */
+  removeHistory(topic: string, limits: HistoryLimits): Maybe<void>;
+
+  /** Publishes to other nodes, at most once, without history. */
+  relay(topic: string, frame: Frame): void;
+
+  /** From its resolution on, all that is published to the topic is reported. */
+  want(topic: string): Maybe<void>;
+  unwant(topic: string): void;
+
+  /** Adds a member of this node, or replaces the member with this address. */
+  join(topic: string, member: Member, rule: PresenceLimits): Maybe<void>;
+  /** Removes a member of this node. The change is reported after `rule.leaveGraceMs`. */
+  leave(topic: string, address: string, rule: PresenceLimits): Maybe<void>;
+  /** The members now, without those in their grace time; at most `limit`. */
+  members(topic: string, limit: number): Maybe<readonly Member[]>;
+  memberStats(topic: string): Maybe<PresenceStats>;
+
+  /** Sends a control message to one node, or to all. At most once. */
+  sendControl(to: string | undefined, message: string): void;
+  /** Sets what this node tells others about itself, as JSON. */
+  announce(facts: string): void;
+
+  /** Numbers for metrics: a name in snake case and a value. */
+  gauges(): Readonly<Record<string, number>>;
+
+  /** Ends the engine: presence of this node is removed, links are closed. Resolves at the latest after a second. */
+  stop(): Promise<void>;
+}
+
+/** How presence of a topic is kept. */
+export interface PresenceLimits {
+  /** Time after which a connection that has left is reported as gone, in ms. 0: at once. */
+  readonly leaveGraceMs: number;
+  /** True if joins and leaves are reported. */
+  readonly changes: boolean;
+}
+
+/** An engine as an option: a module that the engine thread loads, and options for it. */
+export interface EngineSpec {
+  /** Name for logs and statistics: `memory`, `redis`. */
+  readonly name: string;
+  /** URL of a module whose default export is an `EngineFactory`. */
+  readonly module: string;
+  /** Options of the module: a value that can be cloned. */
+  readonly options: unknown;
+}
+
+/** Creates the engine object of a node. */
+export type EngineFactory = (options: unknown, node: string) => Maybe<Engine>;
