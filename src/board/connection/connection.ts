@@ -261,7 +261,6 @@ export class Connection
   closed(): void {
     this.#finish(LOST);
     this.#phase = "closed";
-    this.#inbound.close();
     this.#host.wheel.cancel(this);
     this.#host.counters.add("connections", -1);
     this.#host.connectionClosed(this, this.#peerClosed);
@@ -372,8 +371,10 @@ export class Connection
   /** The connection has ended for the actor; only the first call counts. */
   #finish({ code, reason }: Closing): void {
     if (this.#phase === "ending" || this.#phase === "closed") return;
-    // The phase changes first, so that the actor's `closed` finds the connection closed.
+    // The phase changes first, so that the actor's `closed` finds the connection closed. Decoding ends with the phase:
+    // the actor may empty its mailbox in `end`, and room in the mailbox would let the decoder go on.
     this.#phase = "ending";
+    this.#inbound.close();
     this.#host.counters.closes.add(code);
     if (code === CloseCode.abnormal) {
       this.#host.counters.add("abnormalClosures");

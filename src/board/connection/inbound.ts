@@ -151,7 +151,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   ignoreBytes(): void {
     this.close();
     this.#decoder.suspend();
-    if (this.#held === 0) return;
+    // The transport is resumed in any case: `#release` may have let go of what held the reading, and may be decoding.
     this.#held = 0;
     this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#transport.resume();
