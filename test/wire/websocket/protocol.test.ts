@@ -108,6 +108,49 @@ describe.each([
     }
   });
 
+  it.each<{ name: string; frames: (masked: boolean) => Buffer[]; closes?: true; ended: object; error?: string }>([
+    {
+      name: "two close frames",
+      frames: (masked) => [close(1000, "", { masked }), close(4002, "", { masked })],
+      ended: { code: 1000, wasClean: true },
+    },
+    {
+      name: "a close frame and a violation",
+      frames: (masked) => [close(1000, "", { masked }), text("bad", { masked, rsv: 1 })],
+      ended: { code: 1000, wasClean: true },
+    },
+    {
+      name: "a violation and a close frame",
+      frames: (masked) => [text("bad", { masked, rsv: 1 }), close(1000, "", { masked })],
+      ended: { code: 1002, wasClean: false },
+      error: "ERR_RESERVED_BITS",
+    },
+    {
+      name: "a message whose reader closes, and a close frame",
+      frames: (masked) => [text("close", { masked }), close(1000, "", { masked })],
+      closes: true,
+      ended: { code: 4000, wasClean: true },
+    },
+    {
+      name: "a message whose reader closes, and a violation",
+      frames: (masked) => [text("close", { masked }), text("bad", { masked, rsv: 1 })],
+      closes: true,
+      ended: { code: 1002, wasClean: false },
+      error: "ERR_RESERVED_BITS",
+    },
+  ])("sends one close frame for $name in one packet", async ({ frames, closes, ended, error }) => {
+    const { peer, ours, masked } = await open();
+    const chunks: Buffer[] = [];
+    peer.socket.on("data", (chunk: Buffer) => chunks.push(chunk));
+    if (closes) void ours.next().then(() => ours.close(4000));
+    peer.write(Buffer.concat(frames(masked)));
+    peer.socket.end();
+    expect(await ours.closed).toMatchObject(ended);
+    await peer.closed();
+    expect(opcodesOf(Buffer.concat(chunks))).toEqual([0x8]);
+    expect(ours.error?.code).toBe(error);
+  });
+
   it("gives up a peer that vanishes without a word", async () => {
     const { ours, sockets } = await open({ pingIntervalMs: 20, pongTimeoutMs: 20 });
     expect(await ours.closed).toEqual({ code: 1006, reason: "", wasClean: false });
