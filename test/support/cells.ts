@@ -1,6 +1,6 @@
-import type { CellSettings } from "../../src/runtime/actor/actor-cell.ts";
 import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
-import type { HandlerWatch } from "../../src/runtime/actor/handler-watch.ts";
+import type { CellSettings } from "../../src/runtime/actor/cell-host.ts";
+import type { HandlerWatch } from "../../src/runtime/actor/handlers/handler-watch.ts";
 import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../src/runtime/scheduling/fair-scheduler.ts";

@@ -5,7 +5,7 @@
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
-import type { Params } from "../../runtime/actor/actor.ts";
+import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import { UpgradeCounters } from "../../runtime/stats/upgrade-counters.ts";
 import type { RequestHead } from "../../wire/handshake/request-head.ts";
 import { type Accepted, checkHandshake, type ServerHandshakeOptions } from "../../wire/handshake/server.ts";

@@ -5,7 +5,7 @@
 import { type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
-import type { Params } from "../../runtime/actor/actor.ts";
+import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import {
   type AnswerHeaders,
   MAX_REFUSAL_STATUS,

@@ -1,6 +1,6 @@
 /** Makes what a connection keeps of its request: `this.request` of the actor. Used by the acceptor. */
 import type { IncomingHttpHeaders } from "node:http";
-import type { RequestRecord } from "../../runtime/actor/connection-request.ts";
+import type { RequestRecord } from "../../runtime/actor/context/connection-request.ts";
 import type { ClientAddresses } from "./client-address.ts";
 
 /** V8 keeps shorter parts of a string as copies, and longer ones as references to the whole string. */

@@ -1,13 +1,14 @@
 /**
  * What a connection gets from its shard: limits, identity, and the shared parts of the thread. The shard implements it.
  */
-import type { Params } from "../../runtime/actor/actor.ts";
-import type { CellSettings } from "../../runtime/actor/actor-cell.ts";
+
 import type { Address } from "../../runtime/actor/address.ts";
-import type { RequestRecord } from "../../runtime/actor/connection-request.ts";
-import type { HandlerLimits } from "../../runtime/actor/handler-watch.ts";
+import type { CellSettings } from "../../runtime/actor/cell-host.ts";
+import type { Params } from "../../runtime/actor/context/actor-context.ts";
+import type { RequestRecord } from "../../runtime/actor/context/connection-request.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
+import type { HandlerLimits } from "../../runtime/actor/handlers/handler-watch.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { Bus } from "../../runtime/bus/bus.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";

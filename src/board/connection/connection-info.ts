@@ -1,8 +1,9 @@
 /**
  * The public snapshot of a connection. The board lists connections in this form.
  */
-import type { Params } from "../../runtime/actor/actor.ts";
+
 import type { Address } from "../../runtime/actor/address.ts";
+import type { Params } from "../../runtime/actor/context/actor-context.ts";
 
 /** Snapshot of one connection for operators. */
 export interface ConnectionInfo {

@@ -2,14 +2,17 @@
  * One WebSocket in a shard. The shard creates one `Connection` for each socket that it adopts.
  */
 import { reportError } from "../../errors.ts";
-import type { Actor, ActorClass, ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
-import { ActorCell, type ActorCellOwner } from "../../runtime/actor/actor-cell.ts";
+import type { Actor, ActorClass } from "../../runtime/actor/actor.ts";
+import { ActorCell } from "../../runtime/actor/actor-cell.ts";
 import type { Address } from "../../runtime/actor/address.ts";
-import { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
-import type { HandlerName } from "../../runtime/actor/incarnation.ts";
+import type { ActorCellOwner } from "../../runtime/actor/cell-host.ts";
+import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
+import { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
+import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
-import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/topic-index.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";

@@ -1,11 +1,13 @@
 /**
  * The stand-in for an ended connection. `Connection.withoutConnection` creates one for an abandoned actor.
  */
-import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/actor.ts";
+
 import type { Address } from "../../runtime/actor/address.ts";
-import type { ConnectionRequest } from "../../runtime/actor/connection-request.ts";
+import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
+import type { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
+import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
-import type { PublishResult, SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";

@@ -1,7 +1,7 @@
 /**
  * The way of frames from a connection to its transport, with its bound. Each `Connection` has one `Outbound`.
  */
-import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { EMPTY } from "../../wire/protocol/empty.ts";

@@ -4,9 +4,9 @@
  * `SwitchboardEvents`.
  */
 import type { ErrorReport } from "../../errors.ts";
-import type { HandlerName } from "../../runtime/actor/incarnation.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 
 /** The events by name, in the form in which they cross threads. */

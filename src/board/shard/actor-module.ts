@@ -3,7 +3,8 @@
  * with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` for wrong exports.
  */
 import { SwitchboardError } from "../../errors.ts";
-import { type ActorClass, checkActorContract, isActorClass } from "../../runtime/actor/actor.ts";
+import type { ActorClass } from "../../runtime/actor/actor.ts";
+import { checkActorContract, isActorClass } from "../../runtime/actor/actor-class.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import type { Authorize } from "../accept/authorize.ts";
 

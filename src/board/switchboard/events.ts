@@ -1,5 +1,5 @@
 /** The events of a board, with their details. `EVENTS.md` lists them for users. */
-import type { SlowConsumerPolicy } from "../../runtime/actor/send-results.ts";
+import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";

@@ -1,53 +1,18 @@
 /** Runs the actor of one connection: its mailbox, its turns, its failures, its end. `Connection` owns one. */
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Message } from "../../wire/protocol/message.ts";
-import { type FairScheduler, TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
-import type { Actor, ActorClass, ActorContext } from "./actor.ts";
-import type { ActorScopes } from "./actor-scopes.ts";
+import { TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
+import type { ActorClass } from "./actor.ts";
 import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
-import { AsyncHandlers, type AsyncHandlersOwner } from "./async-handlers.ts";
-import type { HandlerWatch } from "./handler-watch.ts";
-import {
-  type Ending,
-  type HandlerName,
-  Incarnation,
-  type IncarnationOwner,
-  OPENING,
-  type Restart,
-  SHUTTING_DOWN,
-  type Work,
-} from "./incarnation.ts";
-import { type DeadLetterReason, type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
-import { Mailbox, type MailboxLimits } from "./mailbox.ts";
+import type { ActorCellOwner, CellSettings } from "./cell-host.ts";
+import type { ActorContext } from "./context/actor-context.ts";
+import { AsyncHandlers, type AsyncHandlersOwner, isPromise } from "./handlers/async-handlers.ts";
+import { Incarnation, type IncarnationOwner } from "./incarnation.ts";
+import { type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
+import { Mailbox } from "./mailbox.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
-import { type FailureOutcome, Supervisor, supervisionOf } from "./supervision.ts";
-
-export interface ActorCellOwner {
-  /**
-   * A handler threw, rejected or timed out, or a promise that it left alone rejected. A stopped or escalated actor gets
-   * only its `closed`.
-   */
-  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
-  /** `full` was true and is false now. */
-  mailboxHasRoom(): void;
-  /** Mail was accepted but won't be handled. */
-  mailUndelivered(mail: Mail, reason: DeadLetterReason): void;
-  /** A handler took longer than its limit. `actorFailed` follows. */
-  handlerTimedOut(handler: HandlerName, limitMs: number): void;
-  /** The actor is done: its `closed` has ended or was given up. Called once, after `end`. */
-  actorEnded(): void;
-}
-
-/** Everything that the cells of a shard share. */
-export interface CellSettings {
-  readonly limits: MailboxLimits;
-  readonly turns: FairScheduler;
-  readonly scopes: ActorScopes;
-  /** Gives up handlers that take too long; undefined for no limits. */
-  readonly watch?: HandlerWatch;
-  /** Number of messages and mails that wait in one mailbox. */
-  readonly waiting?: (length: number) => void;
-}
+import { Supervisor, supervisionOf } from "./supervision.ts";
+import { type Ending, type HandlerName, OPENING, type Restart, SHUTTING_DOWN, type Work } from "./work.ts";
 
 /** Handlers that an actor may run in any turn, even if the time of the turn is used up. */
 const LIGHT_HANDLERS = 16;
@@ -139,7 +104,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    *
    * @param actor the actor object that asks; an object that was replaced has no timers any more
    */
-  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+  schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
     const cancel = timers.add(delayMs, callback, repeats);
     const { isConstructed = false } = this.#incarnation ?? {};
@@ -380,8 +345,4 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#owner.mailUndelivered(mail, reason);
     mail.answer?.(reason === "closed" ? { kind: "gone" } : UNHANDLED);
   }
-}
-
-function isPromise(result: unknown): result is PromiseLike<unknown> {
-  return typeof result === "object" && result !== null && typeof (result as PromiseLike<unknown>).then === "function";
 }

@@ -1,49 +1,21 @@
 /**
- * The base class of actors, and its marks across copies of this package. Users extend `Actor`; shards construct the
- * classes.
+ * The base class of actors, and the mark by which other copies of this package know it. Users extend `Actor`; shards
+ * construct the classes through `actor-class.ts`.
  */
 import { SwitchboardError } from "../../errors.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import { type Address, checkAddress } from "./address.ts";
-import type { ConnectionRequest } from "./connection-request.ts";
-import type { AskOptions, Mailer, TellResult } from "./mail.ts";
+import type { ActorContext, Params, PublishOptions } from "./context/actor-context.ts";
+import type { ConnectionRequest } from "./context/connection-request.ts";
+import type { PublishResult } from "./context/publish-result.ts";
 import {
   isSlowConsumerPolicy,
-  type PublishResult,
   SLOW_CONSUMER_POLICIES,
   type SlowConsumerPolicy,
-} from "./send-results.ts";
+} from "./context/slow-consumer-policy.ts";
+import type { AskOptions, TellResult } from "./mail.ts";
 import type { Supervision } from "./supervision.ts";
-
-export interface PublishOptions {
-  /** True to deliver to the publisher as well, if it subscribes to the topic. Default: false. */
-  readonly self?: boolean;
-}
-
-/** Parameters of a path: `room` for `/chat/:room`. */
-export type Params = Readonly<Record<string, string>>;
-
-/** The part of a connection that an actor uses. */
-export interface ActorContext<Session = unknown> {
-  readonly address: Address;
-  readonly shard: number;
-  readonly session: Session;
-  readonly params: Params;
-  readonly protocol: string;
-  readonly request: ConnectionRequest;
-  slowConsumerPolicy: SlowConsumerPolicy;
-  readonly mailer: Mailer;
-  send(data: Sendable): SendResult;
-  whenDrained(): Promise<void>;
-  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult;
-  subscribe(topic: string): Promise<void>;
-  unsubscribe(topic: string): void;
-  close(code?: number, reason?: string): void;
-  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
-  /** Returns a context for an actor object that has lost its connection. It doesn't hold the connection in memory. */
-  withoutConnection(): ActorContext<Session>;
-}
 
 /** Context of the actor that is being constructed: fields and constructors can use it already. */
 let contextOfNext: ActorContext | undefined;
@@ -267,7 +239,7 @@ export abstract class Actor<Session = unknown> {
 export type ActorClass = (new () => Actor) & { readonly prototype: Actor };
 
 /** Symbol with which each copy of this package marks its `Actor`, so that every other copy recognises it. */
-const ORIGIN = Symbol.for("switchboard.actor");
+export const ORIGIN: unique symbol = Symbol.for("switchboard.actor");
 
 /**
  * Version of the contract between a shard and an `Actor` of another copy of this package. Raise it with each change of
@@ -301,19 +273,6 @@ const OWN_ORIGIN: ActorOrigin = {
 };
 Object.defineProperty(Actor.prototype, ORIGIN, { value: OWN_ORIGIN });
 
-/**
- * Constructs an actor on its context, by the copy of this package that the actor's class comes from. Throws what its
- * constructor throws.
- */
-export function constructActor(actorClass: ActorClass, context: ActorContext): Actor {
-  return originOf(actorClass.prototype).construct(actorClass, context);
-}
-
-/** Gives an actor object, of whichever copy of this package, another context. */
-export function replaceContext(actor: Actor, context: ActorContext): void {
-  originOf(actor).replaceContext(actor, context);
-}
-
 function constructOwn(actorClass: ActorClass, context: ActorContext): Actor {
   contextOfNext = context;
   let actor: Actor;
@@ -327,30 +286,4 @@ function constructOwn(actorClass: ActorClass, context: ActorContext): Actor {
     throw new SwitchboardError("ERR_SLOW_CONSUMER_POLICY", message);
   }
   return actor;
-}
-
-/** Whether the value is a class that extends `Actor`, of whichever copy and version of this package. */
-export function isActorClass(value: unknown): value is ActorClass {
-  if (typeof value !== "function" || typeof value.prototype !== "object" || value.prototype === null) return false;
-  return ORIGIN in value.prototype && !Object.hasOwn(value.prototype, ORIGIN);
-}
-
-/**
- * Throws `ERR_ACTOR_COPY`, with both files, when the class comes from a copy of this package that this copy can't work
- * with.
- */
-export function checkActorContract(actorClass: ActorClass): void {
-  const { contract, file } = originOf(actorClass.prototype);
-  if (contract === ACTOR_CONTRACT) return;
-  const message = `the actor class extends the Actor of another version of switchboard, ${file ?? "in a bundle"}, and its shard runs ${import.meta.url}: install one version, and build the actor against that`;
-  throw new SwitchboardError("ERR_ACTOR_COPY", message);
-}
-
-/** Whether the actor's class has the handler itself, and doesn't inherit it from `Actor`. */
-export function overrides(actor: Actor, handler: "mailed" | "shuttingDown"): boolean {
-  return actor[handler] !== originOf(actor).base[handler];
-}
-
-function originOf(actor: Actor): ActorOrigin {
-  return (actor as unknown as { readonly [ORIGIN]: ActorOrigin })[ORIGIN];
 }

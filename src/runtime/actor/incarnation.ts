@@ -2,43 +2,12 @@
  * One actor object after the other of a connection, and the calls of its handlers. `ActorCell` decides when to call.
  */
 import type { AsyncResource } from "node:async_hooks";
-import type { Message } from "../../wire/protocol/message.ts";
-import { type Actor, type ActorClass, type ActorContext, constructActor, overrides, replaceContext } from "./actor.ts";
+import type { Actor, ActorClass } from "./actor.ts";
+import { constructActor, overrides, replaceContext } from "./actor-class.ts";
 import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
-import type { ActorTimer } from "./actor-timers.ts";
+import type { ActorContext } from "./context/actor-context.ts";
 import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
-import type { Mail } from "./mail.ts";
-
-export type HandlerName =
-  | "constructor"
-  | "opened"
-  | "received"
-  | "mailed"
-  | "timer"
-  | "shuttingDown"
-  | "restarted"
-  | "closed"
-  /** No handler: a promise that some handler created and left alone. */
-  | "detached";
-
-/** Another actor object replaces the failed one. */
-export interface Restart {
-  readonly kind: "restart";
-  readonly error: unknown;
-}
-
-/** End of the connection. */
-export interface Ending {
-  readonly kind: "closing";
-  readonly code: number;
-  readonly reason: string;
-}
-
-/** Work for an actor: each is one call of a handler. */
-export type Work = Message | Mail | ActorTimer | Restart | Ending | { readonly kind: "opening" | "shuttingDown" };
-
-export const OPENING: Work = { kind: "opening" };
-export const SHUTTING_DOWN: Work = { kind: "shuttingDown" };
+import type { HandlerName, Work } from "./work.ts";
 
 export interface IncarnationOwner {
   /** @param replaced true if the actor object that began the work has been replaced, or will be */
@@ -77,7 +46,7 @@ export class Incarnation implements ScopeOwner {
   }
 
   /** True if this is the current actor object. */
-  is(actor: Actor): boolean {
+  is(actor: object): boolean {
     return this.#actor === actor;
   }
 

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { PublishResult } from "../actor/send-results.ts";
+import type { PublishResult } from "../actor/context/publish-result.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";

@@ -1,7 +1,7 @@
 import { expect } from "vitest";
 import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
 import { Outbound } from "../../../src/board/connection/outbound.ts";
-import type { SlowConsumerPolicy } from "../../../src/runtime/actor/send-results.ts";
+import type { SlowConsumerPolicy } from "../../../src/runtime/actor/context/slow-consumer-policy.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";

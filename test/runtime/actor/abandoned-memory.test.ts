@@ -2,8 +2,8 @@ import { setImmediate as turn } from "node:timers/promises";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { expect, it, vi } from "vitest";
-import type { ActorContext } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
+import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { cellSettings } from "../../support/cells.ts";
 import { context, ManualWatch, message, Sync } from "./cell.ts";
 

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
 import type { ActorClass } from "../../../src/runtime/actor/actor.ts";
-import { HandlerWatch } from "../../../src/runtime/actor/handler-watch.ts";
+import { HandlerWatch } from "../../../src/runtime/actor/handlers/handler-watch.ts";
 import type { AskOutcome, Mail } from "../../../src/runtime/actor/mail.ts";
 import type { Supervision } from "../../../src/runtime/actor/supervision.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";

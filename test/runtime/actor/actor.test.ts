@@ -1,62 +1,9 @@
-import { expect, it, vi } from "vitest";
+import { expect, it } from "vitest";
 import { SwitchboardError } from "../../../src/errors.ts";
-import {
-  ACTOR_CONTRACT,
-  Actor,
-  type ActorClass,
-  type ActorContext,
-  checkActorContract,
-  constructActor,
-  isActorClass,
-  overrides,
-  replaceContext,
-} from "../../../src/runtime/actor/actor.ts";
+import { Actor } from "../../../src/runtime/actor/actor.ts";
+import { constructActor } from "../../../src/runtime/actor/actor-class.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
-import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
-
-type Call = readonly [method: string, ...args: unknown[]];
-
-/** A context that notes what is called on it. */
-function recordingContext(): { context: ActorContext; calls: Call[] } {
-  const calls: Call[] = [];
-  const context: ActorContext = {
-    address: "1-7" as Address,
-    shard: 1,
-    session: { user: "ada" },
-    params: { room: "blue" },
-    protocol: "chat.v2",
-    request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
-    mailer: {
-      tell: async (...args) => {
-        calls.push(["tell", ...args]);
-        return { status: "accepted" };
-      },
-      ask: async (...args) => {
-        calls.push(["ask", ...args]);
-        return "answer";
-      },
-    },
-    send: (data) => {
-      calls.push(["send", data]);
-      return "buffered";
-    },
-    slowConsumerPolicy: "close",
-    whenDrained: async () => void calls.push(["whenDrained"]),
-    publish: (...args) => {
-      calls.push(["publish", ...args]);
-      return { delivered: 1, buffered: 2, dropped: 3, closed: 4, remote: 5, remoteDropped: 6 };
-    },
-    subscribe: async (topic) => void calls.push(["subscribe", topic]),
-    unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
-    close: (...args) => void calls.push(["close", ...args]),
-    schedule: (_actor, delayMs, _callback, repeats) => {
-      calls.push(["schedule", delayMs, repeats]);
-      return () => {};
-    },
-    withoutConnection: () => context,
-  };
-  return { context, calls };
-}
+import { recordingContext } from "./recording-context.ts";
 
 class Plain extends Actor<{ user: string }> {}
 
@@ -167,66 +114,4 @@ it("refuses a second actor that an actor's constructor makes with new", () => {
 it("throws what a constructor throws, and leaves no connection behind for new to take", () => {
   expect(() => constructActor(Failing, recordingContext().context)).toThrow("not today");
   expect(() => new Plain()).toThrow(expect.objectContaining(misuse));
-});
-
-it.each([
-  { name: "a class that extends Actor", value: Plain, is: true },
-  { name: "a class that extends such a class", value: class extends Plain {}, is: true },
-  { name: "Actor itself", value: Actor, is: false },
-  { name: "a class that extends nothing", value: class {}, is: false },
-  { name: "a function", value: () => {}, is: false },
-  { name: "an instance", value: constructActor(Plain, recordingContext().context), is: false },
-  { name: "an object", value: {}, is: false },
-  { name: "undefined", value: undefined, is: false },
-  { name: "null", value: null, is: false },
-])("takes $name for an actor class: $is", ({ value, is }) => {
-  expect(isActorClass(value)).toBe(is);
-});
-
-/** The `Actor` of another copy of the module, as a second copy of the package has it. */
-async function otherActor(): Promise<typeof Actor> {
-  vi.resetModules();
-  const copy: typeof import("../../../src/runtime/actor/actor.ts") = await import(
-    "../../../src/runtime/actor/actor.ts"
-  );
-  expect(copy.Actor).not.toBe(Actor);
-  return copy.Actor;
-}
-
-it("takes an actor class of another copy of the package, and gives its actors their context", async () => {
-  const Other = await otherActor();
-  class Foreign extends Other {
-    override mailed(): void {}
-  }
-  const { context, calls } = recordingContext();
-  expect(isActorClass(Foreign)).toBe(true);
-  expect(isActorClass(Other)).toBe(false);
-  expect(() => checkActorContract(Foreign)).not.toThrow();
-  const actor = constructActor(Foreign, context);
-  actor.send("hello");
-  expect(calls).toEqual([["send", "hello"]]);
-  expect(overrides(actor, "mailed")).toBe(true);
-  expect(overrides(actor, "shuttingDown")).toBe(false);
-  const later = recordingContext();
-  replaceContext(actor, later.context);
-  actor.send("again");
-  expect(later.calls).toEqual([["send", "again"]]);
-});
-
-it("refuses an actor class of a copy with another contract, and names both files", async () => {
-  const Other = await otherActor();
-  const [mark] = Object.getOwnPropertySymbols(Other.prototype);
-  const newer = Object.create(Other.prototype, {
-    [mark as symbol]: {
-      value: { contract: ACTOR_CONTRACT + 1, file: "file:///other/actor.js", base: Other.prototype },
-    },
-  });
-  class Base {}
-  Object.setPrototypeOf(Base.prototype, newer);
-  class Foreign extends Base {}
-  expect(isActorClass(Foreign)).toBe(true);
-  const message = expect.stringMatching(/file:\/\/\/other\/actor\.js, .* file:\/\/.*\/runtime\/actor\/actor\.ts/);
-  expect(() => checkActorContract(Foreign as unknown as ActorClass)).toThrow(
-    expect.objectContaining({ code: "ERR_ACTOR_COPY", message }),
-  );
 });

@@ -1,7 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
-import { Actor, type ActorContext } from "../../../src/runtime/actor/actor.ts";
+import { Actor } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
+import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { cellSettings } from "../../support/cells.ts";
 

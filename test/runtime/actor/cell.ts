@@ -1,8 +1,10 @@
-import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
-import { ActorCell, type ActorCellOwner } from "../../../src/runtime/actor/actor-cell.ts";
+import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
+import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
-import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
-import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handler-watch.ts";
+import type { ActorCellOwner } from "../../../src/runtime/actor/cell-host.ts";
+import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
+import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";
+import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handlers/handler-watch.ts";
 import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";

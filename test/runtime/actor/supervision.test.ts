@@ -1,11 +1,12 @@
 import { AsyncResource } from "node:async_hooks";
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { Actor, type ActorClass, type ActorContext } from "../../../src/runtime/actor/actor.ts";
+import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
 import type { ActorScopes } from "../../../src/runtime/actor/actor-scopes.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
-import { ConnectionRequest } from "../../../src/runtime/actor/connection-request.ts";
+import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
+import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";
 import { type Supervision, Supervisor, supervisionOf } from "../../../src/runtime/actor/supervision.ts";
 import { messageOf } from "../../../src/wire/protocol/message.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";

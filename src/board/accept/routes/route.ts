@@ -2,7 +2,7 @@
  * The routes of boards on servers, of any version of HTTP. `http1-route.ts` and `http2-route.ts` listen to the servers.
  */
 import type { IncomingMessage } from "node:http";
-import type { Params } from "../../../runtime/actor/actor.ts";
+import type { Params } from "../../../runtime/actor/context/actor-context.ts";
 import type { pathMatcher } from "../../../wire/handshake/path.ts";
 import type { Acceptor, HandshakeSettings } from "../acceptor.ts";
 

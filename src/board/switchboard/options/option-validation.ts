@@ -1,7 +1,7 @@
 /** The check of each option of a board, by name. All calls of the board use it. */
 import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
-import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/send-results.ts";
+import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
 import { checkOption, integer, listOf, MAX_INT32, type OptionCheck } from "../../../wire/handshake/option-check.ts";
 import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";

@@ -1,7 +1,7 @@
 /** Placement: the choice of the shard for a new connection. `ShardPool` uses it. */
 import type { IncomingMessage } from "node:http";
 import { SwitchboardError } from "../../../errors.ts";
-import type { Params } from "../../../runtime/actor/actor.ts";
+import type { Params } from "../../../runtime/actor/context/actor-context.ts";
 
 /** A shard that could take a new connection. */
 export interface ShardCandidate {

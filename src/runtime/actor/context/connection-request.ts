@@ -1,6 +1,6 @@
 /** The request that a connection came with, as its actor sees it: `this.request`. */
-import { SwitchboardError } from "../../errors.ts";
-import { normalizeAddress } from "../../wire/transport/ip-address.ts";
+import { SwitchboardError } from "../../../errors.ts";
+import { normalizeAddress } from "../../../wire/transport/ip-address.ts";
 
 /** The part of a request that is kept for the life of its connection. Plain data: it crosses threads. */
 export interface RequestRecord {

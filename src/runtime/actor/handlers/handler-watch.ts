@@ -1,5 +1,5 @@
 /** Finds handlers that take too long. A shard has one watch for all its actors. */
-import type { Timed, TimerWheel } from "../scheduling/timer-wheel.ts";
+import type { Timed, TimerWheel } from "../../scheduling/timer-wheel.ts";
 import type { HandlerCall } from "./handler-call.ts";
 
 /** Limits of one call of a handler, in milliseconds. 0: no limit. */

@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { ConnectionRequest, requestHeadersOf } from "../../../src/runtime/actor/connection-request.ts";
+import { ConnectionRequest, requestHeadersOf } from "../../../../src/runtime/actor/context/connection-request.ts";
 
 it.each<[string, [string, string][]]>([
   ["/", []],

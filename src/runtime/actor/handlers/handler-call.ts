@@ -1,5 +1,5 @@
 /** One call of an async handler. `AsyncHandlers` creates it. */
-import type { Work } from "./incarnation.ts";
+import type { Work } from "../work.ts";
 
 export interface HandlerCallOwner {
   /** The promise of the handler was fulfilled. */

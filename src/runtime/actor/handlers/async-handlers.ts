@@ -1,7 +1,8 @@
 /** Waits for the async handlers of one actor. `ActorCell` owns it. */
+
+import type { Work } from "../work.ts";
 import { HandlerCall } from "./handler-call.ts";
 import type { HandlerWatch, WatchedActor } from "./handler-watch.ts";
-import type { Work } from "./incarnation.ts";
 
 export interface AsyncHandlersOwner {
   /** True once the connection has ended. */
@@ -94,4 +95,9 @@ export class AsyncHandlers implements WatchedActor {
     this.#watched = true;
     this.#watch.add(this);
   }
+}
+
+/** True if a handler returned a promise, or another thenable. */
+export function isPromise(result: unknown): result is PromiseLike<unknown> {
+  return typeof result === "object" && result !== null && typeof (result as PromiseLike<unknown>).then === "function";
 }

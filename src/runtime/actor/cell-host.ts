@@ -1,0 +1,36 @@
+/** What a cell stands on: the settings of its shard, and the owner that it reports to. `Connection` is the owner. */
+import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import type { ActorScopes } from "./actor-scopes.ts";
+import type { HandlerWatch } from "./handlers/handler-watch.ts";
+import type { DeadLetterReason, Mail } from "./mail.ts";
+import type { MailboxLimits } from "./mailbox.ts";
+import type { FailureOutcome } from "./supervision.ts";
+import type { HandlerName } from "./work.ts";
+
+export interface ActorCellOwner {
+  /**
+   * A handler threw, rejected or timed out, or a promise that it left alone rejected. A stopped or escalated actor gets
+   * only its `closed`.
+   */
+  actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** The cell's `full` was true and is false now. */
+  mailboxHasRoom(): void;
+  /** Mail was accepted but won't be handled. */
+  mailUndelivered(mail: Mail, reason: DeadLetterReason): void;
+  /** A handler took longer than its limit. `actorFailed` follows. */
+  handlerTimedOut(handler: HandlerName, limitMs: number): void;
+  /** The actor is done: its `closed` has ended or was given up. Called once, after `end`. */
+  actorEnded(): void;
+}
+
+/** Everything that the cells of a shard share. */
+export interface CellSettings {
+  readonly limits: MailboxLimits;
+  /** Scheduler of the cells that have more to do than fits into a turn. */
+  readonly turns: FairScheduler;
+  readonly scopes: ActorScopes;
+  /** Watch that gives up handlers that take too long; undefined for no limits. */
+  readonly watch?: HandlerWatch;
+  /** Takes the number of messages and mails that wait in one mailbox, whenever one more waits. */
+  readonly waiting?: (length: number) => void;
+}

@@ -1,0 +1,44 @@
+/** The port between an actor and its connection. `Connection` implements it, and `Actor` stands on it. */
+import type { Sendable } from "../../../wire/protocol/message.ts";
+import type { SendResult } from "../../../wire/protocol/send-result.ts";
+import type { Address } from "../address.ts";
+import type { Mailer } from "../mail.ts";
+import type { ConnectionRequest } from "./connection-request.ts";
+import type { PublishResult } from "./publish-result.ts";
+import type { SlowConsumerPolicy } from "./slow-consumer-policy.ts";
+
+export interface PublishOptions {
+  /** True to deliver to the publisher as well, if it subscribes to the topic. Default: false. */
+  readonly self?: boolean;
+}
+
+/** Parameters of a path: `room` for `/chat/:room`. */
+export type Params = Readonly<Record<string, string>>;
+
+/** The part of a connection that an actor uses. Each member is what the member of `Actor` with its name documents. */
+export interface ActorContext<Session = unknown> {
+  readonly address: Address;
+  readonly shard: number;
+  readonly session: Session;
+  readonly params: Params;
+  readonly protocol: string;
+  readonly request: ConnectionRequest;
+  slowConsumerPolicy: SlowConsumerPolicy;
+  /** Carries `tell` and `ask`. */
+  readonly mailer: Mailer;
+  send(data: Sendable): SendResult;
+  /** Serves `drained`. */
+  whenDrained(): Promise<void>;
+  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult;
+  subscribe(topic: string): Promise<void>;
+  unsubscribe(topic: string): void;
+  close(code?: number, reason?: string): void;
+  /**
+   * Serves `after` and `every`.
+   *
+   * @param actor the actor object that asks; an object that was replaced gets no timer
+   */
+  schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
+  /** Returns a context for an actor object that has lost its connection. It doesn't hold the connection in memory. */
+  withoutConnection(): ActorContext<Session>;
+}
