@@ -2,15 +2,14 @@
  * One WebSocket in a shard. The shard creates one `Connection` for each socket that it adopts.
  */
 import { reportError } from "../../errors.ts";
-import type { Actor, ActorClass } from "../../runtime/actor/actor.ts";
+import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { ActorCell } from "../../runtime/actor/actor-cell.ts";
-import type { Address } from "../../runtime/actor/address.ts";
 import type { ActorCellOwner } from "../../runtime/actor/cell-host.ts";
-import type { ActorContext, Params, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
+import type { ActorContext, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
-import type { DeadLetterReason, Mail, Mailer, MailVerdict } from "../../runtime/actor/mail.ts";
+import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/mail.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/topic-index.ts";
@@ -37,9 +36,10 @@ import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import type { BroadcastGroup } from "./broadcast-group.ts";
+import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
-import { type ConnectionInfo, cloneSession } from "./connection-info.ts";
-import { closedChannel, openedChannel } from "./diagnostics.ts";
+import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
+import { reportEnd, reportOpening } from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
 import { type ControlEvent, Inbound, type InboundOwner } from "./inbound.ts";
 import { Outbound, type OutboundOwner } from "./outbound.ts";
@@ -48,16 +48,16 @@ import { Subscriptions } from "./subscriptions.ts";
 
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
+  extends ConnectionContext
   implements ActorContext, ActorCellOwner, ShutdownTarget, InboundOwner, OutboundOwner, Subscriber, Timed
 {
-  // Fields used on every delivery come first: in a large fan-out each further cache line is another miss.
+  // Fields used on every delivery come first, behind the two of the base class: in a large fan-out each further cache
+  // line is another miss.
   #phase: ClosePhase = "open";
-  readonly #host: ConnectionHost;
   /** Undefined unless the handshake agreed on compression. */
   readonly #deflater: Deflater | undefined;
   readonly #outbound: Outbound;
   readonly #transport: Transport;
-  readonly #identity: ConnectionIdentity;
   readonly #inbound: Inbound;
   readonly #cell: ActorCell;
   /** Created on the first `subscribe`. */
@@ -77,10 +77,9 @@ export class Connection
     host: ConnectionHost,
     deflate?: DeflateAgreement | undefined,
   ) {
+    super(identity, host);
     const { options } = host;
     this.#transport = transport;
-    this.#identity = identity;
-    this.#host = host;
     const { maxPayloadBytes, maxFragments } = options;
     const mayInflate = host.turns.hasTime;
     const decoder = new Decoder(
@@ -96,46 +95,19 @@ export class Connection
 
   /** Answers the peer, constructs the actor, opens it, and begins to read. */
   open(actorClass: ActorClass, answer: string): void {
-    const { options, counters, wheel } = this.#host;
-    counters.add("connections");
-    counters.add("actors");
-    counters.add("connectionsOpened");
+    const { options, wheel } = this.host;
     if (options.pingIntervalMs > 0) wheel.schedule(this, options.pingIntervalMs);
     // First in the queue, and on the wire together with what the actor sends when it opens.
     this.#outbound.pushControl(encodeLatin1(answer));
-    if (openedChannel.hasSubscribers) openedChannel.publish({ address: this.address, shard: this.shard });
+    reportOpening(this.host, this);
     this.#cell.open(actorClass, this);
     this.#transport.start(this.#inbound);
   }
 
   // ── for the actor ──────────────────────────────────────────────────────────────────────────────────────
 
-  get address(): Address {
-    return this.#identity.id as Address;
-  }
-
-  get mailer(): Mailer {
-    return this.#host.mailer;
-  }
-
-  get shard(): number {
-    return this.#host.shard;
-  }
-
-  get session(): unknown {
-    return this.#identity.session;
-  }
-
-  get params(): Params {
-    return this.#identity.params;
-  }
-
-  get protocol(): string {
-    return this.#identity.protocol;
-  }
-
   get request(): ConnectionRequest {
-    this.#request ??= new ConnectionRequest(this.#identity, this.#transport.remoteAddress);
+    this.#request ??= new ConnectionRequest(this.identity, this.#transport.remoteAddress);
     return this.#request;
   }
 
@@ -157,13 +129,13 @@ export class Connection
   }
 
   publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): PublishResult {
-    this.#host.counters.add("publishes");
-    return this.#host.bus.publish(topic, toFrame(data), self ? undefined : this);
+    this.host.counters.add("publishes");
+    return this.host.bus.publish(topic, toFrame(data), self ? undefined : this);
   }
 
   subscribe(topic: string): Promise<void> {
     if (this.#phase !== "open") return Promise.resolve();
-    this.#subscriptions ??= new Subscriptions(this, this.#host);
+    this.#subscriptions ??= new Subscriptions(this, this.host);
     return this.#subscriptions.add(topic);
   }
 
@@ -176,12 +148,12 @@ export class Connection
     this.startClosing(code, reason);
   }
 
-  schedule(actor: Actor, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
+  schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     return this.#cell.schedule(actor, delayMs, callback, repeats);
   }
 
   withoutConnection(): ActorContext {
-    return new EndedContext(this.#identity, this.request, this.#host);
+    return new EndedContext(this.identity, this.request, this.host);
   }
 
   // ── for the bus ────────────────────────────────────────────────────────────────────────────────────────
@@ -199,20 +171,8 @@ export class Connection
   // ── for the shard ──────────────────────────────────────────────────────────────────────────────────────
 
   /** Describes the connection for operators. */
-  describe(): Omit<ConnectionInfo, "openedAt"> {
-    const { bufferedBytes, remoteAddress } = this.#transport;
-    const { params, protocol, session } = this.#identity;
-    const topics = this.#subscriptions?.size ?? 0;
-    return {
-      address: this.address,
-      shard: this.shard,
-      session: cloneSession(session),
-      params,
-      protocol,
-      topics,
-      bufferedBytes,
-      remoteAddress,
-    };
+  describe(): ConnectionSnapshot {
+    return snapshotOf(this, this.#transport, this.#subscriptions?.size ?? 0);
   }
 
   /** Begins the close handshake. Returns false if the close handshake had begun already. */
@@ -223,7 +183,7 @@ export class Connection
     this.#cell.stop();
     this.#subscriptions?.leaveAll();
     this.#outbound.pushLast(encodeClose(code, reason));
-    this.#host.wheel.schedule(this, this.#host.options.closeTimeoutMs);
+    this.host.wheel.schedule(this, this.host.options.closeTimeoutMs);
     this.#inbound.ignoreMessages();
     return true;
   }
@@ -246,7 +206,7 @@ export class Connection
   // ── from the transport, by way of `Inbound` ────────────────────────────────────────────────────────────
 
   drained(): void {
-    this.#heartbeat.heard(this.#host.wheel.nowMs);
+    this.#heartbeat.heard(this.host.wheel.nowMs);
     this.#outbound.drained();
   }
 
@@ -264,28 +224,28 @@ export class Connection
   closed(): void {
     this.#finish(LOST);
     this.#phase = "closed";
-    this.#host.wheel.cancel(this);
-    this.#host.counters.add("connections", -1);
-    this.#host.connectionClosed(this, this.#peerClosed);
+    this.host.wheel.cancel(this);
+    this.host.counters.add("connections", -1);
+    this.host.connectionClosed(this, this.#peerClosed);
   }
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
-    this.#host.counters.add("actorFailures");
-    this.#host.events.report("actorFailed", { id: this.address, handler, outcome, error: reportError(error) });
+    this.host.counters.add("actorFailures");
+    this.host.events.report("actorFailed", { id: this.address, handler, outcome, error: reportError(error) });
     if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
-    if (outcome === "escalated") this.#host.escalate(error);
+    if (outcome === "escalated") this.host.escalate(error);
   }
 
   handlerTimedOut(handler: HandlerName, limitMs: number): void {
-    this.#host.counters.add("handlerTimeouts");
-    this.#host.events.report("handlerTimedOut", { id: this.address, handler, limitMs });
+    this.host.counters.add("handlerTimeouts");
+    this.host.events.report("handlerTimedOut", { id: this.address, handler, limitMs });
   }
 
   actorEnded(): void {
-    this.#host.counters.add("actors", -1);
-    this.#host.actorEnded();
+    this.host.counters.add("actors", -1);
+    this.host.actorEnded();
   }
 
   mailboxHasRoom(): void {
@@ -293,7 +253,7 @@ export class Connection
   }
 
   mailUndelivered({ from }: Mail, reason: DeadLetterReason): void {
-    this.#host.mailUndelivered({ to: this.address, from, reason });
+    this.host.mailUndelivered({ to: this.address, from, reason });
   }
 
   // ── from what is received and sent ─────────────────────────────────────────────────────────────────────
@@ -310,20 +270,20 @@ export class Connection
         this.#end(closedByPeer("server", this.#closing, event));
         return;
       case "violation":
-        this.#host.counters.add("violations");
+        this.host.counters.add("violations");
         this.#end(failed(this.#phase, { code: event.closeCode, reason: event.reason }));
         return;
     }
   }
 
   rateExceeded(): void {
-    this.#host.counters.add("rateLimited");
-    if (this.#host.options.rateLimitPolicy !== "close") return;
+    this.host.counters.add("rateLimited");
+    if (this.host.options.rateLimitPolicy !== "close") return;
     this.#end(failed(this.#phase, { code: CloseCode.policyViolation, reason: "sends too much" }));
   }
 
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
-    this.#host.events.report("slowConsumer", { id: this.address, policy, bufferedBytes });
+    this.host.events.report("slowConsumer", { id: this.address, policy, bufferedBytes });
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
@@ -333,13 +293,13 @@ export class Connection
       this.#transport.destroy();
       return;
     }
-    const beat = this.#heartbeat.beat(this.#host.wheel.nowMs, this.#inbound.reading);
+    const beat = this.#heartbeat.beat(this.host.wheel.nowMs, this.#inbound.reading);
     if (beat.verdict === "lost") {
       this.#transport.destroy();
       return;
     }
     if (beat.verdict === "ping") this.#outbound.ping();
-    this.#host.wheel.schedule(this, beat.againInMs);
+    this.host.wheel.schedule(this, beat.againInMs);
   }
 
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
@@ -350,12 +310,12 @@ export class Connection
     const result = this.#outbound.push(frame, topic, frame === uncompressed ? group : undefined);
     if (result === "dropped") return result;
     if (result === "refused") {
-      this.#host.counters.add("slowConsumersClosed");
+      this.host.counters.add("slowConsumersClosed");
       this.#end(failed(this.#phase, { code: CloseCode.tryAgainLater, reason: "reads too slowly" }));
       return "closed";
     }
-    this.#host.counters.add("messagesSent");
-    this.#host.counters.add("bytesSent", frame.end - frame.start);
+    this.host.counters.add("messagesSent");
+    this.host.counters.add("bytesSent", frame.end - frame.start);
     return result;
   }
 
@@ -367,25 +327,20 @@ export class Connection
     this.#finish(closing);
     this.#outbound.flush();
     this.#transport.end();
-    this.#host.wheel.schedule(this, lingerMs(this.#host.options.closeTimeoutMs));
+    this.host.wheel.schedule(this, lingerMs(this.host.options.closeTimeoutMs));
     this.#inbound.ignoreBytes();
   }
 
   /** The connection has ended for the actor; only the first call counts. */
-  #finish({ code, reason }: Closing): void {
+  #finish(closing: Closing): void {
     if (this.#phase === "ending" || this.#phase === "closed") return;
     // The phase changes first, so that the actor's `closed` finds the connection closed. Decoding ends with the phase:
     // the actor may empty its mailbox in `end`, and room in the mailbox would let the decoder go on.
     this.#phase = "ending";
     this.#inbound.close();
-    this.#host.counters.closes.add(code);
-    if (code === CloseCode.abnormal) {
-      this.#host.counters.add("abnormalClosures");
-      this.#host.events.report("abnormalClosure", { id: this.address });
-    }
-    if (closedChannel.hasSubscribers) closedChannel.publish({ address: this.address, shard: this.shard, code, reason });
+    reportEnd(this.host, this, closing);
     this.#subscriptions?.leaveAll();
     this.#outbound.giveUp();
-    this.#cell.end(code, reason);
+    this.#cell.end(closing.code, closing.reason);
   }
 }

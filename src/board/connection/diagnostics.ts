@@ -1,9 +1,14 @@
 /**
- * The channels of `node:diagnostics_channel` and their messages. The acceptor and the connections publish to them.
+ * What is counted and told when a connection opens and ends, and the channels of `node:diagnostics_channel`. The acceptor
+ * and the connections publish to the channels.
  */
 import { channel } from "node:diagnostics_channel";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { UpgradeRequest } from "../../wire/handshake/server.ts";
+import { CloseCode } from "../../wire/protocol/close-code.ts";
+import type { Closing } from "../../wire/protocol/close-handshake.ts";
+import type { ConnectionContext } from "./connection-context.ts";
+import type { ConnectionHost } from "./connection-host.ts";
 
 /** Message about an answered upgrade request, in the thread that did the handshake. */
 export interface UpgradeDiagnostics {
@@ -27,3 +32,25 @@ export interface ConnectionDiagnostics {
 export const upgradeChannel = channel("switchboard:upgrade");
 export const openedChannel = channel("switchboard:connection:opened");
 export const closedChannel = channel("switchboard:connection:closed");
+
+/** Counts a connection that opens, and its actor, and tells the subscribers of `openedChannel`. */
+export function reportOpening({ counters }: ConnectionHost, { address, shard }: ConnectionContext): void {
+  counters.add("connections");
+  counters.add("actors");
+  counters.add("connectionsOpened");
+  if (openedChannel.hasSubscribers) openedChannel.publish({ address, shard });
+}
+
+/** Counts a connection that has ended for its actor, and tells the subscribers of `closedChannel`. */
+export function reportEnd(
+  { counters, events }: ConnectionHost,
+  { address, shard }: ConnectionContext,
+  { code, reason }: Closing,
+): void {
+  counters.closes.add(code);
+  if (code === CloseCode.abnormal) {
+    counters.add("abnormalClosures");
+    events.report("abnormalClosure", { id: address });
+  }
+  if (closedChannel.hasSubscribers) closedChannel.publish({ address, shard, code, reason });
+}

@@ -1,0 +1,40 @@
+/** What an actor's context knows whether its connection is open or not. `Connection` and `EndedContext` extend it. */
+import type { Address } from "../../runtime/actor/address.ts";
+import type { Params } from "../../runtime/actor/context/actor-context.ts";
+import type { Mailer } from "../../runtime/actor/mail.ts";
+import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
+
+/** The facts about a connection that never change, and the way to other actors. */
+export abstract class ConnectionContext {
+  protected readonly identity: ConnectionIdentity;
+  protected readonly host: ConnectionHost;
+
+  constructor(identity: ConnectionIdentity, host: ConnectionHost) {
+    this.identity = identity;
+    this.host = host;
+  }
+
+  get address(): Address {
+    return this.identity.id as Address;
+  }
+
+  get shard(): number {
+    return this.host.shard;
+  }
+
+  get session(): unknown {
+    return this.identity.session;
+  }
+
+  get params(): Params {
+    return this.identity.params;
+  }
+
+  get protocol(): string {
+    return this.identity.protocol;
+  }
+
+  get mailer(): Mailer {
+    return this.host.mailer;
+  }
+}
