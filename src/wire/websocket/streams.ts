@@ -6,6 +6,7 @@ import { SwitchboardError } from "../../errors.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import type { Message, Sendable } from "../protocol/message.ts";
 import type { SendResult } from "../protocol/send-result.ts";
+import { closedError } from "./end-errors.ts";
 
 /** The part of a WebSocket that the streams use. */
 export interface StreamedSocket {
@@ -53,8 +54,4 @@ export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
     },
     abort: () => socket.close(CloseCode.internalError, "internal error"),
   });
-}
-
-export function closedError(): SwitchboardError {
-  return new SwitchboardError("ERR_CLOSED", "the WebSocket is closed");
 }

@@ -3,7 +3,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { ReadableStream, WritableStream } from "node:stream/web";
-import { SwitchboardError } from "../../errors.ts";
+import type { SwitchboardError } from "../../errors.ts";
 import { checkClose } from "../protocol/check-close.ts";
 import { CloseCode } from "../protocol/close-code.ts";
 import {
@@ -19,19 +19,20 @@ import {
 import { type Close, Decoder, type Ping, type Pong } from "../protocol/decoder.ts";
 import { Inflater } from "../protocol/deflate/inflater.ts";
 import { encodeClose, encodeFrame } from "../protocol/frame.ts";
-import { Heartbeat } from "../protocol/heartbeat.ts";
 import { type Message, type Sendable, toFrame } from "../protocol/message.ts";
 import { Opcode } from "../protocol/opcode.ts";
 import type { Role } from "../protocol/role.ts";
 import type { SendResult } from "../protocol/send-result.ts";
 import type { Violation } from "../protocol/violation.ts";
 import type { Downcast } from "../upgrade/upgraded.ts";
+import { closedError, lostError, violationError } from "./end-errors.ts";
+import { HeartbeatTimer } from "./heartbeat-timer.ts";
 import { Inbox } from "./inbox.ts";
 import { deflaterFor, type NegotiatedHandshake } from "./negotiated-handshake.ts";
 import type { WebSocketSettings } from "./options.ts";
 import { Outbound } from "./outbound.ts";
 import { Pings } from "./pings.ts";
-import { closedError, readableOf, type StreamedSocket, writableOf } from "./streams.ts";
+import { readableOf, type StreamedSocket, writableOf } from "./streams.ts";
 
 /** How a WebSocket ended. */
 export interface Closed {
@@ -68,7 +69,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   readonly #inbox: Inbox;
   readonly #outbound: Outbound;
   readonly #pings = new Pings();
-  readonly #heartbeat: Heartbeat;
+  readonly #heartbeat: HeartbeatTimer;
   readonly #resolveClosed: (closed: Closed) => void;
   #phase: ClosePhase = "open";
   /** What our close frame said, in `closingByUs`. */
@@ -79,7 +80,6 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   /** The peer's last event, until the readers of the messages before it have had the chance to answer. */
   #last: Close | Violation | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
-  #heartbeatTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
   #writable: WritableStream<Sendable> | undefined;
 
@@ -104,8 +104,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
       maxBufferedBytes: settings.maxBufferedBytes,
       deflater,
     });
-    this.#heartbeat = new Heartbeat(settings, performance.now());
-    if (settings.pingIntervalMs > 0) this.#beatAfter(settings.pingIntervalMs);
+    this.#heartbeat = new HeartbeatTimer(settings, this, () => this.#pingSilentPeer());
 
     socket.allowHalfOpen = true;
     // The `close` event that follows an error tells what it means.
@@ -193,7 +192,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     if (this.#phase !== "open") return;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
-    clearTimeout(this.#heartbeatTimer);
+    this.#heartbeat.stop();
     this.#inbox.end();
     this.#outbound.sendClose(encodeClose(code, reason));
     this.#destroyAfter(this.#settings.closeTimeoutMs);
@@ -219,23 +218,6 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.closed;
-  }
-
-  // ── heartbeat ──────────────────────────────────────────────────────────────────────────────────────────
-
-  #beatAfter(ms: number): void {
-    this.#heartbeatTimer = setTimeout(() => this.#beat(), Math.max(1, ms)).unref();
-  }
-
-  #beat(): void {
-    const beat = this.#heartbeat.beat(performance.now(), this.#reading);
-    if (beat.verdict === "lost") {
-      this.#stream.destroy();
-      return;
-    }
-    // While bytes wait for the peer, a ping would only wait behind them.
-    if (beat.verdict === "ping" && this.bufferedBytes === 0) this.#outbound.sendControl(PING);
-    this.#beatAfter(beat.againInMs);
   }
 
   // ── from the stream ────────────────────────────────────────────────────────────────────────────────────
@@ -312,18 +294,10 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
 
   #conclude(): void {
     const last = this.#last;
+    if (last === undefined) return;
     this.#last = undefined;
-    if (last?.kind === "close") this.#handleClose(last);
-    else if (last !== undefined) this.#handleViolation(last);
-  }
-
-  #handleClose(close: Close): void {
-    this.#end(closedByPeer(this.#role, this.#closing, close), undefined);
-  }
-
-  #handleViolation({ code, closeCode, reason }: Violation): void {
-    const error = new SwitchboardError(code, `the peer broke the protocol: ${reason}`);
-    this.#end(failed(this.#phase, { code: closeCode, reason }), error);
+    if (last.kind === "close") this.#end(closedByPeer(this.#role, this.#closing, last), undefined);
+    else this.#end(failed(this.#phase, { code: last.closeCode, reason: last.reason }), violationError(last));
   }
 
   #end({ frame, closing, wasClean, endsTransport }: ClosingStep, error: SwitchboardError | undefined): void {
@@ -341,9 +315,14 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#result = result;
     this.#error = error;
     this.#phase = "ending";
-    clearTimeout(this.#heartbeatTimer);
+    this.#heartbeat.stop();
     this.#inbox.end();
     this.#pings.fail(closedError());
+  }
+
+  #pingSilentPeer(): void {
+    // While bytes wait for the peer, a ping would only wait behind them.
+    if (this.bufferedBytes === 0) this.#outbound.sendControl(PING);
   }
 
   #destroyAfter(ms: number): void {
@@ -364,8 +343,4 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#heartbeat.heard(performance.now());
     this.#stream.resume();
   }
-}
-
-function lostError(): SwitchboardError {
-  return new SwitchboardError("ERR_CONNECTION_LOST", "the connection ended without a close handshake");
 }
