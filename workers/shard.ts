@@ -1,4 +1,4 @@
-/** The thread entry of a shard, which `ShardPool` gives to piscina. */
+/** The thread entry of a shard, which `ShardThreads` gives to piscina. */
 import type { ShardTask } from "../src/board/shard/messages.ts";
 
 /**

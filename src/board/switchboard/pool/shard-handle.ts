@@ -2,7 +2,6 @@
 import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
-import type { Piscina } from "piscina";
 import type { ErrorReport } from "../../../errors.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
@@ -14,14 +13,7 @@ import { RelaySender } from "../../../wire/transport/relay.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type {
-  RawSocketEnvelope,
-  ShardOrder,
-  ShardPortNotice,
-  ShardReport,
-  ShardTask,
-  ThreadLink,
-} from "../../shard/messages.ts";
+import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { ConnectionCount } from "./connection-count.ts";
@@ -36,6 +28,7 @@ import {
   type LossCause,
   type ShardLoss,
 } from "./shard-loss.ts";
+import type { ShardThreads } from "./shard-threads.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export interface ShardSpec {
@@ -64,9 +57,6 @@ export interface ShardSpec {
 
 /** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
 const SHUTDOWN_GRACE_MS = 1_000;
-
-/** Type of the transfer list. Piscina infers it from another overload of `postMessage` than the one for ports. */
-type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
 
 /**
  * - `starting`: the thread starts and loads the actor module.
@@ -103,7 +93,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Resolves when the thread has ended or is free again; with the loss if the end was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
-  constructor(pool: Piscina<ShardTask, ErrorReport | undefined>, spec: ShardSpec) {
+  constructor(threads: ShardThreads, spec: ShardSpec) {
     const {
       shard,
       actor,
@@ -163,8 +153,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     };
     // Only the first start of a board awaits this; later failures go through `ended`.
     this.#ready.promise.catch(() => {});
-    const transferList = ports as unknown as TransferList;
-    this.ended = this.#run(pool.run(task, { transferList, signal: this.#abort.signal }));
+    this.ended = this.#run(threads.run(task, ports, this.#abort.signal));
   }
 
   /** Resolves when the shard takes connections. Rejects with the reason if it can't start. */

@@ -1,10 +1,6 @@
 /** As many threads as the options say, each with one long task, each replaced when it dies. */
-import { once } from "node:events";
-import { existsSync } from "node:fs";
 import type { Server } from "node:net";
-import { MessageChannel, type Worker } from "node:worker_threads";
-import type { Piscina } from "piscina";
-import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
+import { MessageChannel } from "node:worker_threads";
 import type { Bus } from "../../../runtime/bus/bus.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
@@ -12,7 +8,7 @@ import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { ShardPortNotice, ShardTask, ThreadLink } from "../../shard/messages.ts";
+import type { ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
@@ -21,6 +17,7 @@ import { createPlacement, eligible, type Place, type Placed } from "./placement.
 import { Restarts } from "./restarts.ts";
 import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
+import { ShardThreads } from "./shard-threads.ts";
 
 export interface ShardPoolOwner {
   /** An event of a shard that users of the board may listen to. */
@@ -51,28 +48,13 @@ export interface Hub {
 }
 
 /**
- * Returns the file of a shard's thread: beside the sources, or in the built package. Throws `ERR_BUNDLED` if a bundler
- * has taken this module out of the package without that file.
- */
-function findWorker(): URL {
-  // A bundle in CommonJS has no URL.
-  const here: string | undefined = import.meta.url;
-  const path = here?.endsWith(".ts") ? "../../../../workers/shard.ts" : "./workers/shard.js";
-  const worker = URL.parse(path, here);
-  if (worker !== null && existsSync(worker)) return worker;
-  const message =
-    "switchboard was bundled into this program without the files that its threads run: mark switchboard as external in the bundler (esbuild: --external:switchboard) and install it beside the bundle";
-  throw new SwitchboardError("ERR_BUNDLED", message);
-}
-
-/**
  * The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies.
  */
 export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
   readonly #hub: Hub;
-  readonly #threads: Piscina<ShardTask, ErrorReport | undefined>;
+  readonly #threads: ShardThreads;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
   readonly #restarts: Restarts[];
@@ -87,28 +69,13 @@ export class ShardPool {
    * can't start, or with `ERR_ABORTED`.
    */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
-    const worker = findWorker();
     throwIfAbandoned(settings.signal);
-    // Loaded here, so that actor modules, which import the same package, don't load it in every shard.
-    const { Piscina } = await import("piscina");
-    const threads = new Piscina<ShardTask, ErrorReport | undefined>({
-      filename: worker.href,
-      minThreads: settings.shards,
-      maxThreads: settings.shards,
-      idleTimeout: Number.POSITIVE_INFINITY,
-      // With atomics, a thread without a task sleeps in Atomics.wait; a shard's thread has an event loop to run.
-      atomics: "disabled",
-      resourceLimits: settings.resourceLimits,
-    });
-    const workers = new Set(threads.threads);
+    const threads = await ShardThreads.start(settings.shards, settings.resourceLimits);
     const pool = new ShardPool(settings, hub, owner, threads);
     try {
       await pool.#allReady(settings.signal);
     } catch (error) {
-      // Piscina forgets the threads that it ends, and starts others in their place.
-      for (const worker of threads.threads) workers.add(worker);
-      await threads.destroy();
-      await Promise.all([...workers].map(exitOf));
+      await threads.end();
       throw error;
     }
     return pool;
@@ -121,6 +88,7 @@ export class ShardPool {
       this.#closing = true;
       aborted.reject(signal?.reason);
     };
+    if (signal?.aborted) abort();
     signal?.addEventListener("abort", abort);
     const failed = (error: unknown): never => {
       // At once, before the shard's end is taken for a death.
@@ -135,19 +103,12 @@ export class ShardPool {
     }
   }
 
-  private constructor(
-    settings: Settings,
-    hub: Hub,
-    owner: ShardPoolOwner,
-    threads: Piscina<ShardTask, ErrorReport | undefined>,
-  ) {
+  private constructor(settings: Settings, hub: Hub, owner: ShardPoolOwner, threads: ShardThreads) {
     this.#settings = settings;
     this.#owner = owner;
     this.#hub = hub;
     this.#threads = threads;
     this.#choose = createPlacement(settings.placement);
-    // The task of a thread reports its error.
-    threads.on("error", () => {});
     this.#counters = Array.from({ length: settings.shards }, () => new Counters());
     this.#restarts = this.#counters.map(() => new Restarts());
     for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
@@ -264,7 +225,7 @@ export class ShardPool {
       this.#shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
-    await this.#threads.destroy();
+    await this.#threads.end();
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),
       dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
@@ -332,11 +293,6 @@ export class ShardPool {
     }
     return links;
   }
-}
-
-/** Resolves when the thread has ended. Node then gives -1 as its id. */
-async function exitOf(worker: Worker): Promise<void> {
-  if (worker.threadId !== -1) await once(worker, "exit");
 }
 
 /**
