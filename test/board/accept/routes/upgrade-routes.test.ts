@@ -2,11 +2,11 @@ import { once } from "node:events";
 import { createServer, IncomingMessage } from "node:http";
 import { type AddressInfo, Socket } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
-import type { AttachOptions, Switchboard } from "../../../src/index.ts";
-import { startBoard } from "../../support/board.ts";
-import { close, text } from "../../support/frames.ts";
-import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
-import { openMemoryStreams } from "../../support/streams.ts";
+import type { AttachOptions, Switchboard } from "../../../../src/index.ts";
+import { startBoard } from "../../../support/board.ts";
+import { close, text } from "../../../support/frames.ts";
+import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
+import { openMemoryStreams } from "../../../support/streams.ts";
 
 /** A server whose own code hands upgrades to the board. */
 async function startServer(board: Switchboard, options?: AttachOptions): Promise<number> {

@@ -4,11 +4,11 @@ import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
-import type { Switchboard } from "../../../../src/index.ts";
-import { startBoard } from "../../../support/board.ts";
-import { selfSigned } from "../../../support/certificate.ts";
-import { text } from "../../../support/frames.ts";
-import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
+import type { Switchboard } from "../../../src/index.ts";
+import { startBoard } from "../../support/board.ts";
+import { selfSigned } from "../../support/certificate.ts";
+import { text } from "../../support/frames.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 
 const GET = "GET /slow HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
