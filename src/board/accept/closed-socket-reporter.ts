@@ -21,7 +21,7 @@ export class ClosedSocketReporter {
     if (clientKey !== undefined) this.#clientKeys.set(who, clientKey);
   }
 
-  /** It goes on as something else that arrived, or was sent back. */
+  /** Forgets a socket that became a connection, or that went back to the main thread. */
   forget(who: object): void {
     this.#clientKeys.delete(who);
   }

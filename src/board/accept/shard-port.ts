@@ -3,22 +3,24 @@ import type { Server } from "node:http";
 import type { pathMatcher } from "../../wire/handshake/path.ts";
 import type { ServerHandshakeOptions } from "../../wire/handshake/server.ts";
 import type { HandshakeSettings } from "./acceptor.ts";
+import type { RouteSettings } from "./routes/route.ts";
 import type { TlsSettings } from "./tls-settings.ts";
 
 /**
- * What a shard must know to do the handshakes of one port. It is sent as data: `authorize` comes from the actor module.
+ * Settings of a port whose handshakes the shards do. The main thread sends the settings to the shards as data:
+ * `authorize`, a function, comes from the actor module.
  */
 export interface ShardPortSettings {
-  readonly route: Omit<HandshakeSettings, "authorize"> & { readonly path?: string };
+  readonly route: Omit<RouteSettings, "authorize">;
   readonly tls?: TlsSettings;
 }
 
-/** A port whose handshakes are done in the shard. */
+/** A port whose handshakes the shard does. */
 export interface ShardPort {
-  /** Reads HTTP, and TLS where that is on, from the sockets that it is given. */
+  /** Server that reads HTTP, or TLS and HTTP, from the sockets that it is given. */
   readonly server: Server;
   readonly settings: HandshakeSettings;
-  /** The checks of its requests, complete with `authorize`. */
+  /** Checks of the requests on the port, complete with `authorize`. */
   readonly checks: ServerHandshakeOptions;
   readonly isSecure: boolean;
   readonly matches: ReturnType<typeof pathMatcher>;

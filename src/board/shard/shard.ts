@@ -75,7 +75,7 @@ class Shard {
   readonly #stopped = Promise.withResolvers<void>();
   #hasStopped = false;
   readonly #acceptor: Acceptor;
-  readonly #departures: ClosedSocketReporter;
+  readonly #closedSockets: ClosedSocketReporter;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
   #actorClass: ActorClass | undefined;
@@ -95,7 +95,7 @@ class Shard {
       delivered: (count) => this.#counters.add("deliveries", count),
       batchArrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
     });
-    this.#departures = new ClosedSocketReporter(this.#counters, (clientKeys) =>
+    this.#closedSockets = new ClosedSocketReporter(this.#counters, (clientKeys) =>
       this.report({ kind: "socketsClosed", clientKeys }),
     );
     this.#meter = new EventLoopMeter(task.meter, this.#counters);
@@ -144,9 +144,9 @@ class Shard {
   #createAcceptor(): Acceptor {
     const { shard, trustedProxies } = this.#task;
     const requestHeaders = (): readonly string[] => this.#requestHeaders;
-    const handOff = (socket: Duplex, head: Buffer, arrival: HandoffEnvelope): Promise<HandoffResult> =>
+    const handOff = (socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> =>
       localHandoff(socket, head, (transport) => {
-        const adopt = (address: string | undefined): void => this.#adopt(transport, { ...arrival, clientKey: address });
+        const adopt = (clientKey: string | undefined): void => this.#adopt(transport, { ...envelope, clientKey });
         if (this.#sockets === undefined) adopt(undefined);
         else this.#sockets.http.handOver(socket, adopt);
       });
@@ -192,15 +192,15 @@ class Shard {
     this.#requestHeaders = requestHeadersOf(actorClass);
     await Promise.all(linked);
     if (this.#hasStopped) return;
-    const adopt = (transport: Transport, arrival: HandoffEnvelope): void => this.#adopt(transport, arrival);
+    const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
     const sockets = this.#createSocketAcceptor(authorize);
     this.#sockets = sockets;
     receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(this.#task.rawSockets, {
-      settingsReceived: ({ listenerId: listener, settings }) => sockets.configure(listener, settings),
-      adoptServer: (server, { listenerId: listener }) => sockets.listen(server, listener),
-      adopt: (socket, { listenerId: listener, clientKey: address }) => sockets.accept(socket, listener, address),
+      settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
+      adoptServer: (server, { listenerId }) => sockets.listen(server, listenerId),
+      adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
     });
     this.#meter.start();
     this.report({ kind: "ready", authorizes: authorize !== undefined, requestHeaders: this.#requestHeaders });
@@ -218,10 +218,10 @@ class Shard {
   #createSocketAcceptor(authorize: Authorize | undefined): SocketAcceptor {
     return new SocketAcceptor({
       acceptor: this.#acceptor,
-      departures: this.#departures,
+      closedSockets: this.#closedSockets,
       counters: this.#counters,
       authorize,
-      adopt: (transport, arrival) => this.#adopt(transport, arrival),
+      adopt: (transport, envelope) => this.#adopt(transport, envelope),
       acceptFailed: (error) => this.#acceptFailed(error),
     });
   }
@@ -282,23 +282,23 @@ class Shard {
     return this.#bus.addLink(port);
   }
 
-  #adopt(transport: Transport, { identity, answer, deflate, clientKey: address }: HandoffEnvelope): void {
+  #adopt(transport: Transport, { identity, answer, deflate, clientKey }: HandoffEnvelope): void {
     const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
-    this.#departures.arrived(connection, address);
+    this.#closedSockets.arrived(connection, clientKey);
     try {
       connection.open(this.#actorClass as ActorClass, answer);
     } catch (error) {
-      // Refused: the connection was never here.
+      // The connection was refused, so the shard never had it.
       this.#connections.delete(connection);
-      this.#departures.forget(connection);
+      this.#closedSockets.forget(connection);
       throw error;
     }
     this.#shutdown?.add(connection);
   }
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
-    if (this.#connections.delete(connection)) this.#departures.left(connection);
+    if (this.#connections.delete(connection)) this.#closedSockets.left(connection);
     this.#shutdown?.connectionClosed(clean);
   }
 

@@ -25,6 +25,8 @@ import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { createHandshakeServer } from "../accept/handshake-server.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
+import type { RouteSettings } from "../accept/routes/route.ts";
+import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
@@ -48,14 +50,12 @@ import {
   checkStartOptions,
   type ListenOptions,
   type ListenSettings,
-  type RouteSettings,
   type Settings,
   type StartOptions,
 } from "./options/options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import type { Stats } from "./stats.ts";
-import { UpgradeRoutes } from "./upgrade-routes.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
@@ -78,7 +78,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
-  readonly #entrances: UpgradeRoutes;
+  readonly #routes: UpgradeRoutes;
   readonly #ownServers: Server[] = [];
   readonly #shardPorts: ShardListeners;
   readonly #warned = new Set<keyof SwitchboardEvents>();
@@ -135,7 +135,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       acceptFailed: (error) => this.#acceptFailed(error),
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
-    this.#entrances = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
+    this.#routes = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
     this.#shardPorts = new ShardListeners(settings, {
       moves: sockets === "auto" && canMove,
       counters: this.#acceptor.counters,
@@ -191,7 +191,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    this.#entrances.handleUpgrade(request, socket, head, options);
+    this.#routes.handleUpgrade(request, socket, head, options, checkAttachOptions);
   }
 
   /**
@@ -229,7 +229,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       server.on("error", (error) => this.#acceptFailed(error));
       return address;
     } catch (error) {
-      this.#entrances.removeRoutes(server);
+      this.#routes.removeRoutes(server);
       throw error;
     }
   }
@@ -355,7 +355,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(settings);
     this.#bus.close();
-    this.#entrances.removeRoutes();
+    this.#routes.removeRoutes();
     for (const server of this.#ownServers) server.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
@@ -370,7 +370,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
     this.#checkOpen();
-    this.#entrances.addRoute(server, settings);
+    this.#routes.addRoute(server, settings);
   }
 
   #checkOpen(): void {

@@ -6,64 +6,64 @@ import { Counters } from "../../../src/runtime/stats/counters.ts";
 function setUp() {
   const counters = new Counters();
   const told: (readonly string[])[] = [];
-  const departures = new ClosedSocketReporter(counters, (addresses) => told.push(addresses));
-  return { counters, told, departures };
+  const reporter = new ClosedSocketReporter(counters, (addresses) => told.push(addresses));
+  return { counters, told, reporter };
 }
 
 it("counts each that leaves, and tells nothing where addresses aren't counted", async () => {
-  const { counters, told, departures } = setUp();
+  const { counters, told, reporter } = setUp();
   const socket = {};
-  departures.arrived(socket, undefined);
-  departures.left(socket);
-  departures.left({});
+  reporter.arrived(socket, undefined);
+  reporter.left(socket);
+  reporter.left({});
   await turn();
   expect(counters.get("departed")).toBe(2);
   expect(told).toEqual([]);
 });
 
 it("tells the addresses of all that leave in a turn at once, in order, each as often as it left", async () => {
-  const { told, departures } = setUp();
+  const { told, reporter } = setUp();
   const sockets = ["a", "b", "a"].map((address) => ({ address }));
-  for (const socket of sockets) departures.arrived(socket, socket.address);
-  for (const socket of sockets) departures.left(socket);
+  for (const socket of sockets) reporter.arrived(socket, socket.address);
+  for (const socket of sockets) reporter.left(socket);
   expect(told).toEqual([]);
   await turn();
   expect(told).toEqual([["a", "b", "a"]]);
 });
 
 it("tells those of a later turn apart", async () => {
-  const { told, departures } = setUp();
+  const { told, reporter } = setUp();
   for (const address of ["a", "b"]) {
     const socket = {};
-    departures.arrived(socket, address);
-    departures.left(socket);
+    reporter.arrived(socket, address);
+    reporter.left(socket);
     await turn();
   }
   expect(told).toEqual([["a"], ["b"]]);
 });
 
 it("tells an address once, however often its socket is said to leave", async () => {
-  const { told, departures } = setUp();
+  const { told, reporter } = setUp();
   const socket = {};
-  departures.arrived(socket, "a");
-  departures.left(socket);
-  departures.left(socket);
+  reporter.arrived(socket, "a");
+  reporter.left(socket);
+  reporter.left(socket);
   await turn();
   expect(told).toEqual([["a"]]);
 });
 
 it("knows the address of a socket until that is forgotten, and then tells none", async () => {
-  const { told, departures } = setUp();
+  const { told, reporter } = setUp();
   const [socket, connection] = [{}, {}];
-  departures.arrived(socket, "a");
-  expect(departures.clientKeyOf(socket)).toBe("a");
-  departures.arrived(connection, departures.clientKeyOf(socket));
-  departures.forget(socket);
-  expect(departures.clientKeyOf(socket)).toBeUndefined();
-  departures.left(socket);
+  reporter.arrived(socket, "a");
+  expect(reporter.clientKeyOf(socket)).toBe("a");
+  reporter.arrived(connection, reporter.clientKeyOf(socket));
+  reporter.forget(socket);
+  expect(reporter.clientKeyOf(socket)).toBeUndefined();
+  reporter.left(socket);
   await turn();
   expect(told).toEqual([]);
-  departures.left(connection);
+  reporter.left(connection);
   await turn();
   expect(told).toEqual([["a"]]);
 });

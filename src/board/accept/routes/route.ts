@@ -6,6 +6,11 @@ import type { Params } from "../../../runtime/actor/context/actor-context.ts";
 import type { pathMatcher } from "../../../wire/handshake/path.ts";
 import type { Acceptor, HandshakeSettings } from "../acceptor.ts";
 
+/** The demands on the upgrades of one route, with its path. Default path: every path. */
+export interface RouteSettings extends HandshakeSettings {
+  readonly path?: string;
+}
+
 /** One path of one board on a server. */
 export interface Route {
   readonly acceptor: Acceptor;

@@ -1,14 +1,13 @@
-/** The routes of a board: paths of attached servers, and upgrades that the user routes. */
+/** The routes of a board: paths of attached servers, and upgrades that the user routes. `Switchboard` has one. */
 import type { IncomingMessage, Server } from "node:http";
 import type { Duplex } from "node:stream";
-import { SwitchboardError } from "../../errors.ts";
-import { pathMatcher } from "../../wire/handshake/path.ts";
-import { checkUpgrade } from "../../wire/upgrade/arguments.ts";
-import type { Acceptor } from "../accept/acceptor.ts";
-import { addRoute, removeRoute } from "../accept/routes/http1-route.ts";
-import { type AnyHttp2Server, addHttp2Route, isHttp2Server, removeHttp2Route } from "../accept/routes/http2-route.ts";
-import type { Route } from "../accept/routes/route.ts";
-import { type AttachOptions, checkAttachOptions, type RouteSettings } from "./options/options.ts";
+import { SwitchboardError } from "../../../errors.ts";
+import { pathMatcher } from "../../../wire/handshake/path.ts";
+import { checkUpgrade } from "../../../wire/upgrade/arguments.ts";
+import type { Acceptor } from "../acceptor.ts";
+import { addRoute, removeRoute } from "./http1-route.ts";
+import { type AnyHttp2Server, addHttp2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
+import type { Route, RouteSettings } from "./route.ts";
 
 /** Brings upgrades to the acceptor of the main thread. */
 export class UpgradeRoutes {
@@ -17,7 +16,7 @@ export class UpgradeRoutes {
   readonly #shardsAuthorize: () => boolean;
   readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route }[] = [];
   /** Checked routes of `handleUpgrade`, by their options object. */
-  readonly #routesByOptions = new WeakMap<AttachOptions, Route>();
+  readonly #routesByOptions = new WeakMap<object, Route>();
 
   constructor(acceptor: Acceptor, shardsAuthorize: () => boolean) {
     this.#acceptor = acceptor;
@@ -44,10 +43,20 @@ export class UpgradeRoutes {
     }
   }
 
-  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: AttachOptions): void {
+  /**
+   * Takes one upgrade that the user routes. `checkOptions` returns the settings of the options, and is called once for
+   * each options object.
+   */
+  handleUpgrade<Options extends object>(
+    request: IncomingMessage,
+    socket: Duplex,
+    head: Buffer,
+    options: Options,
+    checkOptions: (options: Options, call: string) => RouteSettings,
+  ): void {
     let route = this.#routesByOptions.get(options);
     if (route === undefined) {
-      route = this.#createRoute(checkAttachOptions(options, "handleUpgrade"));
+      route = this.#createRoute(checkOptions(options, "handleUpgrade"));
       this.#routesByOptions.set(options, route);
     }
     checkUpgrade("handleUpgrade", request, socket, head);

@@ -37,7 +37,7 @@ export class FastHandshakes {
     const handshake = new FastHandshake(transport, port, clientKey, this);
     this.#open.add(handshake);
     this.owner.counters.add("handshakes");
-    this.owner.departures.arrived(handshake, clientKey);
+    this.owner.closedSockets.arrived(handshake, clientKey);
     transport.start(handshake);
   }
 
@@ -102,7 +102,7 @@ export class FastHandshake implements TransportReceiver {
 
   /** Makes a connection. Returns false, with nothing done, for a request that must be answered in another way. */
   #take(request: RequestHead, rest: Buffer): boolean {
-    const { acceptor, departures, adopt } = this.#all.owner;
+    const { acceptor, closedSockets, adopt } = this.#all.owner;
     const params = this.#port.matches(request);
     if (params === undefined) return false;
     const accepted = acceptor.checkFast(request, this.#port.checks);
@@ -115,9 +115,9 @@ export class FastHandshake implements TransportReceiver {
     try {
       adopt(transport, acceptor.acceptFast(accepted, request, transport, params, this.#clientKey));
       // The connection reports its own end, later.
-      departures.forget(this);
+      closedSockets.forget(this);
     } catch (error) {
-      departures.left(this);
+      closedSockets.left(this);
       transport.destroy();
       result = { outcome: "failed", error: error as Error };
     }
@@ -127,7 +127,7 @@ export class FastHandshake implements TransportReceiver {
 
   #leaveToHttp(chunk: Buffer): void {
     this.#all.remove(this);
-    this.#all.owner.departures.forget(this);
+    this.#all.owner.closedSockets.forget(this);
     const socket = this.transport.toStream(chunk);
     this.#socket = socket;
     this.#all.http.enter(socket, this.#port, this.#clientKey, this.#timer);
@@ -139,7 +139,7 @@ export class FastHandshake implements TransportReceiver {
     clearTimeout(this.#timer);
     if (!this.#all.remove(this)) return;
     this.#all.owner.counters.upgrades.add(outcome);
-    this.#all.owner.departures.left(this);
+    this.#all.owner.closedSockets.left(this);
     this.transport.destroy();
   }
 }

@@ -40,12 +40,12 @@ export class HttpSockets {
     const { server, isSecure } = port;
     this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
     this.#owner.counters.add("handshakes");
-    this.#owner.departures.arrived(socket, clientKey);
+    this.#owner.closedSockets.arrived(socket, clientKey);
     // The socket's close follows its error.
     socket.on("error", noop);
     socket.once("close", () => {
       if (this.settle(socket)) this.#owner.counters.upgrades.add("abandoned");
-      if (this.#release(socket)) this.#owner.departures.left(socket);
+      if (this.#release(socket)) this.#owner.closedSockets.left(socket);
     });
     // A peer that ends its direction in the middle of TLS has left.
     if (isSecure) socket.allowHalfOpen = false;
@@ -80,15 +80,15 @@ export class HttpSockets {
    * @param adopt makes the connection, for the client of this key
    */
   handOver(socket: Duplex, adopt: (clientKey: string | undefined) => void): void {
-    const { departures } = this.#owner;
+    const { closedSockets } = this.#owner;
     const raw = rawOf(socket);
     if (!this.#release(raw)) throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
     try {
-      adopt(departures.clientKeyOf(raw));
+      adopt(closedSockets.clientKeyOf(raw));
       // The connection reports its own end, later.
-      departures.forget(raw);
+      closedSockets.forget(raw);
     } catch (error) {
-      departures.left(raw);
+      closedSockets.left(raw);
       throw error;
     }
   }

@@ -1,4 +1,4 @@
-/** What the classes of this folder need from their shard. `Shard` provides it. */
+/** The port between the classes of this folder and their shard. `Shard` implements the port. */
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import type { HandoffEnvelope } from "../../connection/connection-host.ts";
@@ -9,7 +9,7 @@ import type { ClosedSocketReporter } from "../closed-socket-reporter.ts";
 export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
-  readonly departures: ClosedSocketReporter;
+  readonly closedSockets: ClosedSocketReporter;
   /** The actor module's export `authorize`. */
   readonly authorize: Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */

@@ -91,12 +91,12 @@ export class SocketAcceptor {
    * @param clientKey the key under which the client is counted; undefined where clients aren't counted
    */
   accept(socket: Socket, listenerId: number, clientKey?: string): void {
-    const { departures } = this.#owner;
+    const { closedSockets } = this.#owner;
     const port = this.#portOf(listenerId);
     const room = descriptorRoom(socket);
     if (room !== "enough") {
-      departures.arrived(socket, clientKey);
-      departures.left(socket);
+      closedSockets.arrived(socket, clientKey);
+      closedSockets.left(socket);
       this.#refuse(socket, port.isSecure ? "none" : room);
     } else if (takesFastHandshakes(port)) {
       this.#fast.start(new TcpTransport(socket, EMPTY), port, clientKey);

@@ -2,6 +2,7 @@
 import type { AddressInfo, Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
 import { descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { createRawSocketServer } from "../../../wire/transport/raw-socket-server.ts";
@@ -16,7 +17,7 @@ export interface ForwardingListenerOwner {
   /** Reserves a place for a socket, or refuses it. Undefined without limits. */
   readonly admit?: ((socket: Socket) => Permit | UpgradeRefusal) | undefined;
   /** Hands a raw socket to a shard; undefined if none takes any. */
-  handOffRawSocket(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> | undefined;
+  handOffRawSocket(socket: Socket, clientKey: string | undefined): Promise<HandoffResult> | undefined;
   handshakeFailed(error: Error): void;
   /** A socket was refused or not accepted, because few descriptors are left. */
   acceptFailed(error: Error): void;
@@ -30,8 +31,8 @@ export class ForwardingListener {
   readonly #server: Server;
   settings: ShardPortSettings;
 
-  constructor(listener: number, settings: ShardPortSettings, owner: ForwardingListenerOwner) {
-    this.listenerId = listener;
+  constructor(listenerId: number, settings: ShardPortSettings, owner: ForwardingListenerOwner) {
+    this.listenerId = listenerId;
     this.settings = settings;
     this.#owner = owner;
     this.#server = createRawSocketServer((socket) => void this.#accept(socket));
@@ -58,7 +59,7 @@ export class ForwardingListener {
 
   async #accept(socket: Socket): Promise<void> {
     const { counters } = this.#owner;
-    socket.on("error", ignore);
+    socket.on("error", noop);
     const room = descriptorRoom(socket);
     if (room !== "enough") {
       this.#owner.acceptFailed(outOfDescriptors());
@@ -76,7 +77,7 @@ export class ForwardingListener {
       this.#refuse(socket, permit);
       return;
     }
-    const handoff = this.#owner.handOffRawSocket(socket, this.listenerId, permit?.clientKey);
+    const handoff = this.#owner.handOffRawSocket(socket, permit?.clientKey);
     if (handoff === undefined) {
       permit?.release();
       this.#refuseUnavailable(socket);
@@ -110,5 +111,3 @@ export class ForwardingListener {
     else socket.destroy();
   }
 }
-
-function ignore(): void {}

@@ -12,7 +12,7 @@ export interface ReusePortListenerOwner {
   /** Aborted when the board begins to close. */
   readonly closing: AbortSignal;
   /** Lets a shard accept with this server. Throws if the server can't be moved there. */
-  giveServer(shard: number, server: Server, listener: number): void;
+  giveServer(shard: number, server: Server): void;
   /** A shard that was replaced can't accept yet. It gets its port again later. */
   acceptFailed(error: Error): void;
 }
@@ -34,8 +34,8 @@ export class ReusePortListener {
   readonly #retries = new Map<number, NodeJS.Timeout>();
   #closed = false;
 
-  constructor(listener: number, settings: ShardPortSettings, owner: ReusePortListenerOwner) {
-    this.listenerId = listener;
+  constructor(listenerId: number, settings: ShardPortSettings, owner: ReusePortListenerOwner) {
+    this.listenerId = listenerId;
     this.settings = settings;
     this.#owner = owner;
   }
@@ -48,7 +48,7 @@ export class ReusePortListener {
     const first = await bind(port, host, cluster.isWorker, signal);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
-      this.#owner.giveServer(0, first, this.listenerId);
+      this.#owner.giveServer(0, first);
       return this.#address;
     }
     first.close();
@@ -60,7 +60,7 @@ export class ReusePortListener {
       for (const server of servers) server.close();
       throw error;
     }
-    for (const [shard, server] of servers.entries()) this.#owner.giveServer(shard, server, this.listenerId);
+    for (const [shard, server] of servers.entries()) this.#owner.giveServer(shard, server);
     return this.#address;
   }
 
@@ -70,7 +70,7 @@ export class ReusePortListener {
     clearTimeout(this.#retries.get(shard));
     if (this.#address === undefined || this.#closed || closing.aborted) return;
     try {
-      this.#owner.giveServer(shard, await this.#bindOne(closing), this.listenerId);
+      this.#owner.giveServer(shard, await this.#bindOne(closing));
     } catch (error) {
       if (this.#closed || closing.aborted) return;
       this.#retries.set(

@@ -84,16 +84,16 @@ export class ShardListeners {
   }
 
   #createListener(accept: "main" | "shard", settings: ShardPortSettings): ForwardingListener | ReusePortListener {
-    const id = this.#listeners.length;
+    const listenerId = this.#listeners.length;
     const { counters, admission, pool, closing, handshakeFailed, acceptFailed } = this.#owner;
     if (accept === "shard") {
-      const giveServer = (shard: number, server: Server, id: number): void => pool().giveServer(shard, server, id);
-      return new ReusePortListener(id, settings, { shards: pool().shards, closing, giveServer, acceptFailed });
+      const giveServer = (shard: number, server: Server): void => pool().giveServer(shard, server, listenerId);
+      return new ReusePortListener(listenerId, settings, { shards: pool().shards, closing, giveServer, acceptFailed });
     }
-    return new ForwardingListener(id, settings, {
+    return new ForwardingListener(listenerId, settings, {
       counters,
       admit: admission && ((socket) => admission.admitUnread(socket)),
-      handOffRawSocket: (socket, id, address) => pool().placeRawSocket()?.handOffRawSocket(socket, id, address),
+      handOffRawSocket: (socket, clientKey) => pool().placeRawSocket()?.handOffRawSocket(socket, listenerId, clientKey),
       handshakeFailed,
       acceptFailed,
     });

@@ -9,6 +9,7 @@ import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/prot
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { Authorize } from "../../accept/authorize.ts";
+import type { RouteSettings } from "../../accept/routes/route.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { TlsOptions } from "../../accept/tls-settings.ts";
 import type { ConnectionLimits } from "../../connection/connection-host.ts";
@@ -302,8 +303,6 @@ function checkResourceLimits(options: ShardResourceLimits): ShardResourceLimits 
   check("Switchboard.start: resourceLimits", options, resourceLimits);
   return { ...DEFAULT_RESOURCE_LIMITS, ...withoutUndefined(options) };
 }
-
-export type RouteSettings = Required<Pick<AttachOptions, "handshakeTimeoutMs">> & AttachOptions;
 
 export function checkAttachOptions(options: AttachOptions, call = "attach"): RouteSettings {
   check(call, options, attachOptions);

@@ -40,11 +40,11 @@ export interface ShardSpec {
   readonly trustedProxies: readonly string[];
   /** True if movable sockets are moved; all others are relayed. */
   readonly moves: boolean;
-  /** Milliseconds for which its event loop may be blocked. 0: no limit. */
+  /** Milliseconds for which the shard's event loop may be blocked. 0: no limit. */
   readonly timeoutMs: number;
-  /** Milliseconds that it has to answer for a socket. */
+  /** Milliseconds that the shard has to answer for a socket. */
   readonly handoffTimeoutMs: number;
-  /** Milliseconds that it has to become ready. 0: no limit. */
+  /** Milliseconds that the shard has to become ready. 0: no limit. */
   readonly startTimeoutMs: number;
   readonly counters: Counters;
   /** Links; their far ends are with the main thread's bus and with the other shards. */
@@ -52,7 +52,7 @@ export interface ShardSpec {
   /** Takes the events of the shard. */
   readonly event: (event: ShardEvent) => void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
-  readonly clientLeft: (address: string) => void;
+  readonly clientLeft: (clientKey: string) => void;
 }
 
 /** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
@@ -193,12 +193,12 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#eventLoop.delayMs;
   }
 
-  handOff(socket: Duplex, head: Buffer, arrival: HandoffEnvelope): Promise<HandoffResult> {
+  handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> {
     const handoff =
       this.#moves && isMovable(socket)
-        ? this.#handoff.send(socket, head, arrival)
-        : this.#relay.send(socket, head, arrival);
-    return this.#timed(this.#occupancy.follow(handoff, arrival.clientKey));
+        ? this.#handoff.send(socket, head, envelope)
+        : this.#relay.send(socket, head, envelope);
+    return this.#timed(this.#occupancy.follow(handoff, envelope.clientKey));
   }
 
   /** Sets how the shard does the handshakes of a port, from the next socket on. */
@@ -206,13 +206,9 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#rawSockets.tell(notice);
   }
 
-  handOffRawSocket(socket: Socket, listener: number, address: string | undefined): Promise<HandoffResult> {
-    return this.#timed(
-      this.#occupancy.follow(
-        this.#rawSockets.sendRawSocket(socket, { listenerId: listener, clientKey: address }),
-        address,
-      ),
-    );
+  handOffRawSocket(socket: Socket, listenerId: number, clientKey: string | undefined): Promise<HandoffResult> {
+    const handoff = this.#rawSockets.sendRawSocket(socket, { listenerId, clientKey });
+    return this.#timed(this.#occupancy.follow(handoff, clientKey));
   }
 
   async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
@@ -224,8 +220,8 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /** Lets the shard accept the sockets of a port by itself. */
-  giveServer(server: Server, listener: number): void {
-    this.#rawSockets.sendServer(server, { listenerId: listener, clientKey: undefined });
+  giveServer(server: Server, listenerId: number): void {
+    this.#rawSockets.sendServer(server, { listenerId, clientKey: undefined });
   }
 
   link(link: ThreadLink): void {
@@ -273,7 +269,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   #handle(report: ShardReport): void {
     switch (report.kind) {
       case "ready":
-        // It may have been asked to close while it started.
+        // The shard may have been asked to close while it started.
         if (this.#phase === "starting") this.#phase = "ready";
         this.#watchdog?.started();
         clearTimeout(this.#startTimer);

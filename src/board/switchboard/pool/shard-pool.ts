@@ -23,7 +23,7 @@ export interface ShardPoolOwner {
   /** An event of a shard that users of the board may listen to. */
   event(shard: number, event: ShardEvent): void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
-  clientLeft(address: string): void;
+  clientLeft(clientKey: string): void;
   /** A shard's thread ended unexpectedly, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in the place of a lost one. */
@@ -153,8 +153,8 @@ export class ShardPool {
   }
 
   /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
-  giveServer(shard: number, server: Server, listener: number): void {
-    this.#shards[shard]?.giveServer(server, listener);
+  giveServer(shard: number, server: Server, listenerId: number): void {
+    this.#shards[shard]?.giveServer(server, listenerId);
   }
 
   /** Asks one shard about its connections. Resolves with undefined if the shard doesn't exist or ends first. */
@@ -249,9 +249,9 @@ export class ShardPool {
       counters: this.#counters[shard] as Counters,
       links: this.#linkToOthers(shard),
       event: (event) => this.#owner.event(shard, event),
-      clientLeft: (address) => this.#owner.clientLeft(address),
+      clientLeft: (clientKey) => this.#owner.clientLeft(clientKey),
     });
-    for (const [listener, settings] of this.#listeners) handle.configure({ listenerId: listener, settings });
+    for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
     this.#shards[shard] = handle;
     void handle.ended.then((loss) => {
       if (loss !== undefined && !this.#closing) this.#handleLoss(loss);

@@ -38,7 +38,7 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, adopt }: Options = {
   const acceptor = new SocketAcceptor({
     acceptor: new Acceptor(owner, { counters: counters.upgrades }),
     counters,
-    departures: new ClosedSocketReporter(counters, () => {}),
+    closedSockets: new ClosedSocketReporter(counters, () => {}),
     authorize: undefined,
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,
