@@ -3,7 +3,6 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { shareBatch } from "../../../src/board/switchboard/pool/shard-pool.ts";
 import { Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
 import { close, text } from "../../support/frames.ts";
@@ -177,17 +176,6 @@ it("drops at the deadline what no batch came to", async () => {
   expect(first && (await answerClose(first))).toEqual(goingAway);
   for (const other of others) expect(await other.rest()).toBe("");
   expect(await closing).toEqual({ closed: 1, dropped: 2, cut: 0 });
-});
-
-it.each([
-  { batch: 10, loads: [3, 7], shares: [10, 10] },
-  { batch: 10, loads: [10, 30], shares: [3, 7] },
-  { batch: 5, loads: [25, 25], shares: [3, 2] },
-  { batch: 10, loads: [15, 16, 1], shares: [5, 5, 1] },
-  { batch: 10_000, loads: [100_000, 0, 50_000], shares: [6_667, 1, 3_333] },
-  { batch: 1, loads: [5, 5, 5], shares: [1, 1, 1] },
-])("shares a batch of $batch between shards of $loads connections", ({ batch, loads, shares }) => {
-  expect(shareBatch(batch, loads)).toEqual(shares);
 });
 
 /** A board of actors that part, with a gate that they hold at. */

@@ -18,6 +18,7 @@ import { Restarts } from "./restarts.ts";
 import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import { ShardThreads } from "./shard-threads.ts";
+import { shareBatch } from "./share-batch.ts";
 
 export interface ShardPoolOwner {
   /** An event of a shard that users of the board may listen to. */
@@ -293,27 +294,4 @@ export class ShardPool {
     }
     return links;
   }
-}
-
-/**
- * Returns each shard's part of a batch, by its connections. The parts are no more than the batch, unless it has fewer
- * connections than there are shards: each closes at least one. If all connections fit into one batch, no shard needs a
- * second.
- */
-export function shareBatch(batch: number, loads: readonly number[]): number[] {
-  const total = loads.reduce((sum, load) => sum + load, 0);
-  if (total <= batch) return loads.map(() => batch);
-  const exact = loads.map((load) => (batch * load) / total);
-  const parts = exact.map(Math.floor);
-  // What the rounding left goes to the shards that lost most to it.
-  const missing = batch - parts.reduce((sum, part) => sum + part, 0);
-  const byLoss = [...exact.keys()].sort((one, other) => lossOf(exact, other) - lossOf(exact, one));
-  for (const shard of byLoss.slice(0, missing)) parts[shard] = (parts[shard] ?? 0) + 1;
-  return parts.map((part) => Math.max(1, part));
-}
-
-/** What rounding down takes from a shard's part. */
-function lossOf(exact: readonly number[], shard: number): number {
-  const part = exact[shard] ?? 0;
-  return part - Math.floor(part);
 }
