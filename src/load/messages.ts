@@ -21,7 +21,10 @@ export interface FanoutShare {
   readonly memory: SharedArrayBuffer;
   /** Largest number of publishes in flight per publisher: a power of two. */
   readonly window: number;
-  /** Name of the BroadcastChannel by which threads tell each other of delivered publishes. */
+  /**
+   * Name of the BroadcastChannel by which threads tell each other of delivered publishes. Each message is the number of a
+   * publisher and nothing else.
+   */
   readonly channel: string;
 }
 

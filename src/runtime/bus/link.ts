@@ -1,5 +1,6 @@
 /**
- * One end of the direct connection between two threads of the bus. `Bus` has one for each other thread.
+ * One end of the direct connection between two threads of the bus. `Bus` has one for each other thread. It shares its
+ * port with the mail: each takes the messages of its own kinds.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
@@ -31,6 +32,9 @@ type LinkMessage =
   /** `sentAt`: nanoseconds of the clock that all threads share. */
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
   | { readonly kind: "consumed"; readonly bytes: number };
+
+/** All messages on the port: those of the bus, and those of the mail, which `MailLink` takes. */
+type PortMessage = LinkMessage | { readonly kind: "mail" };
 
 /** What the links of one thread share. */
 export interface LinkSchedule {
@@ -87,7 +91,7 @@ export class Link implements ScheduledTask {
     this.#schedule = schedule;
     this.#owner = owner;
     this.#postInterest(interest);
-    port.on("message", (message: LinkMessage) => this.#handle(message));
+    port.on("message", (message: PortMessage) => this.#handle(message));
     port.on("close", () => this.#handleClose());
   }
 
@@ -157,7 +161,7 @@ export class Link implements ScheduledTask {
     this.#port.postMessage(message, transfer);
   }
 
-  #handle(message: LinkMessage): void {
+  #handle(message: PortMessage): void {
     switch (message.kind) {
       case "interest":
         this.#owner.interestChanged(this, changesOf(message.topics, message.ids));
@@ -174,6 +178,8 @@ export class Link implements ScheduledTask {
         break;
       case "consumed":
         this.#unconsumedBytes -= message.bytes;
+        break;
+      case "mail":
         break;
     }
   }

@@ -6,6 +6,7 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import type { HandoffAnswer, NoticeMessage, RawSocketMessage, ServerMessage, SocketMessage } from "./messages.ts";
 import { handleOf, makeTransferable, type TcpHandle } from "./node-internals.ts";
 import {
   Decisions,
@@ -18,39 +19,6 @@ import {
 import { queuedMessages } from "./queued-messages.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 import type { Transport } from "./transport.ts";
-
-/** One socket on its way, with everything that its new owner must know. */
-interface HandoffMessage<Envelope> {
-  readonly kind: "socket";
-  readonly serial: number;
-  readonly socket: Socket;
-  readonly head: Uint8Array;
-  readonly envelope: Envelope;
-}
-
-/** A notice for the receiving end, which arrives before every socket that is sent later. */
-interface NoticeMessage<Notice> {
-  readonly kind: "notice";
-  readonly notice: Notice;
-}
-
-/** A listening server that moves to the receiver. */
-interface ServerMessage<Envelope> {
-  readonly kind: "server";
-  readonly server: Server;
-  readonly envelope: Envelope;
-}
-
-/**
- * All messages on a port to an end that does `receiveRawSockets`. An end that does `receiveHandoffs` gets only sockets.
- */
-type RawSocketMessage<Envelope, Notice> = HandoffMessage<Envelope> | NoticeMessage<Notice> | ServerMessage<Envelope>;
-
-/** Answer of the new owner. An error means that the new owner closed the socket. */
-export interface HandoffAnswer {
-  readonly serial: number;
-  readonly error: ErrorReport | undefined;
-}
 
 const NOTHING = new Uint8Array(0);
 
@@ -151,7 +119,7 @@ export class HandoffSender<Envelope, Notice = never> {
     const handle = handleOf(socket);
     try {
       const serial = this.#pending.nextSerial;
-      const message: HandoffMessage<Envelope> = { kind: "socket", serial, socket, head: prepare(), envelope };
+      const message: SocketMessage<Envelope> = { kind: "socket", serial, socket, head: prepare(), envelope };
       this.#port.postMessage(message, [socket as unknown as MessagePort]);
     } catch (thrown) {
       if (isOpen(handle) && handleOf(socket) === null) handle.close();
@@ -200,7 +168,7 @@ export function receiveHandoffs<Envelope>(
   adopt: (transport: Transport, envelope: Envelope) => void,
 ): void {
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
-  end.port.on("message", ({ serial, socket, head, envelope }: HandoffMessage<Envelope>) => {
+  end.port.on("message", ({ serial, socket, head, envelope }: SocketMessage<Envelope>) => {
     const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
     arrivals.adopt(serial, transport, () => adopt(transport, envelope));
   });
@@ -268,7 +236,7 @@ export class Arrivals {
       owned?.destroy();
       error = reportError(thrown);
     }
-    this.#answer({ serial, error });
+    this.#answer({ kind: "answer", serial, error });
   }
 }
 

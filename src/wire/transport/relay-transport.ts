@@ -1,16 +1,6 @@
 /** One end of a relayed stream, as a transport. The main thread and the shard each have one for a stream. */
+import type { StreamMessage } from "./messages.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
-
-/** Messages between the two ends of a relayed stream, the same in both directions. */
-export type RelayMessage =
-  /** Bytes, in memory that belongs to the message alone. */
-  | { readonly kind: "bytes"; readonly id: number; readonly bytes: Uint8Array }
-  /** The receiver took this much: the sender may send as much again. */
-  | { readonly kind: "credit"; readonly id: number; readonly cost: number }
-  /** No more bytes follow. */
-  | { readonly kind: "end"; readonly id: number }
-  /** Both directions are closed. */
-  | { readonly kind: "closed"; readonly id: number };
 
 /**
  * Cost that one end may have sent without the other having taken it. Acts as the kernel's send buffer does for a
@@ -29,7 +19,7 @@ const MESSAGE_COST = 128;
 export class RelayTransport implements Transport {
   readonly remoteAddress: string | undefined;
   readonly #id: number;
-  readonly #post: (message: RelayMessage) => void;
+  readonly #post: (message: StreamMessage) => void;
   readonly #forget: () => void;
   #receiver: TransportReceiver | undefined;
   #closed = false;
@@ -54,7 +44,7 @@ export class RelayTransport implements Transport {
    * @param forget called when this end has closed: no message for it is expected any more
    * @param remoteAddress address of the peer whose bytes are relayed
    */
-  constructor(id: number, post: (message: RelayMessage) => void, forget: () => void, remoteAddress?: string) {
+  constructor(id: number, post: (message: StreamMessage) => void, forget: () => void, remoteAddress?: string) {
     this.remoteAddress = remoteAddress;
     this.#id = id;
     this.#post = post;
@@ -101,7 +91,7 @@ export class RelayTransport implements Transport {
   }
 
   /** Takes a message of the other end. */
-  handle(message: RelayMessage): void {
+  handle(message: StreamMessage): void {
     switch (message.kind) {
       case "bytes": {
         const { buffer, byteOffset, byteLength } = message.bytes;

@@ -3,20 +3,10 @@ import type { Duplex } from "node:stream";
 import type { ErrorReport } from "../../errors.ts";
 import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
 import { Arrivals } from "./handoff.ts";
-import type { HandoffResult } from "./pending-handoffs.ts";
-import { HANDOFF_TIMEOUT_MS, type HandoffEnd, lost, PendingHandoffs } from "./pending-handoffs.ts";
+import type { RelayHandoff } from "./messages.ts";
+import { HANDOFF_TIMEOUT_MS, type HandoffEnd, type HandoffResult, lost, PendingHandoffs } from "./pending-handoffs.ts";
 import { RelayPort } from "./relay-port.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
-
-/** Opening of a stream, and the answer of the shard. An error means that the shard refused the stream. */
-type RelayOpening<Envelope> =
-  | {
-      readonly kind: "open";
-      readonly id: number;
-      readonly envelope: Envelope;
-      readonly remoteAddress: string | undefined;
-    }
-  | { readonly kind: "answer"; readonly id: number; readonly error: ErrorReport | undefined };
 
 /** A stream that waits for the shard's answer. */
 interface WaitingStream {
@@ -32,15 +22,16 @@ interface WaitingStream {
  * was read from it or written to it.
  */
 export class RelaySender<Envelope> {
-  readonly #relay: RelayPort<RelayOpening<Envelope>>;
+  readonly #relay: RelayPort<Envelope>;
   readonly #pending: PendingHandoffs;
+  /** By serial. */
   readonly #waiting = new Map<number, WaitingStream>();
 
   /** @param timeoutMs milliseconds that the shard has to answer for a stream */
   constructor({ port, decisions }: HandoffEnd, timeoutMs = HANDOFF_TIMEOUT_MS) {
     this.#pending = new PendingHandoffs(decisions, timeoutMs);
-    const handle = (message: RelayOpening<Envelope>): void => {
-      if (message.kind === "answer") this.#answered(message.id, message.error);
+    const handle = (message: RelayHandoff<Envelope>): void => {
+      if (message.kind === "answer") this.#answered(message.serial, message.error);
     };
     // Posts after all sockets of this turn were read.
     this.#relay = new RelayPort(port, setImmediate, handle, () => {
@@ -70,17 +61,17 @@ export class RelaySender<Envelope> {
       stream.destroy();
       return Promise.resolve({ outcome: "peerGone" });
     }
-    const id = this.#pending.nextSerial;
+    const serial = this.#pending.nextSerial;
     try {
       if (this.#relay.closed) throw lost();
-      this.#relay.tell({ kind: "open", id, envelope, remoteAddress: remoteAddressOf(stream) });
+      this.#relay.tell({ kind: "open", serial, envelope, remoteAddress: remoteAddressOf(stream) });
     } catch (thrown) {
       stream.destroy();
       return Promise.resolve({ outcome: "failed", error: thrown as Error });
     }
-    this.#waiting.set(id, { stream, transport: new DuplexTransport(stream, head) });
+    this.#waiting.set(serial, { stream, transport: new DuplexTransport(stream, head) });
     return this.#pending.add((error) => {
-      this.#waiting.delete(id);
+      this.#waiting.delete(serial);
       return { outcome: "stayed", socket: stream, error };
     });
   }
@@ -91,15 +82,15 @@ export class RelaySender<Envelope> {
   }
 
   /** The answer comes before the first bytes from the shard. */
-  #answered(id: number, error: ErrorReport | undefined): void {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
+  #answered(serial: number, error: ErrorReport | undefined): void {
+    const waiting = this.#waiting.get(serial);
+    this.#waiting.delete(serial);
     if (error === undefined && waiting !== undefined) {
-      splice(waiting.transport, this.#relay.open(id));
+      splice(waiting.transport, this.#relay.open(serial));
     } else {
       waiting?.stream.destroy();
     }
-    this.#pending.settle(id, error);
+    this.#pending.settle(serial, error);
   }
 }
 
@@ -108,13 +99,13 @@ export function receiveRelayed<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
 ): void {
-  const relay = new RelayPort<RelayOpening<Envelope>>(end.port, queueMicrotask, (message) => {
+  const relay = new RelayPort<Envelope>(end.port, queueMicrotask, (message) => {
     if (message.kind !== "open") return;
-    const { id, envelope, remoteAddress } = message;
-    const transport = relay.open(id, remoteAddress);
-    arrivals.adopt(id, transport, () => adopt(transport, envelope));
+    const { serial, envelope, remoteAddress } = message;
+    const transport = relay.open(serial, remoteAddress);
+    arrivals.adopt(serial, transport, () => adopt(transport, envelope));
   });
-  const arrivals = new Arrivals(end, ({ serial, error }) => relay.tell({ kind: "answer", id: serial, error }));
+  const arrivals = new Arrivals(end, (answer) => relay.tell(answer));
 }
 
 /**

@@ -231,6 +231,19 @@ it("posts nothing to a thread that doesn't want the topic", async () => {
   await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
 });
 
+it("leaves messages of other kinds to others on its port", async () => {
+  const { bus } = createBus();
+  const { port1, port2 } = new MessageChannel();
+  const posted: { readonly kind: string }[] = [];
+  port2.on("message", (message: { readonly kind: string }) => posted.push(message));
+  port2.postMessage({ kind: "mail", serial: 0, topics: ["mail"], ids: [1], bytes: 1 });
+  port2.postMessage({ kind: "interest", serial: 1, topics: ["wanted"], ids: [2] });
+  await bus.addLink(port1);
+  expect(bus.publish("mail", encodeText("no")).remote).toBe(0);
+  expect(bus.publish("wanted", encodeText("yes")).remote).toBe(1);
+  await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
+});
+
 it("acknowledges a subscription when a thread knows it that was linked in the same tick, between two of them", async () => {
   const [near, far] = [createBus(), createBus()];
   const inbox = new Inbox();

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
+import type { HandoffAnswer, RelayMessage } from "../../../src/wire/transport/messages.ts";
 import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
 import { RelaySender, receiveRelayed } from "../../../src/wire/transport/relay.ts";
 import { WINDOW_COST } from "../../../src/wire/transport/relay-transport.ts";
@@ -148,12 +149,13 @@ describe("a relay", () => {
     peer.write(Buffer.alloc(16 * 1024 * 1024));
     expect(accepted.isPaused()).toBe(true);
     let posted = 0;
-    port.on("message", (message: { readonly id: number } | unknown[]) => {
-      if (!Array.isArray(message)) {
-        port.postMessage({ kind: "answer", id: message.id, error: undefined });
-        return;
+    port.on("message", (message: RelayMessage<undefined>) => {
+      if (message.kind === "open") {
+        const answer: HandoffAnswer = { kind: "answer", serial: message.serial, error: undefined };
+        port.postMessage(answer);
+      } else if (message.kind === "streams") {
+        for (const each of message.messages) if (each.kind === "bytes") posted += each.bytes.length;
       }
-      for (const { bytes } of message as { readonly bytes: Uint8Array }[]) posted += bytes.length;
     });
     for (let i = 0; i < 1_000; i++) await new Promise((resolve) => setImmediate(resolve));
     expect(posted).toBeGreaterThan(WINDOW_COST / 2);

@@ -1,0 +1,75 @@
+/**
+ * All messages between the two ends of a handoff channel, by `kind`. `handoff.ts` and `relay.ts` post them and take
+ * them.
+ */
+import type { Server, Socket } from "node:net";
+import type { ErrorReport } from "../../errors.ts";
+
+/** One socket on its way, with everything that its new owner must know. */
+export interface SocketMessage<Envelope> {
+  readonly kind: "socket";
+  readonly serial: number;
+  readonly socket: Socket;
+  /** Bytes of the stream that were read before the move. */
+  readonly head: Uint8Array;
+  readonly envelope: Envelope;
+}
+
+/** A notice for the receiving end, which arrives before every socket that is sent later. */
+export interface NoticeMessage<Notice> {
+  readonly kind: "notice";
+  readonly notice: Notice;
+}
+
+/** A listening server that moves to the receiver. */
+export interface ServerMessage<Envelope> {
+  readonly kind: "server";
+  readonly server: Server;
+  readonly envelope: Envelope;
+}
+
+/**
+ * All messages on a port to an end that does `receiveRawSockets`. An end that does `receiveHandoffs` gets only sockets.
+ */
+export type RawSocketMessage<Envelope, Notice> =
+  | SocketMessage<Envelope>
+  | NoticeMessage<Notice>
+  | ServerMessage<Envelope>;
+
+/** Answer of the new owner to one socket or stream. An error means that the new owner closed it. */
+export interface HandoffAnswer {
+  readonly kind: "answer";
+  readonly serial: number;
+  readonly error: ErrorReport | undefined;
+}
+
+/** Opening of a relayed stream in the shard. The `serial` is also the number of the stream. */
+interface RelayOpening<Envelope> {
+  readonly kind: "open";
+  readonly serial: number;
+  readonly envelope: Envelope;
+  readonly remoteAddress: string | undefined;
+}
+
+/** Messages between the two ends of one relayed stream, the same in both directions. `id` is the stream's number. */
+export type StreamMessage =
+  /** Bytes, in memory that belongs to the message alone. */
+  | { readonly kind: "bytes"; readonly id: number; readonly bytes: Uint8Array }
+  /** The receiver took this much: the sender may send as much again. */
+  | { readonly kind: "credit"; readonly id: number; readonly cost: number }
+  /** No more bytes follow. */
+  | { readonly kind: "end"; readonly id: number }
+  /** Both directions are closed. */
+  | { readonly kind: "closed"; readonly id: number };
+
+/** The messages of all relayed streams of a port that gathered within a turn, in order. */
+interface StreamMessages {
+  readonly kind: "streams";
+  readonly messages: readonly StreamMessage[];
+}
+
+/** A message on the port of a relay that concerns the handoff of a stream. */
+export type RelayHandoff<Envelope> = RelayOpening<Envelope> | HandoffAnswer;
+
+/** All messages on the port of a relay. */
+export type RelayMessage<Envelope> = RelayHandoff<Envelope> | StreamMessages;
