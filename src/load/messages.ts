@@ -22,8 +22,8 @@ export interface FanoutShare {
   /** Largest number of publishes in flight per publisher: a power of two. */
   readonly window: number;
   /**
-   * Name of the BroadcastChannel by which threads tell each other of delivered publishes. Each message is the number of a
-   * publisher and nothing else.
+   * Name of the BroadcastChannel by which threads tell each other of delivered publishes. Each message is the number of
+   * a publisher and nothing else.
    */
   readonly channel: string;
 }
