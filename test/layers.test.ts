@@ -5,6 +5,7 @@ import { expect, it } from "vitest";
 
 /** From the top: a layer is a folder with all below it, and may import itself and what stands above it. */
 const LAYERS = [
+  "wire/node-internals",
   "wire/protocol",
   "wire/handshake",
   "wire/upgrade",
@@ -28,7 +29,7 @@ const LAYERS = [
 ];
 
 /** What the load generator may know of us: it measures any server. */
-const KNOWN_TO_LOAD = ["load", "wire/protocol", "wire/handshake"];
+const KNOWN_TO_LOAD = ["load", "wire/node-internals", "wire/protocol", "wire/handshake"];
 
 /** All that the main thread may know of what runs in a shard: what crosses threads. */
 const CROSSES_THREADS = ["messages", "queries", "shutdown"].map((name) => `src/board/shard/${name}.ts`);
@@ -90,7 +91,11 @@ function checkRelative(file: string, target: string): string | undefined {
   if (own === "cli" && target === "src/index.ts") return undefined;
   if (own === undefined) return `${file} is in no layer`;
   if (other === undefined) return "it is in no layer";
-  if (own === "wire/upgrade" && other !== own) return "upgrade knows nothing of WebSocket";
+  if (own === "wire/protocol" && other === "wire/node-internals" && !target.endsWith("/zlib.ts")) {
+    return "protocol is bytes in, bytes out";
+  }
+  if (own === "wire/upgrade" && other !== own && other !== "wire/node-internals")
+    return "upgrade knows nothing of WebSocket";
   if (own === "load" && !KNOWN_TO_LOAD.includes(other)) return "load measures any server, not ours";
   if (own === "board/switchboard" && other === "board/shard" && !CROSSES_THREADS.includes(target)) {
     return "the main thread knows of a shard only what crosses threads";
@@ -106,6 +111,9 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   const name = from.replace(/^node:/, "");
   if (file === "src/errors.ts") return "src/errors.ts imports nothing";
   if (file.startsWith("workers/")) return "workers/ imports only src/";
+  if (layer === "wire/node-internals" && IO.includes(name)) {
+    return typeOnly ? undefined : "node-internals imports only types of it";
+  }
   if (layer === "wire/protocol" && IO.includes(name)) return "protocol is bytes in, bytes out";
   if (layer === "wire/handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
   if (layer === "wire/handshake" && IO.includes(name)) return "handshake knows no sockets";
@@ -116,6 +124,24 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
     return "only transport and load import it at run time";
   }
   return undefined;
+}
+
+/** The fields of other objects that a module uses by a private name, such as `socket._handle`. */
+function privateFieldsIn(source: string): string[] {
+  const found: string[] = [];
+  const visit = (node: ts.Node): void => {
+    const name = ts.isPropertyAccessExpression(node)
+      ? node.name
+      : ts.isPropertyAssignment(node) || ts.isPropertySignature(node) || ts.isPropertyDeclaration(node)
+        ? node.name
+        : ts.isBindingElement(node)
+          ? (node.propertyName ?? node.name)
+          : undefined;
+    if (name !== undefined && ts.isIdentifier(name) && name.text.startsWith("_")) found.push(name.text);
+    ts.forEachChild(node, visit);
+  };
+  visit(ts.createSourceFile("module.ts", source, ts.ScriptTarget.Latest));
+  return found;
 }
 
 const TIMERS = ["setTimeout", "setInterval", "setImmediate"];
@@ -132,6 +158,9 @@ function violations(file: string, source: string): string[] {
   if (layerOf(file) === "wire/protocol") {
     const identifiers = identifiersOf(source);
     for (const timer of TIMERS) if (identifiers.has(timer)) found.push(`${file} uses ${timer}: protocol has no timers`);
+  }
+  if (layerOf(file) !== "wire/node-internals") {
+    for (const name of privateFieldsIn(source)) found.push(`${file} uses ${name}: only wire/node-internals may`);
   }
   return found;
 }
@@ -287,6 +316,26 @@ it.each([
     wrong: "actor knows no sockets",
   },
   {
+    file: "src/wire/protocol/frame.ts",
+    source: 'import type { TcpHandle } from "../node-internals/net.ts";',
+    wrong: "protocol is bytes in, bytes out",
+  },
+  {
+    file: "src/wire/node-internals/net.ts",
+    source: 'import { Socket } from "node:net";',
+    wrong: "only types",
+  },
+  {
+    file: "src/wire/node-internals/net.ts",
+    source: 'import "../protocol/frame.ts";',
+    wrong: "wire/protocol stands below wire/node-internals",
+  },
+  { file: "src/load/client.ts", source: "socket._write(bytes);", wrong: "uses _write: only wire/node-internals may" },
+  { file: "src/load/client.ts", source: "const { _handle } = socket;", wrong: "uses _handle" },
+  { file: "src/load/client.ts", source: "const { _handle: handle } = socket;", wrong: "uses _handle" },
+  { file: "src/load/client.ts", source: "const owner = { _handle: handle };", wrong: "uses _handle" },
+  { file: "src/load/client.ts", source: "interface Owner { _handle: object }", wrong: "uses _handle" },
+  {
     file: "src/board/accept/acceptor.ts",
     source: 'import { Socket } from "node:net";',
     wrong: "only transport and load import it",
@@ -309,6 +358,10 @@ it.each([
     source: 'import { Bus } from "../../runtime/bus/bus.ts"; import "./queries.ts";',
   },
   { file: "src/wire/protocol/frame.ts", source: 'import { SwitchboardError } from "../../errors.ts";' },
+  { file: "src/wire/protocol/frame.ts", source: 'import { inflateInto } from "../node-internals/zlib.ts";' },
+  { file: "src/wire/upgrade/response.ts", source: 'import { responseOn } from "../node-internals/http.ts";' },
+  { file: "src/wire/node-internals/net.ts", source: 'import type { Socket } from "node:net"; socket._handle;' },
+  { file: "src/wire/upgrade/upgraded.ts", source: "class A extends Duplex { _read() {} f(_unused) { this.#a = 1; } }" },
   { file: "src/index.ts", source: 'export { a } from "./cli/main.ts"; export { b } from "./errors.ts";' },
   { file: "src/cli/main.ts", source: 'import { Switchboard } from "../index.ts";' },
   { file: "workers/shard.ts", source: 'import { runShard } from "../src/board/shard/shard.ts";' },

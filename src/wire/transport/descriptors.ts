@@ -7,7 +7,7 @@
 import { readFileSync } from "node:fs";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
-import { descriptorOf, type HandleOwner } from "./node-internals.ts";
+import { descriptorOf, type HandleOwner } from "../node-internals/net.ts";
 
 /**
  * - `enough`: the socket may become a connection.

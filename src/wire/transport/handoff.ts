@@ -6,8 +6,8 @@ import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import { handleOf, makeTransferable, optionsOver, type TcpHandle, transferable } from "../node-internals/net.ts";
 import type { HandoffAnswer, NoticeMessage, RawSocketMessage, ServerMessage, SocketMessage } from "./messages.ts";
-import { handleOf, makeTransferable, type TcpHandle } from "./node-internals.ts";
 import {
   Decisions,
   HANDOFF_TIMEOUT_MS,
@@ -88,13 +88,19 @@ export class HandoffSender<Envelope, Notice = never> {
 
   /**
    * Moves a listening server to an end that uses `receiveRawSockets`. The server accepts there from now on, and closes
-   * with that thread. Throws `ERR_SOCKET_STAYED` if the operating system has no descriptor for the move; the server is
-   * then closed.
+   * with that thread. Throws `ERR_SOCKET_STAYED` if the operating system has no descriptor for the move, and
+   * `ERR_NODE_INTERNALS`; the server is then closed.
    */
   sendServer(server: Server, envelope: Envelope): void {
     const message: ServerMessage<Envelope> = { kind: "server", server, envelope };
-    const handle = handleOf(server);
-    this.#port.postMessage(message, [server as unknown as MessagePort]);
+    let handle: TcpHandle | null;
+    try {
+      handle = handleOf(server);
+      this.#port.postMessage(message, [transferable(server)]);
+    } catch (error) {
+      server.close();
+      throw error;
+    }
     if (!isOpen(handle)) return;
     handle.close();
     throw stayed();
@@ -116,11 +122,12 @@ export class HandoffSender<Envelope, Notice = never> {
       socket.destroy();
       return { outcome: "failed", error: lost() };
     }
-    const handle = handleOf(socket);
+    let handle: TcpHandle | null = null;
     try {
+      handle = handleOf(socket);
       const serial = this.#pending.nextSerial;
       const message: SocketMessage<Envelope> = { kind: "socket", serial, socket, head: prepare(), envelope };
-      this.#port.postMessage(message, [socket as unknown as MessagePort]);
+      this.#port.postMessage(message, [transferable(socket)]);
     } catch (thrown) {
       if (isOpen(handle) && handleOf(socket) === null) handle.close();
       socket.destroy();
@@ -137,13 +144,12 @@ export class HandoffSender<Envelope, Notice = never> {
  * (Node 24.20 to 26.10).
  */
 function isOpen(handle: TcpHandle | null): handle is TcpHandle {
-  return handle !== null && handle.fd >= 0;
+  return handle?.fd !== undefined && handle.fd >= 0;
 }
 
 /** Returns a new socket over a handle whose socket gave it up for a post. */
 function reopen(handle: TcpHandle): Socket {
-  const options: object = { handle, allowHalfOpen: true, manualStart: true };
-  return new Socket(options);
+  return new Socket(optionsOver(handle, { allowHalfOpen: true }));
 }
 
 /**
@@ -169,8 +175,15 @@ export function receiveHandoffs<Envelope>(
 ): void {
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
   end.port.on("message", ({ serial, socket, head, envelope }: SocketMessage<Envelope>) => {
-    const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
-    arrivals.adopt(serial, transport, () => adopt(transport, envelope));
+    arrivals.adopt(serial, socket, () => {
+      const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
+      try {
+        adopt(transport, envelope);
+      } catch (error) {
+        transport.destroy();
+        throw error;
+      }
+    });
   });
 }
 

@@ -1,7 +1,7 @@
 /** TCP servers whose sockets move to a shard before anything is read, and servers that a shard accepts with. */
 import { createServer, type Server, type Socket } from "node:net";
+import { listeningHandleOf, ownerOf, setAcceptOptions } from "../node-internals/net.ts";
 import { type DescriptorRoom, descriptorRoom } from "./descriptors.ts";
-import { listeningHandleOf } from "./node-internals.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 
 const NOTHING = Buffer.alloc(0);
@@ -21,7 +21,7 @@ export function createMovableServer(): Server {
 
 /** Starts to accept with a server that has moved here. Of its options only the handle came along. */
 export function acceptWith(server: Server, accepted: (socket: Socket) => void): void {
-  Object.assign(server, OPTIONS);
+  setAcceptOptions(server, OPTIONS);
   server.on("connection", accepted);
 }
 
@@ -36,7 +36,7 @@ export function acceptTransportsWith(
 ): void {
   const handle = listeningHandleOf(server);
   if (handle === undefined) {
-    Object.assign(server, { pauseOnConnect: true });
+    setAcceptOptions(server, { pauseOnConnect: true });
     acceptWith(server, (socket) => {
       const room = descriptorRoom(socket);
       accepted(new TcpTransport(socket, NOTHING), room);
@@ -51,7 +51,7 @@ export function acceptTransportsWith(
       fail.call(this, error, client);
       return;
     }
-    const owner = { _handle: client };
+    const owner = ownerOf(client);
     const room = descriptorRoom(owner);
     accepted(new TcpTransport(owner, NOTHING, undelayed), room);
   };

@@ -1,6 +1,13 @@
 /** The transport over a TCP socket. Almost all connections of a shard use it. */
 import { Socket } from "node:net";
-import { type HandleOwner, takeHandle } from "./node-internals.ts";
+import {
+  checkHandle,
+  endBelowQueue,
+  type HandleOwner,
+  optionsOver,
+  takeHandle,
+  writeBelowQueue,
+} from "../node-internals/net.ts";
 import type { Transport, TransportReceiver } from "./transport.ts";
 
 /**
@@ -71,23 +78,20 @@ export class TcpTransport implements Transport {
     const handle = takeHandle(source);
     this.#head = head;
     readBuffer ??= Buffer.allocUnsafeSlow(READ_BUFFER_BYTES);
-    this.#socket = new Socket({
-      handle,
-      allowHalfOpen: true,
-      // Reading begins with `start`.
-      manualStart: true,
-      onread: {
-        buffer: readBuffer,
-        callback: (length: number, buffer: Buffer): boolean => {
-          const chunk = firstBytes(buffer, length);
-          if (this.#isStream) return this.#socket.push(Buffer.from(chunk));
-          // Node may read once more after a pause.
-          if (this.#reading) this.#receiver?.received(chunk);
-          else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
-          return this.#reading;
-        },
+    const onread = {
+      buffer: readBuffer,
+      callback: (length: number, buffer: Buffer): boolean => {
+        const chunk = firstBytes(buffer, length);
+        if (this.#isStream) return this.#socket.push(Buffer.from(chunk));
+        // Node may read once more after a pause.
+        if (this.#reading) this.#receiver?.received(chunk);
+        else this.#head = Buffer.concat([this.#head ?? NOTHING, chunk]);
+        return this.#reading;
       },
-    } as ConstructorParameters<typeof Socket>[0]);
+    };
+    // Reading begins with `start`.
+    this.#socket = new Socket(optionsOver(handle, { allowHalfOpen: true, onread }));
+    checkHandle(this.#socket, handle);
     // Node may be reading for `source` already, and nothing may arrive before there is a receiver.
     if (source instanceof Socket) this.#socket.pause();
     if (!undelayed) this.#socket.setNoDelay(true);
@@ -139,9 +143,8 @@ export class TcpTransport implements Transport {
   }
 
   /**
-   * Writes through `_write`, the hook below a stream's own queue, and keeps that queue here. Saves a microsecond for
-   * each write, and reports `drained` when everything is gone (a stream's `drain` comes only after its high-water mark
-   * was reached).
+   * Writes below the stream's own queue, and keeps that queue here: reports `drained` when everything is gone (a
+   * stream's `drain` comes only after its high-water mark was reached).
    */
   write(bytes: Buffer): void {
     if (this.#ending || bytes.length === 0) return;
@@ -153,7 +156,7 @@ export class TcpTransport implements Transport {
     }
   }
 
-  /** Called within `_write` if the operating system took everything at once, as usual. */
+  /** Called within `writeBelowQueue` if the operating system took everything at once, as usual. */
   readonly #written = (error?: Error | null): void => {
     this.#writing = 0;
     if (error != null) {
@@ -175,7 +178,7 @@ export class TcpTransport implements Transport {
 
   #writeNow(bytes: Buffer): void {
     this.#writing = bytes.length;
-    this.#socket._write(bytes, "buffer" as BufferEncoding, this.#written);
+    writeBelowQueue(this.#socket, bytes, this.#written);
     if (this.#writing > 0) this.#behind = true;
   }
 
@@ -197,11 +200,9 @@ export class TcpTransport implements Transport {
     if (this.#writing === 0) this.#shutDown();
   }
 
-  /**
-   * Ends our direction through `_final`, the hook that goes with `_write`: `end` would take a microsecond or two more.
-   */
+  /** Ends our direction. */
   #shutDown(): void {
-    if (!this.#socket.destroyed) this.#socket._final(this.#halfEnded);
+    if (!this.#socket.destroyed) endBelowQueue(this.#socket, this.#halfEnded);
   }
 
   readonly #halfEnded = (error?: Error | null): void => {

@@ -4,14 +4,7 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
-
-/**
- * The response that a socket of `node:http` is sending now. Node has no public API for it; the tests of this file hold
- * Node to it.
- */
-interface ServerSocket extends Socket {
-  readonly _httpMessage?: ServerResponse | null;
-}
+import { responseOn } from "../node-internals/http.ts";
 
 /**
  * Undefined when nothing is pending. Otherwise resolves when all responses to earlier requests have been sent, or the
@@ -41,7 +34,7 @@ async function responsesSent(socket: Socket): Promise<void> {
 }
 
 function pendingResponse(socket: Socket | undefined): ServerResponse | undefined {
-  return socket?.destroyed ? undefined : ((socket as ServerSocket | undefined)?._httpMessage ?? undefined);
+  return socket === undefined || socket.destroyed ? undefined : responseOn(socket);
 }
 
 /**

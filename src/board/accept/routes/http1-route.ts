@@ -6,6 +6,7 @@ import type { IncomingMessage, Server } from "node:http";
 import type { Http2SecureServer, Http2Server } from "node:http2";
 import type { Duplex } from "node:stream";
 import { isUpgradeIgnored, offersWebSocket } from "../../../wire/handshake/request-headers.ts";
+import { replaceShouldUpgrade, type ShouldUpgrade } from "../../../wire/node-internals/http.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { refuseUpgrade } from "../../../wire/upgrade/response.ts";
 import { serveAsRequest } from "../../../wire/upgrade/serve-as-request.ts";
@@ -21,16 +22,6 @@ interface Upgrade {
   readonly socket: Duplex;
   readonly head: Buffer;
   readonly watch: SocketWatch;
-}
-
-type ShouldUpgrade = (request: IncomingMessage) => boolean;
-
-/**
- * Node calls this property of a server for each request with an Upgrade header. Node's types know the property only as
- * an option of `createServer`.
- */
-interface ServerWithCallback {
-  shouldUpgradeCallback: ShouldUpgrade;
 }
 
 const servers = new ServerRoutes<UpgradingServer>(attachTo);
@@ -51,14 +42,12 @@ function attachTo(server: UpgradingServer, routes: readonly Route[]): () => void
   const listener = (request: IncomingMessage, socket: Duplex, head: Buffer): void => {
     handleUpgrade(server, routes, { request, socket, head, watch: new SocketWatch(request, socket) });
   };
-  const asked = server as unknown as ServerWithCallback;
-  const { shouldUpgradeCallback } = asked;
-  asked.shouldUpgradeCallback = shouldUpgradeWith(server, routes, shouldUpgradeCallback);
+  const restore = replaceShouldUpgrade(server, (before) => shouldUpgradeWith(server, routes, before));
   // This listener runs first, to see what other listeners do with the socket.
   server.prependListener("upgrade", listener);
   return () => {
     server.off("upgrade", listener);
-    asked.shouldUpgradeCallback = shouldUpgradeCallback;
+    restore();
   };
 }
 
@@ -136,6 +125,6 @@ function shouldUpgradeWith(server: UpgradingServer, routes: readonly Route[], be
     const isWebSocket = offersWebSocket(request);
     if (isWebSocket && findRoute(routes, request) !== undefined) return true;
     if (!hasOtherListeners(server)) return isWebSocket;
-    return !isUpgradeIgnored(request) && before.call(server, request);
+    return !isUpgradeIgnored(request) && before(request);
   };
 }

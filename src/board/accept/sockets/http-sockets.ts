@@ -6,8 +6,9 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { TLSSocket } from "node:tls";
 import { SwitchboardError } from "../../../errors.ts";
+import { missingError } from "../../../wire/node-internals/missing.ts";
+import { socketBelow } from "../../../wire/node-internals/net.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
-import { socketBelow } from "../../../wire/transport/node-internals.ts";
 import type { ShardPort } from "../shard-port.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
@@ -60,6 +61,7 @@ export class HttpSockets {
   secured(socket: TLSSocket): void {
     const entry = this.#entryOf(socket);
     if (entry === undefined) {
+      if (rawOf(socket) === undefined) this.#owner.acceptFailed(missingError("tls.TLSSocket._parent"));
       socket.destroy();
       return;
     }
@@ -82,7 +84,8 @@ export class HttpSockets {
   handOver(socket: Duplex, adopt: (clientKey: string | undefined) => void): void {
     const { closedSockets } = this.#owner;
     const raw = rawOf(socket);
-    if (!this.#release(raw)) throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
+    if (raw === undefined || !this.#release(raw))
+      throw new SwitchboardError("ERR_PEER_GONE", "the peer left in its handshake");
     try {
       adopt(closedSockets.clientKeyOf(raw));
       // The connection reports its own end, later.
@@ -146,11 +149,12 @@ export class HttpSockets {
   }
 
   #entryOf(socket: Duplex): Entry | undefined {
-    return this.#entries.get(rawOf(socket));
+    const raw = rawOf(socket);
+    return raw && this.#entries.get(raw);
   }
 }
 
-/** The accepted socket under a TLS socket. Node's own timeouts go this way. */
-function rawOf(socket: Duplex): Socket {
+/** Returns the accepted socket below a TLS socket; undefined when this Node hides it. */
+function rawOf(socket: Duplex): Socket | undefined {
   return socket instanceof TLSSocket ? socketBelow(socket) : (socket as Socket);
 }

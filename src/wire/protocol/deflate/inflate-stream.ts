@@ -1,5 +1,12 @@
 /** Inflates one deflate stream with zlib, in the calling thread. Only the inflater uses this file. */
-import { constants, createInflateRaw, type InflateRaw, inflateRawSync, type ZlibOptions } from "node:zlib";
+import { constants, createInflateRaw, type InflateRaw, type ZlibOptions } from "node:zlib";
+import {
+  type EngineHandle,
+  engineHandleOf,
+  inflateInto,
+  inflateWithInfo,
+  restoreEngineHandle,
+} from "../../node-internals/zlib.ts";
 import { EMPTY, noop } from "../empty.ts";
 import type { ViolationCode } from "../violation.ts";
 
@@ -34,35 +41,17 @@ export interface StreamSettings {
 /** A way to inflate a stream. Throws zlib's error. */
 export type InflateStream = (input: Buffer, settings: StreamSettings) => Inflated;
 
-/** The result of zlib's functions with the option `info`, which Node's types lack. */
-interface InflatedWithInfo {
-  readonly buffer: Buffer;
-  readonly engine: { readonly bytesWritten: number };
-}
-
 /** Inflates with Node's one-shot function, which allocates memory for each piece of output and again to join them. */
 export const inflateAnew: InflateStream = (input, settings) => {
   const chunkSize = Math.min(MAX_CHUNK_BYTES, Math.max(MIN_CHUNK_BYTES, 4 * input.length));
-  const options = { ...optionsOf(settings), info: true, chunkSize };
-  const { buffer, engine } = inflateRawSync(input, options) as unknown as InflatedWithInfo;
+  const { buffer, engine } = inflateWithInfo(input, { ...optionsOf(settings), chunkSize });
   return { bytes: buffer, consumedBytes: engine.bytesWritten };
 };
 
-/**
- * The private parts of Node's zlib streams on which its one-shot functions are built. All supported versions have them.
- */
-interface Engine extends InflateRaw {
-  _handle: { close: () => void } | null;
-  _outBuffer: Buffer;
-  _chunkSize: number;
-  _maxOutputLength: number;
-  _processChunk(input: Buffer, flush: number): Buffer;
-}
-
 /** A reusable engine, and its handle, which Node removes from the engine after each use. */
 interface KeptEngine {
-  readonly engine: Engine;
-  readonly handle: Engine["_handle"];
+  readonly engine: InflateRaw;
+  readonly handle: EngineHandle | null;
 }
 
 /** The engines of this thread, by `windowBits`. */
@@ -98,8 +87,8 @@ export const inflateInPlace: InflateStream = (input, { windowBits, dictionary, m
 };
 
 function keepEngine(windowBits: number): KeptEngine {
-  const engine = createInflateRaw({ windowBits, chunkSize: constants.Z_MIN_CHUNK }) as Engine;
-  const handle = engine._handle;
+  const engine = createInflateRaw({ windowBits, chunkSize: constants.Z_MIN_CHUNK });
+  const handle = engineHandleOf(engine);
   if (handle !== null) handle.close = noop;
   const one = { engine, handle };
   kept.set(windowBits, one);
@@ -107,16 +96,13 @@ function keepEngine(windowBits: number): KeptEngine {
 }
 
 function prepare({ engine, handle }: KeptEngine): void {
-  engine._handle = handle;
+  restoreEngineHandle(engine, handle);
   engine.removeAllListeners("error");
 }
 
-function run(engine: Engine, input: Buffer, flush: number, maxBytes: number): Buffer {
+function run(engine: InflateRaw, input: Buffer, flush: number, maxBytes: number): Buffer {
   if (scratch.length === 0) scratch = Buffer.allocUnsafeSlow(MAX_CHUNK_BYTES);
-  engine._outBuffer = scratch;
-  engine._chunkSize = scratch.length;
-  engine._maxOutputLength = Math.max(1, maxBytes);
-  const bytes = engine._processChunk(input, flush);
+  const bytes = inflateInto(engine, input, flush, scratch, Math.max(1, maxBytes));
   // The output filled the buffer: a larger buffer spares the next one from coming in pieces.
   if (bytes.length >= scratch.length && scratch.length < MAX_SCRATCH_BYTES) {
     scratch = Buffer.allocUnsafeSlow(Math.min(MAX_SCRATCH_BYTES, 2 ** Math.ceil(Math.log2(bytes.length + 1))));

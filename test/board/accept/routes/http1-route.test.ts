@@ -154,6 +154,21 @@ describe("a request that offers another protocol", () => {
     },
   );
 
+  it("is the server's own when Node takes every offer for an upgrade", async () => {
+    const { server, port } = await startServer((request, response) => response.end(`hello ${request.url}`));
+    // As on a Node before 22.21 and 24.9, which doesn't ask the server.
+    Object.defineProperty(server, "shouldUpgradeCallback", {
+      get: () => () => server.listenerCount("upgrade") > 0,
+      set: () => {},
+    });
+    const { board } = await startBoard();
+    board.attach(server, { path: "/ours" });
+    expect(await fetchOffering("foobar", port, "/ours")).toEqual({ status: 200, body: "hello /ours" });
+    const client = await RawClient.open({ port, path: "/ours" });
+    client.write(frames.text("hello"));
+    expect(await client.text()).toBe("hello");
+  });
+
   it("is the server's own in HTTP/1.0, which can't upgrade", async () => {
     const { port } = await startEchoing();
     const client = await RawClient.connect(port);
@@ -216,7 +231,10 @@ function offering(protocol: string, path: string, connection = "Upgrade, HTTP2-S
   return `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: ${connection}\r\nUpgrade: ${protocol}\r\nHTTP2-Settings: \r\n\r\n`;
 }
 
-/** What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. With a body: by POST. */
+/**
+ * What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. With a
+ * body: by POST.
+ */
 async function fetchOffering(
   protocol: string,
   port: number,

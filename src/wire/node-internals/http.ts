@@ -1,0 +1,32 @@
+/** Private parts of `node:http`. The upgrades and the routes of attached servers use them. */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Duplex } from "node:stream";
+
+/**
+ * Returns the response that a socket of a server is sending now; undefined when there is none. Source: `_httpMessage`,
+ * which `assignSocket` and `detachSocket` set (`lib/_http_server.js`). Without it an upgrade doesn't wait for the
+ * responses to earlier requests on its connection: they are lost or end up behind the 101.
+ */
+export function responseOn(socket: Duplex): ServerResponse | undefined {
+  return (socket as { readonly _httpMessage?: ServerResponse | null })._httpMessage ?? undefined;
+}
+
+/** A server's answer to Node whether a request with an Upgrade header is an upgrade. */
+export type ShouldUpgrade = (request: IncomingMessage) => boolean;
+
+/**
+ * Replaces a server's answer. Returns a function that restores the answer before. Source: `shouldUpgradeCallback`, an
+ * option of `createServer` that Node keeps as a field of the server (`storeHTTPOptions` in `lib/_http_server.js`). A
+ * Node without the field (before 22.21 and 24.9, or an HTTP/2 server without TLS) never calls the answer: there, each
+ * offer becomes an `upgrade` event while the server has a listener for it.
+ *
+ * @param answerWith makes the new answer of the answer before
+ */
+export function replaceShouldUpgrade(server: object, answerWith: (before: ShouldUpgrade) => ShouldUpgrade): () => void {
+  const owner = server as { shouldUpgradeCallback?: ShouldUpgrade | undefined };
+  const before = owner.shouldUpgradeCallback;
+  owner.shouldUpgradeCallback = answerWith((request) => before?.call(server, request) ?? true);
+  return () => {
+    owner.shouldUpgradeCallback = before;
+  };
+}

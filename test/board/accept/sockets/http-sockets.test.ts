@@ -1,0 +1,36 @@
+import { once } from "node:events";
+import type { AddressInfo } from "node:net";
+import { connect, createServer, type TLSSocket } from "node:tls";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
+import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
+import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
+import { createCertificate } from "../../../support/certificate.ts";
+
+it("closes a TLS socket whose accepted socket Node hides, and says so", async () => {
+  const acceptFailed = vi.fn<(error: Error) => void>();
+  const counters = new Counters();
+  const here = { shard: 0, requestHeaders: [], handOff: () => Promise.reject(new Error("nothing is handed off")) };
+  const placing = { isRemote: false, place: () => here, here, handshakeFailed: acceptFailed, acceptFailed };
+  const sockets = new HttpSockets({
+    acceptor: new Acceptor(placing, { counters: counters.upgrades }),
+    counters,
+    departures: new ClosedSocketReporter(counters, () => {}),
+    authorize: undefined,
+    adopt: () => {},
+    acceptFailed,
+  });
+  const server = createServer(createCertificate()).listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const secured = once(server, "secureConnection");
+  const { port } = server.address() as AddressInfo;
+  const peer = connect({ port, host: "127.0.0.1", rejectUnauthorized: false });
+  const [socket] = (await secured) as [TLSSocket];
+  Reflect.deleteProperty(socket, "_parent");
+  const closed = once(peer, "close");
+  sockets.secured(socket);
+  await closed;
+  expect(acceptFailed).toHaveBeenCalledExactlyOnceWith(expect.objectContaining({ code: "ERR_NODE_INTERNALS" }));
+});
