@@ -16,7 +16,7 @@ it("closes a TLS socket whose accepted socket Node hides, and says so", async ()
   const sockets = new HttpSockets({
     acceptor: new Acceptor(placing, { counters: counters.upgrades }),
     counters,
-    departures: new ClosedSocketReporter(counters, () => {}),
+    closedSockets: new ClosedSocketReporter(counters, () => {}),
     authorize: undefined,
     adopt: () => {},
     acceptFailed,
