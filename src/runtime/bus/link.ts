@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
+import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { FairScheduler, ScheduledTask } from "../scheduling/fair-scheduler.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
@@ -71,9 +72,10 @@ export class Link implements ScheduledTask {
   readonly #owner: LinkOwner;
   readonly #batch = new BatchWriter();
   #changes: InterestChange[] = [];
-  #serial = 0;
-  /** Promises that the other side knows a change, by the serial of the message with that change. */
-  readonly #awaitingKnown = new Map<number, PromiseWithResolvers<void>>();
+  /** Promise that the other side knows the changes of this tick; undefined without changes. */
+  #known: PromiseWithResolvers<void> | undefined;
+  /** Such promises of the messages that were posted, by their serials. */
+  readonly #awaitingKnown = new PendingReplies<PromiseWithResolvers<void>>();
   readonly #synced = Promise.withResolvers<void>();
   /** Batches that have arrived and aren't delivered to their end, as a linked list. */
   #first: BatchReader | undefined;
@@ -105,12 +107,8 @@ export class Link implements ScheduledTask {
     if (this.#closed) return Promise.resolve();
     this.#changes.push(change);
     this.#markDirty();
-    let known = this.#awaitingKnown.get(this.#serial);
-    if (known === undefined) {
-      known = Promise.withResolvers<void>();
-      this.#awaitingKnown.set(this.#serial, known);
-    }
-    return known.promise;
+    this.#known ??= Promise.withResolvers<void>();
+    return this.#known.promise;
   }
 
   /**
@@ -148,7 +146,9 @@ export class Link implements ScheduledTask {
   #postInterest(changes: readonly InterestChange[]): void {
     const topics = changes.map(({ topic }) => topic);
     const ids = changes.map((change) => (change.kind === "add" ? change.id : NOT_WANTED));
-    this.#post({ kind: "interest", serial: this.#serial++, topics, ids });
+    const serial = this.#awaitingKnown.add(this.#known ?? Promise.withResolvers<void>());
+    this.#known = undefined;
+    this.#post({ kind: "interest", serial, topics, ids });
   }
 
   #postBatch(): void {
@@ -169,8 +169,7 @@ export class Link implements ScheduledTask {
         this.#synced.resolve();
         break;
       case "interestKnown":
-        this.#awaitingKnown.get(message.serial)?.resolve();
-        this.#awaitingKnown.delete(message.serial);
+        this.#awaitingKnown.take(message.serial)?.resolve();
         break;
       case "publishes":
         this.#owner.batchArrived(Number(process.hrtime.bigint() - message.sentAt) / 1e9);
@@ -230,8 +229,8 @@ export class Link implements ScheduledTask {
 
   #handleClose(): void {
     this.#closed = true;
-    for (const known of this.#awaitingKnown.values()) known.resolve();
-    this.#awaitingKnown.clear();
+    this.#known?.resolve();
+    for (const known of this.#awaitingKnown.takeAll()) known.resolve();
     this.#synced.resolve();
     this.#owner.linkClosed(this);
   }

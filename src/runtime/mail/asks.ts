@@ -34,7 +34,7 @@ export class Asks {
     }
     if (this.#pending.size >= MAX_ASKS) return undefined;
     const result = Promise.withResolvers<unknown>();
-    const ask = this.#pending.add({ to, link, result }, timeoutMs, () => {
+    const ask = this.#pending.addUntil({ to, link, result }, timeoutMs, () => {
       const message = `${to} hasn't answered within ${timeoutMs} ms`;
       result.reject(new SwitchboardError("ERR_ASK_TIMEOUT", message));
     });

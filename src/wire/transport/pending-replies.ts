@@ -1,16 +1,16 @@
 /**
- * Requests to another thread that wait for their replies, by serial number. Used for the asks of actors, and for the
- * questions of the main thread to a shard.
+ * Requests that wait for their replies, by serial number: the asks of actors, the questions of the main thread to a
+ * shard, the changes of interest between two threads of the bus, and the pings of a `WebSocket`.
  *
- * Three others have their own maps. `PendingHandoffs` has one timer for all handoffs of a port, and decides with the
- * receiver who has a socket at its deadline. `Pings` settles a ping and all older ones at once, and has no deadline.
- * `Link` makes one promise for all changes of a tick, before the message with their serial is posted.
+ * `PendingHandoffs` has a map of its own: a handoff uses up its serial only when its post succeeded, and at its
+ * deadline it goes on waiting if the receiver has taken the socket.
  */
 
 /** One request that waits for its reply. */
 interface PendingReply<Request> {
   readonly request: Request;
-  readonly timer: NodeJS.Timeout;
+  /** Undefined for a request without a deadline. */
+  readonly timer: NodeJS.Timeout | undefined;
 }
 
 /** The requests of one owner. `Request` is what the owner needs to settle one, such as its promise. */
@@ -24,10 +24,17 @@ export class PendingReplies<Request> {
     return this.#pending.size;
   }
 
+  /** Adds a request without a deadline, which waits as long as its connection lasts. Returns its serial. */
+  add(request: Request): number {
+    const serial = this.#nextSerial++;
+    this.#pending.set(serial, { request, timer: undefined });
+    return serial;
+  }
+
   /**
    * Adds a request. Returns its serial. `expired` is called, and the request is gone, after `timeoutMs` milliseconds.
    */
-  add(request: Request, timeoutMs: number, expired: (request: Request) => void): number {
+  addUntil(request: Request, timeoutMs: number, expired: (request: Request) => void): number {
     const serial = this.#nextSerial++;
     const timer = setTimeout(() => {
       this.#pending.delete(serial);
@@ -44,6 +51,22 @@ export class PendingReplies<Request> {
     this.#pending.delete(serial);
     clearTimeout(pending.timer);
     return pending.request;
+  }
+
+  /**
+   * Removes a request and all older ones, and returns them: the oldest first. Returns none when the request was removed
+   * before, or never added.
+   */
+  takeThrough(last: number): Request[] {
+    const taken: Request[] = [];
+    if (!this.#pending.has(last)) return taken;
+    for (const [serial, { request, timer }] of this.#pending) {
+      if (serial > last) break;
+      this.#pending.delete(serial);
+      clearTimeout(timer);
+      taken.push(request);
+    }
+    return taken;
   }
 
   /** Removes all requests, or those that `matches` returns true for, and returns them: the oldest first. */

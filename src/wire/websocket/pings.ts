@@ -2,9 +2,10 @@
  * Pings that the user of a `WebSocket` sent, each with a promise of its round-trip time.
  */
 import { SwitchboardError } from "../../errors.ts";
+import { PendingReplies } from "../transport/pending-replies.ts";
 
 interface PendingPing {
-  readonly serial: number;
+  /** Time by `performance.now()`. */
   readonly sentAt: number;
   readonly answer: PromiseWithResolvers<number>;
 }
@@ -18,10 +19,9 @@ export interface BegunPing {
 
 const MAX_PENDING = 128;
 
-/** Pings under way, identified by their payloads. */
+/** Pings under way. The payload of a ping is its serial. */
 export class Pings {
-  #pending: PendingPing[] = [];
-  #serial = 0;
+  readonly #pending = new PendingReplies<PendingPing>();
 
   /** A ping that can't begin. */
   static failed(error: Error): BegunPing {
@@ -32,31 +32,26 @@ export class Pings {
 
   /** Begins a ping. It fails with `ERR_TOO_MANY_PINGS` when 128 are under way. */
   begin(): BegunPing {
-    if (this.#pending.length >= MAX_PENDING) {
+    if (this.#pending.size >= MAX_PENDING) {
       const message = `${MAX_PENDING} pings wait for their pongs already`;
       return Pings.failed(new SwitchboardError("ERR_TOO_MANY_PINGS", message));
     }
     const answer = Promise.withResolvers<number>();
     // Marks the promise as handled: a caller may ping only to cause traffic.
     answer.promise.catch(() => {});
-    const serial = this.#serial++;
-    this.#pending.push({ serial, sentAt: performance.now(), answer });
     const payload = Buffer.alloc(8);
-    payload.writeDoubleBE(serial);
+    payload.writeDoubleBE(this.#pending.add({ sentAt: performance.now(), answer }));
     return { payload, answered: answer.promise };
   }
 
   /** Settles a ping and all older ones: a peer may answer only the newest (RFC 6455 section 5.5.3). */
   pong(payload: Buffer): void {
     if (payload.length !== 8) return;
-    const serial = payload.readDoubleBE();
-    const at = this.#pending.findIndex((ping) => ping.serial === serial);
     const now = performance.now();
-    for (const { sentAt, answer } of this.#pending.splice(0, at + 1)) answer.resolve(now - sentAt);
+    for (const { sentAt, answer } of this.#pending.takeThrough(payload.readDoubleBE())) answer.resolve(now - sentAt);
   }
 
   fail(error: Error): void {
-    for (const { answer } of this.#pending) answer.reject(error);
-    this.#pending = [];
+    for (const { answer } of this.#pending.takeAll()) answer.reject(error);
   }
 }

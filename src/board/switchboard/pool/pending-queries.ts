@@ -20,7 +20,7 @@ export class PendingQueries {
   ask<Kind extends ShardQuery["kind"]>(post: (serial: number) => void): Promise<QueryAnswers[Kind] | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
     const query = Promise.withResolvers<Answer | undefined>();
-    const serial = this.#pending.add(query, TIMEOUT_MS, ({ reject }) => {
+    const serial = this.#pending.addUntil(query, TIMEOUT_MS, ({ reject }) => {
       const message = `the shard has not answered within ${TIMEOUT_MS} ms`;
       reject(new SwitchboardError("ERR_SHARD_UNRESPONSIVE", message));
     });
