@@ -1,14 +1,14 @@
+/** The queue of frames for a peer that doesn't read. `Outbound` has one while it is behind. */
 import { EMPTY } from "../../wire/protocol/empty.ts";
 
 /**
  * Frames that wait for a peer that doesn't read, first in, first out. A piece holds whole frames, and all connections
  * that wait for the same piece share the memory. A frame that was taken is on its way and can't be dropped any more.
- * `Outbound` uses one backlog for each connection that is behind.
  */
 export class Backlog {
   #pieces: Buffer[] = [];
   #head = 0;
-  /** Bytes of the first piece that were dropped. */
+  /** Number of bytes of the first piece that were dropped. */
   #skipped = 0;
   /** Number of pieces removed from the array so far. A place minus this number is an index. */
   #gone = 0;
@@ -16,6 +16,7 @@ export class Backlog {
   #places: Map<string, number> | undefined;
   #bytes = 0;
 
+  /** Number of waiting bytes. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -25,7 +26,11 @@ export class Backlog {
     return this.#pieces.length - this.#head;
   }
 
-  /** @param piece whole frames, none of them control frames */
+  /**
+   * Adds a piece at the end.
+   *
+   * @param piece whole frames, none of them control frames
+   */
   add(piece: Buffer): void {
     this.#pieces.push(piece);
     this.#bytes += piece.length;

@@ -6,7 +6,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { FrameChain } from "./frame-chain.ts";
 
-/** Queued bytes from which a connection is flushed before the tick ends, so that backpressure shows early. */
+/** Number of queued bytes at which a connection is flushed before the tick ends, so that backpressure shows early. */
 export const EARLY_FLUSH_BYTES = 64 * 1024;
 
 /**

@@ -1,4 +1,4 @@
-/** What an actor's context knows whether its connection is open or not. `Connection` and `EndedContext` extend it. */
+/** The part of an actor's context that outlives the connection. `Connection` and `EndedContext` extend the class. */
 import type { Address } from "../../runtime/actor/address.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";

@@ -1,5 +1,6 @@
 /**
- * What a connection gets from its shard: limits, identity, and the shared parts of the thread. The shard implements it.
+ * The host of a connection: limits, identity, and the parts of the thread that connections share. The shard implements
+ * `ConnectionHost`.
  */
 
 import type { Address } from "../../runtime/actor/address.ts";
@@ -22,17 +23,28 @@ import type { Outbound } from "./outbound.ts";
 import type { RateOptions } from "./rate-limit.ts";
 import type { ShardEventSink } from "./shard-events.ts";
 
-/** Limits of every connection of a board. */
+/** Limits of every connection of a board. `start` fills in the defaults. */
 export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateOptions {
+  /** Longest message of a peer, in bytes after inflating. A longer one closes the connection (1009). Default: 1 MiB. */
   readonly maxPayloadBytes: number;
+  /** Largest number of frames in one message; more close the connection (1008). Default: 131,072. */
   readonly maxFragments: number;
+  /**
+   * Number of messages in one mailbox at which the connection isn't read any more, until half of them are handled.
+   * Default: 1,024.
+   */
   readonly maxMailboxMessages: number;
+  /** The same limit in bytes of messages. Default: 1 MiB. */
   readonly maxMailboxBytes: number;
+  /** Number of mails in one mailbox at which further mail is refused as `full`. Default: 1,024. */
   readonly maxMails: number;
+  /** Number of bytes that may wait for a peer that doesn't read; then `slowConsumerPolicy` applies. Default: 1 MiB. */
   readonly maxBufferedBytes: number;
-  /** Topics that one connection may be subscribed to at a time. */
+  /** Number of topics that one connection may be subscribed to at a time. Default: 1,024. */
   readonly maxSubscriptions: number;
+  /** Policy for a message beyond `maxBufferedBytes`, until an actor chooses another. Default: `close`. */
   readonly slowConsumerPolicy: SlowConsumerPolicy;
+  /** Time that a peer has to answer our close frame, in milliseconds. Default: 10,000. */
   readonly closeTimeoutMs: number;
   /** Compression of messages; undefined disables compression. */
   readonly compression?: CompressionOptions;
@@ -40,9 +52,13 @@ export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateO
 
 /** Facts about a connection from the thread that did the handshake. */
 export interface ConnectionIdentity extends RequestRecord {
+  /** Address of the actor. */
   readonly id: string;
+  /** Session that `authorize` returned. */
   readonly session: unknown;
+  /** Parameters of the path. */
   readonly params: Params;
+  /** Negotiated subprotocol, or "". */
   readonly protocol: string;
 }
 
@@ -59,17 +75,22 @@ export interface HandoffEnvelope {
 
 /** Parts and callbacks that the connections of a shard share. */
 export interface ConnectionHost {
+  /** Index of the shard, from 0. */
   readonly shard: number;
   readonly options: ConnectionLimits;
   readonly bus: Bus;
+  /** Timers of the connections: heartbeats, ends and rates. */
   readonly wheel: TimerWheel;
   /** Scheduler of reads, writes and actors with much to do. */
   readonly turns: FairScheduler;
+  /** Connections with frames to write at the end of the tick. */
   readonly flushQueue: FlushQueue;
+  /** Connections that may wait for their peer. The reader of the set removes connections that no longer wait. */
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
-  /** Undefined if compression is off. */
+  /** Compressors, one for each window size; undefined if compression is off. */
   readonly deflaters?: Deflaters | undefined;
+  /** Sink of the events that the board emits. */
   readonly events: ShardEventSink;
   readonly cells: CellSettings;
   readonly mailer: Mailer;
@@ -79,6 +100,10 @@ export interface ConnectionHost {
   escalate(error: unknown): void;
   /** Called for mail to an actor of this shard that the actor won't handle. */
   mailUndelivered(lost: LostMail): void;
-  /** @param clean true if the peer sent its close frame */
+  /**
+   * Called when the transport of a connection is closed.
+   *
+   * @param clean true if the peer sent its close frame
+   */
   connectionClosed(connection: { readonly address: Address }, clean: boolean): void;
 }

@@ -1,5 +1,5 @@
 /**
- * What is counted and told when a connection opens and ends, and the channels of `node:diagnostics_channel`. The acceptor
+ * Counters, events and channels of `node:diagnostics_channel` for the opening and the end of a connection. The acceptor
  * and the connections publish to the channels.
  */
 import { channel } from "node:diagnostics_channel";

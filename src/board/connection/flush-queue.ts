@@ -24,7 +24,7 @@ export class FlushQueue {
   /** Empty chain from which all chains of this tick begin. */
   root = new FrameChain();
 
-  /** @param clock in ms */
+  /** @param clock gives the time in milliseconds */
   constructor(clock: () => number = () => performance.now()) {
     this.#clock = clock;
   }

@@ -11,14 +11,17 @@ import type { Frame } from "../../wire/protocol/frame.ts";
  */
 export class FrameChain {
   readonly #before: FrameChain | undefined;
-  /** The frame of this step, or the first of several frames that lie side by side. */
+  /** Frame of this step, or the first of several frames that lie side by side in one block; undefined for the root. */
   readonly #frame: Frame | undefined;
-  /** Where the frames of this step end. */
+  /** Offset in the block at which the frames of this step end. */
   #end: number;
-  /** Start of the whole chain in the block of its last frame; -1 unless all frames lie there side by side. */
+  /** Offset of the whole chain in the block of its last frame; -1 unless all its frames lie there side by side. */
   readonly #start: number;
+  /** Number of bytes of the whole chain. */
   #bytes: number;
+  /** Chain that was last made of this one by appending a frame. */
   #next: FrameChain | undefined;
+  /** Bytes of the whole chain in one piece, once somebody asked for them. */
   #joined: Buffer | undefined;
   /** Number of holders ever handed out, never decremented. 1 therefore means exactly one holder. */
   #holders = 0;
@@ -39,6 +42,7 @@ export class FrameChain {
     this.#bytes = before.#bytes + frame.end - frame.start;
   }
 
+  /** Number of bytes of the whole chain. */
   get bytes(): number {
     return this.#bytes;
   }

@@ -1,5 +1,6 @@
 /**
- * The way of frames from a connection to its transport, with its bound. Each `Connection` has one `Outbound`.
+ * The sending half of one connection: queues frames, bounds the bytes that wait, and applies the policy for slow
+ * consumers. Each `Connection` has one `Outbound`.
  */
 import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -15,15 +16,15 @@ import type { FlushQueue } from "./flush-queue.ts";
 import type { FrameChain } from "./frame-chain.ts";
 
 /**
- * Most bytes of a pending write that waits for a turn with time for so large a write. A fan-out of such
- * writes to hundreds of connections takes tens of milliseconds.
+ * Largest pending write, in bytes, that waits for a turn with time for it. A fan-out of such writes to hundreds of
+ * connections takes tens of milliseconds.
  */
 const MAX_PENDING_BYTES = 1024 * 1024;
 /**
  * Waiting bytes below which every ping is answered. Over TLS some bytes wait in each tick, however fast the peer reads.
  */
 const PONG_ROOM_BYTES = 4 * 1024;
-/** Most bytes of the backlog that a transport gets in one write. Written bytes can't be dropped any more. */
+/** Bytes of the backlog that a transport gets in one write at most. Written bytes can't be dropped any more. */
 const SLICE_BYTES = 64 * 1024;
 /** Memory of a waiting piece beyond its own bytes, in bytes. Counting this bounds many small pieces, too. */
 const PIECE_COST = 128;
@@ -45,14 +46,14 @@ export interface OutboundOwner {
 }
 
 /**
- * What one connection has to write. Frames leave at the end of the tick; while the transport is behind, because its
- * peer doesn't read, they wait in a backlog, from which they can still be dropped. Bounded: what happens to a frame
- * that would make more than `maxBufferedBytes` wait is the policy. (What the operating system takes doesn't wait; a
- * single frame always fits when nothing else does.)
+ * The frames that one connection has to write. They leave at the end of the tick. While the peer doesn't read, and the
+ * transport is therefore behind, frames wait in a backlog, from which they can still be dropped. The policy decides
+ * about a frame that would make more than `maxBufferedBytes` wait. Bytes that the operating system has taken don't
+ * count. A single frame always fits when nothing else waits.
  *
- * Large writes are done while the shard's turn has time; those beyond that wait in line with the shard's other work,
- * but with `maxBufferedBytes` pending at most: a connection is never treated as slow because the shard itself was busy.
- * With a policy that may drop waiting frames, large writes are done at once.
+ * A large write is done at once while the shard's turn has time. Otherwise it waits in line with the shard's other
+ * work, with `maxBufferedBytes` pending at most: a connection is never treated as slow because the shard itself was
+ * busy. With a policy that may drop waiting frames, large writes are done at once in any turn.
  */
 export class Outbound implements ScheduledTask {
   // Fields used for every frame come first, so that they share a cache line.
@@ -62,20 +63,22 @@ export class Outbound implements ScheduledTask {
   /** Frames queued in this tick. While the connection is in a group, the group has the newer chain. */
   #pending: FrameChain | undefined;
   #group: BroadcastGroup | undefined;
+  /** True while the `FlushQueue` or the `FairScheduler` will call this connection for its pending frames. */
   #queued = false;
   readonly #host: OutboundHost;
-  /** True once nothing follows the queued frames: they needn't wait in the backlog any more. */
+  /** True once nothing follows the queued frames. They no longer wait in the backlog then. */
   #ending = false;
   /** Promise of all callers of `whenDrained`. */
   #drainWait: PromiseWithResolvers<void> | undefined;
   readonly #owner: OutboundOwner;
-  /** Of this connection: the board's, until its actor chooses another. */
+  /** Policy of this connection: the board's, until the actor chooses another. */
   policy: SlowConsumerPolicy;
   /**
-   * The newest ping that hasn't been answered because many earlier bytes wait: older ones need no answer (RFC 6455
-   * section 5.5.3).
+   * Payload of the newest ping that hasn't been answered because many earlier bytes wait. Older pings need no answer
+   * (RFC 6455 section 5.5.3).
    */
   #owedPong: Buffer | undefined;
+  /** True once the bound was reported for the present backlog. */
   #bounded = false;
 
   constructor(transport: Transport, host: OutboundHost, owner: OutboundOwner) {
@@ -85,15 +88,15 @@ export class Outbound implements ScheduledTask {
     this.policy = host.options.slowConsumerPolicy;
   }
 
-  /** Bytes that the peer hasn't taken, as far as we know. */
+  /** Number of bytes that the operating system hasn't taken yet. */
   get bufferedBytes(): number {
     return this.#transport.bufferedBytes + (this.#queuedNow?.bytes ?? 0) + (this.#backlog?.bytes ?? 0);
   }
 
   /**
-   * Queues a data frame. "refused": more waits than may, and by the policy the connection is to be closed.
+   * Queues a data frame. Returns "refused" when too much waits and the policy asks to close the connection.
    *
-   * @param topic of a frame that was published
+   * @param topic topic of a frame that was published; undefined for a frame that was sent
    * @param group connections that get the same publish
    */
   push(frame: Frame, topic?: string, group?: BroadcastGroup): SendResult | "refused" {
@@ -135,7 +138,7 @@ export class Outbound implements ScheduledTask {
     }
   }
 
-  /** Frames queued in this tick, in a group or not. */
+  /** Frames queued in this tick, alone or in a group; undefined if there are none. */
   get #queuedNow(): FrameChain | undefined {
     return this.#group === undefined ? this.#pending : this.#group.queued;
   }
@@ -161,22 +164,22 @@ export class Outbound implements ScheduledTask {
     this.#giveUpWaiting();
   }
 
-  /** Answers a ping, at once or, when many earlier bytes wait, as soon as they are gone. */
+  /** Answers a ping: at once, or as soon as the earlier bytes are gone if many wait. */
   pong(payload: Buffer): void {
     const waiting = this.#transport.bufferedBytes + (this.#backlog?.bytes ?? 0);
     if (waiting >= PONG_ROOM_BYTES || this.#owedPong !== undefined) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 
-  /** Sends a ping, unless bytes wait already: a peer that takes them proves that it is there. */
+  /** Sends a ping, unless bytes wait already: a peer that takes bytes proves that it is there. */
   ping(): void {
     if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, EMPTY));
   }
 
   /**
-   * Resolves when nothing waits for the peer; also when waiting has become pointless. At once if nothing waits and this
-   * turn has time left: a loop of `send` and `await drained()` on a fast or dead peer would otherwise monopolise the
-   * event loop.
+   * Resolves when nothing waits for the peer, and when the connection ends. Resolves at once only if nothing waits and
+   * this turn has time left: otherwise a loop of `send` and `await drained()` on a fast or dead peer would monopolise
+   * the event loop.
    */
   whenDrained(): Promise<void> {
     if (this.#drainWait !== undefined) return this.#drainWait.promise;
@@ -188,7 +191,7 @@ export class Outbound implements ScheduledTask {
     return this.#drainWait.promise;
   }
 
-  /** The connection has ended: nothing is queued after what is, and nobody waits any longer. */
+  /** Ends the queue when the connection has ended: no frame follows, and `whenDrained` resolves. */
   giveUp(): void {
     this.#leaveGroup();
     this.#end();
@@ -199,7 +202,7 @@ export class Outbound implements ScheduledTask {
     this.#drainWait = undefined;
   }
 
-  /** Called when the transport's buffer is empty again: writes the backlog in slices. */
+  /** Writes the backlog in slices. Called when the transport's buffer is empty again. */
   drained(): void {
     while (this.#backlog !== undefined && this.#transport.bufferedBytes === 0) {
       if (this.#host.turns.over) {
@@ -227,7 +230,7 @@ export class Outbound implements ScheduledTask {
     else this.#endTick();
   }
 
-  /** Called by the `FairScheduler` for a write that had to wait for a turn. */
+  /** Writes what had to wait for a turn. Called by the `FairScheduler`. */
   takeTurn(): void {
     this.#endTick();
     if (this.#backlog !== undefined) this.drained();
@@ -239,7 +242,7 @@ export class Outbound implements ScheduledTask {
     if (this.#drainWait !== undefined && !this.#behind()) this.#giveUpWaiting();
   }
 
-  /** Writes what is queued now, not at the end of the tick, as far as the transport isn't behind. */
+  /** Writes the queued frames now, not at the end of the tick. Moves them to the backlog if the transport is behind. */
   flush(): void {
     if (this.#ending) this.#writeBacklog();
     const pending = this.#leaveGroup();
@@ -256,15 +259,15 @@ export class Outbound implements ScheduledTask {
     }
   }
 
-  /** Whether the pending bytes are many, and this turn has no time for writing them. */
+  /** True if the pending bytes are many, and this turn has no time left for writing them. */
   #mustWait({ bytes }: FrameChain): boolean {
     if (bytes < EARLY_FLUSH_BYTES || this.#behind()) return false;
-    // It would be written in one piece, of which no frame can be dropped any more.
+    // The write would be one piece, of which no frame can be dropped any more.
     if (this.policy === "dropOldest" || this.policy === "conflate") return false;
     return bytes < Math.min(MAX_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 
-  /** Whether what is queued now has to wait. (A backlog may be there a moment longer than what the transport has.) */
+  /** True if a frame queued now has to wait. The backlog may last a moment longer than the transport's own bytes. */
   #behind(): boolean {
     return this.#backlog !== undefined || this.#transport.bufferedBytes > 0;
   }
@@ -282,7 +285,7 @@ export class Outbound implements ScheduledTask {
 
   /** Replaces the waiting frame of the topic by this frame. */
   #conflate(frame: Frame, topic: string): SendResult | "refused" {
-    // What was queued in this tick comes before.
+    // Frames that were queued earlier in this tick come before this frame.
     this.flush();
     const replaced = this.#backlog?.waitingOf(topic);
     if (!this.#fits(frame.end - frame.start - (replaced ?? 0))) {
@@ -295,7 +298,7 @@ export class Outbound implements ScheduledTask {
     return "buffered";
   }
 
-  /** Drops the oldest frames until `bytes` more fit, or no frame is left that can be dropped. */
+  /** Drops the oldest frames until `bytes` more fit, or until no frame is left that can be dropped. */
   #makeRoom(bytes: number): void {
     while (!this.#fits(bytes)) {
       if (this.#backlog === undefined) {

@@ -4,11 +4,14 @@
 import { TokenBucket } from "../../runtime/scheduling/token-bucket.ts";
 
 export interface RateOptions {
-  /** Messages that a peer may send in a second. Default: any number. */
+  /** Number of messages that a peer may send in a second. Default: no limit. */
   readonly maxMessagesPerSecond?: number;
-  /** Bytes on the wire that a peer may send in a second. Default: any number. */
+  /** Number of bytes on the wire that a peer may send in a second. Default: no limit. */
   readonly maxBytesPerSecond?: number;
-  /** What happens above a rate: its socket isn't read until it is kept again, or the connection is closed (1008). */
+  /**
+   * Treatment of a peer above a rate. `pause`: the connection isn't read until the peer is within its rates again.
+   * `close`: the connection is closed with 1008. Default: `pause`.
+   */
   readonly rateLimitPolicy: "pause" | "close";
 }
 
@@ -17,7 +20,7 @@ export class RateLimit {
   readonly #messages: TokenBucket | undefined;
   readonly #bytes: TokenBucket | undefined;
 
-  /** @returns undefined when there is nothing to limit */
+  /** Creates the rates of a connection. Returns undefined if none are set. */
   static of({ maxMessagesPerSecond, maxBytesPerSecond }: RateOptions, now: number): RateLimit | undefined {
     if (maxMessagesPerSecond === undefined && maxBytesPerSecond === undefined) return undefined;
     return new RateLimit(maxMessagesPerSecond, maxBytesPerSecond, now);
@@ -28,7 +31,12 @@ export class RateLimit {
     this.#bytes = bytes === undefined ? undefined : new TokenBucket(bytes, now);
   }
 
-  /** @returns milliseconds for which nothing more should be taken; 0 while the rates are kept */
+  /**
+   * Records messages and bytes that the peer sent.
+   *
+   * @param now time in milliseconds
+   * @returns milliseconds for which nothing more should be read; 0 while the peer is within its rates
+   */
   took(messages: number, bytes: number, now: number): number {
     this.#messages?.take(messages, now);
     this.#bytes?.take(bytes, now);

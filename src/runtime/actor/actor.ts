@@ -32,7 +32,7 @@ let replaceOwnContext: (actor: Actor, context: ActorContext) => void;
  * connection is concerned. The same holds for a rejected promise that a handler, or work that it started, left alone.
  */
 export abstract class Actor<Session = unknown> {
-  /** What happens when a handler of this class fails. Default: `{ strategy: "stop" }`. */
+  /** Strategy for a failure of a handler of this class. Default: `{ strategy: "stop" }`. */
   static readonly supervision: Supervision = { strategy: "stop" };
 
   /**

@@ -1,4 +1,4 @@
-/** What a cell stands on: the settings of its shard, and the owner that it reports to. `Connection` is the owner. */
+/** The surroundings of a cell: the settings of its shard, and the owner that gets its reports, a `Connection`. */
 import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import type { HandlerWatch } from "./handlers/handler-watch.ts";

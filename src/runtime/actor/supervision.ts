@@ -1,4 +1,4 @@
-/** Supervision: what happens to an actor whose handler fails. */
+/** Supervision: the decision about an actor whose handler fails. `ActorCell` asks a `Supervisor`. */
 import { SwitchboardError } from "../../errors.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 
@@ -24,7 +24,7 @@ export interface Supervision {
   readonly withinMs?: number;
 }
 
-/** What became of an actor whose handler failed. */
+/** Outcome for an actor whose handler failed. */
 export type FailureOutcome = "stopped" | "resumed" | "restarted" | "escalated";
 
 const MAX_FAILURES = 10_000;
@@ -66,6 +66,8 @@ export class Supervisor {
   }
 
   /**
+   * Decides about one failure.
+   *
    * @param canGoOn false for an actor that was never constructed, or is over
    * @param now time in milliseconds
    */

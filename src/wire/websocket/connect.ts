@@ -71,7 +71,7 @@ async function open(first: URL, settings: ConnectSettings, signal: AbortSignal):
   }
 }
 
-/** What only the origin of the first URL may get. */
+/** Options that only the origin of the first URL may get. */
 interface Secrets {
   readonly headers: Readonly<Record<string, string>>;
   readonly tls: TlsOptions;

@@ -5,7 +5,7 @@ import type { CompressionOptions, DeflateAgreement } from "../protocol/deflate/c
 import { type Deflater, Deflaters } from "../protocol/deflate/deflater.ts";
 import type { Role } from "../protocol/role.ts";
 
-/** What both ends agreed on in the opening handshake. */
+/** Agreement of both ends in the opening handshake. */
 export interface NegotiatedHandshake {
   readonly role: Role;
   /** Subprotocol, or "" for none. */

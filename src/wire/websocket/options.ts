@@ -6,7 +6,7 @@ import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflat
 export interface WebSocketOptions {
   /** Longest message. A longer one is refused at its header (1009). Default: 1 MiB. */
   readonly maxPayloadBytes?: number;
-  /** Most frames in one message, empty ones counted (1008). Default: 131,072. */
+  /** Largest number of frames in one message, empty ones included (1008). Default: 131,072. */
   readonly maxFragments?: number;
   /**
    * Messages that may wait for their reader. When so many wait, the socket isn't read until half of them are taken.

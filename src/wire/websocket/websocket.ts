@@ -34,10 +34,11 @@ import { Outbound } from "./outbound.ts";
 import { Pings } from "./pings.ts";
 import { readableOf, type StreamedSocket, writableOf } from "./streams.ts";
 
-/** How a WebSocket ended. */
+/** The end of a WebSocket. */
 export interface Closed {
   /** The peer's code if the peer closed first (1005 for none), our code if we did, 1006 if the connection was lost. */
   readonly code: number;
+  /** Reason that belongs to the code, or "". */
   readonly reason: string;
   /** True if close frames went both ways. */
   readonly wasClean: boolean;
@@ -72,7 +73,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   readonly #heartbeat: HeartbeatTimer;
   readonly #resolveClosed: (closed: Closed) => void;
   #phase: ClosePhase = "open";
-  /** What our close frame said, in `closingByUs`. */
+  /** Code and reason of our close frame; set in the phase `closingByUs`. */
   #closing: Closing | undefined;
   #result: Closed | undefined;
   #error: SwitchboardError | undefined;
