@@ -1,6 +1,6 @@
 import { onTestFinished } from "vitest";
 import type { ConnectionHost } from "../../src/board/connection/connection-host.ts";
-import { FlushQueue } from "../../src/board/connection/flush-queue.ts";
+import { FlushQueue } from "../../src/board/connection/outbound/flush-queue.ts";
 import { Bus } from "../../src/runtime/bus/bus.ts";
 import { TimerWheel } from "../../src/runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../src/runtime/stats/counters.ts";

@@ -18,8 +18,8 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import type { CompressionOptions, DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
 import type { HeartbeatOptions } from "../../wire/protocol/heartbeat.ts";
-import type { FlushQueue } from "./flush-queue.ts";
-import type { Outbound } from "./outbound.ts";
+import type { FlushQueue } from "./outbound/flush-queue.ts";
+import type { Outbound } from "./outbound/outbound.ts";
 import type { RateOptions } from "./rate-limit.ts";
 import type { ShardEventSink } from "./shard-events.ts";
 

@@ -35,14 +35,14 @@ import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
-import type { BroadcastGroup } from "./broadcast-group.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
 import { reportEnd, reportOpening } from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
 import { type ControlEvent, Inbound, type InboundOwner } from "./inbound.ts";
-import { Outbound, type OutboundOwner } from "./outbound.ts";
+import type { BroadcastGroup } from "./outbound/broadcast-group.ts";
+import { Outbound, type OutboundOwner } from "./outbound/outbound.ts";
 import type { ShutdownTarget } from "./shutdown-target.ts";
 import { Subscriptions } from "./subscriptions.ts";
 

@@ -1,10 +1,10 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
-import type { Outbound } from "../../../src/board/connection/outbound.ts";
-import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
-import { encodeText } from "../../../src/wire/protocol/frame.ts";
+import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
+import type { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
+import { FairScheduler, TURN_MS } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
+import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
 describe("an outbound", () => {

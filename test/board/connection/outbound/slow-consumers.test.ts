@@ -1,9 +1,9 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
-import { encodeText } from "../../../src/wire/protocol/frame.ts";
-import { parseServerFrame } from "../../support/frames.ts";
+import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
+import { encodeText } from "../../../../src/wire/protocol/frame.ts";
+import { parseServerFrame } from "../../../support/frames.ts";
 import { drain, frameOf, MAX_BUFFERED_BYTES, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
 function payloadBytes(block: Buffer, start: number, end: number): number {

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { FrameChain } from "../../../src/board/connection/frame-chain.ts";
-import { encodeFrame, type Frame } from "../../../src/wire/protocol/frame.ts";
-import { Opcode } from "../../../src/wire/protocol/opcode.ts";
+import { FrameChain } from "../../../../src/board/connection/outbound/frame-chain.ts";
+import { encodeFrame, type Frame } from "../../../../src/wire/protocol/frame.ts";
+import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
 
 /** Frames that are made one after the other lie side by side. */
 const frameOf = (text: string): Frame => encodeFrame(Opcode.text, Buffer.from(text));

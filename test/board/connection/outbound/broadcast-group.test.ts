@@ -1,14 +1,14 @@
 import { setImmediate as turn } from "node:timers/promises";
 import fc from "fast-check";
 import { expect, it, vi } from "vitest";
-import { BroadcastGroup } from "../../../src/board/connection/broadcast-group.ts";
-import { FlushQueue } from "../../../src/board/connection/flush-queue.ts";
-import type { Outbound } from "../../../src/board/connection/outbound.ts";
-import { Bus } from "../../../src/runtime/bus/bus.ts";
-import type { Subscriber } from "../../../src/runtime/bus/topic-index.ts";
-import { Counters } from "../../../src/runtime/stats/counters.ts";
-import { encodeText } from "../../../src/wire/protocol/frame.ts";
-import type { FakeTransport } from "../../support/fake-transport.ts";
+import { BroadcastGroup } from "../../../../src/board/connection/outbound/broadcast-group.ts";
+import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
+import type { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
+import { Bus } from "../../../../src/runtime/bus/bus.ts";
+import type { Subscriber } from "../../../../src/runtime/bus/topic-index.ts";
+import { Counters } from "../../../../src/runtime/stats/counters.ts";
+import { encodeText } from "../../../../src/wire/protocol/frame.ts";
+import type { FakeTransport } from "../../../support/fake-transport.ts";
 import { drain, setUp } from "./outbound-parts.ts";
 
 const SUBSCRIBERS = 10;

@@ -2,14 +2,14 @@
  * The sending half of one connection: queues frames, bounds the bytes that wait, and applies the policy for slow
  * consumers. Each `Connection` has one `Outbound`.
  */
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
-import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
-import type { Counters } from "../../runtime/stats/counters.ts";
-import { EMPTY } from "../../wire/protocol/empty.ts";
-import { encodeFrame, type Frame } from "../../wire/protocol/frame.ts";
-import { Opcode } from "../../wire/protocol/opcode.ts";
-import type { SendResult } from "../../wire/protocol/send-result.ts";
-import type { Transport } from "../../wire/transport/transport.ts";
+import type { SlowConsumerPolicy } from "../../../runtime/actor/context/slow-consumer-policy.ts";
+import type { FairScheduler, ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
+import type { Counters } from "../../../runtime/stats/counters.ts";
+import { EMPTY } from "../../../wire/protocol/empty.ts";
+import { encodeFrame, type Frame } from "../../../wire/protocol/frame.ts";
+import { Opcode } from "../../../wire/protocol/opcode.ts";
+import type { SendResult } from "../../../wire/protocol/send-result.ts";
+import type { Transport } from "../../../wire/transport/transport.ts";
 import { Backlog } from "./backlog.ts";
 import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
 import type { FlushQueue } from "./flush-queue.ts";

@@ -1,7 +1,7 @@
 /**
  * The one write per connection at the end of a tick. Each shard has one queue, and each `Outbound` adds itself.
  */
-import { TURN_MS } from "../../runtime/scheduling/fair-scheduler.ts";
+import { TURN_MS } from "../../../runtime/scheduling/fair-scheduler.ts";
 import { FrameChain } from "./frame-chain.ts";
 
 /** Number of connections flushed between two looks at the clock. */

@@ -1,5 +1,5 @@
 /** The queue of frames for a peer that doesn't read. `Outbound` has one while it is behind. */
-import { EMPTY } from "../../wire/protocol/empty.ts";
+import { EMPTY } from "../../../wire/protocol/empty.ts";
 
 /**
  * Frames that wait for a peer that doesn't read, first in, first out. A piece holds whole frames, and all connections

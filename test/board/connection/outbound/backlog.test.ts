@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { Backlog } from "../../../src/board/connection/backlog.ts";
-import { encodeText } from "../../../src/wire/protocol/frame.ts";
+import { Backlog } from "../../../../src/board/connection/outbound/backlog.ts";
+import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 
 /** A frame on the wire. */
 function frame(text: string): Buffer {

@@ -1,8 +1,8 @@
 /**
  * The queue of one tick, shared between connections. `Outbound` builds chains, `FlushQueue` owns their root.
  */
-import { allocateOwn } from "../../wire/protocol/allocator.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
+import { allocateOwn } from "../../../wire/protocol/allocator.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
 
 /**
  * Frames queued one after the other, as a path in a tree. Connections that get the same frames in the same order, as in
