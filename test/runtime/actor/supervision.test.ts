@@ -12,7 +12,7 @@ import { messageOf } from "../../../src/wire/protocol/message.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import { cellSettings } from "../../support/cells.ts";
 
-it("has defaults, and takes what a class says", () => {
+it("has defaults, and takes the supervision of a class", () => {
   const defaults = { strategy: "stop", maxFailures: 10, withinMs: 60_000 };
   expect(supervisionOf(class extends Actor {})).toEqual(defaults);
   class Own extends Actor {
@@ -46,11 +46,11 @@ it.each([
   ]);
 });
 
-it("stops at the first failure where none may be", () => {
+it("stops at the first failure when maxFailures is 0", () => {
   expect(new Supervisor({ strategy: "resume", maxFailures: 0, withinMs: 100 }).decide(true, 0)).toBe("stopped");
 });
 
-it("goes on with no actor that is over", () => {
+it("stops an actor that is over, whatever its strategy", () => {
   expect(new Supervisor({ strategy: "restart", maxFailures: 9, withinMs: 100 }).decide(false, 0)).toBe("stopped");
 });
 
@@ -126,7 +126,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   };
 }
 
-it("resumes with its state, whatever failed", async () => {
+it("resumes with its state after any failure", async () => {
   const { cell, deliver } = start({ strategy: "resume" });
   deliver("throw");
   deliver("reject");
@@ -144,7 +144,7 @@ it("resumes with its state, whatever failed", async () => {
   ]);
 });
 
-it("restarts with a new object that is told why, before what waits", async () => {
+it("restarts with a new object, which gets the error before the waiting messages", async () => {
   const { deliver } = start({ strategy: "restart" });
   deliver("a");
   deliver("reject");
@@ -159,7 +159,7 @@ it("restarts with a new object that is told why, before what waits", async () =>
   ]);
 });
 
-it("lets what comes wait for an async restarted", async () => {
+it("lets messages wait for an async restarted", async () => {
   const gate = Promise.withResolvers<void>();
   class Slow extends Counting {
     override async restarted(): Promise<void> {
@@ -177,7 +177,7 @@ it("lets what comes wait for an async restarted", async () => {
   expect(log.slice(-2)).toEqual(["actor 2 restarted", "actor 2 a 1"]);
 });
 
-it("stops when it keeps failing to restart, and the rest is lost", () => {
+it("stops an actor that keeps failing to restart, and drops its messages", () => {
   class Never extends Counting {
     override restarted(): void {
       throw new Error("not again");
@@ -193,7 +193,7 @@ it("stops when it keeps failing to restart, and the rest is lost", () => {
   expect(cell.mail({ kind: "mail", value: 1, from: undefined, answer: undefined })).toBe("gone");
 });
 
-it("counts a constructor that throws at a restart as a failure, and stops at one that throws at first", () => {
+it("counts a constructor that throws at a restart as a failure, and stops when the first constructor throws", () => {
   class Once extends Counting {
     constructor() {
       super();
@@ -269,7 +269,7 @@ function startLeaving(supervision: Supervision) {
   return started;
 }
 
-it("supervises what handlers began and left alone, whichever they were", () => {
+it("supervises promises that any handler left alone", () => {
   const { deliver } = startLeaving({ strategy: "resume", maxFailures: 4 });
   deliver("received");
   for (const handler of ["constructor", "opened", "received"]) leaving[0]?.fail(handler);
@@ -283,7 +283,7 @@ it("supervises what handlers began and left alone, whichever they were", () => {
   ]);
 });
 
-it("restarts an actor for what it left alone, when its handler is done, and its successor not for that", async () => {
+it("restarts an actor for a promise that it left alone, once its handler is done, and doesn't restart the new object for it", async () => {
   const { deliver } = startLeaving({ strategy: "restart" });
   deliver("received");
   deliver("wait");
@@ -306,7 +306,7 @@ it("restarts an actor for what it left alone, when its handler is done, and its 
   expect(leaving).toHaveLength(4);
 });
 
-it("goes on with no actor that is over for what it left alone", () => {
+it("stops an actor that is over when a promise that it left alone rejects", () => {
   const { cell, deliver } = startLeaving({ strategy: "restart" });
   deliver("received");
   cell.end(1000, "");
@@ -327,7 +327,7 @@ class Timing extends Counting {
   }
 }
 
-it("calls back as a turn of the actor, once or again and again", async () => {
+it("calls timers back as handlers of the actor, once or repeatedly", async () => {
   const { deliver } = start({ strategy: "stop" }, Timing);
   deliver("after 1");
   deliver("every 1");
@@ -335,7 +335,7 @@ it("calls back as a turn of the actor, once or again and again", async () => {
   expect(log.filter((line) => line === "actor 1 after")).toHaveLength(1);
 });
 
-it("lets timers wait for the handler that runs, each once", async () => {
+it("lets each timer wait once for the handler that runs", async () => {
   holdTimers();
   const gate = Promise.withResolvers<void>();
   class Held extends Timing {
@@ -357,7 +357,7 @@ it("lets timers wait for the handler that runs, each once", async () => {
   expect(log.slice(before)).toEqual(["actor 1 done", "actor 1 every"]);
 });
 
-it("supervises what timers do", async () => {
+it("supervises the callbacks of timers", async () => {
   const { deliver } = start({ strategy: "resume" }, Timing);
   deliver("fail 1");
   await vi.waitFor(() => expect(log).toContain("timer resumed: late"));
@@ -376,7 +376,7 @@ it.each(["end", "stop", "restart"])("ends timers with the actor: %s", (how) => {
   expect(log).toHaveLength(before);
 });
 
-it("cancels a timer, takes none from an actor that was replaced, and throws for what is none", () => {
+it("cancels a timer, refuses one of an actor that was replaced, and throws for a wrong time or callback", () => {
   holdTimers();
   const actors: Timing[] = [];
   class Kept extends Timing {
