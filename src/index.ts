@@ -16,12 +16,8 @@ export type {
 } from "./board/switchboard/events.ts";
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
-export type {
-  AttachOptions,
-  ListenOptions,
-  ShardResourceLimits,
-  StartOptions,
-} from "./board/switchboard/options/options.ts";
+export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";
+export type { ShardResourceLimits, StartOptions } from "./board/switchboard/options/start-options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";

@@ -3,13 +3,10 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
 import { createMetrics } from "../src/board/metrics/index.ts";
+import { checkConnectionsOptions } from "../src/board/switchboard/listing.ts";
 import { checkCloseOnSignalsOptions, checkCloseOptions } from "../src/board/switchboard/options/close-options.ts";
-import {
-  checkAttachOptions,
-  checkConnectionsOptions,
-  checkListenOptions,
-  checkStartOptions,
-} from "../src/board/switchboard/options/options.ts";
+import { checkAttachOptions, checkListenOptions } from "../src/board/switchboard/options/listen-options.ts";
+import { checkStartOptions } from "../src/board/switchboard/options/start-options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
 import { ERROR_KINDS } from "../src/errors.ts";
 import { Actor } from "../src/runtime/actor/actor.ts";

@@ -2,6 +2,7 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ShardPage } from "../shard/queries.ts";
+import { check } from "./options/option-validation.ts";
 
 export interface ListConnectionsOptions {
   /** Number of one shard. Default: all shards. */
@@ -18,8 +19,13 @@ export interface ConnectionsPage {
   readonly cursor: string | undefined;
 }
 
-/** Asks one shard for a page. Undefined if the shard ends first or doesn't exist. */
+/** Asks one shard for a page. Resolves with undefined if the shard ends first or doesn't exist. */
 type AskShard = (shard: number, after: number, limit: number) => Promise<ShardPage | undefined>;
+
+/** Throws `ERR_OPTION` for options of `board.connections` that are unknown or out of range. */
+export function checkConnectionsOptions(options: ListConnectionsOptions): void {
+  check("connections", options, ["shard", "cursor", "limit"]);
+}
 
 const CURSOR = /^(\d{1,4})\.(\d{1,16})$/;
 

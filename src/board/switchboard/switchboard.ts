@@ -33,7 +33,7 @@ import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { openServer } from "./listen/open-server.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
-import { type ConnectionsPage, type ListConnectionsOptions, listPage } from "./listing.ts";
+import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -45,14 +45,11 @@ import {
 import {
   type AttachOptions,
   checkAttachOptions,
-  checkConnectionsOptions,
   checkListenOptions,
-  checkStartOptions,
   type ListenOptions,
   type ListenSettings,
-  type Settings,
-  type StartOptions,
-} from "./options/options.ts";
+} from "./options/listen-options.ts";
+import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import type { Stats } from "./stats.ts";

@@ -6,7 +6,7 @@ import { closedChannel, openedChannel, upgradeChannel } from "../../../src/board
 import type { ShardTask } from "../../../src/board/shard/messages.ts";
 import { runShard } from "../../../src/board/shard/shard.ts";
 import { WarmUpActor } from "../../../src/board/shard/warm-up.ts";
-import { checkStartOptions } from "../../../src/board/switchboard/options/options.ts";
+import { checkStartOptions } from "../../../src/board/switchboard/options/start-options.ts";
 import type { StartOptions } from "../../../src/index.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { createMeterMemory } from "../../../src/runtime/stats/event-loop-meter.ts";

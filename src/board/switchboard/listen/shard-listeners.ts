@@ -5,7 +5,8 @@ import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts
 import type { AdmissionControl } from "../../accept/admission-control.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { TlsOptions } from "../../accept/tls-settings.ts";
-import type { ListenSettings, Settings } from "../options/options.ts";
+import type { ListenSettings } from "../options/listen-options.ts";
+import type { Settings } from "../options/start-options.ts";
 import { checkTlsOptions } from "../options/tls-options.ts";
 import { placesByRequest } from "../pool/placement.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";

@@ -127,6 +127,15 @@ export function withoutUndefined<Options extends object>(options: Options): Opti
   return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as Options;
 }
 
+/** Returns the options of these names that are given. */
+export function pick<Options extends object, Name extends keyof Options>(
+  options: Options,
+  names: readonly Name[],
+): Pick<Options, Name> {
+  const given = names.filter((name) => name in options).map((name) => [name, options[name]]);
+  return Object.fromEntries(given) as Pick<Options, Name>;
+}
+
 function isSignal(value: string): boolean {
   return Object.hasOwn(constants.signals, value) && value !== "SIGKILL" && value !== "SIGSTOP";
 }

@@ -12,7 +12,7 @@ import type { ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
-import type { Settings } from "../options/options.ts";
+import type { Settings } from "../options/start-options.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
 import { ShardHandle } from "./shard-handle.ts";

@@ -1,7 +1,7 @@
 import { Buffer } from "node:buffer";
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { checkListenOptions } from "../../../../src/board/switchboard/options/options.ts";
+import { checkListenOptions } from "../../../../src/board/switchboard/options/listen-options.ts";
 import { checkTlsOptions } from "../../../../src/board/switchboard/options/tls-options.ts";
 import { type ListenOptions, type StartOptions, Switchboard, type TlsOptions } from "../../../../src/index.ts";
 import { actorUrl, startBoard } from "../../../support/board.ts";

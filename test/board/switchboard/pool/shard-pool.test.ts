@@ -1,6 +1,6 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { checkCloseOptions } from "../../../../src/board/switchboard/options/close-options.ts";
-import { checkStartOptions } from "../../../../src/board/switchboard/options/options.ts";
+import { checkStartOptions } from "../../../../src/board/switchboard/options/start-options.ts";
 import { ShardPool } from "../../../../src/board/switchboard/pool/shard-pool.ts";
 import { Bus } from "../../../../src/runtime/bus/bus.ts";
 import { MailRouter } from "../../../../src/runtime/mail/mail-router.ts";

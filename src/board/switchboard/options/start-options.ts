@@ -1,22 +1,11 @@
-/**
- * The options of `Switchboard.start`, `attach` and `listen`: their types, defaults and checks. `OPTIONS.md` lists them
- * for users.
- */
+/** The options of `Switchboard.start`: types, defaults and checks. */
 import { availableParallelism } from "node:os";
-import { SwitchboardError } from "../../../errors.ts";
-import { normalizeOrigins, type Origins } from "../../../wire/handshake/origins.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
-import type { Authorize } from "../../accept/authorize.ts";
-import type { RouteSettings } from "../../accept/routes/route.ts";
-import type { ShardPortSettings } from "../../accept/shard-port.ts";
-import type { TlsOptions } from "../../accept/tls-settings.ts";
 import type { ConnectionLimits } from "../../connection/connection-host.ts";
-import type { ListConnectionsOptions } from "../listing.ts";
 import type { Placement } from "../pool/placement.ts";
-import { check, withoutUndefined } from "./option-validation.ts";
-import { checkTlsOptions } from "./tls-options.ts";
+import { check, pick, withoutUndefined } from "./option-validation.ts";
 
 /**
  * Limits of one shard's thread, in MiB, as in `node:worker_threads`. A shard that needs more ends. Default: Node's
@@ -96,54 +85,6 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
   readonly signal?: AbortSignal;
 }
 
-/** Options of a route: which upgrades the board takes, and what it asks of them. */
-export interface AttachOptions<Session = unknown> {
-  /** Path with parameters, in the syntax of `URLPattern`: `/chat/:room`. Default: every path. */
-  readonly path?: string;
-  /**
-   * Function that lets a connection in with a session, or refuses it. Default: every connection gets in, without a
-   * session.
-   */
-  readonly authorize?: Authorize<Session>;
-  /**
-   * Origins whose pages may connect: a list such as `["https://example.com", "https://*.example.com"]`, or a function,
-   * which needs the handshake in the main thread. Other pages get 403. Requests without an Origin header (from
-   * programs, not browsers) are always allowed. Default: all origins.
-   */
-  readonly origins?: Origins;
-  /** Subprotocols that the actor supports. Default: none. */
-  readonly protocols?: readonly string[];
-  /** Time for the whole handshake, `authorize` included. Default: 10 s. */
-  readonly handshakeTimeoutMs?: number;
-}
-
-export interface ListenOptions<Session = unknown> extends AttachOptions<Session> {
-  /** TCP port. 0: the operating system chooses. */
-  readonly port: number;
-  /** Address to listen on. Default: all addresses. */
-  readonly host?: string;
-  /**
-   * Thread that does the opening handshake. "shard" spreads handshakes over the cores; `authorize` is then an export of
-   * the actor module, not an option. Default: "shard", unless something needs the request in the main thread: a
-   * function as `authorize` or `origins`, a limit of connections or upgrades, a placement by the request, or sockets
-   * that don't move.
-   */
-  readonly handshake?: "main" | "shard";
-  /**
-   * Thread that accepts connections. "shard": each shard accepts by itself and does the handshake, and the operating
-   * system spreads connections (SO_REUSEPORT, on Linux and FreeBSD; with one shard on any system). The main thread is
-   * then no bottleneck, but nothing chooses the shard of a connection. Default: "main".
-   */
-  readonly accept?: "main" | "shard";
-  /** TLS options. The shards do TLS and the handshake. Default: no TLS. */
-  readonly tls?: TlsOptions;
-  /**
-   * Signal that aborts the call: `listen` rejects with `ERR_ABORTED`, whose `cause` is the reason of the signal, and
-   * the port isn't bound. After the port is open the signal has no effect.
-   */
-  readonly signal?: AbortSignal;
-}
-
 const connectionOptions = [
   "maxPayloadBytes",
   "maxFragments",
@@ -171,23 +112,8 @@ const admissionOptions = [
   "trustedProxies",
 ] as const satisfies readonly (keyof AdmissionLimits)[];
 
-const compressionOptions = [
-  "threshold",
-  "level",
-  "windowBits",
-  "contextTakeover",
-] as const satisfies readonly (keyof CompressionOptions)[];
-
-const resourceLimits = [
-  "maxOldGenerationSizeMb",
-  "maxYoungGenerationSizeMb",
-  "stackSizeMb",
-] as const satisfies readonly (keyof ShardResourceLimits)[];
-
 /** Measured: an idle connection takes 2.6 KiB instead of 7.8, and an echo or a fan-out no more CPU. */
 const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb: 8 };
-
-const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
 
 const startOptions = [
   "actor",
@@ -206,6 +132,7 @@ const startOptions = [
   ...connectionOptions,
 ] as const;
 
+/** The checked options of a board, with their defaults. */
 export interface Settings {
   readonly actor: string;
   readonly shards: number;
@@ -215,15 +142,16 @@ export interface Settings {
   readonly maxEventLoopDelayMs: number;
   readonly limits: AdmissionLimits;
   readonly resourceLimits: ShardResourceLimits;
-  /** 0: none. */
+  /** Milliseconds. 0: no limit. */
   readonly shardTimeoutMs: number;
   readonly handoffTimeoutMs: number;
-  /** 0: none. */
+  /** Milliseconds. 0: no limit. */
   readonly startTimeoutMs: number;
   readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionLimits;
 }
 
+/** Checks the options of `Switchboard.start` and fills in the defaults. Throws `ERR_OPTION`. */
 export function checkStartOptions(options: StartOptions): Settings {
   check("Switchboard.start", options, startOptions, ["actor"]);
   const {
@@ -239,9 +167,8 @@ export function checkStartOptions(options: StartOptions): Settings {
     startTimeoutMs = 60_000,
     signal,
     compression = false,
-    ...numbers
+    ...limits
   } = withoutUndefined(options);
-  const { limits, connection } = splitLimits(numbers);
   return {
     actor: String(actor),
     shards: shards === "auto" ? availableParallelism() : shards,
@@ -249,7 +176,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     sockets,
     placement,
     maxEventLoopDelayMs,
-    limits,
+    limits: pick(limits, admissionOptions),
     shardTimeoutMs,
     handoffTimeoutMs,
     startTimeoutMs,
@@ -274,93 +201,23 @@ export function checkStartOptions(options: StartOptions): Settings {
       // A handler may stream, or wait for its peer, for as long as the connection lives.
       handlerTimeoutMs: 0,
       handlerTimeoutAfterCloseMs: 60_000,
-      ...connection,
+      ...pick(limits, connectionOptions),
       ...(compression !== false && { compression: checkCompression(compression) }),
     },
   };
 }
 
-function splitLimits<Options extends AdmissionLimits>({
-  maxConnections,
-  maxConnectionsPerShard,
-  maxConnectionsPerAddress,
-  maxUpgradesPerSecond,
-  trustedProxies,
-  ...connection
-}: Options) {
-  const perClient = { maxConnectionsPerAddress, trustedProxies };
-  const limits = { maxConnections, maxConnectionsPerShard, maxUpgradesPerSecond, ...perClient };
-  return { limits: withoutUndefined(limits) as AdmissionLimits, connection };
-}
-
 function checkCompression(options: true | Partial<CompressionOptions>): CompressionOptions {
   if (options === true) return DEFAULT_COMPRESSION;
-  check("Switchboard.start: compression", options, compressionOptions);
+  check("Switchboard.start: compression", options, ["threshold", "level", "windowBits", "contextTakeover"]);
   return { ...DEFAULT_COMPRESSION, ...withoutUndefined(options) };
 }
 
 function checkResourceLimits(options: ShardResourceLimits): ShardResourceLimits {
-  check("Switchboard.start: resourceLimits", options, resourceLimits);
+  check("Switchboard.start: resourceLimits", options, [
+    "maxOldGenerationSizeMb",
+    "maxYoungGenerationSizeMb",
+    "stackSizeMb",
+  ]);
   return { ...DEFAULT_RESOURCE_LIMITS, ...withoutUndefined(options) };
-}
-
-export function checkAttachOptions(options: AttachOptions, call = "attach"): RouteSettings {
-  check(call, options, attachOptions);
-  return routeSettings(options);
-}
-
-export interface ListenSettings {
-  readonly port: number;
-  readonly host?: string;
-  readonly signal: AbortSignal | undefined;
-  readonly route: RouteSettings;
-  /** "any": the shards if they can, else the main thread. */
-  readonly handshake: "main" | "shard" | "any";
-  /** Settings for the shards when they do the handshake; undefined if they can't. */
-  readonly shard?: ShardPortSettings;
-  readonly accept: "main" | "shard";
-}
-
-export function checkListenOptions(options: ListenOptions): ListenSettings {
-  check("listen", options, ["port", "host", "accept", "handshake", "tls", "signal", ...attachOptions], ["port"]);
-  const { port, host, tls, signal, accept = "main", handshake: wanted, ...others } = options;
-  const route = routeSettings(others);
-  const { authorize, ...plain } = route;
-  const inShards = accept === "shard" || tls !== undefined;
-  if (wanted === "main" && accept === "shard")
-    throw listenError('the thread that accepts also does the handshake: leave handshake out, or make it "shard"');
-  if (wanted === "main" && inShards)
-    throw listenError('the shards do TLS and the handshake: leave handshake out, or make it "shard"');
-  const asksOrigins = typeof route.origins === "function";
-  if (inShards || wanted === "shard") {
-    const unsendable = "the shards do this handshake, and functions can't be sent to them";
-    if (authorize !== undefined) throw listenError(`${unsendable}: export authorize from the actor module`);
-    if (asksOrigins) {
-      throw listenError(
-        `${unsendable}: make origins a list, or check request.headers.origin in the actor module's export authorize`,
-      );
-    }
-  }
-  const needsMain = authorize !== undefined || asksOrigins;
-  const handshake: ListenSettings["handshake"] = wanted ?? (inShards ? "shard" : needsMain ? "main" : "any");
-  const shard = { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) };
-  const settings = { port, ...(host !== undefined && { host }), signal, route, accept, handshake };
-  return handshake === "main" ? settings : { ...settings, shard };
-}
-
-function listenError(what: string): SwitchboardError {
-  return new SwitchboardError("ERR_OPTION", `listen: ${what}`);
-}
-
-export function checkConnectionsOptions(options: ListConnectionsOptions): void {
-  check("connections", options, ["shard", "cursor", "limit"]);
-}
-
-function routeSettings(options: AttachOptions): RouteSettings {
-  const { origins, ...rest } = withoutUndefined(options);
-  return {
-    handshakeTimeoutMs: 10_000,
-    ...rest,
-    ...(origins && { origins: normalizeOrigins(origins) }),
-  };
 }

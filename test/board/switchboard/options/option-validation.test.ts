@@ -1,18 +1,13 @@
 import { createServer } from "node:http";
-import { availableParallelism } from "node:os";
 import { expect, it } from "vitest";
 import {
   checkCloseOnSignalsOptions,
   checkCloseOptions,
 } from "../../../../src/board/switchboard/options/close-options.ts";
-import {
-  checkAttachOptions,
-  checkListenOptions,
-  checkStartOptions,
-} from "../../../../src/board/switchboard/options/options.ts";
-import { type AttachOptions, type ListenOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { checkAttachOptions, checkListenOptions } from "../../../../src/board/switchboard/options/listen-options.ts";
+import { checkStartOptions } from "../../../../src/board/switchboard/options/start-options.ts";
+import { type AttachOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
-import { selfSigned } from "../../../support/certificate.ts";
 
 const actor = new URL("file:///chat.ts");
 const int = (from: number, to: number): string => `an integer from ${from} to ${to}`;
@@ -196,23 +191,6 @@ it.each(rows)("$call: $name takes $takes", ({ call, name, takes, good, bad }) =>
   }
 });
 
-it.each([
-  [
-    "slowConsumerPolicy",
-    ["close", "dropNewest", "dropOldest", "conflate"],
-    "one of close, dropNewest, dropOldest, conflate",
-  ],
-  ["rateLimitPolicy", ["pause", "close"], '"pause" or "close"'],
-])("start: %s takes only its words", (name, words, takes) => {
-  for (const word of words) {
-    const options = { actor, [name]: word } as unknown as StartOptions;
-    expect(checkStartOptions(options).connection).toMatchObject({ [name]: word });
-  }
-  const message = `Switchboard.start: ${name} takes ${takes}, got "drop"`;
-  const options = { actor, [name]: "drop" } as unknown as StartOptions;
-  expect(() => checkStartOptions(options)).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
-});
-
 it.each(Object.values(checks))("$call: names the options there are when one is unknown", ({ check, call }) => {
   const message = expect.stringMatching(new RegExp(`^${call}: unknown option "shard"; the options are [a-z]`));
   expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
@@ -227,138 +205,6 @@ it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (
   const error = expect.objectContaining({ code: "ERR_OPTION" });
   expect(() => checkStartOptions(options as unknown as StartOptions)).toThrow(error);
   expect(() => checkAttachOptions(options as unknown as AttachOptions)).toThrow(error);
-});
-
-it("fills in what isn't given, and takes undefined for not given", () => {
-  const defaults = {
-    ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, maxMailboxMessages: 1024, maxMailboxBytes: 1_048_576 },
-    ...{
-      slowConsumerPolicy: "close",
-      rateLimitPolicy: "pause",
-      maxBufferedBytes: 1_048_576,
-      maxSubscriptions: 1024,
-      maxMails: 1024,
-    },
-    ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
-    ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
-  };
-  const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
-  Object.assign(filled, { startTimeoutMs: 60_000, signal: undefined });
-  Object.assign(filled, {
-    placement: "leastConnections",
-    maxEventLoopDelayMs: 200,
-    limits: {},
-    shardTimeoutMs: 10_000,
-    handoffTimeoutMs: 5_000,
-  });
-  Object.assign(filled, { resourceLimits: { maxYoungGenerationSizeMb: 8 }, warmUp: true });
-  expect(checkStartOptions({ actor })).toEqual(filled);
-  const undefineds = Object.fromEntries(
-    [
-      ...Object.keys(defaults),
-      ...[
-        "shards",
-        "warmUp",
-        "sockets",
-        "placement",
-        "maxEventLoopDelayMs",
-        "shardTimeoutMs",
-        "handoffTimeoutMs",
-        "startTimeoutMs",
-        "signal",
-        "resourceLimits",
-      ],
-      ...["maxConnections", "trustedProxies"],
-    ].map((name) => [name, undefined]),
-  );
-  expect(checkStartOptions({ actor, ...undefineds })).toEqual(filled);
-  expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
-  const closing = { timeoutMs: 5_000, readinessDelayMs: 0, batchSize: 10_000, batchIntervalMs: 2_000 };
-  expect(checkCloseOptions({})).toEqual({ ...closing, code: 1001, reason: "server is going away" });
-  expect(checkCloseOptions({ code: 1012 })).toEqual({ ...closing, code: 1012, reason: "server is restarting" });
-  expect(checkCloseOnSignalsOptions({ timeoutMs: 5 })).toEqual({
-    signals: ["SIGTERM", "SIGINT"],
-    close: { timeoutMs: 5 },
-  });
-});
-
-it.each([
-  { name: "threshold", takes: int(0, MAX), bad: [-1, MAX + 1, ...notIntegers] },
-  { name: "level", takes: int(1, 9), bad: [0, 10, ...notIntegers] },
-  { name: "windowBits", takes: int(9, 15), bad: [8, 16, ...notIntegers] },
-  { name: "contextTakeover", takes: "true or false", bad: [0, 1, "true", null, {}] },
-])("start: compression's $name takes $takes", ({ name, takes, bad }) => {
-  for (const value of bad) {
-    const message = expect.stringContaining(`Switchboard.start: compression: ${name} takes ${takes}, got `);
-    const error = expect.objectContaining({ code: "ERR_OPTION", message });
-    expect(() => checkStartOptions({ actor, compression: { [name]: value } }), String(value)).toThrow(error);
-  }
-});
-
-it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
-  "start: resourceLimits' %s takes whole MiB",
-  (name) => {
-    for (const value of [0, -1, MAX + 1, ...notIntegers]) {
-      const message = expect.stringContaining(`Switchboard.start: resourceLimits: ${name} takes ${int(1, MAX)}, got `);
-      const error = expect.objectContaining({ code: "ERR_OPTION", message });
-      expect(() => checkStartOptions({ actor, resourceLimits: { [name]: value } }), String(value)).toThrow(error);
-    }
-    expect(checkStartOptions({ actor, resourceLimits: { [name]: 5 } }).resourceLimits).toEqual({
-      maxYoungGenerationSizeMb: 8,
-      [name]: 5,
-    });
-  },
-);
-
-it("limits what a shard takes by limits that exist", () => {
-  expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
-    expect.objectContaining({
-      code: "ERR_OPTION",
-      message: expect.stringContaining('unknown option "codeRangeSizeMb"'),
-    }),
-  );
-});
-
-it("compresses nothing unless told to, and fills in how", () => {
-  const settingsOf = (compression?: StartOptions["compression"]) =>
-    checkStartOptions({ actor, ...(compression !== undefined && { compression }) }).connection.compression;
-  const defaults = { threshold: 1024, level: 3, windowBits: 15, contextTakeover: false };
-  expect(settingsOf()).toBeUndefined();
-  expect(settingsOf(false)).toBeUndefined();
-  expect(settingsOf(true)).toEqual(defaults);
-  expect(settingsOf({})).toEqual(defaults);
-  expect(settingsOf({ threshold: 0, windowBits: 9 })).toEqual({ ...defaults, threshold: 0, windowBits: 9 });
-  expect(() => settingsOf({ windowbits: 9 } as object)).toThrow(
-    expect.objectContaining({ code: "ERR_OPTION", message: expect.stringContaining('unknown option "windowbits"') }),
-  );
-});
-
-it("keeps what is given", () => {
-  const { shards, connection } = checkStartOptions({ actor, shards: 3, maxPayloadBytes: 5, pingIntervalMs: 0 });
-  expect(shards).toBe(3);
-  expect(connection).toMatchObject({ maxPayloadBytes: 5, pingIntervalMs: 0, maxFragments: 131_072 });
-});
-
-it("compares origins in lower case, as browsers send them", () => {
-  expect(checkAttachOptions({ origins: ["HTTPS://Example.COM"] }).origins).toEqual(["https://example.com"]);
-});
-
-it.each<{ name: string; options: Partial<ListenOptions> }>([
-  { name: 'handshake: "shard"', options: { handshake: "shard" } },
-  { name: 'accept: "shard"', options: { accept: "shard" } },
-  { name: "tls", options: { tls: selfSigned() } },
-])("listen: refuses a function as origins with $name, and says what to do", ({ options }) => {
-  const message = expect.stringMatching(
-    /^listen: .*make origins a list, or check request.headers.origin in .*authorize$/,
-  );
-  expect(() => checkListenOptions({ port: 0, origins: () => true, ...options })).toThrow(
-    expect.objectContaining({ code: "ERR_OPTION", message }),
-  );
-});
-
-it("listen: does handshakes in the main thread for a function as origins", () => {
-  expect(checkListenOptions({ port: 0, origins: () => true }).handshake).toBe("main");
-  expect(checkListenOptions({ port: 0, origins: ["null"] }).handshake).toBe("any");
 });
 
 it("checks the options of start, attach, listen and close", async () => {

@@ -1,0 +1,30 @@
+import { expect, it } from "vitest";
+import { checkAttachOptions, checkListenOptions } from "../../../../src/board/switchboard/options/listen-options.ts";
+import type { ListenOptions } from "../../../../src/index.ts";
+import { selfSigned } from "../../../support/certificate.ts";
+
+it("fills in the handshakeTimeoutMs of a route that isn't given", () => {
+  expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
+});
+
+it("compares origins in lower case, as browsers send them", () => {
+  expect(checkAttachOptions({ origins: ["HTTPS://Example.COM"] }).origins).toEqual(["https://example.com"]);
+});
+
+it.each<{ name: string; options: Partial<ListenOptions> }>([
+  { name: 'handshake: "shard"', options: { handshake: "shard" } },
+  { name: 'accept: "shard"', options: { accept: "shard" } },
+  { name: "tls", options: { tls: selfSigned() } },
+])("listen: refuses a function as origins with $name, and says what to do", ({ options }) => {
+  const message = expect.stringMatching(
+    /^listen: .*make origins a list, or check request.headers.origin in .*authorize$/,
+  );
+  expect(() => checkListenOptions({ port: 0, origins: () => true, ...options })).toThrow(
+    expect.objectContaining({ code: "ERR_OPTION", message }),
+  );
+});
+
+it("listen: does handshakes in the main thread for a function as origins", () => {
+  expect(checkListenOptions({ port: 0, origins: () => true }).handshake).toBe("main");
+  expect(checkListenOptions({ port: 0, origins: ["null"] }).handshake).toBe("any");
+});
