@@ -4,7 +4,7 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { reviveError, SwitchboardError } from "../../errors.ts";
+import { SwitchboardError } from "../../errors.ts";
 import { type Address, checkAddress, shardOf } from "../../runtime/actor/address.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
@@ -12,26 +12,22 @@ import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
-import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
-import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
-import { createHandshakeServer } from "../accept/handshake-server.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
-import type { RouteSettings } from "../accept/routes/route.ts";
 import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
-import type { ShardEvent } from "../connection/shard-events.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
+import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
-import { openServer } from "./listen/open-server.ts";
+import { MainListeners } from "./listen/main-listeners.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions, listPage } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
@@ -47,7 +43,6 @@ import {
   checkAttachOptions,
   checkListenOptions,
   type ListenOptions,
-  type ListenSettings,
 } from "./options/listen-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
@@ -55,15 +50,6 @@ import { handleSignals } from "./signals.ts";
 import type { Stats } from "./stats.ts";
 
 const NO_OPTIONS: AttachOptions = {};
-
-/** Events that become a process warning when nothing listens to them. */
-const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
-  "actorFailed",
-  "shardLost",
-  "shardFailed",
-  "handshakeFailed",
-  "acceptFailed",
-] as const);
 
 /**
  * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
@@ -76,15 +62,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
   readonly #routes: UpgradeRoutes;
-  readonly #ownServers: Server[] = [];
+  readonly #mainPorts: MainListeners;
   readonly #shardPorts: ShardListeners;
-  readonly #warned = new Set<keyof SwitchboardEvents>();
+  readonly #events = new EventAnnouncer(this);
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #publishesDropped = 0;
   #deadLetters = 0;
-  #acceptsFailed = 0;
-  readonly #failedHandshakes = new ReportLimit();
-  readonly #failedAccepts = new ReportLimit(1);
   #closed: Promise<ShutdownCounts> | undefined;
   /** Aborted when the board begins to close: ports that are being opened are then given up. */
   readonly #closing = new AbortController();
@@ -109,6 +92,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   private constructor(settings: Settings, canMove: boolean) {
     super();
     const { connection, sockets, limits } = settings;
+    const { handshakeFailed, acceptFailed } = this.#events;
     this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
     const pool = (): ShardPool => this.#pool;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
@@ -128,19 +112,20 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       admit: admission && ((request) => admission.admit(request)),
       place: (request, params) => this.#pool.place({ request, params }),
-      handshakeFailed: (error) => this.#handshakeFailed(error),
-      acceptFailed: (error) => this.#acceptFailed(error),
+      handshakeFailed,
+      acceptFailed,
     };
     this.#acceptor = new Acceptor(owner, { compression: connection.compression });
     this.#routes = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
+    this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
     this.#shardPorts = new ShardListeners(settings, {
       moves: sockets === "auto" && canMove,
       counters: this.#acceptor.counters,
       admission,
       pool,
       closing: this.#closing.signal,
-      handshakeFailed: (error) => this.#handshakeFailed(error),
-      acceptFailed: (error) => this.#acceptFailed(error),
+      handshakeFailed,
+      acceptFailed,
     });
   }
 
@@ -149,10 +134,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       settings,
       { bus: this.#bus, mail: this.#mail },
       {
-        event: (shard, event) => this.#shardEvent(shard, event),
+        event: (shard, event) => this.#events.shardEvent(shard, event),
         clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
-        shardLost: (loss) => this.#announce("shardLost", loss),
-        shardFailed: (loss) => this.#announce("shardFailed", loss),
+        shardLost: (loss) => this.#events.announce("shardLost", loss),
+        shardFailed: (loss) => this.#events.announce("shardFailed", loss),
         shardReplaced: (shard) => this.#shardReplaced(shard),
       },
     );
@@ -170,7 +155,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
-    this.#addRoute(server, checkAttachOptions(options));
+    const settings = checkAttachOptions(options);
+    this.#checkOpen();
+    this.#routes.addRoute(server, settings);
     return this;
   }
 
@@ -206,29 +193,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const closing = this.#closing.signal;
     const signal = settings.signal === undefined ? closing : AbortSignal.any([closing, settings.signal]);
     if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny))
-      return this.#listen(settings, signal);
+      return this.#mainPorts.listen(settings, signal);
     return this.#shardPorts.listen(settings, shard, signal);
-  }
-
-  async #listen({ port, host, route }: ListenSettings, signal: AbortSignal): Promise<AddressInfo> {
-    const server = createHandshakeServer(route);
-    server.on("clientError", (error, socket) => this.#acceptor.refuseUnparsed(socket, error));
-    server.on("connection", (socket) => {
-      // A socket that takes one of the last descriptors is closed before its request.
-      if (descriptorRoom(socket) !== "none") return;
-      socket.destroy();
-      this.#acceptFailed(outOfDescriptors());
-    });
-    this.#addRoute(server, route);
-    try {
-      const address = await openServer(server, host === undefined ? { port } : { port, host }, signal);
-      this.#ownServers.push(server);
-      server.on("error", (error) => this.#acceptFailed(error));
-      return address;
-    } catch (error) {
-      this.#routes.removeRoutes(server);
-      throw error;
-    }
   }
 
   /**
@@ -308,7 +274,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
       publishesDropped: this.#publishesDropped,
       deadLetters: this.#deadLetters,
-      acceptsFailed: this.#acceptsFailed,
+      acceptsFailed: this.#events.acceptsFailed,
       shards,
     };
   }
@@ -347,13 +313,13 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     queueMicrotask(() => this.emit("closing"));
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     this.#shardPorts.close();
-    for (const server of this.#ownServers) server.close();
+    this.#mainPorts.close();
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
     const counts = await this.#pool.close(settings);
     this.#bus.close();
     this.#routes.removeRoutes();
-    for (const server of this.#ownServers) server.closeAllConnections();
+    this.#mainPorts.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
   }
@@ -361,45 +327,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #shardReplaced(shard: number): void {
     this.#shardPorts.reopen(shard).then(
       () => this.emit("shardReplaced", { shard }),
-      (error: Error) => this.#announce("handshakeFailed", error),
+      (error: Error) => this.#events.announce("handshakeFailed", error),
     );
-  }
-
-  #addRoute(server: Server | AnyHttp2Server, settings: RouteSettings): void {
-    this.#checkOpen();
-    this.#routes.addRoute(server, settings);
   }
 
   #checkOpen(): void {
     if (this.#closed !== undefined) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
-  }
-
-  #handshakeFailed(error: Error): void {
-    if (this.#failedHandshakes.allows()) this.#announce("handshakeFailed", error);
-  }
-
-  #acceptFailed(error: Error): void {
-    this.#acceptsFailed++;
-    if (this.#failedAccepts.allows()) this.#announce("acceptFailed", { shard: undefined, error });
-  }
-
-  /** Emits an event of a shard. */
-  #shardEvent(shard: number, { name, detail }: ShardEvent): void {
-    if (!("error" in detail)) this.#announce(name, { shard, ...detail });
-    else if (name === "handshakeFailed") this.#announce(name, reviveError(detail.error));
-    else this.#announce(name, { shard, ...detail, error: reviveError(detail.error) });
-  }
-
-  /** Emits an event. Without a listener, the first failure of each kind becomes a process warning. */
-  #announce(name: keyof SwitchboardEvents, detail: object): void {
-    const emit = this.emit as (name: keyof SwitchboardEvents, detail: object) => boolean;
-    if (emit.call(this, name, detail) || !FAILURES.has(name) || this.#warned.has(name)) return;
-    this.#warned.add(name);
-    const { error } = detail instanceof Error ? { error: detail } : (detail as { readonly error: Error });
-    process.emitWarning(`${error.stack ?? error.message}`, {
-      type: "SwitchboardWarning",
-      code: name,
-      detail: `Listen to the board's "${name}" event to see all of them.`,
-    });
   }
 }

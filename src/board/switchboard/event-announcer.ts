@@ -1,0 +1,64 @@
+/** Emits the events of a board, those of its shards included. `Switchboard` has one. */
+import type { EventEmitter } from "eventemitter3";
+import { reviveError } from "../../errors.ts";
+import { ReportLimit } from "../../runtime/stats/report-limit.ts";
+import type { ShardEvent } from "../connection/shard-events.ts";
+import type { SwitchboardEvents } from "./events.ts";
+
+/** Events that become a process warning when nothing listens to them. */
+const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
+  "actorFailed",
+  "shardLost",
+  "shardFailed",
+  "handshakeFailed",
+  "acceptFailed",
+] as const);
+
+/** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */
+export class EventAnnouncer {
+  readonly #board: EventEmitter<SwitchboardEvents>;
+  readonly #warned = new Set<keyof SwitchboardEvents>();
+  readonly #failedHandshakes = new ReportLimit();
+  readonly #failedAccepts = new ReportLimit(1);
+  #acceptsFailed = 0;
+
+  constructor(board: EventEmitter<SwitchboardEvents>) {
+    this.#board = board;
+  }
+
+  /** Number of sockets that the main thread refused because few descriptors were left, and of failures of its ports. */
+  get acceptsFailed(): number {
+    return this.#acceptsFailed;
+  }
+
+  /** Announces a failure of a handshake in the main thread, at most 100 in a second. */
+  readonly handshakeFailed = (error: Error): void => {
+    if (this.#failedHandshakes.allows()) this.announce("handshakeFailed", error);
+  };
+
+  /** Counts a failure to accept in the main thread, and announces at most one in a second. */
+  readonly acceptFailed = (error: Error): void => {
+    this.#acceptsFailed++;
+    if (this.#failedAccepts.allows()) this.announce("acceptFailed", { shard: undefined, error });
+  };
+
+  /** Announces an event of a shard. */
+  shardEvent(shard: number, { name, detail }: ShardEvent): void {
+    if (!("error" in detail)) this.announce(name, { shard, ...detail });
+    else if (name === "handshakeFailed") this.announce(name, reviveError(detail.error));
+    else this.announce(name, { shard, ...detail, error: reviveError(detail.error) });
+  }
+
+  /** Emits an event, or a warning for a failure that has no listener. */
+  announce(name: keyof SwitchboardEvents, detail: object): void {
+    const emit = this.#board.emit as (name: keyof SwitchboardEvents, detail: object) => boolean;
+    if (emit.call(this.#board, name, detail) || !FAILURES.has(name) || this.#warned.has(name)) return;
+    this.#warned.add(name);
+    const { error } = detail instanceof Error ? { error: detail } : (detail as { readonly error: Error });
+    process.emitWarning(`${error.stack ?? error.message}`, {
+      type: "SwitchboardWarning",
+      code: name,
+      detail: `Listen to the board's "${name}" event to see all of them.`,
+    });
+  }
+}
