@@ -130,8 +130,7 @@ export class Client {
 
   #connect(): Socket {
     const { target, insecure } = this.#settings;
-    const [{ address } = { address: "" }] = target.addresses;
-    const options = { host: address, port: target.port, ...loopback(address) };
+    const options = { host: target.address, port: target.port, ...loopback(target.address) };
     const request = requestHead(target, this.#handshake, this.#settings.headers);
     if (target.secure) {
       const tls = connectTls({

@@ -47,7 +47,7 @@ export async function runLoadTest(
 ): Promise<LoadReport> {
   let target: Target;
   try {
-    target = await resolveTarget(settings.url);
+    target = await resolveTarget(settings.url, signal);
   } catch (error) {
     return summarize(settings, [unreachable(settings.connections, error)]);
   }
