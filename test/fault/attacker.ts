@@ -1,4 +1,7 @@
-/** The thread of an attack, so that its load is on no other loop: runs it by name, as often as it is told to, and tells each tally. */
+/**
+ * The thread that attacks, so that the load of an attack is on no other event loop. Runs its attack at each order and
+ * posts the tally.
+ */
 import { parentPort, workerData } from "node:worker_threads";
 import { attacks } from "./attacks/all.ts";
 import type { Order } from "./attacks/attack.ts";

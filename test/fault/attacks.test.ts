@@ -4,7 +4,10 @@ import type { Attack } from "./attacks/attack.ts";
 import { TargetProcess } from "./target-process.ts";
 import { tryAttack } from "./trial.ts";
 
-/** A machine that runs other tests, too, delays anybody; a shard that an attack blocks would do so for longer. `npm run faults` is stricter. */
+/**
+ * Bounds for the echo. A machine that runs other tests delays every echo a little; a shard that an attack blocks delays
+ * it for longer. `npm run faults` has stricter bounds.
+ */
 const ECHO = { times: 20, timesUnattacked: 5, floorMs: 2_000 };
 
 let unattacked: TargetProcess;

@@ -3,13 +3,13 @@ import { Peer } from "./attacks/peer.ts";
 
 const EVERY_MS = 5;
 
-/** What the others on a server saw for a while. */
+/** Echo times of the bystanders during one period. */
 export interface Observation {
-  /** Time from when an echo was due to be asked for until it came, in ms, in rising order. */
+  /** Time from when an echo was due to be requested until it came, in ms, in rising order. */
   readonly echoMs: readonly number[];
 }
 
-/** A well-behaved connection: asks for echoes, one at a time, and times them. */
+/** A well-behaved connection: requests echoes, one at a time, and times them. */
 class Bystander {
   readonly peer: Peer;
   readonly shard: number;
@@ -24,7 +24,7 @@ class Bystander {
     return this.#busy;
   }
 
-  /** The time since `dueAt` when the echo is there; undefined when the connection ends first. */
+  /** Time from `dueAt` until the echo came, in ms; undefined if the connection ends first. */
   async echo(dueAt: number): Promise<number | undefined> {
     this.#busy = true;
     await this.peer.write(text("echo 0123456789abcdef"));
@@ -34,7 +34,7 @@ class Bystander {
   }
 }
 
-/** The other connections on a server under attack. They ask at fixed times, whether or not the server keeps up. */
+/** The other connections on a server under attack. They send at fixed times, even if the server doesn't keep up. */
 export class Bystanders {
   readonly #all: readonly Bystander[];
 
@@ -51,7 +51,7 @@ export class Bystanders {
     return new Bystanders(all);
   }
 
-  /** Those lost so far, on one shard or on all. */
+  /** Number of bystanders lost so far, on one shard or on all. */
   lost(shard?: number): number {
     return this.#all.filter((one) => one.peer.closed && (shard === undefined || one.shard === shard)).length;
   }
@@ -60,7 +60,7 @@ export class Bystanders {
     return this.#all.length - this.lost();
   }
 
-  /** Times echoes until `over` settles, in turn on every connection that is still there. */
+  /** Times echoes until `over` settles, in turn on every connection that is still open. */
   async observe(over: Promise<unknown>): Promise<Observation> {
     const echoMs: number[] = [];
     const pending = new Set<Promise<void>>();
@@ -68,7 +68,7 @@ export class Bystanders {
     let askedAt = performance.now();
     const timer = setInterval(() => {
       const now = performance.now();
-      // A late timer asks for all that was due meanwhile.
+      // A late timer sends all requests that became due meanwhile.
       const due = Math.max(1, Math.floor((now - askedAt) / EVERY_MS));
       askedAt = now;
       for (let late = due - 1; late >= 0; late--) {
@@ -91,7 +91,10 @@ export class Bystanders {
     for (const { peer } of this.#all) peer.leave("done");
   }
 
-  /** The next connection that waits for nothing. When all wait, those that do are measure enough: they tell how long. */
+  /**
+   * The next connection that waits for no echo. When all wait, no further request is needed: their echo times already
+   * show the delay.
+   */
   #next(turn: number): Bystander | undefined {
     const { length } = this.#all;
     for (let i = 0; i < length; i++) {
@@ -102,7 +105,7 @@ export class Bystanders {
   }
 }
 
-/** The value that a share of the sorted values doesn't exceed. */
+/** The quantile of sorted values: the value that this share of the values doesn't exceed. */
 export function quantile(sorted: readonly number[], share: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN;
 }

@@ -5,9 +5,9 @@ import { describe, expect, it, vi } from "vitest";
 import { selfSigned } from "../support/certificate.ts";
 import { type AskingClient, askForWebSocket, LimitedServer, type Way } from "../support/limited-server.ts";
 
-/** Much longer than any answer takes, on a slow machine too. */
+/** Much longer than any answer takes, also on a slow machine. */
 const PATIENCE_MS = 20_000;
-/** So many clients at a time fit into 100 descriptors, beside those of a client before that is still being closed. */
+/** Number of clients at a time that fit into 100 descriptors beside an earlier client that is still being closed. */
 const BATCH = 20;
 
 const tls = selfSigned();
@@ -30,7 +30,7 @@ async function closeAll(clients: readonly AskingClient[]): Promise<void> {
   await Promise.all(closed);
 }
 
-/** The status that a plain HTTP request gets. */
+/** The status of the answer to a plain HTTP request. */
 async function statusOfPlain(server: LimitedServer, way: Way): Promise<number | undefined> {
   const options = { port: server.port, host: "127.0.0.1", agent: false as const };
   const request = isTls(way) ? getTls({ ...options, rejectUnauthorized: false }) : get(options);
@@ -47,9 +47,9 @@ const ways: readonly {
   readonly way: Way;
   readonly event: "handshakeFailed" | "acceptFailed";
   readonly code: string;
-  /** Files that the process may open. Default: 100. */
+  /** Limit of open files of the process. Default: 100. */
   readonly limit?: number;
-  /** Clients at once. Default: 200. */
+  /** Number of clients at once. Default: 200. */
   readonly clients?: number;
 }[] = [
   { way: "attach", event: "handshakeFailed", code: "ERR_SOCKET_STAYED" },
@@ -65,14 +65,14 @@ const ways: readonly {
   { way: "https", event: "acceptFailed", code: "ERR_OUT_OF_DESCRIPTORS" },
 ];
 
-describe.runIf(process.platform === "linux")("a process that may open few files", () => {
+describe.runIf(process.platform === "linux")("a process with a low limit of open files", () => {
   it.each(ways.map((each) => ({ limit: 100, clients: 200, ...each })))(
-    "refuses more clients than fit, in time, and takes everybody afterwards ($way, $limit files)",
+    "refuses the clients that don't fit, without delay, and accepts clients again afterwards ($way, $limit files)",
     { timeout: 120_000 },
     async (each) => {
       const { way, event, code, limit, clients: count } = each;
       const server = await LimitedServer.start(limit, { way, tls });
-      // What Node opens once, for the first connection of each shard, is no leak.
+      // Node opens some files once, for the first connection of each shard. Those are no leak.
       const first = await askAll(server, way, 4);
       expect(countOf(first, 101)).toBe(4);
       await closeAll(first);

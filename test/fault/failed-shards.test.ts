@@ -4,10 +4,10 @@ import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 import { ServerProcess } from "../support/server-process.ts";
 
-/** Longer than the times between five deaths. */
+/** Longer than five deaths of a shard and the pauses between them. */
 const TIMEOUT_MS = 60_000;
 
-/** Ends shard 0, to which new connections go, until it isn't started again. */
+/** Ends shard 0, which gets the new connections, until it isn't started again. */
 async function failShard(server: ServerProcess): Promise<void> {
   for (let death = 0; death < 5; death++) {
     if (death > 0) await server.tells("shardReplaced", death - 1);
@@ -21,10 +21,10 @@ async function failShard(server: ServerProcess): Promise<void> {
 }
 
 it(
-  "reports a shard that died five times within a minute as failed and leaves it so, and the others go on",
+  "marks a shard that dies five times within a minute as failed, doesn't restart it, and keeps the other shards running",
   async () => {
     const server = await ServerProcess.start({ actor: "faulty", start: { shards: 2 } });
-    // Shard 0 first; that connection leaves again.
+    // Shard 0 gets the first connection, which leaves again.
     const first = await RawClient.open(server);
     const others = [await RawClient.open(server)];
     await first.close();
@@ -53,7 +53,7 @@ it(
 );
 
 it(
-  "answers upgrades with 503 when every shard has failed, and the process goes on",
+  "answers upgrades with 503 when every shard has failed, and the process keeps running",
   async () => {
     const server = await ServerProcess.start({ actor: "faulty", start: { shards: 1 } });
     await failShard(server);

@@ -7,7 +7,7 @@ import { RawClient } from "../support/raw-client.ts";
 const FLOOD = 50_000;
 
 it.each([["moved"], ["relayed"]])(
-  "one %s connection that floods its actor doesn't keep another waiting",
+  "a %s connection that floods its actor doesn't delay other connections",
   async (way) => {
     const { port } = await startBoard({ actor: "spinning", sockets: way === "moved" ? "auto" : "relay" });
     const [flooder, other] = [await RawClient.open({ port }), await RawClient.open({ port })];
@@ -19,7 +19,7 @@ it.each([["moved"], ["relayed"]])(
 
     for (let handled = 0, mostInATurn = 0; handled < FLOOD; ) {
       ({ handled, mostInATurn } = await probe());
-      // One budget when it is read, one when turns are taken.
+      // One budget applies when bytes are read, the other when connections take turns.
       expect(mostInATurn).toBeLessThanOrEqual(2 * TURN_BUDGET);
     }
   },

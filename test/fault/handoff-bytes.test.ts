@@ -4,7 +4,7 @@ import { startBoard } from "../support/board.ts";
 import { binary, text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
-/** An authorize that waits for the test. */
+/** An authorize that waits until the test opens the door. */
 function openDoor() {
   const asked = Promise.withResolvers<void>();
   const door = Promise.withResolvers<void>();
@@ -16,7 +16,10 @@ function openDoor() {
   return { asked: asked.promise, open: () => door.resolve(), authorize };
 }
 
-/** Writes and lets the server read it: what the kernel has taken on loopback is readable in the next turns. */
+/**
+ * Writes bytes and lets the server read them. Bytes that the kernel has taken on loopback are readable in the next
+ * turns.
+ */
 async function writeAndSettle(client: RawClient, bytes: Uint8Array | string): Promise<void> {
   await new Promise<void>((resolve) => client.socket.write(bytes, () => resolve()));
   for (let i = 0; i < 5; i++) await turn();
@@ -32,14 +35,14 @@ const numbered = (from: number, to: number): string[] =>
   Array.from({ length: to - from }, (_, i) => `message ${from + i}`);
 const framesOf = (messages: readonly string[]): Buffer => Buffer.concat(messages.map((message) => text(message)));
 
-/** That nothing came twice: the next echo is the one of a message sent now. */
+/** Expects that no message came twice: the next echo is that of a message sent now. */
 async function expectNoMore(client: RawClient): Promise<void> {
   client.write(text("the last"));
   expect(await client.text()).toBe("the last");
 }
 
 describe("a handoff", () => {
-  it("delivers frames that came in the request's packet first and once", async () => {
+  it("delivers frames that arrived in one packet with the request first, and once", async () => {
     const { port } = await startBoard();
     const early = numbered(0, 100);
     const client = await RawClient.open({ port, head: framesOf(early) });
@@ -47,7 +50,7 @@ describe("a handoff", () => {
     await expectNoMore(client);
   });
 
-  it("delivers what comes during an authorize in order", async () => {
+  it("delivers bytes that arrive while authorize is pending, in order", async () => {
     const door = openDoor();
     const { port } = await startBoard({ attach: { authorize: door.authorize } });
     const client = await RawClient.connect(port);
@@ -62,7 +65,7 @@ describe("a handoff", () => {
     await expectNoMore(client);
   });
 
-  it("delivers more than a stream buffers that came during an authorize", async () => {
+  it("delivers more bytes than a stream buffers if they arrive while authorize is pending", async () => {
     const door = openDoor();
     const { port } = await startBoard({ attach: { authorize: door.authorize } });
     const client = await RawClient.connect(port);
@@ -81,7 +84,7 @@ describe("a handoff", () => {
     ["7-bit", "x".repeat(10), 6],
     ["16-bit", "x".repeat(200), 8],
     ["64-bit", "x".repeat(70_000), 14],
-  ])("puts a frame together that it cut anywhere in its %s header", async (_, payload, headerBytes) => {
+  ])("reassembles a frame when the handoff splits its %s header at any byte", async (_, payload, headerBytes) => {
     const { port } = await startBoard();
     const frame = text(payload);
     for (let cut = 1; cut <= headerBytes; cut++) {
@@ -93,7 +96,7 @@ describe("a handoff", () => {
     }
   });
 
-  it("puts a frame together whose parts came before, during and after it", async () => {
+  it("reassembles a frame whose parts arrive before, during and after the handoff", async () => {
     const door = openDoor();
     const { port } = await startBoard({ attach: { authorize: door.authorize } });
     const client = await RawClient.connect(port);
@@ -109,7 +112,7 @@ describe("a handoff", () => {
     await expectNoMore(client);
   });
 
-  it("delivers in order what is written byte by byte around it", async () => {
+  it("delivers bytes in order when the peer writes every byte by itself", async () => {
     const { port } = await startBoard();
     const client = await RawClient.connect(port);
     const messages = numbered(0, 20);
@@ -122,7 +125,7 @@ describe("a handoff", () => {
     await expectNoMore(client);
   });
 
-  it("delivers in order what never stops coming, on many connections at once", async () => {
+  it("delivers messages in order on many connections whose peers never stop sending", async () => {
     const { port } = await startBoard({ shards: 2 });
     const messages = numbered(0, 200);
     const run = async (): Promise<void> => {
@@ -142,7 +145,7 @@ describe("a handoff", () => {
     await Promise.all(Array.from({ length: 20 }, run));
   });
 
-  it("delivers what came before the peer ended its side during an authorize", async () => {
+  it("delivers messages that arrived before the peer ended its direction while authorize was pending", async () => {
     const door = openDoor();
     const { board, port } = await startBoard({ attach: { authorize: door.authorize } });
     const client = await RawClient.connect(port);

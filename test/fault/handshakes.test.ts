@@ -14,8 +14,8 @@ async function expectEcho(port: number): Promise<void> {
   await client.close();
 }
 
-describe("a peer that leaves in its handshake", () => {
-  it("is counted as abandoned when it resets during authorize, without waiting for that", async () => {
+describe("a peer that leaves during its handshake", () => {
+  it("is counted as abandoned at once when it resets while authorize is pending", async () => {
     const asked = Promise.withResolvers<void>();
     const { board, port } = await startBoard({
       attach: {
@@ -33,7 +33,7 @@ describe("a peer that leaves in its handshake", () => {
     expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 1, timedOut: 0, failed: 0 });
   });
 
-  it("is counted as abandoned when it resets during an authorize that then lets it in", async () => {
+  it("is counted as abandoned when it resets while authorize is pending, even if authorize then admits it", async () => {
     const asked = Promise.withResolvers<void>();
     const verdict = Promise.withResolvers<{ session: string }>();
     const { board, port } = await startBoard({
@@ -85,7 +85,7 @@ describe("a peer that leaves in its handshake", () => {
   });
 });
 
-describe("a handshake that doesn't end", () => {
+describe("a handshake that doesn't finish", () => {
   const handshakeTimeoutMs = 300;
 
   it("is closed and counted when authorize never resolves", async () => {
@@ -100,7 +100,7 @@ describe("a handshake that doesn't end", () => {
     expect(await client.rest()).not.toContain("101");
   });
 
-  it("isn't let in by an authorize that resolves too late", async () => {
+  it("is refused when authorize resolves after the deadline", async () => {
     const verdict = Promise.withResolvers<{ session: undefined }>();
     let asked = 0;
     const authorize = () => (asked++ === 0 ? verdict.promise : { session: undefined });

@@ -26,7 +26,7 @@ async function start(options: TestBoardOptions) {
   return { board, port, failures, timeouts, counts };
 }
 
-/** A peer whose actor hangs in this handler, or will at its end. */
+/** Opens a connection whose actor hangs in this handler; for "closed", in the handler at its end. */
 async function hang(port: number, where: string, promise = "forgotten"): Promise<RawClient> {
   const client = await RawClient.open({ port, path: `/${where}/${promise}` });
   await client.text();
@@ -43,7 +43,7 @@ function firstShard(board: Switchboard) {
 }
 
 it.each(["opened", "received", "mailed", "timer", "closed"])(
-  "frees the actors of 40 peers that left while they hung in %s",
+  "frees the actors of 40 peers that left while their actors hung in %s",
   async (where) => {
     const { board, port, failures, timeouts, counts } = await start({ handlerTimeoutAfterCloseMs: LIMIT_MS });
     const clients = await Promise.all(Array.from({ length: PEERS }, () => hang(port, where)));
@@ -64,7 +64,7 @@ it.each(["opened", "received", "mailed", "timer", "closed"])(
 );
 
 it(
-  "calls closed also where what a handler waits for is kept by others",
+  "calls closed even if other objects keep the promise that a handler waits for",
   async () => {
     const { board, port, counts } = await start({ handlerTimeoutAfterCloseMs: LIMIT_MS });
     const clients = await Promise.all(Array.from({ length: PEERS }, () => hang(port, "received", "kept")));
@@ -76,13 +76,13 @@ it(
 );
 
 it(
-  "has no limit while the connection is open, by default",
+  "sets no time limit for handlers by default while the connection is open",
   async () => {
     const { board, port, timeouts } = await start({ handlerTimeoutAfterCloseMs: 50 });
     const hanging = await hang(port, "received");
     const left = await hang(port, "received");
     left.reset();
-    // The other one has hung for longer by now.
+    // The handler of the open connection has hung for longer by now.
     await vi.waitFor(() => expect(timeouts).toHaveLength(1), TIMEOUT_MS);
     expect(firstShard(board)).toMatchObject({ connections: 2, actors: 2 });
     hanging.reset();
@@ -92,7 +92,7 @@ it(
 );
 
 it(
-  "closes a connection with 1011 whose handler takes longer than handlerTimeoutMs",
+  "closes a connection with 1011 when its handler takes longer than handlerTimeoutMs",
   async () => {
     const { board, port, timeouts, counts } = await start({ handlerTimeoutMs: LIMIT_MS });
     const client = await hang(port, "received");
@@ -107,7 +107,7 @@ it(
 );
 
 it(
-  "doesn't wait at the end of the board for a handler that was given up",
+  "closes the board without waiting for a handler that has timed out",
   async () => {
     const { board, port } = await start({ handlerTimeoutAfterCloseMs: LIMIT_MS });
     const client = await hang(port, "received");

@@ -10,20 +10,22 @@ const COUNT = 1_024;
 const TEXT = 0x1;
 const COMPRESSED = 0x4;
 
-/** Under a key of zeros, whose masking is none. */
+/** Masks with a key of zeros, which changes no byte. */
 const key = Buffer.alloc(4);
 const payload = (i: number, bytes: number): string => `${i} `.padEnd(bytes, "x");
 const all = (message: (i: number) => Buffer): Buffer =>
   Buffer.concat([...Array.from({ length: COUNT }, (_, i) => message(i)), text("done")]);
 
-/** Little at a time: what waits to be encrypted at our end would count, too. */
+/** Size of each write. Small, because bytes that wait for encryption on the client's side would count, too. */
 async function write(client: RawClient, bytes: Buffer): Promise<void> {
   for (let at = 0; at < bytes.length; at += 256 * 1024) {
     await new Promise<void>((resolve) => client.socket.write(bytes.subarray(at, at + 256 * 1024), () => resolve()));
   }
 }
 
-/** The bound is below what was sent, and above what a thread leaves to its garbage collector. */
+/**
+ * Bound of the memory. It is below the number of bytes sent, and above what a thread leaves to its garbage collector.
+ */
 const kinds = [
   { kind: "64 MiB of plain", bound: 48 * MIB, frames: all((i) => text(payload(i, 64 * 1024), { key })) },
   {
@@ -34,7 +36,7 @@ const kinds = [
 ];
 
 describe.each(entrances)("over $name, an actor that is slower than its peer", ({ start }) => {
-  it.each(kinds)("gets $kind messages, and the process doesn't hold them", async ({ frames, bound }) => {
+  it.each(kinds)("receives all $kind messages without the process buffering them", async ({ frames, bound }) => {
     const { open } = await start({ actor: "slow", compression: true });
     const client = await open({ "Sec-WebSocket-Extensions": "permessage-deflate" });
     const before = process.memoryUsage.rss();
@@ -50,19 +52,19 @@ describe.each(entrances)("over $name, an actor that is slower than its peer", ({
   });
 });
 
-describe("the rates of a connection", () => {
+describe("a connection's rate limits", () => {
   it.each([
     ["messages", { maxMessagesPerSecond: 50 }],
     ["bytes", { maxBytesPerSecond: 50 * text("m00").length }],
-  ])("let a peer above its rate of %s wait, and lose nothing", async (_, rates) => {
+  ])("delay a peer that exceeds %s, and lose no message", async (_, rates) => {
     const { board, port } = await startBoard(rates);
     const client = await RawClient.open({ port });
     const sent = Array.from({ length: 75 }, (__, i) => `m${i + 10}`);
-    // At once: a peer that is slowed down by a busy machine may keep the rate.
+    // The peer sends all messages at once. A peer that a busy machine slows down might stay below the rate.
     const writtenAt = performance.now();
     client.write(Buffer.concat(sent.map((one) => text(one))));
     for (const one of sent) expect(await client.text()).toBe(one);
-    // The first 50 are one second's worth, the others come at 50 in a second.
+    // The first 50 messages are the allowance of one second. The others come at 50 per second.
     expect(performance.now() - writtenAt).toBeGreaterThan(400);
     expect(board.stats().shards[0]).toMatchObject({ violations: 0, abnormalClosures: 0 });
     expect(board.stats().shards[0]?.rateLimited).toBeGreaterThan(0);
@@ -72,7 +74,7 @@ describe("the rates of a connection", () => {
   it.each([
     ["messages", { maxMessagesPerSecond: 50 }],
     ["bytes", { maxBytesPerSecond: 1_000 }],
-  ])("close a peer above its rate of %s, if they are told to", async (_, rates) => {
+  ])("close a peer that exceeds %s, if rateLimitPolicy says so", async (_, rates) => {
     const { board, port } = await startBoard({ ...rates, rateLimitPolicy: "close" });
     const startedAt = performance.now();
     const client = await RawClient.open({ port });
@@ -84,12 +86,12 @@ describe("the rates of a connection", () => {
       break;
     }
     expect(board.stats().shards[0]).toMatchObject({ rateLimited: 1 });
-    // One second's worth, and what came due until the end: a busy machine may take its time.
+    // One second's allowance, and what became due until the end: a busy machine may take longer.
     const seconds = (performance.now() - startedAt) / 1_000;
     expect(board.stats().shards[0]?.messagesReceived).toBeLessThanOrEqual(50 * (1 + seconds));
   });
 
-  it("don't concern a peer that keeps them", async () => {
+  it("don't affect a peer that stays below them", async () => {
     const { board, port } = await startBoard({
       maxMessagesPerSecond: 100,
       maxBytesPerSecond: 10_000,

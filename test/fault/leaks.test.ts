@@ -8,12 +8,14 @@ import { RawClient } from "../support/raw-client.ts";
 
 const WAVES = 20;
 const CONNECTIONS_IN_A_WAVE = 250;
-/** Resident memory of the whole process, which its allocators and the young generation of this thread make noisy. */
+/**
+ * Noise in the resident memory of the whole process, from its allocators and from the young generation of this thread.
+ */
 const RESIDENT_NOISE_BYTES = 60_000_000;
-/** Live memory of one shard is known better: this is 1 kB for each connection that it had. */
+/** Noise in the live memory of one shard, which is known better: 1 kB for each connection that the shard had. */
 const LIVE_NOISE_BYTES = 2_500_000;
 
-// Threads started from here on keep their young generations small: how far those grow is no matter of leaks, and would hide one.
+// Keeps the young generations of threads started from here on small. Their growth is no leak and would hide one.
 setFlagsFromString("--max-semi-space-size=2");
 setFlagsFromString("--expose-gc");
 
@@ -38,7 +40,7 @@ function residentBytes(): number {
   return process.memoryUsage.rss();
 }
 
-/** Of each of two shards. */
+/** Live bytes of each of the two shards. */
 async function liveBytes(port: number): Promise<number[]> {
   const bytes: number[] = [];
   for (let i = 0; i < 2; i++) {
@@ -54,19 +56,19 @@ async function connectAndLeave(port: number, index: number): Promise<void> {
   const client = await RawClient.open({ port, head: text(`hello ${index}`) });
   expect(await client.text()).toBe(`hello ${index}`);
   await ways[index % ways.length]?.(client);
-  // The last two end when the server does.
+  // The last two ways end when the server ends the connection.
   client.socket.resume();
   client.socket.end();
   await client.closed();
 }
 
-it("has the descriptors and the memory of before after 5,000 connections that left in every way", async () => {
+it("has the same descriptors and memory as before after 5,000 connections that ended in every way", async () => {
   const { board, port } = await startBoard({ actor: "measured", shards: 2 });
   const runWave = async (): Promise<void> => {
     await Promise.all(Array.from({ length: CONNECTIONS_IN_A_WAVE }, (_, i) => connectAndLeave(port, i)));
     await vi.waitFor(() => expect(board.stats().connections).toBe(0), 10_000);
   };
-  // What is allocated once, and the young generation of this thread, has its size after these.
+  // After these waves, memory that is allocated once and the young generation of this thread have their final size.
   for (let wave = 0; wave < WAVES; wave++) await runWave();
   const liveBefore = await liveBytes(port);
   await vi.waitFor(() => expect(board.stats().connections).toBe(0));

@@ -8,7 +8,7 @@ const TEXT = 0x1;
 const PING = 0x9;
 const MAILBOX_LIMIT = 8;
 
-/** A board of actors that handle as many messages as the test allows. */
+/** Starts a board whose actors handle as many messages as the test allows. */
 async function setUp(options: TestBoardOptions = {}) {
   const gate = new Int32Array(new SharedArrayBuffer(4));
   const attach = { authorize: () => ({ session: { gate: gate.buffer } }) };
@@ -44,7 +44,7 @@ async function expectHandled(client: RawClient, from: number, to: number): Promi
   for (let i = from; i < to; i++) expect((await message(client)).trimEnd()).toBe(`handled ${nameOf(i)}`);
 }
 
-/** Waits until the number stays what it is for many turns of the event loop with other work going on. */
+/** Waits until the number stays the same for many turns of the event loop while other connections work. */
 async function steady(read: () => number): Promise<number> {
   for (let last = read(), same = 0; ; ) {
     for (let i = 0; i < 2_000; i++) await turn();
@@ -56,7 +56,7 @@ async function steady(read: () => number): Promise<number> {
 }
 
 describe("a full mailbox", () => {
-  it("stops the reading, so that its sender has to wait", async () => {
+  it("stops reading from its peer, so that the peer has to wait", async () => {
     const { port, shard } = await setUp();
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(series(1_000, large)));
@@ -65,11 +65,11 @@ describe("a full mailbox", () => {
     expect(shard().messagesReceived).toBe(MAILBOX_LIMIT + 1);
   });
 
-  it("stops the reading by its bytes, too", async () => {
+  it("also stops reading when its messages reach the limit in bytes", async () => {
     const { port, shard } = await setUp({ maxMailboxMessages: 1_000_000, maxMailboxBytes: 100_000 });
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(series(1_000, large)));
-    // One in its handler, then what reaches the limit: 7 of 16 KiB.
+    // One message in the handler, then the messages up to the limit: 7 of 16 KiB.
     await vi.waitFor(() => expect(shard().messagesReceived).toBe(8), 10_000);
     expect(await steady(() => client.socket.writableLength)).toBeGreaterThan(0);
     expect(shard().messagesReceived).toBe(8);
@@ -78,7 +78,7 @@ describe("a full mailbox", () => {
   it.each([
     ["small", small],
     ["large", large],
-  ])("drops nothing: every %s message is handled in order once it drains", async (_, create) => {
+  ])("drops nothing: every %s message is handled in order as the mailbox drains", async (_, create) => {
     const { port, allow, shard } = await setUp();
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(series(1_000, create)));
@@ -88,7 +88,7 @@ describe("a full mailbox", () => {
     expect(shard().messagesReceived).toBe(1_000);
   });
 
-  it("takes messages at the pace at which they are handled", async () => {
+  it("makes its peer send at the pace at which the actor handles messages", async () => {
     const { port, allow, shard } = await setUp();
     const client = await RawClient.open({ port });
     client.write(Buffer.concat(series(300, small)));
@@ -99,7 +99,7 @@ describe("a full mailbox", () => {
     }
   });
 
-  it("doesn't let the bytes pile up that are read ahead of a slow actor", async () => {
+  it("bounds the bytes that are read ahead of a slow actor", async () => {
     const { port, allow, shard } = await setUp();
     const frames = Buffer.concat(series(200_000, small));
     const client = await RawClient.open({ port });
@@ -111,11 +111,11 @@ describe("a full mailbox", () => {
       allow(allowed + 100);
       await expectHandled(client, allowed, allowed + 100);
     }
-    // One read takes 64 KiB at most; a few of them is what may be on the way.
+    // One read takes at most 64 KiB. A few reads may be on their way.
     expect(shard().bytesReceived - handled * frameBytes).toBeLessThan(256 * 1024);
   });
 
-  it("lets the actor handle all that came before its peer ended", async () => {
+  it("lets the actor handle all messages that came before its peer ended the connection", async () => {
     const { port, allow } = await setUp();
     const watcher = await RawClient.open({ port });
     watcher.write(text("watch"));
@@ -127,7 +127,7 @@ describe("a full mailbox", () => {
     expect(await watcher.text()).toBe("closed 1000 1006 ");
   });
 
-  it("lets the actor handle all that came before its peer's close frame", async () => {
+  it("lets the actor handle all messages that came before its peer's close frame", async () => {
     const { port, allow } = await setUp();
     const watcher = await RawClient.open({ port });
     watcher.write(text("watch"));
@@ -139,7 +139,7 @@ describe("a full mailbox", () => {
     await expectHandled(client, 0, 990);
   });
 
-  it("concerns nobody else", async () => {
+  it("affects no other connection", async () => {
     const { port, allow, shard } = await setUp();
     const stuck = await RawClient.open({ port });
     stuck.write(Buffer.concat(series(100, small)));
@@ -151,13 +151,13 @@ describe("a full mailbox", () => {
     await expectHandled(stuck, 0, 100);
   });
 
-  it("isn't taken for a dead peer, however long it lasts", async () => {
+  it("isn't mistaken for a dead peer, however long it stays full", async () => {
     const { port, allow, shard } = await setUp({ pingIntervalMs: 100, pongTimeoutMs: 500 });
     const frames = Buffer.concat(series(500, large));
     const client = await RawClient.open({ port });
     client.write(frames);
     await vi.waitFor(() => expect(shard().messagesReceived).toBe(MAILBOX_LIMIT + 1), 10_000);
-    // A ping for each time that the pong of a peer that is read would have been overdue.
+    // One ping for each time that the pong of a peer whose socket is read would have been overdue.
     for (let pings = 0; pings < 4; pings++) expect(await client.frame()).toMatchObject({ opcode: PING });
     allow(500);
     await expectHandled(client, 0, 500);

@@ -1,12 +1,13 @@
 /**
- * The fault report: every attack in full against a real server process, one after the other, each against a new one, and again if it is over
- * within five seconds.
+ * The fault report: runs every attack at full size, one after the other, each against a new server process. An attack
+ * that takes less than five seconds is repeated.
  *
- *     npm run faults -- [--only WORD] [--short] [--json]
+ *    npm run faults -- [--only WORD] [--short] [--json]
  *
- * Prints a table in Markdown: how the attackers fared; the other connections on that server, and how many of them were lost; the most that
- * the server grew; the others' echo before and during the attack, and during it on a server beside it that nobody attacked. Ends with 1
- * when a bound was broken. Linux only: it reads /proc.
+ * Prints a Markdown table with a row for each attack: verdicts of the attackers; number of other connections that
+ * survived and that were lost; largest growth of the server's memory; p99 echo time of the other connections before and
+ * during the attack, and during it on a second server that nobody attacks. Exits with 1 if a bound was broken. Linux
+ * only: it reads /proc.
  */
 import { parseArgs } from "node:util";
 import { attacks } from "./attacks/all.ts";
@@ -26,7 +27,7 @@ if (chosen.length === 0) throw new RangeError(`no fault has ${values.only} in it
 
 const ECHO = { times: 20, timesUnattacked: 5, floorMs: 50 };
 const QUIET_MS = 2_000;
-/** A thousand echoes. */
+/** Shortest time of an attack: time for a thousand echoes. */
 const ATTACK_MS = 5_000;
 
 const unattacked = await TargetProcess.start();

@@ -6,7 +6,7 @@ import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
-/** Less than any timeout that would close a peer: a busy machine may be slow. */
+/** Shorter than any timeout that would close a peer. A busy machine may be slow. */
 const PROMPTLY_MS = 8_000;
 
 interface Events {
@@ -26,7 +26,7 @@ function record(board: Switchboard): Events {
   return events;
 }
 
-/** A board of two shards of faulty actors, and one connection on each. */
+/** Starts a board of two shards of faulty actors, with one connection on each. */
 async function setUp() {
   const gate = new SharedArrayBuffer(4);
   let authorized = 0;
@@ -64,7 +64,7 @@ describe("a shard that dies", () => {
   it.each([
     ["its thread exits", "exit", /./],
     ["something throws outside any handler", "throw later", /thrown outside any handler/],
-  ])("takes its own connections with it, and nobody else's, when %s", async (_, command, message) => {
+  ])("ends only its own connections when %s", async (_, command, message) => {
     const { board, clients, events } = await setUp();
     const [victim, survivor] = clients;
     const isReplaced = replaced(board);
@@ -79,7 +79,7 @@ describe("a shard that dies", () => {
     expect(await ask(survivor, "still")).toBe("still");
   });
 
-  it("is replaced by one that takes connections", async () => {
+  it("is replaced by a shard that takes connections", async () => {
     const { board, port, clients } = await setUp();
     const isReplaced = replaced(board);
     clients[0].write(text("exit"));
@@ -91,7 +91,7 @@ describe("a shard that dies", () => {
     await vi.waitFor(() => expect(board.stats().connections).toBe(1));
   });
 
-  it("leaves new connections to the others until it is replaced", async () => {
+  it("gets no new connections until it is replaced: the other shards get them", async () => {
     const { board, port, clients } = await setUp();
     const isReplaced = replaced(board);
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
@@ -103,7 +103,7 @@ describe("a shard that dies", () => {
     await isReplaced;
   });
 
-  it("refuses new connections with 503 when it was the only one, until it is replaced", async () => {
+  it("makes the board answer upgrades with 503 until it is replaced, if it was the only shard", async () => {
     const { board, port } = await startBoard({ actor: "faulty" });
     record(board);
     const client = await RawClient.open({ port });
@@ -118,7 +118,7 @@ describe("a shard that dies", () => {
     expect(await ask(await RawClient.open({ port }), "back")).toBe("back");
   });
 
-  it("is replaced again and again", async () => {
+  it("is replaced again after each death", async () => {
     const { board, port, clients, events } = await setUp();
     let victim = clients[0];
     for (let death = 0; death < 3; death++) {
@@ -132,7 +132,7 @@ describe("a shard that dies", () => {
     expect(await ask(clients[1], "hello")).toBe("hello");
   });
 
-  it("doesn't keep the board from closing while it waits to be replaced", async () => {
+  it("doesn't delay the close of the board while it waits for its replacement", async () => {
     const { board, clients } = await setUp();
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
     clients[0].write(text("exit"));
@@ -142,11 +142,11 @@ describe("a shard that dies", () => {
   });
 });
 
-describe("a shard that dies with sockets on their way to it", () => {
-  it("closes every one of them within a second, and those of the other shard go on", async () => {
+describe("a shard that dies while sockets are on their way to it", () => {
+  it("closes all of these sockets within a second, and the connections of the other shard go on", async () => {
     const { board, port, clients, events, openGate, authorized } = await setUp();
     const [victim, survivor] = clients;
-    // Both in one packet: the exit comes right after the hold, before any socket that waits.
+    // Both messages are in one packet: the exit comes right after the hold, before any socket that waits.
     victim.write(Buffer.concat([text("hold"), text("exit")]));
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
     const isReplaced = replaced(board);
@@ -193,7 +193,7 @@ describe("a shard that dies with sockets on their way to it", () => {
     expect(await ask(next, "where")).toBe("shard 0");
   });
 
-  it("serves them all when it was only busy", async () => {
+  it("serves all of these sockets if it was only busy", async () => {
     const { board, port, clients, openGate, authorized } = await setUp();
     clients[0].write(text("hold"));
     const before = authorized();
@@ -205,20 +205,20 @@ describe("a shard that dies with sockets on their way to it", () => {
     await vi.waitFor(() => expect(board.stats().upgrades).toMatchObject({ accepted: 52, failed: 0 }));
   });
 
-  it("isn't handed a socket twice when the handshake's time is up on the way", async () => {
+  it("isn't handed a socket again when the deadline of the handshake passes on the way", async () => {
     const gate = new SharedArrayBuffer(4);
     const authorize = () => ({ session: { gate } });
     const { board, port } = await startBoard({ actor: "faulty", attach: { authorize, handshakeTimeoutMs: 300 } });
     const holder = await RawClient.open({ port });
     holder.write(text("hold"));
     const late = RawClient.open({ port, head: text("hello") });
-    // Begun later, so that it tells when the time of the other is up.
+    // Begins later, so that its end tells that the other deadline has passed.
     const clock = await RawClient.connect(port);
     await clock.closed();
     Atomics.store(new Int32Array(gate), 0, 1);
     Atomics.notify(new Int32Array(gate), 0);
     expect(await (await late).text()).toBe("hello");
-    // Only the clock's own time was up.
+    // Only the deadline of the peer's own handshake passed.
     await vi.waitFor(() => expect(board.stats().upgrades).toMatchObject({ accepted: 2, timedOut: 1, failed: 0 }));
   });
 });

@@ -16,7 +16,7 @@ async function setUp(sockets: "auto" | "relay", shardTimeoutMs = 30_000) {
   const start = { shards: 2, sockets, shardTimeoutMs, resourceLimits: { maxOldGenerationSizeMb: 48 } };
   const server = await ServerProcess.start({ actor: "faulty", start });
   const byShard: [RawClient[], RawClient[]] = [[], []];
-  // One after the other, for then they take turns.
+  // The peers join one after the other, so that they alternate between the shards.
   for (let peer = 0; peer < PEERS; peer++) {
     const client = await RawClient.open(server);
     byShard[await shardOf(client)].push(client);
@@ -37,13 +37,13 @@ const faults = [
   { command: "spin in promises", reason: "unresponsive", error: { code: "ERR_SHARD_UNRESPONSIVE" } },
   { command: "wait for ever", reason: "unresponsive", error: { code: "ERR_SHARD_UNRESPONSIVE" } },
 ] as const;
-/** Less than any timeout that would close a peer: a busy machine may be slow. */
+/** Shorter than any timeout that would close a peer. A busy machine may be slow. */
 const PROMPTLY_MS = 8_000;
 
 const rows = faults.flatMap((fault) => (["auto", "relay"] as const).map((sockets) => ({ ...fault, sockets })));
 
 it.each(rows)(
-  'ends one shard only when an actor is told to "$command" (sockets: $sockets): its peers are closed, others get every echo',
+  'ends only one shard when an actor is told to "$command" (sockets: $sockets): peers of that shard are closed, all others get every echo',
   async ({ command, reason, error, sockets }) => {
     const { server, culprit, victims, others } = await setUp(sockets, reason === "unresponsive" ? 1_000 : undefined);
     const echoing = new Echoing(others);
@@ -72,7 +72,7 @@ it.each(rows)(
 );
 
 it.each(["auto", "relay"] as const)(
-  "closes sockets that were on their way to a shard that doesn't respond (sockets: %s), and takes those of the others",
+  "closes the sockets on their way to an unresponsive shard (sockets: %s), and accepts those of the other shards",
   async (sockets) => {
     const { server, culprit, victims, others } = await setUp(sockets, 1_000);
     const echoing = new Echoing(others);

@@ -41,11 +41,11 @@ interface Stalled {
   readonly watcher: RawClient;
   readonly reports: SlowConsumer[];
   readonly shard: () => ShardStats;
-  /** Publishes so many messages on the topics, and tells what became of them. */
+  /** Publishes `count` messages on each topic. Returns the outcomes. */
   readonly publish: (topics: readonly string[], count: number) => Promise<Record<string, number>>;
 }
 
-/** A board with a subscriber that doesn't read. */
+/** Starts a board with a subscriber that doesn't read. */
 async function setUp(
   start: (options: { actor: string; maxBufferedBytes: number }) => Promise<Entrance>,
   policy: SlowConsumerPolicy,
@@ -81,14 +81,14 @@ function expectIncreasing(numbers: readonly number[]): void {
   expect(new Set(numbers).size).toBe(numbers.length);
 }
 
-/** The last frame is this number. */
+/** Returns true when the frame has this number, the last. */
 const isNumber =
   (number: number) =>
   ({ payload }: ServerFrame): boolean =>
     payload.toString("utf8", 0, 32).split(" ")[1] === String(number);
 
 describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start }) => {
-  it("is closed with 1013, after what waited, with the policy close", async () => {
+  it("is closed with 1013, after the messages that waited for it, with the policy close", async () => {
     const { stalled, publish, shard, reports } = await setUp(start, "close");
     const { delivered = 0, buffered = 0, closed } = await publish(["a"], COUNT);
     expect(closed).toBe(1);
@@ -100,7 +100,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     await vi.waitFor(() => expect(reports).toMatchObject([{ shard: 0, policy: "close" }]));
   });
 
-  it("gets all but the newest with dropNewest, and goes on", async () => {
+  it("gets the oldest messages and loses the newest with dropNewest, and stays connected", async () => {
     const { stalled, publish, shard, reports } = await setUp(start, "dropNewest");
     const { delivered = 0, buffered = 0, dropped = 0, closed } = await publish(["a"], COUNT);
     expect(closed).toBe(0);
@@ -110,7 +110,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     expectIncreasing(numbers);
     expect(numbers[0]).toBe(0);
     expect(numbers.at(-1)).toBeLessThan(COUNT - 1);
-    // At most one for each time that it had drained before.
+    // At most one new message for each time that the buffer had drained before.
     await vi.waitFor(() => expect(reports).not.toEqual([]));
     expect(reports.length).toBeLessThan(dropped);
     for (const { policy, bufferedBytes } of reports) {
@@ -120,7 +120,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     expect(await publish(["b"], 1)).toMatchObject({ dropped: 0 });
   });
 
-  it("gets the newest with dropOldest", async () => {
+  it("gets the newest messages with dropOldest", async () => {
     const { stalled, publish, shard } = await setUp(start, "dropOldest");
     const { delivered = 0, buffered = 0 } = await publish(["a"], COUNT);
     expect(delivered + buffered).toBe(COUNT);
@@ -129,11 +129,11 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     const numbers = numbersOf(await framesUntil(stalled, isNumber(COUNT - 1)));
     expectIncreasing(numbers);
     expect(numbers).toHaveLength(COUNT - droppedOldest);
-    // What waited last is one run: as much as may wait, but for the slice that was on its way.
+    // The messages that waited last are consecutive. They fill the buffer, except for the slice that was on its way.
     expect(numbers.slice(-2)).toEqual([COUNT - 2, COUNT - 1]);
   });
 
-  it("gets the last of each topic with conflate", async () => {
+  it("gets the last message of each topic with conflate", async () => {
     const { stalled, publish, shard } = await setUp(start, "conflate");
     const { delivered = 0, buffered = 0, closed } = await publish(["a", "b", "c"], COUNT);
     expect({ total: delivered + buffered, closed }).toEqual({ total: COUNT, closed: 0 });
@@ -150,7 +150,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     expect([...last.values()].toSorted((a, b) => a - b)).toEqual(lastThree);
   });
 
-  it("keeps what is sent in order with conflate, and is closed when that is too much", async () => {
+  it("gets messages sent to it in order with conflate, and is closed when too many wait", async () => {
     const { stalled, watcher, shard } = await setUp(start, "conflate");
     stalled.write(command({ do: "send", count: COUNT, bytes: BYTES }));
     const { sent = 0, buffered = 0, closed = 0 } = JSON.parse(await watcher.text());
@@ -161,7 +161,7 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
     expect(shard()).toMatchObject({ slowConsumersClosed: 1, conflated: 0 });
   });
 
-  it("is never sent more than it takes by an actor that awaits the drain", async () => {
+  it("is never sent more than it reads by an actor that awaits drained()", async () => {
     const { stalled, watcher, shard } = await setUp(start, "close");
     stalled.write(command({ do: "pour", count: COUNT, bytes: BYTES }));
     stalled.socket.resume();
@@ -173,12 +173,12 @@ describe.each(entrances)("over $name, a subscriber that doesn't read", ({ start 
   });
 });
 
-describe("waiting for a peer that doesn't read", () => {
-  it("ends with the connection", async () => {
+describe("drained() for a peer that doesn't read", () => {
+  it("resolves when the connection ends", async () => {
     const [tcp] = entrances;
     if (tcp === undefined) throw new Error("no entrance");
     const { stalled, watcher } = await setUp(tcp.start, "close");
-    // Its end takes a while to be known: what is sent until then may be all of a smaller number.
+    // The server learns of the end after a while. It might send all of a smaller number before.
     stalled.write(command({ do: "pour", count: Number.MAX_SAFE_INTEGER, bytes: BYTES }));
     stalled.reset();
     expect(JSON.parse(await watcher.text()).closed).toBe(1);

@@ -6,7 +6,7 @@ import { RawClient } from "../support/raw-client.ts";
 const PONG = 0xa;
 const MIB = 1024 * 1024;
 
-/** Takes frames as they come, without keeping them; resolves with the one that `isLast`. */
+/** Reads frames without keeping them. Resolves with the frame for which `isLast` returns true. */
 function readUntil(client: RawClient, isLast: (frame: ServerFrame) => boolean): Promise<ServerFrame> {
   client.socket.removeAllListeners("data");
   return new Promise((resolve, reject) => {
@@ -25,7 +25,7 @@ function readUntil(client: RawClient, isLast: (frame: ServerFrame) => boolean): 
   });
 }
 
-/** Many pings of 100 bytes with the numbers from `from` on; under a key of zeros, whose masking is none. */
+/** Pings of 100 bytes, numbered from `from`, masked with a key of zeros, which changes no byte. */
 function pings(from: number, count: number): Buffer {
   const frame = ping(" ".repeat(100), { key: Buffer.alloc(4) });
   const all = Buffer.alloc(frame.length * count);
@@ -36,7 +36,7 @@ function pings(from: number, count: number): Buffer {
   return all;
 }
 
-/** The most memory that this process had from now until `stop`. */
+/** Measures the peak memory of this process from now until `stop`. */
 function watchMemory(): { stop: () => number } {
   const before = process.memoryUsage.rss();
   let most = before;
@@ -56,7 +56,7 @@ async function write(client: RawClient, bytes: Uint8Array): Promise<void> {
 }
 
 describe("a peer that doesn't read", () => {
-  it("is closed with 1013 when its actor sends more than may wait", async () => {
+  it("is closed with 1013 when its actor sends more than maxBufferedBytes", async () => {
     const { board, port } = await startBoard({ actor: "scripted", maxBufferedBytes: 256 * 1024, closeTimeoutMs: 500 });
     const watcher = await RawClient.open({ port });
     watcher.write(text('{"do":"subscribe","topic":"log"}'));
@@ -70,7 +70,7 @@ describe("a peer that doesn't read", () => {
     await vi.waitFor(() => expect(board.stats().connections).toBe(1), 10_000);
   });
 
-  it("gets what was sent, then the close frame, when it reads in time", async () => {
+  it("gets the messages sent before, then the close frame, when it reads in time", async () => {
     const { port } = await startBoard({ actor: "scripted", maxBufferedBytes: 256 * 1024 });
     const slow = await RawClient.open({ port });
     slow.socket.pause();
@@ -86,7 +86,7 @@ describe("a peer that doesn't read", () => {
     expect(payload.toString("utf8", 2)).toBe("reads too slowly");
   });
 
-  it("costs no more memory than may wait, however much its actor sends", async () => {
+  it("costs no more memory than maxBufferedBytes, however much its actor sends", async () => {
     const { board, port } = await startBoard({ actor: "scripted", closeTimeoutMs: 500 });
     const slow = await RawClient.open({ port });
     slow.socket.pause();
@@ -98,7 +98,7 @@ describe("a peer that doesn't read", () => {
     expect(board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 1 });
   });
 
-  it("is closed in a fan-out whose other subscribers get everything in order", async () => {
+  it("is closed in a fan-out, while the other subscribers get every message in order", async () => {
     const { board, port } = await startBoard({ actor: "scripted", shards: 2, closeTimeoutMs: 500 });
     const subscribe = async (): Promise<RawClient> => {
       const client = await RawClient.open({ port });
@@ -119,7 +119,7 @@ describe("a peer that doesn't read", () => {
     expect(board.stats().publishesDropped).toBe(0);
   });
 
-  it("that floods with pings costs no memory, and gets the pong of the newest", async () => {
+  it("costs no memory when it floods with pings, and gets the pong of the newest", async () => {
     const { board, port } = await startBoard();
     const flood = 800_000;
     const client = await RawClient.open({ port });
@@ -132,7 +132,7 @@ describe("a peer that doesn't read", () => {
       await write(client, packet);
     }
     await vi.waitFor(() => expect(board.stats().shards[0]?.bytesReceived).toBe(sentBytes), 20_000);
-    // Their pongs would take 80 MB.
+    // The pongs of all pings would take 80 MB.
     expect(memory.stop()).toBeLessThan(60 * MIB);
 
     const other = await RawClient.open({ port, head: text("hello") });

@@ -8,25 +8,26 @@ import { Readers } from "../support/readers.ts";
 import { ServerProcess } from "../support/server-process.ts";
 
 const SUBSCRIBERS = 10_000;
-/** What a process has open besides. */
+/** Descriptors of the process for anything but subscribers. */
 const OTHER_DESCRIPTORS = 200;
-/** 15 MB for each publish: any of them that the process kept would show. */
+/** Number of rounds. Each publish is 15 MB in all, so any publish that the process kept would show. */
 const ROUNDS = 2;
 const PUBLISHES_IN_A_ROUND = 8;
 const BYTES = 1_500;
 const MIB = 1024 * 1024;
 const MAX_BUFFERED_BYTES = MIB;
 /**
- * What a peer is sent before: 150 MiB in four trials, more than any buffer of the system takes. Each piece is smaller than what a trial
- * publishes (24 kB), as up to a piece less than the bound waits.
+ * The command that fills a peer's buffers: 150 MiB in four trials, more than any buffer of the system takes. Each piece
+ * is smaller than the bytes that a trial publishes (24 kB), because the buffer may stay up to one piece below its
+ * bound.
  */
 const FILL = { do: "send", count: 2_400, bytes: 16 * 1024 };
-/** Of the server while 10,000 are published to and one takes nothing. */
+/** Largest growth of the server while it publishes to 10,000 subscribers of which one doesn't read. */
 const MAX_GROWTH_BYTES = 32 * MIB;
-/** In all, with the garbage of filling four peers' buffers: less than what was sent to those. */
+/** Largest growth in all, with the garbage of filling four peers' buffers: less than the bytes sent to those peers. */
 const MAX_GROWTH_IN_ALL_BYTES = 128 * MIB;
 
-/** Which of the counters shows that the policy came to pass. */
+/** The counter that shows that a policy was applied. */
 const counters = {
   dropNewest: "droppedNewest",
   dropOldest: "droppedOldest",
@@ -34,7 +35,7 @@ const counters = {
   close: "slowConsumersClosed",
 } as const satisfies Record<SlowConsumerPolicy, keyof ShardStats>;
 
-/** As many as a process may have descriptors for; says so where those are fewer. */
+/** Number of subscribers that the limit of open files allows; warns if there are fewer than wanted. */
 function affordable(): number {
   const limits = readFileSync("/proc/self/limits", "utf8");
   const soft = /^Max open files\s+(\d+)/m.exec(limits)?.[1];
@@ -44,7 +45,7 @@ function affordable(): number {
   return most;
 }
 
-/** A client that can say one thing at a time. */
+/** Opens a client that sends one command and awaits the answer. */
 async function open(port: number) {
   const client = await RawClient.open({ port });
   const ask = async (command: object): Promise<string> => {
@@ -54,7 +55,7 @@ async function open(port: number) {
   return { client, ask };
 }
 
-/** A subscriber that has stopped reading, and for which as much waits as may. */
+/** Opens a subscriber that has stopped reading and whose send buffer is full. */
 async function stall(port: number, policy: SlowConsumerPolicy, watcher: RawClient): Promise<RawClient> {
   const { client, ask } = await open(port);
   expect(await ask({ do: "policy", policy: "dropOldest" })).toBe("dropOldest");
@@ -66,9 +67,9 @@ async function stall(port: number, policy: SlowConsumerPolicy, watcher: RawClien
   return client;
 }
 
-it("one of 10,000 subscribers that never reads neither delays the others nor grows the process, under any policy", async () => {
+it("a subscriber among 10,000 that never reads neither delays the others nor grows the process, under any policy", async () => {
   const count = affordable();
-  // The readers answer no ping.
+  // No pings: the readers don't answer them.
   const start = { shards: 2, maxBufferedBytes: MAX_BUFFERED_BYTES, pingIntervalMs: 0 };
   const server = await ServerProcess.start({ actor: "flooding", start });
   const { port } = server;
@@ -83,7 +84,7 @@ it("one of 10,000 subscribers that never reads neither delays the others nor gro
   expect(await watcher.ask({ do: "subscribe", topics: ["log"] })).toBe("subscribed");
   const publisher = await open(port);
   let published = 0;
-  // A closed loop: it stands still when anybody misses a publish, and nobody gets the next before all have the last.
+  // A closed loop: it stops when any reader misses a publish, and sends the next only after every reader has the last.
   const publishRounds = async (): Promise<void> => {
     for (let round = 0; round < ROUNDS; round++) {
       const publish = { do: "publish", topics: ["news"], from: published, count: PUBLISHES_IN_A_ROUND, bytes: BYTES };
@@ -92,7 +93,7 @@ it("one of 10,000 subscribers that never reads neither delays the others nor gro
       await readers.have(published - 1);
     }
   };
-  // All read, and all that 10,000 sockets take to be written to has been allocated.
+  // All subscribers read, and memory for writing to 10,000 sockets has been allocated.
   await publishRounds();
   const atFirst = memory.bytes;
 

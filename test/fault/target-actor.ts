@@ -1,6 +1,9 @@
 import { Actor, type Message, SwitchboardError } from "../../src/index.ts";
 
-/** Echoes texts that begin with "echo", takes binary messages in silence, and does what other texts say. */
+/**
+ * Echoes text messages, ignores binary messages, and executes commands in text messages: "subscribe", "publish", "exit"
+ * and others.
+ */
 export default class Target extends Actor {
   override async received(message: Message): Promise<void> {
     if (message.type === "binary") return;
@@ -39,7 +42,7 @@ export default class Target extends Actor {
     this.send("done");
   }
 
-  /** To as many as a connection may have. */
+  /** Subscribes to all topics. Ignores those beyond the connection's limit. */
   async #subscribeAll(topics: readonly string[]): Promise<void> {
     try {
       await Promise.all(topics.map((topic) => this.subscribe(topic)));
@@ -49,7 +52,7 @@ export default class Target extends Actor {
   }
 }
 
-/** So many topics with a common beginning. */
+/** `count` topics with a common beginning. */
 function numbered(beginning: string, count: string): string[] {
   return Array.from({ length: Number(count) }, (_, i) => `${beginning}${i}`);
 }

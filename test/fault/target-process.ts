@@ -3,27 +3,27 @@ import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { ProcessMemory } from "../support/process-memory.ts";
 
-/** What the target says of itself. */
+/** The counts that the target reports. */
 export interface TargetCounts {
   readonly connections: number;
-  /** Whether all shards take connections. */
+  /** True when all shards take connections. */
   readonly ready: boolean;
-  /** How often the board's events came. */
+  /** Number of times that each event of the board was emitted. */
   readonly events: Readonly<Record<string, number>>;
 }
 
-/** Where it listens. */
+/** The ports of the target. */
 export interface TargetPorts {
   readonly port: number;
   readonly http2Port: number;
 }
 
-/** What was wrong with how a target ended, if anything. */
+/** What went wrong when the target ended; empty if nothing did. */
 export type Ending = readonly string[];
 
 const MAY_TAKE_TO_END_MS = 15_000;
 
-/** The server under attack, and what the kernel says of its process (Linux). */
+/** The server under attack, with the kernel's figures of its process (Linux). */
 export class TargetProcess {
   readonly #child: ChildProcess;
   readonly #exit: Promise<unknown>;
@@ -66,7 +66,7 @@ export class TargetProcess {
     return readdirSync(`/proc/${this.#child.pid}/fd`).length;
   }
 
-  /** Has the server close down, and judges how it went. */
+  /** Closes the server. Returns what went wrong. */
   async close(): Promise<Ending> {
     const wrong: string[] = [];
     if (this.#child.connected) this.#child.send("close");

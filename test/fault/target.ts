@@ -1,6 +1,6 @@
 /**
- * The server that is attacked, in a process of its own: two shards. Says its port to its parent, answers every message with what it counted,
- * and ends by itself when told "close": what keeps it alive then is a leak.
+ * The server under attack, in a process of its own: two shards. Sends its port to its parent, answers every message
+ * with its counts, and ends by itself after "close": anything that keeps the process alive then is a leak.
  */
 import { once } from "node:events";
 import { createServer } from "node:http2";
@@ -29,7 +29,7 @@ http2Server.listen(0, "127.0.0.1");
 await once(http2Server, "listening");
 
 let closing = false;
-// Nobody is left to end it: its parent was killed.
+// The parent was killed: nobody else would end this process.
 process.on("disconnect", () => {
   if (!closing) process.exit(1);
 });

@@ -8,50 +8,58 @@ import type { TargetCounts, TargetProcess } from "./target-process.ts";
 
 const MIB = 1024 * 1024;
 const BYSTANDERS = 40;
-/** How long what an attack left behind may take to go: slow closes are given up after seconds. */
+/** Time for the remains of an attack to go, in ms. The server gives up a slow close after seconds. */
 const MAY_TAKE_TO_SETTLE_MS = 20_000;
 
-/** How long the others' echo may take under attack. */
+/** Bounds of the others' p99 echo time under attack. The largest applies. */
 export interface EchoBound {
-  /** p99 as a multiple of the quiet one. */
+  /** Multiple of the p99 before the attack. */
   readonly times: number;
-  /** Or of that of a server beside it, which nobody attacks: what the attack's own load, and whatever else runs, does to any program. */
+  /**
+   * Multiple of the p99 of a second server that nobody attacks. That server shows how the load of the attack and of
+   * other programs delays any program.
+   */
   readonly timesUnattacked: number;
-  /** Never less than this. */
+  /** Smallest bound, in ms. */
   readonly floorMs: number;
 }
 
 export interface TrialOptions {
   readonly count: number;
-  /** How long the quiet echo is timed. */
+  /** Time for measuring the echo before the attack, in ms. */
   readonly quietMs: number;
-  /** How long the attack lasts: it is run again until then. With the few echoes of a second their p99 is that of one moment. Default: once. */
+  /**
+   * Shortest time of the attack, in ms. The attack is repeated until then, because a second has too few echoes for a
+   * p99. Default: the attack runs once.
+   */
   readonly atLeastMs?: number;
   readonly echo: EchoBound;
-  /** The server that nobody attacks. */
+  /** The second server, which nobody attacks. */
   readonly unattacked: TargetProcess;
 }
 
-/** What an attack did, and which bounds it broke. */
+/** Results of an attack, and the bounds that it broke. */
 export interface TrialResult {
   readonly fault: string;
   readonly tried: string;
-  /** How the attackers fared. */
+  /** Verdicts of the attackers. */
   readonly verdicts: Tally;
-  /** Of the other connections. */
+  /** Number of other connections that survived. */
   readonly survived: number;
   readonly lost: number;
-  /** The most that the server grew over its quiet memory, the first time that the attack was run. */
+  /** Largest growth of the server over its memory before, during the first run of the attack. */
   readonly peakMemoryBytes: number;
   readonly quietP99Ms: number;
   readonly duringP99Ms: number;
-  /** Of the server that nobody attacked, at that time. */
+  /** p99 of the second server during the attack, in ms. */
   readonly unattackedP99Ms: number;
   readonly seconds: number;
   readonly broken: readonly string[];
 }
 
-/** Runs one attack against a server while others use it, and holds what happened to the attack's bounds. */
+/**
+ * Runs one attack against a server while other connections use it, and checks the results against the attack's bounds.
+ */
 export async function tryAttack(target: TargetProcess, attack: Attack, options: TrialOptions): Promise<TrialResult> {
   const { count, quietMs, atLeastMs = 0, unattacked } = options;
   const before = await target.counts();
@@ -68,7 +76,7 @@ export async function tryAttack(target: TargetProcess, attack: Attack, options: 
   let peakMemoryBytes = 0;
   const attacking = runAttack(attack, { ...target.ports, count }, (tally) => {
     for (const [verdict, times] of Object.entries(tally)) verdicts[verdict] = (verdicts[verdict] ?? 0) + times;
-    // Later ones add to it what the garbage collector hasn't looked for yet.
+    // Later runs would add garbage that isn't collected yet.
     if (rounds++ === 0) peakMemoryBytes = target.memory.peakBytes - memoryBytes;
     return performance.now() - startedAt < atLeastMs;
   });
@@ -131,7 +139,10 @@ function judgeEcho(
   return [`echo p99 was ${duringP99Ms.toFixed(1)} ms, the bound is ${(usualMs * atOnce).toFixed(1)}`];
 }
 
-/** Only what is killed may be lost. A handshake that a shard takes along fails for no reason of its peer's. */
+/**
+ * Checks that no event came too often. Only the shards that an attack kills may die. A handshake that dies with its
+ * shard isn't its peer's fault.
+ */
 function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, after: TargetCounts): string[] {
   return Object.entries(after.events).flatMap(([event, times]) => {
     if (kills && event === "handshakeFailed") return [];
@@ -141,7 +152,7 @@ function judgeEvents({ kills }: Attack, count: number, before: TargetCounts, aft
   });
 }
 
-/** Runs it once, and again for as long as `again` says so. */
+/** Runs the attack once, and repeats it while `again` returns true. */
 async function runAttack({ fault }: Attack, order: Order, again: (tally: Tally) => boolean): Promise<void> {
   const worker = new Worker(new URL("./attacker.ts", import.meta.url), { workerData: { fault } });
   let more = true;
@@ -153,7 +164,9 @@ async function runAttack({ fault }: Attack, order: Order, again: (tally: Tally) 
   await worker.terminate();
 }
 
-/** Waits until the server has as many connections and at most as many descriptors as it should; says what stays wrong. */
+/**
+ * Waits until the server has the expected connections and at most the expected descriptors. Returns what stays wrong.
+ */
 async function settle(target: TargetProcess, connections: number, descriptors: number): Promise<string[]> {
   const tooLate = performance.now() + MAY_TAKE_TO_SETTLE_MS;
   for (;;) {
@@ -169,7 +182,7 @@ async function settle(target: TargetProcess, connections: number, descriptors: n
   }
 }
 
-/** New connections work, on both shards. */
+/** Checks that new connections work, on both shards. */
 async function checkService(port: number): Promise<string[]> {
   const peers = await Promise.all([Peer.open(port), Peer.open(port)]);
   const answers = await Promise.all(peers.map((peer) => peer.survival()));

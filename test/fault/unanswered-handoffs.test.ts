@@ -10,7 +10,7 @@ import { start as startHttp2 } from "../support/http2-board.ts";
 import { ask, Http2Client } from "../support/http2-client.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
 
-/** Nobody ends the shard while it stands still; a handoff fails soon. Two connections fit. */
+/** No watchdog ends the shard while it is blocked, a handoff fails soon, and two connections fit. */
 const OPTIONS = { actor: "blocking", shards: 1, shardTimeoutMs: 0, handoffTimeoutMs: 300, maxConnectionsPerShard: 2 };
 
 function gate() {
@@ -34,7 +34,7 @@ async function ask101(port: number): Promise<RawClient> {
   return client;
 }
 
-describe("a handoff to a shard that stands still", () => {
+describe("a handoff to a blocked shard", () => {
   it.each([
     { way: "moved after the handshake", sockets: "auto", handshake: "main", status: undefined },
     { way: "moved before the handshake", sockets: "auto", handshake: "shard", status: undefined },
@@ -73,11 +73,11 @@ describe("a handoff to a shard that stands still", () => {
     });
     next.socket.destroy();
     await vi.waitFor(() => expect(board.stats().connections).toBe(1));
-    // The place of the one that failed is free, and that of the one that left, too.
+    // The places of the handoff that failed and of the peer that left are free.
     await RawClient.open({ port });
   });
 
-  it("resets a stream of HTTP/2 at its deadline, and leaves its session alone", async () => {
+  it("resets an HTTP/2 stream at its deadline, and doesn't affect its session", async () => {
     const { board, session } = await startHttp2(OPTIONS);
     const { path, open, held } = gate();
     const first = await Http2Client.open(session);
@@ -93,20 +93,23 @@ describe("a handoff to a shard that stands still", () => {
     expect((await first.frame()).payload.toString()).toBe(`block ${path}`);
     await vi.waitFor(() => expect(board.ready).toBe(true));
     await Http2Client.open(session);
-    // The 200 comes before the shard has the stream.
+    // The client gets the 200 before the shard has the stream.
     const counts = { connections: 2, upgrades: { accepted: 2, failed: 1 } };
     await vi.waitFor(() => expect(board.stats()).toMatchObject(counts));
   });
 });
 
-/** An object in an object, and so on. */
+/** Objects nested this many levels deep. */
 function nested(depth: number): object {
   let value: object = {};
   for (let i = 0; i < depth; i++) value = { value };
   return value;
 }
 
-/** The most levels that this thread's stack clones, less a tenth: it may be called from deeper. */
+/**
+ * Largest number of levels that this thread's stack can clone, less a tenth: the call may come from deeper in the
+ * stack.
+ */
 function deepestCloneable(): number {
   let [fits, fails] = [1, 100_000];
   while (fails - fits > 10) {
@@ -121,7 +124,7 @@ function deepestCloneable(): number {
   return Math.floor(fits * 0.9);
 }
 
-it("fails a handoff at once whose message the shard can't read, and goes on with the next", async () => {
+it("fails at once when the shard can't deserialize its message, and the next handoff succeeds", async () => {
   // The shard's smaller stack reads fewer levels than this thread's.
   let depth = deepestCloneable();
   const authorize = () => ({ session: nested(depth) });

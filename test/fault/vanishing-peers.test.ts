@@ -4,11 +4,11 @@ import { startBoard, type TestBoardOptions } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient } from "../support/raw-client.ts";
 
-/** A pong may take longer than a busy machine makes a well-behaved client wait. */
+/** Time for a pong. Longer than the delay of a well-behaved client on a busy machine. */
 const HEARTBEAT = { pingIntervalMs: 100, pongTimeoutMs: 1_000 };
 const BLOCKED_MS = 1_500;
 
-/** A well-behaved client, which answers pings. It collects what it gets. */
+/** A well-behaved client: answers pings and collects the messages. */
 async function openClient(port: number) {
   const socket = new WebSocket(`ws://127.0.0.1:${port}`);
   onTestFinished(() => socket.terminate());
@@ -31,7 +31,7 @@ async function openClient(port: number) {
   };
 }
 
-/** A board of scripted actors, and a client that watches their log. */
+/** Starts a board of scripted actors, with a client that watches their log. */
 async function setUp(options: TestBoardOptions = {}) {
   const { board, port } = await startBoard({ actor: "scripted", ...options });
   const watcher = await openClient(port);
@@ -49,7 +49,7 @@ async function idOf(client: RawClient): Promise<string> {
   }
 }
 
-/** One more connection comes and goes: whatever was to be said of those before has been said. */
+/** Opens and closes one more connection. Log messages about earlier connections have then all arrived. */
 async function passBy(port: number, log: () => string[]): Promise<string> {
   const client = await RawClient.open({ port });
   const id = await idOf(client);
@@ -73,7 +73,7 @@ describe("a peer that vanishes", () => {
     expect(board.stats().shards[0]?.abnormalClosures).toBeGreaterThanOrEqual(1);
   });
 
-  it("by ending its side without a close frame is closed with 1006, once", async () => {
+  it("by ending its direction without a close frame is closed with 1006, once", async () => {
     const { board, port, log } = await setUp();
     const client = await RawClient.open({ port });
     const id = await idOf(client);
@@ -96,7 +96,7 @@ describe("a peer that vanishes", () => {
     expect(log().filter((line) => !line.includes(` ${other}`))).toEqual([`opened ${id}`, `closed ${id} 1006 `]);
   });
 
-  it("by silence in the middle of a frame is closed, too", async () => {
+  it("by silence in the middle of a frame is closed", async () => {
     const { board, port } = await setUp(HEARTBEAT);
     const client = await RawClient.open({ port });
     client.write(text("never complete").subarray(0, 9));
@@ -104,7 +104,7 @@ describe("a peer that vanishes", () => {
     await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ abnormalClosures: 1, connections: 1 }));
   });
 
-  it("while its actor is busy is told to that once it has handled the rest", async () => {
+  it("while its actor is busy is closed after its actor has handled the messages before", async () => {
     const { port, log } = await setUp();
     const client = await RawClient.open({ port });
     const id = await idOf(client);
@@ -116,7 +116,7 @@ describe("a peer that vanishes", () => {
     expect(log()).toEqual([`opened ${id}`, "opened up", `closed ${id} 1006 `]);
   });
 
-  it("in a crowd takes nobody along", async () => {
+  it("together with many others affects no other connection", async () => {
     const { board, port, watcher } = await setUp({ shards: 2 });
     const crowd = await Promise.all(Array.from({ length: 60 }, () => RawClient.open({ port })));
     crowd.forEach((client, i) => {
@@ -132,7 +132,7 @@ describe("a peer that vanishes", () => {
 });
 
 describe("a heartbeat", () => {
-  it("lets a peer that answers pings stay", async () => {
+  it("keeps a peer that answers pings", async () => {
     const { board, watcher } = await setUp(HEARTBEAT);
     await vi.waitFor(() => expect(watcher.pings()).toBeGreaterThanOrEqual(5), 10_000);
     watcher.send({ do: "who" });
@@ -140,7 +140,7 @@ describe("a heartbeat", () => {
     expect(board.stats().shards[0]).toMatchObject({ connections: 1, abnormalClosures: 0 });
   });
 
-  it("takes any bytes for a sign of life", async () => {
+  it("counts any bytes as a sign of life", async () => {
     const { board, port } = await startBoard(HEARTBEAT);
     const client = await RawClient.open({ port });
     for (let pings = 0; pings < 5; ) {
@@ -152,10 +152,10 @@ describe("a heartbeat", () => {
     expect(board.stats().shards[0]).toMatchObject({ connections: 1, abnormalClosures: 0 });
   });
 
-  it("isn't there when it is switched off", async () => {
+  it("sends nothing when it is switched off", async () => {
     const { board, port } = await startBoard({ pingIntervalMs: 0, pongTimeoutMs: 50 });
     const silent = await RawClient.open({ port });
-    // Another board's heartbeat tells that the time is up.
+    // The heartbeat of another board shows that the time has passed.
     const clock = await startBoard({ pingIntervalMs: 200, pongTimeoutMs: 200 });
     await (await RawClient.open({ port: clock.port })).closed();
     silent.write(text("still here"));
@@ -163,7 +163,7 @@ describe("a heartbeat", () => {
     expect(board.stats().connections).toBe(1);
   });
 
-  it("doesn't hold it against peers that an actor blocked the shard while their pongs were due", async () => {
+  it("doesn't close peers whose pongs were due while an actor blocked the shard", async () => {
     const { board, port, watcher } = await setUp(HEARTBEAT);
     const others = await Promise.all(Array.from({ length: 10 }, () => openClient(port)));
     for (let round = 0; round < 2; round++) {

@@ -58,7 +58,7 @@ const badClients: ((port: number) => Promise<void>)[] = [
   },
 ];
 
-it("has the descriptors of before, and no unhandled rejection, after peers that failed at every step", async () => {
+it("has the same descriptors as before, and no unhandled rejection, after peers that failed at every step", async () => {
   const unhandled = vi.fn();
   process.on("unhandledRejection", unhandled);
   const echoing = await startSocketServer();

@@ -9,7 +9,7 @@ import { shards } from "./shards.ts";
 import { slow } from "./slow.ts";
 import { topics } from "./topics.ts";
 
-/** Every attack, by family. */
+/** All attacks, by family. */
 export const families = {
   fragments,
   frames,

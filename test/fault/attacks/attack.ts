@@ -1,48 +1,48 @@
 /**
- * How one attacking connection fared: "survived" (it can still talk), the close code or the HTTP status that it got, or "ended" when its end
- * came without either.
+ * Result of one attacking connection: "survived" (the connection still works), the close code or HTTP status that it
+ * received, or "ended" if the connection ended without either.
  */
 export type Verdict = string;
 
-/** How many attacking connections fared in which way. */
+/** Number of attacking connections per verdict. */
 export type Tally = Readonly<Record<Verdict, number>>;
 
-/** Where an attack runs, and how much of it. */
+/** The server to attack, and how often. */
 export interface Order {
   readonly port: number;
-  /** Of the same server, for HTTP/2. */
+  /** The port for HTTP/2 of the same server. */
   readonly http2Port: number;
   readonly count: number;
 }
 
-/** One thing that a hostile or broken peer does, how often it is tried, and the bounds that must hold meanwhile. */
+/** One kind of hostile or broken peer, how often the attack runs, and the bounds that must hold meanwhile. */
 export interface Attack {
-  /** Names the fault; unique among all. */
+  /** Name of the fault. Unique. */
   readonly fault: string;
-  /** Says what is done, given how often. */
+  /** Describes what `count` attackers do. */
   readonly tried: (count: string) => string;
-  /** How often, by the command and by the tests. */
+  /** Number of attackers: `full` for `npm run faults`, `short` for the tests. */
   readonly full: number;
   readonly short: number;
-  /** What its connections may get. */
+  /** The verdicts that its connections may get. */
   readonly verdicts: readonly Verdict[];
-  /** What the server may grow meanwhile, over what it has with nobody but the others on it. */
+  /** Largest growth of the server's memory during the attack, in MiB. */
   readonly memoryMiB: number;
-  /** How many attacks this is at once: the others' echo may take as many times as long. Default: 1. */
+  /** Number of attacks that run at once. The bound of the echo is multiplied by this number. Default: 1. */
   readonly atOnce?: number;
-  /** Whether shard 1 is killed: others that are there may be lost then, and only those. */
+  /** True if the attack kills shard 1. Other connections on that shard may then be lost, and no others. */
   readonly kills?: boolean;
-  /** Does it, in a thread of its own. */
+  /** Runs the attack, in a thread of its own. */
   run(order: Order): Promise<Tally>;
 }
 
 /**
- * What the server's three threads may grow when nothing of an attack is kept: their young generations (8 MiB twice, each), and buffers
- * that V8 hasn't looked for yet.
+ * Growth of the server's three threads in MiB if nothing of an attack is kept: their young generations (twice 8 MiB
+ * each), and buffers that V8 hasn't collected yet.
  */
 export const COMMON_GROWTH_MIB = 192;
 
-/** Runs `one` so often, so many at a time, and counts the verdicts. */
+/** Runs `one` `count` times, at most `atOnce` at a time, and counts the verdicts. */
 export async function crowd(count: number, atOnce: number, one: (index: number) => Promise<Verdict>): Promise<Tally> {
   const tally: Record<Verdict, number> = {};
   let next = 0;

@@ -10,7 +10,7 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["1000"],
-    // The main thread's heap takes part: each request is a hundred objects.
+    // The bound includes the main thread's heap: each request is a hundred objects.
     memoryMiB: 2 * COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async () => {
@@ -27,7 +27,7 @@ export const churn: readonly Attack[] = [
     full: 20_000,
     short: 300,
     verdicts: ["left"],
-    // The main thread's heap takes part: each request is a hundred objects.
+    // The bound includes the main thread's heap: each request is a hundred objects.
     memoryMiB: 2 * COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 32, async (index) => {
@@ -41,7 +41,7 @@ export const churn: readonly Attack[] = [
           await peer.write(upgradeRequest().slice(0, 40));
           peer.socket.end();
         }
-        // Those that ended their side in order wait for the server to do so, too.
+        // A peer that ended its side in order waits until the server ends its side, too.
         if (index % 4 >= 2) await peer.verdict();
         return peer.leave("left");
       }),

@@ -8,7 +8,7 @@ const COMPRESSED = { rsv: 4 };
 const FRAGMENTS = 64;
 const SMALL_BOMBS = 60;
 
-/** A compressed message in so many frames. */
+/** One compressed message in `frames` frames. */
 function fragmented(payload: Buffer): Buffer {
   const size = Math.ceil(payload.length / FRAGMENTS);
   const pieces = Array.from({ length: FRAGMENTS }, (_, i) => payload.subarray(i * size, (i + 1) * size));
@@ -20,7 +20,7 @@ function fragmented(payload: Buffer): Buffer {
   return Buffer.concat(frames);
 }
 
-/** The same with its last tenth made nonsense. */
+/** The same bytes with the last tenth replaced by nonsense. */
 function corrupted(payload: Buffer): Buffer {
   const from = Math.floor(payload.length * 0.9);
   return Buffer.concat([payload.subarray(0, from), Buffer.alloc(payload.length - from, 0xff)]);
@@ -71,11 +71,11 @@ export const deflate: readonly Attack[] = [
       const small = clientFrame(0x2, deflateBomb(MIB), COMPRESSED);
       return Buffer.concat(Array.from({ length: SMALL_BOMBS }, () => small));
     },
-    // V8 lets some hundred MiB of buffers die in each thread before it looks.
+    // V8 lets some hundred MiB of dead buffers pile up in each thread before it collects them.
     640,
   ),
   bombs("many final blocks", "a message of 10,000 streams", "1008", () => {
-    // A stored block of nothing that says it is the last (RFC 1951 section 3.2.4).
+    // An empty stored block that is marked as the last (RFC 1951 section 3.2.4).
     const stream = Buffer.from([0x01, 0x00, 0x00, 0xff, 0xff]);
     return clientFrame(0x2, Buffer.concat(Array.from({ length: 10_000 }, () => stream)), COMPRESSED);
   }),

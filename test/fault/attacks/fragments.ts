@@ -3,12 +3,12 @@ import { clientFrame } from "../../support/frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { compressing, Peer } from "./peer.ts";
 
-/** A board's default for the frames in one message. */
+/** Largest number of frames in one message that a board takes by default. */
 const MAX_FRAGMENTS = 131_072;
 const FRAMES_IN_A_PACKET = 4_096;
 const MIB = 1024 * 1024;
 
-/** One frame again and again, after a first one, past the most that a message may have. */
+/** A first frame, then one continuation frame again and again, past the limit of frames in a message. */
 async function flood(peer: Peer, first: Buffer, next: Buffer): Promise<void> {
   await peer.write(first);
   const packet = Buffer.concat(Array.from({ length: FRAMES_IN_A_PACKET }, () => next));
@@ -74,7 +74,8 @@ export const fragments: readonly Attack[] = [
         const frame = clientFrame(0x2, Buffer.alloc(bytes));
         for (let at = 0; at < frame.length && !peer.closed; at++) {
           await peer.write(frame.subarray(at, at + 1));
-          // The kernel joins what nobody has read yet: the others' turns keep the bytes apart.
+          // The kernel joins bytes that the server hasn't read yet. The turns of the other connections keep the bytes
+          // apart.
           if (at % 16 === 0) await delay(0);
         }
         return peer.leave(await peer.survival());

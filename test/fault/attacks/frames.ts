@@ -3,7 +3,7 @@ import { clientFrame, ping, text } from "../../support/frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { compressing, Peer } from "./peer.ts";
 
-/** The header of a frame with a 64-bit length, which may be any. */
+/** The header of a frame with any 64-bit length. */
 function headerWithLength(length: bigint): Buffer {
   const header = Buffer.alloc(14);
   header[0] = 0x82;
@@ -12,7 +12,7 @@ function headerWithLength(length: bigint): Buffer {
   return header;
 }
 
-/** What each connection sends in turn; all of them are to get the same verdict. */
+/** The bytes that the connections send, in turn. All must get the same verdict. */
 function wrongFrames(
   fault: string,
   what: string,

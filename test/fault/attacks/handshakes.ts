@@ -2,7 +2,7 @@ import { upgradeRequest } from "../../support/raw-client.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { Peer } from "./peer.ts";
 
-/** Requests that each get one of these answers; a connection that is let in must be a working one. */
+/** Sends requests that must each get one of these answers. A connection that is accepted must also work. */
 function requests(
   fault: string,
   what: string,
@@ -34,7 +34,7 @@ const manyHeaders = (count: number, length: number) =>
     headers: Object.fromEntries(Array.from({ length: count }, (_, i) => [`X-${i}`, "x".repeat(length)])),
   });
 
-/** Offers that a client may make and that aren't taken: the connection opens without compression. */
+/** Valid offers that the server declines: the connection opens without compression. */
 const declined = [
   "permessage-deflate; server_max_window_bits=7",
   "permessage-deflate; server_max_window_bits=16",

@@ -14,12 +14,12 @@ import {
 import type { Verdict } from "./attack.ts";
 import { Waiting } from "./waiting.ts";
 
-/** A hostile session of HTTP/2, of bytes: it keeps to no flow control but what it is told to. */
+/** A hostile HTTP/2 session that writes bytes itself. It ignores flow control unless told otherwise. */
 export class Http2Peer {
   readonly socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
   #closed = false;
-  /** The code of the server's GOAWAY. */
+  /** The error code of the server's GOAWAY. */
   #goaway: number | undefined;
   readonly #answered = new Set<number>();
   readonly #resets = new Map<number, number>();
@@ -36,7 +36,7 @@ export class Http2Peer {
     });
   }
 
-  /** A session with these settings of ours. */
+  /** Opens a session with these settings of the client. */
   static async open(port: number, ours: Readonly<Record<number, number>> = {}): Promise<Http2Peer> {
     const socket = connect({ port, host: "127.0.0.1", noDelay: true });
     await once(socket, "connect");
@@ -45,7 +45,7 @@ export class Http2Peer {
     return peer;
   }
 
-  /** Resolves when the bytes are out, or never will be. */
+  /** Resolves when the system has taken the bytes, or when the connection has ended. */
   write(bytes: Uint8Array): Promise<void> {
     if (this.#closed || this.socket.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
@@ -57,13 +57,13 @@ export class Http2Peer {
     });
   }
 
-  /** Asks for a WebSocket in each of these streams, and waits until each has its answer. */
+  /** Requests a WebSocket in each of these streams, and waits until each is answered. */
   async openStreams(...streams: number[]): Promise<void> {
     await this.write(Buffer.concat(streams.map(extendedConnect)));
     await this.#until(() => streams.every((stream) => this.#answered.has(stream) || this.#resets.has(stream)));
   }
 
-  /** "survived" when an open stream still gets an echo; how the stream or the session ended otherwise. */
+  /** Returns "survived" if an open stream still gets an echo, otherwise how the stream or the session ended. */
   async survival(stream: number): Promise<Verdict> {
     const question = `echo ${Math.random()}`;
     await this.write(data(stream, text(question)));
@@ -71,19 +71,19 @@ export class Http2Peer {
     return this.#lastText(stream) === question ? "survived" : this.#endOf(stream);
   }
 
-  /** How the stream, or the session with it, was ended by the server. */
+  /** How the server ended the stream, or the session with it. */
   async ending(stream: number): Promise<Verdict> {
     await this.#until(() => this.#resets.has(stream));
     return this.#endOf(stream);
   }
 
-  /** How the session was ended by the server. */
+  /** How the server ended the session. */
   async sessionEnding(): Promise<Verdict> {
     await this.#until(() => false);
     return this.#goaway === undefined ? "ended" : `GOAWAY ${this.#goaway}`;
   }
 
-  /** Vanishes, and says how it fared until then. */
+  /** Destroys the connection. Returns its verdict until then. */
   leave(verdict: Verdict): Verdict {
     this.socket.resetAndDestroy();
     return verdict;

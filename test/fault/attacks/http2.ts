@@ -3,19 +3,19 @@ import { data, extendedConnect, INITIAL_WINDOW_SIZE, resetStream } from "../../s
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Http2Peer } from "./http2-peer.ts";
 
-/** Resets that nghttp2 takes of a session at once; it ends the session at one more. */
+/** Number of resets that nghttp2 takes from a session at once. It ends the session at the next. */
 const RESETS_TAKEN = 1_000;
 const STREAMS_LEFT = 50;
 const PUBLISHED = 8;
 const PUBLISHED_BYTES = 1_000_000;
 
-/** Sessions are the main thread's, whose heap takes part: each stream is a hundred objects. */
+/** Bound of the memory, in MiB. The main thread's heap is part of it: each HTTP/2 stream is a hundred objects there. */
 const MAIN_GROWTH_MIB = 2 * COMMON_GROWTH_MIB;
 
-/** Stream ids of a client: odd, rising. */
+/** Stream ids of a client: odd numbers, rising. */
 const idOf = (index: number): number => 2 * index + 1;
 
-/** So many streams that are each asked for and reset at once, in one piece. */
+/** Requests `count` streams and resets each at once, in one write. */
 function resets(count: number): Buffer {
   const frames = Array.from({ length: count }, (_, i) => [extendedConnect(idOf(i)), resetStream(idOf(i))]);
   return Buffer.concat(frames.flat());

@@ -8,13 +8,16 @@ import { Waiting } from "./waiting.ts";
 const CLOSE = 0x8;
 const HEAD_END = Buffer.from("\r\n\r\n");
 
-/** Addresses of this machine that connections come from in turn: one alone runs out of ports when so many come and go. */
+/** Local addresses of the connections, in turn. One address alone has too few ports for so many connections. */
 const SOURCES = 100;
 let dialled = 0;
 
 export const compressing = { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" };
 
-/** A hostile client of bytes, light enough for thousands. What the server says is looked at as it comes, and not kept. */
+/**
+ * A hostile client that writes bytes itself, light enough for thousands. It reads what the server sends and doesn't
+ * keep the bytes.
+ */
 export class Peer {
   readonly socket: Socket;
   #rest: Buffer = Buffer.alloc(0);
@@ -31,7 +34,7 @@ export class Peer {
     socket.setNoDelay(true);
     socket.on("error", () => {});
     socket.on("data", (chunk: Buffer) => this.#take(chunk));
-    // The server ended its side; whoever attacks may not.
+    // The server ended its side. An attacker may leave its own side open.
     socket.on("end", () => socket.end());
     socket.on("close", () => {
       this.#closed = true;
@@ -39,7 +42,7 @@ export class Peer {
     });
   }
 
-  /** A connection on which nothing has been said. */
+  /** Opens a connection and sends nothing. */
   static async dial(port: number): Promise<Peer> {
     const localAddress = `127.0.0.${2 + (dialled++ % SOURCES)}`;
     const socket = connect({ port, host: "127.0.0.1", localAddress, allowHalfOpen: true });
@@ -47,7 +50,7 @@ export class Peer {
     return new Peer(socket);
   }
 
-  /** A WebSocket; fails when it isn't let in. */
+  /** Opens a WebSocket. Fails if the server refuses. */
   static async open(port: number, headers: Readonly<Record<string, string>> = {}): Promise<Peer> {
     const peer = await Peer.dial(port);
     await peer.write(upgradeRequest({ headers }));
@@ -60,7 +63,7 @@ export class Peer {
     return this.#closed;
   }
 
-  /** Resolves when the bytes are out, or never will be. */
+  /** Resolves when the system has taken the bytes, or when the connection has ended. */
   write(bytes: Uint8Array | string): Promise<void> {
     if (this.#closed || this.socket.destroyed) return Promise.resolve();
     return new Promise((resolve) => {
@@ -72,18 +75,18 @@ export class Peer {
     });
   }
 
-  /** The status of the HTTP answer; undefined when there is none before the end. */
+  /** The status of the HTTP answer; undefined if the connection ends first. */
   async status(): Promise<number | undefined> {
     await this.#until(() => this.#status !== undefined);
     return this.#status;
   }
 
-  /** What the handshake came to: its status, or "ended". */
+  /** The verdict of the handshake: its status, or "ended". */
   async answer(): Promise<Verdict> {
     return String((await this.status()) ?? "ended");
   }
 
-  /** The next text message; undefined when there is none before the end. */
+  /** The next text message; undefined if the connection ends first. */
   async text(): Promise<string | undefined> {
     await this.#until(() => this.#texts.length > 0);
     return this.#texts.shift();
@@ -94,12 +97,12 @@ export class Peer {
     return this.text();
   }
 
-  /** Waits until so many binary messages have come, or the end. */
+  /** Waits until `count` binary messages have come, or until the end. */
   async binaries(count: number): Promise<void> {
     await this.#until(() => this.#binaries >= count);
   }
 
-  /** "survived" when it still gets an echo; what came instead otherwise. */
+  /** Returns "survived" if the connection still gets an echo, otherwise what came instead. */
   async survival(): Promise<Verdict> {
     const question = `echo ${Math.random()}`;
     await this.write(text(question));
@@ -110,13 +113,13 @@ export class Peer {
     }
   }
 
-  /** The first close code; "ended" when the end came without. */
+  /** The first close code; "ended" if the connection ends without one. */
   async verdict(): Promise<Verdict> {
     await this.#until(() => this.#verdict !== undefined);
     return this.#verdict ?? "ended";
   }
 
-  /** Vanishes, and says how it fared until then. */
+  /** Destroys the connection. Returns its verdict until then. */
   leave(verdict: Verdict): Verdict {
     this.socket.resetAndDestroy();
     return verdict;

@@ -13,17 +13,20 @@ import { Peer } from "./peer.ts";
 import { slow } from "./slow.ts";
 import { topics } from "./topics.ts";
 
-/** Those that end soon, whatever happens to their connections. */
+/** The attacks that end soon even if their connections die. */
 const meanwhile = [...fragments, ...frames, ...deflate, ...handshakes, ...http2, ...topics, ...churn, ...slow].filter(
   ({ fault }) => fault !== "data-chunk flood" && fault !== "HTTP/2 blocked window" && !fault.startsWith("slow"),
 );
 
-/** With all attacks on two busy cores, most of it is the time of the handshakes that end in the other shard. */
+/**
+ * Time within which a connection must reach shard 1 again, in ms. With all attacks on two busy cores, most of this time
+ * goes to handshakes that end in the other shard.
+ */
 const MAY_TAKE_TO_RETURN_MS = 50_000;
 
 const ways = ["exit", "throw"];
 
-/** A connection in shard 1, once that takes any. */
+/** Opens a connection on shard 1, as soon as that shard takes connections. */
 async function openInShard1(port: number): Promise<Peer> {
   for (const tooLate = performance.now() + MAY_TAKE_TO_RETURN_MS; performance.now() < tooLate; ) {
     const peer = await Peer.dial(port);
@@ -50,7 +53,7 @@ export const shards: readonly Attack[] = [
       let over = false;
       const keepAttacking = async (attack: Attack): Promise<void> => {
         while (!over) {
-          // A connection that its shard takes along, or that finds no shard, is what this is about.
+          // This attack is about connections that die with their shard or find no shard, so their failures are ignored.
           await attack.run({ ...order, count: Math.ceil(attack.short / 4) }).catch(() => delay(20));
         }
       };

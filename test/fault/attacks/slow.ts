@@ -7,13 +7,16 @@ import { Peer } from "./peer.ts";
 const PINGS_IN_A_PACKET = 500;
 const PINGS_EACH = 50_000;
 const PAUSE_MS = 100;
-/** With its header more than a board lets wait: each piece is written at once. */
+/**
+ * Payload of a piece. With its header it exceeds the size up to which a board collects frames, so each piece is written
+ * at once.
+ */
 const POURED_BYTES = 1024 * 1024;
 const PUBLISHED_BYTES = 64 * 1024;
-/** More than kernels keep for one connection and a board lets wait, together. */
+/** More bytes than the kernel's buffers and a board's send buffer hold together. */
 const PUBLISHES = 400;
 
-/** Sends bytes one at a time, with pauses, until the server has enough of it. */
+/** Sends bytes one at a time, with pauses, until the server ends the connection. */
 async function drip(peer: Peer, bytes: Buffer): Promise<void> {
   for (const byte of bytes) {
     if (peer.closed) return;
@@ -47,12 +50,12 @@ export const slow: readonly Attack[] = [
     tried: (count) => `${count} requests, a byte every ${PAUSE_MS} ms, never ending`,
     full: 2_000,
     short: 50,
-    // Node answers what it gives up with 408.
+    // Node answers a request that it gives up with 408.
     verdicts: ["408", "ended"],
     memoryMiB: COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, count, async (index) => {
-        // Not all at once, as a crowd wouldn't be.
+        // The attackers come one after the other, as they would in the field.
         await delay((index % 100) * 10);
         const peer = await Peer.dial(port);
         await drip(peer, Buffer.from(upgradeRequest({ headers: { "X-Filler": "x".repeat(1_000) } })));
@@ -80,7 +83,7 @@ export const slow: readonly Attack[] = [
     full: 500,
     short: 40,
     verdicts: ["left"],
-    // A piece is a copy, and there until the next collection.
+    // Each piece is a copy, which stays in memory until the next collection.
     memoryMiB: 2 * COMMON_GROWTH_MIB,
     run: ({ port, count }) =>
       crowd(count, 10, async () => {
@@ -94,16 +97,16 @@ export const slow: readonly Attack[] = [
   slowReaders("slow readers, fast publisher", "as fast as it can", false),
 ];
 
-/** Subscribers that never read, among two that do, one on each shard. */
+/** Subscribers that never read, beside two that do, one on each shard. */
 function slowReaders(fault: string, how: string, paced: boolean): Attack {
   return {
     fault,
     tried: (count) => `${count} subscribers that never read, ${PUBLISHES} publishes of 64 KiB, ${how}`,
     full: 200,
     short: 10,
-    // One that leaves its close frame unread, too, is cut off after two seconds.
+    // The server cuts off a subscriber that doesn't read its close frame either, after two seconds.
     verdicts: ["1013", "ended"],
-    // What waits for one is shared by all that wait for the same.
+    // The subscribers share the bytes that wait for them.
     memoryMiB: COMMON_GROWTH_MIB,
     run: async ({ port, count }) => {
       const readers = await Promise.all([Peer.open(port), Peer.open(port)]);

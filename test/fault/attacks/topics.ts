@@ -6,7 +6,7 @@ const TOPICS_AT_ONCE = 50;
 const STORM_TOPICS = 20;
 const STORM_ROUNDS = 250;
 
-/** Opens so many, does something with each, and lets all of them go only when the last is done. */
+/** Opens `count` connections, does something on each, and closes all of them only when the last one is done. */
 async function allAtOnce(port: number, count: number, act: (peer: Peer, index: number) => Promise<unknown>) {
   const peers: Peer[] = [];
   await crowd(count, 20, async (index) => {
@@ -28,7 +28,7 @@ export const topics: readonly Attack[] = [
     full: 40,
     short: 2,
     verdicts: ["survived"],
-    // 200,000 topics, each known to every thread.
+    // Bound for 200,000 topics, each known to every thread.
     memoryMiB: 512,
     run: ({ port, count }) =>
       allAtOnce(port, count, async (peer, index) => {

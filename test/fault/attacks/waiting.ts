@@ -1,17 +1,17 @@
 const MAY_TAKE_MS = 60_000;
 
-/** Those who wait for what an attacker is to see. */
+/** Lets an attacker wait for something that the server sends. */
 export class Waiting {
   #wake: (() => void)[] = [];
 
-  /** Something has changed. */
+  /** Wakes the waiting attackers: something has changed. */
   notify(): void {
     const wake = this.#wake;
     this.#wake = [];
     for (const one of wake) one();
   }
 
-  /** Resolves when it is so; rejects after a minute. */
+  /** Resolves when the condition holds. Rejects after a minute. */
   async until(so: () => boolean): Promise<void> {
     const tooLate = performance.now() + MAY_TAKE_MS;
     while (!so()) {
