@@ -36,7 +36,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     return context;
   }
 
-  /** Opens the page in a tab of its own, and waits until it has joined. */
+  /** Opens the page in a new tab, and waits until it has joined. */
   async function join(context: BrowserContext, url: string, name: string): Promise<Page> {
     const page = await context.newPage();
     await enter(page, url, name);
@@ -62,7 +62,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
   const shardOf = (page: Page): Promise<string | null> => page.locator("#place .shard").textContent();
   const lineWith = (page: Page, text: string) => page.getByRole("log").getByRole("listitem").filter({ hasText: text });
 
-  it("puts two tabs on two shards, and each reads what the other writes", async () => {
+  it("puts two tabs on two shards, and each shows the messages of the other", async () => {
     const { url } = await startDemo();
     const context = await newContext();
     const complaints: string[] = [];
@@ -71,7 +71,8 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     const ada = await join(context, url, "Ada");
     const grace = await join(context, url, "Grace");
     const adasShard = await shardOf(ada);
-    // A shard that was late within the last second, as any is on a busy machine, takes none while the other is not: then she comes again.
+    // A shard whose event loop was late within the last second gets no connections while the other isn't late. On a
+    // busy machine that may happen; the second user then connects again.
     while (availableParallelism() > 1 && (await shardOf(grace)) === adasShard) await enter(grace, url, "Grace");
     const gracesShard = await shardOf(grace);
     expect(await ada.locator(".jacks i").count()).toBe(availableParallelism());
@@ -89,7 +90,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     await ada.screenshot({ path: joinPath(projectFolder, "artifacts/demo.png") });
   });
 
-  it("shows names and messages as text, whatever they hold", async () => {
+  it("shows names and messages as text, even if they contain markup", async () => {
     const { url } = await startDemo();
     const context = await newContext();
     const reader = await join(context, url, "Ada");
@@ -101,7 +102,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     expect(await reader.title()).toBe("Switchboard chat");
   });
 
-  it("moves to another room with the address", async () => {
+  it("changes the room when the address changes", async () => {
     const { url } = await startDemo();
     const context = await newContext();
     const ada = await join(context, url, "Ada");
@@ -113,7 +114,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     expect(await ada.getByRole("heading").textContent()).toContain("#operators");
   });
 
-  it("comes back by itself after its server was gone", async () => {
+  it("reconnects by itself after its server was gone", async () => {
     const { demo, url, port } = await startDemo();
     const page = await join(await newContext(), url, "Ada");
     await demo.destroy();
@@ -129,7 +130,7 @@ describe.skipIf(missing)("the demo's page in Chromium", { timeout: 60_000 }, () 
     await lineWith(page, "Where were we?").waitFor();
   });
 
-  it("is told 1001 when its server ends on SIGTERM, which exits with 0", async () => {
+  it("gets close code 1001 when its server ends on SIGTERM, and the server exits with 0", async () => {
     const { demo, url } = await startDemo();
     const context = await newContext();
     const pages = [await join(context, url, "Ada"), await join(context, url, "Grace")];

@@ -18,7 +18,7 @@ interface Welcome {
   readonly shard: number;
 }
 
-/** Opens a connection and gives a name, which its peer is the first to hear. */
+/** Opens a connection and sets its name. The peer itself hears of that first. */
 async function join(port: number, name: string, room?: string): Promise<{ peer: Peer; id: string; shard: number }> {
   const peer = await open(port, room);
   const { id, shard } = (await peer.nextJson()) as Welcome;
@@ -38,7 +38,7 @@ it("welcomes a peer with its shard and the number of shards", async () => {
   });
 });
 
-it("tells a room, across shards, who joined, what they said and who left", async () => {
+it("tells every member of a room, on all shards, who joined, what they said and who left", async () => {
   const { port } = await startBoard(options);
   const ada = await join(port, "Ada");
   const grace = await join(port, "Grace");
@@ -58,7 +58,7 @@ it("tells a room, across shards, who joined, what they said and who left", async
   expect(await ada.peer.nextJson()).toEqual({ type: "left", name: "Hopper", shard: grace.shard });
 });
 
-it("keeps rooms apart", async () => {
+it("doesn't send messages to other rooms", async () => {
   const { port } = await startBoard(options);
   const ada = await join(port, "Ada", "one");
   const grace = await join(port, "Grace", "two");
@@ -87,7 +87,7 @@ it.each([
   ["a long name", { type: "name", name: "x".repeat(33) }, "A name has 1 to 32 characters."],
   ["an empty message", { type: "say", text: "\n" }, "A message has 1 to 1000 characters."],
   ["a long message", { type: "say", text: "x".repeat(1_001) }, "A message has 1 to 1000 characters."],
-])("answers %s with a notice to its sender alone", async (_, sent, notice) => {
+])("answers %s with a notice to the sender only", async (_, sent, notice) => {
   const { port } = await startBoard(options);
   const { peer } = await join(port, "Ada");
   peer.sendJson(sent);
@@ -102,7 +102,7 @@ it("asks for a name before the first message", async () => {
   expect(await peer.nextJson()).toEqual({ type: "notice", text: "Give your name first." });
 });
 
-it("closes with 1008 in a room with too long a name", async () => {
+it("closes with 1008 when the name of the room is too long", async () => {
   const { port } = await startBoard(options);
   const peer = await open(port, "x".repeat(65));
   expect(await peer.closed).toMatchObject({ code: 1008 });

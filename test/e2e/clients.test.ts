@@ -19,14 +19,14 @@ describe.each(clients)("$name", ({ socketClass }) => {
     ["ASCII", "hello"],
     ["characters of one to four bytes", "aß水🎈"],
     ["1 MiB", "x".repeat(MEBIBYTE)],
-  ])("gets its text back: %s", async (_, sent) => {
+  ])("receives its text back: %s", async (_, sent) => {
     const { port } = await startBoard();
     const peer = await open(port);
     peer.send(sent);
     expect(await peer.next()).toBe(sent);
   });
 
-  it.each([0, 1, 125, 126, 65_535, 65_536, MEBIBYTE])("gets %i bytes back as they were", async (size) => {
+  it.each([0, 1, 125, 126, 65_535, 65_536, MEBIBYTE])("receives %i bytes back unchanged", async (size) => {
     const { port } = await startBoard();
     const peer = await open(port);
     const sent = Buffer.from(Array.from({ length: size }, (_, i) => (i * 31) % 251));
@@ -36,7 +36,7 @@ describe.each(clients)("$name", ({ socketClass }) => {
     expect(sent.equals(received as Buffer)).toBe(true);
   });
 
-  it("is told 1009 for a message one byte too long", async () => {
+  it("gets close code 1009 for a message one byte too long", async () => {
     const { port } = await startBoard();
     const peer = await open(port);
     peer.send(Buffer.alloc(MEBIBYTE + 1));
@@ -47,7 +47,7 @@ describe.each(clients)("$name", ({ socketClass }) => {
     [1000, "done"],
     [3000, ""],
     [4999, "ü".repeat(61)],
-  ])("closes with %i, which comes back and reaches the actor", async (code, reason) => {
+  ])("closes with %i; the code comes back and reaches the actor", async (code, reason) => {
     const { port } = await startBoard({ actor: "scripted" });
     const observer = await open(port);
     observer.sendJson({ do: "subscribe", topic: "log" });
@@ -58,14 +58,14 @@ describe.each(clients)("$name", ({ socketClass }) => {
     expect(await observer.next()).toBe(`closed ${id} ${code} ${reason}`);
   });
 
-  it("hears the code and the reason that the actor closes with", async () => {
+  it("gets the code and the reason that the actor closes with", async () => {
     const { port } = await startBoard({ actor: "scripted" });
     const peer = await open(port);
     peer.sendJson({ do: "close", code: 4001, reason: "because" });
     expect(await peer.closed).toEqual({ code: 4001, reason: "because", wasClean: true });
   });
 
-  it("is told 1011 when the actor fails", async () => {
+  it("gets close code 1011 when the actor fails", async () => {
     const { port, board } = await startBoard({ actor: "scripted" });
     const failures: string[] = [];
     board.on("actorFailed", ({ error }) => failures.push(error.message));
@@ -75,7 +75,7 @@ describe.each(clients)("$name", ({ socketClass }) => {
     expect(failures).toEqual(["on demand"]);
   });
 
-  it("is told 1001 when the board closes", async () => {
+  it("gets close code 1001 when the board closes", async () => {
     const { port, board } = await startBoard();
     const peer = await open(port);
     const [counts, closed] = await Promise.all([board.close(), peer.closed]);
@@ -83,7 +83,7 @@ describe.each(clients)("$name", ({ socketClass }) => {
     expect(counts).toEqual({ closed: 1, dropped: 0, cut: 0 });
   });
 
-  it("agrees on a subprotocol", async () => {
+  it("negotiates a subprotocol", async () => {
     const { port } = await startBoard({ attach: { protocols: ["v2.chat"] } });
     const peer = await open(port, ["v3.chat", "v2.chat"]);
     expect(peer.socket.protocol).toBe("v2.chat");

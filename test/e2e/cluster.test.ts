@@ -11,7 +11,7 @@ const PATIENCE_MS = 20_000;
 const CLIENTS = 40;
 const host = "127.0.0.1";
 
-/** Binds a port that nobody shares, and lets it go: rejects while it is in use. */
+/** Binds a port exclusively and releases it. Rejects while the port is in use. */
 async function bindOnce(port: number): Promise<number> {
   const server = createServer().listen(port, host);
   await once(server, "listening");
@@ -29,7 +29,7 @@ describe.runIf(process.platform === "linux")("two workers of node:cluster on one
     ['listen with handshake: "main"', { handshake: "main" }],
     ['listen with accept: "shard"', { accept: "shard" }],
     ['listen with accept: "shard" and tls', { accept: "shard", tls: selfSigned() }],
-  ])("take connections in both, and leave the port free when they end: %s", { timeout: 90_000 }, async (_, options) => {
+  ])("both take connections, and leave the port free when they end: %s", { timeout: 90_000 }, async (_, options) => {
     const port = await bindOnce(0);
     const running = new RunningProgram(process.execPath, [program, JSON.stringify({ port, host, ...options })]);
     onTestFinished(() => running.destroy());

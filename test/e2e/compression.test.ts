@@ -16,7 +16,7 @@ async function open(port: number, perMessageDeflate: Offer): Promise<WebSocket> 
   return socket;
 }
 
-/** Sends one message and resolves with the next that comes. */
+/** Sends one message and resolves with the next message that comes. */
 async function ask(socket: WebSocket, data: string | Buffer, options = {}): Promise<string | Buffer> {
   const answer = once(socket, "message");
   socket.send(data, options);
@@ -24,14 +24,14 @@ async function ask(socket: WebSocket, data: string | Buffer, options = {}): Prom
   return binary ? bytes : String(bytes);
 }
 
-/** Text of about so many bytes that compresses about as well as real messages do. */
+/** Text of about `bytes` bytes that compresses about as well as real messages do. */
 function letters(bytes: number): string {
   let text = "";
   for (let i = 0; text.length < bytes; i++) text += `{"id":${i},"name":"user ${(i * 7919) % 1000}","straße":"€${i}"},`;
   return Buffer.from(text).subarray(0, bytes).toString().replaceAll("\ufffd", "?");
 }
 
-/** Random bytes that are the same in each run. */
+/** Random bytes, the same in each run. */
 function noise(bytes: number): Buffer {
   let state = 1;
   return Buffer.from(
@@ -44,9 +44,9 @@ function noise(bytes: number): Buffer {
 
 const SIZES = [0, 16, 64, 256, 1023, 1024, 4096, 65_535, 65_536, 131_072];
 
-/** Everything that a client can offer: the values that `ws` gives the four parameters. */
+/** All combinations of parameters that a client can offer: the values that `ws` accepts for the four parameters. */
 const offers = [true, false].flatMap((serverNoContextTakeover) =>
-  // With false, `ws` refuses a server that asks for it, which servers may do.
+  // With false, `ws` rejects servers that ask for this parameter, which servers may do.
   [true, undefined].flatMap((clientNoContextTakeover) =>
     [undefined, 9, 12, 15].flatMap((serverMaxWindowBits) =>
       [undefined, true, 8, 9, 10, 11, 12, 13, 14, 15].map((clientMaxWindowBits) => ({
@@ -97,7 +97,7 @@ describe.each([
   });
 });
 
-it("is agreed on with Node's own WebSocket, which gets its messages back", async () => {
+it("is negotiated with Node's own WebSocket, which receives its messages back", async () => {
   const { port } = await startBoard({ compression: { threshold: 0, contextTakeover: true } });
   const peer = await Peer.open(globalThis.WebSocket as unknown as StandardSocketClass, `ws://127.0.0.1:${port}/`);
   expect((peer.socket as unknown as { extensions: string }).extensions).toContain("permessage-deflate");
@@ -107,14 +107,14 @@ it("is agreed on with Node's own WebSocket, which gets its messages back", async
   }
 });
 
-it("isn't agreed on unless it is switched on", async () => {
+it("isn't negotiated unless the board enables it", async () => {
   const { port } = await startBoard();
   const socket = await open(port, { threshold: 0 });
   expect(socket.extensions).toBe("");
   expect(await ask(socket, letters(2_000))).toBe(letters(2_000));
 });
 
-it("isn't forced on a client that doesn't offer it, nor on one whose offers can't be kept", async () => {
+it("isn't used with a client that doesn't offer it, nor with one whose offers the board can't accept", async () => {
   const { port } = await startBoard({ compression: { threshold: 0 } });
   for (const offer of [false, { serverMaxWindowBits: 8 }]) {
     const socket = await open(port, offer);
@@ -128,14 +128,14 @@ it.each([
   'permessage-deflate; server_max_window_bits="10',
   "permessage deflate",
   Array.from({ length: 1_000 }, (_, i) => `x${i}`).join(","),
-])("a header that breaks the grammar fails the handshake: %s", async (header) => {
+])("fails the handshake when the extension header breaks the grammar: %s", async (header) => {
   const { port } = await startBoard({ compression: true });
   const client = await RawClient.connect(port);
   client.write(Buffer.from(upgrade(header)));
   expect(await client.response()).toMatchObject({ status: 400 });
 });
 
-it("answers the first offer that makes sense, and none when none does", async () => {
+it("accepts the first valid offer, and none when no offer is valid", async () => {
   const { port } = await startBoard({ compression: true });
   const answered = async (header: string): Promise<string | undefined> => {
     const client = await RawClient.connect(port);
@@ -151,8 +151,8 @@ it("answers the first offer that makes sense, and none when none does", async ()
   expect(await answered(`x-unknown, ${bad}`)).toBeUndefined();
 });
 
-describe("what leaves", () => {
-  it("is compressed from the threshold on, when that makes it shorter", async () => {
+describe("outgoing messages", () => {
+  it("are compressed from the threshold on, if that makes them shorter", async () => {
     const { port } = await startBoard({ compression: true });
     const client = await RawClient.open({ port, headers: { "Sec-WebSocket-Extensions": "permessage-deflate" } });
     const sent = async (payload: Buffer): Promise<{ opcode: number; payload: Buffer }> => {
@@ -166,7 +166,7 @@ describe("what leaves", () => {
     expect((await sent(noise(4096))).opcode).toBe(0x02);
   });
 
-  it("reaches compressed and plain subscribers alike, on every shard", async () => {
+  it("reach compressed and plain subscribers alike, on every shard", async () => {
     const { port, board } = await startBoard({ actor: "scripted", shards: 2, compression: { threshold: 100 } });
     const peers = await Promise.all(
       [true, false, { serverMaxWindowBits: 9 }, { serverMaxWindowBits: 12 }].flatMap((offer) => [
@@ -185,7 +185,7 @@ describe("what leaves", () => {
   });
 });
 
-describe("bad input", () => {
+describe("invalid input", () => {
   const headers = { "Sec-WebSocket-Extensions": "permessage-deflate; client_max_window_bits" };
   const bomb = deflateBomb(64 * 1024 * 1024);
 
@@ -208,7 +208,7 @@ describe("bad input", () => {
       code: 1002,
     },
     { name: "another reserved bit", bytes: clientFrame(0x61, deflateMessage("a")), code: 1002 },
-  ])("$name closes with $code and hurts nobody else", async ({ bytes, code }) => {
+  ])("$name closes with $code and affects no other connection", async ({ bytes, code }) => {
     const { port, board } = await startBoard({ compression: true });
     const other = await open(port, true);
     const client = await RawClient.open({ port, headers });
@@ -221,7 +221,7 @@ describe("bad input", () => {
     await vi.waitFor(() => expect(board.stats().connections).toBe(1));
   });
 
-  it("a compressed message without an agreement closes with 1002", async () => {
+  it("a compressed message without negotiated compression closes with 1002", async () => {
     const { port } = await startBoard({ compression: true });
     const client = await RawClient.open({ port });
     client.write(clientFrame(0x41, deflateMessage("hello")));

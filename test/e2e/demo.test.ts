@@ -6,7 +6,7 @@ import { Peer, type StandardSocketClass } from "./support/peer.ts";
 
 const socketClass = WebSocket as unknown as StandardSocketClass;
 
-it("serves a page that may run only what is in it and connect only to its server", async () => {
+it("serves a page whose policy allows only its own code and connections to its server", async () => {
   const { url } = await startDemo();
   const response = await fetch(url);
   expect(response.status).toBe(200);
@@ -34,7 +34,7 @@ it.each(["SIGTERM", "SIGINT"] as const)("closes its connections with 1001 and en
   expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
 });
 
-it("ends with 0 while a browser holds a connection that it has sent nothing on", async () => {
+it("exits with 0 while a browser holds a connection on which it has sent nothing", async () => {
   const { demo, port } = await startDemo();
   const idle = await RawClient.connect(port);
   demo.kill("SIGTERM");
@@ -42,9 +42,9 @@ it("ends with 0 while a browser holds a connection that it has sent nothing on",
   await idle.closed();
 });
 
-it("ends at once on a second signal", async () => {
+it("exits at once on a second signal", async () => {
   const { demo, port } = await startDemo();
-  // A peer that never answers the close frame: the drain would wait for it.
+  // A peer that never answers the close frame: the shutdown would wait for it.
   const silent = await RawClient.open({ port, path: "/chat/lobby" });
   expect(await silent.text()).toContain("welcome");
   demo.kill("SIGTERM");
@@ -53,7 +53,7 @@ it("ends at once on a second signal", async () => {
   expect(await demo.exit).toMatchObject({ code: null, signal: "SIGINT" });
 });
 
-it("says in one line that its port is in use", async () => {
+it("prints one line when its port is in use", async () => {
   const other = createServer().listen(0);
   onTestFinished(() => {
     other.close();
@@ -66,7 +66,7 @@ it("says in one line that its port is in use", async () => {
   );
 });
 
-it.each(["http", "65536", "-1"])("says in one line that %s is no port", async (port) => {
+it.each(["http", "65536", "-1"])("prints one line when the port is %s, which is no port", async (port) => {
   const { code, stderr } = await launchDemo(port).exit;
   expect(code).toBe(1);
   expect(stderr).toBe("The demo can't start: PORT takes an integer from 0 to 65535\n");

@@ -12,12 +12,14 @@ import { start as startHttp2 } from "../support/http2-board.ts";
 import { ask } from "../support/http2-client.ts";
 import { upgradeRequest } from "../support/raw-client.ts";
 
-/** Peers for each test: whether the end comes in the same read as the data differs from peer to peer. */
+/** Number of peers of each test. Whether the end arrives in the same read as the data differs from peer to peer. */
 const PEERS = 200;
-/** Peers at a time. */
+/** Number of peers at a time. */
 const BATCH = 20;
 
-/** Of what a peer asks for: more than the operating system takes at once, and less than `maxBufferedBytes`. */
+/**
+ * Messages that a peer asks for: more bytes than the operating system takes at once, and less than `maxBufferedBytes`.
+ */
 const LARGE = { count: 12, bytes: 640 * 1024 };
 
 const MAX_BUFFERED_BYTES = 16 * 1024 * 1024;
@@ -56,12 +58,12 @@ const ways: readonly Way[] = [
   { name: "an https server", dial: dialTls, start: attachToHttps },
 ];
 
-/** All that the other end sends until its end. */
+/** All bytes that the other end sends until its end. */
 async function allOf(stream: Duplex): Promise<Buffer> {
   return Buffer.concat(await stream.toArray());
 }
 
-/** All that a server sends after its 101 to a peer that sends these bytes and ends its direction. */
+/** All bytes that a server sends after its 101 to a peer that sends these bytes and ends its direction. */
 async function answerTo(socket: Socket, bytes: Buffer, together: boolean): Promise<Buffer> {
   if (together) {
     socket.end(Buffer.concat([Buffer.from(upgradeRequest()), bytes]));
@@ -96,7 +98,7 @@ describe.each(ways)("over $name, a peer that ends its direction", ({ dial, start
     await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
   });
 
-  it("gets all that was sent to it before", async () => {
+  it("gets all messages that were sent to it before", async () => {
     const { port } = await start("pouring");
     const answer = await answerTo(dial(port), text(JSON.stringify(LARGE)), false);
     // The header of each frame has 10 bytes.
@@ -104,7 +106,7 @@ describe.each(ways)("over $name, a peer that ends its direction", ({ dial, start
   });
 });
 
-describe("over a stream of HTTP/2, a peer that ends its direction", () => {
+describe("over an HTTP/2 stream, a peer that ends its direction", () => {
   it.each([
     ["a message", message],
     ["a close frame", closing],
@@ -118,14 +120,14 @@ describe("over a stream of HTTP/2, a peer that ends its direction", () => {
     await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
   });
 
-  it("gets all that was sent to it before", async () => {
+  it("gets all messages that were sent to it before", async () => {
     const { session } = await startHttp2({ actor: "pouring", maxBufferedBytes: MAX_BUFFERED_BYTES });
     const answer = await allOf(ask(session).end(text(JSON.stringify(LARGE))));
     expect(answer).toHaveLength(LARGE.count * (10 + LARGE.bytes));
   });
 });
 
-it("over an https server, a peer that ends its direction while it waits for authorize gets the answer", async () => {
+it("over an https server, a peer that ends its direction while authorize is pending gets the answer", async () => {
   const asked = Promise.withResolvers<void>();
   const admitted = Promise.withResolvers<{ session: undefined }>();
   const { port } = await attachToHttps("echo", {
@@ -136,7 +138,7 @@ it("over an https server, a peer that ends its direction while it waits for auth
   });
   const answer = answerTo(dialTls(port), message.sent, true);
   await asked.promise;
-  // The server has read the peer's end before it closes a later connection.
+  // The server has read the peer's end before it closes this later connection.
   await allOf(dialTls(port).end("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"));
   admitted.resolve({ session: undefined });
   expect(await answer).toEqual(message.answer);

@@ -11,7 +11,7 @@ import { isExecutable, isMissing } from "./support/programs.ts";
 const CHROMIUM = process.env["CHROMIUM"] || "/usr/bin/chromium";
 const missing = isMissing(CHROMIUM, isExecutable(CHROMIUM), "apt-get install chromium, or set CHROMIUM to its path");
 
-/** Runs in the page: what came back of each message, and how the WebSocket ended. */
+/** Runs in the page: returns the reply to each message, and how the WebSocket ended. */
 async function talk({
   url,
   messages,
@@ -34,7 +34,7 @@ async function talk({
 }
 
 describe.skipIf(missing)("Chromium", { timeout: 60_000 }, () => {
-  it("has its WebSocket over the session of HTTP/2 that its page came by", async () => {
+  it("opens its WebSocket in the HTTP/2 session over which its page came", async () => {
     const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, compression: true });
     onTestFinished(async () => {
       await board.close({ timeoutMs: 0 });

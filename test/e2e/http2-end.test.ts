@@ -17,7 +17,7 @@ describe("the end of a WebSocket over HTTP/2", () => {
     expect(await watcher.text()).toMatch(/^closed \S+ 1006/);
   });
 
-  it("is 1006 for each actor of a session that is destroyed", async () => {
+  it("is 1006 for each actor of a session when the session is destroyed", async () => {
     const { session, url } = await start({ actor: "scripted" });
     const watcher = await watch(await openSession(url));
     await Promise.all([Http2Client.open(session), Http2Client.open(session)]);
@@ -41,7 +41,7 @@ describe("the end of a WebSocket over HTTP/2", () => {
     if (!stream.closed) await once(stream, "close");
   });
 
-  it("comes to a peer that doesn't read, and leaves the session's other streams alone", async () => {
+  it("reaches a peer that doesn't read, and doesn't affect other streams of the session", async () => {
     const { session } = await start({ actor: "scripted", closeTimeoutMs: 50 });
     const watcher = await watch(session);
     const stream = ask(session);
@@ -66,7 +66,7 @@ describe("the end of a WebSocket over HTTP/2", () => {
     await client.closed();
   });
 
-  it("comes later than a GOAWAY, which lets open streams go on", async () => {
+  it("doesn't come with a GOAWAY: open streams go on", async () => {
     const { session } = await start();
     const client = await Http2Client.open(session);
     session.close();
@@ -76,7 +76,7 @@ describe("the end of a WebSocket over HTTP/2", () => {
     if (!session.destroyed) await once(session, "close");
   });
 
-  it("is 1001 when the board closes, and leaves the server's session open", async () => {
+  it("is 1001 when the board closes, and the server's session stays open", async () => {
     const server = createServer((_request, response) => response.end("plain"));
     const { session, board } = await start({}, server);
     const client = await Http2Client.open(session);

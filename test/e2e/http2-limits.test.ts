@@ -29,7 +29,7 @@ const connectionsOf = (board: Switchboard): number[] => board.stats().shards.map
 
 const closeAll = (all: readonly Attempt[]) => Promise.all(all.map(({ client }) => client.close()));
 
-/** Waits until one more gets in, trying one at a time. */
+/** Waits until one more stream is accepted, trying one at a time. */
 async function getsIn(session: ClientHttp2Session): Promise<Attempt> {
   return vi.waitFor(async () => {
     const one = await attempt(session);
@@ -43,8 +43,8 @@ async function say(client: Http2Client, command: object): Promise<string> {
   return client.text();
 }
 
-describe("admission of the streams of one session", () => {
-  it("lets exactly maxConnections in of 60 that come at once, and as many again when those have left", async () => {
+describe("limits for all streams of one session", () => {
+  it("accept exactly maxConnections of 60 streams that come at once, and as many again after those have left", async () => {
     const { board, session } = await start({ shards: 2, maxConnections: 10 });
     for (let round = 1; round <= 3; round++) {
       const all = await attempts(session, 60);
@@ -58,14 +58,14 @@ describe("admission of the streams of one session", () => {
     expect(session.closed).toBe(false);
   });
 
-  it("fills each shard up to maxConnectionsPerShard", async () => {
+  it("fill each shard up to maxConnectionsPerShard", async () => {
     const { board, session } = await start({ shards: 3, maxConnectionsPerShard: 4 });
     const all = await attempts(session, 50);
     await vi.waitFor(() => expect(connectionsOf(board)).toEqual([4, 4, 4]));
     expect(outside(all)).toEqual(times(38, { status: 503, retry: "5" }));
   });
 
-  it("counts every stream of an address for maxConnectionsPerAddress, whichever session it is in", async () => {
+  it("count every stream of an address for maxConnectionsPerAddress, in whichever session it is", async () => {
     const { board, session, url } = await start({ shards: 2, maxConnectionsPerAddress: 3 });
     const other = await openSession(url);
     const [one, two] = [await attempts(session, 2), await attempts(other, 20)];
@@ -74,13 +74,13 @@ describe("admission of the streams of one session", () => {
     await closeAll(one.slice(0, 1));
     await getsIn(other);
     expect((await attempt(session)).status).toBe(429);
-    // With a session end all of its streams.
+    // All streams of a session end with the session.
     session.destroy();
     await vi.waitFor(() => expect(board.stats().connections).toBe(2));
     await getsIn(other);
   });
 
-  it("counts the streams that a proxy has in one session by the clients that it names", async () => {
+  it("count the streams that a proxy has in one session by the client addresses that the proxy names", async () => {
     const { session } = await start({ maxConnectionsPerAddress: 2, trustedProxies: ["127.0.0.1"] });
     const from = (client: string) => attempt(session, { "x-forwarded-for": client });
     const all = await Promise.all(times(4, 0).flatMap(() => [from("192.0.2.1"), from("192.0.2.2")]));
@@ -89,7 +89,7 @@ describe("admission of the streams of one session", () => {
     expect((await from("192.0.2.3")).status).toBe(200);
   });
 
-  it("lets maxUpgradesPerSecond in at once, and tells others to come again in a second", async () => {
+  it("accept maxUpgradesPerSecond streams at once, and answer the others with Retry-After: 1", async () => {
     const { board, session } = await start({ maxUpgradesPerSecond: 5 });
     const all = await attempts(session, 60);
     expect(inside(all).length).toBeGreaterThanOrEqual(5);
@@ -100,7 +100,7 @@ describe("admission of the streams of one session", () => {
     await getsIn(session);
   });
 
-  it("doesn't ask authorize about those beyond the limit", async () => {
+  it("refuse the streams beyond the limit without a call of authorize", async () => {
     const verdict = Promise.withResolvers<{ session: undefined }>();
     const authorize = vi.fn(() => verdict.promise);
     const { board, session } = await start({ maxConnections: 10, attach: { authorize } });
@@ -112,13 +112,16 @@ describe("admission of the streams of one session", () => {
   });
 });
 
-describe("a stream that ends during its admission leaves its place:", () => {
+describe("a stream that ends before it is accepted frees its place", () => {
   const limits = { maxConnections: 2, maxConnectionsPerShard: 2, maxConnectionsPerAddress: 2 };
   const reset = (stream: ClientHttp2Stream): void => stream.close(constants.NGHTTP2_CANCEL);
 
   it.each([
-    { name: "reset while authorize is thinking", ends: (streams: ClientHttp2Stream[]) => streams.forEach(reset) },
-    { name: "ended with its session", ends: ([one]: ClientHttp2Stream[]) => one?.session?.destroy() },
+    {
+      name: "when it is reset while authorize is pending",
+      ends: (streams: ClientHttp2Stream[]) => streams.forEach(reset),
+    },
+    { name: "when its session is destroyed", ends: ([one]: ClientHttp2Stream[]) => one?.session?.destroy() },
   ])("$name", async ({ ends }) => {
     let asked = 0;
     const authorize = (request: { readonly headers: IncomingHttpHeaders }) => {
@@ -138,7 +141,7 @@ describe("a stream that ends during its admission leaves its place:", () => {
     await vi.waitFor(() => expect(board.stats().connections).toBe(2));
   });
 
-  it("reset when it has just been asked for", async () => {
+  it("when it is reset right after its request", async () => {
     const { board, session, url } = await start({ actor: "scripted", shards: 2, ...limits });
     const leaving = await openSession(url);
     for (let round = 0; round < 20; round++) {
@@ -146,7 +149,7 @@ describe("a stream that ends during its admission leaves its place:", () => {
       for (const stream of streams) stream.resume().on("error", () => {});
       await Promise.all(
         streams.map(async (stream, index) => {
-          // Some with their request in one packet, some when they are being answered.
+          // Some are reset in one packet with their request, some while they are being answered.
           if (index % 2 === 1) await Promise.race([once(stream, "response"), once(stream, "close")]);
           reset(stream);
           if (!stream.destroyed) await once(stream, "close");
@@ -159,13 +162,13 @@ describe("a stream that ends during its admission leaves its place:", () => {
     expect((await attempt(session)).status).toBe(429);
     await closeAll([first, second]);
     await vi.waitFor(() => expect(board.stats().connections).toBe(0));
-    // As many again: none was given back twice.
+    // As many are accepted again: no place was freed twice.
     expect(inside(await attempts(session, 10))).toHaveLength(2);
   });
 });
 
 describe("limits of a WebSocket in one stream of a session", () => {
-  it("gives each its own maxSubscriptions", async () => {
+  it("give each WebSocket its own maxSubscriptions", async () => {
     const { board, session } = await start({ actor: "subscribing", maxSubscriptions: 2 });
     const [one, two] = [await Http2Client.open(session), await Http2Client.open(session)];
     for (const client of [one, two]) {
@@ -177,7 +180,7 @@ describe("limits of a WebSocket in one stream of a session", () => {
     expect(board.stats().shards[0]?.subscriptionsRefused).toBe(2);
   });
 
-  it("closes the one that sends more than maxMessagesPerSecond, and no other", async () => {
+  it("close only the WebSocket that exceeds maxMessagesPerSecond", async () => {
     const { board, session } = await start({ maxMessagesPerSecond: 10, rateLimitPolicy: "close" });
     const [fast, other] = [await Http2Client.open(session), await Http2Client.open(session)];
     fast.write(Buffer.concat(times(50, text("fast"))));
@@ -189,7 +192,7 @@ describe("limits of a WebSocket in one stream of a session", () => {
     expect(board.stats().shards[0]?.rateLimited).toBe(1);
   });
 
-  it("lets the one that sends more than maxBytesPerSecond wait, and no other", async () => {
+  it("delay only the WebSocket that exceeds maxBytesPerSecond", async () => {
     const { board, session } = await start({ maxBytesPerSecond: 100_000, rateLimitPolicy: "pause" });
     const [fast, other] = [await Http2Client.open(session), await Http2Client.open(session)];
     const count = 15;
@@ -222,7 +225,7 @@ describe("limits of a WebSocket in one stream of a session", () => {
         tally[{ close: "closed", dropNewest: "dropped", dropOldest: "buffered" }[slowConsumerPolicy]],
       ).toBeGreaterThan(0);
       expect(board.stats().shards[0]?.[counter]).toBeGreaterThan(0);
-      // The session isn't held up by the stream that isn't read.
+      // The session isn't delayed by the stream that isn't read.
       for (let n = 0; n < 20; n++) expect(await say(watcher, { do: "echo" })).toBe("echo");
       slow.stream.resume();
       if (slowConsumerPolicy !== "close") slow.write(text(JSON.stringify({ do: "echo" })));
@@ -235,12 +238,12 @@ describe("limits of a WebSocket in one stream of a session", () => {
       expect(numbers.length).toBeLessThan(flood.count);
       if (slowConsumerPolicy === "close") expect([frame.opcode, frame.payload.readUInt16BE()]).toEqual([0x8, 1013]);
       else expect(frame.payload.toString()).toBe("echo");
-      // Of what was dropped it is the oldest that is missing, or the newest.
+      // The dropped messages are the oldest, or the newest.
       expect(numbers.includes(flood.count - 1)).toBe(slowConsumerPolicy === "dropOldest");
     },
   );
 
-  it("conflates for the stream that isn't read, and for no other", async () => {
+  it("conflate messages for the stream that isn't read, and for no other", async () => {
     const slowConsumerPolicy = "conflate";
     const { session } = await start({ actor: "flooding", maxBufferedBytes: 256 * 1024, slowConsumerPolicy });
     const [slow, reading, publisher] = [
@@ -267,13 +270,16 @@ describe("limits of a WebSocket in one stream of a session", () => {
 describe("placement of the streams of one session", () => {
   const who = async (client: Http2Client): Promise<number> => JSON.parse(await say(client, { do: "who" })).shard;
 
-  it.each(["leastConnections", "roundRobin"] as const)("spreads them over the shards with %s", async (placement) => {
-    const { board, session } = await start({ shards: 3, placement });
-    await attempts(session, 9);
-    await vi.waitFor(() => expect(connectionsOf(board)).toEqual([3, 3, 3]));
-  });
+  it.each(["leastConnections", "roundRobin"] as const)(
+    "spreads the streams over the shards with %s",
+    async (placement) => {
+      const { board, session } = await start({ shards: 3, placement });
+      await attempts(session, 9);
+      await vi.waitFor(() => expect(connectionsOf(board)).toEqual([3, 3, 3]));
+    },
+  );
 
-  it("goes by each stream's own request", async () => {
+  it("places each stream by its own request", async () => {
     const { session } = await start({
       ...{ actor: "scripted", shards: 3 },
       placement: (request) => Number(request.headers["x-shard"]),
@@ -283,7 +289,7 @@ describe("placement of the streams of one session", () => {
     }
   });
 
-  it("keeps those of one key together with stickyBy", async () => {
+  it("puts streams with the same key on one shard with stickyBy", async () => {
     const stickyBy = (request: { readonly url?: string | undefined }) => request.url;
     const { session } = await start({ actor: "scripted", shards: 3, placement: { stickyBy } });
     for (const room of ["/a", "/b", "/c", "/d"]) {

@@ -14,8 +14,8 @@ import { close, text } from "../support/frames.ts";
 import { listen, start, startBoard, watch } from "../support/http2-board.ts";
 import { ask, Http2Client, openSession, refusal } from "../support/http2-client.ts";
 
-describe("the server beside a board", () => {
-  it("answers its own requests, and 404 to what nobody takes", async () => {
+describe("an HTTP/2 server with a board attached", () => {
+  it("answers its own requests, and answers 404 when it has no listener for a request", async () => {
     const server = createServer((_request, response) => response.end("plain"));
     const { session } = await start({ attach: { path: "/ws" } }, server);
     expect((await refusal(session.request({ ":path": "/ws" }))).body).toBe("plain");
@@ -27,7 +27,7 @@ describe("the server beside a board", () => {
     expect(await client.text()).toBe("hello");
   });
 
-  it("gives a WebSocket's stream to its own connect listener when it is on no path of the board", async () => {
+  it("gives the stream of a WebSocket on a path outside the board to its own connect listener", async () => {
     const server = createServer((_request, response) => response.end("plain"));
     server.on("connect", (request: Http2ServerRequest, response: Http2ServerResponse) => {
       if (request.url === "/own") response.end("own");
@@ -38,7 +38,7 @@ describe("the server beside a board", () => {
     await client.close();
   });
 
-  it("is as it was when the board is closed", async () => {
+  it("has its listeners of before after the board is closed", async () => {
     const server = createServer((_request, response) => response.end("plain"));
     const listeners = () => ["stream", "connect", "upgrade"].map((event) => server.listenerCount(event));
     const before = listeners();
@@ -59,7 +59,7 @@ describe("the server beside a board", () => {
     await closed;
   });
 
-  it("keeps the extended CONNECTs of other protocols", async () => {
+  it("keeps extended CONNECT requests of other protocols", async () => {
     const server = createServer();
     server.on("stream", (stream: ServerHttp2Stream, headers) => {
       if (headers[":protocol"] !== "connect-udp") return;
@@ -81,7 +81,7 @@ describe("the server beside a board", () => {
     await watch(session, "/scripted");
   });
 
-  it("is told of a listener that answers WebSockets' streams, too", async () => {
+  it("makes the board report a listener that also answers the streams of WebSockets", async () => {
     const server = createServer();
     server.on("stream", (stream: ServerHttp2Stream) => {
       stream.respond({ ":status": 200 });
@@ -93,7 +93,7 @@ describe("the server beside a board", () => {
     expect(await failed).toMatchObject([{ code: "ERR_UPGRADE_TAKEN" }]);
   });
 
-  it("takes upgrades of HTTP/1.1 on the same port with allowHTTP1", async () => {
+  it("takes HTTP/1.1 upgrades on the same port with allowHTTP1", async () => {
     const { key, cert } = selfSigned();
     const server = createSecureServer({ key, cert, allowHTTP1: true }, (_request, response) => response.end("plain"));
     const board = await startBoard();

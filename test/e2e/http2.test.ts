@@ -37,7 +37,7 @@ describe("a WebSocket over HTTP/2", () => {
     await client.close();
   });
 
-  it("has a session of HTTP/2 with others, and ends alone", async () => {
+  it("shares an HTTP/2 session with others, and ends alone", async () => {
     const { session } = await start({ shards: 2 });
     const clients = await Promise.all(Array.from({ length: 20 }, () => Http2Client.open(session)));
     for (const [n, client] of clients.entries()) client.write(text(`from ${n}`));
@@ -60,7 +60,7 @@ describe("a WebSocket over HTTP/2", () => {
     await expect.poll(() => board.stats().connections).toBe(0);
   });
 
-  it("gives authorize a request like that of an upgrade, and its verdict to the actor", async () => {
+  it("passes a request like that of an upgrade to authorize, and the session of authorize to the actor", async () => {
     const seen: IncomingMessage[] = [];
     const authorize: AttachOptions["authorize"] = async (request) => {
       seen.push(request);
@@ -94,13 +94,13 @@ describe("a WebSocket over HTTP/2", () => {
     expect(seen[0]?.rawHeaders).toEqual(expect.arrayContaining(["cookie", "user=Ada"]));
   });
 
-  it("compresses when both agree", async () => {
+  it("is compressed when both ends negotiate that", async () => {
     const { session } = await start({ compression: true });
     const client = await Http2Client.open(session, { "sec-websocket-extensions": "permessage-deflate" });
     expect(client.headers["sec-websocket-extensions"]).toMatch(/^permessage-deflate/);
   });
 
-  it("delivers what came while authorize was thinking", async () => {
+  it("delivers messages that came while authorize was pending", async () => {
     const asked = Promise.withResolvers<void>();
     const decided = Promise.withResolvers<{ session: undefined }>();
     const authorize = () => {
@@ -117,7 +117,7 @@ describe("a WebSocket over HTTP/2", () => {
   });
 });
 
-describe("a stream that gets no WebSocket", () => {
+describe("a request for a WebSocket that is refused", () => {
   const cases = [
     { name: "another version", headers: { "sec-websocket-version": "8" }, status: 400, says: "13" },
     { name: "no version", headers: { "sec-websocket-version": undefined }, status: 400, says: "13" },
@@ -143,7 +143,7 @@ describe("a stream that gets no WebSocket", () => {
     await client.close();
   });
 
-  it("tells which version is spoken", async () => {
+  it("names the supported version", async () => {
     const { session } = await start();
     const { headers } = await refusal(ask(session, { "sec-websocket-version": "8" }));
     expect(headers["sec-websocket-version"]).toBe("13");
@@ -165,7 +165,7 @@ describe("a stream that gets no WebSocket", () => {
     expect(board.stats().upgrades).toMatchObject({ accepted: 0 });
   });
 
-  it("gets 500 when authorize throws, which is told", async () => {
+  it("gets 500 when authorize throws, and the board emits the error", async () => {
     const authorize = () => {
       throw new TypeError("no database");
     };
@@ -198,7 +198,7 @@ describe("a stream that gets no WebSocket", () => {
   });
 });
 
-it("stops a peer that is faster than the actor, and no other stream of its session", async () => {
+it("delays a peer that is faster than its actor, and no other stream of its session", async () => {
   const gate = new SharedArrayBuffer(4);
   const count = 64;
   const { session } = await start({
@@ -211,7 +211,7 @@ it("stops a peer that is faster than the actor, and no other stream of its sessi
   for (let n = 0; n < count; n++) client.write(message);
   const flushed = Promise.withResolvers<void>();
   client.stream.write(text("last"), () => flushed.resolve());
-  // What another stream of the session hears doesn't depend on it.
+  // The messages of another stream of the session arrive all the same.
   const other = await Http2Client.open(session);
   for (let n = 0; n < 50; n++) {
     other.write(ping(`other ${n}`));

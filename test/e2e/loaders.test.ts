@@ -7,7 +7,10 @@ import { codeBlocks, readReadme } from "../support/readme.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
 import { projectFolder, RunningProgram, run } from "./support/process.ts";
 
-/** Starts a board with the actor that its first argument names, and prints its port, or the error as code and message. */
+/**
+ * Starts a board with the actor that its first argument names, and prints its port, or the code and message of the
+ * error.
+ */
 const SERVER = `
 import { Switchboard } from "switchboard";
 import { resolve } from "node:path";
@@ -25,7 +28,9 @@ main().catch(({ code, message }) => {
 });
 `;
 
-/** In all: what must be overridden, found in the base class and given to it. */
+/**
+ * Body of an actor class that depends on the base class: handlers that override its handlers, and a call of its `send`.
+ */
 const BODY = `extends Actor {
   opened() { this.send("welcome"); }
   received(message) { this.send(message); }
@@ -36,7 +41,7 @@ const COMMON_JS = `const { Actor } = require("switchboard");\n`;
 const FILES = {
   "server.js": SERVER,
   "chat.js": `import { Actor } from "switchboard";\nexport default class Chat ${BODY}`,
-  // Only what is no JavaScript shows that a loader compiled the file.
+  // TypeScript that isn't also JavaScript: it runs only if a loader compiled the file.
   "chat.ts": `import { Actor } from "switchboard";\nenum Empty {}\nvoid Empty;\nexport default class Chat ${BODY}`,
   "common/package.json": "{}",
   "common/server.js": SERVER.replace(
@@ -51,7 +56,7 @@ const FILES = {
 };
 
 const socketClass = WebSocket as unknown as StandardSocketClass;
-/** What the command tsx runs Node with; the command itself would be one process more. */
+/** The arguments with which the command tsx runs Node. The command itself would be one more process. */
 const tsx = ["--require", "preflight.cjs", "--import", "loader.mjs"].map((arg) =>
   arg.startsWith("--") ? arg : join(projectFolder, "node_modules/tsx/dist", arg),
 );
@@ -159,7 +164,7 @@ describe("the built package", () => {
   );
 
   it.each(["esm", "cjs"] as const)(
-    "says what to mark as external when a server was bundled whole, as %s",
+    "names the packages to mark as external when a server was bundled whole, as %s",
     async (format) => {
       const server = await bundle("server.js", `whole/server.${format === "esm" ? "mjs" : "cjs"}`, {
         format,
@@ -171,7 +176,7 @@ describe("the built package", () => {
     },
   );
 
-  it("runs beside Vite's hot module replacement, as the guide says", async () => {
+  it("runs beside Vite's hot module replacement, as the guide shows", async () => {
     const [, section = ""] = readReadme("src/guides/bundlers.md").split("\n## Vite\n");
     await writeFile(join(folder, "vite-server.js"), codeBlocks(section)[0]?.code ?? "");
     await symlink(join(projectFolder, "node_modules/vite"), join(folder, "node_modules/vite"));
@@ -187,7 +192,7 @@ describe("the built package", () => {
     expect(await peer.next()).toBe("welcome");
   });
 
-  it("runs an actor of a linked package that brings its own copy", async () => {
+  it("runs an actor of a linked package that has its own copy of Switchboard", async () => {
     const linked = join(folder, "elsewhere/actors");
     await mkdir(join(linked, "node_modules"), { recursive: true });
     await cp(join(folder, "node_modules/switchboard"), join(linked, "node_modules/switchboard"), { recursive: true });
@@ -209,12 +214,12 @@ describe("the built package", () => {
     await expectEcho([join(user, "server.js"), join(user, "chat.js")]);
   });
 
-  it("says what a CommonJS actor module has instead of an actor class", async () => {
+  it("rejects a CommonJS actor module without an actor class and lists its exports", async () => {
     const { stdout } = await start(["server.js", "common/none.js"]).exit;
     expect(stdout).toMatch(/^ERR_NO_ACTOR_CLASS: .*common\/none\.js must have .* a function or class that doesn't$/m);
   });
 
-  it("asks an authorize that CommonJS exports in a way that Node can't read from the source", async () => {
+  it("calls an authorize that CommonJS exports in a way that Node can't read from the source", async () => {
     const source = `${COMMON_JS}class Chat ${BODY}\nmodule.exports = Object.assign(Chat, { authorize: 42 });`;
     await writeFile(join(folder, "common/hidden.js"), source);
     const { stdout } = await start(["server.js", "common/hidden.js"]).exit;

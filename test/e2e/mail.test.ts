@@ -34,7 +34,7 @@ class Peer {
   }
 }
 
-/** A board of two shards: two peers on each. */
+/** Starts a board of two shards, with two peers on each. */
 async function setUp(options: TestBoardOptions = {}) {
   const { board, port } = await startBoard({ actor: "mailing", shards: 2, ...options });
   const peers: Peer[] = [];
@@ -64,27 +64,27 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
     return { ...rest, sender: a, receiver: where === "within a shard" ? b : far };
   }
 
-  it("comes to mailed with its sender's address, and is accepted", async () => {
+  it("reaches mailed with its sender's address, and tell returns accepted", async () => {
     const { sender, receiver } = await pair();
     const mail = { deep: [1, { two: "three" }] };
     expect(await sender.do({ do: "tell", to: receiver.address, mail })).toEqual({ status: "accepted" });
     expect(await receiver.next()).toEqual({ mail, from: sender.address });
   });
 
-  it("is answered with what mailed returns", async () => {
+  it("is answered with the return value of mailed", async () => {
     const { sender, receiver } = await pair();
     expect(await sender.do({ do: "ask", to: receiver.address, mail: "question" })).toEqual({
       answer: { re: "question", by: receiver.address },
     });
   });
 
-  it("arrives in the order it was sent, each once", async () => {
+  it("arrives in the order in which it was sent, each once", async () => {
     const { sender, receiver } = await pair({ maxMails: 10_000 });
     expect(await sender.do({ do: "flood", to: receiver.address, count: 3_000 })).toEqual({ accepted: 3_000 });
     for (let i = 0; i < 3_000; i++) expect(await receiver.next()).toEqual({ mail: i, from: sender.address });
   });
 
-  it("is handed back when the mailbox is full", async () => {
+  it("is returned to its sender when the mailbox is full", async () => {
     const { sender, receiver } = await pair({ maxMails: 3 });
     receiver.order({ do: "hold" });
     await vi.waitFor(async () =>
@@ -96,7 +96,7 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
     expect(await sender.do({ do: "ask", to: receiver.address, mail: 1 })).toMatchObject({ code: "ERR_ASK_FULL" });
   });
 
-  it("is handed back when the connection has closed, and counts as a dead letter", async () => {
+  it("is returned to its sender after the connection has closed, and counts as a dead letter", async () => {
     const { board, sender, receiver } = await pair();
     const letters = deadLetters(board);
     await receiver.client.close();
@@ -108,7 +108,7 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
     expect(board.stats().shards[0]?.deadLetters).toBe(2);
   });
 
-  it("that is asked in vain is given up when the time is up", async () => {
+  it("gets a timeout when ask has no answer in time", async () => {
     const { sender, receiver } = await pair();
     expect(await sender.do({ do: "ask", to: receiver.address, mail: "never", timeoutMs: 20 })).toEqual({
       code: "ERR_ASK_TIMEOUT",
@@ -116,7 +116,7 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
     });
   });
 
-  it("whose handler throws is answered with that", async () => {
+  it("gets the error when mailed throws", async () => {
     const { sender, receiver } = await pair();
     expect(await sender.do({ do: "ask", to: receiver.address, mail: "throw" })).toEqual({
       code: "ERR_ASK_FAILED",
@@ -125,7 +125,7 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
     expect(await receiver.client.closeFrame()).toMatchObject({ code: 1011 });
   });
 
-  it("whose answer can't be cloned is answered with that", async () => {
+  it("gets an error when the answer can't be cloned", async () => {
     const { sender, receiver } = await pair();
     const { code, text } = (await sender.do({ do: "ask", to: receiver.address, mail: "function" })) as Record<
       string,
@@ -136,7 +136,7 @@ describe.each(["within a shard", "between shards"])("mail %s", (where) => {
   });
 });
 
-it("reaches an actor from the board, with nobody as its sender", async () => {
+it("reaches an actor from the board, without a sender", async () => {
   const { board, a, far } = await setUp();
   for (const { address, next } of [a, far].map((peer) => ({ address: peer.address, next: () => peer.next() }))) {
     expect(await board.tell(address, new Map([["is", "cloned"]]))).toEqual({ status: "accepted" });
@@ -146,7 +146,7 @@ it("reaches an actor from the board, with nobody as its sender", async () => {
   }
 });
 
-it("is refused at once where too much is under way to one thread, and goes on when that has arrived", async () => {
+it("is refused at once when too much is on its way to one thread, and accepted again when that has arrived", async () => {
   const { board, far } = await setUp({ maxMails: 100_000 });
   const told = Array.from({ length: MAX_LETTERS_UNDER_WAY + 10 }, (_, i) => board.tell(far.address, i));
   const results = await Promise.all(told);
@@ -173,7 +173,7 @@ it("throws for mail that can't be cloned, and for a time out of range", async ()
   expect(() => board.ask(a.address, 1, { timeoutMs: 0 })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
 });
 
-it("finds nobody at addresses that were never given", async () => {
+it("reaches nobody at addresses that were never assigned", async () => {
   const { board } = await startBoard();
   const letters = deadLetters(board);
   for (const to of ["0-999999", "77-0"] as Address[]) {
@@ -186,7 +186,7 @@ it("finds nobody at addresses that were never given", async () => {
   expect(board.stats().deadLetters).toBe(2);
 });
 
-it("tells of 100 dead letters a second, and counts all", async () => {
+it("emits at most 100 dead letters a second, and counts all", async () => {
   const { board } = await startBoard();
   const letters = deadLetters(board);
   const to = "0-999999" as Address;
@@ -197,7 +197,7 @@ it("tells of 100 dead letters a second, and counts all", async () => {
   expect(letters.length).toBeLessThanOrEqual(300);
 });
 
-it("counts mail to an actor without mailed", async () => {
+it("counts mail to an actor without mailed as undelivered", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const letters = deadLetters(board);
   const client = await RawClient.open({ port });
@@ -209,14 +209,14 @@ it("counts mail to an actor without mailed", async () => {
   expect(totalDead(board)).toBe(2);
 });
 
-it("ends with its shard: asks under way are gone, and so is every address of it, for its replacement too", async () => {
+it("is answered with gone when its shard ends: pending asks, and every address of that shard, also after its replacement", async () => {
   const { board, port, a, far, beside } = await setUp();
   const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
   const fromActor = a.do({ do: "ask", to: far.address, mail: "never", timeoutMs: 60_000 });
   const fromBoard = expect(board.ask(far.address, "never", { timeoutMs: 60_000 })).rejects.toMatchObject({
     code: "ERR_ASK_GONE",
   });
-  // Told after the board's ask, so it comes after it.
+  // This report comes after the board's ask, so the ask is on its way.
   expect(await board.tell(far.address, "after")).toEqual({ status: "accepted" });
   beside.order({ do: "exit" });
   await replaced;
@@ -224,13 +224,13 @@ it("ends with its shard: asks under way are gone, and so is every address of it,
   expect(await fromActor).toMatchObject({ code: "ERR_ASK_GONE" });
   expect(await a.do({ do: "tell", to: far.address, mail: 1 })).toEqual({ status: "gone", mail: 1 });
   expect(await board.tell(far.address, 1)).toEqual({ status: "gone", mail: 1 });
-  // Mail reaches the new thread's actors.
+  // Mail reaches the actors of the new thread.
   const next = await Peer.open(port);
   expect(next.address).toMatch(/^1-/);
   expect(await a.do({ do: "ask", to: next.address, mail: "new" })).toMatchObject({ answer: { by: next.address } });
 });
 
-it("resolves gone when the board is closed", async () => {
+it("resolves with gone when the board is closed", async () => {
   const { board, a } = await setUp();
   await board.close({ timeoutMs: 0 });
   expect(await board.tell(a.address, 1)).toEqual({ status: "gone", mail: 1 });

@@ -7,14 +7,14 @@ import { Peer, type StandardSocketClass } from "./support/peer.ts";
 import { projectFolder, RunningProgram, run } from "./support/process.ts";
 import { findOldNode } from "./support/programs.ts";
 
-/** Compiles only if the types are real, not any. */
+/** Compiles only if the types are real, not `any`. */
 const MISUSE = `
 import { Actor, type Message, Switchboard } from "switchboard";
 
 export default class Chat extends Actor<{ readonly user: string }> {
   override received(message: Message): void {
     this.send(this.session.user + message.text);
-    // @ts-expect-error A session has only what its type says.
+    // @ts-expect-error A session has only the members of its type.
     this.send(this.session.age);
     // @ts-expect-error A number can't be sent.
     this.send(42);
@@ -22,11 +22,11 @@ export default class Chat extends Actor<{ readonly user: string }> {
 }
 
 export const board: Switchboard = await Switchboard.start({ actor: new URL("./chat.js", import.meta.url), shards: 2 });
-// @ts-expect-error There is no such option.
+// @ts-expect-error This option doesn't exist.
 await Switchboard.start({ actor: "file:///chat.js", threads: 2 });
 `;
 
-/** A program of one file: both ends of a protocol, with nothing but the upgrades. */
+/** A program of one file: both ends of a protocol, with only the upgrades. */
 const UPGRADES = `
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -54,7 +54,7 @@ await refused.upgraded.catch((error: unknown) => {
   if (error instanceof SwitchboardError) console.log(error.code);
 });
 server.close();
-// @ts-expect-error A service gives a status and headers.
+// @ts-expect-error A service needs a status and headers.
 serveUpgrades(server, () => ({ code: 101 }));
 `;
 
@@ -79,7 +79,7 @@ serveUpgrades(server, (request) => {
 });
 `;
 
-/** What an import of the package gets, by the file that says what is public there. */
+/** The public names of each entry point of the package, by the source file that exports them. */
 const ENTRIES = {
   "src/index.ts": "switchboard",
   "src/wire/upgrade/index.ts": "switchboard/upgrade",
@@ -118,7 +118,7 @@ describe("the package", () => {
     return server;
   }
 
-  it("holds what was built, the README, the license and package.json, and nothing else", async () => {
+  it("contains the build, the README, the license and package.json, and nothing else", async () => {
     const { stdout } = await run("tar", ["-tzf", tarball]);
     const files = stdout.trim().split("\n");
     const expected = [
@@ -165,7 +165,7 @@ describe("the package", () => {
     expect(stdout).toContain("{ closed: 2, dropped: 0, cut: 0 }");
   });
 
-  it("has a command that puts a load on a server and shows the demo", async () => {
+  it("has a command that load-tests a server and shows the demo", async () => {
     const server = startServer();
     const [, port] = await server.prints(/listening on (\d+)/);
     const command = join(user, "node_modules/.bin/switchboard");
@@ -183,12 +183,12 @@ describe("the package", () => {
     expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
   });
 
-  it("runs a program of upgrades alone", async () => {
+  it("runs a program that imports only switchboard/upgrade", async () => {
     const { stdout, stderr } = await run(process.execPath, ["upgrades.ts"], { cwd: user });
     expect({ stdout, stderr }).toEqual({ stdout: "through the package\nERR_UPGRADE_REFUSED\n", stderr: "" });
   });
 
-  it("runs a WebSocket without shards, server and client", async () => {
+  it("runs a WebSocket server and client without shards", async () => {
     await writeFile(join(user, "alone.js"), ALONE);
     expect(await run(process.execPath, ["alone.js"], { cwd: user })).toMatchObject({ stdout: "hello\n", stderr: "" });
   });
@@ -222,7 +222,7 @@ describe("the package", () => {
   if (oldNode === undefined) console.log("skipped: no Node older than 22 on the PATH to see the package refuse it");
 
   it.skipIf(oldNode === undefined)(
-    "says on an older Node, at once and in one sentence, which versions it needs",
+    "names the Node versions that it needs when it runs on an older one, in one sentence",
     async () => {
       const { code, stdout, stderr } = await startServer(oldNode).exit;
       expect(code).toBe(1);

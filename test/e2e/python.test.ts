@@ -26,7 +26,7 @@ describe.skipIf(missing)("the client of python3-websockets", () => {
     });
   });
 
-  it("exchanges the same compressed, with and without context takeover", async () => {
+  it("exchanges the same messages compressed, with and without context takeover", async () => {
     for (const contextTakeover of [true, false]) {
       const { port } = await startBoard({ compression: { threshold: 0, contextTakeover } });
       const { stdout } = await run(PYTHON, [script, "echo", `ws://127.0.0.1:${port}/`]);
@@ -39,7 +39,7 @@ describe.skipIf(missing)("the client of python3-websockets", () => {
     }
   });
 
-  it("hears the code and the reason that the actor closes with", async () => {
+  it("gets the code and the reason that the actor closes with", async () => {
     const { port } = await startBoard({ actor: "scripted" });
     const { stdout } = await run(PYTHON, [script, "closed", `ws://127.0.0.1:${port}/`]);
     expect(JSON.parse(stdout)).toEqual({ close: [4002, "because"] });

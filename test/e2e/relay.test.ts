@@ -17,7 +17,7 @@ const MIB = 1024 * 1024;
 const BINARY = 0x2;
 const PONG = 0xa;
 
-/** One way for connections to reach a board that can't move their sockets. */
+/** One way in which connections reach a board that can't move their sockets. */
 interface Entrance {
   readonly board: Switchboard;
   readonly url: string;
@@ -90,7 +90,7 @@ async function noConnections(board: Switchboard): Promise<void> {
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
-/** The most memory that this process had from now until `stop`. */
+/** Measures the peak memory of this process from now until `stop`. */
 function watchMemory(): { stop: () => number } {
   const before = process.memoryUsage.rss();
   let most = before;
@@ -110,7 +110,7 @@ describe.each([
   { name: "a TLS socket of an https server", start: startTls },
   { name: "a Unix socket", start: startUnix },
 ])("$name", ({ start }) => {
-  it("carries what came with the request, pings, large messages and the close handshake", async () => {
+  it("carries messages sent with the request, pings, large messages and the close handshake", async () => {
     const entrance = await start({});
     const { client } = await open(entrance, text("early"));
     expect(await client.text()).toBe("early");
@@ -130,7 +130,7 @@ describe.each([
     expect(shard).toMatchObject({ connectionsOpened: 1, messagesReceived: 2, messagesSent: 2, abnormalClosures: 0 });
   });
 
-  it("carries what comes while authorize decides", async () => {
+  it("carries messages that arrive while authorize is pending", async () => {
     const asked = Promise.withResolvers<void>();
     const decide = Promise.withResolvers<void>();
     const authorize = async () => {
@@ -149,7 +149,7 @@ describe.each([
     expect(JSON.parse(await client.text())).toMatchObject({ session: { user: "ada" } });
   });
 
-  it("works with a client that we didn't write, a hundred at a time", async () => {
+  it("works with the client of another project, a hundred at a time", async () => {
     const { url, board } = await start({ shards: 2 });
     const { cert: ca } = selfSigned();
     const echo = async (_: unknown, i: number): Promise<void> => {
@@ -165,7 +165,7 @@ describe.each([
     expect(board.stats()).toMatchObject({ upgrades: { accepted: 100, failed: 0, abandoned: 0 } });
   });
 
-  it("isn't read while its actor is busy, and loses nothing", async () => {
+  it("stops reading while its actor is busy, and loses nothing", async () => {
     const gate = new SharedArrayBuffer(4);
     const entrance = await start({ actor: "gated", attach: { authorize: () => ({ session: { gate } }) } });
     const { client } = await open(entrance);
@@ -198,7 +198,7 @@ describe.each([
     expect(received()).toBe(count * one.length);
   });
 
-  it("is closed with 1013 when its peer doesn't read, and costs no more memory than may wait", async () => {
+  it("is closed with 1013 when its peer doesn't read, and costs no more memory than maxBufferedBytes", async () => {
     const entrance = await start({ actor: "scripted", maxBufferedBytes: MIB, closeTimeoutMs: 500 });
     const { client } = await open(entrance);
     client.socket.pause();
@@ -210,7 +210,7 @@ describe.each([
     expect(entrance.board.stats().shards[0]).toMatchObject({ slowConsumersClosed: 1, abnormalClosures: 0 });
   });
 
-  it("gets what was sent and the 1013 when it reads at last", async () => {
+  it("delivers the messages sent before and the 1013 when its peer reads at last", async () => {
     const entrance = await start({ actor: "scripted", maxBufferedBytes: 256 * 1024 });
     const { client } = await open(entrance);
     client.socket.pause();
@@ -222,7 +222,7 @@ describe.each([
     expect(frame.payload.readUInt16BE()).toBe(1013);
   });
 
-  it("is told as closed when its peer vanishes, also with bytes on the way to it", async () => {
+  it("is reported as closed when its peer vanishes, also with bytes on the way to the peer", async () => {
     const entrance = await start({ actor: "scripted", maxBufferedBytes: 8 * MIB });
     const { client, vanish } = await open(entrance);
     client.write(text('{"do":"who"}'));
@@ -235,7 +235,7 @@ describe.each([
     expect(entrance.board.stats().shards[0]).toMatchObject({ abnormalClosures: 1 });
   });
 
-  it("closes when its shard dies, and the next one is served", async () => {
+  it("closes when its shard dies, and the next connection is served", async () => {
     const entrance = await start({ actor: "scripted" });
     entrance.board.on("shardLost", () => {});
     const replaced = new Promise((resolve) => entrance.board.once("shardReplaced", resolve));
@@ -251,7 +251,7 @@ describe.each([
     expect(entrance.board.stats()).toMatchObject({ connections: 1, upgrades: { accepted: 21 } });
   });
 
-  it("is drained with the board, and dropped when it doesn't answer", async () => {
+  it("closes in order with the board, and is dropped when its peer doesn't answer", async () => {
     const entrance = await start({});
     const polite = await Promise.all(Array.from({ length: 5 }, () => open(entrance)));
     const silent = await open(entrance);
@@ -265,7 +265,7 @@ describe.each([
     await silent.client.closed();
   });
 
-  it("leaves no descriptor and no rejection behind, however it ends", async () => {
+  it("leaves no descriptor and no unhandled rejection, however it ends", async () => {
     const rejected = vi.fn();
     process.on("unhandledRejection", rejected);
     onTestFinished(() => void process.off("unhandledRejection", rejected));

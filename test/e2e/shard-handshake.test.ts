@@ -15,7 +15,10 @@ type Mode = "main" | "shard";
 const PATH = "/chat/blue";
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
-/** The same board in both modes: in one the main thread does the handshake and asks our authorize, in the other the actor module's. */
+/**
+ * Starts the same board in both modes: the main thread does the handshake and calls the option `authorize`, or the
+ * shard does it and calls the actor module's `authorize`.
+ */
 function start(mode: Mode, listen: Partial<ListenOptions> = {}, options: TestBoardOptions = {}) {
   const own =
     mode === "main" ? { authorize: (request: IncomingMessage, params: Params) => authorize(request, params) } : {};
@@ -40,7 +43,7 @@ async function who(client: RawClient): Promise<{ id: string; session: unknown; p
 }
 
 describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshake in the $mode thread", ({ mode }) => {
-  it("takes a connection over with all that came right behind the request, and closes it cleanly", async () => {
+  it("serves a connection whose first frames came right behind the request, and closes it cleanly", async () => {
     const { board, port } = await start(mode);
     const client = await RawClient.connect(port);
     const frames = [ping("x"), text('{"do":"send","bytes":3}'), text('{"do":"who"}').subarray(0, 5)];
@@ -58,7 +61,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect(board.stats().shards[0]?.handshakes).toBe(0);
   });
 
-  it("finds a request that comes byte by byte", async () => {
+  it("accepts a request that comes byte by byte", async () => {
     const { port } = await start(mode);
     const client = await RawClient.connect(port);
     for (const byte of Buffer.concat([Buffer.from(upgradeRequest({ path: PATH })), text('{"do":"who"}')])) {
@@ -68,13 +71,13 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect(JSON.parse(await client.text())).toMatchObject({ params: { room: "blue" } });
   });
 
-  it("shows authorize the request, and the actor the session", async () => {
+  it("passes the request to authorize, and the session to the actor", async () => {
     const { port } = await start(mode);
     const client = await RawClient.open({ port, path: `${PATH}?token=a%20b`, headers: { Cookie: "id=7" } });
     expect((await who(client)).session).toEqual({ params: { room: "blue" }, token: "a b", cookie: "id=7" });
   });
 
-  it("waits for an authorize that takes its time, and loses nothing that comes meanwhile", async () => {
+  it("waits for a slow authorize, and loses no bytes that come meanwhile", async () => {
     const { port } = await start(mode);
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ path: PATH, headers: order({ resolves: { session: "late" } }) }));
@@ -144,7 +147,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect(board.stats().upgrades.refused).toEqual({ 500: 1 });
   });
 
-  it("chooses the client's first subprotocol among ours", async () => {
+  it("chooses the first of the client's subprotocols that the board supports", async () => {
     const { port } = await start(mode, { protocols: ["a", "b"] });
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ path: PATH, headers: { "Sec-WebSocket-Protocol": "c, b, a" } }));
@@ -192,7 +195,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     await vi.waitFor(() => expect(board.stats().upgrades).toMatchObject({ refused: { [status]: 1 }, abandoned: 0 }));
   });
 
-  it("takes headers just within the limit", async () => {
+  it("accepts headers just within the limit", async () => {
     const { port } = await start(mode);
     await RawClient.open({ port, path: PATH, headers: { "X-Big": "x".repeat(15_000) } });
   });
@@ -216,7 +219,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect((await who(next)).params).toEqual({ room: "blue" });
   });
 
-  it("closes and counts a handshake whose authorize never ends", async () => {
+  it("closes and counts a handshake whose authorize never resolves", async () => {
     const { board, port } = await start(mode, { handshakeTimeoutMs: 100 });
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ path: PATH, headers: order({ never: true }) }));
@@ -226,7 +229,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect(board.stats().upgrades).toMatchObject({ accepted: 0, abandoned: 0, failed: 0 });
   });
 
-  it("counts a peer that leaves while authorize decides", async () => {
+  it("counts a peer that leaves while authorize is pending", async () => {
     const { board, port } = await start(mode);
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ path: PATH, headers: order({ never: true }) }));
@@ -236,18 +239,18 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(0));
   });
 
-  it("gives every connection another id", async () => {
+  it("gives every connection a different id", async () => {
     const { port } = await start(mode, {}, { shards: 2 });
     const ids = new Set<string>();
     for (let i = 0; i < 20; i++) ids.add((await who(await RawClient.open({ port, path: PATH }))).id);
     expect(ids.size).toBe(20);
   });
 
-  it("answers the requests under way with 503 when it drains, and listens no more", async () => {
+  it("answers pending requests with 503 when it closes, and stops listening", async () => {
     const { board, port } = await start(mode);
     const waiting = await RawClient.connect(port);
     waiting.write(upgradeRequest({ path: PATH, headers: order({ never: true }) }));
-    // It comes later, so when it is there the other is, too.
+    // This connection begins later, so the earlier one has arrived when this one has.
     const open = await RawClient.open({ port, path: PATH });
     const closing = board.close({ timeoutMs: 20_000 });
     expect((await waiting.response()).status).toBe(503);
@@ -271,7 +274,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
   it.each([
     { name: "ws", socketClass: WsWebSocket },
     { name: "Node's own", socketClass: WebSocket },
-  ])("takes a connection of the client $name", async ({ socketClass }) => {
+  ])("accepts a connection of the client $name", async ({ socketClass }) => {
     const { port } = await start(mode, { protocols: ["chat"] });
     const url = `ws://127.0.0.1:${port}${PATH}`;
     const peer = await Peer.open(socketClass as unknown as StandardSocketClass, url, ["chat"]);
@@ -282,7 +285,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
     expect(await peer.close(1000)).toMatchObject({ code: 1000, wasClean: true });
   });
 
-  it("leaves no descriptor behind, however its peers leave", async () => {
+  it("leaves no descriptor, however its peers leave", async () => {
     const { board, port } = await start(mode, { handshakeTimeoutMs: 200 }, { shards: 2 });
     const leave: ((client: RawClient) => Promise<unknown>)[] = [
       async (client) => client.reset(),
@@ -330,7 +333,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
 });
 
 describe("a shard that does the handshakes and dies", () => {
-  it("ends those that it has, and the main thread answers with 503 until it is replaced", async () => {
+  it("closes its connections, and the main thread answers with 503 until the shard is replaced", async () => {
     const { board, port } = await start("shard");
     const failed = vi.fn();
     board.on("handshakeFailed", failed);
@@ -351,13 +354,13 @@ describe("a shard that does the handshakes and dies", () => {
   });
 });
 
-it("gives the actor the very session of an authorize in its shard, with what no clone has", async () => {
+it("passes the session of an authorize in the shard to the actor itself, not a clone", async () => {
   const { port } = await start("shard");
   const client = await RawClient.open({ port, path: PATH, headers: order({ functions: true }) });
   expect((await who(client)).session).toBe("a function was here");
 });
 
-it("places a socket where fewest connections and handshakes are", async () => {
+it("places a socket on the shard with the fewest connections and handshakes", async () => {
   const { board, port } = await start("shard", {}, { shards: 2 });
   for (let i = 1; i <= 6; i++) {
     await RawClient.connect(port);

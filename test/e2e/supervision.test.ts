@@ -10,7 +10,10 @@ import { RawClient } from "../support/raw-client.ts";
 
 const index = new URL("../../src/index.ts", import.meta.url).href;
 
-/** Counts its messages and fails when it is told to, at once or with what it leaves alone; greets when it opens or is restarted. */
+/**
+ * Writes an actor that counts its messages, greets when it opens or restarts, and fails on command: at once, or by a
+ * promise that nobody awaits.
+ */
 async function actorWith(supervision: object): Promise<URL> {
   const folder = await mkdtemp(join(tmpdir(), "switchboard-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -75,7 +78,7 @@ it("keeps the connection and the state with resume, until it fails too often", a
   expect(board.stats().shards[0]?.actorFailures).toBe(3);
 });
 
-it("keeps the connection and its subscriptions with restart, and begins the state anew", async () => {
+it("keeps the connection and its subscriptions with restart, and resets the state", async () => {
   const { board, say, client, failures } = await setUp({ strategy: "restart" });
   expect(await say("a")).toBe("a 1");
   expect(await say("throw")).toBe("restarted: told to");
@@ -85,7 +88,7 @@ it("keeps the connection and its subscriptions with restart, and begins the stat
   expect(failures).toMatchObject([{ handler: "received", outcome: "restarted" }]);
 });
 
-it("supervises timers", async () => {
+it("also covers failures in timers", async () => {
   const { say, client } = await setUp({ strategy: "restart" });
   expect(await say("timer")).toBe("timer 1");
   expect(await client.text()).toBe("restarted: too late");
@@ -104,8 +107,8 @@ it("ends the shard, and only that, with escalate", async () => {
   expect(await other.text()).toBe("fine 1");
 });
 
-describe("a promise that a handler left alone", () => {
-  it.each(["detach", "detach later", "ask nobody"])("closes its connection, and no other: %s", async (what) => {
+describe("a rejected promise that a handler didn't await", () => {
+  it.each(["detach", "detach later", "ask nobody"])("closes only its own connection: %s", async (what) => {
     const { board, port, client, say, failures } = await setUp({ strategy: "stop" });
     const other = await RawClient.open({ port });
     expect(await other.text()).toBe("opened");
@@ -115,7 +118,7 @@ describe("a promise that a handler left alone", () => {
     expect(await client.closeFrame()).toEqual({ code: 1011, reason: "internal error" });
     client.write(close(1011));
     await client.closed();
-    // Its `closed` leaves one alone, too.
+    // The `closed` handler doesn't await one either.
     await vi.waitFor(() => expect(failures).toHaveLength(2));
     const failure = { shard: 0, id, handler: "detached", outcome: "stopped" };
     expect(failures).toMatchObject([failure, { ...failure, error: { message: "left alone at the end" } }]);
@@ -133,7 +136,7 @@ describe("a promise that a handler left alone", () => {
     await vi.waitFor(() => expect(failures.map(({ outcome }) => outcome)).toEqual(["resumed", "stopped"]));
   });
 
-  it("restarts its actor once, also when it left several", async () => {
+  it("restarts its actor once, even if there were several", async () => {
     const { say, client, failures } = await setUp({ strategy: "restart" });
     expect(await say("detach two")).toBe("detach two 1");
     expect(await client.text()).toBe("restarted: one");
@@ -152,7 +155,7 @@ describe("a promise that a handler left alone", () => {
     expect(failures[0]).toMatchObject({ shard: 0, handler: "detached", outcome: "escalated" });
   });
 
-  it("is nobody's, and ends nothing, when no handler began what made it", async () => {
+  it("belongs to no actor, and ends nothing, when no handler started the work", async () => {
     const { board, say, failures } = await setUp({ strategy: "stop" });
     const channel = new BroadcastChannel("nobody's");
     onTestFinished(() => channel.close());
@@ -167,7 +170,7 @@ describe("a promise that a handler left alone", () => {
   });
 });
 
-it("doesn't start with a supervision that is none", async () => {
+it("rejects start when the supervision of the actor class is invalid", async () => {
   await expect(startBoard({ actor: await actorWith({ strategy: "panic" }) })).rejects.toMatchObject({
     code: "ERR_SUPERVISION",
   });

@@ -18,7 +18,7 @@ function start(tls: Partial<TlsOptions> = {}, listen: Partial<ListenOptions> = {
   return startBoard({ attach: { tls: { ...localhost, ...tls }, ...listen }, ...options });
 }
 
-/** A client of bytes behind TLS; trusts the certificate for localhost. */
+/** A client over TLS that writes bytes itself. Trusts the certificate for localhost. */
 async function connect(port: number, options: ConnectionOptions = {}): Promise<RawClient & { socket: TLSSocket }> {
   const socket = connectTls({ port, host: "127.0.0.1", ca: localhost.cert, ...options });
   onTestFinished(() => {
@@ -40,7 +40,7 @@ async function expectEcho(client: RawClient, message = "hello"): Promise<void> {
   expect(await client.text()).toBe(message);
 }
 
-/** The name in the certificate that a server name gets. */
+/** The name in the certificate that the server presents for a server name. */
 async function nameFor(port: number, servername: string): Promise<string | undefined> {
   const client = await open(port, { servername, rejectUnauthorized: false });
   await expectEcho(client);
@@ -53,7 +53,7 @@ function handshakesOf(board: Switchboard): number {
   return board.stats().shards.reduce((sum, { handshakes }) => sum + handshakes, 0);
 }
 
-it("takes a connection over with what came right behind the request, in one TLS record, and closes it cleanly", async () => {
+it("serves a connection whose first frames came right behind the request, in one TLS record, and closes it cleanly", async () => {
   const { board, port } = await start();
   const client = await open(port, {}, Buffer.concat([text("early"), ping("x"), text("half").subarray(0, 5)]));
   expect(await client.text()).toBe("early");
@@ -73,7 +73,7 @@ it.each([0, 1, 125, 126, 65_535, 65_536, 1_000_000])("echoes a message of %i byt
   await expectEcho(client, "x".repeat(length));
 });
 
-it("speaks with the client ws, which checks the certificate", async () => {
+it("works with the client of ws, which checks the certificate", async () => {
   const { port } = await start();
   const socket = new WsWebSocket(`wss://localhost:${port}/`, { ca: localhost.cert });
   await once(socket, "open");
@@ -84,7 +84,7 @@ it("speaks with the client ws, which checks the certificate", async () => {
   expect((await once(socket, "close"))[0]).toBe(1000);
 });
 
-it("speaks with Node's own WebSocket, which checks the certificate", async () => {
+it("works with Node's own WebSocket, which checks the certificate", async () => {
   const { port } = await start();
   const program = `
     const { setDefaultCACertificates } = require("node:tls");
@@ -98,7 +98,7 @@ it("speaks with Node's own WebSocket, which checks the certificate", async () =>
   expect(stdout).toBe("hello\n1000 true\n");
 });
 
-it("asks the actor module's authorize, with the TLS socket under the request", async () => {
+it("calls the actor module's authorize with the TLS socket as the request's socket", async () => {
   const { port } = await start({}, { path: "/chat/:room" }, { actor: "authorizing" });
   const client = await connect(port);
   client.write(upgradeRequest({ path: "/chat/blue?token=t" }));
@@ -128,7 +128,7 @@ it("answers headers beyond the limit with 431", async () => {
   await vi.waitFor(() => expect(board.stats().upgrades.refused).toEqual({ 431: 1 }));
 });
 
-it("chooses HTTP/1.1 of what a client offers, and refuses one that doesn't offer it", async () => {
+it("negotiates HTTP/1.1 by ALPN, and refuses clients that don't offer it", async () => {
   const { board, port } = await start();
   const client = await open(port, { ALPNProtocols: ["h2", "http/1.1"] });
   expect(client.socket.alpnProtocol).toBe("http/1.1");
@@ -136,14 +136,14 @@ it("chooses HTTP/1.1 of what a client offers, and refuses one that doesn't offer
   await vi.waitFor(() => expect(board.stats().upgrades).toMatchObject({ accepted: 1, failed: 1, abandoned: 0 }));
 });
 
-it("keeps to the least version that it is told", async () => {
+it("refuses clients below the minimum TLS version", async () => {
   const { board, port } = await start({ minVersion: "TLSv1.3" });
   await expect(connect(port, { maxVersion: "TLSv1.2" })).rejects.toThrow(/version/i);
   expect((await open(port)).socket.getProtocol()).toBe("TLSv1.3");
   await vi.waitFor(() => expect(board.stats().upgrades).toMatchObject({ accepted: 1, failed: 1 }));
 });
 
-it("shows each server name its own certificate, and all others the main one", async () => {
+it("presents the certificate of the server name, and the main certificate for all other names", async () => {
   const servers = {
     "chat.example.com": createCertificate("chat.example.com"),
     "*.example.com": createCertificate("wild.example.com"),
@@ -157,7 +157,7 @@ it("shows each server name its own certificate, and all others the main one", as
   expect(await nameFor(port, "")).toBe("localhost");
 });
 
-it("shows new connections a certificate that was replaced, in every shard and in those started later; open ones go on", async () => {
+it("presents a replaced certificate to new connections, in every shard and in those started later, while open connections go on", async () => {
   const { board, port } = await start({}, {}, { shards: 2, actor: "faulty" });
   board.on("shardLost", () => {});
   const before = [await open(port), await open(port)];
@@ -193,10 +193,10 @@ it("lets clients resume their session in any shard, until the certificate is rep
   expect((await open(port, { session })).socket.isSessionReused()).toBe(false);
 });
 
-it("asks clients for a certificate when told so", async () => {
+it("requests a certificate from clients when that is configured", async () => {
   const { board, port } = await start({ requestCert: true, ca: localhost.cert });
   await expectEcho(await open(port, { key: localhost.key, cert: localhost.cert }));
-  // With TLS 1.3 a client hears of it only after its own handshake.
+  // With TLS 1.3 a client hears of a refusal only after its own handshake.
   await expect(open(port)).rejects.toThrow();
   await expect(open(port, createCertificate("foreign"))).rejects.toThrow();
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(0));
@@ -207,7 +207,7 @@ it.each([
   ["plain HTTP", upgradeRequest()],
   ["garbage", "\x16\x03garbage that is no TLS at all, and more of it than a record's header needs"],
   ["a handshake record of nothing but zeros", Buffer.concat([Buffer.of(0x16, 3, 1, 0, 40), Buffer.alloc(40)])],
-])("closes and counts what speaks %s", async (_, bytes) => {
+])("closes and counts a client that speaks %s", async (_, bytes) => {
   const { board, port } = await start();
   const failed = vi.fn();
   board.on("handshakeFailed", failed);
@@ -217,7 +217,7 @@ it.each([
   await vi.waitFor(() => expect(board.stats().upgrades.failed).toBe(1));
   await vi.waitFor(() => expect(handshakesOf(board)).toBe(0));
   expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 1 });
-  // It is nobody's fault but the peer's.
+  // Only the peer is to blame.
   expect(failed).not.toHaveBeenCalled();
   await expectEcho(await open(port));
 });
@@ -242,7 +242,7 @@ async function clientHello(port: number): Promise<Buffer> {
 }
 
 it.each([
-  ["says nothing", 0],
+  ["sends nothing", 0],
   ["stops in its first record's header", 3],
   ["stops half way through its hello", 60],
   ["never goes on after its hello", Number.POSITIVE_INFINITY],
@@ -260,7 +260,7 @@ it.each([
   expect(board.stats().upgrades).toEqual({ accepted: 0, refused: {}, abandoned: 1, timedOut: 1, failed: 0 });
 });
 
-it("closes a client that stops half way through its request, with 408", async () => {
+it("answers 408 to a client that stops half way through its request, and closes it", async () => {
   const { board, port } = await start({}, { handshakeTimeoutMs: 300 });
   const client = await connect(port);
   client.write(upgradeRequest().slice(0, 60));
@@ -285,7 +285,7 @@ it("opens 200 connections at once, spread over the shards, each with its own ans
   await vi.waitFor(() => expect(board.stats().connections).toBe(0));
 });
 
-it("answers those who are there with 503 when it drains, listens no more, and closes what is open with 1001", async () => {
+it("answers pending requests with 503 when the board closes, stops listening, and closes open connections with 1001", async () => {
   const { board, port } = await start({}, {}, { actor: "authorizing" });
   const client = await open(port);
   const waiting = await connect(port);
@@ -304,7 +304,7 @@ it("answers those who are there with 503 when it drains, listens no more, and cl
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
-it("closes handshakes that don't end when the board closes", async () => {
+it("closes pending handshakes when the board closes", async () => {
   const { board, port } = await start();
   const silent = await RawClient.connect(port);
   const idle = await connect(port);
@@ -339,7 +339,7 @@ it("closes and counts the handshakes of a shard that dies, and those of the othe
   await expect(open(port)).resolves.toBeDefined();
 });
 
-it("leaves no descriptor behind, however its peers leave", async () => {
+it("leaves no descriptor, however its peers leave", async () => {
   const { board, port } = await start({}, { handshakeTimeoutMs: 500 }, { shards: 2 });
   const ways: (() => Promise<RawClient>)[] = [
     async () => {

@@ -6,7 +6,7 @@ import { startBoard } from "../support/board.ts";
 
 const TOPICS = ["news", "sport", "weather"];
 const PUBLISHES = 100_000;
-/** How many publishes are under way before all subscribers have acknowledged them. */
+/** Number of publishes on their way before all subscribers have acknowledged them. */
 const ROUND = 1_000;
 
 interface Client {
@@ -14,7 +14,7 @@ interface Client {
   readonly shard: number;
 }
 
-/** Sends one command to the scripted actor of a client; its answer. */
+/** Sends one command to the scripted actor of a client. Resolves with its answer. */
 async function tell(socket: WebSocket, command: object): Promise<string> {
   const answer = once(socket, "message") as Promise<[RawData]>;
   socket.send(JSON.stringify(command));
@@ -28,7 +28,7 @@ async function open(port: number): Promise<Client> {
   return { socket, shard: JSON.parse(await tell(socket, { do: "who" })).shard };
 }
 
-/** Two clients on each of two shards. */
+/** Opens two clients on each of two shards. */
 async function openFour(port: number): Promise<Client[]> {
   const clients: Client[] = [];
   for (let i = 0; i < 4; i++) clients.push(await open(port));
@@ -36,7 +36,10 @@ async function openFour(port: number): Promise<Client[]> {
   return clients;
 }
 
-/** Checks what one subscriber gets: of each publisher and topic the numbers from 0 on, none missing, none twice, in order. */
+/**
+ * Checks the messages of one subscriber: the numbers of each publisher and topic from 0 on, none missing, none twice,
+ * in order.
+ */
 class Receipt {
   readonly problems: string[] = [];
   readonly #next = new Map<string, number>();
@@ -77,7 +80,7 @@ class Receipt {
 
 type Publish = (topic: string, data: string) => void;
 
-/** Four actors, two on each shard, and the board. */
+/** Publishers: four actors, two on each shard, and the board. */
 async function publishers(board: Switchboard, port: number): Promise<Publish[]> {
   const actors = await openFour(port);
   const viaActors = actors.map(
@@ -112,7 +115,7 @@ it("delivers 100,000 publishes from both shards and the board to both shards, ea
     for (const { problems } of receipts) expect(problems).toEqual([]);
   }
 
-  // Whatever came twice would have come before what is sent last.
+  // A duplicate would have come before this last message.
   const last = receipts.map((receipt) => receipt.reaches(PUBLISHES + all.length));
   for (const [publisher, publish] of all.entries())
     publish("news", `publisher${publisher} news ${sent[publisher]?.[0]}`);
@@ -125,7 +128,7 @@ it("delivers 100,000 publishes from both shards and the board to both shards, ea
   for (const shard of shards) expect(shard).toMatchObject({ publishesDropped: 0, slowConsumersClosed: 0 });
 }, 120_000);
 
-it("lets a subscription that was acknowledged see every publish that starts after it, from the board and the other shard", async () => {
+it("delivers every publish that starts after a subscription was acknowledged, from the board and the other shard", async () => {
   const { board, port } = await startBoard({ actor: "scripted", shards: 2 });
   const clients = await openFour(port);
   const subscriber = clients[0];
@@ -141,7 +144,7 @@ it("lets a subscription that was acknowledged see every publish that starts afte
   }
 });
 
-it("gives a publisher its own publish only when it asks for it", async () => {
+it("delivers a publisher's own publish to it only on request", async () => {
   const { port } = await startBoard({ actor: "scripted", shards: 2 });
   const clients = await openFour(port);
   for (const { socket } of clients) await tell(socket, { do: "subscribe", topic: "news" });
@@ -155,7 +158,7 @@ it("gives a publisher its own publish only when it asks for it", async () => {
   expect(String((await atPublisher)[0])).toBe("to all");
 });
 
-it("delivers nothing after unsubscribe, and leaves the topics of a client that is gone", async () => {
+it("delivers nothing after unsubscribe, and removes a client that is gone from its topics", async () => {
   const { board, port } = await startBoard({ actor: "scripted", shards: 2 });
   const clients = await openFour(port);
   for (const { socket } of clients) await tell(socket, { do: "subscribe", topic: "news" });
@@ -170,7 +173,7 @@ it("delivers nothing after unsubscribe, and leaves the topics of a client that i
   const got = stay.map((socket) => once(socket, "message"));
   board.publish("news", "hello");
   await Promise.all(got);
-  // What the one that left gets next is the answer to a question, not the publish.
+  // The next message of the client that left the topic is the answer to its question, not the publish.
   expect(await tell(leaves, { do: "unsubscribe", topic: "news" })).toBe("unsubscribed news");
   expect(deliveries() - before).toBe(2);
 });

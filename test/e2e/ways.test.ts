@@ -18,7 +18,7 @@ const gives = (verdict: object): Record<string, string> => ({ "x-authorize": JSO
 describe.each(ways)("$name", (way) => {
   const { start, accepted } = way;
 
-  it("holds pages to a list of origins, of subdomains and apps, too", async () => {
+  it("accepts only pages of the listed origins, also of subdomains and apps", async () => {
     const origins = ["https://example.com", "https://*.example.com", "capacitor://localhost", "null"];
     const { board, ask } = await start({ attach: { origins } });
     const good = [undefined, "https://example.com", "https://a.b.EXAMPLE.com", "capacitor://localhost", "null"];
@@ -41,7 +41,7 @@ describe.each(ways)("$name", (way) => {
     );
   });
 
-  it("lets in with headers of authorize beside those of the handshake", async () => {
+  it("accepts with the headers that authorize returns beside those of the handshake", async () => {
     const { ask } = await start({ actor: "authorizing", attach: { ...authorizing(way), protocols: ["v1"] } });
     const headers = { "Set-Cookie": ["a=1; HttpOnly", "b=2"], "X-Number": 7 };
     const given = { ...gives({ session: "s", headers }), "sec-websocket-protocol": "v1" };
@@ -55,7 +55,7 @@ describe.each(ways)("$name", (way) => {
     expect(JSON.parse(await next())).toMatchObject({ session: "s", protocol: "v1" });
   });
 
-  it("refuses with headers of authorize", async () => {
+  it("refuses with the headers that authorize returns", async () => {
     const { ask } = await start({ actor: "authorizing", attach: authorizing(way) });
     const { status, values } = await ask("/", gives({ status: 401, headers: { "Set-Cookie": ["a=", "b="] } }));
     expect(status).toBe(401);
@@ -68,7 +68,7 @@ describe.each(ways)("$name", (way) => {
     { session: 1, headers: { Upgrade: "h2c" } },
     { session: 1, headers: { "x-a": "b\r\nx-c: d" } },
     { status: 204 },
-  ])("lets nobody in with %j from authorize, and reports it", async (verdict) => {
+  ])("answers 500 when authorize returns %j, and reports that", async (verdict) => {
     const { board, ask } = await start({ actor: "authorizing", attach: authorizing(way) });
     const failed = vi.fn<(error: Error) => void>();
     board.on("handshakeFailed", failed);
@@ -80,7 +80,7 @@ describe.each(ways)("$name", (way) => {
     expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0, refused: { 500: 1 } } });
   });
 
-  it("shows the actor its request: url, query, the headers asked for, and who is there", async () => {
+  it("shows the actor its request: url, query, the requested headers, and the client's address", async () => {
     const { ask } = await start({ actor: "requesting" });
     const path = "/chat/blue?token=a%20b&tag=1&tag=2";
     const {
@@ -103,7 +103,7 @@ describe.each(ways)("$name", (way) => {
     });
   });
 
-  it("shows the actor the client behind a trusted proxy", async () => {
+  it("shows the actor the address of the client behind a trusted proxy", async () => {
     const { ask } = await start({ actor: "requesting", trustedProxies: ["127.0.0.0/8", "192.0.2.0/24"] });
     const headers = { "x-forwarded-for": "198.51.100.7, 192.0.2.1", cookie: "id=7" };
     const { write, text: next } = await ask("/", headers);
@@ -114,7 +114,7 @@ describe.each(ways)("$name", (way) => {
     });
   });
 
-  it("believes no proxy that isn't trusted", async () => {
+  it("ignores the headers of a proxy that isn't trusted", async () => {
     const { ask } = await start({ actor: "requesting" });
     const { write, text: next } = await ask("/", { "x-forwarded-for": "198.51.100.7" });
     write(text("?"));
@@ -125,7 +125,7 @@ describe.each(ways)("$name", (way) => {
 describe.each(ways.filter(({ thread }) => thread === "main"))(
   "$name, with a function as origins",
   ({ start, accepted }) => {
-    it("asks it about pages only, with the request", async () => {
+    it("calls the function only for pages, with the request", async () => {
       const asked: unknown[] = [];
       const origins = (origin: string, { url, headers }: IncomingMessage): boolean => {
         asked.push([origin, url, headers["x-a"]]);
@@ -161,7 +161,7 @@ describe.each(ways.filter(({ thread }) => thread === "main"))(
   },
 );
 
-it("doesn't start with an actor class that asks for headers that can't be", async () => {
+it("rejects start when the actor class asks for headers that can't exist", async () => {
   const starting = Switchboard.start({ actor: actorUrl("misrequesting"), shards: 1 });
   await expect(starting).rejects.toMatchObject({
     code: "ERR_REQUEST_HEADERS",
@@ -169,17 +169,17 @@ it("doesn't start with an actor class that asks for headers that can't be", asyn
   });
 });
 
-it("takes what a typed authorize may give, and nothing ambiguous", () => {
+it("accepts every valid result of a typed authorize, and no ambiguous one", () => {
   const verdicts: Verdict<{ user: string }>[] = [
     { session: { user: "ada" } },
     { session: { user: "ada" }, headers: { "Set-Cookie": ["a=1"] } },
     { status: 401 },
     { status: 401, headers: { "Retry-After": 5 }, body: "no" },
-    // @ts-expect-error: nobody can tell whether this lets in or refuses
+    // @ts-expect-error: ambiguous: both an admission and a refusal
     { session: { user: "ada" }, status: 401 },
-    // @ts-expect-error: an answer that lets in has no body
+    // @ts-expect-error: an admission has no body
     { session: { user: "ada" }, body: "no" },
-    // @ts-expect-error: another session
+    // @ts-expect-error: a session of another type
     { session: { name: "ada" } },
   ];
   expect(verdicts).toHaveLength(7);

@@ -20,7 +20,7 @@ const noPython = isMissing(
 
 const pattern = (size: number): Buffer => Buffer.from(Array.from({ length: size }, (_, i) => (i * 31) % 251));
 
-/** A server of ws that does as the one in python-peer.py. */
+/** A server of ws that behaves like the one in python-peer.py. */
 async function serveWithWs(): Promise<number> {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1", handleProtocols: () => "v2.chat" });
   onTestFinished(() => {
@@ -54,7 +54,7 @@ async function serveWithPython(): Promise<number> {
 describe.each([
   { name: "ws", serve: serveWithWs, missing: false },
   { name: "python3-websockets", serve: serveWithPython, missing: noPython },
-])("our client at a server of $name", ({ serve, missing }) => {
+])("our client with a server of $name", ({ serve, missing }) => {
   it.skipIf(missing)("exchanges text, bytes, fragments and pings, and is closed with the server's code", async () => {
     const client = await connect(`ws://127.0.0.1:${await serve()}/`, {
       protocols: ["v3.chat", "v2.chat"],
@@ -89,7 +89,7 @@ describe.each([
 describe.each([
   { name: "ws", socketClass: WsWebSocket as unknown as StandardSocketClass },
   { name: "Node", socketClass: WebSocket as unknown as StandardSocketClass },
-])("the client of $name at our server", ({ socketClass }) => {
+])("the client of $name with our server", ({ socketClass }) => {
   it("exchanges text and bytes, agrees on a subprotocol, and closes with a code of its own", async () => {
     const { port, nextSocket } = await startSocketServer({ protocols: ["v2.chat"] });
     const peer = await Peer.open(socketClass, `ws://127.0.0.1:${port}/`, ["v3.chat", "v2.chat"]);
@@ -105,7 +105,7 @@ describe.each([
     expect(await server.closed).toEqual({ code: 4001, reason: "enough", wasClean: true });
   });
 
-  it("is told the code of a server that closes, and 1009 for what is too long", async () => {
+  it("gets the code of a server that closes, and 1009 for a message that is too long", async () => {
     const { port, nextSocket } = await startSocketServer({ maxPayloadBytes: 1000 });
     const peer = await Peer.open(socketClass, `ws://127.0.0.1:${port}/`);
     (await nextSocket()).close(4002, "because");
@@ -136,7 +136,7 @@ it.skipIf(noPython)(
   },
 );
 
-it("the echo client returns what a server of ws sends, and exits 0 when that closes", async () => {
+it("the echo client of the benchmarks echoes messages of a ws server, and exits with 0 when that server closes", async () => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   onTestFinished(() => server.close());
   await once(server, "listening");

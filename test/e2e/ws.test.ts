@@ -22,7 +22,7 @@ it("sends a message in fragments, of text and of bytes", async () => {
   }
 });
 
-it("cuts a character between two fragments", async () => {
+it("splits a character between two fragments", async () => {
   const { port } = await startBoard();
   const socket = await open(port);
   const balloon = Buffer.from("🎈");
@@ -31,7 +31,7 @@ it("cuts a character between two fragments", async () => {
   expect(String((await once(socket, "message"))[0])).toBe("🎈");
 });
 
-it("gets a pong with its own payload, between the fragments of a message too", async () => {
+it("gets a pong with its own payload, also between the fragments of a message", async () => {
   const { port } = await startBoard();
   const socket = await open(port);
   const message = once(socket, "message");
@@ -43,7 +43,7 @@ it("gets a pong with its own payload, between the fragments of a message too", a
   expect(String((await message)[0])).toBe("halfway");
 });
 
-it("is pinged, and kept while it answers", async () => {
+it("gets pings, and stays connected while it answers", async () => {
   const { port } = await startBoard({ pingIntervalMs: 20, pongTimeoutMs: 1_000 });
   const socket = await open(port);
   const closed = once(socket, "close").then(([code]) => `closed with ${code}`);
@@ -51,17 +51,17 @@ it("is pinged, and kept while it answers", async () => {
     expect(await Promise.race([once(socket, "ping").then(() => "pinged"), closed])).toBe("pinged");
   }
   socket.close();
-  // The answer to a close frame without a code has none either.
+  // The answer to a close frame without a code has no code either.
   expect(await closed).toBe("closed with 1005");
 });
 
-it("offers permessage-deflate, which is declined", async () => {
+it("offers permessage-deflate, which the server declines", async () => {
   const { port } = await startBoard();
   const socket = await open(port);
   expect(socket.extensions).toBe("");
 });
 
-it("is refused with 404 where nothing is attached", async () => {
+it("gets 404 on a path where nothing is attached", async () => {
   const { port } = await startBoard({ attach: { path: "/chat/:room" } });
   const socket = new WebSocket(`ws://127.0.0.1:${port}/elsewhere`);
   socket.on("error", () => {});

@@ -24,7 +24,8 @@ async function write(client: RawClient, bytes: Buffer): Promise<void> {
 }
 
 /**
- * Bound of the memory. It is below the number of bytes sent, and above what a thread leaves to its garbage collector.
+ * Messages and the bound of the process's memory growth: below the number of bytes sent, and above what a thread leaves
+ * to its garbage collector.
  */
 const kinds = [
   { kind: "64 MiB of plain", bound: 48 * MIB, frames: all((i) => text(payload(i, 64 * 1024), { key })) },

@@ -10,7 +10,7 @@ export function launchDemo(port: number | string): RunningProgram {
   return demo;
 }
 
-/** The demo as users start it, ended with the test. */
+/** Starts the demo as users do. It ends with the test. */
 export async function startDemo(port = 0): Promise<{ demo: RunningProgram; url: string; port: number }> {
   const demo = launchDemo(port);
   const [, used] = await demo.prints(/^The chat is at http:\/\/localhost:(\d+), with \d+ shards?\. .*\n/);

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 
-/** What Node's own WebSocket and that of `ws` have in common. */
+/** The members that Node's own WebSocket and that of `ws` have in common. */
 interface StandardSocket {
   readonly protocol: string;
   binaryType: string;
@@ -41,7 +41,7 @@ export class Peer {
         this.#arrivals.dispatchEvent(new Event("any"));
       });
     });
-    // What an error means is told by the close that follows.
+    // The close event that follows an error describes it.
     socket.addEventListener("error", () => {});
   }
 
@@ -53,7 +53,7 @@ export class Peer {
     return peer;
   }
 
-  /** The next message: a string, or bytes. Fails when the connection ends first. */
+  /** The next message: a string, or bytes. Fails if the connection ends first. */
   async next(): Promise<unknown> {
     while (this.#inbox.length === 0) {
       if (this.#ended) throw new Error("the connection ended first");

@@ -10,7 +10,7 @@ export interface Exit {
   readonly stderr: string;
 }
 
-/** A program of its own, with what it printed. */
+/** A program in a process of its own, with its output. */
 export class RunningProgram {
   readonly #child: ChildProcess;
   readonly exit: Promise<Exit>;
@@ -37,12 +37,12 @@ export class RunningProgram {
     });
   }
 
-  /** Of one that runs. */
+  /** Process id. */
   get pid(): number {
     return this.#child.pid as number;
   }
 
-  /** The first match in what it prints; fails when it ends without one. */
+  /** Resolves with the first match in the output. Fails if the program ends without one. */
   async prints(pattern: RegExp): Promise<RegExpExecArray> {
     for (;;) {
       const match = pattern.exec(this.#stdout);
@@ -61,14 +61,14 @@ export class RunningProgram {
     this.#child.kill(signal);
   }
 
-  /** Ends it at once, if it still runs. */
+  /** Kills the program if it still runs. */
   async destroy(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.exit;
   }
 }
 
-/** Runs a program to its end; fails, with all that it printed, when it doesn't succeed. */
+/** Runs a program to its end. Fails with all of its output if it doesn't succeed. */
 export async function run(command: string, args: readonly string[], options: SpawnOptions = {}): Promise<Exit> {
   const exit = await new RunningProgram(command, args, options).exit;
   if (exit.code === 0) return exit;

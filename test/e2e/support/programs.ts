@@ -3,8 +3,8 @@ import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";
 
 /**
- * Whether a test has to be skipped because what it needs is not on this machine; says so in one line. Where everything is supposed to be
- * there (`CI=true`) it fails instead.
+ * Returns true if a test must be skipped because this machine lacks what it needs, and prints one line about that. With
+ * `CI=true`, where everything must be there, the test fails instead.
  */
 export function isMissing(what: string, found: boolean, remedy: string): boolean {
   if (found) return false;
@@ -27,7 +27,7 @@ export function succeeds(command: string, ...args: string[]): boolean {
   return spawnSync(command, args, { stdio: "ignore" }).status === 0;
 }
 
-/** The first Node on the PATH that is none of this project's and older than Switchboard needs. */
+/** The first Node on the PATH that isn't this project's and is older than Switchboard needs. */
 export function findOldNode(): string | undefined {
   return (process.env["PATH"] ?? "")
     .split(delimiter)
