@@ -21,7 +21,7 @@ describe("SwitchboardError", () => {
   });
 });
 
-/** As between two threads. */
+/** Sends the error to another thread and back. */
 function cross(report: ErrorReport): Error {
   return reviveError(structuredClone(report));
 }
@@ -52,7 +52,7 @@ describe("an error that crosses threads", () => {
     expect("code" in cross(reportError(Object.assign(new Error("old"), { code: 42 })))).toBe(false);
   });
 
-  it("may have lost its stack", () => {
+  it("may have no stack", () => {
     const error = new Error("bare");
     delete error.stack;
     expect(reportError(error).stack).toBeUndefined();
@@ -82,7 +82,7 @@ describe("a thrown value that isn't an Error", () => {
     expect(revived.message).toContain("isn't an Error was thrown");
   });
 
-  it("is shown in the message", () => {
+  it("is quoted in the message", () => {
     expect(reportError("oops").message).toContain("oops");
     expect(reportError(42).message).toContain("42");
   });
@@ -99,7 +99,7 @@ describe("an error with odd fields", () => {
     ["a message that can't be cloned", Object.assign(new Error("a"), { message: () => {} })],
     ["a stack that can't be cloned", Object.assign(new Error("a"), { stack: [() => {}] })],
     ["a message that can't be read", throwing],
-  ])("is reported all the same, in strings that can cross: %s", (_name, thrown) => {
+  ])("is reported all the same, as strings that can be cloned: %s", (_name, thrown) => {
     const { name, message, stack, code } = structuredClone(reportError(thrown));
     expect([typeof name, typeof message, typeof (stack ?? ""), typeof (code ?? "")]).toEqual(Array(4).fill("string"));
   });

@@ -3,7 +3,9 @@ import { dirname, join, normalize } from "node:path";
 import ts from "typescript";
 import { expect, it } from "vitest";
 
-/** From the top: a layer is a folder with all below it, and may import itself and what stands above it. */
+/**
+ * The layers, from the top. A layer is a folder with everything below it. It may import itself and the layers above it.
+ */
 const LAYERS = [
   "wire/node-internals",
   "wire/protocol",
@@ -28,18 +30,18 @@ const LAYERS = [
   "cli",
 ];
 
-/** What the load generator may know of us: it measures any server. */
+/** The folders that the load generator may import: it must measure any server. */
 const KNOWN_TO_LOAD = ["load", "wire/node-internals", "wire/protocol", "wire/handshake"];
 
-/** All that the main thread may know of what runs in a shard: what crosses threads. */
+/** The files of the shards that the main thread may import: those about messages between threads. */
 const CROSSES_THREADS = ["messages", "queries", "shutdown"].map((name) => `src/board/shard/${name}.ts`);
 
-/** A folder with more files than this is more than one room. */
+/** Largest number of files in a folder. */
 const MAX_FILES_IN_FOLDER = 16;
 
 interface Import {
   readonly from: string;
-  /** Gone when the program runs. */
+  /** Imports that are erased when the program runs. */
   readonly typeOnly: boolean;
 }
 
@@ -75,19 +77,19 @@ function identifiersOf(source: string): Set<string> {
   return identifiers;
 }
 
-/** The layer of a file under src/; undefined for the files beside the layers. */
+/** The layer of a file under src/; undefined for files beside the layers. */
 function layerOf(path: string): string | undefined {
   return LAYERS.find((layer) => path.startsWith(`src/${layer}/`));
 }
 
-/** What is wrong with one import between two of our own files. */
+/** The fault of one import between two of our own files; undefined if there is none. */
 function checkRelative(file: string, target: string): string | undefined {
   if (file === "src/index.ts") return undefined;
   if (file === "src/errors.ts") return "src/errors.ts imports nothing";
   if (file.startsWith("workers/")) return target.startsWith("src/") ? undefined : "workers/ imports only src/";
   if (target === "src/errors.ts") return undefined;
   const [own, other] = [layerOf(file), layerOf(target)];
-  // What operators run is built on what users get.
+  // The operators' side is built on the users' side.
   if (own === "cli" && target === "src/index.ts") return undefined;
   if (own === undefined) return `${file} is in no layer`;
   if (other === undefined) return "it is in no layer";
@@ -105,7 +107,7 @@ function checkRelative(file: string, target: string): string | undefined {
 
 const IO = ["net", "tls", "http", "http2", "https", "dgram", "worker_threads", "timers", "timers/promises"];
 
-/** What is wrong with the import of a Node module or a package. */
+/** The fault of one import of a Node module or a package; undefined if there is none. */
 function checkExternal(file: string, { from, typeOnly }: Import): string | undefined {
   const layer = layerOf(file);
   const name = from.replace(/^node:/, "");
@@ -146,7 +148,7 @@ function privateFieldsIn(source: string): string[] {
 
 const TIMERS = ["setTimeout", "setInterval", "setImmediate"];
 
-/** Everything that a file does against the layers, each as one line. */
+/** All faults in the imports of a file, one line each. */
 function violations(file: string, source: string): string[] {
   const found: string[] = [];
   for (const one of importsOf(source)) {
@@ -168,7 +170,7 @@ function violations(file: string, source: string): string[] {
 const root = new URL("..", import.meta.url).pathname;
 const files = globSync("{src,workers}/**/*.{ts,js,mjs}", { cwd: root }).toSorted();
 
-it("sees the files that it is about", () => {
+it("finds the source files", () => {
   expect(files).toContain("src/wire/protocol/frame.ts");
   expect(files).toContain("src/board/switchboard/switchboard.ts");
   expect(files).toContain("src/errors.ts");
@@ -180,7 +182,7 @@ it("finds no import against the layers", () => {
   expect(found.join("\n")).toBe("");
 });
 
-/** The first circle that the imports of these modules make; undefined if there is none. */
+/** The first circle in the imports of these modules; undefined if there is none. */
 function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | undefined {
   const done = new Set<string>();
   const walk = (file: string, path: readonly string[]): string[] | undefined => {
@@ -200,7 +202,7 @@ function circleIn(imports: ReadonlyMap<string, readonly string[]>): string[] | u
   return undefined;
 }
 
-it("finds no circle of files, imports of types included", () => {
+it("finds no circle of imports between files, imports of types included", () => {
   const imports = files.map((file) => {
     const relative = importsOf(readFileSync(join(root, file), "utf8")).filter(({ from }) => from.startsWith("."));
     return [file, relative.map(({ from }) => normalize(join(dirname(file), from)))] as const;
@@ -208,7 +210,7 @@ it("finds no circle of files, imports of types included", () => {
   expect(circleIn(new Map(imports))).toBeUndefined();
 });
 
-it("sees a circle where there is one", () => {
+it("finds a circle where there is one", () => {
   const imports = new Map([
     ["a.ts", ["b.ts"]],
     ["b.ts", ["c.ts"]],
@@ -217,7 +219,7 @@ it("sees a circle where there is one", () => {
   expect(circleIn(imports)).toEqual(["b.ts", "c.ts", "b.ts"]);
 });
 
-it("finds no folder with more files than one looks through", () => {
+it("finds no folder with too many files", () => {
   const counts = Map.groupBy(files, dirname);
   const crowded = [...counts].filter(([, inside]) => inside.length > MAX_FILES_IN_FOLDER);
   expect(crowded.map(([folder, { length }]) => `${folder}: ${length}`)).toEqual([]);
@@ -345,7 +347,7 @@ it.each([
     source: 'import { type Socket } from "node:net";',
     wrong: "only transport and load import it",
   },
-])("finds that in $file `$source` is wrong", ({ file, source, wrong }) => {
+])("finds a fault in `$source` in $file", ({ file, source, wrong }) => {
   const found = violations(file, source);
   expect(found).toHaveLength(1);
   expect(found[0]).toContain(file);
@@ -372,6 +374,6 @@ it.each([
   { file: "workers/load.ts", source: 'import { runLoad } from "../src/load/thread.ts";' },
   { file: "src/board/accept/acceptor.ts", source: 'import type { Socket } from "node:net";' },
   { file: "src/wire/protocol/frame.ts", source: '// import "node:net"; setTimeout\nconst a = "setTimeout";' },
-])("finds nothing wrong in $file with `$source`", ({ file, source }) => {
+])("finds no fault in `$source` in $file", ({ file, source }) => {
   expect(violations(file, source)).toEqual([]);
 });

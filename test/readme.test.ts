@@ -16,7 +16,7 @@ import { codeBlocks, GUIDES, namesIn, READMES, readReadme, tableAfter } from "./
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 
-/** As GitHub names the anchors of headings. */
+/** GitHub's anchor for a heading. */
 function anchorsOf(markdown: string): string[] {
   const prose = markdown.replaceAll(/^```.*?^```$/gms, "");
   return [...prose.matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) =>
@@ -27,7 +27,7 @@ function anchorsOf(markdown: string): string[] {
   );
 }
 
-/** What is wrong with the links of one README, each as one line. */
+/** Broken links of one README, one line each. */
 function brokenLinks(readme: string): string[] {
   const links = [...readReadme(readme).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link = ""]) => link);
   return links
@@ -40,7 +40,7 @@ function brokenLinks(readme: string): string[] {
     });
 }
 
-/** The options that a check knows: its error for another one lists them. */
+/** The options that a check knows. Its error for an unknown option lists them. */
 function optionsOf(checkOptions: (options: never) => unknown): string[] {
   try {
     checkOptions({ noSuchOption: true } as never);
@@ -52,16 +52,16 @@ function optionsOf(checkOptions: (options: never) => unknown): string[] {
 }
 
 describe.each(READMES)("%s", (readme) => {
-  it("links only to what is there", () => {
+  it("has no broken links", () => {
     expect(brokenLinks(readme)).toEqual([]);
   });
 
-  it("pads no cells of its tables", () => {
+  it("doesn't pad the cells of its tables", () => {
     const padded = /^\|.*(?: {2,}\||\| {2,})/m.exec(readReadme(readme).replaceAll(/^```.*?^```$/gms, ""));
     expect(padded?.[0]).toBeUndefined();
   });
 
-  it("has no JavaScript but examples that are files, and run as tests, or that lead to some", () => {
+  it("has no JavaScript except examples that run as tests, or that lead to one", () => {
     if (GUIDES.includes(readme)) return;
     const nameless = codeBlocks(readReadme(readme)).filter(({ language, file }) => /^[jt]s$/.test(language) && !file);
     if (nameless.length > 0) expect(readReadme(readme)).toMatch(/test\/examples\/\w+\.ts/);
@@ -70,14 +70,14 @@ describe.each(READMES)("%s", (readme) => {
 
 const OPTIONS = "src/board/switchboard/OPTIONS.md";
 
-/** The text of one section of a page, without its heading. */
+/** Text of one section of a page, without its heading. */
 function sectionOf(page: string, heading: string): string {
   const [, section] = readReadme(page).split(`\n## ${heading}\n`);
   if (section === undefined) throw new Error(`${page} has no section ${heading}`);
   return section.split(/^## /m)[0] as string;
 }
 
-/** The options that the tables of one section list. */
+/** Options in the tables of one section. */
 function optionsIn(page: string, heading: string): string[] {
   return [...sectionOf(page, heading).matchAll(/^\| `(\w+)` \|/gm)].map(([, name = ""]) => name);
 }
@@ -112,7 +112,7 @@ it("has a main README of at most 150 lines", () => {
   expect(readReadme("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(150);
 });
 
-it("lists everything that an actor has", () => {
+it("lists all members of an actor", () => {
   const listed = tableAfter(readReadme("src/runtime/actor/API.md"), "## Handlers and members").map(
     ([first = ""]) => first,
   );

@@ -1,45 +1,47 @@
-/** The words that conformance cases are written in: data, the same whichever end is under test. */
+/**
+ * The types and functions with which conformance cases are written. A case is data, the same for every end under test.
+ */
 
-/** One frame that the peer sends, well-formed unless told otherwise. Its masking follows from the peer's role. */
+/** One frame that the peer sends. Valid by default. The peer's role decides whether it is masked. */
 export interface FrameSpec {
   readonly opcode: number;
-  /** Default: nothing. */
+  /** Default: empty. */
   readonly payload?: Uint8Array | string;
   readonly fin?: boolean;
   readonly rsv?: number;
-  /** Masked where it mustn't be, unmasked where it must. */
+  /** True inverts the masking: a server's frame is masked, a client's isn't. */
   readonly wronglyMasked?: boolean;
-  /** The masking key where there is masking. Default: another one for each frame. */
+  /** Masking key of a masked frame. Default: a different key for each frame. */
   readonly key?: Buffer;
   /** Length field to write instead of the minimal one. */
   readonly lengthBits?: 7 | 16 | 64;
-  /** Only so many bytes of the payload are sent, and nothing after. Default: all. */
+  /** Number of payload bytes to send; the peer sends nothing after them. Default: all. */
   readonly sentBytes?: number;
-  /** A payload length for the header to say, in 64 bits, while nothing of it is sent. */
+  /** Payload length in the header, in 64 bits, of which the peer sends no byte. */
   readonly announces?: bigint;
 }
 
-/** A message that the peer compresses in its own context, in frames of at most so many bytes of compressed payload. */
+/** A message that the peer compresses in its own context. */
 export interface DeflatedSpec {
   readonly opcode: number;
   readonly deflated: Uint8Array | string;
-  /** Default: one frame. */
+  /** Largest compressed payload of a frame, in bytes. Default: the message is one frame. */
   readonly fragmentBytes?: number;
 }
 
-/** What the peer does next. With `awaits` it waits until so many messages and pongs have come in all. */
+/** The next thing that the peer does. `awaits` waits until that many messages and pongs in all have come. */
 export type Step = FrameSpec | DeflatedSpec | { readonly awaits: number };
 
-/** What the end under test is to answer. Pongs may overtake messages; each kind keeps its order. */
+/** An expected answer of the end under test. Pongs may overtake messages; each kind keeps its order. */
 export interface Answer {
   readonly kind: "text" | "binary" | "pong";
   readonly payload: Uint8Array | string;
 }
 
 /**
- * How the connection is to end:
- * - `clean`: when all answers are in, the peer closes with 1000, and gets that back;
- * - `echoed`: the peer's close frame is among the steps; this one comes back. No code: an empty one;
+ * How the connection ends:
+ * - `clean`: after all answers, the peer closes with 1000, and gets 1000 back.
+ * - `echoed`: the peer's close frame is among the steps and comes back with this code. No code: an empty close frame.
  * - `failed`: the end under test closes with this code, and ends the stream first.
  */
 export type Ending =
@@ -47,14 +49,14 @@ export type Ending =
   | { readonly kind: "echoed"; readonly code?: number | undefined; readonly reason: string }
   | { readonly kind: "failed"; readonly code: number };
 
-/** What the peer says in the opening handshake of a connection with compression. */
+/** Compression for the opening handshake: the setup of the end under test, and the peer's parameters. */
 export interface DeflateTerms {
-  /** How the end under test is set up: a name from `COMPRESSION`. */
+  /** Compression options of the end under test: a name from `COMPRESSION`. */
   readonly setup: CompressionSetup;
   readonly parameters: DeflateParameters;
 }
 
-/** Of an offer (where `true` is a parameter without a value) or an answer. */
+/** Parameters of an offer or an answer. `true` is a parameter without a value, in an offer. */
 export interface DeflateParameters {
   readonly serverNoContextTakeover?: boolean;
   readonly clientNoContextTakeover?: boolean;
@@ -62,7 +64,7 @@ export interface DeflateParameters {
   readonly clientMaxWindowBits?: number | true;
 }
 
-/** Everything is compressed, so that small messages are in it too. */
+/** Compression options. The threshold is 0, so that small messages are compressed, too. */
 export const COMPRESSION = {
   widest: { threshold: 0, contextTakeover: true },
   narrow: { threshold: 0, contextTakeover: false, windowBits: 9 },
@@ -74,9 +76,12 @@ export type CompressionSetup = keyof typeof COMPRESSION;
 
 export interface Case {
   readonly name: string;
-  /** A function where they are large. */
+  /** A function if the steps are large. */
   readonly steps: readonly Step[] | (() => readonly Step[]);
-  /** How the bytes between two waits are written: all at once, a write for each frame, or in pieces of so many bytes. Default: at once. */
+  /**
+   * How the peer writes the bytes between two waits: all at once, a write for each frame, or in pieces of this many
+   * bytes. Default: at once.
+   */
   readonly cut?: "at once" | "frames" | number;
   /** Default: none. */
   readonly answers?: readonly Answer[] | (() => readonly Answer[]);
@@ -113,7 +118,7 @@ export const close = (payload: Payload = "", options: Options = {}): FrameSpec =
   ...options,
 });
 
-/** A close frame's payload. */
+/** Payload of a close frame. */
 export function closing(code?: number, reason: Payload = ""): Buffer {
   if (code === undefined) return Buffer.alloc(0);
   return Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(reason as string)]);
@@ -128,20 +133,20 @@ export const pongs = (...payloads: readonly Payload[]): Answer[] =>
 
 export const failed = (code: number): Ending => ({ kind: "failed", code });
 
-/** One message in frames of the given payloads. */
+/** One message in frames with the given payloads. */
 export function fragments(opcode: number, pieces: readonly Payload[]): FrameSpec[] {
   const last = pieces.length - 1;
   return pieces.map((payload, i) => ({ opcode: i === 0 ? opcode : 0x0, payload, fin: i === last }));
 }
 
-/** Bytes in pieces of a size; one empty piece for none. */
+/** Splits bytes into pieces of `size` bytes. No bytes give one empty piece. */
 export function slices(bytes: Uint8Array, size: number): Uint8Array[] {
   const pieces = [];
   for (let at = 0; at < bytes.length; at += size) pieces.push(bytes.subarray(at, at + size));
   return pieces.length === 0 ? [bytes] : pieces;
 }
 
-/** Each case as the peer may cut its bytes: all at once, frame by frame, byte by byte. */
+/** Each case three times: written all at once, frame by frame, and byte by byte. */
 export function inAllCuts(cases: readonly Case[]): Case[] {
   return cases.flatMap((one) => [
     one,

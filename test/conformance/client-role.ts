@@ -6,7 +6,7 @@ import { COMPRESSION, type CompressionSetup, type DeflateParameters, type Deflat
 import { Peer } from "./peer.ts";
 import { acceptFor, formatDeflate, headerOf, MAX_PAYLOAD_BYTES, parseDeflate, type Role, readHead } from "./role.ts";
 
-/** Our `connect()`, echoing, against a server end of bytes. */
+/** The role of our `connect()`, which echoes, with a server written for these tests. */
 export class ClientRole implements Role {
   readonly name: string;
   #server: Promise<Server> | undefined;
@@ -40,7 +40,7 @@ export class ClientRole implements Role {
     return new Peer(socket, { role: "server", head, deflate: agreed, verdict });
   }
 
-  /** The opening handshake, with a server that answers the extensions offered with those of its choice. */
+  /** The opening handshake of a server that answers the offered extensions with its own choice. */
   async dial(setup: CompressionSetup | "none", choose: (offer: string | undefined) => string | undefined) {
     this.#server ??= this.#listen();
     const { port } = (await this.#server).address() as AddressInfo;
@@ -64,7 +64,7 @@ export class ClientRole implements Role {
     const websocket: Promise<WebSocket> = connect(`ws://127.0.0.1:${port}${path}`, {
       proxy: false,
       maxPayloadBytes: MAX_PAYLOAD_BYTES,
-      // What a case has in flight must not be taken for a peer that doesn't read.
+      // Large enough that the messages of a case aren't taken for a peer that doesn't read.
       maxBufferedBytes: 2 * MAX_PAYLOAD_BYTES,
       ...(setup !== "none" && { compression: COMPRESSION[setup] }),
     });
@@ -94,7 +94,10 @@ async function echo(socket: WebSocket): Promise<void> {
   for await (const message of socket) await socket.send(message);
 }
 
-/** What a case has a server answer, within what the offer allows. Source: RFC 7692 section 7.1. */
+/**
+ * Compression parameters of the server's answer: those of the case, within the client's offer. Source: RFC 7692 section
+ * 7.1.
+ */
 function answerTo(offer: DeflateParameters, wanted: DeflateParameters): DeflateParameters {
   const { serverMaxWindowBits = 15, clientMaxWindowBits = true } = wanted;
   const server = Math.min(serverMaxWindowBits, offer.serverMaxWindowBits ?? 15);

@@ -2,14 +2,14 @@ import { constants, createDeflateRaw, type DeflateRaw, inflateRawSync } from "no
 
 const TAIL = Buffer.of(0x00, 0x00, 0xff, 0xff);
 
-/** What the two ends agreed on, as the peer of the end under test sees it. */
+/** The negotiated compression, from the side of the peer. */
 export interface DeflateTermsAgreed {
   readonly sendWindowBits: number;
   readonly sendTakeover: boolean;
   readonly receiveWindowBits: number;
 }
 
-/** Compresses messages as a peer does that keeps its context where it may: one zlib stream for all of them. */
+/** Compresses messages as a peer with context takeover does: one zlib stream for all messages. */
 export class MessageDeflater {
   readonly #windowBits: number;
   readonly #takeover: boolean;
@@ -33,7 +33,7 @@ export class MessageDeflater {
     stream.off("data", collect);
     if (!this.#takeover) stream.destroy();
     const all = Buffer.concat(pieces);
-    // Nothing new to say: the flush before has said it already. One empty stored block, its tail taken off.
+    // The flush before has written everything. The result is one empty stored block without its tail.
     return all.length === 0 ? Buffer.of(0) : all.subarray(0, -TAIL.length);
   }
 
@@ -43,8 +43,8 @@ export class MessageDeflater {
 }
 
 /**
- * A message inflated in a context of its own; throws when it refers to an earlier one, or further back than the window goes. zlib sees
- * the latter only between its output chunks, so those are small.
+ * Inflates a message without any context. Throws if the message refers to an earlier one, or further back than the
+ * window. zlib checks the window only between its output chunks, so these are small.
  */
 export function inflateAlone(payload: Buffer, windowBits: number): Buffer {
   return inflateRawSync(Buffer.concat([payload, TAIL]), {

@@ -1,4 +1,4 @@
-/** A frame as it came, unmasked. */
+/** A received frame, unmasked. */
 export interface ReadFrame {
   readonly fin: boolean;
   readonly rsv: number;
@@ -8,18 +8,18 @@ export interface ReadFrame {
 
 const MAX_HEADER_BYTES = 14;
 
-/** Frames out of a stream of bytes, in time that grows with the bytes. On purpose without the code under test. */
+/** Reads frames from a stream of bytes, in time linear in the bytes. Independent of the code under test. */
 export class FrameReader {
   readonly #masked: boolean;
   #chunks: Buffer[] = [];
   #available = 0;
 
-  /** @param masked whether the frames must be: those of a client; else they mustn't */
+  /** @param masked whether frames must be masked (a client's) or mustn't (a server's) */
   constructor(masked: boolean) {
     this.#masked = masked;
   }
 
-  /** Takes the next bytes; throws for what no peer may send. */
+  /** Takes the next bytes. Throws for anything that the protocol forbids. */
   push(chunk: Buffer): ReadFrame[] {
     this.#chunks.push(chunk);
     this.#available += chunk.length;
@@ -28,7 +28,7 @@ export class FrameReader {
     return frames;
   }
 
-  /** Bytes of a frame that isn't whole. */
+  /** Bytes of a frame that isn't complete. */
   get rest(): number {
     return this.#available;
   }

@@ -4,13 +4,15 @@ import { offers } from "./cases/negotiation.ts";
 import { letters, noise } from "./cases/payloads.ts";
 import type { ServerRole } from "./server-role.ts";
 
-/** Tests that a server takes the offers of compression that it can keep, passes over all others, and keeps what it took. */
+/**
+ * Tests that a server accepts the compression offers that it supports, skips all others, and keeps to what it accepted.
+ */
 export function holdAllOffers(role: ServerRole): void {
   describe(`${role.name}: ${offers.length} offers of compression`, () => {
     it.concurrent.each(offers)("set up $setup: $offer", async ({ setup, offer, taken }) => {
       const peer = await role.openOffering(setup, offer, taken);
       const payload = letters(3000);
-      // zlib doesn't compress with a window of 8: such a client sends what it can.
+      // zlib doesn't compress with a window of 8 bits: such a client sends plain messages.
       const plain = taken === undefined || taken.clientMaxWindowBits === 8;
       const one = {
         name: offer,

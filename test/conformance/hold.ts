@@ -2,7 +2,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { categories } from "./cases/index.ts";
 import type { Role } from "./role.ts";
 
-/** Tests that an end of connections does in every case what RFC 6455 and RFC 7692 say. */
+/** Tests that an end of a connection follows RFC 6455 and RFC 7692 in every case. */
 export function holdAllCases(role: Role): void {
   afterAll(() => role.close());
 

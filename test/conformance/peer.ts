@@ -8,23 +8,23 @@ import { type DeflateTermsAgreed, inflateAlone, MessageDeflater } from "./deflat
 import { FrameReader, type ReadFrame } from "./frame-reader.ts";
 
 export interface PeerOptions {
-  /** Which end the peer is. */
+  /** The peer's own role. */
   readonly role: "client" | "server";
-  /** What came behind the handshake. */
+  /** Bytes that came behind the handshake. */
   readonly head: Buffer;
-  /** Where compression was agreed. */
+  /** The negotiated compression; undefined if none. */
   readonly deflate?: DeflateTermsAgreed | undefined;
-  /** What the end under test says of the connection when it is over, where that can be asked. */
+  /** Close code and `wasClean` as the end under test reports them, if it does. */
   readonly verdict?: Promise<{ readonly code: number; readonly wasClean: boolean }>;
 }
 
-/** The longest that one case may take, far above what any needs. */
+/** Longest time for one case, far above what any case needs. */
 const DEADLINE_MS = 20_000;
 const KINDS: Readonly<Record<number, string>> = { 1: "text", 2: "binary", 8: "close", 9: "ping", 10: "pong" };
 const COMPRESSED = 0x4;
 const REASON = / ".*$/;
 
-/** The other end of a connection with an end under test: plays a case, and writes down all that comes. */
+/** The peer of an end under test: plays a case, and records everything that the end sends. */
 export class Peer {
   readonly #socket: Duplex;
   readonly #options: PeerOptions;
@@ -32,7 +32,7 @@ export class Peer {
   readonly #deflater: MessageDeflater | undefined;
   readonly #messages: string[] = [];
   readonly #pongs: string[] = [];
-  /** The close frame, and what comes after it. */
+  /** The close frame, and everything after it. */
   readonly #ending: string[] = [];
   #message: { readonly opcode: number; readonly compressed: boolean; readonly pieces: Buffer[] } | undefined;
   #frames = 0;
@@ -52,7 +52,10 @@ export class Peer {
     socket.resume();
   }
 
-  /** Does what the case says, and tells all that the end under test did: messages, pongs, close frame, end of the stream, verdict. */
+  /**
+   * Plays the case. Returns everything that the end under test did: messages, pongs, close frame, end of the stream,
+   * verdict.
+   */
   async play({ steps, cut = "at once", answers = [], end = { kind: "clean" } }: Case): Promise<string[]> {
     const deadline = setTimeout(() => this.#end(`nothing more after ${DEADLINE_MS} ms`), DEADLINE_MS);
     try {
@@ -76,7 +79,7 @@ export class Peer {
       }
       await this.#ended(end);
       const verdict = await this.#options.verdict;
-      // The words that come with a failure are the end's own.
+      // The reason of a failure is free text, so it is left out.
       const ending = end.kind === "failed" ? this.#ending.map((line) => line.replace(REASON, "")) : this.#ending;
       return [...this.#messages, ...this.#pongs, ...ending, ...(verdict ? [describeVerdict(verdict)] : [])];
     } finally {
@@ -86,7 +89,7 @@ export class Peer {
     }
   }
 
-  /** What `play` tells when the end under test does as the case expects. */
+  /** The result of `play` when the end under test passes the case. */
   expected({ answers = [], end = { kind: "clean" } }: Case): string[] {
     const all = typeof answers === "function" ? answers() : answers;
     const data = all.filter(({ kind }) => kind !== "pong");
@@ -100,7 +103,7 @@ export class Peer {
     return lines;
   }
 
-  // ── sending ────────────────────────────────────────────────────────────────────────────────────────────
+  // Sending
 
   #encode({ opcode, payload = "", wronglyMasked = false, sentBytes, announces, ...options }: FrameSpec): Buffer {
     const masked = (this.#options.role === "client") !== wronglyMasked;
@@ -145,14 +148,14 @@ export class Peer {
     }
   }
 
-  /** A packet of its own. Nothing more is said to an end that has ended. */
+  /** Writes bytes as a packet of their own. Writes nothing after the end under test has ended. */
   async #writeAlone(bytes: Buffer): Promise<void> {
     if (this.#over) return;
     await new Promise<void>((resolve) => this.#socket.write(bytes, () => resolve()));
     await turn();
   }
 
-  // ── receiving ──────────────────────────────────────────────────────────────────────────────────────────
+  // Receiving
 
   #received(chunk: Buffer): void {
     try {
@@ -199,7 +202,7 @@ export class Peer {
     return this.#until(() => this.#messages.length + this.#pongs.length >= count || this.#ending.length > 0);
   }
 
-  /** Waits until the end under test has ended its direction. After a close handshake the server is the first to do so. */
+  /** Waits until the end under test has ended its direction. After a close handshake the server ends first. */
   async #ended({ kind }: Ending): Promise<void> {
     if (kind !== "failed" && this.#options.role === "server") {
       await this.#until(() => this.#ending.length > 0);

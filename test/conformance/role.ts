@@ -3,18 +3,18 @@ import type { Duplex } from "node:stream";
 import type { DeflateParameters, DeflateTerms } from "./case.ts";
 import type { Peer } from "./peer.ts";
 
-/** One way for connections to reach an end under test, which returns every message as it came. */
+/** One way to connect to an end under test, which echoes every message. */
 export interface Role {
   readonly name: string;
-  /** A new connection, opened with compression where the case has terms for it. */
+  /** Opens a connection, with compression if `deflate` is given. */
   open(deflate?: DeflateTerms): Promise<Peer>;
   close(): Promise<void>;
 }
 
-/** The longest message that an end under test takes. */
+/** Largest message of the ends under test, in bytes. */
 export const MAX_PAYLOAD_BYTES = 32 * 1024 * 1024;
 
-/** Reads the head of a request or an answer, and what came behind it. */
+/** Reads the head of a request or an answer, and the bytes behind it. */
 export async function readHead(socket: Duplex): Promise<{ lines: string[]; rest: Buffer }> {
   let bytes = Buffer.alloc(0);
   for (;;) {
@@ -32,7 +32,7 @@ export async function readHead(socket: Duplex): Promise<{ lines: string[]; rest:
   }
 }
 
-/** The value of a header; undefined when there is none. */
+/** Value of a header; undefined if there is none. */
 export function headerOf(lines: readonly string[], name: string): string | undefined {
   const start = `${name.toLowerCase()}:`;
   return lines
@@ -45,7 +45,7 @@ export function acceptFor(key: string): string {
   return createHash("sha1").update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
 }
 
-/** What an extension header says of an offer or an answer; throws unless it is one `permessage-deflate`, as it has to be written. */
+/** Parses an extension header of an offer or an answer. Throws unless the header is one valid `permessage-deflate`. */
 export function parseDeflate(header: string): DeflateParameters {
   const [name, ...parameters] = header.split(";").map((piece) => piece.trim());
   if (name !== "permessage-deflate") throw new Error(`an extension that isn't known: ${header}`);

@@ -16,11 +16,11 @@ const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 export interface ServerRoleOptions {
   readonly sockets?: StartOptions["sockets"];
   readonly handshake?: ListenOptions["handshake"];
-  /** Whether to speak TLS, in the shard. Default: false. */
+  /** True to use TLS, in the shard. Default: false. */
   readonly tls?: boolean;
 }
 
-/** Boards that echo, one for each way in which compression is set up, started when a case needs it. */
+/** Boards that echo, one for each compression setup. Each board starts when the first case needs it. */
 export class ServerRole implements Role {
   readonly name: string;
   readonly #options: ServerRoleOptions;
@@ -36,7 +36,10 @@ export class ServerRole implements Role {
     return this.openOffering(deflate.setup, formatDeflate(deflate.parameters), deflate.parameters);
   }
 
-  /** With an offer word by word, and the parameters in it that are to be taken; undefined when none are. Throws when that isn't so. */
+  /**
+   * Opens a connection with this exact offer. `taken` are the parameters that the server must accept; undefined if
+   * none. Throws if the server chooses otherwise.
+   */
   async openOffering(
     setup: CompressionSetup | "none",
     offer: string | undefined,
@@ -51,7 +54,7 @@ export class ServerRole implements Role {
     return new Peer(socket, { role: "client", head, deflate: agreedAsClient(taken, parseDeflate(answer)) });
   }
 
-  /** The opening handshake; `answer` is what the server chose of the extensions offered. */
+  /** The opening handshake. `answer` is the server's choice of the offered extensions. */
   async #ask(
     setup: CompressionSetup | "none",
     offer: string | undefined,
@@ -86,7 +89,7 @@ export class ServerRole implements Role {
       actor: actorUrl("echo"),
       shards: 1,
       maxPayloadBytes: MAX_PAYLOAD_BYTES,
-      // What a case has in flight must not be taken for a peer that doesn't read.
+      // Large enough that the messages of a case aren't taken for a peer that doesn't read.
       maxBufferedBytes: 2 * MAX_PAYLOAD_BYTES,
       ...(sockets && { sockets }),
       ...(setup !== "none" && { compression: COMPRESSION[setup] }),
@@ -113,7 +116,10 @@ export class ServerRole implements Role {
   }
 }
 
-/** What an answer to an offer means for a client; throws for one that doesn't follow from the offer. Source: RFC 7692 section 7.1. */
+/**
+ * The client's view of an answer to an offer. Throws for an answer that doesn't follow from the offer. Source: RFC 7692
+ * section 7.1.
+ */
 function agreedAsClient(offer: DeflateParameters, answer: DeflateParameters): DeflateTermsAgreed {
   const { serverMaxWindowBits = 15, clientMaxWindowBits = 15 } = answer;
   if (offer.serverNoContextTakeover && !answer.serverNoContextTakeover) throw new Error("the server keeps its context");
@@ -123,7 +129,7 @@ function agreedAsClient(offer: DeflateParameters, answer: DeflateParameters): De
     throw new Error("the client didn't say that it takes a limit");
   }
   const limit = offer.clientMaxWindowBits ?? 15;
-  // The client keeps what it offered for itself.
+  // The client also keeps to its own limit in the offer.
   const sendWindowBits = Math.min(clientMaxWindowBits, limit === true ? 15 : limit);
   const sendTakeover = !answer.clientNoContextTakeover && !offer.clientNoContextTakeover;
   return { sendWindowBits, sendTakeover, receiveWindowBits: serverMaxWindowBits };

@@ -1,10 +1,11 @@
-// A server and a client that leave HTTP for a protocol of their own, foobar: lines of text, and each is answered with its length.
+// A server and a client that switch from HTTP to a protocol of their own, foobar: lines of text, each answered with its
+// length.
 import { once } from "node:events";
 import { createServer, type IncomingMessage } from "node:http";
 import { createInterface } from "node:readline";
 import { onUpgrade, requestUpgrade, serveUpgrades } from "../../src/wire/upgrade/index.ts"; // your own: "switchboard/upgrade"
 
-// The server's end of foobar. It greets first, as a server may whose client has to wait for the 101 anyway.
+// The server's end of foobar. It greets first: its client has to wait for the 101 anyway.
 async function speakFoobar(request: IncomingMessage): Promise<void> {
   const upgraded = await onUpgrade(request);
   upgraded.write("foobar speaks\n");
@@ -38,7 +39,7 @@ for await (const line of createInterface({ input: stream })) {
   else stream.write(`${question}\n`);
 }
 
-// Whoever asks for something else stays in HTTP.
+// Requests for any other protocol stay in HTTP.
 const refused = await requestUpgrade(url, "barfoo");
 for await (const chunk of refused.response) console.log(`client got: ${refused.response.statusCode} ${chunk}`.trim());
 server.close();

@@ -41,7 +41,7 @@ describe.each(["express.ts", "fastify.ts", "hono.ts"])("%s", (example) => {
     expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
   });
 
-  it("answers a WebSocket on a path that is nobody's with 404", async () => {
+  it("answers 404 to a WebSocket on a path that no one handles", async () => {
     const { origin } = await start(example);
     const client = await RawClient.connect(Number(new URL(`http://${origin}`).port));
     client.write(upgradeRequest({ path: "/hello/you" }));

@@ -1,4 +1,4 @@
-/** For `node --import`: a program's imports of the package get these sources, in its threads, too. */
+/** For `node --import`: resolves a program's imports of the package to these sources, in its threads, too. */
 import { registerHooks } from "node:module";
 
 const ENTRIES: Readonly<Record<string, string>> = {

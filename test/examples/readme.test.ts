@@ -9,7 +9,8 @@ import { text } from "../support/frames.ts";
 import { Http2Client, openSession } from "../support/http2-client.ts";
 import { codeBlocks, READMES, readReadme } from "../support/readme.ts";
 
-// The examples of all READMEs, in one folder, as the files that they say they are. That of the main README runs in test/e2e/package.test.ts.
+// The examples of all READMEs, in one folder, under the file names that their first lines give. The example of the main
+// README runs in test/e2e/package.test.ts.
 const folder = mkdtempSync(join(tmpdir(), "switchboard-examples-"));
 const options = {
   cwd: folder,
@@ -18,7 +19,7 @@ const options = {
 const args = ["--import", join(projectFolder, "test/examples/package-names.ts")];
 const { key, cert } = createCertificate();
 
-/** Named where they run. */
+/** The examples with tests below. */
 const RUN = [
   "foobar.js",
   "echo.js",
@@ -42,14 +43,14 @@ beforeAll(() => {
 
 afterAll(() => rmSync(folder, { recursive: true }));
 
-/** What an example prints that ends by itself, without a complaint. */
+/** Runs an example that ends by itself. Returns its output; fails if it prints an error. */
 async function linesOf(example: string): Promise<string[]> {
   const { stdout, stderr } = await run(process.execPath, [...args, example], options);
   expect(stderr).toBe("");
   return stdout.trim().split("\n");
 }
 
-/** An example that goes on, and the number that it prints. */
+/** Starts an example that keeps running. Returns the number that it prints. */
 async function start(example: string, pattern: RegExp): Promise<{ program: RunningProgram; port: string }> {
   const program = new RunningProgram(process.execPath, [...args, example], options);
   onTestFinished(() => program.destroy());
@@ -75,7 +76,7 @@ function greeting(url: string, client: ClientOptions): Promise<string> {
   });
 }
 
-it("knows all examples", () => {
+it("has a test for every example", () => {
   const files = READMES.flatMap((readme) => codeBlocks(readReadme(readme))).flatMap(({ file }) => file ?? []);
   expect(files.toSorted()).toEqual([...RUN, ...ELSEWHERE].toSorted());
 });
@@ -84,7 +85,7 @@ it("foobar.js speaks a protocol of its own", async () => {
   expect(await linesOf("foobar.js")).toEqual(["101 hello"]);
 });
 
-it("echo.js is both ends of a WebSocket, by messages and by streams", async () => {
+it("echo.js runs both ends of a WebSocket, with messages and with streams", async () => {
   expect(await linesOf("echo.js")).toEqual([
     "hello",
     expect.stringMatching(/^[\d.]+ ms$/),
@@ -94,15 +95,15 @@ it("echo.js is both ends of a WebSocket, by messages and by streams", async () =
   ]);
 });
 
-it("counters.js mails an actor, which begins anew after a failure", async () => {
+it("counters.js sends mail to an actor, which restarts after a failure", async () => {
   const lines = await linesOf("counters.js");
-  // Events come when they come.
+  // Events may come at any time.
   expect(lines.toSorted()).toEqual(
     ["1", "1", "received restarted", "0 again, after: told to", "{ status: 'accepted' }"].toSorted(),
   );
 });
 
-it("secure.js has its shards do TLS and ask who it is, and takes a new certificate", async () => {
+it("secure.js runs TLS and authorize in the shards, and takes a new certificate", async () => {
   const { program, port } = await start("secure.js", /listening on (\d+)/);
   const url = `wss://localhost:${port}/chat/lobby`;
   const headers = { Authorization: "Bearer me" };
@@ -133,7 +134,7 @@ it("http2.js serves WebSockets over HTTP/2 and over HTTP/1.1", async () => {
   await stop(program);
 });
 
-it("operated.js shows its metrics and whether it is ready, and closes in phases", async () => {
+it("operated.js serves its metrics and its readiness, and closes in phases", async () => {
   const { program, port } = await start("operated.js", /operated on (\d+)/);
   const url = `http://localhost:${port}`;
   expect(await (await fetch(`${url}/metrics`)).text()).toContain('switchboard_shard_ready{shard="0"} 1');

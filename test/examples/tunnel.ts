@@ -1,4 +1,5 @@
-// A forward proxy by CONNECT, and a client that speaks to a TCP server through it. The proxy lets nobody through to other hosts than it knows.
+// A forward proxy by CONNECT, and a client that talks to a TCP server through it. The proxy connects only to hosts on
+// its list.
 import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage } from "node:http";
 import { type AddressInfo, connect, createServer, type Server } from "node:net";
@@ -11,14 +12,14 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-// A service that knows nothing of proxies: it shouts back.
+// A service that knows nothing of the proxy: it answers in capitals.
 const shouting = createServer({ allowHalfOpen: true }, (socket) => {
   socket.on("error", () => {});
   socket.on("data", (chunk) => socket.write(String(chunk).toUpperCase())).on("end", () => socket.end());
 });
 const shoutingPort = await listen(shouting);
 
-// The proxy: connects first, and says 200 when it is.
+// The proxy: connects first, then answers 200.
 const known = [`127.0.0.1:${shoutingPort}`, "127.0.0.1:1"];
 const proxy = createHttpServer();
 serveUpgrades(proxy, async (request: IncomingMessage) => {
@@ -31,7 +32,7 @@ serveUpgrades(proxy, async (request: IncomingMessage) => {
   } catch {
     return { status: 502 };
   }
-  // Each end of either side is passed on; what breaks one side breaks the other.
+  // Passes on the end of either side. An error on one side destroys the other.
   onUpgrade(request)
     .then((client) => Promise.all([pipeline(client, target), pipeline(target, client)]))
     .catch((error: unknown) => {

@@ -2,14 +2,14 @@ import { join } from "node:path";
 import { expect, it } from "vitest";
 import { projectFolder, run } from "../e2e/support/process.ts";
 
-/** The lines of an example that ends by itself; fails when it complains or leaves something open. */
+/** The output of an example that ends by itself. Fails if it prints an error or leaves something open. */
 async function linesOf(example: string): Promise<string[]> {
   const { stdout, stderr } = await run(process.execPath, [join(projectFolder, "test/examples", example)]);
   expect(stderr).toBe("");
   return stdout.trim().split("\n");
 }
 
-it("foobar.ts switches to a protocol of its own, talks both ways, and ends", async () => {
+it("foobar.ts switches to its own protocol, talks both ways, and ends", async () => {
   const lines = await linesOf("foobar.ts");
   expect(lines.filter((line) => line.startsWith("client"))).toEqual([
     "client got: 101 foobar",
@@ -24,7 +24,7 @@ it("foobar.ts switches to a protocol of its own, talks both ways, and ends", asy
   ]);
 });
 
-it("tunnel.ts carries TCP through its own proxy, which refuses what it doesn't know and can't reach", async () => {
+it("tunnel.ts carries TCP through its own proxy, which refuses hosts that it doesn't know or can't reach", async () => {
   expect(await linesOf("tunnel.ts")).toEqual([
     "tunnel: 200",
     "answer: IS ANYBODY THERE?",

@@ -13,7 +13,7 @@ const mutation: fc.Arbitrary<Mutation> = fc.record({
 
 function mutate(bytes: Buffer, { at, value, what }: Mutation): Buffer {
   if (bytes.length === 0) return bytes;
-  // Headers are where mistakes matter, so half of the mutations are near the front.
+  // Mistakes matter most in headers, so half of the mutations are near the front.
   const place = at % 2 === 0 ? at % bytes.length : at % Math.min(bytes.length, 32);
   const before = bytes.subarray(0, place);
   const after = bytes.subarray(place + 1);
@@ -29,23 +29,23 @@ const small = valid.filter(({ length }) => length < 2_000);
 const mutations = fc.array(mutation, { minLength: 1, maxLength: 4 });
 const noise = fc.uint8Array({ maxLength: 100 }).map((bytes) => Buffer.from(bytes));
 
-/** Both decoders get these bytes, without compression. */
+/** Gives these bytes to both decoders, without compression. */
 async function agree(bytes: Buffer, cuts: number): Promise<void> {
   const { agrees, ours, theirs } = await judge({ role: "server", agreement: "none", cuts, bytes }, SESSION_LIMITS);
   if (!agrees) expect(ours).toEqual(theirs);
 }
 
-describe("the decoder and the Receiver of ws", () => {
-  it("see the same in valid sessions", async () => {
+describe("our decoder and the Receiver of ws", () => {
+  it("agree on valid sessions", async () => {
     await fc.assert(fc.asyncProperty(valid, fc.nat(), agree), { numRuns: 200 });
   });
 
-  it("see the same in sessions with some bytes changed", async () => {
+  it("agree on sessions with some bytes changed", async () => {
     const changed = fc.tuple(small, mutations).map(([bytes, mutations]) => mutations.reduce(mutate, bytes));
     await fc.assert(fc.asyncProperty(changed, fc.nat(), agree), { numRuns: 1_500 });
   });
 
-  it("see the same in bytes of no meaning", async () => {
+  it("agree on random bytes", async () => {
     await fc.assert(fc.asyncProperty(noise, fc.nat(), agree), { numRuns: 500 });
   });
 });

@@ -6,33 +6,33 @@ import { Random } from "./random.ts";
 import { fromHex, type Session, toHex } from "./session.ts";
 import { judge, knownDifference } from "./verdict.ts";
 
-/** In a process of its own, where V8 counts the blocks of the sources themselves. */
+/** Runs the fuzzer in a process of its own, where V8 counts the blocks of the sources themselves. */
 async function fuzz(...args: string[]): Promise<string> {
   return (await run(process.execPath, ["test/fuzz/fuzz.ts", ...args], { cwd: projectFolder })).stdout;
 }
 
 describe("the fuzzer", () => {
-  it("finds no session in which the codec and that of ws disagree", async () => {
-    // Where ws is a judge to rely on; `npm run fuzz` takes everything.
+  it("finds no session on which our codec and that of ws disagree", async () => {
+    // Leaves out sessions in which ws is no reliable judge. `npm run fuzz` includes them.
     const said = await fuzz("--seconds", "30", "--without-context");
     expect(said).toMatch(/, 0 findings$/m);
     const [, kept] = /(\d+) kept/.exec(said) ?? [];
-    // Were nothing counted, nothing but the first would be kept.
+    // Without coverage the fuzzer would keep only the first session.
     expect(Number(kept)).toBeGreaterThan(20);
   }, 120_000);
 
-  it("makes sessions that are valid before they are mutated", async () => {
+  it("generates valid sessions", async () => {
     const random = new Random(1);
     for (let i = 0; i < 300; i++) {
       const { agrees, because, ours } = await judge(generate(random));
       expect({ agrees, because }).toEqual({ agrees: true, because: undefined });
-      // The end of bytes that follows every session is the only violation, if the peer didn't close before.
+      // The only violation is that of the bytes that follow every session, unless the peer closed before.
       expect(ours.events.at(-1)?.kind).toMatch(/^(violation|close)$/);
       expect(ours.events.slice(0, -1).every(({ kind }) => kind !== "violation")).toBe(true);
     }
   });
 
-  it("makes the same of the same seed", () => {
+  it("generates the same sessions from the same seed", () => {
     const sessions = (seed: number) => {
       const random = new Random(seed);
       const first = generate(random);
@@ -42,7 +42,7 @@ describe("the fuzzer", () => {
     expect(sessions(7)).not.toEqual(sessions(8));
   });
 
-  it("replays a session from its word", async () => {
+  it("replays a session from its hex form", async () => {
     const session = generate(new Random(3));
     expect(fromHex(toHex(session))).toEqual(session);
     expect(await fuzz("--replay", toHex(session))).toContain(`--replay ${toHex(session)}`);
@@ -61,7 +61,7 @@ function messages(...payloads: string[]): Session {
 describe("the verdict", () => {
   const hello = "ca48cdc9c90700";
 
-  it("agrees where nothing is special", async () => {
+  it("is agreement on ordinary messages", async () => {
     const { agrees, because } = await judge(messages(hello, hello));
     expect({ agrees, because }).toEqual({ agrees: true, because: undefined });
   });
@@ -76,11 +76,11 @@ describe("the verdict", () => {
     expect(ours.events[1]).toMatchObject({ payload: Buffer.from("hello").toString("hex") });
   });
 
-  it("knows a stream that ends in the middle of a block, also when what follows happens to end that", async () => {
+  it("recognises a stream that ends in the middle of a block, even if the bytes after it complete the block", async () => {
     expect((await judge(messages("cbb83361"))).because).toBe("ws takes a stream that ends in the middle of a block");
   });
 
-  it("excuses nothing else that is missing", async () => {
+  it("accepts no other difference", async () => {
     const session = messages(hello, hello);
     const { ours, theirs } = await judge(session);
     const emptied = theirs.events.with(1, { kind: "binary", payload: "" });

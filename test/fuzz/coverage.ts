@@ -2,15 +2,15 @@ import type { Profiler } from "node:inspector";
 import { Session } from "node:inspector";
 
 /**
- * What V8 counts of the code under test: which blocks ran, and about how often. Cheap enough to ask after each run, but code runs at a
- * third of its speed meanwhile.
+ * V8's coverage of the code under test: which blocks ran, and about how often. A reading is cheap enough for each run,
+ * but code runs at a third of its speed while V8 counts.
  */
 export class Coverage {
   readonly #session = new Session();
   readonly #files: RegExp;
   #counting = false;
 
-  /** @param files of URLs of the code under test; loaded before or after */
+  /** @param files matches the URLs of the code under test, which may be loaded before or after */
   constructor(files: RegExp) {
     this.#files = files;
     this.#session.connect();
@@ -21,7 +21,7 @@ export class Coverage {
     return this.#counting;
   }
 
-  /** Counts from now on, or doesn't. */
+  /** Starts or stops the counting. */
   set counting(wanted: boolean) {
     if (wanted === this.#counting) return;
     this.#counting = wanted;
@@ -29,11 +29,11 @@ export class Coverage {
     else this.#session.post("Profiler.stopPreciseCoverage");
   }
 
-  /** What ran since the last call: a block and how often, as the number of bits of that. */
+  /** Blocks that ran since the last call. Each is named with the number of bits of its count. */
   take(): string[] {
     const features: string[] = [];
     if (!this.#counting) return features;
-    // Without a callback's turn: V8 answers at once.
+    // V8 answers synchronously.
     this.#session.post("Profiler.takePreciseCoverage", (_error, coverage) => {
       for (const script of coverage?.result ?? []) {
         if (this.#files.test(script.url)) features.push(...blocks(script));

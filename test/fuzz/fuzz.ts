@@ -1,9 +1,9 @@
 /**
- * Fuzzes the codec against the one of ws: the same verdict on every session, and the same messages.
+ * Fuzzes our codec against that of ws: both must give the same verdict and the same messages for every session.
  *
- *     npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--without-context] [--replay HEX]
+ *    npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--without-context] [--replay HEX]
  *
- * Ends with 1 at a finding, which it prints for `--replay`.
+ * Exits with 1 after a finding. Prints each finding for `--replay`.
  */
 import { parseArgs } from "node:util";
 import { type Finding, fuzz } from "./fuzzer.ts";

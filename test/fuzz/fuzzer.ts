@@ -5,21 +5,21 @@ import { Random } from "./random.ts";
 import type { Session } from "./session.ts";
 import { type Judgement, judge } from "./verdict.ts";
 
-/** Sessions whose decoders don't agree, and why that is a finding. */
+/** A session on which the decoders disagree or throw. */
 export interface Finding {
   readonly session: Session;
   readonly judgement?: Judgement;
-  /** What was thrown: neither decoder may. */
+  /** The exception, if a decoder threw one. None may. */
   readonly thrown?: unknown;
 }
 
 export interface FuzzResult {
   readonly runs: number;
-  /** Sessions kept because they reached something new. */
+  /** Number of sessions kept because they reached something new. */
   readonly corpus: number;
-  /** Blocks of the codec, and how often they ran, that were reached. */
+  /** Number of pairs of a block of the codec and its count that were reached. */
   readonly features: number;
-  /** How often the decoders differed in each known way. */
+  /** Number of sessions per known difference. */
   readonly differences: ReadonlyMap<string, number>;
   readonly findings: readonly Finding[];
 }
@@ -27,22 +27,28 @@ export interface FuzzResult {
 export interface FuzzOptions {
   readonly seed: number;
   readonly seconds: number;
-  /** Ends the search. Default: 1. */
+  /** Number of findings that ends the search. Default: 1. */
   readonly maxFindings?: number;
-  /** Whether to leave out kept contexts, where ws goes wrong after a mistake in more ways than are known. Default: false. */
+  /**
+   * True to leave out sessions with context takeover. After a mistake in one, ws goes wrong in more ways than the known
+   * ones. Default: false.
+   */
   readonly withoutContext?: boolean;
   readonly progress?: (result: FuzzResult) => void;
 }
 
 const CORPUS_AT_FIRST = 100;
 const PROGRESS_MS = 5_000;
-/** Of each such time, the first part is for finding sessions that reach something new, the rest for trying many near those. */
+/**
+ * Length of a cycle in ms. The first part of a cycle looks for sessions that reach something new; the rest tries many
+ * sessions near those.
+ */
 const CYCLE_MS = 10_000;
 const EXPLORING_MS = 4_000;
-/** New sessions, lest all descend from the same few. */
+/** Percentage of newly generated sessions, so that not all descend from the same few. */
 const FRESH_OF_100 = 10;
 
-/** Mutates sessions, keeps those that reach code that none before did, and holds both decoders to each other. */
+/** Mutates sessions, keeps those that reach new code, and compares both decoders on each. */
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
   const { seed, seconds, maxFindings = 1, withoutContext = false, progress } = options;
   const random = new Random(seed);

@@ -9,13 +9,16 @@ const LENGTHS = [0, 1, 2, 125, 126, 127, 128, 300, LIMITS.maxPayloadBytes - 1, L
 const MOST_MESSAGES = 5;
 const HISTORY_BYTES = 32 * 1024;
 
-/** A valid session: messages, fragmented or not, compressed or not, control frames among them, perhaps a close. */
+/**
+ * A valid session: messages (fragmented or not, compressed or not) with control frames among them, perhaps with a close
+ * at the end.
+ */
 export function generate(random: Random): Session {
   const role = random.pick<Role>(["server", "client"]);
   const agreement = random.pick(AGREEMENTS);
   const frames: Buffer[] = [];
   const frame = (opcode: number, payload: Uint8Array, fin = true, rsv = 0): void => {
-    // What a server sends isn't masked.
+    // A server's frames aren't masked.
     frames.push(clientFrame(opcode, payload, { fin, rsv, masked: role === "server", key: random.bytes(4) }));
   };
   const control = (): void => frame(random.pick([0x9, 0xa]), random.bytes(random.pick([0, 1, 4, 125])));

@@ -32,7 +32,7 @@ const splice: Mutation = (bytes, random, other) => {
 const swapEnds: Mutation = (bytes, random, other) =>
   Buffer.concat([bytes.subarray(0, frameAt(bytes, random)), other.subarray(frameAt(other, random))]);
 
-/** Changes what a frame says of its length, in any of the three encodings. */
+/** Changes the length in a frame's header, in any of the three encodings. */
 const relength: Mutation = (bytes, random) => {
   const at = frameAt(bytes, random);
   const second = bytes[at + 1];
@@ -75,7 +75,7 @@ const mutations: readonly Mutation[] = [
   reopcode,
 ];
 
-/** The session with one to five things changed. */
+/** Makes one to five changes to the session. */
 export function mutate(session: Session, other: Session, random: Random): Session {
   let { bytes, agreement } = session;
   for (let times = 1 + random.below(5); times > 0; times--) bytes = random.pick(mutations)(bytes, random, other.bytes);
@@ -91,7 +91,7 @@ function replaced(bytes: Buffer, at: number, value: number): Buffer {
   return changed;
 }
 
-/** Any place, but every other time one in a frame's header. */
+/** A random offset. Half of the offsets are in a frame's header. */
 function place(bytes: Buffer, random: Random): number {
   if (random.chance(1, 2)) return random.below(bytes.length);
   const at = frameAt(bytes, random);
@@ -104,7 +104,7 @@ function range(bytes: Buffer, random: Random): [from: number, to: number] {
   return ends as [number, number];
 }
 
-/** Where one of the frames begins, as far as they can be told apart. */
+/** Offset of a random frame, as far as frames can still be told apart. */
 function frameAt(bytes: Buffer, random: Random): number {
   const starts = [0];
   for (let at = 0; at + 1 < bytes.length; ) {

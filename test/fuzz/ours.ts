@@ -5,10 +5,10 @@ import { type Limits, reads, type Session } from "./session.ts";
 
 /** A compressed message as our decoder saw it. */
 export interface Inflation {
-  /** Of the event that it became. */
+  /** Index of the message's event. */
   readonly index: number;
   readonly payload: Buffer;
-  /** What the messages before it left, where they are its context. */
+  /** Output of the earlier messages, if they are the context of this one. */
   readonly context: Buffer;
 }
 
@@ -39,7 +39,7 @@ class RecordingInflater extends Inflater {
   }
 }
 
-/** What our decoder makes of a session and what follows it, each read overwritten after its use. */
+/** Decodes a session and the epilogue with our decoder. Overwrites each read after its use. */
 export function decodeOurs({ role, agreement, cuts, bytes }: Session, limits: Limits, epilogue: Buffer): Ours {
   const inflater = agreement === "none" ? undefined : new RecordingInflater(agreement === "context");
   const decoder = new Decoder({ ...limits, role, inflater });

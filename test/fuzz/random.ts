@@ -1,4 +1,4 @@
-/** Numbers that look random and are the same again for the same seed: 32 bits of state, more than enough to mutate with. */
+/** Pseudo-random numbers, the same for the same seed. Their 32 bits of state are more than enough for mutations. */
 export class Random {
   #state: number;
 
@@ -6,7 +6,7 @@ export class Random {
     this.#state = seed >>> 0;
   }
 
-  /** An integer of 32 bits. Source: the finalizer of MurmurHash3 over a Weyl sequence. */
+  /** A random integer of 32 bits. Source: the finalizer of MurmurHash3 over a Weyl sequence. */
   next(): number {
     this.#state = (this.#state + 0x9e37_79b9) >>> 0;
     let mixed = this.#state;
@@ -15,7 +15,7 @@ export class Random {
     return (mixed ^ (mixed >>> 16)) >>> 0;
   }
 
-  /** From 0 to `limit` - 1; 0 for a limit of 0. */
+  /** A random integer from 0 to `limit` - 1; 0 for a limit of 0. */
   below(limit: number): number {
     return limit === 0 ? 0 : this.next() % limit;
   }

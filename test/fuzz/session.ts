@@ -2,32 +2,32 @@ import type { DecoderOptions } from "../../src/wire/protocol/decoder.ts";
 import type { Role } from "../../src/wire/protocol/role.ts";
 import { Random } from "./random.ts";
 
-/** Compression as it was agreed: none, each message alone, or with the messages before it as its context. */
+/** Compression of a session: none, each message alone, or each message with the earlier ones as its context. */
 export const AGREEMENTS = ["none", "alone", "context"] as const;
 export type Agreement = (typeof AGREEMENTS)[number];
 
 const ROLES: readonly Role[] = ["server", "client"];
 
-/** Of both decoders. */
+/** Limits of both decoders. */
 export type Limits = Pick<DecoderOptions, "maxPayloadBytes" | "maxFragments">;
 
-/** Small enough for mutations to cross them. */
+/** Small limits, so that mutations exceed them. */
 export const LIMITS: Limits = {
   maxPayloadBytes: 2_000,
   maxFragments: 8,
 };
 
-/** What one run is given: all that it depends on. */
+/** The input of one run: everything that its result depends on. */
 export interface Session {
-  /** Our end. */
+  /** Role of our end. */
   readonly role: Role;
   readonly agreement: Agreement;
-  /** Of the cuts between reads. */
+  /** Seed of the cuts between reads. */
   readonly cuts: number;
   readonly bytes: Buffer;
 }
 
-/** A session in one word, to be replayed by. */
+/** The session as one hex string, for `--replay`. */
 export function toHex({ role, agreement, cuts, bytes }: Session): string {
   const head = Buffer.from([ROLES.indexOf(role) * AGREEMENTS.length + AGREEMENTS.indexOf(agreement), 0, 0, 0, 0]);
   head.writeUInt32BE(cuts, 1);
@@ -43,7 +43,7 @@ export function fromHex(hex: string): Session {
   return { role, agreement, cuts: all.readUInt32BE(1), bytes: all.subarray(5) };
 }
 
-/** The bytes as they are read: whole, byte by byte, or cut anywhere. */
+/** Splits the bytes into reads: whole, byte by byte, or cut anywhere. */
 export function reads(bytes: Buffer, cuts: number): Buffer[] {
   const random = new Random(cuts);
   const longest = random.pick([1, 3, 16, 200, bytes.length + 1]);

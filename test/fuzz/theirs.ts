@@ -3,20 +3,20 @@ import * as ws from "ws";
 import { type Seen, seenClose } from "../wire/protocol/decoding.ts";
 import type { Limits, Session } from "./session.ts";
 
-/** The parts of `ws` that this project's decoder has counterparts in; its types leave them out. */
+/** The parts of `ws` that correspond to our decoder. The types of `ws` leave them out. */
 const { Receiver, PerMessageDeflate } = ws as unknown as {
   readonly Receiver: new (options: object) => Writable;
   readonly PerMessageDeflate: new (options: object) => { params: object; cleanup(): void };
 };
 
-/** What ws made of a session. */
+/** Result of ws for a session. */
 export interface Theirs {
   readonly events: readonly Seen[];
-  /** The close code of a violation; undefined when there was none. */
+  /** Close code of a violation; undefined if there was none. */
   readonly violation: number | undefined;
 }
 
-/** What ws sees in a session and what follows it, given to it in one piece. */
+/** Decodes a session and the epilogue with ws, in one piece. */
 export async function decodeTheirs(
   { role, agreement, bytes }: Session,
   limits: Limits,

@@ -5,21 +5,21 @@ import { decodeOurs, type Inflation, type Ours } from "./ours.ts";
 import { type Agreement, LIMITS, type Limits, type Session } from "./session.ts";
 import { decodeTheirs, type Theirs } from "./theirs.ts";
 
-/** What ends a message's inflating: these may be told apart by where a buffer of zlib's ends. */
+/** Close codes of a message that can't be inflated. Which of them applies may depend on where a buffer of zlib ends. */
 const INFLATE_CLOSE_CODES: readonly (number | undefined)[] = [1007, 1009];
 
 export interface Judgement {
   readonly ours: Ours;
   readonly theirs: Theirs;
-  /** Whether both saw the same, or differ in a way that is known to be no fault. */
+  /** True if both decoders agree, or differ in a known way that is no fault. */
   readonly agrees: boolean;
-  /** The known difference, if it is one. */
+  /** The known difference, if there is one. */
   readonly because?: string;
 }
 
-/** Lets both decoders have a session, and says whether they agree. */
+/** Decodes a session with both decoders, and compares the results. */
 export async function judge(session: Session, limits: Limits = LIMITS): Promise<Judgement> {
-  // Completes any frame that could be pending, and then breaks the protocol: every session comes to an end.
+  // The epilogue completes any pending frame and then breaks the protocol, so that every session ends.
   const epilogue = Buffer.alloc(limits.maxPayloadBytes + 64);
   const ours = decodeOurs(session, limits, epilogue);
   const theirs = await decodeTheirs(session, limits, epilogue);
@@ -40,7 +40,7 @@ function split(seen: readonly Seen[]): { events: readonly Seen[]; violation: Vio
     : { events: seen, violation: undefined };
 }
 
-/** The differences that both standards allow, or in which ws is the laxer: each with its reason. */
+/** The differences that both standards allow, or in which ws is more lenient. Each has its reason. */
 export function knownDifference({ agreement }: Session, ours: Ours, theirs: Theirs): string | undefined {
   const { events, violation } = split(ours.events);
   const theyStartLikeUs = isDeepStrictEqual(theirs.events.slice(0, events.length), events);
@@ -108,13 +108,13 @@ function isMessage({ kind }: Seen): boolean {
 }
 
 const SYNC_TAIL = Buffer.from([0x00, 0x00, 0xff, 0xff]);
-/** Where a block begins: the header of one that goes on. */
+/** The first byte of a further block. */
 const ANYTHING = Buffer.from([0x00]);
 const LAST_BLOCK = Buffer.from([0x01, 0x00, 0x00, 0xff, 0xff]);
 
 /**
- * Of a stream that zlib finds nothing wrong with: whether it stops before a block's end. Then what follows isn't seen as a block of its own,
- * but as more of this one, which may well end somewhere in there.
+ * Returns true if a stream in which zlib finds no error stops before the end of a block. zlib then reads the bytes
+ * after it as more of this block, which may well end somewhere in there.
  */
 function isTruncated(inflation: Inflation): boolean {
   if (hasFinalBlock(inflation)) return false;
@@ -126,8 +126,9 @@ function isTruncated(inflation: Inflation): boolean {
 }
 
 /**
- * Whether a block says that it is the last: nothing after it is taken. It may be the very tail that makes it whole (the payload 01 and its
- * like). Node doesn't tell of an end that nothing follows, so ws notices it one message late, and has none of that.
+ * Returns true if a block is marked as the last, after which zlib reads nothing. The tail itself may complete that
+ * block (for example the payload 01). Node doesn't report an end after which nothing follows, so ws notices the end one
+ * message late, and loses that message.
  */
 function hasFinalBlock(inflation: Inflation): boolean {
   const input = Buffer.concat([inflation.payload, SYNC_TAIL, ANYTHING]);
@@ -135,7 +136,10 @@ function hasFinalBlock(inflation: Inflation): boolean {
   return inflated !== undefined && inflated.taken < input.length;
 }
 
-/** Bytes that zlib takes of a stream, to its end or to where it is cut off, and bytes that it gives; undefined when there is something wrong. */
+/**
+ * Inflates a stream to its end, or to where it is cut off. Returns the number of bytes read and written; undefined if
+ * the stream is invalid.
+ */
 function inflate(
   { context }: Inflation,
   input: Buffer,

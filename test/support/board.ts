@@ -10,8 +10,8 @@ export type TestBoardOptions = Omit<StartOptions, "actor"> & {
 };
 
 /**
- * A board of one shard (unless told otherwise) that listens on a free port and is closed when the test ends. Handshakes are done in the main
- * thread, where that can be and nothing else is said: with all that there is to it.
+ * Starts a board that listens on a free port and closes when the test ends. Default: one shard, and handshakes in the
+ * main thread where possible, because that way has the most parts.
  */
 export async function startBoard(options: TestBoardOptions = {}): Promise<{ board: Switchboard; port: number }> {
   const { actor = "echo", attach = {}, ...rest } = options;
@@ -19,7 +19,7 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
   const board = await Switchboard.start({
     actor: url,
     shards: 1,
-    // A test machine may be overloaded whenever it likes.
+    // Overload must not stop a test: the machine may be busy at any time.
     maxEventLoopDelayMs: 60_000,
     ...rest,
   });

@@ -5,7 +5,7 @@ import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../src/runtime/scheduling/fair-scheduler.ts";
 
-/** What cells share, with room enough unless told otherwise. By default no turn's time is ever over. */
+/** The parts that cells share. By default there is room for everything and a turn's time never ends. */
 export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 0, watch?: HandlerWatch): CellSettings {
   return {
     limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits },
@@ -15,7 +15,7 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
   };
 }
 
-/** The part of a host that is about cells and mail, where nobody can be written to: every address is "gone". */
+/** The part of a connection host for cells and mail. Nobody can be reached: every address is "gone". */
 export function cellsWithoutMail(died: (lost: LostMail) => void = () => {}) {
   const mailer = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: died });
   const cells = cellSettings();

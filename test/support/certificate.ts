@@ -5,7 +5,7 @@ export { type Certificate, createCertificate };
 
 let own: Certificate | undefined;
 
-/** The certificate for localhost and 127.0.0.1: the same one at each call. */
+/** The certificate for localhost and 127.0.0.1. Each call returns the same one. */
 export function selfSigned(): Certificate {
   own ??= createCertificate();
   return own;

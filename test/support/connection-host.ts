@@ -6,7 +6,7 @@ import { TimerWheel } from "../../src/runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../src/runtime/stats/counters.ts";
 import { cellsWithoutMail } from "./cells.ts";
 
-/** The parts of a shard that connections need. By default with generous limits, without pings and listeners. */
+/** The parts of a shard that connections need. By default with generous limits, and without pings and listeners. */
 export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): ConnectionHost {
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());

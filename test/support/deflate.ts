@@ -1,6 +1,6 @@
 import { constants, deflateRawSync } from "node:zlib";
 
-/** A message's payload as permessage-deflate has it, on purpose without the code under test. */
+/** Compresses a message's payload for permessage-deflate, independently of the code under test. */
 export function deflateMessage(data: string | Uint8Array, dictionary?: Buffer): Buffer {
   const options = { finishFlush: constants.Z_SYNC_FLUSH, ...(dictionary && { dictionary }) };
   return deflateRawSync(data, options).subarray(0, -4);
@@ -8,7 +8,7 @@ export function deflateMessage(data: string | Uint8Array, dictionary?: Buffer): 
 
 const bombs = new Map<number, Buffer>();
 
-/** A message that inflates to so many zeros. */
+/** A compressed message that inflates to `bytes` zeros. */
 export function deflateBomb(bytes: number): Buffer {
   let bomb = bombs.get(bytes);
   if (bomb === undefined) {

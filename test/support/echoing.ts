@@ -12,7 +12,7 @@ export class Echoing {
   constructor(clients: readonly RawClient[]) {
     this.#rounds = clients.map(() => 0);
     this.#ended = Promise.all(clients.map((client, peer) => this.#echo(client, peer)));
-    // Told by `stop`.
+    // `stop` reports the failure.
     this.#ended.catch(() => {});
   }
 
@@ -27,14 +27,14 @@ export class Echoing {
     }
   }
 
-  /** Resolves when each has had so many echoes more. */
+  /** Resolves when each peer has had this many further echoes. */
   async goesOn(rounds = 10): Promise<void> {
     const goals = this.#rounds.map((done) => done + rounds);
     while (goals.some((goal, peer) => (this.#rounds[peer] ?? 0) < goal))
       await Promise.race([this.#round.promise, this.#ended]);
   }
 
-  /** Resolves when the last message of each was echoed; rejects when any message of anyone wasn't. */
+  /** Resolves when the last message of each peer was echoed. Rejects if any message of any peer wasn't. */
   async stop(): Promise<void> {
     this.#stopped = true;
     await this.#ended;

@@ -5,7 +5,7 @@ import { startBoard, type TestBoardOptions } from "./board.ts";
 import { selfSigned } from "./certificate.ts";
 import { RawClient, upgradeRequest } from "./raw-client.ts";
 
-/** A board, and a way to it. */
+/** A board, and a way to connect to it. */
 export interface Entrance {
   readonly board: Switchboard;
   readonly open: (headers?: Readonly<Record<string, string>>) => Promise<RawClient>;
@@ -34,7 +34,7 @@ async function startTls({ attach, ...options }: TestBoardOptions): Promise<Entra
   return { board, open };
 }
 
-/** The three kinds of transport that a connection can have. */
+/** The three kinds of transport of a connection. */
 export const entrances: readonly {
   readonly name: string;
   readonly start: (options: TestBoardOptions) => Promise<Entrance>;

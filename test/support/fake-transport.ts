@@ -7,7 +7,7 @@ import { parseServerFrame, type ServerFrame } from "./frames.ts";
  */
 export class FakeTransport implements Transport {
   readonly writes: Buffer[] = [];
-  /** While false, everything that is written counts as buffered. */
+  /** False makes everything that is written count as buffered. */
   peerReads = true;
   bufferedBytes = 0;
   reading = true;
@@ -18,7 +18,7 @@ export class FakeTransport implements Transport {
   #endedByUs = false;
   #endedByPeer = false;
 
-  // ── the port ───────────────────────────────────────────────────────────────────────────────────────────
+  // The Transport interface
 
   start(receiver: TransportReceiver): void {
     this.#receiver = receiver;
@@ -49,9 +49,9 @@ export class FakeTransport implements Transport {
     queueMicrotask(() => this.#receiver?.closed());
   }
 
-  // ── for the test ───────────────────────────────────────────────────────────────────────────────────────
+  // For the test
 
-  /** The peer sends bytes. */
+  /** Makes the peer send bytes. */
   feed(bytes: Buffer): void {
     for (let at = 0; at < bytes.length; at += this.#readBuffer.length) {
       const length = bytes.copy(this.#readBuffer, 0, at);
@@ -60,14 +60,14 @@ export class FakeTransport implements Transport {
     }
   }
 
-  /** The peer ends its direction. */
+  /** Makes the peer end its direction. */
   endByPeer(): void {
     this.#receiver?.ended();
     this.#endedByPeer = true;
     if (this.#endedByUs) this.destroy();
   }
 
-  /** Everything that was written. */
+  /** All bytes that were written. */
   get bytes(): Buffer {
     return Buffer.concat(this.writes);
   }

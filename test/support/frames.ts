@@ -1,4 +1,4 @@
-/** Client frames by hand, on purpose without the code under test. */
+/** Client frames built by hand, independently of the code under test. */
 
 const KEY = Buffer.from([0x37, 0xfa, 0x21, 0x3d]);
 
@@ -11,7 +11,7 @@ export interface FrameOptions {
   readonly lengthBits?: 7 | 16 | 64;
 }
 
-/** One frame as a client sends it: masked, final, minimal, unless told otherwise. */
+/** One frame as a client sends it. Default: masked, final and with the shortest length field. */
 export function clientFrame(opcode: number, payload: Uint8Array | string = "", options: FrameOptions = {}): Buffer {
   const { fin = true, rsv = 0, masked = true, key = KEY } = options;
   const body = Buffer.from(payload as string);
@@ -23,7 +23,7 @@ export function clientFrame(opcode: number, payload: Uint8Array | string = "", o
   if (bits === 64) head.writeBigUInt64BE(BigInt(body.length), 2);
   if (!masked) return Buffer.concat([head, body]);
   const frame = Buffer.concat([head, key, body]);
-  // A loop: conformance cases mask hundreds of megabytes.
+  // A plain loop is fast enough: conformance cases mask hundreds of megabytes.
   const start = head.length + 4;
   for (let i = 0; i < body.length; i++) frame[start + i] = (body[i] as number) ^ (key[i & 3] as number);
   return frame;
@@ -50,7 +50,7 @@ export interface ServerFrame {
   readonly payload: Buffer;
 }
 
-/** Reads one unmasked frame from the front of `bytes`; undefined when it isn't all there. */
+/** Reads one unmasked frame from the front of `bytes`; undefined if it isn't complete. */
 export function parseServerFrame(bytes: Buffer): { frame: ServerFrame; rest: Buffer } | undefined {
   if (bytes.length < 2) return undefined;
   let length = bytes.readUInt8(1);

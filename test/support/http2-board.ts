@@ -36,7 +36,7 @@ export async function listen(server: Http2Server | Http2SecureServer): Promise<n
   return (server.address() as AddressInfo).port;
 }
 
-/** A board on an HTTP/2 server without TLS, and a session with it. */
+/** Starts a board on an HTTP/2 server without TLS, and opens a session with it. */
 export async function start(options: Options = {}, server = createServer()) {
   const board = await startBoard(options);
   board.attach(server, options.attach);
@@ -44,7 +44,7 @@ export async function start(options: Options = {}, server = createServer()) {
   return { board, server, url, session: await openSession(url) };
 }
 
-/** What the actors of "scripted" publish about themselves. */
+/** The reports that actors of "scripted" publish. */
 export async function watch(session: ClientHttp2Session, path = "/"): Promise<Http2Client> {
   const watcher = await Http2Client.open(session, { ":path": path });
   watcher.write(text(JSON.stringify({ do: "subscribe", topic: "log" })));

@@ -9,7 +9,7 @@ import {
 import { onTestFinished } from "vitest";
 import { close, parseServerFrame, type ServerFrame } from "./frames.ts";
 
-/** A session whose server has told that it takes extended CONNECT; destroyed when the test ends. */
+/** Opens a session. Waits until the server has announced extended CONNECT. Destroyed when the test ends. */
 export async function openSession(url: string, ca?: string): Promise<ClientHttp2Session> {
   const session = connect(url, { ...(ca !== undefined && { ca }) });
   session.on("error", () => {});
@@ -19,7 +19,7 @@ export async function openSession(url: string, ca?: string): Promise<ClientHttp2
   return session;
 }
 
-/** Asks for a WebSocket with well-formed headers, and changes to them; undefined removes one. */
+/** Requests a WebSocket with valid headers, and with changes to them; undefined removes a header. */
 export function ask(
   session: ClientHttp2Session,
   headers: Readonly<Record<string, string | undefined>> = {},
@@ -35,7 +35,7 @@ export function ask(
   return session.request(Object.fromEntries(given), { endStream: false });
 }
 
-/** An answer that is no WebSocket, read to its end. */
+/** An answer that opens no WebSocket, read to its end. */
 export async function refusal(stream: ClientHttp2Stream): Promise<{ headers: IncomingHttpHeaders; body: string }> {
   const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
   let body = "";
@@ -43,7 +43,7 @@ export async function refusal(stream: ClientHttp2Stream): Promise<{ headers: Inc
   return { headers, body };
 }
 
-/** A WebSocket client of bytes in one stream of a session. */
+/** A WebSocket client in one stream of a session that writes frames itself. */
 export class Http2Client {
   readonly stream: ClientHttp2Stream;
   readonly headers: IncomingHttpHeaders;
@@ -65,7 +65,7 @@ export class Http2Client {
     });
   }
 
-  /** Opens a WebSocket; fails when the answer isn't 200. */
+  /** Opens a WebSocket. Fails if the answer isn't 200. */
   static async open(
     session: ClientHttp2Session,
     headers?: Readonly<Record<string, string | undefined>>,
@@ -80,7 +80,7 @@ export class Http2Client {
     this.stream.write(bytes);
   }
 
-  /** The next frame; fails when the stream ends before one is complete. */
+  /** The next frame. Fails if the stream ends first. */
   async frame(): Promise<ServerFrame> {
     for (;;) {
       const parsed = parseServerFrame(this.#buffer);
@@ -99,14 +99,14 @@ export class Http2Client {
     return (await this.frame()).payload.toString();
   }
 
-  /** The next frame, which must be a close; its code. */
+  /** The next frame, which must be a close frame. Returns its code. */
   async closeCode(): Promise<number> {
     const { opcode, payload } = await this.frame();
     if (opcode !== 0x8) throw new Error(`expected a close frame, got opcode ${opcode}`);
     return payload.readUInt16BE();
   }
 
-  /** The close handshake from our side. */
+  /** Does the close handshake from the client's side. */
   async close(code = 1000): Promise<void> {
     this.write(close(code));
     await this.closeCode();

@@ -1,4 +1,4 @@
-/** Frames of HTTP/2 by hand, for peers that no client library would be. Source: RFC 9113 section 4.1. */
+/** HTTP/2 frames built by hand, for peers that no client library would imitate. Source: RFC 9113 section 4.1. */
 
 export const PREFACE = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 
@@ -63,12 +63,12 @@ export function extendedConnect(stream: number): Buffer {
   return frame(HEADERS, END_HEADERS, stream, Buffer.concat(Object.entries(fields).flatMap(literal)));
 }
 
-/** A field that isn't indexed, its name and value as they are. Source: RFC 7541 section 6.2.2. */
+/** A header field without indexing or compression. Source: RFC 7541 section 6.2.2. */
 function literal([name, value]: [string, string]): Buffer[] {
   return [Buffer.from([0x00, name.length]), Buffer.from(name), Buffer.from([value.length]), Buffer.from(value)];
 }
 
-/** The first whole frame of what a server sent, and the rest. */
+/** Splits the first complete frame off the bytes of a server. */
 export function parseHttp2Frame(bytes: Buffer): { frame: Http2Frame; rest: Buffer } | undefined {
   if (bytes.length < 9) return undefined;
   const end = 9 + bytes.readUIntBE(0, 3);

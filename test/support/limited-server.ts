@@ -34,7 +34,7 @@ export type LimitedStory =
 
 const program = fileURLToPath(new URL("./programs/limited.ts", import.meta.url));
 
-/** A board in a process that may open few descriptors (`ulimit -n`). Ends with the test. */
+/** A board in a process with a low limit of open files (`ulimit -n`). Ends with the test. */
 export class LimitedServer {
   readonly port: number;
   readonly #running: RunningProgram;
@@ -59,7 +59,7 @@ export class LimitedServer {
     return readdirSync(`/proc/${this.#running.pid}/fd`).length;
   }
 
-  /** The code of the first such event. */
+  /** The code of the first event of this name. */
   async tells(event: "handshakeFailed" | "acceptFailed"): Promise<string> {
     const [, code = ""] = await this.#running.prints(new RegExp(`"event":"${event}","code":"(.*?)"`));
     return code;
@@ -74,16 +74,16 @@ export class LimitedServer {
   }
 }
 
-/** How an upgrade ended for its client. */
+/** Outcome of an upgrade for its client. */
 export type ClientOutcome = 101 | 503 | "closed" | "hangs";
 
-/** A client that asks for a WebSocket and waits for what becomes of that. */
+/** A client that requests a WebSocket and waits for the outcome. */
 export interface AskingClient {
   readonly socket: Socket;
   readonly outcome: ClientOutcome;
 }
 
-/** @param patienceMs after which a client that has heard nothing counts as hanging */
+/** @param patienceMs time after which a client without any answer counts as hanging */
 export async function askForWebSocket(port: number, tls: boolean, patienceMs: number): Promise<AskingClient> {
   const where = { port, host: "127.0.0.1" };
   const socket = tls ? connectTls({ ...where, rejectUnauthorized: false }) : connectTcp(where);

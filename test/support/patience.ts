@@ -1,11 +1,17 @@
 import { vi } from "vitest";
 
-/** How long `vi.waitFor` waits at least. It only ends tests that would never end: a test may be slow on a busy machine, but not wrong. */
+/**
+ * Shortest timeout of `vi.waitFor`, in ms. It only ends tests that would never end: a test may be slow on a busy
+ * machine, but not wrong.
+ */
 const PATIENCE_MS = 60_000;
 
 const waitFor = vi.waitFor;
 
-/** `vi.waitFor`, which by default gives up after one second. Set up before each test file, see `vitest.config.ts`. */
+/**
+ * Gives `vi.waitFor`, which by default gives up after one second, this timeout. Runs before each test file, see
+ * `vitest.config.ts`.
+ */
 vi.waitFor = (callback, options = {}) => {
   const given = typeof options === "number" ? { timeout: options } : options;
   return waitFor(callback, { ...given, timeout: Math.max(given.timeout ?? 0, PATIENCE_MS) });

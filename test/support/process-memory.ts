@@ -1,6 +1,6 @@
 import { readFileSync, writeFileSync } from "node:fs";
 
-/** What the kernel says of a process's resident memory (Linux). */
+/** The kernel's figures of a process's resident memory (Linux). */
 export class ProcessMemory {
   readonly #pid: number;
 
@@ -12,7 +12,7 @@ export class ProcessMemory {
     return this.#read("VmRSS");
   }
 
-  /** The most since the start, or since `forgetPeak`. */
+  /** Peak since the start, or since `forgetPeak`, in bytes. */
   get peakBytes(): number {
     return this.#read("VmHWM");
   }

@@ -5,13 +5,13 @@ import { close, parseServerFrame, type ServerFrame } from "./frames.ts";
 export interface RawClientOptions {
   readonly port: number;
   readonly path?: string;
-  /** Header lines to add, or to replace by name; undefined removes one. */
+  /** Header lines to add, or to replace by name; undefined removes a line. */
   readonly headers?: Readonly<Record<string, string | undefined>>;
   /** Bytes sent in the same packet as the request. */
   readonly head?: Buffer;
 }
 
-/** The bytes of a well-formed upgrade request, with changes. */
+/** The bytes of a valid upgrade request, with changes. */
 export function upgradeRequest({ path = "/", headers = {} }: Omit<RawClientOptions, "port"> = {}): string {
   const all: Record<string, string | undefined> = {
     Host: "localhost",
@@ -25,13 +25,13 @@ export function upgradeRequest({ path = "/", headers = {} }: Omit<RawClientOptio
   return `GET ${path} HTTP/1.1\r\n${lines.join("\r\n")}\r\n\r\n`;
 }
 
-/** An HTTP answer's head, parsed. */
+/** The parsed head of an HTTP answer. */
 export interface RawResponse {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
 }
 
-/** A WebSocket client of bytes, for what no well-behaved client sends. */
+/** A WebSocket client that writes bytes itself, for tests of what no well-behaved client sends. */
 export class RawClient {
   readonly socket: Socket;
   #buffer: Buffer = Buffer.alloc(0);
@@ -52,7 +52,7 @@ export class RawClient {
     });
   }
 
-  /** Connects and does the opening handshake; fails when the answer isn't 101. */
+  /** Connects and does the opening handshake. Fails if the answer isn't 101. */
   static async open(options: RawClientOptions): Promise<RawClient> {
     const client = await RawClient.connect(options.port);
     client.write(Buffer.concat([Buffer.from(upgradeRequest(options)), options.head ?? Buffer.alloc(0)]));
@@ -71,7 +71,7 @@ export class RawClient {
     this.socket.write(bytes);
   }
 
-  /** The head of the HTTP answer, parsed; of repeated headers the last. */
+  /** The parsed head of the HTTP answer. The last of repeated headers counts. */
   async response(): Promise<RawResponse> {
     const [statusLine = "", ...lines] = await this.head();
     const headers = Object.fromEntries(
@@ -91,7 +91,7 @@ export class RawClient {
     return lines;
   }
 
-  /** So many bytes, as text. */
+  /** The next `count` bytes, as text. */
   async take(length: number): Promise<string> {
     await this.#until(() => (this.#buffer.length >= length ? true : undefined));
     const taken = this.#buffer.toString("latin1", 0, length);
@@ -99,32 +99,32 @@ export class RawClient {
     return taken;
   }
 
-  /** All that comes until the server ends the connection, as text. */
+  /** Everything until the server ends the connection, as text. */
   async rest(): Promise<string> {
     await this.closed();
     return this.#buffer.toString();
   }
 
-  /** The next frame; fails when the connection ends before one is complete. */
+  /** The next frame. Fails if the connection ends first. */
   async frame(): Promise<ServerFrame> {
     const parsed = await this.#until(() => parseServerFrame(this.#buffer));
     this.#buffer = parsed.rest;
     return parsed.frame;
   }
 
-  /** The next frame as text, its type not looked at. */
+  /** The next frame as text, of whatever type. */
   async text(): Promise<string> {
     return (await this.frame()).payload.toString();
   }
 
-  /** The next frame, which must be a close; its code and reason. */
+  /** The next frame, which must be a close frame. Returns its code and reason. */
   async closeFrame(): Promise<{ code: number | undefined; reason: string }> {
     const { opcode, payload } = await this.frame();
     if (opcode !== 0x8) throw new Error(`expected a close frame, got opcode ${opcode}`);
     return { code: payload.length === 0 ? undefined : payload.readUInt16BE(), reason: payload.toString("utf8", 2) };
   }
 
-  /** The close handshake from our side. */
+  /** Does the close handshake from the client's side. */
   async close(code = 1000): Promise<void> {
     this.write(close(code));
     await this.closeFrame();
@@ -132,7 +132,7 @@ export class RawClient {
     await this.closed();
   }
 
-  /** Vanishes with a RST. */
+  /** Resets the connection (RST). */
   reset(): void {
     this.socket.resetAndDestroy();
   }

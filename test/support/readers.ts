@@ -5,14 +5,14 @@ export interface ReadersOptions {
   readonly port: number;
   readonly count: number;
   readonly topic: string;
-  /** Of each publish. */
+  /** Payload length of each publish, in bytes. */
   readonly bytes: number;
 }
 
-/** What `programs/readers.ts` says. */
+/** The lines that `programs/readers.ts` prints. */
 export type ReadersStory =
   | { readonly event: "subscribed" }
-  /** All readers have this publish, and all before. */
+  /** All readers have this publish and all earlier ones. */
   | { readonly event: "published"; readonly number: number }
   | { readonly event: "wrong"; readonly what: string };
 
@@ -43,7 +43,7 @@ export class Readers {
     await this.#until(() => this.#subscribed);
   }
 
-  /** Resolves when all have this publish and all before; rejects when one got anything else. */
+  /** Resolves when all readers have this publish and all earlier ones. Rejects if one received anything else. */
   async have(number: number): Promise<void> {
     await this.#until(() => this.#published >= number);
   }

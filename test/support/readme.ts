@@ -6,7 +6,10 @@ const root = fileURLToPath(new URL("../../", import.meta.url));
 /** Paths of all pages of documentation in the project. */
 export const READMES = globSync(["README.md", ".github/*.md", "{src,test,bench}/**/*.md"], { cwd: root }).toSorted();
 
-/** Those about what stands around the package: their examples need other packages, and run in test/e2e/loaders.test.ts where those are here. */
+/**
+ * The guides about use with other packages. Their examples need those packages, and run in test/e2e/loaders.test.ts if
+ * the packages are installed.
+ */
 export const GUIDES = READMES.filter((path) => path.startsWith("src/guides/"));
 
 export function readReadme(path: string): string {
@@ -16,7 +19,7 @@ export function readReadme(path: string): string {
 export interface CodeBlock {
   readonly language: string;
   readonly code: string;
-  /** What the first line says that it is: `// server.js: the main thread`. */
+  /** The file name in the first line of an example: `// server.js: the main thread`. */
   readonly file: string | undefined;
 }
 
@@ -26,14 +29,14 @@ export function codeBlocks(markdown: string): CodeBlock[] {
   });
 }
 
-/** The example of a README that is the file of that name. */
+/** The example of a README for the file of that name. */
 export function readmeExample(readme: string, file: string): string {
   const found = codeBlocks(readReadme(readme)).find((block) => block.file === file);
   if (found === undefined) throw new Error(`${readme} has no example ${file}`);
   return found.code;
 }
 
-/** What the first table after a text says, by rows and cells. */
+/** The first table after a text, by rows and cells. */
 export function tableAfter(markdown: string, text: string): string[][] {
   const start = markdown.indexOf(text);
   if (start < 0) throw new Error(`there is no ${text}`);
@@ -41,7 +44,10 @@ export function tableAfter(markdown: string, text: string): string[][] {
   return rows.map((row) => row.split(/(?<!\\)\|/).slice(1, -1));
 }
 
-/** The names in backticks in the first column, without what follows them: `authorize(request, params)` is `authorize`. */
+/**
+ * The names in backticks in the first column, without anything behind the name: `authorize(request, params)` gives
+ * `authorize`.
+ */
 export function namesIn(rows: readonly (readonly string[])[]): string[] {
   return rows.flatMap(([first = ""]) => [...first.matchAll(/`([\w-]+)[^`]*`/g)].map(([, name = ""]) => name));
 }

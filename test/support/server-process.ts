@@ -14,17 +14,17 @@ export interface ServerOptions {
   /** One of `test/support/actors`. */
   readonly actor: string;
   readonly start?: Partial<StartOptions>;
-  /** Default: signals do what they do by default. */
+  /** Signals on which the board closes. Default: none; signals then end the process as usual. */
   readonly closeOnSignals?: CloseOnSignalsOptions;
-  /** What it calls `board.close` with at SIGUSR2. */
+  /** Options for `board.close` on SIGUSR2. */
   readonly close?: CloseOptions;
   /** Path of the board, with parameters. Default: every path. */
   readonly path?: string;
-  /** Whether it also listens on a port of the board's own. */
+  /** True to also listen on a port of the board's own. */
   readonly ownPort?: boolean;
 }
 
-/** What `programs/server.ts` prints. */
+/** The lines that `programs/server.ts` prints. */
 export type ServerStory =
   | { readonly event: "listening"; readonly port: number }
   | {
@@ -43,7 +43,7 @@ type StoryOf<Event extends ServerStory["event"]> = Extract<ServerStory, { readon
 
 const program = fileURLToPath(new URL("./programs/server.ts", import.meta.url));
 
-/** A board in a process of its own, for what may bring a process down. Ends with the test. */
+/** A board in a process of its own, for tests that may crash the process. Ends with the test. */
 export class ServerProcess {
   readonly port: number;
   readonly program: RunningProgram;
@@ -60,7 +60,7 @@ export class ServerProcess {
     return new ServerProcess(Number(port), running);
   }
 
-  /** The first event of this name that it tells of, or the one that comes after so many others of it. */
+  /** The first event of this name, or the one after `after` others of that name. */
   async tells<Event extends ServerStory["event"]>(event: Event, after = 0): Promise<StoryOf<Event>> {
     const [, story = ""] = await this.program.prints(
       new RegExp(`(?:^\\{"event":"${event}".*\\n[^]*?){${after}}^(\\{"event":"${event}".*)\\n`, "m"),

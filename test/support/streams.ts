@@ -8,7 +8,7 @@ import { TLSSocket, connect as tlsConnect } from "node:tls";
 import { onTestFinished } from "vitest";
 import { selfSigned } from "./certificate.ts";
 
-/** A byte stream as it was accepted, and what its peer holds; half-open allowed at both ends. */
+/** An accepted byte stream, and its peer's end. Both ends allow half-open. */
 export interface StreamPair {
   readonly accepted: Duplex;
   readonly peer: Duplex;
@@ -17,7 +17,7 @@ export interface StreamPair {
 
 let serial = 0;
 
-/** A path for a Unix socket, not used before. */
+/** An unused path for a Unix socket. */
 export function unixPath(): string {
   return join(tmpdir(), `switchboard-${process.pid}-${serial++}.sock`);
 }
@@ -56,24 +56,24 @@ export async function openUnixSockets(): Promise<StreamPair> {
   const path = unixPath();
   const server = createServer({ allowHalfOpen: true }).listen(path);
   const { accepted, peer } = await paired(server, () => connect({ path, allowHalfOpen: true }));
-  // A Unix socket knows no reset: the error is all there is of one.
+  // A Unix socket can't be reset: the error is the only sign of one.
   return cleanUp({ accepted, peer, vanish: () => accepted.destroy(new Error("the peer vanished")) });
 }
 
 export async function openTlsSockets(): Promise<StreamPair> {
   const tcp = await openTcp();
   const { key, cert } = selfSigned();
-  // Known to Node and not to its types.
+  // Node has this option, and its types leave it out.
   const halfOpen = { allowHalfOpen: true };
   const accepted = new TLSSocket(tcp.accepted, { isServer: true, key, cert, ...halfOpen });
   const peer = tlsConnect({ socket: tcp.peer, ca: cert, ...halfOpen });
   await Promise.all([once(accepted, "secure"), once(peer, "secureConnect")]);
-  // Until the session tickets have arrived Node takes a reset for an end.
+  // Before the session tickets have arrived, Node takes a reset for an end.
   if (peer.getTLSTicket() === undefined) await once(peer, "session");
   return cleanUp({ accepted, peer, vanish: () => tcp.peer.resetAndDestroy() });
 }
 
-/** One of two ends in memory, which hands on little at a time, as sockets do. */
+/** One of two ends in memory. Like a socket, it passes on few bytes at a time. */
 class MemoryEnd extends Duplex {
   other: MemoryEnd | undefined;
   #more: () => void = () => {};
@@ -107,7 +107,7 @@ class MemoryEnd extends Duplex {
   }
 }
 
-/** Two ends in memory, which vanish with an error. */
+/** Two connected ends in memory. Destroying one gives the other an error. */
 export async function openMemoryStreams(): Promise<StreamPair> {
   const accepted = new MemoryEnd({ allowHalfOpen: true });
   const peer = new MemoryEnd({ allowHalfOpen: true });
@@ -116,7 +116,7 @@ export async function openMemoryStreams(): Promise<StreamPair> {
   return cleanUp({ accepted, peer, vanish: () => accepted.destroy(new Error("the peer vanished")) });
 }
 
-/** The two ends of one stream of an HTTP/2 session. */
+/** The two ends of one HTTP/2 stream. */
 export async function openHttp2Streams(): Promise<StreamPair> {
   const server = createHttp2Server({ settings: { enableConnectProtocol: true } }).listen(0, "127.0.0.1");
   await once(server, "listening");

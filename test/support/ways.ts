@@ -17,17 +17,17 @@ export interface WayOptions extends Omit<StartOptions, "actor"> {
   readonly attach?: AttachOptions;
 }
 
-/** An answered handshake. */
+/** The answer to a handshake. */
 export interface Answered {
   readonly status: number;
-  /** The values of a header, one for each line of it. */
+  /** All values of a header, one for each line. */
   readonly values: (name: string) => string[];
   readonly write: (bytes: Uint8Array) => void;
   /** The next frame as text. */
   readonly text: () => Promise<string>;
 }
 
-/** Does one handshake; a header that is undefined isn't sent. */
+/** Does one handshake. A header with the value undefined isn't sent. */
 export type Ask = (path: string, headers?: Readonly<Record<string, string | undefined>>) => Promise<Answered>;
 
 /** One way of accepting connections. */
@@ -35,7 +35,7 @@ export interface Way {
   readonly name: string;
   /** The thread that does the handshake. */
   readonly thread: "main" | "shard";
-  /** The status that lets in. */
+  /** Status of an accepted handshake. */
   readonly accepted: 101 | 200;
   readonly start: (options: WayOptions) => Promise<{ readonly board: Switchboard; readonly ask: Ask }>;
 }
@@ -83,7 +83,7 @@ async function portOf(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Every way in which a board accepts connections. */
+/** All ways in which a board accepts connections. */
 export const ways: readonly Way[] = [
   {
     ...{ name: "a port, handshakes in the main thread", thread: "main", accepted: 101 },

@@ -78,7 +78,7 @@ const after: Case[] = [
 
 export const closings: readonly Case[] = [...inAllCuts([...codes, ...payloads]), ...inAllCuts(after).filter(fast)];
 
-/** 256 KiB byte by byte tell nothing new. */
+/** 256 KiB byte by byte would test nothing new. */
 function fast({ name, cut }: Case): boolean {
   return !name.startsWith("large") || cut !== 1;
 }

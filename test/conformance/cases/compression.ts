@@ -38,11 +38,11 @@ const TAKEOVERS: readonly (readonly [string, DeflateParameters])[] = [
   ["no kept context", { serverNoContextTakeover: true, clientNoContextTakeover: true }],
 ];
 
-/** Messages that share most of what they say with those before, as those of an application do. */
+/** Messages that mostly repeat earlier messages, as those of an application do. */
 function similar(count: number, bytes: number): Buffer[] {
   const all = letters(bytes + 64 * count);
   return Array.from({ length: count }, (_, i) => {
-    // A cut inside a character is no text: spaces instead.
+    // A cut inside a character would make invalid text. Spaces replace that character.
     const piece = Buffer.from(all.subarray(64 * i, 64 * i + bytes));
     for (let at = 0; at < bytes && ((piece[at] as number) & 0xc0) === 0x80; at++) piece[at] = 0x20;
     for (let at = bytes - 1; at >= Math.max(0, bytes - 4) && (piece[at] as number) >= 0x80; at--) piece[at] = 0x20;
@@ -120,7 +120,7 @@ export const compressedMessages: readonly Case[] = [
   ...defaults,
 ];
 
-/** One message reaches back as far as a window goes, and others refer to those before. */
+/** Messages that repeat bytes from as far back as a window reaches, within one message and across messages. */
 function windows(setup: CompressionSetup, parameters: DeflateParameters): Case {
   const answers = (): Buffer[] => [
     letters(3000),
@@ -173,7 +173,7 @@ const ALONE = {
 } as const;
 const HELLO = "f248cdc9c90700";
 
-/** The samples of RFC 7692 section 7.2.3, and others that a sender may make. */
+/** The samples of RFC 7692 section 7.2.3, and other valid streams. */
 const samples: Case[] = [
   { name: "one compressed block", steps: [text(hex(HELLO), RSV1)], answers: texts("Hello") },
   {
@@ -182,12 +182,12 @@ const samples: Case[] = [
     answers: texts("Hello"),
   },
   {
-    name: "a message that is all reference to the one before",
+    name: "a message that only refers to the message before",
     steps: [text(hex(HELLO), RSV1), text(hex("f200110000"), RSV1)],
     answers: texts("Hello", "Hello"),
   },
   { name: "a stored block", steps: [text(hex("000500faff48656c6c6f00"), RSV1)], answers: texts("Hello") },
-  { name: "a block that says it is the last", steps: [text(hex("f348cdc9c9070000"), RSV1)], answers: texts("Hello") },
+  { name: "a block that is marked as the last", steps: [text(hex("f348cdc9c9070000"), RSV1)], answers: texts("Hello") },
   { name: "two blocks", steps: [text(hex("f24805000000ffffcac9c90700"), RSV1)], answers: texts("Hello") },
   { name: "an empty message", steps: [text(hex("00"), RSV1)], answers: texts("") },
   { name: "an empty message in an empty stored block", steps: [text(hex("000000ffff00"), RSV1)], answers: texts("") },
@@ -235,17 +235,17 @@ const violations: Case[] = [
   ...bits((options) => pong("", options), "a pong", [1, 2, 4, 7]),
   ...bits((options) => close("", options), "a close frame", [1, 2, 4, 7]),
   {
-    name: "the bit of compression on a later fragment too",
+    name: "the compressed bit on a later fragment, too",
     steps: [text(hex("f248cd"), { ...RSV1, fin: false }), continuation(hex("c9c90700"), RSV1)],
     end: failed(1002),
   },
   {
-    name: "the bit of compression on a later fragment only",
+    name: "the compressed bit on a later fragment only",
     steps: [text("Hel", { fin: false }), continuation(hex(HELLO), RSV1)],
     end: failed(1002),
   },
-  { name: "a block of a type that there isn't", steps: [binary(hex("07"), RSV1)], end: failed(1007) },
-  { name: "bytes that no deflate makes", steps: [binary(hex("ffffffffff"), RSV1)], end: failed(1007) },
+  { name: "a block of a type that doesn't exist", steps: [binary(hex("07"), RSV1)], end: failed(1007) },
+  { name: "bytes that aren't a deflate stream", steps: [binary(hex("ffffffffff"), RSV1)], end: failed(1007) },
   {
     name: "a stored block whose lengths differ",
     steps: [binary(hex("000500fbff48656c6c6f00"), RSV1)],
@@ -256,7 +256,7 @@ const violations: Case[] = [
     steps: [binary(deflateMessage(noise(500)).subarray(0, 250), RSV1)],
     end: failed(1007),
   },
-  { name: "a reference to before the first message", steps: [text(hex("f200110000"), RSV1)], end: failed(1007) },
+  { name: "a reference to bytes before the first message", steps: [text(hex("f200110000"), RSV1)], end: failed(1007) },
   {
     name: "invalid text in a compressed message",
     steps: [text(deflateMessage(hex("cebaeda080")), RSV1)],
@@ -271,13 +271,13 @@ const violations: Case[] = [
 
 const others: Case[] = [
   {
-    name: "a message that inflates to a byte too many",
+    name: "a message that inflates to one byte more than the limit",
     steps: () => [binary(deflateBomb(32 * KIB * KIB + 1), RSV1)],
     end: failed(1009),
     deflate: KEPT,
   },
   {
-    name: "a reference to a message whose context isn't kept",
+    name: "a reference to a message when context takeover is off",
     steps: [text(hex(HELLO), RSV1), { awaits: 1 }, text(hex("f200110000"), RSV1)],
     answers: texts("Hello"),
     end: failed(1007),

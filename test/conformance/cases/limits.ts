@@ -66,7 +66,7 @@ const chopped = KINDS.flatMap((kind) =>
   ),
 );
 
-/** So many messages, each a little different where it has room for that. */
+/** `count` messages. Each differs a little from the others if it has room for that. */
 function numbered(count: number, bytes: number): Buffer[] {
   return Array.from({ length: count }, (_, i) => {
     const payload = Buffer.from(letters(bytes));
@@ -111,20 +111,20 @@ const roundTrips = KINDS.flatMap((kind) =>
   }),
 );
 
-/** Above what the ends under test are set up to take: 32 MiB and 131,072 frames. */
+/** Cases above the limits of the ends under test: 32 MiB and 131,072 frames. */
 const tooMuch: Case[] = [
   {
-    name: "a message a byte too long, announced",
+    name: "a message one byte longer than the limit, header only",
     steps: [binary("", { announces: BigInt(32 * MIB + 1) })],
     end: failed(1009),
   },
   {
-    name: "the longest length of all, announced",
+    name: "the largest possible length, header only",
     steps: [text("", { announces: (1n << 63n) - 1n })],
     end: failed(1009),
   },
   {
-    name: "a fragment that makes the message a byte too long, announced",
+    name: "a fragment that makes the message one byte too long, header only",
     steps: () => [binary(letters(MIB), { fin: false }), continuation("", { announces: BigInt(31 * MIB + 1) })],
     end: failed(1009),
   },

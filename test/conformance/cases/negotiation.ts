@@ -1,6 +1,6 @@
 import type { CompressionSetup, DeflateParameters } from "../case.ts";
 
-/** What a client may write into its request, and the parameters of the offer that is to be taken; undefined: none. */
+/** A client's offer, and the parameters of the part of it that the server must accept; undefined if none. */
 export interface Offer {
   readonly setup: CompressionSetup | "none";
   readonly offer: string;
@@ -53,7 +53,7 @@ export const offers: readonly Offer[] = [
   { setup: "default", offer: "permessage-deflate; client_max_window_bits", taken: { clientMaxWindowBits: true } },
 ];
 
-/** What a server may answer to what our client offers; the client is to fail the connection for all of them. */
+/** Invalid answers of a server to our client's offer. The client must fail the connection for each. */
 export const badAnswers: readonly { readonly setup: CompressionSetup | "none"; readonly answer: string }[] = [
   ...[
     "x-unknown",

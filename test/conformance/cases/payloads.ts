@@ -1,6 +1,6 @@
 const known = new Map<number, Buffer>();
 
-/** Text of exactly so many bytes that has characters of all lengths and compresses about as well as real messages do. */
+/** Text of exactly `bytes` bytes with characters of all lengths, which compresses about as well as real messages do. */
 export function letters(bytes: number): Buffer {
   const text = known.get(bytes) ?? writeLetters(bytes);
   known.set(bytes, text);
@@ -20,7 +20,7 @@ function writeLetters(bytes: number): Buffer {
   return text;
 }
 
-/** Random bytes that are the same in each run. */
+/** Random bytes, the same in each run. */
 export function noise(bytes: number, seed = 1): Buffer {
   const all = Buffer.allocUnsafe(bytes);
   let state = seed;
@@ -31,7 +31,7 @@ export function noise(bytes: number, seed = 1): Buffer {
   return all;
 }
 
-/** Random bytes in which pieces come again at distances below and above every window of deflate. */
+/** Random bytes in which pieces repeat at distances below and above every window of deflate. */
 export function farRepeats(): Buffer {
   const distances = [400, 700, 1400, 2800, 5600, 11_200, 22_400, 32_000];
   return Buffer.concat(

@@ -25,7 +25,7 @@ const frames: readonly (readonly [string, (options: { readonly rsv: number }) =>
   ["a close frame", (options) => close(closing(1000), options)],
 ];
 
-/** Three bits, of which no extension was agreed on that uses any. */
+/** All values of the three reserved bits. No negotiated extension uses any of them. */
 export const reservedBits: readonly Case[] = BITS.flatMap((rsv): Case[] => [
   ...frames.map(([name, frame]) => ({
     name: `reserved bits ${rsv} on ${name}`,

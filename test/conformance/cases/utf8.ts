@@ -1,6 +1,6 @@
 import { type Case, close, closing, continuation, failed, fragments, slices, text, texts } from "../case.ts";
 
-/** Well-formed texts, in hex: the ends of each range of UTF-8, and samples with characters of all lengths. */
+/** Valid texts, in hex: the ends of each range of UTF-8, and samples with characters of all lengths. */
 const VALID: readonly (readonly [string, string])[] = [
   ["characters of all lengths", Buffer.from("Straße κόσμε ₿ 😀!").toString("hex")],
   ["Greek with accents", "cebae1bdb9cf83cebcceb5"],
@@ -23,7 +23,7 @@ const VALID: readonly (readonly [string, string])[] = [
   ["the last two of planes 1 and 15", "f09fbfbef09fbfbff3bfbfbef3bfbfbf"],
 ];
 
-/** Ill-formed texts, in hex; the bar stands behind the first byte that no well-formed text could have there. */
+/** Invalid texts, in hex. The bar stands behind the first byte that no valid text could have there. */
 const INVALID: readonly (readonly [string, string])[] = [
   ["a surrogate after Greek, and more text", "cebae1bdb9cf83cebcceb5eda0|80656469746564"],
   ["above U+10FFFF after Greek, and more text", "cebae1bdb9cf83cebcceb5f490|8080656469746564"],
@@ -74,7 +74,7 @@ const INVALID: readonly (readonly [string, string])[] = [
   ["UTF-16 with a byte order mark", "fe|ff00480069"],
 ];
 
-/** Texts that end inside a character: well-formed as far as they go. */
+/** Texts that end inside a character and are valid until there. */
 const TRUNCATED = [
   "c3",
   "df",
@@ -144,7 +144,7 @@ const invalid: Case[] = [...INVALID, ...TRUNCATED.map((hex) => [`cut short: ${he
   },
 );
 
-/** Nothing more is sent once it can't be valid any more: the end must not wait for the rest. */
+/** The peer sends nothing more once the text is invalid: the end under test must not wait for the rest. */
 const failFast: Case[] = INVALID.flatMap(([name, hex]) => {
   const bytes = Buffer.from(hex.split("|")[0] as string, "hex");
   const [good, bad] = [bytes.subarray(0, -1), bytes.subarray(-1)];
@@ -172,7 +172,7 @@ const failFast: Case[] = INVALID.flatMap(([name, hex]) => {
   ] satisfies Case[];
 });
 
-/** What isn't wrong yet is waited for. */
+/** Text that isn't invalid yet: the end under test must wait for the rest. */
 const patience: Case[] = TRUNCATED.map((hex) => ({
   name: `${hex} may still become valid`,
   steps: [text(bytesOf(hex), { fin: false }), close(closing(1000))],

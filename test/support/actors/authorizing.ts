@@ -3,19 +3,22 @@ import type { Admission, Params, UpgradeRefusal } from "../../../src/index.ts";
 import Scripted from "./scripted.ts";
 
 interface Order {
-  /** A verdict given as it is. */
+  /** The value to return. */
   readonly gives?: unknown;
-  /** A refusal or admission that comes later. */
+  /** The value with which the returned promise resolves. */
   readonly resolves?: unknown;
   readonly throws?: string;
   readonly never?: boolean;
-  /** Ends the thread instead. */
+  /** True to end the thread instead. */
   readonly exits?: boolean;
-  /** Gives a session of functions, which no clone has. */
+  /** True to return a session with functions, which can't be cloned. */
   readonly functions?: boolean;
 }
 
-/** Does what the request's X-Authorize header says, in JSON, so that a test can reach every outcome; tells how often it was asked. */
+/**
+ * Follows the order in the request's X-Authorize header, in JSON, so that a test can reach every outcome. Counts its
+ * calls.
+ */
 export function authorize(
   request: IncomingMessage,
   params: Params,

@@ -1,7 +1,10 @@
 import { existsSync, writeFileSync } from "node:fs";
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Told "block" and a path, it holds its whole shard until there is a file of that path; says so by a file with ".held" at its end. Echoes the rest. */
+/**
+ * On "block" and a path, blocks its whole shard until a file of that path exists, and shows that it blocks by a file
+ * with ".held" appended to the path. Echoes everything else.
+ */
 export default class Blocking extends Actor {
   override received(message: Message): void {
     const path = /^block (.+)$/.exec(message.text)?.[1];

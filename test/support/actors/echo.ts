@@ -1,6 +1,6 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Returns every message as it came. */
+/** Echoes every message. */
 export default class Echo extends Actor {
   override received(message: Message): void {
     this.send(message);

@@ -5,7 +5,7 @@ interface Session {
   readonly gate: SharedArrayBuffer;
 }
 
-/** Does to its whole shard what a command says, and echoes everything else. */
+/** Executes commands that harm its whole shard, and echoes everything else. */
 export default class Faulty extends Actor<Session> {
   override received(message: Message): void {
     switch (message.text) {
@@ -55,7 +55,7 @@ export default class Faulty extends Actor<Session> {
   }
 }
 
-/** Microtasks without an end: the event loop isn't reached any more. */
+/** Endless microtasks: the shard never returns to its event loop. */
 async function forEver(): Promise<never> {
   for (;;) await undefined;
 }
@@ -64,7 +64,7 @@ function fillTheHeap(): never {
   for (const all: unknown[] = []; ; ) all.push({ one: all.length, text: `number ${all.length}` });
 }
 
-/** Deep in native code, which calls back. */
+/** Overflows the stack deep in native code, which calls back. */
 function overflow(): void {
   const endless: object = new Proxy({}, { get: (_target, name, receiver) => Reflect.get(endless, name, receiver) });
   JSON.stringify(endless);

@@ -5,15 +5,15 @@ interface Command {
   readonly do: "policy" | "subscribe" | "publish" | "send" | "pour" | "echo";
   readonly policy?: SlowConsumerPolicy;
   readonly topics?: readonly string[];
-  /** Of the first message. Default: 0. */
+  /** Number of the first message. Default: 0. */
   readonly from?: number;
   readonly count?: number;
   readonly bytes?: number;
 }
 
 /**
- * Sends and publishes as many messages as its peer asks for, `<topic> <number>` and padding, some in each turn, and reports what became of
- * them to its peer (of publishes) or to the topic "log" (of what it sent).
+ * Sends and publishes as many messages as its peer asks for, `<topic> <number>` with padding, some in each turn.
+ * Reports the outcomes: of publishes to its peer, of messages sent to the topic "log".
  */
 export default class Flooding extends Actor {
   override async received(message: Message): Promise<void> {
@@ -47,7 +47,7 @@ export default class Flooding extends Actor {
         this.publish("log", JSON.stringify(tally));
         return;
       case "pour":
-        // As much as the peer takes, and never more.
+        // Sends as much as the peer takes, and never more.
         for (let i = 0; i < count; i++) {
           const result = this.send(text("poured", i));
           tally[result] = (tally[result] ?? 0) + 1;

@@ -1,11 +1,14 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
 interface Session {
-  /** One 32-bit integer, shared with the test: how many messages may be handled so far. */
+  /** One 32-bit integer, shared with the test: number of messages that may be handled so far. */
   readonly gate: SharedArrayBuffer;
 }
 
-/** Handles as many messages as its gate allows, each answered with its first ten characters. Told to "watch", it subscribes "log". */
+/**
+ * Handles as many messages as its gate allows, and answers each with its first ten characters. On "watch", subscribes
+ * to "log".
+ */
 export default class Gated extends Actor<Session> {
   readonly #gate = new Int32Array(this.session.gate);
   #handled = 0;

@@ -2,16 +2,17 @@ import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Actor } from "../../../src/index.ts";
 
-/** What has happened to the actors of this shard that hang. */
+/** Counts of the hanging actors of this shard. */
 const counts = { opened: 0, closed: 0, collected: 0 };
 const actors = new FinalizationRegistry<void>(() => counts.collected++);
 
-/** What the handlers of `/:where/kept` wait for: it stays reachable for ever. */
+/** Keeps the promises of `/:where/kept` reachable for ever. */
 const kept: (() => void)[] = [];
 
 /**
- * On the path `/:where/:promise`: hangs for ever in the handler that `where` names, on a promise that is `kept` reachable or `forgotten`. On
- * `/none/none` it never hangs, and answers an ask with the counts after a garbage collection.
+ * On the path `/:where/:promise`, hangs for ever in the handler that `where` names, on a promise that is `kept`
+ * reachable or `forgotten`. On `/none/none` it never hangs, and answers an ask with the counts after a garbage
+ * collection.
  */
 export default class Hanging extends Actor {
   override async opened(): Promise<void> {
@@ -33,7 +34,7 @@ export default class Hanging extends Actor {
   override async mailed(): Promise<unknown> {
     await this.#hang("mailed");
     collectGarbage();
-    // Registries call back in turns of their own.
+    // Finalization registries call back in later turns.
     await new Promise(setImmediate);
     return counts;
   }

@@ -1,6 +1,6 @@
 import { Actor } from "../../../src/index.ts";
 
-/** What a function should be. */
+/** A value where a function is expected. */
 export const authorize = { user: "everybody" };
 
 export default class InvalidAuthorize extends Actor {}

@@ -9,8 +9,8 @@ interface Command {
 }
 
 /**
- * Sends mail as its peer says, in JSON, and tells what became of it. What it is mailed it tells its peer, and answers with the same; "throw",
- * "never" and "function" do what they say.
+ * Sends mail on its peer's orders, in JSON, and reports the outcome. Passes received mail to its peer, and answers with
+ * the same mail. The mails "throw", "never" and "function" make it throw, never answer, or answer with a function.
  */
 export default class Mailing extends Actor {
   override async received(message: Message): Promise<void> {

@@ -2,7 +2,7 @@ import { getHeapStatistics, setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Told to "measure", it answers with its shard and the bytes alive in that thread; it echoes everything else. */
+/** On "measure", answers with its shard and the live bytes of that thread. Echoes everything else. */
 export default class Measured extends Actor {
   override received(message: Message): void {
     if (message.text !== "measure") {

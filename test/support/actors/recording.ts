@@ -3,16 +3,16 @@ import { setTimeout as delay } from "node:timers/promises";
 import { Actor } from "../../../src/index.ts";
 
 /**
- * Writes a row to a file in some of its handlers, as slowly as a database may: use it on the path `/:file/:handler/:ms`, where `file` is the path
- * of the file, `handler` names the one handler besides `closed` that writes, and `ms` is the time that each row takes. The handler says to its
- * peer that it has begun. A message makes the actor do what leads to the handler.
+ * Writes a row to a file in some of its handlers, as slowly as a database might. Its path is `/:file/:handler/:ms`:
+ * `file` is the path of the file, `handler` names the one handler besides `closed` that writes, and `ms` is the time
+ * for each row. The handler tells its peer when it has begun. A message makes the actor do what leads to the handler.
  */
 export default class Recording extends Actor {
   #work: Promise<void> | undefined;
 
   constructor() {
     super();
-    // Without a shuttingDown of its own an actor isn't asked to drain: its connection closes while a handler is under way.
+    // Drops its own shuttingDown: its connection then closes while another handler is running.
     if (this.params["handler"] !== "shuttingDown") this.shuttingDown = Actor.prototype.shuttingDown;
   }
 
@@ -25,7 +25,7 @@ export default class Recording extends Actor {
     const { handler } = this.params;
     if (handler === "mailed") await this.tell(this.address, "a mail");
     if (handler === "timer") this.after(0, () => this.#record("timer"));
-    // Begun here and left alone, and awaited by `closed`.
+    // Starts the write here and doesn't await it. `closed` does.
     if (handler === "detached") this.#work = this.#record("detached");
   }
 

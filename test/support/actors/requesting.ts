@@ -1,6 +1,6 @@
 import { Actor } from "../../../src/index.ts";
 
-/** Answers each message with what it sees of its request, in JSON. */
+/** Answers each message with its view of the request, in JSON. */
 export default class Requesting extends Actor {
   static override readonly requestHeaders = ["User-Agent", "cookie", "x-missing", "user-agent"];
 

@@ -11,7 +11,10 @@ interface Command {
   readonly bytes?: number;
 }
 
-/** Does what its peer tells it to, in JSON, so that a test can reach every method of an actor. Publishes what became of it to "log". */
+/**
+ * Executes its peer's commands, in JSON, so that a test can reach every method of an actor. Publishes the results to
+ * "log".
+ */
 export default class Scripted extends Actor<unknown> {
   override opened(): void {
     this.publish("log", `opened ${this.id}`);

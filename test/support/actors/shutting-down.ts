@@ -2,11 +2,14 @@ import { setImmediate as turn } from "node:timers/promises";
 import { Actor, type Message } from "../../../src/index.ts";
 
 interface Session {
-  /** One 32-bit integer, shared with the test: 0 while those that were told to "hold" must. */
+  /** One 32-bit integer, shared with the test: 0 while actors that were told to "hold" must wait. */
   readonly gate: SharedArrayBuffer;
 }
 
-/** Says when it hears that the board closes, and some turns later that it is done with that. Told to "fail", it will fail then. */
+/**
+ * Tells its peer when the board begins to close, and some turns later that its own shutdown is done. On "fail", its
+ * shutdown fails.
+ */
 export default class ShutdownNotice extends Actor<Session> {
   #failing = false;
 

@@ -1,7 +1,10 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Takes a moment for each message; they are numbered from 0. Told "done", it answers with how many came in order. */
+/**
+ * Takes a moment for each message. Messages are numbered from 0. On "done", answers with the number of messages that
+ * came in order.
+ */
 export default class Slow extends Actor {
   #next = 0;
 

@@ -4,7 +4,7 @@ let handled = 0;
 let atLastTurn = 0;
 let mostInATurn = 0;
 
-/** Looks once per turn of the shard's loop at how many messages were handled in it. */
+/** Checks once per turn of the event loop how many messages were handled in that turn. */
 function watchTurns(): void {
   mostInATurn = Math.max(mostInATurn, handled - atLastTurn);
   atLastTurn = handled;
@@ -12,7 +12,10 @@ function watchTurns(): void {
 }
 watchTurns();
 
-/** Works some microseconds on every message, without a pause. Told to "probe", it says what all of its shard have handled so far. */
+/**
+ * Works some microseconds on every message, without a pause. On "probe", answers with the number of messages that its
+ * shard has handled so far.
+ */
 export default class Spinning extends Actor {
   override received(message: Message): void {
     if (message.byteLength > 1) {

@@ -1,6 +1,9 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-/** Told "+topic" it subscribes, "-topic" it unsubscribes; says how many topics it has, or the code of the error. */
+/**
+ * On "+topic" subscribes, on "-topic" unsubscribes. Answers with the number of its topics, or with the code of the
+ * error.
+ */
 export default class Subscribing extends Actor {
   readonly #topics = new Set<string>();
 

@@ -7,7 +7,7 @@ import {
   type UpgradeDiagnostics,
 } from "../../../src/index.ts";
 
-/** Everything that the channels of this shard told, in words. */
+/** Everything that the diagnostics channels of this shard published, in words. */
 const told: string[] = [];
 
 tracingChannel<HandlerTrace, HandlerTrace>("switchboard.handler").subscribe({
@@ -29,7 +29,7 @@ subscribe("switchboard:upgrade", (message) => {
   told.push(`upgrade ${request?.headers.host} ${outcome} ${status ?? ""}`);
 });
 
-/** Sends what was told so far, and forgets it; fails on demand. */
+/** Sends the collected words, and forgets them. Fails on demand. */
 export default class Traced extends Actor {
   static override readonly supervision = { strategy: "resume" } as const;
 

@@ -1,4 +1,7 @@
-/** Two workers of `node:cluster`, each a board on the same port; for tests. Prints a line as each listens. At SIGTERM the boards close, and all end. */
+/**
+ * Two workers of `node:cluster`, each a board on the same port, for tests. Prints a line for each worker that listens.
+ * On SIGTERM both boards close, and all processes end.
+ */
 import cluster from "node:cluster";
 import { once } from "node:events";
 import { createServer } from "node:http";

@@ -1,4 +1,7 @@
-/** A server with few descriptors, for tests: takes WebSockets in one way, and prints a JSON line for each event and each question (SIGUSR2). */
+/**
+ * A server with a low limit of open files, for tests: accepts WebSockets in one way, and prints a JSON line for each
+ * event and each question (SIGUSR2).
+ */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";

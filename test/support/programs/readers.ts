@@ -4,8 +4,8 @@ import { upgradeRequest } from "../raw-client.ts";
 import type { ReadersOptions, ReadersStory } from "../readers.ts";
 
 /**
- * Subscribers of one topic of `actors/flooding.ts` in a process of their own, for its descriptors: each checks every byte that it gets. Says
- * when all are subscribed, and of each publish when all have it.
+ * Subscribers of one topic of `actors/flooding.ts`, in a process of their own because of their descriptors. Each checks
+ * every byte. Prints a line when all are subscribed, and one for each publish that all have received.
  */
 const { port, count, topic, bytes }: ReadersOptions = JSON.parse(process.argv[2] ?? "{}");
 
@@ -19,14 +19,16 @@ function tell(story: ReadersStory): void {
 const expected: Buffer[] = [];
 const readers: number[] = [];
 
-/** The frame of a publish, to the last byte. */
+/** The complete frame of a publish. */
 function frameOf(number: number): Buffer {
   const payload = Buffer.from(`${topic} ${number} `.padEnd(bytes, "x"));
   expected[number] ??= Buffer.concat([Buffer.from([0x81, 126, bytes >> 8, bytes & 0xff]), payload]);
   return expected[number];
 }
 
-/** Of bytes that aren't the expected ones: where that begins, and some of them from there. */
+/**
+ * Describes bytes that differ from the expected ones: the offset of the first difference, and some bytes from there.
+ */
 function describe(bytes: Buffer, start: number, wanted: Buffer): string {
   const differs = wanted.findIndex((byte, at) => bytes[start + at] !== byte);
   return `from its byte ${differs} on: ${bytes.toString("latin1", start + differs, start + differs + 60)}`;
@@ -37,13 +39,13 @@ function has(number: number): void {
   if (readers[number] === count) tell({ event: "published", number });
 }
 
-/** All sockets are read into this one. */
+/** All sockets read into this buffer. */
 const shared = Buffer.alloc(64 * 1024);
 
 class Reader {
   readonly #socket: Socket;
   readonly #subscribed = Promise.withResolvers<void>();
-  /** The answer and the reply, until the last of them is here. */
+  /** The bytes of the answer to the handshake and of the reply, until both are complete. */
   #head: string | undefined = "";
   #rest = Buffer.alloc(0);
   #next = 0;

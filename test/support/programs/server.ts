@@ -5,14 +5,16 @@ import { Switchboard } from "../../../src/index.ts";
 import { actorUrl } from "../actor-url.ts";
 import type { ServerOptions, ServerStory } from "../server-process.ts";
 
-/** A server for tests that may bring it down: prints one JSON line for what happens in it, and answers every request with its stats. */
+/**
+ * A server for tests that may crash it: prints one JSON line for each event, and answers every request with its stats.
+ */
 const { start, actor, closeOnSignals, close, path, ownPort }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
 
 function tell(story: ServerStory): void {
   console.log(JSON.stringify(story));
 }
 
-// A test machine may be overloaded whenever it likes.
+// Overload must not stop a test: the machine may be busy at any time.
 const board = await Switchboard.start({ maxEventLoopDelayMs: 60_000, ...start, actor: actorUrl(actor) });
 for (const event of ["shardLost", "shardFailed"] as const) {
   board.on(event, ({ shard, reason, connections, error }) => {
