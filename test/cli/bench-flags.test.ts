@@ -30,7 +30,7 @@ describe("the flags of bench", () => {
     });
   });
 
-  it("are read as they are written", () => {
+  it("are parsed as written", () => {
     const line = `${URL} --scenario fanout --connections 50 --threads 2 --inflight 16 --bytes 128 --text --duration 0.5
       --warmup 0 --compress --insecure --greeting 2 --publishers 3 --step 7 --json`;
     const parsed = parseBenchFlags([...line.split(/\s+/), "--header", "X-One: 1", "--header", "cookie:a=b; c=d"]);
@@ -62,7 +62,7 @@ describe("the flags of bench", () => {
     expect(storm?.settings).toMatchObject({ total: 8_000, warmup: 0 });
   });
 
-  it("may ask for help", () => {
+  it("recognise --help", () => {
     expect(parseBenchFlags(["--help"])).toBeUndefined();
   });
 
@@ -107,7 +107,7 @@ describe("the flags of bench", () => {
     [[URL, "--header", "nothing"], '--header takes "Name: value", not "nothing"'],
     [[URL, "--header", "A: b\r\nC: d"], '--header takes "Name: value", not "A: b\\r\\nC: d"'],
     [[URL, "--header", "Upgrade: h2c"], "--header can't set Upgrade, which the handshake sets"],
-  ])("%j is refused in one sentence", (args, message) => {
+  ])("refuse %j in one sentence", (args, message) => {
     expect(() => parseBenchFlags(args)).toThrow(new UsageError(message));
   });
 });

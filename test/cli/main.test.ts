@@ -4,7 +4,7 @@ import { expect, it, onTestFinished } from "vitest";
 import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
 import { echo, serve } from "../load/running.ts";
 
-// The environment of the tests may ask for colours (FORCE_COLOR), which overrides NO_COLOR.
+// The environment of the tests may force colours (FORCE_COLOR), which overrides NO_COLOR.
 const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
 delete env["FORCE_COLOR"];
 
@@ -42,11 +42,11 @@ it.each([
   [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists all\n"],
   [["demo", "--port"], "switchboard: demo takes no --port; set its port with the variable PORT\n"],
   [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists all\n"],
-])("refuses %j with one sentence and code 2", async (args, stderr) => {
+])("refuses %j with one sentence and exit code 2", async (args, stderr) => {
   expect(await switchboard(...args).exit).toMatchObject({ code: 2, stdout: "", stderr });
 });
 
-it("ends with a table, in plain text when the output isn't a terminal", async () => {
+it("prints a table at the end, as plain text if the output isn't a terminal", async () => {
   const url = await serve(echo);
   const { code, stdout, stderr } = await switchboard("bench", url, ...short).exit;
   expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
@@ -82,14 +82,14 @@ it("prints events and a report as lines of JSON", async () => {
   ]);
 });
 
-it("ends with 1 and the reasons when replies are wrong", async () => {
+it("exits with 1 and prints the reasons when replies are wrong", async () => {
   const url = await serve((socket) => socket.send("no"));
   const { code, stdout } = await switchboard("bench", url, ...short).exit;
   expect(code).toBe(1);
   expect(stdout).toMatch(/error: received a text message of 2 bytes, which is not what was sent \(\d+ times\)\n/);
 });
 
-it("ends with 1 and the reason when the handshake is refused, also with --json", async () => {
+it("exits with 1 and prints the reason when the handshake is refused, also with --json", async () => {
   const url = await serve(echo, { verifyClient: () => false });
   const { code, stdout } = await switchboard("bench", url, "--duration", "1000", "--json").exit;
   expect(code).toBe(1);
@@ -99,7 +99,7 @@ it("ends with 1 and the reason when the handshake is refused, also with --json",
   });
 });
 
-it("ends with 1 and a report when the host name of the server is unknown", async () => {
+it("exits with 1 and prints a report when the host name of the server is unknown", async () => {
   const { code, stdout, stderr } = await switchboard("bench", "ws://nowhere.invalid/", "--json").exit;
   expect({ code, stderr }).toEqual({ code: 1, stderr: "" });
   expect(JSON.parse(stdout)).toMatchObject({
@@ -111,7 +111,7 @@ it("ends with 1 and a report when the host name of the server is unknown", async
   });
 });
 
-it("gives no figures, and ends with 3, when it couldn't keep its own schedule", async () => {
+it("prints no figures and exits with 3 when the load couldn't keep its own schedule", async () => {
   const url = await serve(echo);
   const { code, stdout } = await switchboard("bench", url, ...short, "--rate", "20000000").exit;
   expect(code).toBe(3);

@@ -37,7 +37,7 @@ describe("FrameReader", () => {
     },
   );
 
-  it("finds the same frames in any chunks", () => {
+  it("finds the same frames however the bytes are split into chunks", () => {
     fc.assert(
       fc.property(
         fc.array(fc.uint8Array({ maxLength: 300 }), { maxLength: 8 }),

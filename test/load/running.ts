@@ -29,7 +29,7 @@ export interface LoadRun extends LoadReport {
   readonly events: readonly LoadEvent[];
 }
 
-/** Settings of a short run, with four connections by default. */
+/** Runs a short load, with four connections by default. Returns the report and the events. */
 export async function load(
   url: string,
   settings: Partial<LoadSettings> = {},

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { Times } from "../../src/load/times.ts";
 
-it("returns times in their order, however many wait", () => {
+it("returns times in their order, whatever their number", () => {
   fc.assert(
     fc.property(
       fc.array(fc.oneof(fc.double({ noNaN: true }), fc.constant(undefined))),

@@ -29,7 +29,7 @@ function hex(bytes: Uint8Array): string {
   return Buffer.from(bytes).toString("hex");
 }
 
-it("gives back the frames that were put in, in order, with their topics", () => {
+it("returns the frames that were put in, in order, with their topics", () => {
   const writer = new BatchWriter();
   writer.append(7, frameOf(Buffer.from("one")));
   writer.append(0, frameOf(Buffer.from("two")));
@@ -54,7 +54,7 @@ it("is empty after take", () => {
   expect(read(writer.take())).toEqual([{ topicId: 2, bytes: hex(Buffer.from("second")) }]);
 });
 
-it("gives memory of its own, that what is appended later doesn't change", () => {
+it("returns memory of its own, which later frames don't change", () => {
   const writer = new BatchWriter();
   writer.append(1, frameOf(Buffer.from("first")));
   const batch = writer.take();
@@ -74,7 +74,7 @@ it.each([
   { bytes: 64 * 1024 - 9, full: false },
   { bytes: 64 * 1024 - 8, full: true },
   { bytes: 64 * 1024, full: true },
-])("with one frame of $bytes bytes full is $full", ({ bytes, full }) => {
+])("is full ($full) with one frame of $bytes bytes", ({ bytes, full }) => {
   const writer = new BatchWriter();
   writer.append(1, frameOf(Buffer.alloc(bytes)));
   expect(writer.full).toBe(full);

@@ -6,7 +6,7 @@ import { FairScheduler, TURN_MS } from "../../../src/runtime/scheduling/fair-sch
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
-/** Publishers in other threads of a bus, and a receiver whose subscriber takes so long for each publish. */
+/** Publishers in other threads of a bus, and a receiver whose subscriber takes `takesMs` for each publish. */
 async function setUp(publishers: number, takesMs: number) {
   let now = 0;
   const turns = new FairScheduler(() => now);
@@ -41,17 +41,17 @@ async function setUp(publishers: number, takesMs: number) {
   return { buses, texts, dropped, most: () => Math.max(most, inThisTurn) };
 }
 
-it("delivers a large batch in parts, in order", async () => {
+it("delivers a large batch over several turns, in order", async () => {
   const { buses, texts, most } = await setUp(1, TURN_MS / 8);
   const sent = Array.from({ length: 2_000 }, (_, i) => `${i}`);
   for (const text of sent) buses[0]?.publish("news", encodeText(text));
   await vi.waitFor(() => expect(texts).toHaveLength(sent.length));
   expect(texts).toEqual(sent);
-  // Each turn: what is done before the time is looked at, when it comes and again when it is its turn.
+  // One turn delivers at most these frames: those before the first look at the clock, on arrival and again in the turn.
   expect(most()).toBeLessThanOrEqual(4 * 64);
 });
 
-it("keeps the order of each publisher when all have to wait", async () => {
+it("keeps the order of each publisher when all publishers have to wait", async () => {
   const { buses, texts } = await setUp(3, TURN_MS);
   const numbers = Array.from({ length: 300 }, (_, i) => i);
   for (const number of numbers) {
@@ -64,7 +64,7 @@ it("keeps the order of each publisher when all have to wait", async () => {
   }
 });
 
-it("counts what waits for its turn as on its way", async () => {
+it("counts publishes that wait for their turn as on their way", async () => {
   const { buses, texts, dropped } = await setUp(1, TURN_MS);
   const [bus] = buses as [Bus];
   const frame = encodeFrame(Opcode.binary, Buffer.alloc(1024 * 1024));

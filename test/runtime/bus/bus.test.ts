@@ -39,10 +39,10 @@ async function two(): Promise<{ near: TestBus; far: TestBus }> {
   return { near, far };
 }
 
-/** Keeps the texts it gets. */
+/** A subscriber that keeps the texts it gets. */
 class Inbox implements Subscriber {
   readonly texts: string[] = [];
-  /** What it says became of them. */
+  /** The outcome that the subscriber returns. */
   outcome: SendResult = "sent";
 
   deliver({ block, start, end }: Frame): SendResult {
@@ -59,7 +59,7 @@ it("delivers to subscribers in the publisher's thread within the call", () => {
   expect(inbox.texts).toEqual(["hello"]);
 });
 
-it("leaves out the one subscriber that it is told to", () => {
+it("doesn't deliver to the one subscriber that is excluded", () => {
   const { bus } = createBus();
   const [publisher, other] = [new Inbox(), new Inbox()];
   void bus.subscribe("news", publisher);
@@ -68,7 +68,7 @@ it("leaves out the one subscriber that it is told to", () => {
   expect({ publisher: publisher.texts, other: other.texts }).toEqual({ publisher: [], other: ["hello"] });
 });
 
-it("says what became of a publish: in this thread by outcome, and how many other threads it went to", async () => {
+it("returns the outcomes of a publish: in this thread by outcome, and the number of other threads it went to", async () => {
   const [near, ...others] = await mesh(4);
   if (near === undefined) throw new Error("four were asked for");
   const outcomes: SendResult[] = ["sent", "sent", "sent", "buffered", "buffered", "dropped", "closed"];
@@ -84,7 +84,7 @@ it("says what became of a publish: in this thread by outcome, and how many other
   expect(near.bus.publish("sport", encodeText("hello"))).toEqual(nobody);
 });
 
-it("doesn't count the one subscriber that it leaves out", () => {
+it("doesn't count the excluded subscriber", () => {
   const { bus } = createBus();
   const publisher = new Inbox();
   void bus.subscribe("news", publisher);
@@ -103,7 +103,7 @@ it("counts a subscriber that subscribes twice as one", () => {
   expect(inbox.texts).toEqual(["once"]);
 });
 
-it("delivers nothing of other topics", () => {
+it("delivers only the topics that were subscribed to", () => {
   const { bus } = createBus();
   const inbox = new Inbox();
   void bus.subscribe("news", inbox);
@@ -111,14 +111,14 @@ it("delivers nothing of other topics", () => {
   expect(inbox.texts).toEqual([]);
 });
 
-it.each(["", "a".repeat(256), "é".repeat(128)])("refuses to subscribe or publish a topic that is none", (topic) => {
+it.each(["", "a".repeat(256), "é".repeat(128)])("refuses to subscribe to or publish on an invalid topic", (topic) => {
   const { bus } = createBus();
   const error = expect.objectContaining({ code: "ERR_TOPIC" });
   expect(() => bus.subscribe(topic, new Inbox())).toThrow(error);
   expect(() => bus.publish(topic, encodeText("x"))).toThrow(error);
 });
 
-it("reaches every thread's subscribers once subscribe has resolved", async () => {
+it("reaches the subscribers of every thread once subscribe has resolved", async () => {
   const buses = await mesh(3);
   const inboxes = buses.map(() => new Inbox());
   await Promise.all(buses.map(({ bus }, i) => bus.subscribe("news", inboxes[i] ?? new Inbox())));
@@ -128,7 +128,7 @@ it("reaches every thread's subscribers once subscribe has resolved", async () =>
   }
 });
 
-it("resolves a second subscription of a topic only when the first one is known everywhere", async () => {
+it("resolves a second subscription to a topic only when all threads know the first one", async () => {
   const { near, far } = await two();
   const [first, second] = [new Inbox(), new Inbox()];
   void near.bus.subscribe("news", first);
@@ -137,7 +137,7 @@ it("resolves a second subscription of a topic only when the first one is known e
   await vi.waitFor(() => expect(second.texts).toEqual(["hello"]));
 });
 
-it("tells a thread that is linked later what is subscribed already", async () => {
+it("tells a thread that is linked later about existing subscriptions", async () => {
   const [near, far] = [createBus(), createBus()];
   const inbox = new Inbox();
   await near.bus.subscribe("news", inbox);
@@ -189,7 +189,7 @@ it("keeps a publisher's order over all of its publishes to a topic", async () =>
   await near.bus.subscribe("news", inbox);
   const sent: string[] = [];
   for (let i = 0; i < 20_000; i++) {
-    // Small frames that fill batches, some of them larger than a batch.
+    // Small frames fill batches. Some frames are larger than a batch.
     const text = `${i}${i % 5_000 === 0 ? "x".repeat(110) : ""}`;
     sent.push(text);
     far.bus.publish("news", encodeText(text));
@@ -216,7 +216,7 @@ it("delivers frames of several megabytes unchanged", async () => {
   }
 });
 
-it("posts nothing to a thread that doesn't want the topic", async () => {
+it("posts nothing to a thread without subscribers of the topic", async () => {
   const { bus } = createBus();
   const { port1, port2 } = new MessageChannel();
   const posted: { readonly kind: string }[] = [];
@@ -225,7 +225,7 @@ it("posts nothing to a thread that doesn't want the topic", async () => {
   await bus.addLink(port1);
 
   bus.publish("unwanted", encodeText("no"));
-  // A turn of the loop later everything queued has been posted, and what is posted next comes after it.
+  // One turn of the loop later everything queued has been posted. Later posts come after it.
   await new Promise(setImmediate);
   bus.publish("wanted", encodeText("yes"));
   await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
@@ -255,7 +255,7 @@ it("acknowledges a subscription when a thread knows it that was linked in the sa
   await vi.waitFor(() => expect(inbox.texts).toEqual(["hello"]));
 });
 
-it("acknowledges thousands of subscriptions of one tick when they are known, and those of later ticks on their own", async () => {
+it("resolves thousands of subscriptions of one tick together, and those of later ticks on their own", async () => {
   const { near, far } = await two();
   const inbox = new Inbox();
   const topics = Array.from({ length: 3_000 }, (_, i) => `topic ${i}`);
@@ -265,7 +265,7 @@ it("acknowledges thousands of subscriptions of one tick when they are known, and
   expect(far.bus.publish("later", encodeText("hello")).remote).toBe(1);
 });
 
-it("counts what it drops on the way to a thread that is more than 64 MiB behind", async () => {
+it("counts publishes dropped on the way to a thread that is more than 64 MiB behind", async () => {
   const { near, far } = await two();
   let delivered = 0;
   const deliver = (): SendResult => {
@@ -287,7 +287,7 @@ it("counts what it drops on the way to a thread that is more than 64 MiB behind"
   expect(near.dropped()).toBe(0);
 });
 
-/** A thread that echoes: what is published to "out" there comes back on "back". Tells its thread when it is subscribed. */
+/** A thread that echoes: publishes to "out" come back on "back". Posts a message when it has subscribed. */
 const echoThread = `
 import { workerData, parentPort } from "node:worker_threads";
 import { Bus } from ${JSON.stringify(new URL("../../../src/runtime/bus/bus.ts", import.meta.url).href)};
@@ -320,7 +320,7 @@ it("carries publishes to another thread and back, in order and once", async () =
   expect(dropped()).toBe(0);
 });
 
-it("goes on without a thread that has died, and waits for it no more", async () => {
+it("continues without a thread that has died, and stops waiting for it", async () => {
   const { bus, dropped } = createBus();
   const { port1, port2 } = new MessageChannel();
   const linked = bus.addLink(port1);

@@ -6,7 +6,7 @@ import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
-/** One end with all that it was told. */
+/** One end of a link, with everything that it received. */
 interface End {
   readonly link: Link;
   readonly interest: InterestChange[];
@@ -16,7 +16,7 @@ interface End {
   closed: number;
 }
 
-/** The end of a tick that comes when the test calls `flush`. */
+/** An end of the tick that comes when the test calls `flush`. */
 class HeldEndOfTick extends EndOfTick {
   readonly #added: () => void;
 
@@ -58,19 +58,19 @@ const remove = (topic: string): InterestChange => ({ kind: "remove", topic });
 const bytesOf = ({ block, start, end }: Frame): Buffer => block.subarray(start, end);
 const MEBIBYTE = 1024 * 1024;
 
-it("is synced when the other side has told all that it wants", async () => {
+it("is synced when the other side has sent all of its topics", async () => {
   const { near } = pair([add("news", 3), add("sport", 4)]);
   await near.link.synced;
   expect(near.interest).toEqual([add("news", 3), add("sport", 4)]);
 });
 
-it("is synced with a side that wants nothing", async () => {
+it("is synced with a side that has no topics", async () => {
   const { near, far } = pair();
   await Promise.all([near.link.synced, far.link.synced]);
   expect(near.interest).toEqual([]);
 });
 
-it("tells changes of interest in order, and resolves when the other side knows", async () => {
+it("sends changes of interest in order, and resolves when the other side has them", async () => {
   const { near, far } = pair();
   const known = [add("a", 1), remove("a"), add("a", 2)].map((change) => near.link.changeInterest(change));
   near.link.flush();
@@ -78,7 +78,7 @@ it("tells changes of interest in order, and resolves when the other side knows",
   expect(far.interest).toEqual([add("a", 1), remove("a"), add("a", 2)]);
 });
 
-it("resolves a later change only when that one is known", async () => {
+it("resolves a later change only when the other side has that change", async () => {
   const { near, far } = pair();
   const first = near.link.changeInterest(add("a", 1));
   near.link.flush();
@@ -90,7 +90,7 @@ it("resolves a later change only when that one is known", async () => {
   expect(far.interest).toEqual([add("a", 1), add("b", 2)]);
 });
 
-it("asks for one flush, however much is queued", () => {
+it("requests one flush, however much is queued", () => {
   const { near } = pair();
   void near.link.changeInterest(add("a", 1));
   for (let i = 0; i < 10; i++) near.link.publish(1, encodeText("hello"));
@@ -126,7 +126,7 @@ it("carries frames of several megabytes", async () => {
   for (const [i, frame] of frames.entries()) expect(far.published[i]?.frame.equals(bytesOf(frame))).toBe(true);
 });
 
-it("drops publishes past 64 MiB under way, and takes them again when the other side has caught up", async () => {
+it("drops publishes beyond 64 MiB in flight, and accepts publishes again when the other side has caught up", async () => {
   const { near, far } = pair();
   const frame = encodeFrame(Opcode.binary, Buffer.alloc(MEBIBYTE));
   const results = Array.from({ length: 80 }, () => near.link.publish(1, frame));
@@ -140,7 +140,7 @@ it("drops publishes past 64 MiB under way, and takes them again when the other s
   await vi.waitFor(() => expect(far.published).toHaveLength(taken + 1));
 });
 
-it("keeps taking publishes of a side that keeps up, far beyond the window in sum", async () => {
+it("accepts any number of publishes while the other side keeps up", async () => {
   const { near, far } = pair();
   const frame = encodeFrame(Opcode.binary, Buffer.alloc(4 * MEBIBYTE));
   let bytes = 0;
@@ -152,7 +152,7 @@ it("keeps taking publishes of a side that keeps up, far beyond the window in sum
   expect(bytes).toBeGreaterThan(160 * MEBIBYTE);
 });
 
-it("tells when the other side is gone, and keeps nobody waiting for it", async () => {
+it("reports when the other side is gone, and resolves everything that waits for it", async () => {
   const { near, far } = pair();
   await near.link.synced;
   const known = near.link.changeInterest(add("a", 1));
@@ -162,7 +162,7 @@ it("tells when the other side is gone, and keeps nobody waiting for it", async (
   await near.link.changeInterest(add("b", 2));
 });
 
-it("is synced when the other side goes before it told what it wants", async () => {
+it("is synced when the other side goes before it has sent its topics", async () => {
   const { port1, port2 } = new MessageChannel();
   const near = end(port1);
   port2.close();

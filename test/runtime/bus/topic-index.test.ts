@@ -13,7 +13,7 @@ it.each([
   { name: "255 bytes, the last ones a 4-byte character", topic: "a".repeat(251) + emoji },
   { name: "one character of 4 bytes", topic: emoji },
   { name: "a control character", topic: "\0" },
-])("takes a topic of $name", ({ topic }) => {
+])("accepts a topic of $name", ({ topic }) => {
   expect(() => checkTopic(topic)).not.toThrow();
 });
 
@@ -38,7 +38,7 @@ it.each([
   );
 });
 
-it("gives one topic for one name, and finds it by its number while it has subscribers here", () => {
+it("returns the same topic for the same name, and finds it by its number while it has subscribers here", () => {
   const index = new TopicIndex<string>();
   const news = index.getOrCreate("news");
   const sport = index.getOrCreate("sport");
@@ -59,13 +59,13 @@ it("gives one topic for one name, and finds it by its number while it has subscr
   expect([...index.values()]).toEqual([news, sport]);
 });
 
-it("knows nothing of a topic that nobody asked for", () => {
+it("doesn't know topics that nobody asked for", () => {
   const index = new TopicIndex<string>();
   expect(index.get("news")).toBeUndefined();
   expect(index.getById(0)).toBeUndefined();
 });
 
-it("forgets a topic only when neither this thread nor another wants it", () => {
+it("forgets a topic only when neither this thread nor another one subscribes to it", () => {
   const index = new TopicIndex<string>();
   const topic = index.getOrCreate("news");
   const subscriber = { deliver: () => "sent" as const };
@@ -84,7 +84,7 @@ it("forgets a topic only when neither this thread nor another wants it", () => {
   expect(index.getById(topic.id)).toBeUndefined();
 });
 
-it("never uses a number again, so that a late publish can't reach another topic", () => {
+it("never reuses a number, so that a late publish can't reach another topic", () => {
   const index = new TopicIndex<string>();
   const numbers = new Set<number>();
   for (let i = 0; i < 100; i++) {

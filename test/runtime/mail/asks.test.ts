@@ -7,7 +7,7 @@ import type { MailLink } from "../../../src/runtime/mail/mail-link.ts";
 const MAX_ASKS = 65_536;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const to = "1-7" as Address;
-/** Asks only compare links. */
+/** A link. Asks only compare links. */
 const [linkA, linkB] = [{}, {}] as [MailLink, MailLink];
 
 function begin(asks: Asks, link?: MailLink) {
@@ -16,7 +16,7 @@ function begin(asks: Asks, link?: MailLink) {
   return begun;
 }
 
-it("resolves with the answer to its number, whatever the order of answers", async () => {
+it("resolves with the answer to its number, in whatever order answers come", async () => {
   const asks = new Asks();
   const [first, second] = [begin(asks), begin(asks)];
   asks.settle(second.ask, { kind: "answered", value: "two" });
@@ -45,7 +45,7 @@ it.each([
   await expect(result).rejects.toMatchObject({ code });
 });
 
-it("counts only the first outcome, and ignores numbers that nobody waits for", async () => {
+it("takes only the first outcome, and ignores unknown numbers", async () => {
   const asks = new Asks();
   const { ask, result } = begin(asks);
   asks.settle(ask, { kind: "answered", value: "first" });
@@ -55,7 +55,7 @@ it("counts only the first outcome, and ignores numbers that nobody waits for", a
   expect(await result).toBe("first");
 });
 
-it("rejects those that wait for a link that closes, and no others", async () => {
+it("rejects the asks that wait for a link that closes, and no others", async () => {
   const asks = new Asks();
   const [a, b, here] = [begin(asks, linkA), begin(asks, linkB), begin(asks)];
   asks.linkClosed(linkA);
@@ -92,7 +92,7 @@ it.each([1, MAX_TIMEOUT_MS])("takes a timeout of %s ms", async (timeoutMs) => {
   expect(await begun?.result).toBe("in time");
 });
 
-it(`begins no more than ${MAX_ASKS}, and again when one has its answer`, async () => {
+it(`accepts at most ${MAX_ASKS} pending asks, and another one after each answer`, async () => {
   const asks = new Asks();
   const all = Array.from({ length: MAX_ASKS }, () => begin(asks, linkA));
   expect(asks.begin(to, linkA)).toBeUndefined();

@@ -10,7 +10,7 @@ import {
   MailLink,
 } from "../../../src/runtime/mail/mail-link.ts";
 
-/** One end with all that came to it. */
+/** One end of a link, with everything that it received. */
 interface End {
   readonly port: MessagePort;
   readonly link: MailLink;
@@ -42,14 +42,14 @@ const letter = (value: unknown): MailEnvelope => ({ to: "1-0" as Address, from: 
 const send = ({ link }: End, value: unknown): Promise<MailVerdict> =>
   new Promise((resolve) => link.send(letter(value), resolve));
 
-it("carries letters in order, and tells each sender its own verdict", async () => {
+it("carries letters in order, and returns to each sender its own verdict", async () => {
   const { near, far } = pair((value) => (value === 1 ? "full" : value === 3 ? "gone" : "accepted"));
   const verdicts = await Promise.all([0, 1, 2, 3, 4].map((value) => send(near, value)));
   expect(verdicts).toEqual(["accepted", "full", "accepted", "gone", "accepted"]);
   expect(far.letters).toEqual([0, 1, 2, 3, 4]);
 });
 
-it("tells verdicts on the letters of several ticks apart", async () => {
+it("returns the verdicts on the letters of several ticks separately", async () => {
   const { near } = pair((value) => (value === "refused" ? "full" : "accepted"));
   for (const value of ["taken", "refused", "taken"]) {
     expect(await send(near, value)).toBe(value === "refused" ? "full" : "accepted");
@@ -63,7 +63,7 @@ it("carries letters both ways at once", async () => {
   expect(near.letters).toEqual(["back"]);
 });
 
-it("posts one message for all that a tick has to say", async () => {
+it("posts one message for everything in a tick", async () => {
   const { near, far } = pair();
   let posts = 0;
   far.port.on("message", () => posts++);
@@ -73,14 +73,14 @@ it("posts one message for all that a tick has to say", async () => {
   expect(far.answers).toEqual([{ ask: 3, outcome: { kind: "gone" } }]);
 });
 
-it("leaves messages of other kinds to others on its port", async () => {
+it("ignores messages of other kinds on its port", async () => {
   const { near, far } = pair();
   near.port.postMessage({ kind: "something else" });
   await send(near, "mail");
   expect(far.letters).toEqual(["mail"]);
 });
 
-it(`refuses as full what is more than ${MAX_LETTERS_UNDER_WAY} letters without a verdict, until those have theirs`, async () => {
+it(`refuses letters as full beyond ${MAX_LETTERS_UNDER_WAY} without a verdict, until verdicts come`, async () => {
   const { near } = pair();
   const sent = Array.from({ length: MAX_LETTERS_UNDER_WAY }, (_, i) => send(near, i));
   const settle = vi.fn();
@@ -91,7 +91,7 @@ it(`refuses as full what is more than ${MAX_LETTERS_UNDER_WAY} letters without a
   expect(await send(near, "room again")).toBe("accepted");
 });
 
-it("tells those who wait that the other side is gone, and everybody after them at once", async () => {
+it("answers gone to everybody who waits when the other side ends, and to later senders at once", async () => {
   const { near, far } = pair();
   const waiting = send(near, "too late");
   far.port.close();

@@ -6,7 +6,7 @@ import { type LostMail, MailRouter } from "../../../src/runtime/mail/mail-router
 
 const address = (text: string): Address => text as Address;
 
-/** One thread's router, with all mail that came to its actors. */
+/** One thread's router, with all mail to its actors. */
 interface Thread {
   readonly router: MailRouter;
   readonly mails: { readonly to: Address; readonly mail: Mail }[];
@@ -36,13 +36,13 @@ function connect(a: Thread, shardOfB: number | undefined, b: Thread, shardOfA: n
   return port1;
 }
 
-/** Answers what asks with what it was asked, doubled. */
+/** Answers each ask with twice its value. */
 const doubling = (mail: Mail): MailVerdict => {
   mail.answer?.({ kind: "answered", value: Number(mail.value) * 2 });
   return "accepted";
 };
 
-it("hands mail to an actor of its own thread, as a copy", async () => {
+it("delivers mail to an actor of its own thread, as a copy", async () => {
   const here = thread(0);
   const value = { text: "hello" };
   expect(await here.router.tell(address("0-1"), address("0-2"), value)).toEqual({ status: "accepted" });
@@ -51,7 +51,7 @@ it("hands mail to an actor of its own thread, as a copy", async () => {
   expect(here.mails[0]?.mail.answer).toBeUndefined();
 });
 
-it("hands mail to an actor of a linked thread, in order", async () => {
+it("delivers mail to an actor of a linked thread, in order", async () => {
   const [near, far] = [thread(0), thread(1)];
   connect(near, 1, far, 0);
   const results = await Promise.all([1, 2, 3].map((value) => near.router.tell(address("0-0"), address("1-5"), value)));
@@ -78,7 +78,7 @@ it.each([
   },
 );
 
-it("takes an actor of a shard without a link for gone", async () => {
+it("returns gone for an actor of a shard without a link", async () => {
   const here = thread(0);
   expect(await here.router.tell(undefined, address("7-1"), "x")).toEqual({ status: "gone", mail: "x" });
   await expect(here.router.ask(undefined, address("7-1"), "x")).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
@@ -91,7 +91,7 @@ it.each([0, 1])("resolves an ask with the answer of an actor of shard %i", async
   expect(await near.router.ask(address("0-0"), address(`${shard}-1`), 21)).toBe(42);
 });
 
-it("asks from the main thread, which has no actors and to which nobody can write", async () => {
+it("sends asks of the main thread, which has no actors and gets no mail", async () => {
   const [main, shard] = [thread(undefined), thread(1, doubling)];
   connect(main, 1, shard, undefined);
   expect(await main.router.ask(undefined, address("1-1"), 4)).toBe(8);
@@ -123,7 +123,7 @@ it("throws at once for mail that can't be cloned", () => {
   expect(here.mails).toEqual([]);
 });
 
-it("takes everybody in a thread for gone when its link closes, those who wait included", async () => {
+it("returns gone for all actors of a thread whose link closes, also to pending asks", async () => {
   const [near, far] = [thread(0), thread(1)];
   const port = connect(near, 1, far, 0);
   const asked = near.router.ask(undefined, address("1-1"), "never answered");

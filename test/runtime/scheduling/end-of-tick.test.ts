@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { EndOfTick } from "../../../src/runtime/scheduling/end-of-tick.ts";
 
-it("calls every task once, in order, and not before the end of the tick", async () => {
+it("calls every task once, in order, at the end of the tick", async () => {
   const endOfTick = new EndOfTick();
   const log: string[] = [];
   endOfTick.add(() => log.push("first"));
@@ -15,7 +15,7 @@ it("calls every task once, in order, and not before the end of the tick", async 
   expect(log).toEqual(["first", "second"]);
 });
 
-it("leaves a task that a task adds to the next tick", async () => {
+it("calls a task that a task adds in the next tick", async () => {
   const endOfTick = new EndOfTick();
   const log: string[] = [];
   endOfTick.add(() => endOfTick.add(() => log.push("next")));
@@ -25,7 +25,7 @@ it("leaves a task that a task adds to the next tick", async () => {
   expect(log).toEqual(["between", "next"]);
 });
 
-it("lets nothing run between the tasks of one tick", async () => {
+it("runs nothing between the tasks of one tick", async () => {
   const endOfTick = new EndOfTick();
   const log: string[] = [];
   endOfTick.add(() => {

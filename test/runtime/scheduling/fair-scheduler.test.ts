@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { FairScheduler, type ScheduledTask, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 
-/** Turns by a clock that only moves when somebody says how long something took. */
+/** A scheduler with a clock that moves only by `take`. */
 function setUp() {
   let now = 0;
   const turns = new FairScheduler(() => now);
@@ -10,7 +10,7 @@ function setUp() {
   const take = (ms: number): void => {
     now += ms;
   };
-  /** Notes its turn, which takes so long, and asks for so many more. */
+  /** A task that logs its turn, takes `ms`, and schedules `more` further turns. */
   const taker = (name: string, ms = 0, more = 0): ScheduledTask => ({
     takeTurn: () => {
       log.push(name);
@@ -21,7 +21,7 @@ function setUp() {
   return { turns, log, take, taker };
 }
 
-it("calls each once, in the next turn, in the order they came", async () => {
+it("calls each task once, in the next turn, in the order of adding", async () => {
   const { turns, log, taker } = setUp();
   for (const name of ["a", "b", "c"]) turns.add(taker(name));
   expect(log).toEqual([]);
@@ -31,7 +31,7 @@ it("calls each once, in the next turn, in the order they came", async () => {
   expect(log).toHaveLength(3);
 });
 
-it("calls who asks during a turn in the next one", async () => {
+it("calls a task that is added during a turn in the next turn", async () => {
   const { turns, log, taker } = setUp();
   turns.add(taker("a", 0, 1));
   turns.add(taker("b"));
@@ -41,7 +41,7 @@ it("calls who asks during a turn in the next one", async () => {
   expect(log).toEqual(["a", "b", "a"]);
 });
 
-it("ends a turn when its time is over, and goes on with those who waited", async () => {
+it("ends a turn when its time is over, and continues with the tasks that waited", async () => {
   const { turns, log, taker } = setUp();
   turns.add(taker("a", TURN_MS / 2, 2));
   turns.add(taker("b", TURN_MS / 2, 2));
@@ -52,11 +52,12 @@ it("ends a turn when its time is over, and goes on with those who waited", async
     await turn();
     seen.push(log.splice(0).join(""));
   }
-  // Whoever had a turn comes behind those who had none; one that takes too long costs the others no more than its own time.
+  // A task that had its turn comes behind tasks that had none. A task that takes too long delays the others only by its
+  // own time.
   expect(seen).toEqual(["ab", "c", "dab", "c", "ab", ""]);
 });
 
-it("has time from the first question on, anew in each turn", async () => {
+it("starts a turn's time at the first call of over, anew in each turn", async () => {
   const { turns, take } = setUp();
   take(1_000);
   expect(turns.over).toBe(false);
@@ -68,7 +69,7 @@ it("has time from the first question on, anew in each turn", async () => {
   expect(turns.over).toBe(false);
 });
 
-it("has no time for newcomers while others wait for theirs", async () => {
+it("has no time for new work while tasks wait for their turns", async () => {
   const { turns, log, taker } = setUp();
   turns.add(taker("a"));
   expect(turns.over).toBe(true);
@@ -77,7 +78,7 @@ it("has no time for newcomers while others wait for theirs", async () => {
   expect(turns.over).toBe(false);
 });
 
-it("tells who takes a turn when the time is over", async () => {
+it("tells a task in its turn when the time is over", async () => {
   const { turns, take } = setUp();
   const answers: boolean[] = [];
   turns.add({
@@ -91,7 +92,7 @@ it("tells who takes a turn when the time is over", async () => {
   expect(answers).toEqual([false, true]);
 });
 
-it("numbers the turns in which something is done", async () => {
+it("numbers the turns in which something runs", async () => {
   const { turns, taker } = setUp();
   const first = turns.enter();
   expect(turns.enter()).toBe(first);

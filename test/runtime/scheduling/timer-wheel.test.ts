@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, onTestFinished, vi } from 
 import { type Timed, TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 
 const TICK_MS = 10;
-/** One turn of the wheel: longer delays go round more than once. */
+/** One turn of the wheel. Longer delays take several turns. */
 const TURN_MS = 512 * TICK_MS;
 
 class Alarm implements Timed {
@@ -48,7 +48,7 @@ describe("a timer wheel", () => {
     },
   );
 
-  it("expires all of many deadlines in their order, whenever they are scheduled", () => {
+  it("expires many deadlines in their order, in whatever order they are set", () => {
     const plan = fc.array(
       fc.record({ afterMs: fc.integer({ min: 0, max: 200 }), delayMs: fc.integer({ min: 0, max: 2 * TURN_MS }) }),
       { maxLength: 30 },
@@ -74,7 +74,7 @@ describe("a timer wheel", () => {
     );
   });
 
-  it("has no deadline for what has expired", () => {
+  it("has no deadline after it has expired", () => {
     const wheel = startWheel();
     const alarm = new Alarm();
     wheel.schedule(alarm, 50);
@@ -83,7 +83,7 @@ describe("a timer wheel", () => {
     expect(alarm.deadline).toBeUndefined();
   });
 
-  it("forgets what is cancelled", () => {
+  it("doesn't expire a cancelled deadline", () => {
     const wheel = startWheel();
     const alarm = new Alarm();
     wheel.schedule(alarm, 50);
@@ -93,7 +93,7 @@ describe("a timer wheel", () => {
     expect(alarm.expiredAt).toEqual([]);
   });
 
-  it("takes a second cancel, and one of what was never scheduled", () => {
+  it("ignores a second cancel, and a cancel of what was never scheduled", () => {
     const wheel = startWheel();
     const alarm = new Alarm();
     wheel.cancel(alarm);
@@ -106,7 +106,7 @@ describe("a timer wheel", () => {
   it.each([
     ["later", 50, 500],
     ["earlier", 500, 50],
-  ])("keeps only the newest deadline, when that is %s", (_, firstMs, secondMs) => {
+  ])("keeps only the newest deadline when that is %s", (_, firstMs, secondMs) => {
     const wheel = startWheel();
     const alarm = new Alarm();
     wheel.schedule(alarm, firstMs);
@@ -117,7 +117,7 @@ describe("a timer wheel", () => {
     expect(alarm.expiredAt[0]).toBeLessThanOrEqual(secondMs + 2 * TICK_MS);
   });
 
-  it("takes a new deadline from what has just expired", () => {
+  it("accepts a new deadline for a timer that has just expired", () => {
     const wheel = startWheel();
     const alarm: Alarm = new Alarm(() => {
       if (alarm.expiredAt.length < 3) wheel.schedule(alarm, 100);
@@ -127,7 +127,7 @@ describe("a timer wheel", () => {
     expect(alarm.expiredAt).toHaveLength(3);
   });
 
-  it("takes a deadline of a whole turn from what has just expired, in the same slot", () => {
+  it("accepts a deadline of a whole turn for a timer that has just expired, in the same slot", () => {
     const wheel = startWheel();
     const alarm: Alarm = new Alarm(() => {
       if (alarm.expiredAt.length < 2) wheel.schedule(alarm, TURN_MS - TICK_MS);
@@ -137,7 +137,7 @@ describe("a timer wheel", () => {
     expect(alarm.expiredAt).toHaveLength(2);
   });
 
-  it("doesn't expire what another of the same tick cancels", () => {
+  it("doesn't expire a timer that another timer of the same tick cancels", () => {
     const wheel = startWheel();
     const second = new Alarm();
     const first = new Alarm(() => wheel.cancel(second));
@@ -148,7 +148,7 @@ describe("a timer wheel", () => {
     expect(second.expiredAt).toEqual([]);
   });
 
-  it("expires nothing once it is stopped", () => {
+  it("expires nothing after it is stopped", () => {
     const wheel = startWheel();
     const alarm = new Alarm();
     wheel.schedule(alarm, 50);
@@ -166,14 +166,14 @@ describe("a timer wheel", () => {
 });
 
 describe("a timer wheel in a thread that was blocked", () => {
-  /** Long against the tick, and against the event loop's own delays. */
+  /** Blocking time: long compared with the tick, and with other delays of the event loop. */
   const BLOCKED_MS = 300;
 
   function block(): void {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, BLOCKED_MS);
   }
 
-  it("stands still meanwhile, and then expires every deadline", async () => {
+  it("expires every deadline afterwards", async () => {
     const wheel = startWheel();
     const expired = [10, 100, 200].map((delayMs) => {
       const done = Promise.withResolvers<void>();
@@ -186,7 +186,7 @@ describe("a timer wheel in a thread that was blocked", () => {
     expect(wheel.now).toBeLessThan(BLOCKED_MS / TICK_MS);
   });
 
-  it("isn't early for a deadline that is set before it has caught up", async () => {
+  it("isn't early for a deadline that is set before the wheel has caught up", async () => {
     const wheel = startWheel();
     block();
     const done = Promise.withResolvers<void>();

@@ -1,11 +1,11 @@
 import { expect, it } from "vitest";
 import { TokenBucket } from "../../../src/runtime/scheduling/token-bucket.ts";
 
-/** How many of so many tries pass. */
+/** Number of successful tries out of `tries`. */
 const passes = (bucket: TokenBucket, tries: number, now: number): number =>
   Array.from({ length: tries }, () => bucket.tryTake(now)).filter(Boolean).length;
 
-it("lets as many pass at once as in a second, and then one after the other", () => {
+it("allows one second's worth at once, and then one after the other", () => {
   let now = 5_000;
   const bucket = new TokenBucket(10, now);
   expect(passes(bucket, 25, now)).toBe(10);
@@ -15,14 +15,14 @@ it("lets as many pass at once as in a second, and then one after the other", () 
   expect(passes(bucket, 5, now)).toBe(1);
 });
 
-it("saves up no more than a second's worth", () => {
+it("saves up at most one second's worth", () => {
   let now = 0;
   const bucket = new TokenBucket(3, now);
   now += 3_600_000;
   expect(passes(bucket, 10, now)).toBe(3);
 });
 
-it("lets exactly its rate pass, however often it is asked", () => {
+it("allows exactly its rate, however often it is asked", () => {
   let now = 0;
   const bucket = new TokenBucket(50, now);
   let passed = 0;
@@ -31,7 +31,7 @@ it("lets exactly its rate pass, however often it is asked", () => {
   expect(passed).toBeLessThanOrEqual(50 + 500);
 });
 
-it("lets one a second pass", () => {
+it("allows one a second", () => {
   let now = 0;
   const bucket = new TokenBucket(1, now);
   const seen = [];

@@ -2,7 +2,7 @@ import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { type CounterName, Counters } from "../../../src/runtime/stats/counters.ts";
 
-/** The plain ones: what is counted by code or as a histogram has tests of its own. */
+/** The plain counters. Counters by code and histograms have tests of their own. */
 function values(counters: Counters): [CounterName, number][] {
   const { closes: _closes, handoff: _handoff, busLag: _busLag, ...plain } = counters.snapshot();
   return Object.entries(plain) as [CounterName, number][];
@@ -15,7 +15,7 @@ describe("counters", () => {
     expect(values(new Counters()).map(([, value]) => value)).toEqual(names.map(() => 0));
   });
 
-  it.each(names)("count %s apart from the others", (name) => {
+  it.each(names)("count %s separately from the others", (name) => {
     const counters = new Counters();
     counters.add(name);
     counters.add(name, 41);
@@ -40,7 +40,7 @@ describe("counters", () => {
     expect(counters.get("bytesReceived")).toBe(2 ** 52 + 1);
   });
 
-  it("are seen by everybody who has their memory", () => {
+  it("are shared by all objects on the same memory", () => {
     const counters = new Counters();
     const { port1, port2 } = new MessageChannel();
     port1.postMessage(counters.memory);
@@ -51,7 +51,7 @@ describe("counters", () => {
     port1.close();
   });
 
-  it("begin a new life without what was so in the one before, but with what it counted", () => {
+  it("keep their counts and reset their gauges for a new thread", () => {
     const counters = new Counters();
     counters.add("connections", 5);
     counters.add("connectionsOpened", 7);
@@ -59,7 +59,7 @@ describe("counters", () => {
     expect(counters.snapshot()).toMatchObject({ connections: 0, connectionsOpened: 7 });
   });
 
-  it("give a snapshot that stays as it was", () => {
+  it("return a snapshot that doesn't change", () => {
     const counters = new Counters();
     const before = counters.snapshot();
     counters.add("publishes");

@@ -14,24 +14,24 @@ function block(ms: number): void {
   for (const end = performance.now() + ms; performance.now() < end; );
 }
 
-it("says 0 before it was started", () => {
+it("reads 0 before it is started", () => {
   const { reader, counters } = start();
   expect(reader.delayMs).toBe(0);
   expect(counters.get("eventLoopDelayMs")).toBe(0);
 });
 
-it("shows a reader a loop that is blocked while it is, ever more", () => {
+it("shows a growing delay while the loop is blocked", () => {
   const { meter, reader } = start();
   meter.start();
   block(400);
   const some = reader.delayMs;
   block(400);
-  // (1 - e^-0.4) * 300 and (1 - e^-0.8) * 700 at least.
+  // At least (1 - e^-0.4) * 300 and (1 - e^-0.8) * 700.
   expect(some).toBeGreaterThanOrEqual(98);
   expect(reader.delayMs).toBeGreaterThanOrEqual(385);
 });
 
-it("keeps what it measured in the counter, and forgets it with time", async () => {
+it("stores the measured delay in the counter, and lets it decay", async () => {
   const { meter, reader, counters } = start();
   meter.start();
   block(600);

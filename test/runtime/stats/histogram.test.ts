@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { SharedHistogram } from "../../../src/runtime/stats/histogram.ts";
 
-it("counts each time in the first bucket that it fits in", () => {
+it("counts each time in the first bucket that holds it", () => {
   const histogram = new SharedHistogram();
   for (const seconds of [0, 0.000_05, 0.000_051, 5, 5.1, 1_000]) histogram.observe(seconds);
   const { buckets, count, sum } = histogram.snapshot();
@@ -15,7 +15,7 @@ it("counts each time in the first bucket that it fits in", () => {
   expect(sum).toBeCloseTo(1_010.100_101);
 });
 
-it("is seen by everybody who has its memory, and touches nothing beside its own", () => {
+it("is shared by all objects on the same memory, and writes only its own part of that memory", () => {
   const memory = new SharedArrayBuffer(8 * 1024);
   const histogram = new SharedHistogram(memory, 1024);
   histogram.observe(1);

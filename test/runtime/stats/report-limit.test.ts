@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { ReportLimit } from "../../../src/runtime/stats/report-limit.ts";
 
-it("allows so many reports in a second, and as many in the next", () => {
+it("allows a limited number of reports in a second, and as many in the next", () => {
   let now = 5_000;
   const limit = new ReportLimit(3, () => now);
   const allowed = (): number => Array.from({ length: 10 }, () => limit.allows()).filter(Boolean).length;
@@ -14,7 +14,7 @@ it("allows so many reports in a second, and as many in the next", () => {
   expect(allowed()).toBe(3);
 });
 
-it("allows a hundred unless told otherwise", () => {
+it("allows a hundred by default", () => {
   const limit = new ReportLimit(undefined, () => 0);
   expect(Array.from({ length: 1_000 }, () => limit.allows()).filter(Boolean)).toHaveLength(100);
 });

@@ -9,20 +9,23 @@ describe("upgrade counters", () => {
     expect(new UpgradeCounters().snapshot()).toEqual(zeros);
   });
 
-  it.each(["accepted", "abandoned", "timedOut", "failed"] as const)("count %s apart from the others", (outcome) => {
-    const counters = new UpgradeCounters();
-    counters.add(outcome);
-    counters.add(outcome, 2);
-    expect(counters.snapshot()).toEqual({ ...zeros, [outcome]: 3 });
-  });
+  it.each(["accepted", "abandoned", "timedOut", "failed"] as const)(
+    "count %s separately from the others",
+    (outcome) => {
+      const counters = new UpgradeCounters();
+      counters.add(outcome);
+      counters.add(outcome, 2);
+      expect(counters.snapshot()).toEqual({ ...zeros, [outcome]: 3 });
+    },
+  );
 
-  it("count refusals by status, the first and the last that there are too", () => {
+  it("count refusals by status, including the first and the last status", () => {
     const counters = new UpgradeCounters();
     for (const status of [300, 401, 401, 599]) counters.addRefused(status);
     expect(counters.snapshot()).toEqual({ ...zeros, refused: { 300: 1, 401: 2, 599: 1 } });
   });
 
-  it("are seen by everybody who has their memory, and nowhere else in it", () => {
+  it("are shared by all objects on the same memory, and write only their own part of that memory", () => {
     const memory = new SharedArrayBuffer(8 + UPGRADE_COUNTERS_BYTES);
     const [one, other] = [new UpgradeCounters(memory, 8), new UpgradeCounters(memory, 8)];
     one.addRefused(300);
@@ -31,7 +34,7 @@ describe("upgrade counters", () => {
     expect(new Float64Array(memory)[0]).toBe(0);
   });
 
-  it("lie beside a shard's other counters", () => {
+  it("are part of a shard's counters without changing its other counters", () => {
     const counters = new Counters();
     const others = counters.snapshot();
     counters.upgrades.add("accepted");
@@ -40,7 +43,7 @@ describe("upgrade counters", () => {
     expect(new Counters(counters.memory).upgrades.snapshot()).toEqual({ ...zeros, accepted: 1, refused: { 599: 1 } });
   });
 
-  it("add up", () => {
+  it("are summed over threads", () => {
     const one = { accepted: 1, refused: { 400: 1, 503: 2 }, abandoned: 3, timedOut: 4, failed: 5 };
     const other = { accepted: 10, refused: { 503: 20, 404: 5 }, abandoned: 30, timedOut: 40, failed: 50 };
     const sum = { accepted: 11, refused: { 400: 1, 404: 5, 503: 22 }, abandoned: 33, timedOut: 44, failed: 55 };

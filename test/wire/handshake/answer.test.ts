@@ -44,6 +44,6 @@ it("names the chosen subprotocol and the negotiated compression, as the checks f
   });
 });
 
-it("names nothing that wasn't agreed", () => {
+it("leaves out a subprotocol and compression that weren't negotiated", () => {
   expect(agreementHeaders({ protocol: "", deflate: undefined })).toEqual({});
 });

@@ -17,7 +17,7 @@ describe("an extended CONNECT", () => {
     expect(checkExtendedConnect(request())).toEqual({ ok: true, accept: "", protocol: "", deflate: undefined });
   });
 
-  it("is answered with a choice among its offers, as in HTTP/1.1", () => {
+  it("is answered with a choice of its subprotocols and extensions, as in HTTP/1.1", () => {
     const headers = { "sec-websocket-protocol": "a, b", "sec-websocket-extensions": "permessage-deflate" };
     const options = { protocols: ["b", "c"], compression: DEFAULT_COMPRESSION };
     const checked = checkExtendedConnect(request(headers), options);

@@ -23,7 +23,7 @@ describe("a well-formed header", () => {
       ],
     ],
     ["permessage-deflate; client_max_window_bits", [["permessage-deflate", ["client_max_window_bits", true]]]],
-  ])("%s is read as it says", (header, expected) => {
+  ])("is parsed: %s", (header, expected) => {
     expect(parseExtensions(header)?.map(({ name, parameters }) => [name, ...parameters])).toEqual(expected);
   });
 });

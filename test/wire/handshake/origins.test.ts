@@ -3,7 +3,7 @@ import { SwitchboardError } from "../../../src/errors.ts";
 import { checkOption } from "../../../src/wire/handshake/option-check.ts";
 import { allowsOrigin, normalizeOrigins, type Origins, originsCheck } from "../../../src/wire/handshake/origins.ts";
 
-/** What a list with one member in it says of an origin, after its check. */
+/** The verdict of a list with this one member on an origin. */
 function allows(member: string, origin: string): boolean {
   checkOption("attach", "origins", [member], originsCheck);
   return allowsOrigin(normalizeOrigins([member]), origin, {});
@@ -24,7 +24,7 @@ it.each([
   "vscode-webview://1n3v0b2e-3c4d.x_y",
   "null",
   "file://",
-])("lets %s in where it is named, in any case, and no other", (origin) => {
+])("accepts %s if it is listed, in any case, and no other origin", (origin) => {
   expect(allows(origin, origin)).toBe(true);
   expect(allows(origin.toUpperCase(), origin)).toBe(true);
   expect(allows(origin, origin.toUpperCase())).toBe(true);
@@ -39,7 +39,7 @@ it.each([
   "https://A.Example.COM",
   "https://xn--bcher-kva.example.com",
   "https://under_score.example.com",
-])("lets the subdomain %s in for https://*.example.com", (origin) => {
+])("accepts the subdomain %s for https://*.example.com", (origin) => {
   expect(allows("https://*.example.com", origin)).toBe(true);
 });
 
@@ -66,18 +66,18 @@ it.each([
   "https://a\n.example.com",
   "null",
   "",
-])("keeps %j out for https://*.example.com", (origin) => {
+])("refuses %j for https://*.example.com", (origin) => {
   expect(allows("https://*.example.com", origin)).toBe(false);
 });
 
-it("holds the port of a wildcard", () => {
+it("compares the port of a wildcard", () => {
   expect(allows("http://*.localhost:3000", "http://a.localhost:3000")).toBe(true);
   for (const other of ["http://a.localhost", "http://a.localhost:3001", "http://a.localhost:30000"]) {
     expect(allows("http://*.localhost:3000", other)).toBe(false);
   }
 });
 
-it("lets every host of an app's scheme in where the wildcard is all of the host", () => {
+it("accepts every host of an app's scheme if the wildcard is the whole host", () => {
   expect(allows("moz-extension://*", "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc")).toBe(true);
   for (const other of ["moz-extension://", "chrome-extension://abc", "moz-extension://abc/x", "https://abc"]) {
     expect(allows("moz-extension://*", other)).toBe(false);
@@ -121,14 +121,14 @@ it.each([
   ["https://*.1.2.3", "has no valid host"],
   ["chrome-extension://abc*", 'only all of the host can be one, "chrome-extension://*"'],
   ["*://example.com", "has no scheme"],
-])("says what is wrong with %j, and which member it is", (member, reason) => {
+])("names the fault of %j, and its position", (member, reason) => {
   const message = expect.stringContaining(reason);
   const act = (): void => checkOption("attach", "origins", ["https://good.example", member], originsCheck);
   expect(act).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
   expect(act).toThrow(`got ${JSON.stringify(member)} at index 1, wh`);
 });
 
-it("asks a function, with the origin as it was sent and the request", () => {
+it("calls a function with the origin as it was sent and with the request", () => {
   const request = {};
   const asked: unknown[] = [];
   const origins: Origins = (origin, given) => {
@@ -147,7 +147,7 @@ it.each<[string, () => unknown, string]>([
   ["nothing", () => undefined, "undefined"],
   ["a string", () => "yes", "string"],
   ["1", () => 1, "number"],
-])("never takes %s from a function for a yes", (_, answer, gave) => {
+])("never accepts %s as a yes from a function", (_, answer, gave) => {
   const act = (): boolean => allowsOrigin(answer as unknown as Origins, "https://a.example", {});
   expect(act).toThrow(SwitchboardError);
   expect(act).toThrow(`gave ${gave}: decide in authorize`);

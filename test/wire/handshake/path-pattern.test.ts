@@ -45,7 +45,7 @@ const patterns = [
   "/é",
 ];
 
-it.each(patterns)("matches %s without URLPattern as with it", (pattern) => {
+it.each(patterns)("matches %s without URLPattern as with URLPattern", (pattern) => {
   const own = compileToRegExp(pattern);
   const standard = compilePathPattern(pattern);
   for (const path of paths) expect({ path, groups: own(path) }).toEqual({ path, groups: standard(path) });

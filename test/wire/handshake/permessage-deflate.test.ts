@@ -16,16 +16,16 @@ const OURS = "permessage-deflate; server_no_context_takeover";
 
 describe("a server", () => {
   it.each([
-    // Context takeover of the client is the client's choice, unless we keep no window for it.
+    // The client's context takeover is the client's choice, unless our end keeps no window for it.
     ["", keeping, OURS, [15, 15, true]],
     ["", DEFAULT_COMPRESSION, `${OURS}; client_no_context_takeover`, [15, 15, false]],
     ["; server_no_context_takeover", keeping, OURS, [15, 15, true]],
     ["; client_no_context_takeover", keeping, `${OURS}; client_no_context_takeover`, [15, 15, false]],
-    // Our window: the smaller of the client's limit and our option.
+    // Our window is the smaller of the client's limit and our option.
     ["; server_max_window_bits=15", keeping, `${OURS}; server_max_window_bits=15`, [15, 15, true]],
     ["; server_max_window_bits=9", keeping, `${OURS}; server_max_window_bits=9`, [9, 15, true]],
     ['; server_max_window_bits="10"', keeping, `${OURS}; server_max_window_bits=10`, [10, 15, true]],
-    // The client's window: limited only when the client says that it supports a limit.
+    // The client's window is limited only if the client says that it supports a limit.
     ["; client_max_window_bits", keeping, OURS, [15, 15, true]],
     ["; client_max_window_bits=15", keeping, OURS, [15, 15, true]],
     ["; client_max_window_bits=8", keeping, `${OURS}; client_max_window_bits=8`, [15, 8, true]],
@@ -48,7 +48,7 @@ describe("a server", () => {
       `${OURS}; client_no_context_takeover; server_max_window_bits=11`,
       [11, 15, false],
     ],
-    // We keep no window that is larger than our option.
+    // Our end keeps no window larger than our option.
     ["", small, `${OURS}; client_no_context_takeover; server_max_window_bits=11`, [11, 15, false]],
     [
       "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=13",
@@ -88,7 +88,7 @@ describe("a server", () => {
   ];
 
   it.each(unacceptable)(
-    "declines permessage-deflate; %s, and chooses the next offer that it can fulfil",
+    "declines permessage-deflate; %s, and accepts the next offer that it supports",
     (parameters) => {
       const offer = `permessage-deflate; ${parameters}`;
       expect(accept(offer, keeping)).toBeUndefined();
@@ -129,7 +129,7 @@ describe("a client", () => {
       "permessage-deflate; client_no_context_takeover; server_no_context_takeover; client_max_window_bits",
     ],
     [small, "permessage-deflate; client_no_context_takeover; server_max_window_bits=11; client_max_window_bits=11"],
-  ])("of %o offers %s", (options, offer) => {
+  ])("with the options %o offers %s", (options, offer) => {
     expect(offerDeflate(options)).toBe(offer);
   });
 
@@ -169,7 +169,7 @@ describe("a client", () => {
     expect(checkDeflateAnswer(header, options)).toEqual({ ok: false, reason: expect.stringContaining(reason) });
   });
 
-  it("goes uncompressed when the answer doesn't have the extension", () => {
+  it("continues uncompressed when the answer doesn't contain the extension", () => {
     expect(checkDeflateAnswer(undefined, keeping)).toEqual({ ok: true, agreement: undefined });
     expect(checkDeflateAnswer(undefined, undefined)).toEqual({ ok: true, agreement: undefined });
   });
@@ -180,7 +180,7 @@ const all = [9, 12, 15].flatMap((windowBits) =>
 );
 
 it.each(all.flatMap((client) => all.map((server) => ({ client, server }))))(
-  "our client and our server understand each other: $client and $server",
+  "agree on the same compression: client $client, server $server",
   ({ client, server }) => {
     const accepted = accept(offerDeflate(client), server);
     const answer = checkDeflateAnswer(accepted?.header, client);

@@ -69,7 +69,7 @@ it.each([
   { what: "a chunked body", bytes: REQUEST.replace("\r\n\r\n", "\r\nTransfer-Encoding: chunked\r\n\r\n") },
   { what: "an expectation", bytes: REQUEST.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n") },
   { what: "a head past 16 KiB", bytes: REQUEST.replace("localhost", "a".repeat(16 * 1024)) },
-])("leaves $what to a full parser", ({ bytes }) => {
+])("leaves $what to the full parser", ({ bytes }) => {
   expect(readSimpleHead(Buffer.from(bytes, "latin1"))).toBeUndefined();
 });
 

@@ -43,7 +43,7 @@ describe("the HTTP version", () => {
     [1, 2, true],
     [2, 0, false],
     [3, 1, false],
-  ])("%i.%i is taken: %s", (httpVersionMajor, httpVersionMinor, taken) => {
+  ])("accepts %i.%i: %s", (httpVersionMajor, httpVersionMinor, taken) => {
     const result = checkHandshake(request({}, { httpVersionMajor, httpVersionMinor }));
     expect(result).toMatchObject(taken ? ACCEPTED : { ok: false, status: 400 });
   });
@@ -62,7 +62,7 @@ describe("Host", () => {
       "EXAMPLE.",
     ],
     ...["[fe80::1%25eth0]", "[v1.x:y]", "%65xample.com", "example.com:"],
-  ])("takes %j", (host) => {
+  ])("accepts %j", (host) => {
     expect(checkHandshake(request({ host }))).toEqual(ACCEPTED);
   });
 
@@ -87,7 +87,7 @@ describe("headers that may be sent once", () => {
     },
   );
 
-  it("takes lists in several lines", () => {
+  it("accepts lists in several lines", () => {
     const lists = ["Connection", "Upgrade", "Sec-WebSocket-Protocol", "Sec-WebSocket-Extensions"];
     const rawHeaders = [...lists, ...lists].flatMap((name) => [name, "x"]);
     expect(checkHandshake(request({}, { rawHeaders }))).toEqual(ACCEPTED);
@@ -197,14 +197,14 @@ describe("the order of checks", () => {
     expect(checkHandshake(old)).toMatchObject({ status: 426 });
   });
 
-  it("lets the method answer before everything else that an offer of WebSocket must hold", () => {
+  it("checks the method before everything else about an offer of WebSocket", () => {
     const headers = { upgrade: "websocket" };
     expect(checkHandshake({ method: "POST", httpVersionMajor: 1, httpVersionMinor: 0, headers })).toMatchObject({
       status: 405,
     });
   });
 
-  it("answers malformed requests with 400 before foreign ones with 403", () => {
+  it("answers malformed requests with 400 before it answers foreign origins with 403", () => {
     const foreign = request({ origin: "https://elsewhere.example", "sec-websocket-key": "x" });
     expect(checkHandshake(foreign, { origins: [] })).toMatchObject({ status: 400 });
   });

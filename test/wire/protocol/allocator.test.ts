@@ -3,14 +3,14 @@ import { Worker } from "node:worker_threads";
 import { expect, it } from "vitest";
 import { allocate, type Region } from "../../../src/wire/protocol/allocator.ts";
 
-/** A few blocks full of pieces of these sizes, in turn. */
+/** Pieces of these sizes, in turn, that fill a few blocks. */
 const pieces = [
   ["of many sizes", (i: number) => (i * 131) % 900],
   ["of 5 bytes, which don't fill a block exactly", () => 5],
   ["of 4,096 bytes, which do", () => 4_096],
 ] as const;
 
-it.each(pieces)("gives regions that never overlap nor leave their block: %s", (_name, sizeOf) => {
+it.each(pieces)("returns regions that never overlap and stay within their block: %s", (_name, sizeOf) => {
   const regions = Array.from({ length: 30_000 }, (_, i) => ({ size: sizeOf(i), ...allocate(sizeOf(i)) }));
   const byBlock = Map.groupBy(regions, ({ block }) => block);
   expect(byBlock.size).toBeGreaterThan(1);
@@ -24,7 +24,7 @@ it.each(pieces)("gives regions that never overlap nor leave their block: %s", (_
   }
 });
 
-it("gives large regions memory of their own", () => {
+it("gives large regions a memory of their own", () => {
   const size = 100_000;
   const first: Region = allocate(size);
   const second: Region = allocate(size);
@@ -33,18 +33,18 @@ it("gives large regions memory of their own", () => {
   expect(first.block.length).toBe(size);
 });
 
-it.each([0, 1, 10_000, 20_000, 100_000])("gives %i bytes in a block at offset 0 of its memory", (size) => {
+it.each([0, 1, 10_000, 20_000, 100_000])("returns %i bytes in a block at offset 0 of its memory", (size) => {
   const { block, start } = allocate(size);
   expect(block.byteOffset).toBe(0);
   expect(block.length).toBeGreaterThanOrEqual(start + size);
 });
 
-it("makes V8 free large pieces in scavenges, and seldom in collections of the whole heap", async () => {
+it("lets V8 free large pieces in scavenges, and seldom in collections of the whole heap", async () => {
   const worker = new Worker(new URL("./allocating.ts", import.meta.url), {
     resourceLimits: { maxYoungGenerationSizeMb: 8 },
   });
   const [{ minor, major }] = await once(worker, "message");
   expect(minor).toBeGreaterThan(10);
-  // Without ballast a major collection comes with every other minor one.
+  // Without the ballast, every other minor collection would be followed by a major one.
   expect(major).toBeLessThan(minor / 5);
 });

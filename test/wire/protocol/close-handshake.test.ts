@@ -3,7 +3,7 @@ import { closedByPeer, failed, lingerMs } from "../../../src/wire/protocol/close
 import type { Frame } from "../../../src/wire/protocol/frame.ts";
 import { decode, seenClose } from "./decoding.ts";
 
-/** What the other end reads of a close frame that a server sent. */
+/** The close frame of a server, as the other end reads it. */
 function read(frame: Frame | undefined): unknown {
   if (frame === undefined) return undefined;
   return decode([frame.block.subarray(frame.start, frame.end)], { role: "client" });
@@ -16,7 +16,7 @@ describe("the peer's close frame", () => {
     { name: "with a code and a reason", code: 1000, reason: "bye", answer: [seenClose(1000, "bye")] },
     { name: "with a code of its own", code: 4321, reason: "", answer: [seenClose(4321, "")] },
     { name: "with no code", code: 1005, reason: "", answer: [seenClose(1005, "")] },
-  ])("$name, is answered with the same, and is what the user is told", ({ code, reason, answer }) => {
+  ])("$name, is answered with the same code, and reported to the user", ({ code, reason, answer }) => {
     const step = closedByPeer("server", undefined, { code, reason });
     expect(read(step.frame)).toEqual(answer);
     expect(step).toMatchObject({ closing: { code, reason }, wasClean: true });
@@ -39,7 +39,7 @@ describe("the peer's close frame", () => {
 describe("a connection that fails", () => {
   const closing = { code: 1002, reason: "reserved opcode" };
 
-  it("tells the peer why, and ends the transport", () => {
+  it("tells the peer the reason, and ends the transport", () => {
     const step = failed("open", closing);
     expect(read(step.frame)).toEqual([seenClose(1002, "reserved opcode")]);
     expect(step).toMatchObject({ closing, wasClean: false, endsTransport: true });

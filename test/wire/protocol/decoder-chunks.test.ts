@@ -12,7 +12,7 @@ const steps = fc.array(fc.constantFrom<Step>("take all", "take one and suspend",
   maxLength: 8,
 });
 
-/** Feeds the chunks and does one of the steps after each, overwriting every chunk as soon as it is given back. */
+/** Feeds the chunks and does one of the steps after each. Overwrites every chunk as soon as it is given back. */
 function decodeInSteps(chunks: readonly Buffer[], steps: readonly Step[]): Seen[] {
   const decoder = new Decoder(SESSION_LIMITS);
   const events: DecoderEvent[] = [];

@@ -150,7 +150,7 @@ it("restores any message that our deflater compressed and a client masked, in an
   );
 });
 
-describe("a message whose inflating is denied for now", () => {
+describe("a message that must not be inflated yet", () => {
   const long = deflateMessage(pattern(1_000));
   function setUp() {
     const asked = { answer: false, times: 0 };
@@ -189,7 +189,7 @@ describe("a message whose inflating is denied for now", () => {
     expect(decoder.next()).toMatchObject({ kind: "message", byteLength: 1_000 });
   });
 
-  it("doesn't wait when it is short, however much it inflates to", () => {
+  it("doesn't wait when it is short, whatever it inflates to", () => {
     const { asked, decoder } = setUp();
     const short = deflateBomb(32 * 1024);
     expect(short.length).toBeLessThan(64);

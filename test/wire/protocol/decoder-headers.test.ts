@@ -80,7 +80,7 @@ describe("after a violation", () => {
     expect(decode(chunks)).toEqual([seenText("before"), seenViolation("ERR_RESERVED_BITS", 1002)]);
   });
 
-  it("nothing comes of the message that was in progress", () => {
+  it("the message in progress is never completed", () => {
     const chunks = [text("a", { fin: false }), ping("p"), text("x"), continuation("b")];
     expect(decode(chunks)).toEqual([seenPing("p"), seenViolation("ERR_EXPECTED_CONTINUATION", 1002)]);
   });

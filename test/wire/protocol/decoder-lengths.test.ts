@@ -94,7 +94,7 @@ describe("64-bit lengths", () => {
   });
 
   it.each([2n ** 31n, 2n ** 32n, 2n ** 53n - 1n, 2n ** 53n, 2n ** 53n + 1n, 2n ** 63n - 1n])(
-    "refuses the length %s as too big, not as wrong",
+    "refuses the length %s as too big, not as malformed",
     (length) => {
       expect(decode([header64(length)])).toEqual([seenViolation("ERR_MESSAGE_TOO_BIG", 1009)]);
     },

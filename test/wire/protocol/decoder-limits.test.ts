@@ -91,7 +91,7 @@ describe("memory", () => {
         expect(decoder.next()).toBeUndefined();
       }
     });
-    // 1 MiB has come: at most 2 MiB for it, and as much again in blocks outgrown and not yet collected.
+    // 1 MiB has come: at most 2 MiB for it, and as much again in outgrown blocks that aren't collected yet.
     expect(grown).toBeLessThan(6 * MIB);
   });
 });

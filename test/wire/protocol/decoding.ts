@@ -2,13 +2,13 @@ import { Decoder, type DecoderEvent, type DecoderOptions } from "../../../src/wi
 import type { Frame } from "../../../src/wire/protocol/frame.ts";
 import type { ViolationCode } from "../../../src/wire/protocol/violation.ts";
 
-/** An event in plain data, so that whole sequences compare with `toEqual`. Payloads are in hex. */
+/** An event as plain data, so that whole sequences compare with `toEqual`. Payloads are in hex. */
 export type Seen =
   | { readonly kind: "text" | "binary" | "ping" | "pong"; readonly payload: string }
   | { readonly kind: "close"; readonly code: number; readonly reason: string }
   | { readonly kind: "violation"; readonly code: ViolationCode; readonly closeCode: number };
 
-/** Limits that no test reaches unless it wants to. */
+/** Limits that a test reaches only if it sets them. */
 export const LIMITS: DecoderOptions = { maxPayloadBytes: 1024 * 1024, maxFragments: 1000 };
 
 export function describeEvent(event: DecoderEvent): Seen {
@@ -25,14 +25,14 @@ export function describeEvent(event: DecoderEvent): Seen {
   }
 }
 
-/** All events that `next` has. */
+/** All events that `next` returns. */
 export function drain(decoder: Decoder): DecoderEvent[] {
   const events: DecoderEvent[] = [];
   for (let event = decoder.next(); event !== undefined; event = decoder.next()) events.push(event);
   return events;
 }
 
-/** Feeds a copy of the chunk, takes the events, and overwrites that copy: the decoder has only borrowed it. */
+/** Feeds a copy of the chunk, takes the events, and overwrites the copy: the decoder only borrows chunks. */
 export function feed(decoder: Decoder, chunk: Buffer): DecoderEvent[] {
   const borrowed = Buffer.from(chunk);
   decoder.feed(borrowed);
@@ -71,7 +71,7 @@ export function wireBytes({ block, start, end }: Frame): Buffer {
   return block.subarray(start, end);
 }
 
-/** Different bytes at each place, so that a piece put in the wrong place shows. */
+/** Bytes that differ at each place, so that a piece in the wrong place is noticed. */
 export function pattern(length: number): Buffer {
   return Buffer.from(Array.from({ length }, (_, i) => (i * 7 + (i >> 8)) & 0xff));
 }

@@ -2,7 +2,7 @@ import { expect, it } from "vitest";
 import { isWireCloseCode, MAX_REASON_BYTES } from "../../../src/wire/protocol/close-code.ts";
 import { type ViolationCode, violation } from "../../../src/wire/protocol/violation.ts";
 
-/** Source: RFC 6455 section 7.4.1: 1002 for the protocol, 1007 for text that isn't, 1008 for policy, 1009 for size. */
+/** Source: RFC 6455 section 7.4.1: 1002 for the protocol, 1007 for invalid text, 1008 for policy, 1009 for size. */
 const closeCodes: Record<ViolationCode, number> = {
   ERR_RESERVED_BITS: 1002,
   ERR_RESERVED_OPCODE: 1002,

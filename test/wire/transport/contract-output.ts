@@ -3,7 +3,7 @@ import { expect, it } from "vitest";
 import { collect, LOTS, type TransportFactory, written } from "./pair.ts";
 import { pattern, Recorder, settle } from "./recorder.ts";
 
-/** What every transport does with what is written to it. */
+/** Tests of writing, for every transport. */
 export function itWrites(open: TransportFactory): void {
   it("writes in order", async () => {
     const { transport, peer } = await open();
@@ -14,7 +14,7 @@ export function itWrites(open: TransportFactory): void {
     expect((await collect(peer)).toString()).toBe(sent);
   });
 
-  it("counts what its peer doesn't read, and tells once when all of it is gone", async () => {
+  it("counts bytes that its peer doesn't read, and reports once when all are gone", async () => {
     const { transport, peer } = await open();
     let bufferedWhenDrained: number | undefined;
     const receiver = new Recorder((call) => {
@@ -34,7 +34,7 @@ export function itWrites(open: TransportFactory): void {
     expect(bufferedWhenDrained).toBe(0);
   });
 
-  it("tells of every time that it has drained", async () => {
+  it("reports every time that it has drained", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -47,7 +47,7 @@ export function itWrites(open: TransportFactory): void {
     }
   });
 
-  it("tells of the drain after what was written while draining, too", async () => {
+  it("reports the drain also after bytes that were written while draining", async () => {
     const { transport, peer } = await open();
     let bufferedWhenDrained: number | undefined;
     const receiver = new Recorder((call) => {
@@ -72,7 +72,7 @@ export function itWrites(open: TransportFactory): void {
     expect(receiver.count("drained")).toBe(1);
   });
 
-  it("tells of no drain when nothing waited", async () => {
+  it("reports no drain when nothing waited", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -84,9 +84,9 @@ export function itWrites(open: TransportFactory): void {
   });
 }
 
-/** How every transport ends. */
+/** Tests of ending, for every transport. */
 export function itEnds(open: TransportFactory): void {
-  it("tells once that the peer has ended, and still writes", async () => {
+  it("reports the peer's end once, and still writes", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -100,7 +100,7 @@ export function itEnds(open: TransportFactory): void {
     expect(receiver.calls).toEqual(waited ? ["ended", "drained", "closed"] : ["ended", "closed"]);
   });
 
-  it("ends after all that is queued", async () => {
+  it("ends after everything that is queued", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -125,7 +125,7 @@ export function itEnds(open: TransportFactory): void {
     expect(receiver.count("ended")).toBe(1);
   });
 
-  it("drops what is queued when it is destroyed, and tells nothing but the close", async () => {
+  it("drops everything queued when it is destroyed, and reports only the close", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -175,7 +175,7 @@ export function itEnds(open: TransportFactory): void {
     expect(receiver.calls).toEqual(["closed"]);
   });
 
-  it("closes, but not inside the start, when the peer vanished before it", async () => {
+  it("closes, but not within the start, when the peer vanished before the start", async () => {
     const { transport, vanish } = await open();
     vanish();
     await settle();

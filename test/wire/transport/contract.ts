@@ -3,7 +3,7 @@ import { itEnds, itWrites } from "./contract-output.ts";
 import { LOTS, type TransportFactory, written } from "./pair.ts";
 import { pattern, Recorder, settle } from "./recorder.ts";
 
-/** The suite that every implementation of `Transport` passes. */
+/** The test suite that every implementation of `Transport` passes. */
 export function itIsATransport(open: TransportFactory): void {
   describe("receiving", () => itReceives(open));
   describe("pausing", () => itPauses(open));
@@ -12,7 +12,7 @@ export function itIsATransport(open: TransportFactory): void {
 }
 
 function itReceives(open: TransportFactory): void {
-  it("delivers what arrived before the start, once started", async () => {
+  it("delivers bytes that arrived before the start, once started", async () => {
     const { transport, peer } = await open();
     await written(peer, Buffer.from("early"));
     await settle();
@@ -96,7 +96,7 @@ function itPauses(open: TransportFactory): void {
     expect(receiver.bytes.equals(bytes)).toBe(true);
   });
 
-  it("delivers nothing after the head when that makes its receiver pause", async () => {
+  it("delivers nothing after the head when the receiver pauses within that call", async () => {
     const { transport, peer } = await open(Buffer.from("head "));
     await written(peer, Buffer.from("rest"));
     await settle();
@@ -124,7 +124,7 @@ function itPauses(open: TransportFactory): void {
     expect(receiver.bytes.toString()).toBe("head rest");
   });
 
-  it("doesn't tell of the peer's end while paused", async () => {
+  it("doesn't report the peer's end while paused", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder();
     transport.start(receiver);
@@ -137,7 +137,7 @@ function itPauses(open: TransportFactory): void {
     expect(receiver.bytes.toString()).toBe("last words");
   });
 
-  it("survives pausing and resuming again and again", async () => {
+  it("works after many pauses and resumes", async () => {
     const { transport, peer } = await open();
     const receiver = new Recorder((call) => {
       if (call !== "received") return;

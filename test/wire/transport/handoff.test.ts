@@ -17,7 +17,7 @@ interface SocketPair {
 }
 
 const NOTHING = Buffer.alloc(0);
-/** More than the kernel takes for a peer that doesn't read. */
+/** More bytes than the kernel takes for a peer that doesn't read. */
 const LOTS = 32 * 1024 * 1024;
 
 async function openSockets(): Promise<SocketPair> {
@@ -40,7 +40,7 @@ async function closed(socket: Socket): Promise<void> {
   if (!socket.closed) await once(socket, "close");
 }
 
-/** Both ends in this thread: the port in between is real. */
+/** A handoff whose both ends are in this thread, over a real port. */
 function openChannel(adopt: (transport: Transport, envelope: unknown) => void) {
   const { sender, receiver } = createHandoffChannel();
   receiveHandoffs(receiver, adopt);
@@ -48,7 +48,7 @@ function openChannel(adopt: (transport: Transport, envelope: unknown) => void) {
   return { sender: new HandoffSender<unknown>(sender), port: receiver.port };
 }
 
-/** The far end is with a thread that never looks at it. */
+/** A handoff to a thread that never reads its port. */
 async function openDeafThread(): Promise<{ sender: HandoffSender<unknown>; thread: Worker }> {
   const { sender, receiver } = createHandoffChannel();
   const { port } = receiver;
@@ -64,7 +64,7 @@ async function openDeafThread(): Promise<{ sender: HandoffSender<unknown>; threa
   return { sender: new HandoffSender(sender), thread };
 }
 
-/** Echoes, and resolves with what came when the peer ends. */
+/** Echoes. Resolves with everything received when the peer ends. */
 function echo(transport: Transport): Promise<string> {
   return new Promise((resolve) => {
     let all = "";
@@ -81,7 +81,7 @@ function echo(transport: Transport): Promise<string> {
 }
 
 describe("a handoff", () => {
-  it("moves a socket that was read and written, with its envelope", async () => {
+  it("moves a socket with its envelope after it was read and written", async () => {
     const adopted = Promise.withResolvers<{ transport: Transport; envelope: unknown }>();
     const { sender } = openChannel((transport, envelope) => adopted.resolve({ transport, envelope }));
     const { accepted, peer } = await openSockets();
@@ -104,7 +104,7 @@ describe("a handoff", () => {
     expect(await all).toBe("more");
   });
 
-  it("delivers the head, then what Node had read, then what came on the way, each once", async () => {
+  it("delivers the head, then the bytes that Node had read, then those that came on the way, each once", async () => {
     const adopted = Promise.withResolvers<Transport>();
     const { sender } = openChannel((transport) => adopted.resolve(transport));
     const { accepted, peer } = await openSockets();
@@ -116,7 +116,7 @@ describe("a handoff", () => {
     expect(await echo(await adopted.promise)).toBe("head, buffered, late");
   });
 
-  it("sends the head without the memory around it", async () => {
+  it("sends the head without the rest of its memory", async () => {
     const adopted = Promise.withResolvers<Transport>();
     const { sender } = openChannel((transport) => adopted.resolve(transport));
     const { accepted, peer } = await openSockets();
@@ -137,7 +137,7 @@ describe("a handoff", () => {
     expect((await all).map((memory) => Buffer.from(memory).toString())).toEqual(["head"]);
   });
 
-  it("moves a socket whose peer has already ended its side", async () => {
+  it("moves a socket whose peer has already ended its direction", async () => {
     const adopted = Promise.withResolvers<Transport>();
     const { sender } = openChannel((transport) => adopted.resolve(transport));
     const { accepted, peer } = await openSockets();
@@ -148,7 +148,7 @@ describe("a handoff", () => {
     expect(await echo(await adopted.promise)).toBe("all");
   });
 
-  it("waits until what was written has left", async () => {
+  it("waits until written bytes have left", async () => {
     const adopted = Promise.withResolvers<Transport>();
     const { sender } = openChannel((transport) => adopted.resolve(transport));
     const { accepted, peer } = await openSockets();
@@ -165,7 +165,7 @@ describe("a handoff", () => {
     expect(got).toBe(LOTS + "all".length);
   });
 
-  it("counts a socket as in flight until it is answered for", async () => {
+  it("counts a socket as in flight until its answer comes", async () => {
     const { sender } = openChannel((transport) => void echo(transport));
     const pairs = await Promise.all([openSockets(), openSockets()]);
     const results = pairs.map(({ accepted }) => sender.send(accepted, NOTHING, undefined));
@@ -176,7 +176,7 @@ describe("a handoff", () => {
 });
 
 describe("a handoff that fails", () => {
-  it("tells that the peer was gone before", async () => {
+  it("reports that the peer was gone before", async () => {
     const { sender } = openChannel(() => {});
     const { accepted } = await openSockets();
     accepted.destroy();
@@ -184,7 +184,7 @@ describe("a handoff that fails", () => {
     expect(sender.inFlight).toBe(0);
   });
 
-  it("closes a socket that we have ended already", async () => {
+  it("closes a socket that this end has ended already", async () => {
     const { sender } = openChannel(() => {});
     const { accepted, peer } = await openSockets();
     accepted.end();
@@ -201,7 +201,7 @@ describe("a handoff that fails", () => {
     expect(sender.inFlight).toBe(0);
   });
 
-  it("tells that the peer was gone when it vanishes before it has read what was written", async () => {
+  it("reports that the peer was gone when it vanishes before it has read what was written", async () => {
     const { sender } = openChannel((transport) => void echo(transport));
     const { accepted, peer } = await openSockets();
     accepted.write(Buffer.alloc(LOTS));
@@ -211,7 +211,7 @@ describe("a handoff that fails", () => {
     expect(sender.inFlight).toBe(0);
   });
 
-  it("closes the socket when the shard refuses it, and tells why", async () => {
+  it("closes the socket when the shard refuses it, and reports the reason", async () => {
     const refusal = Object.assign(new RangeError("no room"), { code: "ERR_NO_ROOM" });
     const { sender } = openChannel(() => {
       throw refusal;
@@ -226,7 +226,7 @@ describe("a handoff that fails", () => {
     expect(sender.inFlight).toBe(0);
   });
 
-  it("goes on with the next socket after a failure", async () => {
+  it("continues with the next socket after a failure", async () => {
     const { sender } = openChannel((transport) => void echo(transport));
     const [first, second] = await Promise.all([openSockets(), openSockets()]);
     await sender.send(first.accepted, NOTHING, () => {});
@@ -235,10 +235,10 @@ describe("a handoff that fails", () => {
     expect(String(await once(second.peer, "data"))).toBe("hello");
   });
 
-  it("hears what the shard said before it ended, though it hears of the end first", async () => {
+  it("reads the shard's last answers even if its end is heard of first", async () => {
     const { sender } = openChannel((transport) => {
       void echo(transport);
-      // The answer has been posted by then, and not been read.
+      // The answer has been posted by then, and hasn't been read.
       queueMicrotask(() => sender.close());
     });
     const { accepted, peer } = await openSockets();
@@ -344,7 +344,7 @@ describe("whether a socket can be moved", () => {
   });
 });
 
-/** Does it, and waits until the port says so. */
+/** Calls `act`, and waits until the port has closed. */
 async function closing(port: MessagePort, close: () => void): Promise<void> {
   const done = once(port, "close");
   close();

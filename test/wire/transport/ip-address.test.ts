@@ -25,7 +25,7 @@ it.each([
     "::1::",
     "1.2.3.4:x",
   ].map((text) => ({ text, is: undefined })),
-])("makes $is of $text", ({ text, is }) => {
+])("parses $text as $is", ({ text, is }) => {
   expect(normalizeAddress(text)).toBe(is);
 });
 
@@ -39,11 +39,11 @@ it.each([
   { address: "::", key: "0:0:0:0::/64" },
   { address: "fe80::", key: "fe80:0:0:0::/64" },
   { address: "64:ff9b::192.0.2.33", key: "64:ff9b:0:0::/64" },
-])("counts $address under $key", ({ address, key }) => {
+])("counts $address under the key $key", ({ address, key }) => {
   expect(clientKey(address)).toBe(key);
 });
 
-it("counts every address of a /64 under one key, however it is written", () => {
+it("counts all addresses of a /64 under one key, in whatever notation", () => {
   const group = fc.integer({ min: 0, max: 0xffff }).map((value) => value.toString(16));
   const half = fc.tuple(group, group, group, group);
   fc.assert(
@@ -55,14 +55,14 @@ it("counts every address of a /64 under one key, however it is written", () => {
   );
 });
 
-it("knows addresses and networks of both kinds", () => {
+it("compares addresses and networks of both families", () => {
   const set = new AddressSet(["10.0.0.0/8", "192.0.2.1", "2001:db8::/32", "::1"]);
   for (const address of ["10.255.0.1", "192.0.2.1", "2001:db8:ffff::1", "::1"]) expect(set.has(address)).toBe(true);
   for (const address of ["11.0.0.1", "192.0.2.2", "2001:db9::1", "::2"]) expect(set.has(address)).toBe(false);
   expect(new AddressSet([]).has("10.0.0.1")).toBe(false);
 });
 
-it("knows what is an address or a network", () => {
+it("recognises valid addresses and networks", () => {
   for (const good of ["0.0.0.0/0", "10.0.0.1/32", "::/0", "::1/128", "10.0.0.1"])
     expect(isAddressOrNetwork(good)).toBe(true);
   for (const bad of [

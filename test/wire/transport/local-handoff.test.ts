@@ -21,7 +21,7 @@ async function openSockets(): Promise<{ accepted: Socket; peer: Socket }> {
   return { accepted, peer };
 }
 
-/** Takes over, and collects what comes until the peer ends; answers with the end of its own. */
+/** Adopts the connection, collects bytes until the peer ends, and then ends its own direction. */
 async function collect(socket: Duplex, head: Buffer): Promise<{ transport: Transport; all: Promise<string> }> {
   const all = Promise.withResolvers<string>();
   let got = "";
@@ -41,8 +41,8 @@ async function collect(socket: Duplex, head: Buffer): Promise<{ transport: Trans
   return { transport: taken as Transport, all: all.promise };
 }
 
-describe("taking a socket over in its thread", () => {
-  it("gives the head first, then what Node has read since, then the stream, over the handle of a TCP socket", async () => {
+describe("a handoff within one thread", () => {
+  it("delivers the head, then the bytes that Node has read since, then the stream, over the handle of a TCP socket", async () => {
     const { accepted, peer } = await openSockets();
     peer.write("read ");
     await once(accepted, "readable");
@@ -52,7 +52,7 @@ describe("taking a socket over in its thread", () => {
     expect(await all).toBe("head read rest");
   });
 
-  it("goes on over the stream when that is no TCP socket", async () => {
+  it("works over the stream if it isn't a TCP socket", async () => {
     const [accepted, peer] = duplexPair();
     peer.resume();
     const { transport, all } = await collect(accepted, Buffer.from("head "));
@@ -61,7 +61,7 @@ describe("taking a socket over in its thread", () => {
     expect(await all).toBe("head rest");
   });
 
-  it("lets leave first what was written before", async () => {
+  it("lets bytes written before leave first", async () => {
     const { accepted, peer } = await openSockets();
     accepted.write(Buffer.alloc(8_000_000, "a"));
     const answered = collect(accepted, Buffer.alloc(0));
@@ -76,7 +76,7 @@ describe("taking a socket over in its thread", () => {
     expect(got).toBe(8_000_000);
   });
 
-  it("tells that the peer is gone, and adopts nothing", async () => {
+  it("reports that the peer is gone, and adopts nothing", async () => {
     const { accepted } = await openSockets();
     accepted.destroy();
     const adopt = (): never => {

@@ -2,7 +2,7 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
 
-/** A transport and what its peer holds. */
+/** A transport, and its peer's end. */
 export interface TransportPair {
   readonly transport: Transport;
   /** The peer's end of the byte stream, half-open allowed. */
@@ -11,10 +11,10 @@ export interface TransportPair {
   readonly vanish: () => void;
 }
 
-/** Opens a transport that hasn't been started, with bytes that were read before it existed. Cleans up when the test ends. */
+/** Opens a transport that hasn't been started, with bytes that were read before. Cleans up when the test ends. */
 export type TransportFactory = (head?: Buffer<ArrayBuffer>) => Promise<TransportPair>;
 
-/** More than the buffers below any transport take. */
+/** More bytes than the buffers below any transport take. */
 export const LOTS = 32 * 1024 * 1024;
 
 export async function written(peer: Duplex, bytes: Uint8Array): Promise<void> {

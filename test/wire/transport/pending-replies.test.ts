@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { PendingReplies } from "../../../src/wire/transport/pending-replies.ts";
 
-it("gives each request a serial of its own, and each request back once", () => {
+it("gives each request its own serial, and returns each request once", () => {
   const replies = new PendingReplies<string>();
   const first = replies.addUntil("first", 60_000, () => {});
   const second = replies.addUntil("second", 60_000, () => {});

@@ -19,7 +19,7 @@ async function dial(server: Server): Promise<Socket> {
   return peer;
 }
 
-/** As on a Node whose servers have nothing below their sockets that we know. */
+/** Acts as a version of Node whose servers have no known handle below their sockets. */
 function acceptWithSockets(server: Server, accepted: (transport: TcpTransport) => void): void {
   const owner = server as unknown as { _handle: object };
   const handle = owner._handle;
@@ -32,7 +32,7 @@ describe.each([
   { how: "below the server's sockets", accept: acceptTransportsWith },
   { how: "by the server's sockets", accept: acceptWithSockets },
 ])("a server of transports, accepting $how", ({ accept }) => {
-  it("makes a transport of each connection, of which nothing was read", async () => {
+  it("makes a transport of each connection, before anything was read", async () => {
     const server = await listen();
     const transports: TcpTransport[] = [];
     const arrived = Promise.withResolvers<void>();
@@ -52,12 +52,12 @@ describe.each([
   });
 });
 
-it("tells of what it can't accept by the server's error event", async () => {
+it("reports connections that it can't accept by the server's error event", async () => {
   const server = await listen();
   acceptTransportsWith(server, () => {});
   const failed = once(server, "error");
   const { _handle: handle } = server as unknown as { _handle: { onconnection(error: number): void } };
-  // Too many open files, as libuv tells of it.
+  // Too many open files, as libuv reports them.
   handle.onconnection(-24);
   expect((await failed)[0]).toMatchObject({ code: "EMFILE", syscall: "accept" });
 });

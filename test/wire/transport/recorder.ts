@@ -3,7 +3,7 @@ import type { TransportReceiver } from "../../../src/wire/transport/transport.ts
 
 type Call = "received" | "drained" | "ended" | "closed";
 
-/** Writes down every call, and copies what it is lent. */
+/** Records every call, and copies the bytes that it borrows. */
 export class Recorder implements TransportReceiver {
   readonly calls: Call[] = [];
   byteLength = 0;
@@ -61,14 +61,14 @@ export class Recorder implements TransportReceiver {
   }
 }
 
-/** Bytes whose order shows. */
+/** Bytes that differ at each place, so that their order can be checked. */
 export function pattern(length: number): Buffer {
   const bytes = Buffer.allocUnsafe(length);
   for (let i = 0; i < length; i++) bytes[i] = (i * 31 + (i >> 8)) & 0xff;
   return bytes;
 }
 
-/** Time for whatever may come, in turns of the event loop: what was written before is readable in the next. */
+/** Waits some turns of the event loop. Bytes written before are readable in the next turn. */
 export async function settle(): Promise<void> {
   for (let i = 0; i < 50; i++) await turn();
 }

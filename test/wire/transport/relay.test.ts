@@ -18,7 +18,7 @@ import {
 import { itIsATransport } from "./contract.ts";
 import type { TransportFactory } from "./pair.ts";
 
-/** Both ends in this thread: the port in between is real. */
+/** A relay whose both ends are in this thread, over a real port. */
 function openRelay(adopt: (transport: Transport, envelope: unknown) => void) {
   const { sender, receiver } = createHandoffChannel();
   receiveRelayed(receiver, adopt);
@@ -47,7 +47,7 @@ describe("a relayed stream of HTTP/2", () => itIsATransport(relayed(openHttp2Str
 
 const NOTHING = Buffer.alloc(0);
 
-/** Resolves when the other end has closed, not merely been asked to. */
+/** Resolves when the other end has closed, not only been asked to close. */
 async function closed(stream: Duplex): Promise<void> {
   if (stream.readableEnded) stream.end();
   else stream.on("end", () => stream.end()).resume();
@@ -55,7 +55,7 @@ async function closed(stream: Duplex): Promise<void> {
 }
 
 describe("a relay", () => {
-  it("opens a stream with its envelope, and counts it as in flight until it is answered for", async () => {
+  it("opens a stream with its envelope, and counts it as in flight until its answer comes", async () => {
     const adopted = Promise.withResolvers<unknown>();
     const { sender } = openRelay((_, envelope) => adopted.resolve(envelope));
     const { accepted } = await openTcpSockets();
@@ -66,10 +66,10 @@ describe("a relay", () => {
     expect(await adopted.promise).toEqual({ id: "0-7", session: new Map([["user", 1n]]) });
   });
 
-  it("hears what the shard said before it ended, though it hears of the end first", async () => {
+  it("reads the shard's last answers even if its end is heard of first", async () => {
     const { sender } = openRelay((transport) => {
       transport.write(Buffer.from("last words"));
-      // All has been posted by then, in a microtask of its own, and nothing been read.
+      // Each answer has been posted by then, in a microtask of its own, and none has been read.
       queueMicrotask(() => queueMicrotask(() => sender.close()));
     });
     const { accepted, peer } = await openTcpSockets();
@@ -77,14 +77,14 @@ describe("a relay", () => {
     expect(String(await once(peer, "data"))).toBe("last words");
   });
 
-  it("tells that the peer was gone before", async () => {
+  it("reports that the peer was gone before", async () => {
     const { sender } = openRelay(() => {});
     const { accepted } = await openTcpSockets();
     accepted.destroy();
     expect(await sender.send(accepted, NOTHING, undefined)).toEqual({ outcome: "peerGone" });
   });
 
-  it("closes the stream when its envelope can't be cloned, and goes on with the next", async () => {
+  it("closes the stream when its envelope can't be cloned, and continues with the next", async () => {
     const { sender } = openRelay(() => {});
     const [one, other] = [await openTcpSockets(), await openTcpSockets()];
     const result = await sender.send(one.accepted, NOTHING, { session: () => {} });
@@ -93,7 +93,7 @@ describe("a relay", () => {
     expect(await sender.send(other.accepted, NOTHING, undefined)).toEqual({ outcome: "adopted" });
   });
 
-  it("closes the stream when the shard refuses it, and tells why", async () => {
+  it("closes the stream when the shard refuses it, and reports the reason", async () => {
     const { sender } = openRelay(() => {
       throw Object.assign(new RangeError("no room"), { code: "ERR_NO_ROOM" });
     });
@@ -139,7 +139,7 @@ describe("a relay", () => {
     }
   });
 
-  it("takes no more of a peer than the window while its shard doesn't look", async () => {
+  it("reads at most one window from a peer while its shard doesn't respond", async () => {
     const { sender: end, receiver } = createHandoffChannel();
     const { port } = receiver;
     onTestFinished(() => end.port.close());

@@ -8,7 +8,7 @@ import type { TransportPair } from "./pair.ts";
 import { pattern, Recorder } from "./recorder.ts";
 
 interface SocketPair {
-  /** As the thread that accepted it holds it: nothing read yet. */
+  /** An accepted socket, from which nothing has been read yet. */
   readonly accepted: Socket;
   readonly peer: Socket;
 }
@@ -46,7 +46,7 @@ describe("a TcpTransport", () => {
     expect(transport.bufferedBytes).toBe(0);
   });
 
-  it("leaves its source without any hold on the connection", async () => {
+  it("releases its source's hold on the connection", async () => {
     const { accepted, peer } = await openSockets();
     const transport = new TcpTransport(accepted, Buffer.alloc(0));
     onTestFinished(() => transport.destroy());
@@ -63,7 +63,7 @@ describe("a TcpTransport", () => {
     expect(await got.promise).toBe("still here");
   });
 
-  it("throws nothing for a source that never was connected", async () => {
+  it("throws nothing for a source that was never connected", async () => {
     const transport = new TcpTransport(new Socket(), Buffer.from("head"));
     const calls: string[] = [];
     await new Promise<void>((closed) => {
@@ -77,7 +77,7 @@ describe("a TcpTransport", () => {
     expect(calls).toEqual([]);
   });
 
-  it("goes from one receiver to the next in the middle of a read", async () => {
+  it("changes from one receiver to the next in the middle of a read", async () => {
     const { transport, peer } = await open();
     const second = new Recorder();
     const first = new Recorder(() => {
@@ -93,7 +93,7 @@ describe("a TcpTransport", () => {
     expect(first.calls).toEqual(["received"]);
   });
 
-  it("becomes a stream with what was read in front, which becomes a transport again", async () => {
+  it("becomes a stream with the unread bytes in front, and a transport again", async () => {
     const { transport, peer } = await open();
     const bytes = pattern(1_000_000);
     const stream = await new Promise<Socket>((resolve) => {

@@ -11,7 +11,7 @@ import { answerUpgrade, onUpgrade, serveUpgrades } from "../../../src/wire/upgra
 import { upgradeConnection } from "../../../src/wire/websocket/index.ts";
 import { startBoard } from "../../support/board.ts";
 
-/** As much of a Koa app as tells it from others. */
+/** As much of a Koa app as distinguishes it from other values. */
 class App extends EventEmitter {
   use(): this {
     return this;
@@ -37,8 +37,8 @@ const notServers: readonly (readonly [name: string, value: unknown, advice: stri
   ["an options object", { path: "/ws" }, "an object of Object"],
 ];
 
-describe("what is no server", () => {
-  it.each(notServers)("is told what to pass instead: %s", async (_name, value, advice) => {
+describe("a value that isn't a server", () => {
+  it.each(notServers)("is refused with advice on what to pass instead: %s", async (_name, value, advice) => {
     const { board } = await startBoard();
     const error = expect.objectContaining({ code: "ERR_ARGUMENT", message: expect.stringContaining(advice) });
     expect(() => board.attach(value as never)).toThrow(error);
@@ -62,8 +62,8 @@ const notUpgrades: readonly (readonly [name: string, values: readonly unknown[],
   ["a string as head", [request, new Socket(), ""], "the third is no Buffer but a string"],
 ];
 
-describe("what are no arguments of an upgrade event", () => {
-  it.each(notUpgrades)("are told apart: %s", async (_name, values, says) => {
+describe("arguments that aren't those of an upgrade event", () => {
+  it.each(notUpgrades)("are refused with the reason: %s", async (_name, values, says) => {
     const { board } = await startBoard();
     const error = { code: "ERR_ARGUMENT", message: expect.stringContaining(says) };
     const [first, second, third] = values as [never, never, never];
@@ -72,7 +72,7 @@ describe("what are no arguments of an upgrade event", () => {
   });
 });
 
-it("takes nothing but functions for services, requests for requests and boards for boards", async () => {
+it("accepts only functions as services, requests as requests and boards as boards", async () => {
   const misuse = expect.objectContaining({ code: "ERR_ARGUMENT" });
   expect(() => serveUpgrades(createServer(), undefined as never)).toThrow(misuse);
   expect(() => upgradeConnection(undefined as never)).toThrow(misuse);

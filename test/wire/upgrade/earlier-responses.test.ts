@@ -21,7 +21,7 @@ const echo: UpgradeService = (request) => {
   return { status: request.method === "CONNECT" ? 200 : 101 };
 };
 
-/** A client that has sent requests and an upgrade behind them, and the responses, which nobody has answered yet. */
+/** A client that has sent requests and an upgrade behind them, and the responses, none of them answered yet. */
 async function pipeline(
   requests: number,
   service: UpgradeService = echo,
@@ -84,7 +84,7 @@ describe("an upgrade behind requests that are still being answered", () => {
     await client.closed();
   });
 
-  it("waits for one that is larger than all buffers", async () => {
+  it("waits for a response that is larger than all buffers", async () => {
     const { client, responses } = await pipeline(1);
     const body = randomBytes(8 * 1024 * 1024).toString("latin1");
     const chunks = Array.from({ length: 128 }, (_, i) =>
@@ -114,7 +114,7 @@ describe("an upgrade behind requests that are still being answered", () => {
     expect(await client.rest()).toBe("echo");
   });
 
-  it("ends with one that closes the connection", async () => {
+  it("ends when an earlier response closes the connection", async () => {
     const failed = vi.fn();
     const { client, responses } = await pipeline(1, (request) => {
       onUpgrade(request).catch(failed);
@@ -128,7 +128,7 @@ describe("an upgrade behind requests that are still being answered", () => {
     await vi.waitFor(() => expect(failed).toHaveBeenCalledOnce());
   });
 
-  it("is abandoned when the client leaves, or when a response is given up", async () => {
+  it("is abandoned when the client leaves, or when an earlier response is destroyed", async () => {
     for (const giveUp of [
       (client: RawClient) => client.reset(),
       (_client: RawClient, response?: ServerResponse) => response?.destroy(),

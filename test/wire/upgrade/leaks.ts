@@ -10,12 +10,12 @@ function countSockets(): number {
     try {
       return readlinkSync(`/proc/self/fd/${fd}`).startsWith("socket:");
     } catch {
-      return false; // The descriptor of the listing itself.
+      return false; // The folder listing has closed its own descriptor.
     }
   }).length;
 }
 
-/** Makes every test of the file fail when it leaves a socket open, or a rejection or error unhandled. */
+/** Makes every test of the file fail if it leaves a socket open, or a rejection or error unhandled. */
 export function countLeaks(): void {
   beforeEach((context) => {
     const before = countSockets();

@@ -126,7 +126,7 @@ describe("on a server's request", () => {
     await expect(onUpgrade(request)).rejects.toMatchObject({ code: "ERR_UPGRADE_ABANDONED" });
   });
 
-  it("gives a stream that ends to a peer that ended its side before the answer", async () => {
+  it("gives a stream that ends when the peer ended its direction before the answer", async () => {
     const { client, request, answer } = await heldExchange();
     client.socket.allowHalfOpen = true;
     client.socket.end("last words");
@@ -140,7 +140,7 @@ describe("on a server's request", () => {
     expect(await client.rest()).toBe("answer");
   });
 
-  it("raises no unhandledRejection for a failure that nobody asks about", async () => {
+  it("raises no unhandledRejection when a failed upgrade isn't asked for", async () => {
     const { client, answer } = await heldExchange();
     answer({ status: 400 });
     expect((await client.response()).status).toBe(400);

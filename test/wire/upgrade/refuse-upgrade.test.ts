@@ -12,7 +12,7 @@ it.each([
   [302, "302 Found"],
   [300, "300 Multiple Choices"],
   [599, "599 Unknown"],
-])("answers %i with its words, and closes", async (status, line) => {
+])("answers %i with its phrase, and closes", async (status, line) => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status });
   const answer = await client.rest();
@@ -50,7 +50,7 @@ it.each([undefined, "not sent"])("answers 304 without a body (%s)", async (body)
   expect(await client.rest()).toBe('HTTP/1.1 304 Not Modified\r\netag: "a"\r\nconnection: close\r\n\r\n');
 });
 
-it("sends an array as as many lines", async () => {
+it("sends an array as several lines", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status: 401, headers: { "Set-Cookie": ["a=1", "b=2"], "Retry-After": 5 } });
   const [head = ""] = (await client.rest()).split("\r\n\r\n");
@@ -64,7 +64,7 @@ it("can have an empty body", async () => {
   expect(await client.rest()).toBe("");
 });
 
-it("lets no header break the framing of the answer", async () => {
+it("sends no header that breaks the framing of the answer", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, {
     status: 400,
@@ -98,7 +98,7 @@ it.each([
   expect(await client.rest()).toBe("");
 });
 
-it("writes one byte for each character of a header, as HTTP demands", async () => {
+it("writes one byte for each character of a header, as HTTP requires", async () => {
   const { client, server } = await connectPair();
   refuseUpgrade(server, { status: 400, headers: { "X-Room": "caf\u00e9" } });
   expect((await client.response()).headers["x-room"]).toBe("caf\u00e9");
@@ -123,7 +123,7 @@ it("closes its end when the peer keeps the connection open", async () => {
   expect(client.socket.writableEnded).toBe(false);
 });
 
-it("sends the whole answer without a reset to a peer that has sent much and still sends", async () => {
+it("sends the whole answer, without a reset, to a peer that has sent much and still sends", async () => {
   const { client, server } = await connectPair();
   const errors: Error[] = [];
   const closed = once(server, "close");

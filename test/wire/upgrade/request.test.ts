@@ -39,7 +39,7 @@ describe("asking for an upgrade", () => {
     });
   });
 
-  it("gives the bytes that come with the 101 first, byte by byte or at once", async () => {
+  it("delivers the bytes that come with the 101 first, byte by byte or at once", async () => {
     const bytes = `${SWITCH}\r\nfirst `;
     const port = await startRaw((socket) => {
       socket.setNoDelay(true);
@@ -66,7 +66,7 @@ describe("asking for an upgrade", () => {
     (await upgraded).destroy();
   });
 
-  it("understands the 101 of a foreign server, and the bytes behind it", async () => {
+  it("accepts the 101 of a server of another project, and the bytes behind it", async () => {
     const { server, port } = await startHttp();
     const sockets = new WebSocketServer({ server });
     sockets.on("connection", (socket) => {

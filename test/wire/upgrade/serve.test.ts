@@ -137,7 +137,7 @@ describe("refusing", () => {
     }
   });
 
-  it("refuses an upgrade with a body that nobody read", async () => {
+  it("refuses an upgrade with an unread body", async () => {
     const { port } = await serveAnswer({ status: 413 });
     const { client, response } = await ask(port, `${foobar({ "Content-Length": "100000" })}${"b".repeat(50_000)}`);
     expect(response.status).toBe(413);
@@ -146,7 +146,7 @@ describe("refusing", () => {
 });
 
 describe("serving", () => {
-  it("stops when the returned function is called, and leaves open streams alone", async () => {
+  it("stops when the returned function is called, and doesn't affect open streams", async () => {
     const { server, port } = await startHttp();
     const stop = serveUpgrades(server, (request) => {
       onUpgrade(request).then(
@@ -171,7 +171,7 @@ describe("serving", () => {
     server.closeAllConnections();
   });
 
-  it("answers one exchange from a listener of one's own, even if its socket is gone by then", async () => {
+  it("answers one exchange from the caller's own listener, even if its socket is gone by then", async () => {
     const { server, port } = await startHttp();
     const upgrading = once(server, "upgrade") as Promise<[IncomingMessage, Duplex, Buffer]>;
     const client = await RawClient.connect(port);

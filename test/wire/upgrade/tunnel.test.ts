@@ -86,7 +86,7 @@ describe("opening a tunnel", () => {
   });
 
   it.each(["example.com", "example.com:", "http://example.com:80", "user@example.com:80", ""])(
-    "rejects for a place that is no host and port: %j",
+    "rejects for a target that isn't host and port: %j",
     async (authority) => {
       await expect(openTunnel("http://127.0.0.1", authority)).rejects.toMatchObject({ code: "ERR_TUNNEL_AUTHORITY" });
     },

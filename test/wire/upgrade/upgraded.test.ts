@@ -57,7 +57,7 @@ describe("reading", () => {
     expect(await client.rest()).toBe("still writable");
   });
 
-  it("takes a bounded number of bytes from a peer while nobody reads, and all of them after that", async () => {
+  it("takes a bounded number of bytes from a peer while nobody reads, and all of them later", async () => {
     const { client, server, upgraded } = await upgradedPair("");
     const chunks = 32;
     let sent = 0;

@@ -7,7 +7,7 @@ describe("closing", () => {
     [1001, "going away"],
     [3000, "ü".repeat(61)],
     [4999, "x".repeat(123)],
-  ])("with %i reaches both ends, whoever begins", async (code, reason) => {
+  ])("with %i reaches both ends, whichever begins", async (code, reason) => {
     for (const beginner of ["client", "server"] as const) {
       const pair = await openPair();
       pair[beginner].close(code, reason);
@@ -36,7 +36,7 @@ describe("closing", () => {
     expect(await client.closed).toMatchObject({ wasClean: true });
   });
 
-  it("leaves what came before to its reader", async () => {
+  it("keeps earlier messages for the reader", async () => {
     const { client, server } = await openPair();
     void client.send("last words");
     client.close();
@@ -45,7 +45,7 @@ describe("closing", () => {
     expect(await server.next()).toEqual({ done: true, value: undefined });
   });
 
-  it("needs no reader, however much the peer has sent", async () => {
+  it("needs no reader, whatever the peer has sent", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 1 });
     for (let i = 0; i < 500; i++) void client.send("unread");
     await vi.waitFor(() => expect(server.reading).toBe(false));
@@ -54,7 +54,7 @@ describe("closing", () => {
     expect(await server.closed).toMatchObject({ code: 4000, wasClean: true });
   });
 
-  it("works while the peer's close waits in a full inbox", async () => {
+  it("works while the peer's close frame waits behind a full inbox", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 1 });
     for (let i = 0; i < 10; i++) void client.send("unread");
     client.close(4001);
@@ -63,7 +63,7 @@ describe("closing", () => {
     expect(await server.closed).toMatchObject({ wasClean: true });
   });
 
-  it("twice is harmless, and sending afterwards says that it is lost", async () => {
+  it("twice is harmless, and later sends return closed", async () => {
     const { client, server } = await openPair();
     client.close(4000);
     client.close(4001);
@@ -93,7 +93,7 @@ describe("closing", () => {
     expect(() => client.close(1000, "x".repeat(124))).toThrow(expect.objectContaining({ code: "ERR_CLOSE_REASON" }));
   });
 
-  it("happens at the end of its scope", async () => {
+  it("happens at the end of its `using` scope", async () => {
     const { client, server } = await openPair();
     {
       await using socket = client;
@@ -104,7 +104,7 @@ describe("closing", () => {
 });
 
 describe("a connection that is lost", () => {
-  it("ends the reader after what had come, and says what it was", async () => {
+  it("ends the reader after the messages before, and sets the error", async () => {
     const { client, server } = await openPair();
     await client.send("last words");
     await vi.waitFor(() => expect(client.bufferedBytes).toBe(0));
@@ -123,7 +123,7 @@ describe("a connection that is lost", () => {
     await expect(reader.read()).rejects.toMatchObject({ code: "ERR_CONNECTION_LOST" });
   });
 
-  it("tells those who wait to send", async () => {
+  it("resolves pending sends with closed", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 1 });
     const results = Array.from({ length: 15 }, () => client.send(Buffer.alloc(1024 * 1024)));
     await vi.waitFor(() => expect(server.reading).toBe(false));

@@ -11,7 +11,7 @@ type Compression = NonNullable<WebSocketOptions["compression"]>;
 const sizes = [0, 16, 1024, 4096, 131_072];
 const textOf = (length: number): string => "wörld € ".repeat(Math.ceil(length / 8)).slice(0, length);
 
-/** Our server, which echoes; returns its URL and what it agreed on with the last peer. */
+/** Starts our server, which echoes. Returns its URL and the compression negotiated with the last peer. */
 async function startEcho(compression: Compression): Promise<{ url: string; extensions: string[] }> {
   const server = createServer();
   const extensions: string[] = [];
@@ -84,7 +84,7 @@ it.each(settings)("compresses as a server of ws: $compression", async ({ compres
   }
 });
 
-it("refuses what inflates to more than it takes, before it is there", async () => {
+it("refuses a message that inflates beyond the limit, before the memory is allocated", async () => {
   const { url } = await startEcho(true);
   const client = new WsClient(url, { perMessageDeflate: { threshold: 0 } });
   await once(client, "open");
@@ -93,7 +93,7 @@ it("refuses what inflates to more than it takes, before it is there", async () =
   expect(code).toBe(1009);
 });
 
-it("goes on without compression when the server has none", async () => {
+it("works without compression when the server has none", async () => {
   const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
   onTestFinished(() => server.close());
   server.on("connection", (peer) => peer.send("plain"));

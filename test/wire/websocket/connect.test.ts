@@ -4,10 +4,10 @@ import { acceptKey } from "../../../src/wire/handshake/accept-key.ts";
 import { type ConnectOptions, connect as connectAnywhere } from "../../../src/wire/websocket/index.ts";
 import { echo, nextText, startRawServer, startSocketServer } from "./servers.ts";
 
-// Whatever the environment of the tests says about proxies.
+// Removes any proxy from the environment of the tests.
 const connect = (url: URL | string, options: ConnectOptions = {}) => connectAnywhere(url, { proxy: false, ...options });
 
-/** A 101 that is right for the request, with changes; undefined removes a line. */
+/** A valid 101 for the request, with changes; undefined removes a line. */
 function switching(request: string, changes: Record<string, string | undefined> = {}): string {
   const key = /sec-websocket-key: (.+)\r\n/i.exec(request)?.[1] ?? "";
   const lines = { Upgrade: "websocket", Connection: "Upgrade", "Sec-WebSocket-Accept": acceptKey(key), ...changes };
@@ -34,7 +34,7 @@ describe("connecting", () => {
     await socket.closed;
   });
 
-  it("takes http: for ws:", async () => {
+  it("accepts http: for ws:", async () => {
     const { port, nextSocket } = await startSocketServer();
     const socket = await connect(new URL(`http://127.0.0.1:${port}/`));
     void echo(await nextSocket());
@@ -54,7 +54,7 @@ describe("connecting", () => {
   });
 });
 
-describe("an answer that opens nothing", () => {
+describe("an answer that opens no WebSocket", () => {
   const answer =
     (changes: Record<string, string | undefined>) =>
     (socket: Socket, request: string): void => {
@@ -93,13 +93,13 @@ describe("an answer that opens nothing", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("gives its status and headers", async () => {
+  it("rejects with its status and headers", async () => {
     const { port } = await startSocketServer({ origins: ["https://example.com"] });
     const rejected = connect(`ws://127.0.0.1:${port}/`, { headers: { Origin: "https://evil.example" } });
     await expect(rejected).rejects.toMatchObject({ code: "ERR_HANDSHAKE_STATUS", cause: { status: 403 } });
   });
 
-  it("is a refused connection too", async () => {
+  it("also rejects when the connection is refused", async () => {
     await expect(connect("ws://127.0.0.1:1/")).rejects.toMatchObject({ code: "ECONNREFUSED" });
   });
 });
@@ -130,7 +130,7 @@ describe("giving up", () => {
     expect(sockets.size).toBe(0);
   });
 
-  it("doesn't reach into a WebSocket that is open", async () => {
+  it("doesn't affect a WebSocket that is open", async () => {
     const controller = new AbortController();
     const { port, nextSocket } = await startSocketServer();
     const socket = await connect(`ws://127.0.0.1:${port}/`, { signal: controller.signal });

@@ -10,10 +10,13 @@ import { dialTcp, dialTls } from "../../support/half-open.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { echo, listen, startSocketServer } from "./servers.ts";
 
-/** Peers for each test, one after the other: whether the end comes in the same read as the data differs from peer to peer. */
+/**
+ * Number of peers of each test, one after the other. Whether the end arrives in the same read as the data differs from
+ * peer to peer.
+ */
 const PEERS = 100;
 
-/** More than the operating system takes at once. */
+/** More bytes than the operating system takes at once. */
 const LARGE_BYTES = 16 * 1024 * 1024;
 
 const tls = selfSigned();
@@ -54,7 +57,7 @@ describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
     }
   });
 
-  it("a server sends all that is queued to a client that ended its direction", async () => {
+  it("a server sends everything queued to a client that ended its direction", async () => {
     const { port, nextSocket } = await startSocketServer(server);
     const client = dial(port);
     client.write(upgradeRequest());
@@ -87,7 +90,7 @@ describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
       await socket.send("begin");
       await echo(socket);
       expect(await socket.closed).toEqual({ code: 1006, reason: "", wasClean: false });
-      // Two frames of 6 bytes of header, one with "begin" and one with "hello".
+      // Two frames with headers of 6 bytes, one with "begin" and one with "hello".
       expect(Buffer.concat((await answers[i]) ?? [])).toHaveLength(22);
     }
   });

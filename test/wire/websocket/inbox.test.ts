@@ -9,7 +9,7 @@ function message(size: number): Message {
 it.each([
   ["messages", { maxInboxMessages: 4, maxInboxBytes: 1_000 }, 10],
   ["bytes", { maxInboxMessages: 1_000, maxInboxBytes: 40 }, 10],
-])("is full at its limit of %s, and says when half of it is taken", async (_, limits, size) => {
+])("is full at its limit of %s, and reports when half of it is taken", async (_, limits, size) => {
   const drained = vi.fn();
   const inbox = new Inbox(limits, drained);
   for (let i = 0; i < 4; i++) {
@@ -23,7 +23,7 @@ it.each([
   expect(drained).toHaveBeenCalled();
 });
 
-it("gives messages to those who wait in their order", async () => {
+it("gives messages to waiting readers in their order", async () => {
   const inbox = new Inbox({ maxInboxMessages: 1, maxInboxBytes: 1 }, () => {});
   const waiting = [inbox.next(), inbox.next()];
   inbox.push(message(1));
@@ -32,7 +32,7 @@ it("gives messages to those who wait in their order", async () => {
   expect(inbox.full).toBe(false);
 });
 
-it("gives what waits after its end, and then is done", async () => {
+it("gives the remaining messages after its end, and then is done", async () => {
   const inbox = new Inbox({ maxInboxMessages: 2, maxInboxBytes: 100 }, () => {});
   inbox.push(message(1));
   inbox.end();
@@ -41,7 +41,7 @@ it("gives what waits after its end, and then is done", async () => {
   expect(await inbox.next()).toEqual({ done: true, value: undefined });
 });
 
-it("ends those who wait", async () => {
+it("ends waiting readers", async () => {
   const inbox = new Inbox({ maxInboxMessages: 2, maxInboxBytes: 100 }, () => {});
   const waiting = inbox.next();
   inbox.end();

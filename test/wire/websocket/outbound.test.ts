@@ -4,7 +4,7 @@ import { encodeFrame, encodeText } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import { Outbound } from "../../../src/wire/websocket/outbound.ts";
 
-/** A stream that takes one write at a time, when it is told to. */
+/** A stream that completes one write at a time, when the test says so. */
 class Gate extends Duplex {
   readonly writes: Buffer[] = [];
   open: (() => void) | undefined;
@@ -35,7 +35,7 @@ it("writes the frames of one tick at once, control frames first", async () => {
   expect(gate.writes[0]?.toString("latin1")).toBe("\x8a\x01p\x81\x03one\x81\x03two");
 });
 
-it("lets senders wait until there is room, and refuses beyond the limit", async () => {
+it("lets senders wait until there is room, and refuses messages beyond the limit", async () => {
   const gate = new Gate();
   const outbound = new Outbound(gate, { role: "server", maxBufferedBytes: 200_000 });
   const frame = (): ReturnType<typeof encodeFrame> => encodeFrame(Opcode.binary, Buffer.alloc(50_000));
@@ -55,7 +55,7 @@ it("lets senders wait until there is room, and refuses beyond the limit", async 
   expect(outbound.bufferedBytes).toBe(0);
 });
 
-it("leaves others their turn while it sends to a peer that takes all at once", async () => {
+it("leaves turns to other work while it sends to a peer that takes everything at once", async () => {
   const stream = new Duplex({ read() {}, write: (_chunk, _encoding, done) => done() });
   const outbound = new Outbound(stream, { role: "server", maxBufferedBytes: 1_000_000 });
   const other = vi.fn();
@@ -65,7 +65,7 @@ it("leaves others their turn while it sends to a peer that takes all at once", a
   expect(outbound.bufferedBytes).toBeLessThan(100_000);
 });
 
-it("bounds empty frames too", async () => {
+it("also bounds empty frames", async () => {
   const outbound = new Outbound(new Gate(), { role: "server", maxBufferedBytes: 12_800 });
   for (let i = 0; i < 100; i++) void outbound.send(encodeText(""));
   expect(await outbound.send(encodeText(""))).toBe("dropped");
@@ -80,7 +80,7 @@ it("keeps at most 64 control frames, the newest among them", async () => {
   expect(gate.writes[0]?.toString("latin1").endsWith("999")).toBe(true);
 });
 
-it("tells those who wait when the stream is gone", async () => {
+it("resolves waiting sends with closed when the stream is gone", async () => {
   const outbound = new Outbound(new Gate(), { role: "client", maxBufferedBytes: 1_000_000 });
   const waiting = outbound.send(encodeFrame(Opcode.binary, Buffer.alloc(500_000)));
   outbound.closed();

@@ -8,7 +8,7 @@ import { binary, clientFrame, close, continuation, ping, pong, text } from "../.
 import { RawClient } from "../../support/raw-client.ts";
 import { echo, nextText, startRawServer, startSocketServer } from "./servers.ts";
 
-/** A peer of bytes, and our end of the connection to it. */
+/** A peer that writes bytes itself, and our end of the connection to it. */
 interface Ends {
   readonly peer: RawClient;
   readonly ours: WebSocket;
@@ -85,14 +85,14 @@ describe.each([
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("delivers what came before the violation", async () => {
+  it("delivers messages that came before the violation", async () => {
     const { peer, ours, masked } = await open();
     peer.write(Buffer.concat([text("good", { masked }), text("bad", { masked, rsv: 1 })]));
     expect(await nextText(ours)).toBe("good");
     expect(await ours.next()).toMatchObject({ done: true });
   });
 
-  it("sends what a reader answers at once, before the close frame for the same packet", async () => {
+  it("sends a reader's immediate answers before the close frame for the same packet", async () => {
     for (const end of [
       text("bad", { masked: role === "server", rsv: 1 }),
       close(1000, "", { masked: role === "server" }),
@@ -157,20 +157,20 @@ describe.each([
     for (const socket of sockets) socket.destroy();
   });
 
-  it("answers a close without a code with one without, and reports 1005", async () => {
+  it("answers a close frame without a code with one without a code, and reports 1005", async () => {
     const { peer, ours, masked } = await open();
     peer.write(close(undefined, "", { masked }));
     peer.socket.end();
     expect(await ours.closed).toEqual({ code: 1005, reason: "", wasClean: true });
   });
 
-  it("doesn't wait for ever for a peer that keeps its end open after the close handshake", async () => {
+  it("gives up a peer that keeps its end open after the close handshake", async () => {
     const { peer, ours, masked } = await open({ closeTimeoutMs: 50 });
     peer.write(close(1000, "", { masked }));
     expect(await ours.closed).toMatchObject({ code: 1000, wasClean: true });
   });
 
-  it("takes a peer that ends without a close frame for lost", async () => {
+  it("reports a peer that ends without a close frame as lost", async () => {
     const { peer, ours, sockets } = await open();
     peer.socket.end();
     expect(await ours.closed).toEqual({ code: 1006, reason: "", wasClean: false });
@@ -187,7 +187,7 @@ it("answers every one of 50 pings in one packet, in order", async () => {
   }
 });
 
-it("answers of a flood of pings the first ones and the newest", async () => {
+it("answers the first pings of a flood and the newest", async () => {
   const { peer, ours } = await asServer();
   peer.write(Buffer.concat([...Array.from({ length: 1_000 }, (_, i) => ping(`${i}`)), text("after")]));
   expect(await nextText(ours)).toBe("after");
@@ -206,7 +206,7 @@ it("pings a silent peer again and again, and keeps it while it answers", async (
   expect(await nextText(ours)).toBe("still here");
 });
 
-it("masks every frame with another key", async () => {
+it("masks every frame with a different key", async () => {
   const received = Promise.withResolvers<Buffer>();
   const { peer, ours } = await asClient();
   peer.socket.removeAllListeners("data");

@@ -42,7 +42,7 @@ describe("the proxy of the environment", () => {
     ["http://[::1]/", "[::1]", true],
     ["http://a.example/", "", false],
     ["http://a.example/", ",", false],
-  ])("spares %s where NO_PROXY is %j: %s", (target, exemptions, spared) => {
+  ])("is skipped for %s when NO_PROXY is %j: %s", (target, exemptions, spared) => {
     const environment = { ALL_PROXY: "http://p:1", NO_PROXY: exemptions };
     expect(choose(target, environment) === undefined).toBe(spared);
   });

@@ -6,7 +6,7 @@ import { type Certificate, type CountedServer, listen, startRawServer, startSock
 
 const connect = (url: string, options: ConnectOptions = {}) => connectAnywhere(url, { proxy: false, ...options });
 
-/** Answers every request with a redirect, to itself at `/again` if nowhere else. */
+/** Answers every request with a redirect, by default to `/again` on itself. */
 function startRedirector(status: number, location = "/again"): Promise<CountedServer> {
   return startRawServer((socket) => {
     socket.on("end", () => socket.end());
@@ -15,7 +15,7 @@ function startRedirector(status: number, location = "/again"): Promise<CountedSe
 }
 
 describe("a redirect", () => {
-  it.each([301, 302, 303, 307, 308])("with %i is followed when that is asked for", async (status) => {
+  it.each([301, 302, 303, 307, 308])("with %i is followed when maxRedirects allows it", async (status) => {
     const { port, nextSocket, requests } = await startSocketServer();
     const { port: from, sockets } = await startRedirector(status, `ws://127.0.0.1:${port}/there?a=1`);
     const socket = await connect(`ws://127.0.0.1:${from}/`, { maxRedirects: 1, protocols: ["a"] });
@@ -26,7 +26,7 @@ describe("a redirect", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("is refused when it isn't asked for, or one too many", async () => {
+  it("is refused without maxRedirects, and beyond their number", async () => {
     const { port, sockets } = await startRedirector(302);
     await expect(connect(`ws://127.0.0.1:${port}/`)).rejects.toMatchObject({ code: "ERR_REDIRECT" });
     await expect(connect(`ws://127.0.0.1:${port}/`, { maxRedirects: 3 })).rejects.toThrow("3 were followed already");
@@ -41,7 +41,7 @@ describe("a redirect", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("takes headers and credentials along on the same origin, and to no other", async () => {
+  it("keeps headers and credentials on the same origin, and drops them for any other", async () => {
     const secret = { Authorization: "Bearer secret", Cookie: "secret=1", "X-Secret": "1" };
     const seen: string[] = [];
     const { port: other } = await startRawServer((socket, request) => {
@@ -63,7 +63,7 @@ describe("a redirect", () => {
     expect(seen.map((request) => /authorization/i.test(request))).toEqual([true, false]);
   });
 
-  it("gets another key each time", async () => {
+  it("uses a different key for each request", async () => {
     const keys = new Set<string | undefined>();
     const { port } = await startRawServer((socket, request) => {
       keys.add(/sec-websocket-key: (.+)\r\n/i.exec(request)?.[1]);

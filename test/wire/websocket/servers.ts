@@ -7,7 +7,7 @@ import { type ConnectOptions, connect, serveUpgrades, upgradeConnection } from "
 import type { UpgradeConnectionOptions } from "../../../src/wire/websocket/upgrade-connection.ts";
 import type { WebSocket } from "../../../src/wire/websocket/websocket.ts";
 
-/** A server whose open sockets are counted. */
+/** A server that counts its open sockets. */
 export interface CountedServer {
   readonly port: number;
   readonly sockets: ReadonlySet<Socket>;
@@ -66,7 +66,7 @@ export async function startSocketServer({ tls, ...options }: SocketServerOptions
   return { ...(await listen(server)), nextSocket, requests };
 }
 
-/** A TCP server for everything that no well-behaved server does. */
+/** A TCP server, for tests of what no well-behaved server does. */
 export function startRawServer(serve: (socket: Socket, request: string) => void): Promise<CountedServer> {
   return listen(
     createTcpServer({ allowHalfOpen: true }, (socket) => {
@@ -93,12 +93,12 @@ export async function openPair(
   return { client, server: await nextSocket(), sockets };
 }
 
-/** Sends back every message until the peer has closed. */
+/** Echoes every message until the peer has closed. */
 export async function echo(socket: WebSocket): Promise<void> {
   for await (const message of socket) await socket.send(message);
 }
 
-/** The next message as text; fails when there is none. */
+/** The next message as text. Fails if there is none. */
 export async function nextText(socket: WebSocket): Promise<string> {
   const { done, value } = await socket.next();
   if (done) throw new Error("the connection ended first");

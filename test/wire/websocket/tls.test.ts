@@ -26,14 +26,14 @@ describe("wss", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("refuses a certificate that nobody vouches for", async () => {
+  it("refuses a certificate of an unknown authority", async () => {
     const { port, sockets } = await startSocketServer({ tls });
     await expect(connect(`wss://127.0.0.1:${port}/`)).rejects.toMatchObject({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
     await expect(connect(`wss://127.0.0.1:${port}/`, { tls: { ca: other.cert } })).rejects.toThrow();
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("refuses a certificate for somebody else", async () => {
+  it("refuses a certificate for another name", async () => {
     const { port, sockets } = await startSocketServer({ tls });
     const options = { tls: { ca: tls.cert, servername: "example.com" } };
     await expect(connect(`wss://localhost:${port}/`, options)).rejects.toMatchObject({
@@ -42,7 +42,7 @@ describe("wss", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("refuses a server that speaks no TLS, and one that closes half way", async () => {
+  it("refuses a server that doesn't speak TLS, and one that closes half way", async () => {
     const plain = await startSocketServer();
     await expect(connect(`wss://127.0.0.1:${plain.port}/`)).rejects.toMatchObject({
       code: expect.stringMatching(/SSL|EPROTO|ECONNRESET/),
@@ -52,7 +52,7 @@ describe("wss", () => {
     await vi.waitFor(() => expect(plain.sockets.size + closing.sockets.size).toBe(0));
   });
 
-  it("gives up a server that stops half way through TLS", async () => {
+  it("gives up a server that stops half way through the TLS handshake", async () => {
     const silent = await listen(createServer((socket) => socket.resume()));
     const rejected = connect(`wss://127.0.0.1:${silent.port}/`, { handshakeTimeoutMs: 100 });
     await expect(rejected).rejects.toMatchObject({ code: "ERR_HANDSHAKE_TIMEOUT" });

@@ -67,7 +67,7 @@ describe("a proxy", () => {
     await vi.waitFor(() => expect(sockets.size + proxy.sockets.size).toBe(0));
   });
 
-  it("of the environment is used, and none with false or where NO_PROXY says so", async () => {
+  it("from the environment is used, except with proxy: false or if NO_PROXY lists the host", async () => {
     const { port, nextSocket } = await startSocketServer();
     const proxy = await startProxy();
     for (const name of ["NO_PROXY", "no_proxy", "HTTP_PROXY", "http_proxy"]) vi.stubEnv(name, "");
@@ -139,7 +139,7 @@ describe("through TLS, a proxy", () => {
     }
   });
 
-  it("can't hide a certificate that nobody vouches for", async () => {
+  it("doesn't bypass the check of the server's certificate", async () => {
     const { port, sockets } = await startSocketServer({ tls });
     const proxy = await startProxy();
     const rejected = connect(`wss://127.0.0.1:${port}/`, { proxy: `http://127.0.0.1:${proxy.port}` });

@@ -8,7 +8,7 @@ import { text } from "../../support/frames.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { type CountedServer, echo, listen, nextText, startSocketServer } from "./servers.ts";
 
-/** A server whose service may do something else with what it was given. */
+/** A server whose service may return anything for the upgrade it was given. */
 async function serve(
   service: (connection: UpgradedConnection, request: IncomingMessage) => UpgradeAnswer | Promise<UpgradeAnswer>,
 ): Promise<CountedServer & { readonly connection: Promise<UpgradedConnection> }> {
@@ -23,7 +23,7 @@ async function serve(
 }
 
 describe("a request that is a handshake", () => {
-  it("gets a 101 at once and becomes a WebSocket when that has left", async () => {
+  it("gets a 101 at once and becomes a WebSocket when the 101 has been sent", async () => {
     const { port, connection } = await serve(({ response }) => response);
     const client = await connect(`ws://127.0.0.1:${port}/`, { proxy: false });
     const { response, websocket } = await connection;
@@ -34,7 +34,7 @@ describe("a request that is a handshake", () => {
     client.close();
   });
 
-  it("loses none of the frames that came in its packet", async () => {
+  it("loses none of the frames in its packet", async () => {
     const { port, nextSocket } = await startSocketServer();
     const client = await RawClient.open({ port, head: Buffer.concat([text("one"), text("two").subarray(0, 4)]) });
     const server = await nextSocket();
@@ -53,7 +53,7 @@ describe("a request that is a handshake", () => {
   });
 });
 
-describe("a request that isn't", () => {
+describe("a request that isn't a handshake", () => {
   it.each<[string, Record<string, string | undefined>, number]>([
     ["another version", { "Sec-WebSocket-Version": "8" }, 426],
     ["another protocol", { Upgrade: "foobar" }, 426],
@@ -105,8 +105,8 @@ it.each([
   client.socket.destroy();
 });
 
-describe("a WebSocket that never is", () => {
-  it("rejects when the service answers with something else", async () => {
+describe("a WebSocket that never opens", () => {
+  it("rejects when the service returns another answer", async () => {
     const { port, connection, sockets } = await serve(() => ({ status: 401 }));
     await expect(connect(`ws://127.0.0.1:${port}/`, { proxy: false })).rejects.toMatchObject({
       cause: { status: 401 },
@@ -127,7 +127,7 @@ describe("a WebSocket that never is", () => {
     await vi.waitFor(() => expect(sockets.size).toBe(0));
   });
 
-  it("brings nothing down when nobody looks", async () => {
+  it("causes no unhandled rejection when the promise isn't used", async () => {
     const unhandled = vi.fn();
     process.on("unhandledRejection", unhandled);
     const { port, sockets } = await serve(() => Promise.reject(new Error("on demand")));

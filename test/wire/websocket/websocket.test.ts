@@ -5,7 +5,7 @@ const sizes = [0, 1, 125, 126, 127, 65_535, 65_536, 1024 * 1024];
 const pattern = (size: number): Buffer => Buffer.from(Array.from({ length: size }, (_, i) => (i * 31) % 251));
 
 describe("messages", () => {
-  it.each(sizes)("of %i bytes go both ways as they are", async (size) => {
+  it.each(sizes)("of %i bytes go both ways unchanged", async (size) => {
     const { client, server } = await openPair();
     void echo(server);
     await client.send(pattern(size));
@@ -22,7 +22,7 @@ describe("messages", () => {
     expect([value?.type, value?.text]).toEqual(["text", "aß水🎈"]);
   });
 
-  it("keep their order, 10,000 sent at once", async () => {
+  it("keep their order when 10,000 are sent at once", async () => {
     const { client, server } = await openPair();
     const sent = Array.from({ length: 10_000 }, (_, i) => `${i}`);
     for (const text of sent) void client.send(text);
@@ -32,7 +32,7 @@ describe("messages", () => {
     expect(received).toEqual(sent);
   });
 
-  it("go on after a loop was left", async () => {
+  it("go on after a loop over them was left", async () => {
     const { client, server } = await openPair();
     for (const text of ["one", "two", "three"]) void client.send(text);
     for await (const message of server) {
@@ -49,12 +49,12 @@ describe("messages", () => {
 });
 
 describe("backpressure", () => {
-  it("stops a peer whose reader stops, and lets it go on with the reader", async () => {
+  it("stops a peer whose reader stops, and resumes with the reader", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 4 });
     const piece = Buffer.alloc(64 * 1024);
     let sent = 0;
     let stuck: Promise<unknown> | undefined;
-    // Until a send doesn't get through however long the event loop goes round: nobody reads.
+    // Until a send stays pending however long the event loop runs: nobody reads.
     while (stuck === undefined) {
       const sending = client.send(piece);
       sent++;
@@ -72,7 +72,7 @@ describe("backpressure", () => {
     await vi.waitFor(() => expect(client.bufferedBytes).toBe(0));
   });
 
-  it("refuses what nobody waited for, once the limit waits", async () => {
+  it("refuses messages beyond the limit when the sender doesn't wait", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 1 }, { maxBufferedBytes: 1_000_000 });
     const results = Array.from({ length: 3 }, () => client.send(Buffer.alloc(600_000)));
     expect(await results[2]).toBe("dropped");
@@ -80,7 +80,7 @@ describe("backpressure", () => {
     expect(await Promise.all(results)).toEqual(["sent", "sent", "dropped"]);
   });
 
-  it("reaches through the web streams", async () => {
+  it("applies to the web streams, too", async () => {
     const { client, server } = await openPair({ maxInboxMessages: 1 });
     const writer = client.writable.getWriter();
     let written = 0;
@@ -137,7 +137,7 @@ describe("pings", () => {
     for (const socket of [client, server]) expect(await socket.ping()).toBeGreaterThan(0);
   });
 
-  it("are answered each, and between the messages of a reader that doesn't read yet", async () => {
+  it("are answered one by one, also between messages that nobody reads yet", async () => {
     const { client } = await openPair();
     void client.send("unread");
     const times = await Promise.all(Array.from({ length: 20 }, () => client.ping()));

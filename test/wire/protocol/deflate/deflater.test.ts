@@ -8,7 +8,7 @@ import { parseServerFrame } from "../../../support/frames.ts";
 import { pattern, wireBytes } from "../decoding.ts";
 import { createDeflater, createInflater } from "./deflating.ts";
 
-/** Bytes in which nothing repeats. */
+/** Bytes without repetition. */
 function noise(length: number): Buffer {
   let state = 7;
   return Buffer.from(
@@ -27,7 +27,7 @@ function parse(frame: Frame): { opcode: number; payload: Buffer } {
 
 const letters = (length: number): string => "all work and no play ".repeat(Math.ceil(length / 21)).slice(0, length);
 
-it.each([125, 126, 1_000, 65_535, 65_536, 131_072])("gives back %i bytes of text and of binary", (length) => {
+it.each([125, 126, 1_000, 65_535, 65_536, 131_072])("restores %i bytes of text and of binary", (length) => {
   for (const [frame, opcode] of [
     [encodeText(letters(length)), 0x41],
     [encodeFrame(Opcode.binary, Buffer.from(letters(length))), 0x42],
@@ -39,7 +39,7 @@ it.each([125, 126, 1_000, 65_535, 65_536, 131_072])("gives back %i bytes of text
   }
 });
 
-it.each([9, 10, 11, 12, 13, 14, 15])("keeps within a window of %i bits", (windowBits) => {
+it.each([9, 10, 11, 12, 13, 14, 15])("stays within a window of %i bits", (windowBits) => {
   // The repeated bytes are near enough for every window, for some windows, or for none.
   const payload = Buffer.concat([noise(400), noise(400), pattern(40_000), noise(400)]);
   const frame = createDeflater(windowBits).compress(encodeFrame(Opcode.binary, payload));
@@ -90,7 +90,7 @@ describe("a frame", () => {
       const first = deflaters.get(15)?.compress(frame);
       const subarray = vi.spyOn(frame.block, "subarray");
       expect(deflaters.get(15)?.compress(frame)).toBe(first);
-      // Compressing begins with a look at the payload.
+      // Compression begins with a look at the payload.
       expect(subarray).not.toHaveBeenCalled();
       deflaters.get(10)?.compress(frame);
       expect(subarray).toHaveBeenCalledTimes(1);

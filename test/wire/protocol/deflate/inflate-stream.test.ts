@@ -24,7 +24,7 @@ describe.each([
   ["in place", inflateInPlace],
 ])("inflating %s", (_, inflate) => {
   it.each([0, 1, 255, 256, 257, 65_535, 65_536, 65_537, KIB * KIB, 2 * KIB * KIB, 2 * KIB * KIB + 1, 5 * KIB * KIB])(
-    "gives %i bytes, however often",
+    "returns %i bytes, however often",
     (size) => {
       const plain = pattern(size);
       const input = deflateRawSync(plain);
@@ -74,7 +74,7 @@ describe.each([
     ["is longer than it may be", deflateRawSync(Buffer.alloc(KIB * KIB)), "ERR_BUFFER_TOO_LARGE"],
     ["is no deflate", Buffer.alloc(100, 0xff), "Z_DATA_ERROR"],
     ["isn't whole", deflateRawSync(pattern(1_000)).subarray(0, -3), "Z_BUF_ERROR"],
-  ])("throws for what %s, and is as good as before", (__, input, code) => {
+  ])("throws for input that %s, and works afterwards", (__, input, code) => {
     expect(() => inflate(input, { ...settings, maxBytes: 64 * KIB })).toThrow(expect.objectContaining({ code }));
     expect(inflate(deflateRawSync("a text"), settings).bytes.toString()).toBe("a text");
   });
