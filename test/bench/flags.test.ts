@@ -17,11 +17,11 @@ it.each([
   { args: ["--seconds", "0"], says: "--seconds takes a number above 0, got 0" },
   { args: ["--connections", "many"], says: "--connections takes a whole number above 0, got many" },
   { args: ["--custom-server", "x"], says: "--custom-server takes NAME=COMMAND, got x" },
-])("says what is wrong with $args", ({ args, says }) => {
+])("names the fault of $args", ({ args, says }) => {
   expect(() => parseFlags(args)).toThrow(says);
 });
 
-it("names every flag in the help, and the known scenarios when given an unknown one", async () => {
+it("lists every flag in the help, and the known scenarios in the error for an unknown one", async () => {
   const { stdout } = await run(process.execPath, ["bench/run.ts", "--help"]);
   expect(stdout).toBe(HELP);
   for (const flag of Object.keys(parseFlags([])).filter((name) => !["customServers", "help"].includes(name))) {

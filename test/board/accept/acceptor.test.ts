@@ -7,7 +7,7 @@ interface Answer extends RawResponse {
   readonly body: string;
 }
 
-/** The whole answer to bytes after which the server is expected to close. */
+/** The whole answer to bytes after which the server must close. */
 async function answerTo(port: number, bytes: string): Promise<Answer> {
   const client = await RawClient.connect(port);
   client.write(bytes);
@@ -17,7 +17,7 @@ async function answerTo(port: number, bytes: string): Promise<Answer> {
 
 const ask = (options: RawClientOptions): Promise<Answer> => answerTo(options.port, upgradeRequest(options));
 
-it("takes a connection over from its handshake to its close, with what came right behind the request", async () => {
+it("serves a connection from its handshake to its close, with frames right behind the request", async () => {
   const { board, port } = await startBoard();
   const client = await RawClient.open({ port, head: text("early") });
   expect(await client.text()).toBe("early");
@@ -44,7 +44,7 @@ it.each([
   { name: "two Hosts", headers: { Host: "localhost\r\nHost: localhost" }, status: 400, extra: {} },
   { name: "a body", headers: { "Content-Length": "3" }, status: 400, extra: {} },
   { name: "a chunked body", headers: { "Transfer-Encoding": "chunked" }, status: 400, extra: {} },
-])("answers $name with $status and why", async ({ headers, status, extra }) => {
+])("answers $name with $status and a reason", async ({ headers, status, extra }) => {
   const { board, port } = await startBoard();
   const answer = await ask({ port, headers });
   expect(answer.status).toBe(status);
@@ -54,14 +54,14 @@ it.each([
   expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0, refused: { [status]: 1 } } });
 });
 
-it("answers an upgrade with a body that comes with it with 400, and opens nothing", async () => {
+it("answers 400 to an upgrade that comes with a body, and opens no connection", async () => {
   const { board, port } = await startBoard();
   const answer = await answerTo(port, `${upgradeRequest({ headers: { "Content-Length": "3" } })}abc`);
   expect(answer.status).toBe(400);
   expect(board.stats().connections).toBe(0);
 });
 
-it("answers another method than GET with 405", async () => {
+it("answers 405 to methods other than GET", async () => {
   const { port } = await startBoard();
   const answer = await answerTo(port, upgradeRequest().replace("GET", "POST"));
   expect(answer).toMatchObject({ status: 405, headers: { allow: "GET" } });
@@ -117,7 +117,7 @@ it.each([
 });
 
 it.each([{ origin: "https://good.example" }, { origin: "HTTPS://GOOD.example" }, { origin: undefined }])(
-  "lets the origin $origin in",
+  "accepts the origin $origin",
   async ({ origin }) => {
     const { port } = await startBoard({ attach: { origins: ["https://other.example", "https://good.example"] } });
     const client = await RawClient.open({ port, headers: { Origin: origin } });
@@ -126,7 +126,7 @@ it.each([{ origin: "https://good.example" }, { origin: "HTTPS://GOOD.example" },
   },
 );
 
-it("lets every origin in when none are named", async () => {
+it("accepts every origin when none are configured", async () => {
   const { port } = await startBoard();
   await RawClient.open({ port, headers: { Origin: "https://anywhere.example" } });
 });
@@ -137,7 +137,7 @@ it.each([
   { speaks: ["a"], offers: "c", chosen: undefined },
   { speaks: ["a"], offers: undefined, chosen: undefined },
   { speaks: undefined, offers: "a", chosen: undefined },
-])("of $offers chooses $chosen when it speaks $speaks", async ({ speaks, offers, chosen }) => {
+])("chooses $chosen from $offers when it supports $speaks", async ({ speaks, offers, chosen }) => {
   const attach = speaks === undefined ? {} : { protocols: speaks };
   const { port } = await startBoard({ actor: "scripted", attach });
   const client = await RawClient.connect(port);
@@ -156,7 +156,7 @@ it("answers the key with the value of RFC 6455 section 1.3", async () => {
   expect(headers["sec-websocket-accept"]).toBe("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 });
 
-it("gives every connection another id", async () => {
+it("gives every connection a different id", async () => {
   const { port } = await startBoard({ actor: "scripted", shards: 2 });
   const ids = new Set<string>();
   for (let i = 0; i < 20; i++) {

@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Admission to shards that have these connections, and room for as many more. */
+/** Admission control for shards with these connections, each with room for as many more. */
 function setUp(limits: AdmissionLimits, { connections = 0, room = 1_000 } = {}) {
   const premises = { connections, room };
   const control = new AdmissionControl(limits, () => premises);
@@ -33,7 +33,7 @@ it.each([
   [{ maxConnectionsPerShard: 1 }, true],
   [{ maxConnectionsPerAddress: 1 }, true],
   [{ maxUpgradesPerSecond: 1 }, true],
-])("is needed for %j: %s", (limits, expected) => {
+])("exists for the limits %j: %s", (limits, expected) => {
   expect(AdmissionControl.isNeeded(limits)).toBe(expected);
 });
 
@@ -43,7 +43,7 @@ it("counts handshakes and connections towards maxConnections", () => {
   expect(admit()).toBe(503);
   first.release();
   const third = permit();
-  // The shard counts it from now on.
+  // The shard counts the connection from now on.
   third.commit();
   premises.connections = 2;
   expect(admit()).toBe(503);
@@ -51,13 +51,13 @@ it("counts handshakes and connections towards maxConnections", () => {
   expect(typeof admit()).toBe("object");
 });
 
-it.each([0, 1, 5])("lets as many handshakes begin as the shards have room for: %i", (room) => {
+it.each([0, 1, 5])("allows as many handshakes as the shards have room for: %i", (room) => {
   const { admit, permit } = setUp({ maxConnectionsPerShard: 10 }, { room });
   for (let i = 0; i < room; i++) permit();
   expect(admit()).toBe(503);
 });
 
-it("counts each client by itself towards maxConnectionsPerAddress, until its connection has left", () => {
+it("counts each client separately towards maxConnectionsPerAddress, until its connection has left", () => {
   const { control, admit, permit } = setUp({ maxConnectionsPerAddress: 2 });
   const first = permit("192.0.2.1");
   permit("192.0.2.1");
@@ -74,7 +74,7 @@ it.each([
   ["2001:db8::1", "2001:db8::ffff", 429],
   ["2001:db8:0:1::1", "2001:db8:0:2::1", undefined],
   ["192.0.2.1", "::ffff:192.0.2.1", 429],
-])("after %s, a client at %s gets %s", (one, other, status) => {
+])("after %s, answers a client at %s with %s", (one, other, status) => {
   const { admit, permit } = setUp({ maxConnectionsPerAddress: 1 });
   permit(one);
   const result = admit(other);
@@ -93,7 +93,7 @@ it("frees a place once, however often it is released, and not after it was hande
   expect(admit()).toBe(429);
 });
 
-it("lets maxUpgradesPerSecond begin at once, and then as many as come due", () => {
+it("allows maxUpgradesPerSecond at once, and then as many as become due", () => {
   const { admit, permit } = setUp({ maxUpgradesPerSecond: 10 });
   for (let i = 0; i < 10; i++) permit();
   expect(admit()).toBe(503);
@@ -107,14 +107,14 @@ it("lets maxUpgradesPerSecond begin at once, and then as many as come due", () =
   expect(admit()).toBe(503);
 });
 
-it("takes nothing of the rate for a client that is refused for another reason", () => {
+it("doesn't charge the rate for a client that is refused for another reason", () => {
   const { admit, permit } = setUp({ maxUpgradesPerSecond: 2, maxConnectionsPerAddress: 1 });
   permit("192.0.2.1");
   for (let i = 0; i < 10; i++) expect(admit("192.0.2.1")).toBe(429);
   permit("192.0.2.2");
 });
 
-it("counts no client whose address is unknown", () => {
+it("doesn't count clients whose address is unknown", () => {
   const { control } = setUp({ maxConnectionsPerAddress: 1 });
   for (let i = 0; i < 3; i++) expect(control.admitUnread({} as Socket)).toMatchObject({ clientKey: undefined });
 });

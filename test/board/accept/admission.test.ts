@@ -15,7 +15,7 @@ import { RawClient, type RawResponse, upgradeRequest } from "../../support/raw-c
 type Mode = "main" | "relay" | "shard";
 const modes: { mode: Mode }[] = [{ mode: "main" }, { mode: "relay" }, { mode: "shard" }];
 
-/** The same limits wherever handshakes are done and however sockets get to their shards. */
+/** The limits must hold wherever handshakes are done and however sockets get to their shards. */
 function start(mode: Mode, options: TestBoardOptions, listen: Partial<ListenOptions> = {}) {
   const attach = { ...(mode === "shard" && { handshake: "shard" as const }), ...listen };
   return startBoard({ ...options, ...(mode === "relay" && { sockets: "relay" as const }), attach });
@@ -42,7 +42,7 @@ async function closeAll(all: readonly Attempt[]): Promise<void> {
   await Promise.all(all.map(({ client }) => client.close()));
 }
 
-/** Waits until so many more get in, trying one at a time. */
+/** Waits until `count` more clients are accepted, trying one at a time. */
 async function getsIn(port: number): Promise<Attempt> {
   return vi.waitFor(async () => {
     const one = await attempt(port);
@@ -52,7 +52,7 @@ async function getsIn(port: number): Promise<Attempt> {
 }
 
 describe.each(modes)("with $mode handshakes", ({ mode }) => {
-  it("lets exactly maxConnections in of 100 that come at once, and as many again when those have left", async () => {
+  it("accepts exactly maxConnections of 100 clients that come at once, and as many again after those have left", async () => {
     const { board, port } = await start(mode, { shards: 2, maxConnections: 10 });
     for (let round = 1; round <= 3; round++) {
       const all = await attempts(port, 100);
@@ -74,7 +74,7 @@ describe.each(modes)("with $mode handshakes", ({ mode }) => {
     expect(outside(all).map(({ status }) => status)).toEqual(Array.from({ length: 38 }, () => 503));
   });
 
-  it("lets exactly maxConnectionsPerAddress in, and tells others 429 until one has left", async () => {
+  it("accepts exactly maxConnectionsPerAddress, and answers others with 429 until one has left", async () => {
     const { board, port } = await start(mode, { shards: 2, maxConnectionsPerAddress: 3 });
     const all = await attempts(port, 20);
     expect(inside(all)).toHaveLength(3);
@@ -101,7 +101,7 @@ describe.each(modes)("with $mode handshakes", ({ mode }) => {
     expect(board.stats().connections).toBe(6);
   });
 
-  it("lets maxUpgradesPerSecond in at once, and tells others to come again in a second", async () => {
+  it("accepts maxUpgradesPerSecond at once, and answers others with Retry-After: 1", async () => {
     const { board, port } = await start(mode, { maxUpgradesPerSecond: 5 });
     const all = await attempts(port, 60);
     expect(inside(all).length).toBeGreaterThanOrEqual(5);
@@ -115,8 +115,8 @@ describe.each(modes)("with $mode handshakes", ({ mode }) => {
   });
 });
 
-describe("a handshake under way", () => {
-  it("counts, while authorize takes its time, and isn't asked about beyond the limit", async () => {
+describe("a pending handshake", () => {
+  it("counts while authorize is pending, and isn't passed to authorize beyond the limit", async () => {
     const verdict = Promise.withResolvers<{ session: undefined }>();
     const authorize = vi.fn(() => verdict.promise);
     const { board, port } = await startBoard({ shards: 2, maxConnections: 10, attach: { authorize } });
@@ -135,7 +135,7 @@ describe("a handshake under way", () => {
     { name: "is abandoned", headers: { "X-Way": "leave" }, counted: { abandoned: 2 } },
     { name: "takes too long", headers: { "X-Way": "never" }, counted: { timedOut: 2 } },
     { name: "is malformed", headers: { "Sec-WebSocket-Key": "x" }, counted: { refused: { 400: 2 } } },
-  ])("leaves its place when it $name", async ({ headers, counted }) => {
+  ])("frees its place when it $name", async ({ headers, counted }) => {
     const never = (): Promise<never> => new Promise(() => {});
     const limits = { maxConnections: 2, maxConnectionsPerShard: 2, maxConnectionsPerAddress: 2 };
     let asked = 0;
@@ -178,7 +178,7 @@ describe("a handshake under way", () => {
     { name: "asks for another path", bytes: upgradeRequest({ path: "/elsewhere" }) },
     { name: "is malformed", bytes: upgradeRequest({ headers: { "Sec-WebSocket-Key": "x" } }) },
     { name: "is no HTTP", bytes: "\r\n\0\r\n\r\n" },
-  ])("leaves its place in a shard when it $name", async ({ bytes }) => {
+  ])("frees its place in a shard when it $name", async ({ bytes }) => {
     const limits = { shards: 2, maxConnections: 2, maxConnectionsPerAddress: 2 };
     const { board, port } = await start("shard", limits, { path: "/", handshakeTimeoutMs: 500 });
     for (let i = 0; i < 2; i++) {
@@ -196,7 +196,7 @@ describe("a handshake under way", () => {
 describe("clients behind a proxy", () => {
   const via = (client: string): Record<string, string> => ({ "X-Forwarded-For": `spoofed, ${client}` });
 
-  it("are counted each on its own", async () => {
+  it("are counted separately", async () => {
     const { port } = await startBoard({ maxConnectionsPerAddress: 1, trustedProxies: ["127.0.0.0/8"] });
     const statuses = [];
     for (const client of ["192.0.2.1", "192.0.2.2", "192.0.2.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]) {
@@ -211,7 +211,7 @@ describe("clients behind a proxy", () => {
     expect(statuses).toEqual([101, 429]);
   });
 
-  it("are found behind a Unix socket, whose peers count only when they are trusted", async () => {
+  it("are found behind a Unix socket, whose peers count only if they are trusted", async () => {
     const folder = await mkdtemp(join(tmpdir(), "admission-"));
     onTestFinished(() => rm(folder, { recursive: true }));
     for (const [trustedProxies, expected] of [
@@ -237,14 +237,14 @@ describe("clients behind a proxy", () => {
     }
   });
 
-  it("can't be told apart by a port whose handshakes are done in the shards", async () => {
+  it("can't be distinguished on a port whose handshakes are done in the shards", async () => {
     const { board } = await startBoard({ maxConnectionsPerAddress: 1, trustedProxies: ["10.0.0.0/8"] });
     const error = { kind: "configuration", code: "ERR_NEEDS_REQUEST" };
     await expect(board.listen({ port: 0, handshake: "shard" })).rejects.toMatchObject(error);
   });
 });
 
-it("closes what is beyond a limit on a port with TLS unanswered, and counts it all the same", async () => {
+it("closes connections beyond a limit unanswered on a port with TLS, and counts them", async () => {
   const { board, port } = await startBoard({ maxConnections: 1, attach: { tls: selfSigned() } });
   const secure = (): Socket => {
     const socket = connectTls({ port, host: "127.0.0.1", rejectUnauthorized: false });

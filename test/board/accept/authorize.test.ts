@@ -19,17 +19,17 @@ const PATH = "/chat/blue";
 it.each<{ name: string; authorize: Authorize }>([
   { name: "gives", authorize: () => ({ session: { user: "ada", roles: ["admin"] } }) },
   { name: "resolves with", authorize: async () => ({ session: { user: "ada", roles: ["admin"] } }) },
-])("lets in with the session that authorize $name", async ({ authorize }) => {
+])("accepts with the session that authorize $name", async ({ authorize }) => {
   const { port } = await start(authorize);
   expect(await sessionOf(await RawClient.open({ port, path: PATH }))).toEqual({ user: "ada", roles: ["admin"] });
 });
 
-it("lets in with an undefined session when authorize says so", async () => {
+it("accepts with an undefined session when authorize returns one", async () => {
   const { port } = await start(() => ({ session: undefined }));
   expect(await sessionOf(await RawClient.open({ port, path: PATH }))).toBeUndefined();
 });
 
-it("shows authorize the request, with its query, headers and parameters", async () => {
+it("passes the request to authorize, with its query, headers and parameters", async () => {
   const { port } = await start((request, params) => {
     const { searchParams } = new URL(request.url ?? "", "http://localhost");
     return { session: { params, token: searchParams.get("token"), cookie: request.headers.cookie } };
@@ -38,7 +38,7 @@ it("shows authorize the request, with its query, headers and parameters", async 
   expect(await sessionOf(client)).toEqual({ params: { room: "blue" }, token: "a b", cookie: "id=7" });
 });
 
-it("keeps what a client sends while authorize decides", async () => {
+it("keeps bytes that a client sends while authorize is pending", async () => {
   const decided = Promise.withResolvers<{ session: string }>();
   const called = Promise.withResolvers<void>();
   const { port } = await start(() => {
@@ -56,7 +56,7 @@ it("keeps what a client sends while authorize decides", async () => {
   expect((await client.frame()).payload).toHaveLength(2);
 });
 
-it("answers a refusal exactly as given", async () => {
+it("answers with exactly the refusal of authorize", async () => {
   const { board, port } = await start(() => ({
     status: 401,
     headers: { "WWW-Authenticate": 'Bearer realm="chat"', "Content-Type": "application/json" },
@@ -77,7 +77,7 @@ it("answers a refusal exactly as given", async () => {
   expect(board.stats().upgrades).toMatchObject({ accepted: 0, refused: { 401: 1 } });
 });
 
-it("answers a refusal without body with the status in words", async () => {
+it("answers a refusal without body with the status phrase", async () => {
   const { port } = await start(async () => ({ status: 403 }));
   const client = await RawClient.connect(port);
   client.write(upgradeRequest({ path: PATH }));
@@ -85,7 +85,7 @@ it("answers a refusal without body with the status in words", async () => {
   expect(await client.rest()).toBe("Forbidden\n");
 });
 
-/** What no typed caller would give. */
+/** Values that TypeScript would reject. */
 const wrong = (value: unknown): Authorize => (() => value) as Authorize;
 
 it.each<{ name: string; authorize: Authorize; error: object }>([
@@ -126,7 +126,7 @@ it.each<{ name: string; authorize: Authorize; error: object }>([
 });
 
 it.each(["a string", undefined, null])(
-  "answers 500 when authorize throws %s, with nobody listening",
+  "answers 500 when authorize throws %s, without listeners",
   async (thrown) => {
     const warned = vi.spyOn(process, "emitWarning").mockReturnValue();
     const { port } = await start(() => {
@@ -141,7 +141,7 @@ it.each(["a string", undefined, null])(
   5_000,
 );
 
-it("closes a handshake that takes longer than it may", async () => {
+it("closes a handshake that exceeds its deadline", async () => {
   const authorize: Authorize = () => new Promise(() => {});
   const { board, port } = await startBoard({ attach: { authorize, handshakeTimeoutMs: 20 } });
   const client = await RawClient.connect(port);
@@ -150,7 +150,7 @@ it("closes a handshake that takes longer than it may", async () => {
   await vi.waitFor(() => expect(board.stats().upgrades.timedOut).toBe(1));
 });
 
-it("counts a peer that leaves while authorize decides, and opens nothing for it", async () => {
+it("counts a peer that leaves while authorize is pending, and opens no connection", async () => {
   const decided = Promise.withResolvers<{ session: string }>();
   const called = Promise.withResolvers<void>();
   const { board, port } = await start(() => {
@@ -167,8 +167,8 @@ it("counts a peer that leaves while authorize decides, and opens nothing for it"
   expect(board.stats()).toMatchObject({ connections: 1, upgrades: { accepted: 1, abandoned: 1 } });
 });
 
-describe("an actor module with an authorize of its own", () => {
-  it("isn't served in the main thread without one there, lest everybody gets in", async () => {
+describe("an actor module with its own authorize", () => {
+  it("is refused in the main thread without the option authorize, because everybody would get in", async () => {
     const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
     onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
     const ignored = { code: "ERR_AUTHORIZE_IGNORED", message: expect.stringContaining("give authorize as an option") };
@@ -176,7 +176,7 @@ describe("an actor module with an authorize of its own", () => {
     await expect(board.listen({ port: 0, host: "127.0.0.1", handshake: "main" })).rejects.toMatchObject(ignored);
   });
 
-  it("is asked in the shards, where ports leave the handshake if they may", async () => {
+  it("is asked in the shards, which do the handshakes of a port if possible", async () => {
     const board = await Switchboard.start({ actor: actorUrl("authorizing"), shards: 1 });
     onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
     const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
@@ -184,7 +184,7 @@ describe("an actor module with an authorize of its own", () => {
     await expect(RawClient.open({ port, headers })).rejects.toThrow("401");
   });
 
-  it("is, with one there", async () => {
+  it("gives way to the option authorize in the main thread", async () => {
     const { port } = await startBoard({ actor: "authorizing", attach: { authorize: () => ({ session: "mine" }) } });
     const client = await RawClient.open({ port });
     client.write(text('{"do":"who"}'));

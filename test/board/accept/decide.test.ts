@@ -4,7 +4,7 @@ import { type Authorize, decide } from "../../../src/board/accept/authorize.ts";
 
 const request = {} as IncomingMessage;
 
-/** Decides by what no typed caller would give. */
+/** Calls `decide` with values that TypeScript would reject. */
 const decideBy = (given: unknown) => decide((async () => given) as Authorize, request, {});
 
 it.each<[string, object]>([
@@ -15,11 +15,11 @@ it.each<[string, object]>([
   ["the first status", { status: 300 }],
   ["the last status", { status: 599 }],
   ["all of a refusal", { status: 401, headers: { "WWW-Authenticate": "Bearer", Connection: "close" }, body: "" }],
-])("takes %s as it is", async (_, given) => {
+])("accepts %s unchanged", async (_, given) => {
   expect(await decideBy(given)).toEqual(given);
 });
 
-it("takes undefined for not given", async () => {
+it("treats undefined as absent", async () => {
   expect(await decideBy({ session: 1, headers: undefined, body: undefined })).toEqual({ session: 1 });
   expect(await decideBy({ status: 401, headers: undefined, body: undefined })).toEqual({ status: 401 });
 });
@@ -80,7 +80,7 @@ it.each<[string, unknown, string]>([
     admitted({ [name]: "0" }),
     `the header ${name}, which is written by the handshake alone`,
   ]),
-])("refuses %s, and says why", async (_, given, reason) => {
+])("refuses %s and names the fault", async (_, given, reason) => {
   await expect(decideBy(given)).rejects.toMatchObject({
     code: "ERR_AUTHORIZE",
     message: expect.stringContaining(reason),

@@ -9,13 +9,13 @@ import { startBoard } from "../../support/board.ts";
 import { clientFrame, text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
 
-/** The value of one line of the exposition format. */
+/** Value of one line of the exposition format. */
 function sample(exposition: string, series: string): number {
   const line = exposition.split("\n").find((one) => one.startsWith(`${series} `));
   return Number(line?.slice(series.length + 1) ?? Number.NaN);
 }
 
-it("shows what the board counted, by shard, in Prometheus' format", async () => {
+it("shows the board's counts, by shard, in Prometheus' format", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const metrics = createMetrics(board);
   const [staying, closing, breaking] = [
@@ -51,7 +51,7 @@ it("shows what the board counted, by shard, in Prometheus' format", async () => 
   expect(shown).toContain("# TYPE switchboard_handoff_seconds histogram");
 });
 
-it("shows the present each time, and never the sum of earlier answers", async () => {
+it("shows the current values each time, and never the sum of earlier answers", async () => {
   const { board, port } = await startBoard();
   const metrics = createMetrics(board);
   const client = await RawClient.open({ port });
@@ -62,7 +62,7 @@ it("shows the present each time, and never the sum of earlier answers", async ()
   }
 });
 
-it("shows how long publishes were on their way to another thread", async () => {
+it("shows the time that publishes took to another thread", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const client = await RawClient.open({ port });
   client.write(text('{"do":"subscribe","topic":"news"}'));
@@ -87,7 +87,7 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   expect(sample(shown, 'ws_connections{shard="0",app="chat"}')).toBe(0);
 });
 
-it("adds the buckets of a histogram up", async () => {
+it("sums the buckets of a histogram", async () => {
   const counters = new Counters();
   for (const seconds of [0.000_01, 0.000_05, 0.003, 60]) counters.busLag.observe(seconds);
   const shards = [{ shard: 0, state: "ready" as const, ready: true, failed: false, ...counters.snapshot() }];

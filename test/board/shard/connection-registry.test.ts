@@ -14,7 +14,7 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-/** Connections of one shard, under the addresses 0-0, 0-1, and so on. */
+/** Connections of one shard, with the addresses 0-0, 0-1, and so on. */
 function connections(count: number): Connection[] {
   const host = createConnectionHost();
   return Array.from({ length: count }, (_, i) => {
@@ -30,7 +30,7 @@ function filled(count: number): { directory: ConnectionRegistry; all: Connection
   return { directory, all };
 }
 
-/** The addresses of all pages of this size. */
+/** The addresses on all pages of this size. */
 function paged(directory: ConnectionRegistry, limit: number): string[] {
   const found: string[] = [];
   for (let after = 0; ; ) {
@@ -45,7 +45,7 @@ function paged(directory: ConnectionRegistry, limit: number): string[] {
 
 const numbers = (directory: Iterable<Connection>): string[] => [...directory].map(({ address }) => address);
 
-it("finds a connection by its address while it is there", () => {
+it("finds a connection by its address while it is open", () => {
   const { directory, all } = filled(2);
   expect(directory.get("0-1" as Address)).toBe(all[1]);
   expect(directory.delete({ address: "0-1" as Address })).toBe(true);
@@ -54,19 +54,19 @@ it("finds a connection by its address while it is there", () => {
   expect(directory.size).toBe(1);
 });
 
-it("is empty before the first and after the last", () => {
+it("is empty before the first connection and after the last", () => {
   const { directory, all } = filled(1);
   for (const connection of all) directory.delete(connection);
   expect([directory.size, numbers(directory), directory.page(0, 10)]).toEqual([0, [], []]);
   expect(new ConnectionRegistry().page(0, 10)).toEqual([]);
 });
 
-it.each([1, 2, 3, 6, 7, 100])("gives all in order, in pages of %i", (limit) => {
+it.each([1, 2, 3, 6, 7, 100])("lists all connections in order, in pages of %i", (limit) => {
   const { directory } = filled(7);
   expect(paged(directory, limit)).toEqual(Array.from({ length: 7 }, (_, i) => `0-${i}`));
 });
 
-it.each([1, 2, 3, 10])("gives those that are left in order when every %i. is there no more", (nth) => {
+it.each([1, 2, 3, 10])("lists the remaining connections in order when every %i. has left", (nth) => {
   const { directory, all } = filled(20);
   const gone = all.filter((_, i) => i % nth === 0);
   for (const connection of gone) directory.delete(connection);
@@ -76,14 +76,14 @@ it.each([1, 2, 3, 10])("gives those that are left in order when every %i. is the
   expect(directory.size).toBe(left.length);
 });
 
-it("goes on after a serial whose connection has left, or whose place was cleared meanwhile", () => {
+it("continues after a serial whose connection has left, or whose slot was cleared meanwhile", () => {
   const { directory, all } = filled(10);
   const after = directory.page(0, 4).at(-1)?.serial ?? 0;
   for (const connection of all.slice(0, 8)) directory.delete(connection);
   expect(directory.page(after, 10).map(({ connection }) => connection.address)).toEqual(["0-8", "0-9"]);
 });
 
-it("gives each when it was opened, and serials that grow even within a millisecond or when the clock is set back", () => {
+it("lists when each connection was opened, with serials that grow even within a millisecond or when the clock is set back", () => {
   const directory = new ConnectionRegistry();
   const [first, second, third] = connections(3) as [Connection, Connection, Connection];
   directory.add(first);
@@ -97,7 +97,7 @@ it("gives each when it was opened, and serials that grow even within a milliseco
   expect(new Set(serials).size).toBe(3);
 });
 
-it("skips those that leave during an iteration, and comes to those that are added", () => {
+it("skips connections that leave during an iteration, and reaches those that are added", () => {
   const { directory, all } = filled(3);
   const late = connections(4)[3] as Connection;
   const seen: string[] = [];

@@ -8,7 +8,7 @@ const settings = { timeoutMs: LATER_MS, batchSize: 100, batchIntervalMs: LATER_M
 let log: string[] = [];
 let connections = new Set<ShutdownTarget>();
 let counts: ShutdownCounts | undefined;
-/** Actors that aren't done. */
+/** Number of actors that aren't done. */
 let actors = 0;
 
 beforeEach(() => {
@@ -40,7 +40,7 @@ function start(changes: Partial<typeof settings> = {}): Shutdown {
   );
 }
 
-/** The connection is gone; its actor may still run. */
+/** Removes the connection. Its actor may still run. */
 function close(shutdown: Shutdown, connection: ShutdownTarget, clean = true): void {
   connections.delete(connection);
   shutdown.connectionClosed(clean);
@@ -51,13 +51,13 @@ function endActor(shutdown: Shutdown): void {
   shutdown.actorEnded();
 }
 
-/** The connection is gone, and its actor is done. */
+/** Removes the connection, and ends its actor. */
 function leave(shutdown: Shutdown, connection: ShutdownTarget, clean = true): void {
   close(shutdown, connection, clean);
   endActor(shutdown);
 }
 
-it("tells every actor before it closes the first connection", () => {
+it("tells every actor about the shutdown before it closes the first connection", () => {
   const [a, b] = [connect("a"), connect("b")];
   const shutdown = start();
   expect(log).toEqual(["tell a", "tell b", "close a 1012 restarting", "close b 1012 restarting"]);
@@ -72,7 +72,7 @@ it("is done at once when there are no connections", () => {
   expect(counts).toEqual({ closed: 0, dropped: 0, cut: 0 });
 });
 
-it("closes in batches, and skips those that left meanwhile", async () => {
+it("closes in batches, and skips connections that left meanwhile", async () => {
   const [a, b, c, d] = ["a", "b", "c", "d"].map(connect) as [
     ShutdownTarget,
     ShutdownTarget,
@@ -87,7 +87,7 @@ it("closes in batches, and skips those that left meanwhile", async () => {
   expect(counts).toEqual({ closed: 4, dropped: 0, cut: 0 });
 });
 
-it("closes a connection that arrives in its turn: after those that wait, or at once when none do", async () => {
+it("closes a connection that arrives late in its turn: after those that wait, or at once when none do", async () => {
   const [a, b] = [connect("a"), connect("b")];
   const shutdown = start({ batchSize: 1, batchIntervalMs: 20 });
   const late = connect("late");
@@ -101,7 +101,7 @@ it("closes a connection that arrives in its turn: after those that wait, or at o
   expect(log.slice(6)).toEqual(["tell latest", "close latest 1012 restarting"]);
 });
 
-it("drops what is left when the time is up, and what arrives then", async () => {
+it("drops the remaining connections at the deadline, and those that arrive later", async () => {
   const [a, b] = [connect("a"), connect("b")];
   const shutdown = start({ timeoutMs: 20, batchSize: 1 });
   await vi.waitFor(() => expect(log.slice(3)).toEqual(["drop a", "drop b"]));
@@ -112,7 +112,7 @@ it("drops what is left when the time is up, and what arrives then", async () => 
   expect(counts).toEqual({ closed: 0, dropped: 3, cut: 0 });
 });
 
-it("waits for actors whose connections are closed, also for those that closed before it began", () => {
+it("waits for actors whose connections are closed, also for those that closed before the shutdown", () => {
   const a = connect("a");
   actors++;
   const shutdown = start();
@@ -132,7 +132,7 @@ it("waits for a connection whose actor is done", () => {
   expect(counts).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
-it("cuts the actors that aren't done when the time is up, and counts them", async () => {
+it("counts the actors that aren't done at the deadline as cut", async () => {
   const [a, b] = [connect("a"), connect("b")];
   const shutdown = start({ timeoutMs: 20 });
   leave(shutdown, a);
@@ -140,7 +140,7 @@ it("cuts the actors that aren't done when the time is up, and counts them", asyn
   await vi.waitFor(() => expect(counts).toEqual({ closed: 2, dropped: 0, cut: 1 }));
 });
 
-it("drops what is left before the time is up, so that its actors have time", async () => {
+it("drops the remaining connections before the deadline, so that their actors have time", async () => {
   const a = connect("a");
   const shutdown = start({ timeoutMs: 2_000 });
   await vi.waitFor(() => expect(log.slice(2)).toEqual(["drop a"]), 4_000);

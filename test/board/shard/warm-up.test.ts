@@ -14,7 +14,7 @@ import type { Message } from "../../../src/wire/protocol/message.ts";
 import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
 import { actorUrl } from "../../support/board.ts";
 
-/** Runs one shard in this thread until it is ready, and stops it. Gives its counters and the kinds of its reports. */
+/** Runs one shard in this thread until it is ready, and stops it. Returns its counters and the kinds of its reports. */
 async function startShard(options: Partial<StartOptions> = {}) {
   const counters = new Counters();
   const control = new MessageChannel();
@@ -51,18 +51,18 @@ function spies() {
   return { opened, closed, received, gone };
 }
 
-it("lets connections that exist only in memory live their whole lives before a shard is ready", async () => {
+it("opens, uses and closes connections in memory before a shard is ready", async () => {
   const { opened, closed, received, gone } = spies();
   await startShard();
   expect(opened.mock.calls.length).toBeGreaterThanOrEqual(10);
   await vi.waitFor(() => expect(closed).toHaveBeenCalledWith(1000, ""));
-  // Then the transport is gone, and makes room for the next connection.
+  // The transport has then been removed and makes room for the next connection.
   await vi.waitFor(() => expect(gone).toHaveBeenCalled());
   const kinds = received.mock.calls.slice(0, 2).map(([message]) => (message as Message).type);
   expect(kinds).toEqual(["text", "binary"]);
 });
 
-it("leaves no trace in what a shard counts and reports", async () => {
+it("leaves no trace in a shard's counters and reports", async () => {
   const { opened } = spies();
   const { counters, firstReport } = await startShard();
   expect(opened).toHaveBeenCalled();
@@ -73,27 +73,24 @@ it("leaves no trace in what a shard counts and reports", async () => {
   expect(counters.upgrades.snapshot()).toEqual(new Counters().upgrades.snapshot());
 });
 
-it("isn't held up by limits that its messages would reach", async () => {
+it("isn't stopped by limits that its messages would reach", async () => {
   const { closed } = spies();
   await startShard({ maxMessagesPerSecond: 1, maxBytesPerSecond: 1, maxPayloadBytes: 1, maxMailboxMessages: 1 });
   await vi.waitFor(() => expect(closed).toHaveBeenCalledWith(1000, ""));
 });
 
-it("can be switched off", async () => {
+it("can be disabled", async () => {
   const { opened } = spies();
   await startShard({ warmUp: false });
   expect(opened).not.toHaveBeenCalled();
 });
 
-it.each([upgradeChannel, openedChannel, closedChannel])(
-  "doesn't happen where somebody listens on $name",
-  async (channel) => {
-    const { opened } = spies();
-    const told = vi.fn();
-    channel.subscribe(told);
-    onTestFinished(() => void channel.unsubscribe(told));
-    await startShard();
-    expect(opened).not.toHaveBeenCalled();
-    expect(told).not.toHaveBeenCalled();
-  },
-);
+it.each([upgradeChannel, openedChannel, closedChannel])("doesn't run if somebody listens on $name", async (channel) => {
+  const { opened } = spies();
+  const told = vi.fn();
+  channel.subscribe(told);
+  onTestFinished(() => void channel.unsubscribe(told));
+  await startShard();
+  expect(opened).not.toHaveBeenCalled();
+  expect(told).not.toHaveBeenCalled();
+});
