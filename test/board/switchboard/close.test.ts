@@ -48,7 +48,7 @@ it("tells the actor of a connection that it closed with 1001, before the thread 
   const [client, listener] = [await RawClient.open({ port }), await RawClient.open({ port })];
   client.write(text('{"do":"who"}'));
   const { id } = JSON.parse(await client.text());
-  // Both subscribe, so that whichever is last to close hears of the other.
+  // Both subscribe, so that whichever closes last hears of the other.
   for (const one of [client, listener]) {
     one.write(text('{"do":"subscribe","topic":"log"}'));
     expect(await one.text()).toBe("subscribed log");
@@ -61,7 +61,7 @@ it("tells the actor of a connection that it closed with 1001, before the thread 
   await closing;
 });
 
-it("drops peers that don't answer when the time is up", async () => {
+it("drops peers that don't answer before the deadline", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const [polite, silent] = [await RawClient.open({ port }), await RawClient.open({ port })];
   const closing = board.close({ timeoutMs: 300 });
@@ -71,7 +71,7 @@ it("drops peers that don't answer when the time is up", async () => {
   await silent.closed();
 });
 
-it("counts a peer that never answered as dropped, also when its close handshake timed out before the drain", async () => {
+it("counts a peer that never answered as dropped, even if its close handshake timed out before the board's close", async () => {
   const { board, port } = await startBoard({ closeTimeoutMs: 50 });
   const silent = await RawClient.open({ port });
   expect(await board.close({ timeoutMs: 20_000 })).toEqual({ closed: 0, dropped: 1, cut: 0 });
@@ -79,14 +79,14 @@ it("counts a peer that never answered as dropped, also when its close handshake 
   await silent.closed();
 });
 
-it("drops everybody at once when it is given no time", async () => {
+it("drops all connections at once with timeoutMs: 0", async () => {
   const { board, port } = await startBoard();
   const clients = await Promise.all(Array.from({ length: 5 }, () => RawClient.open({ port })));
   expect(await board.close({ timeoutMs: 0 })).toEqual({ closed: 0, dropped: 5, cut: 0 });
   for (const client of clients) await client.closed();
 });
 
-it("answers new upgrades on an attached server with 503 while it drains, and refuses connections to its own port", async () => {
+it("answers new upgrades on an attached server with 503 while it closes, and refuses connections to its own port", async () => {
   const { board, port } = await startBoard();
   const server = await startServer();
   board.attach(server.server);
@@ -104,7 +104,7 @@ it("answers new upgrades on an attached server with 503 while it drains, and ref
   expect(board.stats().upgrades.refused).toEqual({ 503: 1 });
 });
 
-it("isn't ready from the start of the readiness delay on, and takes upgrades until its end", async () => {
+it("isn't ready from the start of the readiness delay on, and accepts upgrades until the end of that delay", async () => {
   const { board, port } = await startBoard();
   const readyWhenClosing = new Promise<boolean>((resolve) => board.once("closing", () => resolve(board.ready)));
   const closed = new Promise((resolve) => board.once("closed", resolve));
@@ -125,7 +125,7 @@ it("isn't ready from the start of the readiness delay on, and takes upgrades unt
   expect(board.stats().shards[0]).toMatchObject({ state: "closed" });
 });
 
-it("closes also when a listener of its events throws", async () => {
+it("closes even if a listener of its events throws", async () => {
   const { board } = await startBoard();
   const uncaught = vi.fn();
   const own = process.listeners("uncaughtException");
@@ -162,12 +162,12 @@ it("closes in batches over all shards when there are more connections than fit i
   const closedAt = await Promise.all(clients.map((client) => answerClose(client).then(() => performance.now())));
   expect(await closing).toEqual({ closed: 6, dropped: 0, cut: 0 });
   const [first = 0, , third = 0, , fifth = 0] = closedAt.toSorted((a, b) => a - b);
-  // Timers aren't early; what one shard is late with its first batch it may be ahead of the other's.
+  // Timers are never early. One shard's first batch may be late, and the other shard's batch then comes before it.
   expect(third - first).toBeGreaterThan(150);
   expect(fifth - first).toBeGreaterThan(450);
 });
 
-it("drops at the deadline what no batch came to", async () => {
+it("drops the connections that no batch has reached at the deadline", async () => {
   const { board, port } = await startBoard();
   const clients: RawClient[] = [];
   for (let i = 0; i < 3; i++) clients.push(await RawClient.open({ port }));
@@ -190,7 +190,7 @@ async function startShuttingDown() {
   return { ...started, openGate };
 }
 
-it("closes a connection when its actor is done with what it does in shuttingDown", async () => {
+it("closes a connection when its actor's shuttingDown is done", async () => {
   const { board, port } = await startShuttingDown();
   const client = await RawClient.open({ port });
   const closing = board.close({ timeoutMs: 20_000 });
@@ -199,7 +199,7 @@ it("closes a connection when its actor is done with what it does in shuttingDown
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
-it("tells an actor that is busy when it is free, before the messages that wait", async () => {
+it("calls shuttingDown of a busy actor when the running handler is done, before the messages that wait", async () => {
   const { board, port, openGate } = await startShuttingDown();
   const [busy, free] = [await RawClient.open({ port }), await RawClient.open({ port })];
   busy.write(Buffer.concat([text("hold"), text("waits")]));
@@ -214,7 +214,7 @@ it("tells an actor that is busy when it is free, before the messages that wait",
   expect(await closing).toEqual({ closed: 2, dropped: 0, cut: 0 });
 });
 
-it("drops a connection whose actor never gets to its shuttingDown, at the deadline", async () => {
+it("drops a connection at the deadline if its actor never gets to shuttingDown", async () => {
   const { board, port } = await startShuttingDown();
   const client = await RawClient.open({ port });
   client.write(text("hold"));
@@ -235,7 +235,7 @@ it("closes with 1011 and reports an actor that fails in shuttingDown", async () 
   expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
 });
 
-it("answers a handshake whose authorize is still deciding with 503, and doesn't wait for it", async () => {
+it("answers a handshake whose authorize is pending with 503, without waiting for it", async () => {
   const called = Promise.withResolvers<void>();
   const authorize = (): Promise<never> => {
     called.resolve();
@@ -249,7 +249,7 @@ it("answers a handshake whose authorize is still deciding with 503, and doesn't 
   expect((await client.response()).status).toBe(503);
 });
 
-it("gives a second call the result of the first", async () => {
+it("returns the result of the first call to a second call", async () => {
   const { board, port } = await startBoard();
   const client = await RawClient.open({ port });
   const first = board.close({ timeoutMs: 20_000 });
@@ -283,7 +283,7 @@ it("stops listening on its own port, and drops idle HTTP connections", async () 
   await expect(RawClient.connect(port)).rejects.toMatchObject({ code: "ECONNREFUSED" });
 });
 
-it("leaves an attached server as it was: serving, without listeners of ours", async () => {
+it("leaves an attached server running, without the board's listeners", async () => {
   const { server, port } = await startServer();
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   board.attach(server, { path: "/chat" });
@@ -294,7 +294,7 @@ it("leaves an attached server as it was: serving, without listeners of ours", as
   expect(server.listenerCount("upgrade")).toBe(0);
 });
 
-it("can't be attached, listen or take upgrades any more, and publishing is harmless", async () => {
+it("rejects attach, listen and handleUpgrade afterwards, and makes publish harmless", async () => {
   const { board } = await startBoard();
   await board.close();
   const error = expect.objectContaining({ kind: "closed", code: "ERR_CLOSED" });
@@ -304,7 +304,7 @@ it("can't be attached, listen or take upgrades any more, and publishing is harml
   expect(board.stats()).toMatchObject({ connections: 0 });
 });
 
-it("closes while a lost shard waits for its replacement, and starts no other", async () => {
+it("closes while a lost shard waits for its replacement, and starts no replacement", async () => {
   const started: Worker[] = [];
   const countWorker = (worker: Worker): void => void started.push(worker);
   process.on("worker", countWorker);

@@ -22,7 +22,7 @@ async function list(board: Switchboard, limit: number, between = async (): Promi
   return pages;
 }
 
-it("shows what each connection is", async () => {
+it("shows the properties of each connection", async () => {
   const { board, port } = await startBoard({
     actor: "scripted",
     attach: {
@@ -67,12 +67,12 @@ it.each([1, 3, 7, 20, 1000])("lists every connection of every shard once, in pag
   expect(connections).toEqual(all.slice(7));
 });
 
-it("keeps its place while connections come and go", async () => {
+it("lists every remaining connection once while others come and go", async () => {
   const { board, port } = await startBoard({ attach: { path: "/:room" } });
   const clients = await openAll(port, 20);
   let gone = 0;
   const pages = await list(board, 5, async () => {
-    // From both sides of where the listing is.
+    // From both sides of the current place in the list.
     for (const client of [clients.shift(), clients.shift(), clients.pop()]) {
       client?.write(close(1000));
       gone++;
@@ -81,7 +81,7 @@ it("keeps its place while connections come and go", async () => {
   });
   const rooms = pages.flat().map(({ params }) => params["room"]);
   expect(rooms).toEqual([...new Set(rooms)]);
-  // Those who stayed are all there.
+  // All connections that stayed are in the list.
   const { connections } = await board.connections();
   for (const { params } of connections) expect(rooms).toContain(params["room"]);
 });
@@ -94,7 +94,7 @@ it.each([{ limit: 0 }, { limit: 1001 }, { shard: -1 }, { cursor: "x" }, { cursor
   },
 );
 
-it("closes one connection with a code and a reason, and says whether it was open", async () => {
+it("closes one connection with a code and a reason, and returns whether it was open", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const [client, other] = [await RawClient.open({ port }), await RawClient.open({ port })];
   const [first, second] = (await board.connections()).connections.map(({ address }) => address);
@@ -113,7 +113,7 @@ it("closes one connection with a code and a reason, and says whether it was open
   expect(await other.closeFrame()).toEqual({ code: 1000, reason: "" });
 });
 
-it("rejects what is no address, code or reason", async () => {
+it("rejects an invalid address, code or reason", async () => {
   const { board } = await startBoard();
   const address = "0-0" as Address;
   await expect(board.disconnect("nobody" as Address)).rejects.toMatchObject({ code: "ERR_ADDRESS" });
@@ -121,7 +121,7 @@ it("rejects what is no address, code or reason", async () => {
   await expect(board.disconnect(address, 1000, "x".repeat(124))).rejects.toMatchObject({ code: "ERR_CLOSE_REASON" });
 });
 
-it("answers when a shard ends instead, and when the board is closed", async () => {
+it("resolves when a shard ends meanwhile, and when the board is closed", async () => {
   const { board, port } = await startBoard({ actor: "faulty" });
   const client = await RawClient.open({ port });
   client.write(text("exit"));
@@ -132,7 +132,7 @@ it("answers when a shard ends instead, and when the board is closed", async () =
   expect(await board.disconnect("0-0" as Address)).toBe(false);
 });
 
-it("tells of mail that waits in the mailbox of a connection that is closed, and who asked that it is gone", async () => {
+it("returns mail in the mailbox of a closed connection to its sender, and answers its asks with gone", async () => {
   const { board, port } = await startBoard({ actor: "mailing" });
   const client = await RawClient.open({ port });
   client.write(text('{"do":"address"}'));

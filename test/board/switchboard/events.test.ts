@@ -10,7 +10,7 @@ import { RawClient } from "../../support/raw-client.ts";
 
 const index = new URL("../../../src/index.ts", import.meta.url).href;
 
-/** An actor that fails where its query says, with an error of its own, and otherwise echoes. */
+/** An actor that fails in the handler that its path names, with an error of its own, and otherwise echoes. */
 const failing = `
 import { Actor } from ${JSON.stringify(index)};
 class Lost extends RangeError {
@@ -59,7 +59,7 @@ it.each([
   { where: "received", handler: "received" },
   { where: "later-received", handler: "received" },
 ])(
-  "closes with 1011 and tells the board when an actor fails in $where, and others notice nothing",
+  "closes with 1011 and emits actorFailed when an actor fails in $where, and doesn't affect others",
   async ({ where, handler }) => {
     const { board, port } = await startBoard({ actor: await failingActor(), attach: { path: "/:where" } });
     const failures: ActorFailure[] = [];
@@ -84,7 +84,7 @@ it.each([
 );
 
 it.each(["closed", "later-closed"])(
-  "tells the board when an actor fails in %s, and the peer gets its own code",
+  "emits actorFailed when an actor fails in %s, and the peer gets its own code back",
   async (where) => {
     const { board, port } = await startBoard({ actor: await failingActor(), attach: { path: "/:where" } });
     const failed = new Promise<ActorFailure>((resolve) => board.once("actorFailed", resolve));
@@ -105,7 +105,7 @@ it.each(["closed", "later-closed"])(
   },
 );
 
-it("tells the board of a scripted actor's failure with the id that the actor has", async () => {
+it("emits the failure of a scripted actor with the id of that actor", async () => {
   const { board, port } = await startBoard({ actor: "scripted", shards: 2 });
   const failed = new Promise<ActorFailure>((resolve) => board.once("actorFailed", resolve));
   const client = await RawClient.open({ port });
@@ -116,7 +116,7 @@ it("tells the board of a scripted actor's failure with the id that the actor has
   expect(await failed).toMatchObject({ id, shard, handler: "received", error: { message: "on demand" } });
 });
 
-/** Process warnings of the board, as they come. */
+/** Warnings of the process, as they come. */
 function collectWarnings(): (Error & { code?: string; detail?: string })[] {
   const warnings: Error[] = [];
   const collect = (warning: Error): void => {
@@ -133,7 +133,7 @@ async function failOnce(port: number): Promise<void> {
   expect(await client.closeFrame()).toMatchObject({ code: 1011 });
 }
 
-it("warns once of failures that nobody listens to", async () => {
+it("warns once of failures that have no listener", async () => {
   const warnings = collectWarnings();
   const { board, port } = await startBoard({ actor: "scripted" });
   for (let i = 0; i < 3; i++) await failOnce(port);
@@ -143,14 +143,14 @@ it("warns once of failures that nobody listens to", async () => {
     message: expect.stringContaining("unheard"),
     detail: `Listen to the board's "actorFailed" event to see all of them.`,
   });
-  // A failure that is heard after all of those says that they have been told.
+  // The warnings about the earlier failures have come when this later failure is heard.
   const heard = new Promise((resolve) => board.once("actorFailed", resolve));
   await failOnce(port);
   await heard;
   expect(warnings).toHaveLength(1);
 });
 
-it("warns of nothing that somebody listens to", async () => {
+it("doesn't warn of failures that have a listener", async () => {
   const warnings = collectWarnings();
   const { board, port } = await startBoard({ actor: "scripted" });
   const heard = vi.fn();
@@ -160,7 +160,7 @@ it("warns of nothing that somebody listens to", async () => {
   expect(warnings).toEqual([]);
 });
 
-it("warns of a lost shard that nobody listens to", async () => {
+it("warns of a lost shard when the event has no listener", async () => {
   const warnings = collectWarnings();
   const { board, port } = await startBoard({ actor: "scripted" });
   const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
@@ -170,7 +170,7 @@ it("warns of a lost shard that nobody listens to", async () => {
   expect(warnings[0]).toMatchObject({ code: "shardLost" });
 });
 
-it("warns of a failed handshake that nobody listens to", async () => {
+it("warns of a failed handshake when the event has no listener", async () => {
   const warnings = collectWarnings();
   const authorize = (): never => {
     throw new Error("no database");

@@ -2,7 +2,7 @@ import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { warnOfRelay } from "../../../src/board/switchboard/node-version.ts";
 
-it("warns once in a process of a Node that can't move sockets, and says what to upgrade to", async () => {
+it("warns once per process on a Node that can't move sockets, and names the versions that can", async () => {
   const warnings: Error[] = [];
   const listener = (warning: Error): void => void warnings.push(warning);
   process.on("warning", listener);

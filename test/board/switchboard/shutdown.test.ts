@@ -10,10 +10,10 @@ import { ServerProcess } from "../../support/server-process.ts";
 
 const PATH = "/:file/:handler/:ms";
 const PATIENT = { timeoutMs: 60_000 };
-/** Time that a row takes, in milliseconds: longer than a process takes to end when nobody waits for the row. */
+/** Time for writing a row, in ms: longer than a process takes to end if nothing waits for the row. */
 const ROW_MS = 500;
 const NEVER_MS = 600_000;
-/** For programs that start and end while others use the machine. */
+/** Time limits for programs that start and end while others use the machine. */
 const TIMEOUT_MS = 120_000;
 
 interface Rows {
@@ -36,7 +36,7 @@ async function startServer(drain = PATIENT, start: Partial<StartOptions> = { sha
   return ServerProcess.start({ actor: "recording", path: PATH, closeOnSignals: drain, close: drain, start });
 }
 
-/** Answers the close handshake that the server begins, after whatever the server sent before. */
+/** Answers the close handshake that the server begins, after everything that the server sent before. */
 async function answerClose(client: RawClient): Promise<void> {
   for (;;) {
     const { opcode, payload } = await client.frame();
@@ -47,7 +47,7 @@ async function answerClose(client: RawClient): Promise<void> {
   }
 }
 
-/** A connection whose handler of this name is under way. */
+/** Opens a connection whose handler of this name is running. */
 async function openIn(handler: string, port: number, path: string): Promise<{ client: RawClient; address: Address }> {
   const client = await RawClient.open({ port, path });
   if (handler !== "opened") client.write(text("begin"));
@@ -62,7 +62,7 @@ it.each([
   { signal: "SIGUSR2", start: { shards: 2 } },
   { signal: "SIGUSR2", start: { shards: 2, sockets: "relay" } },
 ] as const)(
-  "ends a process at $signal with every row that closed writes, $start",
+  "ends a process at $signal after closed has written every row, $start",
   async ({ signal, start }) => {
     const server = await startServer(PATIENT, start);
     const rows = openRows();
@@ -79,7 +79,7 @@ it.each([
 );
 
 it.each(["opened", "received", "mailed", "timer", "detached"])(
-  "awaits a handler that is under way at the end of the process, and then calls closed: %s",
+  "awaits a running handler when the process ends, and then calls closed: %s",
   async (handler) => {
     const server = await startServer();
     const rows = openRows();
@@ -109,7 +109,7 @@ it(
 );
 
 it(
-  "waits also for the closed of a connection that closed before",
+  "also waits for the closed handler of a connection that closed before",
   async () => {
     const server = await startServer();
     const rows = openRows();
@@ -127,7 +127,7 @@ it(
 );
 
 it(
-  "leaves time for the closed of a peer that never answers the close handshake",
+  "leaves time for closed when a peer never answers the close handshake",
   async () => {
     const server = await startServer({ timeoutMs: 3_000 });
     const rows = openRows();
@@ -142,7 +142,7 @@ it(
 );
 
 it.each(["opened", "received", "mailed", "timer", "none"])(
-  "ends the process at the deadline when a handler is slower, and counts what was cut: %s",
+  "ends the process at the deadline if a handler is slower, and counts it as cut: %s",
   async (handler) => {
     const server = await startServer({ timeoutMs: 1_000 });
     const rows = openRows();
@@ -159,7 +159,7 @@ it.each(["opened", "received", "mailed", "timer", "none"])(
   TIMEOUT_MS,
 );
 
-it("answers an ask whose mailed is under way", async () => {
+it("answers an ask whose mailed handler is running", async () => {
   const rows = openRows();
   const { board, port } = await startBoard({ actor: "recording", attach: { path: PATH } });
   const client = await RawClient.open({ port, path: rows.path("received", 0) });
@@ -181,7 +181,7 @@ it("answers an ask whose mailed is under way", async () => {
   await expect(board.ask(address, "too late")).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
 });
 
-it("shows actors whose connection has closed and that aren't done", async () => {
+it("lists actors whose connection has closed and that aren't done", async () => {
   const rows = openRows();
   const { board, port } = await startBoard({ actor: "recording", attach: { path: PATH } });
   const client = await RawClient.open({ port, path: rows.path("none") });

@@ -16,16 +16,19 @@ async function startServer(
   return { server, client };
 }
 
-it.each(["SIGTERM", "SIGINT"] as const)("drains at %s, and lets the process end by itself", async (signal) => {
-  const { server, client } = await startServer({ closeOnSignals: { ...PATIENT, code: 1012 }, ownPort: true });
-  server.program.kill(signal);
-  expect(await client.closeFrame()).toEqual({ code: 1012, reason: "server is restarting" });
-  client.write(close(1012));
-  client.socket.end();
-  await client.closed();
-  expect(await server.tells("closed")).toEqual({ event: "closed", closed: 1, dropped: 0, cut: 0 });
-  expect(await server.program.exit).toMatchObject({ code: 0, signal: null, stderr: "" });
-});
+it.each(["SIGTERM", "SIGINT"] as const)(
+  "closes the board at %s, and lets the process end by itself",
+  async (signal) => {
+    const { server, client } = await startServer({ closeOnSignals: { ...PATIENT, code: 1012 }, ownPort: true });
+    server.program.kill(signal);
+    expect(await client.closeFrame()).toEqual({ code: 1012, reason: "server is restarting" });
+    client.write(close(1012));
+    client.socket.end();
+    await client.closed();
+    expect(await server.tells("closed")).toEqual({ event: "closed", closed: 1, dropped: 0, cut: 0 });
+    expect(await server.program.exit).toMatchObject({ code: 0, signal: null, stderr: "" });
+  },
+);
 
 it.each([
   ["SIGTERM", "SIGTERM", 143],
@@ -34,14 +37,14 @@ it.each([
 ] as const)("ends the process at once when %s is followed by %s, with code %i", async (first, second, code) => {
   const { server, client } = await startServer();
   server.program.kill(first);
-  // A peer that never answers: the drain waits for it.
+  // A peer that never answers: the board's close waits for it.
   expect(await client.closeFrame()).toMatchObject({ code: 1001 });
   server.program.kill(second);
   expect(await server.program.exit).toMatchObject({ code, signal: null, stderr: "" });
   await client.closed();
 });
 
-it("ends the process at once at a second signal also while a shard doesn't respond", async () => {
+it("ends the process at once at a second signal, even while a shard doesn't respond", async () => {
   const { server, client } = await startServer({ actor: "faulty", start: { shards: 1, shardTimeoutMs: 0 } });
   const other = await RawClient.open(server);
   other.write(text("spin"));
@@ -52,14 +55,14 @@ it("ends the process at once at a second signal also while a shard doesn't respo
   await client.closed();
 });
 
-it("leaves other signals to others", async () => {
+it("doesn't handle other signals", async () => {
   const { server, client } = await startServer({ closeOnSignals: { ...PATIENT, signals: ["SIGHUP"] } });
   server.program.kill("SIGTERM");
   expect(await server.program.exit).toMatchObject({ code: null, signal: "SIGTERM" });
   await client.closed();
 });
 
-it("makes the signals again what they were when it is taken back", () => {
+it("restores the signals' own behaviour when it is undone", () => {
   const count = (): number[] => ["SIGTERM", "SIGHUP"].map((signal) => process.listenerCount(signal));
   const before = count();
   const takeBack = handleSignals(["SIGTERM", "SIGHUP"], () => {});

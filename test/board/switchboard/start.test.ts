@@ -28,7 +28,10 @@ interface Outcome {
   readonly alive: number;
 }
 
-/** Starts a board of an actor module that is never ready, in a process of its own; that process ends when nothing is left running. */
+/**
+ * Starts a board of an actor module that is never ready, in a process of its own. The process ends when nothing is left
+ * running.
+ */
 async function startNeverReady(options: string): Promise<Outcome> {
   const actor = await createModule("await new Promise(() => {});");
   const script = `
@@ -71,7 +74,7 @@ it("ignores a signal that is aborted after the start", async () => {
   await RawClient.open({ port });
 });
 
-/** A module that takes connections the first time, and is never ready again. Its actor ends its shard. */
+/** A module that is ready the first time, and never again. Its actor ends its shard. */
 function readyOnce(flag: string): string {
   return `
     import { existsSync, writeFileSync } from "node:fs";
@@ -85,7 +88,7 @@ function readyOnce(flag: string): string {
   `;
 }
 
-it("counts a replacement that is never ready as a death of its shard", async () => {
+it("counts a replacement that never gets ready as a death of its shard", async () => {
   const actor = await createModule(readyOnce(join(await createFolder(), "flag")));
   const { board, port } = await startBoard({ actor, startTimeoutMs: 3_000 });
   const losses: ShardLoss[] = [];

@@ -35,7 +35,7 @@ const zeros = {
   closes: {},
   handoff: expect.objectContaining({ count: 0, sum: 0 }),
   busLag: expect.objectContaining({ count: 0, sum: 0 }),
-  // Not 0 once a second has gone by.
+  // Greater than 0 once a second has passed.
   bufferedBytes: 0,
   mailboxHighWater: 0,
   eventLoopUtilization: expect.any(Number),
@@ -58,7 +58,7 @@ it("is all zeros at the start, with every shard ready", async () => {
   });
 });
 
-it("counts connections open now, and those ever opened, in all and by shard", async () => {
+it("counts connections that are open and that were ever opened, in all and by shard", async () => {
   const { board, port } = await startBoard({ shards: 2 });
   const clients = [];
   for (let i = 0; i < 4; i++) clients.push(await RawClient.open({ port }));
@@ -69,7 +69,7 @@ it("counts connections open now, and those ever opened, in all and by shard", as
   expect(board.stats().upgrades.accepted).toBe(4);
 });
 
-it("counts messages and their bytes on the wire, both ways", async () => {
+it("counts messages and their bytes on the wire, in both directions", async () => {
   const { board, port } = await startBoard();
   const client = await RawClient.open({ port });
   const sent = [text("hello"), binary(Buffer.alloc(1_000))];
@@ -85,7 +85,7 @@ it("counts messages and their bytes on the wire, both ways", async () => {
   });
 });
 
-it("counts publishes of actors and what is delivered of all publishes", async () => {
+it("counts publishes of actors, and deliveries of all publishes", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const [one, other] = [await RawClient.open({ port }), await RawClient.open({ port })];
   for (const client of [one, other]) {
@@ -116,7 +116,7 @@ it("counts closed connections by code", async () => {
   await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ closes: { 1000: 1, "4xxx": 1, 1006: 1 } }));
 });
 
-it("shows what each shard's thread is doing", async () => {
+it("shows the load of each shard's thread", async () => {
   const { board } = await startBoard();
   await vi.waitFor(() => expect(shardOf(board)?.heapUsedBytes).toBeGreaterThan(1024 * 1024), { timeout: 5_000 });
   const { eventLoopUtilization } = shardOf(board) ?? {};
@@ -124,7 +124,7 @@ it("shows what each shard's thread is doing", async () => {
   expect(eventLoopUtilization).toBeLessThanOrEqual(1);
 });
 
-it("counts how long sockets took to their shard", async () => {
+it("measures the time that sockets took to their shard", async () => {
   const { board, port } = await startBoard();
   for (let i = 0; i < 3; i++) await RawClient.open({ port });
   await vi.waitFor(() => expect(shardOf(board)?.handoff.count).toBe(3));
@@ -137,7 +137,7 @@ it("counts peers that vanish", async () => {
   await vi.waitFor(() => expect(shardOf(board)).toMatchObject({ connections: 0, abnormalClosures: 1 }));
 });
 
-it("shows what waits: bytes for a peer that doesn't read, and messages for an actor that is busy", async () => {
+it("shows queued bytes for a peer that doesn't read, and queued messages for a busy actor", async () => {
   const { board, port } = await startBoard({ actor: "scripted", maxBufferedBytes: 16 * 1024 * 1024 });
   const client = await RawClient.open({ port });
   client.write(text('{"do":"wait","ms":50}'));
@@ -152,7 +152,7 @@ it("shows what waits: bytes for a peer that doesn't read, and messages for an ac
   await vi.waitFor(() => expect(shardOf(board)?.bufferedBytes).toBe(0), { timeout: 10_000 });
 });
 
-it("tells of a peer that vanished", async () => {
+it("reports a peer that vanished", async () => {
   const { board, port } = await startBoard();
   const told = new Promise((resolve) => board.once("abnormalClosure", resolve));
   const client = await RawClient.open({ port });
@@ -160,7 +160,7 @@ it("tells of a peer that vanished", async () => {
   expect(await told).toEqual({ shard: 0, id: expect.any(String) });
 });
 
-it("counts peers that don't read, which it closes", async () => {
+it("counts the slow peers that it closes", async () => {
   const { board, port } = await startBoard({ actor: "scripted", maxBufferedBytes: 100_000 });
   const client = await RawClient.open({ port });
   client.socket.pause();
@@ -170,7 +170,7 @@ it("counts peers that don't read, which it closes", async () => {
   });
 });
 
-it("goes on counting after a shard was replaced", async () => {
+it("continues to count after a shard was replaced", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
   board.on("shardLost", () => {});
@@ -181,7 +181,7 @@ it("goes on counting after a shard was replaced", async () => {
   expect(shardOf(board)).toMatchObject({ connections: 1, connectionsOpened: 2 });
 });
 
-it("says what state a shard is in, and whether the board takes upgrades", async () => {
+it("shows the state of each shard, and whether the board accepts upgrades", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const look = () => [shardOf(board)?.state, shardOf(board)?.ready, shardOf(board)?.failed, board.ready];
   const lost = new Promise((resolve) => board.once("shardLost", resolve));
@@ -198,7 +198,7 @@ it("says what state a shard is in, and whether the board takes upgrades", async 
   expect(look()).toEqual(["closed", false, false, false]);
 });
 
-it("is a snapshot that later events don't change", async () => {
+it("is a snapshot that doesn't change", async () => {
   const { board, port } = await startBoard({ attach: { path: "/chat" } });
   const before = board.stats();
   const copy = structuredClone(before);

@@ -12,7 +12,7 @@ function start(options: Partial<StartOptions> = {}, attach: object = {}): Return
   return startBoard({ ...options, actor: "scripted", attach: { accept: "shard", ...attach } });
 }
 
-it.each([1, 2])("accepts with each of %i shards, and hands messages both ways", async (shards) => {
+it.each([1, 2])("accepts with each of %i shards, and carries messages both ways", async (shards) => {
   const { board, port } = await start({ shards });
   const clients = await Promise.all(Array.from({ length: 64 }, () => RawClient.open({ port })));
   for (const client of clients) {
@@ -25,13 +25,13 @@ it.each([1, 2])("accepts with each of %i shards, and hands messages both ways", 
   expect(board.stats().upgrades.accepted).toBe(64);
 });
 
-it("delivers what came in one packet with the request", async () => {
+it("delivers frames that came in one packet with the request", async () => {
   const { port } = await start();
   const client = await RawClient.open({ port, head: text('{"do":"who"}') });
   expect(JSON.parse(await client.text())).toMatchObject({ shard: 0 });
 });
 
-it("takes a request that comes in pieces, and what comes after it", async () => {
+it("accepts a request that comes in pieces, and the frames after it", async () => {
   const { board, port } = await start();
   const bytes = Buffer.concat([Buffer.from(upgradeRequest()), text('{"do":"who"}')]);
   const socket = connectSocket({ port, host: "127.0.0.1", noDelay: true });
@@ -47,7 +47,7 @@ it("takes a request that comes in pieces, and what comes after it", async () => 
   expect(board.stats().upgrades).toMatchObject({ accepted: 1, abandoned: 0, timedOut: 0 });
 });
 
-it("counts peers that say nothing, say half of it or leave, and keeps nothing of them", async () => {
+it("counts peers that send nothing, send half a request or leave, and keeps nothing of them", async () => {
   const { board, port } = await start({}, { handshakeTimeoutMs: 200 });
   const left = connectSocket({ port, host: "127.0.0.1" });
   await once(left, "connect");
@@ -67,7 +67,7 @@ it("counts peers that say nothing, say half of it or leave, and keeps nothing of
   });
 });
 
-it("speaks TLS there, too", async () => {
+it("also speaks TLS", async () => {
   const { key, cert } = selfSigned();
   const { port } = await start({ shards: 2 }, { tls: { key, cert } });
   const socket = await connect(`wss://localhost:${port}/`, { tls: { ca: cert } });
@@ -78,7 +78,7 @@ it("speaks TLS there, too", async () => {
   }
 });
 
-it("rejects for a port that another server has, also one that would share it", async () => {
+it("rejects for a port that another server uses, even one that would share it", async () => {
   for (const reusePort of [false, true]) {
     const other = createServer().listen({ port: 0, host: "127.0.0.1", reusePort });
     onTestFinished(() => void other.close());
@@ -92,7 +92,7 @@ it("rejects for a port that another server has, also one that would share it", a
   }
 });
 
-it.each([1, 2])("accepts again with a shard that was replaced, of %i", async (shards) => {
+it.each([1, 2])("accepts again after one of %i shards was replaced", async (shards) => {
   const { board, port } = await start({ shards });
   board.on("shardLost", () => {});
   const replaced = new Promise((resolve) => board.once("shardReplaced", resolve));
@@ -114,7 +114,7 @@ it("refuses connections once it closes", async () => {
   await expect(RawClient.open({ port })).rejects.toThrow("ECONNREFUSED");
 });
 
-it("answers what is no upgrade, and upgrades that don't hold", async () => {
+it("answers requests that aren't upgrades, and invalid upgrades", async () => {
   const { board, port } = await start({}, { path: "/chat" });
   expect((await fetch(`http://127.0.0.1:${port}/chat`)).status).toBe(426);
   expect((await fetch(`http://127.0.0.1:${port}/other`)).status).toBe(404);
@@ -136,14 +136,14 @@ it.each([
   await expect(board.listen({ port: 0, accept: "shard" })).rejects.toThrow(`${needs} needs the main thread to accept`);
 });
 
-it("counts what is there without what is gone", async () => {
+it("counts open connections without those that have ended", async () => {
   const { board, port } = await start();
   const clients = [await RawClient.open({ port }), await RawClient.open({ port })];
   await clients[0]?.close();
   await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ acceptedHere: 2, departed: 1 }));
 });
 
-it("doesn't leave the handshake to the main thread", async () => {
+it("rejects handshakes in the main thread", async () => {
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1 });
   onTestFinished(() => void board.close());
   await expect(board.listen({ port: 0, accept: "shard", handshake: "main" })).rejects.toThrow(

@@ -7,7 +7,7 @@ import { startBoard } from "../../../support/board.ts";
 import { selfSigned } from "../../../support/certificate.ts";
 import { RawClient } from "../../../support/raw-client.ts";
 
-/** Opens a port without the board; fails when it is bound. */
+/** Opens a port without the board. Fails if the port is in use. */
 async function bind(port = 0): Promise<number> {
   const server = createServer().listen(port, "127.0.0.1");
   await once(server, "listening");
@@ -51,7 +51,7 @@ it.each(ways)("stops listening $name when the signal is aborted, and can listen 
   await expect(board.listen({ port, host: "127.0.0.1", ...options })).resolves.toMatchObject({ port });
 });
 
-it.each(ways)("doesn't listen $name with a signal that was aborted before", async ({ options }) => {
+it.each(ways)("doesn't listen $name with a signal that was already aborted", async ({ options }) => {
   const board = await startedBoard();
   const port = await bind();
   const listening = board.listen({ port, host: "127.0.0.1", ...options, signal: AbortSignal.abort() });
@@ -59,14 +59,14 @@ it.each(ways)("doesn't listen $name with a signal that was aborted before", asyn
   await bind(port);
 });
 
-it("goes on listening when the signal is aborted later", async () => {
+it("continues to listen when the signal is aborted later", async () => {
   const aborting = new AbortController();
   const { port } = await startBoard({ attach: { signal: aborting.signal } });
   aborting.abort();
   await RawClient.open({ port });
 });
 
-it("keeps the error of a port that is in use, and the board listens on another", async () => {
+it("rejects with the error of a port that is in use, and can listen on another port", async () => {
   const board = await startedBoard();
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -79,7 +79,7 @@ it("keeps the error of a port that is in use, and the board listens on another",
 });
 
 it.each(ways)(
-  "refuses to listen $name while the board is closing, also before its ports close",
+  "refuses to listen $name while the board is closing, even before its ports close",
   async ({ options }) => {
     const board = await startedBoard();
     const closing = board.close({ readinessDelayMs: 50, timeoutMs: 0 });

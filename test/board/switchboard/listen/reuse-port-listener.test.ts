@@ -5,7 +5,7 @@ import { ReusePortListener } from "../../../../src/board/switchboard/listen/reus
 
 const settings = { route: { handshakeTimeoutMs: 1_000 } };
 
-it("gives a replaced shard its port again after that has failed, and says that it failed", async () => {
+it("gives a replaced shard its port again after a failure, and reports the failure", async () => {
   const given: Server[] = [];
   const failures: Error[] = [];
   let fails = false;

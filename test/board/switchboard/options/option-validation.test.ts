@@ -14,7 +14,7 @@ const int = (from: number, to: number): string => `an integer from ${from} to ${
 const MAX = 2 ** 31 - 1;
 const notIntegers = ["1", 1.5, Number.NaN, Number.POSITIVE_INFINITY, null, true, {}, 1n];
 
-/** Every option that is a number of something: what it may be, and what it says that it takes. */
+/** Every numeric option, with its range and the range's description in the error. */
 const numbers: Record<string, { from: number; to: number; takes?: string }> = {
   maxPayloadBytes: { from: 1, to: MAX },
   maxFragments: { from: 1, to: MAX },
@@ -196,12 +196,12 @@ it.each(Object.values(checks))("$call: names the options there are when one is u
   expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
 });
 
-it("refuses an array for the options of a route", () => {
+it("refuses an array as the options of a route", () => {
   const error = expect.objectContaining({ code: "ERR_OPTION", message: "attach: the options must be an object" });
   expect(() => checkAttachOptions([] as unknown as AttachOptions)).toThrow(error);
 });
 
-it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s for the options", (options) => {
+it.each([undefined, null, 5, "file:///chat.ts"])("refuses %s as options", (options) => {
   const error = expect.objectContaining({ code: "ERR_OPTION" });
   expect(() => checkStartOptions(options as unknown as StartOptions)).toThrow(error);
   expect(() => checkAttachOptions(options as unknown as AttachOptions)).toThrow(error);

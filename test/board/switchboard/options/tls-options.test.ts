@@ -23,13 +23,13 @@ it.each<{ name: string; tls: TlsOptions }>([
     tls: { key, cert, ca: cert, minVersion: "TLSv1.2", maxVersion: "TLSv1.3", requestCert: true },
   },
   { name: "server names", tls: { key, cert, servers: { "other.test": other, "*.test": { key, cert } } } },
-])("takes $name, and makes plain data of it", ({ tls }) => {
+])("accepts $name, and turns it into plain data", ({ tls }) => {
   const checked = checkTlsOptions("listen", tls);
   expect(structuredClone(checked)).toEqual(checked);
   expect(checked.ticketKeys).toHaveLength(48);
 });
 
-it("gives bytes memory of their own, so that nothing around them is cloned", () => {
+it("gives bytes a memory of their own, so that no neighbouring bytes are cloned", () => {
   const { key: copy } = checkTlsOptions("listen", { key: Buffer.from(key), cert });
   expect((copy as Uint8Array).buffer.byteLength).toBe(key.length);
 });
@@ -53,7 +53,7 @@ it.each([
     code: "ERR_OPTION",
     message: 'listen: tls.servers["a.test"]: key is missing',
   },
-])("refuses $name and says why", ({ tls, code, message }) => {
+])("refuses $name and names the fault", ({ tls, code, message }) => {
   expect(() => checkListenOptions({ port: 0, tls: tls as unknown as TlsOptions })).toThrow(error(code, message));
 });
 
@@ -79,13 +79,13 @@ it.each<{ name: string; options: Partial<ListenOptions>; message: string }>([
     message: 'handshake takes "main" or "shard"',
   },
   { name: "tls that is no object", options: { tls: null as unknown as TlsOptions }, message: "tls takes an object" },
-])("refuses $name, and says what to do", async ({ options, message }) => {
+])("refuses $name, and names the alternative", async ({ options, message }) => {
   expect(() => checkListenOptions({ port: 0, ...options })).toThrow(error("ERR_OPTION", message));
   const { board } = await startBoard();
   await expect(board.listen({ port: 0, ...options })).rejects.toEqual(error("ERR_OPTION", message));
 });
 
-it("does the handshake wherever it can be done, unless told otherwise, with tls or with an authorize", () => {
+it("does the handshake wherever possible by default, in the shards with tls, and in the main thread with authorize", () => {
   expect(checkListenOptions({ port: 0 })).toMatchObject({ handshake: "any", shard: {} });
   expect(checkListenOptions({ port: 0, handshake: "main" })).toMatchObject({ handshake: "main" });
   expect(checkListenOptions({ port: 0, handshake: "main" }).shard).toBeUndefined();
@@ -108,7 +108,7 @@ it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" 
   const board = await Switchboard.start({ actor: actorUrl("echo"), shards: 1, ...options });
   onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
   const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
-  // A thread hears of those that are its own.
+  // A thread counts only its own certificates.
   let here = 0;
   const listener = () => void here++;
   subscribe("switchboard:upgrade", listener);
@@ -118,7 +118,7 @@ it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" 
   expect(here).toBe(where === "main" ? 1 : 0);
 });
 
-it("replaces TLS options only where there is TLS, and only by good ones", async () => {
+it("replaces TLS options only of ports with TLS, and only by valid ones", async () => {
   const { board, port } = await startBoard({ attach: { tls: { key, cert } } });
   const plain = await board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" });
   for (const none of [plain.port, 1]) {
@@ -130,7 +130,7 @@ it("replaces TLS options only where there is TLS, and only by good ones", async 
   board.updateTls(port, other);
 });
 
-it("rejects when the port is taken, and goes on with the others", async () => {
+it("rejects when the port is in use, and can listen on other ports", async () => {
   const { board, port } = await startBoard({ attach: { handshake: "shard" } });
   await expect(board.listen({ port, host: "127.0.0.1", handshake: "shard" })).rejects.toMatchObject({
     code: "EADDRINUSE",
@@ -138,7 +138,7 @@ it("rejects when the port is taken, and goes on with the others", async () => {
   await expect(board.listen({ port: 0, host: "127.0.0.1", handshake: "shard" })).resolves.toHaveProperty("port");
 });
 
-it("doesn't start with an actor module whose authorize is no function", async () => {
+it("rejects start when the actor module's authorize isn't a function", async () => {
   const actor = new URL("../../../support/actors/invalid-authorize.ts", import.meta.url);
   await expect(startBoard({ actor })).rejects.toEqual(
     error("ERR_AUTHORIZE_EXPORT", "exports an authorize that is no function"),

@@ -12,7 +12,7 @@ function create() {
 const ends: HandoffResult[] = [{ outcome: "peerGone" }, { outcome: "failed", error: new Error("lost") }];
 const adopted: Promise<HandoffResult> = Promise.resolve({ outcome: "adopted" });
 
-it("counts one from the call on until it has departed, and never twice", async () => {
+it("counts a connection from the call until it has ended, and never twice", async () => {
   const { counters, occupancy } = create();
   const arriving = occupancy.follow(adopted, undefined);
   expect(occupancy.count).toBe(1);
@@ -24,19 +24,19 @@ it("counts one from the call on until it has departed, and never twice", async (
   expect(occupancy.count).toBe(0);
 });
 
-it.each(ends)("counts one that ended $outcome no longer, and frees its address", async (result) => {
+it.each(ends)("stops counting a connection that ended $outcome, and frees its address", async (result) => {
   const { left, occupancy } = create();
   await occupancy.follow(Promise.resolve(result), "a");
   expect({ count: occupancy.count, left }).toEqual({ count: 0, left: ["a"] });
 });
 
-it("begins at 0, whatever departed before", () => {
+it("begins at 0, whatever ended before", () => {
   const counters = new Counters();
   counters.add("departed", 7);
   expect(new ConnectionCount(counters, () => {}).count).toBe(0);
 });
 
-it("frees the addresses of all that are there when the shard ends, each once", async () => {
+it("frees the addresses of all connections when the shard ends, each once", async () => {
   const { left, occupancy } = create();
   const onTheWay = Promise.withResolvers<HandoffResult>();
   await Promise.all(["a", "b", "a"].map((address) => occupancy.follow(adopted, address)));

@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { PendingQueries } from "../../../../src/board/switchboard/pool/pending-queries.ts";
 
-it("rejects a question that the shard doesn't answer in time, and ignores an answer that comes later", async () => {
+it("rejects a query that the shard doesn't answer in time, and ignores its late answer", async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
   const queries = new PendingQueries();

@@ -26,19 +26,19 @@ it.each<Placement>(["leastConnections", "roundRobin", byRoom, () => 0])(
 );
 
 describe("least connections", () => {
-  it("picks the one with the fewest", () => {
+  it("picks the shard with the fewest connections", () => {
     const all = shards(3, 1, 2);
     const place = createPlacement("leastConnections");
     for (let i = 0; i < 4; i++) expect(place(all, undefined)).toBe(all[1]);
   });
 
-  it("takes turns among equals", () => {
+  it("alternates between equal shards", () => {
     const all = shards(1, 1, 1);
     const place = createPlacement("leastConnections");
     expect(new Set([0, 1, 2].map(() => place(all, undefined))).size).toBe(3);
   });
 
-  it("always picks one of the least loaded, and spreads evenly when each pick counts", () => {
+  it("always picks one of the least loaded shards, and spreads evenly when each pick counts", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 0, max: 200 }), (count, connections) => {
         const all = shards(...Array.from({ length: count }, () => 0));
@@ -57,7 +57,7 @@ describe("least connections", () => {
 });
 
 describe("round robin", () => {
-  it("goes by number, whatever the connections, and on from where it was when one is passed over", () => {
+  it("goes by shard number, whatever the connections, and continues there when a shard is passed over", () => {
     const [a, b, c] = shards(9, 0, 5);
     const place = createPlacement<ShardCandidate>("roundRobin");
     const all = [a, b, c].filter((one) => one !== undefined);
@@ -68,7 +68,7 @@ describe("round robin", () => {
 });
 
 describe("sticky", () => {
-  it("gives each key its shard, and the keys of a lost one to others while all other keys stay", () => {
+  it("keeps the shard of each key, and moves only the keys of a lost shard", () => {
     fc.assert(
       fc.property(
         fc.integer({ min: 2, max: 12 }),
@@ -91,7 +91,7 @@ describe("sticky", () => {
     );
   });
 
-  it("spreads keys evenly, also those of a shard that is lost", () => {
+  it("spreads keys evenly, also those of a lost shard", () => {
     const place = createPlacement(byRoom);
     const all = shards(0, 0, 0, 0);
     const counts = [0, 0, 0, 0];
@@ -107,17 +107,17 @@ describe("sticky", () => {
     for (const count of moved.slice(1)) expect(Math.abs(count - 10_000 / 3)).toBeLessThan(300);
   });
 
-  it("places those without a key where there are the fewest", () => {
+  it("places a connection without a key on the shard with the fewest connections", () => {
     expect(createPlacement({ stickyBy: () => undefined })(shards(2, 0, 1), placed("a"))?.shard).toBe(1);
   });
 
-  it("takes no key that isn't text", () => {
+  it("rejects keys that aren't strings", () => {
     const place = createPlacement({ stickyBy: () => 5 as unknown as string });
     expect(() => place(shards(0), placed("a"))).toThrow(expect.objectContaining({ code: "ERR_PLACEMENT" }));
   });
 });
 
-describe("which shards may take one", () => {
+describe("the shards that may take a connection", () => {
   const of = (...all: [connections: number, eventLoopDelayMs: number][]): ShardCandidate[] =>
     all.map(([connections, eventLoopDelayMs], shard) => ({ shard, connections, eventLoopDelayMs }));
   it.each([
@@ -126,7 +126,7 @@ describe("which shards may take one", () => {
     { name: "the least late one when all are late", all: of([0, 900], [1, 300], [0, 500]), may: [1] },
     { name: "none when the only one with room isn't there", all: of([2, 0], [5, 900]), may: [] },
     { name: "a late one with room rather than a full one", all: of([2, 0], [1, 900]), may: [1] },
-  ])("is $name", ({ all, may }) => {
+  ])("are $name", ({ all, may }) => {
     expect(eligible(all, 2, 200).map(({ shard }) => shard)).toEqual(may);
   });
 });
@@ -165,7 +165,7 @@ it("fills up the shard whose connections have left", async () => {
   for (let i = 0; i < 5; i++) expect(await shardOf(await RawClient.open({ port }))).toBe(0);
 });
 
-it("goes round by number on real shards, exactly", async () => {
+it("alternates exactly between real shards", async () => {
   const { board, port } = await startBoard({ actor: "scripted", shards: 3, placement: "roundRobin" });
   const seen = [];
   for (let i = 0; i < 9; i++) seen.push(await shardOf(await RawClient.open({ port })));
@@ -174,13 +174,13 @@ it("goes round by number on real shards, exactly", async () => {
   expect(board.stats().shards.map(({ connections }) => connections)).toEqual([33, 33, 33]);
 });
 
-it("goes round by number for handshakes in the shards, too", async () => {
+it("alternates also for handshakes in the shards", async () => {
   const { board, port } = await startBoard({ shards: 3, placement: "roundRobin", attach: { handshake: "shard" } });
   await Promise.all(Array.from({ length: 30 }, () => RawClient.open({ port })));
   expect(board.stats().shards.map(({ connections }) => connections)).toEqual([10, 10, 10]);
 });
 
-/** An actor that tells its shard; a thread that loads it when the file of the flag is there never gets ready. */
+/** An actor that sends the number of its shard. A thread that loads it while the flag file exists never gets ready. */
 async function hangingActor(): Promise<{ actor: URL; hang: () => Promise<void> }> {
   const folder = await mkdtemp(join(tmpdir(), "placement-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -200,7 +200,7 @@ async function hangingActor(): Promise<{ actor: URL; hang: () => Promise<void> }
   return { actor: pathToFileURL(actor), hang: () => writeFile(flag, "") };
 }
 
-it("moves the keys of a shard that is lost, and no others", async () => {
+it("moves the keys of a lost shard, and no others", async () => {
   const { actor, hang } = await hangingActor();
   const { board, port } = await startBoard({ actor, shards: 3, placement: byRoom, attach: { path: "/:room" } });
   board.on("shardLost", () => {});
@@ -223,7 +223,7 @@ it("moves the keys of a shard that is lost, and no others", async () => {
   }
 });
 
-it("asks a function with the request and the shards, and answers 503 when it names none", async () => {
+it("calls a function with the request and the shards, and answers 503 when it returns none", async () => {
   const seen: unknown[] = [];
   const { board, port } = await startBoard({
     ...{ actor: "scripted", shards: 2, attach: { path: "/:room" } },
@@ -271,13 +271,13 @@ it.each<{ name: string; placement: Placement; error: object }>([
 it.each<{ name: string; placement: Placement }>([
   { name: "a function", placement: () => 0 },
   { name: "a key", placement: byRoom },
-])("refuses to listen with handshakes in the shards when it places by $name", async ({ placement }) => {
+])("refuses handshakes in the shards when placement is by $name", async ({ placement }) => {
   const { board } = await startBoard({ placement });
   const error = { kind: "configuration", code: "ERR_NEEDS_REQUEST" };
   await expect(board.listen({ port: 0, handshake: "shard" })).rejects.toMatchObject(error);
 });
 
-it("passes a shard over while its event loop is late, and comes back to it", async () => {
+it("passes over a shard while its event loop is late, and uses it again afterwards", async () => {
   const { board, port } = await startBoard({
     ...{ actor: "scripted", shards: 2, placement: "roundRobin" as const, maxEventLoopDelayMs: 100 },
   });

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
 import { Restarts } from "../../../../src/board/switchboard/pool/restarts.ts";
 
-it("waits ever longer after deaths within a minute, and gives up at the fifth", () => {
+it("waits longer after each death within a minute, and gives up after the fifth", () => {
   const restarts = new Restarts();
   expect(restarts).toMatchObject({ died: false, failed: false });
   expect([1_000, 2_000, 3_000, 4_000].map((at) => restarts.countDeath(at))).toEqual([100, 400, 1_600, 6_400]);
@@ -10,7 +10,7 @@ it("waits ever longer after deaths within a minute, and gives up at the fifth", 
   expect(restarts).toMatchObject({ died: true, failed: true });
 });
 
-it("forgets deaths that are a minute old", () => {
+it("forgets deaths after a minute", () => {
   const restarts = new Restarts();
   for (const at of [1_000, 2_000, 3_000, 4_000]) restarts.countDeath(at);
   expect(restarts.countDeath(61_000)).toBe(6_400);

@@ -13,7 +13,7 @@ import { RawClient } from "../../../support/raw-client.ts";
 
 const index = new URL("../../../../src/index.ts", import.meta.url).href;
 
-/** A module with this source, of which there is none before and none after the test. */
+/** A module with this source, which exists only during the test. */
 async function createModule(source: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), "switchboard-"));
   onTestFinished(() => rm(folder, { recursive: true }));
@@ -29,7 +29,7 @@ interface Outcome {
   readonly warnings: string[];
 }
 
-/** Starts a board in a process of its own and waits for that to end, which it does when nothing is left running. */
+/** Starts a board in a process of its own. Waits for the process to end, which it does when nothing is left running. */
 async function startInChild(actor: string): Promise<Outcome> {
   const script = `
     import { Switchboard } from ${JSON.stringify(index)};
@@ -110,7 +110,7 @@ it.each(["22.18.0", "22.30.1", "23.0.0", "24.19.9", "24.20.0", "26.5.9", "26.10.
 );
 
 it.each(["18.20.8", "20.19.5", "21.7.3", "22.0.0", "22.17.9"])(
-  "refuses Node %s, and names the ones it needs",
+  "refuses Node %s, and names the versions that work",
   (version) => {
     const message = expect.stringMatching(/22\.18 .* 24\.20 .* 26\.6 .* this is Node/);
     expect(() => checkNode(version)).toThrow(expect.objectContaining({ code: "ERR_NODE_VERSION", message }));
@@ -129,7 +129,7 @@ async function openOn(port: number, shard: number): Promise<RawClient> {
   }
 }
 
-/** A board of two shards of which shard 1, with one connection on it, has died and been replaced. */
+/** Starts a board of two shards of which shard 1, with one connection, has died and been replaced. */
 async function replaceShard(): Promise<{ board: Switchboard; port: number; survivor: RawClient; lost: unknown }> {
   const { board, port } = await startBoard({ actor: "scripted", shards: 2 });
   const survivor = await openOn(port, 0);
@@ -144,7 +144,7 @@ async function replaceShard(): Promise<{ board: Switchboard; port: number; survi
   return { board, port, survivor, lost: loss };
 }
 
-it("tells of a shard that died, then of its replacement, and the others go on", async () => {
+it("reports a shard that died, then its replacement, and the other shard's connections go on", async () => {
   const { board, survivor, lost } = await replaceShard();
   expect(lost).toEqual({ shard: 1, reason: "exited", connections: 1, error: expect.any(Error) });
   expect(board.stats().shards.map(({ ready, connections }) => ({ ready, connections }))).toEqual([
@@ -154,7 +154,7 @@ it("tells of a shard that died, then of its replacement, and the others go on", 
   expect(await tell(survivor, { do: "wait", ms: 0 })).toBe("waited 0");
 });
 
-it("carries publishes to and from a shard that replaces another", async () => {
+it("carries publishes to and from a replaced shard", async () => {
   const { board, port, survivor } = await replaceShard();
   const newcomer = await openOn(port, 1);
   newcomer.write(text('{"do":"publish","topic":"news","data":"from the new shard"}'));
@@ -168,7 +168,7 @@ it("carries publishes to and from a shard that replaces another", async () => {
   expect(await newcomer.text()).toBe("from the board");
 });
 
-it("replaces a shard that dies again and again, and takes connections after each time", async () => {
+it("replaces a shard that dies again and again, and accepts connections after each time", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const events: string[] = [];
   board.on("shardLost", ({ shard }) => events.push(`lost ${shard}`));

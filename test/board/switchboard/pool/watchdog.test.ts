@@ -16,18 +16,18 @@ function block(ms: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 }
 
-it("tells once when the pulse stands still", async () => {
+it("reports once that the pulse has stopped", async () => {
   const { silent, watchdog } = watch();
   watchdog.started();
   await vi.waitFor(() => expect(silent).toHaveBeenCalledOnce());
-  // What would tell again has stopped: as many turns as it took before.
+  // A second report would have come by now: another watchdog has reported in the same time.
   const other = watch();
   other.watchdog.started();
   await vi.waitFor(() => expect(other.silent).toHaveBeenCalledOnce());
   expect(silent).toHaveBeenCalledOnce();
 });
 
-it("doesn't tell while the pulse beats", async () => {
+it("reports nothing while the pulse beats", async () => {
   const { silent, watchdog } = watch();
   watchdog.started();
   const beating = new Pulse(watchdog.pulse).start();
@@ -40,7 +40,7 @@ it("doesn't tell while the pulse beats", async () => {
   await vi.waitFor(() => expect(silent).toHaveBeenCalledOnce());
 });
 
-it("doesn't count the time in which this thread was blocked", async () => {
+it("doesn't count time in which its own thread was blocked", async () => {
   const { silent, watchdog } = watch();
   watchdog.started();
   for (let i = 0; i < 3; i++) {
@@ -53,7 +53,7 @@ it("doesn't count the time in which this thread was blocked", async () => {
   await vi.waitFor(() => expect(silent).toHaveBeenCalledOnce());
 });
 
-it("gives a shard that starts more time", async () => {
+it("gives a starting shard more time", async () => {
   const { silent } = watch();
   const clock = watch();
   clock.watchdog.started();
@@ -67,7 +67,7 @@ it.each([
   [500, 50],
   [10_000, 1_000],
   [60_000, 1_000],
-])("expects in %i ms a beat each %i ms", (timeoutMs, intervalMs) => {
+])("with a timeout of %i ms expects a beat every %i ms", (timeoutMs, intervalMs) => {
   const watchdog = new Watchdog({ timeoutMs, silent: () => {} });
   watchdog.stop();
   expect(watchdog.pulse.intervalMs).toBe(intervalMs);
