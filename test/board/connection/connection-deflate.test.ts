@@ -52,7 +52,7 @@ it("compresses a publish once for all subscribers with the same window, and not 
   expect(a?.[0]?.[0]).toBe(0xc1);
   expect(c?.[0]?.[0]).toBe(0xc1);
   expect(plain?.[0]?.[0]).toBe(0x81);
-  // The very same memory, not only the same bytes.
+  // The same memory, not only the same bytes.
   const written = (writes: Buffer[] | undefined) => [writes?.length, writes?.[0]?.buffer, writes?.[0]?.byteOffset];
   expect(written(b)).toEqual(written(a));
   expect(written(d)).toEqual(written(a));
@@ -75,7 +75,7 @@ it("forwards a compressed message to plain and to compressed subscribers", async
   expect(other?.[0]?.length).toBeLessThan(200);
 });
 
-it("counts the bytes that leave, not those that there were before", async () => {
+it("counts the bytes that are sent, not those before compression", async () => {
   const host = createHost();
   await openAll([15], host);
   host.bus.publish("news", encodeText(letters));

@@ -43,7 +43,7 @@ it("traces handlers and connections in their shard, and upgrades in the thread t
   expect(after).toContain("closed start");
 });
 
-it("tells the main thread of the upgrades that it answers", async () => {
+it("publishes the upgrades that the main thread answers in the main thread", async () => {
   const { port } = await startBoard();
   const told: string[] = [];
   const listener = (message: unknown): void => {

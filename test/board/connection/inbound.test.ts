@@ -55,7 +55,7 @@ const numbered = (count: number, from = 0): string[] => Array.from({ length: cou
 const frames = (texts: readonly string[]): Buffer => Buffer.concat(texts.map((one) => text(one)));
 
 describe("a turn", () => {
-  it("ends after 256 messages, and the next ones go on", async () => {
+  it("ends after 256 messages, and the next turn continues", async () => {
     const { transport, events, inbound, settle } = setUp();
     inbound.received(frames(numbered(1_000)));
     expect(events).toEqual(numbered(256));
@@ -67,7 +67,7 @@ describe("a turn", () => {
     expect(transport.reading).toBe(true);
   });
 
-  it("ends after 256 fragments, which are no messages yet", async () => {
+  it("ends after 256 fragments, even if no message is complete", async () => {
     const { transport, events, inbound, settle } = setUp();
     const pieces = Array.from({ length: 998 }, () => clientFrame(0x0, "b", { fin: false }));
     inbound.received(Buffer.concat([clientFrame(0x1, "a", { fin: false }), ...pieces, clientFrame(0x0, "c")]));
@@ -79,7 +79,7 @@ describe("a turn", () => {
     expect(events).toEqual(["big"]);
   });
 
-  it("ends after 4 MiB of messages, however few bytes they came as", async () => {
+  it("ends after 4 MiB of messages, however few bytes they had on the wire", async () => {
     const { events, inbound, settle } = setUp();
     const bomb = clientFrame(0x2, deflateBomb(MIB), { rsv: 0x4 });
     inbound.received(Buffer.concat(Array.from({ length: 50 }, () => bomb)));
@@ -88,7 +88,7 @@ describe("a turn", () => {
     expect(events).toHaveLength(50);
   });
 
-  it("ends when many reads together are that much", async () => {
+  it("ends after 4 MiB of messages from many reads together", async () => {
     const { transport, events, inbound, settle } = setUp();
     const bomb = clientFrame(0x2, deflateBomb(MIB), { rsv: 0x4 });
     for (let i = 0; i < 10; i++) {
@@ -99,23 +99,23 @@ describe("a turn", () => {
     expect(events).toHaveLength(5);
   });
 
-  it("ends after 256 control frames, too", () => {
+  it("ends after 256 control frames", () => {
     const { events, inbound } = setUp();
     inbound.received(Buffer.concat(Array.from({ length: 1_000 }, () => ping())));
     expect(events).toHaveLength(256);
   });
 
-  it("doesn't end for reads that are usual", async () => {
+  it("doesn't end for reads of usual size", async () => {
     const { transport, events, inbound } = setUp();
     for (let i = 0; i < 100; i++) inbound.received(frames(numbered(16, i * 16)));
     expect(events).toEqual(numbered(1_600));
     expect(transport.pauses).toBe(0);
   });
 
-  it("that ended keeps bytes that come nevertheless, in order", async () => {
+  it("keeps bytes that still come after its end, in order", async () => {
     const { events, inbound, settle } = setUp();
     const all = frames(numbered(600));
-    // As transports do, in one buffer for all reads.
+    // Like transports, one buffer for all reads.
     const buffer = Buffer.alloc(all.length);
     for (const [from, to] of [
       [0, 3_001],
@@ -132,7 +132,7 @@ describe("a turn", () => {
 });
 
 describe("a full mailbox", () => {
-  it("stops the reading until it has drained", () => {
+  it("stops reading until it has drained", () => {
     const { transport, events, inbound, sink } = setUp();
     sink.full = true;
     inbound.received(frames(numbered(3)));
@@ -142,7 +142,7 @@ describe("a full mailbox", () => {
     expect([events, transport.reading]).toEqual([numbered(3), true]);
   });
 
-  it("hides no close frame once messages are ignored", async () => {
+  it("doesn't hide a close frame once messages are ignored", async () => {
     const { events, inbound, settle, sink } = setUp();
     sink.full = true;
     inbound.received(Buffer.concat([frames(numbered(3)), close(1000)]));
@@ -152,7 +152,7 @@ describe("a full mailbox", () => {
     expect(events.at(-1)).toBe("close");
   });
 
-  it("doesn't stop the reading once all bytes are ignored", () => {
+  it("doesn't stop reading once all bytes are ignored", () => {
     const { transport, events, inbound, sink } = setUp();
     sink.full = true;
     inbound.received(frames(numbered(3)));
@@ -162,8 +162,8 @@ describe("a full mailbox", () => {
   });
 });
 
-describe("rates", () => {
-  it("stop the reading at the message above them, until they are kept again", async () => {
+describe("rate limits", () => {
+  it("stop reading at the message that exceeds them, until the rate allows more", async () => {
     const { transport, owner, events, inbound, settle } = setUp({ rateLimitPolicy: "pause", maxMessagesPerSecond: 20 });
     inbound.received(frames(numbered(25)));
     expect(events).toEqual(numbered(21));
@@ -172,7 +172,7 @@ describe("rates", () => {
     expect(events.length).toBeGreaterThan(21);
   });
 
-  it("of bytes stop the reading after the read above them", () => {
+  it("in bytes stop reading after the read that exceeds them", () => {
     const { transport, owner, events, inbound } = setUp({ rateLimitPolicy: "pause", maxBytesPerSecond: 100 });
     inbound.received(frames(numbered(10)));
     expect([events.length, transport.reading, owner.rateExceededCount]).toEqual([10, true, 0]);
@@ -180,7 +180,7 @@ describe("rates", () => {
     expect([transport.reading, owner.rateExceededCount]).toEqual([false, 1]);
   });
 
-  it("let their owner end it", () => {
+  it("can end the connection instead", () => {
     const { events, inbound } = setUp({ rateLimitPolicy: "close", maxMessagesPerSecond: 5 }, (one) =>
       one.ignoreBytes(),
     );

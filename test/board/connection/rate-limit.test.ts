@@ -4,7 +4,7 @@ import { RateLimit } from "../../../src/board/connection/rate-limit.ts";
 import { TokenBucket } from "../../../src/runtime/scheduling/token-bucket.ts";
 
 describe("a token bucket", () => {
-  it("begins with one second's worth", () => {
+  it("starts with one second's worth", () => {
     const bucket = new TokenBucket(10, 0);
     bucket.take(10, 0);
     expect(bucket.owedMs).toBe(0);
@@ -23,7 +23,7 @@ describe("a token bucket", () => {
     expect(bucket.owedMs).toBe(100);
   });
 
-  it("lets more be taken than there is, for as long as it takes to gain that", () => {
+  it("can go into debt, and then owes the time that earns the debt back", () => {
     const bucket = new TokenBucket(1_000, 0);
     bucket.take(5_000, 0);
     expect(bucket.owedMs).toBe(4_000);
@@ -33,7 +33,7 @@ describe("a token bucket", () => {
     expect(bucket.owedMs).toBe(0);
   });
 
-  it("lets nobody who waits for what is owed take more than the rate and one second's worth", () => {
+  it("never allows more than the rate and one second's worth if callers wait until nothing is owed", () => {
     const amounts = fc.array(fc.integer({ min: 1, max: 300 }), { minLength: 1, maxLength: 200 });
     fc.assert(
       fc.property(amounts, (all) => {
@@ -51,8 +51,8 @@ describe("a token bucket", () => {
   });
 });
 
-describe("the rates of a connection", () => {
-  it("are none where none is set", () => {
+describe("a connection's rate limits", () => {
+  it("don't exist by default", () => {
     expect(RateLimit.of({ rateLimitPolicy: "pause" }, 0)).toBeUndefined();
   });
 

@@ -17,14 +17,14 @@ const COMPRESSED = { rsv: 0x4 };
 const BOMBS = 20;
 const bomb = clientFrame(0x2, deflateBomb(MIB), COMPRESSED);
 
-/** A shard's connections, as far as they read, by a clock that moves by what each message is said to take. */
+/** The reading side of a shard's connections, with a clock that moves by `takesMs` at each message. */
 function shard(takesMs: (bytes: number) => number) {
   let now = 0;
   const turns = new FairScheduler(() => now);
   const counters = new Counters();
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
-  /** Whose messages were handled, in order. */
+  /** Names of the connections whose messages were handled, in order. */
   const log: string[] = [];
   const transport: Transport = {
     ...{ bufferedBytes: 0, start() {}, write() {}, pause() {}, resume() {}, end() {}, destroy() {} },
@@ -61,7 +61,7 @@ function shard(takesMs: (bytes: number) => number) {
 const names = Array.from({ length: 8 }, (_, i) => `bomber ${i}`);
 const times = (log: readonly string[], name: string): number => log.filter((one) => one === name).length;
 
-it("inflates no more in a turn for a crowd of bombers than for one", async () => {
+it("inflates no more in a turn for many peers that send bombs than for one", async () => {
   const { log, connect } = shard((bytes) => (bytes === MIB ? TURN_MS / 2 : 0));
   const bombers = names.map(connect);
   for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
@@ -73,7 +73,7 @@ it("inflates no more in a turn for a crowd of bombers than for one", async () =>
   for (const name of names) expect(times(log, name)).toBe(BOMBS);
 });
 
-it("lets bombers take turns", async () => {
+it("alternates between peers that send bombs", async () => {
   const { log, connect } = shard(() => TURN_MS);
   const bombers = names.map(connect);
   for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
@@ -84,7 +84,7 @@ it("lets bombers take turns", async () => {
   }
 });
 
-it("serves small reads between any two slices of a bomb, in the turn they come in", async () => {
+it("serves small reads between any two slices of a bomb, in the turn in which they arrive", async () => {
   const { log, connect } = shard((bytes) => (bytes === MIB ? TURN_MS : 0));
   const bombers = names.map(connect);
   const others = Array.from({ length: 40 }, (_, i) => connect(`other ${i}`));
@@ -103,12 +103,12 @@ it("serves small reads between any two slices of a bomb, in the turn they come i
   expect(bombs).toBeGreaterThanOrEqual(names.length * BOMBS - 1);
 });
 
-it("keeps one that floods the shard with cheap messages from holding up one that has a few", async () => {
+it("doesn't let a flood of cheap messages delay a peer with few messages", async () => {
   const { log, connect } = shard(() => TURN_MS / 16);
   const flooder = connect("flooder");
   const other = connect("other");
   flooder.received(Buffer.concat(Array.from({ length: 500 }, () => text("f"))));
-  // What any connection may decode in any turn, and what fits into this one's time.
+  // The messages that any connection may decode in any turn, and those that fit into the time of this one.
   expect(times(log, "flooder")).toBeLessThanOrEqual(2 * 16 + 4);
   const between: number[] = [];
   while (!flooder.reading) {
@@ -122,7 +122,7 @@ it("keeps one that floods the shard with cheap messages from holding up one that
   expect(between.length).toBeGreaterThan(20);
 });
 
-it("decodes a message that had to wait before what came after it", async () => {
+it("decodes a message that had to wait before the messages after it", async () => {
   const order: number[] = [];
   const { connect } = shard((bytes) => {
     order.push(bytes);

@@ -10,14 +10,14 @@ async function tell(client: RawClient, what: string): Promise<string> {
   return client.text();
 }
 
-it("refuses one topic more than a connection may have, and counts that", async () => {
+it("refuses topics beyond the limit of a connection, and counts that", async () => {
   const { board, port } = await startBoard({ actor: "subscribing", maxSubscriptions: 2 });
   const client = await RawClient.open({ port });
   expect([await tell(client, "+a"), await tell(client, "+b"), await tell(client, "+c")]).toEqual(["1", "2", REFUSED]);
   await vi.waitFor(() => expect(board.stats().shards[0]).toMatchObject({ subscriptionsRefused: 1, connections: 1 }));
 });
 
-it("takes another topic for one that was given back, and the same one again at any time", async () => {
+it("accepts another topic for one that was left, and the same topic again at any time", async () => {
   const { port } = await startBoard({ actor: "subscribing", maxSubscriptions: 2 });
   const client = await RawClient.open({ port });
   const said = [];
@@ -25,14 +25,14 @@ it("takes another topic for one that was given back, and the same one again at a
   expect(said).toEqual(["1", "2", "2", "2", "1", "1", "2", REFUSED]);
 });
 
-it("counts what was refused for another reason as nothing", async () => {
+it("doesn't count subscriptions that were refused for another reason", async () => {
   const { port } = await startBoard({ actor: "subscribing", maxSubscriptions: 1 });
   const client = await RawClient.open({ port });
   expect(await tell(client, "+")).not.toBe(REFUSED);
   expect(await tell(client, "+a")).toBe("1");
 });
 
-it("gives each connection its own number of topics, 1,024 unless told otherwise", async () => {
+it("gives each connection its own limit of topics, 1,024 by default", async () => {
   const { port } = await startBoard({ actor: "subscribing" });
   for (let connection = 0; connection < 2; connection++) {
     const client = await RawClient.open({ port });
@@ -43,7 +43,7 @@ it("gives each connection its own number of topics, 1,024 unless told otherwise"
   }
 });
 
-it("closes with 1011 when the actor doesn't catch it, also where it doesn't await the promise", async () => {
+it("closes with 1011 when the actor doesn't catch the error, even if it doesn't await the promise", async () => {
   const { board, port } = await startBoard({ actor: "scripted", maxSubscriptions: 1 });
   const failed = vi.fn<(failure: { readonly error: Error }) => void>();
   board.on("actorFailed", failed);

@@ -35,7 +35,7 @@ const zeros = {
   closes: {},
   handoff: expect.objectContaining({ count: 0, sum: 0 }),
   busLag: expect.objectContaining({ count: 0, sum: 0 }),
-  // Greater than 0 once a second has passed.
+  // Shards measure the following once a second, and may have done so already.
   bufferedBytes: 0,
   mailboxHighWater: 0,
   eventLoopUtilization: expect.any(Number),

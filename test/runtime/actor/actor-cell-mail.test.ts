@@ -16,7 +16,7 @@ class Mailed extends Sync {
   }
 }
 
-it("handles mail in a later turn, never within the call that brings it", async () => {
+it("handles mail in a later turn, never within the call that delivers it", async () => {
   const { cell, open, log } = start(Mailed);
   open();
   expect(cell.mail(mail("a"))).toBe("accepted");
@@ -36,7 +36,7 @@ it("keeps the order of mail and messages", async () => {
   expect(log).toEqual(["opened", "a", "mail b", "c", "mail d"]);
 });
 
-it("takes mail that an actor sends to itself", async () => {
+it("accepts mail from the actor to itself", async () => {
   class Selfish extends Mailed {
     override received({ text }: Message): void {
       started.cell.mail(mail(text));
@@ -50,7 +50,7 @@ it("takes mail that an actor sends to itself", async () => {
   expect(started.log).toEqual(["opened", "a sent", "mail a"]);
 });
 
-it("refuses mail when so much of it waits, whatever messages there are, and takes it again when there is room", async () => {
+it("refuses mail beyond its limit, whatever messages there are, and accepts mail again when there is room", async () => {
   const { cell, open, log } = start(Mailed, { messages: 1, mails: 2 });
   open();
   expect([1, 2, 3].map((value) => cell.mail(mail(value)))).toEqual(["accepted", "accepted", "full"]);
@@ -63,7 +63,7 @@ it("refuses mail when so much of it waits, whatever messages there are, and take
   expect(log).toEqual(["opened", "mail 1", "mail 2", "a", "drained", "mail 4"]);
 });
 
-it("has nobody there for mail once it is stopped or ended", () => {
+it("returns gone for mail once it is stopped or ended", () => {
   const stopped = start(Mailed);
   stopped.open();
   stopped.cell.stop();
@@ -74,7 +74,7 @@ it("has nobody there for mail once it is stopped or ended", () => {
   expect(ended.cell.mail(mail("a"))).toBe("gone");
 });
 
-it("gives what mailed returns, or its promise comes to, as the answer", async () => {
+it("answers with the return value of mailed, or the result of its promise", async () => {
   const outcomes: AskOutcome[] = [];
   const sync = start(Mailed);
   sync.open();
@@ -97,7 +97,7 @@ it("gives what mailed returns, or its promise comes to, as the answer", async ()
   );
 });
 
-it("tells who asked when mailed throws", async () => {
+it("answers with the error when mailed throws", async () => {
   const outcomes: AskOutcome[] = [];
   const { cell, open, log } = start(Mailed);
   open();
@@ -107,7 +107,7 @@ it("tells who asked when mailed throws", async () => {
   expect(log).toEqual(["opened", "mail throw", "failed mailed: thrown"]);
 });
 
-it("tells of mail that waits when it is stopped, and who asked gets an answer", () => {
+it("reports queued mail as undelivered when it is stopped, and answers its asks", () => {
   const outcomes: AskOutcome[] = [];
   const { cell, open, log } = start(Mailed);
   open();
@@ -118,7 +118,7 @@ it("tells of mail that waits when it is stopped, and who asked gets an answer", 
   expect(outcomes).toEqual([{ kind: "gone" }]);
 });
 
-it("handles mail that came before the end, then closes", async () => {
+it("handles mail that came before the end, and then calls closed", async () => {
   const { cell, open, log } = start(Mailed);
   open();
   cell.mail(mail("a"));
@@ -127,7 +127,7 @@ it("handles mail that came before the end, then closes", async () => {
   expect(log).toEqual(["opened", "mail a", "closed 1000 "]);
 });
 
-it("tells of mail to an actor that has no mailed, once for an ask, too", async () => {
+it("reports mail to an actor without mailed as undelivered, once also for an ask", async () => {
   const outcomes: AskOutcome[] = [];
   const { cell, open, log } = start(Sync);
   open();

@@ -4,7 +4,7 @@ import { TURN_BUDGET } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";
 import { log, message, Sync, start } from "./cell.ts";
 
-/** Lets go one handler at a time, so that a test decides when a handler is done. */
+/** Releases one handler at a time, so that a test decides when a handler is done. */
 class Gate {
   readonly #waiting: PromiseWithResolvers<void>[] = [];
   pass(): Promise<void> {
@@ -47,7 +47,7 @@ it("hands a message to an idle actor within the call", () => {
   expect(log).toEqual(["opened", "a"]);
 });
 
-it("lets its peer wait when the budget of a turn is spent, and handles the rest in later turns", async () => {
+it("is full when the budget of a turn is spent, and handles the rest in later turns", async () => {
   const { cell, open, log } = start(Sync);
   open();
   for (let i = 0; i < TURN_BUDGET; i++) {
@@ -55,7 +55,7 @@ it("lets its peer wait when the budget of a turn is spent, and handles the rest 
     cell.deliver(message(`${i}`));
   }
   expect(cell.full).toBe(true);
-  // What is delivered all the same waits.
+  // Messages that are delivered all the same are queued.
   for (let i = TURN_BUDGET; i < 3 * TURN_BUDGET; i++) cell.deliver(message(`${i}`));
   const numbers = (): string[] => log.filter((line) => line !== "drained" && line !== "opened");
   for (const turns of [1, 2]) {
@@ -68,7 +68,7 @@ it("lets its peer wait when the budget of a turn is spent, and handles the rest 
   expect(log.at(-1)).toBe("drained");
 });
 
-it("gives async handlers that never wait for anything no more turns than others", async () => {
+it("gives async handlers that never wait no more turns than others", async () => {
   class Eager extends Sync {
     override async received({ text }: Message): Promise<void> {
       log.push(text);
@@ -80,7 +80,7 @@ it("gives async handlers that never wait for anything no more turns than others"
   const handled = (): number => log.filter((line) => line !== "opened" && line !== "drained").length;
   for (let before = 0; before < 1_000; before = handled()) {
     await turn();
-    // Two at most: this turn's, and what began before it was counted.
+    // At most two: this turn's, and the one that began before the count.
     expect(handled() - before).toBeLessThanOrEqual(2 * TURN_BUDGET);
   }
 });
@@ -98,7 +98,7 @@ it("finishes an async handler before the next message, and keeps the order", asy
   expect(log.slice(4)).toEqual(["b ends", "c begins", "c ends"]);
 });
 
-it("lets messages wait for an async opened", async () => {
+it("queues messages while an async opened runs", async () => {
   gate = new Gate();
   const { cell, open, log } = start(SlowOpened);
   open();
@@ -109,7 +109,7 @@ it("lets messages wait for an async opened", async () => {
   expect(log).toEqual(["opened begins", "opened ends", "a", "b"]);
 });
 
-it("keeps the order of a message that arrives while earlier ones are being taken from the mailbox", async () => {
+it("keeps the order of a message that arrives while earlier ones leave the mailbox", async () => {
   gate = new Gate();
   class Feeding extends SlowOpened {
     override received({ text }: Message): void {
@@ -148,7 +148,7 @@ it("calls closed once when the actor is idle", () => {
   expect(log).toEqual(["opened", "closed 1000 "]);
 });
 
-it("calls closed after the handler in which the connection ended", () => {
+it("calls closed after the handler during which the connection ended", () => {
   class Ending extends Sync {
     override received({ text }: Message): void {
       started.cell.end(1000, "within");
@@ -161,7 +161,7 @@ it("calls closed after the handler in which the connection ended", () => {
   expect(started.log).toEqual(["opened", "a ends", "closed 1000 within"]);
 });
 
-it("hands over no message after stop, queued ones included, but still closed", async () => {
+it("handles no message after stop, not even queued ones, but still calls closed", async () => {
   gate = new Gate();
   const { cell, open, log } = start(Async);
   open();
@@ -173,7 +173,7 @@ it("hands over no message after stop, queued ones included, but still closed", a
   expect(log).toEqual(["opened", "a begins", "a ends", "closed 1000 "]);
 });
 
-it("is full at the limit and tells when half is handled", async () => {
+it("is full at the limit, and reports room when half is handled", async () => {
   gate = new Gate();
   const { cell, open, log } = start(Async, { messages: 4 });
   open();
@@ -189,7 +189,7 @@ it("is full at the limit and tells when half is handled", async () => {
   expect(log.filter((line) => line === "drained")).toHaveLength(1);
 });
 
-it("reports a message handler that throws, and hands over only closed after it", () => {
+it("reports a message handler that throws, and then calls only closed", () => {
   const { cell, open, log } = start(Sync);
   open();
   cell.deliver(message("throw"));
@@ -198,7 +198,7 @@ it("reports a message handler that throws, and hands over only closed after it",
   expect(log).toEqual(["opened", "throw", "failed received: thrown", "closed 1011 "]);
 });
 
-it("reports a message handler that rejects, and drops what waits", async () => {
+it("reports a message handler that rejects, and drops queued messages", async () => {
   gate = new Gate();
   const { cell, open, log } = start(Async);
   open();
@@ -221,7 +221,7 @@ it("reports an opened that throws", () => {
   expect(log).toEqual(["failed opened: can't open"]);
 });
 
-it("reports an opened that rejects, and drops what waits", async () => {
+it("reports an opened that rejects, and drops queued messages", async () => {
   gate = new Gate();
   const { cell, open, log } = start(SlowOpened);
   open();

@@ -12,7 +12,7 @@ function owner() {
   };
 }
 
-it("blames the one in whose scope something was begun, whenever it fails", async () => {
+it("attributes a failure to the actor in whose scope the work began, whenever it fails", async () => {
   const scopes = new ActorScopes();
   const [one, two] = [owner(), owner()];
   const [first, second] = [scopes.create(one, 0), scopes.create(two, 3)];
@@ -37,7 +37,7 @@ it("blames the one in whose scope something was begun, whenever it fails", async
   expect(two.detachedFailed.mock.calls).toEqual([["the other's", 3]]);
 });
 
-it("blames nobody else for what is made in the middle of a handler", () => {
+it("attributes nothing to another actor whose handler created the scope", () => {
   const scopes = new ActorScopes();
   const [one, two] = [owner(), owner()];
   const own = new AsyncLocalStorage<string>();
@@ -50,7 +50,7 @@ it("blames nobody else for what is made in the middle of a handler", () => {
   expect(two.detachedFailed).toHaveBeenCalledOnce();
 });
 
-it("has those who keep a scope drop it in a while, again and again, but not those who have", () => {
+it("makes actors drop their kept scopes after a while, repeatedly, but not released ones", () => {
   vi.useFakeTimers();
   const scopes = new ActorScopes();
   const [one, two] = [owner(), owner()];

@@ -16,13 +16,13 @@ function takeAll(mailbox: Mailbox<Letter>): number[] {
   return names;
 }
 
-it("gives messages back in the order they came", () => {
+it("returns messages in order", () => {
   const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
   for (const name of [3, 1, 2]) mailbox.push(letter(name));
   expect(takeAll(mailbox)).toEqual([3, 1, 2]);
 });
 
-it("gives nothing when it is empty", () => {
+it("returns nothing when it is empty", () => {
   const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
   expect(mailbox.shift()).toBeUndefined();
   mailbox.push(letter(1));
@@ -38,7 +38,7 @@ it.each([
   { name: "the limit of bytes", letters: [50, 50], full: true },
   { name: "one message larger than the limit of bytes", letters: [1000], full: true },
   { name: "no message", letters: [], full: false },
-])("with $name full is $full", ({ letters, full }) => {
+])("is full ($full) with $name", ({ letters, full }) => {
   const mailbox = new Mailbox<Letter>({ messages: 3, bytes: 100, mails: 10 });
   for (const bytes of letters) mailbox.push(letter(0, bytes));
   expect(mailbox.full).toBe(full);
@@ -49,13 +49,13 @@ it.each([
   { name: "half of the messages", letters: [1, 1], roomy: true },
   { name: "more than half of the bytes", letters: [51], roomy: false },
   { name: "half of the bytes", letters: [50], roomy: true },
-])("with $name left roomy is $roomy", ({ letters, roomy }) => {
+])("is roomy ($roomy) with $name left", ({ letters, roomy }) => {
   const mailbox = new Mailbox<Letter>({ messages: 4, bytes: 100, mails: 10 });
   for (const bytes of letters) mailbox.push(letter(0, bytes));
   expect(mailbox.roomy).toBe(roomy);
 });
 
-it("is empty and takes messages again after clear", () => {
+it("is empty and accepts messages again after clear", () => {
   const mailbox = new Mailbox<Letter>({ messages: 2, bytes: 100, mails: 10 });
   mailbox.push(letter(1, 60));
   mailbox.push(letter(2, 60));
@@ -65,7 +65,7 @@ it("is empty and takes messages again after clear", () => {
   expect(takeAll(mailbox)).toEqual([3]);
 });
 
-it("behaves as a plain list, whatever is pushed, taken and cleared", () => {
+it("behaves like a plain list, whatever is pushed, taken and cleared", () => {
   const step = fc.oneof(
     fc.record({ kind: fc.constant("push" as const), bytes: fc.integer({ min: 0, max: 60 }) }),
     fc.record({ kind: fc.constant("shift" as const) }),
@@ -96,7 +96,7 @@ it("behaves as a plain list, whatever is pushed, taken and cleared", () => {
   );
 });
 
-it("bounds mail apart from messages", () => {
+it("limits mail separately from messages", () => {
   const mailbox = new Mailbox({ messages: 1, bytes: 100, mails: 2 });
   mailbox.push({ kind: "mail" });
   mailbox.push({ kind: "timer" });
@@ -109,7 +109,7 @@ it("bounds mail apart from messages", () => {
   expect(mailbox).toMatchObject({ full: true, mailFull: false });
 });
 
-it("gives what was in it when it is cleared", () => {
+it("returns its content when it is cleared", () => {
   const mailbox = new Mailbox<Letter>({ messages: 10, bytes: 100, mails: 10 });
   for (const name of [1, 2, 3]) mailbox.push(letter(name));
   mailbox.shift();

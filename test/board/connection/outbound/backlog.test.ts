@@ -2,13 +2,13 @@ import { describe, expect, it } from "vitest";
 import { Backlog } from "../../../../src/board/connection/outbound/backlog.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 
-/** A frame on the wire. */
+/** A frame as it is on the wire. */
 function frame(text: string): Buffer {
   const { block, start, end } = encodeText(text);
   return block.subarray(start, end);
 }
 
-/** Everything that waits, piece by piece. */
+/** All queued pieces, one after the other. */
 function takeAll(backlog: Backlog): Buffer[] {
   const taken: Buffer[] = [];
   while (backlog.length > 0) taken.push(backlog.take(0));
@@ -17,7 +17,7 @@ function takeAll(backlog: Backlog): Buffer[] {
 
 const [a, b, c, d] = ["a", "bb", "ccc", "dddd"].map(frame) as [Buffer, Buffer, Buffer, Buffer];
 
-it("gives pieces back in order, and counts what waits", () => {
+it("returns pieces in order, and counts what is queued", () => {
   const backlog = new Backlog();
   for (const piece of [a, b, c]) backlog.add(piece);
   expect([backlog.length, backlog.bytes]).toEqual([3, a.length + b.length + c.length]);
@@ -37,13 +37,13 @@ it.each([
   expect(backlog.length).toBe(3 - count);
 });
 
-it("takes nothing past a piece that doesn't fit, though it would", () => {
+it("takes nothing beyond a piece that doesn't fit, even if a later piece would fit", () => {
   const backlog = new Backlog();
   for (const piece of [a, d, b]) backlog.add(piece);
   expect(backlog.take(a.length + b.length)).toEqual(a);
 });
 
-it("takes a single piece as the very memory that it came in", () => {
+it("returns a single piece in its original memory", () => {
   const backlog = new Backlog();
   backlog.add(a);
   expect(backlog.take(0)).toBe(a);
@@ -71,7 +71,7 @@ describe("dropping the oldest", () => {
     expect(takeAll(backlog)).toEqual([Buffer.concat([b, c])]);
   });
 
-  it("goes on to the next piece after the last frame of one", () => {
+  it("continues with the next piece after the last frame of one", () => {
     const backlog = new Backlog();
     backlog.add(Buffer.concat([a, b]));
     backlog.add(c);
@@ -82,7 +82,7 @@ describe("dropping the oldest", () => {
     expect([backlog.length, backlog.bytes]).toEqual([0, 0]);
   });
 
-  it("takes what is left of a piece together with the next", () => {
+  it("takes the rest of a piece together with the next piece", () => {
     const backlog = new Backlog();
     backlog.add(Buffer.concat([a, b]));
     backlog.add(c);
@@ -93,7 +93,7 @@ describe("dropping the oldest", () => {
 });
 
 describe("conflating", () => {
-  it("replaces the waiting frame of the topic in its place, and counts the difference", () => {
+  it("replaces the queued frame of a topic in place, and counts the difference", () => {
     const backlog = new Backlog();
     backlog.conflate("news", a);
     backlog.add(b);
@@ -103,7 +103,7 @@ describe("conflating", () => {
     expect(takeAll(backlog)).toEqual([d, b]);
   });
 
-  it("keeps topics apart", () => {
+  it("keeps topics separate", () => {
     const backlog = new Backlog();
     backlog.conflate("one", a);
     backlog.conflate("two", b);
@@ -112,7 +112,7 @@ describe("conflating", () => {
     expect(backlog.waitingOf("three")).toBeUndefined();
   });
 
-  it.each(["taken", "dropped"])("begins at the end again once the frame was %s", (how) => {
+  it.each(["taken", "dropped"])("starts at the end again once the frame was %s", (how) => {
     const backlog = new Backlog();
     backlog.conflate("news", a);
     for (const piece of [b, c]) backlog.add(piece);
@@ -123,7 +123,7 @@ describe("conflating", () => {
     expect(takeAll(backlog)).toEqual([b, c, d]);
   });
 
-  it("finds the place of a topic after others have left", () => {
+  it("finds the place of a topic after other frames have left", () => {
     const backlog = new Backlog();
     for (let i = 0; i < 10; i++) backlog.conflate(`topic ${i}`, a);
     for (let i = 0; i < 7; i++) backlog.take(0);

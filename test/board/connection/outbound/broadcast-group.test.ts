@@ -18,11 +18,11 @@ interface Member extends Subscriber {
   readonly transport: FakeTransport;
   readonly counters: Counters;
   closed: boolean;
-  /** What its peer must get, by what it was told to send. */
+  /** The messages that the peer must get, by the outcomes of sending. */
   readonly expected: string[];
 }
 
-/** Subscribers of one shard: a bus, and an outbound with a peer for each. */
+/** Subscribers of one shard: a bus, and an outbound with a peer for each subscriber. */
 function shard(maxBufferedBytes = 1024 * 1024) {
   const counters = new Counters();
   const newGroup = vi.fn(() => new BroadcastGroup(counters));
@@ -50,7 +50,7 @@ function shard(maxBufferedBytes = 1024 * 1024) {
   return { bus, counters, newGroup, members };
 }
 
-it("queues a burst of publishes once for all, and counts it for each", async () => {
+it("queues a burst of publishes once for the group, and counts it for each subscriber", async () => {
   const { bus, counters, newGroup, members } = shard();
   const pushes = members.map(({ outbound }) => vi.spyOn(outbound, "push"));
   for (const member of members) void bus.subscribe("news", member);
@@ -68,11 +68,11 @@ it("queues a burst of publishes once for all, and counts it for each", async () 
   expect(counters.get("messagesSent")).toBe(5 * SUBSCRIBERS);
 });
 
-it("bounds what is queued for all as for one", async () => {
+it("applies the bound to the group's queue as to that of one connection", async () => {
   const { bus, members } = shard();
   for (const member of members) void bus.subscribe("news", member);
   for (let i = 0; i < 100; i++) bus.publish("news", encodeText("x".repeat(10_000)));
-  // What is more than a tick's bytes has left before the tick's end.
+  // Bytes beyond one tick's share have left before the end of the tick.
   for (const { transport, outbound } of members) {
     expect(transport.writes.length).toBeGreaterThan(10);
     expect(outbound.bufferedBytes).toBeLessThan(64 * 1024);
@@ -81,7 +81,7 @@ it("bounds what is queued for all as for one", async () => {
   for (const { transport } of members) expect(transport.frames).toHaveLength(100);
 });
 
-it("doesn't take one that is flushed for one that unsubscribes", async () => {
+it("doesn't mistake a flushed subscriber for one that unsubscribes", async () => {
   const { bus, members } = shard();
   const [first, second, ...others] = members as [Member, Member, ...Member[]];
   for (const member of members) void bus.subscribe("news", member);
@@ -94,7 +94,7 @@ it("doesn't take one that is flushed for one that unsubscribes", async () => {
   expect(second.transport.texts).toEqual(["to all"]);
 });
 
-it("asks each again when one has closed", async () => {
+it("asks each subscriber again when one has closed", async () => {
   const { bus, members } = shard();
   const [first, ...others] = members as [Member, ...Member[]];
   for (const member of members) void bus.subscribe("news", member);
@@ -135,7 +135,7 @@ function publishes(): fc.Arbitrary<Step> {
   return fc.record({ kind: fc.constant("publish"), topic, by, size: fc.constantFrom(1, 30, 20_000) });
 }
 
-it("gives each what it would get alone, whatever comes between", async () => {
+it("delivers to each subscriber what it would get alone, whatever happens in between", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { maxLength: 60 }), async (steps) => {
       const { bus, members } = shard(100_000);

@@ -4,13 +4,13 @@ import { FrameChain } from "../../../../src/board/connection/outbound/frame-chai
 import { encodeFrame, type Frame } from "../../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../../src/wire/protocol/opcode.ts";
 
-/** Frames that are made one after the other lie side by side. */
+/** Frames that are encoded one after the other are adjacent in memory. */
 const frameOf = (text: string): Frame => encodeFrame(Opcode.text, Buffer.from(text));
 
 const bytesOf = (frames: readonly Frame[]): Buffer =>
   Buffer.concat(frames.map(({ block, start, end }) => block.subarray(start, end)));
 
-it("joins frames that lie side by side where they are, and copies others", () => {
+it("joins adjacent frames without a copy, and copies others", () => {
   const [a, b, c] = [frameOf("a"), frameOf("b"), frameOf("c")] as [Frame, Frame, Frame];
   const together = new FrameChain().append(a).append(b).append(c).join();
   expect(together.buffer).toBe(a.block.buffer);
@@ -20,7 +20,7 @@ it("joins frames that lie side by side where they are, and copies others", () =>
   expect(apart.equals(bytesOf([a, c]))).toBe(true);
 });
 
-it("joins the same frames once for all who get them", () => {
+it("joins the same frames once for all holders", () => {
   const root = new FrameChain();
   const [a, b] = [frameOf("a"), frameOf("b")] as [Frame, Frame];
   const chains = [1, 2, 3].map(() => root.append(a));
@@ -28,13 +28,13 @@ it("joins the same frames once for all who get them", () => {
   expect(new Set(further.map((chain) => chain.join())).size).toBe(1);
 });
 
-it("gives each the frames that it got, however many share the beginning", () => {
+it("gives each holder the frames that it was given, however many share the beginning", () => {
   const holder = fc.nat({ max: 3 });
   const step = fc.record({ holder, frame: fc.nat({ max: 11 }), what: fc.constantFrom("append", "append", "join") });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 40 }), (steps) => {
       const here = Array.from({ length: 6 }, (_, i) => frameOf(`frame ${i}`));
-      // At the same places of other memory.
+      // The same offsets in another memory.
       const block = Buffer.alloc(64 * 1024, "elsewhere");
       const frames = [...here, ...here.map(({ start, end }) => ({ block, start, end }))];
       const root = new FrameChain();

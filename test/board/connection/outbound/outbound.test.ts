@@ -8,7 +8,7 @@ import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import { drain, frameOf, type SetUpOptions, setUp } from "./outbound-parts.ts";
 
 describe("an outbound", () => {
-  it("writes what was pushed in one tick at its end, in order, in one piece", async () => {
+  it("writes all frames of a tick at its end, in order, in one piece", async () => {
     const { transport, outbound } = setUp();
     for (const text of ["one", "two", "three"]) expect(outbound.push(encodeText(text))).toBe("sent");
     expect(transport.writes).toEqual([]);
@@ -38,7 +38,7 @@ describe("an outbound", () => {
     expect(transport.bytes).toHaveLength(65_536);
   });
 
-  it("writes for connections with the same and with different frames what each was given", async () => {
+  it("writes to each connection its own frames, whether others have the same or different ones", async () => {
     const shared = ["a", "b", "c"].map((text) => encodeText(text));
     const plans = fc.array(fc.array(fc.nat(5), { maxLength: 8 }), { maxLength: 8 });
     await fc.assert(
@@ -55,10 +55,10 @@ describe("an outbound", () => {
     );
   });
 
-  it("joins the frames of a fan-out once for all who get the same", async () => {
+  it("joins the frames of a fan-out once for all connections with the same frames", async () => {
     const queue = new FlushQueue();
     const connections = Array.from({ length: 3 }, () => setUp({ queue }));
-    // Apart in memory, so that joining them is a copy.
+    // The frames are apart in memory, so joining them needs a copy.
     const frames = [frameOf(20_000), frameOf(20_000)];
     for (const frame of frames) for (const { outbound } of connections) outbound.push(frame);
     await turn();
@@ -85,14 +85,14 @@ describe("an outbound whose peer doesn't read", () => {
     expect(outbound.push(frameOf(bytes))).toBe(expected);
   });
 
-  it("counts what waits for the end of the tick, too", async () => {
+  it("also counts frames that wait for the end of the tick", async () => {
     const { outbound } = await setUpStuck(500);
     expect(outbound.push(frameOf(400))).toBe("buffered");
     expect(outbound.push(frameOf(101))).toBe("refused");
     expect(outbound.push(frameOf(100))).toBe("buffered");
   });
 
-  it("doesn't write what it refused", async () => {
+  it("doesn't write refused frames", async () => {
     const { transport, outbound } = await setUpStuck(990);
     expect(outbound.push(encodeText("much too long for what is left"))).toBe("refused");
     expect(outbound.push(encodeText("fits"))).toBe("buffered");
@@ -101,7 +101,7 @@ describe("an outbound whose peer doesn't read", () => {
     expect(transport.texts.slice(1)).toEqual(["fits"]);
   });
 
-  it("takes one frame above the limit when nothing waits", async () => {
+  it("accepts one frame above the limit when nothing is queued", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     expect(outbound.push(frameOf(70_000))).toBe("sent");
     expect(outbound.push(frameOf(10))).toBe("refused");
@@ -109,7 +109,7 @@ describe("an outbound whose peer doesn't read", () => {
     expect(transport.bytes).toHaveLength(70_000);
   });
 
-  it("takes control frames above the limit", async () => {
+  it("accepts control frames above the limit", async () => {
     const { transport, outbound } = await setUpStuck(1_000);
     outbound.pushControl(encodeText("control"));
     await turn();
@@ -117,7 +117,7 @@ describe("an outbound whose peer doesn't read", () => {
     expect(transport.texts[1]).toBe("control");
   });
 
-  it("lets what waits pin little other memory", async () => {
+  it("keeps little other memory alive by queued frames", async () => {
     const { transport, outbound } = await setUpStuck(100);
     outbound.push(encodeText("small"));
     await turn();
@@ -126,8 +126,8 @@ describe("an outbound whose peer doesn't read", () => {
   });
 });
 
-describe("an outbound whose transport is behind", () => {
-  /** One that waits with frames of the texts "0", "1", … */
+describe("an outbound whose transport has unsent bytes", () => {
+  /** An outbound with the queued texts "0", "1", … */
   async function setUpWaiting(count: number, options: SetUpOptions = {}) {
     const parts = setUp({ ...options, peerReads: false });
     parts.outbound.push(frameOf(100));
@@ -139,7 +139,7 @@ describe("an outbound whose transport is behind", () => {
     return parts;
   }
 
-  it("writes nothing more until it has got rid of what it has", async () => {
+  it("writes nothing more until the transport has drained", async () => {
     const { transport, outbound } = await setUpWaiting(3);
     expect(transport.writes).toHaveLength(1);
     expect(outbound.bufferedBytes).toBe(109);
@@ -148,7 +148,7 @@ describe("an outbound whose transport is behind", () => {
     expect(outbound.bufferedBytes).toBe(9);
   });
 
-  it("gets what waits in slices of 64 KiB at most", async () => {
+  it("writes queued frames in slices of at most 64 KiB", async () => {
     const { transport, outbound } = setUp({ peerReads: false, maxBufferedBytes: 1024 * 1024 });
     for (let i = 0; i < 20; i++) {
       outbound.push(frameOf(20_000));
@@ -158,7 +158,7 @@ describe("an outbound whose transport is behind", () => {
     expect(transport.writes.map(({ length }) => length)).toEqual([20_000, ...Array(6).fill(60_000), 20_000]);
   });
 
-  it("gets all that waits at once as soon as its peer reads again", async () => {
+  it("writes all queued frames at once as soon as its peer reads again", async () => {
     const { transport, outbound } = setUp({ peerReads: false, maxBufferedBytes: 1024 * 1024 });
     for (let i = 0; i < 20; i++) {
       outbound.push(frameOf(20_000));
@@ -170,7 +170,7 @@ describe("an outbound whose transport is behind", () => {
     expect(outbound.push(encodeText("next"))).toBe("sent");
   });
 
-  it("keeps the order of what waited and what comes in the tick in which it drains", async () => {
+  it("keeps the order of queued frames and frames of the tick in which it drains", async () => {
     const { transport, outbound } = await setUpWaiting(2);
     expect(outbound.push(encodeText("2"))).toBe("buffered");
     transport.peerReads = true;
@@ -180,14 +180,14 @@ describe("an outbound whose transport is behind", () => {
     expect(transport.texts.slice(1)).toEqual(["0", "1", "2", "3"]);
   });
 
-  it("is given all that waits with the last frame", async () => {
+  it("writes all queued frames with the last frame", async () => {
     const { transport, outbound } = await setUpWaiting(3, { policy: "dropOldest" });
     outbound.pushLast(encodeText("last"));
     outbound.flush();
     expect(transport.texts.slice(1)).toEqual(["0", "1", "2", "last"]);
   });
 
-  it("shares the memory of what waits with all who wait for the same", async () => {
+  it("shares the memory of queued frames with other connections that queue the same", async () => {
     const queue = new FlushQueue();
     const connections = [1, 2, 3].map(() => setUp({ queue, peerReads: false }));
     for (const { outbound } of connections) outbound.push(frameOf(100));
@@ -199,7 +199,7 @@ describe("an outbound whose transport is behind", () => {
     expect(new Set(connections.map(({ transport }) => transport.writes[1]?.buffer)).size).toBe(1);
   });
 
-  it("tells once that the bound was reached, and again when it was reached after a drain", async () => {
+  it("reports once that the bound was reached, and again when it is reached after a drain", async () => {
     const { transport, outbound, reports } = await setUpWaiting(0, { policy: "dropNewest" });
     for (let i = 0; i < 3; i++) outbound.push(frameOf(950));
     expect(reports).toEqual(["dropNewest 100"]);
@@ -212,7 +212,7 @@ describe("an outbound whose transport is behind", () => {
 });
 
 describe("waiting for an outbound to drain", () => {
-  /** What has happened to a promise so far. */
+  /** State of a promise so far. */
   function watch(promise: Promise<void>): { settled: boolean } {
     const watched = { settled: false };
     void promise.then(() => {
@@ -221,11 +221,11 @@ describe("waiting for an outbound to drain", () => {
     return watched;
   }
 
-  it("ends at once when nothing waits", async () => {
+  it("resolves at once when nothing is queued", async () => {
     await setUp().outbound.whenDrained();
   });
 
-  it("ends with the tick when the transport takes everything", async () => {
+  it("resolves with the tick when the transport takes everything", async () => {
     const { outbound } = setUp();
     outbound.push(encodeText("one"));
     const drained = watch(outbound.whenDrained());
@@ -235,7 +235,7 @@ describe("waiting for an outbound to drain", () => {
     expect(drained.settled).toBe(true);
   });
 
-  it("lasts until the next turn when this one's time is over, for all who wait", async () => {
+  it("resolves in the next turn for all callers when the current turn has no time left", async () => {
     let now = 0;
     const { outbound } = setUp({ turns: new FairScheduler(() => now) });
     await outbound.whenDrained();
@@ -248,7 +248,7 @@ describe("waiting for an outbound to drain", () => {
     await outbound.whenDrained();
   });
 
-  it("lasts until the last byte that waits has gone", async () => {
+  it("resolves when the last queued byte has left", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(500));
     const drained = [watch(outbound.whenDrained()), watch(outbound.whenDrained())];
@@ -266,7 +266,7 @@ describe("waiting for an outbound to drain", () => {
   it.each([
     ["is given up", (outbound: Outbound) => outbound.giveUp()],
     ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
-  ])("ends when it %s", async (_, end) => {
+  ])("resolves when the outbound %s", async (_, end) => {
     const { outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(500));
     await turn();
@@ -278,7 +278,7 @@ describe("waiting for an outbound to drain", () => {
 });
 
 describe("an outbound's pongs", () => {
-  it("leave at the end of the tick when nothing waits, one for each ping", async () => {
+  it("leave at the end of the tick, one for each ping, when nothing is queued", async () => {
     const { transport, outbound } = setUp();
     outbound.pong(Buffer.from("1"));
     outbound.pong(Buffer.from("2"));
@@ -287,7 +287,7 @@ describe("an outbound's pongs", () => {
     expect(transport.texts).toEqual(["1", "2"]);
   });
 
-  it("are one for each ping while little waits: a peer over TLS takes nothing in the tick itself", async () => {
+  it("are one for each ping while little is queued: a peer over TLS takes nothing within the tick itself", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(100));
     await turn();
@@ -301,7 +301,7 @@ describe("an outbound's pongs", () => {
     expect(transport.texts.slice(1)).toEqual(["1", "2", "3"]);
   });
 
-  it("are for the newest ping only when many bytes wait, and leave when those are gone", async () => {
+  it("answer only the newest ping while many bytes are queued, and leave after those bytes", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();
@@ -315,7 +315,7 @@ describe("an outbound's pongs", () => {
     expect(transport.texts.slice(1)).toEqual(["3"]);
   });
 
-  it("are owed no longer once they have left", async () => {
+  it("are sent once", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();
@@ -327,7 +327,7 @@ describe("an outbound's pongs", () => {
     expect(transport.texts.slice(1)).toEqual(["1"]);
   });
 
-  it("never go backwards: a ping after the drain is answered after the one that was owed", async () => {
+  it("keep the order of pings: a ping after the drain is answered after the one before", async () => {
     const { transport, outbound } = setUp({ peerReads: false });
     outbound.push(frameOf(4096));
     await turn();

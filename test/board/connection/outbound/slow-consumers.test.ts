@@ -11,7 +11,7 @@ function payloadBytes(block: Buffer, start: number, end: number): number {
 }
 
 describe("an outbound that drops the newest", () => {
-  it("drops what doesn't fit, and nothing else", async () => {
+  it("drops the frames that don't fit, and nothing else", async () => {
     const { transport, outbound, counters } = setUp({ peerReads: false, policy: "dropNewest" });
     outbound.push(frameOf(500));
     await turn();
@@ -29,7 +29,7 @@ describe("an outbound that drops the oldest", () => {
   it.each([
     ["in one tick", false],
     ["in ticks of their own", true],
-  ])("keeps the newest that fit of many frames %s", async (_, ticks) => {
+  ])("keeps the newest frames that fit, of many frames %s", async (_, ticks) => {
     const { transport, outbound, counters } = setUp({ peerReads: false, policy: "dropOldest" });
     outbound.push(frameOf(500));
     await turn();
@@ -70,7 +70,7 @@ describe("an outbound that drops the oldest", () => {
     );
   });
 
-  it("keeps the newest frame even if that alone is more than may wait", async () => {
+  it("keeps the newest frame even if that frame alone exceeds the limit", async () => {
     const { transport, outbound } = setUp({ peerReads: false, policy: "dropOldest" });
     outbound.push(frameOf(20));
     await turn();
@@ -104,7 +104,7 @@ describe("an outbound that conflates", () => {
     expect(counters.get("conflated")).toBe(3);
   });
 
-  it("keeps all that was sent, in order", async () => {
+  it("keeps everything that was sent, in order", async () => {
     const { outbound, read } = await setUpStuck();
     for (let i = 0; i < 5; i++) {
       outbound.push(encodeText(`sent ${i}`));
@@ -114,14 +114,14 @@ describe("an outbound that conflates", () => {
     expect(read()).toEqual(["sent 0", "published 4", "sent 1", "sent 2", "sent 3", "sent 4"]);
   });
 
-  it("doesn't touch publishes while nothing waits", async () => {
+  it("doesn't change publishes while nothing is queued", async () => {
     const { transport, outbound } = setUp({ policy: "conflate" });
     for (let i = 0; i < 5; i++) expect(outbound.push(encodeText(`${i}`), "news")).toBe("sent");
     await turn();
     expect(transport.texts).toEqual(["0", "1", "2", "3", "4"]);
   });
 
-  it("begins anew when what waited has left", async () => {
+  it("starts anew when the queued frames have left", async () => {
     const { transport, outbound, read } = await setUpStuck();
     outbound.push(encodeText("1"), "news");
     expect(read()).toEqual(["1"]);
@@ -132,7 +132,7 @@ describe("an outbound that conflates", () => {
     expect(read().filter((text) => text.length === 1)).toEqual(["1", "3"]);
   });
 
-  it("refuses what is too much even so", async () => {
+  it("refuses a frame that exceeds the limit all the same", async () => {
     const { outbound, reports } = await setUpStuck();
     for (let i = 0; i < 10; i++) expect(outbound.push(frameOf(300), "news")).toBe("buffered");
     expect(outbound.push(frameOf(600), "sport")).toBe("refused");
@@ -140,7 +140,7 @@ describe("an outbound that conflates", () => {
     expect(reports).toEqual(["conflate 400"]);
   });
 
-  it("shares the memory of what waits with all who wait for the same", async () => {
+  it("shares the memory of queued frames with other connections that queue the same", async () => {
     const queue = new FlushQueue();
     const connections = await Promise.all([1, 2, 3].map(() => setUpStuck({ queue })));
     for (let i = 0; i < 3; i++) {
