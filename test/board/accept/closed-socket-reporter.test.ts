@@ -10,7 +10,7 @@ function setUp() {
   return { counters, told, reporter };
 }
 
-it("counts each that leaves, and tells nothing where addresses aren't counted", async () => {
+it("counts each closed socket, and reports nothing if addresses aren't counted", async () => {
   const { counters, told, reporter } = setUp();
   const socket = {};
   reporter.arrived(socket, undefined);
@@ -21,7 +21,7 @@ it("counts each that leaves, and tells nothing where addresses aren't counted", 
   expect(told).toEqual([]);
 });
 
-it("tells the addresses of all that leave in a turn at once, in order, each as often as it left", async () => {
+it("reports the addresses of all sockets closed in a turn together, in order, one for each socket", async () => {
   const { told, reporter } = setUp();
   const sockets = ["a", "b", "a"].map((address) => ({ address }));
   for (const socket of sockets) reporter.arrived(socket, socket.address);
@@ -31,7 +31,7 @@ it("tells the addresses of all that leave in a turn at once, in order, each as o
   expect(told).toEqual([["a", "b", "a"]]);
 });
 
-it("tells those of a later turn apart", async () => {
+it("reports those of a later turn separately", async () => {
   const { told, reporter } = setUp();
   for (const address of ["a", "b"]) {
     const socket = {};
@@ -42,7 +42,7 @@ it("tells those of a later turn apart", async () => {
   expect(told).toEqual([["a"], ["b"]]);
 });
 
-it("tells an address once, however often its socket is said to leave", async () => {
+it("reports an address once, however often its socket is said to be closed", async () => {
   const { told, reporter } = setUp();
   const socket = {};
   reporter.arrived(socket, "a");
@@ -52,7 +52,7 @@ it("tells an address once, however often its socket is said to leave", async () 
   expect(told).toEqual([["a"]]);
 });
 
-it("knows the address of a socket until that is forgotten, and then tells none", async () => {
+it("knows the address of a socket until it is forgotten, and then reports none", async () => {
   const { told, reporter } = setUp();
   const [socket, connection] = [{}, {}];
   reporter.arrived(socket, "a");

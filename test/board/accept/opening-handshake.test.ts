@@ -42,7 +42,7 @@ const ways: readonly Way[] = [
   },
 ];
 
-/** A client that has sent two requests and an upgrade, and the responses, which nobody has sent yet. */
+/** A client that has sent two requests and an upgrade, and the responses, none of them sent yet. */
 async function pipeline(way: Way, path: string): Promise<{ board: Switchboard; client: RawClient; send: () => void }> {
   const { board } = await startBoard(way.sockets && { sockets: way.sockets });
   const server = way.createServer?.() ?? createServer();
@@ -76,7 +76,7 @@ async function expectResponses(client: RawClient): Promise<void> {
   }
 }
 
-describe.each(ways)("an upgrade that was sent behind requests that are still being answered ($name)", (way) => {
+describe.each(ways)("an upgrade behind requests that are still being answered ($name)", (way) => {
   it("becomes a WebSocket after their responses", async () => {
     const { client, send } = await pipeline(way, "/ws");
     send();
@@ -97,7 +97,7 @@ describe.each(ways)("an upgrade that was sent behind requests that are still bei
     await client.closed();
   });
 
-  it("waits no longer than a handshake may take", async () => {
+  it("waits at most handshakeTimeoutMs", async () => {
     const { board, client } = await pipeline(way, "/ws");
     expect(await client.rest()).toBe("");
     await vi.waitFor(() =>

@@ -15,7 +15,7 @@ const VIOLATION = text("x", { masked: false });
 
 let log: string[] = [];
 
-/** Notes what it handles. Closes with 4000 when a message tells it to. */
+/** Records the handlers that are called. Closes with 4000 when a message says so. */
 class Noting extends Actor {
   override received(message: Message): void {
     log.push(message.text);
@@ -78,7 +78,7 @@ it.each([
 it.each([
   { name: "a close frame", after: close(1000) },
   { name: "a violation", after: VIOLATION },
-])("sends one close frame when a peer above its rate sends $name with its messages", async ({ after }) => {
+])("sends one close frame when a peer that exceeds its rate sends $name with its messages", async ({ after }) => {
   const { host, transport } = open({ maxMessagesPerSecond: 1, rateLimitPolicy: "close" });
   transport.feed(Buffer.concat([text("a"), text("b"), text("c"), after]));
   expect(await closeFrames(transport)).toEqual([1008]);
@@ -100,25 +100,28 @@ function openWithFullMailbox(after: Buffer) {
 it.each([
   { name: "a close frame", after: close(1000) },
   { name: "a violation", after: VIOLATION },
-])("decodes no further message and not $name once the connection has ended for a slow peer", async ({ after }) => {
-  const { connection, host, transport } = openWithFullMailbox(after);
-  transport.peerReads = false;
-  transport.bufferedBytes = 1_000;
-  expect(transport.reading).toBe(false);
-  // The actor's mailbox is emptied within this call.
-  expect(connection.deliver(encodeText("news"), "topic")).toBe("closed");
-  expect(log).toEqual(["mail 1", "a", "b", "closed 1013"]);
-  expect(await closeFrames(transport)).toEqual([1013]);
-  expect(host.counters.get("violations")).toBe(0);
-  expect(host.counters.get("messagesReceived")).toBe(2);
-  // What the peer still sends is read and dropped.
-  expect(transport.reading).toBe(true);
-});
+])(
+  "decodes neither a further message nor $name after a connection was closed because its peer is slow",
+  async ({ after }) => {
+    const { connection, host, transport } = openWithFullMailbox(after);
+    transport.peerReads = false;
+    transport.bufferedBytes = 1_000;
+    expect(transport.reading).toBe(false);
+    // The actor's mailbox is emptied within this call.
+    expect(connection.deliver(encodeText("news"), "topic")).toBe("closed");
+    expect(log).toEqual(["mail 1", "a", "b", "closed 1013"]);
+    expect(await closeFrames(transport)).toEqual([1013]);
+    expect(host.counters.get("violations")).toBe(0);
+    expect(host.counters.get("messagesReceived")).toBe(2);
+    // Bytes that the peer still sends are read and dropped.
+    expect(transport.reading).toBe(true);
+  },
+);
 
 it.each([
   { name: "a close frame", after: close(1000) },
   { name: "a violation", after: VIOLATION },
-])("decodes no further message and not $name once the transport is closed", async ({ after }) => {
+])("decodes neither a further message nor $name after the transport has closed", async ({ after }) => {
   const { connection, host, transport } = openWithFullMailbox(after);
   connection.destroy();
   await Promise.resolve();
@@ -131,7 +134,7 @@ it.each([
 it.each([
   { name: "a close frame", after: close(1000), sent: 1000 },
   { name: "a violation", after: VIOLATION, sent: 1002 },
-])("reads on after $name that waited for room in the mailbox", async ({ after, sent }) => {
+])("continues to read after $name that waited for room in the mailbox", async ({ after, sent }) => {
   const { transport } = openWithFullMailbox(after);
   expect(transport.reading).toBe(false);
   expect(await closeFrames(transport)).toEqual([sent]);

@@ -14,7 +14,7 @@ const ANSWER = "HTTP/1.1 101 Switching Protocols\r\n\r\n";
 interface Opened {
   readonly transport: FakeTransport;
   readonly connection: Connection;
-  /** What the actor and the host noted. */
+  /** The calls that the actor and the host recorded. */
   readonly log: string[];
   readonly host: ConnectionHost;
 }
@@ -48,7 +48,7 @@ function open(actorClass: ActorClass, host = createHost()): Opened {
   return { transport, connection, log, host };
 }
 
-/** What has been written once this turn of the loop is flushed. */
+/** Everything that has been written, after the flush of this turn of the loop. */
 async function written({ transport }: Opened): Promise<string[]> {
   await new Promise(setImmediate);
   return transport.framesAfter(ANSWER).map(({ opcode, payload }) => {
@@ -87,7 +87,7 @@ it("answers the handshake in one write with what its actor sends when it opens",
   expect(opened.transport.writes).toHaveLength(1);
 });
 
-it("keeps a received message's bytes as they were for as long as the actor keeps it", async () => {
+it("keeps a received message unchanged for as long as the actor keeps it", async () => {
   const kept: Message[] = [];
   class Keeping extends Actor {
     override received(message: Message): void {
@@ -95,7 +95,7 @@ it("keeps a received message's bytes as they were for as long as the actor keeps
     }
   }
   const { transport } = open(Keeping);
-  // Of every size class, in pieces, and some of them fragmented.
+  // Messages of every size class, in pieces, some of them fragmented.
   const sent = Array.from({ length: 1_000 }, (_, i) => Buffer.alloc([3, 70, 130, 700, 20_000][i % 5] ?? 0, `${i};`));
   for (const [i, payload] of sent.entries()) {
     const half = payload.length >> 1;
@@ -110,7 +110,7 @@ it("keeps a received message's bytes as they were for as long as the actor keeps
   expect(kept.filter(({ bytes }, i) => !bytes.equals(sent[i] ?? Buffer.alloc(0)))).toEqual([]);
 });
 
-it("forwards a message with the type it came with", async () => {
+it("forwards a message with its own type", async () => {
   class Echo extends Actor {
     override received(message: Message): void {
       log.push(message.type);
@@ -176,7 +176,7 @@ it.each([
   expect(connection.send("still open")).toBe("sent");
 });
 
-it("closes with 1000 and no reason unless told otherwise, and once", async () => {
+it("closes with 1000 and no reason by default, and once", async () => {
   const opened = open(Noting);
   opened.connection.close();
   opened.connection.close(4000, "again");
@@ -185,7 +185,7 @@ it("closes with 1000 and no reason unless told otherwise, and once", async () =>
   expect(opened.log).toEqual(["closed 1000 "]);
 });
 
-it("says closed for what is sent after close, and sends nothing of it", async () => {
+it("returns closed for messages sent after close, and doesn't send them", async () => {
   const opened = open(Noting);
   expect(opened.connection.send("before")).toBe("sent");
   opened.connection.close();
@@ -193,7 +193,7 @@ it("says closed for what is sent after close, and sends nothing of it", async ()
   expect(await written(opened)).toEqual(["text before", "close 1000 "]);
 });
 
-it("says closed for what is sent from closed, and sends nothing after the close frame", async () => {
+it("returns closed for messages sent from the closed handler, and sends nothing after the close frame", async () => {
   const results: SendResult[] = [];
   class Late extends Actor {
     override closed(): void {
@@ -227,7 +227,7 @@ it.each([
     end: ({ transport }: Opened) => transport.feed(text("x", { masked: false })),
     closed: "1002 frames from a client must be masked",
   },
-])("tells closed $name, once and after all messages", async ({ end, closed }) => {
+])("calls closed $name, once and after all messages", async ({ end, closed }) => {
   const opened = open(Noting);
   opened.transport.feed(Buffer.concat([text("a"), text("b")]));
   end(opened);
@@ -281,7 +281,7 @@ it.each([
 it.each([
   { name: "throws", fail: boom },
   { name: "rejects", fail: async () => boom() },
-])("reports a closed that $name, and says no second goodbye to the peer", async ({ fail }) => {
+])("reports a closed handler that $name, and sends the peer no second close frame", async ({ fail }) => {
   class InClosed extends Actor {
     override closed(): void | Promise<void> {
       return fail();

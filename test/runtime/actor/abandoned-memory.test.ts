@@ -9,7 +9,7 @@ import { context, ManualWatch, message, Sync } from "./cell.ts";
 
 setFlagsFromString("--expose-gc");
 
-/** What the handlers wait for: reachable for as long as this module is. */
+/** The promises that handlers wait for. They stay reachable as long as this module. */
 const kept: (() => void)[] = [];
 
 class Hanging extends Sync {
@@ -19,7 +19,10 @@ class Hanging extends Sync {
   }
 }
 
-/** Leaves nothing behind but what the hung handler holds. */
+/**
+ * Starts an actor, lets its handler hang and time out, and ends it. Returns weak references to everything that must be
+ * collected.
+ */
 function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()): WeakRef<object>[] {
   const own: ActorContext = { ...context, withoutConnection: () => context };
   const owner = { actorFailed() {}, mailboxHasRoom() {}, mailUndelivered() {}, handlerTimedOut() {}, actorEnded() {} };
@@ -33,7 +36,7 @@ function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()):
 }
 
 it.each(["stop", "restart"] as const)(
-  "keeps no cell and no connection for a handler that was given up, with %s, whatever it waits for",
+  "frees cell and connection of a handler that timed out, with %s, whatever the handler waits for",
   async (strategy) => {
     const refs = hangAndGiveUp(strategy);
     const collect = runInNewContext("gc") as () => void;

@@ -8,7 +8,7 @@ import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import type { Message } from "../../../src/wire/protocol/message.ts";
 import { ends, log, ManualWatch, message, Sync, start } from "./cell.ts";
 
-/** Settled by a test, for the handler of this name. */
+/** Promises that a test settles, by the handler that waits for them. */
 const gates: Record<string, PromiseWithResolvers<void>> = {};
 
 function gate(name: string): Promise<void> {
@@ -17,7 +17,7 @@ function gate(name: string): Promise<void> {
   return opened.promise;
 }
 
-/** Waits in `received` for messages that begin with "hold", and in `closed` when its class says so. */
+/** Waits in `received` for messages that begin with "hold", and in `closed` if its class says so. */
 class Holding extends Sync {
   protected holdsClosed = false;
 
@@ -68,7 +68,7 @@ it("is done when closed has returned", () => {
   expect(ends).toBe(1);
 });
 
-it("is done when the promise of closed is settled, and once", async () => {
+it("is done when the promise of closed has settled, and once", async () => {
   const { cell, open, log } = start(HoldingClosed);
   open();
   cell.end(1000, "");
@@ -81,7 +81,7 @@ it("is done when the promise of closed is settled, and once", async () => {
   expect(ends).toBe(1);
 });
 
-it("is done after a handler that was under way and closed", async () => {
+it("is done after the handler that was running, and closed", async () => {
   const { cell, open, log } = start(HoldingClosed);
   open();
   cell.deliver(message("hold"));
@@ -97,7 +97,7 @@ it("is done after a handler that was under way and closed", async () => {
   expect(ends).toBe(1);
 });
 
-it("is done also when closed throws or rejects", async () => {
+it("is done even if closed throws or rejects", async () => {
   class Throwing extends Sync {
     override closed(): void {
       throw new Error("thrown");
@@ -116,7 +116,7 @@ it("is done also when closed throws or rejects", async () => {
   expect(ends).toBe(1);
 });
 
-it("is done at its end when it was never constructed", () => {
+it("is done at its end if it was never constructed", () => {
   class Unmade extends Sync {
     constructor() {
       super();
@@ -136,7 +136,7 @@ const GIVEN_UP = [
   "failed received: received was still running after 50 ms, and is waited for no longer",
 ];
 
-it("stops when a handler is given up, and calls closed though the handler still runs", async () => {
+it("stops when a handler times out, and calls closed even though the handler still runs", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("stop"), {}, watch);
   open();
@@ -152,7 +152,7 @@ it("stops when a handler is given up, and calls closed though the handler still 
   expect(ends).toBe(1);
 });
 
-it("ignores a late rejection of a handler that was given up", async () => {
+it("ignores a late rejection of a handler that timed out", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
@@ -163,7 +163,7 @@ it("ignores a late rejection of a handler that was given up", async () => {
   expect(log).toEqual(["opened", "hold", ...GIVEN_UP]);
 });
 
-it("goes on with the next message when a handler is given up and the strategy is resume", async () => {
+it("continues with the next message after a timeout with the strategy resume", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
@@ -172,7 +172,7 @@ it("goes on with the next message when a handler is given up and the strategy is
   cell.deliver(message("next"));
   watch.actor?.handlerTimedOut(50);
   expect(log).toEqual(["opened", "hold 1", ...GIVEN_UP, "hold 2"]);
-  // The end of the call that was given up isn't that of the next.
+  // The end of the timed-out call isn't taken for the end of the next one.
   gates["hold 1"]?.resolve();
   await turn();
   expect(log.slice(5)).toEqual(["hold 1 done, sent"]);
@@ -181,7 +181,7 @@ it("goes on with the next message when a handler is given up and the strategy is
   expect(log.slice(6)).toEqual(["hold 2 done, sent", "next"]);
 });
 
-it("makes a new object when a handler is given up and the strategy is restart; the old one sends no more", async () => {
+it("constructs a new actor after a timeout with the strategy restart, and the old one can't send any more", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("restart"), {}, watch);
   open();
@@ -200,7 +200,7 @@ it("makes a new object when a handler is given up and the strategy is restart; t
   ]);
 });
 
-it("handles what waits after the end, by the strategy, and then calls closed", async () => {
+it("handles queued messages after the end, as the strategy says, and then calls closed", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("resume"), {}, watch);
   open();
@@ -212,7 +212,7 @@ it("handles what waits after the end, by the strategy, and then calls closed", a
   expect(ends).toBe(1);
 });
 
-it("is done when closed itself is given up", async () => {
+it("is done when closed itself times out", async () => {
   const watch = new ManualWatch();
   const { cell, open, log } = start(supervised("restart", HoldingClosed), {}, watch);
   open();
@@ -229,7 +229,7 @@ it("is done when closed itself is given up", async () => {
   expect(ends).toBe(1);
 });
 
-it("answers the ask of a handler that is given up", async () => {
+it("answers the ask of a handler that times out", async () => {
   const outcomes: AskOutcome[] = [];
   const watch = new ManualWatch();
   const { cell, open } = start(supervised("resume"), {}, watch);
@@ -243,7 +243,7 @@ it("answers the ask of a handler that is given up", async () => {
   expect(outcomes).toHaveLength(1);
 });
 
-it("closes a connection whose shuttingDown is given up", () => {
+it("closes a connection whose shuttingDown times out", () => {
   class Drained extends Sync {
     static override readonly supervision = { strategy: "resume" as const };
     override shuttingDown(): Promise<void> {
@@ -266,7 +266,7 @@ function watchOf(limits: { handlerTimeoutMs?: number; handlerTimeoutAfterCloseMs
   return new HandlerWatch(wheel, { handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 0, ...limits });
 }
 
-it("gives up a handler that takes longer than it may while the connection is open, and not before", async () => {
+it("times out a handler that exceeds handlerTimeoutMs while the connection is open, and not before", async () => {
   const { cell, open, log } = start(supervised("resume"), {}, watchOf({ handlerTimeoutMs: 50 }));
   open();
   const begun = performance.now();
@@ -276,7 +276,7 @@ it("gives up a handler that takes longer than it may while the connection is ope
   expect(performance.now() - begun).toBeGreaterThanOrEqual(49);
 });
 
-it("gives up a handler under way, and then closed, in a while after the end, and has no limit before", async () => {
+it("times out a running handler, and then closed, some time after the end of the connection, without a limit before", async () => {
   const watch = watchOf({ handlerTimeoutAfterCloseMs: 50 });
   const { cell, open, log } = start(supervised("stop", HoldingClosed), {}, watch);
   open();
@@ -296,7 +296,7 @@ it("gives up a handler under way, and then closed, in a while after the end, and
   expect(watch.size).toBe(0);
 });
 
-it("gives up no handler that ends in time, however many there are, and looks at idle actors no more", async () => {
+it("times out no handler that ends in time, however many there are, and doesn't check idle actors", async () => {
   const watch = watchOf({ handlerTimeoutMs: 100 });
   class Quick extends Sync {
     override async received({ text }: Message): Promise<void> {

@@ -21,11 +21,11 @@ it.each([
   { name: "an object", value: {}, is: false },
   { name: "undefined", value: undefined, is: false },
   { name: "null", value: null, is: false },
-])("takes $name for an actor class: $is", ({ value, is }) => {
+])("classifies $name as an actor class: $is", ({ value, is }) => {
   expect(isActorClass(value)).toBe(is);
 });
 
-/** The `Actor` of another copy of the module, as a second copy of the package has it. */
+/** The `Actor` of a second copy of the package. */
 async function otherActor(): Promise<typeof Actor> {
   vi.resetModules();
   const copy: typeof import("../../../src/runtime/actor/actor.ts") = await import(
@@ -35,7 +35,7 @@ async function otherActor(): Promise<typeof Actor> {
   return copy.Actor;
 }
 
-it("takes an actor class of another copy of the package, and gives its actors their context", async () => {
+it("accepts an actor class of another copy of the package, and gives its actors their context", async () => {
   const Other = await otherActor();
   class Foreign extends Other {
     override mailed(): void {}
@@ -55,7 +55,7 @@ it("takes an actor class of another copy of the package, and gives its actors th
   expect(later.calls).toEqual([["send", "again"]]);
 });
 
-it("refuses an actor class of a copy with another contract, and names both files", async () => {
+it("rejects an actor class of a copy with another contract, and names both files", async () => {
   const Other = await otherActor();
   const [mark] = Object.getOwnPropertySymbols(Other.prototype);
   const newer = Object.create(Other.prototype, {

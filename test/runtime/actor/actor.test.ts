@@ -26,7 +26,7 @@ it("shows its connection's id, shard, session, params and protocol", () => {
   });
 });
 
-it("passes what it does on to its connection", async () => {
+it("passes its calls on to its connection", async () => {
   const { context, calls } = recordingContext();
   const actor = constructActor(Plain, context);
   expect(actor.send("hello")).toBe("buffered");
@@ -54,7 +54,7 @@ it("passes what it does on to its connection", async () => {
   ]);
 });
 
-it("chooses what happens when its peer doesn't read", () => {
+it("chooses its slowConsumerPolicy", () => {
   const { context } = recordingContext();
   const actor = constructActor(Plain, context);
   expect(actor.slowConsumerPolicy).toBe("close");
@@ -65,7 +65,7 @@ it("chooses what happens when its peer doesn't read", () => {
   expect(actor.slowConsumerPolicy).toBe("conflate");
 });
 
-it("refuses a class that has its choice as a field, where nobody would see it", () => {
+it("rejects a class with slowConsumerPolicy as a field, because the connection wouldn't see that field", () => {
   class Hiding extends Actor {
     constructor() {
       super();
@@ -89,7 +89,7 @@ it("can use its connection in field initialisers and in its constructor", () => 
   expect(calls).toEqual([["send", "in blue"]]);
 });
 
-it("handles everything with nothing unless told otherwise", () => {
+it("does nothing by default in all handlers", () => {
   const actor = constructActor(Plain, recordingContext().context);
   expect(actor.opened()).toBeUndefined();
   expect(actor.closed(1000, "")).toBeUndefined();
@@ -97,7 +97,7 @@ it("handles everything with nothing unless told otherwise", () => {
 
 const misuse = { name: "SwitchboardError", kind: "misuse", code: "ERR_ACTOR_CONSTRUCTED" };
 
-it("refuses to be constructed with new, and says why", () => {
+it("refuses to be constructed with new, and names the reason", () => {
   expect(() => new Plain()).toThrow(SwitchboardError);
   expect(() => new Plain()).toThrow(
     expect.objectContaining({ ...misuse, message: "actors are constructed by their shard, not by new" }),
@@ -111,7 +111,7 @@ it("refuses a second actor that an actor's constructor makes with new", () => {
   expect(() => constructActor(Nesting, recordingContext().context)).toThrow(expect.objectContaining(misuse));
 });
 
-it("throws what a constructor throws, and leaves no connection behind for new to take", () => {
+it("throws what a constructor throws, and leaves no connection that new could use", () => {
   expect(() => constructActor(Failing, recordingContext().context)).toThrow("not today");
   expect(() => new Plain()).toThrow(expect.objectContaining(misuse));
 });

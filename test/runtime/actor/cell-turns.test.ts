@@ -6,7 +6,7 @@ import type { ActorContext } from "../../../src/runtime/actor/context/actor-cont
 import { TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { cellSettings } from "../../support/cells.ts";
 
-/** Actors of a thread whose handlers take so long for each mail, by a clock that moves by that. */
+/** Actors of a thread, with a clock that moves by `takesMs` at each mail. */
 function setUp(takesMs: number) {
   let now = 0;
   const settings = cellSettings({}, () => now);
@@ -29,7 +29,7 @@ function setUp(takesMs: number) {
   return { log, start };
 }
 
-it("ends an actor's turn with the time of all, but not before it has handled a few", async () => {
+it("ends an actor's turn when the shared time is over, but not before it has handled a few mails", async () => {
   const { log, start } = setUp(TURN_MS / 4);
   const cells = ["a", "b"].map((name) => ({ name, cell: start(name) }));
   for (let i = 0; i < 40; i++) {

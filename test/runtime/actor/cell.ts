@@ -38,7 +38,7 @@ export function message(text: string): Message {
   return new Message(block, 0, 2, block.length);
 }
 
-/** Times out the handler that is under way when a test says so. */
+/** A watch that times out the running handler when a test says so. */
 export class ManualWatch extends HandlerWatch {
   actor: WatchedActor | undefined;
 
@@ -56,14 +56,14 @@ export class ManualWatch extends HandlerWatch {
 export interface Started {
   readonly cell: ActorCell;
   readonly open: () => void;
-  /** What the actor's handlers noted, with what its owner was told. */
+  /** Records of the actor's handlers and of its owner. */
   readonly log: string[];
 }
 
-/** What the handlers of the last cell that was started have noted. */
+/** Records of the handlers of the last cell that was started. */
 export let log: string[] = [];
 
-/** How often cells have said since the last start that their actor is done. */
+/** Number of times that cells have reported their actor as done since the last start. */
 export let ends = 0;
 
 export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {}, watch?: HandlerWatch): Started {
@@ -80,7 +80,7 @@ export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {
   return { cell, open: () => cell.open(actorClass, context), log };
 }
 
-/** Notes every call. */
+/** Records every call. */
 export class Sync extends Actor {
   override opened(): void {
     log.push("opened");

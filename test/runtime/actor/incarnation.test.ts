@@ -17,11 +17,11 @@ function timer(callback: () => unknown = () => "timer"): ActorTimer {
   return { kind: "timer", callback, waits: true, cancelled: false };
 }
 
-/** Notes the handlers that are called. Each leaves a promise alone. */
+/** Records the handlers that are called. Each leaves a promise unawaited. */
 class Plain extends Actor {
   static objects: Plain[] = [];
   readonly calls: string[] = [];
-  /** Rejects the promise that the last handler left alone. */
+  /** Rejects the promise that the last handler left unawaited. */
   fail: (error: Error) => boolean = () => false;
 
   constructor() {
@@ -116,7 +116,7 @@ it("holds the object of the last restart", () => {
   expect(incarnation.is(Plain.objects[1] as Plain)).toBe(true);
 });
 
-it("has no closed to call when the constructor failed", () => {
+it("doesn't call closed when the constructor failed", () => {
   class Failing extends Plain {
     constructor() {
       super();
@@ -128,7 +128,7 @@ it("has no closed to call when the constructor failed", () => {
   expect(incarnation.handle(CLOSING)).toBeUndefined();
 });
 
-it("calls no timer that was cancelled while it waited", () => {
+it("doesn't call a timer that was cancelled while it waited", () => {
   const { incarnation } = constructed();
   const callback = vi.fn();
   const due = timer(callback);
@@ -138,7 +138,7 @@ it("calls no timer that was cancelled while it waited", () => {
   expect(due.waits).toBe(false);
 });
 
-it("reports a promise that the current object left alone, and one of a replaced object as replaced", () => {
+it("reports an unawaited promise of the current object, and one of a replaced object as replaced", () => {
   const { incarnation, owner, first } = constructed();
   incarnation.handle(message("hello"));
   const [current, late] = [new Error("current"), new Error("late")];
@@ -177,7 +177,7 @@ it.each<{ kind: string; work: Work; kept: boolean }>([
   expect(create).toHaveBeenCalledTimes(kept ? 1 : 2);
 });
 
-it("creates another scope when the kept one was dropped, and asks once for each to be kept", () => {
+it("creates a new scope when the kept one was dropped, and registers each once", () => {
   const { incarnation } = constructed();
   incarnation.handle(OPENING);
   const create = vi.spyOn(scopes, "create");
@@ -197,7 +197,7 @@ it("leaves its actor object without a connection when the actor is detached", ()
   expect(first.send("hello")).toBe("closed");
 });
 
-it("lets go of its owner, its actor and its connection when it is abandoned", () => {
+it("releases its owner, its actor and its connection when it is abandoned", () => {
   const { incarnation, owner, first } = constructed();
   incarnation.handle(message("hello"));
   const release = vi.spyOn(scopes, "release");
@@ -206,7 +206,7 @@ it("lets go of its owner, its actor and its connection when it is abandoned", ()
   expect(incarnation.isConstructed).toBe(false);
   expect(incarnation.is(first)).toBe(false);
   expect(first.send("late")).toBe("closed");
-  // Nobody takes the failure any more: the shard reports it without an actor.
+  // No actor takes the failure any more: the shard reports the failure without an actor.
   expect(first.fail(new Error("late"))).toBe(false);
   expect(owner.detachedFailed).not.toHaveBeenCalled();
 });

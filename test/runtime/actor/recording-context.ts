@@ -4,7 +4,7 @@ import { ConnectionRequest } from "../../../src/runtime/actor/context/connection
 
 type Call = readonly [method: string, ...args: unknown[]];
 
-/** A context that notes what is called on it. */
+/** A context that records the calls. */
 export function recordingContext(): { context: ActorContext; calls: Call[] } {
   const calls: Call[] = [];
   const context: ActorContext = {

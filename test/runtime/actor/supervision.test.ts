@@ -54,7 +54,7 @@ it("stops an actor that is over, whatever its strategy", () => {
   expect(new Supervisor({ strategy: "restart", maxFailures: 9, withinMs: 100 }).decide(false, 0)).toBe("stopped");
 });
 
-/** Lets the test move the timers of actors on. Turns of the event loop stay real. */
+/** Lets the test advance the timers of actors. Turns of the event loop stay real. */
 function holdTimers(): void {
   vi.useFakeTimers({ toFake: ["setTimeout", "setInterval", "clearTimeout", "clearInterval"] });
   onTestFinished(() => void vi.useRealTimers());
@@ -203,7 +203,7 @@ it("counts a constructor that throws at a restart as a failure, and stops when t
   const { cell, deliver } = start({ strategy: "restart", maxFailures: 2 }, Once);
   deliver("throw");
   expect(log.slice(3)).toEqual(["constructor restarted: no second", "constructor stopped: no second"]);
-  // There is no actor to tell.
+  // There is no actor to call.
   cell.end(1011, "");
   expect(log).toHaveLength(5);
   class No extends Counting {
@@ -223,7 +223,7 @@ it("escalates every failure", () => {
   expect(log).toEqual(["actor 1 opened", "actor 1 throw 1", "received escalated: thrown"]);
 });
 
-/** Leaves things alone that call back when they fail. */
+/** Starts work that it doesn't await and that calls back when it fails. */
 class Leaving extends Counting {
   readonly left = new Map<string, (error: unknown) => void>();
   constructor() {

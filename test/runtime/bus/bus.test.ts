@@ -231,7 +231,7 @@ it("posts nothing to a thread without subscribers of the topic", async () => {
   await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
 });
 
-it("leaves messages of other kinds to others on its port", async () => {
+it("ignores messages of other kinds on its port, which other parts handle", async () => {
   const { bus } = createBus();
   const { port1, port2 } = new MessageChannel();
   const posted: { readonly kind: string }[] = [];
@@ -244,7 +244,7 @@ it("leaves messages of other kinds to others on its port", async () => {
   await vi.waitFor(() => expect(posted.map(({ kind }) => kind)).toEqual(["interest", "interestKnown", "publishes"]));
 });
 
-it("acknowledges a subscription when a thread knows it that was linked in the same tick, between two of them", async () => {
+it("resolves a subscription when every thread knows it, even a thread that was linked in the same tick", async () => {
   const [near, far] = [createBus(), createBus()];
   const inbox = new Inbox();
   const first = near.bus.subscribe("first", inbox);

@@ -34,11 +34,11 @@ it("finds the response that a socket of a server is sending (`_httpMessage`)", a
   expect(responseOn(socket)).toBeUndefined();
 });
 
-it("waits for no earlier response without `_httpMessage`", () => {
+it("doesn't wait for earlier responses without `_httpMessage`", () => {
   expect(earlierResponses(new IncomingMessage(new Socket()))).toBeUndefined();
 });
 
-it("answers Node whether a request is an upgrade, until the answer before is restored (`shouldUpgradeCallback`)", async () => {
+it("tells Node whether a request is an upgrade, until the earlier callback is restored (`shouldUpgradeCallback`)", async () => {
   const { server, port } = await listen();
   server.on("request", (_request, response) => response.end());
   server.on("upgrade", (_request, socket) => socket.end("HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"));
@@ -62,7 +62,7 @@ it("answers Node whether a request is an upgrade, until the answer before is res
   expect(answer).toHaveBeenCalledOnce();
 });
 
-it("takes every offer for an upgrade on a server without `shouldUpgradeCallback`", () => {
+it("treats every offer as an upgrade on a server without `shouldUpgradeCallback`", () => {
   const server: { shouldUpgradeCallback?: (request: IncomingMessage) => boolean } = {};
   const restore = replaceShouldUpgrade(server, (before) => before);
   expect(server.shouldUpgradeCallback?.(new IncomingMessage(new Socket()))).toBe(true);

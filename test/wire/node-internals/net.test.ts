@@ -81,7 +81,7 @@ it("creates a socket over a handle, which doesn't read by itself (`handle`, `man
   expect(() => checkHandle(socket, handle)).not.toThrow();
   expect(socket.allowHalfOpen).toBe(true);
   await new Promise<void>((resolve) => void peer.write("hello", () => resolve()));
-  // What was written first would have been read in the same turn.
+  // The first bytes would otherwise have been read in the same turn.
   otherPeer.write("later");
   await once(other, "data");
   await new Promise(setImmediate);
@@ -105,13 +105,13 @@ it("changes the options of a server that listens (`allowHalfOpen`, `pauseOnConne
   expect(setNoDelay.mock.contexts).toContain(handleOf(socket));
 });
 
-it("finds the handle of a listening server, which is told of connections (`onconnection`)", async () => {
+it("finds the handle of a listening server, which receives connections (`onconnection`)", async () => {
   const handle = listeningHandleOf(await listen(createServer()));
   expect(handle?.onconnection).toBeTypeOf("function");
   expect(handle?.setNoDelay).toBeTypeOf("function");
 });
 
-it("tells the function in place of `onconnection` of each connection, with the handle of a socket", async () => {
+it("calls a replaced `onconnection` for each connection, with the handle of a socket", async () => {
   const server = await listen(createServer());
   const handle = listeningHandleOf(server);
   if (handle === undefined) throw new Error("a listening server has no handle");
@@ -180,7 +180,7 @@ it("finds the accepted socket below a TLS socket (`_parent`)", async () => {
 describe("without `_handle`", () => {
   const missing = expect.objectContaining({ code: "ERR_NODE_INTERNALS" });
 
-  /** Returns a socket as of a Node that keeps its handles elsewhere. */
+  /** Returns a socket like those of a Node that keeps its handles elsewhere. */
   async function withoutHandle(): Promise<Socket> {
     const [socket] = await socketPair();
     hideHandle(socket);
@@ -208,7 +208,7 @@ describe("without `_handle`", () => {
     expect(socket.destroyed).toBe(true);
   });
 
-  it("a server doesn't move to a shard, and is closed", async () => {
+  it("a server can't move to a shard, and is closed", async () => {
     const { sender } = createHandoffChannel();
     onTestFinished(() => sender.port.close());
     const server = createServer().listen(0, "127.0.0.1");
@@ -240,7 +240,7 @@ describe("without `_handle`", () => {
     expect(adopt).not.toHaveBeenCalled();
   });
 
-  it("there is room for every socket", () => {
+  it("descriptors aren't counted, and every socket is accepted", () => {
     expect(descriptorOf({})).toBe(-1);
     expect(descriptorRoom(new Socket())).toBe("enough");
   });

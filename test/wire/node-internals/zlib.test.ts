@@ -11,18 +11,18 @@ import {
   restoreEngineHandle,
 } from "../../../src/wire/node-internals/zlib.ts";
 
-it("tells how much of the input a one-shot inflation took (`info`)", () => {
+it("finds the number of bytes that a one-shot inflation consumed (`info`)", () => {
   const bytes = deflateRawSync("hello");
   const inflated = inflateWithInfo(Buffer.concat([bytes, Buffer.from("more")]), {});
   expect(inflated).toMatchObject({ buffer: Buffer.from("hello"), engine: { bytesWritten: bytes.length } });
 });
 
-it("inflates into given memory, again and again (`_handle`, `_outBuffer`, `_chunkSize`, `_processChunk`)", () => {
+it("inflates into given memory repeatedly (`_handle`, `_outBuffer`, `_chunkSize`, `_processChunk`)", () => {
   const engine = createInflateRaw();
   const handle = engineHandleOf(engine);
   if (handle === null) throw new Error("a new engine has no handle");
   expect(handle.close).toBeTypeOf("function");
-  // As the inflater does: Node would close the handle after the first use.
+  // Does as the inflater does: Node would close the handle after the first use.
   handle.close = () => {};
   onTestFinished(() => {
     Reflect.deleteProperty(handle, "close");
@@ -39,7 +39,7 @@ it("inflates into given memory, again and again (`_handle`, `_outBuffer`, `_chun
   }
 });
 
-it("gives no more than the largest number of bytes (`_maxOutputLength`)", () => {
+it("returns at most the largest number of bytes (`_maxOutputLength`)", () => {
   const engine = createInflateRaw();
   const input = deflateRawSync(Buffer.alloc(100));
   const inflate = (): Buffer => inflateInto(engine, input, constants.Z_FINISH, Buffer.alloc(200), 99);

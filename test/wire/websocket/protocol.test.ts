@@ -151,7 +151,7 @@ describe.each([
     expect(ours.error?.code).toBe(error);
   });
 
-  it("gives up a peer that vanishes without a word", async () => {
+  it("drops a peer that vanishes without a word", async () => {
     const { ours, sockets } = await open({ pingIntervalMs: 20, pongTimeoutMs: 20 });
     expect(await ours.closed).toEqual({ code: 1006, reason: "", wasClean: false });
     for (const socket of sockets) socket.destroy();

@@ -27,7 +27,7 @@ async function startServer(handler: RequestListener = (_request, response) => re
   return { server, port: (server.address() as AddressInfo).port };
 }
 
-/** Status of an upgrade that is answered with something else than 101. */
+/** Status of an upgrade that isn't answered with 101. */
 async function refusal(options: RawClientOptions): Promise<number> {
   const client = await RawClient.connect(options.port);
   client.write(upgradeRequest(options));
@@ -42,20 +42,20 @@ async function paramsOf(options: RawClientOptions): Promise<unknown> {
   return JSON.parse(await client.text()).params;
 }
 
-it("gives the path's parameters, decoded, to the actor", async () => {
+it("passes the path's decoded parameters to the actor", async () => {
   const { port } = await startBoard({ actor: "scripted", attach: { path: "/chat/:room/:user?" } });
   expect(await paramsOf({ port, path: "/chat/blue%20room?user=query" })).toEqual({ room: "blue room" });
   expect(await paramsOf({ port, path: "/chat/blue/ada" })).toEqual({ room: "blue", user: "ada" });
 });
 
-it("answers 404 for a path that is no valid percent-encoding, and for any other", async () => {
+it("answers 404 for a path with invalid percent-encoding, and for any other path", async () => {
   const { board, port } = await startBoard({ attach: { path: "/chat/:room" } });
   expect(await refusal({ port, path: "/chat/%zz" })).toBe(404);
   expect(await refusal({ port, path: "/elsewhere" })).toBe(404);
   expect(board.stats().connections).toBe(0);
 });
 
-it("leaves a server's other requests alone", async () => {
+it("doesn't touch the server's other requests", async () => {
   const { server, port } = await startServer((request, response) => response.end(`hello ${request.url}`));
   const { board } = await startBoard();
   board.attach(server, { path: "/chat" });
@@ -84,14 +84,14 @@ it("leaves upgrades of other paths to the server's other listeners", async () =>
   expect(others).toEqual(["/other"]);
 });
 
-it("answers 404 for other paths when nobody else listens for upgrades", async () => {
+it("answers 404 for other paths when the server has no other listener for upgrades", async () => {
   const { server, port } = await startServer();
   const { board } = await startBoard();
   board.attach(server, { path: "/chat" });
   expect(await refusal({ port, path: "/other" })).toBe(404);
 });
 
-it("takes several paths of one server, the first that matches", async () => {
+it("serves several paths of one server with the first route that matches", async () => {
   const { server, port } = await startServer();
   const { board } = await startBoard({ actor: "scripted" });
   board
@@ -104,7 +104,7 @@ it("takes several paths of one server, the first that matches", async () => {
   expect(await refusal({ port, path: "/none" })).toBe(404);
 });
 
-it("takes the paths of two boards on one server, and goes on with one when the other is closed", async () => {
+it("serves the paths of two boards on one server, and continues with one when the other closes", async () => {
   const { server, port } = await startServer();
   const { board: echo } = await startBoard({ actor: "echo" });
   const { board: scripted } = await startBoard({ actor: "scripted" });
@@ -131,7 +131,7 @@ it("takes one board's path on two servers", async () => {
   expect(await refusal({ port: one.port, path: "/other/2" })).toBe(404);
 });
 
-/** A server that sends back what it was asked for, and a board on one of its paths. */
+/** A server that answers with the URL of each request, and a board on one of its paths. */
 async function startEchoing(): Promise<TestServer> {
   const started = await startServer(async (request, response) => {
     const body = await text(request);
@@ -144,7 +144,7 @@ async function startEchoing(): Promise<TestServer> {
 
 describe("a request that offers another protocol", () => {
   it.each(["h2c", "foobar", "TLS/1.0", "foobar, h2c"])(
-    "is the server's own (%s), on the board's path, too",
+    "is left to the server (%s), also on the board's path",
     async (offer) => {
       const { port } = await startEchoing();
       for (const path of ["/ours", "/theirs"]) {
@@ -154,9 +154,9 @@ describe("a request that offers another protocol", () => {
     },
   );
 
-  it("is the server's own when Node takes every offer for an upgrade", async () => {
+  it("is left to the server when Node takes every offer for an upgrade", async () => {
     const { server, port } = await startServer((request, response) => response.end(`hello ${request.url}`));
-    // As on a Node before 22.21 and 24.9, which doesn't ask the server.
+    // Acts as Node before 22.21 and 24.9, which doesn't ask the server.
     Object.defineProperty(server, "shouldUpgradeCallback", {
       get: () => () => server.listenerCount("upgrade") > 0,
       set: () => {},
@@ -169,7 +169,7 @@ describe("a request that offers another protocol", () => {
     expect(await client.text()).toBe("hello");
   });
 
-  it("is the server's own in HTTP/1.0, which can't upgrade", async () => {
+  it("is left to the server in HTTP/1.0, which can't upgrade", async () => {
     const { port } = await startEchoing();
     const client = await RawClient.connect(port);
     client.write(upgradeRequest({ path: "/ours" }).replace("HTTP/1.1", "HTTP/1.0"));
@@ -177,14 +177,14 @@ describe("a request that offers another protocol", () => {
     expect(await client.rest()).toBe("GET /ours ");
   });
 
-  it("is a handshake when it offers a WebSocket, too", async () => {
+  it("is a handshake if it also offers a WebSocket", async () => {
     const { port } = await startEchoing();
     const client = await RawClient.open({ port, path: "/ours", headers: { Upgrade: "h2c, websocket" } });
     client.write(frames.text("hello"));
     expect(await client.text()).toBe("hello");
   });
 
-  it.each(["/ours", "/theirs"])("is the server's own from curl --http2, for %s", async (path) => {
+  it.each(["/ours", "/theirs"])("is left to the server from curl --http2, for %s", async (path) => {
     const { port } = await startEchoing();
     const curl = async (...options: string[]): Promise<string> =>
       (await run("curl", ["-sS", "--http2", "--max-time", "30", ...options, `http://127.0.0.1:${port}${path}`])).stdout;
@@ -192,7 +192,7 @@ describe("a request that offers another protocol", () => {
     expect(await curl("--data", "hello")).toBe(`POST ${path} hello`);
   });
 
-  it("is the server's own at once when it offers h2c and others listen for upgrades", async () => {
+  it("is left to the server at once when it offers h2c and others listen for upgrades", async () => {
     const { server, port } = await startEchoing();
     const other = vi.fn();
     server.on("upgrade", other);
@@ -200,7 +200,7 @@ describe("a request that offers another protocol", () => {
     expect(other).not.toHaveBeenCalled();
   });
 
-  it("is given to the others that listen for upgrades, and is the server's own when none takes it", async () => {
+  it("is given to the other listeners for upgrades, and to the server when none takes it", async () => {
     const { server, port } = await startEchoing();
     server.on("upgrade", (request, socket) => {
       if (request.url === "/theirs") socket.end("HTTP/1.1 418 Teapot\r\n\r\n");
@@ -219,7 +219,7 @@ describe("a request that offers another protocol", () => {
   });
 });
 
-it("leaves the server as it was when the last route is gone", async () => {
+it("doesn't change the server once the last route is gone", async () => {
   const { server, port } = await startServer((_request, response) => response.end("served"));
   const { board } = await startBoard();
   board.attach(server, { path: "/ours" });
@@ -232,8 +232,8 @@ function offering(protocol: string, path: string, connection = "Upgrade, HTTP2-S
 }
 
 /**
- * What a client gets that asks for a resource and offers to upgrade on the way, as some do with every request. With a
- * body: by POST.
+ * The answer to a client that requests a resource and offers to upgrade on the way, as some clients do with every
+ * request. With a body: by POST.
  */
 async function fetchOffering(
   protocol: string,

@@ -26,14 +26,14 @@ async function listen(server: Server): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** What the board tells of upgrades that somebody else took. */
+/** The board's reports of upgrades that another listener took. */
 function watchFailures(board: Switchboard): ReturnType<typeof vi.fn> {
   const failed = vi.fn();
   board.on("handshakeFailed", failed);
   return failed;
 }
 
-/** A server of `ws` that answers "ws: " and the message. */
+/** A `ws` server that answers "ws: " and the message. */
 function startWs(options: ConstructorParameters<typeof WebSocketServer>[0]): WebSocketServer {
   const wss = new WebSocketServer(options);
   wss.on("connection", (socket) => socket.on("message", (data) => socket.send(`ws: ${data}`)));
@@ -69,8 +69,8 @@ const servers = [
   },
 ];
 
-describe.each(servers)("a path that ws takes, too ($name)", ({ create, open }) => {
-  it.each(["before", "after"])("is left to ws when that listens %s the board, which tells it once", async (order) => {
+describe.each(servers)("a path that ws also takes ($name)", ({ create, open }) => {
+  it.each(["before", "after"])("is left to ws when ws listens %s the board, which reports that once", async (order) => {
     const server = create();
     const { board } = await startBoard();
     const failed = watchFailures(board);
@@ -85,7 +85,7 @@ describe.each(servers)("a path that ws takes, too ($name)", ({ create, open }) =
     expect(board.stats().upgrades).toMatchObject({ accepted: 0, failed: 1, refused: {} });
   });
 
-  it("is left to ws when that takes it while the board's authorize decides", async () => {
+  it("is left to ws when ws takes it while the board's authorize is pending", async () => {
     const server = create();
     const { board } = await startBoard();
     const failed = watchFailures(board);
@@ -109,7 +109,7 @@ describe.each(servers)("a path that ws takes, too ($name)", ({ create, open }) =
     expect(await talk(client)).toBe("ws: hello");
   });
 
-  it("is left to ws when the board's handshake runs out of time", async () => {
+  it("is left to ws when the board's handshake times out", async () => {
     const server = create();
     const { board } = await startBoard();
     const failed = watchFailures(board);
@@ -124,7 +124,7 @@ describe.each(servers)("a path that ws takes, too ($name)", ({ create, open }) =
   });
 });
 
-it("leaves an upgrade alone that another listener refuses or destroys", async () => {
+it("is left alone when another listener refuses or destroys the upgrade", async () => {
   const server = createServer();
   const { board } = await startBoard();
   const failed = watchFailures(board);
@@ -145,7 +145,7 @@ it("leaves an upgrade alone that another listener refuses or destroys", async ()
   await vi.waitFor(() => expect(failed.mock.calls).toEqual([[TAKEN], [TAKEN]]));
 });
 
-it("takes a socket once, whoever gives it to handleUpgrade", async () => {
+it("takes a socket once, however often it is passed to handleUpgrade", async () => {
   const { board } = await startBoard();
   const { board: second } = await startBoard();
   const failed = watchFailures(second);
@@ -182,8 +182,8 @@ it("leaves the WebSocket of Vite to Vite on a board without a path", async () =>
   await client.close();
 });
 
-describe("an upgrade on no path of the board, beside other listeners", () => {
-  it("gets 404 when they leave it alone", async () => {
+describe("an upgrade on no path of the board, with other listeners", () => {
+  it("gets 404 when the other listeners don't take it", async () => {
     const server = createServer();
     const { board } = await startBoard();
     board.attach(server, { path: "/chat", handshakeTimeoutMs: 100 });
@@ -197,7 +197,7 @@ describe("an upgrade on no path of the board, beside other listeners", () => {
     expect(await talk(await RawClient.open({ port, path: "/chat" }))).toBe("hello");
   });
 
-  it("is theirs when they take it later, and for ever", async () => {
+  it("belongs to another listener that takes it later, and for ever", async () => {
     const server = createServer();
     const { board } = await startBoard();
     const failed = watchFailures(board);
@@ -210,13 +210,13 @@ describe("an upgrade on no path of the board, beside other listeners", () => {
     });
     const port = await listen(server);
     const client = await RawClient.open({ port, path: "/ws" });
-    // The answer to the second comes after the time of the first is over.
+    // The answer to the second upgrade comes after the deadline of the first.
     expect(await status({ port, path: "/nobody" })).toBe(404);
     expect(await talk(client)).toBe("ws: hello");
     expect(failed).not.toHaveBeenCalled();
   });
 
-  it("brings nothing down when its peer resets the connection", async () => {
+  it("causes no error when its peer resets the connection", async () => {
     const server = createServer();
     const { board } = await startBoard();
     board.attach(server, { path: "/chat" });
@@ -248,7 +248,7 @@ describe("an upgrade on no path of the board, beside other listeners", () => {
   });
 });
 
-it("gives each path of two boards beside ws to its own", async () => {
+it("reaches its own board when two boards listen beside ws", async () => {
   const server = createServer();
   const [{ board: one }, { board: two }] = await Promise.all([startBoard(), startBoard({ actor: "scripted" })]);
   one.attach(server, { path: "/one" });
@@ -266,13 +266,13 @@ it("gives each path of two boards beside ws to its own", async () => {
 });
 
 it.each(["https", "http2"])(
-  "gives a path of two boards to the first, and tells the other each time (%s)",
+  "reaches the first of two boards on one path, and each time the other board reports that (%s)",
   async (kind) => {
     const server = kind === "https" ? createTlsServer(selfSigned()) : createHttp2Server();
     const [{ board: first }, { board: second }] = await Promise.all([startBoard(), startBoard()]);
     const [none, failed] = [watchFailures(first), watchFailures(second)];
     first.attach(server, { path: "/:any" });
-    // Two routes of a board with one path are no conflict.
+    // Two routes of one board with the same path are no conflict.
     first.attach(server, { path: "/both" });
     second.attach(server, { path: "/both" });
     server.listen(0, "127.0.0.1");

@@ -8,7 +8,7 @@ import { close, text } from "../../../support/frames.ts";
 import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
 import { openMemoryStreams } from "../../../support/streams.ts";
 
-/** A server whose own code hands upgrades to the board. */
+/** A server whose own code passes upgrades to the board. */
 async function startServer(board: Switchboard, options?: AttachOptions): Promise<number> {
   const server = createServer();
   server.on("upgrade", (request, socket, head) => board.handleUpgrade(request, socket, head, options));
@@ -18,7 +18,7 @@ async function startServer(board: Switchboard, options?: AttachOptions): Promise
   return (server.address() as AddressInfo).port;
 }
 
-it("takes an upgrade, with what came right behind it", async () => {
+it("serves an upgrade, with the bytes right behind it", async () => {
   const { board } = await startBoard();
   const port = await startServer(board);
   const client = await RawClient.open({ port, head: text("early") });
@@ -27,7 +27,7 @@ it("takes an upgrade, with what came right behind it", async () => {
   expect(board.stats().upgrades).toMatchObject({ accepted: 1 });
 });
 
-it("takes a path's parameters and authorize, and answers 404 elsewhere", async () => {
+it("applies path parameters and authorize, and answers 404 on other paths", async () => {
   const { board } = await startBoard({ actor: "scripted" });
   const authorize = async () => ({ session: { user: "ada" } });
   const port = await startServer(board, { path: "/chat/:room", authorize });
@@ -40,7 +40,7 @@ it("takes a path's parameters and authorize, and answers 404 elsewhere", async (
   await other.closed();
 });
 
-it("takes a stream that is no socket", async () => {
+it("serves a stream that isn't a socket", async () => {
   const { board } = await startBoard();
   const { accepted, peer } = await openMemoryStreams();
   const server = createServer().on("upgrade", (request, socket, head) => board.handleUpgrade(request, socket, head));
@@ -59,7 +59,7 @@ it("takes a stream that is no socket", async () => {
   expect(board.stats().upgrades).toMatchObject({ accepted: 1, failed: 0 });
 });
 
-it("throws for wrong options, each time", async () => {
+it("throws for invalid options, at every call", async () => {
   const { board } = await startBoard();
   const { accepted } = await openMemoryStreams();
   const options = { path: "chat" };

@@ -52,7 +52,7 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, adopt }: Options = {
   return { port: (server.address() as AddressInfo).port, counters, adopted, handshakeFailed };
 }
 
-it("makes a connection of a simple request, and gives it the bytes behind the request", async () => {
+it("opens a connection for a simple request, with the bytes behind the request", async () => {
   const { port, counters, adopted } = await startAcceptor();
   const client = await RawClient.connect(port);
   client.write(`${upgradeRequest({ path: "/chat/blue", headers: { "User-Agent": "test" } })}first bytes`);
@@ -109,7 +109,7 @@ it("closes a connection without a request at the deadline", async () => {
   expect(counters.get("departed")).toBe(1);
 });
 
-it("answers a request whose end doesn't come with 408, at the deadline that began at the accept", async () => {
+it("answers 408 to an incomplete request, at the deadline that began at the accept", async () => {
   const { port, counters } = await startAcceptor({ handshakeTimeoutMs: 200 });
   const client = await RawClient.connect(port);
   client.write("GET /chat/blue HTTP/1.1\r\n");
@@ -117,7 +117,7 @@ it("answers a request whose end doesn't come with 408, at the deadline that bega
   expect(counters.upgrades.snapshot()).toMatchObject({ timedOut: 1, abandoned: 0 });
 });
 
-it("closes the socket and reports the error when no connection can be made", async () => {
+it("closes the socket and reports the error when the connection can't be opened", async () => {
   const error = new Error("no connection");
   const adopt = () => {
     throw error;

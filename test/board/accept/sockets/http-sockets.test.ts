@@ -8,7 +8,7 @@ import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.t
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { createCertificate } from "../../../support/certificate.ts";
 
-it("closes a TLS socket whose accepted socket Node hides, and says so", async () => {
+it("closes a TLS socket if Node hides the accepted socket below it, and reports that", async () => {
   const acceptFailed = vi.fn<(error: Error) => void>();
   const counters = new Counters();
   const here = { shard: 0, requestHeaders: [], handOff: () => Promise.reject(new Error("nothing is handed off")) };

@@ -12,7 +12,7 @@ export const MAX_BUFFERED_BYTES = 1_000;
 export interface SetUpOptions {
   readonly turns?: FairScheduler;
   readonly queue?: FlushQueue;
-  /** Whether the peer takes what is written. Default: true. */
+  /** True if the peer reads what is written. Default: true. */
   readonly peerReads?: boolean;
   readonly policy?: SlowConsumerPolicy;
   readonly maxBufferedBytes?: number;
@@ -30,14 +30,14 @@ export function setUp(options: SetUpOptions = {}) {
   transport.peerReads = peerReads;
   const counters = new Counters();
   const host = { flushQueue: queue, turns, counters, options: { maxBufferedBytes, slowConsumerPolicy: policy } };
-  /** What was told of the bound. */
+  /** The reports that the bound was reached. */
   const reports: string[] = [];
   const owner = { boundReached: (policy: string, bytes: number) => void reports.push(`${policy} ${bytes}`) };
   const outbound = new Outbound(transport, host, owner);
   return { transport, queue, counters, reports, outbound };
 }
 
-/** The peer takes what the transport has. */
+/** Makes the peer read the bytes that the transport holds. */
 export function drain(transport: FakeTransport, outbound: Outbound): void {
   transport.bufferedBytes = 0;
   outbound.drained();

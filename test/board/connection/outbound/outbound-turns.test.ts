@@ -13,7 +13,7 @@ const large = encodeText("x".repeat(64 * KIB));
 const small = encodeText("hello");
 const bytesOf = ({ start, end }: Frame): number => end - start;
 
-/** A shard's connections, as far as they write, by a clock that moves by what each write is said to take. */
+/** The writing side of a shard's connections, with a clock that moves by `takesMs` at each write. */
 function shard(
   takesMs: (bytes: number) => number,
   maxBufferedBytes = KIB * KIB,
@@ -23,7 +23,7 @@ function shard(
   const turns = new FairScheduler(() => now);
   const flushQueue = new FlushQueue(() => now);
   const counters = new Counters();
-  /** Who wrote, in order. */
+  /** Names of the connections that wrote, in order. */
   const log: string[] = [];
   const connect = (name: string) => {
     const taken: Buffer[] = [];
@@ -45,7 +45,7 @@ function shard(
 const crowd = Array.from({ length: 20 }, (_, i) => `subscriber ${i}`);
 
 describe("a fan-out of a large frame", () => {
-  it("is written to as many as a turn has time for, and to the others in later turns, in order", async () => {
+  it("is written to as many subscribers as a turn has time for, and to the others in later turns, in order", async () => {
     const { log, connect } = shard(() => TURN_MS / 4);
     const subscribers = crowd.map(connect);
     for (const { outbound } of subscribers) expect(outbound.push(large)).toBe("sent");
@@ -61,7 +61,7 @@ describe("a fan-out of a large frame", () => {
     for (const { taken } of subscribers) expect(Buffer.concat(taken)).toHaveLength(bytesOf(large));
   });
 
-  it("keeps nobody's small frame waiting", async () => {
+  it("doesn't delay anybody's small frame", async () => {
     const { log, connect } = shard((bytes) => (bytes > KIB ? TURN_MS : 0));
     const other = connect("other");
     for (const { outbound } of crowd.map(connect)) outbound.push(large);
@@ -74,7 +74,7 @@ describe("a fan-out of a large frame", () => {
     }
   });
 
-  it("stays before what is sent after it, and is written once", async () => {
+  it("stays before later frames, and is written once", async () => {
     const { connect } = shard((bytes) => (bytes > KIB ? TURN_MS : 0));
     const subscribers = crowd.map(connect);
     for (const { outbound } of subscribers) outbound.push(large);
@@ -84,23 +84,23 @@ describe("a fan-out of a large frame", () => {
     for (const { taken } of subscribers) expect(Buffer.concat(taken).equals(expected)).toBe(true);
   });
 
-  it("waits no longer than until as much has come together as may wait for a peer", () => {
+  it("waits at most until maxBufferedBytes have come together", () => {
     const { log, connect } = shard(() => TURN_MS, 256 * KIB);
     const [first, second] = [connect("first"), connect("second")];
     first.outbound.push(large);
-    // None of it is refused: it isn't the peer that is slow.
+    // None of these frames is refused: the peer isn't slow.
     for (let i = 0; i < 10; i++) expect(second.outbound.push(large)).toBe("sent");
     expect(log).toEqual(["first", "second", "second"]);
     for (const bytes of second.taken) expect(bytes.length).toBeLessThan(256 * KIB + bytesOf(large));
   });
 
-  it.each(["dropOldest", "conflate"] as const)("doesn't wait with %s, which may drop what waits", (policy) => {
+  it.each(["dropOldest", "conflate"] as const)("doesn't wait with %s, which may drop queued frames", (policy) => {
     const { log, connect } = shard(() => TURN_MS, 256 * KIB, policy);
     for (const { outbound } of crowd.map(connect)) outbound.push(large, "news");
     expect(log).toEqual(crowd);
   });
 
-  it("is written when its connection ends, whatever the time", () => {
+  it("is written when its connection ends, even if the turn has no time left", () => {
     const { connect } = shard(() => TURN_MS);
     const [first, second] = [connect("first"), connect("second")];
     for (const { outbound } of [first, second]) outbound.push(large);
@@ -111,7 +111,7 @@ describe("a fan-out of a large frame", () => {
   });
 });
 
-it("writes what waited for many peers that read again in as many turns as it takes", async () => {
+it("spreads the queues of many peers that read again over several turns", async () => {
   const { log, connect } = shard(() => TURN_MS / 2);
   const subscribers = crowd.map(connect);
   for (const { transport, outbound } of subscribers) {
@@ -137,7 +137,7 @@ it("writes what waited for many peers that read again in as many turns as it tak
   for (const { taken } of subscribers) expect(Buffer.concat(taken)).toHaveLength(5 * bytesOf(large));
 });
 
-it("flushes a crowd's small frames in parts, in order, before those that come later", async () => {
+it("flushes the small frames of many connections in parts, in order, before later frames", async () => {
   const { log, connect } = shard(() => TURN_MS / 16);
   const names = Array.from({ length: 100 }, (_, i) => `subscriber ${i}`);
   for (const { outbound } of names.map(connect)) outbound.push(small);

@@ -25,7 +25,7 @@ async function createModule(source: (flag: string) => string): Promise<{ actor: 
   return { actor: pathToFileURL(path), flag };
 }
 
-it("leaves no thread running after a failed start of which one thread ended last", async () => {
+it("leaves no thread running after a failed start, even if one thread ends late", async () => {
   const { actor, flag } = await createModule(
     (flag) => `
       import { pbkdf2Sync } from "node:crypto";
@@ -38,7 +38,7 @@ it("leaves no thread running after a failed start of which one thread ended last
       await new Promise(() => {});
     `,
   );
-  // The main thread of this process stands still until the first shard's thread is blocked. Then the start is late.
+  // This process's main thread blocks until the first shard's thread is blocked. The start then exceeds its deadline.
   const script = `
     import { existsSync } from "node:fs";
     import { Switchboard } from ${JSON.stringify(index)};
@@ -62,7 +62,7 @@ it("leaves no thread running after a failed start of which one thread ended last
   expect(JSON.parse(stdout)).toMatchObject({ code: "ERR_START_TIMEOUT", aliveAtRejection: 0, alive: 0 });
 });
 
-it("closes a board only when a thread that was terminated before has ended", async () => {
+it("resolves close only when a thread that was terminated before has ended", async () => {
   let alive = 0;
   const count = (worker: Worker): void => {
     alive++;

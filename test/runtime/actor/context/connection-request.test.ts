@@ -26,13 +26,13 @@ it.each([
   { told: undefined, remote: undefined, client: undefined },
   { told: "198.51.100.7", remote: "192.0.2.1", client: "198.51.100.7" },
   { told: "198.51.100.7", remote: undefined, client: "198.51.100.7" },
-])("tells the client $client of $remote, where proxies tell $told", ({ told, remote, client }) => {
+])("gives the client $client for the peer $remote when proxies name $told", ({ told, remote, client }) => {
   const request = new ConnectionRequest({ url: "/", clientAddress: told }, remote);
   expect(request.clientAddress).toBe(client);
   expect(request.remoteAddress).toBe(remote);
 });
 
-it("gives the headers that were kept, and says how to keep some where none were", () => {
+it("returns the headers that were kept, and says how to keep some if none were", () => {
   expect(new ConnectionRequest({ url: "/", headers: { cookie: "a=1" } }, undefined).headers).toEqual({ cookie: "a=1" });
   expect(() => new ConnectionRequest({ url: "/" }, undefined).headers).toThrow(
     expect.objectContaining({ code: "ERR_REQUEST_HEADERS", message: expect.stringContaining("static requestHeaders") }),
