@@ -20,10 +20,9 @@ export interface AdmissionLimits {
   /** Handshakes that may begin in one second. After a pause, as many may begin at once. Default: no limit. */
   readonly maxUpgradesPerSecond?: number;
   /**
-   * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` for whoever connects
-   * to a Unix socket. The client is the last address there that isn't a trusted proxy's: for
-   * `maxConnectionsPerAddress`, and for `this.request.clientAddress` in actors. Default: none, a client is whoever
-   * connects.
+   * Addresses and networks (`10.0.0.0/8`) of proxies whose `X-Forwarded-For` is believed; `unix:` stands for every peer
+   * of a Unix socket. The client is the last address of that header that isn't a trusted proxy's: for
+   * `maxConnectionsPerAddress`, and for `this.request.clientAddress` in actors. Default: none, the client is the peer.
    */
   readonly trustedProxies?: readonly string[];
 }

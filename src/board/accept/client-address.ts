@@ -5,7 +5,7 @@
 import type { IncomingHttpHeaders } from "node:http";
 import { AddressSet, normalizeAddress } from "../../wire/transport/ip-address.ts";
 
-/** In `trustedProxies`: whoever connects to a Unix socket. */
+/** Member of `trustedProxies` that stands for every peer of a Unix socket. */
 export const UNIX_PEERS = "unix:";
 
 /** Finds the address of the client behind proxies that are trusted to say it. */

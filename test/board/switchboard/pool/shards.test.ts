@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { promisify } from "node:util";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { checkNode } from "../../../../src/board/switchboard/node-version.ts";
 import type { Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
 import { text } from "../../../support/frames.ts";
@@ -101,21 +100,6 @@ it("rejects when there is no actor module, and leaves nothing running", async ()
   });
   expect(outcome).toMatchObject({ started: 2, alive: 0, warnings: [] });
 });
-
-it.each(["22.18.0", "22.30.1", "23.0.0", "24.19.9", "24.20.0", "26.5.9", "26.10.0", "27.0.0"])(
-  "runs on Node %s",
-  (version) => {
-    expect(() => checkNode(version)).not.toThrow();
-  },
-);
-
-it.each(["18.20.8", "20.19.5", "21.7.3", "22.0.0", "22.17.9"])(
-  "refuses Node %s, and names the versions that work",
-  (version) => {
-    const message = expect.stringMatching(/22\.18 .* 24\.20 .* 26\.6 .* this is Node/);
-    expect(() => checkNode(version)).toThrow(expect.objectContaining({ code: "ERR_NODE_VERSION", message }));
-  },
-);
 
 async function tell(client: RawClient, command: object): Promise<string> {
   client.write(text(JSON.stringify(command)));
