@@ -1,8 +1,4 @@
-/**
- * Opens the port of a server, and resolves with its address. Rejects as `net.Server` does (`EADDRINUSE`), with
- * `ERR_CLOSED` if the server is closed meanwhile, and as `throwIfAbandoned` if the signal is aborted. After a rejection
- * the port isn't bound.
- */
+/** Opens the port of a server. All listeners of this folder use it. */
 import type { AddressInfo, ListenOptions, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import { throwIfAbandoned } from "../abandoned.ts";

@@ -1,11 +1,10 @@
-/**
- * Delays the start of a shard that died: shortly after the first death, longer after each further one, and at last for
- * ever.
- */
+/** Delays the start of a shard that died. `ShardPool` has one for each shard. */
+
 /** Number of deaths within `WINDOW_MS` after which a shard is not started again. */
 const MAX_DEATHS = 5;
 /** Milliseconds for which a death counts. */
 const WINDOW_MS = 60_000;
+/** Milliseconds between the first death and the next start. */
 const FIRST_DELAY_MS = 100;
 /**
  * Growth of the delay. All delays together (8.5 s) are long enough that a short outage of what the actor module needs
@@ -14,8 +13,8 @@ const FIRST_DELAY_MS = 100;
 const GROWTH = 4;
 
 /**
- * When a shard that died is started again: soon after its first death, ever later when it goes on dying, and at last
- * not at all.
+ * Says when a shard that died is started again: soon after its first death, later after each further death, and no more
+ * after `MAX_DEATHS`.
  */
 export class Restarts {
   /** Times of the deaths within the last minute. */

@@ -1,4 +1,4 @@
-/** As many threads as the options say, each with one long task, each replaced when it dies. */
+/** All shards of a board as the main thread sees them. `Switchboard` has one pool. */
 import type { Server } from "node:net";
 import { MessageChannel } from "node:worker_threads";
 import type { Bus } from "../../../runtime/bus/bus.ts";
@@ -42,15 +42,14 @@ export interface ShardPoolOwner {
  * - `closed`: the board is closed.
  */
 export type ShardState = "starting" | "ready" | "closing" | "restarting" | "failed" | "closed";
+
 /** The main thread's ends of the links between all threads. */
 export interface Hub {
   readonly bus: Bus;
   readonly mail: MailRouter;
 }
 
-/**
- * The shards of a board: as many threads as it was asked for, each running one long task, each replaced when it dies.
- */
+/** Starts the shards of a board, one in each thread, picks one for each connection, and replaces a shard that died. */
 export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
