@@ -34,7 +34,7 @@ describe("an error that crosses threads", () => {
   it.each([
     ["an Error", new Error("plain")],
     ["a TypeError", new TypeError("wrong type")],
-    ["an error of a class of one's own", new RoomError("full")],
+    ["an error of the user's own class", new RoomError("full")],
     ["a SwitchboardError", new SwitchboardError("ERR_ASK_FULL", "full")],
     ["an error of Node's own with a code", Object.assign(new Error("no file"), { code: "ENOENT" })],
     ["an error without a message", new Error()],

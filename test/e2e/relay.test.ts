@@ -106,7 +106,7 @@ function watchMemory(): { stop: () => number } {
 }
 
 describe.each([
-  { name: "a TCP socket that is relayed because it was asked for", start: startForced },
+  { name: "a TCP socket that is relayed because of an option", start: startForced },
   { name: "a TLS socket of an https server", start: startTls },
   { name: "a Unix socket", start: startUnix },
 ])("$name", ({ start }) => {

@@ -130,7 +130,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
 
   it.each([
     { name: "throws", headers: order({ throws: "no database" }), error: { name: "TypeError", message: "no database" } },
-    { name: "gives nothing", headers: order({}), error: { code: "ERR_AUTHORIZE" } },
+    { name: "returns nothing", headers: order({}), error: { code: "ERR_AUTHORIZE" } },
     { name: "refuses with 200", headers: order({ gives: { status: 200 } }), error: { code: "ERR_AUTHORIZE" } },
     {
       name: "refuses with a header that can't be sent",

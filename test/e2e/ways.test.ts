@@ -149,7 +149,7 @@ describe.each(ways.filter(({ thread }) => thread === "main"))(
         },
         error: { name: "TypeError", message: "no table" },
       },
-      { name: "gives a promise of true", origins: async () => true, error: { code: "ERR_ORIGINS" } },
+      { name: "returns a promise of true", origins: async () => true, error: { code: "ERR_ORIGINS" } },
     ])("answers 500 and reports it when the function $name", async ({ origins, error }) => {
       const { board, ask } = await start({ attach: { origins: origins as () => boolean } });
       const failed = vi.fn<(error: Error) => void>();

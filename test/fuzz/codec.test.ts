@@ -67,10 +67,10 @@ describe("the verdict", () => {
   });
 
   it.each([
-    { name: "a last block that its tail makes whole: ws has nothing of the next message", payloads: ["01", hello] },
+    { name: "a last block that the tail completes: ws loses the next message", payloads: ["01", hello] },
     { name: "the same with other bits before the tail", payloads: ["c1", hello] },
-    { name: "a last block after which the message goes on", payloads: [`4b4c4a0600${hello}`, hello] },
-  ])("knows what ws does with $name", async ({ payloads }) => {
+    { name: "a last block in the middle of the message", payloads: [`4b4c4a0600${hello}`, hello] },
+  ])("knows how ws handles $name", async ({ payloads }) => {
     const { because, ours } = await judge(messages(...payloads));
     expect(because).toMatch(/^ws gives up a message's rest, and all context, at a final block/);
     expect(ours.events[1]).toMatchObject({ payload: Buffer.from("hello").toString("hex") });

@@ -14,7 +14,7 @@ it.each<[string, object]>([
   ["a status", { status: 401 }],
   ["the first status", { status: 300 }],
   ["the last status", { status: 599 }],
-  ["all of a refusal", { status: 401, headers: { "WWW-Authenticate": "Bearer", Connection: "close" }, body: "" }],
+  ["a complete refusal", { status: 401, headers: { "WWW-Authenticate": "Bearer", Connection: "close" }, body: "" }],
 ])("accepts %s unchanged", async (_, given) => {
   expect(await decideBy(given)).toEqual(given);
 });
@@ -42,15 +42,15 @@ it.each<[string, unknown, string]>([
   ["an unknown key beside a status", { status: 401, reason: "no" }, 'gave "reason" beside status'],
   ["a status of success", { status: 200 }, "the status 200, and a refusal's is an integer from 300 to 599"],
   ["101", { status: 101 }, "the status 101"],
-  ["a status beyond", { status: 600 }, "the status 600"],
+  ["a status that is too large", { status: 600 }, "the status 600"],
   ["a broken status", { status: 401.5 }, "the status 401.5"],
-  ["a status that is text", { status: "401" }, "the status 401"],
+  ["a status that is a string", { status: "401" }, "the status 401"],
   ["an undefined status", { status: undefined }, "the status undefined"],
   ["a body of bytes", { status: 401, body: Buffer.from("no") }, "a body that is no string, but object"],
   ["a body that is null", { status: 401, body: null }, "a body that is no string, but null"],
   ["a body that is a number", { status: 401, body: 5 }, "a body that is no string, but number"],
   ...[refused, admitted].flatMap((withHeaders): [string, unknown, string][] => [
-    ["headers that are text", withHeaders("a: b"), "headers that are no object"],
+    ["headers that are a string", withHeaders("a: b"), "headers that are no object"],
     ["headers that are null", withHeaders(null), "headers that are no object"],
     ["headers that are a list", withHeaders(["a", "b"]), "headers that are no object"],
     ["a Headers", withHeaders(new Headers({ a: "b" })), "headers that are no object"],
@@ -68,8 +68,8 @@ it.each<[string, unknown, string]>([
     ["a value beyond latin1", withHeaders({ "x-a": "€" }), `the header "x-a", with a character`],
     ["CR LF in a name", withHeaders({ "x-a: b\r\nx-c": "d" }), "with a character that can't be sent"],
     ["a pseudo-header of HTTP/2", withHeaders({ ":status": "200" }), "with a character that can't be sent"],
-    ["a header that is no number", withHeaders({ "Retry-After": Number.NaN }), "no string, finite number"],
-    ["a header without end", withHeaders({ "Retry-After": Number.POSITIVE_INFINITY }), "no string, finite number"],
+    ["a header that is NaN", withHeaders({ "Retry-After": Number.NaN }), "no string, finite number"],
+    ["a header that is infinite", withHeaders({ "Retry-After": Number.POSITIVE_INFINITY }), "no string, finite number"],
     ["an empty name", withHeaders({ "": "a" }), "with a character that can't be sent"],
   ]),
   ...[

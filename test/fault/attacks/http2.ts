@@ -37,7 +37,7 @@ export const http2: readonly Attack[] = [
       }),
   },
   {
-    fault: "HTTP/2 rapid reset, as far as it is taken",
+    fault: "HTTP/2 rapid reset, just below the limit",
     tried: (count) => `${count} sessions that open ${RESETS_TAKEN - 1} streams and reset each at once, then use one`,
     full: 200,
     short: 10,
@@ -54,7 +54,7 @@ export const http2: readonly Attack[] = [
   },
   {
     fault: "HTTP/2 blocked window",
-    tried: (count) => `${count} streams that are published ${PUBLISHED} MB to and let the server send nothing`,
+    tried: (count) => `${count} streams that get ${PUBLISHED} MB of publishes and let the server send nothing`,
     full: 100,
     short: 4,
     verdicts: ["RST_STREAM 8"],

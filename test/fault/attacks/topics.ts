@@ -24,7 +24,7 @@ async function allAtOnce(port: number, count: number, act: (peer: Peer, index: n
 export const topics: readonly Attack[] = [
   {
     fault: "thousands of topics on a connection",
-    tried: (count) => `${count} connections, ${TOPICS_EACH.toLocaleString("en")} topics of their own asked for by each`,
+    tried: (count) => `${count} connections, each with ${TOPICS_EACH.toLocaleString("en")} topics of its own`,
     full: 40,
     short: 2,
     verdicts: ["survived"],
@@ -39,7 +39,7 @@ export const topics: readonly Attack[] = [
   },
   {
     fault: "topics over many connections",
-    tried: (count) => `${count} connections, 50 topics of their own and 50 common ones each`,
+    tried: (count) => `${count} connections, each with 50 topics of its own and 50 common ones`,
     full: 2_000,
     short: 50,
     verdicts: ["survived"],

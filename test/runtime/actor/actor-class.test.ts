@@ -15,7 +15,7 @@ it.each([
   { name: "a class that extends Actor", value: Plain, is: true },
   { name: "a class that extends such a class", value: class extends Plain {}, is: true },
   { name: "Actor itself", value: Actor, is: false },
-  { name: "a class that extends nothing", value: class {}, is: false },
+  { name: "a class that doesn't extend Actor", value: class {}, is: false },
   { name: "a function", value: () => {}, is: false },
   { name: "an instance", value: constructActor(Plain, recordingContext().context), is: false },
   { name: "an object", value: {}, is: false },

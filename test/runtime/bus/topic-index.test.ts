@@ -21,7 +21,7 @@ it.each([
   { name: "no bytes", topic: "", got: "one of 0 bytes" },
   { name: "256 bytes", topic: "a".repeat(256), got: "one of 256 bytes" },
   { name: "86 units of 3 bytes, 258 in all", topic: kanji.repeat(86), got: "one of 258 bytes" },
-  { name: "254 bytes and half as many units above", topic: "a".repeat(252) + emoji, got: "one of 256 bytes" },
+  { name: "252 bytes and a character of 4 bytes, 256 in all", topic: "a".repeat(252) + emoji, got: "one of 256 bytes" },
   { name: "many bytes", topic: "a".repeat(100_000), got: "one of 100000 bytes" },
   { name: "a number", topic: 1, got: "number" },
   { name: "undefined", topic: undefined, got: "undefined" },

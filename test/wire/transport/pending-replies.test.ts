@@ -14,7 +14,7 @@ it("gives each request its own serial, and returns each request once", () => {
   expect(replies.size).toBe(0);
 });
 
-it("gives back a request and all older ones, the oldest first, and keeps the newer ones", () => {
+it("returns a request and all older ones, the oldest first, and keeps the newer ones", () => {
   const replies = new PendingReplies<string>();
   const [, second, third] = ["first", "second", "third"].map((request) => replies.add(request)) as [
     number,
@@ -28,7 +28,7 @@ it("gives back a request and all older ones, the oldest first, and keeps the new
   expect(replies.size).toBe(0);
 });
 
-it("gives back all requests that match, the oldest first, and keeps the others", () => {
+it("returns all requests that match, the oldest first, and keeps the others", () => {
   const replies = new PendingReplies<string>();
   for (const request of ["a1", "b1", "a2"]) replies.addUntil(request, 60_000, () => {});
   expect(replies.takeAll((request) => request.startsWith("a"))).toEqual(["a1", "a2"]);

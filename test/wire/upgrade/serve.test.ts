@@ -109,7 +109,7 @@ describe("refusing", () => {
   it.each([
     ["200 to an upgrade", { status: 200 }, foobar()],
     ["101 to CONNECT", { status: 101 }, "CONNECT example.com:443 HTTP/1.1\r\nHost: example.com:443\r\n\r\n"],
-    ["a status that is none", { status: 42 }, foobar()],
+    ["an invalid status", { status: 42 }, foobar()],
     ["no answer at all", undefined, foobar()],
     ["a header that can't be sent", { status: 101, headers: { "X-Bad": "a\r\nb: c" } }, foobar()],
     ["a refusal with a header that can't be sent", { status: 400, headers: { "X Bad": "a" } }, foobar()],

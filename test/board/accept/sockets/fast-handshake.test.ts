@@ -79,7 +79,7 @@ it.each([
     bytes: upgradeRequest({ path: "/chat/blue", headers: { "Sec-WebSocket-Version": "8" } }),
     status: 426,
   },
-  { what: "bytes that are no HTTP", bytes: "no request\r\n\r\n", status: 400 },
+  { what: "bytes that aren't HTTP", bytes: "no request\r\n\r\n", status: 400 },
 ])("leaves $what to node:http, which answers with $status", async ({ bytes, status }) => {
   const { port, counters, adopted } = await startAcceptor();
   const client = await RawClient.connect(port);

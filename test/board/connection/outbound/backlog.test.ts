@@ -29,7 +29,7 @@ it.each([
   ["one piece, however large, for 0 bytes", 0, 1],
   ["one piece when the second is a byte too large", a.length + b.length - 1, 1],
   ["both pieces that just fit", a.length + b.length, 2],
-  ["all for any more", 1_000, 3],
+  ["all pieces for a larger limit", 1_000, 3],
 ])("takes %s", (_, maxBytes, count) => {
   const backlog = new Backlog();
   for (const piece of [a, b, c]) backlog.add(piece);

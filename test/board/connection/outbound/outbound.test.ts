@@ -78,7 +78,7 @@ describe("an outbound whose peer doesn't read", () => {
   }
 
   it.each([
-    ["takes what just fits", 500, "buffered"],
+    ["accepts a frame that just fits", 500, "buffered"],
     ["refuses one byte more", 501, "refused"],
   ])("%s", async (_, bytes, expected) => {
     const { outbound } = await setUpStuck(500);
@@ -264,7 +264,7 @@ describe("waiting for an outbound to drain", () => {
   });
 
   it.each([
-    ["is given up", (outbound: Outbound) => outbound.giveUp()],
+    ["is destroyed", (outbound: Outbound) => outbound.giveUp()],
     ["has its last frame", (outbound: Outbound) => outbound.pushLast(encodeText("last"))],
   ])("resolves when the outbound %s", async (_, end) => {
     const { outbound } = setUp({ peerReads: false });

@@ -38,9 +38,9 @@ it.each([
   { name: "no key", tls: { cert }, code: "ERR_OPTION", message: "listen: tls: key is missing" },
   { name: "no certificate", tls: { key }, code: "ERR_OPTION", message: "listen: tls: cert is missing" },
   { name: "an unknown option", tls: { key, cert, pfx: "" }, code: "ERR_OPTION", message: 'unknown option "pfx"' },
-  { name: "a key that is none", tls: { key: "no key", cert }, code: "ERR_TLS", message: "listen: tls can't be used" },
+  { name: "an invalid key", tls: { key: "no key", cert }, code: "ERR_TLS", message: "listen: tls can't be used" },
   { name: "a key of another certificate", tls: { key, cert: other.cert }, code: "ERR_TLS", message: "mismatch" },
-  { name: "a version that is none", tls: { key, cert, minVersion: "TLSv9" }, code: "ERR_TLS", message: "TLSv9" },
+  { name: "an unknown version", tls: { key, cert, minVersion: "TLSv9" }, code: "ERR_TLS", message: "TLSv9" },
   {
     name: "a server name with a key of another certificate",
     tls: { key, cert, servers: { "a.test": { key, cert: other.cert } } },
@@ -74,11 +74,11 @@ it.each<{ name: string; options: Partial<ListenOptions>; message: string }>([
     message: "the shards do TLS and the handshake",
   },
   {
-    name: "another place",
+    name: "an unknown place for the handshake",
     options: { handshake: "elsewhere" as "main" },
     message: 'handshake takes "main" or "shard"',
   },
-  { name: "tls that is no object", options: { tls: null as unknown as TlsOptions }, message: "tls takes an object" },
+  { name: "tls that isn't an object", options: { tls: null as unknown as TlsOptions }, message: "tls takes an object" },
 ])("refuses $name, and names the alternative", async ({ options, message }) => {
   expect(() => checkListenOptions({ port: 0, ...options })).toThrow(error("ERR_OPTION", message));
   const { board } = await startBoard();
@@ -99,8 +99,8 @@ it("does the handshake wherever possible by default, in the shards with tls, and
 });
 
 it.each<{ name: string; options: Partial<StartOptions>; where: "shard" | "main" }>([
-  { name: "nothing in the way", options: {}, where: "shard" },
-  { name: "a placement that asks no request", options: { placement: "roundRobin" }, where: "shard" },
+  { name: "no obstacle", options: {}, where: "shard" },
+  { name: "a placement that doesn't need the request", options: { placement: "roundRobin" }, where: "shard" },
   { name: "a placement by the request", options: { placement: { stickyBy: () => "one" } }, where: "main" },
   { name: "a limit", options: { maxConnections: 10 }, where: "main" },
   { name: "sockets that don't move", options: { sockets: "relay" }, where: "main" },

@@ -121,11 +121,11 @@ describe("the shards that may take a connection", () => {
   const of = (...all: [connections: number, eventLoopDelayMs: number][]): ShardCandidate[] =>
     all.map(([connections, eventLoopDelayMs], shard) => ({ shard, connections, eventLoopDelayMs }));
   it.each([
-    { name: "those below the limit", all: of([2, 0], [1, 0], [3, 0]), may: [1] },
-    { name: "those that aren't late", all: of([0, 201], [1, 200], [1, 0]), may: [1, 2] },
-    { name: "the least late one when all are late", all: of([0, 900], [1, 300], [0, 500]), may: [1] },
-    { name: "none when the only one with room isn't there", all: of([2, 0], [5, 900]), may: [] },
-    { name: "a late one with room rather than a full one", all: of([2, 0], [1, 900]), may: [1] },
+    { name: "the shards below the limit", all: of([2, 0], [1, 0], [3, 0]), may: [1] },
+    { name: "the shards that aren't late", all: of([0, 201], [1, 200], [1, 0]), may: [1, 2] },
+    { name: "the least late shard when all are late", all: of([0, 900], [1, 300], [0, 500]), may: [1] },
+    { name: "none when the only shard with room isn't running", all: of([2, 0], [5, 900]), may: [] },
+    { name: "a late shard with room rather than a full one", all: of([2, 0], [1, 900]), may: [1] },
   ])("are $name", ({ all, may }) => {
     expect(eligible(all, 2, 200).map(({ shard }) => shard)).toEqual(may);
   });
@@ -249,8 +249,8 @@ it("calls a function with the request and the shards, and answers 503 when it re
 });
 
 it.each<{ name: string; placement: Placement; error: object }>([
-  { name: "names no candidate", placement: () => 7, error: { code: "ERR_PLACEMENT" } },
-  { name: "gives a promise", placement: (async () => 0) as unknown as Placement, error: { code: "ERR_PLACEMENT" } },
+  { name: "returns no candidate", placement: () => 7, error: { code: "ERR_PLACEMENT" } },
+  { name: "returns a promise", placement: (async () => 0) as unknown as Placement, error: { code: "ERR_PLACEMENT" } },
   {
     name: "throws",
     placement: () => {
