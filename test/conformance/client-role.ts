@@ -1,3 +1,4 @@
+/** The client `connect()` as the end under test. Used by `client.test.ts`. */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import { connect } from "../../src/wire/websocket/index.ts";

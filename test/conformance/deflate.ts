@@ -1,3 +1,4 @@
+/** Compression for the peer of the end under test, over zlib alone. Used by `peer.ts` and the roles. */
 import { constants, createDeflateRaw, type DeflateRaw, inflateRawSync } from "node:zlib";
 
 const TAIL = Buffer.of(0x00, 0x00, 0xff, 0xff);

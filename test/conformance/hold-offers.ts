@@ -1,3 +1,4 @@
+/** The tests of compression offers. Called by the test file of each server role. */
 import { describe, expect, it } from "vitest";
 import { binaries, texts } from "./case.ts";
 import { offers } from "./cases/negotiation.ts";

@@ -1,3 +1,4 @@
+/** The tests of all conformance cases. Called by the test file of each role. */
 import { afterAll, describe, expect, it } from "vitest";
 import { categories } from "./cases/index.ts";
 import type { Role } from "./role.ts";

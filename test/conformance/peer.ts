@@ -1,3 +1,4 @@
+/** The peer that plays a conformance case against an end under test. */
 import { isUtf8 } from "node:buffer";
 import { createHash } from "node:crypto";
 import type { Duplex } from "node:stream";

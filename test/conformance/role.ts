@@ -1,3 +1,4 @@
+/** The interface of a role (an end under test), and helpers for its opening handshake. */
 import { createHash } from "node:crypto";
 import type { Duplex } from "node:stream";
 import type { DeflateParameters, DeflateTerms } from "./case.ts";

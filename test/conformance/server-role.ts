@@ -1,3 +1,4 @@
+/** A board as the end under test, in several ways to accept. Used by the `*-server.test.ts` files. */
 import { once } from "node:events";
 import { connect } from "node:net";
 import type { Duplex } from "node:stream";

@@ -1,3 +1,4 @@
+/** The well-behaved connections on a server under attack. Used by `trial.ts`. */
 import { text } from "../support/frames.ts";
 import { Peer } from "./attacks/peer.ts";
 

@@ -1,3 +1,4 @@
+/** The actor of the server under attack. */
 import { Actor, type Message, SwitchboardError } from "../../src/index.ts";
 
 /**

@@ -1,3 +1,4 @@
+/** The process of the server under attack, seen from outside. Used by the fault report and the attack tests. */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
 import { readdirSync } from "node:fs";

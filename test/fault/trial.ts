@@ -1,3 +1,4 @@
+/** Runs one attack and checks its bounds. Used by the fault report and the attack tests. */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";

@@ -1,3 +1,4 @@
+/** Block coverage by V8, which guides the fuzzer. */
 import type { Profiler } from "node:inspector";
 import { Session } from "node:inspector";
 

@@ -1,3 +1,4 @@
+/** The fuzzer: mutates sessions and compares both decoders. Used by the command and by `codec.test.ts`. */
 import { Coverage } from "./coverage.ts";
 import { generate } from "./generate.ts";
 import { mutate } from "./mutate.ts";

@@ -1,3 +1,4 @@
+/** Generates valid sessions, from which the fuzzer starts. */
 import type { Role } from "../../src/wire/protocol/role.ts";
 import { deflateMessage } from "../support/deflate.ts";
 import { clientFrame, close } from "../support/frames.ts";

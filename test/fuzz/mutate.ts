@@ -1,3 +1,4 @@
+/** Mutates the bytes of a session. Used by the fuzzer. */
 import type { Random } from "./random.ts";
 import { AGREEMENTS, LIMITS, type Session } from "./session.ts";
 

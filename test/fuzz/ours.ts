@@ -1,3 +1,4 @@
+/** Decodes a session with the decoder of this project. Used by `verdict.ts`. */
 import { Decoder } from "../../src/wire/protocol/decoder.ts";
 import { Inflater } from "../../src/wire/protocol/deflate/inflater.ts";
 import { describeEvent, type Seen } from "../wire/protocol/decoding.ts";

@@ -1,3 +1,4 @@
+/** Decodes a session with the Receiver of ws. Used by `verdict.ts`. */
 import type { Writable } from "node:stream";
 import * as ws from "ws";
 import { type Seen, seenClose } from "../wire/protocol/decoding.ts";

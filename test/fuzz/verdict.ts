@@ -1,3 +1,4 @@
+/** Compares both decoders on one session, and knows their accepted differences. Used by the fuzzer. */
 import { isDeepStrictEqual } from "node:util";
 import { constants, inflateRawSync } from "node:zlib";
 import type { Seen } from "../wire/protocol/decoding.ts";

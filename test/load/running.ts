@@ -1,3 +1,4 @@
+/** Short loads against servers of ws, for the tests of the load generator. */
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { onTestFinished } from "vitest";

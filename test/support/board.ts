@@ -1,3 +1,4 @@
+/** A board that listens until the test ends. Used by most tests of boards. */
 import { onTestFinished } from "vitest";
 import { type ListenOptions, type StartOptions, Switchboard } from "../../src/index.ts";
 import { actorUrl } from "./actor-url.ts";

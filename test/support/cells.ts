@@ -1,3 +1,4 @@
+/** Settings and hosts for actor cells without a shard. Used by tests of cells and connections. */
 import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
 import type { CellSettings } from "../../src/runtime/actor/cell-host.ts";
 import type { HandlerWatch } from "../../src/runtime/actor/handlers/handler-watch.ts";

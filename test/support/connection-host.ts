@@ -1,3 +1,4 @@
+/** The parts of a shard below a connection, without a thread. Used by tests of connections. */
 import { onTestFinished } from "vitest";
 import type { ConnectionHost } from "../../src/board/connection/connection-host.ts";
 import { FlushQueue } from "../../src/board/connection/outbound/flush-queue.ts";

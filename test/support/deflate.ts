@@ -1,3 +1,4 @@
+/** Compressed payloads from zlib alone, for tests of compression. */
 import { constants, deflateRawSync } from "node:zlib";
 
 /** Compresses a message's payload for permessage-deflate, independently of the code under test. */

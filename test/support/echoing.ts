@@ -1,3 +1,4 @@
+/** Connections that check that service goes on while a test breaks something else. */
 import { expect } from "vitest";
 import { text } from "./frames.ts";
 import type { RawClient } from "./raw-client.ts";

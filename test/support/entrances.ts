@@ -1,3 +1,4 @@
+/** A board over each kind of transport, for tests that must pass over each. */
 import { once } from "node:events";
 import { connect as tlsConnect } from "node:tls";
 import type { Switchboard } from "../../src/index.ts";

@@ -1,3 +1,4 @@
+/** A transport in memory. Used by tests of connections and outbounds. */
 import type { Transport, TransportReceiver } from "../../src/wire/transport/transport.ts";
 import { parseServerFrame, type ServerFrame } from "./frames.ts";
 

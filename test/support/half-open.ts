@@ -1,3 +1,4 @@
+/** Connections that can be read after their own end, for tests of half-close. */
 import { type Socket, connect as tcpConnect } from "node:net";
 import { connect as tlsConnect } from "node:tls";
 import { selfSigned } from "./certificate.ts";

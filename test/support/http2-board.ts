@@ -1,3 +1,4 @@
+/** A board on an HTTP/2 server, for tests of WebSockets over HTTP/2. */
 import { once } from "node:events";
 import {
   type ClientHttp2Session,

@@ -1,3 +1,4 @@
+/** Sessions and WebSocket clients over HTTP/2, for tests. */
 import { once } from "node:events";
 import {
   type ClientHttp2Session,

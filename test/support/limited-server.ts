@@ -1,3 +1,4 @@
+/** A board in a process with few descriptors, and its clients. Used by tests of running out of descriptors. */
 import { readdirSync } from "node:fs";
 import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";

@@ -1,3 +1,4 @@
+/** The timeout of `vi.waitFor` in all tests. */
 import { vi } from "vitest";
 
 /**

@@ -1,3 +1,4 @@
+/** Resident memory of another process. Used by tests of memory. */
 import { readFileSync, writeFileSync } from "node:fs";
 
 /** The kernel's figures of a process's resident memory (Linux). */

@@ -1,3 +1,4 @@
+/** A WebSocket client that writes bytes itself, and the requests that it sends. Used by most tests of boards. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { close, parseServerFrame, type ServerFrame } from "./frames.ts";

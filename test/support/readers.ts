@@ -1,3 +1,4 @@
+/** Thousands of subscribers in a process of their own. Used by tests of large fan-outs. */
 import { type ChildProcess, fork } from "node:child_process";
 import { onTestFinished } from "vitest";
 

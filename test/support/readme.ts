@@ -1,3 +1,4 @@
+/** Pages, examples and tables of the READMEs, for tests that compare them with the code. */
 import { globSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 

@@ -1,3 +1,4 @@
+/** A board in a process of its own. Used by tests of signals, shutdown and memory. */
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
 import type {

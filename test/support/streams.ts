@@ -1,3 +1,4 @@
+/** Pairs of connected streams of every kind: TCP, Unix, TLS, memory, HTTP/2. Used by tests of transports. */
 import { once } from "node:events";
 import { connect as connectHttp2, createServer as createHttp2Server, type ServerHttp2Stream } from "node:http2";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";

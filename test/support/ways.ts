@@ -1,3 +1,4 @@
+/** A board in each way to accept connections, for tests that must pass in each. */
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";

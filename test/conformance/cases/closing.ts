@@ -1,3 +1,4 @@
+/** Cases of close frames: codes, reasons, lengths, and frames before and after them (RFC 6455 section 5.5.1). */
 import { type Case, close, closing, continuation, failed, inAllCuts, ping, text, texts } from "../case.ts";
 
 const VALID = [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999];

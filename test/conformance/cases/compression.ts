@@ -1,3 +1,4 @@
+/** Cases of compressed messages and frames (RFC 7692). Played against every role. */
 import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
 import {
   binaries,

@@ -1,3 +1,4 @@
+/** Cases of fragmented messages (RFC 6455 section 5.4). Played against every role. */
 import {
   binaries,
   binary,

@@ -1,3 +1,4 @@
+/** Cases of lengths and masking (RFC 6455 sections 5.2 and 5.3). Played against every role. */
 import { binaries, binary, type Case, continuation, failed, ping, text, texts } from "../case.ts";
 import { letters, noise } from "./payloads.ts";
 

@@ -1,3 +1,4 @@
+/** All conformance cases, by category. `hold.ts` plays them. */
 import type { Category } from "../case.ts";
 import { closings } from "./closing.ts";
 import { compressedFrames, compressedMessages, compressionWindows } from "./compression.ts";

@@ -1,3 +1,4 @@
+/** Cases of large and many messages, and of the limits of the ends under test. Played against every role. */
 import {
   type Answer,
   binaries,

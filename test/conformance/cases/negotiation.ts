@@ -1,3 +1,4 @@
+/** Offers of compression for servers, and answers for clients (RFC 7692 section 7.1). */
 import type { CompressionSetup, DeflateParameters } from "../case.ts";
 
 /** A client's offer, and the parameters of the part of it that the server must accept; undefined if none. */

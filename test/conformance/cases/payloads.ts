@@ -1,3 +1,4 @@
+/** Payloads for the conformance cases: text, random bytes, and bytes that repeat. */
 const known = new Map<number, Buffer>();
 
 /** Text of exactly `bytes` bytes with characters of all lengths, which compresses about as well as real messages do. */

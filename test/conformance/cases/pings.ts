@@ -1,3 +1,4 @@
+/** Cases of pings and pongs (RFC 6455 sections 5.5.2 and 5.5.3). Played against every role. */
 import { binaries, binary, type Case, failed, inAllCuts, ping, pong, pongs, text, texts } from "../case.ts";
 import { noise } from "./payloads.ts";
 

@@ -1,3 +1,4 @@
+/** Cases of reserved bits and opcodes (RFC 6455 section 5.2). Played against every role. */
 import {
   binary,
   type Case,

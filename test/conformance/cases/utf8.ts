@@ -1,3 +1,4 @@
+/** Cases of valid and invalid text (RFC 6455 section 8.1). Played against every role. */
 import { type Case, close, closing, continuation, failed, fragments, slices, text, texts } from "../case.ts";
 
 /** Valid texts, in hex: the ends of each range of UTF-8, and samples with characters of all lengths. */

@@ -1,3 +1,4 @@
+/** The demo as a process, for tests of its page and its chat. */
 import { onTestFinished } from "vitest";
 import { projectFolder, RunningProgram } from "./process.ts";
 

@@ -1,3 +1,4 @@
+/** A client over any WebSocket class, for tests with real clients. */
 import { once } from "node:events";
 
 /** The members that Node's own WebSocket and that of `ws` have in common. */

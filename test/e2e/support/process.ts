@@ -1,3 +1,4 @@
+/** Programs in processes of their own, with their output. Used by tests of commands and examples. */
 import { type ChildProcess, type SpawnOptions, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 

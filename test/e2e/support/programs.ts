@@ -1,3 +1,4 @@
+/** Looks for programs that tests need: Chromium, Python with websockets, an older Node. */
 import { spawnSync } from "node:child_process";
 import { accessSync, constants } from "node:fs";
 import { delimiter, join } from "node:path";

@@ -1,3 +1,4 @@
+/** All attacks, by family. Used by the fault report, the tests and the attacker thread. */
 import type { Attack } from "./attack.ts";
 import { churn } from "./churn.ts";
 import { deflate } from "./deflate.ts";

@@ -1,3 +1,4 @@
+/** Attacks by many connections that come and go. */
 import { close, text } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";

@@ -1,3 +1,4 @@
+/** Attacks by compressed messages: bombs and corrupt streams. */
 import { deflateBomb, deflateMessage } from "../../support/deflate.ts";
 import { clientFrame } from "../../support/frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";

@@ -1,3 +1,4 @@
+/** Attacks by fragments and by tiny reads. */
 import { setTimeout as delay } from "node:timers/promises";
 import { clientFrame } from "../../support/frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";

@@ -1,3 +1,4 @@
+/** Attacks by invalid frame headers. */
 import { deflateMessage } from "../../support/deflate.ts";
 import { clientFrame, ping, text } from "../../support/frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";

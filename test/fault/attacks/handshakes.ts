@@ -1,3 +1,4 @@
+/** Attacks by invalid or huge opening requests. */
 import { upgradeRequest } from "../../support/raw-client.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd, type Verdict } from "./attack.ts";
 import { Peer } from "./peer.ts";

@@ -1,3 +1,4 @@
+/** A hostile HTTP/2 client, for the attacks of `http2.ts`. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { parseServerFrame, text } from "../../support/frames.ts";

@@ -1,3 +1,4 @@
+/** Attacks over HTTP/2: resets, closed windows, lost sessions. */
 import { text } from "../../support/frames.ts";
 import { data, extendedConnect, INITIAL_WINDOW_SIZE, resetStream } from "../../support/http2-frames.ts";
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";

@@ -1,3 +1,4 @@
+/** A hostile client, for all attacks over HTTP/1.1, and for the bystanders. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { parseServerFrame, type ServerFrame, text } from "../../support/frames.ts";

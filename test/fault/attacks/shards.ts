@@ -1,3 +1,4 @@
+/** The attack that kills a shard while all other attacks run. */
 import { once } from "node:events";
 import { setTimeout as delay } from "node:timers/promises";
 import { text } from "../../support/frames.ts";

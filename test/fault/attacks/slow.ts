@@ -1,3 +1,4 @@
+/** Attacks by peers that send or read slowly. */
 import { setTimeout as delay } from "node:timers/promises";
 import { clientFrame, ping, text } from "../../support/frames.ts";
 import { upgradeRequest } from "../../support/raw-client.ts";

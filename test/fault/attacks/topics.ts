@@ -1,3 +1,4 @@
+/** Attacks by many subscriptions. */
 import { type Attack, COMMON_GROWTH_MIB, crowd } from "./attack.ts";
 import { Peer } from "./peer.ts";
 

@@ -1,3 +1,4 @@
+/** Waits for conditions on what a peer has received. Used by both hostile clients. */
 const MAY_TAKE_MS = 60_000;
 
 /** Lets an attacker wait for something that the server sends. */

@@ -1,3 +1,4 @@
+/** Actor cells with a log, for the tests of this folder. */
 import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
 import { ActorCell } from "../../../src/runtime/actor/actor-cell.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";

@@ -1,3 +1,4 @@
+/** A context that records calls, for the tests of actors. */
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";

@@ -20,17 +20,17 @@ interface End {
 }
 
 function end(port: MessagePort, verdictOn: (value: unknown) => MailVerdict): End {
-  const told = { letters: [] as unknown[], answers: [] as Answer[], closed: 0 };
+  const received = { letters: [] as unknown[], answers: [] as Answer[], closed: 0 };
   const link = new MailLink(port, {
     letterReceived: ({ value }) => {
-      told.letters.push(value);
+      received.letters.push(value);
       return verdictOn(value);
     },
-    answerReceived: (answer) => told.answers.push(answer),
-    linkClosed: () => told.closed++,
+    answerReceived: (answer) => received.answers.push(answer),
+    linkClosed: () => received.closed++,
   });
   onTestFinished(() => port.close());
-  return Object.assign(told, { port, link });
+  return Object.assign(received, { port, link });
 }
 
 function pair(verdictOn: (value: unknown) => MailVerdict = () => "accepted"): { near: End; far: End } {

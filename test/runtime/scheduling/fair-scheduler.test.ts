@@ -5,25 +5,25 @@ import { FairScheduler, type ScheduledTask, TURN_MS } from "../../../src/runtime
 /** A scheduler with a clock that moves only by `take`. */
 function setUp() {
   let now = 0;
-  const turns = new FairScheduler(() => now);
+  const scheduler = new FairScheduler(() => now);
   const log: string[] = [];
   const take = (ms: number): void => {
     now += ms;
   };
   /** A task that logs its turn, takes `ms`, and schedules `more` further turns. */
-  const taker = (name: string, ms = 0, more = 0): ScheduledTask => ({
+  const task = (name: string, ms = 0, more = 0): ScheduledTask => ({
     takeTurn: () => {
       log.push(name);
       take(ms);
-      if (more-- > 0) turns.add(taker(name, ms, more));
+      if (more-- > 0) scheduler.add(task(name, ms, more));
     },
   });
-  return { turns, log, take, taker };
+  return { scheduler, log, take, task };
 }
 
 it("calls each task once, in the next turn, in the order of adding", async () => {
-  const { turns, log, taker } = setUp();
-  for (const name of ["a", "b", "c"]) turns.add(taker(name));
+  const { scheduler, log, task } = setUp();
+  for (const name of ["a", "b", "c"]) scheduler.add(task(name));
   expect(log).toEqual([]);
   await turn();
   expect(log).toEqual(["a", "b", "c"]);
@@ -32,9 +32,9 @@ it("calls each task once, in the next turn, in the order of adding", async () =>
 });
 
 it("calls a task that is added during a turn in the next turn", async () => {
-  const { turns, log, taker } = setUp();
-  turns.add(taker("a", 0, 1));
-  turns.add(taker("b"));
+  const { scheduler, log, task } = setUp();
+  scheduler.add(task("a", 0, 1));
+  scheduler.add(task("b"));
   await turn();
   expect(log).toEqual(["a", "b"]);
   await turn();
@@ -42,11 +42,11 @@ it("calls a task that is added during a turn in the next turn", async () => {
 });
 
 it("ends a turn when its time is over, and continues with the tasks that waited", async () => {
-  const { turns, log, taker } = setUp();
-  turns.add(taker("a", TURN_MS / 2, 2));
-  turns.add(taker("b", TURN_MS / 2, 2));
-  turns.add(taker("c", TURN_MS * 10, 1));
-  turns.add(taker("d"));
+  const { scheduler, log, task } = setUp();
+  scheduler.add(task("a", TURN_MS / 2, 2));
+  scheduler.add(task("b", TURN_MS / 2, 2));
+  scheduler.add(task("c", TURN_MS * 10, 1));
+  scheduler.add(task("d"));
   const seen: string[] = [];
   for (let i = 0; i < 6; i++) {
     await turn();
@@ -58,34 +58,34 @@ it("ends a turn when its time is over, and continues with the tasks that waited"
 });
 
 it("starts a turn's time at the first call of over, anew in each turn", async () => {
-  const { turns, take } = setUp();
+  const { scheduler, take } = setUp();
   take(1_000);
-  expect(turns.over).toBe(false);
+  expect(scheduler.over).toBe(false);
   take(TURN_MS - 1);
-  expect(turns.over).toBe(false);
+  expect(scheduler.over).toBe(false);
   take(1);
-  expect([turns.over, turns.hasTime()]).toEqual([true, false]);
+  expect([scheduler.over, scheduler.hasTime()]).toEqual([true, false]);
   await turn();
-  expect(turns.over).toBe(false);
+  expect(scheduler.over).toBe(false);
 });
 
 it("has no time for new work while tasks wait for their turns", async () => {
-  const { turns, log, taker } = setUp();
-  turns.add(taker("a"));
-  expect(turns.over).toBe(true);
+  const { scheduler, log, task } = setUp();
+  scheduler.add(task("a"));
+  expect(scheduler.over).toBe(true);
   await turn();
   expect(log).toEqual(["a"]);
-  expect(turns.over).toBe(false);
+  expect(scheduler.over).toBe(false);
 });
 
 it("tells a task in its turn when the time is over", async () => {
-  const { turns, take } = setUp();
+  const { scheduler, take } = setUp();
   const answers: boolean[] = [];
-  turns.add({
+  scheduler.add({
     takeTurn: () => {
-      answers.push(turns.over);
+      answers.push(scheduler.over);
       take(TURN_MS);
-      answers.push(turns.over);
+      answers.push(scheduler.over);
     },
   });
   await turn();
@@ -93,14 +93,14 @@ it("tells a task in its turn when the time is over", async () => {
 });
 
 it("numbers the turns in which something runs", async () => {
-  const { turns, taker } = setUp();
-  const first = turns.enter();
-  expect(turns.enter()).toBe(first);
+  const { scheduler, task } = setUp();
+  const first = scheduler.enter();
+  expect(scheduler.enter()).toBe(first);
   await turn();
-  expect(turns.now).toBe(first + 1);
+  expect(scheduler.now).toBe(first + 1);
   await turn();
-  expect(turns.now).toBe(first + 1);
-  turns.add(taker("a"));
+  expect(scheduler.now).toBe(first + 1);
+  scheduler.add(task("a"));
   await turn();
-  expect(turns.now).toBe(first + 2);
+  expect(scheduler.now).toBe(first + 2);
 });

@@ -1,3 +1,4 @@
+/** Valid opening requests with changes, for tests of handshakes. */
 import type { IncomingHttpHeaders } from "node:http";
 import type { UpgradeRequest } from "../../../src/wire/handshake/server.ts";
 

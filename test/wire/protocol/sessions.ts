@@ -1,3 +1,4 @@
+/** Random streams of frames with their events, for property tests of the decoder. */
 import fc from "fast-check";
 import type { DecoderOptions } from "../../../src/wire/protocol/decoder.ts";
 import { binary, clientFrame, close, continuation, ping, text } from "../../support/frames.ts";

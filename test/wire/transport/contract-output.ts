@@ -1,3 +1,4 @@
+/** The part of the transport contract about writing and ending. Used by `contract.ts`. */
 import { once } from "node:events";
 import { expect, it } from "vitest";
 import { collect, LOTS, type TransportFactory, written } from "./pair.ts";

@@ -1,3 +1,4 @@
+/** The contract of transports, as tests for each implementation. */
 import { describe, expect, it } from "vitest";
 import { itEnds, itWrites } from "./contract-output.ts";
 import { LOTS, type TransportFactory, written } from "./pair.ts";

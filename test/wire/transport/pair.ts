@@ -1,3 +1,4 @@
+/** The pair of a transport and its peer, as the contract tests need it. */
 import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import type { Transport } from "../../../src/wire/transport/transport.ts";

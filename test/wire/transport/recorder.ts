@@ -1,3 +1,4 @@
+/** A receiver that records its calls, for tests of transports. */
 import { setImmediate as turn } from "node:timers/promises";
 import type { TransportReceiver } from "../../../src/wire/transport/transport.ts";
 

@@ -1,3 +1,4 @@
+/** Checks for leaked sockets and unhandled errors, for the tests of this folder. */
 import { readdirSync, readlinkSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";

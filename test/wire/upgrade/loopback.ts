@@ -1,3 +1,4 @@
+/** Pairs of TCP sockets over loopback, for the tests of this folder. */
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Socket } from "node:net";
 import { onTestFinished } from "vitest";

@@ -1,3 +1,4 @@
+/** Servers for the tests of this folder: one that accepts every upgrade, one over TCP alone. */
 import type { IncomingMessage, Server } from "node:http";
 import { createServer as createTcpServer, type Socket } from "node:net";
 import { text } from "node:stream/consumers";

@@ -1,3 +1,4 @@
+/** Upgraded streams and reading from them, for the tests of this folder. */
 import { once } from "node:events";
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";

@@ -1,3 +1,4 @@
+/** Servers and pairs of WebSockets for the tests of this folder. */
 import { once } from "node:events";
 import { createServer as createHttpServer, type IncomingMessage, type Server } from "node:http";
 import { createServer as createHttpsServer } from "node:https";

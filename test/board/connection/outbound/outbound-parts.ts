@@ -1,3 +1,4 @@
+/** An outbound over a fake transport, with its parts, for the tests of this folder. */
 import { expect } from "vitest";
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
 import { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";

@@ -3,7 +3,7 @@ import { checkAttachOptions, checkListenOptions } from "../../../../src/board/sw
 import type { ListenOptions } from "../../../../src/index.ts";
 import { selfSigned } from "../../../support/certificate.ts";
 
-it("fills in the handshakeTimeoutMs of a route that isn't given", () => {
+it("fills in the default handshakeTimeoutMs of a route", () => {
   expect(checkAttachOptions({})).toEqual({ handshakeTimeoutMs: 10_000 });
 });
 
@@ -15,7 +15,7 @@ it.each<{ name: string; options: Partial<ListenOptions> }>([
   { name: 'handshake: "shard"', options: { handshake: "shard" } },
   { name: 'accept: "shard"', options: { accept: "shard" } },
   { name: "tls", options: { tls: selfSigned() } },
-])("listen: refuses a function as origins with $name, and says what to do", ({ options }) => {
+])("listen: refuses a function as origins with $name, and names alternatives", ({ options }) => {
   const message = expect.stringMatching(
     /^listen: .*make origins a list, or check request.headers.origin in .*authorize$/,
   );

@@ -191,7 +191,7 @@ it.each(rows)("$call: $name takes $takes", ({ call, name, takes, good, bad }) =>
   }
 });
 
-it.each(Object.values(checks))("$call: names the options there are when one is unknown", ({ check, call }) => {
+it.each(Object.values(checks))("$call: lists the options in the error for an unknown one", ({ check, call }) => {
   const message = expect.stringMatching(new RegExp(`^${call}: unknown option "shard"; the options are [a-z]`));
   expect(() => check({ shard: 1 })).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
 });

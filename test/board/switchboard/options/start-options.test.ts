@@ -15,7 +15,7 @@ it.each([
     "one of close, dropNewest, dropOldest, conflate",
   ],
   ["rateLimitPolicy", ["pause", "close"], '"pause" or "close"'],
-])("start: %s takes only its words", (name, words, takes) => {
+])("start: %s takes only its own words", (name, words, takes) => {
   for (const word of words) {
     const options = { actor, [name]: word } as unknown as StartOptions;
     expect(checkStartOptions(options).connection).toMatchObject({ [name]: word });
@@ -25,7 +25,7 @@ it.each([
   expect(() => checkStartOptions(options)).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
 });
 
-it("fills in what isn't given, and takes undefined for not given", () => {
+it("fills in defaults, and treats undefined as absent", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, maxMailboxMessages: 1024, maxMailboxBytes: 1_048_576 },
     ...{
@@ -98,7 +98,7 @@ it.each(["maxOldGenerationSizeMb", "maxYoungGenerationSizeMb", "stackSizeMb"])(
   },
 );
 
-it("limits what a shard takes by limits that exist", () => {
+it("refuses resource limits that don't exist", () => {
   expect(() => checkStartOptions({ actor, resourceLimits: { codeRangeSizeMb: 5 } as object })).toThrow(
     expect.objectContaining({
       code: "ERR_OPTION",
@@ -107,7 +107,7 @@ it("limits what a shard takes by limits that exist", () => {
   );
 });
 
-it("compresses nothing unless told to, and fills in how", () => {
+it("doesn't compress by default, and fills in the compression options", () => {
   const settingsOf = (compression?: StartOptions["compression"]) =>
     checkStartOptions({ actor, ...(compression !== undefined && { compression }) }).connection.compression;
   const defaults = { threshold: 1024, level: 3, windowBits: 15, contextTakeover: false };
@@ -121,7 +121,7 @@ it("compresses nothing unless told to, and fills in how", () => {
   );
 });
 
-it("keeps what is given", () => {
+it("keeps the given values", () => {
   const { shards, connection } = checkStartOptions({ actor, shards: 3, maxPayloadBytes: 5, pingIntervalMs: 0 });
   expect(shards).toBe(3);
   expect(connection).toMatchObject({ maxPayloadBytes: 5, pingIntervalMs: 0, maxFragments: 131_072 });

@@ -6,28 +6,28 @@ import type { HandoffResult } from "../../../../src/wire/transport/pending-hando
 function create() {
   const counters = new Counters();
   const left: string[] = [];
-  return { counters, left, occupancy: new ConnectionCount(counters, (address) => left.push(address)) };
+  return { counters, left, connections: new ConnectionCount(counters, (address) => left.push(address)) };
 }
 
 const ends: HandoffResult[] = [{ outcome: "peerGone" }, { outcome: "failed", error: new Error("lost") }];
 const adopted: Promise<HandoffResult> = Promise.resolve({ outcome: "adopted" });
 
 it("counts a connection from the call until it has ended, and never twice", async () => {
-  const { counters, occupancy } = create();
-  const arriving = occupancy.follow(adopted, undefined);
-  expect(occupancy.count).toBe(1);
+  const { counters, connections } = create();
+  const handoff = connections.follow(adopted, undefined);
+  expect(connections.count).toBe(1);
   counters.add("connections");
-  expect(occupancy.count).toBe(1);
-  await arriving;
-  expect(occupancy.count).toBe(1);
+  expect(connections.count).toBe(1);
+  await handoff;
+  expect(connections.count).toBe(1);
   counters.add("departed");
-  expect(occupancy.count).toBe(0);
+  expect(connections.count).toBe(0);
 });
 
 it.each(ends)("stops counting a connection that ended $outcome, and frees its address", async (result) => {
-  const { left, occupancy } = create();
-  await occupancy.follow(Promise.resolve(result), "a");
-  expect({ count: occupancy.count, left }).toEqual({ count: 0, left: ["a"] });
+  const { left, connections } = create();
+  await connections.follow(Promise.resolve(result), "a");
+  expect({ count: connections.count, left }).toEqual({ count: 0, left: ["a"] });
 });
 
 it("begins at 0, whatever ended before", () => {
@@ -37,14 +37,14 @@ it("begins at 0, whatever ended before", () => {
 });
 
 it("frees the addresses of all connections when the shard ends, each once", async () => {
-  const { left, occupancy } = create();
+  const { left, connections } = create();
   const onTheWay = Promise.withResolvers<HandoffResult>();
-  await Promise.all(["a", "b", "a"].map((address) => occupancy.follow(adopted, address)));
-  const last = occupancy.follow(onTheWay.promise, "c");
-  occupancy.clientLeft("b");
-  occupancy.end();
+  await Promise.all(["a", "b", "a"].map((address) => connections.follow(adopted, address)));
+  const last = connections.follow(onTheWay.promise, "c");
+  connections.clientLeft("b");
+  connections.end();
   onTheWay.resolve({ outcome: "failed", error: new Error("lost") });
   await last;
-  occupancy.clientLeft("a");
-  expect({ count: occupancy.count, left: left.toSorted() }).toEqual({ count: 0, left: ["a", "a", "b", "c"] });
+  connections.clientLeft("a");
+  expect({ count: connections.count, left: left.toSorted() }).toEqual({ count: 0, left: ["a", "a", "b", "c"] });
 });

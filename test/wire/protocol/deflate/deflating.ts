@@ -1,3 +1,4 @@
+/** Deflaters and decoder options for tests of compression. */
 import type { DecoderOptions } from "../../../../src/wire/protocol/decoder.ts";
 import { DEFAULT_COMPRESSION, type DeflateAgreement } from "../../../../src/wire/protocol/deflate/compression.ts";
 import { Deflater } from "../../../../src/wire/protocol/deflate/deflater.ts";
