@@ -1,4 +1,4 @@
-"""A client of python3-websockets: `python-client.py echo|closed URL`. Prints what it saw as JSON."""
+"""A client of python3-websockets: `python-client.py echo|closed URL`. Prints the result as JSON."""
 
 import asyncio
 import json
@@ -27,7 +27,7 @@ async def echo(url):
         await (await socket.ping(b"are you there"))
         seen["pinged"] = True
 
-        # The legacy client has them on the socket itself, the newer one on its protocol.
+        # These are properties of the socket in the legacy client, and of its protocol in the newer one.
         extensions = getattr(socket, "extensions", None) or getattr(getattr(socket, "protocol", None), "extensions", [])
         seen["extensions"] = [extension.name for extension in extensions or []]
 

@@ -1,4 +1,4 @@
-"""The other end for our client and our single-threaded server: `python-peer.py serve` or `python-peer.py client URL`."""
+"""The peer of our client and of our single-threaded server: `python-peer.py serve`, or `python-peer.py client URL`."""
 
 import asyncio
 import json

@@ -36,7 +36,7 @@ export class TargetProcess {
     this.#child = child;
     this.#exit = once(child, "exit");
     this.ports = ports;
-    this.memory = new ProcessMemory(child.pid as number); // it runs: it has told its ports
+    this.memory = new ProcessMemory(child.pid as number); // defined: the process has sent its ports
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
     });

@@ -7,7 +7,7 @@ import { RawClient } from "../../support/raw-client.ts";
 
 async function ask(client: RawClient): Promise<string[]> {
   client.write(text("tell"));
-  return JSON.parse(await client.text()).told;
+  return JSON.parse(await client.text()).published;
 }
 
 it("traces handlers and connections in their shard, and upgrades in the thread that answers them", async () => {
@@ -45,10 +45,10 @@ it("traces handlers and connections in their shard, and upgrades in the thread t
 
 it("publishes the upgrades that the main thread answers in the main thread", async () => {
   const { port } = await startBoard();
-  const told: string[] = [];
+  const published: string[] = [];
   const listener = (message: unknown): void => {
     const { request, outcome, status } = message as UpgradeDiagnostics;
-    told.push(`${request?.headers.upgrade} ${outcome} ${status}`);
+    published.push(`${request?.headers.upgrade} ${outcome} ${status}`);
   };
   subscribe("switchboard:upgrade", listener);
   onTestFinished(() => void unsubscribe("switchboard:upgrade", listener));
@@ -56,5 +56,5 @@ it("publishes the upgrades that the main thread answers in the main thread", asy
   const client = await RawClient.open({ port });
   client.write(text("hello"));
   await client.text();
-  await expect.poll(() => told).toEqual(["websocket refused 400", "websocket accepted undefined"]);
+  await expect.poll(() => published).toEqual(["websocket refused 400", "websocket accepted undefined"]);
 });

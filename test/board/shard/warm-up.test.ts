@@ -87,10 +87,10 @@ it("can be disabled", async () => {
 
 it.each([upgradeChannel, openedChannel, closedChannel])("doesn't run if somebody listens on $name", async (channel) => {
   const { opened } = spies();
-  const told = vi.fn();
-  channel.subscribe(told);
-  onTestFinished(() => void channel.unsubscribe(told));
+  const published = vi.fn();
+  channel.subscribe(published);
+  onTestFinished(() => void channel.unsubscribe(published));
   await startShard();
   expect(opened).not.toHaveBeenCalled();
-  expect(told).not.toHaveBeenCalled();
+  expect(published).not.toHaveBeenCalled();
 });

@@ -8,25 +8,25 @@ import {
 } from "../../../src/index.ts";
 
 /** Everything that the diagnostics channels of this shard published, in words. */
-const told: string[] = [];
+const published: string[] = [];
 
 tracingChannel<HandlerTrace, HandlerTrace>("switchboard.handler").subscribe({
-  start: ({ handler }) => told.push(`${handler} start`),
-  end: ({ handler }) => told.push(`${handler} end`),
-  asyncStart: ({ handler }) => told.push(`${handler} asyncStart`),
-  asyncEnd: ({ handler, result }) => told.push(`${handler} asyncEnd ${result ?? ""}`),
-  error: ({ handler, error }) => told.push(`${handler} error ${(error as Error).message}`),
+  start: ({ handler }) => published.push(`${handler} start`),
+  end: ({ handler }) => published.push(`${handler} end`),
+  asyncStart: ({ handler }) => published.push(`${handler} asyncStart`),
+  asyncEnd: ({ handler, result }) => published.push(`${handler} asyncEnd ${result ?? ""}`),
+  error: ({ handler, error }) => published.push(`${handler} error ${(error as Error).message}`),
 });
 subscribe("switchboard:connection:opened", (message) => {
-  told.push(`opened ${(message as ConnectionDiagnostics).address}`);
+  published.push(`opened ${(message as ConnectionDiagnostics).address}`);
 });
 subscribe("switchboard:connection:closed", (message) => {
   const { code, reason } = message as ConnectionDiagnostics;
-  told.push(`closed ${code} ${reason}`);
+  published.push(`closed ${code} ${reason}`);
 });
 subscribe("switchboard:upgrade", (message) => {
   const { request, outcome, status } = message as UpgradeDiagnostics;
-  told.push(`upgrade ${request?.headers.host} ${outcome} ${status ?? ""}`);
+  published.push(`upgrade ${request?.headers.host} ${outcome} ${status ?? ""}`);
 });
 
 /** Sends the collected words, and forgets them. Fails on demand. */
@@ -36,6 +36,8 @@ export default class Traced extends Actor {
   override async received({ text }: Message): Promise<void> {
     await Promise.resolve();
     if (text === "fail") throw new Error("on demand");
-    this.send(JSON.stringify({ told: told.splice(0), isActive: channel("switchboard:upgrade").hasSubscribers }));
+    this.send(
+      JSON.stringify({ published: published.splice(0), isActive: channel("switchboard:upgrade").hasSubscribers }),
+    );
   }
 }
