@@ -20,7 +20,7 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
   const board = await Switchboard.start({
     actor: url,
     shards: 1,
-    // Overload must not stop a test: the machine may be busy at any time.
+    // A late event loop must not exclude a shard from new connections: the test machine may be busy at any time.
     maxEventLoopDelayMs: 60_000,
     ...rest,
   });

@@ -84,7 +84,11 @@ export interface AskingClient {
   readonly outcome: ClientOutcome;
 }
 
-/** @param patienceMs time after which a client without any answer counts as hanging */
+/**
+ * Requests a WebSocket over TCP or TLS.
+ *
+ * @param patienceMs time after which a client without any answer counts as hanging
+ */
 export async function askForWebSocket(port: number, tls: boolean, patienceMs: number): Promise<AskingClient> {
   const where = { port, host: "127.0.0.1" };
   const socket = tls ? connectTls({ ...where, rejectUnauthorized: false }) : connectTcp(where);

@@ -84,7 +84,7 @@ export class Http2Peer {
     return this.#goaway === undefined ? "ended" : `GOAWAY ${this.#goaway}`;
   }
 
-  /** Destroys the connection. Returns its verdict until then. */
+  /** Resets the connection. Returns the given verdict. */
   leave(verdict: Verdict): Verdict {
     this.socket.resetAndDestroy();
     return verdict;

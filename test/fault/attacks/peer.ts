@@ -120,7 +120,7 @@ export class Peer {
     return this.#verdict ?? "ended";
   }
 
-  /** Destroys the connection. Returns its verdict until then. */
+  /** Resets the connection. Returns the given verdict. */
   leave(verdict: Verdict): Verdict {
     this.socket.resetAndDestroy();
     return verdict;

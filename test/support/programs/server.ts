@@ -14,7 +14,7 @@ function tell(story: ServerStory): void {
   console.log(JSON.stringify(story));
 }
 
-// Overload must not stop a test: the machine may be busy at any time.
+// A late event loop must not exclude a shard from new connections: the test machine may be busy at any time.
 const board = await Switchboard.start({ maxEventLoopDelayMs: 60_000, ...start, actor: actorUrl(actor) });
 for (const event of ["shardLost", "shardFailed"] as const) {
   board.on(event, ({ shard, reason, connections, error }) => {
