@@ -73,7 +73,7 @@ it.each([
   ["JSON of another kind", "[1, 2]"],
   ["null", "null"],
   ["an unknown type", '{"type":"shout","text":"hello"}'],
-  ["a name that is no string", '{"type":"name","name":{"toString":1}}'],
+  ["a name that isn't a string", '{"type":"name","name":{"toString":1}}'],
   ["a message without text", '{"type":"say"}'],
 ])("closes with 1008 on %s", async (_, sent) => {
   const { port } = await startBoard(options);

@@ -66,7 +66,7 @@ it("prints one line when its port is in use", async () => {
   );
 });
 
-it.each(["http", "65536", "-1"])("prints one line when the port is %s, which is no port", async (port) => {
+it.each(["http", "65536", "-1"])("prints one line when the port is %s, which isn't a valid port", async (port) => {
   const { code, stderr } = await launchDemo(port).exit;
   expect(code).toBe(1);
   expect(stderr).toBe("The demo can't start: PORT takes an integer from 0 to 65535\n");

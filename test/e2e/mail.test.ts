@@ -156,7 +156,7 @@ it("is refused at once when too much is on its way to one thread, and accepted a
 });
 
 it.each(["", "nobody", "0-", "0-1 2", "-1-2", `0-${"1".repeat(100)}`, 7, undefined])(
-  "throws for %j, which is no address",
+  "throws for %j, which isn't an address",
   async (value) => {
     const { board } = await startBoard();
     const misuse = expect.objectContaining({ kind: "misuse", code: "ERR_ADDRESS" });

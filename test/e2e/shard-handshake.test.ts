@@ -183,7 +183,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
   });
 
   it.each([
-    { name: "what is no HTTP", bytes: "\x00\x01\x02garbage\r\n\r\n", status: 400 },
+    { name: "bytes that aren't HTTP", bytes: "\x00\x01\x02garbage\r\n\r\n", status: 400 },
     {
       name: "headers beyond the limit",
       bytes: upgradeRequest({ headers: { "X-Big": "x".repeat(17_000) } }),

@@ -177,7 +177,7 @@ describe("a pending handshake", () => {
     { name: "leaves in the middle", bytes: "GET / HT" },
     { name: "asks for another path", bytes: upgradeRequest({ path: "/elsewhere" }) },
     { name: "is malformed", bytes: upgradeRequest({ headers: { "Sec-WebSocket-Key": "x" } }) },
-    { name: "is no HTTP", bytes: "\r\n\0\r\n\r\n" },
+    { name: "isn't HTTP", bytes: "\r\n\0\r\n\r\n" },
   ])("frees its place in a shard when it $name", async ({ bytes }) => {
     const limits = { shards: 2, maxConnections: 2, maxConnectionsPerAddress: 2 };
     const { board, port } = await start("shard", limits, { path: "/", handshakeTimeoutMs: 500 });

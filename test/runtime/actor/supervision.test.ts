@@ -269,7 +269,7 @@ function startLeaving(supervision: Supervision) {
   return started;
 }
 
-it("supervises promises that any handler left alone", () => {
+it("supervises promises that any handler left unawaited", () => {
   const { deliver } = startLeaving({ strategy: "resume", maxFailures: 4 });
   deliver("received");
   for (const handler of ["constructor", "opened", "received"]) leaving[0]?.fail(handler);
@@ -283,7 +283,7 @@ it("supervises promises that any handler left alone", () => {
   ]);
 });
 
-it("restarts an actor for a promise that it left alone, once its handler is done, and doesn't restart the new object for it", async () => {
+it("restarts an actor for a rejected promise that nobody awaited, once its handler is done, and not the new object", async () => {
   const { deliver } = startLeaving({ strategy: "restart" });
   deliver("received");
   deliver("wait");
@@ -306,7 +306,7 @@ it("restarts an actor for a promise that it left alone, once its handler is done
   expect(leaving).toHaveLength(4);
 });
 
-it("stops an actor that is over when a promise that it left alone rejects", () => {
+it("stops an actor that has ended when a promise that nobody awaited rejects", () => {
   const { cell, deliver } = startLeaving({ strategy: "restart" });
   deliver("received");
   cell.end(1000, "");

@@ -38,7 +38,7 @@ describe("maxPayloadBytes", () => {
     expect(decode([...fragments, last], { maxPayloadBytes: 7 })).toEqual([seenPing("p"), TOO_BIG]);
   });
 
-  it("counts each message anew", () => {
+  it("counts each message separately", () => {
     const messages = [text("abc", { fin: false }), continuation("d"), text("efgh"), text("ijkl")];
     expect(decode(messages, { maxPayloadBytes: 4 })).toEqual([seenText("abcd"), seenText("efgh"), seenText("ijkl")]);
   });
@@ -149,7 +149,7 @@ describe("maxFragments", () => {
     expect(decode(shortFrames, { maxFragments: 3 })).toEqual([seenText("aaa")]);
   });
 
-  it("counts each message anew", () => {
+  it("counts each message separately", () => {
     expect(decode([...fragments(3, "a"), ...fragments(3, "b")], { maxFragments: 3 })).toEqual([
       seenText("aaa"),
       seenText("bbb"),

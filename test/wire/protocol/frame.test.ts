@@ -56,7 +56,7 @@ describe("encodeFrame", () => {
     expect(parse(wireBytes(frame)).payload.toString()).toBe("before");
   });
 
-  it("leaves earlier frames alone", () => {
+  it("doesn't change earlier frames", () => {
     const sizes = Array.from({ length: 2_000 }, (_, i) => (i * 37) % 700);
     const frames = sizes.map((size, i) => encodeFrame(Opcode.binary, Buffer.alloc(size, i)));
     for (const [i, size] of sizes.entries()) {
@@ -84,7 +84,7 @@ describe("encodeText", () => {
     expect(parse(wireBytes(encodeText("a\ud800b\udc00"))).payload.toString("hex")).toBe("61efbfbd62efbfbd");
   });
 
-  it("leaves earlier frames alone", () => {
+  it("doesn't change earlier frames", () => {
     fc.assert(
       fc.property(fc.array(fc.string({ unit: "binary", maxLength: 60 }), { maxLength: 40 }), (strings) => {
         const frames = strings.map((string) => encodeText(string));

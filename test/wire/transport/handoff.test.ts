@@ -338,7 +338,7 @@ describe("whether a socket can be moved", () => {
     server.close();
   });
 
-  it("is false for a stream that is no socket, and for a socket that was never connected", () => {
+  it("is false for a stream that isn't a socket, and for a socket that was never connected", () => {
     expect(isMovable(new PassThrough())).toBe(false);
     expect(isMovable(new Socket())).toBe(false);
   });

@@ -161,7 +161,7 @@ const uses: [string, (upgraded: Upgraded) => unknown][] = [
   ["made web streams", (upgraded) => consumers.text(Duplex.toWeb(upgraded).readable).catch(() => {})],
 ];
 it.each(uses)(
-  "fails with ERR_DOWNCAST when the wrapper is %s afterwards, and leaves the socket alone",
+  "fails with ERR_DOWNCAST when the wrapper is %s afterwards, and doesn't affect the socket",
   async (_, use) => {
     const { client, upgraded } = await upgradedPair();
     const { socket } = upgraded.downcast();
@@ -210,7 +210,7 @@ it("may be called by a readable listener that has removed itself", async () => {
   socket.destroy();
 });
 
-it("leaves the socket alone when the wrapper is destroyed afterwards", async () => {
+it("doesn't affect the socket when the wrapper is destroyed afterwards", async () => {
   const { client, upgraded } = await upgradedPair();
   const { socket } = upgraded.downcast();
   upgraded.destroy();

@@ -103,7 +103,7 @@ describe("no answer", () => {
     (await upgraded).destroy();
   });
 
-  it("rejects for bytes that are no HTTP", async () => {
+  it("rejects for bytes that aren't HTTP", async () => {
     const port = await answering("SSH-2.0-OpenSSH_9.2\r\n");
     await expect(requestUpgrade(`http://127.0.0.1:${port}`, "foobar")).rejects.toMatchObject({
       code: expect.stringMatching(/^HPE_/),
@@ -120,7 +120,7 @@ describe("no answer", () => {
     await expect(openTunnel(`http://127.0.0.1:${port}`, "a:1", { signal })).rejects.toBe(reason);
   });
 
-  it("leaves the stream alone when the signal is aborted after the switch", async () => {
+  it("doesn't affect the stream when the signal is aborted after the switch", async () => {
     const { port } = await startEcho();
     const controller = new AbortController();
     const answered = await requestUpgrade(`http://127.0.0.1:${port}`, "foobar", { signal: controller.signal });
