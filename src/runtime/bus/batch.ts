@@ -1,19 +1,28 @@
 /**
- * Publishes to one other thread, packed into one piece of memory for each tick. `Link` writes and reads batches.
+ * Publishes to one other thread, packed into one piece of memory for each tick. `Link`, and the engine thread and its
+ * clients, write and read batches.
  */
 import type { Frame } from "../../wire/protocol/frame.ts";
+import type { StreamRecord } from "../streams/publication.ts";
 
 /**
  * Bytes before each frame: the receiver's number for the topic and the length of the frame, both 32-bit little-endian.
  */
 const RECORD_HEADER_BYTES = 8;
+/** Bytes of the offset and the time of a record of a stream, after its header: two 64-bit floats, little-endian. */
+const PLACE_BYTES = 16;
 /** Size in bytes at which a batch is posted without waiting for the end of the tick. */
 const FULL_BYTES = 64 * 1024;
 
 /** Packs publishes into one piece of memory. Posting a batch costs the same for one publish and for a thousand. */
 export class BatchWriter {
-  #bytes = Buffer.allocUnsafeSlow(0);
+  #bytes: Buffer<ArrayBuffer>;
   #used = 0;
+
+  /** @param capacityBytes size of the memory to begin with */
+  constructor(capacityBytes = 0) {
+    this.#bytes = Buffer.allocUnsafeSlow(capacityBytes);
+  }
 
   get length(): number {
     return this.#used;
@@ -23,12 +32,24 @@ export class BatchWriter {
     return this.#used >= FULL_BYTES;
   }
 
-  append(topicId: number, { block, start, end }: Frame): void {
-    const needed = this.#used + RECORD_HEADER_BYTES + end - start;
+  append(topicId: number, frame: Frame): void {
+    this.#append(topicId, frame, RECORD_HEADER_BYTES);
+  }
+
+  /** Appends a publication of a stream. A batch has either frames or publications. */
+  appendRecord(topicId: number, { frame, offset, timeMs }: StreamRecord): void {
+    const at = this.#used + RECORD_HEADER_BYTES;
+    this.#append(topicId, frame, RECORD_HEADER_BYTES + PLACE_BYTES);
+    this.#bytes.writeDoubleLE(offset, at);
+    this.#bytes.writeDoubleLE(timeMs, at + 8);
+  }
+
+  #append(topicId: number, { block, start, end }: Frame, headerBytes: number): void {
+    const needed = this.#used + headerBytes + end - start;
     if (needed > this.#bytes.length) this.#grow(needed);
     this.#bytes.writeUInt32LE(topicId, this.#used);
     this.#bytes.writeUInt32LE(end - start, this.#used + 4);
-    block.copy(this.#bytes, this.#used + RECORD_HEADER_BYTES, start, end);
+    block.copy(this.#bytes, this.#used + headerBytes, start, end);
     this.#used = needed;
   }
 
@@ -78,4 +99,33 @@ export class BatchReader {
     this.#at = start + block.readUInt32LE(this.#at + 4);
     return take(topicId, { block, start, end: this.#at });
   }
+
+  /** Calls `take` for the next publication of a stream and returns its result. */
+  nextRecord<T>(take: (topicId: number, record: StreamRecord) => T): T {
+    const block = this.#block;
+    const topicId = block.readUInt32LE(this.#at);
+    const place = this.#at + RECORD_HEADER_BYTES;
+    const start = place + PLACE_BYTES;
+    this.#at = start + block.readUInt32LE(this.#at + 4);
+    const [offset, timeMs] = [block.readDoubleLE(place), block.readDoubleLE(place + 8)];
+    return take(topicId, { offset, timeMs, frame: { block, start, end: this.#at } });
+  }
+}
+
+/** Packs publications of one stream, for `unpackRecords` in another thread. The memory may be transferred. */
+export function packRecords(records: readonly StreamRecord[]): ArrayBuffer {
+  let bytes = 0;
+  for (const { frame } of records) bytes += RECORD_HEADER_BYTES + PLACE_BYTES + frame.end - frame.start;
+  const writer = new BatchWriter(bytes);
+  for (const record of records) writer.appendRecord(0, record);
+  return writer.take();
+}
+
+/** Returns the publications that `packRecords` packed. Their frames lie in the memory of the batch. */
+export function unpackRecords(batch: ArrayBuffer): StreamRecord[] {
+  const reader = new BatchReader(batch);
+  const records: StreamRecord[] = [];
+  const take = (_: number, record: StreamRecord): number => records.push(record);
+  while (!reader.ended) reader.nextRecord(take);
+  return records;
 }

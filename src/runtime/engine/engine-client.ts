@@ -1,0 +1,297 @@
+/**
+ * One thread's way to the engine: each shard has a client, and the main thread. The host in the engine thread is at the
+ * other end of its port.
+ */
+import type { MessagePort } from "node:worker_threads";
+import type { Frame } from "../../wire/protocol/frame.ts";
+import { unpackRecords } from "../bus/batch.ts";
+import { EndOfTick } from "../scheduling/end-of-tick.ts";
+import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import type {
+  EngineHealth,
+  EnginePublished,
+  HistoryRange,
+  HistoryRead,
+  Member,
+  PresenceStats,
+} from "../streams/engine.ts";
+import type { Position } from "../streams/position.ts";
+import {
+  type EngineClientSettings,
+  EngineSession,
+  type SessionOwner,
+  type SessionSchedule,
+  unavailable,
+} from "./engine-session.ts";
+import { MergedReads } from "./merged-reads.ts";
+import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead } from "./messages.ts";
+import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
+
+/** What a client tells its thread. Only the client of the main thread is told the last four. */
+export interface EngineClientOwner {
+  /** The engine thread has ended. Calls reject until `connect`. */
+  engineLost?(): void;
+  healthChanged?(health: EngineHealth): void;
+  controlReceived?(from: string, message: string): void;
+  /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
+  nodeChanged?(id: string, facts: string | undefined): void;
+  /** Gauges of the engine and its host, once a second. */
+  gaugesTold?(gauges: Readonly<Record<string, number>>): void;
+}
+
+export interface PublishOptions {
+  readonly idempotencyKey?: string | undefined;
+  /** Time after which the publication isn't handed out any more, in ms. */
+  readonly expiresMs?: number | undefined;
+}
+
+/** Time after which a topic is asked for again whose renewal failed, in ms. */
+const RENEW_AGAIN_MS = 1_000;
+
+/**
+ * Every call that returns a promise rejects with `ERR_ENGINE_UNAVAILABLE` while no engine thread is connected, when the
+ * thread ends first, and after 5 s without an answer; with `ERR_ENGINE_FULL` while too much is under way; and with the
+ * engine's own error. After such a rejection of `publish`, the publication may still have been stored.
+ */
+export class EngineClient {
+  readonly #owner: EngineClientOwner;
+  readonly #settings: EngineClientSettings;
+  readonly #schedule: SessionSchedule;
+  readonly #wanted = new WantedTopics();
+  /** Members that this thread has joined, by topic and address: the next engine thread must know them, too. */
+  readonly #joined = new Map<string, Map<string, LocalMember>>();
+  readonly #reads: MergedReads;
+  readonly #renewals = new Set<NodeJS.Timeout>();
+  #session: EngineSession | undefined;
+  #facts: string | undefined;
+
+  /** @param turns for what arrives */
+  constructor(owner: EngineClientOwner = {}, settings: EngineClientSettings = {}, turns = new FairScheduler()) {
+    this.#owner = owner;
+    this.#settings = settings;
+    this.#schedule = { turns, endOfTick: new EndOfTick() };
+    this.#reads = new MergedReads(
+      async (topic, offset) => unpack(await this.#request({ kind: "readSince", topic, offset })),
+      this.#schedule.endOfTick,
+    );
+  }
+
+  /** True while an engine thread is connected. */
+  get isConnected(): boolean {
+    return this.#session !== undefined;
+  }
+
+  /**
+   * Connects to the engine thread: first, and again whenever the thread was replaced. All topics that are wanted are
+   * then wanted again, and their feeds are told the top; all members join again.
+   */
+  connect(port: MessagePort): void {
+    this.#session?.close();
+    const session = new EngineSession(port, this.#sessionOwner, this.#schedule, this.#settings);
+    this.#session = session;
+    if (this.#facts !== undefined) session.call({ kind: "announce", facts: this.#facts });
+    for (const [topic, members] of this.#joined) {
+      for (const member of members.values()) void this.#renewMember(session, topic, member);
+    }
+    for (const wanted of this.#wanted.values()) {
+      wanted.isKnown = false;
+      void this.#renewWant(session, wanted);
+    }
+  }
+
+  /** Posts what is left and closes the port. The members of this thread leave. */
+  close(): void {
+    for (const timer of this.#renewals) clearTimeout(timer);
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  /** Publishes to a topic with history. Publishes of one client keep their order. */
+  publish(topic: string, frame: Frame, options?: PublishOptions): Promise<EnginePublished> {
+    const session = this.#session;
+    if (session === undefined) return Promise.reject(notConnected());
+    if (options?.idempotencyKey === undefined && options?.expiresMs === undefined) return session.publish(topic, frame);
+    const bytes = frame.block.subarray(frame.start, frame.end);
+    const { idempotencyKey, expiresMs } = options;
+    return session.request({ kind: "publish", topic, bytes: Uint8Array.from(bytes), idempotencyKey, expiresMs });
+  }
+
+  /** Sends a message without history to other nodes. Returns false if the message was dropped. */
+  relay(topic: string, frame: Frame): boolean {
+    return this.#session?.relay(topic, frame) ?? false;
+  }
+
+  /** Reads a part of a stream: at most as many publications as the topic's rule keeps. */
+  async history(topic: string, range: HistoryRange): Promise<HistoryRead> {
+    return unpack(await this.#request({ kind: "history", topic, range }));
+  }
+
+  /**
+   * Reads everything after `offset` that the stream keeps. Many subscribers that ask at once share a few reads, and the
+   * records.
+   */
+  readSince(topic: string, offset: number): Promise<HistoryRead> {
+    const wanted = this.#wanted.get(topic);
+    const arrived = wanted?.isKnown === true ? { epoch: wanted.epoch, offset: wanted.offset } : undefined;
+    return this.#reads.read(topic, offset, arrived);
+  }
+
+  /** Removes the publications of a stream. The epoch and the top stay. */
+  removeHistory(topic: string): Promise<void> {
+    return this.#request({ kind: "removeHistory", topic });
+  }
+
+  /**
+   * Wants a topic. Resolves with the top when every later publication will arrive; with undefined for a topic without
+   * history. A second call replaces the feed. After a rejection the topic isn't wanted.
+   *
+   * @param options `presence`: true if the feed is told changes of presence
+   */
+  async want(topic: string, feed: StreamFeed, { presence }: { presence: boolean }): Promise<Position | undefined> {
+    const session = this.#session;
+    if (session === undefined) throw notConnected();
+    const wanted = this.#wanted.set(topic, feed, presence);
+    try {
+      return await this.#want(session, wanted);
+    } catch (error) {
+      // The topic may be wanted anew since.
+      if (this.#wanted.get(topic) === wanted) this.unwant(topic);
+      throw error;
+    }
+  }
+
+  /** Ends what `want` began. The feed is not called any more. */
+  unwant(topic: string): void {
+    if (this.#wanted.delete(topic)) this.#session?.call({ kind: "unwant", topic });
+  }
+
+  /** Adds a member, or replaces the member with this address. */
+  async join(topic: string, member: LocalMember): Promise<void> {
+    const session = this.#session;
+    if (session === undefined) throw notConnected();
+    const members = this.#joined.get(topic) ?? new Map<string, LocalMember>();
+    members.set(member.address, member);
+    this.#joined.set(topic, members);
+    try {
+      await session.request({ kind: "join", topic, member });
+    } catch (error) {
+      if (members.get(member.address) === member) this.leave(topic, member.address).catch(() => {});
+      throw error;
+    }
+  }
+
+  async leave(topic: string, address: string): Promise<void> {
+    const members = this.#joined.get(topic);
+    if (members?.delete(address) !== true) return;
+    if (members.size === 0) this.#joined.delete(topic);
+    // Members of a thread that isn't connected have left already.
+    await this.#session?.request({ kind: "leave", topic, address });
+  }
+
+  members(topic: string, limit: number): Promise<readonly Member[]> {
+    return this.#request({ kind: "members", topic, limit });
+  }
+
+  memberStats(topic: string): Promise<PresenceStats> {
+    return this.#request({ kind: "memberStats", topic });
+  }
+
+  /** Sends a control message to one node, or to all. At most once. Only for the main thread. */
+  sendControl(to: string | undefined, message: string): void {
+    this.#session?.call({ kind: "sendControl", to, message });
+  }
+
+  /** Sets what this node tells others about itself, as JSON; also for the next engine thread. Only for the main thread. */
+  announce(facts: string): void {
+    this.#facts = facts;
+    this.#session?.call({ kind: "announce", facts });
+  }
+
+  async #request<Kind extends EngineRequest["kind"]>(
+    request: Extract<EngineRequest, { kind: Kind }>,
+  ): Promise<EngineAnswers[Kind]> {
+    if (this.#session === undefined) throw notConnected();
+    return this.#session.request<Kind>(request);
+  }
+
+  #want(session: EngineSession, wanted: WantedTopic): Promise<Position | undefined> {
+    const { name: topic, number, presence } = wanted;
+    return session.request({ kind: "want", topic, number, presence }, (top) => {
+      if (this.#wanted.get(topic) !== wanted) return;
+      wanted.isKnown = top !== undefined;
+      if (top === undefined) return;
+      wanted.epoch = top.epoch;
+      wanted.offset = top.offset;
+      wanted.feed.topTold(top);
+    });
+  }
+
+  async #renewWant(session: EngineSession, wanted: WantedTopic): Promise<void> {
+    try {
+      await this.#want(session, wanted);
+      if (wanted.presence && this.#wanted.get(wanted.name) === wanted) wanted.feed.presenceDoubted();
+    } catch {
+      this.#renewLater(session, () => {
+        if (this.#wanted.get(wanted.name) === wanted) void this.#renewWant(session, wanted);
+      });
+    }
+  }
+
+  async #renewMember(session: EngineSession, topic: string, member: LocalMember): Promise<void> {
+    try {
+      await session.request({ kind: "join", topic, member });
+    } catch {
+      this.#renewLater(session, () => {
+        const isJoined = this.#joined.get(topic)?.get(member.address) === member;
+        if (isJoined) void this.#renewMember(session, topic, member);
+      });
+    }
+  }
+
+  /** Calls `renew` after a pause, unless the engine thread has ended: the next one begins anew. */
+  #renewLater(session: EngineSession, renew: () => void): void {
+    if (this.#session !== session) return;
+    const timer = setTimeout(() => {
+      this.#renewals.delete(timer);
+      if (this.#session === session) renew();
+    }, RENEW_AGAIN_MS);
+    this.#renewals.add(timer);
+  }
+
+  readonly #sessionOwner: SessionOwner = {
+    delivered: (number, record) => this.#wanted.delivered(number, record),
+    noticed: (notice) => this.#noticed(notice),
+    sessionEnded: (session) => {
+      if (this.#session !== session) return;
+      this.#session = undefined;
+      this.#owner.engineLost?.();
+    },
+  };
+
+  #noticed(notice: Exclude<HostNotice, { kind: "answered" | "refused" }>): void {
+    switch (notice.kind) {
+      case "controlReceived":
+        this.#owner.controlReceived?.(notice.from, notice.message);
+        return;
+      case "nodeChanged":
+        this.#owner.nodeChanged?.(notice.id, notice.facts);
+        return;
+      case "healthChanged":
+        this.#owner.healthChanged?.(notice.health);
+        return;
+      case "gaugesTold":
+        this.#owner.gaugesTold?.(notice.gauges);
+        return;
+      default:
+        this.#wanted.noticed(notice);
+    }
+  }
+}
+
+function unpack({ top, batch }: PackedRead): HistoryRead {
+  return { top, records: unpackRecords(batch) };
+}
+
+function notConnected(): Error {
+  return unavailable("the engine thread is not running");
+}

@@ -1,0 +1,168 @@
+/**
+ * All messages between an `EngineClient` (in a shard or in the main thread) and the engine thread's host, over the
+ * client's port. The order on a port is the order of the calls.
+ */
+import type { MessagePort } from "node:worker_threads";
+import type { ErrorReport } from "../../errors.ts";
+import type {
+  EngineHealth,
+  EnginePublished,
+  HistoryRange,
+  Member,
+  PresenceChange,
+  PresenceStats,
+} from "../streams/engine.ts";
+import type { Position } from "../streams/position.ts";
+import type { TopicRule } from "../streams/topic-rules.ts";
+
+/** A member as a client knows it: the host adds the node. */
+export type LocalMember = Omit<Member, "node">;
+
+/** A question of a client that the host answers. */
+export type EngineRequest =
+  | {
+      readonly kind: "publish";
+      readonly topic: string;
+      /** The frame. */
+      readonly bytes: Uint8Array;
+      readonly idempotencyKey: string | undefined;
+      readonly expiresMs: number | undefined;
+    }
+  | { readonly kind: "history"; readonly topic: string; readonly range: HistoryRange }
+  /** Everything after an offset that the topic keeps. */
+  | { readonly kind: "readSince"; readonly topic: string; readonly offset: number }
+  | { readonly kind: "removeHistory"; readonly topic: string }
+  /** `number`: the client's number for the topic, for deliveries. A second request changes `presence`. */
+  | { readonly kind: "want"; readonly topic: string; readonly number: number; readonly presence: boolean }
+  | { readonly kind: "join"; readonly topic: string; readonly member: LocalMember }
+  | { readonly kind: "leave"; readonly topic: string; readonly address: string }
+  | { readonly kind: "members"; readonly topic: string; readonly limit: number }
+  | { readonly kind: "memberStats"; readonly topic: string };
+
+/** A read of a stream with its publications packed by `BatchWriter.appendRecord`. */
+export interface PackedRead {
+  readonly top: Position;
+  readonly batch: ArrayBuffer;
+}
+
+/** The answer to each kind of request. */
+export interface EngineAnswers {
+  readonly publish: EnginePublished;
+  readonly history: PackedRead;
+  readonly readSince: PackedRead;
+  readonly removeHistory: undefined;
+  /** The top, for a topic with history: every later publication follows. */
+  readonly want: Position | undefined;
+  readonly join: undefined;
+  readonly leave: undefined;
+  readonly members: readonly Member[];
+  readonly memberStats: PresenceStats;
+}
+
+/** One call of a client. Only the client of the main thread makes the last two. */
+export type ClientCall =
+  | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
+  | { readonly kind: "unwant"; readonly topic: string }
+  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
+  | { readonly kind: "announce"; readonly facts: string };
+
+/** Message from a client to the host. */
+export type ClientMessage =
+  /**
+   * Publishes and relays, packed by `BatchWriter.append`. The topic's number in a record has `RELAY_FLAG` for a relay.
+   * The records of all batches of a port have the serials 0, 1, 2 and so on.
+   */
+  | {
+      readonly kind: "publishes";
+      readonly batch: ArrayBuffer;
+      /** True if the numbers of topics begin anew, before this batch. */
+      readonly renumbered: boolean;
+      /** Topics that appear for the first time. Their numbers follow the last one. */
+      readonly topics: readonly string[];
+    }
+  | { readonly kind: "calls"; readonly calls: readonly ClientCall[] }
+  /** Bytes of deliveries that the client has handled. */
+  | { readonly kind: "consumed"; readonly bytes: number };
+
+/** Bit in the number of a topic that tells a relay from a publish. */
+export const RELAY_FLAG = 0x8000_0000;
+
+/** Number of topics that a client gives numbers to before the numbers begin anew. */
+export const MAX_NUMBERED_TOPICS = 65_536;
+
+/** Publishes that failed for the same reason. */
+export interface FailedPublishes {
+  readonly error: ErrorReport;
+  readonly serials: readonly number[];
+}
+
+/** Something that the host tells a client, in order with the deliveries. */
+export type HostNotice =
+  | {
+      readonly kind: "answered";
+      readonly serial: number;
+      /** The answer, by the kind of the request. */
+      readonly answer: EngineAnswers[EngineRequest["kind"]];
+    }
+  | { readonly kind: "refused"; readonly serial: number; readonly error: ErrorReport }
+  /** The deliveries of a wanted topic that follow are of another epoch. */
+  | { readonly kind: "epochChanged"; readonly number: number; readonly epoch: string }
+  | { readonly kind: "topTold"; readonly number: number; readonly top: Position }
+  /** `bytes`: what the change counts for in the client's window. */
+  | {
+      readonly kind: "presenceChanged";
+      readonly number: number;
+      readonly change: PresenceChange;
+      readonly bytes: number;
+    }
+  /** Changes of presence of a wanted topic may have been lost. */
+  | { readonly kind: "presenceDoubted"; readonly number: number }
+  | { readonly kind: "controlReceived"; readonly from: string; readonly message: string }
+  | { readonly kind: "nodeChanged"; readonly id: string; readonly facts: string | undefined }
+  | { readonly kind: "healthChanged"; readonly health: EngineHealth }
+  | { readonly kind: "gaugesTold"; readonly gauges: Readonly<Record<string, number>> };
+
+/** Message from the host to a client. */
+export type HostMessage =
+  /** What became of publishes and relays. A relay gets the offset 0. Doesn't wait for the deliveries before it. */
+  | {
+      readonly kind: "acknowledged";
+      readonly serials: Float64Array<ArrayBuffer>;
+      readonly offsets: Float64Array<ArrayBuffer>;
+      /** Epochs of the topics of some publishes: told with the first publish to a topic, and after a change. */
+      readonly epochs: readonly { readonly serial: number; readonly epoch: string }[];
+      readonly failed: readonly FailedPublishes[];
+    }
+  /** Deliveries, packed by `BatchWriter.appendRecord`. A relayed message has the offset 0. */
+  | { readonly kind: "deliveries"; readonly batch: ArrayBuffer }
+  | { readonly kind: "notices"; readonly notices: readonly HostNotice[] };
+
+/** What the engine thread is started with. */
+export interface EngineTask {
+  /** URL of the engine's module. */
+  readonly module: string;
+  /** Options of the engine: a value that can be cloned. */
+  readonly options: unknown;
+  /** Id of this node. */
+  readonly node: string;
+  /** The rules of topics, as `checkTopics` returns them. */
+  readonly rules: readonly TopicRule[];
+  readonly control: MessagePort;
+}
+
+/** Order from the main thread to the engine thread. */
+export type EngineOrder =
+  | {
+      readonly kind: "client";
+      readonly port: MessagePort;
+      /** True for the client of the main thread. */
+      readonly isMain: boolean;
+    }
+  | { readonly kind: "stop" };
+
+/** Report of the engine thread to the main thread: the engine works. */
+export interface EngineReport {
+  readonly kind: "ready";
+  /** True if other nodes may run the same engine. */
+  readonly isShared: boolean;
+}
