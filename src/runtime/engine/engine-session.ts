@@ -9,7 +9,14 @@ import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { EnginePublished } from "../streams/engine.ts";
 import type { StreamRecord } from "../streams/publication.ts";
 import { Inbox } from "./inbox.ts";
-import type { ClientCall, EngineAnswers, EngineRequest, HostMessage, HostNotice } from "./messages.ts";
+import {
+  type ClientCall,
+  type EngineAnswers,
+  type EngineRequest,
+  type HostMessage,
+  type HostNotice,
+  windowBytes,
+} from "./messages.ts";
 import { Outbox } from "./outbox.ts";
 import { PublishesUnderWay } from "./publishes-under-way.ts";
 
@@ -164,6 +171,7 @@ export class EngineSession {
   readonly #delivered = (number: number, record: StreamRecord): void => this.#owner.delivered(number, record);
 
   #notice(notice: HostNotice): void {
+    this.#consumed(windowBytes(notice));
     switch (notice.kind) {
       case "answered":
         this.#release(notice.serial);
@@ -172,10 +180,6 @@ export class EngineSession {
       case "refused":
         this.#release(notice.serial);
         this.#pending.take(notice.serial)?.reject(reviveEngineError(notice.error));
-        return;
-      case "presenceChanged":
-        this.#consumed(notice.bytes);
-        this.#owner.noticed(notice);
         return;
       default:
         this.#owner.noticed(notice);

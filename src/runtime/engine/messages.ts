@@ -108,13 +108,7 @@ export type HostNotice =
   /** The deliveries of a wanted topic that follow are of another epoch. */
   | { readonly kind: "epochChanged"; readonly number: number; readonly epoch: string }
   | { readonly kind: "topTold"; readonly number: number; readonly top: Position }
-  /** `bytes`: what the change counts for in the client's window. */
-  | {
-      readonly kind: "presenceChanged";
-      readonly number: number;
-      readonly change: PresenceChange;
-      readonly bytes: number;
-    }
+  | { readonly kind: "presenceChanged"; readonly number: number; readonly change: PresenceChange }
   /** Changes of presence of a wanted topic may have been lost. */
   | { readonly kind: "presenceDoubted"; readonly number: number }
   | { readonly kind: "controlReceived"; readonly from: string; readonly message: string }
@@ -129,13 +123,40 @@ export type HostMessage =
       readonly kind: "acknowledged";
       readonly serials: Float64Array<ArrayBuffer>;
       readonly offsets: Float64Array<ArrayBuffer>;
-      /** Epochs of the topics of some publishes: told with the first publish to a topic, and after a change. */
+      /**
+       * Epochs that the topics have from some of the serials on, in the order of `serials`: told with the first publish
+       * to a topic, and after a change.
+       */
       readonly epochs: readonly { readonly serial: number; readonly epoch: string }[];
       readonly failed: readonly FailedPublishes[];
     }
   /** Deliveries, packed by `BatchWriter.appendRecord`. A relayed message has the offset 0. */
   | { readonly kind: "deliveries"; readonly batch: ArrayBuffer }
   | { readonly kind: "notices"; readonly notices: readonly HostNotice[] };
+
+/** Bytes that a notice without data counts for. */
+const NOTICE_BYTES = 128;
+
+/**
+ * Returns the bytes that a notice counts for in the window of its client, about the memory that the notice takes. Those
+ * with 0 are few: as many as there are requests, nodes, or seconds.
+ */
+export function windowBytes(notice: HostNotice): number {
+  switch (notice.kind) {
+    case "answered":
+      return notice.answer !== undefined && "batch" in notice.answer ? notice.answer.batch.byteLength : 0;
+    case "topTold":
+      return NOTICE_BYTES;
+    case "presenceChanged": {
+      const { member, topic } = notice.change;
+      return 2 * NOTICE_BYTES + 2 * (topic.length + (member.user?.length ?? 0) + (member.info?.length ?? 0));
+    }
+    case "controlReceived":
+      return NOTICE_BYTES + 2 * notice.message.length;
+    default:
+      return 0;
+  }
+}
 
 /** What the engine thread is started with. */
 export interface EngineTask {

@@ -62,13 +62,13 @@ export class PublishesUnderWay {
     { serials, offsets, epochs, failed }: Extract<HostMessage, { kind: "acknowledged" }>,
     revive: (report: ErrorReport) => Error,
   ): void {
-    for (const { serial, epoch } of epochs) {
-      const topic = this.#waiting.get(serial)?.topic;
-      if (topic !== undefined) topic.epoch = epoch;
-    }
+    let change = 0;
     for (let i = 0; i < serials.length; i++) {
-      const waiting = this.#take(serials[i] as number);
-      if (waiting?.publish === undefined) continue;
+      const serial = serials[i] as number;
+      const waiting = this.#take(serial);
+      if (waiting === undefined) continue;
+      if (serial === epochs[change]?.serial) waiting.topic.epoch = epochs[change++]?.epoch ?? "";
+      if (waiting.publish === undefined) continue;
       const position = { epoch: waiting.topic.epoch, offset: offsets[i] as number };
       waiting.publish.resolve({ position, duplicate: false });
     }

@@ -1,0 +1,331 @@
+/** The engine thread's side of all clients: it gives the engine their calls, and gives them what the engine reports. */
+import type { MessagePort } from "node:worker_threads";
+import { SwitchboardError } from "../../errors.ts";
+import { packRecords } from "../bus/batch.ts";
+import { EndOfTick } from "../scheduling/end-of-tick.ts";
+import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import type {
+  Engine,
+  EngineHealth,
+  EngineOwner,
+  HistoryLimits,
+  HistoryRead,
+  PresenceLimits,
+} from "../streams/engine.ts";
+import { type TopicRule, TopicRules } from "../streams/topic-rules.ts";
+import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
+import { HostTopic, type Interest } from "./host-topics.ts";
+import type { ClientCall, EngineAnswers, EngineRequest, HostNotice, PackedRead } from "./messages.ts";
+import { noHistory } from "./publish-receiver.ts";
+import { TopChecks } from "./top-checks.ts";
+
+export interface EngineHostSettings {
+  /** Bytes of deliveries that may be under way to one client. Default: 64 MiB. */
+  readonly windowBytes?: number;
+  /** Time in which the top of each wanted stream is checked once, in ms. Default: 30 s. */
+  readonly checkEachMs?: number;
+  /** Time between two reports of the gauges, in ms. Default: 1 s. */
+  readonly gaugesEachMs?: number;
+}
+
+const DEFAULT_WINDOW_BYTES = 64 * 1024 * 1024;
+const DEFAULT_GAUGES_EACH_MS = 1_000;
+
+export class EngineHost {
+  readonly engine: Engine;
+  readonly rules: TopicRules;
+  readonly #node: string;
+  readonly #schedule: HostSchedule;
+  readonly #clients = new Set<HostClient>();
+  readonly #topics = new Map<string, HostTopic>();
+  readonly #nodes = new Map<string, string>();
+  readonly #checks: TopChecks;
+  readonly #gauges: NodeJS.Timeout;
+  #health: EngineHealth = { status: "up" };
+  /** Deliveries that were dropped for clients that are gone. */
+  #droppedBefore = 0;
+
+  /** @param node id of this node */
+  constructor(engine: Engine, node: string, rules: readonly TopicRule[], settings: EngineHostSettings = {}) {
+    this.engine = engine;
+    this.rules = new TopicRules(rules);
+    this.#node = node;
+    const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
+    this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };
+    this.#checks = new TopChecks(this.#topics, (topic) => this.#checkTop(topic), this.#schedule.turns, checkEachMs);
+    this.#gauges = setInterval(() => this.#noticeMain({ kind: "gaugesTold", gauges: this.gauges() }), gaugesEachMs);
+    this.#gauges.unref();
+  }
+
+  /** Serves a client. The client of the main thread is told about health, nodes and control messages. */
+  addClient(port: MessagePort, isMain: boolean): void {
+    const client = new HostClient(port, isMain, this.#schedule, this.#clientOwner);
+    this.#clients.add(client);
+    if (!isMain) return;
+    client.notice({ kind: "healthChanged", health: this.#health });
+    for (const [id, facts] of this.#nodes) client.notice({ kind: "nodeChanged", id, facts });
+  }
+
+  /** Gauges of the engine, and those of the host. */
+  gauges(): Readonly<Record<string, number>> {
+    let dropped = this.#droppedBefore;
+    for (const client of this.#clients) dropped += client.dropped;
+    return {
+      ...this.engine.gauges(),
+      clients: this.#clients.size,
+      wanted_topics: this.#topics.size,
+      deliveries_dropped: dropped,
+    };
+  }
+
+  /** Stops the engine, then closes the ports of all clients. */
+  async stop(): Promise<void> {
+    this.#checks.stop();
+    clearInterval(this.#gauges);
+    try {
+      await this.engine.stop();
+    } finally {
+      for (const client of this.#clients) client.close();
+    }
+  }
+
+  /** What the engine calls. */
+  readonly engineOwner: EngineOwner = {
+    published: (name, epoch, record) => {
+      const topic = this.#topics.get(name);
+      if (topic === undefined) return;
+      topic.published(epoch, record.offset);
+      for (const interest of topic.interests) {
+        if (interest.isKnown) interest.client.deliver(interest, epoch, record);
+      }
+    },
+    relayed: (name, frame) => {
+      for (const interest of this.#topics.get(name)?.interests ?? []) {
+        if (interest.isKnown) interest.client.relay(interest, frame);
+      }
+    },
+    presenceChanged: (change) => {
+      for (const interest of this.#topics.get(change.topic)?.interests ?? []) {
+        if (!interest.presence || !interest.isKnown) continue;
+        interest.client.noticeOf(interest, { kind: "presenceChanged", number: interest.number, change });
+      }
+    },
+    doubted: () => {
+      for (const topic of this.#topics.values()) {
+        this.#checks.add(topic);
+        for (const interest of topic.interests) this.#doubtPresence(interest);
+      }
+    },
+    healthChanged: (health) => {
+      this.#health = health;
+      this.#noticeMain({ kind: "healthChanged", health });
+    },
+    controlReceived: (from, message) => this.#noticeMain({ kind: "controlReceived", from, message }),
+    nodeChanged: (id, facts) => {
+      if (facts === undefined) this.#nodes.delete(id);
+      else this.#nodes.set(id, facts);
+      this.#noticeMain({ kind: "nodeChanged", id, facts });
+    },
+  };
+
+  /** What a client calls. */
+  get #clientOwner(): HostClientOwner {
+    return {
+      engine: this.engine,
+      rules: this.rules,
+      called: (client, call) => this.#called(client, call),
+      roomAgain: (interests) => {
+        for (const interest of interests) {
+          this.#checks.add(interest.topic);
+          this.#doubtPresence(interest);
+        }
+      },
+      clientGone: (client) => this.#clientGone(client),
+    };
+  }
+
+  #noticeMain(notice: HostNotice): void {
+    for (const client of this.#clients) if (client.isMain) client.notice(notice);
+  }
+
+  #called(client: HostClient, call: ClientCall): void {
+    switch (call.kind) {
+      case "request":
+        void this.#answer(client, call.serial, call.request);
+        return;
+      case "unwant": {
+        const interest = client.interests.get(call.topic);
+        if (interest !== undefined) this.#drop(interest);
+        return;
+      }
+      case "sendControl":
+        this.engine.sendControl(call.to, call.message);
+        return;
+      case "announce":
+        this.engine.announce(call.facts);
+        return;
+    }
+  }
+
+  async #answer(client: HostClient, serial: number, request: EngineRequest): Promise<void> {
+    try {
+      // A want is answered in the same step in which deliveries begin.
+      if (request.kind === "want") await this.#want(client, serial, request);
+      else client.answer(serial, await this.#do(client, request));
+    } catch (error) {
+      client.refuse(serial, error);
+    }
+  }
+
+  /** Does what a request asks for. */
+  async #do(
+    client: HostClient,
+    request: Exclude<EngineRequest, { kind: "want" }>,
+  ): Promise<EngineAnswers[EngineRequest["kind"]]> {
+    const { engine } = this;
+    const { topic } = request;
+    switch (request.kind) {
+      case "publish": {
+        const { bytes, idempotencyKey, expiresMs } = request;
+        const frame = { block: Buffer.from(bytes.buffer), start: 0, end: bytes.length };
+        return engine.publish(topic, { frame, idempotencyKey, expiresMs }, this.#history(topic));
+      }
+      case "history": {
+        const limits = this.#history(topic);
+        const range = { ...request.range, limit: Math.min(request.range.limit, limits.size) };
+        return pack(await engine.history(topic, range, limits));
+      }
+      case "readSince": {
+        const limits = this.#history(topic);
+        return pack(await engine.history(topic, { since: request.offset, limit: limits.size }, limits));
+      }
+      case "removeHistory":
+        await engine.removeHistory(topic, this.#history(topic));
+        return undefined;
+      case "join": {
+        const rule = this.#presence(topic);
+        const joined = client.joined.get(topic) ?? new Set<string>();
+        client.joined.set(topic, joined.add(request.member.address));
+        await engine.join(topic, { ...request.member, node: this.#node }, rule);
+        return undefined;
+      }
+      case "leave": {
+        const joined = client.joined.get(topic);
+        joined?.delete(request.address);
+        if (joined?.size === 0) client.joined.delete(topic);
+        await engine.leave(topic, request.address, this.#presence(topic));
+        return undefined;
+      }
+      case "members":
+        this.#presence(topic);
+        return engine.members(topic, request.limit);
+      case "memberStats":
+        this.#presence(topic);
+        return engine.memberStats(topic);
+    }
+  }
+
+  async #want(
+    client: HostClient,
+    serial: number,
+    { topic: name, number, presence }: Extract<EngineRequest, { kind: "want" }>,
+  ): Promise<void> {
+    const topic = this.#topics.get(name) ?? this.#addTopic(name);
+    const known = client.interests.get(name);
+    const interest = known ?? { client, topic, number, presence, isKnown: false, epoch: "" };
+    interest.number = number;
+    interest.presence = presence;
+    client.interests.set(name, interest);
+    topic.interests.add(interest);
+    try {
+      await topic.ready;
+      const limits = this.rules.of(name)?.history;
+      const top = limits && (await topic.readTop(() => this.#readTop(name, limits)));
+      interest.isKnown = true;
+      interest.epoch = top?.epoch ?? "";
+      client.answer<"want">(serial, top);
+    } catch (error) {
+      this.#drop(interest);
+      throw error;
+    }
+  }
+
+  #addTopic(name: string): HostTopic {
+    const topic = new HostTopic(name, this.#wantFromEngine(name));
+    this.#topics.set(name, topic);
+    return topic;
+  }
+
+  async #wantFromEngine(name: string): Promise<void> {
+    await this.engine.want(name);
+  }
+
+  /** Ends the interest of a client; and, with the last one, that of this node. */
+  #drop(interest: Interest): void {
+    const { client, topic } = interest;
+    if (!topic.interests.delete(interest)) return;
+    client.interests.delete(topic.name);
+    client.forget(interest);
+    if (topic.interests.size > 0) return;
+    this.#topics.delete(topic.name);
+    this.#checks.delete(topic);
+    this.engine.unwant(topic.name);
+  }
+
+  async #readTop(name: string, limits: HistoryLimits): Promise<HistoryRead["top"]> {
+    return (await this.engine.history(name, { limit: 0 }, limits)).top;
+  }
+
+  async #checkTop(topic: HostTopic): Promise<void> {
+    const limits = this.rules.of(topic.name)?.history;
+    if (limits === undefined) return;
+    const top = await topic.readTop(() => this.#readTop(topic.name, limits));
+    for (const interest of topic.interests) {
+      const { client, number, isKnown } = interest;
+      if (isKnown) client.noticeOf(interest, { kind: "topTold", number, top });
+    }
+  }
+
+  #doubtPresence(interest: Interest): void {
+    const { client, number, presence, isKnown } = interest;
+    if (presence && isKnown) client.notice({ kind: "presenceDoubted", number });
+  }
+
+  #history(topic: string): HistoryLimits {
+    const limits = this.rules.of(topic)?.history;
+    if (limits === undefined) throw noHistory(topic);
+    return limits;
+  }
+
+  #presence(topic: string): PresenceLimits {
+    const limits = this.rules.of(topic)?.presence;
+    if (limits !== undefined) return limits;
+    throw new SwitchboardError(
+      "ERR_NO_PRESENCE",
+      `the topic ${JSON.stringify(topic)} has no presence by the option topics`,
+    );
+  }
+
+  #clientGone(client: HostClient): void {
+    this.#clients.delete(client);
+    this.#droppedBefore += client.dropped;
+    for (const interest of [...client.interests.values()]) this.#drop(interest);
+    for (const [topic, addresses] of client.joined) {
+      const rule = this.#presence(topic);
+      for (const address of addresses) void this.#leave(topic, address, rule);
+    }
+    client.joined.clear();
+  }
+
+  async #leave(topic: string, address: string, rule: PresenceLimits): Promise<void> {
+    try {
+      await this.engine.leave(topic, address, rule);
+    } catch {
+      // The engine forgets the members of a node that it can't reach.
+    }
+  }
+}
+
+function pack({ top, records }: HistoryRead): PackedRead {
+  return { top, batch: packRecords(records) };
+}

@@ -1,0 +1,50 @@
+/** The topics that clients want from the engine, in the engine thread. `EngineHost` owns them. */
+import type { Position } from "../streams/position.ts";
+import type { HostClient } from "./host-client.ts";
+
+/** A client that wants a topic. */
+export interface Interest {
+  readonly client: HostClient;
+  readonly topic: HostTopic;
+  /** The client's number for the topic. */
+  number: number;
+  /** True if the client wants changes of presence. */
+  presence: boolean;
+  /** True once the client knows the top: from then on publications are delivered. */
+  isKnown: boolean;
+  /** Epoch that the client knows for deliveries. */
+  epoch: string;
+}
+
+/** A topic that at least one client wants. */
+export class HostTopic {
+  readonly name: string;
+  readonly interests = new Set<Interest>();
+  /** Resolves when the engine reports what is published. Rejects if the engine can't. */
+  readonly ready: Promise<void>;
+  /** Position of the newest publication that the engine has reported; the epoch is empty before the first. */
+  #epoch = "";
+  #offset = 0;
+
+  constructor(name: string, ready: Promise<void>) {
+    this.name = name;
+    this.ready = ready;
+  }
+
+  published(epoch: string, offset: number): void {
+    this.#epoch = epoch;
+    this.#offset = offset;
+  }
+
+  /**
+   * Reads the top: no publication after it has been reported. The report of a publication may come earlier than the
+   * read that was made before it.
+   */
+  async readTop(read: () => Position | Promise<Position>): Promise<Position> {
+    const epochBefore = this.#epoch;
+    const top = await read();
+    if (top.epoch === this.#epoch) return { epoch: top.epoch, offset: Math.max(top.offset, this.#offset) };
+    // Unless the epoch changed since the read, the read is newer than the last report.
+    return epochBefore === this.#epoch ? top : { epoch: this.#epoch, offset: this.#offset };
+  }
+}
