@@ -16,13 +16,19 @@ export interface HistoryLimits {
   readonly size: number;
   /** Time after the last publication for which the publications are kept, in ms. */
   readonly ttlMs: number;
-  /** Time after the last publication or subscription for which epoch and top offset are kept, in ms. At least `ttlMs`. */
+  /**
+   * Time after the last publication or read for which epoch and top offset are kept, in ms. At least `ttlMs`. While a
+   * topic is wanted, its owner reads the top now and then, or the engine keeps both by itself.
+   */
   readonly metaTtlMs: number;
 }
 
 export interface EnginePublish {
   readonly frame: Frame;
-  /** A second publish to the topic with this key, within five minutes, gets the position of the first and reaches nobody. */
+  /**
+   * A second publish to the topic with this key, within five minutes, gets the position of the first and reaches nobody.
+   * The caller has checked the key's length.
+   */
   readonly idempotencyKey?: string | undefined;
   /** Time after which the publication isn't handed out any more, in ms. Default: that of the history. */
   readonly expiresMs?: number | undefined;
@@ -78,7 +84,10 @@ export interface PresenceChange {
   readonly kind: "joined" | "left";
   readonly topic: string;
   readonly member: Member;
-  /** True for the first connection of its user that joins, and for the last that leaves. */
+  /**
+   * True for the first connection of its user that joins, and for the last that leaves. A connection in its grace time
+   * still counts as one of its user. A connection without a user counts as a user of its own.
+   */
   readonly ofUser: boolean;
 }
 
@@ -114,7 +123,7 @@ export interface EngineOwner {
   /** Publications may have been lost: every wanted stream is to be compared with its top. */
   doubted(): void;
   healthChanged(health: EngineHealth): void;
-  /** A control message from another node, or from this one. */
+  /** A control message from another node, or one that this node sent to itself by its id. */
   controlReceived(from: string, message: string): void;
   /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
   nodeChanged(id: string, facts: string | undefined): void;
@@ -136,7 +145,10 @@ export interface Engine {
   /** Resolves when the engine works. Rejects with `ERR_ENGINE_UNREACHABLE` and what to check. Called once, first. */
   start(owner: EngineOwner): Promise<void>;
 
-  /** Rejects with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL` if the publication isn't stored for certain. */
+  /**
+   * Rejects (or throws, in an engine that answers at once) with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL` if the
+   * publication isn't stored for certain.
+   */
   publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Maybe<EnginePublished>;
 
   /** Reads a part of a stream. Creates the stream's epoch if there is none. */
@@ -152,15 +164,24 @@ export interface Engine {
   want(topic: string): Maybe<void>;
   unwant(topic: string): void;
 
-  /** Adds a member of this node, or replaces the member with this address. */
+  /**
+   * Adds a member of this node. A member with the same address, also one in its grace time, is replaced, and no change
+   * is reported. Rejects like `publish`.
+   */
   join(topic: string, member: Member, rule: PresenceLimits): Maybe<void>;
-  /** Removes a member of this node. The change is reported after `rule.leaveGraceMs`. */
+  /**
+   * Removes a member of this node. The change is reported after `rule.leaveGraceMs`. An address that isn't a member, or
+   * has left already, is ignored.
+   */
   leave(topic: string, address: string, rule: PresenceLimits): Maybe<void>;
   /** The members now, without those in their grace time; at most `limit`. */
   members(topic: string, limit: number): Maybe<readonly Member[]>;
   memberStats(topic: string): Maybe<PresenceStats>;
 
-  /** Sends a control message to one node, or to all. At most once. */
+  /**
+   * Sends a control message, at most once: to the node with an id, also to this one, or to all nodes but this one if
+   * `to` is undefined. A message to a node that isn't there is dropped.
+   */
   sendControl(to: string | undefined, message: string): void;
   /** Sets what this node tells others about itself, as JSON. */
   announce(facts: string): void;
