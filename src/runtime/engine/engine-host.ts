@@ -12,7 +12,7 @@ import type {
   HistoryRead,
   PresenceLimits,
 } from "../streams/engine.ts";
-import { type TopicRule, TopicRules } from "../streams/topic-rules.ts";
+import type { TopicRules } from "../streams/topic-rules.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
 import type { ClientCall, EngineAnswers, EngineRequest, HostNotice, PackedRead } from "./messages.ts";
@@ -46,9 +46,9 @@ export class EngineHost {
   #droppedBefore = 0;
 
   /** @param node id of this node */
-  constructor(engine: Engine, node: string, rules: readonly TopicRule[], settings: EngineHostSettings = {}) {
+  constructor(engine: Engine, node: string, rules: TopicRules, settings: EngineHostSettings = {}) {
     this.engine = engine;
-    this.rules = new TopicRules(rules);
+    this.rules = rules;
     this.#node = node;
     const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
     this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };

@@ -112,7 +112,8 @@ export class EngineSession {
     answered?: (answer: EngineAnswers[Kind]) => void,
   ): Promise<EngineAnswers[Kind]> {
     const bytes = "bytes" in request ? request.bytes.length : 0;
-    if (this.#unanswered.size >= this.#maxUnderWay || !this.#hasRoom(bytes)) return Promise.reject(this.#full());
+    const hasRoom = this.#unanswered.size < this.#maxUnderWay && (bytes === 0 || this.#hasRoom(bytes));
+    if (!hasRoom) return Promise.reject(this.#full());
     const reply = Promise.withResolvers<EngineAnswers[Kind]>();
     const pending: PendingRequest = {
       answer: (answer) => {

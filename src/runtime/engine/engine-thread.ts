@@ -1,6 +1,7 @@
 /** What runs in the engine thread. `workers/engine.ts` calls `runEngine`. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import type { Engine } from "../streams/engine.ts";
+import { TopicRules } from "../streams/topic-rules.ts";
 import { EngineHost } from "./engine-host.ts";
 import type { EngineOrder, EngineReport, EngineTask } from "./messages.ts";
 
@@ -38,7 +39,7 @@ export async function runEngine(task: EngineTask): Promise<ErrorReport | undefin
 
 async function start({ module, options, node, rules }: EngineTask): Promise<EngineHost> {
   const engine = await load(module, options, node);
-  const host = new EngineHost(engine, node, rules);
+  const host = new EngineHost(engine, node, new TopicRules(rules));
   await engine.start(host.engineOwner);
   return host;
 }

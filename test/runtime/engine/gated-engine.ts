@@ -1,0 +1,36 @@
+/** The memory engine behind a gate: its answers come when the test says so, as those of an engine over a network do. */
+import type { Engine, EngineOwner } from "../../../src/runtime/streams/engine.ts";
+import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
+
+export class GatedEngine {
+  /** Calls that wait at the gate, by name. */
+  readonly waiting: { readonly name: string; readonly args: readonly unknown[]; readonly open: () => void }[] = [];
+  /** Names of the calls that wait at the gate. Others pass. */
+  readonly #gated: readonly (keyof Engine)[];
+  /** What the engine tells. */
+  owner: EngineOwner | undefined;
+  readonly engine: Engine;
+
+  constructor(...gated: (keyof Engine)[]) {
+    this.#gated = gated;
+    const engine = createMemoryEngine({}, "node-1");
+    this.engine = new Proxy(engine, {
+      get: (target, name: keyof Engine) => {
+        const member: unknown = target[name];
+        if (typeof member !== "function") return member;
+        return (...args: unknown[]) => {
+          if (name === "start") this.owner = args[0] as EngineOwner;
+          if (!this.#gated.includes(name)) return member.apply(target, args);
+          const { promise, resolve } = Promise.withResolvers<void>();
+          this.waiting.push({ name, args, open: resolve });
+          return promise.then(() => member.apply(target, args));
+        };
+      },
+    });
+  }
+
+  /** Lets the oldest call that waits pass. */
+  open(): void {
+    this.waiting.shift()?.open();
+  }
+}
