@@ -161,12 +161,14 @@ export function describePresence(under: EngineUnderTest): void {
     });
 
     it("doesn't end before its time", async () => {
-      const node = await (await openCluster(under)).start();
+      const cluster = await openCluster(under);
+      const node = await cluster.start();
       await node.engine.want("t");
       await node.engine.join("t", member(node, "a1", "ann"), LONG_GRACE);
       await node.engine.join("t", member(node, "b1", "bob"), LONG_GRACE);
       await node.engine.leave("t", "a1", LONG_GRACE);
       await node.engine.leave("t", "b1", { ...LONG_GRACE, leaveGraceMs: 1 });
+      await cluster.pass(1);
       await hears(node, ["joined a1 user", "joined b1 user", "left b1 user"]);
     });
 

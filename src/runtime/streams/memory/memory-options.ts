@@ -1,0 +1,78 @@
+/** The memory engine as an option of a board, and its own options. */
+import { existsSync } from "node:fs";
+import { SwitchboardError } from "../../../errors.ts";
+import { checkOption, integer, type OptionCheck, optionError } from "../../../wire/handshake/option-check.ts";
+import type { EngineSpec } from "../engine.ts";
+
+/** What the memory engine keeps at most. */
+export interface MemoryEngineOptions {
+  /**
+   * Memory for the publications of all streams, in bytes. Beyond it the stream whose last publish is longest ago loses
+   * its publications. From 1 MiB. Default: 256 MiB.
+   */
+  readonly maxBytes?: number;
+  /**
+   * Number of streams whose epoch and top offset are kept. Beyond it the one that was used least recently is forgotten,
+   * those without publications and subscribers first. A stream takes about 0.5 KiB beside its publications. Default:
+   * 1,000,000.
+   */
+  readonly maxStreams?: number;
+  /** Number of idempotency keys that are known at a time. Beyond it the oldest is forgotten. Default: 100,000. */
+  readonly maxIdempotencyKeys?: number;
+  /** Number of members of all topics. Beyond it a join is rejected with `ERR_ENGINE_FULL`. Default: 1,000,000. */
+  readonly maxMembers?: number;
+}
+
+const DEFAULTS: Required<MemoryEngineOptions> = {
+  maxBytes: 256 * 1024 * 1024,
+  maxStreams: 1_000_000,
+  maxIdempotencyKeys: 100_000,
+  maxMembers: 1_000_000,
+};
+
+/** A `Map` holds no more than 2^24 entries. */
+const MAX_ENTRIES = 16_000_000;
+const MIN_BYTES = 1024 * 1024;
+
+const CHECKS: Record<keyof MemoryEngineOptions, OptionCheck> = {
+  maxBytes: integer(MIN_BYTES, Number.MAX_SAFE_INTEGER),
+  maxStreams: integer(1, MAX_ENTRIES),
+  maxIdempotencyKeys: integer(1, MAX_ENTRIES),
+  maxMembers: integer(1, MAX_ENTRIES),
+};
+
+/** Checks the options and fills in the defaults. Throws `ERR_OPTION`, by the name of the option. */
+export function checkMemoryOptions(options: unknown): Required<MemoryEngineOptions> {
+  if (options === undefined) return DEFAULTS;
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw optionError(`memory: the options are an object, got ${options === null ? "null" : typeof options}`);
+  }
+  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  for (const [name, value] of given) {
+    if (!Object.hasOwn(CHECKS, name)) {
+      const known = Object.keys(CHECKS).join(", ");
+      throw optionError(`memory: unknown option ${JSON.stringify(name)}; the options are ${known}`);
+    }
+    checkOption("memory", name, value, CHECKS[name as keyof MemoryEngineOptions]);
+  }
+  return { ...DEFAULTS, ...Object.fromEntries(given) };
+}
+
+/**
+ * Returns the memory engine as a value for a board's option `engine`: streams and presence live in this process, and end
+ * with it. Throws `ERR_OPTION` for a bad option, and `ERR_BUNDLED` if a bundler has left out the engine's module.
+ */
+export function memory(options?: MemoryEngineOptions): EngineSpec {
+  return { name: "memory", module: findModule().href, options: checkMemoryOptions(options) };
+}
+
+/** Returns the file of the engine: beside this one, or in the built package. */
+function findModule(): URL {
+  // A bundle in CommonJS has no URL.
+  const here: string | undefined = import.meta.url;
+  const module = URL.parse(here?.endsWith(".ts") ? "./memory-engine.ts" : "./engines/memory.js", here);
+  if (module !== null && existsSync(module)) return module;
+  const message =
+    "switchboard was bundled into this program without the module of its memory engine: mark switchboard as external in the bundler (esbuild: --external:switchboard) and install it beside the bundle";
+  throw new SwitchboardError("ERR_BUNDLED", message);
+}
