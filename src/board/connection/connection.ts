@@ -12,7 +12,7 @@ import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consum
 import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/mail.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
-import type { Subscriber } from "../../runtime/bus/topic-index.ts";
+import type { Subscriber } from "../../runtime/bus/audience.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";

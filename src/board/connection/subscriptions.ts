@@ -2,8 +2,8 @@
  * The topics of a connection. `Connection` creates this set on the first `subscribe`.
  */
 import { SwitchboardError } from "../../errors.ts";
+import type { Subscriber } from "../../runtime/bus/audience.ts";
 import type { Bus } from "../../runtime/bus/bus.ts";
-import type { Subscriber } from "../../runtime/bus/topic-index.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 

@@ -7,24 +7,16 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import { type AudienceOwner, deliverTo, type Subscriber } from "./audience.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
-import { checkTopic, type Subscriber, type SubscriberGroup, type Topic, TopicIndex } from "./topic-index.ts";
+import { checkTopic, type Topic, TopicIndex } from "./topic-index.ts";
 
-/** Least number of subscribers for which a cohort saves work. */
-const MIN_GROUP_SIZE = 8;
-
-export interface BusOwner {
+export interface BusOwner extends AudienceOwner {
   /** A publish was dropped because the other thread is too far behind. */
   publishDropped(): void;
-  /** A publish was given to `count` subscribers of this thread. */
-  delivered?(count: number): void;
-  /** Creates a cohort for subscribers of this thread. Default: every subscriber is served alone. */
-  newGroup?(): SubscriberGroup;
   /** A batch of publishes arrived from another thread. The lag runs from the end of the tick that made them. */
   batchArrived?(lagSeconds: number): void;
 }
-
-type LocalResult = Pick<PublishResult, "delivered" | "buffered" | "dropped" | "closed">;
 
 const NOBODY: PublishResult = Object.freeze({
   delivered: 0,
@@ -92,8 +84,6 @@ export class Bus {
   unsubscribe(name: string, subscriber: Subscriber): void {
     const topic = this.#topics.get(name);
     if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
-    // After a removal, equal sizes no longer prove that cohort and subscribers are the same set.
-    topic.group = undefined;
     if (topic.subscribers.size > 0) return;
     void this.#announce({ kind: "remove", topic: name });
     this.#topics.prune(topic);
@@ -103,7 +93,7 @@ export class Bus {
     checkTopic(name);
     const topic = this.#topics.get(name);
     if (topic === undefined) return NOBODY;
-    const result = { ...this.#deliver(topic, frame, except), remote: 0, remoteDropped: 0 };
+    const result = { ...deliverTo(topic, frame, this.#owner, except), remote: 0, remoteDropped: 0 };
     for (const { link, id } of topic.remotes) {
       if (link.publish(id, frame)) {
         result.remote++;
@@ -117,29 +107,6 @@ export class Bus {
 
   close(): void {
     for (const link of this.#links) link.close();
-  }
-
-  #deliver(topic: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
-    const { name, subscribers } = topic;
-    const result = { delivered: 0, buffered: 0, dropped: 0, closed: 0 };
-    const absent = except !== undefined && subscribers.has(except) ? except : undefined;
-    const receivers = subscribers.size - (absent === undefined ? 0 : 1);
-    if (topic.group?.size === receivers && topic.absent === absent && topic.group.append(frame)) {
-      result.delivered = receivers;
-      this.#owner.delivered?.(receivers);
-      return result;
-    }
-    const cohort = receivers < MIN_GROUP_SIZE ? undefined : this.#owner.newGroup?.();
-    topic.group = cohort;
-    topic.absent = absent;
-    for (const subscriber of subscribers) {
-      if (subscriber === absent) continue;
-      const outcome = subscriber.deliver(frame, name, cohort);
-      if (outcome === "sent") result.delivered++;
-      else result[outcome]++;
-    }
-    this.#owner.delivered?.(result.delivered + result.buffered + result.dropped);
-    return result;
   }
 
   #announce(change: InterestChange): Promise<void> {
@@ -167,7 +134,7 @@ export class Bus {
     published: (topicId, frame) => {
       const topic = this.#topics.getById(topicId);
       if (topic === undefined) return 0;
-      this.#deliver(topic, frame);
+      deliverTo(topic, frame, this.#owner);
       return topic.subscribers.size;
     },
     batchArrived: (lagSeconds) => this.#owner.batchArrived?.(lagSeconds),

@@ -2,24 +2,7 @@
  * The topics that one thread knows, with their subscribers here and the other threads that want them. `Bus` owns it.
  */
 import { SwitchboardError } from "../../errors.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import type { SendResult } from "../../wire/protocol/send-result.ts";
-
-/** A receiver of a topic's publishes in this thread. */
-export interface Subscriber {
-  /** @param cohort the group that this publish goes to; the subscriber joins it if it can */
-  deliver(frame: Frame, topic: string, cohort?: SubscriberGroup): SendResult;
-}
-
-/**
- * Subscribers with the same bytes queued: a publish to all of them is queued once. A subscriber leaves the group when
- * its queue differs.
- */
-export interface SubscriberGroup {
-  readonly size: number;
-  /** Queues a frame for all. Returns false if every subscriber must be served alone. */
-  append(frame: Frame): boolean;
-}
+import { type Audience, addSubscriber, deleteSubscriber, NO_SUBSCRIBERS, type Subscriber } from "./audience.ts";
 
 /** Another thread that wants a topic, and the number that it gave to the topic. */
 export interface RemoteInterest<Link> {
@@ -27,23 +10,16 @@ export interface RemoteInterest<Link> {
   readonly id: number;
 }
 
-export interface Topic<Link> {
-  readonly name: string;
+export interface Topic<Link> extends Audience {
   /** This thread's number for the topic. Other threads send it instead of the name. Never used again. */
   readonly id: number;
-  subscribers: ReadonlySet<Subscriber>;
-  /** The group that got the last publish. If its size equals the number of receivers, it contains all of them. */
-  group: SubscriberGroup | undefined;
-  /** The subscriber that published last and is therefore not in the group. */
-  absent: Subscriber | undefined;
   remotes: readonly RemoteInterest<Link>[];
   /** Resolves when every thread knows that there are subscribers here. */
   known: Promise<void>;
 }
 
 const KNOWN = Promise.resolve();
-/** Shared by topics without the one or the other: of hundreds of thousands of topics, most lack one. */
-const NO_SUBSCRIBERS: ReadonlySet<Subscriber> = new Set();
+/** Shared by topics that no other thread wants. */
 const NO_REMOTES: readonly never[] = [];
 
 const MAX_TOPIC_BYTES = 255;
@@ -96,14 +72,12 @@ export class TopicIndex<Link> {
 
   addSubscriber(topic: Topic<Link>, subscriber: Subscriber): void {
     if (topic.subscribers.size === 0) this.#byId.set(topic.id, topic);
-    if (topic.subscribers === NO_SUBSCRIBERS) topic.subscribers = new Set([subscriber]);
-    else (topic.subscribers as Set<Subscriber>).add(subscriber);
+    addSubscriber(topic, subscriber);
   }
 
   /** Returns true if it was a subscriber. */
   deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber): boolean {
-    if (topic.subscribers === NO_SUBSCRIBERS || !(topic.subscribers as Set<Subscriber>).delete(subscriber))
-      return false;
+    if (!deleteSubscriber(topic, subscriber)) return false;
     if (topic.subscribers.size === 0) this.#byId.delete(topic.id);
     return true;
   }

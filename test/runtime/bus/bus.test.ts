@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
+import type { Subscriber } from "../../../src/runtime/bus/audience.ts";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
-import type { Subscriber } from "../../../src/runtime/bus/topic-index.ts";
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import type { SendResult } from "../../../src/wire/protocol/send-result.ts";

@@ -1,7 +1,7 @@
 /**
  * The shared queue of all subscribers of a topic. The bus appends a publish to the group instead of to each member.
  */
-import type { SubscriberGroup } from "../../../runtime/bus/topic-index.ts";
+import type { SubscriberGroup } from "../../../runtime/bus/audience.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
 import type { FrameChain } from "./frame-chain.ts";

@@ -5,7 +5,7 @@ import { BroadcastGroup } from "../../../../src/board/connection/outbound/broadc
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
 import type { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
 import { Bus } from "../../../../src/runtime/bus/bus.ts";
-import type { Subscriber } from "../../../../src/runtime/bus/topic-index.ts";
+import type { Subscriber } from "../../../../src/runtime/bus/audience.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import type { FakeTransport } from "../../../support/fake-transport.ts";
