@@ -15,6 +15,8 @@ const programs = {
   "cli/main": "src/cli/main.ts",
   "cli/demo/chat": "src/cli/demo/chat.ts",
   "workers/shard": "workers/shard.ts",
+  "workers/engine": "workers/engine.ts",
+  "engines/memory": "src/runtime/streams/memory/memory-engine.ts",
   "workers/load": "workers/load.ts",
 };
 

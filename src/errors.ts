@@ -66,6 +66,7 @@ export const ERROR_KINDS = {
   ERR_NO_LISTENER: "closed",
   ERR_UPGRADE_ABANDONED: "closed",
   ERR_HANDSHAKE_REFUSED: "refused",
+  ERR_STREAM_EPOCH: "refused",
   ERR_PROXY_REFUSED: "refused",
   ERR_REDIRECT: "refused",
   ERR_UPGRADE_REFUSED: "refused",
@@ -166,4 +167,11 @@ export function reviveError(report: ErrorReport): Error {
   error.name = report.name;
   if (report.stack !== undefined) error.stack = report.stack;
   return report.code === undefined ? error : Object.assign(error, { code: report.code });
+}
+
+/** Makes an error from a report: a `SwitchboardError` with its kind where the code is ours. */
+export function reviveOurError(report: ErrorReport): Error {
+  const { code, message } = report;
+  if (code !== undefined && code in ERROR_KINDS) return new SwitchboardError(code as ErrorCode, message);
+  return reviveError(report);
 }

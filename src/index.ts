@@ -5,6 +5,7 @@ export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.t
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
 export type { ShutdownCounts } from "./board/shard/shutdown.ts";
+export type { EngineState, EngineStats } from "./board/switchboard/board-topics.ts";
 export type {
   AbnormalClosure,
   AcceptFailure,
@@ -21,19 +22,31 @@ export type { ShardResourceLimits, StartOptions } from "./board/switchboard/opti
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
-export type { ShardStats, Stats } from "./board/switchboard/stats.ts";
+export type { Health, ShardStats, Stats } from "./board/switchboard/stats.ts";
 export { Switchboard } from "./board/switchboard/switchboard.ts";
 export { type ErrorCode, type ErrorKind, SwitchboardError } from "./errors.ts";
 export { Actor } from "./runtime/actor/actor.ts";
 export { type Address, isAddress } from "./runtime/actor/address.ts";
 export type { Params, PublishOptions } from "./runtime/actor/context/actor-context.ts";
 export type { ConnectionRequest } from "./runtime/actor/context/connection-request.ts";
-export type { PublishResult } from "./runtime/actor/context/publish-result.ts";
+export type { PublishResult, Stored } from "./runtime/actor/context/publish-result.ts";
 export type { SlowConsumerPolicy } from "./runtime/actor/context/slow-consumer-policy.ts";
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
+export type { EngineSpec, PresenceStats } from "./runtime/streams/engine.ts";
+export { type MemoryEngineOptions, memory } from "./runtime/streams/memory/memory-options.ts";
+export { isPosition, type Position } from "./runtime/streams/position.ts";
+export type { Publication } from "./runtime/streams/publication.ts";
+export type { Encode, Subscribed, SubscribeOptions } from "./runtime/streams/subscribe.ts";
+export type { HistoryPage, PresenceEvent, PresenceMember, ReadHistoryOptions } from "./runtime/streams/topic-memory.ts";
+export type {
+  HistoryOptions,
+  PresenceOptions,
+  TopicOptions,
+  TopicsOption,
+} from "./runtime/streams/topic-rules.ts";
 export type { OriginFunction, Origins } from "./wire/handshake/origins.ts";
 export type { CompressionOptions } from "./wire/protocol/deflate/compression.ts";
 export type { Message, Sendable } from "./wire/protocol/message.ts";

@@ -20,6 +20,7 @@ const LAYERS = [
   "runtime/mail",
   "runtime/bus",
   "runtime/engine",
+  "runtime/feeds",
   "board/connection",
   "board/accept",
   "board/shard",

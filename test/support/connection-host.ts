@@ -3,6 +3,7 @@ import { onTestFinished } from "vitest";
 import type { ConnectionHost } from "../../src/board/connection/connection-host.ts";
 import { FlushQueue } from "../../src/board/connection/outbound/flush-queue.ts";
 import { Bus } from "../../src/runtime/bus/bus.ts";
+import { Topics } from "../../src/runtime/feeds/topics.ts";
 import { TimerWheel } from "../../src/runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../src/runtime/stats/counters.ts";
 import { cellsWithoutMail } from "./cells.ts";
@@ -29,7 +30,7 @@ export function createConnectionHost(overrides: Partial<ConnectionHost> = {}): C
       handlerTimeoutMs: 0,
       handlerTimeoutAfterCloseMs: 0,
     },
-    bus: new Bus({ publishDropped: () => {} }),
+    topics: new Topics(new Bus({ publishDropped: () => {} }), undefined),
     wheel,
     flushQueue: new FlushQueue(),
     counters: new Counters(),

@@ -2,6 +2,7 @@
 import type { Address } from "../../runtime/actor/address.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
+import type { TopicMemory } from "../../runtime/streams/topic-memory.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 
 /** The facts about a connection that never change, and the way to other actors. */
@@ -32,6 +33,10 @@ export abstract class ConnectionContext {
 
   get protocol(): string {
     return this.identity.protocol;
+  }
+
+  get memory(): TopicMemory {
+    return this.host.topics;
   }
 
   get mailer(): Mailer {

@@ -10,7 +10,8 @@ import type { RequestRecord } from "../../runtime/actor/context/connection-reque
 import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { HandlerLimits } from "../../runtime/actor/handlers/handler-watch.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
-import type { Bus } from "../../runtime/bus/bus.ts";
+import type { Feeds } from "../../runtime/feeds/feeds.ts";
+import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
@@ -78,7 +79,9 @@ export interface ConnectionHost {
   /** Index of the shard, from 0. */
   readonly shard: number;
   readonly options: ConnectionLimits;
-  readonly bus: Bus;
+  readonly topics: Topics;
+  /** Set if a topic of the board has history or presence, or if its engine is shared with other nodes. */
+  readonly feeds?: Feeds | undefined;
   /** Timers of the connections: heartbeats, ends and rates. */
   readonly wheel: TimerWheel;
   /** Scheduler of reads, writes and actors with much to do. */

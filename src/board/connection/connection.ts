@@ -13,7 +13,11 @@ import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/ma
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
+import type { FeedMember } from "../../runtime/feeds/feeds.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
+import type { Position } from "../../runtime/streams/position.ts";
+import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../../runtime/streams/subscribe.ts";
+import type { PresenceEvent } from "../../runtime/streams/topic-memory.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import {
@@ -49,7 +53,7 @@ import { Subscriptions } from "./subscriptions.ts";
 /** One WebSocket in a shard: transport, protocol state, mailbox and actor, put together. */
 export class Connection
   extends ConnectionContext
-  implements ActorContext, ActorCellOwner, ShutdownTarget, InboundOwner, OutboundOwner, Subscriber, Timed
+  implements ActorContext, ActorCellOwner, ShutdownTarget, InboundOwner, OutboundOwner, Subscriber, FeedMember, Timed
 {
   // Fields used on every delivery come first, behind the two of the base class: in a large fan-out each further cache
   // line is another miss.
@@ -128,15 +132,15 @@ export class Connection
     return this.#phase === "open" ? this.#outbound.whenDrained() : Promise.resolve();
   }
 
-  publish(topic: string, data: Sendable, { self = false }: PublishOptions = {}): PublishResult {
+  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
     this.host.counters.add("publishes");
-    return this.host.bus.publish(topic, toFrame(data), self ? undefined : this);
+    return this.host.topics.publish(topic, toFrame(data), options, this);
   }
 
-  subscribe(topic: string): Promise<void> {
-    if (this.#phase !== "open") return Promise.resolve();
+  subscribe(topic: string, options?: SubscribeOptions): Promise<Subscribed> {
+    if (this.#phase !== "open") return Promise.resolve(NOTHING_KEPT);
     this.#subscriptions ??= new Subscriptions(this, this.host);
-    return this.#subscriptions.add(topic);
+    return this.#subscriptions.add(topic, options);
   }
 
   unsubscribe(topic: string): void {
@@ -160,6 +164,26 @@ export class Connection
 
   deliver(frame: Frame, topic: string, group?: BroadcastGroup): SendResult {
     return this.#phase === "open" ? this.#push(frame, topic, group) : "closed";
+  }
+
+  // ── for the feeds ──────────────────────────────────────────────────────────────────────────────────────
+
+  deliverPublication(frame: Frame, topic: string, thins: boolean, group?: BroadcastGroup): SendResult {
+    return this.#phase === "open" ? this.#push(frame, thins ? topic : undefined, group, !thins) : "closed";
+  }
+
+  streamLost(topic: string, position: Position): void {
+    this.#subscriptions?.forget(topic);
+    this.#cell.notify({ kind: "notice", handler: "streamLost", topic, position });
+  }
+
+  encodeFailed(topic: string, error: unknown): void {
+    this.#subscriptions?.forget(topic);
+    this.#cell.fail("encode", error);
+  }
+
+  presenceChanged(event: PresenceEvent): void {
+    this.#cell.notify({ kind: "notice", handler: "presenceChanged", event });
   }
 
   // ── for the mail ───────────────────────────────────────────────────────────────────────────────────────
@@ -305,9 +329,9 @@ export class Connection
   // ── inside ─────────────────────────────────────────────────────────────────────────────────────────────
 
   /** Compresses and queues a frame. A compressed frame may be dropped: the next frame needs no frame before it. */
-  #push(uncompressed: Frame, topic?: string, group?: BroadcastGroup): SendResult {
+  #push(uncompressed: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult {
     const frame = this.#deflater === undefined ? uncompressed : this.#deflater.compress(uncompressed);
-    const result = this.#outbound.push(frame, topic, frame === uncompressed ? group : undefined);
+    const result = this.#outbound.push(frame, topic, frame === uncompressed ? group : undefined, isKept);
     if (result === "dropped") return result;
     if (result === "refused") {
       this.host.counters.add("slowConsumersClosed");

@@ -6,6 +6,7 @@ import type { ActorContext, PublishOptions } from "../../runtime/actor/context/a
 import type { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
+import { NOTHING_KEPT, type Subscribed } from "../../runtime/streams/subscribe.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
@@ -36,13 +37,13 @@ export class EndedContext extends ConnectionContext implements ActorContext {
     return Promise.resolve();
   }
 
-  publish(topic: string, data: Sendable, _options?: PublishOptions): PublishResult {
+  publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
     this.host.counters.add("publishes");
-    return this.host.bus.publish(topic, toFrame(data));
+    return this.host.topics.publish(topic, toFrame(data), options);
   }
 
-  subscribe(): Promise<void> {
-    return Promise.resolve();
+  subscribe(): Promise<Subscribed> {
+    return Promise.resolve(NOTHING_KEPT);
   }
 
   unsubscribe(): void {}

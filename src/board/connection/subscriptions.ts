@@ -3,12 +3,18 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
-import type { Bus } from "../../runtime/bus/bus.ts";
+import { checkTopic } from "../../runtime/bus/topic-index.ts";
+import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } from "../../runtime/feeds/feeds.ts";
+import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
+import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
+import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 
 export interface SubscriptionsHost {
-  readonly bus: Bus;
+  readonly topics: Topics;
+  /** Set if a topic of the board has history or presence. */
+  readonly feeds?: Feeds | undefined;
   readonly turns: FairScheduler;
   readonly counters: Counters;
   readonly options: { readonly maxSubscriptions: number };
@@ -16,14 +22,17 @@ export interface SubscriptionsHost {
 
 const MAX_TOPICS_LEFT_PER_TURN = 32;
 
+const NO_OPTIONS: SubscribeOptions = {};
+
 /** The topics of one connection: at most `maxSubscriptions`, all left when the connection ends. */
 export class Subscriptions implements ScheduledTask {
-  readonly #subscriber: Subscriber;
+  readonly #subscriber: Subscriber & FeedMember;
   readonly #host: SubscriptionsHost;
-  #topics = new Set<string>();
-  #leaving: SetIterator<string> | undefined;
+  /** All topics; those with history or presence have a membership. */
+  #topics = new Map<string, Membership | undefined>();
+  #leaving: MapIterator<[string, Membership | undefined]> | undefined;
 
-  constructor(subscriber: Subscriber, host: SubscriptionsHost) {
+  constructor(subscriber: Subscriber & FeedMember, host: SubscriptionsHost) {
     this.#subscriber = subscriber;
     this.#host = host;
   }
@@ -33,24 +42,51 @@ export class Subscriptions implements ScheduledTask {
   }
 
   /**
-   * Subscribes. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, and `ERR_TOPIC` for a bad topic.
+   * Subscribes. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, `ERR_TOPIC` for a bad topic, and
+   * what the options deserve.
    */
-  add(topic: string): Promise<void> {
+  add(topic: string, options: SubscribeOptions = NO_OPTIONS): Promise<Subscribed> {
     if (!this.#topics.has(topic)) this.#checkRoom();
-    const known = this.#host.bus.subscribe(topic, this.#subscriber);
-    this.#topics.add(topic);
+    const rule = this.#host.topics.ruleOf(topic);
+    if (rule !== undefined) return this.#enter(topic, rule, options);
+    if (options !== NO_OPTIONS) checkSubscribeOptions(topic, undefined, options);
+    const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
+    this.#topics.set(topic, undefined);
     return known;
   }
 
+  #enter(topic: string, rule: TopicRule, options: SubscribeOptions): Promise<Subscribed> {
+    checkTopic(topic);
+    checkSubscribeOptions(topic, rule, options);
+    const before = this.#topics.get(topic);
+    if (before !== undefined && options.since === undefined) return before.again();
+    this.remove(topic);
+    const membership = (this.#host.feeds as Feeds).enter(topic, rule, this.#subscriber, options);
+    this.#topics.set(topic, membership);
+    const { result } = membership;
+    // The promise of the actor rejects, too; this one only clears up.
+    result.catch(() => this.forget(topic, membership));
+    if (rule.history !== undefined) return result;
+    const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
+    return Promise.all([known, result]).then(([subscribed]) => subscribed);
+  }
+
   remove(topic: string): void {
-    if (this.#topics.delete(topic)) this.#host.bus.unsubscribe(topic, this.#subscriber);
+    const membership = this.#topics.get(topic);
+    if (!this.#topics.delete(topic)) return;
+    this.#leave(topic, membership);
+  }
+
+  /** Removes a topic whose subscription has ended by itself. */
+  forget(topic: string, membership = this.#topics.get(topic)): void {
+    if (membership !== undefined && this.#topics.get(topic) === membership) this.remove(topic);
   }
 
   /** Leaves all topics, a few in each turn: many connections with many topics may end together. */
   leaveAll(): void {
     if (this.#topics.size === 0) return;
-    this.#leaving = this.#topics.values();
-    this.#topics = new Set();
+    this.#leaving = this.#topics.entries();
+    this.#topics = new Map();
     this.takeTurn();
   }
 
@@ -58,10 +94,15 @@ export class Subscriptions implements ScheduledTask {
   takeTurn(): void {
     for (let left = 0; left < MAX_TOPICS_LEFT_PER_TURN; left++) {
       const { done, value } = this.#leaving?.next() ?? { done: true };
-      if (done === true) return;
-      this.#host.bus.unsubscribe(value, this.#subscriber);
+      if (done === true || value === undefined) return;
+      this.#leave(...value);
     }
     this.#host.turns.add(this);
+  }
+
+  #leave(topic: string, membership: Membership | undefined): void {
+    membership?.leave();
+    if (membership?.subscription === undefined) this.#host.topics.bus.unsubscribe(topic, this.#subscriber);
   }
 
   /** Throws, and rejects no promise: an actor that doesn't await `subscribe` fails alone, without its shard. */

@@ -45,6 +45,12 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
   handlerTimeouts: total("handler_timeouts", "Handlers of actors that were given up because they took too long."),
   deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
+  publishesFailed: total("publishes_failed", "Publications that the engine didn't store for certain."),
+  subscriptionsBehind: total(
+    "subscriptions_behind",
+    "Times that a subscription to a stream fell behind its peer's reading.",
+  ),
+  subscriptionsLost: total("subscriptions_lost", "Subscriptions to streams that ended because publications were lost."),
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
   slowConsumersClosed: total("slow_consumers", "Connections closed because their peer didn't read."),

@@ -1,6 +1,7 @@
 /** All messages between the main thread and a shard over the control port, and what a shard is started with. */
 import type { MessagePort } from "node:worker_threads";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
+import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
 import type { ConnectionLimits } from "../connection/connection-host.ts";
@@ -30,8 +31,19 @@ export interface ShardTask {
   readonly relay: HandoffEnd;
   /** Channel for raw sockets: the shard does their handshake. */
   readonly rawSockets: HandoffEnd;
+  /** Topics with history or presence; undefined if the board has no engine. */
+  readonly engine: ShardEngine | undefined;
   /** Links to the main thread and to every shard that was started before. */
   readonly links: readonly ThreadLink[];
+}
+
+/** What a shard knows of the board's engine. */
+export interface ShardEngine {
+  /** Port to the engine thread; undefined while there is none. */
+  readonly port: MessagePort | undefined;
+  readonly rules: readonly TopicRule[];
+  /** True if other nodes run the same engine. */
+  readonly isShared: boolean;
 }
 
 /** A direct port to another thread, for publishes and mail. */
@@ -56,6 +68,8 @@ export interface RawSocketEnvelope {
 
 /** Order from the main thread to a shard. */
 export type ShardOrder =
+  /** The engine thread was replaced. */
+  | { readonly kind: "engine"; readonly port: MessagePort }
   /** Another shard was started: link to it. */
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }

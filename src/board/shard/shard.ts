@@ -7,7 +7,6 @@ import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
-import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -29,7 +28,6 @@ import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
 import { Connection } from "../connection/connection.ts";
 import type { ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
-import { BroadcastGroup } from "../connection/outbound/broadcast-group.ts";
 import { FlushQueue } from "../connection/outbound/flush-queue.ts";
 import type { Outbound } from "../connection/outbound/outbound.ts";
 import { loadActorModule } from "./actor-module.ts";
@@ -38,6 +36,7 @@ import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
 import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { answerQuery } from "./queries.ts";
+import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { mayWarmUp, WARM_UP_LISTENER, WARM_UP_SETTINGS, WarmUpActor, warmUp, warmUpTask } from "./warm-up.ts";
 
@@ -66,7 +65,7 @@ class Shard {
   readonly #task: ShardTask;
   readonly #control: MessagePort;
   readonly #counters: Counters;
-  readonly #bus: Bus;
+  readonly #topics: ShardTopics;
   readonly #wheel: TimerWheel;
   readonly #sampler: Sampler;
   readonly #connections = new ConnectionRegistry();
@@ -89,12 +88,7 @@ class Shard {
     this.#control = task.control;
     this.#counters = new Counters(task.counters);
     this.#counters.clearGauges();
-    this.#bus = new Bus({
-      publishDropped: () => this.#counters.add("publishesDropped"),
-      newGroup: () => new BroadcastGroup(this.#counters),
-      delivered: (count) => this.#counters.add("deliveries", count),
-      batchArrived: (lagSeconds) => this.#counters.busLag.observe(lagSeconds),
-    });
+    this.#topics = new ShardTopics(task.engine, this.#counters);
     this.#closedSockets = new ClosedSocketReporter(this.#counters, (clientKeys) =>
       this.report({ kind: "socketsClosed", clientKeys }),
     );
@@ -116,7 +110,8 @@ class Shard {
     this.#host = {
       shard: task.shard,
       options: task.options,
-      bus: this.#bus,
+      topics: this.#topics.topics,
+      feeds: this.#topics.feeds,
       wheel: this.#wheel,
       turns,
       flushQueue: new FlushQueue(),
@@ -247,7 +242,7 @@ class Shard {
     this.#wheel.stop();
     this.#sampler.stop();
     this.#releaseDetached();
-    this.#bus.close();
+    this.#topics.close();
     this.#task.handoff.port.close();
     this.#task.relay.port.close();
     this.#task.rawSockets.port.close();
@@ -258,6 +253,9 @@ class Shard {
 
   #obey(order: ShardOrder): void {
     switch (order.kind) {
+      case "engine":
+        this.#topics.connectEngine(order.port);
+        return;
       case "link":
         void this.#addLink(order.link);
         return;
@@ -279,7 +277,7 @@ class Shard {
 
   #addLink({ port, shard }: ThreadLink): Promise<void> {
     this.#mail.addLink(port, shard);
-    return this.#bus.addLink(port);
+    return this.#topics.addLink(port);
   }
 
   #adopt(transport: Transport, { identity, answer, deflate, clientKey }: HandoffEnvelope): void {

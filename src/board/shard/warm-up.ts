@@ -78,6 +78,7 @@ export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardT
     handoff: end(),
     relay: end(),
     rawSockets: end(),
+    engine: undefined,
     links: [],
   };
 }

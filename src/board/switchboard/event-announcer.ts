@@ -1,7 +1,8 @@
 /** Emits the events of a board, those of its shards included. `Switchboard` has one. */
 import type { EventEmitter } from "eventemitter3";
-import { reviveError } from "../../errors.ts";
+import { reviveError, SwitchboardError } from "../../errors.ts";
 import { ReportLimit } from "../../runtime/stats/report-limit.ts";
+import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { SwitchboardEvents } from "./events.ts";
 
@@ -12,6 +13,9 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "shardFailed",
   "handshakeFailed",
   "acceptFailed",
+  "engineDown",
+  "engineLost",
+  "engineFailed",
 ] as const);
 
 /** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */
@@ -41,6 +45,13 @@ export class EventAnnouncer {
     this.#acceptsFailed++;
     if (this.#failedAccepts.allows()) this.announce("acceptFailed", { shard: undefined, error });
   };
+
+  /** Announces that the engine is down or deaf, or is up again. */
+  engineHealthChanged({ status, reason }: EngineHealth): void {
+    if (status === "up") this.#board.emit("engineUp");
+    else
+      this.announce("engineDown", new SwitchboardError("ERR_ENGINE_UNAVAILABLE", reason ?? `the engine is ${status}`));
+  }
 
   /** Announces an event of a shard. */
   shardEvent(shard: number, { name, detail }: ShardEvent): void {

@@ -28,6 +28,17 @@ export interface SwitchboardEvents {
    */
   handlerTimedOut: [HandlerTimeout];
   /**
+   * The engine can't be reached, or nothing arrives from it: publishes to topics with history reject, and subscribers
+   * get nothing new. `board.health()` tells the same. `engineUp` follows.
+   */
+  engineDown: [Error];
+  /** The engine works again. Every subscriber of a stream gets what it missed, or is told that it can't. */
+  engineUp: [];
+  /** The engine's thread ended. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch. */
+  engineLost: [Error];
+  /** The engine's thread died for the fifth time within a minute. It isn't started again. */
+  engineFailed: [Error];
+  /**
    * A socket was refused because few descriptors are left, or a listening server failed. At most one in a second from
    * each thread; the rest is only counted (`acceptsFailed`).
    */

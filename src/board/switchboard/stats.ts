@@ -1,6 +1,7 @@
 /** The result of `board.stats()`. */
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../runtime/stats/upgrade-counters.ts";
+import type { EngineState, EngineStats } from "./board-topics.ts";
 import type { ShardState } from "./pool/shard-pool.ts";
 
 export interface ShardStats extends ShardCounts {
@@ -18,9 +19,23 @@ export interface Stats {
   readonly upgrades: Readonly<UpgradeCounts>;
   /** Publishes of `board.publish` that were dropped because a shard was too far behind. */
   readonly publishesDropped: number;
+  /** Publications of `board.publish` that the engine didn't store for certain. */
+  readonly publishesFailed: number;
   /** Mail of `board.tell` and `board.ask` whose receiver was gone. */
   readonly deadLetters: number;
   /** Sockets that the main thread refused or couldn't accept, because few descriptors are left. */
   readonly acceptsFailed: number;
+  /** The engine; undefined if the board has none. */
+  readonly engine: EngineStats | undefined;
   readonly shards: readonly ShardStats[];
+}
+
+/** The result of `board.health()`. */
+export interface Health {
+  /** True if the board is ready and its engine, if there is one, is up. */
+  readonly ok: boolean;
+  /** True while a shard takes connections and the board isn't closing. */
+  readonly ready: boolean;
+  /** The engine: `up`, `deaf` (connected, but nothing arrives) or `down`; undefined if the board has none. */
+  readonly engine: EngineState | undefined;
 }

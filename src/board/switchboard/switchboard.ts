@@ -6,13 +6,15 @@ import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { SwitchboardError } from "../../errors.ts";
 import { type Address, checkAddress, shardOf } from "../../runtime/actor/address.ts";
+import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
-import { Bus } from "../../runtime/bus/bus.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
+import type { PresenceStats } from "../../runtime/streams/engine.ts";
+import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runtime/streams/topic-memory.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
@@ -25,6 +27,7 @@ import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
 import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
+import { BoardTopics } from "./board-topics.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { MainListeners } from "./listen/main-listeners.ts";
@@ -47,7 +50,7 @@ import {
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
-import type { Stats } from "./stats.ts";
+import type { Health, Stats } from "./stats.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
@@ -56,7 +59,7 @@ const NO_OPTIONS: AttachOptions = {};
  * and publishes to all of them.
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
-  readonly #bus: Bus;
+  readonly #topics: BoardTopics;
   readonly #mail: MailRouter;
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
@@ -66,7 +69,6 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #shardPorts: ShardListeners;
   readonly #events = new EventAnnouncer(this);
   #pool!: ShardPool; // set by `start`, the only way to get a board
-  #publishesDropped = 0;
   #deadLetters = 0;
   #closed: Promise<ShutdownCounts> | undefined;
   /** Aborted when the board begins to close: ports that are being opened are then given up. */
@@ -93,7 +95,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     super();
     const { connection, sockets, limits } = settings;
     const { handshakeFailed, acceptFailed } = this.#events;
-    this.#bus = new Bus({ publishDropped: () => this.#publishesDropped++ });
+    this.#topics = new BoardTopics(settings.engine, {
+      engineHealthChanged: (health) => this.#events.engineHealthChanged(health),
+    });
     const pool = (): ShardPool => this.#pool;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
@@ -132,13 +136,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async #start(settings: Settings): Promise<void> {
     this.#pool = await ShardPool.start(
       settings,
-      { bus: this.#bus, mail: this.#mail },
+      { topics: this.#topics, mail: this.#mail },
       {
         event: (shard, event) => this.#events.shardEvent(shard, event),
         clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
         shardLost: (loss) => this.#events.announce("shardLost", loss),
         shardFailed: (loss) => this.#events.announce("shardFailed", loss),
         shardReplaced: (shard) => this.#shardReplaced(shard),
+        engineLost: (error) => this.#events.announce("engineLost", error),
+        engineFailed: (error) => this.#events.announce("engineFailed", error),
       },
     );
   }
@@ -209,11 +215,43 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Publishes a string as text, or bytes as binary, to every subscriber of the topic on every shard. Returns the number
-   * of shards with subscribers to which the publish was passed on, and of those that are too far behind. Throws
-   * `ERR_TOPIC`.
+   * of shards with subscribers to which the publish was passed on, and of those that are too far behind. On a topic with
+   * history, `stored` gives the position. Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options.
    */
-  publish(topic: string, data: Sendable): PublishResult {
-    return this.#bus.publish(topic, toFrame(data));
+  publish(topic: string, data: Sendable, options?: Omit<PublishOptions, "self">): PublishResult {
+    return this.#topics.topics.publish(topic, toFrame(data), options);
+  }
+
+  /**
+   * Reads one page of a stream. Rejects with `ERR_NO_HISTORY`, `ERR_POSITION`, `ERR_STREAM_EPOCH` (the position is of
+   * another life of the stream) and `ERR_ENGINE_UNAVAILABLE`.
+   */
+  history(topic: string, options?: ReadHistoryOptions): Promise<HistoryPage> {
+    return this.#topics.topics.history(topic, options);
+  }
+
+  /** Removes the publications of a stream. Its epoch and offsets go on. Rejects as `history` does. */
+  removeHistory(topic: string): Promise<void> {
+    return this.#topics.topics.removeHistory(topic);
+  }
+
+  /**
+   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most 10,000.
+   * Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
+   */
+  presence(topic: string): Promise<readonly PresenceMember[]> {
+    return this.#topics.topics.presence(topic);
+  }
+
+  /** Resolves with the numbers of connections and of distinct users. Rejects as `presence` does. */
+  presenceStats(topic: string): Promise<PresenceStats> {
+    return this.#topics.topics.presenceStats(topic);
+  }
+
+  /** Returns whether everything works: a shard takes connections, and the engine, if there is one, is up. */
+  health(): Health {
+    const { engine } = this.#topics;
+    return { ok: this.ready && (engine === undefined || engine.status === "up"), ready: this.ready, engine };
   }
 
   /** True while a shard takes connections and the board isn't closing. */
@@ -272,9 +310,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
-      publishesDropped: this.#publishesDropped,
+      publishesDropped: this.#topics.publishesDropped,
+      publishesFailed: this.#topics.publishesFailed,
       deadLetters: this.#deadLetters,
       acceptsFailed: this.#events.acceptsFailed,
+      engine: this.#topics.engineStats,
       shards,
     };
   }
@@ -316,8 +356,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#mainPorts.close();
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
+    this.#topics.closing();
     const counts = await this.#pool.close(settings);
-    this.#bus.close();
+    this.#topics.close();
     this.#routes.removeRoutes();
     this.#mainPorts.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));

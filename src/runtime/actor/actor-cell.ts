@@ -12,7 +12,7 @@ import { type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
 import { Mailbox } from "./mailbox.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
 import { Supervisor, supervisionOf } from "./supervision.ts";
-import { type Ending, type HandlerName, OPENING, type Restart, SHUTTING_DOWN, type Work } from "./work.ts";
+import { type Ending, type HandlerName, type Notice, OPENING, type Restart, SHUTTING_DOWN, type Work } from "./work.ts";
 
 /** Handlers that an actor may run in any turn, even if the time of the turn is used up. */
 const LIGHT_HANDLERS = 16;
@@ -27,7 +27,9 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   readonly #settings: CellSettings;
   #actorClass: ActorClass | undefined;
   #incarnation: Incarnation | undefined;
-  #mailbox: Mailbox<Message | Mail | ActorTimer> | undefined;
+  #mailbox: Mailbox<Message | Mail | ActorTimer | Notice> | undefined;
+  /** Topics of which the mailbox had no room for a change of presence. */
+  #missed: Set<string> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
   /** Restart that comes before everything that waits. */
@@ -138,6 +140,20 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return "accepted";
   }
 
+  /** Gives the actor news of a topic, in a later turn. */
+  notify(notice: Notice): void {
+    if (this.#isOver()) return;
+    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    if (notice.handler === "presenceChanged" && this.#mailbox.noticesFull) {
+      this.#missed ??= new Set();
+      this.#missed.add(notice.event.topic);
+      return;
+    }
+    this.#mailbox.push(notice);
+    this.#settings.waiting?.(this.#mailbox.length);
+    this.#awaitTurn();
+  }
+
   /** Tells the actor that the board is closing: at once or as soon as it is free, before everything that waits. */
   announceShutdown(): void {
     if (this.#shutdownNotice !== undefined || this.#isOver()) return;
@@ -167,6 +183,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     // The owner may wait for `mailboxHasRoom`.
     if (this.#wasFull) this.#rest();
     this.#wasFull = false;
+    this.#missed = undefined;
     for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#deadLetter(one, "closed");
   }
 
@@ -195,7 +212,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    */
   #proceed(): void {
     while (!this.#busy && !this.#resting) {
-      const work = this.#takeRestart() ?? (this.#shutdownNotice?.begin() ? SHUTTING_DOWN : this.#mailbox?.shift());
+      const work = this.#takeRestart() ?? (this.#shutdownNotice?.begin() ? SHUTTING_DOWN : this.#next());
       if (work === undefined) break;
       this.#spend();
       if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#deadLetter(work, "unhandled");
@@ -207,6 +224,16 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       if (this.#mayRest() && this.#settings.turns.over) this.#rest();
     }
     if (this.#ending !== undefined && !this.#mustWait() && this.#restart === undefined) this.#close();
+  }
+
+  /** What has waited longest; after all of that, the topics of which changes were missed. */
+  #next(): Message | Mail | ActorTimer | Notice | undefined {
+    const next = this.#mailbox?.shift();
+    if (next !== undefined || this.#missed === undefined) return next;
+    const [topic] = this.#missed;
+    if (topic === undefined) return undefined;
+    this.#missed.delete(topic);
+    return { kind: "notice", handler: "presenceChanged", event: { kind: "missed", topic } };
   }
 
   #takeRestart(): Restart | undefined {
@@ -275,6 +302,12 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#busy = false;
   }
 
+  /** Fails the actor for a function of its class that isn't a handler. */
+  fail(handler: HandlerName, error: unknown): void {
+    this.#fail(handler, error, !this.#isOver());
+    this.#proceed();
+  }
+
   /** Called by the incarnation. */
   detachedFailed(error: unknown, replaced: boolean): void {
     if (replaced) {
@@ -282,8 +315,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       this.#owner.actorFailed("detached", error, "restarted");
       return;
     }
-    this.#fail("detached", error, !this.#isOver());
-    this.#proceed();
+    this.fail("detached", error);
   }
 
   /** Called by `AsyncHandlers`. */

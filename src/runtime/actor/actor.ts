@@ -3,8 +3,13 @@
  * construct the classes through `actor-class.ts`.
  */
 import { SwitchboardError } from "../../errors.ts";
+import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
+import type { PresenceStats } from "../streams/engine.ts";
+import type { Position } from "../streams/position.ts";
+import type { Subscribed, SubscribeOptions } from "../streams/subscribe.ts";
+import type { HistoryPage, PresenceEvent, PresenceMember, ReadHistoryOptions } from "../streams/topic-memory.ts";
 import { type Address, checkAddress } from "./address.ts";
 import type { ActorContext, Params, PublishOptions } from "./context/actor-context.ts";
 import type { ConnectionRequest } from "./context/connection-request.ts";
@@ -83,6 +88,20 @@ export abstract class Actor<Session = unknown> {
   mailed(_mail: unknown, _from: Address | undefined): unknown {
     return undefined;
   }
+
+  /**
+   * Called when publications of a stream are lost for this connection, because the history no longer had them. The
+   * subscription has ended: subscribe again, and give the peer the whole state. The default closes the connection with
+   * 1013, so that its client comes back and does so itself.
+   *
+   * @param _position the top of the stream now
+   */
+  streamLost(_topic: string, _position: Position): void | Promise<void> {
+    this.close(CloseCode.tryAgainLater, "lost its place in a stream");
+  }
+
+  /** Called for joins and leaves of topics to which this actor subscribed with `presenceChanges`. */
+  presenceChanged(_event: PresenceEvent): void | Promise<void> {}
 
   /**
    * Called once when the connection has closed, after everything before it. The code is the peer's if the peer closed
@@ -164,6 +183,9 @@ export abstract class Actor<Session = unknown> {
   /**
    * Sends one message to every subscriber of the topic on every shard, but not to this actor unless `self` is true.
    * Returns what became of the publish in this thread. Throws `ERR_TOPIC`.
+   *
+   * On a topic with history every subscriber gets it, this actor included, and the result's `stored` gives its position.
+   * Throws `ERR_NO_HISTORY` for an `idempotencyKey` or `expiresMs` on another topic.
    */
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
     return this.#context.publish(topic, data, options);
@@ -174,14 +196,45 @@ export abstract class Actor<Session = unknown> {
    * shard knows, and every publish that starts later arrives. A second subscription to the same topic changes nothing.
    * Throws `ERR_TOO_MANY_SUBSCRIPTIONS` beyond `maxSubscriptions`, and `ERR_TOPIC`.
    *
+   * On a topic with history nothing is delivered before the promise resolves, and what the actor sends right after
+   * `await` comes before the first delivery. With `since` the result has what was missed. Another subscription with
+   * `since` takes the place of the first. Throws `ERR_POSITION`, `ERR_NO_HISTORY`, `ERR_NO_PRESENCE` and `ERR_ARGUMENT`
+   * for wrong options; rejects with `ERR_ENGINE_UNAVAILABLE`, and is then not subscribed.
+   *
    * @param topic 1 to 255 bytes of UTF-8
    */
-  subscribe(topic: string): Promise<void> {
-    return this.#context.subscribe(topic);
+  subscribe(topic: string, options?: SubscribeOptions): Promise<Subscribed> {
+    return this.#context.subscribe(topic, options);
   }
 
   unsubscribe(topic: string): void {
     this.#context.unsubscribe(topic);
+  }
+
+  /**
+   * Reads one page of a stream. Rejects with `ERR_NO_HISTORY`, `ERR_POSITION`, `ERR_STREAM_EPOCH` (the position is of
+   * another life of the stream) and `ERR_ENGINE_UNAVAILABLE`.
+   */
+  history(topic: string, options?: ReadHistoryOptions): Promise<HistoryPage> {
+    return this.#context.memory.history(topic, options);
+  }
+
+  /** Removes the publications of a stream. Its epoch and offsets go on. Rejects as `history` does. */
+  removeHistory(topic: string): Promise<void> {
+    return this.#context.memory.removeHistory(topic);
+  }
+
+  /**
+   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most 10,000.
+   * Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
+   */
+  presence(topic: string): Promise<readonly PresenceMember[]> {
+    return this.#context.memory.presence(topic);
+  }
+
+  /** Resolves with the numbers of connections and of distinct users. Rejects as `presence` does. */
+  presenceStats(topic: string): Promise<PresenceStats> {
+    return this.#context.memory.presenceStats(topic);
   }
 
   /**
@@ -245,7 +298,7 @@ export const ORIGIN: unique symbol = Symbol.for("switchboard.actor");
  * Version of the contract between a shard and an `Actor` of another copy of this package. Raise it with each change of
  * `ActorContext`, or of the way in which a shard calls an actor, that breaks an `Actor` of the version before.
  */
-export const ACTOR_CONTRACT = 1;
+export const ACTOR_CONTRACT = 2;
 
 /**
  * The copy of this package that an actor class's `Actor` comes from. A process may hold several copies: a loader may

@@ -79,6 +79,8 @@ export class Incarnation implements ScopeOwner {
         return "mailed";
       case "timer":
         return "timer";
+      case "notice":
+        return work.handler;
       case "opening":
         return "opened";
       case "restart":
@@ -143,6 +145,9 @@ export class Incarnation implements ScopeOwner {
       case "timer":
         work.waits = false;
         return work.cancelled ? undefined : work.callback();
+      case "notice":
+        if (work.handler === "presenceChanged") return (actor as Actor).presenceChanged(work.event);
+        return (actor as Actor).streamLost(work.topic, work.position);
       case "opening":
         return (actor as Actor).opened();
       case "shuttingDown":
@@ -165,7 +170,7 @@ export class Incarnation implements ScopeOwner {
 
   /** Keeps the scope, except after calls that happen once in a connection's life. */
   #keepScope(scope: AsyncResource, { kind }: Work): void {
-    if (kind === "message" || kind === "mail" || kind === "timer") {
+    if (kind === "message" || kind === "mail" || kind === "timer" || kind === "notice") {
       if (this.#scope === undefined) this.#scopes.keep(this);
       this.#scope = scope;
     } else {

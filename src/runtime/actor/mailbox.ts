@@ -8,11 +8,15 @@ export interface MailboxLimits {
   readonly mails: number;
 }
 
-/** Things that may wait for an actor: messages of its peer, mail, and its own timers, each of them at most once. */
+/**
+ * Things that may wait for an actor: messages of its peer, mail, its own timers, each of them at most once, and notices
+ * of its topics.
+ */
 export type Waiting =
   | { readonly kind: "message"; readonly byteLength: number }
   | { readonly kind: "mail" }
-  | { readonly kind: "timer" };
+  | { readonly kind: "timer" }
+  | { readonly kind: "notice" };
 
 /**
  * A queue, first in, first out. It never drops anything: the caller asks `full` or `mailFull` first, and stops.
@@ -26,6 +30,7 @@ export class Mailbox<T extends Waiting> {
   #messages = 0;
   #bytes = 0;
   #mails = 0;
+  #notices = 0;
 
   constructor(limits: MailboxLimits) {
     this.#limits = limits;
@@ -47,6 +52,11 @@ export class Mailbox<T extends Waiting> {
 
   get mailFull(): boolean {
     return this.#mails >= this.#limits.mails;
+  }
+
+  /** True when as many notices wait as mails may. */
+  get noticesFull(): boolean {
+    return this.#notices >= this.#limits.mails;
   }
 
   push(one: T): void {
@@ -75,6 +85,7 @@ export class Mailbox<T extends Waiting> {
     this.#messages = 0;
     this.#bytes = 0;
     this.#mails = 0;
+    this.#notices = 0;
     return left;
   }
 
@@ -84,6 +95,8 @@ export class Mailbox<T extends Waiting> {
       this.#bytes += sign * one.byteLength;
     } else if (one.kind === "mail") {
       this.#mails += sign;
+    } else if (one.kind === "notice") {
+      this.#notices += sign;
     }
   }
 }

@@ -1,5 +1,7 @@
 /** The work of an actor: each piece is one call of a handler. `ActorCell` queues it, and `Incarnation` does it. */
 import type { Message } from "../../wire/protocol/message.ts";
+import type { Position } from "../streams/position.ts";
+import type { PresenceEvent } from "../streams/topic-memory.ts";
 import type { ActorTimer } from "./actor-timers.ts";
 import type { Mail } from "./mail.ts";
 
@@ -9,6 +11,10 @@ export type HandlerName =
   | "received"
   | "mailed"
   | "timer"
+  | "streamLost"
+  | "presenceChanged"
+  /** No handler: the `encode` of a subscription. */
+  | "encode"
   | "shuttingDown"
   | "restarted"
   | "closed"
@@ -28,8 +34,20 @@ export interface Ending {
   readonly reason: string;
 }
 
+/** News of a topic that the actor is subscribed to. */
+export type Notice =
+  | { readonly kind: "notice"; readonly handler: "streamLost"; readonly topic: string; readonly position: Position }
+  | { readonly kind: "notice"; readonly handler: "presenceChanged"; readonly event: PresenceEvent };
+
 /** Work for an actor. */
-export type Work = Message | Mail | ActorTimer | Restart | Ending | { readonly kind: "opening" | "shuttingDown" };
+export type Work =
+  | Message
+  | Mail
+  | ActorTimer
+  | Notice
+  | Restart
+  | Ending
+  | { readonly kind: "opening" | "shuttingDown" };
 
 export const OPENING: Work = { kind: "opening" };
 export const SHUTTING_DOWN: Work = { kind: "shuttingDown" };

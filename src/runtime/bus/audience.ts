@@ -1,7 +1,7 @@
 /** The subscribers of one topic in one thread, and how a message reaches all of them. Topics and feeds are audiences. */
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
-import type { PublishResult } from "../actor/send-results.ts";
+import type { PublishResult } from "../actor/context/publish-result.ts";
 
 /** A receiver of a topic's publishes in this thread. */
 export interface Subscriber {

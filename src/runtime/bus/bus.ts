@@ -7,6 +7,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
 import { type AudienceOwner, deliverTo, type Subscriber } from "./audience.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
 import { checkTopic, type Topic, TopicIndex } from "./topic-index.ts";
@@ -14,11 +15,17 @@ import { checkTopic, type Topic, TopicIndex } from "./topic-index.ts";
 export interface BusOwner extends AudienceOwner {
   /** A publish was dropped because the other thread is too far behind. */
   publishDropped(): void;
+  /**
+   * A topic has its first subscriber in this thread. The promise resolves when what other nodes publish arrives, too;
+   * undefined if there are none.
+   */
+  firstSubscribed?(topic: string): Promise<unknown> | undefined;
+  lastUnsubscribed?(topic: string): void;
   /** A batch of publishes arrived from another thread. The lag runs from the end of the tick that made them. */
   batchArrived?(lagSeconds: number): void;
 }
 
-const NOBODY: PublishResult = Object.freeze({
+export const NOBODY: PublishResult = Object.freeze({
   delivered: 0,
   buffered: 0,
   dropped: 0,
@@ -47,7 +54,7 @@ export class Bus {
    * Resolves when all threads know the changes of this tick. One promise serves all subscriptions of a tick: there may
    * be thousands.
    */
-  #known: Promise<void> | undefined;
+  #known: Promise<Subscribed> | undefined;
 
   /** @param turns for the links alone */
   constructor(owner: BusOwner, turns = new FairScheduler()) {
@@ -72,12 +79,16 @@ export class Bus {
    * Adds a subscriber. Resolves when every thread knows, so that every publish that starts later arrives. Throws
    * `ERR_TOPIC`.
    */
-  subscribe(name: string, subscriber: Subscriber): Promise<void> {
+  subscribe(name: string, subscriber: Subscriber): Promise<Subscribed> {
     checkTopic(name);
     const topic = this.#topics.getOrCreate(name);
     this.#topics.addSubscriber(topic, subscriber);
     // A second subscriber waits as well: the first one's interest may still be on its way.
-    if (topic.subscribers.size === 1) topic.known = this.#announce({ kind: "add", topic: name, id: topic.id });
+    if (topic.subscribers.size === 1) {
+      const known = this.#announce({ kind: "add", topic: name, id: topic.id });
+      const wanted = this.#owner.firstSubscribed?.(name);
+      topic.known = wanted === undefined ? known : Promise.all([known, wanted]).then(nothingKept);
+    }
     return topic.known;
   }
 
@@ -86,6 +97,7 @@ export class Bus {
     if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
     if (topic.subscribers.size > 0) return;
     void this.#announce({ kind: "remove", topic: name });
+    this.#owner.lastUnsubscribed?.(name);
     this.#topics.prune(topic);
   }
 
@@ -105,16 +117,22 @@ export class Bus {
     return result;
   }
 
+  /** Gives a message of another node to the subscribers of this thread. */
+  deliver(name: string, frame: Frame): void {
+    const topic = this.#topics.get(name);
+    if (topic !== undefined) deliverTo(topic, frame, this.#owner);
+  }
+
   close(): void {
     for (const link of this.#links) link.close();
   }
 
-  #announce(change: InterestChange): Promise<void> {
+  #announce(change: InterestChange): Promise<Subscribed> {
     if (this.#known !== undefined) {
       for (const link of this.#links) void link.changeInterest(change);
       return this.#known;
     }
-    this.#known = Promise.all([...this.#links].map((link) => link.changeInterest(change))).then(nothing);
+    this.#known = Promise.all([...this.#links].map((link) => link.changeInterest(change))).then(nothingKept);
     this.#schedule.endOfTick.add(this.#forgetKnown);
     return this.#known;
   }
@@ -154,4 +172,6 @@ export class Bus {
   }
 }
 
-function nothing(): void {}
+function nothingKept(): Subscribed {
+  return NOTHING_KEPT;
+}

@@ -2,6 +2,7 @@
  * The topics that one thread knows, with their subscribers here and the other threads that want them. `Bus` owns it.
  */
 import { SwitchboardError } from "../../errors.ts";
+import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
 import { type Audience, addSubscriber, deleteSubscriber, NO_SUBSCRIBERS, type Subscriber } from "./audience.ts";
 
 /** Another thread that wants a topic, and the number that it gave to the topic. */
@@ -15,10 +16,10 @@ export interface Topic<Link> extends Audience {
   readonly id: number;
   remotes: readonly RemoteInterest<Link>[];
   /** Resolves when every thread knows that there are subscribers here. */
-  known: Promise<void>;
+  known: Promise<Subscribed>;
 }
 
-const KNOWN = Promise.resolve();
+const KNOWN = Promise.resolve(NOTHING_KEPT);
 /** Shared by topics that no other thread wants. */
 const NO_REMOTES: readonly never[] = [];
 

@@ -1,22 +1,13 @@
 /** The engine thread's side of all clients: it gives the engine their calls, and gives them what the engine reports. */
 import type { MessagePort } from "node:worker_threads";
-import { SwitchboardError } from "../../errors.ts";
-import { packRecords } from "../bus/batch.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
-import type {
-  Engine,
-  EngineHealth,
-  EngineOwner,
-  HistoryLimits,
-  HistoryRead,
-  PresenceLimits,
-} from "../streams/engine.ts";
+import type { Engine, EngineHealth, EngineOwner, HistoryLimits, HistoryRead } from "../streams/engine.ts";
 import type { TopicRules } from "../streams/topic-rules.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
+import { HostRequests } from "./host-requests.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
-import type { ClientCall, EngineAnswers, EngineRequest, HostNotice, PackedRead } from "./messages.ts";
-import { noHistory } from "./publish-receiver.ts";
+import type { ClientCall, EngineRequest, HostNotice } from "./messages.ts";
 import { TopChecks } from "./top-checks.ts";
 
 export interface EngineHostSettings {
@@ -34,12 +25,12 @@ const DEFAULT_GAUGES_EACH_MS = 1_000;
 export class EngineHost {
   readonly engine: Engine;
   readonly rules: TopicRules;
-  readonly #node: string;
   readonly #schedule: HostSchedule;
   readonly #clients = new Set<HostClient>();
-  readonly #topics = new Map<string, HostTopic>();
+  readonly #topics = new Map<string, HostTopic<HostClient>>();
   readonly #nodes = new Map<string, string>();
-  readonly #checks: TopChecks;
+  readonly #checks: TopChecks<HostClient>;
+  readonly #requests: HostRequests;
   readonly #gauges: NodeJS.Timeout;
   #health: EngineHealth = { status: "up" };
   /** Deliveries that were dropped for clients that are gone. */
@@ -49,7 +40,7 @@ export class EngineHost {
   constructor(engine: Engine, node: string, rules: TopicRules, settings: EngineHostSettings = {}) {
     this.engine = engine;
     this.rules = rules;
-    this.#node = node;
+    this.#requests = new HostRequests(engine, rules, node);
     const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
     this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };
     this.#checks = new TopChecks(this.#topics, (topic) => this.#checkTop(topic), this.#schedule.turns, checkEachMs);
@@ -171,57 +162,9 @@ export class EngineHost {
     try {
       // A want is answered in the same step in which deliveries begin.
       if (request.kind === "want") await this.#want(client, serial, request);
-      else client.answer(serial, await this.#do(client, request));
+      else client.answer(serial, await this.#requests.do(client, request));
     } catch (error) {
       client.refuse(serial, error);
-    }
-  }
-
-  /** Does what a request asks for. */
-  async #do(
-    client: HostClient,
-    request: Exclude<EngineRequest, { kind: "want" }>,
-  ): Promise<EngineAnswers[EngineRequest["kind"]]> {
-    const { engine } = this;
-    const { topic } = request;
-    switch (request.kind) {
-      case "publish": {
-        const { bytes, idempotencyKey, expiresMs } = request;
-        const frame = { block: Buffer.from(bytes.buffer), start: 0, end: bytes.length };
-        return engine.publish(topic, { frame, idempotencyKey, expiresMs }, this.#history(topic));
-      }
-      case "history": {
-        const limits = this.#history(topic);
-        const range = { ...request.range, limit: Math.min(request.range.limit, limits.size) };
-        return pack(await engine.history(topic, range, limits));
-      }
-      case "readSince": {
-        const limits = this.#history(topic);
-        return pack(await engine.history(topic, { since: request.offset, limit: limits.size }, limits));
-      }
-      case "removeHistory":
-        await engine.removeHistory(topic, this.#history(topic));
-        return undefined;
-      case "join": {
-        const rule = this.#presence(topic);
-        const joined = client.joined.get(topic) ?? new Set<string>();
-        client.joined.set(topic, joined.add(request.member.address));
-        await engine.join(topic, { ...request.member, node: this.#node }, rule);
-        return undefined;
-      }
-      case "leave": {
-        const joined = client.joined.get(topic);
-        joined?.delete(request.address);
-        if (joined?.size === 0) client.joined.delete(topic);
-        await engine.leave(topic, request.address, this.#presence(topic));
-        return undefined;
-      }
-      case "members":
-        this.#presence(topic);
-        return engine.members(topic, request.limit);
-      case "memberStats":
-        this.#presence(topic);
-        return engine.memberStats(topic);
     }
   }
 
@@ -250,8 +193,8 @@ export class EngineHost {
     }
   }
 
-  #addTopic(name: string): HostTopic {
-    const topic = new HostTopic(name, this.#wantFromEngine(name));
+  #addTopic(name: string): HostTopic<HostClient> {
+    const topic = new HostTopic<HostClient>(name, this.#wantFromEngine(name));
     this.#topics.set(name, topic);
     return topic;
   }
@@ -261,7 +204,7 @@ export class EngineHost {
   }
 
   /** Ends the interest of a client; and, with the last one, that of this node. */
-  #drop(interest: Interest): void {
+  #drop(interest: Interest<HostClient>): void {
     const { client, topic } = interest;
     if (!topic.interests.delete(interest)) return;
     client.interests.delete(topic.name);
@@ -276,7 +219,7 @@ export class EngineHost {
     return (await this.engine.history(name, { limit: 0 }, limits)).top;
   }
 
-  async #checkTop(topic: HostTopic): Promise<void> {
+  async #checkTop(topic: HostTopic<HostClient>): Promise<void> {
     const limits = this.rules.of(topic.name)?.history;
     if (limits === undefined) return;
     const top = await topic.readTop(() => this.#readTop(topic.name, limits));
@@ -286,46 +229,15 @@ export class EngineHost {
     }
   }
 
-  #doubtPresence(interest: Interest): void {
+  #doubtPresence(interest: Interest<HostClient>): void {
     const { client, number, presence, isKnown } = interest;
     if (presence && isKnown) client.notice({ kind: "presenceDoubted", number });
-  }
-
-  #history(topic: string): HistoryLimits {
-    const limits = this.rules.of(topic)?.history;
-    if (limits === undefined) throw noHistory(topic);
-    return limits;
-  }
-
-  #presence(topic: string): PresenceLimits {
-    const limits = this.rules.of(topic)?.presence;
-    if (limits !== undefined) return limits;
-    throw new SwitchboardError(
-      "ERR_NO_PRESENCE",
-      `the topic ${JSON.stringify(topic)} has no presence by the option topics`,
-    );
   }
 
   #clientGone(client: HostClient): void {
     this.#clients.delete(client);
     this.#droppedBefore += client.dropped;
     for (const interest of [...client.interests.values()]) this.#drop(interest);
-    for (const [topic, addresses] of client.joined) {
-      const rule = this.#presence(topic);
-      for (const address of addresses) void this.#leave(topic, address, rule);
-    }
-    client.joined.clear();
+    this.#requests.leaveAll(client);
   }
-
-  async #leave(topic: string, address: string, rule: PresenceLimits): Promise<void> {
-    try {
-      await this.engine.leave(topic, address, rule);
-    } catch {
-      // The engine forgets the members of a node that it can't reach.
-    }
-  }
-}
-
-function pack({ top, records }: HistoryRead): PackedRead {
-  return { top, batch: packRecords(records) };
 }

@@ -1,6 +1,6 @@
 /** One life of the port between an `EngineClient` and the engine thread, with everything that ends with the port. */
 import type { MessagePort } from "node:worker_threads";
-import { ERROR_KINDS, type ErrorCode, type ErrorReport, reviveError, SwitchboardError } from "../../errors.ts";
+import { reviveOurError, SwitchboardError } from "../../errors.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import { BatchReader } from "../bus/batch.ts";
@@ -122,7 +122,7 @@ export class EngineSession {
       },
       reject: reply.reject,
     };
-    const serial = this.#pending.add(pending, this.#timeoutMs, ({ reject }) => reject(this.#late()));
+    const serial = this.#pending.addUntil(pending, this.#timeoutMs, ({ reject }) => reject(this.#late()));
     this.#unanswered.set(serial, bytes);
     this.#requestBytes += bytes;
     this.#outbox.call({ kind: "request", serial, request });
@@ -148,7 +148,7 @@ export class EngineSession {
   #receive(message: HostMessage): void {
     if (this.#ended) return;
     // Acknowledgements need no order, so they don't wait for deliveries.
-    if (message.kind === "acknowledged") this.#publishes.acknowledge(message, reviveEngineError);
+    if (message.kind === "acknowledged") this.#publishes.acknowledge(message);
     else this.#inbox.add(message);
   }
 
@@ -180,7 +180,7 @@ export class EngineSession {
         return;
       case "refused":
         this.#release(notice.serial);
-        this.#pending.take(notice.serial)?.reject(reviveEngineError(notice.error));
+        this.#pending.take(notice.serial)?.reject(reviveOurError(notice.error));
         return;
       default:
         this.#owner.noticed(notice);
@@ -223,12 +223,4 @@ export class EngineSession {
     const message = `too much is under way to the engine: ${size} publishes, ${this.#unanswered.size} requests, ${bytes + this.#requestBytes} bytes`;
     return new SwitchboardError("ERR_ENGINE_FULL", message);
   }
-}
-
-/** Makes an error from the host's report; one of ours where the code is ours. */
-function reviveEngineError(report: ErrorReport): Error {
-  const { code, message } = report;
-  return code !== undefined && code in ERROR_KINDS
-    ? new SwitchboardError(code as ErrorCode, message)
-    : reviveError(report);
 }

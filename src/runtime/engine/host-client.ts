@@ -22,7 +22,7 @@ import { PublishReceiver, type PublishTarget } from "./publish-receiver.ts";
 export interface HostClientOwner extends PublishTarget {
   called(client: HostClient, call: ClientCall): void;
   /** Deliveries to these interests were dropped, and there is room again. */
-  roomAgain(interests: Iterable<Interest>): void;
+  roomAgain(interests: Iterable<Interest<HostClient>>): void;
   /** The client is gone, and everything that it sent has been handled. */
   clientGone(client: HostClient): void;
 }
@@ -53,11 +53,11 @@ export class HostClient {
   #closed = false;
   #unconsumedBytes = 0;
   /** Interests with deliveries that were dropped. */
-  #missed = new Set<Interest>();
+  #missed = new Set<Interest<HostClient>>();
   /** Number of deliveries and notices that were dropped. */
   dropped = 0;
   /** Topics that the client wants, by name. */
-  readonly interests = new Map<string, Interest>();
+  readonly interests = new Map<string, Interest<HostClient>>();
   /** Addresses of the members that the client has joined, by topic. */
   readonly joined = new Map<string, Set<string>>();
 
@@ -76,7 +76,7 @@ export class HostClient {
   }
 
   /** Delivers a publication. */
-  deliver(interest: Interest, epoch: string, record: StreamRecord): void {
+  deliver(interest: Interest<HostClient>, epoch: string, record: StreamRecord): void {
     if (!this.#hasRoom()) {
       this.#miss(interest);
       return;
@@ -89,13 +89,13 @@ export class HostClient {
   }
 
   /** Delivers a message without history. */
-  relay({ number }: Interest, frame: Frame): void {
+  relay({ number }: Interest<HostClient>, frame: Frame): void {
     if (this.#hasRoom()) this.#append(number, { offset: 0, timeMs: 0, frame });
     else this.dropped++;
   }
 
   /** Tells the client something about a topic that the client learns in another way if there is no room now. */
-  noticeOf(interest: Interest, notice: HostNotice): void {
+  noticeOf(interest: Interest<HostClient>, notice: HostNotice): void {
     if (this.#hasRoom()) this.notice(notice);
     else this.#miss(interest);
   }
@@ -132,7 +132,7 @@ export class HostClient {
   }
 
   /** Forgets an interest whose deliveries may have been dropped. */
-  forget(interest: Interest): void {
+  forget(interest: Interest<HostClient>): void {
     this.#missed.delete(interest);
   }
 
@@ -140,7 +140,7 @@ export class HostClient {
     return this.#unconsumedBytes + this.#batch.length <= this.#schedule.windowBytes;
   }
 
-  #miss(interest: Interest): void {
+  #miss(interest: Interest<HostClient>): void {
     this.dropped++;
     this.#missed.add(interest);
   }

@@ -1,11 +1,10 @@
 /** The topics that clients want from the engine, in the engine thread. `EngineHost` owns them. */
 import type { Position } from "../streams/position.ts";
-import type { HostClient } from "./host-client.ts";
 
 /** A client that wants a topic. */
-export interface Interest {
-  readonly client: HostClient;
-  readonly topic: HostTopic;
+export interface Interest<Client> {
+  readonly client: Client;
+  readonly topic: HostTopic<Client>;
   /** The client's number for the topic. */
   number: number;
   /** True if the client wants changes of presence. */
@@ -17,9 +16,9 @@ export interface Interest {
 }
 
 /** A topic that at least one client wants. */
-export class HostTopic {
+export class HostTopic<Client> {
   readonly name: string;
-  readonly interests = new Set<Interest>();
+  readonly interests = new Set<Interest<Client>>();
   /** Resolves when the engine reports what is published. Rejects if the engine can't. */
   readonly ready: Promise<void>;
   /** Position of the newest publication that the engine has reported; the epoch is empty before the first. */

@@ -2,7 +2,7 @@
  * The publishes and relays of an `EngineSession` that the host has not acknowledged. There may be hundreds of thousands
  * in a second, so one timer serves all, where `PendingReplies` has one for each request.
  */
-import type { ErrorReport } from "../../errors.ts";
+import { reviveOurError } from "../../errors.ts";
 import type { EnginePublished } from "../streams/engine.ts";
 import type { HostMessage } from "./messages.ts";
 
@@ -57,11 +57,8 @@ export class PublishesUnderWay {
     this.#timer ??= setInterval(this.#look, this.#timeoutMs / LOOKS);
   }
 
-  /** Settles what the host acknowledges. `revive` makes the error of publishes that failed. */
-  acknowledge(
-    { serials, offsets, epochs, failed }: Extract<HostMessage, { kind: "acknowledged" }>,
-    revive: (report: ErrorReport) => Error,
-  ): void {
+  /** Settles what the host acknowledges. */
+  acknowledge({ serials, offsets, epochs, failed }: Extract<HostMessage, { kind: "acknowledged" }>): void {
     let change = 0;
     for (let i = 0; i < serials.length; i++) {
       const serial = serials[i] as number;
@@ -73,7 +70,7 @@ export class PublishesUnderWay {
       waiting.publish.resolve({ position, duplicate: false });
     }
     for (const { error, serials } of failed) {
-      const revived = revive(error);
+      const revived = reviveOurError(error);
       for (const serial of serials) this.#take(serial)?.publish?.reject(revived);
     }
     if (this.#waiting.size === 0) this.#stopTimer();

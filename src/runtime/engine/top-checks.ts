@@ -10,17 +10,17 @@ const CHECK_EACH_MS = 30_000;
 const PART_MS = 1_000;
 
 /** Each topic that is to be checked waits once. A check that fails is made again with the next part. */
-export class TopChecks implements ScheduledTask {
-  readonly #topics: ReadonlyMap<string, HostTopic>;
-  readonly #checkTop: (topic: HostTopic) => Promise<void>;
+export class TopChecks<Client> implements ScheduledTask {
+  readonly #topics: ReadonlyMap<string, HostTopic<Client>>;
+  readonly #checkTop: (topic: HostTopic<Client>) => Promise<void>;
   readonly #turns: FairScheduler;
   readonly #eachMs: number;
   readonly #timer: NodeJS.Timeout;
-  readonly #waiting = new Set<HostTopic>();
-  readonly #failed = new Set<HostTopic>();
+  readonly #waiting = new Set<HostTopic<Client>>();
+  readonly #failed = new Set<HostTopic<Client>>();
   #underWay = 0;
   #isScheduled = false;
-  #iterator: Iterator<HostTopic> | undefined;
+  #iterator: Iterator<HostTopic<Client>> | undefined;
 
   /**
    * @param topics all topics that are wanted
@@ -28,8 +28,8 @@ export class TopChecks implements ScheduledTask {
    * @param eachMs time in which each wanted topic is checked once
    */
   constructor(
-    topics: ReadonlyMap<string, HostTopic>,
-    check: (topic: HostTopic) => Promise<void>,
+    topics: ReadonlyMap<string, HostTopic<Client>>,
+    check: (topic: HostTopic<Client>) => Promise<void>,
     turns: FairScheduler,
     eachMs = CHECK_EACH_MS,
   ) {
@@ -41,13 +41,13 @@ export class TopChecks implements ScheduledTask {
   }
 
   /** Checks a topic soon. */
-  add(topic: HostTopic): void {
+  add(topic: HostTopic<Client>): void {
     this.#waiting.add(topic);
     this.#schedule();
   }
 
   /** Forgets a topic that isn't wanted any more. */
-  delete(topic: HostTopic): void {
+  delete(topic: HostTopic<Client>): void {
     this.#waiting.delete(topic);
     this.#failed.delete(topic);
   }
@@ -68,7 +68,7 @@ export class TopChecks implements ScheduledTask {
     if (this.#waiting.size > 0) this.#schedule();
   }
 
-  async #check(topic: HostTopic): Promise<void> {
+  async #check(topic: HostTopic<Client>): Promise<void> {
     this.#underWay++;
     try {
       await this.#checkTop(topic);

@@ -46,6 +46,12 @@ const totals = [
   "deliveries",
   /** Publishes dropped because the other shard was too far behind. */
   "publishesDropped",
+  /** Publications that the engine didn't store, or isn't known to have stored. */
+  "publishesFailed",
+  /** Times that a subscription to a stream fell behind, because its peer read too slowly. */
+  "subscriptionsBehind",
+  /** Subscriptions to streams that ended because publications were lost for them. */
+  "subscriptionsLost",
   /** Subscriptions refused because of `maxSubscriptions`. */
   "subscriptionsRefused",
   /** Handlers that threw or rejected, and rejected promises of theirs that nothing awaited. */

@@ -46,7 +46,7 @@ it("compresses a publish once for all subscribers with the same window, and not 
   const host = createHost();
   const transports = await openAll([15, 15, undefined, 10, 15, 10, undefined, 8], host);
   const frame = encodeText(letters);
-  host.bus.publish("news", frame);
+  host.topics.bus.publish("news", frame);
   await flushed();
   const [a, b, plain, c, d, e, alsoPlain, tooSmall] = transports.map(({ writes }) => writes);
   expect(a?.[0]?.[0]).toBe(0xc1);
@@ -78,7 +78,7 @@ it("forwards a compressed message to plain and to compressed subscribers", async
 it("counts the bytes that are sent, not those before compression", async () => {
   const host = createHost();
   await openAll([15], host);
-  host.bus.publish("news", encodeText(letters));
+  host.topics.bus.publish("news", encodeText(letters));
   expect(host.counters.get("bytesSent")).toBeLessThan(200);
   expect(host.counters.get("messagesSent")).toBe(1);
 });

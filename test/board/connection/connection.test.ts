@@ -299,7 +299,7 @@ it.each([
   { name: "the peer vanishes", end: ({ transport }: Opened) => transport.endByPeer() },
 ])("leaves its topics when $name", async ({ end }) => {
   const opened = open(Noting);
-  const { bus } = opened.host;
+  const { bus } = opened.host.topics;
   void opened.connection.subscribe("news");
   const deliveriesOfOne = (): number => {
     const { delivered, buffered, closed } = bus.publish("news", encodeText("hello"));
@@ -317,7 +317,7 @@ it("can't subscribe any more once closed is called", async () => {
       void this.subscribe("news");
     }
   }
-  const subscribe = vi.spyOn(host.bus, "subscribe");
+  const subscribe = vi.spyOn(host.topics.bus, "subscribe");
   open(Clinging, host).transport.feed(close(1000));
   expect(subscribe).not.toHaveBeenCalled();
 });

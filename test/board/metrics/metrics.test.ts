@@ -80,7 +80,16 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   const upgrades = counters.upgrades.snapshot();
   const shards = [{ shard: 0, state: "ready" as const, ready: true, failed: false, ...counters.snapshot() }];
   const board = {
-    stats: () => ({ connections: 0, publishesDropped: 0, deadLetters: 0, acceptsFailed: 0, upgrades, shards }),
+    stats: () => ({
+      connections: 0,
+      publishesDropped: 0,
+      publishesFailed: 0,
+      deadLetters: 0,
+      acceptsFailed: 0,
+      engine: undefined,
+      upgrades,
+      shards,
+    }),
   };
   const shown = await createMetrics(board, { registry, prefix: "ws_" }).text();
   expect(sample(shown, 'rooms{app="chat"}')).toBe(3);
@@ -95,6 +104,8 @@ it("sums the buckets of a histogram", async () => {
     stats: () => ({
       connections: 0,
       publishesDropped: 0,
+      publishesFailed: 0,
+      engine: undefined,
       deadLetters: 0,
       acceptsFailed: 0,
       upgrades: counters.upgrades.snapshot(),

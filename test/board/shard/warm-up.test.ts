@@ -33,6 +33,7 @@ async function startShard(options: Partial<StartOptions> = {}) {
     handoff: end(),
     relay: end(),
     rawSockets: end(),
+    engine: undefined,
     links: [],
   };
   const ended = runShard(task);

@@ -8,8 +8,10 @@ import { ConnectionRequest } from "../../../src/runtime/actor/context/connection
 import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handlers/handler-watch.ts";
 import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
+import { NOTHING_KEPT } from "../../../src/runtime/streams/subscribe.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";
 import { cellSettings } from "../../support/cells.ts";
+import { noMemory } from "./memory.ts";
 
 export const context: ActorContext = {
   address: "0-0" as Address,
@@ -18,6 +20,7 @@ export const context: ActorContext = {
   params: {},
   protocol: "",
   request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
+  memory: noMemory(),
   mailer: {
     tell: async () => ({ status: "accepted" }),
     ask: async () => undefined,
@@ -26,7 +29,7 @@ export const context: ActorContext = {
   slowConsumerPolicy: "close",
   whenDrained: async () => {},
   publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),
-  subscribe: async () => {},
+  subscribe: async () => NOTHING_KEPT,
   unsubscribe: () => {},
   close: () => {},
   schedule: () => () => {},

@@ -2,6 +2,8 @@
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";
+import { NOTHING_KEPT } from "../../../src/runtime/streams/subscribe.ts";
+import { noMemory } from "./memory.ts";
 
 type Call = readonly [method: string, ...args: unknown[]];
 
@@ -15,6 +17,7 @@ export function recordingContext(): { context: ActorContext; calls: Call[] } {
     params: { room: "blue" },
     protocol: "chat.v2",
     request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
+    memory: noMemory(),
     mailer: {
       tell: async (...args) => {
         calls.push(["tell", ...args]);
@@ -35,7 +38,10 @@ export function recordingContext(): { context: ActorContext; calls: Call[] } {
       calls.push(["publish", ...args]);
       return { delivered: 1, buffered: 2, dropped: 3, closed: 4, remote: 5, remoteDropped: 6 };
     },
-    subscribe: async (topic) => void calls.push(["subscribe", topic]),
+    subscribe: async (topic, options) => {
+      calls.push(options === undefined ? ["subscribe", topic] : ["subscribe", topic, options]);
+      return NOTHING_KEPT;
+    },
     unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
     close: (...args) => void calls.push(["close", ...args]),
     schedule: (_actor, delayMs, _callback, repeats) => {

@@ -8,9 +8,11 @@ import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";
 import { type Supervision, Supervisor, supervisionOf } from "../../../src/runtime/actor/supervision.ts";
+import { NOTHING_KEPT } from "../../../src/runtime/streams/subscribe.ts";
 import { messageOf } from "../../../src/wire/protocol/message.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import { cellSettings } from "../../support/cells.ts";
+import { noMemory } from "./memory.ts";
 
 it("has defaults, and takes the supervision of a class", () => {
   const defaults = { strategy: "stop", maxFailures: 10, withinMs: 60_000 };
@@ -106,12 +108,13 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
     address: "0-0" as Address,
     ...{ shard: 0, session: undefined, params: {}, protocol: "" },
     request: new ConnectionRequest({ url: "/chat/blue?token=1" }, "192.0.2.1"),
+    memory: noMemory(),
     mailer: { tell: async () => ({ status: "accepted" }), ask: async () => undefined },
     send: () => "sent",
     publish: () => ({ delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0 }),
     slowConsumerPolicy: "close",
     whenDrained: async () => {},
-    subscribe: async () => {},
+    subscribe: async () => NOTHING_KEPT,
     unsubscribe: () => {},
     close: () => {},
     schedule: (...args) => cell.schedule(...args),

@@ -15,6 +15,10 @@ export class Backlog {
   /** Place of the one waiting frame of each topic. A place before the first piece is out of date. */
   #places: Map<string, number> | undefined;
   #bytes = 0;
+  /** Places of pieces that are never dropped. */
+  #kept: Set<number> | undefined;
+  /** Every piece before this place is kept, or gone. */
+  #droppableFrom = 0;
 
   /** Number of waiting bytes. */
   get bytes(): number {
@@ -30,8 +34,13 @@ export class Backlog {
    * Adds a piece at the end.
    *
    * @param piece whole frames, none of them control frames
+   * @param isKept true if none of the frames may be dropped
    */
-  add(piece: Buffer): void {
+  add(piece: Buffer, isKept = false): void {
+    if (isKept) {
+      this.#kept ??= new Set();
+      this.#kept.add(this.#gone + this.#pieces.length);
+    }
     this.#pieces.push(piece);
     this.#bytes += piece.length;
   }
@@ -58,13 +67,32 @@ export class Backlog {
     this.#pieces[index] = frame;
   }
 
-  /** Drops the frame that has waited longest. The backlog must not be empty. */
-  dropOldest(): void {
-    const piece = this.#pieces[this.#head] as Buffer;
-    const frame = frameBytes(piece, this.#skipped);
+  /** Drops the frame that has waited longest of those that may be dropped. Returns false if there is none. */
+  dropOldest(): boolean {
+    const index = this.#oldestDroppable();
+    if (index === undefined) return false;
+    const piece = this.#pieces[index] as Buffer;
+    const start = index === this.#head ? this.#skipped : 0;
+    const frame = frameBytes(piece, start);
     this.#bytes -= frame;
-    this.#skipped += frame;
-    if (this.#skipped === piece.length) this.#advance(1);
+    if (index === this.#head) {
+      this.#skipped += frame;
+      if (this.#skipped === piece.length) this.#advance(1);
+    } else {
+      // An empty piece takes the place of a dropped one in the middle, and is skipped like a kept one.
+      this.#pieces[index] = piece.subarray(frame);
+      if (frame === piece.length) this.#kept?.add(this.#gone + index);
+    }
+    return true;
+  }
+
+  #oldestDroppable(): number | undefined {
+    if (this.#kept === undefined) return this.length === 0 ? undefined : this.#head;
+    let place = Math.max(this.#droppableFrom, this.#gone + this.#head);
+    while (this.#kept.has(place)) place++;
+    this.#droppableFrom = place;
+    const index = place - this.#gone;
+    return index < this.#pieces.length ? index : undefined;
   }
 
   /** Takes pieces of `maxBytes` together at most from the front, but at least one piece, however large. */
@@ -84,7 +112,10 @@ export class Backlog {
   }
 
   #advance(count: number): void {
-    for (const end = this.#head + count; this.#head < end; this.#head++) this.#pieces[this.#head] = EMPTY;
+    for (const end = this.#head + count; this.#head < end || this.#pieces[this.#head]?.length === 0; this.#head++) {
+      this.#pieces[this.#head] = EMPTY;
+      this.#kept?.delete(this.#gone + this.#head);
+    }
     this.#skipped = 0;
     // The array is cut only when removed pieces are half of it.
     if (this.#head * 2 < this.#pieces.length) return;

@@ -65,6 +65,8 @@ export class Outbound implements ScheduledTask {
   #group: BroadcastGroup | undefined;
   /** True while the `FlushQueue` or the `FairScheduler` will call this connection for its pending frames. */
   #queued = false;
+  /** True if a frame of this tick is kept. */
+  #holdsKept = false;
   readonly #host: OutboundHost;
   /** True once nothing follows the queued frames. They no longer wait in the backlog then. */
   #ending = false;
@@ -98,24 +100,30 @@ export class Outbound implements ScheduledTask {
    *
    * @param topic topic of a frame that was published; undefined for a frame that was sent
    * @param group connections that get the same publish
+   * @param isKept true if the frame can be had again later, from a history: once it waits it is never dropped, and at
+   * the bound the result is "dropped", whatever the policy
    */
-  push(frame: Frame, topic?: string, group?: BroadcastGroup): SendResult | "refused" {
+  push(frame: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult | "refused" {
     if (!this.#behind()) {
-      this.#queue(frame, group);
+      this.#queue(frame, group, isKept);
       return "sent";
     }
     if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic);
     const bytes = frame.end - frame.start;
     if (!this.#fits(bytes)) {
       this.#reachBound();
+      if (isKept) return "dropped";
       if (this.policy === "dropNewest") {
         this.#host.counters.add("droppedNewest");
         return "dropped";
       }
       if (this.policy !== "dropOldest") return "refused";
-      this.#makeRoom(bytes);
+      if (!this.#makeRoom(bytes)) {
+        this.#host.counters.add("droppedNewest");
+        return "dropped";
+      }
     }
-    this.pushControl(frame);
+    this.#queue(frame, undefined, isKept);
     return "buffered";
   }
 
@@ -124,7 +132,8 @@ export class Outbound implements ScheduledTask {
     this.#queue(frame);
   }
 
-  #queue(frame: Frame, group?: BroadcastGroup): void {
+  #queue(frame: Frame, group?: BroadcastGroup, isKept = false): void {
+    if (isKept) this.#holdsKept = true;
     const pending = (this.#leaveGroup() ?? this.#host.flushQueue.root).append(frame);
     this.#pending = pending;
     if (!this.#queued) {
@@ -248,6 +257,8 @@ export class Outbound implements ScheduledTask {
     const pending = this.#leaveGroup();
     if (pending === undefined) return;
     this.#pending = undefined;
+    const isKept = this.#holdsKept;
+    this.#holdsKept = false;
     if (!this.#behind()) {
       this.#transport.write(pending.join());
       if (this.#transport.bufferedBytes > 0) this.#host.behind?.add(this);
@@ -255,7 +266,7 @@ export class Outbound implements ScheduledTask {
       this.#transport.write(pending.joinCompact());
     } else {
       this.#backlog ??= new Backlog();
-      this.#backlog.add(pending.joinCompact());
+      this.#backlog.add(pending.joinCompact(), isKept);
     }
   }
 
@@ -298,18 +309,20 @@ export class Outbound implements ScheduledTask {
     return "buffered";
   }
 
-  /** Drops the oldest frames until `bytes` more fit, or until no frame is left that can be dropped. */
-  #makeRoom(bytes: number): void {
+  /** Drops the oldest frames until `bytes` more fit. Returns false if frames wait that are kept, and no others. */
+  #makeRoom(bytes: number): boolean {
     while (!this.#fits(bytes)) {
-      if (this.#backlog === undefined) {
-        if (this.#pending === undefined) return;
+      if (this.#backlog?.dropOldest() === true) {
+        this.#host.counters.add("droppedOldest");
+        this.#forgetEmptyBacklog();
+      } else if (this.#pending === undefined) {
+        // What the transport has can't be dropped; a frame more is let through.
+        return this.#backlog === undefined;
+      } else {
         this.flush();
-        continue;
       }
-      this.#backlog.dropOldest();
-      this.#host.counters.add("droppedOldest");
-      this.#forgetEmptyBacklog();
     }
+    return true;
   }
 
   #writeBacklog(): void {

@@ -2,6 +2,7 @@
 import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
+import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import { checkOption, integer, listOf, MAX_INT32, type OptionCheck } from "../../../wire/handshake/option-check.ts";
 import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
@@ -43,6 +44,8 @@ const checks = {
   shardTimeoutMs: timeoutOrNone,
   handoffTimeoutMs: integer(1, MAX_INT32),
   startTimeoutMs: timeoutOrNone,
+  topics: { takes: "an object of options by pattern", accepts: (value) => typeof value === "object" && value !== null },
+  engine: { takes: "memory(), or redis() of switchboard/redis", accepts: isEngine },
   signal: { takes: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
   maxPayloadBytes: integer(1, MAX_INT32),
   maxFragments: integer(1, MAX_INT32),
@@ -138,6 +141,12 @@ export function pick<Options extends object, Name extends keyof Options>(
 
 function isSignal(value: string): boolean {
   return Object.hasOwn(constants.signals, value) && value !== "SIGKILL" && value !== "SIGSTOP";
+}
+
+function isEngine(value: unknown): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  const { name, module } = value as Partial<EngineSpec>;
+  return typeof name === "string" && typeof module === "string" && URL.canParse(module);
 }
 
 function isFileUrl(value: unknown): boolean {

@@ -1,5 +1,8 @@
 /** The options of `Switchboard.start`: types, defaults and checks. */
 import { availableParallelism } from "node:os";
+import type { EngineSpec } from "../../../runtime/streams/engine.ts";
+import { memory } from "../../../runtime/streams/memory/memory-options.ts";
+import { checkTopics, type TopicRule, type TopicsOption } from "../../../runtime/streams/topic-rules.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
@@ -79,6 +82,17 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly startTimeoutMs?: number;
   /**
+   * History and presence of topics, by pattern: `{ "room:*": { history: { size: 100 }, presence: true } }`. `*` stands for
+   * any characters, and the first pattern that matches counts. Default: no topic has either.
+   */
+  readonly topics?: TopicsOption;
+  /**
+   * Where history and presence are kept, and how publishes reach other processes: `memory()` or
+   * `redis()` of `switchboard/redis`. The engine runs in a thread of its own, if there is a reason for one: `topics`, or
+   * an engine that other processes share. Default: `memory()`.
+   */
+  readonly engine?: EngineSpec;
+  /**
    * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason
    * of the signal. After the start the signal has no effect: call `close`.
    */
@@ -127,10 +141,18 @@ const startOptions = [
   "shardTimeoutMs",
   "handoffTimeoutMs",
   "startTimeoutMs",
+  "topics",
+  "engine",
   "signal",
   ...admissionOptions,
   ...connectionOptions,
 ] as const;
+
+/** The engine of a board, and the topics that it serves. */
+export interface EngineSettings {
+  readonly spec: EngineSpec;
+  readonly rules: readonly TopicRule[];
+}
 
 /** The checked options of a board, with their defaults. */
 export interface Settings {
@@ -147,6 +169,8 @@ export interface Settings {
   readonly handoffTimeoutMs: number;
   /** Milliseconds. 0: no limit. */
   readonly startTimeoutMs: number;
+  /** Rules of topics and the engine that serves them; undefined if the board has no use for one. */
+  readonly engine: EngineSettings | undefined;
   readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionLimits;
 }
@@ -165,6 +189,8 @@ export function checkStartOptions(options: StartOptions): Settings {
     shardTimeoutMs = 10_000,
     handoffTimeoutMs = HANDOFF_TIMEOUT_MS,
     startTimeoutMs = 60_000,
+    topics,
+    engine,
     signal,
     compression = false,
     ...limits
@@ -180,6 +206,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     shardTimeoutMs,
     handoffTimeoutMs,
     startTimeoutMs,
+    engine: checkEngine(topics, engine),
     signal,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {
@@ -205,6 +232,11 @@ export function checkStartOptions(options: StartOptions): Settings {
       ...(compression !== false && { compression: checkCompression(compression) }),
     },
   };
+}
+
+function checkEngine(topics: TopicsOption | undefined, engine: EngineSpec | undefined): EngineSettings | undefined {
+  const rules = checkTopics("Switchboard.start", topics);
+  return rules.length === 0 && engine === undefined ? undefined : { rules, spec: engine ?? memory() };
 }
 
 function checkCompression(options: true | Partial<CompressionOptions>): CompressionOptions {

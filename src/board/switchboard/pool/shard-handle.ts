@@ -13,7 +13,14 @@ import { RelaySender } from "../../../wire/transport/relay.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ThreadLink } from "../../shard/messages.ts";
+import type {
+  RawSocketEnvelope,
+  ShardEngine,
+  ShardOrder,
+  ShardPortNotice,
+  ShardReport,
+  ThreadLink,
+} from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { ConnectionCount } from "./connection-count.ts";
@@ -47,6 +54,8 @@ export interface ShardSpec {
   /** Milliseconds that the shard has to become ready. 0: no limit. */
   readonly startTimeoutMs: number;
   readonly counters: Counters;
+  /** Way to the engine; undefined if the board has none. */
+  readonly engine: ShardEngine | undefined;
   /** Links; their far ends are with the main thread's bus and with the other shards. */
   readonly links: readonly ThreadLink[];
   /** Takes the events of the shard. */
@@ -136,6 +145,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     };
     const ends = [handoff.receiver, relay.receiver, rawSockets.receiver, ...links];
     const ports = [control.port2, ...ends.map(({ port }) => port)];
+    if (spec.engine?.port !== undefined) ports.push(spec.engine.port);
     const task = {
       shard,
       actor,
@@ -149,6 +159,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       handoff: handoff.receiver,
       relay: relay.receiver,
       rawSockets: rawSockets.receiver,
+      engine: spec.engine,
       links,
     };
     // Only the first start of a board awaits this; later failures go through `ended`.
@@ -222,6 +233,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Lets the shard accept the sockets of a port by itself. */
   giveServer(server: Server, listenerId: number): void {
     this.#rawSockets.sendServer(server, { listenerId, clientKey: undefined });
+  }
+
+  /** Gives the shard its way to a new engine thread. */
+  connectEngine(port: MessagePort): void {
+    this.#order({ kind: "engine", port }, [port]);
   }
 
   link(link: ThreadLink): void {

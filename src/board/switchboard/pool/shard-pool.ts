@@ -1,7 +1,6 @@
 /** All shards of a board as the main thread sees them. `Switchboard` has one pool. */
 import type { Server } from "node:net";
 import { MessageChannel } from "node:worker_threads";
-import type { Bus } from "../../../runtime/bus/bus.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
@@ -12,7 +11,9 @@ import type { ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
+import type { BoardTopics } from "../board-topics.ts";
 import type { Settings } from "../options/start-options.ts";
+import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
 import { ShardHandle } from "./shard-handle.ts";
@@ -31,6 +32,10 @@ export interface ShardPoolOwner {
   shardReplaced(shard: number): void;
   /** A shard died so often that it isn't started again. */
   shardFailed(loss: ShardLoss): void;
+  /** The engine's thread ended unexpectedly. It is replaced, unless `engineFailed` follows. */
+  engineLost(error: Error): void;
+  /** The engine's thread died so often that it isn't started again. */
+  engineFailed(error: Error): void;
 }
 
 /**
@@ -45,7 +50,7 @@ export type ShardState = "starting" | "ready" | "closing" | "restarting" | "fail
 
 /** The main thread's ends of the links between all threads. */
 export interface Hub {
-  readonly bus: Bus;
+  readonly topics: BoardTopics;
   readonly mail: MailRouter;
 }
 
@@ -55,6 +60,8 @@ export class ShardPool {
   readonly #owner: ShardPoolOwner;
   readonly #hub: Hub;
   readonly #threads: ShardThreads;
+  /** Undefined if the board has no engine. */
+  readonly #engine: EngineThread | undefined;
   readonly #shards: ShardHandle[] = [];
   readonly #counters: Counters[];
   readonly #restarts: Restarts[];
@@ -70,9 +77,18 @@ export class ShardPool {
    */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     throwIfAbandoned(settings.signal);
-    const threads = await ShardThreads.start(settings.shards, settings.resourceLimits);
-    const pool = new ShardPool(settings, hub, owner, threads);
+    const count = settings.shards + (settings.engine === undefined ? 0 : 1);
+    const threads = await ShardThreads.start(count, settings.resourceLimits);
+    let pool: ShardPool | undefined;
     try {
+      const engine = await startEngine(threads, settings, hub.topics.node, {
+        engineLost: (error) => owner.engineLost(error),
+        engineFailed: (error) => owner.engineFailed(error),
+        engineReplaced: () => {
+          if (pool !== undefined) pool.#connectEngine();
+        },
+      });
+      pool = new ShardPool(settings, hub, owner, threads, engine);
       await pool.#allReady(settings.signal);
     } catch (error) {
       await threads.end();
@@ -103,7 +119,15 @@ export class ShardPool {
     }
   }
 
-  private constructor(settings: Settings, hub: Hub, owner: ShardPoolOwner, threads: ShardThreads) {
+  private constructor(
+    settings: Settings,
+    hub: Hub,
+    owner: ShardPoolOwner,
+    threads: ShardThreads,
+    engine: EngineThread | undefined,
+  ) {
+    this.#engine = engine;
+    if (engine !== undefined) hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
     this.#settings = settings;
     this.#owner = owner;
     this.#hub = hub;
@@ -225,6 +249,7 @@ export class ShardPool {
       this.#shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
+    await this.#engine?.stop();
     await this.#threads.end();
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),
@@ -247,6 +272,11 @@ export class ShardPool {
       handoffTimeoutMs,
       startTimeoutMs,
       counters: this.#counters[shard] as Counters,
+      engine: this.#engine && {
+        port: this.#engine.giveClient(),
+        rules: this.#settings.engine?.rules ?? [],
+        isShared: this.#engine.isShared,
+      },
       links: this.#linkToOthers(shard),
       event: (event) => this.#owner.event(shard, event),
       clientLeft: (clientKey) => this.#owner.clientLeft(clientKey),
@@ -279,11 +309,24 @@ export class ShardPool {
     this.#waiting.add(timer);
   }
 
+  /** Gives every thread its way to the engine thread that replaced a lost one. */
+  #connectEngine(): void {
+    const engine = this.#engine;
+    if (engine === undefined || this.#closing) return;
+    this.#hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
+    for (const shard of this.#shards) if (!shard.hasEnded) shard.connectEngine(engine.giveClient());
+  }
+
+  /** Ends the engine's thread at once. It is replaced as if it had died. */
+  terminateEngine(): void {
+    this.#engine?.terminate();
+  }
+
   /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
   #linkToOthers(shard: number): ThreadLink[] {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard);
-    void this.#hub.bus.addLink(hub.port1);
+    void this.#hub.topics.bus.addLink(hub.port1);
     const links: ThreadLink[] = [{ port: hub.port2, shard: undefined }];
     for (const other of this.#shards) {
       if (other === undefined || other.shard === shard || other.hasEnded) continue;
@@ -292,5 +335,26 @@ export class ShardPool {
       links.push({ port: port2, shard: other.shard });
     }
     return links;
+  }
+}
+
+/** Starts the engine, if the board has one. Rejects with its error, or with `ERR_ABORTED`. */
+async function startEngine(
+  threads: ShardThreads,
+  { engine, startTimeoutMs, signal }: Settings,
+  node: string,
+  owner: EngineThreadOwner,
+): Promise<EngineThread | undefined> {
+  if (engine === undefined) return undefined;
+  const { spec, rules } = engine;
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal?.reason);
+  signal?.addEventListener("abort", abort);
+  try {
+    const started = EngineThread.start(threads, { engine: spec, node, rules, startTimeoutMs }, owner);
+    return await Promise.race([started, aborted.promise]);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    throwIfAbandoned(signal);
   }
 }

@@ -1,21 +1,25 @@
-/** The threads of a board's shards, run by piscina. `ShardPool` starts and ends them, `ShardHandle` runs its task. */
+/**
+ * The threads of a board, run by piscina. `ShardPool` starts and ends them. `ShardHandle` and `EngineThread` run their
+ * tasks in them.
+ */
 import { existsSync } from "node:fs";
 import type { MessagePort, ResourceLimits, Worker } from "node:worker_threads";
 import type { Piscina } from "piscina";
 import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
+import type { EngineTask } from "../../../runtime/engine/messages.ts";
 import type { ShardTask } from "../../shard/messages.ts";
 
 /** Type of the transfer list. Piscina infers it from another overload of `postMessage` than the one for ports. */
 type TransferList = NonNullable<NonNullable<Parameters<Piscina["run"]>[1]>["transferList"]>;
 
 /**
- * Returns the file of a shard's thread: beside the sources, or in the built package. Throws `ERR_BUNDLED` if a bundler
+ * Returns the file that a thread runs: beside the sources, or in the built package. Throws `ERR_BUNDLED` if a bundler
  * has taken this module out of the package without that file.
  */
-function findWorker(): URL {
+function findWorker(name: "shard" | "engine"): URL {
   // A bundle in CommonJS has no URL.
   const here: string | undefined = import.meta.url;
-  const path = here?.endsWith(".ts") ? "../../../../workers/shard.ts" : "./workers/shard.js";
+  const path = here?.endsWith(".ts") ? `../../../../workers/${name}.ts` : `./workers/${name}.js`;
   const worker = URL.parse(path, here);
   if (worker !== null && existsSync(worker)) return worker;
   const message =
@@ -23,18 +27,18 @@ function findWorker(): URL {
   throw new SwitchboardError("ERR_BUNDLED", message);
 }
 
-/** A fixed number of threads, each of which runs one shard at a time. A thread that ends is replaced. */
+/** A fixed number of threads, each of which runs one shard, or the engine, at a time. A thread that ends is replaced. */
 export class ShardThreads {
-  readonly #piscina: Piscina<ShardTask, ErrorReport | undefined>;
+  readonly #piscina: Piscina<ShardTask | EngineTask, ErrorReport | undefined>;
   /** Exits of the threads that piscina has given up and that haven't ended yet. */
   readonly #exits = new Map<Worker, Promise<void>>();
 
   /** Starts the threads. Rejects with `ERR_BUNDLED`. */
   static async start(count: number, resourceLimits: ResourceLimits): Promise<ShardThreads> {
-    const worker = findWorker();
+    const worker = findWorker("shard");
     // Loaded here, so that actor modules, which import the same package, don't load piscina in every shard.
     const { Piscina } = await import("piscina");
-    const piscina = new Piscina<ShardTask, ErrorReport | undefined>({
+    const piscina = new Piscina<ShardTask | EngineTask, ErrorReport | undefined>({
       filename: worker.href,
       minThreads: count,
       maxThreads: count,
@@ -46,7 +50,7 @@ export class ShardThreads {
     return new ShardThreads(piscina);
   }
 
-  private constructor(piscina: Piscina<ShardTask, ErrorReport | undefined>) {
+  private constructor(piscina: Piscina<ShardTask | EngineTask, ErrorReport | undefined>) {
     this.#piscina = piscina;
     // The task of a thread reports its error.
     piscina.on("error", () => {});
@@ -60,6 +64,12 @@ export class ShardThreads {
    */
   run(task: ShardTask, ports: MessagePort[], signal: AbortSignal): Promise<ErrorReport | undefined> {
     return this.#piscina.run(task, { transferList: ports as unknown as TransferList, signal });
+  }
+
+  /** Runs the engine in a free thread, as `run` does a shard. Rejects with `ERR_BUNDLED`, too. */
+  async runEngine(task: EngineTask, ports: MessagePort[], signal: AbortSignal): Promise<ErrorReport | undefined> {
+    const filename = findWorker("engine").href;
+    return this.#piscina.run(task, { transferList: ports as unknown as TransferList, signal, filename });
   }
 
   /** Ends all threads. Resolves when each has exited, also those that were ended before. */

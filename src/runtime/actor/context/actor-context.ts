@@ -1,6 +1,8 @@
 /** The port between an actor and its connection. `Connection` implements it, and `Actor` stands on it. */
 import type { Sendable } from "../../../wire/protocol/message.ts";
 import type { SendResult } from "../../../wire/protocol/send-result.ts";
+import type { Subscribed, SubscribeOptions } from "../../streams/subscribe.ts";
+import type { TopicMemory } from "../../streams/topic-memory.ts";
 import type { Address } from "../address.ts";
 import type { Mailer } from "../mail.ts";
 import type { ConnectionRequest } from "./connection-request.ts";
@@ -8,8 +10,21 @@ import type { PublishResult } from "./publish-result.ts";
 import type { SlowConsumerPolicy } from "./slow-consumer-policy.ts";
 
 export interface PublishOptions {
-  /** True to deliver to the publisher as well, if it subscribes to the topic. Default: false. */
-  readonly self?: boolean;
+  /**
+   * True to deliver to the publisher as well, if it subscribes to the topic. On a topic with history every subscriber
+   * gets every publication: offsets have no hole. Default: false.
+   */
+  readonly self?: boolean | undefined;
+  /**
+   * Key of this publish, 1 to 128 characters: a second publish to the topic with the key, within five minutes, gets the
+   * position of the first and reaches nobody. Needs a topic with history.
+   */
+  readonly idempotencyKey?: string | undefined;
+  /**
+   * Time after which the publication isn't handed out any more, in ms. Needs a topic with history. Default: as long as
+   * the history.
+   */
+  readonly expiresMs?: number | undefined;
 }
 
 /** Parameters of a path: `room` for `/chat/:room`. */
@@ -24,13 +39,15 @@ export interface ActorContext<Session = unknown> {
   readonly protocol: string;
   readonly request: ConnectionRequest;
   slowConsumerPolicy: SlowConsumerPolicy;
+  /** Answers `history`, `removeHistory`, `presence` and `presenceStats`. */
+  readonly memory: TopicMemory;
   /** Carries `tell` and `ask`. */
   readonly mailer: Mailer;
   send(data: Sendable): SendResult;
   /** Serves `drained`. */
   whenDrained(): Promise<void>;
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult;
-  subscribe(topic: string): Promise<void>;
+  subscribe(topic: string, options?: SubscribeOptions): Promise<Subscribed>;
   unsubscribe(topic: string): void;
   close(code?: number, reason?: string): void;
   /**

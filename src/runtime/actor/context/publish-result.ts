@@ -1,4 +1,13 @@
-/** The result of a publish. The bus computes it; users see it. */
+/** The result of a publish. The bus and the feeds compute it; users see it. */
+import type { Position } from "../../streams/position.ts";
+
+/** The place of a publication in its stream. */
+export interface Stored {
+  readonly position: Position;
+  /** True if the idempotency key was known: the position is that of the first publication, and nobody got a second. */
+  readonly duplicate: boolean;
+}
+
 /**
  * Result of a `publish`: numbers of subscribers in this thread, each in one of the first four fields, and numbers of
  * other threads.
@@ -16,4 +25,10 @@ export interface PublishResult {
   readonly remote: number;
   /** Number of other threads with subscribers that don't get the publish, because they are too far behind. */
   readonly remoteDropped: number;
+  /**
+   * The place that the publication got, on a topic with history. (The numbers are 0 then: the engine's thread delivers
+   * to all.) Rejects with `ERR_ENGINE_FULL` or `ERR_ENGINE_UNAVAILABLE` if the publication isn't stored for certain. A
+   * rejection that nobody awaits does no harm: the counter `publishesFailed` has it.
+   */
+  readonly stored?: Promise<Stored>;
 }

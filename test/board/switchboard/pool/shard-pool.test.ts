@@ -1,8 +1,8 @@
 import { expect, it, onTestFinished, vi } from "vitest";
+import { BoardTopics } from "../../../../src/board/switchboard/board-topics.ts";
 import { checkCloseOptions } from "../../../../src/board/switchboard/options/close-options.ts";
 import { checkStartOptions } from "../../../../src/board/switchboard/options/start-options.ts";
 import { ShardPool } from "../../../../src/board/switchboard/pool/shard-pool.ts";
-import { Bus } from "../../../../src/runtime/bus/bus.ts";
 import { MailRouter } from "../../../../src/runtime/mail/mail-router.ts";
 import { actorUrl } from "../../../support/actor-url.ts";
 
@@ -13,13 +13,19 @@ it("replaces a shard that the main thread ends", async () => {
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),
     clientLeft: vi.fn(),
+    engineLost: vi.fn(),
+    engineFailed: vi.fn(),
   };
   const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });
-  const bus = new Bus({ publishDropped: () => {} });
-  const pool = await ShardPool.start(checkStartOptions({ actor: actorUrl("echo"), shards: 2 }), { bus, mail }, owner);
+  const topics = new BoardTopics(undefined, { engineHealthChanged: () => {} });
+  const pool = await ShardPool.start(
+    checkStartOptions({ actor: actorUrl("echo"), shards: 2 }),
+    { topics, mail },
+    owner,
+  );
   onTestFinished(async () => {
     await pool.close(checkCloseOptions({ timeoutMs: 0 }));
-    bus.close();
+    topics.close();
   });
   pool.terminate(1);
   await vi.waitFor(() => expect(owner.shardReplaced).toHaveBeenCalledWith(1), { timeout: 20_000 });

@@ -1,0 +1,105 @@
+/** The topics of a board, in the main thread: its end of the bus, its way to the engine, and the engine's health. */
+import { randomBytes } from "node:crypto";
+import type { MessagePort } from "node:worker_threads";
+import { Bus } from "../../runtime/bus/bus.ts";
+import { EngineClient } from "../../runtime/engine/engine-client.ts";
+import { Topics } from "../../runtime/feeds/topics.ts";
+import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import { TopicRules } from "../../runtime/streams/topic-rules.ts";
+import type { EngineSettings } from "./options/start-options.ts";
+
+export interface BoardTopicsOwner {
+  /** The engine's health isn't what it was. */
+  engineHealthChanged(health: EngineHealth): void;
+}
+
+/** The engine as operators see it. */
+export interface EngineState extends EngineHealth {
+  /** Name of the engine: `memory`, `redis`. */
+  readonly name: string;
+}
+
+/** The engine with its gauges. */
+export interface EngineStats extends EngineState {
+  /** Gauges of the engine by name, at most a second old. */
+  readonly gauges: Readonly<Record<string, number>>;
+}
+
+const THREAD_LOST: EngineHealth = { status: "down", reason: "the engine thread has ended" };
+
+export class BoardTopics {
+  /** Id of this process in a cluster. */
+  readonly node = randomBytes(6).toString("base64url");
+  readonly bus: Bus;
+  readonly topics: Topics;
+  readonly #client: EngineClient | undefined;
+  readonly #name: string;
+  readonly #owner: BoardTopicsOwner;
+  #health: EngineHealth = { status: "up" };
+  #gauges: Readonly<Record<string, number>> = {};
+  #isShared = false;
+  #isClosing = false;
+  /** Publishes of the board that were dropped because a shard was too far behind. */
+  publishesDropped = 0;
+  /** Publications of the board that the engine didn't store for certain. */
+  publishesFailed = 0;
+
+  constructor(settings: EngineSettings | undefined, owner: BoardTopicsOwner) {
+    this.#owner = owner;
+    this.#name = settings?.spec.name ?? "none";
+    this.bus = new Bus({ publishDropped: () => this.publishesDropped++ });
+    if (settings === undefined) {
+      this.topics = new Topics(this.bus, undefined);
+      return;
+    }
+    const client = new EngineClient({
+      engineLost: () => this.#changeHealth(THREAD_LOST),
+      healthChanged: (health) => this.#changeHealth(health),
+      gaugesTold: (gauges) => {
+        this.#gauges = gauges;
+      },
+    });
+    this.#client = client;
+    const isShared = (): boolean => this.#isShared;
+    this.topics = new Topics(this.bus, {
+      client,
+      rules: new TopicRules(settings.rules),
+      get isShared() {
+        return isShared();
+      },
+      publishFailed: () => this.publishesFailed++,
+    });
+  }
+
+  /** Gives the main thread its way to the engine thread: first, and again whenever that was replaced. */
+  connectEngine(port: MessagePort, isShared: boolean): void {
+    this.#isShared = isShared;
+    this.#client?.connect(port);
+  }
+
+  /** The engine and its health; undefined if the board has none. */
+  get engine(): EngineState | undefined {
+    return this.#client && { name: this.#name, ...this.#health };
+  }
+
+  get engineStats(): EngineStats | undefined {
+    return this.engine && { ...this.engine, gauges: this.#gauges };
+  }
+
+  /** The engine is about to be stopped: its end is no failure. */
+  closing(): void {
+    this.#isClosing = true;
+  }
+
+  close(): void {
+    this.bus.close();
+    this.#client?.close();
+  }
+
+  #changeHealth(health: EngineHealth): void {
+    if (this.#isClosing) return;
+    if (health.status === this.#health.status && health.reason === this.#health.reason) return;
+    this.#health = health;
+    this.#owner.engineHealthChanged(health);
+  }
+}

@@ -1,0 +1,94 @@
+/** One life of the engine thread as the main thread sees it. `EngineThread` has one after the other. */
+import { MessageChannel, type MessagePort } from "node:worker_threads";
+import { type ErrorReport, reportError, reviveOurError, SwitchboardError } from "../../../errors.ts";
+import type { EngineOrder, EngineReport, EngineTask } from "../../../runtime/engine/messages.ts";
+import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
+import { exitCodeOf } from "./piscina-exit.ts";
+import type { ShardThreads } from "./shard-threads.ts";
+
+/** Milliseconds that the engine may take to stop, which is a second by its contract, before its thread is terminated. */
+const STOP_GRACE_MS = 2_000;
+
+export class EngineLife {
+  readonly #control: MessagePort;
+  readonly #abort = new AbortController();
+  readonly #ready = Promise.withResolvers<EngineReport>();
+  #isStopping = false;
+  #hasEnded = false;
+  /** Resolves when the thread has ended or is free again; with the error if the end was not asked for. */
+  readonly ended: Promise<Error | undefined>;
+
+  /** @param startTimeoutMs milliseconds that the engine has to start; 0: no limit */
+  constructor(threads: ShardThreads, task: Omit<EngineTask, "control">, startTimeoutMs: number) {
+    const { port1, port2 } = new MessageChannel();
+    this.#control = port1;
+    port1.on("message", (report: EngineReport) => this.#ready.resolve(report));
+    this.#ready.promise.catch(() => {});
+    const timer =
+      startTimeoutMs > 0 ? setTimeout(() => this.#abort.abort(slowStart(startTimeoutMs)), startTimeoutMs) : 0;
+    void this.#ready.promise.then(
+      () => clearTimeout(timer),
+      () => clearTimeout(timer),
+    );
+    this.ended = this.#run(threads.runEngine({ ...task, control: port2 }, [port2], this.#abort.signal));
+  }
+
+  /** Resolves when the engine works. Rejects with the reason if the engine can't start. */
+  get ready(): Promise<EngineReport> {
+    return this.#ready.promise;
+  }
+
+  /** Gives the engine a client's port. The port is closed if the thread has ended or ends first. */
+  addClient(port: MessagePort, isMain: boolean): void {
+    if (this.#hasEnded) port.close();
+    else this.#order({ kind: "client", port, isMain }, [port]);
+  }
+
+  /** Stops the engine in order, then its thread. */
+  async stop(): Promise<void> {
+    this.#isStopping = true;
+    if (!this.#hasEnded) this.#order({ kind: "stop" });
+    const timer = setTimeout(() => this.terminate(), STOP_GRACE_MS);
+    await this.ended;
+    clearTimeout(timer);
+  }
+
+  /** Ends the thread at once. */
+  terminate(): void {
+    this.#abort.abort(lost("the engine thread was ended"));
+  }
+
+  #order(order: EngineOrder, transfer: MessagePort[] = []): void {
+    this.#control.postMessage(order, transfer);
+  }
+
+  async #run(task: Promise<ErrorReport | undefined>): Promise<Error | undefined> {
+    const error = await task.then(explainReturn, (thrown) =>
+      this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
+    );
+    this.#hasEnded = true;
+    for (const report of queuedMessages<EngineReport>(this.#control)) this.#ready.resolve(report);
+    this.#control.close();
+    this.#ready.reject(error);
+    return this.#isStopping ? undefined : error;
+  }
+}
+
+function explainReturn(failure: ErrorReport | undefined): Error {
+  return failure ? reviveOurError(failure) : lost("the engine thread ended");
+}
+
+function explainRejection(thrown: unknown): Error {
+  const error = thrown instanceof Error ? thrown : reviveOurError(reportError(thrown));
+  const code = exitCodeOf(error);
+  return code === undefined ? error : lost(`the engine thread exited with code ${code}`);
+}
+
+function slowStart(startTimeoutMs: number): SwitchboardError {
+  const message = `the engine didn't work within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of its module never end?`;
+  return new SwitchboardError("ERR_START_TIMEOUT", message);
+}
+
+function lost(message: string): SwitchboardError {
+  return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message);
+}

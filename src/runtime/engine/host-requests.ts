@@ -1,0 +1,110 @@
+/** The requests of clients, but for `want`, as calls of the engine. `EngineHost` owns it. */
+import { SwitchboardError } from "../../errors.ts";
+import { packRecords } from "../bus/batch.ts";
+import type { Engine, HistoryLimits, HistoryRead, PresenceLimits } from "../streams/engine.ts";
+import type { TopicRules } from "../streams/topic-rules.ts";
+import type { EngineAnswers, EngineRequest, PackedRead } from "./messages.ts";
+import { noHistory } from "./publish-receiver.ts";
+
+/** What a client has joined. */
+interface Joining {
+  /** Addresses of the members, by topic. */
+  readonly joined: Map<string, Set<string>>;
+}
+
+export class HostRequests {
+  readonly #engine: Engine;
+  readonly #rules: TopicRules;
+  readonly #node: string;
+
+  /** @param node id of this node */
+  constructor(engine: Engine, rules: TopicRules, node: string) {
+    this.#engine = engine;
+    this.#rules = rules;
+    this.#node = node;
+  }
+
+  /** Does what a request asks for, and returns the answer. Calls the engine before the first await. */
+  async do(
+    client: Joining,
+    request: Exclude<EngineRequest, { kind: "want" }>,
+  ): Promise<EngineAnswers[EngineRequest["kind"]]> {
+    const engine = this.#engine;
+    const { topic } = request;
+    switch (request.kind) {
+      case "publish": {
+        const { bytes, idempotencyKey, expiresMs } = request;
+        const frame = { block: Buffer.from(bytes.buffer), start: 0, end: bytes.length };
+        return engine.publish(topic, { frame, idempotencyKey, expiresMs }, this.#history(topic));
+      }
+      case "history": {
+        const limits = this.#history(topic);
+        const range = { ...request.range, limit: Math.min(request.range.limit, limits.size) };
+        return pack(await engine.history(topic, range, limits));
+      }
+      case "readSince": {
+        const limits = this.#history(topic);
+        return pack(await engine.history(topic, { since: request.offset, limit: limits.size }, limits));
+      }
+      case "removeHistory":
+        await engine.removeHistory(topic, this.#history(topic));
+        return undefined;
+      case "join": {
+        const rule = this.#presence(topic);
+        const joined = client.joined.get(topic) ?? new Set<string>();
+        client.joined.set(topic, joined.add(request.member.address));
+        await engine.join(topic, { ...request.member, node: this.#node }, rule);
+        return undefined;
+      }
+      case "leave": {
+        const joined = client.joined.get(topic);
+        joined?.delete(request.address);
+        if (joined?.size === 0) client.joined.delete(topic);
+        await engine.leave(topic, request.address, this.#presence(topic));
+        return undefined;
+      }
+      case "members":
+        this.#presence(topic);
+        return engine.members(topic, request.limit);
+      case "memberStats":
+        this.#presence(topic);
+        return engine.memberStats(topic);
+    }
+  }
+
+  /** Lets all members of a client that is gone leave. */
+  leaveAll(client: Joining): void {
+    for (const [topic, addresses] of client.joined) {
+      const rule = this.#presence(topic);
+      for (const address of addresses) void this.#leave(topic, address, rule);
+    }
+    client.joined.clear();
+  }
+
+  #history(topic: string): HistoryLimits {
+    const limits = this.#rules.of(topic)?.history;
+    if (limits === undefined) throw noHistory(topic);
+    return limits;
+  }
+
+  #presence(topic: string): PresenceLimits {
+    const limits = this.#rules.of(topic)?.presence;
+    if (limits !== undefined) return limits;
+    throw new SwitchboardError(
+      "ERR_NO_PRESENCE",
+      `the topic ${JSON.stringify(topic)} has no presence by the option topics`,
+    );
+  }
+
+  async #leave(topic: string, address: string, rule: PresenceLimits): Promise<void> {
+    try {
+      await this.#engine.leave(topic, address, rule);
+    } catch {
+      // The engine forgets the members of a node that it can't reach.
+    }
+  }
+}
+
+function pack({ top, records }: HistoryRead): PackedRead {
+  return { top, batch: packRecords(records) };
+}

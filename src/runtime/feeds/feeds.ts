@@ -1,0 +1,127 @@
+/**
+ * The topics with history or presence that the connections of one shard are subscribed to. Each shard of a board with
+ * such topics has one `Feeds`.
+ */
+import { SwitchboardError } from "../../errors.ts";
+import type { Address } from "../actor/address.ts";
+import type { EngineClient } from "../engine/engine-client.ts";
+import { EndOfTick } from "../scheduling/end-of-tick.ts";
+import { isPosition } from "../streams/position.ts";
+import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
+import type { TopicRule } from "../streams/topic-rules.ts";
+import { Feed, type FeedHost, type FeedOwner } from "./feed.ts";
+import type { StreamSubscriber, StreamSubscription } from "./stream-subscription.ts";
+import { argument, noHistory, noPresence, notAPosition } from "./topics.ts";
+
+/** A connection that subscribes. */
+export interface FeedMember extends StreamSubscriber {
+  readonly address: Address;
+}
+
+/** One connection in one topic with history or presence. */
+export interface Membership {
+  /** Set on a topic with history. */
+  readonly subscription: StreamSubscription | undefined;
+  readonly result: Promise<Subscribed>;
+  /** The result of a second subscription, which changes nothing: the place of the first, once that has its result. */
+  again(): Promise<Subscribed>;
+  leave(): void;
+}
+
+/** Bytes of a user, in UTF-8. */
+const MAX_USER_BYTES = 255;
+/** Bytes of the JSON of `info`, in UTF-8. */
+const MAX_INFO_BYTES = 4_096;
+
+export class Feeds {
+  readonly #client: EngineClient;
+  readonly #feeds = new Map<string, Feed>();
+  readonly #owner: FeedOwner;
+
+  constructor(client: EngineClient, host: FeedHost) {
+    this.#client = client;
+    this.#owner = { host, client, endOfTick: new EndOfTick(), feedClosed: (feed) => this.#forget(feed) };
+  }
+
+  /** Subscribes a connection to a topic with a rule, with options that were checked. */
+  enter(topic: string, rule: TopicRule, member: FeedMember, options: SubscribeOptions): Membership {
+    const feed = this.#feed(topic, rule);
+    const joined = rule.presence === undefined ? undefined : this.#join(topic, member.address, options);
+    if (options.presenceChanges) feed.watch(member);
+    const entered = rule.history === undefined ? hold(feed, joined) : feed.subscribe(member, options, joined);
+    let left = false;
+    const leave = (): void => {
+      if (left) return;
+      left = true;
+      feed.unwatch(member);
+      // A leave that fails isn't lost: the member expires.
+      if (joined !== undefined) this.#client.leave(topic, member.address).catch(() => {});
+      if (entered.subscription === undefined) feed.release();
+      else feed.unsubscribe(entered.subscription);
+    };
+    const again = async (): Promise<Subscribed> => {
+      await entered.result;
+      if (entered.subscription === undefined) return NOTHING_KEPT;
+      return { ...NOTHING_KEPT, position: feed.positionOf(entered.subscription) };
+    };
+    return { ...entered, again, leave };
+  }
+
+  /** Keeps a topic without history wanted, so that messages of other nodes arrive. */
+  hold(topic: string, rule: TopicRule | undefined): { readonly wanted: Promise<unknown>; release(): void } {
+    const feed = this.#feed(topic, rule);
+    return { wanted: feed.hold(), release: () => feed.release() };
+  }
+
+  #feed(topic: string, rule: TopicRule | undefined): Feed {
+    let feed = this.#feeds.get(topic);
+    if (feed === undefined) {
+      feed = new Feed(topic, rule, this.#owner);
+      this.#feeds.set(topic, feed);
+    }
+    return feed;
+  }
+
+  #forget(feed: Feed): void {
+    if (this.#feeds.get(feed.topic) === feed) this.#feeds.delete(feed.topic);
+  }
+
+  #join(topic: string, address: Address, { user, info }: SubscribeOptions): Promise<void> {
+    const joined = this.#client.join(topic, { address, user, info: info === undefined ? undefined : toJson(info) });
+    joined.catch(() => {});
+    return joined;
+  }
+}
+
+function hold(feed: Feed, joined: Promise<void> | undefined): Pick<Membership, "subscription" | "result"> {
+  return { subscription: undefined, result: Promise.all([feed.hold(), joined]).then(() => NOTHING_KEPT) };
+}
+
+/** Throws for options that the topic has no use for, or that make no sense. */
+export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined, options: SubscribeOptions): void {
+  const { since, encode, user, info, presenceChanges } = options;
+  if (since !== undefined || encode !== undefined) {
+    if (rule?.history === undefined) throw noHistory(topic);
+    if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");
+    if (since !== undefined && since !== "latest" && !isPosition(since)) throw notAPosition("since");
+  }
+  if (user === undefined && info === undefined && presenceChanges !== true) return;
+  if (rule?.presence === undefined) throw noPresence(topic);
+  if (user !== undefined && (typeof user !== "string" || user === "" || Buffer.byteLength(user) > MAX_USER_BYTES)) {
+    throw argument(`user takes a string of 1 to ${MAX_USER_BYTES} bytes`);
+  }
+  const infoBytes = info === undefined ? 0 : Buffer.byteLength(toJson(info));
+  if (infoBytes > MAX_INFO_BYTES)
+    throw argument(`info takes at most ${MAX_INFO_BYTES} bytes of JSON, got ${infoBytes}`);
+}
+
+function toJson(info: unknown): string {
+  let json: string | undefined;
+  try {
+    json = JSON.stringify(info);
+  } catch (cause) {
+    throw new SwitchboardError("ERR_ARGUMENT", "info takes a value that JSON can hold", { cause });
+  }
+  if (json === undefined) throw argument(`info takes a value that JSON can hold, got ${typeof info}`);
+  return json;
+}

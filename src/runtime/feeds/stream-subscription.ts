@@ -1,0 +1,75 @@
+/** One connection's subscription to a stream: its place in the stream, and what it is waiting for. `Feed` has many. */
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { SendResult } from "../../wire/protocol/send-result.ts";
+import type { Subscriber, SubscriberGroup } from "../bus/audience.ts";
+import type { Position } from "../streams/position.ts";
+import type { Encode } from "../streams/subscribe.ts";
+import type { PresenceEvent } from "../streams/topic-memory.ts";
+
+/** What a subscription needs of its connection. */
+export interface StreamSubscriber {
+  /**
+   * Queues a publication for the peer.
+   *
+   * @param thins true if the newest publication of the topic makes older ones worthless. Otherwise "dropped" is a
+   * refusal: the publication and all later ones wait in the history until the peer has read what waits.
+   */
+  deliverPublication(frame: Frame, topic: string, thins: boolean, group?: SubscriberGroup): SendResult;
+  /** Resolves when nothing waits for the peer, or the connection has ended. */
+  whenDrained(): Promise<void>;
+  /** The subscription has ended, because publications are lost for it. The position is the top now. */
+  streamLost(topic: string, top: Position): void;
+  /** The `encode` of the subscription threw, and the subscription has ended. */
+  encodeFailed(topic: string, error: unknown): void;
+  presenceChanged(event: PresenceEvent): void;
+}
+
+/**
+ * - `joining`: reads what it missed, or has read it and waits for the end of the tick.
+ * - `live`: gets what the feed gets.
+ * - `behind`: its peer reads too slowly, or it has missed something: it catches up from the history.
+ * - `ended`: unsubscribed, or lost.
+ */
+export type SubscriptionPhase = "joining" | "live" | "behind" | "ended";
+
+/** What a subscription tells its feed. */
+export interface SubscriptionOwner {
+  /** The peer has no room for the publication that is being delivered. */
+  publicationRefused(subscription: StreamSubscription): void;
+}
+
+export class StreamSubscription implements Subscriber {
+  readonly topic: string;
+  readonly subscriber: StreamSubscriber;
+  readonly encode: Encode | undefined;
+  readonly #owner: SubscriptionOwner;
+  readonly #thins: boolean;
+  phase: SubscriptionPhase = "joining";
+  /** Epoch and offset of the last publication that the connection was given. While `live`, the feed's place counts. */
+  epoch = "";
+  offset = 0;
+
+  constructor(
+    topic: string,
+    subscriber: StreamSubscriber,
+    encode: Encode | undefined,
+    thins: boolean,
+    owner: SubscriptionOwner,
+  ) {
+    this.topic = topic;
+    this.subscriber = subscriber;
+    this.encode = encode;
+    this.#thins = thins;
+    this.#owner = owner;
+  }
+
+  get hasEnded(): boolean {
+    return this.phase === "ended";
+  }
+
+  deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {
+    const result = this.subscriber.deliverPublication(frame, topic, this.#thins, group);
+    if (result === "dropped" && !this.#thins) this.#owner.publicationRefused(this);
+    return result;
+  }
+}

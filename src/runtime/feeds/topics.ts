@@ -1,0 +1,162 @@
+/**
+ * The door to all topics of one thread: a publish goes to the bus or to the engine, and questions about history and
+ * presence go to the engine. Each shard and the main thread have one.
+ */
+import { SwitchboardError } from "../../errors.ts";
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { PublishOptions } from "../actor/context/actor-context.ts";
+import type { PublishResult } from "../actor/context/publish-result.ts";
+import type { Subscriber } from "../bus/audience.ts";
+import { type Bus, NOBODY } from "../bus/bus.ts";
+import { checkTopic } from "../bus/topic-index.ts";
+import type { EngineClient } from "../engine/engine-client.ts";
+import type { Member, PresenceStats } from "../streams/engine.ts";
+import { isPosition } from "../streams/position.ts";
+import { Publication } from "../streams/publication.ts";
+import type { HistoryPage, PresenceMember, ReadHistoryOptions, TopicMemory } from "../streams/topic-memory.ts";
+import type { TopicRule, TopicRules } from "../streams/topic-rules.ts";
+
+/** What a thread has for topics with history or presence. */
+export interface TopicEngine {
+  readonly client: EngineClient;
+  readonly rules: TopicRules;
+  /** True if other nodes run the same engine: topics without history reach them, too. */
+  readonly isShared: boolean;
+  /** A publication wasn't stored, or it isn't known to be stored. */
+  publishFailed(): void;
+}
+
+const DEFAULT_PAGE = 100;
+const MAX_PAGE = 1_000;
+const MAX_MEMBERS = 10_000;
+const MAX_KEY_LENGTH = 128;
+
+const NO_OPTIONS: PublishOptions = {};
+
+export class Topics implements TopicMemory {
+  readonly bus: Bus;
+  readonly #engine: TopicEngine | undefined;
+
+  constructor(bus: Bus, engine: TopicEngine | undefined) {
+    this.bus = bus;
+    this.#engine = engine;
+  }
+
+  /** Returns the rule of a topic; undefined for a topic without history and presence. */
+  ruleOf(topic: string): TopicRule | undefined {
+    return this.#engine?.rules.of(topic);
+  }
+
+  /** Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options. */
+  publish(
+    topic: string,
+    frame: Frame,
+    options: PublishOptions = NO_OPTIONS,
+    publisher?: Subscriber | undefined,
+  ): PublishResult {
+    const engine = this.#engine;
+    if (engine !== undefined && engine.rules.of(topic)?.history !== undefined) {
+      return append(engine, topic, frame, options);
+    }
+    const { self, idempotencyKey, expiresMs } = options;
+    if (idempotencyKey !== undefined || expiresMs !== undefined) throw noHistory(topic);
+    const result = this.bus.publish(topic, frame, self ? undefined : publisher);
+    if (engine?.isShared === true && !engine.client.relay(topic, frame)) engine.publishFailed();
+    return result;
+  }
+
+  async history(
+    topic: string,
+    { since, limit = DEFAULT_PAGE, reverse }: ReadHistoryOptions = {},
+  ): Promise<HistoryPage> {
+    const { client } = this.#withHistory(topic);
+    if (since !== undefined && !isPosition(since)) throw notAPosition("since");
+    if (!Number.isInteger(limit) || limit < 0) throw argument(`limit takes an integer from 0, got ${String(limit)}`);
+    const range = { since: since?.offset, limit: Math.min(limit, MAX_PAGE), reverse };
+    const { top, records } = await client.history(topic, range);
+    if (since !== undefined && since.epoch !== "" && since.epoch !== top.epoch) {
+      const message = `the position is of epoch ${JSON.stringify(since.epoch)}, and the stream is in ${top.epoch} now`;
+      throw new SwitchboardError("ERR_STREAM_EPOCH", message);
+    }
+    return { publications: records.map((record) => new Publication(topic, top.epoch, record)), top };
+  }
+
+  async removeHistory(topic: string): Promise<void> {
+    await this.#withHistory(topic).client.removeHistory(topic);
+  }
+
+  async presence(topic: string): Promise<readonly PresenceMember[]> {
+    const members = await this.#withPresence(topic).client.members(topic, MAX_MEMBERS);
+    return members.map(presenceMember);
+  }
+
+  async presenceStats(topic: string): Promise<PresenceStats> {
+    return this.#withPresence(topic).client.memberStats(topic);
+  }
+
+  #withHistory(topic: string): TopicEngine {
+    checkTopic(topic);
+    const engine = this.#engine;
+    if (engine?.rules.of(topic)?.history === undefined) throw noHistory(topic);
+    return engine;
+  }
+
+  #withPresence(topic: string): TopicEngine {
+    checkTopic(topic);
+    const engine = this.#engine;
+    if (engine?.rules.of(topic)?.presence === undefined) throw noPresence(topic);
+    return engine;
+  }
+}
+
+function append(
+  { client, publishFailed }: TopicEngine,
+  topic: string,
+  frame: Frame,
+  { idempotencyKey, expiresMs }: PublishOptions,
+): PublishResult {
+  checkTopic(topic);
+  const isPlain = idempotencyKey === undefined && expiresMs === undefined;
+  if (!isPlain) checkPublishOptions(idempotencyKey, expiresMs);
+  const stored = client.publish(topic, frame, isPlain ? undefined : { idempotencyKey, expiresMs });
+  stored.catch(publishFailed);
+  return { ...NOBODY, stored };
+}
+
+function checkPublishOptions(idempotencyKey: unknown, expiresMs: unknown): void {
+  const isKey = typeof idempotencyKey === "string" && idempotencyKey !== "" && idempotencyKey.length <= MAX_KEY_LENGTH;
+  if (idempotencyKey !== undefined && !isKey) {
+    throw argument(`idempotencyKey takes a string of 1 to ${MAX_KEY_LENGTH} characters`);
+  }
+  if (expiresMs !== undefined && !(Number.isSafeInteger(expiresMs) && Number(expiresMs) >= 1)) {
+    throw argument(`expiresMs takes an integer from 1, got ${String(expiresMs)}`);
+  }
+}
+
+/** Returns a member as actors see it. */
+export function presenceMember({ address, node, user, info }: Member): PresenceMember {
+  return { address, node, user, info: info === undefined ? undefined : JSON.parse(info) };
+}
+
+/** The error of a call that needs a topic with history. */
+export function noHistory(topic: unknown): SwitchboardError {
+  const message = `the topic ${JSON.stringify(topic)} has no history: see the board's option topics`;
+  return new SwitchboardError("ERR_NO_HISTORY", message);
+}
+
+/** The error of a call that needs a topic with presence. */
+export function noPresence(topic: unknown): SwitchboardError {
+  const message = `the topic ${JSON.stringify(topic)} has no presence: see the board's option topics`;
+  return new SwitchboardError("ERR_NO_PRESENCE", message);
+}
+
+/** The error of an option that takes a position. */
+export function notAPosition(option: string): SwitchboardError {
+  const message = `${option} takes a position, { epoch, offset }; check what comes from clients with isPosition`;
+  return new SwitchboardError("ERR_POSITION", message);
+}
+
+/** The error of an option that makes no sense. */
+export function argument(message: string): SwitchboardError {
+  return new SwitchboardError("ERR_ARGUMENT", message);
+}

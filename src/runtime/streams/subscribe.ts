@@ -1,0 +1,49 @@
+/** What an actor says when it subscribes to a topic with history or presence, and what it gets. */
+import type { Sendable } from "../../wire/protocol/message.ts";
+import type { Position } from "./position.ts";
+import type { Publication } from "./publication.ts";
+
+/**
+ * Says how a publication looks to the peers of a subscription. Called once for each publication, shard and function, not
+ * once for each subscriber: give the same function in each `subscribe`, not a new one.
+ */
+export type Encode = (publication: Publication) => Sendable;
+
+export interface SubscribeOptions {
+  /**
+   * Position to resume from: the result has everything that was published after it. `"latest"`: the result has the
+   * newest publication, if there is one. Needs a topic with history. Default: only what is published from now on.
+   */
+  readonly since?: Position | "latest" | undefined;
+  /** How publications look to this peer, so that they can carry their offset. Default: the message as it was published. */
+  readonly encode?: Encode | undefined;
+  /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
+  readonly user?: string | undefined;
+  /** What presence tells about this connection: a value for JSON, at most 4 KiB of it. Default: nothing. */
+  readonly info?: unknown;
+  /** True to have `presenceChanged` called for joins and leaves of the topic. Default: false. */
+  readonly presenceChanges?: boolean | undefined;
+}
+
+/** The result of a subscription. */
+export interface Subscribed {
+  /** True if `since` was given. */
+  readonly wasRecovering: boolean;
+  /**
+   * True if the publications are everything after `since`, without a hole. With `since: "latest"`: true if the newest
+   * publication is there.
+   */
+  readonly recovered: boolean;
+  /** What was missed, in order; empty unless recovered. */
+  readonly publications: readonly Publication[];
+  /** Position after the publications: what is published later follows it. Undefined on a topic without history. */
+  readonly position: Position | undefined;
+}
+
+/** The result on a topic without history, and of a subscription that is there already. */
+export const NOTHING_KEPT: Subscribed = Object.freeze({
+  wasRecovering: false,
+  recovered: false,
+  publications: [],
+  position: undefined,
+});
