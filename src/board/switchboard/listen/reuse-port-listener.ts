@@ -11,9 +11,9 @@ export interface ReusePortListenerOwner {
   readonly shards: number;
   /** Aborted when the board begins to close. */
   readonly closing: AbortSignal;
-  /** Lets a shard accept with this server. Throws if the server can't be moved there. */
+  /** Lets a shard accept with this server. Throws, and closes the server, if the server can't be moved there. */
   giveServer(shard: number, server: Server): void;
-  /** A shard that was replaced can't accept yet. It gets its port again later. */
+  /** A shard can't accept yet. It gets its port later. */
   acceptFailed(error: Error): void;
 }
 
@@ -60,8 +60,22 @@ export class ReusePortListener {
       for (const server of servers) server.close();
       throw error;
     }
-    for (const [shard, server] of servers.entries()) this.#owner.giveServer(shard, server);
+    this.#giveServers(servers);
     return this.#address;
+  }
+
+  /** A shard that doesn't get its server now gets one later. Throws if no shard gets one. */
+  #giveServers(servers: readonly Server[]): void {
+    const failures: { readonly shard: number; readonly error: unknown }[] = [];
+    for (const [shard, server] of servers.entries()) {
+      try {
+        this.#owner.giveServer(shard, server);
+      } catch (error) {
+        failures.push({ shard, error });
+      }
+    }
+    if (failures.length === servers.length) throw failures[0]?.error;
+    for (const { shard, error } of failures) this.#retryLater(shard, error as Error);
   }
 
   /** Lets a replaced shard accept again. A failure, such as a lack of descriptors, is retried until it succeeds. */
@@ -72,13 +86,14 @@ export class ReusePortListener {
     try {
       this.#owner.giveServer(shard, await this.#bindOne(closing));
     } catch (error) {
-      if (this.#closed || closing.aborted) return;
-      this.#retries.set(
-        shard,
-        setTimeout(() => void this.reopen(shard), RETRY_MS),
-      );
-      this.#owner.acceptFailed(error as Error);
+      if (!this.#closed && !closing.aborted) this.#retryLater(shard, error as Error);
     }
+  }
+
+  #retryLater(shard: number, error: Error): void {
+    const timer = setTimeout(() => void this.reopen(shard), RETRY_MS);
+    this.#retries.set(shard, timer);
+    this.#owner.acceptFailed(error);
   }
 
   /** The shards close their ends themselves when they shut down. */

@@ -154,6 +154,49 @@ it("rejects handshakes in the main thread", async () => {
 
 const settings = { route: { handshakeTimeoutMs: 1_000 } };
 
+it.each([
+  {
+    failing: [1],
+    opens: true,
+    name: "opens the port, and gives a shard its server later, when one shard can't get it",
+  },
+  { failing: [0, 1, 2], opens: false, name: "leaves nothing bound when no shard can get its server" },
+])("$name", async ({ failing, opens }) => {
+  const servers = new Map<number, Server>();
+  const fails = new Set(failing);
+  const acceptFailed = vi.fn<(error: Error) => void>();
+  const { signal } = new AbortController();
+  const late = Promise.withResolvers<void>();
+  const port = new ReusePortListener(0, settings, {
+    shards: 3,
+    closing: signal,
+    giveServer: (shard, server) => {
+      if (fails.delete(shard)) {
+        server.close();
+        throw new Error("no descriptor left");
+      }
+      servers.set(shard, server);
+      if (servers.size === 3) late.resolve();
+    },
+    acceptFailed,
+  });
+  onTestFinished(() => {
+    port.close();
+    for (const server of servers.values()) server.close();
+  });
+  const listening = port.listen(0, "127.0.0.1", signal);
+  if (!opens) {
+    await expect(listening).rejects.toThrow("no descriptor left");
+    expect(servers.size).toBe(0);
+    return;
+  }
+  const address = await listening;
+  expect([...servers.keys()]).toEqual([0, 2]);
+  expect(acceptFailed).toHaveBeenCalledOnce();
+  await late.promise;
+  expect(servers.get(1)?.address()).toEqual(address);
+});
+
 it("gives a replaced shard its port again after a failure, and reports the failure", async () => {
   const given: Server[] = [];
   const failures: Error[] = [];
