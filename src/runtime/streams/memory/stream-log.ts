@@ -40,6 +40,11 @@ export class StreamLog {
   #first: number;
   /** Offset of the record that comes next. */
   #next: number;
+  /**
+   * Offset of the first record of the second chunk, infinite if there is none: the oldest chunk goes when `#first` gets
+   * there. A publish looks at this number instead of the chunk, which has left the processor's cache.
+   */
+  #secondChunk = Number.POSITIVE_INFINITY;
   #bytes = 0;
 
   constructor(nextOffset = 1) {
@@ -89,29 +94,23 @@ export class StreamLog {
   trim(size: number): void {
     if (this.length <= size) return;
     this.#first = this.#next - size;
-    while (this.#chunks.length > 1 && (this.#chunks[1] as Chunk).firstOffset <= this.#first) this.#dropChunk();
+    while (this.#secondChunk <= this.#first) this.#dropChunk();
   }
 
   /** Drops the oldest chunk, with all its records. */
   dropOldestChunk(): void {
+    this.#first = Math.max(this.#first, Math.min(this.#secondChunk, this.#next));
     this.#dropChunk();
-    this.#first = Math.max(this.#first, this.#chunks[0]?.firstOffset ?? this.#next);
-  }
-
-  /** Time at which all records of the oldest chunk have expired, in ms since 1970; infinite if one never does. */
-  get oldestExpiresAtMs(): number {
-    return this.#chunks[0]?.expiresAtMs ?? Number.POSITIVE_INFINITY;
   }
 
   /** Drops the oldest chunks while all their records have expired. */
   dropExpired(nowMs: number): void {
-    while (this.oldestExpiresAtMs <= nowMs) this.dropOldestChunk();
+    while ((this.#chunks[0]?.expiresAtMs ?? Number.POSITIVE_INFINITY) <= nowMs) this.dropOldestChunk();
   }
 
   /** Drops all records. The next one gets the next offset. */
   clear(): void {
-    this.#chunks = [];
-    this.#bytes = 0;
+    while (this.#chunks.length > 0) this.#dropChunk();
     this.#first = this.#next;
   }
 
@@ -150,12 +149,14 @@ export class StreamLog {
     const bytes = Math.max(needed, Math.min(Math.max(share, MIN_CHUNK_BYTES), MAX_CHUNK_BYTES));
     const chunk = { block: allocateOwn(bytes), firstOffset: this.#next, timeMs, expiresAtMs: 0, used: 0 };
     this.#chunks.push(chunk);
+    if (this.#chunks.length === 2) this.#secondChunk = this.#next;
     this.#bytes += bytes;
     return chunk;
   }
 
   #dropChunk(): void {
     this.#bytes -= this.#chunks.shift()?.block.length ?? 0;
+    this.#secondChunk = this.#chunks[1]?.firstOffset ?? Number.POSITIVE_INFINITY;
   }
 }
 

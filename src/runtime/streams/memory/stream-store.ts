@@ -131,7 +131,7 @@ export class StreamStore {
         this.#swept = this.#streams.values();
         return;
       }
-      this.#expire(stream, nowMs);
+      if (this.#expire(stream, nowMs)) this.#shrink(stream, () => stream.log.dropExpired(nowMs));
     }
   }
 
@@ -176,10 +176,7 @@ export class StreamStore {
       this.#forget(stream);
       return false;
     }
-    const { log } = stream;
-    if (log.length === 0) return true;
     if (stream.listExpiresAtMs <= nowMs) this.#empty(stream);
-    else if (log.oldestExpiresAtMs <= nowMs) this.#shrink(stream, () => log.dropExpired(nowMs));
     return true;
   }
 
@@ -195,7 +192,7 @@ export class StreamStore {
   }
 
   #empty(stream: Stream): void {
-    this.#shrink(stream, () => stream.log.clear());
+    if (stream.log.length > 0) this.#shrink(stream, () => stream.log.clear());
   }
 
   /** Counts what a call takes from the log of a stream. */
