@@ -2,7 +2,7 @@
  * Which topics have history and presence: the option `topics` of a board, checked and compiled. The main thread, each
  * shard and the engine thread have the same rules.
  */
-import { MAX_INT32, optionError } from "../../wire/handshake/option-check.ts";
+import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../../wire/handshake/option-check.ts";
 import type { HistoryLimits, PresenceLimits } from "./engine.ts";
 
 /** History of a topic, which makes the topic a stream. */
@@ -60,8 +60,8 @@ const DEFAULT_LEAVE_GRACE_MS = 3_000;
 /** Checks the option `topics` of a call and fills in the defaults. Throws `ERR_OPTION`, by the name of the pattern. */
 export function checkTopics(call: string, topics: TopicsOption | undefined): TopicRule[] {
   if (topics === undefined) return [];
-  if (typeof topics !== "object" || topics === null || Array.isArray(topics)) {
-    throw optionError(`${call}: topics takes an object of options by pattern, got ${typeof topics}`);
+  if (!isObject(topics)) {
+    throw optionError(`${call}: topics takes an object of options by pattern, got ${kindOf(topics)}`);
   }
   const patterns = Object.keys(topics);
   if (patterns.length > MAX_PATTERNS) {
@@ -103,22 +103,32 @@ function checkPresence(where: string, options: boolean | PresenceOptions | undef
   checkKeys(where, options, ["leaveGraceMs", "changes"]);
   const { leaveGraceMs = DEFAULT_LEAVE_GRACE_MS, changes = true } = options;
   checkInteger(where, "leaveGraceMs", leaveGraceMs, 0, MAX_INT32);
-  if (typeof changes !== "boolean") throw optionError(`${where}: changes takes true or false, got ${String(changes)}`);
+  checkOption(where, "changes", changes, BOOLEAN);
   return { leaveGraceMs, changes };
 }
 
 function checkKeys(where: string, options: unknown, known: readonly string[]): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw optionError(`${where} takes an object, got ${options === null ? "null" : typeof options}`);
-  }
+  if (!isObject(options)) throw optionError(`${where} takes an object, got ${kindOf(options)}`);
   const unknown = Object.keys(options).find((key) => !known.includes(key));
   if (unknown === undefined) return;
   throw optionError(`${where}: unknown option ${JSON.stringify(unknown)}; known are ${known.join(", ")}`);
 }
 
 function checkInteger(where: string, name: string, value: unknown, from: number, to: number): number {
-  if (Number.isInteger(value) && Number(value) >= from && Number(value) <= to) return Number(value);
-  throw optionError(`${where}: ${name} takes an integer from ${from} to ${to}, got ${String(value)}`);
+  checkOption(where, name, value, integer(from, to));
+  return Number(value);
+}
+
+const BOOLEAN: OptionCheck = { takes: "true or false", accepts: (value) => typeof value === "boolean" };
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+/** What a value is that should be an object, in words that follow "got". */
+function kindOf(value: unknown): string {
+  if (Array.isArray(value)) return "an array";
+  return value === null ? "null" : typeof value;
 }
 
 function compilePattern(pattern: string): (topic: string) => boolean {
