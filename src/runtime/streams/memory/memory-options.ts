@@ -45,7 +45,8 @@ const CHECKS: Record<keyof MemoryEngineOptions, OptionCheck> = {
 export function checkMemoryOptions(options: unknown): Required<MemoryEngineOptions> {
   if (options === undefined) return DEFAULTS;
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw optionError(`memory: the options are an object, got ${options === null ? "null" : typeof options}`);
+    const got = Array.isArray(options) ? "an array" : options === null ? "null" : typeof options;
+    throw optionError(`memory: the options are an object, got ${got}`);
   }
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
