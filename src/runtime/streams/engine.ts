@@ -125,7 +125,7 @@ export interface EngineOwner {
   healthChanged(health: EngineHealth): void;
   /** A control message from another node, or one that this node sent to itself by its id. */
   controlReceived(from: string, message: string): void;
-  /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
+  /** Another node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
   nodeChanged(id: string, facts: string | undefined): void;
 }
 

@@ -69,7 +69,10 @@ class MemoryEngine implements Engine {
     const { epoch, log, wanted } = this.#streams.append(topic, frame, expiresMs, limits, nowMs);
     const position = { epoch, offset: log.top };
     if (idempotencyKey !== undefined) this.#keys.add(topic, idempotencyKey, position, nowMs);
-    if (wanted) owner.published(topic, epoch, { offset: position.offset, timeMs: nowMs, frame });
+    if (wanted) {
+      const copy = log.newest(frame.end - frame.start);
+      owner.published(topic, epoch, { offset: position.offset, timeMs: nowMs, frame: copy });
+    }
     return { position, duplicate: false };
   }
 

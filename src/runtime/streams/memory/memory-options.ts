@@ -17,7 +17,10 @@ export interface MemoryEngineOptions {
    * 1,000,000.
    */
   readonly maxStreams?: number;
-  /** Number of idempotency keys that are known at a time. Beyond it the oldest is forgotten. Default: 100,000. */
+  /**
+   * Number of idempotency keys that are known at a time. Beyond it the oldest is forgotten before its five minutes are
+   * over. A key takes about 0.2 KiB. Default: 1,000,000.
+   */
   readonly maxIdempotencyKeys?: number;
   /** Number of members of all topics. Beyond it a join is rejected with `ERR_ENGINE_FULL`. Default: 1,000,000. */
   readonly maxMembers?: number;
@@ -26,7 +29,7 @@ export interface MemoryEngineOptions {
 const DEFAULTS: Required<MemoryEngineOptions> = {
   maxBytes: 256 * 1024 * 1024,
   maxStreams: 1_000_000,
-  maxIdempotencyKeys: 100_000,
+  maxIdempotencyKeys: 1_000_000,
   maxMembers: 1_000_000,
 };
 

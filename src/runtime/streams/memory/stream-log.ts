@@ -90,6 +90,12 @@ export class StreamLog {
     this.#next++;
   }
 
+  /** Returns the copy of the frame of `length` bytes that was appended last. */
+  newest(length: number): Frame {
+    const { block, used } = this.#chunks.at(-1) as Chunk;
+    return { block, start: used - length, end: used };
+  }
+
   /** Drops the oldest records, so that at most `size` are left. */
   trim(size: number): void {
     if (this.length <= size) return;

@@ -112,7 +112,7 @@ export class StreamStore {
   }
 
   unwant(topic: string, nowMs: number): void {
-    this.#wanted.delete(topic);
+    if (!this.#wanted.delete(topic)) return;
     const stream = this.#streams.get(topic);
     if (stream === undefined) return;
     stream.wanted = false;

@@ -39,13 +39,15 @@ export interface EngineUnderTest {
   readonly create: () => Maybe<Cluster>;
 }
 
-/** A publication, as the owner of an engine saw it. The bytes were copied when it was reported. */
+/** A publication, as the owner of an engine saw it. */
 export interface Reported {
   readonly topic: string;
   readonly epoch: string;
   readonly offset: number;
   readonly timeMs: number;
+  /** Copy of the frame, made when it was reported. */
   readonly bytes: Buffer;
+  readonly frame: Frame;
 }
 
 /** An owner that writes down every call. */
@@ -59,7 +61,7 @@ export class RecordingOwner implements EngineOwner {
   doubts = 0;
 
   published(topic: string, epoch: string, { offset, timeMs, frame }: StreamRecord): void {
-    this.publications.push({ topic, epoch, offset, timeMs, bytes: copyOf(frame) });
+    this.publications.push({ topic, epoch, offset, timeMs, bytes: copyOf(frame), frame });
   }
 
   relayed(topic: string, frame: Frame): void {

@@ -85,13 +85,17 @@ export function describeStreams(under: EngineUnderTest): void {
       expect(records.map(({ frame }) => copyOf(frame))).toEqual([copyOf(encodeFrame(Opcode.binary, payload))]);
     });
 
-    it("keeps a frame that lies in the middle of a larger block", async () => {
-      const { engine } = await (await openCluster(under)).start();
+    it("keeps a frame that lies in the middle of a larger block, which changes later", async () => {
+      const node = await (await openCluster(under)).start();
+      const { engine, owner } = node;
+      await engine.want("t");
       const whole = copyOf(encodeFrame(Opcode.text, Buffer.from("inside")));
       const block = Buffer.concat([Buffer.from("before"), whole, Buffer.from("after")]);
       await engine.publish("t", { frame: { block, start: 6, end: 6 + whole.length } }, LIMITS);
+      await sees(node, "t", 1);
       // The publisher's memory is its own again.
       block.fill(0);
+      expect(owner.publications.map(({ frame }) => textOf(frame))).toEqual(["inside"]);
       expect(contentOf((await engine.history("t", ALL, LIMITS)).records)).toEqual([[1, "inside"]]);
     });
 

@@ -15,7 +15,12 @@ it("names a module whose default export makes the engine", async () => {
 });
 
 it("fills in the defaults", () => {
-  const defaults = { maxBytes: 268_435_456, maxStreams: 1_000_000, maxIdempotencyKeys: 100_000, maxMembers: 1_000_000 };
+  const defaults = {
+    maxBytes: 268_435_456,
+    maxStreams: 1_000_000,
+    maxIdempotencyKeys: 1_000_000,
+    maxMembers: 1_000_000,
+  };
   expect(memory().options).toEqual(defaults);
   expect(memory({}).options).toEqual(defaults);
   expect(memory({ maxStreams: 5 }).options).toEqual({ ...defaults, maxStreams: 5 });
