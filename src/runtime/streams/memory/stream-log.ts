@@ -122,7 +122,6 @@ export class StreamLog {
 
   /** Returns the records of a range that haven't expired. Their frames lie in the memory of the log. */
   read({ since, limit, reverse = false }: HistoryRange, nowMs: number): StreamRecord[] {
-    if (limit <= 0) return [];
     return reverse
       ? this.#readBackward(Math.min(since ?? this.#next, this.#next), limit, nowMs)
       : this.#readForward(Math.max(since ?? 0, this.#first - 1) + 1, limit, nowMs);
