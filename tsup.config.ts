@@ -12,7 +12,6 @@ const entries = {
 
 /** What runs by itself: the command, the demo's actor, the threads, the engine that their thread loads by its URL. */
 const programs = {
-  "engines/memory": "src/runtime/streams/memory/memory-engine.ts",
   "cli/main": "src/cli/main.ts",
   "cli/demo/chat": "src/cli/demo/chat.ts",
   "workers/shard": "workers/shard.ts",
