@@ -5,9 +5,11 @@ import { expect, it } from "vitest";
 const root = join(import.meta.dirname, "../..");
 /** The entries of the package that the suite may import from `src`. */
 const PUBLIC = ["src/index.ts", "src/wire/websocket/index.ts"];
+/** Measurements of one part, which may import any file. */
+const OF_A_PART = ["bench/engine.ts"];
 
 it("the suite imports nothing but itself and the public entries of the package", () => {
-  const files = globSync("bench/**/*.ts", { cwd: root });
+  const files = globSync("bench/**/*.ts", { cwd: root, exclude: OF_A_PART });
   const imports = files.flatMap((file) =>
     [...readFileSync(join(root, file), "utf8").matchAll(/\b(?:from|import) "(\.[^"]+)"/g)].map(([, path = ""]) => ({
       file,

@@ -20,7 +20,10 @@ export class TopChecks<Client> implements ScheduledTask {
   readonly #failed = new Set<HostTopic<Client>>();
   #underWay = 0;
   #isScheduled = false;
-  #iterator: Iterator<HostTopic<Client>> | undefined;
+  /** Also gives topics that are added later. */
+  #iterator: Iterator<HostTopic<Client>>;
+  /** Number of periodic checks that are due. */
+  #due = 0;
 
   /**
    * @param topics all topics that are wanted
@@ -34,6 +37,7 @@ export class TopChecks<Client> implements ScheduledTask {
     eachMs = CHECK_EACH_MS,
   ) {
     this.#topics = topics;
+    this.#iterator = topics.values();
     this.#checkTop = check;
     this.#turns = turns;
     this.#eachMs = eachMs;
@@ -90,12 +94,18 @@ export class TopChecks<Client> implements ScheduledTask {
   readonly #addPart = (): void => {
     for (const topic of this.#failed) this.add(topic);
     this.#failed.clear();
-    const part = Math.ceil((this.#topics.size * Math.min(PART_MS, this.#eachMs)) / this.#eachMs);
-    for (let i = 0; i < part; i++) {
-      this.#iterator ??= this.#topics.values();
-      const { value, done } = this.#iterator.next();
-      if (done === true) this.#iterator = undefined;
-      else this.add(value);
+    this.#due += (this.#topics.size * Math.min(PART_MS, this.#eachMs)) / this.#eachMs;
+    for (; this.#due >= 1; this.#due--) {
+      const topic = this.#nextTopic();
+      if (topic !== undefined) this.add(topic);
     }
   };
+
+  /** Returns the next of all topics; after the last one the first again. */
+  #nextTopic(): HostTopic<Client> | undefined {
+    const next = this.#iterator.next();
+    if (next.done !== true) return next.value;
+    this.#iterator = this.#topics.values();
+    return this.#iterator.next().value;
+  }
 }

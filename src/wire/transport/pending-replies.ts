@@ -3,7 +3,8 @@
  * shard, the changes of interest between two threads of the bus, and the pings of a `WebSocket`.
  *
  * `PendingHandoffs` has a map of its own: a handoff uses up its serial only when its post succeeded, and at its
- * deadline it goes on waiting if the receiver has taken the socket.
+ * deadline it goes on waiting if the receiver has taken the socket. `PublishesUnderWay` has one timer for all of its
+ * publishes, which may be hundreds of thousands in a second.
  */
 
 /** One request that waits for its reply. */

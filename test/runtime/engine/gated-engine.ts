@@ -4,7 +4,12 @@ import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-e
 
 export class GatedEngine {
   /** Calls that wait at the gate, by name. */
-  readonly waiting: { readonly name: string; readonly args: readonly unknown[]; readonly open: () => void }[] = [];
+  readonly waiting: {
+    readonly name: string;
+    readonly args: readonly unknown[];
+    readonly open: () => void;
+    readonly fail: (error: Error) => void;
+  }[] = [];
   /** Names of the calls that wait at the gate. Others pass. */
   readonly #gated: readonly (keyof Engine)[];
   /** What the engine tells. */
@@ -21,8 +26,8 @@ export class GatedEngine {
         return (...args: unknown[]) => {
           if (name === "start") this.owner = args[0] as EngineOwner;
           if (!this.#gated.includes(name)) return member.apply(target, args);
-          const { promise, resolve } = Promise.withResolvers<void>();
-          this.waiting.push({ name, args, open: resolve });
+          const { promise, resolve, reject } = Promise.withResolvers<void>();
+          this.waiting.push({ name, args, open: resolve, fail: reject });
           return promise.then(() => member.apply(target, args));
         };
       },
@@ -32,5 +37,10 @@ export class GatedEngine {
   /** Lets the oldest call that waits pass. */
   open(): void {
     this.waiting.shift()?.open();
+  }
+
+  /** Lets the oldest call that waits fail. */
+  fail(): void {
+    this.waiting.shift()?.fail(new Error("the engine fails"));
   }
 }
