@@ -3,6 +3,7 @@
  * other end of its port.
  */
 import type { MessagePort } from "node:worker_threads";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { unpackRecords } from "../bus/batch.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
@@ -175,7 +176,7 @@ export class EngineClient {
     try {
       await session.request({ kind: "join", topic, member });
     } catch (error) {
-      if (members.get(member.address) === member) this.leave(topic, member.address).catch(() => {});
+      if (members.get(member.address) === member) this.leave(topic, member.address).catch(noop);
       throw error;
     }
   }
@@ -196,9 +197,12 @@ export class EngineClient {
     return this.#request({ kind: "memberStats", topic });
   }
 
-  /** Sends a control message to one node, or to all. At most once. Only for the main thread. */
+  /**
+   * Sends a control message to one node, or to all: at most once, and not at all while the engine thread can't take it.
+   * Only for the main thread.
+   */
   sendControl(to: string | undefined, message: string): void {
-    this.#session?.call({ kind: "sendControl", to, message });
+    this.#request({ kind: "sendControl", to, message }).catch(noop);
   }
 
   /** Sets what this node tells others about itself, as JSON; also for the next engine thread. Only for the main thread. */

@@ -149,9 +149,6 @@ export class EngineHost {
         if (interest !== undefined) this.#drop(interest);
         return;
       }
-      case "sendControl":
-        this.engine.sendControl(call.to, call.message);
-        return;
       case "announce":
         this.engine.announce(call.facts);
         return;

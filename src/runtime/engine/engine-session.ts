@@ -15,6 +15,7 @@ import {
   type EngineRequest,
   type HostMessage,
   type HostNotice,
+  requestBytes,
   windowBytes,
 } from "./messages.ts";
 import { Outbox } from "./outbox.ts";
@@ -59,6 +60,7 @@ export function unavailable(message: string): SwitchboardError {
   return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message);
 }
 
+/** Its client makes another session with the next port. */
 export class EngineSession {
   readonly #owner: SessionOwner;
   readonly #timeoutMs: number;
@@ -111,9 +113,10 @@ export class EngineSession {
     request: Extract<EngineRequest, { kind: Kind }>,
     answered?: (answer: EngineAnswers[Kind]) => void,
   ): Promise<EngineAnswers[Kind]> {
-    const bytes = "bytes" in request ? request.bytes.length : 0;
+    const bytes = requestBytes(request);
     const hasRoom = this.#unanswered.size < this.#maxUnderWay && (bytes === 0 || this.#hasRoom(bytes));
-    if (!hasRoom) return Promise.reject(this.#full());
+    // A member that couldn't leave would stay for ever. There are no more leaves than joins.
+    if (!hasRoom && request.kind !== "leave") return Promise.reject(this.#full());
     const reply = Promise.withResolvers<EngineAnswers[Kind]>();
     const pending: PendingRequest = {
       answer: (answer) => {

@@ -30,6 +30,10 @@ export class HostRequests {
     request: Exclude<EngineRequest, { kind: "want" }>,
   ): Promise<EngineAnswers[EngineRequest["kind"]]> {
     const engine = this.#engine;
+    if (request.kind === "sendControl") {
+      engine.sendControl(request.to, request.message);
+      return undefined;
+    }
     const { topic } = request;
     switch (request.kind) {
       case "publish": {

@@ -37,7 +37,9 @@ export type EngineRequest =
   | { readonly kind: "join"; readonly topic: string; readonly member: LocalMember }
   | { readonly kind: "leave"; readonly topic: string; readonly address: string }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
-  | { readonly kind: "memberStats"; readonly topic: string };
+  | { readonly kind: "memberStats"; readonly topic: string }
+  /** Only from the client of the main thread. */
+  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string };
 
 /** A read of a stream with its publications packed by `BatchWriter.appendRecord`. */
 export interface PackedRead {
@@ -57,13 +59,13 @@ export interface EngineAnswers {
   readonly leave: undefined;
   readonly members: readonly Member[];
   readonly memberStats: PresenceStats;
+  readonly sendControl: undefined;
 }
 
-/** One call of a client. Only the client of the main thread makes the last two. */
+/** One call of a client. Only the client of the main thread makes the last one. */
 export type ClientCall =
   | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
   | { readonly kind: "unwant"; readonly topic: string }
-  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
   | { readonly kind: "announce"; readonly facts: string };
 
 /** Message from a client to the host. */
@@ -133,6 +135,12 @@ export type HostMessage =
   /** Deliveries, packed by `BatchWriter.appendRecord`. A relayed message has the offset 0. */
   | { readonly kind: "deliveries"; readonly batch: ArrayBuffer }
   | { readonly kind: "notices"; readonly notices: readonly HostNotice[] };
+
+/** Returns the bytes that a request counts for in what may be under way. */
+export function requestBytes(request: EngineRequest): number {
+  if (request.kind === "publish") return request.bytes.length;
+  return request.kind === "sendControl" ? 2 * request.message.length : 0;
+}
 
 /** Bytes that a notice without data counts for. */
 const NOTICE_BYTES = 128;

@@ -131,3 +131,17 @@ it("what a client sent before it closed is done", async () => {
   await until(() => !client.isConnected);
   await expect.poll(async () => (await other.history("s", { limit: 0 })).top.offset).toBe(10);
 });
+
+it("a member leaves also while no other request is taken", async () => {
+  const gate = new GatedEngine("history");
+  const { connect } = await startHost({}, gate.engine);
+  const { client } = connect({ maxUnderWay: 1 });
+  await client.join("p", { address: "one", user: undefined, info: undefined });
+  const held = client.history("s", { limit: 0 });
+  await expect(client.members("p", 1)).rejects.toMatchObject({ code: "ERR_ENGINE_FULL" });
+  await client.leave("p", "one");
+  await until(() => gate.waiting.length === 1);
+  gate.open();
+  await held;
+  expect(await client.members("p", 1)).toEqual([]);
+});
