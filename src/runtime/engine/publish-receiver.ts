@@ -110,12 +110,18 @@ export class PublishReceiver {
   }
 
   #fail(serial: number, error: unknown): void {
+    this.#acknowledges();
+    // To make a report costs time, because of the stack, and an engine that fails does so for many publishes.
+    const known = error instanceof SwitchboardError ? this.#failed.get(`${error.code} ${error.message}`) : undefined;
+    if (known !== undefined) {
+      known.serials.push(serial);
+      return;
+    }
     const report = reportError(error);
     const reason = `${report.code} ${report.message}`;
     const failed = this.#failed.get(reason);
     if (failed === undefined) this.#failed.set(reason, { error: report, serials: [serial] });
     else failed.serials.push(serial);
-    this.#acknowledges();
   }
 }
 

@@ -145,3 +145,20 @@ it("a member leaves also while no other request is taken", async () => {
   await held;
   expect(await client.members("p", 1)).toEqual([]);
 });
+
+it("publishes that fail in one tick reject each, for their own reason", async () => {
+  const { connect, engine } = await startHost();
+  const { client } = connect();
+  const outcomes = Promise.allSettled(["x", "s", "x", "s", "x2"].map((topic) => client.publish(topic, text("a"))));
+  await engine.stop();
+  const reasons = (await outcomes).map((outcome) => (outcome.status === "rejected" ? outcome.reason : undefined));
+  expect(reasons.map(({ code }) => code)).toEqual([
+    "ERR_NO_HISTORY",
+    "ERR_ENGINE_UNAVAILABLE",
+    "ERR_NO_HISTORY",
+    "ERR_ENGINE_UNAVAILABLE",
+    "ERR_NO_HISTORY",
+  ]);
+  expect(reasons[0].message).toContain('"x"');
+  expect(reasons[4].message).toContain('"x2"');
+});
