@@ -1,5 +1,6 @@
 /** What runs in the engine thread. `workers/engine.ts` calls `runEngine`. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Engine } from "../streams/engine.ts";
 import { TopicRules } from "../streams/topic-rules.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -40,7 +41,13 @@ export async function runEngine(task: EngineTask): Promise<ErrorReport | undefin
 async function start({ module, options, node, rules }: EngineTask): Promise<EngineHost> {
   const engine = await load(module, options, node);
   const host = new EngineHost(engine, node, new TopicRules(rules));
-  await engine.start(host.engineOwner);
+  try {
+    await engine.start(host.engineOwner);
+  } catch (error) {
+    // The thread may run the next engine: nothing of this one is left behind.
+    await host.stop().catch(noop);
+    throw error;
+  }
   return host;
 }
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { BatchReader, BatchWriter } from "../../../src/runtime/bus/batch.ts";
+import { BatchReader, BatchWriter, packRecords, unpackRecords } from "../../../src/runtime/bus/batch.ts";
 import type { Frame } from "../../../src/wire/protocol/frame.ts";
 
 /** A frame somewhere inside a larger block, as frames are. */
@@ -106,4 +106,41 @@ it("carries any frames in any number of batches", () => {
     }),
     { numRuns: 50 },
   );
+});
+
+it("gives back publications of streams, in order, with their topics, offsets and times", () => {
+  const publication = fc.record({
+    topicId: fc.integer({ min: 0, max: 0xffff_ffff }),
+    offset: fc.maxSafeNat(),
+    timeMs: fc.maxSafeNat(),
+    bytes: fc.uint8Array({ maxLength: 300 }),
+  });
+  fc.assert(
+    fc.property(fc.array(publication), (publications) => {
+      const writer = new BatchWriter();
+      for (const { topicId, bytes, ...place } of publications) {
+        writer.appendRecord(topicId, { ...place, frame: frameOf(bytes) });
+      }
+      const reader = new BatchReader(writer.take());
+      for (const { topicId, bytes, ...place } of publications) {
+        const read = reader.nextRecord((id, { offset, timeMs, frame }) => {
+          return { topicId: id, offset, timeMs, bytes: frame.block.toString("hex", frame.start, frame.end) };
+        });
+        expect(read).toEqual({ topicId, ...place, bytes: hex(bytes) });
+      }
+      expect(reader.ended).toBe(true);
+    }),
+  );
+});
+
+it("packs publications of one stream into memory of exactly their size", () => {
+  const records = [1, 2, 3].map((offset) => ({ offset, timeMs: 1_000 + offset, frame: frameOf(Buffer.alloc(offset)) }));
+  const batch = packRecords(records);
+  expect(batch.byteLength).toBe(3 * 24 + 6);
+  expect(unpackRecords(batch).map(({ offset, timeMs, frame }) => [offset, timeMs, frame.end - frame.start])).toEqual([
+    [1, 1_001, 1],
+    [2, 1_002, 2],
+    [3, 1_003, 3],
+  ]);
+  expect(unpackRecords(packRecords([]))).toEqual([]);
 });

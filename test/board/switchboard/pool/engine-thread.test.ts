@@ -94,6 +94,20 @@ it.for([
   expect(engineLost).not.toHaveBeenCalled();
 });
 
+it("an engine that can't start is stopped, so that it leaves nothing in its thread", async () => {
+  const engine = engineOf(`export default () => ({
+    start: async () => { throw new Error("no server"); },
+    stop: async () => new BroadcastChannel("engine-stopped").postMessage("stopped"),
+  })`);
+  const channel = new BroadcastChannel("engine-stopped");
+  onTestFinished(() => channel.close());
+  const stopped = new Promise((resolve) => {
+    channel.onmessage = resolve;
+  });
+  await expect(start(engine)).rejects.toThrow("no server");
+  await stopped;
+});
+
 it("start rejects when the engine doesn't work in time", async () => {
   const engine = engineOf("export default () => ({ start: () => new Promise(() => {}) })");
   await expect(start(engine, {}, 1_000)).rejects.toMatchObject({ code: "ERR_START_TIMEOUT" });
