@@ -90,8 +90,11 @@ export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardT
  */
 export async function warmUp(accept: (transport: HandshakeTransport) => void): Promise<void> {
   const done = Promise.withResolvers<void>();
-  const timer = setTimeout(done.resolve, MAX_MS);
   let over = false;
+  // Those that are open end first: their handlers mustn't run when the actor module is there.
+  const timer = setTimeout(() => {
+    over = true;
+  }, MAX_MS);
   let begun = 0;
   let open = 0;
   const next = (): void => {
@@ -109,7 +112,6 @@ export async function warmUp(accept: (transport: HandshakeTransport) => void): P
   };
   for (let i = 0; i < AT_ONCE; i++) next();
   await done.promise;
-  over = true;
   clearTimeout(timer);
 }
 

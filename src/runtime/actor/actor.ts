@@ -63,20 +63,20 @@ export abstract class Actor<Session = unknown> {
   }
 
   /** Called when the connection is open. Messages wait until it is done. */
-  opened(): void | Promise<void> {}
+  opened(): void | Promise<unknown> {}
 
   /** Called instead of `opened` when this object replaces one whose handler failed. The connection stayed open. */
-  restarted(_error: unknown): void | Promise<void> {}
+  restarted(_error: unknown): void | Promise<unknown> {}
 
   /** Called for each message. You may keep the message; its bytes don't change. */
-  received(_message: Message): void | Promise<void> {}
+  received(_message: Message): void | Promise<unknown> {}
 
   /**
    * Called when the board closes: the last moment to send something. The call comes before messages that wait. The
    * close frame follows when the handler is done and the connection's batch has come. Shortly before the end of the
    * board's `timeoutMs` the connection is dropped; at the end the handler is cut.
    */
-  shuttingDown(): void | Promise<void> {}
+  shuttingDown(): void | Promise<unknown> {}
 
   /**
    * Called for mail, by `tell` or `ask`; the mail is a copy of this actor's own. The result, awaited, answers an `ask`.
@@ -96,12 +96,12 @@ export abstract class Actor<Session = unknown> {
    *
    * @param _position the top of the stream now
    */
-  streamLost(_topic: string, _position: Position): void | Promise<void> {
+  streamLost(_topic: string, _position: Position): void | Promise<unknown> {
     this.close(CloseCode.tryAgainLater, "lost its place in a stream");
   }
 
   /** Called for joins and leaves of topics to which this actor subscribed with `presenceChanges`. */
-  presenceChanged(_event: PresenceEvent): void | Promise<void> {}
+  presenceChanged(_event: PresenceEvent): void | Promise<unknown> {}
 
   /**
    * Called once when the connection has closed, after everything before it. The code is the peer's if the peer closed
@@ -110,7 +110,7 @@ export abstract class Actor<Session = unknown> {
    * The board awaits the promise when it closes, at most until the end of its `timeoutMs`. The call is given up after
    * `handlerTimeoutAfterCloseMs`.
    */
-  closed(_code: number, _reason: string): void | Promise<void> {}
+  closed(_code: number, _reason: string): void | Promise<unknown> {}
 
   /** Id of the connection, unique in the life of the board: the address as a string. */
   get id(): string {

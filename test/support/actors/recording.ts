@@ -34,7 +34,7 @@ export default class Recording extends Actor {
     return "recorded";
   }
 
-  override shuttingDown(): void | Promise<void> {
+  override shuttingDown(): void | Promise<unknown> {
     return this.#record("shuttingDown");
   }
 
