@@ -25,7 +25,7 @@ export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
 export type { Health, ShardStats, Stats } from "./board/switchboard/stats.ts";
 export { Switchboard } from "./board/switchboard/switchboard.ts";
 export { type ErrorCode, type ErrorKind, SwitchboardError } from "./errors.ts";
-export { Actor } from "./runtime/actor/actor.ts";
+export { Actor, type Handled } from "./runtime/actor/actor.ts";
 export { type Address, isAddress } from "./runtime/actor/address.ts";
 export type { Params, PublishOptions } from "./runtime/actor/context/actor-context.ts";
 export type { ConnectionRequest } from "./runtime/actor/context/connection-request.ts";

@@ -22,6 +22,10 @@ import {
 import type { AskOptions, TellResult } from "./mail.ts";
 import type { Supervision } from "./supervision.ts";
 
+/** The result of a handler: nothing, or a promise that is awaited before the next handler. */
+// biome-ignore lint/suspicious/noConfusingVoidType: an override may be declared to return nothing
+export type Handled = void | Promise<unknown>;
+
 /** Context of the actor that is being constructed: fields and constructors can use it already. */
 let contextOfNext: ActorContext | undefined;
 
@@ -63,20 +67,20 @@ export abstract class Actor<Session = unknown> {
   }
 
   /** Called when the connection is open. Messages wait until it is done. */
-  opened(): void | Promise<unknown> {}
+  opened(): Handled {}
 
   /** Called instead of `opened` when this object replaces one whose handler failed. The connection stayed open. */
-  restarted(_error: unknown): void | Promise<unknown> {}
+  restarted(_error: unknown): Handled {}
 
   /** Called for each message. You may keep the message; its bytes don't change. */
-  received(_message: Message): void | Promise<unknown> {}
+  received(_message: Message): Handled {}
 
   /**
    * Called when the board closes: the last moment to send something. The call comes before messages that wait. The
    * close frame follows when the handler is done and the connection's batch has come. Shortly before the end of the
    * board's `timeoutMs` the connection is dropped; at the end the handler is cut.
    */
-  shuttingDown(): void | Promise<unknown> {}
+  shuttingDown(): Handled {}
 
   /**
    * Called for mail, by `tell` or `ask`; the mail is a copy of this actor's own. The result, awaited, answers an `ask`.
@@ -96,12 +100,12 @@ export abstract class Actor<Session = unknown> {
    *
    * @param _position the top of the stream now
    */
-  streamLost(_topic: string, _position: Position): void | Promise<unknown> {
+  streamLost(_topic: string, _position: Position): Handled {
     this.close(CloseCode.tryAgainLater, "lost its place in a stream");
   }
 
   /** Called for joins and leaves of topics to which this actor subscribed with `presenceChanges`. */
-  presenceChanged(_event: PresenceEvent): void | Promise<unknown> {}
+  presenceChanged(_event: PresenceEvent): Handled {}
 
   /**
    * Called once when the connection has closed, after everything before it. The code is the peer's if the peer closed
@@ -110,7 +114,7 @@ export abstract class Actor<Session = unknown> {
    * The board awaits the promise when it closes, at most until the end of its `timeoutMs`. The call is given up after
    * `handlerTimeoutAfterCloseMs`.
    */
-  closed(_code: number, _reason: string): void | Promise<unknown> {}
+  closed(_code: number, _reason: string): Handled {}
 
   /** Id of the connection, unique in the life of the board: the address as a string. */
   get id(): string {

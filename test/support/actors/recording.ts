@@ -1,6 +1,7 @@
 import { appendFile } from "node:fs/promises";
 import { setTimeout as delay } from "node:timers/promises";
 import { Actor } from "../../../src/index.ts";
+import type { Handled } from "../../../src/runtime/actor/actor.ts";
 
 /**
  * Writes a row to a file in some of its handlers, as slowly as a database might. Its path is `/:file/:handler/:ms`:
@@ -34,7 +35,7 @@ export default class Recording extends Actor {
     return "recorded";
   }
 
-  override shuttingDown(): void | Promise<unknown> {
+  override shuttingDown(): Handled {
     return this.#record("shuttingDown");
   }
 
