@@ -97,6 +97,7 @@ export const ERROR_KINDS = {
   ERR_AUTHORIZE_EXPORT: "configuration",
   ERR_AUTHORIZE_IGNORED: "configuration",
   ERR_BUNDLED: "configuration",
+  ERR_ENGINE_PACKAGE: "configuration",
   ERR_NEEDS_REQUEST: "configuration",
   ERR_NODE_INTERNALS: "configuration",
   ERR_NODE_VERSION: "configuration",

@@ -1,0 +1,34 @@
+/** How what goes wrong with Redis is told: one code, one sentence that says what to check, and no secret. */
+import { SwitchboardError } from "../../errors.ts";
+import type { Address } from "./options.ts";
+
+/** Makes the error of a call whose effect isn't known, or that had none, because Redis can't be reached. */
+export function unavailable(reason: string, cause?: unknown): SwitchboardError {
+  const message = `Redis can't be used: ${reason}`;
+  return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message, cause === undefined ? {} : { cause });
+}
+
+export function full(reason: string, cause?: unknown): SwitchboardError {
+  return new SwitchboardError("ERR_ENGINE_FULL", reason, cause === undefined ? {} : { cause });
+}
+
+/** Converts what a command was rejected with. The message of a publish says whether the publication was stored. */
+export function failureOf(error: unknown): SwitchboardError {
+  if (error instanceof SwitchboardError) return error;
+  const message = messageOf(error);
+  if (/^OOM\b/.test(message) || message.includes("-OOM ")) {
+    return full("Redis is out of memory and refuses to store: give it more (maxmemory), or keep less", error);
+  }
+  return unavailable(message, error);
+}
+
+export function messageOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  // Node tries each address of a name, and puts the errors together under an empty message.
+  if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
+  return error.message;
+}
+
+export function nameOf({ host, port }: Address): string {
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,31 @@
+/** `switchboard/redis`: the engine for more than one machine. Its default export is what the engine thread loads. */
+import { SwitchboardError } from "../../errors.ts";
+import type { EngineFactory, EngineSpec } from "../../runtime/streams/engine.ts";
+import type { RedisClientPackage } from "./connection.ts";
+import { RedisEngine } from "./engine.ts";
+import { checkRedisOptions, type RedisOptions, type RedisSettings } from "./options.ts";
+
+export type { RedisCluster, RedisNode, RedisOptions, RedisSentinel, RedisTls } from "./options.ts";
+
+/**
+ * Returns the option `engine` of a board that works with other boards over Redis. Needs the package `@redis/client`.
+ * Throws `ERR_OPTION` by the name of the option.
+ */
+export function redis(options: RedisOptions): EngineSpec {
+  return { name: "redis", module: import.meta.url, options: checkRedisOptions(options) };
+}
+
+/** Creates the engine of a node, from the options that `redis` has checked. */
+export const createRedisEngine: EngineFactory = async (options, node) =>
+  new RedisEngine(await loadClient(), options as RedisSettings, node);
+
+export default createRedisEngine;
+
+async function loadClient(): Promise<RedisClientPackage> {
+  try {
+    return await import("@redis/client");
+  } catch (cause) {
+    const message = "the engine for Redis needs the package @redis/client: npm install @redis/client@6";
+    throw new SwitchboardError("ERR_ENGINE_PACKAGE", message, { cause });
+  }
+}

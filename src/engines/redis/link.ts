@@ -1,0 +1,348 @@
+/**
+ * The link to one server: a connection for commands, one for subscriptions, and a probe that goes out on the first and
+ * must come back on the second. The engine has one link; in a Redis Cluster one for each master.
+ */
+
+import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import { noop } from "../../wire/protocol/empty.ts";
+import { type Connection, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
+import { failureOf, full, unavailable } from "./failures.ts";
+import { Line } from "./line.ts";
+import type { Address, RedisSettings } from "./options.ts";
+import { identityOf, type Script, type Scripts, STALE } from "./scripts.ts";
+import { type Listener, Subscriptions } from "./subscriptions.ts";
+
+export interface LinkOptions {
+  readonly redis: RedisClientPackage;
+  readonly settings: RedisSettings;
+  readonly scripts: Scripts;
+  readonly dial: () => Promise<Address>;
+  /** Channel that only this node uses, and only on this link. */
+  readonly probeChannel: string;
+  readonly isCluster: boolean;
+}
+
+export interface LinkOwner {
+  /** The health of the link has changed. */
+  healthChanged(link: Link): void;
+  /**
+   * The link works again, or for the first time. What was published while it was away is lost.
+   *
+   * @param isOtherServer true if the server was restarted or replaced meanwhile: it may have lost data
+   */
+  restored(link: Link, isOtherServer: boolean): void;
+}
+
+interface Call {
+  readonly script: Script;
+  readonly keys: readonly string[];
+  readonly args: readonly (string | Buffer)[];
+  readonly inBuffers: boolean;
+  readonly bytes: number;
+  attempts: number;
+  readonly answer: { resolve(reply: Reply): void; reject(error: Error): void };
+}
+
+/** Times that a call is sent, if Redis hasn't run it for a reason that the link can mend. */
+const MAX_ATTEMPTS = 3;
+/** Number of calls that wait while the link mends itself. */
+const MAX_WAITING = 100_000;
+
+export class Link {
+  readonly subscriptions: Subscriptions;
+  readonly #options: LinkOptions;
+  readonly #owner: LinkOwner;
+  readonly #commands: Line;
+  readonly #subscriber: Line;
+  #identity = "";
+  /** Identity when the link last worked. */
+  #provenIdentity = "";
+  #health: EngineHealth = { status: "down", reason: "the engine isn't connected yet" };
+  #commandsReason = "the engine isn't connected yet";
+  #subscriberReason = "the engine isn't connected yet";
+  /** True from the first probe that came back over the connection for subscriptions. */
+  #isHeard = false;
+  #timer: NodeJS.Timeout | undefined;
+  #probed = performance.now();
+  #probes: { readonly number: number; at: number }[] = [];
+  #probeNumber = 0;
+  #lagMs = 0;
+  #deaf = 0;
+  #isMending = false;
+  #inFlight = 0;
+  #failed: Call[] = [];
+  #waiting: Call[] = [];
+
+  constructor(options: LinkOptions, owner: LinkOwner) {
+    const { redis, settings, dial, isCluster } = options;
+    this.#options = options;
+    this.#owner = owner;
+    this.subscriptions = new Subscriptions(isCluster);
+    const { access, connectTimeoutMs, commandTimeoutMs } = settings;
+    const common = { access, connectTimeoutMs, commandTimeoutMs, dial };
+    this.#commands = new Line(redis, {
+      ...common,
+      received: noop,
+      setUp: (connection) => this.#introduce(connection),
+      up: () => this.#probe(),
+      down: (reason) => {
+        this.#commandsReason = reason;
+        // The next connection may lead to another server than that for subscriptions: a probe has to come back first.
+        this.#unhear();
+      },
+    });
+    this.#subscriber = new Line(redis, {
+      ...common,
+      received: (channel, bytes) => this.subscriptions.received(channel, bytes),
+      setUp: (connection) => this.subscriptions.restore(connection),
+      up: () => this.#probe(),
+      down: (reason) => {
+        this.#subscriberReason = reason;
+        this.subscriptions.suspend();
+        this.#unhear();
+      },
+    });
+    this.subscriptions
+      .add(options.probeChannel, { received: (bytes) => this.#echoed(Number(bytes.toString())) })
+      .catch(noop);
+  }
+
+  get health(): EngineHealth {
+    return this.#health;
+  }
+
+  /** Identity of the server that the next call goes to. */
+  get identity(): string {
+    return this.#identity;
+  }
+
+  get lagMs(): number {
+    const oldest = this.#probes[0];
+    return Math.max(this.#lagMs, oldest === undefined ? 0 : performance.now() - oldest.at);
+  }
+
+  get pending(): number {
+    return this.#waiting.length + (this.#commands.connection?.pending ?? 0);
+  }
+
+  get pendingBytes(): number {
+    return this.#commands.connection?.pendingBytes ?? 0;
+  }
+
+  get reconnects(): number {
+    return this.#commands.reconnects + this.#subscriber.reconnects;
+  }
+
+  /** Times that the probe didn't come back. */
+  get deaf(): number {
+    return this.#deaf;
+  }
+
+  start(): void {
+    this.#commands.start();
+    this.#subscriber.start();
+    this.#timer = setInterval(() => this.#tick(), this.#options.settings.probeIntervalMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#commands.stop();
+    this.#subscriber.stop();
+  }
+
+  /**
+   * Runs a script. Calls keep their order, also those that are sent again because Redis had lost the scripts. `bytes`
+   * is what the call keeps in memory until its answer.
+   */
+  call(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    { inBuffers = false, bytes = 0 } = {},
+  ): Promise<Reply> {
+    return new Promise((resolve, reject) => {
+      const call = { script, keys, args, inBuffers, bytes, attempts: 0, answer: { resolve, reject } };
+      if (!this.#isMending) this.#send(call);
+      else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(call);
+      else reject(full("too many calls wait until Redis has its scripts again: publish more slowly"));
+    });
+  }
+
+  /** Sends a command that isn't sent again. */
+  async send(args: readonly (string | Buffer)[], bytes = 0): Promise<Reply> {
+    const { connection } = this.#commands;
+    if (connection === undefined) throw unavailable(this.#commandsReason);
+    try {
+      return await connection.send(args, false, bytes);
+    } catch (error) {
+      throw failureOf(error);
+    }
+  }
+
+  /** Publishes without waiting for the answer. Rejects if the message didn't leave. */
+  publish(channel: string, message: string | Buffer): Promise<Reply> {
+    return this.send([this.#options.isCluster ? "SPUBLISH" : "PUBLISH", channel, message], message.length);
+  }
+
+  listen(channel: string, listener: Listener): Promise<void> {
+    return this.subscriptions.add(channel, listener);
+  }
+
+  /** Gives up the connection for commands: what Redis said means that another server is to be asked. */
+  replaceCommands(reason: string): void {
+    this.#commands.replace(reason);
+  }
+
+  #send(call: Call): void {
+    const { connection } = this.#commands;
+    if (connection === undefined) {
+      call.answer.reject(unavailable(this.#commandsReason));
+      return;
+    }
+    call.attempts++;
+    this.#inFlight++;
+    const args = [String(call.keys.length), ...call.keys, this.#identity, ...call.args];
+    connection.run(call.script, args, call.inBuffers, call.bytes).then(
+      (reply) => {
+        call.answer.resolve(reply);
+        this.#answered();
+      },
+      (error: unknown) => {
+        if (wasNotRun(error, ["NOSCRIPT", STALE]) && call.attempts < MAX_ATTEMPTS) {
+          this.#isMending = true;
+          this.#failed.push(call);
+        } else {
+          call.answer.reject(failureOf(error));
+          // The server became a replica. Its successor has to be found.
+          if (wasNotRun(error, ["READONLY"])) connection.close("the server has become a replica");
+        }
+        this.#answered();
+      },
+    );
+  }
+
+  #answered(): void {
+    this.#inFlight--;
+    // The calls behind a failed one fail as well: only when all have answered is their order known.
+    if (this.#isMending && this.#inFlight === 0) void this.#mend();
+  }
+
+  async #mend(): Promise<void> {
+    let failure: Error | undefined;
+    try {
+      const { connection } = this.#commands;
+      if (connection === undefined) throw unavailable(this.#commandsReason);
+      await this.#introduce(connection);
+    } catch (error) {
+      failure = failureOf(error);
+    }
+    const calls = [...this.#failed, ...this.#waiting];
+    this.#failed = [];
+    this.#waiting = [];
+    this.#isMending = false;
+    for (const call of calls) {
+      if (failure === undefined) this.#send(call);
+      else call.answer.reject(failure);
+    }
+  }
+
+  /** Loads the scripts, and learns which server this is. Rejects for a replica. */
+  async #introduce(connection: Connection): Promise<void> {
+    const loads = Object.values(this.#options.scripts).map(({ text }: Script) =>
+      connection.send(["SCRIPT", "LOAD", text]),
+    );
+    const [server, replication] = await Promise.all([
+      connection.send(["INFO", "server"]),
+      connection.send(["INFO", "replication"]),
+      ...loads,
+    ]);
+    if (!/role:master/.test(String(replication))) throw unavailable("the server is a replica");
+    this.#identity = identityOf(String(server), String(replication));
+    this.#server = String(server);
+  }
+
+  #server = "";
+
+  #tick(): void {
+    const { commandTimeoutMs, probeIntervalMs } = this.#options.settings;
+    const now = performance.now();
+    // While this thread stood still it couldn't hear: that time doesn't count.
+    const late = now - this.#probed - probeIntervalMs;
+    this.#probed = now;
+    if (late > 1) for (const probe of this.#probes) probe.at += late;
+    this.subscriptions.expire(commandTimeoutMs, this.#health.reason ?? "the subscription wasn't confirmed in time");
+    const oldest = this.#probes[0];
+    if (oldest !== undefined && now - oldest.at >= commandTimeoutMs) {
+      this.#deaf++;
+      this.#subscriber.replace(`what is published didn't come back within ${commandTimeoutMs} ms`);
+      return;
+    }
+    this.#probe();
+    this.#checkIdentity();
+  }
+
+  /** Publishes to this node itself. */
+  #probe(): void {
+    if (this.#commands.connection === undefined || this.#subscriber.connection === undefined) {
+      this.#evaluate();
+      return;
+    }
+    const number = ++this.#probeNumber;
+    this.#probes.push({ number, at: performance.now() });
+    this.publish(this.#options.probeChannel, String(number)).catch(noop);
+    this.#evaluate();
+  }
+
+  #echoed(number: number): void {
+    const index = this.#probes.findIndex((probe) => probe.number === number);
+    const probe = this.#probes[index];
+    // A probe of the connection before.
+    if (probe === undefined) return;
+    this.#probes.splice(0, index + 1);
+    this.#lagMs = performance.now() - probe.at;
+    if (this.#isHeard) return;
+    this.#isHeard = true;
+    this.#evaluate();
+  }
+
+  /** The role of a server may change while its connections stay. */
+  #checkIdentity(): void {
+    const { connection } = this.#commands;
+    connection
+      ?.send(["INFO", "replication"])
+      .then((replication) => {
+        const isSame = identityOf(this.#server, String(replication)) === this.#identity;
+        if (!isSame || !/role:master/.test(String(replication))) connection.close("the server's role has changed");
+      })
+      .catch(noop);
+  }
+
+  #unhear(): void {
+    this.#isHeard = false;
+    this.#probes = [];
+    this.#lagMs = 0;
+    this.#evaluate();
+  }
+
+  #evaluate(): void {
+    const before = this.#health.status;
+    if (this.#commands.connection === undefined) {
+      this.#health = { status: "down", reason: this.#commandsReason };
+    } else if (this.#subscriber.connection === undefined || !this.#isHeard) {
+      this.#health = { status: "deaf", reason: this.#subscriberReason };
+    } else {
+      this.#health = { status: "up" };
+    }
+    if (this.#health.status === before) return;
+    this.#owner.healthChanged(this);
+    if (this.#health.status !== "up") return;
+    const isOtherServer = this.#identity !== this.#provenIdentity;
+    this.#provenIdentity = this.#identity;
+    this.#owner.restored(this, isOtherServer);
+  }
+}
+
+/** Returns how to dial a server whose address is known. */
+export function dialled(address: Address): () => Promise<Address> {
+  return () => Promise.resolve(address);
+}

@@ -1,0 +1,107 @@
+/** Which links there are: one to a server, or to the master that sentinels name. Clusters have their own, `cluster.ts`. */
+import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import { Connection, type RedisClientPackage } from "./connection.ts";
+import { messageOf, nameOf, unavailable } from "./failures.ts";
+import { Link, type LinkOwner } from "./link.ts";
+import type { Access, Address, RedisSettings } from "./options.ts";
+import type { Scripts } from "./scripts.ts";
+
+/** The links of an engine. */
+export interface Links {
+  start(): void;
+  /** The link to the server that has a key or a channel. Undefined while no server has it. */
+  of(key: string): Link | undefined;
+  all(): readonly Link[];
+  /** The worst health of all. */
+  health(): EngineHealth;
+  stop(): void;
+}
+
+export interface LinksOptions {
+  readonly redis: RedisClientPackage;
+  readonly settings: RedisSettings;
+  readonly scripts: Scripts;
+  /** Names the channel of a link's probe. */
+  readonly probeChannel: (number: number) => string;
+}
+
+/** The link to one server. */
+export class SingleLink implements Links {
+  readonly #link: Link;
+
+  constructor({ redis, settings, scripts, probeChannel }: LinksOptions, owner: LinkOwner) {
+    const { topology } = settings;
+    const dial = async (): Promise<Address> => {
+      if (topology.kind === "single") return topology.address;
+      if (topology.kind === "sentinel") return askSentinels(redis, settings, topology);
+      throw new TypeError("a cluster has more than one link");
+    };
+    this.#link = new Link({ redis, settings, scripts, dial, probeChannel: probeChannel(0), isCluster: false }, owner);
+  }
+
+  start(): void {
+    this.#link.start();
+  }
+
+  of(): Link {
+    return this.#link;
+  }
+
+  all(): readonly Link[] {
+    return [this.#link];
+  }
+
+  health(): EngineHealth {
+    return this.#link.health;
+  }
+
+  stop(): void {
+    this.#link.stop();
+  }
+}
+
+interface Sentinels {
+  readonly name: string;
+  readonly sentinels: readonly Address[];
+  readonly access: Access;
+}
+
+/** Asks one sentinel after the other for the master. Rejects if none knows one. */
+async function askSentinels(
+  redis: RedisClientPackage,
+  { connectTimeoutMs, commandTimeoutMs }: RedisSettings,
+  { name, sentinels, access }: Sentinels,
+): Promise<Address> {
+  const reasons: string[] = [];
+  for (const address of sentinels) {
+    try {
+      const found = await ask(redis, { address, access, connectTimeoutMs, commandTimeoutMs }, name);
+      if (found !== undefined) return found;
+      reasons.push(`${nameOf(address)} knows no master ${JSON.stringify(name)}`);
+    } catch (error) {
+      reasons.push(messageOf(error));
+    }
+  }
+  throw unavailable(`no sentinel names the master: ${reasons.join("; ")}`);
+}
+
+async function ask(
+  redis: RedisClientPackage,
+  options: {
+    readonly address: Address;
+    readonly access: Access;
+    readonly connectTimeoutMs: number;
+    readonly commandTimeoutMs: number;
+  },
+  name: string,
+): Promise<Address | undefined> {
+  const connection = await Connection.open(redis, { ...options, lost: () => undefined, received: () => undefined });
+  try {
+    const reply = await connection.send(["SENTINEL", "get-master-addr-by-name", name]);
+    if (!Array.isArray(reply)) return undefined;
+    const [host, port] = reply as string[];
+    return { host: String(host), port: Number(port) };
+  } finally {
+    connection.close("the sentinel was asked");
+  }
+}

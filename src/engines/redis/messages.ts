@@ -1,0 +1,95 @@
+/** The bytes that travel through Redis: entries of lists, messages on channels, positions. The scripts write most. */
+import type { Member } from "../../runtime/streams/engine.ts";
+import type { Position } from "../../runtime/streams/position.ts";
+import type { StreamRecord } from "../../runtime/streams/publication.ts";
+import type { Frame } from "../../wire/protocol/frame.ts";
+import { EPOCH_LENGTH } from "./scripts.ts";
+
+/** The first byte of a message on the channel of a topic. */
+export const Kind = {
+  publication: 0x70, // p
+  relay: 0x72, // r
+  changes: 0x63, // c
+  grace: 0x67, // g
+} as const;
+
+const ENTRY_HEADER_BYTES = 24;
+const PUBLICATION_HEADER_BYTES = 17 + EPOCH_LENGTH;
+
+/** Decodes an entry of a list: offset, time, expiry, frame. */
+export function decodeEntry(bytes: Buffer): StreamRecord {
+  const frame: Frame = { block: bytes, start: ENTRY_HEADER_BYTES, end: bytes.length };
+  return { offset: bytes.readDoubleBE(0), timeMs: bytes.readDoubleBE(8), frame };
+}
+
+/** Decodes a publication: kind, offset, time, epoch, frame. */
+export function decodePublication(bytes: Buffer): { readonly epoch: string; readonly record: StreamRecord } {
+  const epoch = bytes.toString("latin1", 17, PUBLICATION_HEADER_BYTES);
+  const frame: Frame = { block: bytes, start: PUBLICATION_HEADER_BYTES, end: bytes.length };
+  return { epoch, record: { offset: bytes.readDoubleBE(1), timeMs: bytes.readDoubleBE(9), frame } };
+}
+
+/** Decodes a position: an epoch, then the offset in digits. */
+export function decodePosition(text: string): Position {
+  return { epoch: text.slice(0, EPOCH_LENGTH), offset: Number(text.slice(EPOCH_LENGTH)) };
+}
+
+/** Encodes a message to a topic without history: kind, length of the node's id, id, frame. */
+export function encodeRelay(node: Buffer, { block, start, end }: Frame): Buffer {
+  const bytes = Buffer.allocUnsafe(3 + node.length + end - start);
+  bytes[0] = Kind.relay;
+  bytes.writeUInt16BE(node.length, 1);
+  node.copy(bytes, 3);
+  block.copy(bytes, 3 + node.length, start, end);
+  return bytes;
+}
+
+/** Decodes a message to a topic without history. Undefined if `node` itself has sent the message. */
+export function decodeRelay(node: Buffer, bytes: Buffer): Frame | undefined {
+  const start = 3 + bytes.readUInt16BE(1);
+  const isOwn = node.length === start - 3 && node.compare(bytes, 3, start) === 0;
+  return isOwn ? undefined : { block: bytes, start, end: bytes.length };
+}
+
+export interface MemberChange {
+  readonly kind: "joined" | "left";
+  readonly ofUser: boolean;
+  readonly member: Member;
+}
+
+const JOINED = 0x6a; // j
+const OF_USER = 0x31; // 1
+
+/** Decodes joins and leaves: for each one kind, whether it is of a user, length, member. */
+export function decodeChanges(bytes: Buffer): MemberChange[] {
+  const changes: MemberChange[] = [];
+  for (let at = 1; at < bytes.length; ) {
+    const end = at + 6 + bytes.readUInt32BE(at + 2);
+    const member = decodeMember(bytes.toString("utf8", at + 6, end));
+    changes.push({ kind: bytes[at] === JOINED ? "joined" : "left", ofUser: bytes[at + 1] === OF_USER, member });
+    at = end;
+  }
+  return changes;
+}
+
+/** Encodes the record of a member, see `scripts.ts`. A member without a user counts as a user of its own. */
+export function encodeMember({ address, node, user, info }: Member, reportsChanges: boolean): string {
+  const key = user === undefined ? `a${address}` : `u${user}`;
+  return `${reportsChanges ? 1 : 0}${Buffer.byteLength(key)}:${key}${JSON.stringify({ address, node, user, info })}`;
+}
+
+/** Decodes the JSON of a member. */
+export function decodeMember(json: string): Member {
+  const { address, node, user, info } = JSON.parse(json) as Member;
+  return { address, node, user, info };
+}
+
+/** Encodes that a node leaves whose members are in their grace time, which ends within `ms`. */
+export function encodeGrace(ms: number): string {
+  return `g${ms}`;
+}
+
+/** Decodes the longest grace time, in ms. */
+export function decodeGrace(bytes: Buffer): number {
+  return Number(bytes.toString("latin1", 1)) || 0;
+}

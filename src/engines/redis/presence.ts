@@ -1,0 +1,319 @@
+/**
+ * Presence in Redis: writes of one tick go out together, members are renewed long before they expire, and what has
+ * expired is removed by whichever node comes first. Used by the engine.
+ */
+import { setImmediate as tick } from "node:timers/promises";
+import type { Member, PresenceLimits, PresenceStats } from "../../runtime/streams/engine.ts";
+import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
+import { noop } from "../../wire/protocol/empty.ts";
+import type { Reply } from "./connection.ts";
+import { unavailable } from "./failures.ts";
+import type { Keys, PresenceKeys } from "./keys.ts";
+import type { Link } from "./link.ts";
+import type { Links } from "./links.ts";
+import { decodeMember, encodeGrace, encodeMember } from "./messages.ts";
+import type { Script, Scripts } from "./scripts.ts";
+
+/** Number of changes, or of members to renew, in one call: no script may hold up Redis. */
+const BATCH = 200;
+/** Parts of `ttlMs`: a member is renewed after the first, expires in Redis after the second, and is swept before 1. */
+const RENEWED = 0.3;
+const EXPIRES = 0.65;
+/** How often the time of renewal is looked at in one such time. */
+const LOOKS = 8;
+/** Time that a sweep waits beyond the end of a grace time, in ms: the clock of Redis counts whole ones. */
+const SWEEP_DELAY_MS = 2;
+
+/** Time until a topic is swept again that has members which have expired and are still left alone, in ms. */
+const OVERDUE_MS = 250;
+
+/** A join or a leave that waits for the end of the tick. */
+type Change =
+  | { readonly kind: "j"; readonly address: string; readonly record: string }
+  | { readonly kind: "l"; readonly address: string; readonly graceMs: number };
+
+/** What this node knows of one topic: its own members. */
+class TopicPresence {
+  readonly topic: string;
+  readonly keys: PresenceKeys;
+  /** Record of each member of this node, by address. */
+  readonly members = new Map<string, string>();
+  /** Leaves that Redis hasn't got, because it was away: grace time by address. */
+  readonly unsent = new Map<string, number>();
+  changes: Change[] = [];
+  /** Settles when the changes of this tick are stored. */
+  flushed: Promise<void> | undefined;
+  renewAt: number;
+  /** True until the members are known to be stored on another server. */
+  isQuiet = false;
+  /** Time at which the last grace time ends that began here. */
+  graceUntil = 0;
+  sweep: NodeJS.Timeout | undefined;
+  sweepAt = 0;
+
+  constructor(topic: string, keys: PresenceKeys, renewAt: number) {
+    this.topic = topic;
+    this.keys = keys;
+    this.renewAt = renewAt;
+  }
+
+  get all(): readonly string[] {
+    const { members, users, leaving, deadlines } = this.keys;
+    return [members, users, leaving, deadlines];
+  }
+
+  /** Longest time for which the keys must be kept, in ms: the largest grace time that was used. */
+  graceMs = 0;
+}
+
+export interface PresenceOptions {
+  readonly ttlMs: number;
+  readonly keys: Keys;
+  readonly links: Links;
+  readonly scripts: Scripts;
+  readonly isWanted: (topic: string) => boolean;
+}
+
+export class Presence {
+  readonly #options: PresenceOptions;
+  readonly #topics = new Map<string, TopicPresence>();
+  readonly #renewMs: number;
+  readonly #expiresMs: string;
+  #timer: NodeJS.Timeout | undefined;
+  /** Time from which members that have expired are removed: the other nodes may have been cut off, too. */
+  #sweepsFrom = 0;
+  #isStopped = false;
+
+  constructor(options: PresenceOptions) {
+    this.#options = options;
+    this.#renewMs = options.ttlMs * RENEWED;
+    this.#expiresMs = String(Math.ceil(options.ttlMs * EXPIRES));
+  }
+
+  /** Number of members of this node, in all topics. */
+  get members(): number {
+    let count = 0;
+    for (const { members } of this.#topics.values()) count += members.size;
+    return count;
+  }
+
+  start(): void {
+    this.#sweepsFrom = performance.now() + this.#renewMs;
+    this.#timer = setInterval(() => this.#renewDue(), this.#renewMs / LOOKS);
+  }
+
+  join(topic: string, member: Member, rule: PresenceLimits): Promise<void> {
+    const presence = this.#topic(topic);
+    const record = encodeMember(member, rule.changes);
+    presence.members.set(member.address, record);
+    presence.unsent.delete(member.address);
+    presence.graceMs = Math.max(presence.graceMs, rule.leaveGraceMs);
+    return this.#change(presence, { kind: "j", address: member.address, record }).catch((error: unknown) => {
+      // Whether Redis has stored it isn't known. It isn't renewed, so it doesn't stay.
+      if (presence.members.get(member.address) === record) presence.members.delete(member.address);
+      throw error;
+    });
+  }
+
+  /** Resolves also when Redis is away: the leave is sent when it is back. */
+  async leave(topic: string, address: string, { leaveGraceMs }: PresenceLimits): Promise<void> {
+    const presence = this.#topics.get(topic);
+    if (presence === undefined || !presence.members.delete(address)) return;
+    presence.graceMs = Math.max(presence.graceMs, leaveGraceMs);
+    try {
+      await this.#change(presence, { kind: "l", address, graceMs: leaveGraceMs });
+      if (leaveGraceMs > 0) this.#sweepAfter(presence, leaveGraceMs);
+    } catch {
+      if (!presence.members.has(address)) presence.unsent.set(address, leaveGraceMs);
+    }
+  }
+
+  async list(topic: string, limit: number): Promise<readonly Member[]> {
+    const reply = await this.#read(topic, this.#options.scripts.members, [String(limit)]);
+    return (reply as string[]).map(decodeMember);
+  }
+
+  async stats(topic: string): Promise<PresenceStats> {
+    const reply = await this.#read(topic, this.#options.scripts.stats, []);
+    const [connections = 0, users = 0] = reply as number[];
+    return { connections, users };
+  }
+
+  /**
+   * A link works again: its topics are renewed now, and others get the time to do so before anything is removed.
+   *
+   * @param isOtherServer true if the server may have lost data. Members that it lost aren't reported as joined again.
+   */
+  restored(link: Link, isOtherServer: boolean): void {
+    if (this.#timer === undefined) return;
+    const now = performance.now();
+    this.#sweepsFrom = now + this.#renewMs;
+    for (const presence of this.#topics.values()) {
+      if (this.#options.links.of(presence.keys.members) !== link) continue;
+      presence.renewAt = now;
+      if (isOtherServer) presence.isQuiet = true;
+    }
+    this.#renewDue();
+  }
+
+  /** Another node leaves the cluster, with members in their grace time. */
+  graceBegan(topic: string, ms: number): void {
+    if (!this.#isStopped) this.#sweepAfter(this.#topic(topic), ms);
+  }
+
+  /** Removes the members of this node. They are reported as gone at once. */
+  async stop(): Promise<void> {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#isStopped = true;
+    const now = performance.now();
+    const leaves = [...this.#topics.values()].flatMap((presence) => {
+      clearTimeout(presence.sweep);
+      const graceMs = Math.ceil(presence.graceUntil - now);
+      const { channel, members } = presence.keys;
+      // This node won't be there to see the end of the grace times.
+      if (graceMs > 0) this.#options.links.of(members)?.publish(channel, encodeGrace(graceMs)).catch(noop);
+      const addresses = [...presence.members.keys()];
+      return addresses.map((address) => this.#change(presence, { kind: "l", address, graceMs: 0 }));
+    });
+    await Promise.allSettled(leaves);
+    this.#topics.clear();
+  }
+
+  /** Takes a topic into account whose changes somebody here may be waiting for. */
+  watch(topic: string): void {
+    if (!this.#isStopped) this.#topic(topic);
+  }
+
+  #topic(topic: string): TopicPresence {
+    let presence = this.#topics.get(topic);
+    if (presence === undefined) {
+      presence = new TopicPresence(topic, this.#options.keys.presence(topic), performance.now() + this.#renewMs);
+      this.#topics.set(topic, presence);
+    }
+    return presence;
+  }
+
+  #change(presence: TopicPresence, change: Change): Promise<void> {
+    presence.changes.push(change);
+    presence.flushed ??= this.#flush(presence);
+    return presence.flushed;
+  }
+
+  async #flush(presence: TopicPresence): Promise<void> {
+    await tick();
+    const { changes } = presence;
+    presence.changes = [];
+    presence.flushed = undefined;
+    await this.#write(presence, changes, false);
+  }
+
+  async #write(presence: TopicPresence, changes: readonly Change[], isQuiet: boolean): Promise<void> {
+    const calls: Promise<Reply>[] = [];
+    for (let at = 0; at < changes.length; at += BATCH) {
+      const args = [this.#expiresMs, this.#keptMs(presence), isQuiet ? "1" : "0"];
+      for (const change of changes.slice(at, at + BATCH)) {
+        args.push(change.kind, change.address, change.kind === "j" ? change.record : String(change.graceMs));
+      }
+      calls.push(this.#call(presence, this.#options.scripts.change, args));
+    }
+    await Promise.all(calls);
+  }
+
+  #keptMs({ graceMs }: TopicPresence): string {
+    return String(Math.ceil(this.#options.ttlMs + Math.max(graceMs, this.#options.ttlMs)));
+  }
+
+  async #call(presence: TopicPresence, script: Script, args: readonly string[]): Promise<Reply> {
+    const { channel, members } = presence.keys;
+    const link = this.#options.links.of(members);
+    if (link === undefined) throw unavailable("no server of the cluster has the topic's hash slot now");
+    return link.call(script, presence.all, [channel, ...args]);
+  }
+
+  async #read(topic: string, script: Script, args: readonly string[]): Promise<Reply> {
+    if (this.#options.isWanted(topic)) this.watch(topic);
+    const presence = this.#topics.get(topic) ?? new TopicPresence(topic, this.#options.keys.presence(topic), 0);
+    return this.#call(presence, script, [this.#sweepsAll(), ...args]);
+  }
+
+  #sweepsAll(): string {
+    return performance.now() >= this.#sweepsFrom ? "1" : "0";
+  }
+
+  #renewDue(): void {
+    const now = performance.now();
+    for (const presence of this.#topics.values()) {
+      if (presence.renewAt > now) continue;
+      const isIdle = presence.members.size === 0 && presence.unsent.size === 0 && presence.graceUntil < now;
+      if (isIdle && !this.#options.isWanted(presence.topic)) {
+        clearTimeout(presence.sweep);
+        this.#topics.delete(presence.topic);
+        continue;
+      }
+      presence.renewAt = now + this.#renewMs;
+      // A failure is told by the link. When the link is back, everything is renewed.
+      this.#renew(presence).catch(noop);
+    }
+  }
+
+  async #renew(presence: TopicPresence): Promise<void> {
+    await this.#sendLeaves(presence);
+    const addresses = [...presence.members.keys()];
+    const { isQuiet } = presence;
+    let at = 0;
+    do {
+      const batch = addresses.slice(at, at + BATCH);
+      const missing = await this.#sweep(presence, batch);
+      // Redis has lost them, or another node took this one for dead.
+      const records = missing.map((address) => [address, presence.members.get(address)] as const);
+      const joins = records.flatMap(([address, record]): Change[] =>
+        record === undefined ? [] : [{ kind: "j", address, record }],
+      );
+      if (joins.length > 0) await this.#write(presence, joins, isQuiet);
+      at += BATCH;
+    } while (at < addresses.length);
+    if (isQuiet) presence.isQuiet = false;
+  }
+
+  async #sendLeaves(presence: TopicPresence): Promise<void> {
+    if (presence.unsent.size === 0) return;
+    const leaves = [...presence.unsent];
+    const changes = leaves.map(([address, graceMs]): Change => ({ kind: "l", address, graceMs }));
+    await this.#write(presence, changes, false);
+    for (const [address, graceMs] of leaves) {
+      presence.unsent.delete(address);
+      if (graceMs > 0) this.#sweepAfter(presence, graceMs);
+    }
+  }
+
+  /** Renews these members, and removes what has expired. Returns the addresses that aren't members any more. */
+  async #sweep(presence: TopicPresence, addresses: readonly string[]): Promise<readonly string[]> {
+    const args = [this.#expiresMs, this.#keptMs(presence), this.#sweepsAll(), ...addresses];
+    const [next, ...missing] = (await this.#call(presence, this.#options.scripts.refresh, args)) as string[];
+    const now = performance.now();
+    if (presence.graceUntil > now && Number(next) >= 0) {
+      // What is overdue was left alone, for the other nodes' sake.
+      const ms = Number(next) === 0 ? OVERDUE_MS : Number(next);
+      this.#sweepAfter(presence, Math.min(ms, presence.graceUntil - now));
+    }
+    return missing;
+  }
+
+  /** Sweeps a topic when a grace time is over. */
+  #sweepAfter(presence: TopicPresence, ms: number): void {
+    if (this.#isStopped) return;
+    const at = performance.now() + ms + SWEEP_DELAY_MS;
+    presence.graceUntil = Math.max(presence.graceUntil, at);
+    if (presence.sweep !== undefined && presence.sweepAt <= at) return;
+    clearTimeout(presence.sweep);
+    presence.sweepAt = at;
+    presence.sweep = setTimeout(
+      () => {
+        presence.sweep = undefined;
+        this.#sweep(presence, []).catch(noop);
+      },
+      Math.min(Math.ceil(ms + SWEEP_DELAY_MS), MAX_INT32),
+    );
+  }
+}

@@ -1,0 +1,264 @@
+/** Streams in Redis: publish, history, and the topics that this node wants. Used by the engine. */
+import { randomBytes } from "node:crypto";
+import type {
+  EngineOwner,
+  EnginePublish,
+  EnginePublished,
+  HistoryLimits,
+  HistoryRange,
+  HistoryRead,
+} from "../../runtime/streams/engine.ts";
+import type { StreamRecord } from "../../runtime/streams/publication.ts";
+import { EMPTY, noop } from "../../wire/protocol/empty.ts";
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { Reply } from "./connection.ts";
+import { unavailable } from "./failures.ts";
+import type { Keys } from "./keys.ts";
+import type { Link } from "./link.ts";
+import type { Links } from "./links.ts";
+import {
+  decodeChanges,
+  decodeEntry,
+  decodeGrace,
+  decodePosition,
+  decodePublication,
+  decodeRelay,
+  encodeRelay,
+  Kind,
+} from "./messages.ts";
+import { EPOCH_LENGTH, type Scripts } from "./scripts.ts";
+import type { Listener } from "./subscriptions.ts";
+
+/** Bytes of memory that a call takes beside its frame, roughly. */
+const CALL_BYTES = 500;
+/** Time for which the epoch is kept that replaces a wrong one, in ms, until the next publication sets its own. */
+const RENEWED_TTL_MS = 24 * 24 * 60 * 60 * 1_000;
+
+export interface StreamsOptions {
+  readonly node: string;
+  readonly keys: Keys;
+  readonly links: Links;
+  readonly scripts: Scripts;
+  readonly owner: EngineOwner;
+  /** Called when a node leaves that has members in their grace time in a wanted topic. */
+  readonly graceBegan: (topic: string, ms: number) => void;
+}
+
+export class Streams {
+  readonly #options: StreamsOptions;
+  readonly #node: Buffer;
+  readonly #epochs = new EpochNames();
+  readonly #wanted = new Map<string, WantedTopic>();
+  /** Totals since the start. */
+  readonly counts = { published: 0, rejected: 0, relayed: 0, relaysDropped: 0, received: 0, malformed: 0, wentBack: 0 };
+
+  constructor(options: StreamsOptions) {
+    this.#options = options;
+    this.#node = Buffer.from(options.node);
+  }
+
+  get wantedTopics(): number {
+    return this.#wanted.size;
+  }
+
+  isWanted(topic: string): boolean {
+    return this.#wanted.has(topic);
+  }
+
+  async publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
+    const { keys, scripts } = this.#options;
+    const { frame, idempotencyKey, expiresMs = 0 } = publish;
+    const { meta, list, channel } = keys.topic(topic);
+    const used = idempotencyKey === undefined ? [meta, list] : [meta, list, keys.idempotency(topic, idempotencyKey)];
+    const { size, ttlMs, metaTtlMs } = limits;
+    const args = [
+      this.#epochs.next(),
+      frame.block.subarray(frame.start, frame.end),
+      String(size),
+      String(ttlMs),
+      String(metaTtlMs),
+      String(expiresMs),
+      channel,
+    ];
+    try {
+      const bytes = CALL_BYTES + frame.end - frame.start;
+      const reply = String(await this.#linkOf(meta).call(scripts.publish, used, args, { bytes }));
+      this.counts.published++;
+      return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
+    } catch (error) {
+      this.counts.rejected++;
+      throw error;
+    }
+  }
+
+  /** Publishes to a stream that nobody can have: the error names the command that the user of Redis may not use. */
+  async checkRights(): Promise<void> {
+    const frame = { block: EMPTY, start: 0, end: 0 };
+    await this.publish("", { frame }, { size: 1, ttlMs: 1_000, metaTtlMs: 1_000 });
+    this.counts.published = 0;
+  }
+
+  async history(topic: string, { since, limit, reverse }: HistoryRange, limits: HistoryLimits): Promise<HistoryRead> {
+    const { keys, scripts } = this.#options;
+    const { meta, list } = keys.topic(topic);
+    // What comes before the first publication, backwards, is nothing; forwards it is everything.
+    const from = since === undefined ? -1 : since;
+    const args = [
+      this.#epochs.next(),
+      String(from),
+      String(limit),
+      reverse === true ? "1" : "0",
+      String(limits.metaTtlMs),
+    ];
+    const options = { inBuffers: true, bytes: CALL_BYTES };
+    const reply = await this.#linkOf(meta).call(scripts.history, [meta, list], args, options);
+    const [top, ...entries] = reply as Reply[] as Buffer[];
+    return { top: decodePosition(String(top)), records: entries.map(decodeEntry) };
+  }
+
+  async removeHistory(topic: string): Promise<void> {
+    const { list } = this.#options.keys.topic(topic);
+    await this.#linkOf(list).send(["DEL", list]);
+  }
+
+  relay(topic: string, frame: Frame): void {
+    const channel = this.#options.keys.channel(topic);
+    const link = this.#options.links.of(channel);
+    this.counts.relayed++;
+    if (link === undefined) {
+      this.counts.relaysDropped++;
+      return;
+    }
+    link.publish(channel, encodeRelay(this.#node, frame)).catch(() => {
+      this.counts.relaysDropped++;
+    });
+  }
+
+  want(topic: string): Promise<void> {
+    const { keys } = this.#options;
+    const channel = keys.channel(topic);
+    let wanted = this.#wanted.get(topic);
+    if (wanted === undefined) {
+      const { owner, graceBegan } = this.#options;
+      const wentBack = (epoch: string): void => this.#renew(topic, epoch);
+      wanted = new WantedTopic({ topic, node: this.#node, owner, counts: this.counts, wentBack, graceBegan });
+      this.#wanted.set(topic, wanted);
+    }
+    const link = this.#linkOf(channel);
+    const added = wanted;
+    return link.listen(channel, wanted).catch((error: unknown) => {
+      if (this.#wanted.get(topic) === added) this.#wanted.delete(topic);
+      throw error;
+    });
+  }
+
+  unwant(topic: string): void {
+    if (!this.#wanted.delete(topic)) return;
+    const channel = this.#options.keys.channel(topic);
+    this.#options.links.of(channel)?.subscriptions.remove(channel);
+  }
+
+  /** Begins another epoch, because offsets of this one went back before this node's eyes. */
+  #renew(topic: string, epoch: string): void {
+    const { keys, scripts, links, owner } = this.#options;
+    const { meta, list } = keys.topic(topic);
+    this.counts.wentBack++;
+    const args = [this.#epochs.next(), epoch, String(RENEWED_TTL_MS)];
+    // The comparison with the top follows when the top is another.
+    const renewed = links.of(meta)?.call(scripts.renew, [meta, list], args).catch(noop);
+    void renewed?.then(() => owner.doubted());
+  }
+
+  #linkOf(key: string): Link {
+    const link = this.#options.links.of(key);
+    if (link === undefined) throw unavailable("no server of the cluster has the topic's hash slot now");
+    return link;
+  }
+}
+
+interface Received {
+  received: number;
+  malformed: number;
+}
+
+interface WantedTopicOptions {
+  readonly topic: string;
+  readonly node: Buffer;
+  readonly owner: EngineOwner;
+  readonly counts: Received;
+  readonly wentBack: (epoch: string) => void;
+  readonly graceBegan: (topic: string, ms: number) => void;
+}
+
+/** A topic that this node wants: takes what is published apart. */
+class WantedTopic implements Listener {
+  readonly #options: WantedTopicOptions;
+  #epoch = "";
+  #offset = 0;
+
+  constructor(options: WantedTopicOptions) {
+    this.#options = options;
+  }
+
+  received(bytes: Buffer): void {
+    const { counts } = this.#options;
+    counts.received++;
+    const report = this.#decode(bytes);
+    if (report === undefined) counts.malformed++;
+    else report();
+  }
+
+  /** Returns how to report a message. Undefined for bytes that no node has published. */
+  #decode(bytes: Buffer): (() => void) | undefined {
+    const { topic, node, owner, graceBegan } = this.#options;
+    try {
+      switch (bytes[0]) {
+        case Kind.publication: {
+          const { epoch, record } = decodePublication(bytes);
+          return () => this.#published(epoch, record);
+        }
+        case Kind.relay: {
+          const frame = decodeRelay(node, bytes);
+          return frame === undefined ? noop : () => owner.relayed(topic, frame);
+        }
+        case Kind.changes: {
+          const changes = decodeChanges(bytes);
+          return () => {
+            for (const change of changes) owner.presenceChanged({ topic, ...change });
+          };
+        }
+        case Kind.grace: {
+          const ms = decodeGrace(bytes);
+          return () => graceBegan(topic, ms);
+        }
+        default:
+          return undefined;
+      }
+    } catch {
+      return undefined;
+    }
+  }
+
+  #published(epoch: string, record: StreamRecord): void {
+    const { topic, owner, wentBack } = this.#options;
+    if (epoch !== this.#epoch) {
+      this.#epoch = epoch;
+    } else if (record.offset <= this.#offset) {
+      // Redis has lost what it had stored, in a way that its identity doesn't show.
+      wentBack(epoch);
+      return;
+    }
+    this.#offset = record.offset;
+    owner.published(topic, epoch, record);
+  }
+}
+
+/** Names for epochs that never repeat: a random part for the process, and a number. */
+class EpochNames {
+  readonly #process = randomBytes(6).toString("base64url");
+  #number = 0;
+
+  next(): string {
+    return this.#process + (++this.#number).toString(36).padStart(EPOCH_LENGTH - this.#process.length, "0");
+  }
+}

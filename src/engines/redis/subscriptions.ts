@@ -1,0 +1,151 @@
+/** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
+import type { Connection } from "./connection.ts";
+import { failureOf, unavailable } from "./failures.ts";
+
+/** What gets the messages of a channel. */
+export interface Listener {
+  received(bytes: Buffer): void;
+}
+
+/** Number of channels in one command. */
+const BATCH = 1_000;
+
+class Subscription {
+  readonly listener: Listener;
+  /** Settles when Redis has answered. */
+  readonly ready = Promise.withResolvers<void>();
+  readonly since = performance.now();
+  isReady = false;
+
+  constructor(listener: Listener) {
+    this.listener = listener;
+    this.ready.promise.catch(() => undefined);
+  }
+}
+
+export class Subscriptions {
+  readonly #isSharded: boolean;
+  readonly #wanted = new Map<string, Subscription>();
+  readonly #pending = new Set<string>();
+  /** Channels to subscribe to (true) or to leave (false) at the end of the tick. */
+  readonly #changes = new Map<string, boolean>();
+  #connection: Connection | undefined;
+  #isScheduled = false;
+
+  /** @param isSharded true to subscribe by `SSUBSCRIBE`: one channel in a command */
+  constructor(isSharded: boolean) {
+    this.#isSharded = isSharded;
+  }
+
+  get count(): number {
+    return this.#wanted.size;
+  }
+
+  received(channel: Buffer, bytes: Buffer): void {
+    this.#wanted.get(channel.toString())?.listener.received(bytes);
+  }
+
+  /**
+   * Subscribes to a channel. Resolves when all that is published from then on arrives. Rejects if Redis says no, or is
+   * away for longer than `expire` allows: the channel isn't wanted then.
+   */
+  add(channel: string, listener: Listener): Promise<void> {
+    const known = this.#wanted.get(channel);
+    if (known !== undefined) return known.ready.promise;
+    const subscription = new Subscription(listener);
+    this.#wanted.set(channel, subscription);
+    this.#pending.add(channel);
+    this.#schedule(channel, true);
+    return subscription.ready.promise;
+  }
+
+  remove(channel: string): void {
+    const subscription = this.#wanted.get(channel);
+    if (subscription === undefined) return;
+    this.#wanted.delete(channel);
+    this.#pending.delete(channel);
+    subscription.ready.resolve();
+    this.#schedule(channel, false);
+  }
+
+  /** Subscribes to everything on a new connection. Resolves when Redis has confirmed all that isn't wanted since. */
+  async restore(connection: Connection): Promise<void> {
+    this.#connection = connection;
+    this.#changes.clear();
+    await this.#subscribe([...this.#wanted.keys()]);
+  }
+
+  /** Forgets the connection, which was lost. */
+  suspend(): void {
+    this.#connection = undefined;
+  }
+
+  /** Gives up the channels that have waited for Redis for `ms`. */
+  expire(ms: number, reason: string): void {
+    const now = performance.now();
+    for (const channel of this.#pending) {
+      const subscription = this.#wanted.get(channel);
+      if (subscription !== undefined && now - subscription.since >= ms) {
+        this.#fail(channel, subscription, unavailable(reason));
+      }
+    }
+  }
+
+  #schedule(channel: string, isWanted: boolean): void {
+    this.#changes.set(channel, isWanted);
+    if (this.#isScheduled) return;
+    this.#isScheduled = true;
+    queueMicrotask(() => {
+      this.#isScheduled = false;
+      const changes = [...this.#changes];
+      this.#changes.clear();
+      // Without a connection nothing is lost: the next one subscribes to all that is wanted.
+      if (this.#connection === undefined || this.#connection.isClosed) return;
+      const removed = changes.filter(([, isOne]) => !isOne).map(([name]) => name);
+      for (const batch of this.#batches(removed)) this.#connection.unsubscribe(batch, this.#isSharded);
+      const added = changes.filter(([, isOne]) => isOne).map(([name]) => name);
+      this.#subscribe(added).catch(() => undefined);
+    });
+  }
+
+  async #subscribe(channels: readonly string[]): Promise<void> {
+    const connection = this.#connection;
+    if (connection === undefined) return;
+    const batches = this.#batches(channels);
+    await Promise.all(
+      batches.map(async (batch) => {
+        const asked = batch.map((channel) => [channel, this.#wanted.get(channel)] as const);
+        try {
+          await connection.subscribe(batch, this.#isSharded);
+          for (const [channel, subscription] of asked) this.#confirm(channel, subscription);
+        } catch (error) {
+          // The next connection tries again.
+          if (connection.isClosed) throw error;
+          for (const [channel, subscription] of asked) this.#fail(channel, subscription, failureOf(error));
+        }
+      }),
+    );
+  }
+
+  #confirm(channel: string, subscription: Subscription | undefined): void {
+    // It may have been removed, and added again, meanwhile.
+    if (subscription === undefined || this.#wanted.get(channel) !== subscription) return;
+    this.#pending.delete(channel);
+    subscription.isReady = true;
+    subscription.ready.resolve();
+  }
+
+  #fail(channel: string, subscription: Subscription | undefined, error: Error): void {
+    if (subscription === undefined || this.#wanted.get(channel) !== subscription) return;
+    this.#wanted.delete(channel);
+    this.#pending.delete(channel);
+    subscription.ready.reject(error);
+  }
+
+  #batches(channels: readonly string[]): string[][] {
+    const size = this.#isSharded ? 1 : BATCH;
+    const batches: string[][] = [];
+    for (let at = 0; at < channels.length; at += size) batches.push(channels.slice(at, at + size));
+    return batches;
+  }
+}

@@ -1,0 +1,180 @@
+/** A real `redis-server` on a free port, for the tests of the engine. Ends with the test. */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { createClient } from "@redis/client";
+import { onTestFinished, vi } from "vitest";
+
+const run = promisify(execFile);
+
+/** Throws a sentence that says what to install, if a program isn't there. */
+function find(program: string): string {
+  const path = [`/usr/bin/${program}`, `/usr/local/bin/${program}`].find((one) => existsSync(one));
+  if (path !== undefined) return path;
+  throw new Error(`${program} isn't installed: apt-get install redis-server (tests of the engine for Redis need it)`);
+}
+
+/** Returns a port that is free now. Servers of other programs may take it meanwhile, so starts are retried. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  await new Promise((resolve) => server.close(resolve));
+  if (address === null || typeof address === "string") throw new Error("the server has no port");
+  return address.port;
+}
+
+export interface RedisServerOptions {
+  /** More settings, as on the command line: `{ "maxmemory": "10mb" }`. */
+  readonly config?: Readonly<Record<string, string>>;
+  /** True to keep the data over restarts: each write is on the disk before its answer. Default: false. */
+  readonly keepsData?: boolean;
+  /** Port. Default: a free one. */
+  readonly port?: number;
+  /** Program and its leading arguments. Default: `redis-server`. */
+  readonly sentinelConfig?: string;
+  /** True if the test ends the server itself, or `beforeAll` has started it. */
+  readonly outlivesTest?: boolean;
+}
+
+type Client = ReturnType<typeof createClient>;
+
+export class RedisServer {
+  readonly port: number;
+  readonly #options: RedisServerOptions;
+  readonly #folder: string;
+  #process: ChildProcess | undefined;
+  #client: Client | undefined;
+
+  private constructor(port: number, options: RedisServerOptions, folder: string) {
+    this.port = port;
+    this.#options = options;
+    this.#folder = folder;
+  }
+
+  static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
+    const folder = mkdtempSync(join(tmpdir(), "switchboard-redis-"));
+    for (let attempt = 0; ; attempt++) {
+      const server = new RedisServer(options.port ?? (await freePort()), options, folder);
+      try {
+        await server.start();
+        if (options.outlivesTest !== true) onTestFinished(() => server.destroy());
+        return server;
+      } catch (error) {
+        if (attempt === 4 || options.port !== undefined) throw error;
+      }
+    }
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${this.port}`;
+  }
+
+  get address(): { readonly host: string; readonly port: number } {
+    return { host: "127.0.0.1", port: this.port };
+  }
+
+  /** Starts the server, again after `kill` with the data that it has on the disk. Resolves when it answers. */
+  async start(): Promise<void> {
+    const { config = {}, keepsData = false, sentinelConfig } = this.#options;
+    const settings: Record<string, string> = {
+      port: String(this.port),
+      dir: this.#folder,
+      save: "",
+      appendonly: keepsData ? "yes" : "no",
+      appendfsync: "always",
+      "enable-debug-command": "yes",
+      ...config,
+    };
+    const flags =
+      sentinelConfig === undefined
+        ? Object.entries(settings).flatMap(([name, value]) => [`--${name}`, value])
+        : [sentinelConfig, "--sentinel", "--port", String(this.port)];
+    const child = spawn(find("redis-server"), flags, { stdio: ["ignore", "pipe", "pipe"] });
+    this.#process = child;
+    let output = "";
+    await new Promise<void>((resolve, reject) => {
+      const read = (chunk: Buffer): void => {
+        output += chunk.toString();
+        if (/Ready to accept connections|Sentinel ID is/.test(output)) resolve();
+      };
+      child.stdout?.on("data", read);
+      child.stderr?.on("data", read);
+      child.once("error", reject);
+      child.once("exit", (code) => reject(new Error(`redis-server ended with ${code}: ${output.slice(-500)}`)));
+    });
+    child.stdout?.resume();
+  }
+
+  /** A client of its own for the test: to look at keys, to say what no engine says. */
+  async client(): Promise<Client> {
+    if (this.#client?.isReady === true) return this.#client;
+    this.#client?.destroy();
+    const client = createClient({ url: this.url, socket: { reconnectStrategy: false } });
+    client.on("error", () => undefined);
+    this.#client = client as Client;
+    await client.connect();
+    return this.#client;
+  }
+
+  async command(...args: string[]): Promise<unknown> {
+    return (await this.client()).sendCommand(args);
+  }
+
+  /** Ends the server as `kill -9` does. */
+  async kill(): Promise<void> {
+    const child = this.#process;
+    this.#client?.destroy();
+    this.#client = undefined;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    const exited = new Promise((resolve) => child.once("exit", resolve));
+    child.kill("SIGKILL");
+    await exited;
+  }
+
+  /** Stands still until `thaw`, and keeps its connections. */
+  freeze(): void {
+    this.#process?.kill("SIGSTOP");
+  }
+
+  thaw(): void {
+    this.#process?.kill("SIGCONT");
+  }
+
+  async destroy(): Promise<void> {
+    await this.kill();
+    rmSync(this.#folder, { recursive: true, force: true });
+  }
+
+  /** Resolves when this server has all that its master has. */
+  async follows(master: RedisServer): Promise<void> {
+    await this.command("REPLICAOF", "127.0.0.1", String(master.port));
+    await vi.waitFor(async () => {
+      const info = String(await this.command("INFO", "replication"));
+      if (!info.includes("master_link_status:up")) throw new Error(info);
+    });
+  }
+}
+
+export interface RedisClusterOfThree {
+  readonly servers: readonly RedisServer[];
+}
+
+/** Starts a Redis Cluster of three masters without replicas. */
+export async function startRedisCluster(): Promise<RedisClusterOfThree> {
+  const start = (): Promise<RedisServer> =>
+    RedisServer.start({ config: { "cluster-enabled": "yes", "cluster-node-timeout": "5000", "cluster-port": "0" } });
+  const servers = await Promise.all([start(), start(), start()]);
+  const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
+  await run(find("redis-cli"), ["--cluster", "create", ...addresses, "--cluster-yes"]);
+  for (const server of servers) {
+    await vi.waitFor(async () => {
+      const info = String(await server.command("CLUSTER", "INFO"));
+      if (!info.includes("cluster_state:ok")) throw new Error(info);
+    });
+  }
+  return { servers };
+}
