@@ -6,6 +6,7 @@ import { defineConfig } from "tsup";
 const entries = {
   index: "src/index.ts",
   metrics: "src/board/metrics/index.ts",
+  redis: "src/engines/redis/index.ts",
   upgrade: "src/wire/upgrade/index.ts",
   websocket: "src/wire/websocket/index.ts",
 };
