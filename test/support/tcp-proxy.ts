@@ -9,7 +9,7 @@ type ProxyState = "open" | "stuck" | "closed";
 
 export class TcpProxy {
   readonly #server: Server;
-  readonly #target: number;
+  #target: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
   #state: ProxyState = "open";
   /** Bytes that may still pass to the server before the proxy closes everything. */
@@ -55,6 +55,12 @@ export class TcpProxy {
   /** Holds what the server sends on the connections that have sent `bytes`. The others pass. */
   stickWhere(isStuck: (sent: Buffer) => boolean): void {
     this.#isStuck = isStuck;
+  }
+
+  /** Leads new connections to another server, and resets those that are there: a virtual address that moves. */
+  retarget(target: number): void {
+    this.#target = target;
+    this.#reset();
   }
 
   /** Resets all connections, and those that come. */

@@ -1,0 +1,130 @@
+/** What subscribers and publishers see while a real Redis server dies, stands still or is full. */
+import { expect, it, vi } from "vitest";
+import { startRedisNode } from "../support/redis-nodes.ts";
+import { RedisServer } from "../support/redis-server.ts";
+import { expectHonest } from "../support/stream-model.ts";
+
+it.each([
+  { how: "without its data", keepsData: false },
+  { how: "with all of its data", keepsData: true },
+])("begins another epoch after kill -9 and a restart $how, and tells each subscriber", async ({ keepsData }) => {
+  const server = await RedisServer.start({ keepsData });
+  const [here, there] = [await startRedisNode({ url: server.url }), await startRedisNode({ url: server.url })];
+  const publisher = here.publisher("t");
+  await there.owner.subscribe("t");
+  await publisher.publish(100);
+  await vi.waitFor(() => expect(there.owner.texts("t")).toHaveLength(100));
+  const before = there.owner.position("t");
+
+  await server.kill();
+  for (const { owner } of [here, there]) expect((await owner.becomes("down")).reason).toContain(String(server.port));
+  await publisher.publish(3);
+  expect(publisher.rejections.map(({ code }) => code)).toEqual(Array(3).fill("ERR_ENGINE_UNAVAILABLE"));
+  await expect(there.engine.history("t", { limit: 1 }, { size: 1, ttlMs: 1, metaTtlMs: 1 })).rejects.toMatchObject({
+    code: "ERR_ENGINE_UNAVAILABLE",
+  });
+
+  await server.start();
+  for (const { owner } of [here, there]) await owner.becomes("up");
+  await vi.waitFor(() => expect(there.owner.losses).toBe(1));
+  expect(there.owner.position("t").epoch).not.toBe(before.epoch);
+  await publisher.publish(100);
+  await vi.waitFor(() => expect(there.owner.texts("t")).toHaveLength(200));
+  expectHonest(there.owner.seen("t"), publisher.stored);
+  expect(there.owner.losses).toBe(1);
+  // Who comes with a position of the time before gets no part of the new epoch as if it were the rest of the old one.
+  expect((await here.engine.history("t", { limit: 0 }, { size: 1, ttlMs: 1, metaTtlMs: 1_000 })).top.offset).toBe(100);
+});
+
+it("tells that Redis stands still, rejects what gets no answer, and recovers everything afterwards", async () => {
+  const server = await RedisServer.start();
+  const [here, there] = [await startRedisNode({ url: server.url }), await startRedisNode({ url: server.url })];
+  const publisher = here.publisher("t");
+  await there.owner.subscribe("t");
+  await publisher.publish(50);
+  await vi.waitFor(() => expect(there.owner.texts("t")).toHaveLength(50));
+
+  server.freeze();
+  await publisher.publish(20);
+  expect(publisher.rejections.map(({ code }) => code)).toEqual(Array(20).fill("ERR_ENGINE_UNAVAILABLE"));
+  expect(publisher.rejections[0]?.message).toContain("didn't answer within 1500 ms");
+  for (const { owner } of [here, there]) await owner.becomes("down");
+
+  server.thaw();
+  for (const { owner } of [here, there]) await owner.becomes("up");
+  await publisher.publish(50);
+  await vi.waitFor(() => expect(there.owner.texts("t").at(-1)).toBe("t 120"));
+  expectHonest(there.owner.seen("t"), publisher.stored);
+  // The server has lost nothing: nobody is told otherwise. What was rejected may have been stored.
+  expect(there.owner.losses).toBe(0);
+  expect(there.owner.texts("t").length).toBeGreaterThanOrEqual(100);
+});
+
+it("says that Redis is full, stores nothing of what it rejects, and goes on in the epoch when there is room", async () => {
+  const server = await RedisServer.start();
+  const node = await startRedisNode({ url: server.url });
+  const publisher = node.publisher("t");
+  await node.owner.subscribe("t");
+  await node.owner.subscribe("other");
+  await publisher.publish(50);
+  await node.engine.join(
+    "t",
+    { address: "a", node: "n", user: "u", info: undefined },
+    { leaveGraceMs: 0, changes: true },
+  );
+
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  await publisher.publish(50);
+  expect(publisher.rejections.map(({ code }) => code)).toEqual(Array(50).fill("ERR_ENGINE_FULL"));
+  const { top } = await node.engine.history("t", { limit: 0 }, { size: 1, ttlMs: 1, metaTtlMs: 60_000 });
+  expect(top.offset).toBe(50);
+  const join = node.engine.join(
+    "t",
+    { address: "b", node: "n", user: "v", info: undefined },
+    { leaveGraceMs: 0, changes: true },
+  );
+  await expect(join).rejects.toMatchObject({ code: "ERR_ENGINE_FULL" });
+  expect(node.owner.healths).toEqual([]);
+
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  await publisher.publish(50);
+  await vi.waitFor(() => expect(node.owner.texts("t")).toHaveLength(100));
+  expectHonest(node.owner.seen("t"), publisher.stored);
+  expect(node.owner.position("t")).toEqual({ epoch: top.epoch, offset: 100 });
+  expect(node.owner.losses).toBe(0);
+});
+
+it("sends its publishes again, in order, when Redis has lost the scripts", async () => {
+  const server = await RedisServer.start();
+  const node = await startRedisNode({ url: server.url });
+  const publisher = node.publisher("t");
+  await node.owner.subscribe("t");
+  await publisher.publish(10);
+  await server.command("SCRIPT", "FLUSH");
+  const published = publisher.publish(500);
+  // More of them come while the first are on their way back.
+  const more = new Promise((resolve) => setImmediate(() => resolve(publisher.publish(500))));
+  await Promise.all([published, more]);
+  expect(publisher.rejections).toEqual([]);
+  await vi.waitFor(() => expect(node.owner.texts("t")).toHaveLength(1_010));
+  expectHonest(node.owner.seen("t"), publisher.stored);
+});
+
+it("begins another epoch when Redis was flushed, or has evicted what it knew of the stream", async () => {
+  const server = await RedisServer.start();
+  const node = await startRedisNode({ url: server.url });
+  const publisher = node.publisher("t");
+  await node.owner.subscribe("t");
+  await publisher.publish(10);
+  await server.command("FLUSHALL");
+  await publisher.publish(10);
+  await vi.waitFor(() => expect(node.owner.losses).toBe(1));
+  await server.command("DEL", "switchboard:{topic:t}:meta");
+  await publisher.publish(10);
+  await vi.waitFor(() => expect(node.owner.losses).toBe(2));
+  await publisher.publish(10);
+  await vi.waitFor(() => expect(node.owner.texts("t").at(-1)).toBe("t 40"));
+  expectHonest(node.owner.seen("t"), publisher.stored);
+  const epochs = new Set([...publisher.stored.keys()].map((place) => place.split(" ")[0]));
+  expect(epochs.size).toBe(3);
+});
