@@ -86,7 +86,7 @@ export class RedisServer {
       save: "",
       appendonly: keepsData ? "yes" : "no",
       appendfsync: "always",
-      "enable-debug-command": "yes",
+      "repl-diskless-sync-delay": "0",
       ...config,
     };
     const flags =
@@ -150,7 +150,7 @@ export class RedisServer {
   }
 
   /** Resolves when this server has all that its master has. */
-  async follows(master: RedisServer): Promise<void> {
+  async follows(master: { readonly port: number }): Promise<void> {
     await this.command("REPLICAOF", "127.0.0.1", String(master.port));
     await vi.waitFor(async () => {
       const info = String(await this.command("INFO", "replication"));

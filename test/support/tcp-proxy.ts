@@ -11,11 +11,13 @@ export class TcpProxy {
   readonly #server: Server;
   #target: number;
   readonly #pairs = new Set<readonly [Socket, Socket]>();
+  /** Clients that have subscribed to something. */
+  readonly #subscribed = new WeakSet<Socket>();
   #state: ProxyState = "open";
   /** Bytes that may still pass to the server before the proxy closes everything. */
   #upBudget = Number.POSITIVE_INFINITY;
-  /** Decides by its first bytes whether a connection is stuck. */
-  #isStuck: (first: Buffer) => boolean = () => false;
+  /** Connections that were reset at once. */
+  refused = 0;
 
   private constructor(server: Server, target: number) {
     this.#server = server;
@@ -52,9 +54,11 @@ export class TcpProxy {
     for (const pair of this.#pairs) for (const socket of pair) socket.pause();
   }
 
-  /** Holds what the server sends on the connections that have sent `bytes`. The others pass. */
-  stickWhere(isStuck: (sent: Buffer) => boolean): void {
-    this.#isStuck = isStuck;
+  /** Holds from now on what the server publishes on the connections that are there. Answers to commands pass. */
+  deafen(): void {
+    for (const [near, far] of this.#pairs) {
+      if (this.#subscribed.has(near)) far.pause();
+    }
   }
 
   /** Leads new connections to another server, and resets those that are there: a virtual address that moves. */
@@ -78,7 +82,6 @@ export class TcpProxy {
   mend(): void {
     this.#state = "open";
     this.#upBudget = Number.POSITIVE_INFINITY;
-    this.#isStuck = () => false;
     for (const pair of this.#pairs) for (const socket of pair) socket.resume();
   }
 
@@ -93,6 +96,7 @@ export class TcpProxy {
 
   #accept(near: Socket): void {
     if (this.#state === "closed") {
+      this.refused++;
       near.on("error", () => undefined);
       near.resetAndDestroy();
       return;
@@ -109,9 +113,8 @@ export class TcpProxy {
       });
       if (this.#state === "stuck") socket.pause();
     }
-    let isStuck = false;
     near.on("data", (chunk: Buffer) => {
-      isStuck ||= this.#isStuck(chunk);
+      if (/\r\ns?subscribe\r\n/i.test(chunk.toString("latin1"))) this.#subscribed.add(near);
       far.write(this.#upBudget < chunk.length ? chunk.subarray(0, this.#upBudget) : chunk);
       this.#upBudget -= chunk.length;
       if (this.#upBudget > 0) return;
@@ -119,8 +122,6 @@ export class TcpProxy {
       // What is under way reaches the server first.
       far.end(() => this.#reset());
     });
-    far.on("data", (chunk: Buffer) => {
-      if (!isStuck) near.write(chunk);
-    });
+    far.on("data", (chunk: Buffer) => near.write(chunk));
   }
 }

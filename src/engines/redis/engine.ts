@@ -13,6 +13,7 @@ import type {
   PresenceLimits,
   PresenceStats,
 } from "../../runtime/streams/engine.ts";
+import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { RedisClientPackage } from "./connection.ts";
 import { Keys } from "./keys.ts";
@@ -26,6 +27,9 @@ import { Streams } from "./streams.ts";
 
 /** Time within which `stop` resolves, in ms. */
 const STOP_MS = 900;
+
+/** Time for the failure of a connection to be told, in ms. */
+const REASON_MS = 100;
 
 /** What exists once the engine has an owner. */
 interface Parts {
@@ -205,7 +209,9 @@ export class RedisEngine implements Engine {
   #working(links: Links): Promise<void> {
     const { connectTimeoutMs, waitForStart } = this.#settings;
     return new Promise((resolve, reject) => {
-      const timer = waitForStart ? undefined : setTimeout(() => reject(unreachable(links)), connectTimeoutMs);
+      // The connection that is being opened is to say first why it can't be.
+      const timeoutMs = Math.min(connectTimeoutMs + REASON_MS, MAX_INT32);
+      const timer = waitForStart ? undefined : setTimeout(() => reject(unreachable(links)), timeoutMs);
       this.#changed = () => {
         if (links.health().status !== "up") return;
         clearTimeout(timer);

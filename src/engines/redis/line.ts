@@ -1,7 +1,7 @@
 /** A connection that is replaced whenever it fails. A link has two: one for commands, one for subscriptions. */
 import { setTimeout as delay } from "node:timers/promises";
 import { Connection, type ConnectionOptions, type RedisClientPackage } from "./connection.ts";
-import { messageOf } from "./failures.ts";
+import { messageOf, nameOf } from "./failures.ts";
 import type { Address } from "./options.ts";
 
 /** Time before the first attempt to replace a connection, in ms. It doubles with each attempt that fails. */
@@ -84,7 +84,7 @@ export class Line {
       const connection = await Connection.open(this.#redis, { ...this.#options, address, lost: lost.resolve });
       this.#current = connection;
       if (this.#stop.signal.aborted) connection.close("the engine was stopped");
-      await this.#options.setUp(connection);
+      await this.#setUp(connection, nameOf(address));
       if (connection.isClosed) return await lost.promise;
       this.#connection = connection;
       this.#reconnects++;
@@ -98,6 +98,19 @@ export class Line {
     } finally {
       this.#connection = undefined;
       this.#current = undefined;
+    }
+  }
+
+  async #setUp(connection: Connection, name: string): Promise<void> {
+    const { connectTimeoutMs } = this.#options;
+    const timer = setTimeout(
+      () => connection.close(`${name} didn't answer within ${connectTimeoutMs} ms`),
+      connectTimeoutMs,
+    );
+    try {
+      await this.#options.setUp(connection);
+    } finally {
+      clearTimeout(timer);
     }
   }
 }

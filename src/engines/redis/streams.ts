@@ -1,5 +1,6 @@
 /** Streams in Redis: publish, history, and the topics that this node wants. Used by the engine. */
 import { randomBytes } from "node:crypto";
+import { SwitchboardError } from "../../errors.ts";
 import type {
   EngineOwner,
   EnginePublish,
@@ -87,7 +88,7 @@ export class Streams {
       return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
     } catch (error) {
       this.counts.rejected++;
-      throw error;
+      throw error instanceof SwitchboardError && error.code === "ERR_ENGINE_UNAVAILABLE" ? unknown(error) : error;
     }
   }
 
@@ -251,6 +252,12 @@ class WantedTopic implements Listener {
     this.#offset = record.offset;
     owner.published(topic, epoch, record);
   }
+}
+
+/** Says what the publisher needs to know: publishing again may publish twice, unless an idempotency key is used. */
+function unknown(error: SwitchboardError): SwitchboardError {
+  const message = `${error.message}: it isn't known whether the publication was stored`;
+  return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message, { cause: error });
 }
 
 /** Names for epochs that never repeat: a random part for the process, and a number. */
