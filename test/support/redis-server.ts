@@ -163,13 +163,17 @@ export interface RedisClusterOfThree {
   readonly servers: readonly RedisServer[];
 }
 
-/** Starts a Redis Cluster of three masters without replicas. */
-export async function startRedisCluster(): Promise<RedisClusterOfThree> {
-  const start = (): Promise<RedisServer> =>
-    RedisServer.start({ config: { "cluster-enabled": "yes", "cluster-node-timeout": "5000", "cluster-port": "0" } });
-  const servers = await Promise.all([start(), start(), start()]);
+/** Starts a Redis Cluster of three masters, each with so many replicas. */
+export async function startRedisCluster(replicas = 0, outlivesTest = false): Promise<RedisClusterOfThree> {
+  const start = async (): Promise<RedisServer> => {
+    const bus = String(await freePort());
+    const config = { "cluster-enabled": "yes", "cluster-node-timeout": "2000", "cluster-port": bus };
+    return RedisServer.start({ config, outlivesTest });
+  };
+  const servers = await Promise.all(Array.from({ length: 3 * (1 + replicas) }, start));
   const addresses = servers.map(({ port }) => `127.0.0.1:${port}`);
-  await run(find("redis-cli"), ["--cluster", "create", ...addresses, "--cluster-yes"]);
+  const flags = ["--cluster-replicas", String(replicas), "--cluster-yes"];
+  await run(find("redis-cli"), ["--cluster", "create", ...addresses, ...flags]);
   for (const server of servers) {
     await vi.waitFor(async () => {
       const info = String(await server.command("CLUSTER", "INFO"));

@@ -185,6 +185,9 @@ export class Connection {
   }
 }
 
+/** What a server of a cluster says when another one has the hash slot. */
+export const MISROUTED: readonly string[] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
+
 /** True for the errors after which a command may be sent again, because Redis hasn't run it. */
 export function wasNotRun(error: unknown, codes: readonly string[]): boolean {
   const message = error instanceof Error ? error.message : "";

@@ -14,7 +14,9 @@ import type {
   PresenceStats,
 } from "../../runtime/streams/engine.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
+import { ClusterLinks } from "./cluster.ts";
 import type { RedisClientPackage } from "./connection.ts";
 import { Keys } from "./keys.ts";
 import type { Link } from "./link.ts";
@@ -48,7 +50,7 @@ export class RedisEngine implements Engine {
   #health: EngineHealth = { status: "down" };
   #doubts = 0;
   /** Called when the health has changed, while `start` waits. */
-  #changed: () => void = () => undefined;
+  #changed: () => void = noop;
 
   constructor(redis: RedisClientPackage, settings: RedisSettings, node: string) {
     this.#redis = redis;
@@ -69,10 +71,13 @@ export class RedisEngine implements Engine {
       owner.doubted();
     };
     const probeChannel = (number: number): string => keys.probe(node, number);
-    const links = new SingleLink(
-      { redis: this.#redis, settings, scripts, probeChannel },
-      { healthChanged: () => this.#healthChanged(owner), restored },
-    );
+    const linksOptions = { redis: this.#redis, settings, scripts, probeChannel };
+    const linkOwner = { healthChanged: () => this.#healthChanged(owner), restored, misrouted: noop };
+    const { topology } = settings;
+    const links =
+      topology.kind === "cluster"
+        ? new ClusterLinks(linksOptions, linkOwner, topology.seeds)
+        : new SingleLink(linksOptions, linkOwner, topology);
     const presence: Presence = new Presence({
       ttlMs: settings.presenceTtlMs,
       keys,
@@ -215,7 +220,7 @@ export class RedisEngine implements Engine {
       this.#changed = () => {
         if (links.health().status !== "up") return;
         clearTimeout(timer);
-        this.#changed = () => undefined;
+        this.#changed = noop;
         resolve();
       };
       this.#changed();

@@ -5,7 +5,7 @@
 
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
-import { type Connection, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
+import { type Connection, MISROUTED, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
 import { failureOf, full, unavailable } from "./failures.ts";
 import { Line } from "./line.ts";
 import type { Address, RedisSettings } from "./options.ts";
@@ -31,6 +31,8 @@ export interface LinkOwner {
    * @param isOtherServer true if the server was restarted or replaced meanwhile: it may have lost data
    */
   restored(link: Link, isOtherServer: boolean): void;
+  /** The server says that another server of the cluster has a hash slot. */
+  misrouted(link: Link): void;
 }
 
 interface Call {
@@ -77,7 +79,7 @@ export class Link {
     const { redis, settings, dial, isCluster } = options;
     this.#options = options;
     this.#owner = owner;
-    this.subscriptions = new Subscriptions(isCluster);
+    this.subscriptions = new Subscriptions(isCluster, () => owner.misrouted(this));
     const { access, connectTimeoutMs, commandTimeoutMs } = settings;
     const common = { access, connectTimeoutMs, commandTimeoutMs, dial };
     this.#commands = new Line(redis, {
@@ -144,6 +146,11 @@ export class Link {
     this.#timer = setInterval(() => this.#tick(), this.#options.settings.probeIntervalMs);
   }
 
+  /** Stops listening to itself: the link isn't used any more. */
+  forgetProbe(): void {
+    this.subscriptions.remove(this.#options.probeChannel);
+  }
+
   stop(): void {
     clearInterval(this.#timer);
     this.#commands.stop();
@@ -175,6 +182,7 @@ export class Link {
     try {
       return await connection.send(args, false, bytes);
     } catch (error) {
+      if (wasNotRun(error, MISROUTED)) this.#owner.misrouted(this);
       throw failureOf(error);
     }
   }
@@ -186,11 +194,6 @@ export class Link {
 
   listen(channel: string, listener: Listener): Promise<void> {
     return this.subscriptions.add(channel, listener);
-  }
-
-  /** Gives up the connection for commands: what Redis said means that another server is to be asked. */
-  replaceCommands(reason: string): void {
-    this.#commands.replace(reason);
   }
 
   #send(call: Call): void {
@@ -215,6 +218,7 @@ export class Link {
           call.answer.reject(failureOf(error));
           // The server became a replica. Its successor has to be found.
           if (wasNotRun(error, ["READONLY"])) connection.close("the server has become a replica");
+          if (wasNotRun(error, MISROUTED)) this.#owner.misrouted(this);
         }
         this.#answered();
       },

@@ -2,8 +2,8 @@
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { Connection, type RedisClientPackage } from "./connection.ts";
 import { messageOf, nameOf, unavailable } from "./failures.ts";
-import { Link, type LinkOwner } from "./link.ts";
-import type { Access, Address, RedisSettings } from "./options.ts";
+import { dialled, Link, type LinkOwner } from "./link.ts";
+import type { Access, Address, RedisSettings, Topology } from "./options.ts";
 import type { Scripts } from "./scripts.ts";
 
 /** The links of an engine. */
@@ -29,13 +29,12 @@ export interface LinksOptions {
 export class SingleLink implements Links {
   readonly #link: Link;
 
-  constructor({ redis, settings, scripts, probeChannel }: LinksOptions, owner: LinkOwner) {
-    const { topology } = settings;
-    const dial = async (): Promise<Address> => {
-      if (topology.kind === "single") return topology.address;
-      if (topology.kind === "sentinel") return askSentinels(redis, settings, topology);
-      throw new TypeError("a cluster has more than one link");
-    };
+  constructor(
+    { redis, settings, scripts, probeChannel }: LinksOptions,
+    owner: LinkOwner,
+    topology: Exclude<Topology, { readonly kind: "cluster" }>,
+  ) {
+    const dial = topology.kind === "single" ? dialled(topology.address) : () => askSentinels(redis, settings, topology);
     this.#link = new Link({ redis, settings, scripts, dial, probeChannel: probeChannel(0), isCluster: false }, owner);
   }
 

@@ -135,7 +135,7 @@ export class Streams {
     });
   }
 
-  want(topic: string): Promise<void> {
+  async want(topic: string): Promise<void> {
     const { keys } = this.#options;
     const channel = keys.channel(topic);
     let wanted = this.#wanted.get(topic);
@@ -145,18 +145,19 @@ export class Streams {
       wanted = new WantedTopic({ topic, node: this.#node, owner, counts: this.counts, wentBack, graceBegan });
       this.#wanted.set(topic, wanted);
     }
-    const link = this.#linkOf(channel);
-    const added = wanted;
-    return link.listen(channel, wanted).catch((error: unknown) => {
-      if (this.#wanted.get(topic) === added) this.#wanted.delete(topic);
+    try {
+      await this.#linkOf(channel).listen(channel, wanted);
+    } catch (error) {
+      if (this.#wanted.get(topic) === wanted) this.#wanted.delete(topic);
       throw error;
-    });
+    }
   }
 
   unwant(topic: string): void {
     if (!this.#wanted.delete(topic)) return;
     const channel = this.#options.keys.channel(topic);
-    this.#options.links.of(channel)?.subscriptions.remove(channel);
+    // In a cluster the channel may not have moved yet to the link that has its slot now.
+    for (const link of this.#options.links.all()) link.subscriptions.remove(channel);
   }
 
   /** Begins another epoch, because offsets of this one went back before this node's eyes. */

@@ -1,5 +1,5 @@
 /** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
-import type { Connection } from "./connection.ts";
+import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
 import { failureOf, unavailable } from "./failures.ts";
 
 /** What gets the messages of a channel. */
@@ -29,12 +29,17 @@ export class Subscriptions {
   readonly #pending = new Set<string>();
   /** Channels to subscribe to (true) or to leave (false) at the end of the tick. */
   readonly #changes = new Map<string, boolean>();
+  readonly #misrouted: () => void;
   #connection: Connection | undefined;
   #isScheduled = false;
 
-  /** @param isSharded true to subscribe by `SSUBSCRIBE`: one channel in a command */
-  constructor(isSharded: boolean) {
+  /**
+   * @param isSharded true to subscribe by `SSUBSCRIBE`: one channel in a command
+   * @param misrouted called when a server says that another one has a channel
+   */
+  constructor(isSharded: boolean, misrouted: () => void) {
     this.#isSharded = isSharded;
+    this.#misrouted = misrouted;
   }
 
   get count(): number {
@@ -68,11 +73,25 @@ export class Subscriptions {
     this.#schedule(channel, false);
   }
 
-  /** Subscribes to everything on a new connection. Resolves when Redis has confirmed all that isn't wanted since. */
+  /**
+   * Subscribes to everything on a new connection. Resolves when Redis has confirmed all. Rejects if it says no to a
+   * channel that it has confirmed before: the subscriber doesn't know that it hears nothing.
+   */
   async restore(connection: Connection): Promise<void> {
     this.#connection = connection;
     this.#changes.clear();
     await this.#subscribe([...this.#wanted.keys()]);
+  }
+
+  /** Hands the channels over to the subscriptions of other links, where `target` names one. */
+  moveTo(target: (channel: string) => Subscriptions | undefined): void {
+    for (const [channel, subscription] of this.#wanted) {
+      const other = target(channel);
+      if (other === undefined) continue;
+      this.#wanted.delete(channel);
+      this.#pending.delete(channel);
+      other.#adopt(channel, subscription);
+    }
   }
 
   /** Forgets the connection, which was lost. */
@@ -89,6 +108,13 @@ export class Subscriptions {
         this.#fail(channel, subscription, unavailable(reason));
       }
     }
+  }
+
+  #adopt(channel: string, subscription: Subscription): void {
+    this.#wanted.set(channel, subscription);
+    if (!subscription.isReady) this.#pending.add(channel);
+    // Only a new connection says that something may be lost: each of its channels is subscribed to, this one too.
+    this.#connection?.close("a channel has moved here");
   }
 
   #schedule(channel: string, isWanted: boolean): void {
@@ -121,7 +147,9 @@ export class Subscriptions {
         } catch (error) {
           // The next connection tries again.
           if (connection.isClosed) throw error;
-          for (const [channel, subscription] of asked) this.#fail(channel, subscription, failureOf(error));
+          if (wasNotRun(error, MISROUTED)) this.#misrouted();
+          else for (const [channel, subscription] of asked) this.#refuse(channel, subscription, failureOf(error));
+          if (asked.some(([, subscription]) => subscription?.isReady)) throw error;
         }
       }),
     );
@@ -133,6 +161,11 @@ export class Subscriptions {
     this.#pending.delete(channel);
     subscription.isReady = true;
     subscription.ready.resolve();
+  }
+
+  /** A channel that was confirmed before stays wanted: the connection fails, and the health of the link tells why. */
+  #refuse(channel: string, subscription: Subscription | undefined, error: Error): void {
+    if (subscription?.isReady !== true) this.#fail(channel, subscription, error);
   }
 
   #fail(channel: string, subscription: Subscription | undefined, error: Error): void {

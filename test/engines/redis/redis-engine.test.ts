@@ -1,12 +1,18 @@
 /** The contract of engines over one real server, and what Redis adds. */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll } from "vitest";
+import { afterAll, beforeAll, describe } from "vitest";
 import { createRedisEngine, redis } from "../../../src/engines/redis/index.ts";
 import type { Engine } from "../../../src/runtime/streams/engine.ts";
 import { noop } from "../../../src/wire/protocol/empty.ts";
 import { describeEngine } from "../../runtime/streams/engine-contract.ts";
-import { RedisServer } from "../../support/redis-server.ts";
+import { readReadme } from "../../support/readme.ts";
+import { type RedisClusterOfThree, RedisServer, startRedisCluster } from "../../support/redis-server.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
+
+/** The rules for users of Redis, as the README gives them. */
+function allowedCommands(): string[] {
+  return [...readReadme("src/engines/redis/README.md").matchAll(/(?<=[ `])\+[a-z|]+/g)].map(([rule]) => rule);
+}
 
 let server: RedisServer;
 let clusters = 0;
@@ -40,4 +46,56 @@ describeEngine({
       close: noop,
     };
   },
+});
+
+let cluster: RedisClusterOfThree;
+
+describe("over a cluster of three masters, with a user of its own for each node", () => {
+  beforeAll(async () => {
+    cluster = await startRedisCluster(0, true);
+  });
+  afterAll(async () => {
+    for (const one of cluster.servers) await one.destroy();
+  });
+
+  const onAll = async (...command: string[]): Promise<void> => {
+    for (const one of cluster.servers) await one.command(...command);
+  };
+
+  describeEngine({
+    name: "redis cluster",
+    traits: { isShared: true, hasClock: false, modelRuns: 5 },
+    create: () => {
+      const prefix = `test-${++clusters}`;
+      const users = new Map<Engine, string>();
+      return {
+        create: async (node) => {
+          const username = `${prefix}-${node}`;
+          await onAll(
+            "ACL",
+            "SETUSER",
+            username,
+            "on",
+            ">secret",
+            `~${prefix}:*`,
+            `&${prefix}:*`,
+            ...allowedCommands(),
+          );
+          const times = { presenceTtlMs: 1_000, nodeTtlMs: 1_000, probeIntervalMs: 100 };
+          const nodes = cluster.servers.map(({ address }) => address);
+          const options = { cluster: { nodes }, prefix, username, password: "secret", ...times };
+          const engine = await createRedisEngine(redis(options).options, node);
+          users.set(engine, username);
+          return engine;
+        },
+        pass: (ms) => delay(ms),
+        kill: async (engine) => {
+          // Redis closes the connections of the user, and takes no more.
+          await onAll("ACL", "DELUSER", users.get(engine) ?? "");
+          await engine.stop();
+        },
+        close: noop,
+      };
+    },
+  });
 });
