@@ -182,3 +182,27 @@ export async function startRedisCluster(replicas = 0, outlivesTest = false): Pro
   }
   return { servers };
 }
+
+/** Moves a slot, with its keys, to another master. */
+export async function moveSlot(servers: readonly RedisServer[], slot: number): Promise<void> {
+  const ids = new Map<RedisServer, string>();
+  for (const server of servers) ids.set(server, String(await server.command("CLUSTER", "MYID")));
+  let from: RedisServer | undefined;
+  for (const server of servers) {
+    const map = String(await server.command("CLUSTER", "NODES"));
+    const own = map.split("\n").find((line) => line.includes("myself")) ?? "";
+    const ranges = [...own.matchAll(/ (\d+)-(\d+)/g)];
+    if (ranges.some(([, first, last]) => Number(first) <= slot && slot <= Number(last))) from = server;
+  }
+  const to = servers.find((server) => server !== from);
+  if (from === undefined || to === undefined) throw new Error(`no master has the slot ${slot}`);
+  await to.command("CLUSTER", "SETSLOT", String(slot), "IMPORTING", ids.get(from) ?? "");
+  await from.command("CLUSTER", "SETSLOT", String(slot), "MIGRATING", ids.get(to) ?? "");
+  const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", String(slot), "1000")) as string[];
+  if (keys.length > 0) {
+    await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);
+  }
+  for (const server of [to, from, ...servers]) {
+    await server.command("CLUSTER", "SETSLOT", String(slot), "NODE", ids.get(to) ?? "");
+  }
+}

@@ -194,9 +194,9 @@ export class ModelPublisher {
     await Promise.all(publishes);
   }
 
-  /** The text that is published next. */
-  get next(): string {
-    return `${this.#topic} ${this.#number + 1}`;
+  /** The text that was published last. */
+  get last(): string {
+    return `${this.#topic} ${this.#number}`;
   }
 }
 
