@@ -25,7 +25,7 @@ it("notices a link that takes everything and never answers, and recovers when th
   const late = await createRedisNode({ url: proxy.url, connectTimeoutMs: 300 });
   await expect(late.engine.start(late.owner)).rejects.toMatchObject({
     code: "ERR_ENGINE_UNREACHABLE",
-    message: expect.stringContaining(`127.0.0.1:${proxy.port} didn't answer within 300 ms`),
+    message: expect.stringMatching(`within 300 ms: 127.0.0.1:${proxy.port} (hasn't|didn't) answer`),
   });
   expect(far.owner.texts("t")).toHaveLength(10);
 
@@ -107,7 +107,8 @@ it("subscribes to 10,000 topics again after its connections were killed, and mis
   await Promise.all(publishers.map((publisher) => publisher.publish(1)));
   await vi.waitFor(() => {
     const missing = topics.filter((topic) => there.owner.texts(topic).length < 4);
-    if (missing.length > 0) throw new Error(`${missing.length} topics lack publications`);
+    if (missing.length === 0) return;
+    throw new Error(`${missing.length} topics lack publications: ${JSON.stringify(there.owner.healths)}`);
   });
   for (const [index, topic] of topics.entries()) {
     expectHonest(there.owner.seen(topic), publishers[index]?.stored ?? new Map());

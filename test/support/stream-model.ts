@@ -30,6 +30,8 @@ interface Subscriber {
   /** Publications that arrived while the subscriber was compared with the top; undefined otherwise. */
   held: { readonly epoch: string; readonly record: StreamRecord }[] | undefined;
   isReading: boolean;
+  /** True if the owner doubted while the subscriber was reading. */
+  isDoubtedAgain: boolean;
 }
 
 const textOf = (frame: Frame): string => frame.block.toString("utf8", payloadStart(frame), frame.end);
@@ -50,7 +52,15 @@ export class ModelOwner implements EngineOwner {
 
   async subscribe(topic: string): Promise<void> {
     const held: Subscriber["held"] = [];
-    const subscriber: Subscriber = { topic, epoch: "", offset: 0, seen: [], held, isReading: true };
+    const subscriber: Subscriber = {
+      topic,
+      epoch: "",
+      offset: 0,
+      seen: [],
+      held,
+      isReading: true,
+      isDoubtedAgain: false,
+    };
     this.#subscribers.set(topic, subscriber);
     await this.#engine.want(topic);
     const { top } = await this.#engine.history(topic, { limit: 0 }, LIMITS);
@@ -134,8 +144,12 @@ export class ModelOwner implements EngineOwner {
   }
 
   async #compare(subscriber: Subscriber): Promise<void> {
-    if (subscriber.isReading) return;
+    if (subscriber.isReading) {
+      subscriber.isDoubtedAgain = true;
+      return;
+    }
     subscriber.isReading = true;
+    subscriber.isDoubtedAgain = false;
     try {
       const since = { epoch: subscriber.epoch, offset: subscriber.offset };
       const read = await this.#engine.history(subscriber.topic, { since: since.offset, limit: 10_000 }, LIMITS);
@@ -147,12 +161,13 @@ export class ModelOwner implements EngineOwner {
         subscriber.epoch = read.top.epoch;
         subscriber.offset = read.top.offset;
       }
-      this.#goOn(subscriber);
+      subscriber.isReading = false;
+      if (!subscriber.isDoubtedAgain) this.#goOn(subscriber);
     } catch {
       // The engine is away. When it is back, it says so, and the comparison is repeated.
-    } finally {
       subscriber.isReading = false;
     }
+    if (subscriber.isDoubtedAgain) void this.#compare(subscriber);
   }
 
   #goOn(subscriber: Subscriber): void {

@@ -13,7 +13,6 @@ import type {
   PresenceLimits,
   PresenceStats,
 } from "../../runtime/streams/engine.ts";
-import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { ClusterLinks } from "./cluster.ts";
@@ -29,9 +28,6 @@ import { Streams } from "./streams.ts";
 
 /** Time within which `stop` resolves, in ms. */
 const STOP_MS = 900;
-
-/** Time for the failure of a connection to be told, in ms. */
-const REASON_MS = 100;
 
 /** What exists once the engine has an owner. */
 interface Parts {
@@ -154,7 +150,8 @@ export class RedisEngine implements Engine {
   }
 
   gauges(): Readonly<Record<string, number>> {
-    const { links, streams, presence, nodes } = this.#parts;
+    if (this.#started === undefined) return {};
+    const { links, streams, presence, nodes } = this.#started;
     const all = links.all();
     const sum = (value: (link: Link) => number): number => all.reduce((total, link) => total + value(link), 0);
     const { counts } = streams;
@@ -214,9 +211,8 @@ export class RedisEngine implements Engine {
   #working(links: Links): Promise<void> {
     const { connectTimeoutMs, waitForStart } = this.#settings;
     return new Promise((resolve, reject) => {
-      // The connection that is being opened is to say first why it can't be.
-      const timeoutMs = Math.min(connectTimeoutMs + REASON_MS, MAX_INT32);
-      const timer = waitForStart ? undefined : setTimeout(() => reject(unreachable(links)), timeoutMs);
+      const fail = (): void => reject(unreachable(links, connectTimeoutMs));
+      const timer = waitForStart ? undefined : setTimeout(fail, connectTimeoutMs);
       this.#changed = () => {
         if (links.health().status !== "up") return;
         clearTimeout(timer);
@@ -228,8 +224,8 @@ export class RedisEngine implements Engine {
   }
 }
 
-function unreachable(links: Links): SwitchboardError {
+function unreachable(links: Links, ms: number): SwitchboardError {
   const { reason = "no answer" } = links.health();
-  const message = `the engine can't reach Redis: ${reason}. Check that it runs, its address, user, password and TLS, and that the user may use the commands that the README lists`;
+  const message = `the engine can't reach Redis within ${ms} ms: ${reason}. Check that it runs, its address, user, password and TLS, and that the user may use the commands that the README lists`;
   return new SwitchboardError("ERR_ENGINE_UNREACHABLE", message);
 }

@@ -8,6 +8,25 @@ export function unavailable(reason: string, cause?: unknown): SwitchboardError {
   return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message, cause === undefined ? {} : { cause });
 }
 
+/** Errors of calls that Redis has certainly not run. */
+const notRun = new WeakSet<Error>();
+
+/** Makes the error of a call that Redis hasn't run. */
+export function refused(reason: string, cause?: unknown): SwitchboardError {
+  const error = unavailable(reason, cause);
+  notRun.add(error);
+  return error;
+}
+
+/** True if the call may have had its effect. */
+export function mayHaveRun(error: unknown): boolean {
+  return !(error instanceof Error && notRun.has(error));
+}
+
+/** What Redis answers instead of running a command. */
+const REFUSALS =
+  /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN|BUSY|NOSCRIPT|NOAUTH|SWITCHBOARDSTALE)\b/;
+
 export function full(reason: string, cause?: unknown): SwitchboardError {
   return new SwitchboardError("ERR_ENGINE_FULL", reason, cause === undefined ? {} : { cause });
 }
@@ -19,7 +38,7 @@ export function failureOf(error: unknown): SwitchboardError {
   if (/^OOM\b/.test(message) || message.includes("-OOM ")) {
     return full("Redis is out of memory and refuses to store: give it more (maxmemory), or keep less", error);
   }
-  return unavailable(message, error);
+  return REFUSALS.test(message) ? refused(message, error) : unavailable(message, error);
 }
 
 export function messageOf(error: unknown): string {

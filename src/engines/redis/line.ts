@@ -15,6 +15,8 @@ export interface LineOptions extends Omit<ConnectionOptions, "address" | "lost">
   readonly dial: () => Promise<Address>;
   /** Makes a new connection ready for use. */
   readonly setUp: (connection: Connection) => Promise<void>;
+  /** Called before each attempt. */
+  readonly trying: (address: Address) => void;
   readonly up: (connection: Connection) => void;
   /** Called after each attempt that failed, and when a connection was lost. */
   readonly down: (reason: string) => void;
@@ -81,6 +83,7 @@ export class Line {
     try {
       const address = await this.#options.dial();
       if (this.#stop.signal.aborted) return "the engine was stopped";
+      this.#options.trying(address);
       const connection = await Connection.open(this.#redis, { ...this.#options, address, lost: lost.resolve });
       this.#current = connection;
       if (this.#stop.signal.aborted) connection.close("the engine was stopped");

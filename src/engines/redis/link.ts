@@ -6,7 +6,7 @@
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { type Connection, MISROUTED, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
-import { failureOf, full, unavailable } from "./failures.ts";
+import { failureOf, full, nameOf, refused, unavailable } from "./failures.ts";
 import { Line } from "./line.ts";
 import type { Address, RedisSettings } from "./options.ts";
 import { identityOf, type Script, type Scripts, STALE } from "./scripts.ts";
@@ -45,6 +45,7 @@ interface Call {
   readonly answer: { resolve(reply: Reply): void; reject(error: Error): void };
 }
 
+const NOT_YET = "the engine isn't connected yet";
 /** Times that a call is sent, if Redis hasn't run it for a reason that the link can mend. */
 const MAX_ATTEMPTS = 3;
 /** Number of calls that wait while the link mends itself. */
@@ -59,9 +60,9 @@ export class Link {
   #identity = "";
   /** Identity when the link last worked. */
   #provenIdentity = "";
-  #health: EngineHealth = { status: "down", reason: "the engine isn't connected yet" };
-  #commandsReason = "the engine isn't connected yet";
-  #subscriberReason = "the engine isn't connected yet";
+  #health: EngineHealth = { status: "down", reason: NOT_YET };
+  #commandsReason = NOT_YET;
+  #subscriberReason = NOT_YET;
   /** True from the first probe that came back over the connection for subscriptions. */
   #isHeard = false;
   #timer: NodeJS.Timeout | undefined;
@@ -86,6 +87,11 @@ export class Link {
       ...common,
       received: noop,
       setUp: (connection) => this.#introduce(connection),
+      trying: (address) => {
+        if (this.#commandsReason !== NOT_YET) return;
+        this.#commandsReason = `${nameOf(address)} hasn't answered yet`;
+        this.#evaluate();
+      },
       up: () => this.#probe(),
       down: (reason) => {
         this.#commandsReason = reason;
@@ -97,6 +103,7 @@ export class Link {
       ...common,
       received: (channel, bytes) => this.subscriptions.received(channel, bytes),
       setUp: (connection) => this.subscriptions.restore(connection),
+      trying: noop,
       up: () => this.#probe(),
       down: (reason) => {
         this.#subscriberReason = reason;
@@ -178,7 +185,7 @@ export class Link {
   /** Sends a command that isn't sent again. */
   async send(args: readonly (string | Buffer)[], bytes = 0): Promise<Reply> {
     const { connection } = this.#commands;
-    if (connection === undefined) throw unavailable(this.#commandsReason);
+    if (connection === undefined) throw refused(this.#commandsReason);
     try {
       return await connection.send(args, false, bytes);
     } catch (error) {
@@ -199,7 +206,7 @@ export class Link {
   #send(call: Call): void {
     const { connection } = this.#commands;
     if (connection === undefined) {
-      call.answer.reject(unavailable(this.#commandsReason));
+      call.answer.reject(refused(this.#commandsReason));
       return;
     }
     call.attempts++;

@@ -13,7 +13,7 @@ import type { StreamRecord } from "../../runtime/streams/publication.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { Reply } from "./connection.ts";
-import { unavailable } from "./failures.ts";
+import { mayHaveRun, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
 import type { Link } from "./link.ts";
 import type { Links } from "./links.ts";
@@ -88,7 +88,7 @@ export class Streams {
       return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
     } catch (error) {
       this.counts.rejected++;
-      throw error instanceof SwitchboardError && error.code === "ERR_ENGINE_UNAVAILABLE" ? unknown(error) : error;
+      throw error instanceof SwitchboardError && error.code === "ERR_ENGINE_UNAVAILABLE" ? told(error) : error;
     }
   }
 
@@ -173,7 +173,7 @@ export class Streams {
 
   #linkOf(key: string): Link {
     const link = this.#options.links.of(key);
-    if (link === undefined) throw unavailable("no server of the cluster has the topic's hash slot now");
+    if (link === undefined) throw refused("no server of the cluster has the topic's hash slot now");
     return link;
   }
 }
@@ -256,8 +256,11 @@ class WantedTopic implements Listener {
 }
 
 /** Says what the publisher needs to know: publishing again may publish twice, unless an idempotency key is used. */
-function unknown(error: SwitchboardError): SwitchboardError {
-  const message = `${error.message}: it isn't known whether the publication was stored`;
+function told(error: SwitchboardError): SwitchboardError {
+  const effect = mayHaveRun(error)
+    ? "it isn't known whether the publication was stored"
+    : "the publication wasn't stored";
+  const message = `${error.message}: ${effect}`;
   return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message, { cause: error });
 }
 
