@@ -48,6 +48,8 @@ interface Call {
 const NOT_YET = "the engine isn't connected yet";
 /** Times that a call is sent, if Redis hasn't run it for a reason that the link can mend. */
 const MAX_ATTEMPTS = 3;
+/** Times `commandTimeoutMs` for which a probe may be late while other messages arrive. */
+const MAX_LATE = 6;
 /** Number of calls that wait while the link mends itself. */
 const MAX_WAITING = 100_000;
 
@@ -69,6 +71,11 @@ export class Link {
   #probed = performance.now();
   #probes: { readonly number: number; at: number }[] = [];
   #probeNumber = 0;
+  /** Number of messages that arrived over the connection for subscriptions. */
+  #messages = 0;
+  #messagesBefore = 0;
+  /** Time at which the last of them was noticed. */
+  #heardAt = 0;
   #lagMs = 0;
   #deaf = 0;
   #isMending = false;
@@ -101,7 +108,10 @@ export class Link {
     });
     this.#subscriber = new Line(redis, {
       ...common,
-      received: (channel, bytes) => this.subscriptions.received(channel, bytes),
+      received: (channel, bytes) => {
+        this.#messages++;
+        this.subscriptions.received(channel, bytes);
+      },
       setUp: (connection) => this.subscriptions.restore(connection),
       trying: noop,
       up: () => this.#probe(),
@@ -282,8 +292,13 @@ export class Link {
     this.#probed = now;
     if (late > 1) for (const probe of this.#probes) probe.at += late;
     this.subscriptions.expire(commandTimeoutMs, this.#health.reason ?? "the subscription wasn't confirmed in time");
+    if (this.#messages !== this.#messagesBefore) this.#heardAt = now;
+    this.#messagesBefore = this.#messages;
     const oldest = this.#probes[0];
-    if (oldest !== undefined && now - oldest.at >= commandTimeoutMs) {
+    const age = oldest === undefined ? 0 : now - oldest.at;
+    // A node that has much to read is late, not deaf: another connection would only add to its work.
+    const isLate = now - this.#heardAt < commandTimeoutMs && age < commandTimeoutMs * MAX_LATE;
+    if (age >= commandTimeoutMs && !isLate) {
       this.#deaf++;
       this.#subscriber.replace(`what is published didn't come back within ${commandTimeoutMs} ms`);
       return;
