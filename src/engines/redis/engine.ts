@@ -15,11 +15,11 @@ import type {
 } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { ClusterLinks } from "./cluster.ts";
-import type { RedisClientPackage } from "./connection.ts";
 import { Keys } from "./keys.ts";
-import type { Link } from "./link.ts";
-import { type Links, SingleLink } from "./links.ts";
+import { ClusterLinks } from "./link/cluster.ts";
+import type { RedisClientPackage } from "./link/connection.ts";
+import type { Link } from "./link/link.ts";
+import { type Links, SingleLink } from "./link/links.ts";
 import { Nodes } from "./nodes.ts";
 import type { RedisSettings } from "./options.ts";
 import { Presence } from "./presence.ts";

@@ -2,8 +2,8 @@
 import { existsSync } from "node:fs";
 import { SwitchboardError } from "../../errors.ts";
 import type { EngineFactory, EngineSpec } from "../../runtime/streams/engine.ts";
-import type { RedisClientPackage } from "./connection.ts";
 import { RedisEngine } from "./engine.ts";
+import type { RedisClientPackage } from "./link/connection.ts";
 import { checkRedisOptions, type RedisOptions, type RedisSettings } from "./options.ts";
 
 export type { RedisCluster, RedisNode, RedisOptions, RedisSentinel, RedisTls } from "./options.ts";

@@ -6,7 +6,7 @@ import type { EngineOwner } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { unavailable } from "./failures.ts";
 import type { Keys } from "./keys.ts";
-import type { Links } from "./links.ts";
+import type { Links } from "./link/links.ts";
 
 /** Longest time between two beats, in ms. */
 const MAX_BEAT_MS = 3_000;

@@ -6,11 +6,11 @@ import { setImmediate as tick } from "node:timers/promises";
 import type { Member, PresenceLimits, PresenceStats } from "../../runtime/streams/engine.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
-import type { Reply } from "./connection.ts";
 import { unavailable } from "./failures.ts";
 import type { Keys, PresenceKeys } from "./keys.ts";
-import type { Link } from "./link.ts";
-import type { Links } from "./links.ts";
+import type { Reply } from "./link/connection.ts";
+import type { Link } from "./link/link.ts";
+import type { Links } from "./link/links.ts";
 import { decodeMember, encodeGrace, encodeMember } from "./messages.ts";
 import type { Script, Scripts } from "./scripts.ts";
 
@@ -228,7 +228,7 @@ export class Presence {
     const { channel, members } = presence.keys;
     const link = this.#options.links.of(members);
     if (link === undefined) throw unavailable("no server of the cluster has the topic's hash slot now");
-    return link.call(script, presence.all, [channel, ...args]);
+    return link.calls.run(script, presence.all, [channel, ...args]);
   }
 
   async #read(topic: string, script: Script, args: readonly string[]): Promise<Reply> {

@@ -12,11 +12,12 @@ import type {
 import type { StreamRecord } from "../../runtime/streams/publication.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { Reply } from "./connection.ts";
 import { mayHaveRun, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
-import type { Link } from "./link.ts";
-import type { Links } from "./links.ts";
+import type { Reply } from "./link/connection.ts";
+import type { Link } from "./link/link.ts";
+import type { Links } from "./link/links.ts";
+import type { Listener } from "./link/subscriptions.ts";
 import {
   decodeChanges,
   decodeEntry,
@@ -28,7 +29,6 @@ import {
   Kind,
 } from "./messages.ts";
 import { EPOCH_LENGTH, type Scripts } from "./scripts.ts";
-import type { Listener } from "./subscriptions.ts";
 
 /** Bytes of memory that a call takes beside its frame, roughly. */
 const CALL_BYTES = 500;
@@ -83,7 +83,7 @@ export class Streams {
     ];
     try {
       const bytes = CALL_BYTES + frame.end - frame.start;
-      const reply = String(await this.#linkOf(meta).call(scripts.publish, used, args, { bytes }));
+      const reply = String(await this.#linkOf(meta).calls.run(scripts.publish, used, args, { bytes }));
       this.counts.published++;
       return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
     } catch (error) {
@@ -112,7 +112,7 @@ export class Streams {
       String(limits.metaTtlMs),
     ];
     const options = { inBuffers: true, bytes: CALL_BYTES };
-    const reply = await this.#linkOf(meta).call(scripts.history, [meta, list], args, options);
+    const reply = await this.#linkOf(meta).calls.run(scripts.history, [meta, list], args, options);
     const [top, ...entries] = reply as Reply[] as Buffer[];
     return { top: decodePosition(String(top)), records: entries.map(decodeEntry) };
   }
@@ -167,7 +167,7 @@ export class Streams {
     this.counts.wentBack++;
     const args = [this.#epochs.next(), epoch, String(RENEWED_TTL_MS)];
     // The comparison with the top follows when the top is another.
-    const renewed = links.of(meta)?.call(scripts.renew, [meta, list], args).catch(noop);
+    const renewed = links.of(meta)?.calls.run(scripts.renew, [meta, list], args).catch(noop);
     void renewed?.then(() => owner.doubted());
   }
 

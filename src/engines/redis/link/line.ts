@@ -1,8 +1,8 @@
 /** A connection that is replaced whenever it fails. A link has two: one for commands, one for subscriptions. */
 import { setTimeout as delay } from "node:timers/promises";
+import { messageOf, nameOf } from "../failures.ts";
+import type { Address } from "../options.ts";
 import { Connection, type ConnectionOptions, type RedisClientPackage } from "./connection.ts";
-import { messageOf, nameOf } from "./failures.ts";
-import type { Address } from "./options.ts";
 
 /** Time before the first attempt to replace a connection, in ms. It doubles with each attempt that fails. */
 const FIRST_PAUSE_MS = 50;

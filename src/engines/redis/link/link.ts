@@ -3,13 +3,14 @@
  * must come back on the second. The engine has one link; in a Redis Cluster one for each master.
  */
 
-import type { EngineHealth } from "../../runtime/streams/engine.ts";
-import { noop } from "../../wire/protocol/empty.ts";
+import type { EngineHealth } from "../../../runtime/streams/engine.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { failureOf, nameOf, refused, unavailable } from "../failures.ts";
+import type { Address, RedisSettings } from "../options.ts";
+import { identityOf, type Script, type Scripts } from "../scripts.ts";
+import { Calls } from "./calls.ts";
 import { type Connection, MISROUTED, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
-import { failureOf, full, nameOf, refused, unavailable } from "./failures.ts";
 import { Line } from "./line.ts";
-import type { Address, RedisSettings } from "./options.ts";
-import { identityOf, type Script, type Scripts, STALE } from "./scripts.ts";
 import { type Listener, Subscriptions } from "./subscriptions.ts";
 
 export interface LinkOptions {
@@ -35,25 +36,11 @@ export interface LinkOwner {
   misrouted(link: Link): void;
 }
 
-interface Call {
-  readonly script: Script;
-  readonly keys: readonly string[];
-  readonly args: readonly (string | Buffer)[];
-  readonly inBuffers: boolean;
-  readonly bytes: number;
-  attempts: number;
-  readonly answer: { resolve(reply: Reply): void; reject(error: Error): void };
-}
-
 const NOT_YET = "the engine isn't connected yet";
-/** Times that a call is sent, if Redis hasn't run it for a reason that the link can mend. */
-const MAX_ATTEMPTS = 3;
 /** Times `commandTimeoutMs` for which a probe may be late while other messages arrive. */
 const MAX_LATE = 6;
-/** Number of calls that wait while the link mends itself. */
-const MAX_WAITING = 100_000;
-
 export class Link {
+  readonly calls: Calls;
   readonly subscriptions: Subscriptions;
   readonly #options: LinkOptions;
   readonly #owner: LinkOwner;
@@ -78,15 +65,18 @@ export class Link {
   #heardAt = 0;
   #lagMs = 0;
   #deaf = 0;
-  #isMending = false;
-  #inFlight = 0;
-  #failed: Call[] = [];
-  #waiting: Call[] = [];
 
   constructor(options: LinkOptions, owner: LinkOwner) {
     const { redis, settings, dial, isCluster } = options;
     this.#options = options;
     this.#owner = owner;
+    this.calls = new Calls({
+      connection: () => this.#commands.connection,
+      identity: () => this.#identity,
+      reason: () => this.#commandsReason,
+      mend: (connection) => this.#introduce(connection),
+      misrouted: () => owner.misrouted(this),
+    });
     this.subscriptions = new Subscriptions(isCluster, () => owner.misrouted(this));
     const { access, connectTimeoutMs, commandTimeoutMs } = settings;
     const common = { access, connectTimeoutMs, commandTimeoutMs, dial };
@@ -130,18 +120,13 @@ export class Link {
     return this.#health;
   }
 
-  /** Identity of the server that the next call goes to. */
-  get identity(): string {
-    return this.#identity;
-  }
-
   get lagMs(): number {
     const oldest = this.#probes[0];
     return Math.max(this.#lagMs, oldest === undefined ? 0 : performance.now() - oldest.at);
   }
 
   get pending(): number {
-    return this.#waiting.length + (this.#commands.connection?.pending ?? 0);
+    return this.calls.waiting + (this.#commands.connection?.pending ?? 0);
   }
 
   get pendingBytes(): number {
@@ -174,24 +159,6 @@ export class Link {
     this.#subscriber.stop();
   }
 
-  /**
-   * Runs a script. Calls keep their order, also those that are sent again because Redis had lost the scripts. `bytes`
-   * is what the call keeps in memory until its answer.
-   */
-  call(
-    script: Script,
-    keys: readonly string[],
-    args: readonly (string | Buffer)[],
-    { inBuffers = false, bytes = 0 } = {},
-  ): Promise<Reply> {
-    return new Promise((resolve, reject) => {
-      const call = { script, keys, args, inBuffers, bytes, attempts: 0, answer: { resolve, reject } };
-      if (!this.#isMending) this.#send(call);
-      else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(call);
-      else reject(full("too many calls wait until Redis has its scripts again: publish more slowly"));
-    });
-  }
-
   /** Sends a command that isn't sent again. */
   async send(args: readonly (string | Buffer)[], bytes = 0): Promise<Reply> {
     const { connection } = this.#commands;
@@ -211,60 +178,6 @@ export class Link {
 
   listen(channel: string, listener: Listener): Promise<void> {
     return this.subscriptions.add(channel, listener);
-  }
-
-  #send(call: Call): void {
-    const { connection } = this.#commands;
-    if (connection === undefined) {
-      call.answer.reject(refused(this.#commandsReason));
-      return;
-    }
-    call.attempts++;
-    this.#inFlight++;
-    const args = [String(call.keys.length), ...call.keys, this.#identity, ...call.args];
-    connection.run(call.script, args, call.inBuffers, call.bytes).then(
-      (reply) => {
-        call.answer.resolve(reply);
-        this.#answered();
-      },
-      (error: unknown) => {
-        if (wasNotRun(error, ["NOSCRIPT", STALE]) && call.attempts < MAX_ATTEMPTS) {
-          this.#isMending = true;
-          this.#failed.push(call);
-        } else {
-          call.answer.reject(failureOf(error));
-          // The server became a replica. Its successor has to be found.
-          if (wasNotRun(error, ["READONLY"])) connection.close("the server has become a replica");
-          if (wasNotRun(error, MISROUTED)) this.#owner.misrouted(this);
-        }
-        this.#answered();
-      },
-    );
-  }
-
-  #answered(): void {
-    this.#inFlight--;
-    // The calls behind a failed one fail as well: only when all have answered is their order known.
-    if (this.#isMending && this.#inFlight === 0) void this.#mend();
-  }
-
-  async #mend(): Promise<void> {
-    let failure: Error | undefined;
-    try {
-      const { connection } = this.#commands;
-      if (connection === undefined) throw unavailable(this.#commandsReason);
-      await this.#introduce(connection);
-    } catch (error) {
-      failure = failureOf(error);
-    }
-    const calls = [...this.#failed, ...this.#waiting];
-    this.#failed = [];
-    this.#waiting = [];
-    this.#isMending = false;
-    for (const call of calls) {
-      if (failure === undefined) this.#send(call);
-      else call.answer.reject(failure);
-    }
   }
 
   /** Loads the scripts, and learns which server this is. Rejects for a replica. */

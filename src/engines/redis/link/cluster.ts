@@ -2,13 +2,13 @@
  * The links to a Redis Cluster: one to each master that has hash slots. The map of slots is read again whenever a link
  * fails or a server says that a slot is elsewhere, and what was subscribed moves with its slot.
  */
-import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import type { EngineHealth } from "../../../runtime/streams/engine.ts";
+import { messageOf, nameOf, unavailable } from "../failures.ts";
+import { SLOTS, slotOf } from "../keys.ts";
+import type { Address } from "../options.ts";
 import { Connection, type Reply } from "./connection.ts";
-import { messageOf, nameOf, unavailable } from "./failures.ts";
-import { SLOTS, slotOf } from "./keys.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";
 import type { Links, LinksOptions } from "./links.ts";
-import type { Address } from "./options.ts";
 
 /** Time between two readings of the map while something is wrong with it, in ms. */
 const REREAD_MS = 500;

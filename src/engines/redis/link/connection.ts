@@ -2,10 +2,10 @@
  * One TCP connection to one server, used by a line. It never reconnects: a connection that has failed is replaced, so
  * that no command is sent twice, and each knows which server it talks to.
  */
-import { noop } from "../../wire/protocol/empty.ts";
-import { full, messageOf, nameOf, unavailable } from "./failures.ts";
-import type { Access, Address } from "./options.ts";
-import type { Script } from "./scripts.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { full, messageOf, nameOf, unavailable } from "../failures.ts";
+import type { Access, Address } from "../options.ts";
+import type { Script } from "../scripts.ts";
 
 /** The package `@redis/client`, an optional peer. */
 export type RedisClientPackage = typeof import("@redis/client");

@@ -1,10 +1,10 @@
 /** Which links there are: one to a server, or to the master that sentinels name. Clusters have their own, `cluster.ts`. */
-import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import type { EngineHealth } from "../../../runtime/streams/engine.ts";
+import { messageOf, nameOf, unavailable } from "../failures.ts";
+import type { Access, Address, RedisSettings, Topology } from "../options.ts";
+import type { Scripts } from "../scripts.ts";
 import { Connection, type RedisClientPackage } from "./connection.ts";
-import { messageOf, nameOf, unavailable } from "./failures.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";
-import type { Access, Address, RedisSettings, Topology } from "./options.ts";
-import type { Scripts } from "./scripts.ts";
 
 /** The links of an engine. */
 export interface Links {

@@ -1,6 +1,7 @@
 /** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
+
+import { failureOf, unavailable } from "../failures.ts";
 import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
-import { failureOf, unavailable } from "./failures.ts";
 
 /** What gets the messages of a channel. */
 export interface Listener {
