@@ -98,8 +98,9 @@ export class BoardTopics {
 
   #changeHealth(health: EngineHealth): void {
     if (this.#isClosing) return;
-    if (health.status === this.#health.status && health.reason === this.#health.reason) return;
+    const isNews = health.status !== this.#health.status;
     this.#health = health;
-    this.#owner.engineHealthChanged(health);
+    // The reason may change with each attempt to connect again.
+    if (isNews) this.#owner.engineHealthChanged(health);
   }
 }
