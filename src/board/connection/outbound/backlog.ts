@@ -1,23 +1,29 @@
 /** The queue of frames for a peer that doesn't read. `Outbound` has one while it is behind. */
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 
+interface Piece {
+  /** Whole frames; empty once they were taken or dropped. */
+  bytes: Buffer;
+  /** True if the frames are never dropped. */
+  readonly isKept: boolean;
+}
+
 /**
  * Frames that wait for a peer that doesn't read, first in, first out. A piece holds whole frames, and all connections
  * that wait for the same piece share the memory. A frame that was taken is on its way and can't be dropped any more.
  */
 export class Backlog {
-  #pieces: Buffer[] = [];
+  /** The pieces, the first one at `#head`, which is never empty. Dropped ones are empty until the array is cut. */
+  #pieces: Piece[] = [];
   #head = 0;
   /** Number of bytes of the first piece that were dropped. */
   #skipped = 0;
-  /** Number of pieces removed from the array so far. A place minus this number is an index. */
-  #gone = 0;
-  /** Place of the one waiting frame of each topic. A place before the first piece is out of date. */
-  #places: Map<string, number> | undefined;
+  /** Number of empty pieces behind the first. */
+  #dropped = 0;
+  /** The piece with the one waiting frame of each topic. An empty piece is out of date. */
+  #places: Map<string, Piece> | undefined;
   #bytes = 0;
-  /** Places of pieces that are never dropped. */
-  #kept: Set<number> | undefined;
-  /** Every piece before this place is kept, or gone. */
+  /** Index before which no piece can be dropped. */
   #droppableFrom = 0;
 
   /** Number of waiting bytes. */
@@ -27,28 +33,27 @@ export class Backlog {
 
   /** Number of waiting pieces. */
   get length(): number {
-    return this.#pieces.length - this.#head;
+    return this.#pieces.length - this.#head - this.#dropped;
   }
 
   /**
    * Adds a piece at the end.
    *
-   * @param piece whole frames, none of them control frames
+   * @param bytes whole frames, none of them control frames
    * @param isKept true if none of the frames may be dropped
    */
-  add(piece: Buffer, isKept = false): void {
-    if (isKept) {
-      this.#kept ??= new Set();
-      this.#kept.add(this.#gone + this.#pieces.length);
-    }
+  add(bytes: Buffer, isKept = false): void {
+    this.#add({ bytes, isKept });
+  }
+
+  #add(piece: Piece): void {
     this.#pieces.push(piece);
-    this.#bytes += piece.length;
+    this.#bytes += piece.bytes.length;
   }
 
   /** Returns the bytes of the frame that `conflate` would replace; undefined if no frame of the topic waits. */
   waitingOf(topic: string): number | undefined {
-    const index = this.#indexOf(topic);
-    return index === undefined ? undefined : this.#pieces[index]?.length;
+    return this.#pieceOf(topic)?.bytes.length;
   }
 
   /**
@@ -56,77 +61,93 @@ export class Backlog {
    * that moved to the end with each publish would never reach the front.
    */
   conflate(topic: string, frame: Buffer): void {
-    const index = this.#indexOf(topic);
-    if (index === undefined) {
+    const waiting = this.#pieceOf(topic);
+    if (waiting === undefined) {
+      const piece: Piece = { bytes: frame, isKept: false };
       this.#places ??= new Map();
-      this.#places.set(topic, this.#gone + this.#pieces.length);
-      this.add(frame);
+      this.#places.set(topic, piece);
+      this.#add(piece);
       return;
     }
-    this.#bytes += frame.length - (this.#pieces[index] as Buffer).length;
-    this.#pieces[index] = frame;
+    this.#bytes += frame.length - waiting.bytes.length;
+    waiting.bytes = frame;
+  }
+
+  #pieceOf(topic: string): Piece | undefined {
+    const piece = this.#places?.get(topic);
+    return piece === undefined || piece.bytes.length === 0 ? undefined : piece;
   }
 
   /** Drops the frame that has waited longest of those that may be dropped. Returns false if there is none. */
   dropOldest(): boolean {
     const index = this.#oldestDroppable();
-    if (index === undefined) return false;
-    const piece = this.#pieces[index] as Buffer;
-    const start = index === this.#head ? this.#skipped : 0;
-    const frame = frameBytes(piece, start);
+    const piece = this.#pieces[index];
+    if (piece === undefined) return false;
+    const isFirst = index === this.#head;
+    const start = isFirst ? this.#skipped : 0;
+    const frame = frameBytes(piece.bytes, start);
     this.#bytes -= frame;
-    if (index === this.#head) {
-      this.#skipped += frame;
-      if (this.#skipped === piece.length) this.#advance(1);
-    } else {
-      // An empty piece takes the place of a dropped one in the middle, and is skipped like a kept one.
-      this.#pieces[index] = piece.subarray(frame);
-      if (frame === piece.length) this.#kept?.add(this.#gone + index);
-    }
+    if (start + frame === piece.bytes.length) this.#drop(piece, isFirst);
+    else if (isFirst) this.#skipped += frame;
+    else piece.bytes = piece.bytes.subarray(frame);
     return true;
   }
 
-  #oldestDroppable(): number | undefined {
-    if (this.#kept === undefined) return this.length === 0 ? undefined : this.#head;
-    let place = Math.max(this.#droppableFrom, this.#gone + this.#head);
-    while (this.#kept.has(place)) place++;
-    this.#droppableFrom = place;
-    const index = place - this.#gone;
-    return index < this.#pieces.length ? index : undefined;
+  #oldestDroppable(): number {
+    let index = Math.max(this.#droppableFrom, this.#head);
+    for (let piece = this.#pieces[index]; piece?.isKept || piece?.bytes.length === 0; piece = this.#pieces[index])
+      index++;
+    this.#droppableFrom = index;
+    return index;
+  }
+
+  #drop(piece: Piece, isFirst: boolean): void {
+    if (isFirst) {
+      this.#advance(1);
+      return;
+    }
+    piece.bytes = EMPTY;
+    this.#dropped++;
+    // The array is cut only when dropped pieces are half of it.
+    if (this.#dropped > this.length) this.#cut();
   }
 
   /** Takes pieces of `maxBytes` together at most from the front, but at least one piece, however large. */
   take(maxBytes: number): Buffer {
-    let bytes = (this.#pieces[this.#head] as Buffer).length - this.#skipped;
-    let count = 1;
-    for (; count < this.length; count++) {
-      const { length } = this.#pieces[this.#head + count] as Buffer;
-      if (bytes + length > maxBytes) break;
-      bytes += length;
+    const taken: Buffer[] = [];
+    let bytes = 0;
+    let count = 0;
+    for (let index = this.#head; index < this.#pieces.length; index++) {
+      let piece = (this.#pieces[index] as Piece).bytes;
+      if (count === 0 && this.#skipped > 0) piece = piece.subarray(this.#skipped);
+      if (count > 0 && bytes + piece.length > maxBytes) break;
+      bytes += piece.length;
+      count++;
+      if (piece.length > 0) taken.push(piece);
     }
-    const taken = this.#pieces.slice(this.#head, this.#head + count);
-    if (this.#skipped > 0) taken[0] = (taken[0] as Buffer).subarray(this.#skipped);
     this.#advance(count);
     this.#bytes -= bytes;
-    return count === 1 ? (taken[0] as Buffer) : Buffer.concat(taken, bytes);
+    return taken.length === 1 ? (taken[0] as Buffer) : Buffer.concat(taken, bytes);
   }
 
+  /** Removes `count` pieces from the front, and the empty ones behind them. */
   #advance(count: number): void {
-    for (const end = this.#head + count; this.#head < end || this.#pieces[this.#head]?.length === 0; this.#head++) {
-      this.#pieces[this.#head] = EMPTY;
-      this.#kept?.delete(this.#gone + this.#head);
+    for (const end = this.#head + count; this.#head < this.#pieces.length; this.#head++) {
+      const piece = this.#pieces[this.#head] as Piece;
+      if (this.#head >= end && piece.bytes.length > 0) break;
+      if (piece.bytes.length === 0) this.#dropped--;
+      piece.bytes = EMPTY;
     }
     this.#skipped = 0;
     // The array is cut only when removed pieces are half of it.
-    if (this.#head * 2 < this.#pieces.length) return;
-    this.#pieces = this.#pieces.slice(this.#head);
-    this.#gone += this.#head;
-    this.#head = 0;
+    if (this.#head * 2 >= this.#pieces.length) this.#cut();
   }
 
-  #indexOf(topic: string): number | undefined {
-    const place = this.#places?.get(topic);
-    return place === undefined || place < this.#gone + this.#head ? undefined : place - this.#gone;
+  #cut(): void {
+    this.#pieces = this.#pieces.slice(this.#head).filter(({ bytes }) => bytes.length > 0);
+    this.#head = 0;
+    this.#dropped = 0;
+    this.#droppableFrom = 0;
   }
 }
 

@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { Backlog } from "../../../../src/board/connection/outbound/backlog.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
@@ -129,5 +130,100 @@ describe("conflating", () => {
     for (let i = 0; i < 7; i++) backlog.take(0);
     backlog.conflate("topic 8", d);
     expect(takeAll(backlog)).toEqual([a, d, a]);
+  });
+});
+
+describe("kept pieces", () => {
+  it("are never dropped, and others go around them in order", () => {
+    const backlog = new Backlog();
+    backlog.add(a, true);
+    backlog.add(b);
+    backlog.add(Buffer.concat([c, d]));
+    backlog.add(a, true);
+    backlog.add(b);
+    expect([backlog.dropOldest(), backlog.dropOldest()]).toEqual([true, true]);
+    expect([backlog.length, backlog.bytes]).toEqual([4, 2 * a.length + d.length + b.length]);
+    expect([backlog.dropOldest(), backlog.dropOldest(), backlog.dropOldest()]).toEqual([true, true, false]);
+    expect(takeAll(backlog)).toEqual([a, a]);
+    expect([backlog.length, backlog.bytes]).toEqual([0, 0]);
+  });
+
+  it("don't bring a dropped frame of a topic back to its old place", () => {
+    const backlog = new Backlog();
+    backlog.add(a, true);
+    backlog.conflate("news", b);
+    backlog.add(c, true);
+    expect(backlog.dropOldest()).toBe(true);
+    expect(backlog.waitingOf("news")).toBeUndefined();
+    backlog.conflate("news", d);
+    expect(takeAll(backlog)).toEqual([a, c, d]);
+  });
+
+  it("let room be reused behind them, however many frames are dropped", () => {
+    const backlog = new Backlog();
+    backlog.add(a, true);
+    for (let i = 0; i < 10_000; i++) {
+      backlog.add(b);
+      if (i > 10) expect(backlog.dropOldest()).toBe(true);
+      expect(backlog.length).toBeLessThanOrEqual(13);
+    }
+    expect(backlog.bytes).toBe(a.length + 11 * b.length);
+  });
+
+  it("cost the same time each, however many there are", () => {
+    const timeOf = (pieces: number): number => {
+      const backlog = new Backlog();
+      const begin = performance.now();
+      for (let i = 0; i < pieces; i++) backlog.add(i % 2 === 0 ? a : b, i % 2 === 0);
+      while (backlog.dropOldest());
+      expect(backlog.length).toBe(pieces / 2);
+      while (backlog.length > 0) backlog.take(0);
+      return performance.now() - begin;
+    };
+    timeOf(8_000);
+    // With quadratic time, the ratio would be 64.
+    expect(timeOf(64_000)).toBeLessThan(30 * Math.max(1, timeOf(8_000)));
+  });
+
+  it("and others behave like a plain list of frames, whatever is added, dropped and taken", () => {
+    const step = fc.oneof(
+      fc.record({ do: fc.constant("add" as const), frames: fc.integer({ min: 1, max: 3 }), isKept: fc.boolean() }),
+      fc.record({ do: fc.constant("conflate" as const), topic: fc.constantFrom("x", "y") }),
+      fc.record({ do: fc.constant("drop" as const) }),
+      fc.record({ do: fc.constant("take" as const), bytes: fc.nat({ max: 30 }) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 200, size: "max" }), (steps) => {
+        const backlog = new Backlog();
+        let model: { frames: Buffer[]; isKept: boolean; topic?: string }[] = [];
+        const next = (): Buffer => frame(`${count++}`);
+        let count = 0;
+        const bytesOf = (pieces: typeof model) => Buffer.concat(pieces.flatMap(({ frames }) => frames)).length;
+        for (const one of steps) {
+          if (one.do === "add") {
+            const frames = Array.from({ length: one.frames }, next);
+            backlog.add(Buffer.concat(frames), one.isKept);
+            model.push({ frames, isKept: one.isKept });
+          } else if (one.do === "conflate") {
+            const [waiting, frames] = [model.find(({ topic }) => topic === one.topic), [next()]];
+            backlog.conflate(one.topic, frames[0] as Buffer);
+            if (waiting === undefined) model.push({ frames, isKept: false, topic: one.topic });
+            else waiting.frames = frames;
+          } else if (one.do === "drop") {
+            const oldest = model.find(({ isKept }) => !isKept);
+            expect(backlog.dropOldest()).toBe(oldest !== undefined);
+            oldest?.frames.shift();
+            model = model.filter(({ frames }) => frames.length > 0);
+          } else if (model.length > 0) {
+            let taken = 1;
+            while (taken < model.length && bytesOf(model.slice(0, taken + 1)) <= one.bytes) taken++;
+            expect(backlog.take(one.bytes)).toEqual(
+              Buffer.concat(model.splice(0, taken).flatMap(({ frames }) => frames)),
+            );
+          }
+          expect([backlog.length, backlog.bytes]).toEqual([model.length, bytesOf(model)]);
+        }
+      }),
+    );
   });
 });
