@@ -28,7 +28,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #actorClass: ActorClass | undefined;
   #incarnation: Incarnation | undefined;
   #mailbox: Mailbox<Message | Mail | ActorTimer | Notice> | undefined;
-  /** Topics of which the mailbox had no room for a change of presence. */
+  /** Topics of which the actor is yet to be told that it missed changes of presence. */
   #missed: Set<string> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
@@ -145,11 +145,15 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (this.#isOver()) return;
     this.#mailbox ??= new Mailbox(this.#settings.limits);
     if (notice.handler === "presenceChanged" && this.#mailbox.noticesFull) {
+      // One notice more for each topic, in the place of all changes from here to the time when the actor reads it.
+      const { topic } = notice.event;
       this.#missed ??= new Set();
-      this.#missed.add(notice.event.topic);
-      return;
+      if (this.#missed.has(topic)) return;
+      this.#missed.add(topic);
+      this.#mailbox.push({ kind: "notice", handler: "presenceChanged", event: { kind: "missed", topic } });
+    } else {
+      this.#mailbox.push(notice);
     }
-    this.#mailbox.push(notice);
     this.#settings.waiting?.(this.#mailbox.length);
     this.#awaitTurn();
   }
@@ -226,14 +230,13 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (this.#ending !== undefined && !this.#mustWait() && this.#restart === undefined) this.#close();
   }
 
-  /** What has waited longest; after all of that, the topics of which changes were missed. */
+  /** Takes what has waited longest. */
   #next(): Message | Mail | ActorTimer | Notice | undefined {
     const next = this.#mailbox?.shift();
-    if (next !== undefined || this.#missed === undefined) return next;
-    const [topic] = this.#missed;
-    if (topic === undefined) return undefined;
-    this.#missed.delete(topic);
-    return { kind: "notice", handler: "presenceChanged", event: { kind: "missed", topic } };
+    if (next?.kind === "notice" && next.handler === "presenceChanged" && next.event.kind === "missed") {
+      this.#missed?.delete(next.event.topic);
+    }
+    return next;
   }
 
   #takeRestart(): Restart | undefined {

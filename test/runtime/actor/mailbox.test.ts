@@ -116,3 +116,16 @@ it("returns its content when it is cleared", () => {
   expect(mailbox.clear().map(({ name }) => name)).toEqual([2, 3]);
   expect(mailbox.clear()).toEqual([]);
 });
+
+it("limits notices separately from mail and messages, by the limit of mails", () => {
+  const mailbox = new Mailbox({ messages: 1, bytes: 100, mails: 2 });
+  for (const kind of ["notice", "mail", "mail"] as const) mailbox.push({ kind });
+  expect(mailbox).toMatchObject({ full: false, mailFull: true, noticesFull: false });
+  mailbox.push({ kind: "notice" });
+  expect(mailbox.noticesFull).toBe(true);
+  mailbox.shift();
+  expect(mailbox.noticesFull).toBe(false);
+  mailbox.push({ kind: "notice" });
+  mailbox.clear();
+  expect(mailbox).toMatchObject({ length: 0, noticesFull: false });
+});
