@@ -177,8 +177,7 @@ export class Connection
     this.#cell.notify({ kind: "notice", handler: "streamLost", topic, position });
   }
 
-  encodeFailed(topic: string, error: unknown): void {
-    this.#subscriptions?.forget(topic);
+  encodeFailed(error: unknown): void {
     this.#cell.fail("encode", error);
   }
 

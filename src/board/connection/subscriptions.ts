@@ -3,7 +3,6 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
-import { checkTopic } from "../../runtime/bus/topic-index.ts";
 import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } from "../../runtime/feeds/feeds.ts";
 import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -52,15 +51,16 @@ export class Subscriptions implements ScheduledTask {
     if (options !== NO_OPTIONS) checkSubscribeOptions(topic, undefined, options);
     const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
     this.#topics.set(topic, undefined);
+    // Where other nodes publish, too, the engine may be away.
+    if (this.#host.topics.areShared) known.catch(() => this.remove(topic));
     return known;
   }
 
   #enter(topic: string, rule: TopicRule, options: SubscribeOptions): Promise<Subscribed> {
-    checkTopic(topic);
     checkSubscribeOptions(topic, rule, options);
     const before = this.#topics.get(topic);
     if (before !== undefined && options.since === undefined) return before.again();
-    this.remove(topic);
+    before?.leave(true);
     const membership = (this.#host.feeds as Feeds).enter(topic, rule, this.#subscriber, options);
     this.#topics.set(topic, membership);
     const { result } = membership;
@@ -68,6 +68,7 @@ export class Subscriptions implements ScheduledTask {
     result.catch(() => this.forget(topic, membership));
     if (rule.history !== undefined) return result;
     const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
+    known.catch(() => this.forget(topic, membership));
     return Promise.all([known, result]).then(([subscribed]) => subscribed);
   }
 

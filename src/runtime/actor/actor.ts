@@ -94,9 +94,10 @@ export abstract class Actor<Session = unknown> {
   }
 
   /**
-   * Called when publications of a stream are lost for this connection, because the history no longer had them. The
-   * subscription has ended: subscribe again, and give the peer the whole state. The default closes the connection with
-   * 1013, so that its client comes back and does so itself.
+   * Called when publications of a stream are lost for this connection: the history no longer had them, or the
+   * subscription's `encode` threw (and `supervision` lets the actor live). The subscription has ended: subscribe again,
+   * and give the peer the whole state. The default closes the connection with 1013, so that its client comes back and
+   * does so itself.
    *
    * @param _position the top of the stream now
    */
@@ -188,8 +189,8 @@ export abstract class Actor<Session = unknown> {
    * Sends one message to every subscriber of the topic on every shard, but not to this actor unless `self` is true.
    * Returns what became of the publish in this thread. Throws `ERR_TOPIC`.
    *
-   * On a topic with history every subscriber gets it, this actor included, and the result's `stored` gives its position.
-   * Throws `ERR_NO_HISTORY` for an `idempotencyKey` or `expiresMs` on another topic.
+   * On a topic with history every subscriber gets it, this actor included, and the result's `stored` gives its
+   * position. Throws `ERR_NO_HISTORY` for an `idempotencyKey` or `expiresMs` on another topic.
    */
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
     return this.#context.publish(topic, data, options);
@@ -229,8 +230,8 @@ export abstract class Actor<Session = unknown> {
   }
 
   /**
-   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most 10,000.
-   * Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
+   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most
+   * 10,000. Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
    */
   presence(topic: string): Promise<readonly PresenceMember[]> {
     return this.#context.memory.presence(topic);

@@ -94,13 +94,14 @@ function settle(reads: TopicReads, read: HistoryRead): void {
   };
   for (const reader of reads.certain) give(reader);
   for (const reader of reads.late) {
-    if (covers(read.top, reader.arrived)) give(reader);
+    if (covers(read.top, reader)) give(reader);
     else reads.next.push(reader);
   }
 }
 
-function covers(top: Position, arrived: Position | undefined): boolean {
-  return arrived !== undefined && top.epoch === arrived.epoch && top.offset >= arrived.offset;
+/** Whether a read has everything that had arrived, here or where the subscriber was before, when the subscriber asked. */
+function covers(top: Position, { arrived, offset }: Reader): boolean {
+  return arrived !== undefined && top.epoch === arrived.epoch && top.offset >= Math.max(arrived.offset, offset);
 }
 
 /** Returns the records after an offset. The records rise by offset. */

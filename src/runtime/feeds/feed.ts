@@ -2,17 +2,8 @@
  * One topic of the engine in one shard: takes what the engine thread sends, in order and without a hole, to all
  * subscriptions of the shard. `Feeds` has one for each topic with history or presence that the shard wants.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { toFrame } from "../../wire/protocol/message.ts";
-import {
-  type Audience,
-  type AudienceOwner,
-  addSubscriber,
-  deleteSubscriber,
-  deliverTo,
-  NO_SUBSCRIBERS,
-} from "../bus/audience.ts";
+import type { AudienceOwner } from "../bus/audience.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { StreamFeed } from "../engine/wanted-topics.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
@@ -20,10 +11,13 @@ import type { HistoryRead, PresenceChange } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import { Publication, type StreamRecord } from "../streams/publication.ts";
 import { recover } from "../streams/recovery.ts";
-import type { Encode, Subscribed, SubscribeOptions } from "../streams/subscribe.ts";
+import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
+import { catchUp } from "./catch-up.ts";
+import { LiveSubscriptions } from "./live-subscriptions.ts";
 import { Recent } from "./recent.ts";
+import { type CursorOwner, StreamCursor } from "./stream-cursor.ts";
 import { type StreamSubscriber, StreamSubscription, type SubscriptionOwner } from "./stream-subscription.ts";
 import { presenceMember } from "./topics.ts";
 
@@ -43,47 +37,27 @@ export interface FeedOwner {
   readonly host: FeedHost;
   readonly client: EngineClient;
   readonly endOfTick: EndOfTick;
-  /** Nothing holds the feed any more. */
+  /** Time before the history is read again after a read that failed, in ms. */
+  readonly retryMs: number;
+  /** Nothing holds the feed any more, or the engine refused the topic. */
   feedClosed(feed: Feed): void;
 }
 
-/** Time before the history is read again after a read that failed, in ms. */
-const RETRY_MS = 1_000;
-/** Number of publications that a subscription which is behind reads at a time. */
-const CATCH_UP_PUBLICATIONS = 256;
-/** Number of publications that wait while the feed reads what it missed. Beyond it the feed reads once more. */
-const MAX_HELD = 1_024;
-
-/** The live subscriptions with the same `encode`. A publication is encoded once for all of them. */
-interface Variant extends Audience {
-  readonly encode: Encode | undefined;
-  /** Frames of publications that were delivered to single subscriptions. */
-  readonly encoded: WeakMap<StreamRecord, Frame>;
-}
-
-/** A publication and its epoch. */
-interface Held {
-  readonly record: StreamRecord;
-  readonly epoch: string;
-}
-
-export class Feed implements StreamFeed, SubscriptionOwner {
+export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   readonly topic: string;
+  readonly retryMs: number;
+  /** True if the newest publication makes older ones worthless. */
   readonly #thins: boolean;
   readonly #owner: FeedOwner;
   /** Resolves when everything that is published from now on arrives. */
   readonly #wanted: Promise<unknown>;
-  /** Place of the feed: the last publication that it took. Undefined until the engine has told the top. */
-  #epoch: string | undefined;
-  #offset = 0;
-  readonly #variants = new Map<Encode | undefined, Variant>();
+  readonly #cursor: StreamCursor;
+  readonly #live: LiveSubscriptions;
   /** Subscriptions that read what they missed. While there are any, the newest publications are remembered for them. */
   readonly #joining = new Set<StreamSubscription>();
-  /** Subscriptions whose read was ahead of the feed. They go live when the feed has come as far. */
+  /** Those of them whose read was ahead of the feed. They go live when the feed has come as far. */
   readonly #ahead = new Set<StreamSubscription>();
   readonly #recent = new Recent();
-  /** What arrives while the feed reads what it missed; undefined while it doesn't. */
-  #held: Held[] | undefined;
   readonly #watchers = new Set<StreamSubscriber>();
   /** Number of reasons to want the topic. */
   #holders = 0;
@@ -91,11 +65,14 @@ export class Feed implements StreamFeed, SubscriptionOwner {
 
   constructor(topic: string, rule: TopicRule | undefined, owner: FeedOwner) {
     this.topic = topic;
+    this.retryMs = owner.retryMs;
     this.#thins = rule?.history?.size === 1;
     this.#owner = owner;
+    this.#cursor = new StreamCursor(this, this.#thins);
+    this.#live = new LiveSubscriptions(topic, owner.host.audience);
     this.#wanted = owner.client.want(topic, this, { presence: rule?.presence?.changes === true });
-    // Each subscription awaits it, too.
-    this.#wanted.catch(() => {});
+    // The holders get the rejection. Whoever comes later gets another feed, which asks the engine again.
+    this.#wanted.catch(() => this.#close());
   }
 
   /** Keeps the topic wanted until `release`. Resolves when everything that is published from now on arrives. */
@@ -105,9 +82,14 @@ export class Feed implements StreamFeed, SubscriptionOwner {
   }
 
   release(): void {
-    if (--this.#holders > 0) return;
-    this.#closed = true;
+    if (--this.#holders > 0 || this.#closed) return;
     this.#owner.client.unwant(this.topic);
+    this.#close();
+  }
+
+  #close(): void {
+    this.#closed = true;
+    this.#cursor.close();
     this.#owner.feedClosed(this);
   }
 
@@ -141,17 +123,15 @@ export class Feed implements StreamFeed, SubscriptionOwner {
 
   unsubscribe(subscription: StreamSubscription): void {
     if (subscription.hasEnded) return;
-    const wasLive = subscription.phase === "live";
+    if (subscription.phase === "live") this.#live.delete(subscription);
+    else this.stopJoining(subscription);
     subscription.phase = "ended";
-    if (wasLive) this.#removeLive(subscription);
-    else this.#stopJoining(subscription);
     this.release();
   }
 
   /** The position of a subscription: the last publication that its connection was given. */
-  positionOf(subscription: StreamSubscription): Position {
-    if (subscription.phase === "live") return { epoch: this.#epoch ?? "", offset: this.#offset };
-    return { epoch: subscription.epoch, offset: subscription.offset };
+  positionOf({ phase, epoch, offset }: StreamSubscription): Position {
+    return phase === "live" ? this.#cursor.position : { epoch, offset };
   }
 
   async #join(
@@ -161,9 +141,10 @@ export class Feed implements StreamFeed, SubscriptionOwner {
   ): Promise<Subscribed> {
     try {
       await ready;
+      if (subscription.hasEnded) return NOTHING_KEPT;
       const result = await this.#firstResult(subscription, since);
       // What the caller sends when it gets the result comes before what is delivered.
-      this.#owner.endOfTick.add(() => this.#settle(subscription));
+      this.#owner.endOfTick.add(() => this.settle(subscription));
       return result;
     } catch (error) {
       this.unsubscribe(subscription);
@@ -172,212 +153,143 @@ export class Feed implements StreamFeed, SubscriptionOwner {
   }
 
   #firstResult(subscription: StreamSubscription, since: SubscribeOptions["since"]): Subscribed | Promise<Subscribed> {
-    const here = { epoch: this.#epoch ?? "", offset: this.#offset };
-    if (since === undefined) {
-      this.#place(subscription, here);
-      return { wasRecovering: false, recovered: false, publications: [], position: here };
-    }
     if (since === "latest") return this.#latest(subscription);
-    if (since.offset === here.offset && (since.epoch === "" || since.epoch === here.epoch)) {
-      this.#place(subscription, here);
-      return { wasRecovering: true, recovered: true, publications: [], position: here };
-    }
-    return this.#resume(subscription, since);
+    const here = this.#cursor.position;
+    const isHere = since?.offset === here.offset && (since.epoch === "" || since.epoch === here.epoch);
+    if (since !== undefined && !isHere) return this.#resume(subscription, since);
+    subscription.moveTo(here);
+    return { wasRecovering: isHere, recovered: isHere, publications: [], position: here };
   }
 
   async #resume(subscription: StreamSubscription, since: Position): Promise<Subscribed> {
-    const read = await this.#owner.client.readSince(this.topic, since.offset);
+    const read = await this.readSince(since.offset);
     const { recovered, records } = recover(since, read);
-    this.#place(subscription, read.top);
-    if (!recovered) {
-      this.#skip(subscription);
-      return this.#subscribed(subscription, false, []);
-    }
-    const later = this.#since(subscription);
-    if (later.length > 0) subscription.offset = this.#offset;
-    return this.#subscribed(subscription, true, later.length > 0 ? [...records, ...later] : records);
+    subscription.moveTo(read.top);
+    if (recovered) return this.#recovered(subscription, [...records, ...this.#takeRecent(subscription)]);
+    // The caller is told of the loss, so deliveries begin at the feed's place.
+    if (this.#isBefore(subscription)) subscription.moveTo(this.#cursor.position);
+    return { wasRecovering: true, recovered, publications: [], position: this.positionOf(subscription) };
   }
 
   async #latest(subscription: StreamSubscription): Promise<Subscribed> {
-    const read = await this.#owner.client.history(this.topic, { limit: 1, reverse: true });
-    this.#place(subscription, read.top);
-    const newest = this.#since(subscription).at(-1) ?? read.records.find(({ offset }) => offset === read.top.offset);
-    this.#skip(subscription);
-    return this.#subscribed(subscription, newest !== undefined, newest === undefined ? [] : [newest]);
+    const { top, records } = await this.#owner.client.history(this.topic, { limit: 1, reverse: true });
+    subscription.moveTo(top);
+    const newest = this.#takeRecent(subscription).at(-1) ?? records.find(({ offset }) => offset === top.offset);
+    if (newest !== undefined) return this.#recovered(subscription, [newest]);
+    return { wasRecovering: true, recovered: false, publications: [], position: top };
   }
 
-  #subscribed(subscription: StreamSubscription, recovered: boolean, records: readonly StreamRecord[]): Subscribed {
-    const { epoch, offset } = subscription;
-    const publications = records.map((record) => new Publication(this.topic, epoch, record));
-    return { wasRecovering: true, recovered, publications, position: { epoch, offset } };
+  #recovered(subscription: StreamSubscription, records: readonly StreamRecord[]): Subscribed {
+    const position = this.positionOf(subscription);
+    const publications = records.map((record) => new Publication(this.topic, position.epoch, record));
+    return { wasRecovering: true, recovered: true, publications, position };
   }
 
-  #place(subscription: StreamSubscription, { epoch, offset }: Position): void {
-    subscription.epoch = epoch;
-    subscription.offset = offset;
+  #isBefore({ epoch, offset }: StreamSubscription): boolean {
+    return epoch === this.#cursor.epoch && offset < this.#cursor.offset;
   }
 
-  /** Moves a subscription to the feed's place, over what it doesn't want. */
-  #skip(subscription: StreamSubscription): void {
-    if (subscription.epoch === this.#epoch && subscription.offset < this.#offset) subscription.offset = this.#offset;
-  }
-
-  /** The publications between a subscription's place and the feed's; none if they aren't all remembered. */
-  #since(subscription: StreamSubscription): readonly StreamRecord[] {
-    if (subscription.epoch !== this.#epoch || subscription.offset >= this.#offset) return [];
-    return this.#recent.since(subscription.offset) ?? [];
+  /** Moves a subscription to the feed's place, and returns what is between. Does nothing if that isn't remembered. */
+  #takeRecent(subscription: StreamSubscription): readonly StreamRecord[] {
+    const records = this.#isBefore(subscription) ? this.#recent.since(subscription.offset) : undefined;
+    if (records === undefined) return [];
+    subscription.moveTo(this.#cursor.position);
+    return records;
   }
 
   /** Brings a subscription from its place to the feed's, and makes it live. */
-  #settle(subscription: StreamSubscription): void {
+  settle(subscription: StreamSubscription): void {
     if (subscription.hasEnded) return;
-    if (subscription.epoch !== this.#epoch) {
-      this.#lose(subscription);
-    } else if (subscription.offset > this.#offset) {
+    const { epoch, offset } = this.#cursor;
+    if (subscription.epoch !== epoch) {
+      // Either the feed hasn't heard of the epoch yet, or the subscription's read was too early.
       this.#ahead.add(subscription);
-    } else if (this.#deliverAll(subscription, this.#since(subscription)) && subscription.offset === this.#offset) {
-      this.#goLive(subscription);
-    } else if (!subscription.hasEnded) {
-      this.#fallBehind(subscription);
+      this.#cursor.check();
+    } else if (subscription.offset > offset) {
+      this.#ahead.add(subscription);
+    } else {
+      this.#ahead.delete(subscription);
+      const records = this.#isBefore(subscription) ? this.#recent.since(subscription.offset) : [];
+      if (records !== undefined && this.deliverAll(subscription, records)) this.#goLive(subscription);
+      else if (!subscription.hasEnded) this.#fallBehind(subscription);
     }
   }
 
   #goLive(subscription: StreamSubscription): void {
-    this.#stopJoining(subscription);
+    this.stopJoining(subscription);
     subscription.phase = "live";
-    addSubscriber(this.#variant(subscription.encode), subscription);
+    this.#live.add(subscription);
   }
 
-  #stopJoining(subscription: StreamSubscription): void {
+  /** Remembers what is published from now on for a subscription. */
+  startJoining(subscription: StreamSubscription): void {
+    this.#joining.add(subscription);
+  }
+
+  stopJoining(subscription: StreamSubscription): void {
     this.#ahead.delete(subscription);
     this.#joining.delete(subscription);
     if (this.#joining.size === 0) this.#recent.clear();
   }
 
   /** Delivers publications to one subscription. Returns false if its peer refuses one, or the subscription ends. */
-  #deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean {
-    const variant = this.#variant(subscription.encode);
+  deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean {
     for (const record of records) {
-      let frame = variant.encoded.get(record);
-      if (frame === undefined) {
-        try {
-          frame = this.#encode(variant, record);
-        } catch (error) {
-          this.#fail(subscription, error);
-          return false;
-        }
-        variant.encoded.set(record, frame);
-      }
-      const result = subscription.deliver(frame, this.topic);
-      if (subscription.hasEnded) return false;
-      if (result === "dropped" && !this.#thins) {
-        this.#owner.host.subscriptionBehind();
+      let frame: Frame;
+      try {
+        frame = this.#live.frameOf(subscription.encode, record, subscription.epoch);
+      } catch (error) {
+        this.#fail(subscription, error);
         return false;
       }
+      if (subscription.hasEnded) return false;
+      const result = subscription.deliver(frame, this.topic);
+      if (subscription.hasEnded || (result === "dropped" && !this.#thins)) return false;
+      if (result !== "closed") this.#owner.host.audience.delivered?.(1);
       subscription.offset = record.offset;
     }
     return true;
   }
 
-  #fallBehind(subscription: StreamSubscription): void {
-    this.#stopJoining(subscription);
-    subscription.phase = "behind";
-    void this.#catchUp(subscription);
-  }
-
   /** Called by a live subscription in the middle of a delivery. */
   publicationRefused(subscription: StreamSubscription): void {
     if (subscription.phase !== "live") return;
-    this.#removeLive(subscription);
-    this.#place(subscription, { epoch: this.#epoch ?? "", offset: this.#offset - 1 });
-    this.#owner.host.subscriptionBehind();
+    this.#live.delete(subscription);
+    const { epoch, offset } = this.#cursor;
+    subscription.moveTo({ epoch, offset: offset - 1 });
     this.#fallBehind(subscription);
   }
 
-  /** Reads what a subscription missed, part by part, each when its peer has read the part before. */
-  async #catchUp(subscription: StreamSubscription): Promise<void> {
-    while (!subscription.hasEnded) {
-      await subscription.subscriber.whenDrained();
-      if (subscription.hasEnded) return;
-      // What is published during the read is remembered.
-      this.#joining.add(subscription);
-      const read = await this.#read(subscription.offset);
-      if (subscription.hasEnded) return;
-      if (read === undefined) {
-        this.#stopJoining(subscription);
-        await delay(RETRY_MS, undefined, { ref: false });
-        continue;
-      }
-      const { top, records } = read;
-      if (top.epoch !== subscription.epoch || !followsOn(subscription.offset, read)) {
-        this.#lose(subscription);
-        return;
-      }
-      if (this.#deliverAll(subscription, records) && subscription.offset === top.offset) {
-        this.#settle(subscription);
-        return;
-      }
-      this.#stopJoining(subscription);
-    }
-  }
-
-  /** Returns undefined if the engine can't be read now. */
-  async #read(since: number): Promise<HistoryRead | undefined> {
-    try {
-      return await this.#owner.client.history(this.topic, { since, limit: CATCH_UP_PUBLICATIONS });
-    } catch {
-      return undefined;
-    }
+  #fallBehind(subscription: StreamSubscription): void {
+    this.stopJoining(subscription);
+    subscription.phase = "behind";
+    this.#owner.host.subscriptionBehind();
+    void catchUp(subscription, this);
   }
 
   /** Ends a subscription because publications are lost for it. */
-  #lose(subscription: StreamSubscription): void {
+  lose(subscription: StreamSubscription): void {
+    if (subscription.hasEnded) return;
     this.unsubscribe(subscription);
     this.#owner.host.subscriptionLost();
-    subscription.subscriber.streamLost(this.topic, { epoch: this.#epoch ?? "", offset: this.#offset });
+    subscription.subscriber.streamLost(this.topic, this.#cursor.position);
   }
 
-  #removeLive(subscription: StreamSubscription): void {
-    const variant = this.#variant(subscription.encode);
-    deleteSubscriber(variant, subscription);
-    if (variant.subscribers.size === 0) this.#variants.delete(subscription.encode);
-  }
-
-  #variant(encode: Encode | undefined): Variant {
-    let variant = this.#variants.get(encode);
-    if (variant === undefined) {
-      const audience = { name: this.topic, subscribers: NO_SUBSCRIBERS, group: undefined, absent: undefined };
-      variant = { ...audience, encode, encoded: new WeakMap() };
-      this.#variants.set(encode, variant);
-    }
-    return variant;
+  /** Ends a subscription whose `encode` threw: it can't get the publication. */
+  #fail(subscription: StreamSubscription, error: unknown): void {
+    if (subscription.hasEnded) return;
+    this.lose(subscription);
+    subscription.subscriber.encodeFailed(error);
   }
 
   // ── from the engine ────────────────────────────────────────────────────────────────────────────────────
 
   published(record: StreamRecord, epoch: string): void {
-    if (this.#held !== undefined) {
-      // Beyond the bound all are forgotten: the next one shows the hole.
-      if (this.#held.length >= MAX_HELD) this.#held.length = 0;
-      this.#held.push({ record, epoch });
-    } else if (epoch !== this.#epoch) {
-      if (this.#epoch !== undefined) this.#loseAll({ epoch, offset: record.offset - 1 });
-      else this.#moveTo({ epoch, offset: record.offset - 1 });
-      this.#take(record);
-    } else if (record.offset === this.#offset + 1) {
-      this.#take(record);
-    } else if (record.offset > this.#offset) {
-      this.#held = [{ record, epoch }];
-      void this.#repair();
-    }
+    this.#cursor.published(record, epoch);
   }
 
   topTold(top: Position): void {
-    if (this.#epoch === undefined) this.#moveTo(top);
-    if (this.#held !== undefined || (top.epoch === this.#epoch && top.offset === this.#offset)) return;
-    // A lower top may have been read before what came since: only a new read can tell.
-    this.#held = [];
-    void this.#repair();
+    this.#cursor.topTold(top);
   }
 
   relayed(frame: Frame): void {
@@ -397,84 +309,44 @@ export class Feed implements StreamFeed, SubscriptionOwner {
     for (const watcher of [...this.#watchers]) watcher.presenceChanged(event);
   }
 
-  #moveTo({ epoch, offset }: Position): void {
-    this.#epoch = epoch;
-    this.#offset = offset;
-    this.#recent.clear();
+  // ── from the cursor ────────────────────────────────────────────────────────────────────────────────────
+
+  readSince(offset: number): Promise<HistoryRead> {
+    return this.#owner.client.readSince(this.topic, offset);
   }
 
-  /** Takes the publication that follows the feed's place. */
-  #take(record: StreamRecord): void {
-    this.#offset = record.offset;
-    if (this.#joining.size > 0) this.#recent.add(record);
-    for (const variant of this.#variants.values()) this.#deliver(variant, record);
+  /** Reads a page for a subscription that is behind. */
+  readPage(since: number, limit: number): Promise<HistoryRead> {
+    return this.#owner.client.history(this.topic, { since, limit });
+  }
+
+  took(record: StreamRecord): void {
+    const { epoch } = this.#cursor;
+    const isRemembered = this.#joining.size > 0;
+    if (isRemembered) this.#recent.add(record);
+    this.#live.deliver(record, epoch, isRemembered, this.#failed);
     if (this.#ahead.size === 0) return;
     for (const subscription of [...this.#ahead]) {
-      if (subscription.offset === record.offset) this.#goLive(subscription);
+      if (subscription.epoch === epoch && subscription.offset <= record.offset) this.settle(subscription);
     }
   }
 
-  #deliver(variant: Variant, record: StreamRecord): void {
-    let frame: Frame;
-    try {
-      frame = this.#encode(variant, record);
-    } catch (error) {
-      for (const subscription of [...variant.subscribers]) this.#fail(subscription as StreamSubscription, error);
-      return;
+  readonly #failed = (subscription: StreamSubscription, error: unknown): void => this.#fail(subscription, error);
+
+  skipped(from: Position): void {
+    const { epoch, offset } = this.#cursor;
+    this.#recent.clear();
+    for (const subscription of this.#live.all()) this.lose(subscription);
+    // Offsets that repeat would look like publications that a subscription has.
+    const wentBack = from.epoch === epoch && offset < from.offset;
+    for (const subscription of [...this.#joining]) {
+      if (wentBack && subscription.epoch === epoch && subscription.offset > offset) this.lose(subscription);
+      else if (this.#ahead.has(subscription)) this.settle(subscription);
     }
-    deliverTo(variant, frame, this.#owner.host.audience);
   }
 
-  /** Throws what the author's function throws. */
-  #encode({ encode }: Variant, record: StreamRecord): Frame {
-    if (encode === undefined) return record.frame;
-    return toFrame(encode(new Publication(this.topic, this.#epoch ?? "", record)));
+  checked(): void {
+    const { epoch } = this.#cursor;
+    for (const subscription of [...this.#ahead]) if (subscription.epoch !== epoch) this.lose(subscription);
   }
-
-  #fail(subscription: StreamSubscription, error: unknown): void {
-    this.unsubscribe(subscription);
-    subscription.subscriber.encodeFailed(this.topic, error);
-  }
-
-  /** Reads what the feed missed, and then takes what has arrived meanwhile. */
-  async #repair(): Promise<void> {
-    const place = { epoch: this.#epoch ?? "", offset: this.#offset };
-    try {
-      const read = await this.#owner.client.readSince(this.topic, place.offset);
-      if (this.#closed) return;
-      const { recovered, records } = recover(place, read);
-      if (recovered) for (const record of records) this.#take(record);
-      else this.#loseAll(read.top);
-    } catch {
-      if (this.#closed) return;
-      // The place stays, so the next attempt reads from here.
-      this.#held = [];
-      await delay(RETRY_MS, undefined, { ref: false });
-      if (!this.#closed) void this.#repair();
-      return;
-    }
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    for (const { record, epoch } of held) this.published(record, epoch);
-  }
-
-  /** Moves the feed over what is lost, and tells all subscriptions that were live. */
-  #loseAll(top: Position): void {
-    this.#moveTo(top);
-    for (const { subscribers } of [...this.#variants.values()]) {
-      for (const subscription of [...subscribers] as StreamSubscription[]) this.#lose(subscription);
-    }
-    const ahead = [...this.#ahead];
-    this.#ahead.clear();
-    for (const subscription of ahead) this.#settle(subscription);
-  }
-}
-
-/** Whether a read begins after the offset and has no hole, up to where it was cut. */
-function followsOn(offset: number, { top, records }: HistoryRead): boolean {
-  let expected = offset;
-  for (const record of records) {
-    if (record.offset !== ++expected) return false;
-  }
-  return records.length > 0 || top.offset === offset;
 }

@@ -25,9 +25,15 @@ export interface Membership {
   readonly result: Promise<Subscribed>;
   /** The result of a second subscription, which changes nothing: the place of the first, once that has its result. */
   again(): Promise<Subscribed>;
-  leave(): void;
+  /**
+   * Ends the membership.
+   *
+   * @param isReplaced true if another membership of the connection takes its place: presence knows of no leave then
+   */
+  leave(isReplaced?: boolean): void;
 }
 
+const RETRY_MS = 1_000;
 /** Bytes of a user, in UTF-8. */
 const MAX_USER_BYTES = 255;
 /** Bytes of the JSON of `info`, in UTF-8. */
@@ -38,24 +44,30 @@ export class Feeds {
   readonly #feeds = new Map<string, Feed>();
   readonly #owner: FeedOwner;
 
-  constructor(client: EngineClient, host: FeedHost) {
+  /** @param retryMs time before the history is read again after a read that failed, in ms */
+  constructor(client: EngineClient, host: FeedHost, retryMs = RETRY_MS) {
     this.#client = client;
-    this.#owner = { host, client, endOfTick: new EndOfTick(), feedClosed: (feed) => this.#forget(feed) };
+    this.#owner = { host, client, endOfTick: new EndOfTick(), retryMs, feedClosed: (feed) => this.#forget(feed) };
+  }
+
+  /** Number of topics that are held, for tests and metrics. */
+  get size(): number {
+    return this.#feeds.size;
   }
 
   /** Subscribes a connection to a topic with a rule, with options that were checked. */
   enter(topic: string, rule: TopicRule, member: FeedMember, options: SubscribeOptions): Membership {
     const feed = this.#feed(topic, rule);
     const joined = rule.presence === undefined ? undefined : this.#join(topic, member.address, options);
-    if (options.presenceChanges) feed.watch(member);
+    if (options.presenceChanges === true) feed.watch(member);
     const entered = rule.history === undefined ? hold(feed, joined) : feed.subscribe(member, options, joined);
     let left = false;
-    const leave = (): void => {
+    const leave = (isReplaced = false): void => {
       if (left) return;
       left = true;
       feed.unwatch(member);
       // A leave that fails isn't lost: the member expires.
-      if (joined !== undefined) this.#client.leave(topic, member.address).catch(() => {});
+      if (joined !== undefined && !isReplaced) this.#client.leave(topic, member.address).catch(() => {});
       if (entered.subscription === undefined) feed.release();
       else feed.unsubscribe(entered.subscription);
     };
@@ -107,6 +119,9 @@ export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined
   }
   if (user === undefined && info === undefined && presenceChanges !== true) return;
   if (rule?.presence === undefined) throw noPresence(topic);
+  if (presenceChanges === true && !rule.presence.changes) {
+    throw argument(`presenceChanges: changes of presence are switched off for the topic ${JSON.stringify(topic)}`);
+  }
   if (user !== undefined && (typeof user !== "string" || user === "" || Buffer.byteLength(user) > MAX_USER_BYTES)) {
     throw argument(`user takes a string of 1 to ${MAX_USER_BYTES} bytes`);
   }

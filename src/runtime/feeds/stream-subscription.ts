@@ -19,8 +19,8 @@ export interface StreamSubscriber {
   whenDrained(): Promise<void>;
   /** The subscription has ended, because publications are lost for it. The position is the top now. */
   streamLost(topic: string, top: Position): void;
-  /** The `encode` of the subscription threw, and the subscription has ended. */
-  encodeFailed(topic: string, error: unknown): void;
+  /** The `encode` of a subscription threw. Comes after `streamLost`. */
+  encodeFailed(error: unknown): void;
   presenceChanged(event: PresenceEvent): void;
 }
 
@@ -43,9 +43,10 @@ export class StreamSubscription implements Subscriber {
   readonly subscriber: StreamSubscriber;
   readonly encode: Encode | undefined;
   readonly #owner: SubscriptionOwner;
-  readonly #thins: boolean;
+  /** True if the newest publication makes older ones worthless. */
+  readonly thins: boolean;
   phase: SubscriptionPhase = "joining";
-  /** Epoch and offset of the last publication that the connection was given. While `live`, the feed's place counts. */
+  /** Place: epoch and offset of the last publication that the connection was given. While `live`, the feed's counts. */
   epoch = "";
   offset = 0;
 
@@ -59,7 +60,7 @@ export class StreamSubscription implements Subscriber {
     this.topic = topic;
     this.subscriber = subscriber;
     this.encode = encode;
-    this.#thins = thins;
+    this.thins = thins;
     this.#owner = owner;
   }
 
@@ -67,9 +68,15 @@ export class StreamSubscription implements Subscriber {
     return this.phase === "ended";
   }
 
+  /** Sets the place of the subscription. */
+  moveTo({ epoch, offset }: Position): void {
+    this.epoch = epoch;
+    this.offset = offset;
+  }
+
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {
-    const result = this.subscriber.deliverPublication(frame, topic, this.#thins, group);
-    if (result === "dropped" && !this.#thins) this.#owner.publicationRefused(this);
+    const result = this.subscriber.deliverPublication(frame, topic, this.thins, group);
+    if (result === "dropped" && !this.thins) this.#owner.publicationRefused(this);
     return result;
   }
 }

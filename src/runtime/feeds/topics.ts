@@ -42,9 +42,17 @@ export class Topics implements TopicMemory {
     this.#engine = engine;
   }
 
-  /** Returns the rule of a topic; undefined for a topic without history and presence. */
+  /** True if topics without history reach other nodes, too. */
+  get areShared(): boolean {
+    return this.#engine?.isShared === true;
+  }
+
+  /** Returns the rule of a topic; undefined for a topic without history and presence. Throws `ERR_TOPIC`. */
   ruleOf(topic: string): TopicRule | undefined {
-    return this.#engine?.rules.of(topic);
+    if (this.#engine === undefined) return undefined;
+    // The rules remember topics: one of a wrong length or type must not get there.
+    checkTopic(topic);
+    return this.#engine.rules.of(topic);
   }
 
   /** Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options. */
@@ -55,7 +63,7 @@ export class Topics implements TopicMemory {
     publisher?: Subscriber | undefined,
   ): PublishResult {
     const engine = this.#engine;
-    if (engine !== undefined && engine.rules.of(topic)?.history !== undefined) {
+    if (engine !== undefined && this.ruleOf(topic)?.history !== undefined) {
       return append(engine, topic, frame, options);
     }
     const { self, idempotencyKey, expiresMs } = options;
@@ -115,7 +123,6 @@ function append(
   frame: Frame,
   { idempotencyKey, expiresMs }: PublishOptions,
 ): PublishResult {
-  checkTopic(topic);
   const isPlain = idempotencyKey === undefined && expiresMs === undefined;
   if (!isPlain) checkPublishOptions(idempotencyKey, expiresMs);
   const stored = client.publish(topic, frame, isPlain ? undefined : { idempotencyKey, expiresMs });

@@ -4,8 +4,8 @@ import type { Position } from "./position.ts";
 import type { Publication } from "./publication.ts";
 
 /**
- * Says how a publication looks to the peers of a subscription. Called once for each publication, shard and function, not
- * once for each subscriber: give the same function in each `subscribe`, not a new one.
+ * Says how a publication looks to the peers of a subscription. Called once for each publication, shard and function,
+ * not once for each subscriber: give the same function in each `subscribe`, not a new one.
  */
 export type Encode = (publication: Publication) => Sendable;
 
@@ -15,7 +15,8 @@ export interface SubscribeOptions {
    * newest publication, if there is one. Needs a topic with history. Default: only what is published from now on.
    */
   readonly since?: Position | "latest" | undefined;
-  /** How publications look to this peer, so that they can carry their offset. Default: the message as it was published. */
+  /** How publications look to this peer, so that they can carry their offset. If it throws, the
+   * subscription is lost and the actor fails, as in a handler. Default: the message as it was published. */
   readonly encode?: Encode | undefined;
   /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
   readonly user?: string | undefined;

@@ -12,6 +12,8 @@ export class GatedEngine {
   }[] = [];
   /** Names of the calls that wait at the gate. Others pass. */
   readonly #gated: readonly (keyof Engine)[];
+  /** True if calls take effect at once, and only their answers wait at the gate. */
+  holdsAnswers = false;
   /** What the engine tells. */
   owner: EngineOwner | undefined;
   readonly engine: Engine;
@@ -28,7 +30,9 @@ export class GatedEngine {
           if (!this.#gated.includes(name)) return member.apply(target, args);
           const { promise, resolve, reject } = Promise.withResolvers<void>();
           this.waiting.push({ name, args, open: resolve, fail: reject });
-          return promise.then(() => member.apply(target, args));
+          if (!this.holdsAnswers) return promise.then(() => member.apply(target, args));
+          const answer: unknown = member.apply(target, args);
+          return promise.then(() => answer);
         };
       },
     });

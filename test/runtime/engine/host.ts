@@ -14,6 +14,9 @@ import { encodeText, type Frame, payloadStart } from "../../../src/wire/protocol
 
 export const RULES = checkTopics("test", {
   "s*": { history: { size: 100_000 } },
+  "n*": { history: { size: 1 } },
+  "w*": { presence: { leaveGraceMs: 0 } },
+  "q*": { presence: { leaveGraceMs: 0, changes: false } },
   "p*": { history: { size: 10 }, presence: { leaveGraceMs: 0 } },
 });
 

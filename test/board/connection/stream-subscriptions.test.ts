@@ -1,0 +1,148 @@
+import { describe, expect, it } from "vitest";
+import { Subscriptions } from "../../../src/board/connection/subscriptions.ts";
+import { Bus } from "../../../src/runtime/bus/bus.ts";
+import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { Topics } from "../../../src/runtime/feeds/topics.ts";
+import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
+import { Counters } from "../../../src/runtime/stats/counters.ts";
+import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";
+import type { SendResult } from "../../../src/wire/protocol/send-result.ts";
+import { RULES, span, startHost, text, until } from "../../runtime/engine/host.ts";
+import { createFeeds, Peer, tick } from "../../runtime/feeds/peer.ts";
+
+/** A connection of the test: what `Connection` is to `Subscriptions`. */
+class Subscribing extends Peer {
+  subscriptions: Subscriptions | undefined;
+  readonly plain: string[] = [];
+
+  deliver(_: unknown, topic: string): SendResult {
+    this.plain.push(topic);
+    return "sent";
+  }
+
+  override streamLost(...lost: Parameters<Peer["streamLost"]>): void {
+    this.subscriptions?.forget(lost[0]);
+    super.streamLost(...lost);
+  }
+}
+
+/** @param isShared true if topics without history go through the engine, too */
+async function setUp({ isConnected = true, isShared = false } = {}) {
+  const host = await startHost();
+  const client = isConnected ? host.connect().client : new EngineClient();
+  const other = host.connect().client;
+  const rules = new TopicRules(RULES);
+  const { feeds } = createFeeds(client, rules);
+  const held = new Map<string, () => void>();
+  const bus = new Bus({
+    publishDropped: () => {},
+    ...(isShared && {
+      firstSubscribed: (topic: string) => {
+        const { wanted, release } = feeds.hold(topic, rules.of(topic));
+        held.set(topic, release);
+        return wanted;
+      },
+      lastUnsubscribed: (topic: string) => held.get(topic)?.(),
+    }),
+  });
+  const topics = new Topics(bus, { client, rules, isShared, publishFailed: () => {} });
+  const subscribing = () => {
+    const peer = new Subscribing();
+    const parts = {
+      topics,
+      feeds,
+      turns: new FairScheduler(),
+      counters: new Counters(),
+      options: { maxSubscriptions: 50 },
+    };
+    peer.subscriptions = new Subscriptions(peer, parts);
+    return { peer, subscriptions: peer.subscriptions };
+  };
+  return { ...subscribing(), subscribing, host, client, other, feeds, bus };
+}
+
+const code = (wanted: string) => expect.objectContaining({ code: wanted });
+
+describe.each(["s", "p", "w"])("a subscription to %s that the engine can't serve", (topic) => {
+  it("is rejected, leaves no membership, and works later", async () => {
+    const { subscriptions, feeds, host, client, other } = await setUp({ isConnected: false });
+    await expect(subscriptions.add(topic)).rejects.toEqual(code("ERR_ENGINE_UNAVAILABLE"));
+    expect([subscriptions.size, feeds.size]).toEqual([0, 0]);
+    host.reconnect(client);
+    await subscriptions.add(topic);
+    expect([subscriptions.size, feeds.size]).toEqual([1, 1]);
+    if (topic !== "s") expect(await other.memberStats(topic)).toMatchObject({ connections: 1 });
+    client.close();
+  });
+});
+
+it("a plain topic that other nodes publish to is asked for again after a rejection", async () => {
+  const { subscriptions, subscribing, host, client, peer, bus } = await setUp({ isConnected: false, isShared: true });
+  const second = subscribing();
+  for (const each of [subscriptions.add("x"), second.subscriptions.add("x")]) {
+    await expect(each).rejects.toEqual(code("ERR_ENGINE_UNAVAILABLE"));
+  }
+  expect([subscriptions.size, second.subscriptions.size]).toEqual([0, 0]);
+  host.reconnect(client);
+  await subscriptions.add("x");
+  host.host.engineOwner.relayed("x", text("from afar"));
+  bus.publish("x", text("from here"));
+  expect(peer.plain).toEqual(["x"]);
+  client.close();
+});
+
+it("wrong options throw, and change nothing", async () => {
+  const { subscriptions, peer, other } = await setUp();
+  await subscriptions.add("s");
+  expect(() => subscriptions.add("s", { since: { epoch: "", offset: -1 } })).toThrowError(code("ERR_POSITION"));
+  expect(() => subscriptions.add("x", { since: "latest" })).toThrowError(code("ERR_NO_HISTORY"));
+  expect(() => subscriptions.add("s", { user: "ann" })).toThrowError(code("ERR_NO_PRESENCE"));
+  expect(() => subscriptions.add("s".repeat(300))).toThrowError(code("ERR_TOPIC"));
+  expect(subscriptions.size).toBe(1);
+  await tick();
+  await other.publish("s", text("a"));
+  await until(() => peer.log.length === 1);
+});
+
+it("a second subscription changes nothing without a position, and takes the place of the first with one", async () => {
+  const { subscriptions, peer, other } = await setUp();
+  await subscriptions.add("s");
+  await tick();
+  for (const each of span(1, 3)) await other.publish("s", text(String(each)));
+  await until(() => peer.log.length === 3);
+  expect(await subscriptions.add("s")).toMatchObject({ recovered: false, position: { offset: 3 } });
+  const again = await subscriptions.add("s", { since: { epoch: "", offset: 1 } });
+  expect(again.publications.map(({ offset }) => offset)).toEqual([2, 3]);
+  await tick();
+  await other.publish("s", text("4"));
+  await until(() => peer.log.length === 4);
+  await tick();
+  expect(peer.log).toEqual(["1", "2", "3", "4"]);
+  expect(subscriptions.size).toBe(1);
+});
+
+it("presence ends with each way in which a subscription ends", async () => {
+  const { subscribing, other, feeds } = await setUp();
+  const count = async () => (await other.memberStats("p")).connections;
+  const [removed, all, lost] = [subscribing(), subscribing(), subscribing()];
+  for (const { subscriptions } of [removed, all, lost]) await subscriptions.add("p");
+  for (const index of span(1, 40)) await all.subscriptions.add(`s${index}`);
+  expect(await count()).toBe(3);
+  removed.subscriptions.remove("p");
+  removed.subscriptions.remove("p");
+  await until(() => feeds.size === 41);
+  await tick();
+  expect(await count()).toBe(2);
+  lost.peer.room = 0;
+  await Promise.all(span(1, 12).map((each) => other.publish("p", text(String(each)))));
+  await until(() => lost.peer.isWaitedFor);
+  lost.peer.drain();
+  await until(() => lost.peer.lost.length === 1);
+  expect(lost.subscriptions.size).toBe(0);
+  await tick();
+  expect(await count()).toBe(1);
+  all.subscriptions.leaveAll();
+  await until(() => feeds.size === 0);
+  await tick();
+  expect(await count()).toBe(0);
+});

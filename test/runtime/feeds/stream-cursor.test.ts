@@ -1,0 +1,122 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { expect, it } from "vitest";
+import { type CursorOwner, StreamCursor } from "../../../src/runtime/feeds/stream-cursor.ts";
+import type { HistoryRead } from "../../../src/runtime/streams/engine.ts";
+import { span, text, until } from "../engine/host.ts";
+
+const record = (offset: number) => ({ offset, timeMs: 0, frame: text(String(offset)) });
+const read = (epoch: string, offset: number, from = offset + 1): HistoryRead => ({
+  top: { epoch, offset },
+  records: span(from, offset).map(record),
+});
+
+/** A cursor, what it told, and its reads, which the test answers. */
+function setUp(thins = false) {
+  const log: string[] = [];
+  const reads: PromiseWithResolvers<HistoryRead>[] = [];
+  const owner: CursorOwner = {
+    retryMs: 1,
+    took: ({ offset }) => void log.push(`took ${offset}`),
+    skipped: ({ epoch, offset }) => void log.push(`skipped from ${epoch} ${offset}`),
+    checked: () => void log.push("checked"),
+    readSince: () => {
+      const answer = Promise.withResolvers<HistoryRead>();
+      reads.push(answer);
+      return answer.promise;
+    },
+  };
+  const cursor = new StreamCursor(owner, thins);
+  cursor.topTold({ epoch: "e", offset: 5 });
+  log.length = 0;
+  return { cursor, log, reads };
+}
+
+it("takes the next publication, and passes over one that it has", () => {
+  const { cursor, log } = setUp();
+  for (const offset of [6, 6, 4, 7]) cursor.published(record(offset), "e");
+  cursor.topTold({ epoch: "e", offset: 7 });
+  expect(log).toEqual(["took 6", "took 7"]);
+  expect(cursor.position).toEqual({ epoch: "e", offset: 7 });
+});
+
+it("reads a hole, and then takes what arrived meanwhile", async () => {
+  const { cursor, log, reads } = setUp();
+  for (const offset of [8, 9, 10]) cursor.published(record(offset), "e");
+  expect(log).toEqual([]);
+  reads[0]?.resolve(read("e", 9, 6));
+  await until(() => log.includes("checked"));
+  expect(log).toEqual([...span(6, 10).map((offset) => `took ${offset}`), "checked"]);
+  expect(reads).toHaveLength(1);
+});
+
+it("reads again after a read that failed", async () => {
+  const { cursor, log, reads } = setUp();
+  cursor.topTold({ epoch: "e", offset: 6 });
+  reads[0]?.reject(new Error("not now"));
+  await until(() => reads.length === 2);
+  reads[1]?.resolve(read("e", 6, 6));
+  await until(() => log.length === 2);
+  expect(log).toEqual(["took 6", "checked"]);
+});
+
+it.each([
+  { name: "a part of the hole", answer: read("e", 9, 7), at: 9 },
+  { name: "nothing", answer: read("e", 9), at: 9 },
+  { name: "a top that went back", answer: read("e", 2), at: 2 },
+])("skips to the top when the history has $name", async ({ answer, at }) => {
+  const { cursor, log, reads } = setUp();
+  cursor.topTold({ epoch: "e", offset: 9 });
+  reads[0]?.resolve(answer);
+  await until(() => log.includes("checked"));
+  expect(log).toEqual(["skipped from e 5", "checked"]);
+  expect(cursor.position).toEqual({ epoch: "e", offset: at });
+});
+
+it("moves to another epoch at once, by a publication or a top", () => {
+  const { cursor, log } = setUp();
+  cursor.published(record(3), "f");
+  cursor.topTold({ epoch: "g", offset: 4 });
+  expect(log).toEqual(["skipped from e 5", "took 3", "skipped from f 3"]);
+  expect(cursor.position).toEqual({ epoch: "g", offset: 4 });
+});
+
+it("doesn't go back to an older epoch of which something arrived during a check", async () => {
+  const { cursor, log, reads } = setUp();
+  cursor.published(record(7), "e");
+  cursor.published(record(1), "f");
+  reads[0]?.resolve(read("g", 2));
+  await until(() => reads.length === 2);
+  reads[1]?.resolve(read("g", 2));
+  await until(() => log.includes("checked"));
+  expect(log).toEqual(["skipped from e 5", "checked"]);
+  expect(cursor.position).toEqual({ epoch: "g", offset: 2 });
+});
+
+it("takes the newest over a hole on a topic that keeps only the newest", async () => {
+  const { cursor, log, reads } = setUp(true);
+  cursor.published(record(9), "e");
+  cursor.topTold({ epoch: "e", offset: 12 });
+  reads[0]?.resolve(read("e", 12, 12));
+  await until(() => log.includes("checked"));
+  expect(log).toEqual(["took 9", "took 12", "checked"]);
+});
+
+it("keeps no process alive between two reads, and reads no more once it is closed", async () => {
+  const program = `
+    const { StreamCursor } = await import(process.argv[1]);
+    const readSince = () => { console.log("read"); return Promise.reject(new Error("never")); };
+    new StreamCursor({ retryMs: 600_000, readSince }, false).check();
+  `;
+  const file = new URL("../../../src/runtime/feeds/stream-cursor.ts", import.meta.url).href;
+  const args = ["--input-type=module", "-e", program, file];
+  const { stdout } = await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
+  expect(stdout).toBe("read\n");
+  const { cursor, reads, log } = setUp();
+  cursor.check();
+  cursor.close();
+  reads[0]?.reject(new Error("late"));
+  cursor.check();
+  await new Promise(setImmediate);
+  expect([reads.length, log]).toEqual([1, []]);
+});
