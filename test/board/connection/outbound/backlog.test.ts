@@ -180,9 +180,11 @@ describe("kept pieces", () => {
       while (backlog.length > 0) backlog.take(0);
       return performance.now() - begin;
     };
-    timeOf(8_000);
+    // The best of several times: other processes take time, too.
+    const bestOf = (pieces: number): number => Math.min(...Array.from({ length: 7 }, () => timeOf(pieces)));
+    const few = bestOf(8_000);
     // With quadratic time, the ratio would be 64.
-    expect(timeOf(64_000)).toBeLessThan(30 * Math.max(1, timeOf(8_000)));
+    expect(bestOf(64_000)).toBeLessThan(30 * Math.max(1, few));
   });
 
   it("and others behave like a plain list of frames, whatever is added, dropped and taken", () => {
