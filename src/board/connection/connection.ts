@@ -182,6 +182,8 @@ export class Connection
   }
 
   presenceChanged(event: PresenceEvent): void {
+    // Whether the engine's report of this connection's own join arrives depends on what else the shard wants.
+    if (event.kind !== "missed" && event.member.address === this.address) return;
     this.#cell.notify({ kind: "notice", handler: "presenceChanged", event });
   }
 

@@ -105,7 +105,10 @@ export abstract class Actor<Session = unknown> {
     this.close(CloseCode.tryAgainLater, "lost its place in a stream");
   }
 
-  /** Called for joins and leaves of topics to which this actor subscribed with `presenceChanges`. */
+  /**
+   * Called for joins and leaves of other connections, on topics to which this actor subscribed with `presenceChanges`.
+   * After `kind: "missed"` read `presence` again.
+   */
   presenceChanged(_event: PresenceEvent): Handled {}
 
   /**
