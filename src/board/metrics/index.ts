@@ -96,6 +96,16 @@ export function createMetrics(
     },
   });
   new Counter({
+    name: `${prefix}board_publishes_failed_total`,
+    help: "Publications of the embedding program that the engine didn't store for certain.",
+    registers,
+    collect() {
+      this.reset();
+      this.inc(stats().publishesFailed);
+    },
+  });
+  const addEngineGauges = addEngineMetrics(stats, registers, `${prefix}engine_`);
+  new Counter({
     name: `${prefix}board_dead_letters_total`,
     help: "Mail of the embedding program that nobody handled.",
     registers,
@@ -130,7 +140,10 @@ export function createMetrics(
     () => stats().shards.map(({ busLag }) => busLag),
   );
 
-  const text = (): Promise<string> => registry.metrics();
+  const text = (): Promise<string> => {
+    addEngineGauges();
+    return registry.metrics();
+  };
   const { contentType } = registry;
   return {
     registry,
@@ -146,6 +159,43 @@ export function createMetrics(
       );
     },
   };
+}
+
+/**
+ * Adds whether the engine is up, and a gauge for each number that the engine tells, as soon as it has told one: engines
+ * tell different numbers. Returns a function that adds those which have come since.
+ */
+function addEngineMetrics(stats: () => Stats, registers: Registry[], prefix: string): () => void {
+  const known = new Set<string>();
+  const addNew = (): void => {
+    for (const gauge of Object.keys(stats().engine?.gauges ?? {})) {
+      if (known.has(gauge)) continue;
+      known.add(gauge);
+      new Gauge({
+        name: prefix + gauge,
+        help: `What the engine counts as ${gauge}.`,
+        registers,
+        labelNames: ["engine"],
+        collect() {
+          this.reset();
+          const { name = "", gauges = {} } = stats().engine ?? {};
+          if (gauges[gauge] !== undefined) this.set({ engine: name }, gauges[gauge]);
+        },
+      });
+    }
+  };
+  new Gauge({
+    name: `${prefix}up`,
+    help: "1 when the engine works, 0 when it can't be reached or nothing arrives from it.",
+    registers,
+    labelNames: ["engine"],
+    collect() {
+      addNew();
+      const { engine } = stats();
+      if (engine !== undefined) this.set({ engine: engine.name }, Number(engine.status === "up"));
+    },
+  });
+  return addNew;
 }
 
 /** Reads the stats once for each turn, so that all metrics of one answer show the same moment. */

@@ -96,6 +96,26 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   expect(sample(shown, 'ws_connections{shard="0",app="chat"}')).toBe(0);
 });
 
+it("shows the engine: whether it is up, what it counts, and publications that it didn't store", async () => {
+  const { board } = await startBoard({ topics: { "room:*": { history: { size: 10 } } } });
+  const metrics = createMetrics(board);
+  await board.publish("room:1", "one").stored;
+  expect(sample(await metrics.text(), 'switchboard_engine_up{engine="memory"}')).toBe(1);
+  // The engine tells its gauges once a second.
+  await vi.waitFor(async () => {
+    expect(sample(await metrics.text(), 'switchboard_engine_publications{engine="memory"}')).toBe(1);
+  });
+  expect(sample(await metrics.text(), "switchboard_board_publishes_failed_total")).toBe(0);
+  await board.close();
+  await expect(board.publish("room:1", "two").stored).rejects.toThrow();
+  expect(sample(await metrics.text(), "switchboard_board_publishes_failed_total")).toBe(1);
+});
+
+it("shows no engine where there is none", async () => {
+  const { board } = await startBoard();
+  expect(await createMetrics(board).text()).not.toMatch(/^switchboard_engine/m);
+});
+
 it("sums the buckets of a histogram", async () => {
   const counters = new Counters();
   for (const seconds of [0.000_01, 0.000_05, 0.003, 60]) counters.busLag.observe(seconds);
