@@ -29,6 +29,12 @@ const RUN = [
   "secure-chat.js",
   "http2.js",
   "operated.js",
+  "room.js",
+  "rooms.js",
+  "ticker.js",
+  "prices.js",
+  "member.js",
+  "lounge.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -101,6 +107,28 @@ it("counters.js sends mail to an actor, which restarts after a failure", async (
   expect(lines.toSorted()).toEqual(
     ["1", "1", "received restarted", "0 again, after: told to", "{ status: 'accepted' }"].toSorted(),
   );
+});
+
+it("rooms.js gets what it missed after a cut, and is told when it can't", async () => {
+  const lines = await linesOf("rooms.js");
+  expect(lines.slice(0, 3)).toEqual(["one", "two", "three"]);
+  // A publication and its confirmation come in any order.
+  expect(lines.slice(3, 5).toSorted()).toEqual(["four", "stored 7f3a"]);
+  expect(lines.slice(5)).toEqual(["the history is too short: load the room's state again"]);
+});
+
+it("prices.js gets the newest price at once, and then the next", async () => {
+  expect(await linesOf("prices.js")).toEqual(["102", "103"]);
+});
+
+it("lounge.js shows who is here, and takes a page reload for no leave", async () => {
+  expect(await linesOf("lounge.js")).toEqual([
+    "here: ada",
+    "bob joined",
+    "here: ada, bob",
+    "{ connections: 2, users: 2 }",
+    "bob left",
+  ]);
 });
 
 it("secure.js runs TLS and authorize in the shards, and takes a new certificate", async () => {

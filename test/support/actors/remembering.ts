@@ -20,6 +20,7 @@ interface Command {
   readonly user?: string;
   readonly info?: unknown;
   readonly presenceChanges?: boolean;
+  readonly brokenEncode?: boolean;
   readonly options?: PublishOptions & ReadHistoryOptions;
   readonly policy?: SlowConsumerPolicy;
 }
@@ -27,6 +28,10 @@ interface Command {
 const shown = ({ epoch, offset, message }: Publication) => ({ epoch, offset, text: message.text });
 
 const encode = (publication: Publication): string => JSON.stringify({ publication: shown(publication) });
+
+function fail(): never {
+  throw new Error("encode fails");
+}
 
 /**
  * Does with topics what its peer tells it, in JSON, and answers with the result or with the code of the error. Sends each
@@ -53,12 +58,18 @@ export default class Remembering extends Actor {
   }
 
   async #do(command: Command): Promise<unknown> {
-    const { topic, data = "", since, user, info, presenceChanges, options, policy } = command;
+    const { topic, data = "", since, user, info, presenceChanges, brokenEncode, options, policy } = command;
     switch (command.do) {
       case "who":
         return { shard: this.shard, address: this.address };
       case "subscribe": {
-        const subscribed = await this.subscribe(topic, { since, encode, user, info, presenceChanges });
+        const subscribed = await this.subscribe(topic, {
+          since,
+          encode: brokenEncode === true ? fail : encode,
+          user,
+          info,
+          presenceChanges,
+        });
         return { ...subscribed, publications: subscribed.publications.map(shown) };
       }
       case "enter":
