@@ -1,6 +1,7 @@
 /** Topics with history and presence, by the public API, on two shards. */
 import { once } from "node:events";
 import { describe, expect, it, vi } from "vitest";
+import { WebSocket } from "ws";
 import type { PresenceEvent, SlowConsumerPolicy, Stored, Switchboard } from "../../src/index.ts";
 import { startBoard, type TestBoardOptions } from "../support/board.ts";
 import { StreamClient } from "./support/stream-client.ts";
@@ -108,6 +109,27 @@ describe("a client that comes back", () => {
       for (const { offsets } of clients) expect(offsets).toEqual([101]);
     });
   }, 120_000);
+});
+
+describe("a second subscription of a connection", () => {
+  it("changes nothing without since, and takes the place of the first with since", async () => {
+    const { board, port } = await start();
+    const client = await StreamClient.open(port);
+    await client.subscribe("room:1");
+    const stored = await publish(board, "room:1", "1", "2");
+    await vi.waitFor(() => expect(client.offsets).toEqual([1, 2]));
+    const again = await client.subscribe("room:1");
+    expect(again).toEqual({
+      wasRecovering: false,
+      recovered: false,
+      publications: [],
+      position: stored[1]?.position,
+    });
+    const resumed = await client.subscribe("room:1", { since: stored[0]?.position });
+    expect(resumed).toMatchObject({ recovered: true, publications: [{ offset: 2 }] });
+    await publish(board, "room:1", "3");
+    await vi.waitFor(() => expect(client.offsets).toEqual([1, 2, 3]));
+  });
 });
 
 describe("publishes", () => {
@@ -332,13 +354,13 @@ describe("presence", () => {
 });
 
 describe("an engine thread that dies", () => {
-  async function setUp() {
+  async function setUp(options: TestBoardOptions = {}) {
     const engine = {
       name: "mortal",
       module: new URL("../support/engines/mortal.ts", import.meta.url).href,
       options: {},
     };
-    const { board, port } = await start({ engine });
+    const { board, port } = await start({ engine, ...options });
     const events: string[] = [];
     for (const name of ["engineDown", "engineLost", "engineUp"] as const) board.on(name, () => events.push(name));
     return { board, port, events };
@@ -381,6 +403,17 @@ describe("an engine thread that dies", () => {
     expect(board.stats().publishesFailed).toBe(2);
   });
 
+  it("closes connections with 1013 whose actor has no streamLost of its own", async () => {
+    const { board, port } = await setUp({ actor: "scripted" });
+    const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+    await once(socket, "open");
+    const closed = once(socket, "close");
+    socket.send(JSON.stringify({ do: "subscribe", topic: "room:1" }));
+    await once(socket, "message");
+    board.publish("death", "");
+    expect((await closed)[0]).toBe(1013);
+  });
+
   it("takes presence with it, and every member joins again", async () => {
     const { board, port } = await setUp();
     const clients = [await StreamClient.openOn(port, 0), await StreamClient.openOn(port, 1)];
@@ -402,6 +435,7 @@ describe("bad input", () => {
 
   it.each([
     ["no object", "x", /topics takes an object of options by pattern/],
+    ["an array", [], /topics takes an object of options by pattern, got an array/],
     ["an empty pattern", { "": { history } }, /topics\[""\]: a pattern has 1 to 255 bytes/],
     ["a pattern that is too long", { ["x".repeat(256)]: { history } }, /a pattern has 1 to 255 bytes/],
     ["a pattern with neither", { a: {} }, /topics\["a"\] takes history, presence or both/],
