@@ -335,6 +335,26 @@ describe("presence", () => {
     );
   });
 
+  it("keeps nobody whose connection ends while it subscribes, and nobody who has unsubscribed", async () => {
+    const { board, port } = await start();
+    const clients = await Promise.all(numbers(1, 40).map(() => StreamClient.open(port)));
+    for (const [i, client] of clients.entries()) {
+      const entered = client.tell(i % 2 === 0 ? "enter" : "subscribe", i % 2 === 0 ? "hall:1" : "lounge:1", {
+        user: "ada",
+      });
+      entered.catch(() => {});
+      if (i % 4 < 2) client.socket.close();
+      else if (i % 2 === 0) client.tell("unsubscribe", "hall:1").catch(() => {});
+      else client.tell("unsubscribe", "lounge:1").catch(() => {});
+    }
+    await Promise.all(clients.filter((_, i) => i % 4 >= 2).map((client) => client.tell("who", "")));
+    await vi.waitFor(async () => {
+      for (const topic of ["hall:1", "lounge:1"]) {
+        expect(await board.presenceStats(topic)).toEqual({ connections: 0, users: 0 });
+      }
+    });
+  });
+
   it("takes a user who comes back within the grace time for one who stayed", async () => {
     const { board, port } = await start();
     const watcher = await StreamClient.openOn(port, 0);
