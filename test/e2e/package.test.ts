@@ -193,6 +193,18 @@ describe("the package", () => {
     expect(await run(process.execPath, ["alone.js"], { cwd: user })).toMatchObject({ stdout: "hello\n", stderr: "" });
   });
 
+  it("says what to install when the engine for Redis lacks its client", async () => {
+    const program = `
+import { redis } from "switchboard/redis";
+const { module, options } = redis({ url: "redis://127.0.0.1" });
+const { default: create } = await import(module);
+await create(options, "node").catch(({ code, message }) => console.log(code, message));
+`;
+    await writeFile(join(user, "redis.js"), program);
+    const { stdout } = await run(process.execPath, ["redis.js"], { cwd: user });
+    expect(stdout).toMatch(/^ERR_ENGINE_PACKAGE .*npm install @redis\/client@6$/m);
+  });
+
   it("has types for every public name and for the actor in TypeScript of the README", async () => {
     for (const [index, entry] of Object.entries(ENTRIES)) {
       const publicNames = await readFile(join(projectFolder, index), "utf8");

@@ -15,6 +15,7 @@ import type {
 } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
+import { messageOf } from "./failures.ts";
 import { Keys } from "./keys.ts";
 import { ClusterLinks } from "./link/cluster.ts";
 import type { RedisClientPackage } from "./link/connection.ts";
@@ -88,7 +89,7 @@ export class RedisEngine implements Engine {
     links.start();
     try {
       await this.#working(links);
-      await streams.checkRights();
+      await checkRights(streams);
       presence.start();
       await nodes.start();
       this.#isWorking = true;
@@ -221,6 +222,17 @@ export class RedisEngine implements Engine {
       };
       this.#changed();
     });
+  }
+}
+
+/** Publishes to a stream that nobody can have. Rejects if the user of Redis may not do what the scripts do. */
+async function checkRights(streams: Streams): Promise<void> {
+  try {
+    await streams.tryPublish();
+  } catch (cause) {
+    const reason = messageOf(cause);
+    const message = `the engine can't store in Redis: ${reason}. Check that its user may use the keys and the commands that the README lists`;
+    throw new SwitchboardError("ERR_ENGINE_UNREACHABLE", message, { cause });
   }
 }
 

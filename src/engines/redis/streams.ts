@@ -92,8 +92,8 @@ export class Streams {
     }
   }
 
-  /** Publishes to a stream that nobody can have: the error names the command that the user of Redis may not use. */
-  async checkRights(): Promise<void> {
+  /** Publishes to a stream that nobody can have. */
+  async tryPublish(): Promise<void> {
     const frame = { block: EMPTY, start: 0, end: 0 };
     await this.publish("", { frame }, { size: 1, ttlMs: 1_000, metaTtlMs: 1_000 });
     this.counts.published = 0;

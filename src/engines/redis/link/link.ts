@@ -5,7 +5,7 @@
 
 import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
-import { failureOf, nameOf, refused, unavailable } from "../failures.ts";
+import { failureOf, messageOf, nameOf, refused, unavailable } from "../failures.ts";
 import type { Address, RedisSettings } from "../options.ts";
 import { identityOf, type Script, type Scripts } from "../scripts.ts";
 import { Calls } from "./calls.ts";
@@ -102,7 +102,10 @@ export class Link {
         this.#messages++;
         this.subscriptions.received(channel, bytes);
       },
-      setUp: (connection) => this.subscriptions.restore(connection),
+      setUp: (connection) => {
+        this.#listenToProbe();
+        return this.subscriptions.restore(connection);
+      },
       trying: noop,
       up: () => this.#probe(),
       down: (reason) => {
@@ -111,9 +114,6 @@ export class Link {
         this.#unhear();
       },
     });
-    this.subscriptions
-      .add(options.probeChannel, { received: (bytes) => this.#echoed(Number(bytes.toString())) })
-      .catch(noop);
   }
 
   get health(): EngineHealth {
@@ -220,6 +220,17 @@ export class Link {
     this.#checkIdentity();
   }
 
+  /** Listens to this node itself; on each new connection again, if Redis has said no before. */
+  #listenToProbe(): void {
+    const received = (bytes: Buffer): void => this.#echoed(Number(bytes.toString()));
+    this.subscriptions.add(this.#options.probeChannel, { received }).catch(this.#probeFailed);
+  }
+
+  readonly #probeFailed = (error: unknown): void => {
+    this.#subscriberReason = messageOf(error);
+    this.#evaluate();
+  };
+
   /** Publishes to this node itself. */
   #probe(): void {
     if (this.#commands.connection === undefined || this.#subscriber.connection === undefined) {
@@ -228,7 +239,7 @@ export class Link {
     }
     const number = ++this.#probeNumber;
     this.#probes.push({ number, at: performance.now() });
-    this.publish(this.#options.probeChannel, String(number)).catch(noop);
+    this.publish(this.#options.probeChannel, String(number)).catch(this.#probeFailed);
     this.#evaluate();
   }
 

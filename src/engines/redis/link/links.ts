@@ -78,7 +78,8 @@ async function askSentinels(
       if (found !== undefined) return found;
       reasons.push(`${nameOf(address)} knows no master ${JSON.stringify(name)}`);
     } catch (error) {
-      reasons.push(messageOf(error));
+      const reason = messageOf(error);
+      reasons.push(reason.includes(nameOf(address)) ? reason : `${nameOf(address)}: ${reason}`);
     }
   }
   throw unavailable(`no sentinel names the master: ${reasons.join("; ")}`);
