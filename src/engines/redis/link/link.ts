@@ -204,7 +204,10 @@ export class Link {
     const late = now - this.#probed - probeIntervalMs;
     this.#probed = now;
     if (late > 1) for (const probe of this.#probes) probe.at += late;
-    this.subscriptions.expire(commandTimeoutMs, this.#health.reason ?? "the subscription wasn't confirmed in time");
+    // While there is a connection, the connection itself notices that an answer is overdue.
+    if (this.#subscriber.connection === undefined) {
+      this.subscriptions.expire(commandTimeoutMs, this.#subscriberReason);
+    }
     if (this.#messages !== this.#messagesBefore) this.#heardAt = now;
     this.#messagesBefore = this.#messages;
     const oldest = this.#probes[0];
