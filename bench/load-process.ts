@@ -23,6 +23,8 @@ export interface LoadEvents {
   end?(): void;
   /** This number of connections is open: the end of a step of the idle scenario. */
   connected?(connections: number): void | Promise<void>;
+  /** The streams of the server keep this number of publications: the end of a step of the memory scenario. */
+  stored?(publications: number): void | Promise<void>;
 }
 
 /** A load in a process of its own. */
@@ -48,6 +50,7 @@ export class LoadProcess {
       if (message.event === "start") events.start?.();
       else if (message.event === "end") events.end?.();
       else if (message.event === "connected") await events.connected?.(message.connections);
+      else if (message.event === "stored") await events.stored?.(message.publications);
       else if (message.event === "result") result = message;
     }
     if (result === undefined) throw new Error(`the load ended without a result: ${this.#errorOutput.trim()}`);

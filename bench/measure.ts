@@ -1,7 +1,7 @@
 /** Makes one run: starts the server, puts the load on it, and takes the figures. Used by `run.ts`. */
 import { join } from "node:path";
 import { failureOf, LoadProcess, type LoadResult } from "./load-process.ts";
-import type { Figures, Run } from "./results.ts";
+import type { Figures, Metric, Run } from "./results.ts";
 import type { Scenario, Variant } from "./scenarios.ts";
 import { machineSeconds, ServerProcess } from "./server-process.ts";
 import type { TestedServer } from "./servers.ts";
@@ -33,7 +33,7 @@ export interface RunSettings {
 const CLI = join(import.meta.dirname, "../src/cli/main.ts");
 /** Number of cores from which the load has a core of its own even if the server may use several. */
 const MANY_CORES = 4;
-/** Pause after each step of idle connections, in seconds, in which the server's memory settles. */
+/** Pause after each step of a memory scenario, in seconds, in which the server's memory settles. */
 const STEP_SECONDS = 1.2;
 
 /** Makes one run. Never rejects: an error becomes the outcome of the run. */
@@ -43,11 +43,10 @@ export async function measure(job: Job, round: number, settings: RunSettings): P
     const command = [...job.command, ...serverFlags(job.scenario, settings)];
     const server = await ServerProcess.start(command, serverCores, job.scenario.cold);
     try {
-      const idle = job.scenario.primary === "bytesPerConnection";
-      return {
-        round,
-        ...(idle ? await measureIdle(job, settings, server) : await measureTraffic(job, settings, server)),
-      };
+      const measured = isMemory(job.scenario.primary)
+        ? await measureMemory(job, job.scenario.primary, settings, server)
+        : await measureTraffic(job, settings, server);
+      return { round, ...measured };
     } finally {
       await server.stop();
     }
@@ -111,32 +110,41 @@ async function measureTraffic(job: Job, settings: RunSettings, server: ServerPro
   return { outcome: "measured", figures, latency, serverCores: cores, loadBusy, foreignCores };
 }
 
+type MemoryMetric = Extract<Metric, `bytesPer${string}`>;
+
+function isMemory(metric: Metric): metric is MemoryMetric {
+  return metric === "bytesPerConnection" || metric === "bytesPerPublication";
+}
+
 /**
- * Measures the memory that connections after the first step add. The first step isn't counted, because it also pays for
- * code and for room in the heap.
+ * Measures the memory that connections, or publications, after the first step add. The first step isn't counted, because
+ * it also pays for code and for room in the heap.
  */
-async function measureIdle(job: Job, settings: RunSettings, server: ServerProcess): Promise<Outcome> {
+async function measureMemory(
+  job: Job,
+  metric: MemoryMetric,
+  settings: RunSettings,
+  server: ServerProcess,
+): Promise<Outcome> {
   const load = startLoad(job, settings, server.port, 0);
-  const steps: { connections: number; bytes: number }[] = [];
+  const steps: { units: number; bytes: number }[] = [];
+  const step = async (units: number): Promise<void> => {
+    steps.push({ units, bytes: await server.settledBytes() });
+  };
   try {
-    const result = await load.run({
-      async connected(connections) {
-        steps.push({ connections, bytes: await server.settledBytes() });
-      },
-    });
+    const result = await load.run({ connected: step, stored: step });
     const reason = failureOf(result);
     if (reason !== undefined) return { outcome: "failed", reason };
   } finally {
     await load.stop();
   }
   const [before, after] = [steps[0], steps.at(-1)];
-  if (before === undefined || after === undefined || after.connections === before.connections) {
-    return { outcome: "failed", reason: "the load didn't open connections in steps" };
+  if (before === undefined || after === undefined || after.units === before.units) {
+    return { outcome: "failed", reason: "the load didn't add to the server's memory in steps" };
   }
-  const bytesPerConnection = (after.bytes - before.bytes) / (after.connections - before.connections);
   return {
     outcome: "measured",
-    figures: { bytesPerConnection },
+    figures: { [metric]: (after.bytes - before.bytes) / (after.units - before.units) },
     latency: [],
     serverCores: 0,
     loadBusy: 0,
@@ -147,11 +155,11 @@ async function measureIdle(job: Job, settings: RunSettings, server: ServerProces
 function startLoad({ scenario, variant, server }: Job, settings: RunSettings, port: number, path: number): LoadProcess {
   const { load: core } = placesOf(scenario, settings.cores);
   const scheme = scenario.server.includes("--tls") ? "wss" : "ws";
-  const url = `${scheme}://127.0.0.1:${port}${scenario.paths > 1 ? `/${path}` : server.path}`;
-  const idle = scenario.primary === "bytesPerConnection";
+  const url = `${scheme}://127.0.0.1:${port}${scenario.paths > 1 ? `/${path}` : (variant.path ?? server.path)}`;
+  const inSteps = isMemory(scenario.primary);
   const times = {
-    duration: idle ? STEP_SECONDS : settings.seconds * scenario.durationFactor,
-    warmup: idle ? STEP_SECONDS : settings.warmup * scenario.warmupFactor,
+    duration: inSteps ? STEP_SECONDS : settings.seconds * scenario.durationFactor,
+    warmup: inSteps ? STEP_SECONDS : settings.warmup * scenario.warmupFactor,
   };
   const programPath = join(import.meta.dirname, "loads", `${scenario.program}.ts`);
   const program =

@@ -22,6 +22,8 @@ export type Metric =
   | "perSecond"
   /** Resident memory of the server for one more idle connection, in bytes. */
   | "bytesPerConnection"
+  /** Resident memory of the server for one more publication that a stream keeps, in bytes. */
+  | "bytesPerPublication"
   /** 99th percentile of latency, in µs. */
   | "p99Micros";
 
@@ -139,7 +141,7 @@ export interface Summary {
   readonly loadBound: boolean;
 }
 
-const METRICS: readonly Metric[] = ["cpuMicros", "perSecond", "bytesPerConnection", "p99Micros"];
+const METRICS: readonly Metric[] = ["cpuMicros", "perSecond", "bytesPerConnection", "bytesPerPublication", "p99Micros"];
 /** Share of one core from which a server or a load counts as at its limit. */
 const AT_LIMIT = 0.95;
 

@@ -13,13 +13,15 @@ export interface Variant {
   readonly server: string;
   /** Further flags of the load. */
   readonly load: readonly string[];
+  /** URL path that the load connects to. Default: the server's. */
+  readonly path?: string;
 }
 
 export interface Scenario {
   readonly id: string;
   readonly title: string;
   /** Heading of the scenario in reports. */
-  readonly group: "Echo" | "Fan-out" | "Connections" | "Shards";
+  readonly group: "Echo" | "Fan-out" | "Connections" | "Shards" | "Streams";
   /** Singular noun for the counted unit: "message". */
   readonly unit: string;
   /** The metric that ratios compare. */
@@ -29,7 +31,7 @@ export interface Scenario {
   /** Flags of the server. */
   readonly server: readonly string[];
   /** The program that makes the load: `switchboard bench`, or the file of this name in `loads/`. */
-  readonly program: "bench" | "bus" | "isolation";
+  readonly program: "bench" | "bus" | "isolation" | "stream-publish" | "stream-memory" | "stream-resume";
   /** Flags of the load, except duration and warm-up. */
   readonly load: readonly string[];
   /** Abilities that a server needs. */
@@ -271,4 +273,68 @@ const shards: readonly Scenario[] = [
   },
 ];
 
-export const SCENARIOS: readonly Scenario[] = [...echoes, ...special, ...fanouts, ...connections, ...shards];
+const streams: readonly Scenario[] = [
+  ...[1, 16].map((inflight) => ({
+    ...FANOUT,
+    group: "Streams" as const,
+    id: inflight === 1 ? "stream-fanout" : `stream-fanout-x${inflight}`,
+    title: `Fan-out 64 B to 1,000, ${inflight} in flight, with and without history`,
+    server: ["--mode", "stream-fanout", "--history", "100"],
+    load: ["--scenario", "fanout", "--connections", "1001", "--bytes", "64", "--inflight", String(inflight)],
+    variants: [
+      { ...variant("history", "with history", [], "switchboard"), path: "/stream/0" },
+      { ...variant("plain", "without history", [], "switchboard"), path: "/plain/0" },
+    ],
+    reference: "plain",
+  })),
+  {
+    ...ECHO,
+    group: "Streams",
+    id: "stream-publish",
+    title: "Publishes 100 B to 10,000 streams, all stored",
+    unit: "publish",
+    primary: "perSecond",
+    server: ["--mode", "stream", "--history", "100"],
+    program: "stream-publish",
+    load: ["--streams", "10000", "--burst", "4000", "--connections", "4"],
+    variants: [variant("one", "1 shard", [], "switchboard"), variant("two", "2 shards", [])],
+    reference: "two",
+    cores: "all",
+  },
+  {
+    ...ECHO,
+    group: "Streams",
+    id: "stream-memory",
+    title: "Memory of 10,000 streams of 100 publications, 100 B each",
+    unit: "publication",
+    primary: "bytesPerPublication",
+    server: ["--mode", "stream", "--history", "100"],
+    program: "stream-memory",
+    load: ["--streams", "10000", "--publications", "100"],
+    variants: [variant("switchboard", "Switchboard", [], "switchboard")],
+  },
+  {
+    ...ECHO,
+    group: "Streams",
+    id: "stream-resume",
+    title: "10,000 clients come back at once, each 50 publications of 100 B behind",
+    unit: "connection",
+    server: ["--mode", "stream", "--history", "100"],
+    program: "stream-resume",
+    load: ["--clients", "10000", "--streams", "100"],
+    variants: [
+      variant("behind", "each 50 behind", ["--missed", "50"], "switchboard"),
+      variant("new", "without a position", [], "switchboard"),
+    ],
+    reference: "new",
+  },
+];
+
+export const SCENARIOS: readonly Scenario[] = [
+  ...echoes,
+  ...special,
+  ...fanouts,
+  ...connections,
+  ...shards,
+  ...streams,
+];

@@ -46,6 +46,17 @@ export const THRESHOLDS: readonly Threshold[] = [
   { scenario: "bus", metric: "perSecond", variant: "across", against: undefined, limit: { atLeast: 2_000_000 } },
   { scenario: "busy", metric: "perSecond", variant: "two", against: "one", limit: { atLeast: 1.8 } },
   { scenario: "isolation", metric: "p99Micros", variant: "other", against: "quiet", limit: { atMost: 2 } },
+  { scenario: "stream-fanout", metric: "cpuMicros", variant: "history", against: "plain", limit: { atMost: 1.15 } },
+  { scenario: "stream-fanout-x16", metric: "cpuMicros", variant: "history", against: "plain", limit: { atMost: 1.15 } },
+  { scenario: "stream-publish", metric: "perSecond", variant: "two", against: undefined, limit: { atLeast: 300_000 } },
+  {
+    scenario: "stream-memory",
+    metric: "bytesPerPublication",
+    variant: OURS,
+    against: undefined,
+    limit: { atMost: 250 },
+  },
+  { scenario: "stream-resume", metric: "cpuMicros", variant: "behind", against: "new", limit: { atMost: 1.5 } },
 ];
 
 /** A threshold with the measured figure and the outcome of the check. */
@@ -62,6 +73,7 @@ const METRIC_NAMES: Readonly<Record<Metric, string>> = {
   cpuMicros: "CPU",
   perSecond: "throughput",
   bytesPerConnection: "memory",
+  bytesPerPublication: "memory",
   p99Micros: "p99",
 };
 

@@ -29,17 +29,63 @@ export async function count(
 ): Promise<void> {
   await delay(seconds.warmup * 1000);
   load.begin();
+  const meter = begin();
+  await delay(seconds.duration * 1000);
+  const counted = meter.read();
+  const pending = load.end();
+  print({ event: "end" });
+  finish(await pending, counted);
+}
+
+/**
+ * Counts the time that a piece of work takes, prints the lines that `LoadProcess` reads, and ends the process.
+ *
+ * @param work returns the outcome when everything has arrived
+ */
+export async function countWork(work: () => Promise<Outcome>): Promise<void> {
+  const meter = begin();
+  const outcome = await work();
+  const counted = meter.read();
+  print({ event: "end" });
+  finish(outcome, counted);
+}
+
+/** Tells the runner that the streams of the server keep this number of publications, and waits while it measures. */
+export async function toldStored(publications: number, seconds: number): Promise<void> {
+  print({ event: "stored", publications });
+  await delay(seconds * 1000);
+}
+
+/** What a load took for the counted time. */
+interface Counted {
+  readonly elapsed: number;
+  readonly cpuSeconds: number;
+  readonly busy: number;
+}
+
+/** Begins the counted time. */
+function begin(): { read(): Counted } {
   const startedAt = performance.now();
   const cpuBefore = process.cpuUsage();
   const before = performance.eventLoopUtilization();
   print({ event: "start" });
-  await delay(seconds.duration * 1000);
-  const busy = performance.eventLoopUtilization(before).utilization;
-  const cpu = process.cpuUsage(cpuBefore);
-  const elapsed = (performance.now() - startedAt) / 1000;
-  const pending = load.end();
-  print({ event: "end" });
-  const { received, lost, wrong, latencies, slipP99Ms } = await pending;
+  return {
+    read() {
+      const busy = performance.eventLoopUtilization(before).utilization;
+      const cpu = process.cpuUsage(cpuBefore);
+      return {
+        elapsed: (performance.now() - startedAt) / 1000,
+        cpuSeconds: (cpu.user + cpu.system) / 1e6,
+        busy,
+      };
+    },
+  };
+}
+
+function finish(
+  { received, lost, wrong, latencies, slipP99Ms }: Outcome,
+  { elapsed, cpuSeconds, busy }: Counted,
+): void {
   const counts = new Map<number, number>();
   for (const latency of latencies) {
     const micros = Math.round(latency);
@@ -52,7 +98,7 @@ export async function count(
     messages: { sent: received, received, lost, wrong },
     connections: { opened: 0, failed: 0, closed: 0 },
     latency: { unit: "µs", counts: [...counts].sort(([a], [b]) => a - b) },
-    load: { cpuSeconds: (cpu.user + cpu.system) / 1e6, busy, bottleneck: slipP99Ms > MAX_SLIP_MS },
+    load: { cpuSeconds, busy, bottleneck: slipP99Ms > MAX_SLIP_MS },
     errors: [],
   });
   process.exit(0);

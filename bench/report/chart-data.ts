@@ -39,7 +39,7 @@ export function multiplesOf(result: SuiteResult): MultiplesData {
     for (const { id, title } of variants) if (id !== reference) titles.set(id, title);
   }
   const rows = scenarios.map((scenario) => {
-    const cost = scenario.primary === "bytesPerConnection" ? "memory" : "CPU";
+    const cost = scenario.primary.startsWith("bytesPer") ? "memory" : "CPU";
     return { title: scenario.title, note: `${cost} per ${scenario.unit}`, summaries: summarize(scenario) };
   });
   const ids = [...titles.keys()].sort((a, b) => orderOf(a) - orderOf(b));

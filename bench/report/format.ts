@@ -18,6 +18,7 @@ export function comparedWith({ variants, reference, switchboardOnly }: ScenarioR
 export function formatFigure(metric: Metric, value: number | undefined): string {
   if (value === undefined || Number.isNaN(value)) return "";
   if (metric === "perSecond") return Math.round(value).toLocaleString("en-US");
+  if (metric === "bytesPerPublication") return `${Math.round(value)} B`;
   if (metric === "bytesPerConnection") return `${(value / 1024).toFixed(1)} KiB`;
   return metric === "cpuMicros" ? `${significant(value)} µs` : formatLatency(value);
 }

@@ -1,13 +1,16 @@
 /**
  * Switchboard as a server under test, through its public API only:
  *
- *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus [--busy MICROS]
+ *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus|stream-fanout|stream
+ *         [--busy MICROS] [--history SIZE]
  *         [--max-payload BYTES] [--compress] [--relay] [--handshake main|shard] [--accept main|shard]
  *         [--tls KEY CERT] [--no-warm-up]
  *
  * - `echo` returns each message unchanged, with `--busy` after that many µs of work.
  * - `fanout` sends each message to all other connections of its URL path, which is the topic.
- * - `isolation` and `bus` are for the loads of these names.
+ * - `isolation` and `bus` are for the loads of these names, `stream` for the loads whose names begin so.
+ * - `stream-fanout` is `fanout` without the connections that publish among the subscribers.
+ * - `--history` makes the topics that begin with `stream/` keep that many publications.
  * - `--compress` compresses messages for peers that offer permessage-deflate, with context takeover.
  * - `--relay` makes the main thread keep the sockets and relay their bytes.
  * - `--tls` takes the paths of two PEM files. The shards do the TLS handshake.
@@ -33,12 +36,13 @@ const { values, positionals } = parseArgs({
     accept: { type: "string" },
     tls: { type: "string" },
     busy: { type: "string" },
+    history: { type: "string" },
     "no-warm-up": { type: "boolean", default: false },
     "max-payload": { type: "string", default: String(1024 * 1024) },
   },
 });
-if (!["echo", "fanout", "isolation", "bus"].includes(values.mode))
-  throw new RangeError(`--mode takes echo, fanout, isolation or bus, got ${values.mode}`);
+const MODES = ["echo", "fanout", "isolation", "bus", "stream-fanout", "stream"];
+if (!MODES.includes(values.mode)) throw new RangeError(`--mode takes ${MODES.join(", ")}, got ${values.mode}`);
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
@@ -61,6 +65,7 @@ const options: StartOptions = {
   sockets: values.relay ? "relay" : "auto",
   maxPayloadBytes,
   compression: values.compress && { contextTakeover: true },
+  ...(values.history !== undefined && { topics: { "stream/*": { history: { size: Number(values.history) } } } }),
   // A load may have any number of messages in flight. The limits are high, so that it doesn't pass for a slow consumer.
   maxMailboxBytes: Math.max(1024 * 1024, maxPayloadBytes),
   maxBufferedBytes: Math.max(64 * 1024 * 1024, 4 * maxPayloadBytes),
@@ -69,7 +74,7 @@ const board = await Switchboard.start(options);
 const { port } = await board.listen({
   port: Number(values.port),
   host: "127.0.0.1",
-  ...(values.mode === "fanout" && { path: "/:topic(.*)" }),
+  ...(["fanout", "stream-fanout", "stream"].includes(values.mode) && { path: "/:topic(.*)" }),
   ...(handshake !== undefined && { handshake }),
   accept,
   ...(keyPath && certPath && { tls: { key: readFileSync(keyPath), cert: readFileSync(certPath) } }),
