@@ -112,20 +112,47 @@ export class BatchReader {
   }
 }
 
-/** Packs publications of one stream, for `unpackRecords` in another thread. The memory may be transferred. */
+/** Bytes before the frames of `packRecords`, for each: the offset, the time and the length of the frame, 64-bit floats. */
+const PACKED_HEADER_BYTES = 24;
+
+/**
+ * Packs publications of one stream, for `unpackRecords` in another thread: the number of publications, all headers, and
+ * then the frames side by side, so that one view holds any part of them. The memory may be transferred.
+ */
 export function packRecords(records: readonly StreamRecord[]): ArrayBuffer {
-  let bytes = 0;
-  for (const { frame } of records) bytes += RECORD_HEADER_BYTES + PLACE_BYTES + frame.end - frame.start;
-  const writer = new BatchWriter(bytes);
-  for (const record of records) writer.appendRecord(0, record);
-  return writer.take();
+  let bytes = 8 + records.length * PACKED_HEADER_BYTES;
+  const framesAt = bytes;
+  for (const { frame } of records) bytes += frame.end - frame.start;
+  const packed = Buffer.allocUnsafeSlow(bytes);
+  const headers = new Float64Array(packed.buffer, 0, framesAt / 8);
+  headers[0] = records.length;
+  let at = framesAt;
+  let index = 1;
+  for (const { offset, timeMs, frame } of records) {
+    headers[index++] = offset;
+    headers[index++] = timeMs;
+    headers[index++] = frame.end - frame.start;
+    at += frame.block.copy(packed, at, frame.start, frame.end);
+  }
+  return packed.buffer;
 }
 
 /** Returns the publications that `packRecords` packed. Their frames lie in the memory of the batch. */
-export function unpackRecords(batch: ArrayBuffer): StreamRecord[] {
-  const reader = new BatchReader(batch);
+export function unpackRecords(packed: ArrayBuffer): StreamRecord[] {
+  const block = Buffer.from(packed);
+  const count = new Float64Array(packed, 0, 1)[0] as number;
+  const headers = new Float64Array(packed, 8, count * (PACKED_HEADER_BYTES / 8));
   const records: StreamRecord[] = [];
-  const take = (_: number, record: StreamRecord): number => records.push(record);
-  while (!reader.ended) reader.nextRecord(take);
+  let start = 8 + headers.byteLength;
+  for (let index = 0; index < headers.length; index += 3) {
+    const [offset, timeMs, length] = [headers[index], headers[index + 1], headers[index + 2]] as [
+      number,
+      number,
+      number,
+    ];
+    const end = start + length;
+    records.push({ offset, timeMs, frame: { block, start, end } });
+    start = end;
+  }
   return records;
 }

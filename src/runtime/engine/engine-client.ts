@@ -88,6 +88,7 @@ export class EngineClient {
    */
   connect(port: MessagePort): void {
     this.#session?.close();
+    this.#reads.forget();
     const session = new EngineSession(port, this.#sessionOwner, this.#schedule, this.#settings);
     this.#session = session;
     if (this.#facts !== undefined) session.call({ kind: "announce", facts: this.#facts });
@@ -128,8 +129,8 @@ export class EngineClient {
   }
 
   /**
-   * Reads everything after `offset` that the stream keeps. Many subscribers that ask at once share a few reads, and the
-   * records.
+   * Reads everything after `offset` that the stream keeps. Many subscribers that ask within a moment share a few reads,
+   * and the records.
    */
   readSince(topic: string, offset: number): Promise<HistoryRead> {
     const wanted = this.#wanted.get(topic);
@@ -137,9 +138,15 @@ export class EngineClient {
     return this.#reads.read(topic, offset, arrived);
   }
 
+  /** Reads like `readSince`, with a read that begins after the call: what arrived doesn't tell what there is. */
+  readAnew(topic: string, offset: number): Promise<HistoryRead> {
+    return this.#reads.read(topic, offset, undefined);
+  }
+
   /** Removes the publications of a stream. The epoch and the top stay. */
-  removeHistory(topic: string): Promise<void> {
-    return this.#request({ kind: "removeHistory", topic });
+  async removeHistory(topic: string): Promise<void> {
+    await this.#request({ kind: "removeHistory", topic });
+    this.#reads.forget(topic);
   }
 
   /**

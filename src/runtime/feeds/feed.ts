@@ -9,7 +9,7 @@ import type { StreamFeed } from "../engine/wanted-topics.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { HistoryRead, PresenceChange } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
-import { Publication, type StreamRecord } from "../streams/publication.ts";
+import { publicationsOf, type StreamRecord } from "../streams/publication.ts";
 import { recover } from "../streams/recovery.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
@@ -162,10 +162,13 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   }
 
   async #resume(subscription: StreamSubscription, since: Position): Promise<Subscribed> {
-    const read = await this.readSince(since.offset);
+    const read = await this.#owner.client.readSince(this.topic, since.offset);
     const { recovered, records } = recover(since, read);
     subscription.moveTo(read.top);
-    if (recovered) return this.#recovered(subscription, [...records, ...this.#takeRecent(subscription)]);
+    if (recovered) {
+      const later = this.#takeRecent(subscription);
+      return this.#recovered(subscription, later.length === 0 ? records : [...records, ...later]);
+    }
     // The caller is told of the loss, so deliveries begin at the feed's place.
     if (this.#isBefore(subscription)) subscription.moveTo(this.#cursor.position);
     return { wasRecovering: true, recovered, publications: [], position: this.positionOf(subscription) };
@@ -181,8 +184,12 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
 
   #recovered(subscription: StreamSubscription, records: readonly StreamRecord[]): Subscribed {
     const position = this.positionOf(subscription);
-    const publications = records.map((record) => new Publication(this.topic, position.epoch, record));
-    return { wasRecovering: true, recovered: true, publications, position };
+    return {
+      wasRecovering: true,
+      recovered: true,
+      publications: publicationsOf(this.topic, position.epoch, records),
+      position,
+    };
   }
 
   #isBefore({ epoch, offset }: StreamSubscription): boolean {
@@ -312,7 +319,8 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   // ── from the cursor ────────────────────────────────────────────────────────────────────────────────────
 
   readSince(offset: number): Promise<HistoryRead> {
-    return this.#owner.client.readSince(this.topic, offset);
+    // What arrived doesn't tell what there is.
+    return this.#owner.client.readAnew(this.topic, offset);
   }
 
   /** Reads a page for a subscription that is behind. */

@@ -32,3 +32,19 @@ export class Publication {
     this.message = new Message(frame.block, frame.start, payloadStart(frame), frame.end);
   }
 }
+
+/** The publications of reads that several subscribers share, by the records. */
+const sharedPublications = new WeakMap<readonly StreamRecord[], readonly Publication[]>();
+
+/**
+ * Returns the publications of a read, in an array of the caller's own. Whoever asks with the same records gets the same
+ * publications: each is created, and queued as a frame, once for many peers.
+ */
+export function publicationsOf(topic: string, epoch: string, records: readonly StreamRecord[]): readonly Publication[] {
+  let publications = sharedPublications.get(records);
+  if (publications === undefined) {
+    publications = records.map((record) => new Publication(topic, epoch, record));
+    sharedPublications.set(records, publications);
+  }
+  return publications.slice();
+}

@@ -136,11 +136,32 @@ it("gives back publications of streams, in order, with their topics, offsets and
 it("packs publications of one stream into memory of exactly their size", () => {
   const records = [1, 2, 3].map((offset) => ({ offset, timeMs: 1_000 + offset, frame: frameOf(Buffer.alloc(offset)) }));
   const batch = packRecords(records);
-  expect(batch.byteLength).toBe(3 * 24 + 6);
+  expect(batch.byteLength).toBe(8 + 3 * 24 + 6);
   expect(unpackRecords(batch).map(({ offset, timeMs, frame }) => [offset, timeMs, frame.end - frame.start])).toEqual([
     [1, 1_001, 1],
     [2, 1_002, 2],
     [3, 1_003, 3],
   ]);
   expect(unpackRecords(packRecords([]))).toEqual([]);
+});
+
+it("packs publications with their frames side by side", () => {
+  const record = fc.record({
+    offset: fc.maxSafeNat(),
+    timeMs: fc.maxSafeNat(),
+    bytes: fc.uint8Array({ maxLength: 300 }),
+  });
+  fc.assert(
+    fc.property(fc.array(record, { maxLength: 30 }), (records) => {
+      const packed = packRecords(records.map(({ bytes, ...place }) => ({ ...place, frame: frameOf(bytes) })));
+      let end: number | undefined;
+      const unpacked = unpackRecords(packed).map(({ frame, ...place }) => {
+        expect(frame.start).toBe(end ?? frame.start);
+        end = frame.end;
+        return { ...place, bytes: Uint8Array.from(frame.block.subarray(frame.start, frame.end)) };
+      });
+      expect(unpacked).toEqual(records);
+      expect(end ?? packed.byteLength).toBe(packed.byteLength);
+    }),
+  );
 });
