@@ -37,11 +37,10 @@ export class ShardTopics {
       return;
     }
     const { port, rules, isShared } = engine;
-    const client = new EngineClient();
+    const client = new EngineClient({ publishFailed: () => counters.add("publishesFailed") });
     if (port !== undefined) client.connect(port);
     this.#client = client;
-    const publishFailed = (): void => counters.add("publishesFailed");
-    this.topics = new Topics(this.#bus, { client, rules: new TopicRules(rules), isShared, publishFailed });
+    this.topics = new Topics(this.#bus, { client, rules: new TopicRules(rules), isShared });
     this.feeds = new Feeds(client, {
       audience,
       relayed: (topic, frame) => this.#bus.deliver(topic, frame),

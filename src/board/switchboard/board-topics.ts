@@ -53,6 +53,7 @@ export class BoardTopics {
       return;
     }
     const client = new EngineClient({
+      publishFailed: () => this.publishesFailed++,
       engineLost: () => this.#changeHealth(THREAD_LOST),
       healthChanged: (health) => this.#changeHealth(health),
       gaugesTold: (gauges) => {
@@ -67,7 +68,6 @@ export class BoardTopics {
       get isShared() {
         return isShared();
       },
-      publishFailed: () => this.publishesFailed++,
     });
   }
 

@@ -20,6 +20,7 @@ import type { Position } from "../streams/position.ts";
 import {
   type EngineClientSettings,
   EngineSession,
+  rejected,
   type SessionOwner,
   type SessionSchedule,
   unavailable,
@@ -30,6 +31,8 @@ import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics
 
 /** What a client tells its thread. Only the client of the main thread is told the last four. */
 export interface EngineClientOwner {
+  /** A publication isn't stored for certain, or a message for other nodes was dropped. */
+  publishFailed?(): void;
   /** The engine thread has ended. Calls reject until `connect`. */
   engineLost?(): void;
   healthChanged?(health: EngineHealth): void;
@@ -108,19 +111,30 @@ export class EngineClient {
     this.#session = undefined;
   }
 
-  /** Publishes to a topic with history. Publishes of one client keep their order. */
+  /**
+   * Publishes to a topic with history. Publishes of one client keep their order. A rejection that nobody awaits does no
+   * harm: `publishFailed` tells.
+   */
   publish(topic: string, frame: Frame, options?: PublishOptions): Promise<EnginePublished> {
     const session = this.#session;
-    if (session === undefined) return Promise.reject(notConnected());
+    if (session === undefined) {
+      this.#owner.publishFailed?.();
+      return rejected(notConnected());
+    }
     if (options?.idempotencyKey === undefined && options?.expiresMs === undefined) return session.publish(topic, frame);
     const bytes = frame.block.subarray(frame.start, frame.end);
     const { idempotencyKey, expiresMs } = options;
-    return session.request({ kind: "publish", topic, bytes: Uint8Array.from(bytes), idempotencyKey, expiresMs });
+    const request = { kind: "publish" as const, topic, bytes: Uint8Array.from(bytes), idempotencyKey, expiresMs };
+    const stored = session.request<"publish">(request);
+    stored.catch(() => this.#owner.publishFailed?.());
+    return stored;
   }
 
   /** Sends a message without history to other nodes. Returns false if the message was dropped. */
   relay(topic: string, frame: Frame): boolean {
-    return this.#session?.relay(topic, frame) ?? false;
+    const isSent = this.#session?.relay(topic, frame) ?? false;
+    if (!isSent) this.#owner.publishFailed?.();
+    return isSent;
   }
 
   /** Reads a part of a stream: at most as many publications as the topic's rule keeps. */
@@ -272,6 +286,7 @@ export class EngineClient {
   readonly #sessionOwner: SessionOwner = {
     delivered: (number, record) => this.#wanted.delivered(number, record),
     noticed: (notice) => this.#noticed(notice),
+    publishFailed: () => this.#owner.publishFailed?.(),
     sessionEnded: (session) => {
       if (this.#session !== session) return;
       this.#session = undefined;

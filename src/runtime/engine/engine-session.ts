@@ -1,6 +1,7 @@
 /** One life of the port between an `EngineClient` and the engine thread, with everything that ends with the port. */
 import type { MessagePort } from "node:worker_threads";
 import { reviveOurError, SwitchboardError } from "../../errors.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import { BatchReader } from "../bus/batch.ts";
@@ -34,6 +35,8 @@ export interface SessionOwner {
   /** A publication, or with offset 0 a relayed message, of the topic with this number. */
   delivered(number: number, record: StreamRecord): void;
   noticed(notice: Exclude<HostNotice, { kind: "answered" | "refused" }>): void;
+  /** A publish without options is rejected. */
+  publishFailed(): void;
   /** The engine thread has ended, or has closed the port. Not called after `close`. */
   sessionEnded(session: EngineSession): void;
 }
@@ -60,6 +63,13 @@ export function unavailable(message: string): SwitchboardError {
   return new SwitchboardError("ERR_ENGINE_UNAVAILABLE", message);
 }
 
+/** A rejection that does no harm if nobody awaits it. */
+export function rejected(error: Error): Promise<never> {
+  const rejection = Promise.reject(error);
+  rejection.catch(noop);
+  return rejection;
+}
+
 /** Its client makes another session with the next port. */
 export class EngineSession {
   readonly #owner: SessionOwner;
@@ -83,7 +93,11 @@ export class EngineSession {
     this.#maxUnderWay = settings.maxUnderWay ?? DEFAULT_MAX_UNDER_WAY;
     this.#outbox = new Outbox(port, schedule.endOfTick);
     this.#inbox = new Inbox(this, schedule.turns);
-    this.#publishes = new PublishesUnderWay(this.#timeoutMs, () => this.#late());
+    this.#publishes = new PublishesUnderWay(
+      this.#timeoutMs,
+      () => this.#late(),
+      () => owner.publishFailed(),
+    );
     port.on("message", (message: HostMessage) => this.#receive(message));
     port.on("close", () => this.#end());
   }
@@ -91,7 +105,10 @@ export class EngineSession {
   /** Publishes without options. Rejects with `ERR_ENGINE_FULL` while too much is under way. */
   publish(topic: string, frame: Frame): Promise<EnginePublished> {
     const bytes = frame.end - frame.start;
-    if (!this.#hasRoom(bytes)) return Promise.reject(this.#full());
+    if (!this.#hasRoom(bytes)) {
+      this.#owner.publishFailed();
+      return rejected(this.#full());
+    }
     const publish = Promise.withResolvers<EnginePublished>();
     this.#publishes.add(this.#outbox.append(topic, frame, false), bytes, publish);
     return publish.promise;

@@ -3,6 +3,7 @@
  * in a second, so one timer serves all, where `PendingReplies` has one for each request.
  */
 import { reviveOurError } from "../../errors.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { EnginePublished } from "../streams/engine.ts";
 import type { HostMessage } from "./messages.ts";
 
@@ -23,26 +24,38 @@ interface PublishUnderWay {
 /** Looks at the deadlines in the time of one deadline. A publish waits for up to one fifth longer than its deadline. */
 const LOOKS = 5;
 
+/** Least number of serials that were taken before the array is cut. */
+const MIN_CUT = 1_024;
+
 /** What is under way, by serial. What has expired counts until the host acknowledges it: it takes the host's memory. */
 export class PublishesUnderWay {
-  readonly #waiting = new Map<number, PublishUnderWay>();
+  /** By serial, from `#firstSerial` on; undefined once the host has acknowledged it. Most are acknowledged in order. */
+  #waiting: (PublishUnderWay | undefined)[] = [];
+  #firstSerial = 0;
+  /** Index of the oldest publish that waits. */
+  #oldest = 0;
+  #size = 0;
   readonly #timeoutMs: number;
   readonly #expired: () => Error;
-  #nextSerial = 0;
+  readonly #failed: () => void;
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
   /** The next serial at each of the last looks: what has a smaller one is older. */
   #looks: number[] = [];
 
-  /** @param expired creates the error of publishes that weren't acknowledged within `timeoutMs` */
-  constructor(timeoutMs: number, expired: () => Error) {
+  /**
+   * @param expired creates the error of publishes that weren't acknowledged within `timeoutMs`
+   * @param failed called for each publish that is rejected
+   */
+  constructor(timeoutMs: number, expired: () => Error, failed: () => void) {
     this.#timeoutMs = timeoutMs;
     this.#expired = expired;
+    this.#failed = failed;
   }
 
   /** Number of publishes and relays. */
   get size(): number {
-    return this.#waiting.size;
+    return this.#size;
   }
 
   /** Bytes of their frames. */
@@ -53,7 +66,8 @@ export class PublishesUnderWay {
   /** Adds the publish, or with `publish` undefined the relay, that is the next record of the port. */
   add(topic: NumberedTopic, bytes: number, publish: PromiseWithResolvers<EnginePublished> | undefined): void {
     this.#bytes += bytes;
-    this.#waiting.set(this.#nextSerial++, { topic, bytes, publish });
+    this.#size++;
+    this.#waiting.push({ topic, bytes, publish });
     this.#timer ??= setInterval(this.#look, this.#timeoutMs / LOOKS);
   }
 
@@ -71,25 +85,52 @@ export class PublishesUnderWay {
     }
     for (const { error, serials } of failed) {
       const revived = reviveOurError(error);
-      for (const serial of serials) this.#take(serial)?.publish?.reject(revived);
+      for (const serial of serials) this.#reject(this.#take(serial), revived);
     }
-    if (this.#waiting.size === 0) this.#stopTimer();
+    if (this.#size === 0) this.#stopTimer();
+    else this.#cut();
   }
 
   /** Rejects all: the port is closed. */
   end(error: Error): void {
     this.#stopTimer();
-    for (const { publish } of this.#waiting.values()) publish?.reject(error);
-    this.#waiting.clear();
+    for (const waiting of this.#waiting) this.#reject(waiting, error);
+    this.#firstSerial = this.#nextSerial;
+    this.#waiting = [];
+    this.#oldest = 0;
+    this.#size = 0;
     this.#bytes = 0;
   }
 
+  get #nextSerial(): number {
+    return this.#firstSerial + this.#waiting.length;
+  }
+
   #take(serial: number): PublishUnderWay | undefined {
-    const waiting = this.#waiting.get(serial);
+    const waiting = this.#waiting[serial - this.#firstSerial];
     if (waiting === undefined) return undefined;
-    this.#waiting.delete(serial);
+    this.#waiting[serial - this.#firstSerial] = undefined;
+    this.#size--;
     this.#bytes -= waiting.bytes;
     return waiting;
+  }
+
+  /** Removes what has been taken from the front of the array, when it is half of the array. */
+  #cut(): void {
+    while (this.#oldest < this.#waiting.length && this.#waiting[this.#oldest] === undefined) this.#oldest++;
+    if (this.#oldest < MIN_CUT || this.#oldest * 2 < this.#waiting.length) return;
+    this.#waiting = this.#waiting.slice(this.#oldest);
+    this.#firstSerial += this.#oldest;
+    this.#oldest = 0;
+  }
+
+  #reject(waiting: PublishUnderWay | undefined, error: Error): void {
+    if (waiting?.publish === undefined) return;
+    this.#failed();
+    // A rejection that nobody awaits does no harm.
+    waiting.publish.promise.catch(noop);
+    waiting.publish.reject(error);
+    waiting.publish = undefined;
   }
 
   readonly #look = (): void => {
@@ -97,12 +138,11 @@ export class PublishesUnderWay {
     this.#looks.push(this.#nextSerial);
     if (limit === 0) return;
     let error: Error | undefined;
-    // In a map, the oldest come first.
-    for (const [serial, waiting] of this.#waiting) {
-      if (serial >= limit) return;
+    for (let index = this.#oldest; index < limit - this.#firstSerial; index++) {
+      const waiting = this.#waiting[index];
+      if (waiting === undefined) continue;
       error ??= this.#expired();
-      waiting.publish?.reject(error);
-      waiting.publish = undefined;
+      this.#reject(waiting, error);
     }
   };
 

@@ -7,7 +7,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishOptions } from "../actor/context/actor-context.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import type { Subscriber } from "../bus/audience.ts";
-import { type Bus, NOBODY } from "../bus/bus.ts";
+import type { Bus } from "../bus/bus.ts";
 import { checkTopic } from "../bus/topic-index.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { Member, PresenceStats } from "../streams/engine.ts";
@@ -22,8 +22,6 @@ export interface TopicEngine {
   readonly rules: TopicRules;
   /** True if other nodes run the same engine: topics without history reach them, too. */
   readonly isShared: boolean;
-  /** A publication wasn't stored, or it isn't known to be stored. */
-  publishFailed(): void;
 }
 
 const DEFAULT_PAGE = 100;
@@ -69,7 +67,7 @@ export class Topics implements TopicMemory {
     const { self, idempotencyKey, expiresMs } = options;
     if (idempotencyKey !== undefined || expiresMs !== undefined) throw noHistory(topic);
     const result = this.bus.publish(topic, frame, self ? undefined : publisher);
-    if (engine?.isShared === true && !engine.client.relay(topic, frame)) engine.publishFailed();
+    if (engine?.isShared === true) engine.client.relay(topic, frame);
     return result;
   }
 
@@ -118,7 +116,7 @@ export class Topics implements TopicMemory {
 }
 
 function append(
-  { client, publishFailed }: TopicEngine,
+  { client }: TopicEngine,
   topic: string,
   frame: Frame,
   { idempotencyKey, expiresMs }: PublishOptions,
@@ -126,8 +124,7 @@ function append(
   const isPlain = idempotencyKey === undefined && expiresMs === undefined;
   if (!isPlain) checkPublishOptions(idempotencyKey, expiresMs);
   const stored = client.publish(topic, frame, isPlain ? undefined : { idempotencyKey, expiresMs });
-  stored.catch(publishFailed);
-  return { ...NOBODY, stored };
+  return { delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0, stored };
 }
 
 function checkPublishOptions(idempotencyKey: unknown, expiresMs: unknown): void {
