@@ -1,4 +1,5 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { MergedReads } from "../../../src/runtime/engine/merged-reads.ts";
 import { GatedEngine } from "./gated-engine.ts";
 import { RecordingFeed, span, startHost, text, until } from "./host.ts";
 
@@ -90,4 +91,87 @@ it("a read that fails rejects its subscribers, and the next is made", async () =
   await until(() => gate.waiting.length === 1);
   gate.open();
   await expect(next).rejects.toMatchObject({ code: "ERR_ENGINE_UNAVAILABLE" });
+});
+
+/** Reads of a stream with `top` publications, and the offsets after which they began. */
+function countedReads(stream: { epoch: string; top: number }): { reads: MergedReads; begins: number[] } {
+  const begins: number[] = [];
+  const reads = new MergedReads(async (_topic, offset) => {
+    begins.push(offset);
+    const records = span(offset + 1, stream.top).map((index) => ({ offset: index, timeMs: 0, frame: text("a") }));
+    return { top: { epoch: stream.epoch, offset: stream.top }, records };
+  });
+  return { reads, begins };
+}
+
+it("a read is given to whoever comes within 250 ms, and to nobody later", async () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { reads, begins } = countedReads({ epoch: "e", top: 60 });
+  const here = { epoch: "e", offset: 60 };
+  const first = await reads.read("s", 10, here);
+  vi.advanceTimersByTime(249);
+  const soon = await Promise.all([reads.read("s", 10, here), reads.read("s", 20, here), reads.read("s", 20, here)]);
+  expect(begins).toEqual([10]);
+  expect(soon[0]).toBe(first);
+  expect(soon[1]).toBe(soon[2]);
+  expect(soon[1]?.records.map(({ offset }) => offset)).toEqual(span(21, 60));
+  vi.advanceTimersByTime(1);
+  await reads.read("s", 10, here);
+  expect(begins).toEqual([10, 10]);
+});
+
+it.each([
+  { who: "that begins too late", offset: 9, arrived: { epoch: "e", offset: 60 } },
+  { who: "older than what has arrived", offset: 10, arrived: { epoch: "e", offset: 61 } },
+  { who: "of another epoch", offset: 10, arrived: { epoch: "f", offset: 60 } },
+  { who: "whose top is below the subscriber's own position", offset: 61, arrived: { epoch: "e", offset: 60 } },
+  { who: "made before the call, where what arrived is unknown", offset: 10, arrived: undefined },
+])("a read $who is not given to a subscriber that comes soon after it", async ({ offset, arrived }) => {
+  const { reads, begins } = countedReads({ epoch: "e", top: 60 });
+  await reads.read("s", 10, { epoch: "e", offset: 60 });
+  await reads.read("s", offset, arrived);
+  expect(begins).toEqual([10, offset]);
+});
+
+it("a read that was forgotten is given to nobody, and reads of more than 16 MiB are not kept", async () => {
+  const { reads, begins } = countedReads({ epoch: "e", top: 60 });
+  const here = { epoch: "e", offset: 60 };
+  await reads.read("s", 10, here);
+  await reads.read("t", 10, here);
+  reads.forget("s");
+  await Promise.all([reads.read("s", 10, here), reads.read("t", 10, here)]);
+  expect(begins).toEqual([10, 10, 10]);
+  reads.forget();
+  await Promise.all([reads.read("s", 10, here), reads.read("t", 10, here)]);
+  expect(begins.length).toBe(5);
+  const block = Buffer.alloc(17 * 1024 * 1024);
+  let large = 0;
+  const top = { epoch: "e", offset: 1 };
+  const largeReads = new MergedReads(async () => {
+    large++;
+    return { top, records: [{ offset: 1, timeMs: 0, frame: { block, start: 0, end: block.length } }] };
+  });
+  await largeReads.read("s", 0, top);
+  await largeReads.read("s", 0, top);
+  expect(large).toBe(2);
+});
+
+it("who asks anew gets a read that begins after the call", async () => {
+  const gate = new GatedEngine("history");
+  const { connect } = await startHost({}, gate.engine);
+  const { client } = connect();
+  const wanted = client.want("s", new RecordingFeed(), { presence: false });
+  await until(() => gate.waiting.length === 1);
+  gate.open();
+  await wanted;
+  await client.publish("s", text("1"));
+  const first = client.readSince("s", 0);
+  await until(() => gate.waiting.length === 1);
+  const anew = client.readAnew("s", 0);
+  gate.open();
+  await first;
+  await until(() => gate.waiting.length === 1);
+  gate.open();
+  expect((await anew).records.length).toBe(1);
 });
