@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { Publication } from "../../../src/runtime/streams/publication.ts";
+import { Publication, publicationsOf, type StreamRecord } from "../../../src/runtime/streams/publication.ts";
 import { encodeFrame, encodeText } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 
@@ -24,3 +24,18 @@ it.each([0, 125, 126, 65_535, 65_536])(
     expect(message.bytes.equals(payload)).toBe(true);
   },
 );
+
+it("gives the same publications for the same records, each time in an array of the caller's own", () => {
+  const records: readonly StreamRecord[] = [1, 2].map((offset) => {
+    return { offset, timeMs: 1_000 + offset, frame: encodeText(`message ${offset}`) };
+  });
+  const [one, other] = [publicationsOf("s", "e", records), publicationsOf("s", "e", records)];
+  expect(one.map(({ offset, message }) => [offset, message.text])).toEqual([
+    [1, "message 1"],
+    [2, "message 2"],
+  ]);
+  expect(one[0]).toBe(other[0]);
+  (one as unknown[]).reverse();
+  expect(other.map(({ offset }) => offset)).toEqual([1, 2]);
+  expect(publicationsOf("s", "e", [...records])[0]).not.toBe(other[0]);
+});
