@@ -25,7 +25,7 @@ export interface BusOwner extends AudienceOwner {
   batchArrived?(lagSeconds: number): void;
 }
 
-const NOBODY: PublishResult = Object.freeze({
+export const NOBODY: PublishResult = Object.freeze({
   delivered: 0,
   buffered: 0,
   dropped: 0,

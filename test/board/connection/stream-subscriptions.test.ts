@@ -45,7 +45,7 @@ async function setUp({ isConnected = true, isShared = false } = {}) {
       lastUnsubscribed: (topic: string) => held.get(topic)?.(),
     }),
   });
-  const topics = new Topics(bus, { client, rules, isShared, publishFailed: () => {} });
+  const topics = new Topics(bus, { client, rules, isShared });
   const subscribing = () => {
     const peer = new Subscribing();
     const parts = {

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished } from "vitest";
 import type { Subscriber } from "../../../src/runtime/bus/audience.ts";
 import { Bus, NOBODY } from "../../../src/runtime/bus/bus.ts";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
@@ -8,14 +8,15 @@ import { RULES, span, startHost, text } from "../engine/host.ts";
 
 async function setUp(isConnected = true) {
   const host = await startHost();
-  const client = isConnected ? host.connect().client : new EngineClient();
   const failures: true[] = [];
+  const client = new EngineClient({ publishFailed: () => void failures.push(true) });
+  onTestFinished(() => client.close());
+  if (isConnected) host.reconnect(client);
   const bus = new Bus({ publishDropped: () => {} });
   const engine = {
     client,
     rules: new TopicRules(RULES),
     isShared: false,
-    publishFailed: () => void failures.push(true),
   };
   return { topics: new Topics(bus, engine), plain: new Topics(bus, undefined), client, failures, bus };
 }
