@@ -153,7 +153,8 @@ const MAX_REMEMBERED = 10_000;
 /** The rules of a board, by topic. */
 export class TopicRules {
   readonly #rules: readonly { readonly rule: TopicRule; readonly matches: (topic: string) => boolean }[];
-  readonly #remembered = new Map<string, TopicRule | undefined>();
+  /** Rules by topic; null for a topic without one, so that one look finds either. */
+  readonly #remembered = new Map<string, TopicRule | null>();
 
   constructor(rules: readonly TopicRule[]) {
     this.#rules = rules.map((rule) => ({ rule, matches: compilePattern(rule.pattern) }));
@@ -163,10 +164,10 @@ export class TopicRules {
   of(topic: string): TopicRule | undefined {
     if (this.#rules.length === 0) return undefined;
     const remembered = this.#remembered.get(topic);
-    if (remembered !== undefined || this.#remembered.has(topic)) return remembered;
+    if (remembered !== undefined) return remembered ?? undefined;
     const rule = this.#rules.find(({ matches }) => matches(topic))?.rule;
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
-    this.#remembered.set(topic, rule);
+    this.#remembered.set(topic, rule ?? null);
     return rule;
   }
 }
