@@ -6,6 +6,7 @@ export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
 export type { ShutdownCounts } from "./board/shard/shutdown.ts";
 export type { EngineState, EngineStats } from "./board/switchboard/board-topics.ts";
+export type { ClusterStats, NodeCounts, NodeFacts, NodeStatus } from "./board/switchboard/cluster/node-list.ts";
 export type {
   AbnormalClosure,
   AcceptFailure,

@@ -63,6 +63,8 @@ export interface AcceptorOwner {
 export interface AcceptorOptions {
   /** Default: new ones. */
   readonly counters?: UpgradeCounters;
+  /** Beginning of all ids, in a cluster: `<node>.`. Asked for with each id. Default: "". */
+  readonly addressPrefix?: () => string;
   /** Prefix of the serial part of ids, so that the ids of two acceptors differ. Default: "". */
   readonly series?: string;
   /** Compression of messages. Default: none. */
@@ -98,6 +100,7 @@ export class Acceptor {
   readonly #owner: AcceptorOwner;
   readonly #compression: CompressionOptions | undefined;
   readonly #pending = new Set<Promise<void>>();
+  readonly #addressPrefix: () => string;
   readonly #series: string;
   #serial = 0;
   #closed = false;
@@ -105,10 +108,11 @@ export class Acceptor {
 
   constructor(
     owner: AcceptorOwner,
-    { counters = new UpgradeCounters(), series = "", compression }: AcceptorOptions = {},
+    { counters = new UpgradeCounters(), addressPrefix = () => "", series = "", compression }: AcceptorOptions = {},
   ) {
     this.#owner = owner;
     this.outcomes = new UpgradeOutcomes(counters, (error) => owner.handshakeFailed(error));
+    this.#addressPrefix = addressPrefix;
     this.#series = series;
     this.#compression = compression;
   }
@@ -282,7 +286,7 @@ export class Acceptor {
   #envelope({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): HandoffEnvelope {
     const { accepted, answer, request, peer, params, session, clientKey } = handshake;
     const { url, headers, clientAddress } = recordRequest(request, peer, requestHeaders, this.#owner.clients);
-    const id = `${shard}-${this.#series}${this.#serial++}`;
+    const id = `${this.#addressPrefix()}${shard}-${this.#series}${this.#serial++}`;
     const identity = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
     return { identity, answer, deflate: accepted.deflate?.agreement, clientKey };
   }

@@ -13,6 +13,8 @@ import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
 export interface ShardTask {
   /** Number of the shard, from 0. */
   readonly shard: number;
+  /** Beginning of all addresses of this node: `<node>.`, or "" if no other node may run the same engine. */
+  readonly addressPrefix: string;
   /** URL of the actor module. */
   readonly actor: string;
   /** True if the thread is warmed up before the shard is ready. */

@@ -102,6 +102,7 @@ class Shard {
     );
     this.#mail = new MailRouter({
       shard: task.shard,
+      addressPrefix: task.addressPrefix,
       mailReceived: (to, mail) => this.#connections.get(to)?.mailReceived(mail) ?? "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
     });
@@ -164,6 +165,7 @@ class Shard {
     const series = `${Date.now().toString(36)}-`;
     return new Acceptor(owner, {
       counters: this.#counters.upgrades,
+      addressPrefix: () => this.#task.addressPrefix,
       series,
       compression: this.#task.options.compression,
     });

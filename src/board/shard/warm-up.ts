@@ -67,6 +67,7 @@ export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardT
   const end = () => createHandoffChannel().receiver;
   return {
     shard,
+    addressPrefix: "",
     actor,
     options,
     trustedProxies: [],

@@ -11,6 +11,12 @@ import type { EngineSettings } from "./options/start-options.ts";
 export interface BoardTopicsOwner {
   /** The engine's health isn't what it was. */
   engineHealthChanged(health: EngineHealth): void;
+  /** The engine thread has ended, and everything that it knew of other nodes. */
+  engineLost(): void;
+  /** A control message has come from another node. */
+  controlReceived(from: string, message: string): void;
+  /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
+  nodeChanged(id: string, facts: string | undefined): void;
 }
 
 /** The engine as operators see it. */
@@ -54,7 +60,12 @@ export class BoardTopics {
     }
     const client = new EngineClient({
       publishFailed: () => this.publishesFailed++,
-      engineLost: () => this.#changeHealth(THREAD_LOST),
+      engineLost: () => {
+        this.#changeHealth(THREAD_LOST);
+        owner.engineLost();
+      },
+      controlReceived: (from, message) => owner.controlReceived(from, message),
+      nodeChanged: (id, facts) => owner.nodeChanged(id, facts),
       healthChanged: (health) => this.#changeHealth(health),
       gaugesTold: (gauges) => {
         this.#gauges = gauges;
@@ -75,6 +86,31 @@ export class BoardTopics {
   connectEngine(port: MessagePort, isShared: boolean): void {
     this.#isShared = isShared;
     this.#client?.connect(port);
+  }
+
+  /** True if other nodes may run the same engine. Known once the engine has started. */
+  get isShared(): boolean {
+    return this.#isShared;
+  }
+
+  /** True while the engine works. */
+  get isUp(): boolean {
+    return this.#health.status === "up";
+  }
+
+  /** What the addresses of this node's actors begin with: "" if no other node may run the same engine. */
+  get addressPrefix(): string {
+    return this.#isShared ? `${this.node}.` : "";
+  }
+
+  /** Sends a control message to another node, at most once. */
+  sendControl(to: string, message: string): void {
+    this.#client?.sendControl(to, message);
+  }
+
+  /** Sets what this node tells others about itself, as JSON. */
+  announce(facts: string): void {
+    this.#client?.announce(facts);
   }
 
   /** The engine and its health; undefined if the board has none. */

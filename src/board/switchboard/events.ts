@@ -3,6 +3,7 @@ import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consum
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
+import type { NodeStatus } from "./cluster/node-list.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";
 
 /** Events of a board. Without a listener, the first failure of each kind becomes a process warning. */
@@ -38,6 +39,10 @@ export interface SwitchboardEvents {
   engineLost: [Error];
   /** The engine's thread died for the fifth time within a minute. It isn't started again. */
   engineFailed: [Error];
+  /** Another node that shares the engine has told what it is. */
+  nodeJoined: [NodeStatus];
+  /** Another node has ended, isn't heard any more, or can't be heard because the engine's thread has ended. */
+  nodeLeft: [NodeStatus];
   /**
    * A socket was refused because few descriptors are left, or a listening server failed. At most one in a second from
    * each thread; the rest is only counted (`acceptsFailed`).

@@ -1,11 +1,13 @@
-/** Pages of connections: `board.connections`. */
+/** Pages of the connections of this node: `board.connections`. `cluster/connection-pages.ts` has those of all nodes. */
 import { SwitchboardError } from "../../errors.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ShardPage } from "../shard/queries.ts";
 import { check } from "./options/option-validation.ts";
 
 export interface ListConnectionsOptions {
-  /** Number of one shard. Default: all shards. */
+  /** Id of one node, as `nodes()` tells it. Default: all nodes. */
+  readonly node?: string;
+  /** Number of one shard, on each node that is asked. Default: all shards. */
   readonly shard?: number;
   /** `cursor` of the page before. Default: the beginning. */
   readonly cursor?: string;
@@ -24,15 +26,15 @@ type AskShard = (shard: number, after: number, limit: number) => Promise<ShardPa
 
 /** Throws `ERR_OPTION` for options of `board.connections` that are unknown or out of range. */
 export function checkConnectionsOptions(options: ListConnectionsOptions): void {
-  check("connections", options, ["shard", "cursor", "limit"]);
+  check("connections", options, ["node", "shard", "cursor", "limit"]);
 }
 
 const CURSOR = /^(\d{1,4})\.(\d{1,16})$/;
 
-/** Returns one page of the connections of all shards, in the order of the shards, the oldest first. */
+/** Returns one page of the connections of all shards of this node, in the order of the shards, the oldest first. */
 export async function listPage(
   shards: number,
-  options: ListConnectionsOptions,
+  options: Omit<ListConnectionsOptions, "node">,
   ask: AskShard,
 ): Promise<ConnectionsPage> {
   const { limit = 100 } = options;

@@ -2,6 +2,7 @@
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../runtime/stats/upgrade-counters.ts";
 import type { EngineState, EngineStats } from "./board-topics.ts";
+import type { ClusterStats } from "./cluster/node-list.ts";
 import type { ShardState } from "./pool/shard-pool.ts";
 
 export interface ShardStats extends ShardCounts {
@@ -27,6 +28,8 @@ export interface Stats {
   readonly acceptsFailed: number;
   /** The engine; undefined if the board has none. */
   readonly engine: EngineStats | undefined;
+  /** The sum over all nodes, at most about 3 s old; undefined without an engine that other nodes share. */
+  readonly cluster: ClusterStats | undefined;
   readonly shards: readonly ShardStats[];
 }
 

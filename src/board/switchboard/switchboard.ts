@@ -28,6 +28,8 @@ import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import { BoardTopics } from "./board-topics.ts";
+import { Cluster } from "./cluster/cluster.ts";
+import { factsOf, type NodeStatus } from "./cluster/node-list.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { MainListeners } from "./listen/main-listeners.ts";
@@ -47,6 +49,7 @@ import {
   checkListenOptions,
   type ListenOptions,
 } from "./options/listen-options.ts";
+import { withoutUndefined } from "./options/option-validation.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
@@ -60,6 +63,7 @@ const NO_OPTIONS: AttachOptions = {};
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #topics: BoardTopics;
+  readonly #cluster: Cluster;
   readonly #mail: MailRouter;
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
@@ -97,6 +101,24 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const { handshakeFailed, acceptFailed } = this.#events;
     this.#topics = new BoardTopics(settings.engine, {
       engineHealthChanged: (health) => this.#events.engineHealthChanged(health),
+      engineLost: () => this.#cluster.engineLost(),
+      controlReceived: (from, message) => this.#cluster.controlReceived(from, message),
+      nodeChanged: (id, facts) => this.#cluster.nodeChanged(id, facts),
+    });
+    const topics = this.#topics;
+    const startedAt = Date.now();
+    this.#cluster = new Cluster({
+      link: topics,
+      facts: () => factsOf(settings.nodeName, startedAt, this.#pool.counters()),
+      deliver: (mail, settle) => this.#mail.deliver(mail, settle),
+      list: (page) =>
+        listPage(this.#pool.shards, page, (shard, after, limit) =>
+          this.#pool.query(shard, { kind: "list", after, limit }),
+        ),
+      disconnect: async (address, code, reason) =>
+        (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false,
+      nodeJoined: (node) => this.emit("nodeJoined", node),
+      nodeLeft: (node) => this.emit("nodeLeft", node),
     });
     const pool = (): ShardPool => this.#pool;
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
@@ -107,6 +129,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     );
     this.#mail = new MailRouter({
       shard: undefined,
+      get addressPrefix() {
+        return topics.addressPrefix;
+      },
+      elsewhere: this.#cluster,
       mailReceived: () => "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
     });
@@ -119,7 +145,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       handshakeFailed,
       acceptFailed,
     };
-    this.#acceptor = new Acceptor(owner, { compression: connection.compression });
+    this.#acceptor = new Acceptor(owner, {
+      addressPrefix: () => topics.addressPrefix,
+      compression: connection.compression,
+    });
     this.#routes = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
     this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
     this.#shardPorts = new ShardListeners(settings, {
@@ -147,6 +176,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         engineFailed: (error) => this.#events.announce("engineFailed", error),
       },
     );
+    this.#cluster.start();
   }
 
   /**
@@ -261,7 +291,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. Mail arrives in order, at
-   * most once, and as a copy. Throws `ERR_ADDRESS` and `ERR_MAIL_NOT_CLONEABLE`.
+   * most once, and as a copy. Throws `ERR_ADDRESS`, `ERR_MAIL_NOT_CLONEABLE`, and `ERR_MAIL_TOO_LARGE` for more than 1 MiB
+   * to another node.
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
@@ -279,25 +310,33 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Resolves with one page of the connections, by shard, the oldest first. A connection that stays open meanwhile is in
-   * exactly one page. A page costs its shard the same however many connections it has. Rejects with `ERR_OPTION`, and
-   * with `ERR_SHARD_UNRESPONSIVE` if a shard doesn't answer within 5 s.
+   * Resolves with one page of the connections of all nodes, or of one `node`: by node, then by shard, the oldest first. A
+   * connection that stays open meanwhile is in exactly one page. A page costs its shard the same however many
+   * connections it has. Rejects with `ERR_OPTION`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if a shard or
+   * a node doesn't answer within 5 s, with `ERR_NODE_GONE` if there is no such node, and with `ERR_ENGINE_UNAVAILABLE`.
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
-    return listPage(this.#pool.shards, options, (shard, after, limit) =>
-      this.#pool.query(shard, { kind: "list", after, limit }),
-    );
+    return this.#cluster.connections(withoutUndefined(options));
   }
 
   /**
-   * Closes one connection. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE` or
-   * `ERR_CLOSE_REASON`, and with `ERR_SHARD_UNRESPONSIVE` if its shard doesn't answer within 5 s.
+   * Closes one connection, on any node. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE` or
+   * `ERR_CLOSE_REASON`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if its shard or its node doesn't answer
+   * within 5 s, and with `ERR_ENGINE_UNAVAILABLE`.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
     checkClose(code, reason);
-    return (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false;
+    return this.#cluster.disconnect(address, code, reason);
+  }
+
+  /**
+   * Returns this node and all others that share its engine, by id, with what each of them last told: at most about 3 s
+   * old. Never waits. A board without a shared engine is the only node.
+   */
+  nodes(): readonly NodeStatus[] {
+    return this.#cluster.nodes();
   }
 
   /** Returns the counters since the start, from memory that the shards share: cheap, and never waits for a shard. */
@@ -315,6 +354,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       deadLetters: this.#deadLetters,
       acceptsFailed: this.#events.acceptsFailed,
       engine: this.#topics.engineStats,
+      cluster: this.#cluster.stats(),
       shards,
     };
   }
@@ -357,6 +397,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
     this.#topics.closing();
+    this.#cluster.close();
     const counts = await this.#pool.close(settings);
     this.#topics.close();
     this.#routes.removeRoutes();

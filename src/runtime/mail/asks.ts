@@ -10,7 +10,8 @@ import type { MailLink } from "./mail-link.ts";
 
 /** Number of asks of one thread that may wait at a time. */
 const MAX_ASKS = 65_536;
-const DEFAULT_TIMEOUT_MS = 5_000;
+/** Time that an answer may take by default, and a verdict from another node, in ms. */
+export const DEFAULT_TIMEOUT_MS = 5_000;
 
 interface Pending {
   readonly to: Address;

@@ -12,6 +12,8 @@ export interface MailEnvelope {
   readonly value: unknown;
   /** Number of the ask in the sending thread; undefined for a tell. */
   readonly ask: number | undefined;
+  /** True for mail from another node: `value` is packed, and so is the value of the answer. */
+  readonly isPacked?: true;
 }
 
 export interface Answer {

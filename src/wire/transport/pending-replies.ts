@@ -45,6 +45,11 @@ export class PendingReplies<Request> {
     return serial;
   }
 
+  /** Returns a request without removing it; undefined when it was removed before, or never added. */
+  get(serial: number): Request | undefined {
+    return this.#pending.get(serial)?.request;
+  }
+
   /** Removes a request, for its owner to settle. Returns undefined when it was removed before, or never added. */
   take(serial: number): Request | undefined {
     const pending = this.#pending.get(serial);

@@ -22,6 +22,7 @@ async function startShard(options: Partial<StartOptions> = {}) {
   const { warmUp, connection } = checkStartOptions({ actor: actorUrl("echo"), ...options });
   const task: ShardTask = {
     shard: 0,
+    addressPrefix: "",
     actor: actorUrl("echo").href,
     warmUp,
     options: connection,

@@ -46,6 +46,10 @@ const checks = {
   startTimeoutMs: timeoutOrNone,
   topics: { takes: "an object of options by pattern", accepts: (value) => typeof value === "object" && value !== null },
   engine: { takes: "memory(), or redis() of switchboard/redis", accepts: isEngine },
+  nodeName: {
+    takes: "a string of 1 to 255 characters",
+    accepts: (value) => typeof value === "string" && value.length >= 1 && value.length <= 255,
+  },
   signal: { takes: "an AbortSignal", accepts: (value) => value instanceof AbortSignal },
   maxPayloadBytes: integer(1, MAX_INT32),
   maxFragments: integer(1, MAX_INT32),
@@ -94,6 +98,7 @@ const checks = {
     accepts: (value) => typeof value === "string" && Buffer.byteLength(value) <= MAX_REASON_BYTES,
   },
   signals: listOf("names of signals that can be handled", isSignal),
+  node: { takes: "the id of a node, as nodes() tells it", accepts: (value) => typeof value === "string" },
   shard: integer(0, 1023),
   cursor: { takes: "what a page before gave", accepts: (value) => typeof value === "string" },
   limit: integer(1, 1_000),

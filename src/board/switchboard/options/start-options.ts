@@ -1,5 +1,5 @@
 /** The options of `Switchboard.start`: types, defaults and checks. */
-import { availableParallelism } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import { memory } from "../../../runtime/streams/memory/memory-options.ts";
 import { checkTopics, type TopicRule, type TopicsOption } from "../../../runtime/streams/topic-rules.ts";
@@ -92,6 +92,8 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    * an engine that other processes share. Default: `memory()`.
    */
   readonly engine?: EngineSpec;
+  /** Name of this process for operators, in `nodes()` of every board that shares the engine. Default: the host's name. */
+  readonly nodeName?: string;
   /**
    * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason
    * of the signal. After the start the signal has no effect: call `close`.
@@ -143,6 +145,7 @@ const startOptions = [
   "startTimeoutMs",
   "topics",
   "engine",
+  "nodeName",
   "signal",
   ...admissionOptions,
   ...connectionOptions,
@@ -171,6 +174,7 @@ export interface Settings {
   readonly startTimeoutMs: number;
   /** Rules of topics and the engine that serves them; undefined if the board has no use for one. */
   readonly engine: EngineSettings | undefined;
+  readonly nodeName: string;
   readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionLimits;
 }
@@ -191,6 +195,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     startTimeoutMs = 60_000,
     topics,
     engine,
+    nodeName = hostname(),
     signal,
     compression = false,
     ...limits
@@ -207,6 +212,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     handoffTimeoutMs,
     startTimeoutMs,
     engine: checkEngine(topics, engine),
+    nodeName,
     signal,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {

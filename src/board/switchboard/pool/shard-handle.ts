@@ -40,6 +40,8 @@ import { Watchdog } from "./watchdog.ts";
 
 export interface ShardSpec {
   readonly shard: number;
+  /** Beginning of all addresses of this node: `<node>.`, or "". */
+  readonly addressPrefix: string;
   readonly actor: string;
   /** True if the thread is warmed up before the shard is ready. */
   readonly warmUp: boolean;
@@ -105,6 +107,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   constructor(threads: ShardThreads, spec: ShardSpec) {
     const {
       shard,
+      addressPrefix,
       actor,
       warmUp,
       options,
@@ -148,6 +151,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     if (spec.engine?.port !== undefined) ports.push(spec.engine.port);
     const task = {
       shard,
+      addressPrefix,
       actor,
       warmUp,
       options,

@@ -263,6 +263,7 @@ export class ShardPool {
       this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
+      addressPrefix: this.#hub.topics.addressPrefix,
       actor,
       warmUp,
       options: connection,

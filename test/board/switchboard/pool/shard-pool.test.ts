@@ -17,7 +17,12 @@ it("replaces a shard that the main thread ends", async () => {
     engineFailed: vi.fn(),
   };
   const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });
-  const topics = new BoardTopics(undefined, { engineHealthChanged: () => {} });
+  const topics = new BoardTopics(undefined, {
+    engineHealthChanged: () => {},
+    engineLost: () => {},
+    controlReceived: () => {},
+    nodeChanged: () => {},
+  });
   const pool = await ShardPool.start(
     checkStartOptions({ actor: actorUrl("echo"), shards: 2 }),
     { topics, mail },

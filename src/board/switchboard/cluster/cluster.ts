@@ -1,0 +1,251 @@
+/**
+ * The other nodes of a board whose engine is shared: mail to their actors, queries about their connections, and what is
+ * known about them. `Switchboard` has one; without a shared engine there are no other nodes.
+ */
+import { reportError, SwitchboardError } from "../../../errors.ts";
+import { type Address, nodeOf } from "../../../runtime/actor/address.ts";
+import type { Elsewhere, RemoteMail, RemoteOutcome } from "../../../runtime/mail/elsewhere.ts";
+import type { ConnectionsPage, ListConnectionsOptions } from "../listing.ts";
+import { listNodes, type NodePageOptions, packPage, unpackPage } from "./connection-pages.ts";
+import {
+  type ClusterMessage,
+  type ClusterReply,
+  type ClusterRequest,
+  cutReport,
+  type MailRequest,
+  type NodeQuery,
+  parseMessage,
+} from "./messages.ts";
+import {
+  type ClusterStats,
+  type NodeFacts,
+  NodeList,
+  type NodeListOwner,
+  type NodeStatus,
+  sumNodes,
+} from "./node-list.ts";
+import { NodeRequests } from "./node-requests.ts";
+
+/** The way to the engine. */
+export interface ClusterLink {
+  /** Id of this node. */
+  readonly node: string;
+  /** True if other nodes may run the same engine. Known once the engine has started. */
+  readonly isShared: boolean;
+  /** True while the engine works. */
+  readonly isUp: boolean;
+  sendControl(to: string, message: string): void;
+  announce(facts: string): void;
+}
+
+/** This node, as the cluster needs it. */
+export interface ClusterOwner extends NodeListOwner {
+  readonly link: ClusterLink;
+  /** Facts about this node now. */
+  facts(): NodeFacts;
+  /** Delivers mail to an actor of this node. `settle` is called once. */
+  deliver(mail: RemoteMail, settle: (outcome: RemoteOutcome) => void): void;
+  /** Lists connections of this node. */
+  list(options: NodePageOptions): Promise<ConnectionsPage>;
+  /** Closes a connection of this node. Resolves with true if it was open. */
+  disconnect(address: Address, code: number, reason: string): Promise<boolean>;
+}
+
+/** Time between two announcements of facts, in ms. */
+const ANNOUNCE_EACH_MS = 3_000;
+/** Number of queries of other nodes that are answered at a time. More are not answered. */
+const MAX_QUERIES = 256;
+
+export class Cluster implements Elsewhere {
+  readonly #owner: ClusterOwner;
+  readonly #link: ClusterLink;
+  readonly #nodes: NodeList;
+  readonly #requests: NodeRequests;
+  #timer: NodeJS.Timeout | undefined;
+  #announced = "";
+  #queries = 0;
+  #isClosed = false;
+  /** Number of control messages that made no sense, and of queries that there was no room for. */
+  dropped = 0;
+
+  constructor(owner: ClusterOwner) {
+    this.#owner = owner;
+    this.#link = owner.link;
+    this.#nodes = new NodeList(owner);
+    this.#requests = new NodeRequests({
+      isReachable: (node) => this.#link.isUp && this.#nodes.has(node) && !this.#isClosed,
+      send: (node, message) => this.#link.sendControl(node, message),
+    });
+  }
+
+  /** Begins to announce this node, if the engine is shared. */
+  start(): void {
+    if (!this.#link.isShared) return;
+    this.#announce();
+    this.#timer = setInterval(() => this.#announce(), ANNOUNCE_EACH_MS);
+    this.#timer.unref();
+  }
+
+  /** Settles everything that waits for other nodes. */
+  close(): void {
+    clearInterval(this.#timer);
+    this.#isClosed = true;
+    this.#requests.close();
+  }
+
+  /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
+  nodeChanged(id: string, facts: string | undefined): void {
+    if (facts !== undefined) this.#nodes.changed(id, facts);
+    else if (this.#nodes.left(id)) this.#requests.nodeLeft(id);
+  }
+
+  /** The engine thread has ended: this board hears of no node until the next thread does. */
+  engineLost(): void {
+    for (const id of this.#nodes.ids()) this.nodeChanged(id, undefined);
+  }
+
+  /** A control message has come. What makes no sense is counted. Never throws. */
+  controlReceived(from: string, json: string): void {
+    const message = parseMessage(json);
+    if (message === undefined) this.dropped++;
+    else if (message.kind === "reply") this.#requests.replied(from, message.serial, message.reply);
+    else this.#answer(message.request, (reply) => this.#send(from, { kind: "reply", serial: message.serial, reply }));
+  }
+
+  /** Returns all nodes, in the order of their ids. */
+  nodes(): NodeStatus[] {
+    const self = { id: this.#link.node, isSelf: true, ...this.#owner.facts() };
+    return [self, ...this.#nodes.others()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  }
+
+  /** Returns the sum over all nodes, without asking them; undefined without a shared engine. */
+  stats(): ClusterStats | undefined {
+    return this.#link.isShared ? sumNodes(this.nodes()) : undefined;
+  }
+
+  /** Sends mail to an actor of another node. */
+  send({ kind, to, from, bytes, timeoutMs }: RemoteMail, settle: (outcome: RemoteOutcome) => void): void {
+    const mail = toBase64(bytes);
+    this.#requests.send(nodeOf(to) ?? "", { kind, to, from, mail, timeoutMs }, timeoutMs, (reply) => {
+      settle(outcomeOf(kind, reply));
+    });
+  }
+
+  /** Resolves with one page of the connections of all nodes, or of one. */
+  async connections({ node, ...options }: ListConnectionsOptions): Promise<ConnectionsPage> {
+    const { node: self, isShared } = this.#link;
+    const limit = options.limit ?? 100;
+    if (node === undefined && !isShared) return this.#owner.list({ ...options, limit });
+    const nodes = node === undefined ? [self, ...this.#nodes.ids()] : [node];
+    return listNodes(nodes, options, async (one, pageOptions) => {
+      if (one === self) return this.#owner.list(pageOptions);
+      const page = await this.#listOther(one, pageOptions);
+      if (page === undefined && node !== undefined) throw nodeGone(node);
+      return page;
+    });
+  }
+
+  /** Closes a connection of any node. Resolves with true if it was open. */
+  async disconnect(address: Address, code: number, reason: string): Promise<boolean> {
+    const node = nodeOf(address);
+    if (node === undefined || node === this.#link.node) return this.#owner.disconnect(address, code, reason);
+    this.#checkUp(node);
+    const reply = await this.#requests.query(node, { kind: "disconnect", address, code, reason }, "disconnected");
+    return reply?.wasOpen ?? false;
+  }
+
+  async #listOther(node: string, options: NodePageOptions): Promise<ConnectionsPage | undefined> {
+    this.#checkUp(node);
+    const page = await this.#requests.query(node, { kind: "list", ...options }, "page");
+    if (page === undefined) return undefined;
+    const connections = unpackPage(page.connections, options.limit);
+    if (connections !== undefined) return { connections, cursor: page.cursor };
+    throw new SwitchboardError("ERR_NODE_UNRESPONSIVE", `node ${node} has answered something that is no page`);
+  }
+
+  /** Throws `ERR_ENGINE_UNAVAILABLE` when a node of the cluster can't be asked now. */
+  #checkUp(node: string): void {
+    if (this.#link.isUp || !this.#nodes.has(node)) return;
+    throw new SwitchboardError("ERR_ENGINE_UNAVAILABLE", `node ${node} can't be asked: the engine isn't up`);
+  }
+
+  #announce(): void {
+    const facts = JSON.stringify(this.#owner.facts());
+    if (facts === this.#announced) return;
+    this.#announced = facts;
+    this.#link.announce(facts);
+  }
+
+  #send(to: string, message: ClusterMessage): void {
+    this.#link.sendControl(to, JSON.stringify(message));
+  }
+
+  #answer(request: ClusterRequest, reply: (reply: ClusterReply) => void): void {
+    if ("mail" in request) {
+      this.#deliver(request, reply);
+    } else if (this.#queries >= MAX_QUERIES) {
+      this.dropped++;
+    } else {
+      this.#queries++;
+      const failed = (error: unknown): ClusterReply => ({ kind: "failed", error: cutReport(reportError(error)) });
+      void this.#answerQuery(request)
+        .catch(failed)
+        .then((answer) => {
+          this.#queries--;
+          reply(answer);
+        });
+    }
+  }
+
+  #deliver({ kind, to, from, mail, timeoutMs }: MailRequest, reply: (reply: ClusterReply) => void): void {
+    if (nodeOf(to) !== this.#link.node || this.#isClosed) reply({ kind: "gone" });
+    else
+      this.#owner.deliver({ kind, to, from, bytes: fromBase64(mail), timeoutMs }, (outcome) => reply(replyOf(outcome)));
+  }
+
+  async #answerQuery(query: NodeQuery): Promise<ClusterReply> {
+    if (query.kind === "disconnect") {
+      const { address, code, reason } = query;
+      const isHere = nodeOf(address) === this.#link.node;
+      return { kind: "disconnected", wasOpen: isHere && (await this.#owner.disconnect(address, code, reason)) };
+    }
+    const { shard, cursor, limit } = query;
+    const position = { ...(shard !== undefined && { shard }), ...(cursor !== undefined && { cursor }) };
+    return { kind: "page", ...(await packPage(limit, (count) => this.#owner.list({ ...position, limit: count }))) };
+  }
+}
+
+/** Returns what a reply says about mail. A reply of another kind of request says nothing. */
+function outcomeOf(kind: RemoteMail["kind"], reply: ClusterReply): RemoteOutcome {
+  switch (reply.kind) {
+    case "full":
+    case "gone":
+      return reply;
+    case "accepted":
+      return kind === "tell" ? reply : { kind: "expired" };
+    case "answered":
+      return kind === "ask" ? { kind: "answered", bytes: fromBase64(reply.mail) } : { kind: "expired" };
+    case "failed":
+      return kind === "ask" ? reply : { kind: "expired" };
+    default:
+      return { kind: "expired" };
+  }
+}
+
+function replyOf(outcome: RemoteOutcome): ClusterReply {
+  if (outcome.kind === "answered") return { kind: "answered", mail: toBase64(outcome.bytes) };
+  return outcome.kind === "failed" ? { kind: "failed", error: cutReport(outcome.error) } : outcome;
+}
+
+function toBase64({ buffer, byteOffset, byteLength }: Uint8Array): string {
+  return Buffer.from(buffer, byteOffset, byteLength).toString("base64");
+}
+
+function fromBase64(text: string): Uint8Array {
+  // A copy of its own: a small Buffer is a part of a large pool, which would cross threads as a whole.
+  return new Uint8Array(Buffer.from(text, "base64"));
+}
+
+function nodeGone(node: string): SwitchboardError {
+  return new SwitchboardError("ERR_NODE_GONE", `node ${node} isn't in the cluster: see board.nodes()`);
+}

@@ -1,0 +1,109 @@
+/** The requests of this board to other nodes that wait for their replies. `Cluster` has one. */
+import { reviveOurError, SwitchboardError } from "../../../errors.ts";
+import { PendingReplies } from "../../../wire/transport/pending-replies.ts";
+import type { ClusterMessage, ClusterReply, ClusterRequest, NodeQuery } from "./messages.ts";
+
+/** Number of requests that may wait for their replies. */
+export const MAX_REQUESTS = 65_536;
+/** Number of characters of requests to one node that may wait for their replies. */
+export const MAX_CHARACTERS_TO_NODE = 32 * 1024 * 1024;
+/** Time that a node has to answer a query, in ms: as long as a shard has. */
+export const QUERY_TIMEOUT_MS = 5_000;
+
+interface PendingRequest {
+  readonly node: string;
+  readonly length: number;
+  settle(reply: ClusterReply): void;
+}
+
+export interface NodeRequestsOwner {
+  /** True if the node is known and the engine can reach it now. */
+  isReachable(node: string): boolean;
+  send(node: string, message: string): void;
+}
+
+export class NodeRequests {
+  readonly #owner: NodeRequestsOwner;
+  readonly #pending = new PendingReplies<PendingRequest>();
+  /** Characters of requests that wait for their replies, by node. */
+  readonly #lengths = new Map<string, number>();
+
+  constructor(owner: NodeRequestsOwner) {
+    this.#owner = owner;
+  }
+
+  /**
+   * Sends a request, at most once, in the order of the calls. `settle` is called once: with the reply, with `gone` when
+   * the node leaves or can't be reached, with `full`, or with `expired` after `timeoutMs`.
+   */
+  send(node: string, request: ClusterRequest, timeoutMs: number, settle: (reply: ClusterReply) => void): void {
+    if (!this.#owner.isReachable(node)) {
+      settle({ kind: "gone" });
+      return;
+    }
+    const length = "mail" in request ? request.mail.length : 0;
+    const waiting = this.#lengths.get(node) ?? 0;
+    if (this.#pending.size >= MAX_REQUESTS || (waiting > 0 && waiting + length > MAX_CHARACTERS_TO_NODE)) {
+      settle({ kind: "full" });
+      return;
+    }
+    const pending: PendingRequest = { node, length, settle };
+    const serial = this.#pending.addUntil(pending, timeoutMs, () => this.#settle(pending, { kind: "expired" }));
+    this.#lengths.set(node, waiting + length);
+    const message: ClusterMessage = { kind: "request", serial, request };
+    this.#owner.send(node, JSON.stringify(message));
+  }
+
+  /**
+   * Asks a node something about its connections. Resolves with undefined if the node is gone, or leaves first. Rejects
+   * with the node's own error, and with `ERR_NODE_UNRESPONSIVE` when no answer comes within 5 s.
+   */
+  query<Kind extends ClusterReply["kind"]>(
+    node: string,
+    request: NodeQuery,
+    kind: Kind,
+  ): Promise<Extract<ClusterReply, { kind: Kind }> | undefined> {
+    const query = Promise.withResolvers<Extract<ClusterReply, { kind: Kind }> | undefined>();
+    this.send(node, request, QUERY_TIMEOUT_MS, (reply) => {
+      if (reply.kind === kind) query.resolve(reply as Extract<ClusterReply, { kind: Kind }>);
+      else if (reply.kind === "gone") query.resolve(undefined);
+      else query.reject(explain(node, reply));
+    });
+    return query.promise;
+  }
+
+  /** Settles a request. A reply of another node than the one that was asked, or one that comes too late, is ignored. */
+  replied(from: string, serial: number, reply: ClusterReply): void {
+    const pending = this.#pending.get(serial);
+    if (pending?.node !== from) return;
+    this.#pending.take(serial);
+    this.#settle(pending, reply);
+  }
+
+  /** The node has left: its replies will not come. */
+  nodeLeft(node: string): void {
+    for (const pending of this.#pending.takeAll((one) => one.node === node)) this.#settle(pending, { kind: "gone" });
+  }
+
+  /** Settles all requests as `gone`. */
+  close(): void {
+    for (const pending of this.#pending.takeAll()) this.#settle(pending, { kind: "gone" });
+  }
+
+  #settle({ node, length, settle }: PendingRequest, reply: ClusterReply): void {
+    const left = (this.#lengths.get(node) ?? 0) - length;
+    if (left > 0) this.#lengths.set(node, left);
+    else this.#lengths.delete(node);
+    settle(reply);
+  }
+}
+
+function explain(node: string, reply: ClusterReply): Error {
+  if (reply.kind === "failed")
+    return reviveOurError({ ...reply.error, message: `node ${node}: ${reply.error.message}` });
+  const message =
+    reply.kind === "full"
+      ? `node ${node} was not asked: too many requests to it wait for their replies`
+      : `node ${node} has not answered within ${QUERY_TIMEOUT_MS} ms`;
+  return new SwitchboardError("ERR_NODE_UNRESPONSIVE", message);
+}
