@@ -66,7 +66,7 @@ export class Cluster implements Elsewhere {
   #queries = 0;
   #isClosed = false;
   /** Number of control messages that made no sense, and of queries that there was no room for. */
-  dropped = 0;
+  #dropped = 0;
 
   constructor(owner: ClusterOwner) {
     this.#owner = owner;
@@ -107,7 +107,7 @@ export class Cluster implements Elsewhere {
   /** A control message has come. What makes no sense is counted. Never throws. */
   controlReceived(from: string, json: string): void {
     const message = parseMessage(json);
-    if (message === undefined) this.dropped++;
+    if (message === undefined) this.#dropped++;
     else if (message.kind === "reply") this.#requests.replied(from, message.serial, message.reply);
     else this.#answer(message.request, (reply) => this.#send(from, { kind: "reply", serial: message.serial, reply }));
   }
@@ -120,7 +120,8 @@ export class Cluster implements Elsewhere {
 
   /** Returns the sum over all nodes, without asking them; undefined without a shared engine. */
   stats(): ClusterStats | undefined {
-    return this.#link.isShared ? sumNodes(this.nodes()) : undefined;
+    if (!this.#link.isShared) return undefined;
+    return { ...sumNodes(this.nodes()), messagesDropped: this.#dropped };
   }
 
   /** Sends mail to an actor of another node. */
@@ -184,7 +185,7 @@ export class Cluster implements Elsewhere {
     if ("mail" in request) {
       this.#deliver(request, reply);
     } else if (this.#queries >= MAX_QUERIES) {
-      this.dropped++;
+      this.#dropped++;
     } else {
       this.#queries++;
       const failed = (error: unknown): ClusterReply => ({ kind: "failed", error: cutReport(reportError(error)) });

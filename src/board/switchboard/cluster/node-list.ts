@@ -36,6 +36,8 @@ export interface NodeStatus extends NodeFacts {
 /** The sum over all nodes. */
 export interface ClusterStats extends NodeCounts {
   readonly nodes: number;
+  /** Number of control messages to this node that made no sense, and of queries that this node had no room for. */
+  readonly messagesDropped: number;
 }
 
 const COUNTS = [
@@ -135,7 +137,7 @@ function readVersion(): string {
 }
 
 /** Returns the sum over nodes. */
-export function sumNodes(nodes: readonly NodeStatus[]): ClusterStats {
+export function sumNodes(nodes: readonly NodeStatus[]): Omit<ClusterStats, "messagesDropped"> {
   const sum = (name: keyof NodeCounts): number => nodes.reduce((total, node) => total + node[name], 0);
   const counts = Object.fromEntries(COUNTS.map((name) => [name, sum(name)])) as unknown as NodeCounts;
   return { nodes: nodes.length, ...counts };
