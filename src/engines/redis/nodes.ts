@@ -163,9 +163,15 @@ export class Nodes {
 function parse(bytes: Buffer): NodeMessage | undefined {
   try {
     const parsed: unknown = JSON.parse(bytes.toString());
-    const isOne = typeof parsed === "object" && parsed !== null && "node" in parsed && typeof parsed.node === "string";
+    if (typeof parsed !== "object" || parsed === null) return undefined;
+    const { node, facts, message } = parsed as Readonly<Record<string, unknown>>;
+    const isOne = typeof node === "string" && isTextOrNone(facts) && isTextOrNone(message);
     return isOne ? (parsed as NodeMessage) : undefined;
   } catch {
     return undefined;
   }
+}
+
+function isTextOrNone(value: unknown): boolean {
+  return value === undefined || typeof value === "string";
 }

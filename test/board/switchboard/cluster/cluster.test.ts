@@ -68,7 +68,10 @@ describe("mail to an actor on another node", () => {
     const { address: to } = there;
     expect(await here.do({ do: "ask", to, mail: "question" })).toEqual({ answer: { re: "question", by: to } });
     const asked = (mail: string, timeoutMs = 5_000) => here.do({ do: "ask", to, mail, timeoutMs });
-    expect(await asked("function")).toMatchObject({ code: "ERR_ASK_FAILED", text: expect.stringContaining("cloneable") });
+    expect(await asked("function")).toMatchObject({
+      code: "ERR_ASK_FAILED",
+      text: expect.stringContaining("cloneable"),
+    });
     // The failure ends the connection of the actor.
     const text = `${to} failed to answer: mailed threw`;
     expect(await asked("throw")).toEqual({ code: "ERR_ASK_FAILED", text });
@@ -98,7 +101,10 @@ describe("mail to an actor on another node", () => {
     const [here, there] = await startTwo();
     const bytes = Buffer.from("bytes");
     const answer = await here.board.ask(there.address, { bytes, at: new Date(5), none: undefined });
-    expect(answer).toEqual({ re: { bytes: new Uint8Array(bytes), at: new Date(5), none: undefined }, by: there.address });
+    expect(answer).toEqual({
+      re: { bytes: new Uint8Array(bytes), at: new Date(5), none: undefined },
+      by: there.address,
+    });
     expect(() => here.board.tell(there.address, "x".repeat(1024 * 1024 + 1))).toThrow(
       expect.objectContaining({ code: "ERR_MAIL_TOO_LARGE" }),
     );
@@ -178,6 +184,8 @@ describe("a cluster", () => {
       server.command("PUBLISH", `cluster-${prefixes}:node:${here.id}`, JSON.stringify({ node: there.id, message }));
     const senseless = ["", "{", "null", "[]", '{"kind":"request","serial":1,"request":{"kind":"toString"}}'];
     for (const message of senseless) expect(await publish(message)).toBe(1);
+    // No engine sends something else than a text: such a message is none at all.
+    for (const message of [5, { length: Number.NaN }]) expect(await publish(message)).toBe(1);
     expect(await there.board.ask(here.address, "still here")).toEqual({ re: "still here", by: here.address });
     expect(here.board.stats().cluster?.messagesDropped).toBe(senseless.length);
   });
