@@ -5,6 +5,7 @@ import { startBoard, type TestBoardOptions } from "../../../support/board.ts";
 import { text } from "../../../support/frames.ts";
 import { RawClient } from "../../../support/raw-client.ts";
 import { RedisServer } from "../../../support/redis-server.ts";
+import { ServerProcess } from "../../../support/server-process.ts";
 
 let server: RedisServer;
 beforeAll(async () => {
@@ -131,6 +132,24 @@ describe("mail to an actor on another node", () => {
     expect(await here.board.tell(there.address, 1)).toEqual({ status: "gone", mail: 1 });
     expect(here.board.nodes().map(({ id }) => id)).toEqual([here.id]);
   });
+});
+
+it("ends asks with gone soon after the process of another node was killed", async () => {
+  const prefix = `cluster-${++prefixes}`;
+  const engine = redis({ url: server.url, prefix, nodeTtlMs: 2_000 });
+  const { board } = await startNode(prefix, { engine });
+  const joined = new Promise<NodeStatus>((resolve) => board.once("nodeJoined", resolve));
+  const left = new Promise<NodeStatus>((resolve) => board.once("nodeLeft", resolve));
+  const other = await ServerProcess.start({ actor: "mailing", start: { engine, shards: 1 } });
+  const client = await RawClient.open({ port: other.port });
+  client.write(text('{"do":"address"}'));
+  const address = (await client.text()) as Address;
+  const { id } = await joined;
+  expect(await board.ask(address, "alive?")).toEqual({ re: "alive?", by: address });
+  other.program.kill("SIGKILL");
+  const asked = board.ask(address, "dead?", { timeoutMs: 60_000 });
+  await expect(asked).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
+  expect((await left).id).toBe(id);
 });
 
 describe("a cluster", () => {
