@@ -1,4 +1,4 @@
-import { availableParallelism } from "node:os";
+import { availableParallelism, hostname } from "node:os";
 import { expect, it } from "vitest";
 import { checkStartOptions } from "../../../../src/board/switchboard/options/start-options.ts";
 import type { StartOptions } from "../../../../src/index.ts";
@@ -39,7 +39,7 @@ it("fills in defaults, and treats undefined as absent", () => {
     ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
   };
   const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
-  Object.assign(filled, { startTimeoutMs: 60_000, signal: undefined });
+  Object.assign(filled, { startTimeoutMs: 60_000, engine: undefined, nodeName: hostname(), signal: undefined });
   Object.assign(filled, {
     placement: "leastConnections",
     maxEventLoopDelayMs: 200,
@@ -61,6 +61,7 @@ it("fills in defaults, and treats undefined as absent", () => {
         "shardTimeoutMs",
         "handoffTimeoutMs",
         "startTimeoutMs",
+        "nodeName",
         "signal",
         "resourceLimits",
       ],
@@ -125,4 +126,13 @@ it("keeps the given values", () => {
   const { shards, connection } = checkStartOptions({ actor, shards: 3, maxPayloadBytes: 5, pingIntervalMs: 0 });
   expect(shards).toBe(3);
   expect(connection).toMatchObject({ maxPayloadBytes: 5, pingIntervalMs: 0, maxFragments: 131_072 });
+});
+
+it("start: nodeName takes a string of 1 to 255 characters", () => {
+  for (const nodeName of ["a", "n".repeat(255)]) expect(checkStartOptions({ actor, nodeName }).nodeName).toBe(nodeName);
+  for (const nodeName of ["", "n".repeat(256), 5, null]) {
+    const message = expect.stringContaining("Switchboard.start: nodeName takes a string of 1 to 255 characters, got ");
+    const error = expect.objectContaining({ code: "ERR_OPTION", message });
+    expect(() => checkStartOptions({ actor, nodeName: nodeName as string }), String(nodeName)).toThrow(error);
+  }
 });
