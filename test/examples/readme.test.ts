@@ -35,6 +35,8 @@ const RUN = [
   "prices.js",
   "member.js",
   "lounge.js",
+  "several-actors.js",
+  "admin.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -159,6 +161,15 @@ it("http2.js serves WebSockets over HTTP/2 and over HTTP/1.1", async () => {
   client.write(text("to the others"));
   await client.close();
   session.close();
+  await stop(program);
+});
+
+it("several-actors.js serves two actor modules on two paths", async () => {
+  const { program, port } = await start("several-actors.js", /listening on (\d+)/);
+  const url = `ws://localhost:${port}`;
+  expect(await greeting(`${url}/chat/lobby`, {})).toContain("welcome to lobby");
+  expect(await greeting(`${url}/admin`, { headers: { Authorization: "Bearer secret" } })).toBe("welcome, admin");
+  await expect(greeting(`${url}/admin`, {})).rejects.toThrow("401");
   await stop(program);
 });
 

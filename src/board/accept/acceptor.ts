@@ -14,7 +14,7 @@ import { noop } from "../../wire/protocol/empty.ts";
 import { descriptorRoom, outOfDescriptors } from "../../wire/transport/descriptors.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { refuseUpgrade, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
-import type { HandoffEnvelope } from "../connection/connection-host.ts";
+import type { ActorName, HandoffEnvelope } from "../connection/connection-host.ts";
 import type { Permit } from "./admission-control.ts";
 import { type Authorize, checkCloneable, PendingVerdicts } from "./authorize.ts";
 import type { ClientAddresses } from "./client-address.ts";
@@ -26,8 +26,8 @@ import { UpgradeOutcomes } from "./upgrade-outcomes.ts";
 /** The shard that an accepted connection goes to. */
 export interface Destination {
   readonly shard: number;
-  /** Names of the headers that the actor class asks for, in lower case. */
-  readonly requestHeaders: readonly string[];
+  /** Returns the names of the headers that the actor class of this name asks for, in lower case. */
+  requestHeadersOf(actor: ActorName): readonly string[];
   handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult>;
 }
 
@@ -37,6 +37,8 @@ export interface HandshakeSettings extends ServerHandshakeOptions {
   readonly handshakeTimeoutMs: number;
   /** Default: everybody gets in, without a session. */
   readonly authorize?: Authorize;
+  /** Name of the actor module that serves the connections. Default: the board's default module. */
+  readonly actor?: string;
 }
 
 /** The calls of an acceptor to its board or its shard. */
@@ -88,6 +90,7 @@ interface AcceptedHandshake {
   readonly request: Pick<RequestHead, "headers"> & { readonly url?: string | undefined };
   readonly peer: { readonly remoteAddress?: string | undefined };
   readonly params: Params;
+  readonly actor: ActorName;
   readonly session?: unknown;
   /** The key under which the client is counted; undefined where clients aren't counted. */
   readonly clientKey?: string | undefined;
@@ -194,10 +197,19 @@ export class Acceptor {
     request: RequestHead,
     peer: { readonly remoteAddress?: string | undefined },
     params: Params,
+    actor: ActorName,
     clientKey: string | undefined,
   ): HandoffEnvelope {
     const answer = switchingToWebSocket(accepted);
-    return this.#envelope(this.#owner.here as Destination, { accepted, answer, request, peer, params, clientKey });
+    return this.#envelope(this.#owner.here as Destination, {
+      accepted,
+      answer,
+      request,
+      peer,
+      params,
+      actor,
+      clientKey,
+    });
   }
 
   /** Answers a request that could not be parsed, from the arguments of a `clientError` event. */
@@ -266,6 +278,7 @@ export class Acceptor {
       request,
       peer: request.socket,
       params,
+      actor: settings.actor,
       session,
       clientKey,
     });
@@ -283,11 +296,13 @@ export class Acceptor {
     this.#owner.handshakeFailed(error);
   }
 
-  #envelope({ shard, requestHeaders }: Destination, handshake: AcceptedHandshake): HandoffEnvelope {
-    const { accepted, answer, request, peer, params, session, clientKey } = handshake;
+  #envelope(destination: Destination, handshake: AcceptedHandshake): HandoffEnvelope {
+    const { accepted, answer, request, peer, params, actor, session, clientKey } = handshake;
+    const requestHeaders = destination.requestHeadersOf(actor);
     const { url, headers, clientAddress } = recordRequest(request, peer, requestHeaders, this.#owner.clients);
-    const id = `${this.#addressPrefix()}${shard}-${this.#series}${this.#serial++}`;
-    const identity = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
+    const id = `${this.#addressPrefix()}${destination.shard}-${this.#series}${this.#serial++}`;
+    const plain = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
+    const identity = actor === undefined ? plain : { ...plain, actor };
     return { identity, answer, deflate: accepted.deflate?.agreement, clientKey };
   }
 

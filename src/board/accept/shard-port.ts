@@ -8,7 +8,7 @@ import type { TlsSettings } from "./tls-settings.ts";
 
 /**
  * Settings of a port whose handshakes the shards do. The main thread sends the settings to the shards as data:
- * `authorize`, a function, comes from the actor module.
+ * `authorize`, a function, comes from the actor module of the route.
  */
 export interface ShardPortSettings {
   readonly route: Omit<RouteSettings, "authorize">;

@@ -3,7 +3,7 @@ import type { Address } from "../../runtime/actor/address.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
 import type { Mailer } from "../../runtime/actor/mail.ts";
 import type { TopicMemory } from "../../runtime/streams/topic-memory.ts";
-import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
+import type { ActorName, ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 
 /** The facts about a connection that never change, and the way to other actors. */
 export abstract class ConnectionContext {
@@ -21,6 +21,11 @@ export abstract class ConnectionContext {
 
   get shard(): number {
     return this.host.shard;
+  }
+
+  /** Name of the actor module. */
+  get actor(): ActorName {
+    return this.identity.actor;
   }
 
   get session(): unknown {

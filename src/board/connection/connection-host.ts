@@ -51,6 +51,9 @@ export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateO
   readonly compression?: CompressionOptions;
 }
 
+/** Name of an actor module of a board; undefined for the default module. */
+export type ActorName = string | undefined;
+
 /** Facts about a connection from the thread that did the handshake. */
 export interface ConnectionIdentity extends RequestRecord {
   /** Address of the actor. */
@@ -61,6 +64,8 @@ export interface ConnectionIdentity extends RequestRecord {
   readonly params: Params;
   /** Negotiated subprotocol, or "". */
   readonly protocol: string;
+  /** Name of the actor module; absent for the default module. */
+  readonly actor?: string;
 }
 
 /** Message that comes to the shard with a socket. */

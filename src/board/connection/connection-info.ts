@@ -15,6 +15,8 @@ export interface ConnectionInfo {
   readonly session: unknown;
   /** Parameters of the path. */
   readonly params: Params;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
   /** Negotiated subprotocol, or "". */
   readonly protocol: string;
   /** Number of topics that the connection is subscribed to. */
@@ -32,9 +34,10 @@ export type ConnectionSnapshot = Omit<ConnectionInfo, "openedAt">;
 
 /** Takes the snapshot of a connection. */
 export function snapshotOf(context: ConnectionContext, transport: Transport, topics: number): ConnectionSnapshot {
-  const { address, params, protocol, session, shard } = context;
+  const { address, actor, params, protocol, session, shard } = context;
   const { bufferedBytes, remoteAddress } = transport;
-  return { address, shard, session: cloneSession(session), params, protocol, topics, bufferedBytes, remoteAddress };
+  const own = { address, shard, actor, session: cloneSession(session), params, protocol };
+  return { ...own, topics, bufferedBytes, remoteAddress };
 }
 
 /** Clones a session. Returns undefined for a session that can't be cloned, such as one with a function in it. */

@@ -1,19 +1,23 @@
-/**
- * Loads the actor module and checks its exports. Rejects with the module's own error if the module can't be loaded, and
- * with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` for wrong exports.
- */
-import { SwitchboardError } from "../../errors.ts";
+/** Loads the actor modules of a board and checks their exports. Each shard loads all modules when it starts. */
+import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
 import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { checkActorContract, isActorClass } from "../../runtime/actor/actor-class.ts";
+import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import type { Authorize } from "../accept/authorize.ts";
+import type { ActorName } from "../connection/connection-host.ts";
 
-/** Exports of the actor module that a shard uses. */
+/** What a shard uses of one actor module. */
 export interface ActorModule {
   readonly actorClass: ActorClass;
   /** Function that the shard asks in its own handshakes. */
   readonly authorize: Authorize | undefined;
+  /** Headers that the actor class asks for, in lower case. */
+  readonly requestHeaders: readonly string[];
 }
+
+/** The actor modules of a shard, by name. */
+export type ActorModules = ReadonlyMap<ActorName, ActorModule>;
 
 interface Exports {
   readonly default?: unknown;
@@ -21,11 +25,30 @@ interface Exports {
 }
 
 /**
- * Loads the actor module of a shard and checks its exports. Rejects with the module's own error when that can't be
- * loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION` or `ERR_AUTHORIZE_EXPORT` when its exports
- * aren't what they must be.
+ * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module that
+ * can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS` or
+ * `ERR_AUTHORIZE_EXPORT` for wrong exports. The message names the URL of the module.
  */
-export async function loadActorModule(url: string): Promise<ActorModule> {
+export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
+  const loads = Array.from(urls, async ([name, url]) => {
+    try {
+      return [name, await loadActorModule(url)] as const;
+    } catch (error) {
+      throw withUrl(error, url);
+    }
+  });
+  return new Map(await Promise.all(loads));
+}
+
+/** Returns the error of a module, with the URL of the module in its message. */
+function withUrl(thrown: unknown, url: string): unknown {
+  const report = reportError(thrown);
+  if (report.message.includes(url)) return thrown;
+  const message = `${report.message} (in the actor module ${url})`;
+  return reviveError({ ...report, message, stack: report.stack?.replace(report.message, () => message) });
+}
+
+async function loadActorModule(url: string): Promise<ActorModule> {
   const { default: actorClass, authorize } = exportsOf(await import(url));
   if (!isActorClass(actorClass)) {
     const message = `${url} must have a class that extends Actor (of the package switchboard) as its default export, and has ${describe(actorClass)}`;
@@ -37,7 +60,8 @@ export async function loadActorModule(url: string): Promise<ActorModule> {
     const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;
     throw new SwitchboardError("ERR_AUTHORIZE_EXPORT", message);
   }
-  return { actorClass, authorize: authorize as Authorize | undefined };
+  const requestHeaders = requestHeadersOf(actorClass);
+  return { actorClass, authorize: authorize as Authorize | undefined, requestHeaders };
 }
 
 /**

@@ -4,7 +4,7 @@ import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
-import type { ConnectionLimits } from "../connection/connection-host.ts";
+import type { ActorName, ConnectionLimits } from "../connection/connection-host.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { QueryAnswers, ShardQuery } from "./queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
@@ -15,8 +15,8 @@ export interface ShardTask {
   readonly shard: number;
   /** Beginning of all addresses of this node: `<node>.`, or "" if no other node may run the same engine. */
   readonly addressPrefix: string;
-  /** URL of the actor module. */
-  readonly actor: string;
+  /** URLs of the actor modules, by name. */
+  readonly actors: ReadonlyMap<ActorName, string>;
   /** True if the thread is warmed up before the shard is ready. */
   readonly warmUp: boolean;
   readonly options: ConnectionLimits;
@@ -83,7 +83,7 @@ export type ShardOrder =
   /** Everything is closed and done, or the time is up: end. */
   | { readonly kind: "stop" };
 
-/** Facts about the actor module, which only shards load. */
+/** Facts about one actor module, which only shards load. */
 export interface ActorModuleFacts {
   /** True if the module exports an `authorize`, for handshakes in the shard. */
   readonly authorizes: boolean;
@@ -93,7 +93,7 @@ export interface ActorModuleFacts {
 
 /** Message from a shard to the main thread. */
 export type ShardReport =
-  | ({ readonly kind: "ready" } & ActorModuleFacts)
+  | { readonly kind: "ready"; readonly actors: ReadonlyMap<ActorName, ActorModuleFacts> }
   | ShardEvent
   | {
       readonly kind: "queryAnswered";

@@ -2,10 +2,8 @@
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError } from "../../errors.ts";
-import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
-import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
@@ -22,23 +20,30 @@ import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { receiveRelayed } from "../../wire/transport/relay.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
-import type { Authorize } from "../accept/authorize.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
 import { Connection } from "../connection/connection.ts";
-import type { ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
+import type { ActorName, ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/outbound/flush-queue.ts";
 import type { Outbound } from "../connection/outbound/outbound.ts";
-import { loadActorModule } from "./actor-module.ts";
+import { type ActorModule, type ActorModules, loadActorModules } from "./actor-module.ts";
 import { ConnectionRegistry } from "./connection-registry.ts";
 import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
-import type { RawSocketEnvelope, ShardOrder, ShardPortNotice, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
+import type {
+  ActorModuleFacts,
+  RawSocketEnvelope,
+  ShardOrder,
+  ShardPortNotice,
+  ShardReport,
+  ShardTask,
+  ThreadLink,
+} from "./messages.ts";
 import { answerQuery } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
-import { mayWarmUp, WARM_UP_LISTENER, WARM_UP_SETTINGS, WarmUpActor, warmUp, warmUpTask } from "./warm-up.ts";
+import { mayWarmUp, WARM_UP_ACTORS, WARM_UP_LISTENER, WARM_UP_SETTINGS, warmUp, warmUpTask } from "./warm-up.ts";
 
 /**
  * Runs one shard in this thread until it is told to stop. Returns a report of the error if it couldn't start: an error
@@ -77,8 +82,8 @@ class Shard {
   readonly #closedSockets: ClosedSocketReporter;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
-  #actorClass: ActorClass | undefined;
-  #requestHeaders: readonly string[] = [];
+  /** Empty until all modules are loaded. */
+  #actors: ActorModules = new Map();
   #sockets: SocketAcceptor | undefined;
   #shutdown: Shutdown | undefined;
   #releaseDetached: () => void = () => {};
@@ -139,7 +144,6 @@ class Shard {
   /** Creates the acceptor for this shard's own handshakes. */
   #createAcceptor(): Acceptor {
     const { shard, trustedProxies } = this.#task;
-    const requestHeaders = (): readonly string[] => this.#requestHeaders;
     const handOff = (socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> =>
       localHandoff(socket, head, (transport) => {
         const adopt = (clientKey: string | undefined): void => this.#adopt(transport, { ...envelope, clientKey });
@@ -149,9 +153,7 @@ class Shard {
     const here: Destination = {
       shard,
       handOff,
-      get requestHeaders() {
-        return requestHeaders();
-      },
+      requestHeadersOf: (actor) => this.#actors.get(actor)?.requestHeaders ?? [],
     };
     const owner = {
       isRemote: false,
@@ -184,15 +186,13 @@ class Shard {
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
-    const { actorClass, authorize } = await loadActorModule(this.#task.actor);
-    this.#actorClass = actorClass;
-    this.#requestHeaders = requestHeadersOf(actorClass);
+    this.#actors = await loadActorModules(this.#task.actors);
     await Promise.all(linked);
     if (this.#hasStopped) return;
     const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
     receiveHandoffs(this.#task.handoff, adopt);
     receiveRelayed(this.#task.relay, adopt);
-    const sockets = this.#createSocketAcceptor(authorize);
+    const sockets = this.#createSocketAcceptor();
     this.#sockets = sockets;
     receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(this.#task.rawSockets, {
       settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
@@ -200,7 +200,7 @@ class Shard {
       adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
     });
     this.#meter.start();
-    this.report({ kind: "ready", authorizes: authorize !== undefined, requestHeaders: this.#requestHeaders });
+    this.report({ kind: "ready", actors: factsOf(this.#actors) });
   }
 
   #handshakeFailed(error: Error): void {
@@ -212,12 +212,12 @@ class Shard {
     this.#events.report("acceptFailed", { error: reportError(error) });
   }
 
-  #createSocketAcceptor(authorize: Authorize | undefined): SocketAcceptor {
+  #createSocketAcceptor(): SocketAcceptor {
     return new SocketAcceptor({
       acceptor: this.#acceptor,
       closedSockets: this.#closedSockets,
       counters: this.#counters,
-      authorize,
+      authorizeOf: (actor) => this.#actors.get(actor)?.authorize,
       adopt: (transport, envelope) => this.#adopt(transport, envelope),
       acceptFailed: (error) => this.#acceptFailed(error),
     });
@@ -226,8 +226,8 @@ class Shard {
   /** Lets a second shard in this thread, which nothing else knows, take connections that exist only in memory. */
   async #warmUp(): Promise<void> {
     const double = new Shard(warmUpTask(this.#task));
-    double.#actorClass = WarmUpActor;
-    const sockets = double.#createSocketAcceptor(undefined);
+    double.#actors = WARM_UP_ACTORS;
+    const sockets = double.#createSocketAcceptor();
     sockets.configure(WARM_UP_LISTENER, WARM_UP_SETTINGS);
     await warmUp((transport) => sockets.acceptTransport(transport, WARM_UP_LISTENER));
     sockets.close();
@@ -286,8 +286,9 @@ class Shard {
     const connection = new Connection(transport, identity, this.#host, deflate);
     this.#connections.add(connection);
     this.#closedSockets.arrived(connection, clientKey);
+    const { actorClass } = this.#actors.get(identity.actor) as ActorModule;
     try {
-      connection.open(this.#actorClass as ActorClass, answer);
+      connection.open(actorClass, answer);
     } catch (error) {
       // The connection was refused, so the shard never had it.
       this.#connections.delete(connection);
@@ -316,6 +317,14 @@ class Shard {
       });
     });
   }
+}
+
+/** Returns the facts about the modules that the main thread needs. */
+function factsOf(actors: ActorModules): ReadonlyMap<ActorName, ActorModuleFacts> {
+  const facts = Array.from(actors, ([name, { authorize, requestHeaders }]) => {
+    return [name, { authorizes: authorize !== undefined, requestHeaders }] as const;
+  });
+  return new Map(facts);
 }
 
 /** Ends this thread with an uncaught error, after pending reports have left. All its connections close. */

@@ -17,6 +17,7 @@ import type { TransportReceiver } from "../../wire/transport/transport.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
 import type { HandshakeTransport } from "../accept/sockets/fast-handshake.ts";
 import { closedChannel, openedChannel, upgradeChannel } from "../connection/diagnostics.ts";
+import type { ActorModules } from "./actor-module.ts";
 import type { ShardTask } from "./messages.ts";
 
 /**
@@ -50,6 +51,11 @@ export class WarmUpActor extends Actor {
   }
 }
 
+/** The actor modules of the second shard. */
+export const WARM_UP_ACTORS: ActorModules = new Map([
+  [undefined, { actorClass: WarmUpActor, authorize: undefined, requestHeaders: [] }],
+]);
+
 /**
  * Returns false if this thread has a subscriber of a diagnostics channel: it would be told of the warm-up connections.
  */
@@ -62,13 +68,13 @@ export function mayWarmUp(): boolean {
  * Returns the task of the second shard: with counters and ports that nothing else knows, and no limits that its
  * messages would reach.
  */
-export function warmUpTask({ shard, actor, options: wanted }: ShardTask): ShardTask {
+export function warmUpTask({ shard, actors, options: wanted }: ShardTask): ShardTask {
   const { maxMessagesPerSecond, maxBytesPerSecond, ...options } = { ...wanted, maxPayloadBytes: 1024 };
   const end = () => createHandoffChannel().receiver;
   return {
     shard,
     addressPrefix: "",
-    actor,
+    actors,
     options,
     trustedProxies: [],
     warmUp: false,

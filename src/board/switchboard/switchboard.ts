@@ -72,6 +72,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #mainPorts: MainListeners;
   readonly #shardPorts: ShardListeners;
   readonly #events = new EventAnnouncer(this);
+  /** Names of the actor modules besides the default one. */
+  readonly #actors: readonly string[];
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #deadLetters = 0;
   #closed: Promise<ShutdownCounts> | undefined;
@@ -81,7 +83,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /**
    * Starts the shards. Resolves when all of them take connections.
    *
-   * Rejects with the actor module's own error if the module can't be loaded, and with a `SwitchboardError`:
+   * Rejects with an actor module's own error if the module can't be loaded, and with a `SwitchboardError`:
    * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_START_TIMEOUT` after `startTimeoutMs`,
    * `ERR_ABORTED` if `signal` is aborted. After a rejection nothing is left running.
    */
@@ -97,7 +99,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   private constructor(settings: Settings, canMove: boolean) {
     super();
-    const { connection, sockets, limits } = settings;
+    const { actors, connection, sockets, limits } = settings;
+    this.#actors = [...actors.keys()].filter((name) => name !== undefined);
     const { handshakeFailed, acceptFailed } = this.#events;
     this.#topics = new BoardTopics(settings.engine, {
       engineHealthChanged: (health) => this.#events.engineHealthChanged(health),
@@ -149,7 +152,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       addressPrefix: () => topics.addressPrefix,
       compression: connection.compression,
     });
-    this.#routes = new UpgradeRoutes(this.#acceptor, () => this.#pool.authorizes);
+    this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => this.#pool.authorizes(actor));
     this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
     this.#shardPorts = new ShardListeners(settings, {
       moves: sockets === "auto" && canMove,
@@ -191,7 +194,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
-    const settings = checkAttachOptions(options);
+    const settings = checkAttachOptions(options, this.#actors);
     this.#checkOpen();
     this.#routes.addRoute(server, settings);
     return this;
@@ -211,7 +214,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    this.#routes.handleUpgrade(request, socket, head, options, checkAttachOptions);
+    this.#routes.handleUpgrade(request, socket, head, options, (given) =>
+      checkAttachOptions(given, this.#actors, "handleUpgrade"),
+    );
   }
 
   /**
@@ -223,7 +228,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `ERR_ABORTED` if `signal` is aborted. After a rejection the port isn't bound.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
-    const settings = checkListenOptions(options);
+    const settings = checkListenOptions(options, this.#actors);
     const { handshake, shard } = settings;
     this.#checkOpen();
     const closing = this.#closing.signal;

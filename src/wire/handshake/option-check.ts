@@ -41,6 +41,24 @@ export function listOf(
   };
 }
 
+/** An object of values by name. The description of a wrong object names its first wrong entry. */
+export function recordOf(what: string, accepts: (name: string, value: unknown) => boolean): OptionCheck {
+  const isWrong = ([name, value]: [string, unknown]): boolean => !accepts(name, value);
+  return {
+    takes: `an object of ${what}`,
+    accepts: (value) => isRecord(value) && !Object.entries(value).some(isWrong),
+    describe: (value) => {
+      const [name, wrong] = (isRecord(value) && Object.entries(value).find(isWrong)) || [];
+      return name === undefined ? show(value) : `${show(wrong)} for the name ${JSON.stringify(name)}`;
+    },
+  };
+}
+
+/** Returns false for an array or a Map, too: their entries would be overlooked. */
+function isRecord(value: unknown): value is object {
+  return typeof value === "object" && value !== null && !(Symbol.iterator in value);
+}
+
 /** Throws `ERR_OPTION` for a value that the option doesn't take. */
 export function checkOption(call: string, name: string, value: unknown, check: OptionCheck): void {
   if (check.accepts(value)) return;

@@ -23,7 +23,7 @@ async function startShard(options: Partial<StartOptions> = {}) {
   const task: ShardTask = {
     shard: 0,
     addressPrefix: "",
-    actor: actorUrl("echo").href,
+    actors: new Map([[undefined, actorUrl("echo").href]]),
     warmUp,
     options: connection,
     trustedProxies: [],

@@ -4,6 +4,7 @@ import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../../errors.ts";
 import { pathMatcher } from "../../../wire/handshake/path.ts";
 import { checkUpgrade } from "../../../wire/upgrade/arguments.ts";
+import type { ActorName } from "../../connection/connection-host.ts";
 import type { Acceptor } from "../acceptor.ts";
 import { addRoute, removeRoute } from "./http1-route.ts";
 import { type AnyHttp2Server, addHttp2Route, isHttp2Server, removeHttp2Route } from "./http2-route.ts";
@@ -12,13 +13,13 @@ import type { Route, RouteSettings } from "./route.ts";
 /** Brings upgrades to the acceptor of the main thread. */
 export class UpgradeRoutes {
   readonly #acceptor: Acceptor;
-  /** True if the actor module exports an `authorize`, which runs only for handshakes in the shards. */
-  readonly #shardsAuthorize: () => boolean;
+  /** Returns true if the actor module exports an `authorize`, which runs only for handshakes in the shards. */
+  readonly #shardsAuthorize: (actor: ActorName) => boolean;
   readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route }[] = [];
   /** Checked routes of `handleUpgrade`, by their options object. */
   readonly #routesByOptions = new WeakMap<object, Route>();
 
-  constructor(acceptor: Acceptor, shardsAuthorize: () => boolean) {
+  constructor(acceptor: Acceptor, shardsAuthorize: (actor: ActorName) => boolean) {
     this.#acceptor = acceptor;
     this.#shardsAuthorize = shardsAuthorize;
   }
@@ -52,11 +53,11 @@ export class UpgradeRoutes {
     socket: Duplex,
     head: Buffer,
     options: Options,
-    checkOptions: (options: Options, call: string) => RouteSettings,
+    checkOptions: (options: Options) => RouteSettings,
   ): void {
     let route = this.#routesByOptions.get(options);
     if (route === undefined) {
-      route = this.#createRoute(checkOptions(options, "handleUpgrade"));
+      route = this.#createRoute(checkOptions(options));
       this.#routesByOptions.set(options, route);
     }
     checkUpgrade("handleUpgrade", request, socket, head);
@@ -69,13 +70,13 @@ export class UpgradeRoutes {
   }
 
   /**
-   * Refuses a route without `authorize` if the actor module exports one: that export runs only for handshakes in the
+   * Refuses a route without `authorize` if its actor module exports one: that export runs only for handshakes in the
    * shards, so the route would be open by accident.
    */
-  #checkAuthorize({ authorize }: RouteSettings): void {
-    if (authorize !== undefined || !this.#shardsAuthorize()) return;
-    const message =
-      "the actor module's export authorize is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))";
+  #checkAuthorize({ authorize, actor }: RouteSettings): void {
+    if (authorize !== undefined || !this.#shardsAuthorize(actor)) return;
+    const module = actor === undefined ? "the actor module" : `the actor module "${actor}"`;
+    const message = `${module} exports authorize, which is asked only for handshakes in the shards; here, give authorize as an option (to let everybody in: () => ({ session: undefined }))`;
     throw new SwitchboardError("ERR_AUTHORIZE_IGNORED", message);
   }
 }

@@ -103,9 +103,10 @@ export class FastHandshake implements TransportReceiver {
   /** Makes a connection. Returns false, with nothing done, for a request that must be answered in another way. */
   #take(request: RequestHead, rest: Buffer): boolean {
     const { acceptor, closedSockets, adopt } = this.#all.owner;
-    const params = this.#port.matches(request);
+    const { matches, checks, settings } = this.#port;
+    const params = matches(request);
     if (params === undefined) return false;
-    const accepted = acceptor.checkFast(request, this.#port.checks);
+    const accepted = acceptor.checkFast(request, checks);
     if (accepted === undefined) return false;
     const { transport } = this;
     clearTimeout(this.#timer);
@@ -113,7 +114,7 @@ export class FastHandshake implements TransportReceiver {
     transport.handOver(rest);
     let result: Exclude<HandoffResult, { outcome: "stayed" }> = ADOPTED;
     try {
-      adopt(transport, acceptor.acceptFast(accepted, request, transport, params, this.#clientKey));
+      adopt(transport, acceptor.acceptFast(accepted, request, transport, params, settings.actor, this.#clientKey));
       // The connection reports its own end, later.
       closedSockets.forget(this);
     } catch (error) {

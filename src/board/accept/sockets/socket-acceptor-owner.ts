@@ -1,7 +1,7 @@
 /** The port between the classes of this folder and their shard. `Shard` implements the port. */
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
-import type { HandoffEnvelope } from "../../connection/connection-host.ts";
+import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { Acceptor } from "../acceptor.ts";
 import type { Authorize } from "../authorize.ts";
 import type { ClosedSocketReporter } from "../closed-socket-reporter.ts";
@@ -10,8 +10,8 @@ export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
   readonly closedSockets: ClosedSocketReporter;
-  /** The actor module's export `authorize`. */
-  readonly authorize: Authorize | undefined;
+  /** Returns the export `authorize` of the actor module of this name. */
+  authorizeOf(actor: ActorName): Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */
   adopt(transport: Transport, envelope: HandoffEnvelope): void;
   acceptFailed(error: Error): void;

@@ -34,7 +34,8 @@ export class SocketAcceptor {
 
   /** Adds a port, or changes what the new sockets of a port get. */
   configure(listenerId: number, { route, tls }: ShardPortSettings): void {
-    const { authorize, acceptor } = this.#owner;
+    const { acceptor } = this.#owner;
+    const authorize = this.#owner.authorizeOf(route.actor);
     const settings = { ...route, ...(authorize && { authorize }) };
     const server = createHandshakeServer(route, tls);
     const matches = pathMatcher(route.path);

@@ -77,6 +77,7 @@ const isTextOrNone = (value: unknown): boolean => value === undefined || isText(
 const FIELDS = {
   address: isAddress,
   shard: isCount,
+  actor: isTextOrNone,
   params: (value: unknown) => typeof value === "object" && value !== null && Object.values(value).every(isText),
   protocol: isText,
   topics: isCount,

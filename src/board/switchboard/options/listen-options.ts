@@ -1,5 +1,6 @@
 /** The options of `board.attach`, `handleUpgrade` and `listen`: types, defaults and checks. */
 import { SwitchboardError } from "../../../errors.ts";
+import type { OptionCheck } from "../../../wire/handshake/option-check.ts";
 import { normalizeOrigins, type Origins } from "../../../wire/handshake/origins.ts";
 import type { Authorize } from "../../accept/authorize.ts";
 import type { RouteSettings } from "../../accept/routes/route.ts";
@@ -27,6 +28,11 @@ export interface AttachOptions<Session = unknown> {
   readonly protocols?: readonly string[];
   /** Time for the whole handshake, `authorize` included. Default: 10 s. */
   readonly handshakeTimeoutMs?: number;
+  /**
+   * Name of the actor module that serves the connections, of the option `actors` of `start`. Default: the module
+   * `actor`.
+   */
+  readonly actor?: string;
 }
 
 export interface ListenOptions<Session = unknown> extends AttachOptions<Session> {
@@ -56,11 +62,19 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly signal?: AbortSignal;
 }
 
-const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs"] as const;
+const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs", "actor"] as const;
 
-/** Checks the options of a route and fills in the defaults. Throws `ERR_OPTION`. */
-export function checkAttachOptions(options: AttachOptions, call = "attach"): RouteSettings {
-  check(call, options, attachOptions);
+/**
+ * Checks the options of a route and fills in the defaults. Throws `ERR_OPTION`.
+ *
+ * @param actors names of the board's actor modules
+ */
+export function checkAttachOptions(
+  options: AttachOptions,
+  actors: readonly string[] = [],
+  call = "attach",
+): RouteSettings {
+  check(call, options, attachOptions, [], { actor: actorName(actors) });
   return routeSettings(options);
 }
 
@@ -77,9 +91,14 @@ export interface ListenSettings {
   readonly accept: "main" | "shard";
 }
 
-/** Checks the options of `listen` and fills in the defaults. Throws `ERR_OPTION`, and `ERR_TLS` for wrong files. */
-export function checkListenOptions(options: ListenOptions): ListenSettings {
-  check("listen", options, ["port", "host", "accept", "handshake", "tls", "signal", ...attachOptions], ["port"]);
+/**
+ * Checks the options of `listen` and fills in the defaults. Throws `ERR_OPTION`, and `ERR_TLS` for wrong files.
+ *
+ * @param actors names of the board's actor modules
+ */
+export function checkListenOptions(options: ListenOptions, actors: readonly string[] = []): ListenSettings {
+  const known = ["port", "host", "accept", "handshake", "tls", "signal", ...attachOptions] as const;
+  check("listen", options, known, ["port"], { actor: actorName(actors) });
   const { port, host, tls, signal, accept = "main", handshake: wanted, ...others } = options;
   const route = routeSettings(others);
   const { authorize, ...plain } = route;
@@ -103,6 +122,13 @@ export function checkListenOptions(options: ListenOptions): ListenSettings {
   const shard = { route: plain, ...(tls && { tls: checkTlsOptions("listen", tls) }) };
   const settings = { port, ...(host !== undefined && { host }), signal, route, accept, handshake };
   return handshake === "main" ? settings : { ...settings, shard };
+}
+
+/** The check of the name of an actor module. Its message lists the names that there are. */
+function actorName(actors: readonly string[]): OptionCheck {
+  const names = actors.length === 0 ? "none" : actors.join(", ");
+  const accepts = (value: unknown): boolean => typeof value === "string" && actors.includes(value);
+  return { takes: `a name of the option actors of Switchboard.start, which has ${names}`, accepts };
 }
 
 function listenError(what: string): SwitchboardError {

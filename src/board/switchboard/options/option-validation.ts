@@ -3,7 +3,14 @@ import { constants } from "node:os";
 import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
-import { checkOption, integer, listOf, MAX_INT32, type OptionCheck } from "../../../wire/handshake/option-check.ts";
+import {
+  checkOption,
+  integer,
+  listOf,
+  MAX_INT32,
+  type OptionCheck,
+  recordOf,
+} from "../../../wire/handshake/option-check.ts";
 import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
 import { isToken } from "../../../wire/handshake/tokens.ts";
@@ -16,8 +23,14 @@ const timeoutOrNone: OptionCheck = {
   takes: `an integer from 1 to ${MAX_INT32}, or 0 for no timeout`,
 };
 
+const ACTOR_NAME = /^[\w-]{1,64}$/;
+
 const checks = {
   actor: { takes: "a file URL, as a URL or a string", accepts: isFileUrl },
+  actors: recordOf(
+    'file URLs by name (a name has 1 to 64 letters, digits, "_" and "-")',
+    (name, value) => ACTOR_NAME.test(name) && isFileUrl(value),
+  ),
   shards: {
     takes: '"auto" or an integer from 1 to 1024',
     accepts: (value) => value === "auto" || integer(1, 1024).accepts(value),
@@ -109,12 +122,15 @@ export type OptionName = keyof typeof checks;
 /**
  * Throws `ERR_OPTION` for the first option that is unknown, missing or out of range. The message names the option and
  * what it takes.
+ *
+ * @param own checks of this call that take the place of those of the same name
  */
 export function check(
   call: string,
   options: object,
   known: readonly OptionName[],
   required: readonly OptionName[] = [],
+  own: Partial<Record<OptionName, OptionCheck>> = {},
 ): void {
   if (typeof options !== "object" || options === null || Array.isArray(options)) {
     throw new SwitchboardError("ERR_OPTION", `${call}: the options must be an object`);
@@ -126,7 +142,7 @@ export function check(
   for (const name of known) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined && !required.includes(name)) continue;
-    checkOption(call, name, value, checks[name]);
+    checkOption(call, name, value, own[name] ?? checks[name]);
   }
 }
 

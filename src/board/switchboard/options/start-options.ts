@@ -6,7 +6,7 @@ import { checkTopics, type TopicRule, type TopicsOption } from "../../../runtime
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
-import type { ConnectionLimits } from "../../connection/connection-host.ts";
+import type { ActorName, ConnectionLimits } from "../../connection/connection-host.ts";
 import type { Placement } from "../pool/placement.ts";
 import { check, pick, withoutUndefined } from "./option-validation.ts";
 
@@ -29,6 +29,12 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    * the module is the actor class.
    */
   readonly actor: URL | string;
+  /**
+   * File URLs of more actor modules, by name: 1 to 64 letters, digits, `_` and `-`. A route names one with its option
+   * `actor` (`attach(server, { path: "/admin", actor: "admin" })`); any other route is served by the default module.
+   * Every shard loads all modules. Default: none.
+   */
+  readonly actors?: Readonly<Record<string, URL | string>>;
   /** Number of worker threads. Default: "auto", one for each core that the process may use. */
   readonly shards?: number | "auto";
   /**
@@ -133,6 +139,7 @@ const DEFAULT_RESOURCE_LIMITS: ShardResourceLimits = { maxYoungGenerationSizeMb:
 
 const startOptions = [
   "actor",
+  "actors",
   "shards",
   "warmUp",
   "compression",
@@ -159,7 +166,8 @@ export interface EngineSettings {
 
 /** The checked options of a board, with their defaults. */
 export interface Settings {
-  readonly actor: string;
+  /** URLs of the actor modules, by name; under undefined that of the default module. */
+  readonly actors: ReadonlyMap<ActorName, string>;
   readonly shards: number;
   readonly warmUp: boolean;
   readonly sockets: "auto" | "relay";
@@ -184,6 +192,7 @@ export function checkStartOptions(options: StartOptions): Settings {
   check("Switchboard.start", options, startOptions, ["actor"]);
   const {
     actor,
+    actors = {},
     shards = "auto",
     warmUp = true,
     sockets = "auto",
@@ -201,7 +210,10 @@ export function checkStartOptions(options: StartOptions): Settings {
     ...limits
   } = withoutUndefined(options);
   return {
-    actor: String(actor),
+    actors: new Map<ActorName, string>([
+      [undefined, String(actor)],
+      ...Object.entries(actors).map(([name, url]) => [name, String(url)] as const),
+    ]),
     shards: shards === "auto" ? availableParallelism() : shards,
     warmUp,
     sockets,

@@ -11,9 +11,10 @@ import { createHandoffChannel } from "../../../wire/transport/pending-handoffs.t
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { RelaySender } from "../../../wire/transport/relay.ts";
 import type { Destination } from "../../accept/acceptor.ts";
-import type { ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
+import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
+  ActorModuleFacts,
   RawSocketEnvelope,
   ShardEngine,
   ShardOrder,
@@ -42,7 +43,8 @@ export interface ShardSpec {
   readonly shard: number;
   /** Beginning of all addresses of this node: `<node>.`, or "". */
   readonly addressPrefix: string;
-  readonly actor: string;
+  /** URLs of the actor modules, by name. */
+  readonly actors: ReadonlyMap<ActorName, string>;
   /** True if the thread is warmed up before the shard is ready. */
   readonly warmUp: boolean;
   readonly options: ConnectionLimits;
@@ -70,7 +72,7 @@ export interface ShardSpec {
 const SHUTDOWN_GRACE_MS = 1_000;
 
 /**
- * - `starting`: the thread starts and loads the actor module.
+ * - `starting`: the thread starts and loads the actor modules.
  * - `ready`: the shard takes connections.
  * - `stopping`: the shard was asked to close its connections and to end.
  * - `ended`: the thread has ended or is free again.
@@ -97,10 +99,8 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #ready = Promise.withResolvers<void>();
   readonly #shutdownDone = Promise.withResolvers<ShutdownCounts>();
   #phase: Phase = "starting";
-  /** True if the actor module exports an `authorize`. Known once the shard is ready. */
-  authorizes = false;
-  /** Headers that the actor class asks for. Known once the shard is ready. */
-  requestHeaders: readonly string[] = [];
+  /** Facts about the actor modules, by name. Empty until the shard is ready. */
+  #actors: ReadonlyMap<ActorName, ActorModuleFacts> = new Map();
   /** Resolves when the thread has ended or is free again; with the loss if the end was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
 
@@ -108,7 +108,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const {
       shard,
       addressPrefix,
-      actor,
+      actors,
       warmUp,
       options,
       trustedProxies,
@@ -152,7 +152,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const task = {
       shard,
       addressPrefix,
-      actor,
+      actors,
       warmUp,
       options,
       trustedProxies,
@@ -206,6 +206,15 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Delay of the event loop now, also while the shard is blocked. */
   get eventLoopDelayMs(): number {
     return this.#eventLoop.delayMs;
+  }
+
+  requestHeadersOf(actor: ActorName): readonly string[] {
+    return this.#actors.get(actor)?.requestHeaders ?? [];
+  }
+
+  /** Returns true if the actor module of this name exports an `authorize`. False until the shard is ready. */
+  authorizes(actor: ActorName): boolean {
+    return this.#actors.get(actor)?.authorizes ?? false;
   }
 
   handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> {
@@ -293,8 +302,7 @@ export class ShardHandle implements Destination, ShardCandidate {
         if (this.#phase === "starting") this.#phase = "ready";
         this.#watchdog?.started();
         clearTimeout(this.#startTimer);
-        this.authorizes = report.authorizes;
-        this.requestHeaders = report.requestHeaders;
+        this.#actors = report.actors;
         this.#ready.resolve();
         return;
       case "event":

@@ -6,6 +6,7 @@ import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
+import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type { ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
@@ -200,9 +201,9 @@ export class ShardPool {
     });
   }
 
-  /** True if the actor module exports an `authorize`. */
-  get authorizes(): boolean {
-    return this.#shards.some((shard) => shard.authorizes);
+  /** Returns true if the actor module of this name exports an `authorize`. */
+  authorizes(actor: ActorName): boolean {
+    return this.#shards.some((shard) => shard.authorizes(actor));
   }
 
   /** True if a shard takes connections. */
@@ -259,12 +260,12 @@ export class ShardPool {
   }
 
   #launch(shard: number): ShardHandle {
-    const { actor, warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } =
+    const { actors, warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } =
       this.#settings;
     const handle = new ShardHandle(this.#threads, {
       shard,
       addressPrefix: this.#hub.topics.addressPrefix,
-      actor,
+      actors,
       warmUp,
       options: connection,
       trustedProxies: limits.trustedProxies ?? [],

@@ -12,17 +12,19 @@ import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
 
 interface Options {
   readonly handshakeTimeoutMs?: number;
+  /** Name of the actor module of the port. */
+  readonly actor?: string;
   readonly adopt?: (transport: Transport, envelope: HandoffEnvelope) => void;
 }
 
 /** A shard's acceptor on a port of its own. `adopted` gets the envelope and the first bytes of each connection. */
-async function startAcceptor({ handshakeTimeoutMs = 60_000, adopt }: Options = {}) {
+async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt }: Options = {}) {
   const counters = new Counters();
   const adopted = vi.fn<(envelope: HandoffEnvelope, bytes: string) => void>();
   const handshakeFailed = vi.fn<(error: Error) => void>();
   const here = {
     shard: 3,
-    requestHeaders: ["user-agent"],
+    requestHeadersOf: (name: string | undefined) => (name === "admin" ? ["x-admin"] : ["user-agent"]),
     handOff: () => Promise.reject(new Error("a fast handshake hands nothing off")),
   };
   const owner = { isRemote: false, place: () => here, here, handshakeFailed, acceptFailed: handshakeFailed };
@@ -39,11 +41,11 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, adopt }: Options = {
     acceptor: new Acceptor(owner, { counters: counters.upgrades }),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
-    authorize: undefined,
+    authorizeOf: () => undefined,
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,
   });
-  acceptor.configure(0, { route: { path: "/chat/:room", handshakeTimeoutMs } });
+  acceptor.configure(0, { route: { path: "/chat/:room", handshakeTimeoutMs, ...(actor && { actor }) } });
   const server = createMovableServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
@@ -68,6 +70,16 @@ it("opens a connection for a simple request, with the bytes behind the request",
   });
   expect(counters.upgrades.snapshot().accepted).toBe(1);
   expect(counters.get("handshakes")).toBe(0);
+});
+
+it("opens a connection for the actor module of the port, with the headers of its class", async () => {
+  const { port, adopted } = await startAcceptor({ actor: "admin" });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest({ path: "/chat/blue", headers: { "User-Agent": "test", "X-Admin": "yes" } }));
+  await client.response();
+  client.write("bytes");
+  await vi.waitFor(() => expect(adopted).toHaveBeenCalled());
+  expect(adopted.mock.calls[0]?.[0].identity).toMatchObject({ actor: "admin", headers: { "x-admin": "yes" } });
 });
 
 it.each([

@@ -11,13 +11,17 @@ import { createCertificate } from "../../../support/certificate.ts";
 it("closes a TLS socket if Node hides the accepted socket below it, and reports that", async () => {
   const acceptFailed = vi.fn<(error: Error) => void>();
   const counters = new Counters();
-  const here = { shard: 0, requestHeaders: [], handOff: () => Promise.reject(new Error("nothing is handed off")) };
+  const here = {
+    shard: 0,
+    requestHeadersOf: () => [],
+    handOff: () => Promise.reject(new Error("nothing is handed off")),
+  };
   const placing = { isRemote: false, place: () => here, here, handshakeFailed: acceptFailed, acceptFailed };
   const sockets = new HttpSockets({
     acceptor: new Acceptor(placing, { counters: counters.upgrades }),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
-    authorize: undefined,
+    authorizeOf: () => undefined,
     adopt: () => {},
     acceptFailed,
   });

@@ -69,6 +69,7 @@ it("takes any text for a message, a page or a mail without more than an error", 
 const connection = (session: unknown): ConnectionInfo => ({
   address: "node.0-1" as Address,
   shard: 0,
+  actor: "admin",
   session,
   params: {},
   protocol: "",
@@ -98,7 +99,9 @@ it("refuses a page with more than was asked for, or with something else than con
   }));
   expect(unpackPage(connections, 2)).toHaveLength(2);
   expect(unpackPage(connections, 1)).toBeUndefined();
-  const wrong = { ...connection(1), address: 5 } as unknown as ConnectionInfo;
-  const page = await packPage(1, async () => ({ connections: [wrong], cursor: undefined }));
-  expect(unpackPage(page.connections, 1)).toBeUndefined();
+  for (const change of [{ address: 5 }, { actor: 5 }]) {
+    const wrong = { ...connection(1), ...change } as unknown as ConnectionInfo;
+    const page = await packPage(1, async () => ({ connections: [wrong], cursor: undefined }));
+    expect(unpackPage(page.connections, 1)).toBeUndefined();
+  }
 });

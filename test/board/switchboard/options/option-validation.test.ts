@@ -122,6 +122,21 @@ const rows = [
     bad: [undefined, null, "", "./chat.ts", "/chat.ts", "https://example.com/chat.ts", 5, {}, () => {}],
   },
   {
+    ...{ call: "start", name: "actors" },
+    takes: 'an object of file URLs by name (a name has 1 to 64 letters, digits, "_" and "-")',
+    good: [{}, { admin: actor, "a-b_C9": actor.href }, { ["n".repeat(64)]: actor }],
+    bad: [
+      ...[null, "admin", 5, [], [actor], new Map([["admin", actor]]), { admin: undefined }, { admin: "./admin.ts" }],
+      ...[
+        { admin: "https://example.com/a.ts" },
+        { "": actor },
+        { "a b": actor },
+        { ["n".repeat(65)]: actor },
+        { é: actor },
+      ],
+    ],
+  },
+  {
     ...{ call: "start", name: "shards", takes: '"auto" or an integer from 1 to 1024' },
     good: ["auto", 1, 1024],
     bad: ["", "2", 0, -1, 1.5, 1025, null, Number.NaN],

@@ -25,6 +25,17 @@ it.each([
   expect(() => checkStartOptions(options)).toThrow(expect.objectContaining({ code: "ERR_OPTION", message }));
 });
 
+it("keeps the URLs of the actor modules by name, the default module without a name", () => {
+  const { actors } = checkStartOptions({ actor, actors: { admin: actor, "b-2_c": "file:///b.ts" } });
+  expect(actors).toEqual(
+    new Map([
+      [undefined, actor.href],
+      ["admin", actor.href],
+      ["b-2_c", "file:///b.ts"],
+    ]),
+  );
+});
+
 it("fills in defaults, and treats undefined as absent", () => {
   const defaults = {
     ...{ maxPayloadBytes: 1_048_576, maxFragments: 131_072, maxMailboxMessages: 1024, maxMailboxBytes: 1_048_576 },
@@ -38,7 +49,12 @@ it("fills in defaults, and treats undefined as absent", () => {
     ...{ pingIntervalMs: 25_000, pongTimeoutMs: 10_000, closeTimeoutMs: 10_000 },
     ...{ handlerTimeoutMs: 0, handlerTimeoutAfterCloseMs: 60_000 },
   };
-  const filled = { actor: actor.href, shards: availableParallelism(), sockets: "auto", connection: defaults };
+  const filled = {
+    actors: new Map([[undefined, actor.href]]),
+    shards: availableParallelism(),
+    sockets: "auto",
+    connection: defaults,
+  };
   Object.assign(filled, { startTimeoutMs: 60_000, engine: undefined, nodeName: hostname(), signal: undefined });
   Object.assign(filled, {
     placement: "leastConnections",
@@ -53,6 +69,7 @@ it("fills in defaults, and treats undefined as absent", () => {
     [
       ...Object.keys(defaults),
       ...[
+        "actors",
         "shards",
         "warmUp",
         "sockets",

@@ -55,7 +55,10 @@ it.each([
   {
     name: "throws on import",
     source: 'throw new RangeError("boom on import");',
-    error: { name: "RangeError", message: "boom on import" },
+    error: {
+      name: "RangeError",
+      message: expect.stringMatching(/^boom on import \(in the actor module file:.*actor\.mjs\)$/),
+    },
   },
   {
     name: "has a syntax error",
