@@ -23,7 +23,7 @@ export abstract class ConnectionContext {
     return this.host.shard;
   }
 
-  /** Name of the actor module. */
+  /** Name of the actor module that serves the connection. */
   get actor(): ActorName {
     return this.identity.actor;
   }

@@ -50,11 +50,11 @@ import { mayWarmUp, WARM_UP_ACTORS, WARM_UP_LISTENER, WARM_UP_SETTINGS, warmUp, 
  * that is thrown across threads would lose its name and code.
  */
 export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
-  // The pulse starts first: loading the actor module may already block the thread.
+  // The pulse starts first: loading an actor module may already block the thread.
   const pulse = task.pulse && new Pulse(task.pulse).start();
   const shard = new Shard(task);
   try {
-    // A top-level await of the actor module may never end; the shard still stops.
+    // A top-level await of an actor module may never end; the shard still stops.
     await Promise.race([shard.start(), shard.stopped]);
     await shard.stopped;
   } catch (error) {

@@ -98,7 +98,7 @@ export function warmUpTask({ shard, actors, options: wanted }: ShardTask): Shard
 export async function warmUp(accept: (transport: HandshakeTransport) => void): Promise<void> {
   const done = Promise.withResolvers<void>();
   let over = false;
-  // Those that are open end first: their handlers mustn't run when the actor module is there.
+  // Those that are open end first: their handlers mustn't run when the actor modules are there.
   const timer = setTimeout(() => {
     over = true;
   }, MAX_MS);

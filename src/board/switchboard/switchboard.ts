@@ -24,6 +24,7 @@ import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
+import type { RouteSettings } from "../accept/routes/route.ts";
 import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
@@ -74,6 +75,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #events = new EventAnnouncer(this);
   /** Names of the actor modules besides the default one. */
   readonly #actors: readonly string[];
+  readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
+    checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #deadLetters = 0;
   #closed: Promise<ShutdownCounts> | undefined;
@@ -214,9 +217,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    this.#routes.handleUpgrade(request, socket, head, options, (given) =>
-      checkAttachOptions(given, this.#actors, "handleUpgrade"),
-    );
+    this.#routes.handleUpgrade(request, socket, head, options, this.#checkUpgradeOptions);
   }
 
   /**

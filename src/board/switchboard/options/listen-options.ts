@@ -42,7 +42,7 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly host?: string;
   /**
    * Thread that does the opening handshake. "shard" spreads handshakes over the cores; `authorize` is then an export of
-   * the actor module, not an option. Default: "shard", unless something needs the request in the main thread: a
+   * the route's actor module, not an option. Default: "shard", unless something needs the request in the main thread: a
    * function as `authorize` or `origins`, a limit of connections or upgrades, a placement by the request, or sockets
    * that don't move.
    */

@@ -50,7 +50,7 @@ export function explainSilence(): LossCause {
 
 /** Explains a shard that wasn't ready in time. */
 export function explainSlowStart(startTimeoutMs: number): LossCause {
-  const message = `the shard didn't take connections within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of the actor module never end?`;
+  const message = `the shard didn't take connections within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of an actor module never end?`;
   return { reason: "notReady", error: lost("ERR_START_TIMEOUT", message) };
 }
 
