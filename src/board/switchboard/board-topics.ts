@@ -134,9 +134,9 @@ export class BoardTopics {
 
   #changeHealth(health: EngineHealth): void {
     if (this.#isClosing) return;
-    const isNews = health.status !== this.#health.status;
+    const isNews = (health.status === "up") !== this.isUp;
     this.#health = health;
-    // The reason may change with each attempt to connect again.
+    // While the engine isn't up, the reason may change with each attempt to connect again.
     if (isNews) this.#owner.engineHealthChanged(health);
   }
 }

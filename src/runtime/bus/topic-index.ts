@@ -25,17 +25,22 @@ const NO_REMOTES: readonly never[] = [];
 
 const MAX_TOPIC_BYTES = 255;
 
-/** Throws `ERR_TOPIC` for anything but a string of 1 to 255 bytes of UTF-8. */
+/** Throws `ERR_TOPIC` for anything but a string of 1 to 255 bytes of UTF-8. Half of a surrogate pair has no UTF-8. */
 export function checkTopic(name: unknown): asserts name is string {
   // A UTF-16 unit takes at most three bytes, so most names need no counting.
   if (
     typeof name === "string" &&
     name !== "" &&
-    (name.length <= MAX_TOPIC_BYTES / 3 || Buffer.byteLength(name) <= MAX_TOPIC_BYTES)
+    (name.length <= MAX_TOPIC_BYTES / 3 || Buffer.byteLength(name) <= MAX_TOPIC_BYTES) &&
+    name.isWellFormed()
   )
     return;
-  const got = typeof name === "string" ? `one of ${Buffer.byteLength(name)} bytes` : typeof name;
+  const got = typeof name === "string" ? describe(name) : typeof name;
   throw new SwitchboardError("ERR_TOPIC", `a topic is a string of 1 to ${MAX_TOPIC_BYTES} bytes, got ${got}`);
+}
+
+function describe(name: string): string {
+  return name.isWellFormed() ? `one of ${Buffer.byteLength(name)} bytes` : "one with half of a surrogate pair";
 }
 
 /** All topics with a subscriber in this thread or, as far as this thread knows, in another. */

@@ -13,7 +13,7 @@ export interface HistoryOptions {
   readonly ttlMs?: number;
   /**
    * Time after the last publication or subscription for which the epoch and the top offset are kept, in ms. At least
-   * `ttlMs`. Default: 24 days.
+   * `ttlMs` and a minute. Default: 24 days.
    */
   readonly metaTtlMs?: number;
 }
@@ -55,6 +55,8 @@ const MAX_PATTERNS = 1_000;
 const MAX_SIZE = 1_000_000;
 const DEFAULT_TTL_MS = 300_000;
 const DEFAULT_META_TTL_MS = 24 * 24 * 60 * 60 * 1_000;
+/** Each wanted stream is read every 30 s, which keeps its epoch while somebody is subscribed. */
+const MIN_META_TTL_MS = 60_000;
 const DEFAULT_LEAVE_GRACE_MS = 3_000;
 
 /** Checks the option `topics` of a call and fills in the defaults. Throws `ERR_OPTION`, by the name of the pattern. */
@@ -94,7 +96,8 @@ function checkHistory(where: string, options: HistoryOptions): HistoryLimits {
   const size = checkInteger(where, "size", options.size, 1, MAX_SIZE);
   const ttlMs = checkInteger(where, "ttlMs", options.ttlMs ?? DEFAULT_TTL_MS, 1, MAX_INT32);
   const metaTtlMs = options.metaTtlMs ?? Math.max(DEFAULT_META_TTL_MS, ttlMs);
-  return { size, ttlMs, metaTtlMs: checkInteger(where, "metaTtlMs", metaTtlMs, ttlMs, MAX_INT32) };
+  const least = Math.max(MIN_META_TTL_MS, ttlMs);
+  return { size, ttlMs, metaTtlMs: checkInteger(where, "metaTtlMs", metaTtlMs, least, MAX_INT32) };
 }
 
 function checkPresence(where: string, options: boolean | PresenceOptions | undefined): PresenceLimits | undefined {

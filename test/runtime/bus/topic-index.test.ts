@@ -23,6 +23,8 @@ it.each([
   { name: "86 units of 3 bytes, 258 in all", topic: kanji.repeat(86), got: "one of 258 bytes" },
   { name: "252 bytes and a character of 4 bytes, 256 in all", topic: "a".repeat(252) + emoji, got: "one of 256 bytes" },
   { name: "many bytes", topic: "a".repeat(100_000), got: "one of 100000 bytes" },
+  { name: "the first half of a surrogate pair", topic: "a\ud800", got: "one with half of a surrogate pair" },
+  { name: "the second half of a surrogate pair", topic: "\udc00a", got: "one with half of a surrogate pair" },
   { name: "a number", topic: 1, got: "number" },
   { name: "undefined", topic: undefined, got: "undefined" },
   { name: "null", topic: null, got: "object" },

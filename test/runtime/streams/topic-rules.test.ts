@@ -23,7 +23,7 @@ describe("checkTopics", () => {
   });
 
   it("takes what is given", () => {
-    const given = { history: { size: 1, ttlMs: 1, metaTtlMs: 1 }, presence: { leaveGraceMs: 0, changes: false } };
+    const given = { history: { size: 1, ttlMs: 1, metaTtlMs: 60_000 }, presence: { leaveGraceMs: 0, changes: false } };
     expect(check({ t: given })).toEqual([{ pattern: "t", ...given }]);
   });
 
@@ -75,8 +75,8 @@ describe("checkTopics", () => {
     ],
     [{ t: { history: { size: 1, ttlMs: 2 ** 31 } } }, "ttlMs takes an integer from 1 to 2147483647, got 2147483648"],
     [
-      { t: { history: { size: 1, ttlMs: 50, metaTtlMs: 49 } } },
-      "metaTtlMs takes an integer from 50 to 2147483647, got 49",
+      { t: { history: { size: 1, ttlMs: 50, metaTtlMs: 59_999 } } },
+      "metaTtlMs takes an integer from 60000 to 2147483647, got 59999",
     ],
     [{ t: { history: { size: 1, metaTtlMs: 2 ** 31 } } }, "metaTtlMs takes an integer from 300000 to 2147483647"],
     [
