@@ -5,12 +5,10 @@ import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
 import { SwitchboardError } from "../../errors.ts";
-import { type Address, checkAddress, shardOf } from "../../runtime/actor/address.ts";
+import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
-import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
-import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import type { PresenceStats } from "../../runtime/streams/engine.ts";
@@ -28,14 +26,13 @@ import type { RouteSettings } from "../accept/routes/route.ts";
 import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
-import { BoardTopics } from "./board-topics.ts";
-import { Cluster } from "./cluster/cluster.ts";
-import { factsOf, type NodeStatus } from "./cluster/node-list.ts";
+import { BoardHub } from "./board-hub.ts";
+import type { NodeStatus } from "./cluster/node-list.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { MainListeners } from "./listen/main-listeners.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
-import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions, listPage } from "./listing.ts";
+import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -63,9 +60,7 @@ const NO_OPTIONS: AttachOptions = {};
  * and publishes to all of them.
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
-  readonly #topics: BoardTopics;
-  readonly #cluster: Cluster;
-  readonly #mail: MailRouter;
+  readonly #hub: BoardHub;
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
@@ -78,7 +73,6 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
     checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
-  #deadLetters = 0;
   #closed: Promise<ShutdownCounts> | undefined;
   /** Aborted when the board begins to close: ports that are being opened are then given up. */
   readonly #closing = new AbortController();
@@ -105,43 +99,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const { actors, connection, sockets, limits } = settings;
     this.#actors = [...actors.keys()].filter((name) => name !== undefined);
     const { handshakeFailed, acceptFailed } = this.#events;
-    this.#topics = new BoardTopics(settings.engine, {
-      engineHealthChanged: (health) => this.#events.engineHealthChanged(health),
-      engineLost: () => this.#cluster.engineLost(),
-      controlReceived: (from, message) => this.#cluster.controlReceived(from, message),
-      nodeChanged: (id, facts) => this.#cluster.nodeChanged(id, facts),
-    });
-    const topics = this.#topics;
-    const startedAt = Date.now();
-    this.#cluster = new Cluster({
-      link: topics,
-      facts: () => factsOf(settings.nodeName, startedAt, this.#pool.counters()),
-      deliver: (mail, settle) => this.#mail.deliver(mail, settle),
-      list: (page) =>
-        listPage(this.#pool.shards, page, (shard, after, limit) =>
-          this.#pool.query(shard, { kind: "list", after, limit }),
-        ),
-      disconnect: async (address, code, reason) =>
-        (await this.#pool.query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false,
-      nodeJoined: (node) => this.emit("nodeJoined", node),
-      nodeLeft: (node) => this.emit("nodeLeft", node),
-    });
     const pool = (): ShardPool => this.#pool;
+    this.#hub = new BoardHub(settings, pool, this.#events);
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
-    const deadLetters = new DeadLetters(
-      () => this.#deadLetters++,
-      (lost) => this.emit("deadLetter", { shard: undefined, ...lost }),
-    );
-    this.#mail = new MailRouter({
-      shard: undefined,
-      get addressPrefix() {
-        return topics.addressPrefix;
-      },
-      elsewhere: this.#cluster,
-      mailReceived: () => "gone",
-      mailUndelivered: (lost) => deadLetters.add(lost),
-    });
     const { trustedProxies = [] } = limits;
     const owner: AcceptorOwner = {
       isRemote: true,
@@ -152,7 +113,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       acceptFailed,
     };
     this.#acceptor = new Acceptor(owner, {
-      addressPrefix: () => topics.addressPrefix,
+      addressPrefix: () => this.#hub.topics.addressPrefix,
       compression: connection.compression,
     });
     this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => this.#pool.authorizes(actor));
@@ -169,20 +130,16 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #start(settings: Settings): Promise<void> {
-    this.#pool = await ShardPool.start(
-      settings,
-      { topics: this.#topics, mail: this.#mail },
-      {
-        event: (shard, event) => this.#events.shardEvent(shard, event),
-        clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
-        shardLost: (loss) => this.#events.announce("shardLost", loss),
-        shardFailed: (loss) => this.#events.announce("shardFailed", loss),
-        shardReplaced: (shard) => this.#shardReplaced(shard),
-        engineLost: (error) => this.#events.announce("engineLost", error),
-        engineFailed: (error) => this.#events.announce("engineFailed", error),
-      },
-    );
-    this.#cluster.start();
+    this.#pool = await ShardPool.start(settings, this.#hub, {
+      event: (shard, event) => this.#events.shardEvent(shard, event),
+      clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
+      shardLost: (loss) => this.#events.announce("shardLost", loss),
+      shardFailed: (loss) => this.#events.announce("shardFailed", loss),
+      shardReplaced: (shard) => this.#shardReplaced(shard),
+      engineLost: (error) => this.#events.announce("engineLost", error),
+      engineFailed: (error) => this.#events.announce("engineFailed", error),
+    });
+    this.#hub.cluster.start();
   }
 
   /**
@@ -255,7 +212,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * history, `stored` gives the position. Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options.
    */
   publish(topic: string, data: Sendable, options?: Omit<PublishOptions, "self">): PublishResult {
-    return this.#topics.topics.publish(topic, toFrame(data), options);
+    return this.#hub.topics.topics.publish(topic, toFrame(data), options);
   }
 
   /**
@@ -263,12 +220,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * another life of the stream) and `ERR_ENGINE_UNAVAILABLE`.
    */
   history(topic: string, options?: ReadHistoryOptions): Promise<HistoryPage> {
-    return this.#topics.topics.history(topic, options);
+    return this.#hub.topics.topics.history(topic, options);
   }
 
   /** Removes the publications of a stream. Its epoch and offsets go on. Rejects as `history` does. */
   removeHistory(topic: string): Promise<void> {
-    return this.#topics.topics.removeHistory(topic);
+    return this.#hub.topics.topics.removeHistory(topic);
   }
 
   /**
@@ -276,17 +233,17 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
    */
   presence(topic: string): Promise<readonly PresenceMember[]> {
-    return this.#topics.topics.presence(topic);
+    return this.#hub.topics.topics.presence(topic);
   }
 
   /** Resolves with the numbers of connections and of distinct users. Rejects as `presence` does. */
   presenceStats(topic: string): Promise<PresenceStats> {
-    return this.#topics.topics.presenceStats(topic);
+    return this.#hub.topics.topics.presenceStats(topic);
   }
 
   /** Returns whether everything works: a shard takes connections, and the engine, if there is one, is up. */
   health(): Health {
-    const { engine } = this.#topics;
+    const { engine } = this.#hub.topics;
     return { ok: this.ready && (engine === undefined || engine.status === "up"), ready: this.ready, engine };
   }
 
@@ -302,7 +259,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
-    return this.#mail.tell(undefined, to, mail);
+    return this.#hub.mail.tell(undefined, to, mail);
   }
 
   /**
@@ -312,7 +269,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   ask(to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     checkAddress(to);
-    return this.#mail.ask(undefined, to, mail, options);
+    return this.#hub.mail.ask(undefined, to, mail, options);
   }
 
   /**
@@ -323,7 +280,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
-    return this.#cluster.connections(withoutUndefined(options));
+    return this.#hub.cluster.connections(withoutUndefined(options));
   }
 
   /**
@@ -334,7 +291,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
     checkClose(code, reason);
-    return this.#cluster.disconnect(address, code, reason);
+    return this.#hub.cluster.disconnect(address, code, reason);
   }
 
   /**
@@ -342,7 +299,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * old. Never waits. A board without a shared engine is the only node.
    */
   nodes(): readonly NodeStatus[] {
-    return this.#cluster.nodes();
+    return this.#hub.cluster.nodes();
   }
 
   /** Returns the counters since the start, from memory that the shards share: cheap, and never waits for a shard. */
@@ -355,12 +312,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
       upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
-      publishesDropped: this.#topics.publishesDropped,
-      publishesFailed: this.#topics.publishesFailed,
-      deadLetters: this.#deadLetters,
+      publishesDropped: this.#hub.topics.publishesDropped,
+      publishesFailed: this.#hub.topics.publishesFailed,
+      deadLetters: this.#hub.deadLetters,
       acceptsFailed: this.#events.acceptsFailed,
-      engine: this.#topics.engineStats,
-      cluster: this.#cluster.stats(),
+      engine: this.#hub.topics.engineStats,
+      cluster: this.#hub.cluster.stats(),
       shards,
     };
   }
@@ -402,10 +359,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#mainPorts.close();
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
     await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
-    this.#topics.closing();
-    this.#cluster.close();
+    this.#hub.topics.closing();
+    this.#hub.cluster.close();
     const counts = await this.#pool.close(settings);
-    this.#topics.close();
+    this.#hub.topics.close();
     this.#routes.removeRoutes();
     this.#mainPorts.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
