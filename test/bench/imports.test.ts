@@ -4,7 +4,7 @@ import { expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "../..");
 /** The entries of the package that the suite may import from `src`. */
-const PUBLIC = ["src/index.ts", "src/wire/websocket/index.ts"];
+const PUBLIC = ["src/index.ts", "src/engines/redis/index.ts", "src/wire/websocket/index.ts"];
 /** Measurements of one part, which may import any file. */
 const OF_A_PART = ["bench/engine.ts"];
 
