@@ -2,7 +2,7 @@
  * Measures the engine over Redis against bare subscribers of `@redis/client`: a publishing process and two that
  * subscribe, on a `redis-server` that this program starts. Run by hand.
  *
- *     node bench/redis.ts [--rounds 5] [--seconds 3] [--topics 100] [--window 10000]
+ *     node bench/redis.ts [--rounds 5] [--seconds 3] [--topics 100] [--clients 100] [--window 10000]
  *         [--variants bare,plain,stream,stream-bare]
  *
  * README.md ("Engines") says what is counted.
@@ -19,6 +19,7 @@ const { values } = parseArgs({
     rounds: { type: "string", default: "5" },
     seconds: { type: "string", default: "3" },
     topics: { type: "string", default: "100" },
+    clients: { type: "string", default: "100" },
     window: { type: "string", default: "10000" },
     variants: { type: "string", default: "bare,plain,stream,stream-bare" },
   },
@@ -88,7 +89,11 @@ async function measure(): Promise<void> {
     string[],
     string[],
   ];
-  await sink.call("subscribe", { ports, topics: [...plain, ...stream] });
+  for (const topics of [plain, stream]) {
+    const clients = Math.min(topics.length, Number(values.clients));
+    await sink.call("subscribe", { ports, topics, clients });
+  }
+  await sink.call("reportReceived");
   await Promise.all(bare.map((one) => one.call("subscribe", [...bareTopics, ...streamBare.map(channelOf)])));
   const ours = { publisher: boardPublisher, subscribers: boards, receivers: [sink] };
   const all: Variant[] = [

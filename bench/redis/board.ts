@@ -19,7 +19,7 @@ answerCalls({
   /** Publishes, and returns the position before: epoch and offset. */
   async publishMany({ topic, count }: { topic: string; count: number }) {
     const { top } = await board.history(topic, { limit: 0 });
-    for (let number = 1; number <= count; number++) await board.publish(topic, writeMessage(number)).stored;
+    for (let number = 1; number <= count; number++) await board.publish(topic, writeMessage(0, number)).stored;
     return `${top.epoch} ${top.offset}`;
   },
 });

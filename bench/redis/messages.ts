@@ -1,4 +1,4 @@
-/** The messages of `bench/redis.ts`: 100 bytes, which begin with the time and the number within the topic. */
+/** The messages of `bench/redis.ts`: 100 bytes, which begin with the time, the number within the topic, and the topic. */
 
 export const MESSAGE_BYTES = 100;
 
@@ -13,16 +13,21 @@ const CLOCK_OFFSET_MS = Array.from({ length: 1_000 }, () => {
   return Number(process.hrtime.bigint()) / 1e6 - at;
 }).reduce((least, one) => Math.min(least, one));
 
-export function writeMessage(number: number): Buffer {
+export function writeMessage(topic: number, number: number): Buffer {
   const bytes = Buffer.allocUnsafe(MESSAGE_BYTES).fill(0x78);
   bytes.writeDoubleLE(now(), 0);
   bytes.writeUInt32LE(number, 8);
+  bytes.writeUInt32LE(topic, 12);
   return bytes;
 }
 
 /** Time for which a message was under way, in µs. */
 export function ageMicros(bytes: Buffer, at: number): number {
   return Math.round((now() - bytes.readDoubleLE(at)) * 1_000);
+}
+
+export function topicOf(bytes: Buffer, at: number): number {
+  return bytes.readUInt32LE(at + 12);
 }
 
 export function numberOf(bytes: Buffer, at: number): number {

@@ -61,8 +61,7 @@ export class Publisher {
       const due = rate === undefined ? Infinity : Math.floor(((performance.now() - startedAt) / 1_000) * rate);
       const allowed = Math.min(this.#received + window, due, this.#published + BURST);
       if (this.#published < allowed) {
-        for (; this.#published < allowed; this.#published++)
-          this.#one(topics[this.#published % topics.length] as string);
+        for (; this.#published < allowed; this.#published++) this.#one(topics, this.#published % topics.length);
         await setImmediate();
       } else if (this.#published < due) {
         this.#credit = Promise.withResolvers();
@@ -73,10 +72,11 @@ export class Publisher {
     }
   }
 
-  #one(topic: string): void {
+  #one(topics: readonly string[], index: number): void {
+    const topic = topics[index] as string;
     const number = (this.#numbers.get(topic) ?? 0) + 1;
     this.#numbers.set(topic, number);
-    this.#publish(topic, writeMessage(number))?.catch((error: unknown) => {
+    this.#publish(topic, writeMessage(index, number))?.catch((error: unknown) => {
       this.#failure ??= error;
     });
   }

@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
 import { answerCalls, reportReceived } from "./calls.ts";
-import { Latencies, MESSAGE_BYTES, numberOf } from "./messages.ts";
+import { Latencies, MESSAGE_BYTES, numberOf, topicOf } from "./messages.ts";
 
 const HEADER_BYTES = 2;
 const FRAME_BYTES = HEADER_BYTES + MESSAGE_BYTES;
@@ -20,7 +20,8 @@ class Client {
   readonly socket: Socket;
   readonly #board: number;
   #rest: Buffer = Buffer.alloc(0);
-  #number: number | undefined;
+  /** Number of the last message, by the topic. */
+  readonly #numbers: (number | undefined)[] = [];
   #answered: ((text: string) => void) | undefined;
   messages = 0;
 
@@ -65,9 +66,10 @@ class Client {
   }
 
   #take(bytes: Buffer, at: number, end: number): void {
-    const number = numberOf(bytes, at + HEADER_BYTES);
-    if (end - at !== FRAME_BYTES || (this.#number !== undefined && number !== this.#number + 1)) wrong++;
-    this.#number = number;
+    const [topic, number] = [topicOf(bytes, at + HEADER_BYTES), numberOf(bytes, at + HEADER_BYTES)];
+    const before = this.#numbers[topic];
+    if (end - at !== FRAME_BYTES || (before !== undefined && number !== before + 1)) wrong++;
+    this.#numbers[topic] = number;
     this.messages++;
     received[this.#board] = (received[this.#board] ?? 0) + 1;
     if (latencies.isRecording) latencies.record(bytes, at + HEADER_BYTES);
@@ -77,13 +79,22 @@ class Client {
 const returning: Client[] = [];
 
 answerCalls({
-  /** Subscribes a client to each topic on each board. */
-  async subscribe({ ports, topics }: { ports: readonly number[]; topics: readonly string[] }) {
+  /** Opens clients on each board, and lets them share the topics. */
+  async subscribe({
+    ports,
+    topics,
+    clients,
+  }: {
+    ports: readonly number[];
+    topics: readonly string[];
+    clients: number;
+  }) {
     for (const [board, port] of ports.entries()) {
-      received[board] = 0;
-      for (const topic of topics) await (await Client.open(port, board)).ask(`subscribe ${topic}`);
+      received[board] ??= 0;
+      const opened: Client[] = [];
+      for (let i = 0; i < clients; i++) opened.push(await Client.open(port, board));
+      for (const [i, topic] of topics.entries()) await opened[i % clients]?.ask(`subscribe ${topic}`);
     }
-    reportReceived(received);
   },
   /** Opens clients that don't subscribe yet. */
   async open({ port, clients }: { port: number; clients: number }) {
@@ -94,6 +105,7 @@ answerCalls({
     await Promise.all(returning.map((client) => client.ask(text)));
     return returning.map(({ messages }) => messages);
   },
+  reportReceived: () => reportReceived(received),
   wrong: () => wrong,
   receivedSoFar: () => received,
   beginLatencies: () => latencies.begin(),

@@ -59,7 +59,8 @@ export class RedisEngine implements Engine {
     const settings = this.#settings;
     const node = this.#node;
     const keys = new Keys(settings.prefix);
-    const scripts = createScripts(settings.topology.kind === "cluster");
+    const isCluster = settings.topology.kind === "cluster";
+    const scripts = createScripts(isCluster);
     const restored = (link: Link, isOtherServer: boolean): void => {
       presence.restored(link, isOtherServer);
       nodes.restored();
@@ -83,7 +84,7 @@ export class RedisEngine implements Engine {
       isWanted: (topic) => streams.isWanted(topic),
     });
     const graceBegan = (topic: string, ms: number): void => presence.graceBegan(topic, ms);
-    const streams: Streams = new Streams({ node, keys, links, scripts, owner, graceBegan });
+    const streams: Streams = new Streams({ node, keys, links, scripts, isCluster, owner, graceBegan });
     const nodes = new Nodes({ node, nodeTtlMs: settings.nodeTtlMs, keys, links, owner });
     this.#started = { links, streams, presence, nodes };
     links.start();

@@ -25,22 +25,30 @@ local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 `;
 
 /**
- * Reads the meta into \`epoch\` and \`offset\`. A stream that isn't there, or whose offsets another server gave, begins
- * another epoch. That the caller's identity is wrong, and not the meta's, is checked only then: it takes long.
+ * Defines \`placeOf\`, which reads a meta and returns epoch, offset, and whether the stream is new. A stream that isn't
+ * there, or whose offsets another server gave, begins another epoch. That the caller's identity is wrong, and not the
+ * meta's, is checked only then: it takes long. Returns nil for a wrong identity; the script answers \`stale\` then.
  */
-const META = `
-local meta = redis.call('GET', KEYS[1])
-local epoch, offset = ARGV[2], 0
-if meta and string.sub(meta, 17, 32) == ARGV[1] then
-  epoch, offset = string.sub(meta, 1, 16), tonumber(string.sub(meta, 33))
-elseif meta then
+const PLACE = `
+local stale = redis.error_reply('${STALE} the server has changed')
+local function placeOf(key, fresh)
+  local meta = redis.call('GET', key)
+  if not meta then return fresh, 0, true end
+  if string.sub(meta, 17, 32) == ARGV[1] then
+    return string.sub(meta, 1, 16), tonumber(string.sub(meta, 33)), false
+  end
   local run = string.match(redis.call('INFO', 'server'), 'run_id:(%w+)')
   local replication = string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)')
-  if string.sub(redis.sha1hex((run or '') .. (replication or '')), 1, 16) ~= ARGV[1] then
-    return redis.error_reply('${STALE} the server has changed')
-  end
+  if string.sub(redis.sha1hex((run or '') .. (replication or '')), 1, 16) ~= ARGV[1] then return nil end
+  return fresh, 0, true
 end
-local isNew = offset == 0 and epoch == ARGV[2]
+`;
+
+/** Reads the meta of the only stream of a script. */
+const META = `
+${PLACE}
+local epoch, offset, isNew = placeOf(KEYS[1], ARGV[2])
+if not epoch then return stale end
 `;
 
 /**
@@ -66,6 +74,48 @@ redis.call('SET', KEYS[1], epoch .. ARGV[1] .. string.format('%.0f', offset), 'P
 if KEYS[3] then redis.call('SET', KEYS[3], place, 'PX', 300000) end
 redis.call('PUBLISH', ARGV[8], 'p' .. struct.pack('>dd', offset, now) .. epoch .. ARGV[3])
 return '0' .. place
+`;
+
+/**
+ * Publishes to several streams. KEYS: meta and list of each stream. ARGV: identity; then for each stream epoch to begin,
+ * channel, size, ttlMs, metaTtlMs, number of frames, frames. Returns for each stream epoch and offset of the first
+ * frame, as one string; or an exclamation mark and the error, if none of the stream's frames was stored. All streams are
+ * read before the first is written, so that a wrong identity is found while nothing is stored.
+ */
+const PUBLISH_BATCH = `
+${PLACE}
+${TIME}
+local streams, at = {}, 2
+for key = 1, #KEYS, 2 do
+  local epoch, offset, isNew = placeOf(KEYS[key], ARGV[at])
+  if not epoch then return stale end
+  streams[#streams + 1] = { epoch, offset, isNew, at }
+  at = at + 6 + ARGV[at + 5]
+end
+local never, places = struct.pack('>d', 0), {}
+for index, stream in ipairs(streams) do
+  local epoch, offset, at = stream[1], stream[2], stream[4]
+  local list, channel, count = KEYS[2 * index], ARGV[at + 1], tonumber(ARGV[at + 5])
+  local entries, messages = {}, {}
+  for number = 1, count do
+    local place, frame = struct.pack('>dd', offset + number, now), ARGV[at + 5 + number]
+    entries[number] = place .. never .. frame
+    messages[number] = 'p' .. place .. epoch .. frame
+  end
+  if stream[3] then redis.call('DEL', list) end
+  local length = redis.pcall('RPUSH', list, unpack(entries))
+  if type(length) == 'table' then
+    places[index] = '!' .. length.err
+  else
+    if length > tonumber(ARGV[at + 2]) then redis.call('LTRIM', list, -tonumber(ARGV[at + 2]), -1) end
+    redis.call('PEXPIRE', list, ARGV[at + 3])
+    local top = epoch .. ARGV[1] .. string.format('%.0f', offset + count)
+    redis.call('SET', KEYS[2 * index - 1], top, 'PX', ARGV[at + 4])
+    for number = 1, count do redis.call('PUBLISH', channel, messages[number]) end
+    places[index] = epoch .. string.format('%.0f', offset + 1)
+  end
+end
+return places
 `;
 
 /**
@@ -284,6 +334,7 @@ return { redis.call('HLEN', KEYS[1]), redis.call('HLEN', KEYS[2]) }
 
 export interface Scripts {
   readonly publish: Script;
+  readonly publishBatch: Script;
   readonly history: Script;
   readonly renew: Script;
   readonly change: Script;
@@ -300,6 +351,7 @@ export function createScripts(isCluster: boolean): Scripts {
   };
   return {
     publish: create("publish", PUBLISH),
+    publishBatch: create("publishBatch", PUBLISH_BATCH),
     history: create("history", HISTORY),
     renew: create("renew", RENEW),
     change: create("change", CHANGE),

@@ -28,6 +28,7 @@ import {
   encodeRelay,
   Kind,
 } from "./messages.ts";
+import { PublishBatches } from "./publish-batches.ts";
 import { EPOCH_LENGTH, type Scripts } from "./scripts.ts";
 
 /** Bytes of memory that a call takes beside its frame, roughly. */
@@ -40,6 +41,7 @@ export interface StreamsOptions {
   readonly keys: Keys;
   readonly links: Links;
   readonly scripts: Scripts;
+  readonly isCluster: boolean;
   readonly owner: EngineOwner;
   /** Called when a node leaves that has members in their grace time in a wanted topic. */
   readonly graceBegan: (topic: string, ms: number) => void;
@@ -49,6 +51,7 @@ export class Streams {
   readonly #options: StreamsOptions;
   readonly #node: Buffer;
   readonly #epochs = new EpochNames();
+  readonly #batches: PublishBatches;
   readonly #wanted = new Map<string, WantedTopic>();
   /** Totals since the start. */
   readonly counts = { published: 0, rejected: 0, relayed: 0, relaysDropped: 0, received: 0, malformed: 0, wentBack: 0 };
@@ -56,6 +59,16 @@ export class Streams {
   constructor(options: StreamsOptions) {
     this.#options = options;
     this.#node = Buffer.from(options.node);
+    const { keys, scripts, isCluster } = options;
+    this.#batches = new PublishBatches({
+      keys,
+      isCluster,
+      nextEpoch: () => this.#epochs.next(),
+      run: async (used, args, bytes) =>
+        this.#linkOf(used[0] as string).calls.run(scripts.publishBatch, used, args, { bytes }),
+      failure: publishFailure,
+      counts: this.counts,
+    });
   }
 
   get wantedTopics(): number {
@@ -66,9 +79,19 @@ export class Streams {
     return this.#wanted.has(topic);
   }
 
-  async publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
+  publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
+    const { frame, idempotencyKey, expiresMs } = publish;
+    if (idempotencyKey === undefined && expiresMs === undefined) return this.#batches.publish(topic, frame, limits);
+    return this.#publishOne(topic, publish, limits);
+  }
+
+  async #publishOne(
+    topic: string,
+    { frame, idempotencyKey, expiresMs = 0 }: EnginePublish,
+    limits: HistoryLimits,
+  ): Promise<EnginePublished> {
+    this.#batches.flush();
     const { keys, scripts } = this.#options;
-    const { frame, idempotencyKey, expiresMs = 0 } = publish;
     const { meta, list, channel } = keys.topic(topic);
     const used = idempotencyKey === undefined ? [meta, list] : [meta, list, keys.idempotency(topic, idempotencyKey)];
     const { size, ttlMs, metaTtlMs } = limits;
@@ -88,7 +111,7 @@ export class Streams {
       return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
     } catch (error) {
       this.counts.rejected++;
-      throw error instanceof SwitchboardError && error.code === "ERR_ENGINE_UNAVAILABLE" ? told(error) : error;
+      throw publishFailure(error);
     }
   }
 
@@ -100,6 +123,7 @@ export class Streams {
   }
 
   async history(topic: string, { since, limit, reverse }: HistoryRange, limits: HistoryLimits): Promise<HistoryRead> {
+    this.#batches.flush();
     const { keys, scripts } = this.#options;
     const { meta, list } = keys.topic(topic);
     // What comes before the first publication, backwards, is nothing; forwards it is everything.
@@ -118,6 +142,7 @@ export class Streams {
   }
 
   async removeHistory(topic: string): Promise<void> {
+    this.#batches.flush();
     const { list } = this.#options.keys.topic(topic);
     await this.#linkOf(list).send(["DEL", list]);
   }
@@ -256,7 +281,8 @@ class WantedTopic implements Listener {
 }
 
 /** Says what the publisher needs to know: publishing again may publish twice, unless an idempotency key is used. */
-function told(error: SwitchboardError): SwitchboardError {
+function publishFailure(error: unknown): unknown {
+  if (!(error instanceof SwitchboardError) || error.code !== "ERR_ENGINE_UNAVAILABLE") return error;
   const effect = mayHaveRun(error)
     ? "it isn't known whether the publication was stored"
     : "the publication wasn't stored";
