@@ -25,11 +25,12 @@ export class TcpProxy {
     server.on("connection", (socket) => this.#accept(socket));
   }
 
-  static async start(target: number): Promise<TcpProxy> {
+  /** @param outlivesTest true if the test closes the proxy itself, or `beforeAll` has started it */
+  static async start(target: number, { outlivesTest = false } = {}): Promise<TcpProxy> {
     const server = createServer();
     const proxy = new TcpProxy(server, target);
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    onTestFinished(() => proxy.close());
+    if (!outlivesTest) onTestFinished(() => proxy.close());
     return proxy;
   }
 
