@@ -2,7 +2,6 @@
  * One TCP connection to one server, used by a line. It never reconnects: a connection that has failed is replaced, so
  * that no command is sent twice, and each knows which server it talks to.
  */
-import { noop } from "../../../wire/protocol/empty.ts";
 import { full, messageOf, nameOf, unavailable } from "../failures.ts";
 import type { Access, Address } from "../options.ts";
 import type { Script } from "../scripts.ts";
@@ -135,9 +134,9 @@ export class Connection {
     return this.#track(this.#client[name](channels, this.#listener, true), 0);
   }
 
-  unsubscribe(channels: string[], isSharded: boolean): void {
+  unsubscribe(channels: string[], isSharded: boolean): Promise<unknown> {
     const name = isSharded ? "SUNSUBSCRIBE" : "UNSUBSCRIBE";
-    this.#track(this.#client[name](channels), 0).catch(noop);
+    return this.#track(this.#client[name](channels), 0);
   }
 
   /** Closes the connection: commands that wait are rejected. A second call is harmless. */

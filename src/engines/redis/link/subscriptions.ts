@@ -1,5 +1,6 @@
 /** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
 
+import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, unavailable } from "../failures.ts";
 import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
 
@@ -32,6 +33,8 @@ export class Subscriptions {
   readonly #changes = new Map<string, boolean>();
   readonly #misrouted: () => void;
   #connection: Connection | undefined;
+  /** The connection whose changes Redis hasn't answered yet. */
+  #changing: Connection | undefined;
   #isScheduled = false;
 
   /**
@@ -81,7 +84,7 @@ export class Subscriptions {
   async restore(connection: Connection): Promise<void> {
     this.#connection = connection;
     this.#changes.clear();
-    await this.#subscribe([...this.#wanted.keys()]);
+    await this.#change(connection, () => this.#subscribe([...this.#wanted.keys()]));
   }
 
   /** Hands the channels over to the subscriptions of other links, where `target` names one. */
@@ -98,6 +101,7 @@ export class Subscriptions {
   /** Forgets the connection, which was lost. */
   suspend(): void {
     this.#connection = undefined;
+    this.#changing = undefined;
   }
 
   /** Gives up the channels that have waited for Redis for `ms`. */
@@ -124,15 +128,39 @@ export class Subscriptions {
     this.#isScheduled = true;
     queueMicrotask(() => {
       this.#isScheduled = false;
-      const changes = [...this.#changes];
-      this.#changes.clear();
-      // Without a connection nothing is lost: the next one subscribes to all that is wanted.
-      if (this.#connection === undefined || this.#connection.isClosed) return;
-      const removed = changes.filter(([, isOne]) => !isOne).map(([name]) => name);
-      for (const batch of this.#batches(removed)) this.#connection.unsubscribe(batch, this.#isSharded);
-      const added = changes.filter(([, isOne]) => isOne).map(([name]) => name);
-      this.#subscribe(added).catch(() => undefined);
+      if (this.#changing === undefined) this.#applyChanges();
     });
+  }
+
+  #applyChanges(): void {
+    const changes = [...this.#changes];
+    this.#changes.clear();
+    const connection = this.#connection;
+    // Without a connection nothing is lost: the next one subscribes to all that is wanted.
+    if (connection === undefined || connection.isClosed || changes.length === 0) return;
+    const removed = changes.filter(([, isOne]) => !isOne).map(([name]) => name);
+    const added = changes.filter(([, isOne]) => isOne).map(([name]) => name);
+    const change = async (): Promise<void> => {
+      const left = this.#batches(removed).map((batch) => connection.unsubscribe(batch, this.#isSharded).catch(noop));
+      await Promise.all([...left, this.#subscribe(added)]);
+    };
+    this.#change(connection, change).catch(noop);
+  }
+
+  /**
+   * Changes what a connection is subscribed to. The next changes wait until Redis has answered, because `@redis/client`
+   * sends no SUBSCRIBE for a channel that its UNSUBSCRIBE hasn't left yet, and then hears nothing.
+   */
+  async #change(connection: Connection, change: () => Promise<void>): Promise<void> {
+    this.#changing = connection;
+    try {
+      await change();
+    } finally {
+      if (this.#changing === connection) {
+        this.#changing = undefined;
+        this.#applyChanges();
+      }
+    }
   }
 
   async #subscribe(channels: readonly string[]): Promise<void> {
