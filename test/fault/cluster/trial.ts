@@ -240,7 +240,10 @@ export class Trial {
         const place = `${epoch.slice(0, 4)} ${offset}`;
         return `${topic} ${isLive ? "live" : "not live"} at ${place}, told ${told}, ${JSON.stringify([...newest])}`;
       });
-      return [`${name}: ${isOpen ? "open" : "closed"} ${closes.join(" ")} ${JSON.stringify([...refusals])}`, ...states].join("\n    ");
+      return [
+        `${name}: ${isOpen ? "open" : "closed"} ${closes.join(" ")} ${JSON.stringify([...refusals])}`,
+        ...states,
+      ].join("\n    ");
     });
     const writers = this.writers.map(
       ({ source, number, isOpen, isIdle, rejections }) =>
