@@ -1,10 +1,7 @@
 /** Failover with lost writes: offsets go back, and no subscriber may take the new publications for the old ones. */
-import { writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { expect, it, vi } from "vitest";
 import { startRedisNode } from "../support/redis-nodes.ts";
-import { freePort, RedisServer } from "../support/redis-server.ts";
+import { caughtUp, freePort, RedisServer, startSentinel } from "../support/redis-server.ts";
 import { expectHonest, LIMITS } from "../support/stream-model.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 
@@ -15,19 +12,6 @@ async function startPair(): Promise<{ master: RedisServer; replica: RedisServer;
   const replica = await RedisServer.start();
   await replica.follows(replication);
   return { master, replica, replication };
-}
-
-/** Resolves when the replica has all that the master has. */
-async function caughtUp(master: RedisServer, replica: RedisServer): Promise<void> {
-  await vi.waitFor(async () => {
-    const [ahead, behind] = await Promise.all(
-      [master, replica].map(async (server) => {
-        const info = String(await server.command("INFO", "replication"));
-        return Number(/(?:slave_repl_offset|master_repl_offset):(\d+)/.exec(info)?.[1]);
-      }),
-    );
-    if (ahead !== behind) throw new Error(`the replica is at ${behind} of ${ahead}`);
-  });
 }
 
 it("begins another epoch on a replica that was promoted without the newest publications", async () => {
@@ -104,21 +88,7 @@ it("follows Sentinel to the new master", async () => {
   const master = await RedisServer.start();
   const replica = await RedisServer.start();
   await replica.follows(master);
-  const port = await freePort();
-  const config = join(tmpdir(), `switchboard-sentinel-${port}.conf`);
-  writeFileSync(
-    config,
-    [
-      `sentinel monitor board 127.0.0.1 ${master.port} 1`,
-      "sentinel down-after-milliseconds board 500",
-      "sentinel failover-timeout board 5000",
-    ].join("\n"),
-  );
-  const sentinel = await RedisServer.start({ port, sentinelConfig: config });
-  await vi.waitFor(async () => {
-    const replicas = await sentinel.command("SENTINEL", "replicas", "board");
-    if (!Array.isArray(replicas) || replicas.length === 0) throw new Error("the sentinel doesn't know the replica");
-  });
+  const sentinel = await startSentinel(master);
   const nowhere = { host: "127.0.0.1", port: await freePort() };
   const options = { sentinel: { name: "board", nodes: [nowhere, sentinel.address] } };
   const [here, there] = [await startRedisNode(options), await startRedisNode(options)];

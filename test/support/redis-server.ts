@@ -1,6 +1,6 @@
 /** A real `redis-server` on a free port, for the tests of the engine. Ends with the test. */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -162,6 +162,37 @@ export class RedisServer {
       if (!info.includes("master_link_status:up")) throw new Error(info);
     });
   }
+}
+
+/** Resolves when a replica has all that its master has. */
+export async function caughtUp(master: RedisServer, replica: RedisServer): Promise<void> {
+  await vi.waitFor(async () => {
+    const [ahead, behind] = await Promise.all(
+      [master, replica].map(async (server) => {
+        const info = String(await server.command("INFO", "replication"));
+        return Number(/(?:slave_repl_offset|master_repl_offset):(\d+)/.exec(info)?.[1]);
+      }),
+    );
+    if (ahead !== behind) throw new Error(`the replica is at ${behind} of ${ahead}`);
+  });
+}
+
+/** Starts a sentinel that knows a master as `board`, and its replicas. */
+export async function startSentinel(master: RedisServer): Promise<RedisServer> {
+  const port = await freePort();
+  const config = join(tmpdir(), `switchboard-sentinel-${port}.conf`);
+  const lines = [
+    `sentinel monitor board 127.0.0.1 ${master.port} 1`,
+    "sentinel down-after-milliseconds board 500",
+    "sentinel failover-timeout board 5000",
+  ];
+  writeFileSync(config, lines.join("\n"));
+  const sentinel = await RedisServer.start({ port, sentinelConfig: config });
+  await vi.waitFor(async () => {
+    const replicas = await sentinel.command("SENTINEL", "replicas", "board");
+    if (!Array.isArray(replicas) || replicas.length === 0) throw new Error("the sentinel doesn't know the replica");
+  });
+  return sentinel;
 }
 
 export interface RedisClusterOfThree {

@@ -15,7 +15,7 @@ export default class ClusterActor extends Actor {
     // Not awaited: a handler that waits for Redis would hold up what the client sends next.
     if (order.kind === "subscribe") void this.#subscribe(order);
     else if (order.kind === "publish") void this.#publish(order.topic, order.text);
-    else this.#answer(order);
+    else this.#answer({ ...order, now: Date.now() });
   }
 
   /** Half of the clients are told by a message; the others by the close frame that is the default. */

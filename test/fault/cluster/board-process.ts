@@ -16,18 +16,15 @@ const clock = new URL("./clock-ahead.ts", import.meta.url);
 
 export class BoardProcess {
   readonly port: number;
-  /** Clock of the board at its start, less the clock of the test, in ms. */
-  readonly clockAheadMs: number;
   readonly events: ToldEvent[] = [];
   readonly #child: ChildProcess;
   readonly #answers = new Map<number, (value: unknown) => void>();
   #calls = 0;
   #wake = Promise.withResolvers<void>();
 
-  private constructor(child: ChildProcess, { port, now }: { readonly port: number; readonly now: number }) {
+  private constructor(child: ChildProcess, port: number) {
     this.#child = child;
     this.port = port;
-    this.clockAheadMs = now - Date.now();
     child.on("message", (news: BoardNews) => this.#hear(news));
   }
 
@@ -42,7 +39,7 @@ export class BoardProcess {
     const [news] = (await Promise.race([once(child, "message"), exited])) as [BoardNews];
     exited.catch(() => {});
     if (news.kind !== "listening") throw new Error(`a board said ${JSON.stringify(news)} before it listened`);
-    return new BoardProcess(child, news);
+    return new BoardProcess(child, news.port);
   }
 
   health(): Promise<Health> {

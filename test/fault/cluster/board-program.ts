@@ -55,4 +55,4 @@ process.on("message", async ({ id, ...call }: BoardCall & { readonly id: number 
 });
 
 const { port } = await board.listen({ port: 0, host: "127.0.0.1" });
-tell({ kind: "listening", port, now: Date.now() });
+tell({ kind: "listening", port });

@@ -11,6 +11,9 @@ export interface Ports {
 /** Time before a client comes back, or asks again for what was refused, in ms. */
 const RETRY_MS = 50;
 
+/** Time between an echo and the next message of a bystander, in ms. */
+const ECHO_PAUSE_MS = 2;
+
 /** A client that comes back, at another board, until it is ended. */
 abstract class Client {
   #socket: WebSocket | undefined;
@@ -67,11 +70,11 @@ abstract class Client {
   }
 
   /** Does something later, unless the connection has ended meanwhile. */
-  protected later(action: () => void): void {
+  protected later(action: () => void, ms = RETRY_MS): void {
     const socket = this.#socket;
     setTimeout(() => {
       if (this.#socket === socket && this.isOpen) action();
-    }, RETRY_MS);
+    }, ms);
   }
 
   protected abstract opened(): void;
@@ -163,6 +166,9 @@ export class Reader extends Client {
 /** Most publications of a writer that have no answer yet. */
 const MAX_UNANSWERED = 100;
 
+/** Time between two publications to a topic, in ms. */
+const INTERVAL_MS = 10;
+
 /** Publishes to all topics in turn, with a number of its own for each publication. */
 export class Writer extends Client {
   readonly #name: string;
@@ -196,9 +202,9 @@ export class Writer extends Client {
     return this.#unanswered.size === 0;
   }
 
-  /** Publishes once to each topic, every so many ms. */
-  run(intervalMs: number): void {
-    this.#timer = setInterval(() => this.publish(), intervalMs);
+  /** Publishes once to each topic, again and again. */
+  run(): void {
+    this.#timer = setInterval(() => this.publish(), INTERVAL_MS);
   }
 
   publish(): void {
@@ -238,5 +244,29 @@ export class Writer extends Client {
     this.#unanswered.delete(text);
     if (answer.kind === "stored") this.stored.get(topic)?.push({ text, position: answer.position });
     else this.rejections.set(answer.code, (this.rejections.get(answer.code) ?? 0) + 1);
+  }
+}
+
+/** A client that wants no topic, and times its echoes. */
+export class Bystander extends Client {
+  readonly times: number[] = [];
+  /** Time of the board's shard at the newest echo, less the time here, in ms. */
+  clockAheadMs = Number.NaN;
+  #sentAtMs = 0;
+
+  protected override opened(): void {
+    this.#echo();
+  }
+
+  protected override answered(answer: Answer): void {
+    if (answer.kind !== "echo") return;
+    this.times.push(performance.now() - this.#sentAtMs);
+    this.clockAheadMs = answer.now - Date.now();
+    this.later(() => this.#echo(), ECHO_PAUSE_MS);
+  }
+
+  #echo(): void {
+    this.#sentAtMs = performance.now();
+    this.order({ kind: "echo", text: "echo" });
   }
 }

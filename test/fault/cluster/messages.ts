@@ -35,7 +35,7 @@ export type Answer =
   | { readonly kind: "lost"; readonly topic: string }
   | { readonly kind: "stored"; readonly text: string; readonly position: Position }
   | { readonly kind: "rejected"; readonly text: string; readonly code: string }
-  | { readonly kind: "echo"; readonly text: string };
+  | { readonly kind: "echo"; readonly text: string; readonly now: number };
 
 /** Settings of a board in a process of its own. */
 export interface BoardProgram {
@@ -60,7 +60,7 @@ export type BoardMember = Pick<PresenceMember, "address" | "node" | "user">;
 
 /** Messages from a board to the test. */
 export type BoardNews =
-  | { readonly kind: "listening"; readonly port: number; readonly now: number }
+  | { readonly kind: "listening"; readonly port: number }
   | { readonly kind: "event"; readonly name: BoardEvent; readonly text: string }
   | { readonly kind: "answer"; readonly id: number; readonly value: unknown };
 

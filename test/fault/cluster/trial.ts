@@ -19,8 +19,6 @@ export const TIMES: RedisOptions = isLong
 
 /** Time for which Redis stands still, in ms. */
 export const STANDSTILL_MS = isLong ? 20_000 : 2_500;
-/** Time between two publications of a writer, in ms. */
-const PUBLISH_INTERVAL_MS = 10;
 
 export const TOPICS: TopicsOption = {
   "who-*": { history: { size: 20_000 }, presence: { leaveGraceMs: 0 } },
@@ -36,12 +34,18 @@ export class Cluster {
     return this.boards.map(({ port }) => port);
   }
 
+  /** Ends a board as `kill -9` does. Its clients go elsewhere. */
+  async kill(board: BoardProcess): Promise<void> {
+    this.boards.splice(this.boards.indexOf(board), 1);
+    await board.kill();
+  }
+
   /** Starts boards whose links lead to a port, or whose options say where Redis is. */
-  async add(count: number, redis: number | RedisOptions): Promise<void> {
-    const add = async (): Promise<void> => {
+  async add(count: number, redis: number | RedisOptions, clocksAheadMs: readonly number[] = []): Promise<void> {
+    const add = async (_: unknown, index: number): Promise<void> => {
       const link = typeof redis === "number" ? await TcpProxy.start(redis, { outlivesTest: true }) : undefined;
       const options = typeof redis === "number" ? { url: link?.url ?? "" } : redis;
-      const board = await BoardProcess.start({ redis: { ...TIMES, ...options }, topics: TOPICS });
+      const board = await BoardProcess.start({ redis: { ...TIMES, ...options }, topics: TOPICS }, clocksAheadMs[index]);
       this.boards.push(board);
       if (link !== undefined) this.links.push(link);
     };
@@ -112,7 +116,7 @@ export class Trial {
   static async start(cluster: Cluster, options: TrialOptions = {}): Promise<Trial> {
     const trial = new Trial(cluster, options);
     await trial.until(() => trial.readers.every((reader) => reader.isLive) && trial.writers.every((one) => one.isOpen));
-    for (const writer of trial.writers) writer.run(PUBLISH_INTERVAL_MS);
+    for (const writer of trial.writers) writer.run();
     await trial.flows();
     return trial;
   }
