@@ -8,6 +8,7 @@ import { createCertificate } from "../support/certificate.ts";
 import { text } from "../support/frames.ts";
 import { Http2Client, openSession } from "../support/http2-client.ts";
 import { codeBlocks, READMES, readReadme } from "../support/readme.ts";
+import { RedisServer } from "../support/redis-server.ts";
 
 // The examples of all READMEs, in one folder, under the file names that their first lines give. The example of the main
 // README runs in test/e2e/package.test.ts.
@@ -37,6 +38,8 @@ const RUN = [
   "lounge.js",
   "several-actors.js",
   "admin.js",
+  "chat-node.js",
+  "chat-client.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -131,6 +134,37 @@ it("lounge.js shows who is here, and takes a page reload for no leave", async ()
     "{ connections: 2, users: 2 }",
     "bob left",
   ]);
+});
+
+it("chat-node.js runs on two boards over Redis, and chat-client.js goes on at the other when one is killed", async () => {
+  const redis = await RedisServer.start();
+  const env = { ...options.env, REDIS_URL: redis.url };
+  const run = async (example: string, pattern: RegExp, ...more: string[]): Promise<[RunningProgram, string]> => {
+    const program = new RunningProgram(process.execPath, [...args, example, ...more], {
+      ...options,
+      env,
+      input: "pipe",
+    });
+    onTestFinished(() => program.destroy());
+    const [, value = ""] = await program.prints(pattern);
+    return [program, value];
+  };
+  const nodes = await Promise.all([1, 2].map(() => run("chat-node.js", /listening on (\d+)/)));
+  const [one, other] = nodes.map(([, port]) => `ws://localhost:${port}`) as [string, string];
+  const [ada, adasBoard] = await run("chat-client.js", /connected to (.+)/, one, other);
+  const [bob, bobsBoard] = await run("chat-client.js", /connected to (.+)/, other, one);
+  expect([adasBoard, bobsBoard]).toEqual([one, other]);
+  ada.write("hello\n");
+  for (const client of [ada, bob]) await client.prints(/^hello$/m);
+  await nodes[0]?.[0].destroy();
+  bob.write("is anybody here?\n");
+  await bob.prints(/^is anybody here\?$/m);
+  await ada.prints(new RegExp(`connected to ${other}`));
+  ada.write("again\n");
+  for (const client of [ada, bob]) await client.prints(/^again$/m);
+  const [text] = await ada.prints(/^hello\n(?:.*\n)*again$/m);
+  // What ada missed comes before she is connected again, or after, and once.
+  expect(text.split("\n").toSorted()).toEqual(["again", `connected to ${other}`, "hello", "is anybody here?"]);
 });
 
 it("secure.js runs TLS and authorize in the shards, and takes a new certificate", async () => {

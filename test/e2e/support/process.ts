@@ -19,8 +19,13 @@ export class RunningProgram {
   #stderr = "";
   #wake = (): void => {};
 
-  constructor(command: string, args: readonly string[], options: SpawnOptions = {}) {
-    const child = spawn(command, args, { ...options, stdio: ["ignore", "pipe", "pipe"] });
+  /** @param input "pipe" for a program that `write` gives input */
+  constructor(
+    command: string,
+    args: readonly string[],
+    { input = "ignore", ...options }: SpawnOptions & { readonly input?: "ignore" | "pipe" } = {},
+  ) {
+    const child = spawn(command, args, { ...options, stdio: [input, "pipe", "pipe"] });
     this.#child = child;
     child.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.#stdout += text;
@@ -56,6 +61,10 @@ export class RunningProgram {
         this.#wake = resolve;
       });
     }
+  }
+
+  write(text: string): void {
+    this.#child.stdin?.write(text);
   }
 
   kill(signal: NodeJS.Signals): void {
