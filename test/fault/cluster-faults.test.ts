@@ -80,6 +80,7 @@ it("a link that brings nothing while it answers: its board is red, and its clien
   if (board === undefined) throw new Error("there is no board");
   trial.begin();
   cluster.links[0]?.deafen();
+  // The board mends it.
   trial.mended();
   await trial.goesRed([board]);
   await trial.recovers([board]);

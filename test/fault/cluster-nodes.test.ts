@@ -66,14 +66,14 @@ it("clocks that differ by 20 minutes change nothing", async () => {
   await vi.waitFor(async () => expect(await addresses(0)).toHaveLength(12));
   const before = await addresses(0);
   trial.begin();
-  trial.mended();
   // Each board renews its members, and sweeps those of the others, several times.
   const sweeps = async (): Promise<number> =>
     Number(/cmdstat_zrangebyscore:calls=(\d+)/.exec(String(await server.command("INFO", "commandstats")))?.[1] ?? 0);
   const sweptBefore = await sweeps();
   await vi.waitFor(async () => expect(await sweeps()).toBeGreaterThan(sweptBefore + 4 * 9));
   for (const at of [0, 1, 2]) expect(await addresses(at)).toEqual(before);
-  // A client that comes back meanwhile resumes.
+  // A client that comes back resumes.
+  trial.mended();
   trial.readers[0]?.cut();
   await trial.until(() => trial.readers[0]?.closes.length === 1 && trial.readers[0].isLive);
   await trial.recovers();

@@ -225,7 +225,7 @@ export class Trial {
     const subscribers = [
       `${this.readers.length} at ${this.topics.length} topics`,
       most === 0 ? "nobody told, all recovered" : `told ${most === 1 ? "once" : `up to ${most} times`} each`,
-      ...(closes === 0 ? [] : [`${closes} reconnects`]),
+      ...(closes === 0 ? [] : [closes === 1 ? "1 reconnect" : `${closes} reconnects`]),
       ...(note === undefined ? [] : [note]),
     ];
     writeRow({
