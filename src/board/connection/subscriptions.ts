@@ -41,7 +41,8 @@ export class Subscriptions implements ScheduledTask {
   }
 
   /**
-   * Subscribes. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, `ERR_TOPIC` for a bad topic, and
+   * Subscribes. On a topic with history or presence a second call without `since` only updates the `user` and `info` that
+   * it gives. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, `ERR_TOPIC` for a bad topic, and
    * what the options deserve.
    */
   add(topic: string, options: SubscribeOptions = NO_OPTIONS): Promise<Subscribed> {
@@ -59,7 +60,7 @@ export class Subscriptions implements ScheduledTask {
   #enter(topic: string, rule: TopicRule, options: SubscribeOptions): Promise<Subscribed> {
     checkSubscribeOptions(topic, rule, options);
     const before = this.#topics.get(topic);
-    if (before !== undefined && options.since === undefined) return before.again();
+    if (before !== undefined && options.since === undefined) return before.again(options);
     before?.leave(true);
     const membership = (this.#host.feeds as Feeds).enter(topic, rule, this.#subscriber, options);
     this.#topics.set(topic, membership);

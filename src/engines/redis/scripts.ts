@@ -241,7 +241,8 @@ end
 
 /**
  * Joins and leaves, in their order. ARGV: identity, channel, ttlMs of members, time for which the keys are kept in ms,
- * 1 to report no joins; then three for each change: j, address, record; or l, address, graceMs.
+ * 1 to report no joins; then three for each change: j, address, record; or l, address, graceMs. A join replaces the
+ * member with its address, also one in its grace time: the same record is no change, another user ends the old member.
  */
 const CHANGE = `
 ${PRESENCE}
@@ -252,16 +253,19 @@ for index = 6, #ARGV, 3 do
     local record = ARGV[index + 2]
     local user = userOf(record)
     local left = not member and redis.call('HGET', KEYS[3], 'a' .. address)
-    local isFirst = not hasUser(user)
-    redis.call('HSET', KEYS[1], address, record)
-    if member then fewer(KEYS[2], userOf(member)) end
+    local old = member or left
+    local oldUser = old and userOf(old)
+    if member then fewer(KEYS[2], oldUser) end
     if left then
       redis.call('HDEL', KEYS[3], 'a' .. address)
-      fewer(KEYS[3], 'u' .. userOf(left))
+      fewer(KEYS[3], 'u' .. oldUser)
     end
+    if old and oldUser ~= user then report('l', old, not hasUser(oldUser)) end
+    local isFirst = oldUser ~= user and not hasUser(user)
+    redis.call('HSET', KEYS[1], address, record)
     redis.call('HINCRBY', KEYS[2], user, 1)
     redis.call('ZADD', KEYS[4], now + ARGV[3], address)
-    if not member and not left and ARGV[5] ~= '1' then report('j', record, isFirst) end
+    if old ~= record and ARGV[5] ~= '1' then report('j', record, isFirst) end
   elseif member then
     local user = userOf(member)
     redis.call('HDEL', KEYS[1], address)

@@ -107,7 +107,7 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * Called for joins and leaves of other connections, on topics to which this actor subscribed with `presenceChanges`.
-   * After `kind: "missed"` read `presence` again.
+   * A `joined` of an address that is known tells its new info. After `kind: "missed"` read `presence` again.
    */
   presenceChanged(_event: PresenceEvent): Handled {}
 
@@ -201,12 +201,14 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * Subscribes this connection until it ends. Local publishes arrive from now on. When the promise resolves, every
-   * shard knows, and every publish that starts later arrives. A second subscription to the same topic changes nothing.
+   * shard knows, and every publish that starts later arrives. A second subscription to the same topic changes nothing,
+   * apart from what is said below.
    * Throws `ERR_TOO_MANY_SUBSCRIPTIONS` beyond `maxSubscriptions`, and `ERR_TOPIC`.
    *
    * On a topic with history nothing is delivered before the promise resolves, and what the actor sends right after
    * `await` comes before the first delivery. With `since` the result has what was missed. Another subscription with
-   * `since` takes the place of the first. Throws `ERR_POSITION`, `ERR_NO_HISTORY`, `ERR_NO_PRESENCE` and `ERR_ARGUMENT`
+   * `since` takes the place of the first. Another one without `since`, but with `user` or `info`, changes these in
+   * presence; if that rejects, the subscription stays as it was. Throws `ERR_POSITION`, `ERR_NO_HISTORY`, `ERR_NO_PRESENCE` and `ERR_ARGUMENT`
    * for wrong options; rejects with `ERR_ENGINE_UNAVAILABLE`, and is then not subscribed.
    *
    * @param topic 1 to 255 bytes of UTF-8

@@ -187,17 +187,30 @@ export class EngineClient {
     if (this.#wanted.delete(topic)) this.#session?.call({ kind: "unwant", topic });
   }
 
-  /** Adds a member, or replaces the member with this address. */
+  /** Returns the member that this thread has joined with an address. */
+  joinedMember(topic: string, address: string): LocalMember | undefined {
+    return this.#joined.get(topic)?.get(address);
+  }
+
+  /** Adds a member, or replaces the member with this address. If that fails, the replaced member stays. */
   async join(topic: string, member: LocalMember): Promise<void> {
     const session = this.#session;
     if (session === undefined) throw notConnected();
     const members = this.#joined.get(topic) ?? new Map<string, LocalMember>();
+    const replaced = members.get(member.address);
     members.set(member.address, member);
     this.#joined.set(topic, members);
     try {
       await session.request({ kind: "join", topic, member });
     } catch (error) {
-      if (members.get(member.address) === member) this.leave(topic, member.address).catch(noop);
+      if (members.get(member.address) === member) {
+        if (replaced === undefined) {
+          this.leave(topic, member.address).catch(noop);
+        } else {
+          members.set(member.address, replaced);
+          if (this.#session !== undefined) void this.#renewMember(this.#session, topic, replaced);
+        }
+      }
       throw error;
     }
   }

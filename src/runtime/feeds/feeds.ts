@@ -5,6 +5,7 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { Address } from "../actor/address.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
+import type { LocalMember } from "../engine/messages.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { isPosition } from "../streams/position.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
@@ -23,8 +24,11 @@ export interface Membership {
   /** Set on a topic with history. */
   readonly subscription: StreamSubscription | undefined;
   readonly result: Promise<Subscribed>;
-  /** The result of a second subscription, which changes nothing: the place of the first, once that has its result. */
-  again(): Promise<Subscribed>;
+  /**
+   * Subscribes a second time. Only a `user` or `info` that is given changes; without either, nothing does. Resolves with
+   * the place of the first subscription, once that has its result.
+   */
+  again(options: SubscribeOptions): Promise<Subscribed>;
   /**
    * Ends the membership.
    *
@@ -58,7 +62,7 @@ export class Feeds {
   /** Subscribes a connection to a topic with a rule, with options that were checked. */
   enter(topic: string, rule: TopicRule, member: FeedMember, options: SubscribeOptions): Membership {
     const feed = this.#feed(topic, rule);
-    const joined = rule.presence === undefined ? undefined : this.#join(topic, member.address, options);
+    const joined = rule.presence === undefined ? undefined : this.#join(topic, member.address, options, undefined);
     if (options.presenceChanges === true) feed.watch(member);
     const entered = rule.history === undefined ? hold(feed, joined) : feed.subscribe(member, options, joined);
     let left = false;
@@ -71,8 +75,11 @@ export class Feeds {
       if (entered.subscription === undefined) feed.release();
       else feed.unsubscribe(entered.subscription);
     };
-    const again = async (): Promise<Subscribed> => {
-      await entered.result;
+    const again = async (changed: SubscribeOptions): Promise<Subscribed> => {
+      const changesMember = changed.user !== undefined || changed.info !== undefined;
+      const known = this.#client.joinedMember(topic, member.address);
+      const updated = changesMember ? this.#join(topic, member.address, changed, known) : undefined;
+      await Promise.all([entered.result, updated]);
       if (entered.subscription === undefined) return NOTHING_KEPT;
       return { ...NOTHING_KEPT, position: feed.positionOf(entered.subscription) };
     };
@@ -98,8 +105,11 @@ export class Feeds {
     if (this.#feeds.get(feed.topic) === feed) this.#feeds.delete(feed.topic);
   }
 
-  #join(topic: string, address: Address, { user, info }: SubscribeOptions): Promise<void> {
-    const joined = this.#client.join(topic, { address, user, info: info === undefined ? undefined : toJson(info) });
+  /** @param known member whose user and info count where the options have none */
+  #join(topic: string, address: Address, options: SubscribeOptions, known: LocalMember | undefined): Promise<void> {
+    const user = options.user ?? known?.user;
+    const info = options.info === undefined ? known?.info : toJson(options.info);
+    const joined = this.#client.join(topic, { address, user, info });
     joined.catch(() => {});
     return joined;
   }

@@ -79,7 +79,10 @@ export interface PresenceStats {
   readonly users: number;
 }
 
-/** A connection has joined a topic with presence, or has left it and its grace time is over. */
+/**
+ * A connection has joined a topic with presence, or has left it and its grace time is over. A `joined` of an address
+ * that is known tells its new info. `left`, then `joined`, of one address is a change of its user.
+ */
 export interface PresenceChange {
   readonly kind: "joined" | "left";
   readonly topic: string;
@@ -165,8 +168,11 @@ export interface Engine {
   unwant(topic: string): void;
 
   /**
-   * Adds a member of this node. A member with the same address, also one in its grace time, is replaced, and no change
-   * is reported. Rejects like `publish`.
+   * Adds a member of this node, or replaces the member with its address, also one in its grace time. Rejects like
+   * `publish`. What is reported of a replacement, at once:
+   * - same user, same info: nothing;
+   * - same user, other info: `joined` with the new info, `ofUser` false;
+   * - other user: `left` of the old member, then `joined` of the new one, each with its `ofUser`.
    */
   join(topic: string, member: Member, rule: PresenceLimits): Maybe<void>;
   /**

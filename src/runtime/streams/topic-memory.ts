@@ -35,7 +35,10 @@ export interface PresenceMember {
   readonly info: unknown;
 }
 
-/** A change of a topic's presence, for subscribers that asked for changes. */
+/**
+ * A change of a topic's presence, for subscribers that asked for changes. A `joined` of an address that is known tells
+ * its new info.
+ */
 export type PresenceEvent =
   | {
       readonly kind: "joined" | "left";

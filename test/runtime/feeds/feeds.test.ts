@@ -99,13 +99,13 @@ it("the result of a second subscription is the place of the first", async () => 
   const { enter, other } = await setUp();
   const peer = new Peer();
   const membership = enter("s", peer);
-  expect(await membership.again()).toEqual(await membership.result);
+  expect(await membership.again({})).toEqual(await membership.result);
   await tick();
   const { position } = await other.publish("s", text("x"));
   await until(() => peer.log.length === 1);
-  expect(await membership.again()).toMatchObject({ wasRecovering: false, recovered: false, position });
+  expect(await membership.again({})).toMatchObject({ wasRecovering: false, recovered: false, position });
   const present = enter("w", peer);
-  expect((await present.again()).position).toBeUndefined();
+  expect((await present.again({})).position).toBeUndefined();
 });
 
 it("messages without history from other nodes are passed on while the topic is held", async () => {

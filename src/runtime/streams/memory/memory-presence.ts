@@ -68,7 +68,7 @@ export class MemoryPresence {
   /** Throws `ERR_ENGINE_FULL` if there are as many members as may be. */
   join(topic: string, member: Member, rule: PresenceLimits): void {
     const known = this.#topics.get(topic);
-    if (known !== undefined && this.#replace(known, member)) return;
+    if (known !== undefined && this.#replace(topic, known, member, rule)) return;
     if (this.#members + this.#leaves.size >= this.#maxMembers) {
       const message = `presence has ${this.#maxMembers} members, as many as maxMembers allows`;
       throw new SwitchboardError("ERR_ENGINE_FULL", message);
@@ -130,23 +130,31 @@ export class MemoryPresence {
     this.#members = 0;
   }
 
-  /** Puts a member in the place of the one with its address, if there is one: present, or in its grace time. */
-  #replace(presence: TopicPresence, member: Member): boolean {
+  /**
+   * Puts a member in the place of the one with its address, present or in its grace time. Returns false if there is
+   * none. A member with another user ends the old member.
+   */
+  #replace(topic: string, presence: TopicPresence, member: Member, rule: PresenceLimits): boolean {
     const { address } = member;
     const present = presence.members.get(address);
     const leave = presence.leaving.get(address);
-    if (present !== undefined) {
-      presence.count(present.user, -1, 0);
-    } else if (leave !== undefined) {
-      presence.count(leave.member.user, 0, -1);
+    const old = present ?? leave?.member;
+    if (old === undefined) return false;
+    const isLast = presence.count(old.user, present ? -1 : 0, present ? 0 : -1);
+    if (present === undefined && leave !== undefined) {
       presence.leaving.delete(address);
       this.#leaves.cancel(leave);
       this.#members++;
-    } else {
-      return false;
     }
-    presence.count(member.user, 1, 0);
+    const isFirst = presence.count(member.user, 1, 0);
     presence.members.set(address, member);
+    if (!rule.changes) return true;
+    if (old.user !== member.user) {
+      this.#report({ kind: "left", topic, member: old, ofUser: isLast });
+      this.#report({ kind: "joined", topic, member, ofUser: isFirst });
+    } else if (old.info !== member.info) {
+      this.#report({ kind: "joined", topic, member, ofUser: false });
+    }
     return true;
   }
 }

@@ -121,16 +121,72 @@ export function describePresence(under: EngineUnderTest): void {
       expect(await addressesIn(node, "quiet")).toEqual([]);
     });
 
-    it("replaces a member with the same address, and reports nothing", async () => {
+    it("reports nothing of a join of a member that is there with the same user and info", async () => {
+      const node = await (await openCluster(under)).start();
+      await node.engine.want("t");
+      for (const address of ["a1", "a1", "b1"]) {
+        await node.engine.join("t", member(node, address, "ann", "1"), AT_ONCE);
+      }
+      await node.engine.join("t", member(node, "c1"), AT_ONCE);
+      await node.engine.join("t", member(node, "c1"), AT_ONCE);
+      await node.engine.join("t", member(node, "d1"), AT_ONCE);
+      await hears(node, ["joined a1 user", "joined b1", "joined c1 user", "joined d1 user"]);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 4, users: 3 });
+    });
+
+    it("reports the new info of a member as a join that isn't of its user", async () => {
       const node = await (await openCluster(under)).start();
       await node.engine.want("t");
       await node.engine.join("t", member(node, "a1", "ann", "1"), AT_ONCE);
       await node.engine.join("t", member(node, "a1", "ann", "2"), AT_ONCE);
-      await node.engine.join("t", member(node, "b1"), AT_ONCE);
-      await hears(node, ["joined a1 user", "joined b1 user"]);
+      await node.engine.join("t", member(node, "c1"), AT_ONCE);
+      await node.engine.join("t", member(node, "c1", undefined, "3"), AT_ONCE);
+      await hears(node, ["joined a1 user", "joined a1", "joined c1 user", "joined c1"]);
+      expect(node.owner.changes.map((change) => change.member.info)).toEqual(["1", "2", undefined, "3"]);
       expect(await node.engine.memberStats("t")).toEqual({ connections: 2, users: 2 });
       const ann = (await node.engine.members("t", 10)).filter(({ address }) => address === "a1");
       expect(ann).toEqual([member(node, "a1", "ann", "2")]);
+    });
+
+    it("reports another user of a member as a leave of the old one and a join of the new one", async () => {
+      const node = await (await openCluster(under)).start();
+      await node.engine.want("t");
+      const ann = member(node, "x", "ann", "1");
+      const bob = member(node, "x", "bob", "1");
+      const nobody = member(node, "x");
+      for (const one of [ann, bob, nobody, ann]) await node.engine.join("t", one, LONG_GRACE);
+      const expected = ["joined", "left", "joined", "left", "joined", "left", "joined"].map((kind) => `${kind} x user`);
+      await hears(node, expected);
+      expect(node.owner.changes.map((change) => change.member)).toEqual([ann, ann, bob, bob, nobody, nobody, ann]);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
+      expect(await node.engine.members("t", 10)).toEqual([ann]);
+    });
+
+    it("tells whether a member that changes its user was the last of the old one and is the first of the new", async () => {
+      const node = await (await openCluster(under)).start();
+      await node.engine.want("t");
+      await node.engine.join("t", member(node, "a1", "ann"), AT_ONCE);
+      await node.engine.join("t", member(node, "b1", "bob"), AT_ONCE);
+      await node.engine.join("t", member(node, "x", "ann"), AT_ONCE);
+      await node.engine.join("t", member(node, "x", "bob"), AT_ONCE);
+      await node.engine.leave("t", "b1", AT_ONCE);
+      await node.engine.leave("t", "x", AT_ONCE);
+      const before = ["joined a1 user", "joined b1 user", "joined x"];
+      await hears(node, [...before, "left x", "joined x", "left b1", "left x user"]);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
+    });
+
+    it("reports no new info and no new user of topics without changes", async () => {
+      const node = await (await openCluster(under)).start();
+      for (const topic of ["t", "quiet"]) await node.engine.want(topic);
+      const quiet = { ...AT_ONCE, changes: false };
+      await node.engine.join("quiet", member(node, "x", "ann", "1"), quiet);
+      await node.engine.join("quiet", member(node, "x", "ann", "2"), quiet);
+      await node.engine.join("quiet", member(node, "x", "bob", "2"), quiet);
+      await node.engine.join("t", member(node, "x"), AT_ONCE);
+      await hears(node, ["joined x user"]);
+      expect(changesOf(node, "quiet")).toEqual([]);
+      expect(await node.engine.members("quiet", 10)).toEqual([member(node, "x", "bob", "2")]);
     });
 
     it("ignores a leave of an address that isn't there", async () => {
@@ -205,12 +261,45 @@ export function describePresence(under: EngineUnderTest): void {
       await node.engine.want("t");
       await node.engine.join("t", member(node, "a1", "ann", "1"), LONG_GRACE);
       await node.engine.leave("t", "a1", LONG_GRACE);
-      await node.engine.join("t", member(node, "a1", "ann", "2"), LONG_GRACE);
+      await node.engine.join("t", member(node, "a1", "ann", "1"), LONG_GRACE);
       await node.engine.join("t", member(node, "b1"), LONG_GRACE);
       await hears(node, ["joined a1 user", "joined b1 user"]);
       expect(await addressesIn(node, "t")).toEqual(["a1", "b1"]);
       await node.engine.leave("t", "a1", AT_ONCE);
       await hears(node, ["joined a1 user", "joined b1 user", "left a1 user"]);
+    });
+
+    it("ends with a join with other info, which is reported as a join that isn't of the user", async () => {
+      const node = await (await openCluster(under)).start();
+      await node.engine.want("t");
+      await node.engine.join("t", member(node, "a1", "ann", "1"), LONG_GRACE);
+      await node.engine.leave("t", "a1", LONG_GRACE);
+      await node.engine.join("t", member(node, "a1", "ann", "2"), LONG_GRACE);
+      await hears(node, ["joined a1 user", "joined a1"]);
+      expect(node.owner.changes[1]?.member.info).toBe("2");
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
+    });
+
+    it("ends at once when the address joins as another user: the old member leaves as itself", async () => {
+      const cluster = await openCluster(under);
+      const node = await cluster.start();
+      const rule = { leaveGraceMs: 300, changes: true };
+      await node.engine.want("t");
+      const ada = member(node, "x", "ada");
+      const bob = member(node, "x", "bob");
+      await node.engine.join("t", member(node, "b1", "bob"), rule);
+      await node.engine.join("t", ada, rule);
+      await node.engine.leave("t", "x", LONG_GRACE);
+      await node.engine.join("t", bob, rule);
+      const before = ["joined b1 user", "joined x user", "left x user", "joined x"];
+      await hears(node, before);
+      expect(node.owner.changes.slice(1).map((change) => change.member)).toEqual([ada, ada, bob]);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 2, users: 1 });
+      await node.engine.leave("t", "b1", AT_ONCE);
+      await node.engine.leave("t", "x", rule);
+      await cluster.pass(300);
+      await hears(node, [...before, "left b1", "left x user"]);
+      expect(node.owner.changes.at(-1)?.member).toEqual(bob);
     });
   });
 }

@@ -3,13 +3,16 @@ import { describe, expect, it } from "vitest";
 import type { Member, PresenceChange } from "../../../../src/runtime/streams/engine.ts";
 import { MemoryPresence } from "../../../../src/runtime/streams/memory/memory-presence.ts";
 
-const member = (address: string, user?: string): Member => ({ address, node: "node-1", user, info: undefined });
+const member = (address: string, user?: string, info?: string): Member => ({ address, node: "node-1", user, info });
+
+function toldAs(kind: string, { address, user, info }: Member, ofUser: boolean): string {
+  return [kind, address, user, info, ofUser ? "user" : undefined].filter((word) => word !== undefined).join(" ");
+}
 
 function open(maxMembers = 1_000) {
   const changes: PresenceChange[] = [];
   const presence = new MemoryPresence(maxMembers, (change) => changes.push(change));
-  const told = (): string[] =>
-    changes.splice(0).map(({ kind, member: { address }, ofUser }) => `${kind} ${address}${ofUser ? " user" : ""}`);
+  const told = (): string[] => changes.splice(0).map((change) => toldAs(change.kind, change.member, change.ofUser));
   return { presence, told };
 }
 
@@ -30,13 +33,13 @@ describe("grace times", () => {
     expect(heard).toEqual([[], ["left c user"], [], ["left b user"], [], ["left a user"]]);
   });
 
-  it("of a rejoined address ends with the rejoin, also when the user is another", () => {
+  it("of a rejoined address ends with the rejoin, and at once with a leave if the user is another", () => {
     const { presence, told } = open();
     presence.join("t", member("a", "ann"), rule);
     presence.leave("t", "a", rule, 0);
     presence.join("t", member("a", "bob"), rule);
     presence.reportLeaves(1_000);
-    expect(told()).toEqual(["joined a user"]);
+    expect(told()).toEqual(["joined a ann user", "left a ann user", "joined a bob user"]);
     expect(presence.stats("t")).toEqual({ connections: 1, users: 1 });
     expect(presence.members("t", 10)).toEqual([member("a", "bob")]);
   });
@@ -75,6 +78,7 @@ it("counts and reports as a list of all connections would", () => {
     fc.record({
       address: fc.nat(5),
       user: fc.constantFrom("ann", "bob", undefined),
+      info: fc.constantFrom("1", "2", undefined),
       join: fc.boolean(),
       pass: fc.nat(60),
     }),
@@ -83,43 +87,44 @@ it("counts and reports as a list of all connections would", () => {
   const property = fc.property(steps, (taken) => {
     const { presence, told } = open();
     let nowMs = 0;
-    const present = new Map<string, string | undefined>();
-    let graced: { address: string; user: string | undefined; dueMs: number }[] = [];
-    const usersOf = (address: string, user: string | undefined): number =>
-      user === undefined
-        ? 0
-        : [...[...present].map(([name, of]) => ({ address: name, user: of })), ...graced].filter(
-            (one) => one.user === user && one.address !== address,
-          ).length;
+    const present = new Map<string, Member>();
+    let graced: { member: Member; dueMs: number }[] = [];
+    /** Says a change of a member, which is of its user if no other connection has that user. */
+    const says = (kind: string, one: Member): string => {
+      const others = [...present.values(), ...graced.map((each) => each.member)];
+      const isShared = others.some(({ address, user }) => user === one.user && address !== one.address);
+      return toldAs(kind, one, one.user === undefined || !isShared);
+    };
     for (const step of taken) {
-      const { user, join, pass } = step;
+      const { join, pass } = step;
       const address = `a${step.address}`;
       const expected: string[] = [];
-      const wasGraced = graced.some((one) => one.address === address);
+      const there = present.get(address);
       if (join) {
-        if (!present.has(address) && !wasGraced)
-          expected.push(`joined ${address}${usersOf(address, user) ? "" : " user"}`);
-        graced = graced.filter((one) => one.address !== address);
-        present.set(address, user);
-        presence.join("t", member(address, user), rule);
+        const one = member(address, step.user, step.info);
+        const old = there ?? graced.find((each) => each.member.address === address)?.member;
+        if (old === undefined) expected.push(says("joined", one));
+        else if (old.user !== one.user) expected.push(says("left", old), says("joined", one));
+        else if (old.info !== one.info) expected.push(toldAs("joined", one, false));
+        graced = graced.filter((each) => each.member.address !== address);
+        present.set(address, one);
+        presence.join("t", one, rule);
       } else {
-        if (present.has(address)) graced.push({ address, user: present.get(address), dueMs: nowMs + 100 });
+        if (there !== undefined) graced.push({ member: there, dueMs: nowMs + 100 });
         present.delete(address);
         presence.leave("t", address, rule, nowMs);
       }
       nowMs += pass;
       for (const due of graced.filter(({ dueMs }) => dueMs <= nowMs)) {
         graced = graced.filter((one) => one !== due);
-        expected.push(`left ${due.address}${usersOf(due.address, due.user) ? "" : " user"}`);
+        expected.push(says("left", due.member));
       }
       presence.reportLeaves(nowMs);
       expect(told()).toEqual(expected);
-      const named = [...present.values()].filter((one) => one !== undefined);
+      const named = [...present.values()].flatMap(({ user }) => user ?? []);
       const users = new Set(named).size + present.size - named.length;
       expect(presence.stats("t")).toEqual({ connections: present.size, users });
-      expect(presence.members("t", 100).map((one) => [one.address, one.user])).toEqual(
-        expect.arrayContaining([...present]),
-      );
+      expect(presence.members("t", 100)).toEqual([...present.values()]);
       expect(presence.gauges()).toEqual({ members: present.size, leaving_members: graced.length });
     }
   });
