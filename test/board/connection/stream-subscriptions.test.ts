@@ -1,10 +1,13 @@
 import { describe, expect, it } from "vitest";
 import { Subscriptions } from "../../../src/board/connection/subscriptions.ts";
+import { SwitchboardError } from "../../../src/errors.ts";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import { Topics } from "../../../src/runtime/feeds/topics.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
+import type { Engine } from "../../../src/runtime/streams/engine.ts";
+import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
 import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";
 import type { SendResult } from "../../../src/wire/protocol/send-result.ts";
 import { RULES, span, startHost, text, until } from "../../runtime/engine/host.ts";
@@ -27,8 +30,16 @@ class Subscribing extends Peer {
 }
 
 /** @param isShared true if topics without history go through the engine, too */
-async function setUp({ isConnected = true, isShared = false } = {}) {
-  const host = await startHost();
+async function setUp({
+  isConnected = true,
+  isShared = false,
+  engine,
+}: {
+  isConnected?: boolean;
+  isShared?: boolean;
+  engine?: Engine;
+} = {}) {
+  const host = await startHost({}, engine);
   const client = isConnected ? host.connect().client : new EngineClient();
   const other = host.connect().client;
   const rules = new TopicRules(RULES);
@@ -119,6 +130,85 @@ it("a second subscription changes nothing without a position, and takes the plac
   await tick();
   expect(peer.log).toEqual(["1", "2", "3", "4"]);
   expect(subscriptions.size).toBe(1);
+});
+
+it("a second subscription without a position updates the user or the info that it gives, and nothing else", async () => {
+  const { subscriptions, subscribing, peer, other } = await setUp();
+  const watcher = subscribing();
+  await watcher.subscriptions.add("p", { presenceChanges: true });
+  const told = () =>
+    watcher.peer.events.flatMap((event) =>
+      event.kind === "missed" || event.member.address !== peer.address
+        ? []
+        : [[event.kind, event.member.user, event.member.info, event.ofUser]],
+    );
+  await subscriptions.add("p", { user: "ada", info: 1 });
+  await tick();
+  await other.publish("p", text("a"));
+  await until(() => peer.log.length === 1);
+  await subscriptions.add("p");
+  await subscriptions.add("p", { user: "ada" });
+  expect(await subscriptions.add("p", { info: 2, presenceChanges: true })).toMatchObject({ position: { offset: 1 } });
+  // The second of two at once keeps what the first has changed.
+  await Promise.all([subscriptions.add("p", { user: "bob" }), subscriptions.add("p", { info: null })]);
+  const changes = [
+    ["joined", "ada", 1, true],
+    ["joined", "ada", 2, false],
+    ["left", "ada", 2, true],
+    ["joined", "bob", 2, true],
+    ["joined", "bob", null, false],
+  ];
+  await until(() => told().length >= changes.length);
+  expect(told()).toEqual(changes);
+  expect(peer.events).toEqual([]);
+  await other.publish("p", text("b"));
+  await until(() => peer.log.length === 2);
+  expect(peer.log).toEqual(["a", "b"]);
+  subscriptions.remove("p");
+  await until(() => told().length > changes.length);
+  expect(told().at(-1)).toEqual(["left", "bob", null, true]);
+});
+
+it("a subscription again as another user within the grace time is a leave and a join", async () => {
+  const { subscriptions, subscribing, peer } = await setUp();
+  const watcher = subscribing();
+  await watcher.subscriptions.add("g", { presenceChanges: true });
+  await subscriptions.add("g", { user: "ada" });
+  subscriptions.remove("g");
+  await subscriptions.add("g", { user: "bob" });
+  const told = () =>
+    watcher.peer.events.flatMap((event) =>
+      event.kind === "missed" || event.member.address !== peer.address ? [] : [`${event.kind} ${event.member.user}`],
+    );
+  await until(() => told().length >= 3);
+  expect(told()).toEqual(["joined ada", "left ada", "joined bob"]);
+});
+
+it("an update of presence that the engine refuses is rejected, and leaves the subscription as it was", async () => {
+  const engine = createMemoryEngine({}, "node-1");
+  const join = engine.join.bind(engine);
+  let isFull = false;
+  engine.join = (topic, member, rule) => {
+    if (isFull) {
+      isFull = false;
+      throw new SwitchboardError("ERR_ENGINE_FULL", "no room for now");
+    }
+    return join(topic, member, rule);
+  };
+  const { subscriptions, peer, other } = await setUp({ engine });
+  const users = async () => (await other.members("p", 10)).map(({ user }) => user);
+  await subscriptions.add("p", { user: "ada" });
+  await tick();
+  isFull = true;
+  await expect(subscriptions.add("p", { user: "bob" })).rejects.toEqual(code("ERR_ENGINE_FULL"));
+  expect([await users(), subscriptions.size]).toEqual([["ada"], 1]);
+  await other.publish("p", text("a"));
+  await until(() => peer.log.length === 1);
+  await subscriptions.add("p", { info: 1 });
+  expect(await users()).toEqual(["ada"]);
+  subscriptions.remove("p");
+  await tick();
+  expect(await users()).toEqual([]);
 });
 
 it("presence ends with each way in which a subscription ends", async () => {

@@ -17,6 +17,7 @@ export const RULES = checkTopics("test", {
   "n*": { history: { size: 1 } },
   "w*": { presence: { leaveGraceMs: 0 } },
   "q*": { presence: { leaveGraceMs: 0, changes: false } },
+  "g*": { presence: { leaveGraceMs: 3_600_000 } },
   "p*": { history: { size: 10 }, presence: { leaveGraceMs: 0 } },
 });
 
