@@ -32,6 +32,7 @@ export interface EngineStats extends EngineState {
 }
 
 const THREAD_LOST: EngineHealth = { status: "down", reason: "the engine thread has ended" };
+const BOARD_CLOSED: EngineHealth = { status: "down", reason: "the board is closed" };
 
 export class BoardTopics {
   /** Id of this process in a cluster. */
@@ -61,7 +62,8 @@ export class BoardTopics {
     const client = new EngineClient({
       publishFailed: () => this.publishesFailed++,
       engineLost: () => {
-        this.#changeHealth(THREAD_LOST);
+        if (this.#isClosing) this.#closeClient();
+        else this.#changeHealth(THREAD_LOST);
         owner.engineLost();
       },
       controlReceived: (from, message) => owner.controlReceived(from, message),
@@ -129,7 +131,13 @@ export class BoardTopics {
 
   close(): void {
     this.bus.close();
+    this.#closeClient();
+  }
+
+  /** Ends the way to the engine for good, without an event. Calls reject with `ERR_CLOSED` from now on. */
+  #closeClient(): void {
     this.#client?.close();
+    this.#health = BOARD_CLOSED;
   }
 
   #changeHealth(health: EngineHealth): void {

@@ -41,11 +41,12 @@ export function failureOf(error: unknown): SwitchboardError {
   return REFUSALS.test(message) ? refused(message, error) : unavailable(message, error);
 }
 
+/** Returns the message of an error without a full stop at its end, so that it fits into a sentence. */
 export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Node tries each address of a name, and puts the errors together under an empty message.
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
-  return error.message;
+  return error.message.replace(/\.$/, "");
 }
 
 export function nameOf({ host, port }: Address): string {

@@ -3,6 +3,7 @@
  * other end of its port.
  */
 import type { MessagePort } from "node:worker_threads";
+import { SwitchboardError } from "../../errors.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { unpackRecords } from "../bus/batch.ts";
@@ -55,7 +56,8 @@ const RENEW_AGAIN_MS = 1_000;
 /**
  * Every call that returns a promise rejects with `ERR_ENGINE_UNAVAILABLE` while no engine thread is connected, when the
  * thread ends first, and after 5 s without an answer; with `ERR_ENGINE_FULL` while too much is under way; and with the
- * engine's own error. After such a rejection of `publish`, the publication may still have been stored.
+ * engine's own error. After such a rejection of `publish`, the publication may still have been stored. After `close`
+ * every call rejects with `ERR_CLOSED`.
  */
 export class EngineClient {
   readonly #owner: EngineClientOwner;
@@ -68,6 +70,7 @@ export class EngineClient {
   readonly #renewals = new Set<NodeJS.Timeout>();
   #session: EngineSession | undefined;
   #facts: string | undefined;
+  #isClosed = false;
 
   /** @param turns for what arrives */
   constructor(owner: EngineClientOwner = {}, settings: EngineClientSettings = {}, turns = new FairScheduler()) {
@@ -104,8 +107,9 @@ export class EngineClient {
     }
   }
 
-  /** Posts what is left and closes the port. The members of this thread leave. */
+  /** Posts what is left and closes the port. The members of this thread leave. Calls reject with `ERR_CLOSED` then. */
   close(): void {
+    this.#isClosed = true;
     for (const timer of this.#renewals) clearTimeout(timer);
     this.#session?.close();
     this.#session = undefined;
@@ -119,7 +123,7 @@ export class EngineClient {
     const session = this.#session;
     if (session === undefined) {
       this.#owner.publishFailed?.();
-      return rejected(notConnected());
+      return rejected(this.#notConnected());
     }
     if (options?.idempotencyKey === undefined && options?.expiresMs === undefined) return session.publish(topic, frame);
     const bytes = frame.block.subarray(frame.start, frame.end);
@@ -171,7 +175,7 @@ export class EngineClient {
    */
   async want(topic: string, feed: StreamFeed, { presence }: { presence: boolean }): Promise<Position | undefined> {
     const session = this.#session;
-    if (session === undefined) throw notConnected();
+    if (session === undefined) throw this.#notConnected();
     const wanted = this.#wanted.set(topic, feed, presence);
     try {
       return await this.#want(session, wanted);
@@ -195,7 +199,7 @@ export class EngineClient {
   /** Adds a member, or replaces the member with this address. If that fails, the replaced member stays. */
   async join(topic: string, member: LocalMember): Promise<void> {
     const session = this.#session;
-    if (session === undefined) throw notConnected();
+    if (session === undefined) throw this.#notConnected();
     const members = this.#joined.get(topic) ?? new Map<string, LocalMember>();
     const replaced = members.get(member.address);
     members.set(member.address, member);
@@ -248,8 +252,13 @@ export class EngineClient {
   async #request<Kind extends EngineRequest["kind"]>(
     request: Extract<EngineRequest, { kind: Kind }>,
   ): Promise<EngineAnswers[Kind]> {
-    if (this.#session === undefined) throw notConnected();
+    if (this.#session === undefined) throw this.#notConnected();
     return this.#session.request<Kind>(request);
+  }
+
+  #notConnected(): Error {
+    if (this.#isClosed) return new SwitchboardError("ERR_CLOSED", "this board is closed");
+    return unavailable("the engine thread is not running");
   }
 
   #want(session: EngineSession, wanted: WantedTopic): Promise<Position | undefined> {
@@ -329,8 +338,4 @@ export class EngineClient {
 
 function unpack({ top, batch }: PackedRead): HistoryRead {
   return { top, records: unpackRecords(batch) };
-}
-
-function notConnected(): Error {
-  return unavailable("the engine thread is not running");
 }

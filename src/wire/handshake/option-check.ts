@@ -70,7 +70,9 @@ export function optionError(message: string): SwitchboardError {
   return new SwitchboardError("ERR_OPTION", message);
 }
 
-function show(value: unknown): string {
+/** Describes a value in a few words. */
+export function show(value: unknown): string {
+  if (typeof value === "function") return "a function";
   if (typeof value === "string") return JSON.stringify(value);
   return typeof value === "object" && value !== null ? (value.constructor?.name ?? "an object") : String(value);
 }

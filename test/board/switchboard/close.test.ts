@@ -319,3 +319,39 @@ it("closes while a lost shard waits for its replacement, and starts no replaceme
   expect(replaced).not.toHaveBeenCalled();
   await vi.waitFor(() => expect(started.every(({ threadId }) => threadId === -1)).toBe(true));
 });
+
+it.for([0, 20_000])(
+  "ends an engine that doesn't stop, at most a second after the shards, with timeoutMs: %i",
+  async (timeoutMs) => {
+    const module = new URL("../../support/engines/unstoppable.ts", import.meta.url).href;
+    const { board } = await startBoard({ engine: { name: "unstoppable", module, options: {} } });
+    const events: string[] = [];
+    for (const name of ["engineDown", "engineLost"] as const) board.on(name, () => events.push(name));
+    const before = performance.now();
+    await board.close({ timeoutMs });
+    expect(performance.now() - before).toBeLessThan(1_900);
+    expect(events).toEqual([]);
+  },
+);
+
+it("rejects calls on streams after it with ERR_CLOSED, and health() says that the board is closed", async () => {
+  const topics = { chat: { history: { size: 10 }, presence: true } };
+  const { board } = await startBoard({ topics });
+  const events: string[] = [];
+  for (const name of ["engineDown", "engineLost", "engineUp"] as const) board.on(name, () => events.push(name));
+  await board.publish("chat", "before").stored;
+  await board.close();
+  const calls = [
+    board.publish("chat", "after").stored,
+    board.publish("chat", "after", { idempotencyKey: "1" }).stored,
+    board.history("chat"),
+    board.removeHistory("chat"),
+    board.presence("chat"),
+    board.presenceStats("chat"),
+  ];
+  for (const call of calls) await expect(call).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  const engine = { name: "memory", status: "down", reason: "the board is closed" };
+  expect(board.health()).toEqual({ ok: false, ready: false, engine });
+  expect(board.stats().engine).toMatchObject(engine);
+  expect(events).toEqual([]);
+});

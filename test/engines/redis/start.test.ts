@@ -30,6 +30,7 @@ it("says that the password is wrong, and not which it was", async () => {
   const { code, text } = await refusal({ url: `redis://board:${SECRET}@127.0.0.1:${server.port}` });
   expect(code).toBe("ERR_ENGINE_UNREACHABLE");
   expect(text).toContain("WRONGPASS");
+  expect(text).toContain("user is disabled. Check that");
   expect(text).not.toContain(SECRET);
 });
 

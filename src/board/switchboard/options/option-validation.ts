@@ -10,6 +10,7 @@ import {
   MAX_INT32,
   type OptionCheck,
   recordOf,
+  show,
 } from "../../../wire/handshake/option-check.ts";
 import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
@@ -58,7 +59,11 @@ const checks = {
   handoffTimeoutMs: integer(1, MAX_INT32),
   startTimeoutMs: timeoutOrNone,
   topics: { takes: "an object of options by pattern", accepts: (value) => typeof value === "object" && value !== null },
-  engine: { takes: "memory(), or redis() of switchboard/redis", accepts: isEngine },
+  engine: {
+    takes: "memory(), or redis() of switchboard/redis",
+    accepts: isEngine,
+    describe: (value) => (typeof value === "function" ? "a function; call it: redis({ url })" : show(value)),
+  },
   nodeName: {
     takes: "a string of 1 to 255 characters",
     accepts: (value) => typeof value === "string" && value.length >= 1 && value.length <= 255,

@@ -6,9 +6,6 @@ import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { exitCodeOf } from "./piscina-exit.ts";
 import type { ShardThreads } from "./shard-threads.ts";
 
-/** Milliseconds that the engine may take to stop, which is a second by its contract, before its thread is terminated. */
-const STOP_GRACE_MS = 2_000;
-
 export class EngineLife {
   readonly #control: MessagePort;
   readonly #abort = new AbortController();
@@ -44,11 +41,15 @@ export class EngineLife {
     else this.#order({ kind: "client", port, isMain }, [port]);
   }
 
-  /** Stops the engine in order, then its thread. */
-  async stop(): Promise<void> {
+  /**
+   * Stops the engine in order, then its thread.
+   *
+   * @param graceMs milliseconds that the engine has to stop; the thread is ended then
+   */
+  async stop(graceMs: number): Promise<void> {
     this.#isStopping = true;
     if (!this.#hasEnded) this.#order({ kind: "stop" });
-    const timer = setTimeout(() => this.terminate(), STOP_GRACE_MS);
+    const timer = setTimeout(() => this.terminate(), graceMs);
     await this.ended;
     clearTimeout(timer);
   }

@@ -24,6 +24,11 @@ export interface EngineThreadOwner {
   engineFailed(error: Error): void;
 }
 
+/** Largest time that the engine has to stop, in milliseconds: the second of its contract. */
+const MAX_STOP_MS = 1_000;
+/** Time that the engine has to stop when no time is left, in milliseconds. */
+const MIN_STOP_MS = 200;
+
 /** The engine thread takes one of the board's threads. */
 export class EngineThread {
   readonly #threads: ShardThreads;
@@ -78,11 +83,15 @@ export class EngineThread {
     this.#life.terminate();
   }
 
-  /** Stops the engine in order. */
-  async stop(): Promise<void> {
+  /**
+   * Stops the engine in order. A thread that hasn't ended in time is ended.
+   *
+   * @param leftMs milliseconds that are left of the shutdown; the engine gets at least 200 and at most 1,000 of them
+   */
+  async stop(leftMs = MAX_STOP_MS): Promise<void> {
     this.#isStopping = true;
     clearTimeout(this.#timer);
-    await this.#life.stop();
+    await this.#life.stop(Math.max(MIN_STOP_MS, Math.min(MAX_STOP_MS, leftMs)));
   }
 
   #launch(): EngineLife {

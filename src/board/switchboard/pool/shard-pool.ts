@@ -235,12 +235,14 @@ export class ShardPool {
   }
 
   /**
-   * Closes all connections in order, awaits their actors, then ends the threads.
+   * Closes all connections in order, awaits their actors, then ends the threads: those of the shards first, then that of
+   * the engine, which has what is left of the time.
    *
    * @param settings `batchSize` counts over all shards
    */
   async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
     this.#closing = true;
+    const deadline = performance.now() + settings.timeoutMs;
     for (const timer of this.#waiting) clearTimeout(timer);
     const batches = shareBatch(
       settings.batchSize,
@@ -250,7 +252,7 @@ export class ShardPool {
       this.#shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
     await Promise.all(this.#shards.map((shard) => shard.stop()));
-    await this.#engine?.stop();
+    await this.#engine?.stop(deadline - performance.now());
     await this.#threads.end();
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),

@@ -6,6 +6,7 @@ import {
 } from "../../../../src/board/switchboard/options/close-options.ts";
 import { checkAttachOptions, checkListenOptions } from "../../../../src/board/switchboard/options/listen-options.ts";
 import { checkStartOptions } from "../../../../src/board/switchboard/options/start-options.ts";
+import { redis } from "../../../../src/engines/redis/index.ts";
 import { type AttachOptions, type StartOptions, Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
 
@@ -230,4 +231,12 @@ it("checks the options of start, attach, listen and close", async () => {
   expect(() => board.attach(createServer(), wrong as AttachOptions)).toThrow(error);
   await expect(board.listen({ port: 0, ...wrong })).rejects.toEqual(error);
   await expect((async () => board.close(wrong as object))()).rejects.toEqual(error);
+});
+
+it("says how to call an engine that was given as a function, and shows no source", () => {
+  const message =
+    "Switchboard.start: engine takes memory(), or redis() of switchboard/redis, got a function; call it: redis({ url })";
+  expect(() => checkStartOptions({ actor, engine: redis } as unknown as StartOptions)).toThrow(message);
+  const shards = 'Switchboard.start: shards takes "auto" or an integer from 1 to 1024, got a function';
+  expect(() => checkStartOptions({ actor, shards: redis } as unknown as StartOptions)).toThrow(shards);
 });
