@@ -78,6 +78,7 @@ export const ERROR_KINDS = {
   ERR_AUTHORIZE: "misuse",
   ERR_CLOSE_CODE: "misuse",
   ERR_CLOSE_REASON: "misuse",
+  ERR_DATA: "misuse",
   ERR_DOWNCAST: "misuse",
   ERR_DOWNCAST_ENCODING: "misuse",
   ERR_MAIL_NOT_CLONEABLE: "misuse",

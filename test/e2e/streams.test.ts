@@ -498,7 +498,21 @@ describe("bad input", () => {
         publishing({ expiresMs: 0 }),
         client.tell("history", "room:1", { options: { limit: -1 } }),
         client.tell("history", "room:1", { options: { limit: 1.5 } }),
+        client.tell("history", "room:1", { options: { limit: null } }),
+        client.tell("history", "room:1", { options: null }),
+        client.tell("history", "room:1", { options: 7 }),
+        client.tell("history", "room:1", { options: { reverse: "yes" } }),
+        client.tell("subscribe with", "plain", { options: null }),
+        client.tell("subscribe with", "lounge:1", { options: { presenceChanges: "yes" } }),
+        publishing({ self: "yes" }, "plain"),
+        // Typos, on every kind of topic.
+        ...["room:1", "lounge:1", "plain"].flatMap((topic) => [
+          publishing({ idempotencykey: "x" }, topic),
+          client.tell("history", topic, { options: { sinse: { epoch, offset: 1 }, limt: 1 } }),
+          client.tell("subscribe with", topic, { options: { sinse: { epoch, offset: 1 } } }),
+        ]),
       ],
+      ERR_DATA: [5, null, {}].map((data) => client.tell("publish", "room:1", { data })),
       ERR_NO_HISTORY: [
         subscribe({}, "plain"), // with an encode
         publishing({ idempotencyKey: "x" }, "plain"),
@@ -519,6 +533,12 @@ describe("bad input", () => {
         expect(result).toMatchObject({ status: "rejected", reason: { code } });
       }
     }
+    const typo = { code: "ERR_ARGUMENT", message: expect.stringContaining("the options are") };
+    expect(() => board.publish("room:1", "x", { idempotencykey: "x" } as object)).toThrow(
+      expect.objectContaining(typo),
+    );
+    await expect(board.history("room:1", { limt: 1 } as object)).rejects.toMatchObject(typo);
+    expect(() => board.publish("plain", 5 as never)).toThrow(expect.objectContaining({ code: "ERR_DATA" }));
     const huge = { epoch, offset: Number.MAX_SAFE_INTEGER };
     const top = { epoch, offset: 2 };
     const notRecovered = { wasRecovering: true, recovered: false, publications: [], position: top };

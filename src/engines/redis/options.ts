@@ -1,6 +1,13 @@
 /** The options of `redis()`, with their checks and defaults. */
 import type { ConnectionOptions } from "node:tls";
-import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../../wire/handshake/option-check.ts";
+import {
+  checkNames,
+  checkOption,
+  integer,
+  MAX_INT32,
+  type OptionCheck,
+  optionError,
+} from "../../wire/handshake/option-check.ts";
 
 /** The options of `node:tls` that can be sent to the thread of the engine. */
 export type RedisTls = Pick<
@@ -171,11 +178,7 @@ export function checkRedisOptions(options: RedisOptions): RedisSettings {
 }
 
 function check<Name extends string>(call: string, options: object, known: Readonly<Record<Name, OptionCheck>>): void {
-  const unknown = Object.keys(options).find((name) => !(name in known));
-  if (unknown !== undefined) {
-    const list = Object.keys(known).join(", ");
-    throw optionError(`${call}: unknown option ${JSON.stringify(unknown)}; the options are ${list}`);
-  }
+  checkNames(call, options, Object.keys(known));
   for (const [name, value] of Object.entries(options)) {
     if (value !== undefined) checkOption(call, name, value, known[name as Name]);
   }

@@ -3,6 +3,7 @@
  * such topics has one `Feeds`.
  */
 import { SwitchboardError } from "../../errors.ts";
+import { checkFlag, checkNames } from "../../wire/handshake/option-check.ts";
 import type { Address } from "../actor/address.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { LocalMember } from "../engine/messages.ts";
@@ -36,6 +37,8 @@ export interface Membership {
    */
   leave(isReplaced?: boolean): void;
 }
+
+const SUBSCRIBE_OPTIONS = ["since", "encode", "user", "info", "presenceChanges"] satisfies (keyof SubscribeOptions)[];
 
 const RETRY_MS = 1_000;
 /** Bytes of a user, in UTF-8. */
@@ -119,9 +122,11 @@ function hold(feed: Feed, joined: Promise<void> | undefined): Pick<Membership, "
   return { subscription: undefined, result: Promise.all([feed.hold(), joined]).then(() => NOTHING_KEPT) };
 }
 
-/** Throws for options that the topic has no use for, or that make no sense. */
+/** Throws for options that are unknown or make no sense, or that the topic has no use for. */
 export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined, options: SubscribeOptions): void {
+  checkNames("subscribe", options, SUBSCRIBE_OPTIONS, "ERR_ARGUMENT");
   const { since, encode, user, info, presenceChanges } = options;
+  checkFlag("subscribe", "presenceChanges", presenceChanges);
   if (since !== undefined || encode !== undefined) {
     if (rule?.history === undefined) throw noHistory(topic);
     if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");

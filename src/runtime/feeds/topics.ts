@@ -3,6 +3,7 @@
  * presence go to the engine. Each shard and the main thread have one.
  */
 import { SwitchboardError } from "../../errors.ts";
+import { checkFlag, checkNames } from "../../wire/handshake/option-check.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishOptions } from "../actor/context/actor-context.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
@@ -29,7 +30,10 @@ const MAX_PAGE = 1_000;
 const MAX_MEMBERS = 10_000;
 const MAX_KEY_LENGTH = 128;
 
-const NO_OPTIONS: PublishOptions = {};
+const PUBLISH_OPTIONS = ["self", "idempotencyKey", "expiresMs"] satisfies (keyof PublishOptions)[];
+const HISTORY_OPTIONS = ["since", "limit", "reverse"] satisfies (keyof ReadHistoryOptions)[];
+
+const NO_OPTIONS: PublishOptions & ReadHistoryOptions = {};
 
 export class Topics implements TopicMemory {
   readonly bus: Bus;
@@ -60,6 +64,10 @@ export class Topics implements TopicMemory {
     options: PublishOptions = NO_OPTIONS,
     publisher?: Subscriber | undefined,
   ): PublishResult {
+    if (options !== NO_OPTIONS) {
+      checkNames("publish", options, PUBLISH_OPTIONS, "ERR_ARGUMENT");
+      checkFlag("publish", "self", options.self);
+    }
     const engine = this.#engine;
     if (engine !== undefined && this.ruleOf(topic)?.history !== undefined) {
       return append(engine, topic, frame, options);
@@ -71,10 +79,10 @@ export class Topics implements TopicMemory {
     return result;
   }
 
-  async history(
-    topic: string,
-    { since, limit = DEFAULT_PAGE, reverse }: ReadHistoryOptions = {},
-  ): Promise<HistoryPage> {
+  async history(topic: string, options: ReadHistoryOptions = NO_OPTIONS): Promise<HistoryPage> {
+    checkNames("history", options, HISTORY_OPTIONS, "ERR_ARGUMENT");
+    const { since, limit = DEFAULT_PAGE, reverse } = options;
+    checkFlag("history", "reverse", reverse);
     const { client } = this.#withHistory(topic);
     if (since !== undefined && !isPosition(since)) throw notAPosition("since");
     if (!Number.isInteger(limit) || limit < 0) throw argument(`limit takes an integer from 0, got ${String(limit)}`);

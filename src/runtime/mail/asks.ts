@@ -2,7 +2,7 @@
  * The asks of one thread that wait for their answers. `MailRouter` owns it.
  */
 import { reviveError, SwitchboardError } from "../../errors.ts";
-import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
+import { checkNames, MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import type { Address } from "../actor/address.ts";
 import type { AskOptions, AskOutcome } from "../actor/mail.ts";
@@ -12,6 +12,7 @@ import type { MailLink } from "./mail-link.ts";
 const MAX_ASKS = 65_536;
 /** Time that an answer may take by default, and a verdict from another node, in ms. */
 export const DEFAULT_TIMEOUT_MS = 5_000;
+const ASK_OPTIONS = ["timeoutMs"] satisfies (keyof AskOptions)[];
 
 interface Pending {
   readonly to: Address;
@@ -27,8 +28,10 @@ export class Asks {
   begin(
     to: Address,
     link: MailLink | undefined,
-    { timeoutMs = DEFAULT_TIMEOUT_MS }: AskOptions = {},
+    options: AskOptions = {},
   ): { ask: number; result: Promise<unknown> } | undefined {
+    checkNames("ask", options, ASK_OPTIONS);
+    const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
     if (!(Number.isInteger(timeoutMs) && timeoutMs >= 1 && timeoutMs <= MAX_INT32)) {
       const message = `ask: timeoutMs takes an integer from 1 to ${MAX_INT32}, got ${String(timeoutMs)}`;
       throw new SwitchboardError("ERR_OPTION", message);

@@ -2,7 +2,14 @@
  * Which topics have history and presence: the option `topics` of a board, checked and compiled. The main thread, each
  * shard and the engine thread have the same rules.
  */
-import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../../wire/handshake/option-check.ts";
+import {
+  checkNames,
+  checkOption,
+  integer,
+  MAX_INT32,
+  type OptionCheck,
+  optionError,
+} from "../../wire/handshake/option-check.ts";
 import type { HistoryLimits, PresenceLimits } from "./engine.ts";
 
 /** History of a topic, which makes the topic a stream. */
@@ -112,9 +119,7 @@ function checkPresence(where: string, options: boolean | PresenceOptions | undef
 
 function checkKeys(where: string, options: unknown, known: readonly string[]): void {
   if (!isObject(options)) throw optionError(`${where} takes an object, got ${kindOf(options)}`);
-  const unknown = Object.keys(options).find((key) => !known.includes(key));
-  if (unknown === undefined) return;
-  throw optionError(`${where}: unknown option ${JSON.stringify(unknown)}; known are ${known.join(", ")}`);
+  checkNames(where, options, known);
 }
 
 function checkInteger(where: string, name: string, value: unknown, from: number, to: number): number {

@@ -1,5 +1,5 @@
-/** How options are checked and how a wrong one is described: for boards and for `switchboard/websocket`. */
-import { SwitchboardError } from "../../errors.ts";
+/** How options are checked and how a wrong one is described: for boards, actors and `switchboard/websocket`. */
+import { type ErrorCode, SwitchboardError } from "../../errors.ts";
 
 /** The largest value of a number option. Timers of Node hold no longer delay: 2,147,483,647 ms are 24.8 days. */
 export const MAX_INT32 = 2 ** 31 - 1;
@@ -64,6 +64,30 @@ export function checkOption(call: string, name: string, value: unknown, check: O
   if (check.accepts(value)) return;
   const { takes, describe = show } = check;
   throw optionError(`${call}: ${name} takes ${takes}, got ${describe(value)}`);
+}
+
+/** Throws for options that are no object, and for an option that the call doesn't know. */
+export function checkNames(
+  call: string,
+  options: unknown,
+  known: readonly string[],
+  code: ErrorCode = "ERR_OPTION",
+): void {
+  if (typeof options !== "object" || options === null || Array.isArray(options)) {
+    throw new SwitchboardError(code, `${call}: the options must be an object, got ${show(options)}`);
+  }
+  // This loop allocates nothing: each publish with options comes here.
+  for (const name in options) {
+    if (known.includes(name) || !Object.hasOwn(options, name)) continue;
+    const list = known.join(", ");
+    throw new SwitchboardError(code, `${call}: unknown option ${JSON.stringify(name)}; the options are ${list}`);
+  }
+}
+
+/** Throws `ERR_ARGUMENT` for an option of a call that is given and neither true nor false. */
+export function checkFlag(call: string, name: string, value: unknown): void {
+  if (value === undefined || typeof value === "boolean") return;
+  throw new SwitchboardError("ERR_ARGUMENT", `${call}: ${name} takes true or false, got ${show(value)}`);
 }
 
 export function optionError(message: string): SwitchboardError {

@@ -1,4 +1,5 @@
 /** A received message, and the conversion of whatever an application sends to a frame. */
+import { SwitchboardError } from "../../errors.ts";
 import { encodeFrame, encodeText, type Frame } from "./frame.ts";
 import { Opcode } from "./opcode.ts";
 
@@ -75,7 +76,7 @@ export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
   return new Message(block, start, end - payload.length, end);
 }
 
-/** Encodes `data` as a frame. A `Message` is returned as it is. Throws a TypeError for anything that can't be sent. */
+/** Encodes `data` as a frame. A `Message` is returned as it is. Throws `ERR_DATA` for anything that can't be sent. */
 export function toFrame(data: Sendable): Frame {
   if (typeof data === "string") return encodeText(data);
   if (data instanceof Message) return data;
@@ -85,5 +86,6 @@ export function toFrame(data: Sendable): Frame {
   if (data instanceof ArrayBuffer) return encodeFrame(Opcode.binary, new Uint8Array(data));
   const foreign = foreignMessage(data);
   if (foreign !== undefined) return encodeFrame(Opcode[foreign.type], foreign.bytes);
-  throw new TypeError(`expected a string, bytes or a message to send, got ${typeof data}`);
+  const got = data === null ? "null" : typeof data;
+  throw new SwitchboardError("ERR_DATA", `expected a string, bytes or a message to send, got ${got}`);
 }

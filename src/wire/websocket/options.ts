@@ -1,5 +1,5 @@
 /** The options of a `WebSocket`, with their checks and defaults. `connect` and `upgradeConnection` take them. */
-import { checkOption, integer, MAX_INT32, type OptionCheck, optionError } from "../handshake/option-check.ts";
+import { checkNames, checkOption, integer, MAX_INT32, type OptionCheck } from "../handshake/option-check.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../protocol/deflate/compression.ts";
 
 /** Limits and times of one WebSocket. Times are in milliseconds, sizes in bytes. */
@@ -74,13 +74,9 @@ export const timeout = integer(1, MAX_INT32);
 
 /** Throws `ERR_OPTION` for the first option that is unknown or out of range, with its name and what it takes. */
 export function checkOptions(call: string, options: object, checks: Readonly<Record<string, OptionCheck>>): void {
-  if (typeof options !== "object" || options === null) throw optionError(`${call}: the options must be an object`);
+  checkNames(call, options, Object.keys(checks));
   for (const [name, value] of Object.entries(options)) {
-    const check = Object.hasOwn(checks, name) ? checks[name] : undefined;
-    if (check === undefined) {
-      throw optionError(`${call}: unknown option "${name}"; the options are ${Object.keys(checks).join(", ")}`);
-    }
-    if (value !== undefined) checkOption(call, name, value, check);
+    if (value !== undefined) checkOption(call, name, value, checks[name] as OptionCheck);
   }
 }
 

@@ -150,7 +150,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
 
   /**
    * Sends a string as text, bytes as binary, and a message in its own type. Await the result for backpressure: the
-   * promise resolves when there is room for more, and never rejects. Throws a TypeError for other data.
+   * promise resolves when there is room for more, and never rejects. Throws `ERR_DATA` for other data.
    */
   send(data: Sendable): Promise<SendResult> {
     const frame = toFrame(data);

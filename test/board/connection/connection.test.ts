@@ -137,9 +137,11 @@ it.each([
   expect(await written(opened)).toEqual([sent]);
 });
 
-it.each([undefined, null, 5, {}, ["a"]])("refuses to send %s", (data) => {
+it.each([undefined, null, 5, {}, ["a"]])("refuses to send or to publish %s", (data) => {
   const { connection } = open(Noting);
-  expect(() => connection.send(data as unknown as Sendable)).toThrow(TypeError);
+  const error = expect.objectContaining({ code: "ERR_DATA" });
+  expect(() => connection.send(data as unknown as Sendable)).toThrow(error);
+  expect(() => connection.publish("topic", data as unknown as Sendable)).toThrow(error);
 });
 
 it.each([1000, 1001, 1002, 1003, 1007, 1011, 1014, 3000, 4999])("closes with code %i", async (code) => {

@@ -140,6 +140,11 @@ describe("checkSubscribeOptions", () => {
     ["s", "ERR_POSITION", { since: { epoch: "x".repeat(65), offset: 0 } }],
     ["s", "ERR_POSITION", { since: null }],
     ["s", "ERR_ARGUMENT", { encode: "text" }],
+    ["x", "ERR_ARGUMENT", null],
+    ["x", "ERR_ARGUMENT", 7],
+    ["x", "ERR_ARGUMENT", { presenceChanges: "yes" }],
+    ["p", "ERR_ARGUMENT", { presenceChanges: "yes" }],
+    ["p", "ERR_ARGUMENT", { user: "ann", presenceChanges: 1 }],
     ["p", "ERR_ARGUMENT", { user: "" }],
     ["p", "ERR_ARGUMENT", { user: "é".repeat(128) }],
     ["p", "ERR_ARGUMENT", { user: 7 }],
@@ -150,6 +155,14 @@ describe("checkSubscribeOptions", () => {
   ])("on the topic %s throws %s for %o", (topic, code, options) => {
     const check = (): void => checkSubscribeOptions(topic, rules.of(topic), options as SubscribeOptions);
     expect(check).toThrowError(expect.objectContaining({ code }));
+  });
+
+  it.each(["s", "p", "x"])("on the topic %s names an unknown option and lists the known ones", (topic) => {
+    const options = { sinse: "latest" } as SubscribeOptions;
+    const message = 'subscribe: unknown option "sinse"; the options are since, encode, user, info, presenceChanges';
+    expect(() => checkSubscribeOptions(topic, rules.of(topic), options)).toThrowError(
+      expect.objectContaining({ code: "ERR_ARGUMENT", message }),
+    );
   });
 
   it.each<[string, SubscribeOptions]>([

@@ -1,8 +1,10 @@
 import { expect, it, onTestFinished } from "vitest";
+import type { PublishOptions } from "../../../src/runtime/actor/context/actor-context.ts";
 import type { Subscriber } from "../../../src/runtime/bus/audience.ts";
 import { Bus, NOBODY } from "../../../src/runtime/bus/bus.ts";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import { Topics } from "../../../src/runtime/feeds/topics.ts";
+import type { ReadHistoryOptions } from "../../../src/runtime/streams/topic-memory.ts";
 import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";
 import { RULES, span, startHost, text } from "../engine/host.ts";
 
@@ -59,11 +61,51 @@ it.each<[string, string, object]>([
   ["s", "ERR_ARGUMENT", { idempotencyKey: 1 }],
   ["s", "ERR_ARGUMENT", { expiresMs: 0 }],
   ["s", "ERR_ARGUMENT", { expiresMs: 1.5 }],
+  ["s", "ERR_ARGUMENT", { self: "yes" }],
+  ["x", "ERR_ARGUMENT", { self: 1 }],
   ["", "ERR_TOPIC", {}],
   ["x".repeat(256), "ERR_TOPIC", {}],
 ])("a publish to %s throws %s for %o", async (topic, code, options) => {
   const { topics } = await setUp();
   expect(() => topics.publish(topic, text("a"), options)).toThrowError(expect.objectContaining({ code }));
+});
+
+const TYPO = 'unknown option "idempotencykey"; the options are self, idempotencyKey, expiresMs';
+it.each<[unknown, string]>([
+  [{ idempotencykey: "key" }, TYPO],
+  [{ self: true, idempotencykey: undefined }, TYPO],
+  [null, "the options must be an object, got null"],
+  [true, "the options must be an object, got true"],
+  [["self"], "the options must be an object, got Array"],
+])("a publish with the options %o throws ERR_ARGUMENT, and nothing is published", async (options, message) => {
+  const { topics, plain, bus } = await setUp();
+  let delivered = 0;
+  await bus.subscribe("x", { deliver: () => (delivered++, "sent") });
+  const error = { code: "ERR_ARGUMENT", message: `publish: ${message}` };
+  const throws = (each: Topics, topic: string) =>
+    expect(() => each.publish(topic, text("a"), options as PublishOptions)).toThrowError(
+      expect.objectContaining(error),
+    );
+  for (const topic of ["s", "x"]) throws(topics, topic);
+  throws(plain, "x");
+  expect(delivered).toBe(0);
+  expect((await topics.history("s")).publications).toEqual([]);
+});
+
+it.each<[unknown, string]>([
+  [{ sinse: { epoch: "", offset: 1 } }, 'unknown option "sinse"; the options are since, limit, reverse'],
+  [{ limit: 1, limt: 1 }, 'unknown option "limt"; the options are since, limit, reverse'],
+  [7, "the options must be an object, got 7"],
+  [null, "the options must be an object, got null"],
+  [{ reverse: "yes" }, 'reverse takes true or false, got "yes"'],
+])("history with the options %o rejects with ERR_ARGUMENT", async (options, message) => {
+  const { topics, plain } = await setUp();
+  const error = { code: "ERR_ARGUMENT", message: `history: ${message}` };
+  const rejects = (each: Topics, topic: string) =>
+    expect(each.history(topic, options as ReadHistoryOptions)).rejects.toMatchObject(error);
+  await rejects(topics, "s");
+  await rejects(topics, "x");
+  await rejects(plain, "x");
 });
 
 it.each([undefined, 7, "x".repeat(256)])("refuses the topic %s before the rules see it", async (topic) => {
@@ -117,7 +159,10 @@ it("questions that make no sense are rejected by a code", async () => {
   await topics.publish("s", text("a")).stored;
   await rejects(topics.history("s", { since: { epoch: "other", offset: 0 } }), "ERR_STREAM_EPOCH");
   await rejects(topics.history("s", { since: { epoch: "", offset: -1 } }), "ERR_POSITION");
-  for (const limit of [-1, 1.5, Number.NaN]) await rejects(topics.history("s", { limit }), "ERR_ARGUMENT");
+  for (const limit of [-1, 1.5, Number.NaN, null as never]) {
+    await rejects(topics.history("s", { limit }), "ERR_ARGUMENT");
+  }
+  await rejects(topics.history("s", { since: "latest" as never }), "ERR_POSITION");
   for (const each of [topics, plain]) {
     await rejects(each.history("x"), "ERR_NO_HISTORY");
     await rejects(each.removeHistory("x"), "ERR_NO_HISTORY");

@@ -1,6 +1,7 @@
 import { expect, it, vi } from "vitest";
 import { reportError } from "../../../src/errors.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
+import type { AskOptions } from "../../../src/runtime/actor/mail.ts";
 import { Asks } from "../../../src/runtime/mail/asks.ts";
 import type { MailLink } from "../../../src/runtime/mail/mail-link.ts";
 
@@ -83,6 +84,11 @@ it("rejects after its timeout, and not before", async () => {
 
 it.each([0, -1, 1.5, Number.NaN, MAX_TIMEOUT_MS + 1])("refuses a timeout of %s ms", (timeoutMs) => {
   expect(() => new Asks().begin(to, undefined, { timeoutMs })).toThrow(expect.objectContaining({ code: "ERR_OPTION" }));
+});
+
+it.each([{ timeoutms: 100 }, null, 100])("refuses the options %o", (options) => {
+  const error = expect.objectContaining({ code: "ERR_OPTION", message: expect.stringMatching(/^ask: .*option/) });
+  expect(() => new Asks().begin(to, undefined, options as AskOptions)).toThrow(error);
 });
 
 it.each([1, MAX_TIMEOUT_MS])("takes a timeout of %s ms", async (timeoutMs) => {

@@ -7,6 +7,7 @@ import {
   type PublishOptions,
   type ReadHistoryOptions,
   type SlowConsumerPolicy,
+  type SubscribeOptions,
   SwitchboardError,
 } from "../../../src/index.ts";
 
@@ -15,13 +16,14 @@ interface Command {
   readonly serial: number;
   readonly do: string;
   readonly topic: string;
+  /** Text to publish, or a wrong value in tests of bad input. */
   readonly data?: string;
   readonly since?: Position | "latest";
   readonly user?: string;
   readonly info?: unknown;
   readonly presenceChanges?: boolean;
   readonly brokenEncode?: boolean;
-  readonly options?: PublishOptions & ReadHistoryOptions;
+  readonly options?: PublishOptions & ReadHistoryOptions & SubscribeOptions;
   readonly policy?: SlowConsumerPolicy;
 }
 
@@ -72,6 +74,8 @@ export default class Remembering extends Actor {
         });
         return { ...subscribed, publications: subscribed.publications.map(shown) };
       }
+      case "subscribe with":
+        return await this.subscribe(topic, options);
       case "enter":
         return await this.subscribe(topic, { user, info, presenceChanges });
       case "unsubscribe":

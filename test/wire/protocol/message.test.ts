@@ -109,7 +109,8 @@ describe("toFrame", () => {
     expect(carried(copy.messageOf(0x2, Buffer.from("abcd")))).toEqual({ opcode: 0x2, payload: "abcd" });
   });
 
-  it.each([[undefined], [null], [42], [{}], [["abcd"]], [Symbol("s")]])("throws a TypeError for %s", (data) => {
-    expect(() => toFrame(data as unknown as string)).toThrow(TypeError);
+  it.each([[undefined], [null], [42], [{}], [["abcd"]], [Symbol("s")]])("throws ERR_DATA for %s", (data) => {
+    const error = expect.objectContaining({ code: "ERR_DATA", kind: "misuse" });
+    expect(() => toFrame(data as unknown as string)).toThrow(error);
   });
 });

@@ -44,7 +44,7 @@ describe("messages", () => {
 
   it("that can't be sent throw at once", async () => {
     const { client } = await openPair();
-    expect(() => client.send(42 as unknown as string)).toThrow(TypeError);
+    expect(() => client.send(42 as unknown as string)).toThrow(expect.objectContaining({ code: "ERR_DATA" }));
   });
 });
 

@@ -1,9 +1,9 @@
 /** The check of each option of a board, by name. All calls of the board use it. */
 import { constants } from "node:os";
-import { SwitchboardError } from "../../../errors.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import {
+  checkNames,
   checkOption,
   integer,
   listOf,
@@ -137,13 +137,7 @@ export function check(
   required: readonly OptionName[] = [],
   own: Partial<Record<OptionName, OptionCheck>> = {},
 ): void {
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    throw new SwitchboardError("ERR_OPTION", `${call}: the options must be an object`);
-  }
-  for (const name of Object.keys(options)) {
-    if (known.includes(name as OptionName)) continue;
-    throw new SwitchboardError("ERR_OPTION", `${call}: unknown option "${name}"; the options are ${known.join(", ")}`);
-  }
+  checkNames(call, options, known);
   for (const name of known) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined && !required.includes(name)) continue;

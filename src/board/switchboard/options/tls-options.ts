@@ -1,6 +1,7 @@
 /** The check of `tls` options, for `listen` and `updateTls`. */
 import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../../errors.ts";
+import { checkNames } from "../../../wire/handshake/option-check.ts";
 import { createContexts, type TlsIdentity, type TlsOptions, type TlsSettings } from "../../accept/tls-settings.ts";
 
 const identityOptions = ["key", "cert", "passphrase"];
@@ -20,10 +21,10 @@ const tlsOptions = [
  * option that doesn't exist, and `ERR_TLS` for keys and certificates that Node refuses; `cause` is Node's error.
  */
 export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings {
-  checkNames(`${call}: tls`, options, tlsOptions);
+  checkIdentity(`${call}: tls`, options, tlsOptions);
   const servers: Record<string, TlsIdentity> = {};
   for (const [name, identity] of Object.entries(options.servers ?? {})) {
-    checkNames(`${call}: tls.servers["${name}"]`, identity, identityOptions);
+    checkIdentity(`${call}: tls.servers["${name}"]`, identity, identityOptions);
     servers[name] = toCloneable(identity);
   }
   const settings = { ...toCloneable(options), servers, ticketKeys: new Uint8Array(randomBytes(48)) };
@@ -36,11 +37,9 @@ export function checkTlsOptions(call: string, options: TlsOptions): TlsSettings 
   return settings;
 }
 
-function checkNames(what: string, options: unknown, known: readonly string[]): void {
+function checkIdentity(what: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== "object" || options === null) fail(`${what} must be an object with key and cert`);
-  for (const name of Object.keys(options)) {
-    if (!known.includes(name)) fail(`${what}: unknown option "${name}"; the options are ${known.join(", ")}`);
-  }
+  checkNames(what, options, known);
   for (const name of ["key", "cert"] as const) {
     if ((options as Partial<TlsIdentity>)[name] === undefined) fail(`${what}: ${name} is missing`);
   }

@@ -1,7 +1,7 @@
 /** The memory engine as an option of a board, and its own options. */
 import { existsSync } from "node:fs";
 import { SwitchboardError } from "../../../errors.ts";
-import { checkOption, integer, type OptionCheck, optionError } from "../../../wire/handshake/option-check.ts";
+import { checkNames, checkOption, integer, type OptionCheck } from "../../../wire/handshake/option-check.ts";
 import type { EngineSpec } from "../engine.ts";
 
 /** What the memory engine keeps at most. */
@@ -47,16 +47,9 @@ const CHECKS: Record<keyof MemoryEngineOptions, OptionCheck> = {
 /** Checks the options and fills in the defaults. Throws `ERR_OPTION`, by the name of the option. */
 export function checkMemoryOptions(options: unknown): Required<MemoryEngineOptions> {
   if (options === undefined) return DEFAULTS;
-  if (typeof options !== "object" || options === null || Array.isArray(options)) {
-    const got = Array.isArray(options) ? "an array" : options === null ? "null" : typeof options;
-    throw optionError(`memory: the options are an object, got ${got}`);
-  }
-  const given = Object.entries(options).filter(([, value]) => value !== undefined);
+  checkNames("memory", options, Object.keys(CHECKS));
+  const given = Object.entries(options as MemoryEngineOptions).filter(([, value]) => value !== undefined);
   for (const [name, value] of given) {
-    if (!Object.hasOwn(CHECKS, name)) {
-      const known = Object.keys(CHECKS).join(", ");
-      throw optionError(`memory: unknown option ${JSON.stringify(name)}; the options are ${known}`);
-    }
     checkOption("memory", name, value, CHECKS[name as keyof MemoryEngineOptions]);
   }
   return { ...DEFAULTS, ...Object.fromEntries(given) };

@@ -213,7 +213,10 @@ it.each(Object.values(checks))("$call: lists the options in the error for an unk
 });
 
 it("refuses an array as the options of a route", () => {
-  const error = expect.objectContaining({ code: "ERR_OPTION", message: "attach: the options must be an object" });
+  const error = expect.objectContaining({
+    code: "ERR_OPTION",
+    message: expect.stringContaining("attach: the options must be an object"),
+  });
   expect(() => checkAttachOptions([] as unknown as AttachOptions)).toThrow(error);
 });
 

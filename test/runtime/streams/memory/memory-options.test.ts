@@ -27,9 +27,9 @@ it("fills in the defaults", () => {
 });
 
 const bad: [unknown, string][] = [
-  [null, "the options are an object, got null"],
-  ["big", "the options are an object, got string"],
-  [[], "the options are an object, got an array"],
+  [null, "the options must be an object, got null"],
+  ["big", 'the options must be an object, got "big"'],
+  [[], "the options must be an object, got Array"],
   [{ maxbytes: 5 }, 'unknown option "maxbytes"; the options are maxBytes, maxStreams, maxIdempotencyKeys, maxMembers'],
   [{ toString: 5 }, 'unknown option "toString"'],
   [{ maxBytes: 1_048_575 }, "maxBytes takes an integer from 1048576 to 9007199254740991, got 1048575"],
