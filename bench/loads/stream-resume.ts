@@ -6,8 +6,8 @@
  *     node bench/loads/stream-resume.ts URL [--clients 10000] [--streams 100] [--missed 0] [--at-once 500]
  *         [--duration S] [--warmup S]
  *
- * `--duration` and `--warmup` change nothing: the work is counted, not a time. A fifth of the clients come and go before
- * the counted time.
+ * `--duration` and `--warmup` change nothing: the work is counted, not a time. A fifth of the clients come and go
+ * before the counted time.
  */
 import { connect, type Socket } from "node:net";
 import { parseArgs } from "node:util";
@@ -86,7 +86,9 @@ function subscribe(stream: number): Promise<{ readonly socket: Socket; readonly 
   });
 }
 
-/** Checks everything that a client has received: the response, the publications that it missed, and the last message. */
+/**
+ * Checks everything that a client has received: the response, the publications that it missed, and the last message.
+ */
 function isRight(received: Buffer): boolean {
   if (!received.subarray(0, 12).equals(Buffer.from("HTTP/1.1 101"))) return false;
   let at = received.indexOf("\r\n\r\n") + 4;

@@ -1,4 +1,6 @@
-/** The messages of `bench/redis.ts`: 100 bytes, which begin with the time, the number within the topic, and the topic. */
+/**
+ * The messages of `bench/redis.ts`: 100 bytes, which begin with the time, the number within the topic, and the topic.
+ */
 
 export const MESSAGE_BYTES = 100;
 

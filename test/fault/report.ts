@@ -4,10 +4,10 @@
  *
  *    npm run faults -- [--only WORD] [--short] [--json]
  *
- * `--only redis` runs the faults of Redis and nothing else. Prints a Markdown table with a row for each attack: verdicts of the attackers; number of other connections that
- * survived and that were lost; largest growth of the server's memory; p99 echo time of the other connections before and
- * during the attack, and during it on a second server that nobody attacks. Exits with 1 if a bound was broken. Linux
- * only: it reads /proc.
+ * `--only redis` runs the faults of Redis and nothing else. Prints a Markdown table with a row for each attack:
+ * verdicts of the attackers; number of other connections that survived and that were lost; largest growth of the
+ * server's memory; p99 echo time of the other connections before and during the attack, and during it on a second
+ * server that nobody attacks. Exits with 1 if a bound was broken. Linux only: it reads /proc.
  */
 import { parseArgs } from "node:util";
 import { attacks } from "./attacks/all.ts";

@@ -2,8 +2,8 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
 /**
- * Publishes each message to the topic of its URL path. A connection that publishes is no subscriber any more: on a topic
- * with history, a publisher would get its own publications.
+ * Publishes each message to the topic of its URL path. A connection that publishes is no subscriber any more: on a
+ * topic with history, a publisher would get its own publications.
  */
 export default class StreamFanout extends Actor {
   readonly #topic = this.params["topic"] || "all";

@@ -41,9 +41,9 @@ export class Subscriptions implements ScheduledTask {
   }
 
   /**
-   * Subscribes. On a topic with history or presence a second call without `since` only updates the `user` and `info` that
-   * it gives. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, `ERR_TOPIC` for a bad topic, and
-   * what the options deserve.
+   * Subscribes. On a topic with history or presence a second call without `since` only updates the `user` and `info`
+   * that it gives. Resolves when every thread knows. Throws `ERR_TOO_MANY_SUBSCRIPTIONS`, `ERR_TOPIC` for a bad topic,
+   * and what the options deserve.
    */
   add(topic: string, options: SubscribeOptions = NO_OPTIONS): Promise<Subscribed> {
     if (!this.#topics.has(topic)) this.#checkRoom();

@@ -25,8 +25,8 @@ interface Exports {
 }
 
 /**
- * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module that
- * can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS` or
+ * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
+ * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS` or
  * `ERR_AUTHORIZE_EXPORT` for wrong exports. The message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {

@@ -35,7 +35,9 @@ export interface SwitchboardEvents {
   engineDown: [Error];
   /** The engine works again. Every subscriber of a stream gets what it missed, or is told that it can't. */
   engineUp: [];
-  /** The engine's thread ended. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch. */
+  /**
+   * The engine's thread ended. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch.
+   */
   engineLost: [Error];
   /** The engine's thread died for the fifth time within a minute. It isn't started again. */
   engineFailed: [Error];

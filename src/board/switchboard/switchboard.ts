@@ -208,8 +208,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Publishes a string as text, or bytes as binary, to every subscriber of the topic on every shard. Returns the number
-   * of shards with subscribers to which the publish was passed on, and of those that are too far behind. On a topic with
-   * history, `stored` gives the position. Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options.
+   * of shards with subscribers to which the publish was passed on, and of those that are too far behind. On a topic
+   * with history, `stored` gives the position. Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options.
    */
   publish(topic: string, data: Sendable, options?: Omit<PublishOptions, "self">): PublishResult {
     return this.#hub.topics.topics.publish(topic, toFrame(data), options);
@@ -229,8 +229,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most 10,000.
-   * Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
+   * Resolves with the connections that are subscribed to a topic with presence, on every shard and node; at most
+   * 10,000. Rejects with `ERR_NO_PRESENCE` and `ERR_ENGINE_UNAVAILABLE`.
    */
   presence(topic: string): Promise<readonly PresenceMember[]> {
     return this.#hub.topics.topics.presence(topic);
@@ -254,8 +254,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. Mail arrives in order, at
-   * most once, and as a copy. Throws `ERR_ADDRESS`, `ERR_MAIL_NOT_CLONEABLE`, and `ERR_MAIL_TOO_LARGE` for more than 1 MiB
-   * to another node.
+   * most once, and as a copy. Throws `ERR_ADDRESS`, `ERR_MAIL_NOT_CLONEABLE`, and `ERR_MAIL_TOO_LARGE` for more than 1
+   * MiB to another node.
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
@@ -273,10 +273,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Resolves with one page of the connections of all nodes, or of one `node`: by node, then by shard, the oldest first. A
-   * connection that stays open meanwhile is in exactly one page. A page costs its shard the same however many
-   * connections it has. Rejects with `ERR_OPTION`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if a shard or
-   * a node doesn't answer within 5 s, with `ERR_NODE_GONE` if there is no such node, and with `ERR_ENGINE_UNAVAILABLE`.
+   * Resolves with one page of the connections of all nodes, or of one `node`: by node, then by shard, the oldest first.
+   * A connection that stays open meanwhile is in exactly one page. A page costs its shard the same however many
+   * connections it has. Rejects with `ERR_OPTION`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if a shard
+   * or a node doesn't answer within 5 s, with `ERR_NODE_GONE` if there is no such node, and with
+   * `ERR_ENGINE_UNAVAILABLE`.
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
@@ -284,9 +285,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Closes one connection, on any node. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE` or
-   * `ERR_CLOSE_REASON`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if its shard or its node doesn't answer
-   * within 5 s, and with `ERR_ENGINE_UNAVAILABLE`.
+   * Closes one connection, on any node. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE`
+   * or `ERR_CLOSE_REASON`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if its shard or its node doesn't
+   * answer within 5 s, and with `ERR_ENGINE_UNAVAILABLE`.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);

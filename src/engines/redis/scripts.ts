@@ -1,6 +1,7 @@
 /**
  * The Lua scripts that run inside Redis, each in one atomic step. They read the time of Redis, never that of a node.
- * README.md ("What is kept in Redis") explains the keys. A script gets the identity of the server as its first argument.
+ * README.md ("What is kept in Redis") explains the keys. A script gets the identity of the server as its first
+ * argument.
  */
 import { createHash } from "node:crypto";
 
@@ -77,10 +78,10 @@ return '0' .. place
 `;
 
 /**
- * Publishes to several streams. KEYS: meta and list of each stream. ARGV: identity; then for each stream epoch to begin,
- * channel, size, ttlMs, metaTtlMs, number of frames, frames. Returns for each stream epoch and offset of the first
- * frame, as one string; or an exclamation mark and the error, if none of the stream's frames was stored. All streams are
- * read before the first is written, so that a wrong identity is found while nothing is stored.
+ * Publishes to several streams. KEYS: meta and list of each stream. ARGV: identity; then for each stream epoch to
+ * begin, channel, size, ttlMs, metaTtlMs, number of frames, frames. Returns for each stream epoch and offset of the
+ * first frame, as one string; or an exclamation mark and the error, if none of the stream's frames was stored. All
+ * streams are read before the first is written, so that a wrong identity is found while nothing is stored.
  */
 const PUBLISH_BATCH = `
 ${PLACE}
@@ -163,8 +164,8 @@ return found
 `;
 
 /**
- * Begins another epoch, if the stream is still in the epoch that is known to be wrong. KEYS: meta, list. ARGV: identity,
- * epoch to begin, wrong epoch, metaTtlMs to use.
+ * Begins another epoch, if the stream is still in the epoch that is known to be wrong. KEYS: meta, list. ARGV:
+ * identity, epoch to begin, wrong epoch, metaTtlMs to use.
  */
 const RENEW = `
 local meta = redis.call('GET', KEYS[1])
@@ -347,7 +348,9 @@ export interface Scripts {
   readonly stats: Script;
 }
 
-/** Returns the scripts. In a cluster they publish by `SPUBLISH`, which only the server with the channel's slot carries. */
+/**
+ * Returns the scripts. In a cluster they publish by `SPUBLISH`, which only the server with the channel's slot carries.
+ */
 export function createScripts(isCluster: boolean): Scripts {
   const create = (name: string, source: string): Script => {
     const text = isCluster ? source.replaceAll("'PUBLISH'", "'SPUBLISH'") : source;

@@ -208,8 +208,9 @@ export abstract class Actor<Session = unknown> {
    * On a topic with history nothing is delivered before the promise resolves, and what the actor sends right after
    * `await` comes before the first delivery. With `since` the result has what was missed. Another subscription with
    * `since` takes the place of the first. Another one without `since`, but with `user` or `info`, changes these in
-   * presence; if that rejects, the subscription stays as it was. Throws `ERR_POSITION`, `ERR_NO_HISTORY`, `ERR_NO_PRESENCE` and `ERR_ARGUMENT`
-   * for wrong options; rejects with `ERR_ENGINE_UNAVAILABLE`, and is then not subscribed.
+   * presence; if that rejects, the subscription stays as it was. Throws `ERR_POSITION`, `ERR_NO_HISTORY`,
+   * `ERR_NO_PRESENCE` and `ERR_ARGUMENT` for wrong options; rejects with `ERR_ENGINE_UNAVAILABLE`, and is then not
+   * subscribed.
    *
    * @param topic 1 to 255 bytes of UTF-8
    */

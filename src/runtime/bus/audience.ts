@@ -1,4 +1,6 @@
-/** The subscribers of one topic in one thread, and how a message reaches all of them. Topics and feeds are audiences. */
+/**
+ * The subscribers of one topic in one thread, and how a message reaches all of them. Topics and feeds are audiences.
+ */
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";

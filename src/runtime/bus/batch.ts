@@ -112,7 +112,9 @@ export class BatchReader {
   }
 }
 
-/** Bytes before the frames of `packRecords`, for each: the offset, the time and the length of the frame, 64-bit floats. */
+/**
+ * Bytes before the frames of `packRecords`, for each: the offset, the time and the length of the frame, 64-bit floats.
+ */
 const PACKED_HEADER_BYTES = 24;
 
 /**

@@ -243,7 +243,9 @@ export class EngineClient {
     this.#request({ kind: "sendControl", to, message }).catch(noop);
   }
 
-  /** Sets what this node tells others about itself, as JSON; also for the next engine thread. Only for the main thread. */
+  /**
+   * Sets what this node tells others about itself, as JSON; also for the next engine thread. Only for the main thread.
+   */
   announce(facts: string): void {
     this.#facts = facts;
     this.#session?.call({ kind: "announce", facts });

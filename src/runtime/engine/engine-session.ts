@@ -124,7 +124,8 @@ export class EngineSession {
 
   /**
    * Asks the host. `answered` is called with the answer, in order with the deliveries, before the promise resolves.
-   * Rejects with `ERR_ENGINE_FULL`, with `ERR_ENGINE_UNAVAILABLE` when no answer comes in time, or with the engine's error.
+   * Rejects with `ERR_ENGINE_FULL`, with `ERR_ENGINE_UNAVAILABLE` when no answer comes in time, or with the engine's
+   * error.
    */
   request<Kind extends EngineRequest["kind"]>(
     request: Extract<EngineRequest, { kind: Kind }>,

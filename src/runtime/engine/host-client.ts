@@ -1,4 +1,6 @@
-/** One client as the engine thread sees it: its port, its window, its publishes. `EngineHost` has one for each client. */
+/**
+ * One client as the engine thread sees it: its port, its window, its publishes. `EngineHost` has one for each client.
+ */
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";

@@ -14,7 +14,9 @@ export interface InboxOwner<Message> {
 /** Records between two looks at the clock. */
 const RECORDS_AT_ONCE = 64;
 
-/** Hands out messages and the records of batches in order, while the turn has time. The rest waits for the next turn. */
+/**
+ * Hands out messages and the records of batches in order, while the turn has time. The rest waits for the next turn.
+ */
 export class Inbox<Message> implements ScheduledTask {
   readonly #owner: InboxOwner<Message>;
   readonly #turns: FairScheduler;

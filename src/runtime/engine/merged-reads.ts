@@ -7,7 +7,9 @@ import type { StreamRecord } from "../streams/publication.ts";
 /** A subscriber that waits for its read. */
 interface Reader {
   readonly offset: number;
-  /** Position of the last publication that had arrived when the subscriber asked; undefined if the topic isn't wanted. */
+  /**
+   * Position of the last publication that had arrived when the subscriber asked; undefined if the topic isn't wanted.
+   */
   readonly arrived: Position | undefined;
   readonly read: PromiseWithResolvers<HistoryRead>;
 }
@@ -39,10 +41,10 @@ const LAST_READ_MS = 250;
 const MAX_KEPT_BYTES = 16 * 1024 * 1024;
 
 /**
- * Merges the reads of a topic that are asked in one tick, those that are asked while a read is under way, and those that
- * come within 250 ms and miss nothing by it. A merged read begins at the lowest offset, and each subscriber gets the part
- * after its own offset. For each topic, at most one read is under way. What was removed or has expired since a read may
- * still be in it.
+ * Merges the reads of a topic that are asked in one tick, those that are asked while a read is under way, and those
+ * that come within 250 ms and miss nothing by it. A merged read begins at the lowest offset, and each subscriber gets
+ * the part after its own offset. For each topic, at most one read is under way. What was removed or has expired since a
+ * read may still be in it.
  */
 export class MergedReads {
   readonly #readSince: ReadSince;

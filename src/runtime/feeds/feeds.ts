@@ -26,8 +26,8 @@ export interface Membership {
   readonly subscription: StreamSubscription | undefined;
   readonly result: Promise<Subscribed>;
   /**
-   * Subscribes a second time. Only a `user` or `info` that is given changes; without either, nothing does. Resolves with
-   * the place of the first subscription, once that has its result.
+   * Subscribes a second time. Only a `user` or `info` that is given changes; without either, nothing does. Resolves
+   * with the place of the first subscription, once that has its result.
    */
   again(options: SubscribeOptions): Promise<Subscribed>;
   /**
@@ -137,12 +137,17 @@ export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined
   if (presenceChanges === true && !rule.presence.changes) {
     throw argument(`presenceChanges: changes of presence are switched off for the topic ${JSON.stringify(topic)}`);
   }
-  if (user !== undefined && (typeof user !== "string" || user === "" || Buffer.byteLength(user) > MAX_USER_BYTES)) {
+  if (user !== undefined && !isUser(user)) {
     throw argument(`user takes a string of 1 to ${MAX_USER_BYTES} bytes`);
   }
   const infoBytes = info === undefined ? 0 : Buffer.byteLength(toJson(info));
   if (infoBytes > MAX_INFO_BYTES)
     throw argument(`info takes at most ${MAX_INFO_BYTES} bytes of JSON, got ${infoBytes}`);
+}
+
+/** Half of a surrogate pair has no UTF-8: two users would become one. */
+function isUser(user: unknown): boolean {
+  return typeof user === "string" && user !== "" && user.isWellFormed() && Buffer.byteLength(user) <= MAX_USER_BYTES;
 }
 
 function toJson(info: unknown): string {

@@ -136,7 +136,11 @@ function append(
 }
 
 function checkPublishOptions(idempotencyKey: unknown, expiresMs: unknown): void {
-  const isKey = typeof idempotencyKey === "string" && idempotencyKey !== "" && idempotencyKey.length <= MAX_KEY_LENGTH;
+  const isKey =
+    typeof idempotencyKey === "string" &&
+    idempotencyKey !== "" &&
+    idempotencyKey.length <= MAX_KEY_LENGTH &&
+    idempotencyKey.isWellFormed();
   if (idempotencyKey !== undefined && !isKey) {
     throw argument(`idempotencyKey takes a string of 1 to ${MAX_KEY_LENGTH} characters`);
   }

@@ -27,7 +27,9 @@ export type RemoteOutcome =
   | { readonly kind: "failed"; readonly error: ErrorReport };
 
 export interface Elsewhere {
-  /** Sends mail at most once, in the order of the calls. `settle` is called once: at the latest after the mail's time. */
+  /**
+   * Sends mail at most once, in the order of the calls. `settle` is called once: at the latest after the mail's time.
+   */
   send(mail: RemoteMail, settle: (outcome: RemoteOutcome) => void): void;
 }
 

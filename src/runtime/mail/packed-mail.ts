@@ -1,4 +1,6 @@
-/** Mail in the form in which it goes to another node: bytes. `MailRouter` packs what leaves and unpacks what arrives. */
+/**
+ * Mail in the form in which it goes to another node: bytes. `MailRouter` packs what leaves and unpacks what arrives.
+ */
 import { deserialize, serialize } from "node:v8";
 import { SwitchboardError } from "../../errors.ts";
 import { cloneMail } from "../actor/mail.ts";

@@ -26,8 +26,8 @@ export interface HistoryLimits {
 export interface EnginePublish {
   readonly frame: Frame;
   /**
-   * A second publish to the topic with this key, within five minutes, gets the position of the first and reaches nobody.
-   * The caller has checked the key's length.
+   * A second publish to the topic with this key, within five minutes, gets the position of the first and reaches
+   * nobody. The caller has checked the key's length.
    */
   readonly idempotencyKey?: string | undefined;
   /** Time after which the publication isn't handed out any more, in ms. Default: that of the history. */
@@ -42,7 +42,9 @@ export interface EnginePublished {
 
 /** Which publications a read returns. */
 export interface HistoryRange {
-  /** Offset after which the read begins; with `reverse`, offset before which it begins. Default: the end to begin at. */
+  /**
+   * Offset after which the read begins; with `reverse`, offset before which it begins. Default: the end to begin at.
+   */
   readonly since?: number | undefined;
   /** Number of publications that are returned at most. 0: only the top. */
   readonly limit: number;
@@ -135,11 +137,11 @@ export interface EngineOwner {
 /**
  * One engine object of one node.
  *
- * An engine MUST give each publication of a stream the next offset, exactly once, in the order of the calls of one node.
- * It MUST store a publication before it resolves, and MUST reject what it hasn't stored. It MUST call `published` for
- * every publication of a wanted stream, also for this node's own. It MUST NOT call `published` with a lower offset than
- * before within an epoch. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin another
- * epoch when offsets could repeat. It MUST bound all that it keeps.
+ * An engine MUST give each publication of a stream the next offset, exactly once, in the order of the calls of one
+ * node. It MUST store a publication before it resolves, and MUST reject what it hasn't stored. It MUST call `published`
+ * for every publication of a wanted stream, also for this node's own. It MUST NOT call `published` with a lower offset
+ * than before within an epoch. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin
+ * another epoch when offsets could repeat. It MUST bound all that it keeps.
  */
 export interface Engine {
   /** True if other nodes may run the same engine: topics without history go through it as well. */

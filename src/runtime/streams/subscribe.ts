@@ -37,11 +37,14 @@ export interface Subscribed {
   readonly recovered: boolean;
   /** What was missed, in order; empty unless recovered. */
   readonly publications: readonly Publication[];
-  /** Position after the publications: what is published later follows it. Undefined on a topic without history. */
+  /**
+   * Position after the publications: what is published later follows it. Undefined on a topic without history, and if
+   * the connection is closed, also in the handler `closed` and after `close()`: there is no subscription then.
+   */
   readonly position: Position | undefined;
 }
 
-/** The result on a topic without history, and of a subscription that is there already. */
+/** The result on a topic without history, and of a closed connection. */
 export const NOTHING_KEPT: Subscribed = Object.freeze({
   wasRecovering: false,
   recovered: false,

@@ -14,7 +14,9 @@ import type { HistoryLimits, PresenceLimits } from "./engine.ts";
 
 /** History of a topic, which makes the topic a stream. */
 export interface HistoryOptions {
-  /** Number of publications that are kept. 1: only the newest, for topics whose newest publication is the whole state. */
+  /**
+   * Number of publications that are kept. 1: only the newest, for topics whose newest publication is the whole state.
+   */
   readonly size: number;
   /** Time after the last publication for which publications are kept, in ms. Default: 5 minutes. */
   readonly ttlMs?: number;

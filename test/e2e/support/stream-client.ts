@@ -1,4 +1,6 @@
-/** A client of the actor in `test/support/actors/remembering.ts`. Used by the tests of topics with history or presence. */
+/**
+ * A client of the actor in `test/support/actors/remembering.ts`. Used by the tests of topics with history or presence.
+ */
 import { once } from "node:events";
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";

@@ -1,4 +1,6 @@
-/** WebSocket clients of the cluster faults: readers that resume where they were, and writers that number their texts. */
+/**
+ * WebSocket clients of the cluster faults: readers that resume where they were, and writers that number their texts.
+ */
 import WebSocket from "ws";
 import type { Line, StoredText } from "./checker.ts";
 import type { Answer, Order } from "./messages.ts";

@@ -1,4 +1,6 @@
-/** The engine over Redis in a thread that ends when it is told to. The boards of the cluster faults load this module. */
+/**
+ * The engine over Redis in a thread that ends when it is told to. The boards of the cluster faults load this module.
+ */
 import createRedisEngine from "../../../src/engines/redis/index.ts";
 import { KILL_ENGINE } from "./messages.ts";
 

@@ -1,4 +1,6 @@
-/** The long form of the cluster faults, for `npm run faults`: runs their tests, and prints the table of what was seen. */
+/**
+ * The long form of the cluster faults, for `npm run faults`: runs their tests, and prints the table of what was seen.
+ */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";

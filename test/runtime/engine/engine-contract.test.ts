@@ -1,4 +1,6 @@
-/** The suite of engines over the memory engine behind a host and a client: what holds for an engine holds for a shard. */
+/**
+ * The suite of engines over the memory engine behind a host and a client: what holds for an engine holds for a shard.
+ */
 import { MessageChannel } from "node:worker_threads";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import { EngineHost } from "../../../src/runtime/engine/engine-host.ts";

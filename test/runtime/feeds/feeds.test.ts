@@ -146,6 +146,7 @@ describe("checkSubscribeOptions", () => {
     ["p", "ERR_ARGUMENT", { presenceChanges: "yes" }],
     ["p", "ERR_ARGUMENT", { user: "ann", presenceChanges: 1 }],
     ["p", "ERR_ARGUMENT", { user: "" }],
+    ["p", "ERR_ARGUMENT", { user: "\ud800" }],
     ["p", "ERR_ARGUMENT", { user: "é".repeat(128) }],
     ["p", "ERR_ARGUMENT", { user: 7 }],
     ["p", "ERR_ARGUMENT", { info: "x".repeat(4_095) }],

@@ -57,6 +57,7 @@ it.each<[string, string, object]>([
   ["x", "ERR_NO_HISTORY", { idempotencyKey: "key" }],
   ["w", "ERR_NO_HISTORY", { expiresMs: 1 }],
   ["s", "ERR_ARGUMENT", { idempotencyKey: "" }],
+  ["s", "ERR_ARGUMENT", { idempotencyKey: "\udc00" }],
   ["s", "ERR_ARGUMENT", { idempotencyKey: "x".repeat(129) }],
   ["s", "ERR_ARGUMENT", { idempotencyKey: 1 }],
   ["s", "ERR_ARGUMENT", { expiresMs: 0 }],
@@ -80,7 +81,12 @@ it.each<[unknown, string]>([
 ])("a publish with the options %o throws ERR_ARGUMENT, and nothing is published", async (options, message) => {
   const { topics, plain, bus } = await setUp();
   let delivered = 0;
-  await bus.subscribe("x", { deliver: () => (delivered++, "sent") });
+  await bus.subscribe("x", {
+    deliver: () => {
+      delivered++;
+      return "sent";
+    },
+  });
   const error = { code: "ERR_ARGUMENT", message: `publish: ${message}` };
   const throws = (each: Topics, topic: string) =>
     expect(() => each.publish(topic, text("a"), options as PublishOptions)).toThrowError(

@@ -36,8 +36,8 @@ function fail(): never {
 }
 
 /**
- * Does with topics what its peer tells it, in JSON, and answers with the result or with the code of the error. Sends each
- * publication with its position, and what its handlers are told.
+ * Does with topics what its peer tells it, in JSON, and answers with the result or with the code of the error. Sends
+ * each publication with its position, and what its handlers are told.
  */
 export default class Remembering extends Actor {
   override async received({ text }: Message): Promise<void> {

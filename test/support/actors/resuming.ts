@@ -3,7 +3,10 @@ import { Actor, type Message, type Position, type Publication } from "../../../s
 const encode = ({ epoch, offset, message }: Publication): string =>
   JSON.stringify({ kind: "publication", epoch, offset, text: message.text });
 
-/** Follows a topic from the position that the client gives, and says when it has lost its place. Topics of rooms have history. */
+/**
+ * Follows a topic from the position that the client gives, and says when it has lost its place. Topics of rooms have
+ * history.
+ */
 export default class Resuming extends Actor {
   override async received({ text }: Message): Promise<void> {
     const { subscribe, since, publish, data } = JSON.parse(text);

@@ -13,7 +13,9 @@ import type { Route, RouteSettings } from "./route.ts";
 /** Brings upgrades to the acceptor of the main thread. */
 export class UpgradeRoutes {
   readonly #acceptor: Acceptor;
-  /** Returns true if the actor module of this name exports an `authorize`, which runs only for handshakes in the shards. */
+  /**
+   * Returns true if the actor module of this name exports an `authorize`, which runs only for handshakes in the shards.
+   */
   readonly #shardsAuthorize: (actor: ActorName) => boolean;
   readonly #routes: { readonly server: Server | AnyHttp2Server; readonly route: Route }[] = [];
   /** Checked routes of `handleUpgrade`, by their options object. */

@@ -1,6 +1,6 @@
 /**
- * The control messages between the boards of a cluster, as JSON, and the check of each that arrives. Whoever can write to
- * the engine can send such messages, so nothing in them is trusted before `parseMessage`.
+ * The control messages between the boards of a cluster, as JSON, and the check of each that arrives. Whoever can write
+ * to the engine can send such messages, so nothing in them is trusted before `parseMessage`.
  */
 import type { ErrorReport } from "../../../errors.ts";
 import { type Address, isAddress } from "../../../runtime/actor/address.ts";

@@ -88,17 +88,19 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly startTimeoutMs?: number;
   /**
-   * History and presence of topics, by pattern: `{ "room:*": { history: { size: 100 }, presence: true } }`. `*` stands for
-   * any characters, and the first pattern that matches counts. Default: no topic has either.
+   * History and presence of topics, by pattern: `{ "room:*": { history: { size: 100 }, presence: true } }`. `*` stands
+   * for any characters, and the first pattern that matches counts. Default: no topic has either.
    */
   readonly topics?: TopicsOption;
   /**
-   * Where history and presence are kept, and how publishes reach other processes: `memory()` or
-   * `redis()` of `switchboard/redis`. The engine runs in a thread of its own, if there is a reason for one: `topics`, or
-   * an engine that other processes share. Default: `memory()`.
+   * Where history and presence are kept, and how publishes reach other processes: `memory()` or `redis()` of
+   * `switchboard/redis`. The engine runs in a thread of its own, if there is a reason for one: `topics`, or an engine
+   * that other processes share. Default: `memory()`.
    */
   readonly engine?: EngineSpec;
-  /** Name of this process for operators, in `nodes()` of every board that shares the engine. Default: the host's name. */
+  /**
+   * Name of this process for operators, in `nodes()` of every board that shares the engine. Default: the host's name.
+   */
   readonly nodeName?: string;
   /**
    * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason

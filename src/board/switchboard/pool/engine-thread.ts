@@ -41,8 +41,8 @@ export class EngineThread {
   #isShared = false;
 
   /**
-   * Resolves when the engine works. Rejects, after the thread has ended or is free again, with the engine's own error, with
-   * `ERR_START_TIMEOUT` or with `ERR_BUNDLED`. The engine is then not started again.
+   * Resolves when the engine works. Rejects, after the thread has ended or is free again, with the engine's own error,
+   * with `ERR_START_TIMEOUT` or with `ERR_BUNDLED`. The engine is then not started again.
    */
   static async start(
     threads: ShardThreads,
@@ -69,8 +69,8 @@ export class EngineThread {
   }
 
   /**
-   * Returns a port for the `EngineClient` of a shard, or with `isMain` for that of the main thread. The port closes with
-   * the thread; `engineReplaced` is the time for another.
+   * Returns a port for the `EngineClient` of a shard, or with `isMain` for that of the main thread. The port closes
+   * with the thread; `engineReplaced` is the time for another.
    */
   giveClient(isMain = false): MessagePort {
     const { port1, port2 } = new MessageChannel();

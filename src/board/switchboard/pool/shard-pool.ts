@@ -235,8 +235,8 @@ export class ShardPool {
   }
 
   /**
-   * Closes all connections in order, awaits their actors, then ends the threads: those of the shards first, then that of
-   * the engine, which has what is left of the time.
+   * Closes all connections in order, awaits their actors, then ends the threads: those of the shards first, then that
+   * of the engine, which has what is left of the time.
    *
    * @param settings `batchSize` counts over all shards
    */

@@ -27,7 +27,9 @@ function findWorker(name: "shard" | "engine"): URL {
   throw new SwitchboardError("ERR_BUNDLED", message);
 }
 
-/** A fixed number of threads, each of which runs one shard, or the engine, at a time. A thread that ends is replaced. */
+/**
+ * A fixed number of threads, each of which runs one shard, or the engine, at a time. A thread that ends is replaced.
+ */
 export class ShardThreads {
   readonly #piscina: Piscina<ShardTask | EngineTask, ErrorReport | undefined>;
   /** Exits of the threads that piscina has given up and that haven't ended yet. */

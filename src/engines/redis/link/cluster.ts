@@ -182,7 +182,9 @@ export class ClusterLinks implements Links {
   }
 }
 
-/** Takes the answer of `CLUSTER SLOTS` apart. A server that doesn't know its own address has the one that was dialled. */
+/**
+ * Takes the answer of `CLUSTER SLOTS` apart. A server that doesn't know its own address has the one that was dialled.
+ */
 function parseSlots(reply: Reply, asked: Address | undefined): Master[] {
   const masters = new Map<string, Master>();
   for (const range of Array.isArray(reply) ? reply : []) {

@@ -1,4 +1,6 @@
-/** Which links there are: one to a server, or to the master that sentinels name. Clusters have their own, `cluster.ts`. */
+/**
+ * Which links there are: one to a server, or to the master that sentinels name. Clusters have their own, `cluster.ts`.
+ */
 import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { messageOf, nameOf, unavailable } from "../failures.ts";
 import type { Access, Address, RedisSettings, Topology } from "../options.ts";

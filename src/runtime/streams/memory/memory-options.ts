@@ -56,8 +56,8 @@ export function checkMemoryOptions(options: unknown): Required<MemoryEngineOptio
 }
 
 /**
- * Returns the memory engine as a value for a board's option `engine`: streams and presence live in this process, and end
- * with it. Throws `ERR_OPTION` for a bad option, and `ERR_BUNDLED` if a bundler has left out the engine's module.
+ * Returns the memory engine as a value for a board's option `engine`: streams and presence live in this process, and
+ * end with it. Throws `ERR_OPTION` for a bad option, and `ERR_BUNDLED` if a bundler has left out the engine's module.
  */
 export function memory(options?: MemoryEngineOptions): EngineSpec {
   return { name: "memory", module: findModule().href, options: checkMemoryOptions(options) };

@@ -16,8 +16,8 @@ const CHUNK_SHARE = 1 / 4;
 const MAX_UINT32 = 2 ** 32 - 1;
 
 /**
- * Records of one stream, one after the other. A chunk is only appended to, and dropped as a whole: a frame that was read
- * from a chunk never changes, and keeps the memory of its chunk.
+ * Records of one stream, one after the other. A chunk is only appended to, and dropped as a whole: a frame that was
+ * read from a chunk never changes, and keeps the memory of its chunk.
  */
 interface Chunk {
   readonly block: Buffer;

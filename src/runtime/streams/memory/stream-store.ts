@@ -180,7 +180,9 @@ export class StreamStore {
     return true;
   }
 
-  /** Drops the publications of other streams, the list first whose last publish is longest ago; then the stream's own. */
+  /**
+   * Drops the publications of other streams, the list first whose last publish is longest ago; then the stream's own.
+   */
   #makeRoom(stream: Stream): void {
     const before = this.#publications;
     while (this.#bytes > this.#limits.maxBytes) {

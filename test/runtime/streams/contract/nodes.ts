@@ -1,4 +1,6 @@
-/** The contract of nodes: control messages, life and death, and what crosses between two. Part of `engine-contract.ts`. */
+/**
+ * The contract of nodes: control messages, life and death, and what crosses between two. Part of `engine-contract.ts`.
+ */
 import { describe, expect, it, vi } from "vitest";
 import type { PresenceLimits } from "../../../../src/runtime/streams/engine.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";

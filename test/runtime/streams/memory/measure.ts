@@ -1,6 +1,6 @@
 /**
- * Measures the memory engine alone, in one thread: publishes, reads of subscribers that resume, joins and leaves. Run by
- * hand.
+ * Measures the memory engine alone, in one thread: publishes, reads of subscribers that resume, joins and leaves. Run
+ * by hand.
  *
  *     node --expose-gc test/runtime/streams/memory/measure.ts [--streams 10000] [--size 100] [--bytes 100]
  *
