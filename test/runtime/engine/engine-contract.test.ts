@@ -139,9 +139,9 @@ class ClientEngine implements Engine {
     return this.#host.gauges();
   }
 
+  /** The host closes the ports of its clients. A client that is closed itself answers as a closed board does. */
   async stop(): Promise<void> {
     await this.#host.stop();
-    this.#client?.close();
   }
 
   get #connected(): EngineClient {
