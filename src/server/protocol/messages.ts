@@ -1,0 +1,202 @@
+/**
+ * The messages of Centrifuge's client protocol, as both codecs read and write them. Field names are those of the
+ * protocol. Payloads (`data`, `info`) are bytes: with JSON clients the text of a JSON value, unparsed, so that numbers
+ * arrive as they were sent.
+ *
+ * Source: centrifugal/protocol, definitions/client.proto.
+ */
+
+/** Facts about a connection, as presence, joins, leaves and publications of clients tell them. */
+export interface ClientInfo {
+  readonly user: string;
+  readonly client: string;
+  readonly conn_info?: Buffer | undefined;
+  readonly chan_info?: Buffer | undefined;
+}
+
+export interface Publication {
+  readonly data: Buffer;
+  /** The client that published; undefined for publishes over the API. */
+  readonly info?: ClientInfo | undefined;
+  readonly offset?: number | undefined;
+  readonly tags?: Readonly<Record<string, string>> | undefined;
+  /** True if `data` is a Fossil delta against the publication before. */
+  readonly delta?: boolean | undefined;
+  /** Time of the publish, in ms since 1970. */
+  readonly time?: number | undefined;
+  /** Channel, where it differs from that of the subscription. */
+  readonly channel?: string | undefined;
+}
+
+export interface StreamPosition {
+  readonly offset: number;
+  readonly epoch: string;
+}
+
+/** Condition on the tags of publications. */
+export interface FilterNode {
+  /** "" for a comparison, "and", "or", "not" for nodes. */
+  readonly op: string;
+  readonly key: string;
+  /** Comparison: "eq", "neq", "in", "nin", "ex", "nex", "sw", "ew", "ct", "lt", "lte", "gt", "gte". */
+  readonly cmp: string;
+  readonly val: string;
+  readonly vals: readonly string[];
+  readonly nodes: readonly FilterNode[];
+}
+
+// ── commands ─────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface SubscribeRequest {
+  readonly channel: string;
+  readonly token: string;
+  readonly data?: Buffer | undefined;
+  readonly recover: boolean;
+  readonly epoch: string;
+  readonly offset: number;
+  readonly positioned: boolean;
+  readonly recoverable: boolean;
+  readonly join_leave: boolean;
+  /** Name of a delta format, or "". */
+  readonly delta: string;
+  readonly tf?: FilterNode | undefined;
+  /** Bit 1: channel ids instead of names (compaction). Bit 2: error 112 if not recovered. */
+  readonly flag: number;
+  /** 0: a stream. Others (maps, shared polls) aren't supported. */
+  readonly type: number;
+}
+
+export interface ConnectRequest {
+  readonly token: string;
+  readonly data?: Buffer | undefined;
+  readonly name: string;
+  readonly version: string;
+  readonly headers: Readonly<Record<string, string>>;
+  /** Server-side subscriptions that the client had, by channel. */
+  readonly subs: Readonly<Record<string, Pick<SubscribeRequest, "recover" | "epoch" | "offset">>>;
+}
+
+export interface HistoryRequest {
+  readonly channel: string;
+  /** 0: only the position; -1: all, up to the cap. */
+  readonly limit: number;
+  readonly since?: StreamPosition | undefined;
+  readonly reverse: boolean;
+}
+
+/** One command of a client. `id` is 0 for `send` and for a pong. */
+export type Command = { readonly id: number } & (
+  | { readonly kind: "connect"; readonly request: ConnectRequest }
+  | { readonly kind: "subscribe"; readonly request: SubscribeRequest }
+  | { readonly kind: "unsubscribe"; readonly request: { readonly channel: string } }
+  | { readonly kind: "publish"; readonly request: { readonly channel: string; readonly data: Buffer } }
+  | { readonly kind: "presence"; readonly request: { readonly channel: string } }
+  | { readonly kind: "presence_stats"; readonly request: { readonly channel: string } }
+  | { readonly kind: "history"; readonly request: HistoryRequest }
+  | { readonly kind: "rpc"; readonly request: { readonly method: string; readonly data?: Buffer | undefined } }
+  | { readonly kind: "send"; readonly request: { readonly data?: Buffer | undefined } }
+  | { readonly kind: "refresh"; readonly request: { readonly token: string } }
+  | { readonly kind: "sub_refresh"; readonly request: { readonly channel: string; readonly token: string } }
+  /** The empty command: the answer to a ping. */
+  | { readonly kind: "pong" }
+  /** The `ping` of the schema, which no client sends. */
+  | { readonly kind: "ping" }
+  /** A command with an id, but without a request that this server knows. */
+  | { readonly kind: "unknown" }
+);
+
+// ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
+
+export interface SubscribeResult {
+  readonly expires?: boolean | undefined;
+  /** Seconds until the subscription expires. */
+  readonly ttl?: number | undefined;
+  readonly recoverable?: boolean | undefined;
+  readonly positioned?: boolean | undefined;
+  readonly epoch?: string | undefined;
+  readonly offset?: number | undefined;
+  readonly recovered?: boolean | undefined;
+  readonly was_recovering?: boolean | undefined;
+  readonly publications?: readonly Publication[] | undefined;
+  readonly data?: Buffer | undefined;
+  readonly delta?: boolean | undefined;
+  /** Channel id for pushes, if compaction was agreed. */
+  readonly id?: number | undefined;
+}
+
+export interface ConnectResult {
+  readonly client: string;
+  readonly version: string;
+  readonly data?: Buffer | undefined;
+  readonly expires?: boolean | undefined;
+  /** Seconds until the connection expires. */
+  readonly ttl?: number | undefined;
+  readonly subs?: Readonly<Record<string, SubscribeResult>> | undefined;
+  /** Interval of the server's pings in seconds. */
+  readonly ping?: number | undefined;
+  /** True if the server wants pongs. */
+  readonly pong?: boolean | undefined;
+  readonly session?: string | undefined;
+  readonly node?: string | undefined;
+  /** Time of the server, in ms since 1970. */
+  readonly time?: number | undefined;
+}
+
+export interface RefreshResult {
+  readonly client?: string | undefined;
+  readonly version?: string | undefined;
+  readonly expires?: boolean | undefined;
+  readonly ttl?: number | undefined;
+}
+
+export interface ProtocolError {
+  readonly code: number;
+  readonly message: string;
+  readonly temporary?: boolean | undefined;
+}
+
+/** The answer to a command. */
+export type Reply = { readonly id: number } & (
+  | { readonly kind: "error"; readonly error: ProtocolError }
+  | { readonly kind: "connect"; readonly result: ConnectResult }
+  | { readonly kind: "subscribe"; readonly result: SubscribeResult }
+  | { readonly kind: "unsubscribe" | "publish" }
+  | { readonly kind: "presence"; readonly result: { readonly presence: Readonly<Record<string, ClientInfo>> } }
+  | { readonly kind: "presence_stats"; readonly result: { readonly num_clients: number; readonly num_users: number } }
+  | {
+      readonly kind: "history";
+      readonly result: StreamPosition & { readonly publications: readonly Publication[] };
+    }
+  | { readonly kind: "rpc"; readonly result: { readonly data?: Buffer | undefined } }
+  | { readonly kind: "refresh" | "sub_refresh"; readonly result: RefreshResult }
+);
+
+/** A message without a command. `channel` is "" where the push concerns the connection. */
+export type Push =
+  | { readonly kind: "pub"; readonly channel: string; readonly pub: Publication }
+  | { readonly kind: "join" | "leave"; readonly channel: string; readonly info: ClientInfo }
+  | { readonly kind: "unsubscribe"; readonly channel: string; readonly code: number; readonly reason: string }
+  | { readonly kind: "subscribe"; readonly channel: string; readonly result: SubscribeResult }
+  | { readonly kind: "message"; readonly data: Buffer }
+  | { readonly kind: "disconnect"; readonly code: number; readonly reason: string; readonly reconnect: boolean }
+  | { readonly kind: "refresh"; readonly expires: boolean; readonly ttl: number };
+
+/** One way to write the protocol. Both codecs implement it. */
+export interface Codec {
+  readonly name: "json" | "protobuf";
+  /**
+   * Reads one WebSocket message. Returns undefined if any part of it is malformed: the client is then closed with 3501.
+   * Limits of sizes and depths are checked before memory is spent.
+   */
+  decode(payload: Buffer): Command[] | undefined;
+  encodeReply(reply: Reply): Encoded;
+  encodePush(push: Push): Encoded;
+  /** The ping of the server: an empty reply. */
+  readonly ping: Encoded;
+}
+
+/**
+ * What goes to a client: replies and pushes that were encoded, without their framing. `join` puts several of them into
+ * one WebSocket message.
+ */
+export type Encoded = Buffer;
