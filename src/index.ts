@@ -39,8 +39,8 @@ export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
 export type { EngineSpec, PresenceStats } from "./runtime/streams/engine.ts";
 export { type MemoryEngineOptions, memory } from "./runtime/streams/memory/memory-options.ts";
 export { isPosition, type Position } from "./runtime/streams/position.ts";
-export type { Publication } from "./runtime/streams/publication.ts";
-export type { Encode, Subscribed, SubscribeOptions } from "./runtime/streams/subscribe.ts";
+export type { Encode, Publication } from "./runtime/streams/publication.ts";
+export type { Subscribed, SubscribeOptions } from "./runtime/streams/subscribe.ts";
 export type { HistoryPage, PresenceEvent, PresenceMember, ReadHistoryOptions } from "./runtime/streams/topic-memory.ts";
 export type {
   HistoryOptions,

@@ -514,7 +514,6 @@ describe("bad input", () => {
       ],
       ERR_DATA: [5, null, {}].map((data) => client.tell("publish", "room:1", { data })),
       ERR_NO_HISTORY: [
-        subscribe({}, "plain"), // with an encode
         publishing({ idempotencyKey: "x" }, "plain"),
         publishing({ expiresMs: 1 }, "plain"),
         client.tell("history", "plain"),

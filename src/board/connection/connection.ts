@@ -177,7 +177,8 @@ export class Connection
     this.#cell.notify({ kind: "notice", handler: "streamLost", topic, position });
   }
 
-  encodeFailed(error: unknown): void {
+  encodeFailed(error: unknown, topic?: string): void {
+    if (topic !== undefined) this.#subscriptions?.remove(topic);
     this.#cell.fail("encode", error);
   }
 

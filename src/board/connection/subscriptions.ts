@@ -7,6 +7,7 @@ import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } f
 import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
+import type { Encode } from "../../runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 
@@ -29,6 +30,8 @@ export class Subscriptions implements ScheduledTask {
   readonly #host: SubscriptionsHost;
   /** All topics; those with history or presence have a membership. */
   #topics = new Map<string, Membership | undefined>();
+  /** The functions of topics without history that look different to this peer. */
+  #encodes: Map<string, Encode> | undefined;
   #leaving: MapIterator<[string, Membership | undefined]> | undefined;
 
   constructor(subscriber: Subscriber & FeedMember, host: SubscriptionsHost) {
@@ -50,7 +53,8 @@ export class Subscriptions implements ScheduledTask {
     const rule = this.#host.topics.ruleOf(topic);
     if (rule !== undefined) return this.#enter(topic, rule, options);
     if (options !== NO_OPTIONS) checkSubscribeOptions(topic, undefined, options);
-    const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
+    if (this.#topics.has(topic)) return this.#again(topic);
+    const known = this.#subscribeToBus(topic, options);
     this.#topics.set(topic, undefined);
     // Where other nodes publish, too, the engine may be away.
     if (this.#host.topics.areShared) known.catch(() => this.remove(topic));
@@ -68,9 +72,22 @@ export class Subscriptions implements ScheduledTask {
     // The promise of the actor rejects, too; this one only clears up.
     result.catch(() => this.forget(topic, membership));
     if (rule.history !== undefined) return result;
-    const known = this.#host.topics.bus.subscribe(topic, this.#subscriber);
+    const known = this.#subscribeToBus(topic, options);
     known.catch(() => this.forget(topic, membership));
     return Promise.all([known, result]).then(([subscribed]) => subscribed);
+  }
+
+  /** A second subscription changes nothing, and resolves when every thread knows of the first. */
+  #again(topic: string): Promise<Subscribed> {
+    return this.#host.topics.bus.subscribe(topic, this.#subscriber, this.#encodes?.get(topic));
+  }
+
+  #subscribeToBus(topic: string, { encode }: SubscribeOptions): Promise<Subscribed> {
+    if (encode !== undefined) {
+      this.#encodes ??= new Map();
+      this.#encodes.set(topic, encode);
+    }
+    return this.#host.topics.bus.subscribe(topic, this.#subscriber, encode);
   }
 
   remove(topic: string): void {
@@ -104,7 +121,9 @@ export class Subscriptions implements ScheduledTask {
 
   #leave(topic: string, membership: Membership | undefined): void {
     membership?.leave();
-    if (membership?.subscription === undefined) this.#host.topics.bus.unsubscribe(topic, this.#subscriber);
+    if (membership?.subscription !== undefined) return;
+    this.#host.topics.bus.unsubscribe(topic, this.#subscriber, this.#encodes?.get(topic));
+    this.#encodes?.delete(topic);
   }
 
   /** Throws, and rejects no promise: an actor that doesn't await `subscribe` fails alone, without its shard. */

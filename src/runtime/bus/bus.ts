@@ -7,10 +7,13 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import type { Encode } from "../streams/publication.ts";
+import { encoded } from "../streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
-import { type AudienceOwner, deliverTo, type Subscriber } from "./audience.ts";
+import { type AudienceOwner, deliverTo, type LocalResult, type Subscriber } from "./audience.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
-import { checkTopic, type Topic, TopicIndex } from "./topic-index.ts";
+import { checkTopic, isWanted, type Topic, TopicIndex } from "./topic-index.ts";
+import type { Encoding } from "./variants.ts";
 
 export interface BusOwner extends AudienceOwner {
   /** A publish was dropped because the other thread is too far behind. */
@@ -66,7 +69,7 @@ export class Bus {
   async addLink(port: MessagePort): Promise<void> {
     const interest: InterestChange[] = [];
     for (const topic of this.#topics.values()) {
-      if (topic.subscribers.size > 0) interest.push({ kind: "add", topic: topic.name, id: topic.id });
+      if (isWanted(topic)) interest.push({ kind: "add", topic: topic.name, id: topic.id });
     }
     const link = new Link(port, interest, this.#schedule, this.#linkOwner);
     this.#links.add(link);
@@ -78,13 +81,14 @@ export class Bus {
   /**
    * Adds a subscriber. Resolves when every thread knows, so that every publish that starts later arrives. Throws
    * `ERR_TOPIC`.
+   *
+   * @param encode how messages look to the subscriber's peer. Default: as they were published
    */
-  subscribe(name: string, subscriber: Subscriber): Promise<Subscribed> {
+  subscribe(name: string, subscriber: Subscriber, encode?: Encode): Promise<Subscribed> {
     checkTopic(name);
     const topic = this.#topics.getOrCreate(name);
-    this.#topics.addSubscriber(topic, subscriber);
     // A second subscriber waits as well: the first one's interest may still be on its way.
-    if (topic.subscribers.size === 1) {
+    if (this.#topics.addSubscriber(topic, subscriber, encode)) {
       const known = this.#announce({ kind: "add", topic: name, id: topic.id });
       const wanted = this.#owner.firstSubscribed?.(name);
       topic.known = wanted === undefined ? known : Promise.all([known, wanted]).then(nothingKept);
@@ -92,10 +96,10 @@ export class Bus {
     return topic.known;
   }
 
-  unsubscribe(name: string, subscriber: Subscriber): void {
+  /** @param encode that of the subscription */
+  unsubscribe(name: string, subscriber: Subscriber, encode?: Encode): void {
     const topic = this.#topics.get(name);
-    if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber)) return;
-    if (topic.subscribers.size > 0) return;
+    if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber, encode)) return;
     void this.#announce({ kind: "remove", topic: name });
     this.#owner.lastUnsubscribed?.(name);
     this.#topics.prune(topic);
@@ -105,7 +109,7 @@ export class Bus {
     checkTopic(name);
     const topic = this.#topics.get(name);
     if (topic === undefined) return NOBODY;
-    const result = { ...deliverTo(topic, frame, this.#owner, except), remote: 0, remoteDropped: 0 };
+    const result = { ...this.#deliver(topic, frame, except), remote: 0, remoteDropped: 0 };
     for (const { link, id } of topic.remotes) {
       if (link.publish(id, frame)) {
         result.remote++;
@@ -120,7 +124,23 @@ export class Bus {
   /** Gives a message of another node to the subscribers of this thread. */
   deliver(name: string, frame: Frame): void {
     const topic = this.#topics.get(name);
-    if (topic !== undefined) deliverTo(topic, frame, this.#owner);
+    if (topic !== undefined) this.#deliver(topic, frame);
+  }
+
+  #deliver(topic: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
+    const result = deliverTo(topic, frame, this.#owner, except);
+    if (topic.encoded === undefined) return result;
+    const { name } = topic;
+    const record = { offset: 0, timeMs: Date.now(), frame };
+    const failed = (subscriber: Subscriber, error: unknown): void => subscriber.encodeFailed?.(error, name);
+    const frameOf = (encode: Encoding): Frame | undefined => encoded(name, "", record, encode);
+    const others = topic.encoded.deliver(frameOf, this.#owner, failed, except);
+    return {
+      delivered: result.delivered + others.delivered,
+      buffered: result.buffered + others.buffered,
+      dropped: result.dropped + others.dropped,
+      closed: result.closed + others.closed,
+    };
   }
 
   close(): void {
@@ -152,8 +172,8 @@ export class Bus {
     published: (topicId, frame) => {
       const topic = this.#topics.getById(topicId);
       if (topic === undefined) return 0;
-      deliverTo(topic, frame, this.#owner);
-      return topic.subscribers.size;
+      const { delivered, buffered, dropped, closed } = this.#deliver(topic, frame);
+      return delivered + buffered + dropped + closed;
     },
     batchArrived: (lagSeconds) => this.#owner.batchArrived?.(lagSeconds),
     linkClosed: (link) => {

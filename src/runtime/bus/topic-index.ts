@@ -4,6 +4,7 @@
 import { SwitchboardError } from "../../errors.ts";
 import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
 import { type Audience, addSubscriber, deleteSubscriber, NO_SUBSCRIBERS, type Subscriber } from "./audience.ts";
+import { type Encoding, Variants } from "./variants.ts";
 
 /** Another thread that wants a topic, and the number that it gave to the topic. */
 export interface RemoteInterest<Link> {
@@ -15,6 +16,8 @@ export interface Topic<Link> extends Audience {
   /** This thread's number for the topic. Other threads send it instead of the name. Never used again. */
   readonly id: number;
   remotes: readonly RemoteInterest<Link>[];
+  /** Subscribers with an `encode`. */
+  encoded: Variants<Subscriber> | undefined;
   /** Resolves when every thread knows that there are subscribers here. */
   known: Promise<Subscribed>;
 }
@@ -43,6 +46,11 @@ function describe(name: string): string {
   return name.isWellFormed() ? `one of ${Buffer.byteLength(name)} bytes` : "one with half of a surrogate pair";
 }
 
+/** Returns whether the topic has subscribers in this thread. */
+export function isWanted({ subscribers, encoded }: Topic<unknown>): boolean {
+  return subscribers.size > 0 || encoded?.isEmpty === false;
+}
+
 /** All topics with a subscriber in this thread or, as far as this thread knows, in another. */
 export class TopicIndex<Link> {
   readonly #byName = new Map<string, Topic<Link>>();
@@ -67,6 +75,7 @@ export class TopicIndex<Link> {
         id: this.#nextId++,
         subscribers: NO_SUBSCRIBERS,
         remotes: NO_REMOTES,
+        encoded: undefined,
         known: KNOWN,
         group: undefined,
         absent: undefined,
@@ -76,21 +85,32 @@ export class TopicIndex<Link> {
     return topic;
   }
 
-  addSubscriber(topic: Topic<Link>, subscriber: Subscriber): void {
-    if (topic.subscribers.size === 0) this.#byId.set(topic.id, topic);
-    addSubscriber(topic, subscriber);
+  /** Returns true if it is the first subscriber in this thread. */
+  addSubscriber(topic: Topic<Link>, subscriber: Subscriber, encode?: Encoding): boolean {
+    const isFirst = !isWanted(topic);
+    if (isFirst) this.#byId.set(topic.id, topic);
+    if (encode === undefined) {
+      addSubscriber(topic, subscriber);
+    } else {
+      topic.encoded ??= new Variants(topic.name);
+      topic.encoded.add(subscriber, encode);
+    }
+    return isFirst;
   }
 
-  /** Returns true if it was a subscriber. */
-  deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber): boolean {
-    if (!deleteSubscriber(topic, subscriber)) return false;
-    if (topic.subscribers.size === 0) this.#byId.delete(topic.id);
+  /** Returns true if it was the last subscriber in this thread. */
+  deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber, encode?: Encoding): boolean {
+    const was =
+      encode === undefined ? deleteSubscriber(topic, subscriber) : topic.encoded?.delete(subscriber, encode) === true;
+    if (!was || isWanted(topic)) return false;
+    topic.encoded = undefined;
+    this.#byId.delete(topic.id);
     return true;
   }
 
   /** Forgets the topic if no thread wants it any more. */
   prune(topic: Topic<Link>): void {
-    if (topic.subscribers.size > 0 || topic.remotes.length > 0) return;
+    if (isWanted(topic) || topic.remotes.length > 0) return;
     this.#byName.delete(topic.name);
   }
 

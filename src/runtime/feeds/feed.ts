@@ -242,7 +242,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   /** Delivers publications to one subscription. Returns false if its peer refuses one, or the subscription ends. */
   deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean {
     for (const record of records) {
-      let frame: Frame;
+      let frame: Frame | undefined;
       try {
         frame = this.#live.frameOf(subscription.encode, record, subscription.epoch);
       } catch (error) {
@@ -250,9 +250,11 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
         return false;
       }
       if (subscription.hasEnded) return false;
-      const result = subscription.deliver(frame, this.topic);
-      if (subscription.hasEnded || (result === "dropped" && !this.#thins)) return false;
-      if (result !== "closed") this.#owner.host.audience.delivered?.(1);
+      if (frame !== undefined) {
+        const result = subscription.deliver(frame, this.topic);
+        if (subscription.hasEnded || (result === "dropped" && !this.#thins)) return false;
+        if (result !== "closed") this.#owner.host.audience.delivered?.(1);
+      }
       subscription.offset = record.offset;
     }
     return true;

@@ -127,10 +127,10 @@ export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined
   checkNames("subscribe", options, SUBSCRIBE_OPTIONS, "ERR_ARGUMENT");
   const { since, encode, user, info, presenceChanges } = options;
   checkFlag("subscribe", "presenceChanges", presenceChanges);
-  if (since !== undefined || encode !== undefined) {
+  if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");
+  if (since !== undefined) {
     if (rule?.history === undefined) throw noHistory(topic);
-    if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");
-    if (since !== undefined && since !== "latest" && !isPosition(since)) throw notAPosition("since");
+    if (since !== "latest" && !isPosition(since)) throw notAPosition("since");
   }
   if (user === undefined && info === undefined && presenceChanges !== true) return;
   if (rule?.presence === undefined) throw noPresence(topic);

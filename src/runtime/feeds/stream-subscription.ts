@@ -3,7 +3,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Subscriber, SubscriberGroup } from "../bus/audience.ts";
 import type { Position } from "../streams/position.ts";
-import type { Encode } from "../streams/subscribe.ts";
+import type { Encode } from "../streams/publication.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 
 /** What a subscription needs of its connection. */

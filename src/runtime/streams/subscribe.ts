@@ -1,13 +1,6 @@
-/** What an actor says when it subscribes to a topic with history or presence, and what it gets. */
-import type { Sendable } from "../../wire/protocol/message.ts";
+/** What an actor says when it subscribes to a topic, and what it gets. */
 import type { Position } from "./position.ts";
-import type { Publication } from "./publication.ts";
-
-/**
- * Says how a publication looks to the peers of a subscription. Called once for each publication, shard and function,
- * not once for each subscriber: give the same function in each `subscribe`, not a new one.
- */
-export type Encode = (publication: Publication) => Sendable;
+import type { Encode, Publication } from "./publication.ts";
 
 export interface SubscribeOptions {
   /**
@@ -15,8 +8,10 @@ export interface SubscribeOptions {
    * newest publication, if there is one. Needs a topic with history. Default: only what is published from now on.
    */
   readonly since?: Position | "latest" | undefined;
-  /** How publications look to this peer, so that they can carry their offset. If it throws, the
-   * subscription is lost and the actor fails, as in a handler. Default: the message as it was published. */
+  /**
+   * How publications look to this peer, so that they can carry their offset, or be left out. Works on any topic. If it
+   * throws, the subscription is lost and the actor fails, as in a handler. Default: the message as it was published.
+   */
   readonly encode?: Encode | undefined;
   /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
   readonly user?: string | undefined;

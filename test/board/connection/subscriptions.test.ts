@@ -1,4 +1,4 @@
-import { expect, it, vi } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { startBoard } from "../../support/board.ts";
 import { text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
@@ -52,4 +52,52 @@ it("closes with 1011 when the actor doesn't catch the error, even if it doesn't 
   expect(await client.text()).toBe("subscribed a");
   expect(await client.closeFrame()).toMatchObject({ code: 1011 });
   await vi.waitFor(() => expect(failed.mock.calls[0]?.[0].error).toMatchObject({ code: REFUSED }));
+});
+
+describe.each(["plain", "kept", "present"])("encode on the topic %s", (topic) => {
+  const topics = { kept: { history: { size: 10 } }, present: { presence: true } };
+
+  async function open(count: number) {
+    const { board, port } = await startBoard({ actor: "encoding", topics, shards: 2, attach: { path: "/:topic" } });
+    const clients: RawClient[] = [];
+    for (let i = 0; i < count; i++) {
+      const client = await RawClient.open({ port, path: `/${topic}` });
+      expect(await client.text()).toBe("subscribed");
+      clients.push(client);
+    }
+    return { board, clients };
+  }
+
+  it("says what peers on every shard get, and leaves out what it returns undefined for", async () => {
+    const { clients } = await open(4);
+    for (const said of ["a", "secret", "b"]) clients[0]?.write(text(said));
+    const offsets = topic === "kept" ? [1, 3] : [0, 0];
+    for (const client of clients) {
+      expect([await client.text(), await client.text()]).toEqual([
+        `${topic} ${offsets[0]} A`,
+        `${topic} ${offsets[1]} B`,
+      ]);
+    }
+  });
+
+  it("isn't called for a connection that has left", async () => {
+    const { board, clients } = await open(2);
+    clients[0]?.write(text("leave"));
+    const reaches = (): Promise<number> =>
+      Promise.resolve(board.publish(topic, "probe")).then(({ stored, remote }) => stored?.then(() => 1) ?? remote);
+    await reaches();
+    clients[1]?.write(text("a"));
+    await vi.waitFor(async () => expect(await clients[1]?.text()).toContain(" A"));
+    clients[0]?.write(text("last"));
+    await vi.waitFor(async () => expect(await clients[1]?.text()).toContain(" LAST"));
+  });
+
+  it("ends the connections whose function throws with 1011", async () => {
+    const { board, clients } = await open(2);
+    const failed: string[] = [];
+    board.on("actorFailed", ({ handler }) => failed.push(handler));
+    clients[0]?.write(text("broken"));
+    for (const client of clients) expect(await client.closeFrame()).toMatchObject({ code: 1011 });
+    await vi.waitFor(() => expect(failed).toEqual(["encode", "encode"]));
+  });
 });

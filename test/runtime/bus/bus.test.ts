@@ -1,8 +1,9 @@
 import { once } from "node:events";
 import { MessageChannel, type MessagePort, Worker } from "node:worker_threads";
-import { expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { Subscriber } from "../../../src/runtime/bus/audience.ts";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
+import type { Encode } from "../../../src/runtime/streams/publication.ts";
 import { encodeFrame, encodeText, type Frame } from "../../../src/wire/protocol/frame.ts";
 import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 import type { SendResult } from "../../../src/wire/protocol/send-result.ts";
@@ -333,4 +334,60 @@ it("continues without a thread that has died, and stops waiting for it", async (
   bus.publish("news", encodeText("hello"));
   expect(inbox.texts).toEqual(["hello"]);
   expect(dropped()).toBe(0);
+});
+
+describe("a subscription with an encode", () => {
+  const loud = vi.fn<Encode>(({ topic, offset, message }) => `${topic} ${offset} ${message.text.toUpperCase()}`);
+
+  it("gets the messages that the function makes of them, once for all subscribers with the function", async () => {
+    const { near, far } = await two();
+    const [one, two_, plain, distant] = [new Inbox(), new Inbox(), new Inbox(), new Inbox()];
+    await Promise.all([near.bus.subscribe("news", one, loud), near.bus.subscribe("news", two_, loud)]);
+    await near.bus.subscribe("news", plain);
+    await far.bus.subscribe("news", distant, loud);
+    loud.mockClear();
+    const result = near.bus.publish("news", encodeText("hello"));
+    expect([one.texts, two_.texts, plain.texts]).toEqual([["news 0 HELLO"], ["news 0 HELLO"], ["hello"]]);
+    expect(result).toMatchObject({ delivered: 3, remote: 1 });
+    expect(loud).toHaveBeenCalledTimes(1);
+    await vi.waitFor(() => expect(distant.texts).toEqual(["news 0 HELLO"]));
+  });
+
+  it("gets nothing where the function returns undefined", async () => {
+    const { bus } = createBus();
+    const inbox = new Inbox();
+    await bus.subscribe("news", inbox, ({ message }) => (message.text === "no" ? undefined : message));
+    const results = ["yes", "no"].map((text) => bus.publish("news", encodeText(text)).delivered);
+    expect({ results, texts: inbox.texts }).toEqual({ results: [1, 0], texts: ["yes"] });
+  });
+
+  it("isn't the publisher's, where that is excluded", async () => {
+    const { bus } = createBus();
+    const [publisher, other] = [new Inbox(), new Inbox()];
+    await Promise.all([publisher, other].map((inbox) => bus.subscribe("news", inbox, loud)));
+    bus.publish("news", encodeText("hello"), publisher);
+    expect([publisher.texts, other.texts]).toEqual([[], ["news 0 HELLO"]]);
+  });
+
+  it("keeps the topic wanted by other threads until the last one leaves", async () => {
+    const { near, far } = await two();
+    const inbox = new Inbox();
+    await far.bus.subscribe("news", inbox, loud);
+    expect(near.bus.publish("news", encodeText("a")).remote).toBe(1);
+    far.bus.unsubscribe("news", inbox, loud);
+    await vi.waitFor(() => expect(near.bus.publish("news", encodeText("b")).remote).toBe(0));
+  });
+
+  it("is told when the function throws; others get their message", async () => {
+    const { bus } = createBus();
+    const failed: unknown[] = [];
+    const inbox = new Inbox();
+    const broken = { deliver: () => "sent" as const, encodeFailed: (error: unknown) => failed.push(error) };
+    await bus.subscribe("news", broken, () => {
+      throw new Error("no");
+    });
+    await bus.subscribe("news", inbox, loud);
+    expect(bus.publish("news", encodeText("hello")).delivered).toBe(1);
+    expect({ failed, texts: inbox.texts }).toEqual({ failed: [new Error("no")], texts: ["news 0 HELLO"] });
+  });
 });

@@ -49,9 +49,9 @@ it("returns the same topic for the same name, and finds it by its number while i
   expect(index.getById(news.id)).toBeUndefined();
   const [one, two] = [{ deliver: () => "sent" as const }, { deliver: () => "sent" as const }];
   for (let round = 0; round < 2; round++) {
-    index.addSubscriber(news, one);
-    index.addSubscriber(news, two);
-    expect(index.deleteSubscriber(news, one)).toBe(true);
+    expect(index.addSubscriber(news, one)).toBe(true);
+    expect(index.addSubscriber(news, two)).toBe(false);
+    expect(index.deleteSubscriber(news, one)).toBe(false);
     expect(index.deleteSubscriber(news, one)).toBe(false);
     expect(index.getById(news.id)).toBe(news);
     expect(index.deleteSubscriber(news, two)).toBe(true);

@@ -129,7 +129,7 @@ describe("checkSubscribeOptions", () => {
   it.each<[string, string, unknown]>([
     ["x", "ERR_NO_HISTORY", { since: "latest" }],
     ["w", "ERR_NO_HISTORY", { since: { epoch: "", offset: 0 } }],
-    ["w", "ERR_NO_HISTORY", { encode: () => "" }],
+    ["x", "ERR_ARGUMENT", { encode: "text" }],
     ["x", "ERR_NO_PRESENCE", { user: "ann" }],
     ["s", "ERR_NO_PRESENCE", { info: 1 }],
     ["s", "ERR_NO_PRESENCE", { presenceChanges: true }],
