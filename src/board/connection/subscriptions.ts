@@ -10,6 +10,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Encode } from "../../runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
+import { HeldDeliveries } from "./held-deliveries.ts";
 
 export interface SubscriptionsHost {
   readonly topics: Topics;
@@ -17,7 +18,7 @@ export interface SubscriptionsHost {
   readonly feeds?: Feeds | undefined;
   readonly turns: FairScheduler;
   readonly counters: Counters;
-  readonly options: { readonly maxSubscriptions: number };
+  readonly options: { readonly maxSubscriptions: number; readonly maxBufferedBytes: number };
 }
 
 const MAX_TOPICS_LEFT_PER_TURN = 32;
@@ -32,6 +33,8 @@ export class Subscriptions implements ScheduledTask {
   #topics = new Map<string, Membership | undefined>();
   /** The functions of topics without history that look different to this peer. */
   #encodes: Map<string, Encode> | undefined;
+  /** Topics of the bus whose deliveries wait. */
+  #held: Map<string, HeldDeliveries> | undefined;
   #leaving: MapIterator<[string, Membership | undefined]> | undefined;
 
   constructor(subscriber: Subscriber & FeedMember, host: SubscriptionsHost) {
@@ -79,15 +82,34 @@ export class Subscriptions implements ScheduledTask {
 
   /** A second subscription changes nothing, and resolves when every thread knows of the first. */
   #again(topic: string): Promise<Subscribed> {
-    return this.#host.topics.bus.subscribe(topic, this.#subscriber, this.#encodes?.get(topic));
+    const subscriber = this.#held?.get(topic) ?? this.#subscriber;
+    return this.#host.topics.bus.subscribe(topic, subscriber, this.#encodes?.get(topic));
   }
 
-  #subscribeToBus(topic: string, { encode }: SubscribeOptions): Promise<Subscribed> {
+  #subscribeToBus(topic: string, { encode, deliverAfter }: SubscribeOptions): Promise<Subscribed> {
     if (encode !== undefined) {
       this.#encodes ??= new Map();
       this.#encodes.set(topic, encode);
     }
-    return this.#host.topics.bus.subscribe(topic, this.#subscriber, encode);
+    const { topics, options } = this.#host;
+    if (deliverAfter === undefined) return topics.bus.subscribe(topic, this.#subscriber, encode);
+    const held = new HeldDeliveries(this.#subscriber, options.maxBufferedBytes);
+    this.#held ??= new Map();
+    this.#held.set(topic, held);
+    const release = (): void => this.#release(topic, held);
+    void deliverAfter.then(release, release);
+    return topics.bus.subscribe(topic, held, encode);
+  }
+
+  /** Subscribes the connection in the place of what waited for it. */
+  #release(topic: string, held: HeldDeliveries): void {
+    if (this.#held?.get(topic) !== held) return;
+    this.#held.delete(topic);
+    const { bus } = this.#host.topics;
+    const encode = this.#encodes?.get(topic);
+    void bus.subscribe(topic, this.#subscriber, encode);
+    bus.unsubscribe(topic, held, encode);
+    held.release(topic);
   }
 
   remove(topic: string): void {
@@ -122,7 +144,9 @@ export class Subscriptions implements ScheduledTask {
   #leave(topic: string, membership: Membership | undefined): void {
     membership?.leave();
     if (membership?.subscription !== undefined) return;
-    this.#host.topics.bus.unsubscribe(topic, this.#subscriber, this.#encodes?.get(topic));
+    const subscriber = this.#held?.get(topic) ?? this.#subscriber;
+    this.#host.topics.bus.unsubscribe(topic, subscriber, this.#encodes?.get(topic));
+    this.#held?.delete(topic);
     this.#encodes?.delete(topic);
   }
 

@@ -111,14 +111,14 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
    */
   subscribe(
     subscriber: StreamSubscriber,
-    { since, encode }: SubscribeOptions,
+    options: SubscribeOptions,
     ready: Promise<void> | undefined,
   ): { readonly subscription: StreamSubscription; readonly result: Promise<Subscribed> } {
-    const subscription = new StreamSubscription(this.topic, subscriber, encode, this.#thins, this);
+    const subscription = new StreamSubscription(this.topic, subscriber, options.encode, this.#thins, this);
     const wanted = this.hold();
     this.#joining.add(subscription);
     const both = ready === undefined ? wanted : Promise.all([wanted, ready]);
-    return { subscription, result: this.#join(subscription, since, both) };
+    return { subscription, result: this.#join(subscription, options, both) };
   }
 
   unsubscribe(subscription: StreamSubscription): void {
@@ -136,7 +136,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
 
   async #join(
     subscription: StreamSubscription,
-    since: SubscribeOptions["since"],
+    { since, deliverAfter }: SubscribeOptions,
     ready: Promise<unknown>,
   ): Promise<Subscribed> {
     try {
@@ -144,7 +144,9 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
       if (subscription.hasEnded) return NOTHING_KEPT;
       const result = await this.#firstResult(subscription, since);
       // What the caller sends when it gets the result comes before what is delivered.
-      this.#owner.endOfTick.add(() => this.settle(subscription));
+      const settle = (): void => this.settle(subscription);
+      if (deliverAfter === undefined) this.#owner.endOfTick.add(settle);
+      else void deliverAfter.then(settle, settle);
       return result;
     } catch (error) {
       this.unsubscribe(subscription);

@@ -38,7 +38,14 @@ export interface Membership {
   leave(isReplaced?: boolean): void;
 }
 
-const SUBSCRIBE_OPTIONS = ["since", "encode", "user", "info", "presenceChanges"] satisfies (keyof SubscribeOptions)[];
+const SUBSCRIBE_OPTIONS = [
+  "since",
+  "encode",
+  "deliverAfter",
+  "user",
+  "info",
+  "presenceChanges",
+] satisfies (keyof SubscribeOptions)[];
 
 const RETRY_MS = 1_000;
 /** Bytes of a user, in UTF-8. */
@@ -125,9 +132,10 @@ function hold(feed: Feed, joined: Promise<void> | undefined): Pick<Membership, "
 /** Throws for options that are unknown or make no sense, or that the topic has no use for. */
 export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined, options: SubscribeOptions): void {
   checkNames("subscribe", options, SUBSCRIBE_OPTIONS, "ERR_ARGUMENT");
-  const { since, encode, user, info, presenceChanges } = options;
+  const { since, encode, deliverAfter, user, info, presenceChanges } = options;
   checkFlag("subscribe", "presenceChanges", presenceChanges);
   if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");
+  if (deliverAfter !== undefined && !(deliverAfter instanceof Promise)) throw argument("deliverAfter takes a promise");
   if (since !== undefined) {
     if (rule?.history === undefined) throw noHistory(topic);
     if (since !== "latest" && !isPosition(since)) throw notAPosition("since");

@@ -13,6 +13,12 @@ export interface SubscribeOptions {
    * throws, the subscription is lost and the actor fails, as in a handler. Default: the message as it was published.
    */
   readonly encode?: Encode | undefined;
+  /**
+   * Promise for which deliveries wait, beside the result: for protocols whose peers must hear of the subscription first.
+   * At most `maxBufferedBytes` of a topic without history wait; more is dropped. Default: deliveries begin as said at
+   * `subscribe`.
+   */
+  readonly deliverAfter?: Promise<unknown> | undefined;
   /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
   readonly user?: string | undefined;
   /** What presence tells about this connection: a value for JSON, at most 4 KiB of it. Default: nothing. */

@@ -64,7 +64,7 @@ async function setUp({
       feeds,
       turns: new FairScheduler(),
       counters: new Counters(),
-      options: { maxSubscriptions: 50 },
+      options: { maxSubscriptions: 50, maxBufferedBytes: 1_000_000 },
     };
     peer.subscriptions = new Subscriptions(peer, parts);
     return { peer, subscriptions: peer.subscriptions };

@@ -92,6 +92,25 @@ describe.each(["plain", "kept", "present"])("encode on the topic %s", (topic) =>
     await vi.waitFor(async () => expect(await clients[1]?.text()).toContain(" LAST"));
   });
 
+  it("and deliverAfter: what is published waits for the promise, in order", async () => {
+    const { board, port } = await startBoard({ actor: "encoding", topics, shards: 2, attach: { path: "/:topic" } });
+    const held = await RawClient.open({ port, path: `/${topic}?held` });
+    const others = [
+      await RawClient.open({ port, path: `/${topic}` }),
+      await RawClient.open({ port, path: `/${topic}` }),
+    ];
+    for (const client of [held, ...others]) expect(await client.text()).toBe("subscribed");
+    board.publish(topic, "a");
+    board.publish(topic, "b");
+    for (const client of others) expect([await client.text(), await client.text()]).toHaveLength(2);
+    held.write(text("deliver"));
+    expect(await held.text()).toBe("now");
+    expect([await held.text(), await held.text()].map((said) => said.at(-1))).toEqual(["A", "B"]);
+    board.publish(topic, "c");
+    expect(await held.text()).toMatch(/C$/);
+    held.write(text("leave"));
+  });
+
   it("ends the connections whose function throws with 1011", async () => {
     const { board, clients } = await open(2);
     const failed: string[] = [];

@@ -130,6 +130,7 @@ describe("checkSubscribeOptions", () => {
     ["x", "ERR_NO_HISTORY", { since: "latest" }],
     ["w", "ERR_NO_HISTORY", { since: { epoch: "", offset: 0 } }],
     ["x", "ERR_ARGUMENT", { encode: "text" }],
+    ["x", "ERR_ARGUMENT", { deliverAfter: 5 }],
     ["x", "ERR_NO_PRESENCE", { user: "ann" }],
     ["s", "ERR_NO_PRESENCE", { info: 1 }],
     ["s", "ERR_NO_PRESENCE", { presenceChanges: true }],
@@ -160,7 +161,8 @@ describe("checkSubscribeOptions", () => {
 
   it.each(["s", "p", "x"])("on the topic %s names an unknown option and lists the known ones", (topic) => {
     const options = { sinse: "latest" } as SubscribeOptions;
-    const message = 'subscribe: unknown option "sinse"; the options are since, encode, user, info, presenceChanges';
+    const message =
+      'subscribe: unknown option "sinse"; the options are since, encode, deliverAfter, user, info, presenceChanges';
     expect(() => checkSubscribeOptions(topic, rules.of(topic), options)).toThrowError(
       expect.objectContaining({ code: "ERR_ARGUMENT", message }),
     );

@@ -12,14 +12,24 @@ export default class Encoding extends Actor {
     return this.params["topic"] ?? "";
   }
 
+  #deliver = (): void => {};
+
   override async opened(): Promise<void> {
+    const deliverAfter = this.request.query.has("held")
+      ? new Promise<void>((resolve) => {
+          this.#deliver = resolve;
+        })
+      : undefined;
     // The second subscription changes nothing.
-    for (let i = 0; i < 2; i++) await this.subscribe(this.#topic, { encode });
+    for (let i = 0; i < 2; i++) await this.subscribe(this.#topic, { encode, deliverAfter });
     this.send("subscribed");
   }
 
   override received(message: Message): void {
-    if (message.text === "leave") this.unsubscribe(this.#topic);
+    if (message.text === "deliver") {
+      this.send("now");
+      this.#deliver();
+    } else if (message.text === "leave") this.unsubscribe(this.#topic);
     else this.publish(this.#topic, message.text, { self: true });
   }
 }
