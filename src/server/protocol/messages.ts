@@ -5,6 +5,7 @@
  *
  * Source: centrifugal/protocol, definitions/client.proto.
  */
+import type { Message } from "../../wire/protocol/message.ts";
 
 /** Facts about a connection, as presence, joins, leaves and publications of clients tell them. */
 export interface ClientInfo {
@@ -60,11 +61,19 @@ export interface SubscribeRequest {
   /** Name of a delta format, or "". */
   readonly delta: string;
   readonly tf?: FilterNode | undefined;
-  /** Bit 1: channel ids instead of names (compaction). Bit 2: error 112 if not recovered. */
+  /** Bits of `SUBSCRIBE_FLAGS`; unknown bits are kept. */
   readonly flag: number;
   /** 0: a stream. Others (maps, shared polls) aren't supported. */
   readonly type: number;
 }
+
+/** Bits of `SubscribeRequest.flag`. */
+export const SUBSCRIBE_FLAGS = {
+  /** The client takes numeric channel ids in pushes. */
+  compaction: 1,
+  /** The client wants error 112 if the position can't be recovered. */
+  rejectUnrecovered: 2,
+} as const;
 
 export interface ConnectRequest {
   readonly token: string;
@@ -84,19 +93,34 @@ export interface HistoryRequest {
   readonly reverse: boolean;
 }
 
+export interface PublishRequest {
+  readonly channel: string;
+  /** Empty if the client sent none. */
+  readonly data: Buffer;
+  /** 0: a publication of a stream. Others (maps) aren't supported. */
+  readonly type: number;
+}
+
+export interface SubRefreshRequest {
+  readonly channel: string;
+  readonly token: string;
+  /** 0: a refresh. Others (tracked keys) aren't supported. */
+  readonly type: number;
+}
+
 /** One command of a client. `id` is 0 for `send` and for a pong. */
 export type Command = { readonly id: number } & (
   | { readonly kind: "connect"; readonly request: ConnectRequest }
   | { readonly kind: "subscribe"; readonly request: SubscribeRequest }
   | { readonly kind: "unsubscribe"; readonly request: { readonly channel: string } }
-  | { readonly kind: "publish"; readonly request: { readonly channel: string; readonly data: Buffer } }
+  | { readonly kind: "publish"; readonly request: PublishRequest }
   | { readonly kind: "presence"; readonly request: { readonly channel: string } }
   | { readonly kind: "presence_stats"; readonly request: { readonly channel: string } }
   | { readonly kind: "history"; readonly request: HistoryRequest }
   | { readonly kind: "rpc"; readonly request: { readonly method: string; readonly data?: Buffer | undefined } }
   | { readonly kind: "send"; readonly request: { readonly data?: Buffer | undefined } }
   | { readonly kind: "refresh"; readonly request: { readonly token: string } }
-  | { readonly kind: "sub_refresh"; readonly request: { readonly channel: string; readonly token: string } }
+  | { readonly kind: "sub_refresh"; readonly request: SubRefreshRequest }
   /** The empty command: the answer to a ping. */
   | { readonly kind: "pong" }
   /** The `ping` of the schema, which no client sends. */
@@ -171,32 +195,59 @@ export type Reply = { readonly id: number } & (
   | { readonly kind: "refresh" | "sub_refresh"; readonly result: RefreshResult }
 );
 
-/** A message without a command. `channel` is "" where the push concerns the connection. */
-export type Push =
+/**
+ * A message without a command. `channel` is "" where the push concerns the connection. `id` takes the place of the
+ * channel if compaction was agreed.
+ */
+export type Push = { readonly id?: number | undefined } & (
   | { readonly kind: "pub"; readonly channel: string; readonly pub: Publication }
   | { readonly kind: "join" | "leave"; readonly channel: string; readonly info: ClientInfo }
   | { readonly kind: "unsubscribe"; readonly channel: string; readonly code: number; readonly reason: string }
   | { readonly kind: "subscribe"; readonly channel: string; readonly result: SubscribeResult }
   | { readonly kind: "message"; readonly data: Buffer }
   | { readonly kind: "disconnect"; readonly code: number; readonly reason: string; readonly reconnect: boolean }
-  | { readonly kind: "refresh"; readonly expires: boolean; readonly ttl: number };
+  | { readonly kind: "refresh"; readonly expires: boolean; readonly ttl: number }
+);
 
-/** One way to write the protocol. Both codecs implement it. */
+/**
+ * One reply or push, encoded and framed. A string is the text of one line of JSON; a buffer is a Protobuf message with
+ * its length before it. `send` of an actor takes both: a string leaves as a text frame, a buffer as a binary frame.
+ */
+export type Encoded = string | Buffer;
+
+/** A message as topics keep it. The `Message` of an actor has these properties. */
+export interface StoredMessage {
+  readonly type: "text" | "binary";
+  /** The payload. Never written to. */
+  readonly bytes: Buffer;
+}
+
+/** A publication as a push, ready to be sent; or the fact that a client of this codec can't get the publication. */
+export type PublicationPush =
+  | { readonly kind: "push"; readonly push: Message }
+  /** The data isn't JSON, and the client speaks JSON: the client is closed with 3506. */
+  | { readonly kind: "not-json" };
+
+/** One way to write the protocol: JSON or Protobuf. */
 export interface Codec {
   readonly name: "json" | "protobuf";
   /**
-   * Reads one WebSocket message. Returns undefined if any part of it is malformed: the client is then closed with 3501.
-   * Limits of sizes and depths are checked before memory is spent.
+   * Reads one WebSocket message, or the body of one request. Returns undefined if any part of the message is malformed
+   * or over a limit of `limits.ts`: the client is then closed with 3501. Payloads are views of `payload`: copy a payload
+   * that is kept for long.
    */
   decode(payload: Buffer): Command[] | undefined;
   encodeReply(reply: Reply): Encoded;
   encodePush(push: Push): Encoded;
   /** The ping of the server: an empty reply. */
   readonly ping: Encoded;
+  /** Puts replies and pushes of this codec into one WebSocket message. The array must not be empty. */
+  join(parts: readonly Encoded[]): Encoded;
+  /**
+   * Encodes the push of a stored publication by splicing bytes: the payload is neither parsed nor encoded again.
+   *
+   * @param target the channel, or its id if compaction was agreed
+   * @param offset offset in the stream; undefined on channels without history
+   */
+  encodePublication(stored: StoredMessage, target: string | number, offset: number | undefined): PublicationPush;
 }
-
-/**
- * What goes to a client: replies and pushes that were encoded, without their framing. `join` puts several of them into
- * one WebSocket message.
- */
-export type Encoded = Buffer;

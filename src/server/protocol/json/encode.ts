@@ -1,0 +1,184 @@
+/** Writes replies and pushes as JSON. Payloads are embedded as they are; zero values are left out. */
+import type {
+  ClientInfo,
+  ConnectResult,
+  Publication,
+  Push,
+  RefreshResult,
+  Reply,
+  SubscribeResult,
+} from "../messages.ts";
+
+export function encodeReply(reply: Reply): string {
+  return `{"id":${reply.id},"${reply.kind}":${resultText(reply)}}`;
+}
+
+export function encodePush(push: Push): string {
+  const channel = "channel" in push ? push.channel : "";
+  const target = push.id === undefined ? text("channel", channel) : number("id", push.id);
+  return `{"push":${object(`${target},"${push.kind}":${pushText(push)}`)}}`;
+}
+
+// A function for each field: `,"key":value`, or nothing for a zero value. `object` drops the first comma.
+
+function object(fields: string): string {
+  return `{${fields.slice(1)}}`;
+}
+
+function text(key: string, value: string | undefined): string {
+  return value === undefined || value === "" ? "" : `,"${key}":${JSON.stringify(value)}`;
+}
+
+function number(key: string, value: number | undefined): string {
+  return value === undefined || value === 0 ? "" : `,"${key}":${value}`;
+}
+
+function flag(key: string, value: boolean | undefined): string {
+  return value === true ? `,"${key}":true` : "";
+}
+
+function raw(key: string, value: Buffer | undefined): string {
+  return value === undefined || value.length === 0 ? "" : `,"${key}":${withoutLineEnds(value).toString()}`;
+}
+
+function entries<Value>(
+  key: string,
+  values: Readonly<Record<string, Value>> | undefined,
+  write: (value: Value) => string,
+): string {
+  const record = values === undefined ? "{}" : recordText(values, write);
+  return record === "{}" ? "" : `,"${key}":${record}`;
+}
+
+function recordText<Value>(values: Readonly<Record<string, Value>>, write: (value: Value) => string): string {
+  let fields = "";
+  for (const name of Object.keys(values)) fields += `,${JSON.stringify(name)}:${write(values[name] as Value)}`;
+  return object(fields);
+}
+
+const NEWLINE = 0x0a;
+const CARRIAGE_RETURN = 0x0d;
+
+/**
+ * Removes the line ends of a payload. In JSON, raw line ends stand only between tokens and mean nothing. A newline would
+ * end the message; a carriage return would end the line of an event stream (SSE).
+ */
+export function withoutLineEnds(payload: Buffer): Buffer {
+  if (!payload.includes(NEWLINE) && !payload.includes(CARRIAGE_RETURN)) return payload;
+  return payload.filter((byte) => byte !== NEWLINE && byte !== CARRIAGE_RETURN) as Buffer;
+}
+
+function resultText(reply: Reply): string {
+  switch (reply.kind) {
+    case "error": {
+      const { code, message, temporary } = reply.error;
+      return object(number("code", code) + text("message", message) + flag("temporary", temporary));
+    }
+    case "connect":
+      return connectText(reply.result);
+    case "subscribe":
+      return subscribeText(reply.result);
+    case "unsubscribe":
+    case "publish":
+      return "{}";
+    case "presence":
+      return `{"presence":${recordText(reply.result.presence, infoText)}}`;
+    case "presence_stats":
+      return `{"num_clients":${reply.result.num_clients},"num_users":${reply.result.num_users}}`;
+    case "history": {
+      const { publications, epoch, offset } = reply.result;
+      return `{"publications":[${publications.map(publicationText).join()}],"epoch":${JSON.stringify(epoch)},"offset":${offset}}`;
+    }
+    case "rpc":
+      return object(raw("data", reply.result.data));
+    case "refresh":
+    case "sub_refresh":
+      return refreshText(reply.result);
+  }
+}
+
+function connectText(result: ConnectResult): string {
+  return object(
+    text("client", result.client) +
+      text("version", result.version) +
+      flag("expires", result.expires) +
+      number("ttl", result.ttl) +
+      raw("data", result.data) +
+      entries("subs", result.subs, subscribeText) +
+      number("ping", result.ping) +
+      flag("pong", result.pong) +
+      text("session", result.session) +
+      text("node", result.node) +
+      number("time", result.time),
+  );
+}
+
+function subscribeText(result: SubscribeResult): string {
+  const { publications } = result;
+  return object(
+    flag("expires", result.expires) +
+      number("ttl", result.ttl) +
+      flag("recoverable", result.recoverable) +
+      text("epoch", result.epoch) +
+      (publications?.length ? `,"publications":[${publications.map(publicationText).join()}]` : "") +
+      flag("recovered", result.recovered) +
+      number("offset", result.offset) +
+      flag("positioned", result.positioned) +
+      raw("data", result.data) +
+      flag("was_recovering", result.was_recovering) +
+      flag("delta", result.delta) +
+      number("id", result.id),
+  );
+}
+
+function refreshText({ client, version, expires, ttl }: RefreshResult): string {
+  return object(text("client", client) + text("version", version) + flag("expires", expires) + number("ttl", ttl));
+}
+
+function infoText({ user, client, conn_info, chan_info }: ClientInfo): string {
+  const names = `,"user":${JSON.stringify(user)},"client":${JSON.stringify(client)}`;
+  return object(names + raw("conn_info", conn_info) + raw("chan_info", chan_info));
+}
+
+/** Fields of a publication other than `data` and `offset`, each with a comma before it. */
+export function publicationFields(publication: Omit<Publication, "data" | "offset">): string {
+  return (
+    (publication.info === undefined ? "" : `,"info":${infoText(publication.info)}`) +
+    entries("tags", publication.tags, JSON.stringify) +
+    flag("delta", publication.delta) +
+    number("time", publication.time) +
+    text("channel", publication.channel)
+  );
+}
+
+function publicationText(publication: Publication): string {
+  return object(raw("data", publication.data) + number("offset", publication.offset) + publicationFields(publication));
+}
+
+function pushText(push: Push): string {
+  switch (push.kind) {
+    case "pub":
+      return publicationText(push.pub);
+    case "join":
+    case "leave":
+      return `{"info":${infoText(push.info)}}`;
+    case "unsubscribe":
+      return object(number("code", push.code) + text("reason", push.reason));
+    case "subscribe": {
+      const { recoverable, epoch, offset, positioned, data } = push.result;
+      return object(
+        flag("recoverable", recoverable) +
+          text("epoch", epoch) +
+          number("offset", offset) +
+          flag("positioned", positioned) +
+          raw("data", data),
+      );
+    }
+    case "message":
+      return object(raw("data", push.data));
+    case "disconnect":
+      return object(number("code", push.code) + text("reason", push.reason) + flag("reconnect", push.reconnect));
+    case "refresh":
+      return object(flag("expires", push.expires) + number("ttl", push.ttl));
+  }
+}
