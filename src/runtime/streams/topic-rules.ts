@@ -38,7 +38,10 @@ export interface PresenceOptions {
   readonly changes?: boolean;
 }
 
-/** What a topic has beside its subscribers. */
+/**
+ * What a topic has beside its subscribers. `{ presence: false }`: nothing, where a later pattern would give the topic
+ * something.
+ */
 export interface TopicOptions {
   readonly history?: HistoryOptions;
   /** `true`: with the default options. */
@@ -96,7 +99,9 @@ function checkRule(call: string, pattern: string, options: TopicOptions): TopicR
   checkKeys(where, options, ["history", "presence"]);
   const history = options.history === undefined ? undefined : checkHistory(`${where}.history`, options.history);
   const presence = checkPresence(`${where}.presence`, options.presence);
-  if (history === undefined && presence === undefined) throw optionError(`${where} takes history, presence or both`);
+  if (history === undefined && options.presence === undefined) {
+    throw optionError(`${where} takes history, presence or both`);
+  }
   return { pattern, history, presence };
 }
 
@@ -175,7 +180,8 @@ export class TopicRules {
     if (this.#rules.length === 0) return undefined;
     const remembered = this.#remembered.get(topic);
     if (remembered !== undefined) return remembered ?? undefined;
-    const rule = this.#rules.find(({ matches }) => matches(topic))?.rule;
+    const found = this.#rules.find(({ matches }) => matches(topic))?.rule;
+    const rule = found?.history === undefined && found?.presence === undefined ? undefined : found;
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear();
     this.#remembered.set(topic, rule ?? null);
     return rule;

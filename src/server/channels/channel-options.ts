@@ -69,3 +69,47 @@ export interface ChannelsConfig {
   /** Number of missed publications at most that a client gets when it comes back. */
   readonly recoveryMaxPublicationLimit: number;
 }
+
+/** Options of a namespace whose config says nothing: everything is off, and only a token lets a client subscribe. */
+export const DEFAULT_CHANNEL_OPTIONS: ChannelOptions = Object.freeze({
+  presence: false,
+  joinLeave: false,
+  forcePushJoinLeave: false,
+  leaveGraceMs: 0,
+  historySize: 0,
+  historyTtlMs: 300_000,
+  historyMetaTtlMs: 24 * 24 * 60 * 60 * 1_000,
+  forcePositioning: false,
+  allowPositioning: false,
+  forceRecovery: false,
+  allowRecovery: false,
+  forceRecoveryMode: "stream",
+  autoCacheRecover: false,
+  allowSubscribeForClient: false,
+  allowSubscribeForAnonymous: false,
+  allowPublishForClient: false,
+  allowPublishForSubscriber: false,
+  allowPublishForAnonymous: false,
+  allowHistoryForClient: false,
+  allowHistoryForSubscriber: false,
+  allowHistoryForAnonymous: false,
+  allowPresenceForClient: false,
+  allowPresenceForSubscriber: false,
+  allowPresenceForAnonymous: false,
+  allowUserLimitedChannels: false,
+  channelRegex: "",
+  allowedDeltaTypes: Object.freeze([]),
+  deltaPublish: false,
+  allowTagsFilter: false,
+  subscribeProxyEnabled: false,
+  publishProxyEnabled: false,
+  subRefreshProxyEnabled: false,
+  occupancyHooksEnabled: false,
+  cacheMissHookEnabled: false,
+  slowConsumerPolicy: undefined,
+});
+
+/** True if publications are kept: the topics of these channels are streams. */
+export function hasHistory(options: ChannelOptions): boolean {
+  return options.historySize > 0 && options.historyTtlMs > 0;
+}

@@ -2,6 +2,7 @@
  * The port through which the application decides about clients. `hooks` implements it over HTTP; a program of one's own
  * implements it in its subclass of the client's actor.
  */
+import type { SubscriptionOverride } from "../channels/subscription-rights.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 
 /** What every question tells about the client. */
@@ -25,15 +26,6 @@ export type Answer<Result> =
   | { readonly kind: "result"; readonly result: Result }
   | { readonly kind: "error"; readonly code: number; readonly message: string; readonly temporary?: boolean }
   | { readonly kind: "disconnect"; readonly code: number; readonly reason: string };
-
-/** What a server-side subscription, a token or an answer may change about one subscription. */
-export interface SubscriptionOverride {
-  readonly presence?: boolean | undefined;
-  readonly joinLeave?: boolean | undefined;
-  readonly forcePushJoinLeave?: boolean | undefined;
-  readonly forceRecovery?: boolean | undefined;
-  readonly forcePositioning?: boolean | undefined;
-}
 
 export interface SubscriptionGrant {
   /** Shown to others as `chan_info`. */
@@ -123,4 +115,4 @@ export interface Backend {
   cacheMissed?(facts: ClientFacts, channel: string): Promise<void>;
 }
 
-export type { ClientInfo };
+export type { ClientInfo, SubscriptionOverride };

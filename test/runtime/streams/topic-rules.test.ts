@@ -59,7 +59,7 @@ describe("checkTopics", () => {
     [{ t: [] }, 'topics["t"] takes an object, got an array'],
     [{ t: true }, 'topics["t"] takes an object, got boolean'],
     [{ t: {} }, 'topics["t"] takes history, presence or both'],
-    [{ t: { presence: false } }, 'topics["t"] takes history, presence or both'],
+    [{ t: { presence: undefined } }, 'topics["t"] takes history, presence or both'],
     [{ t: { histroy: history } }, 'topics["t"]: unknown option "histroy"; the options are history, presence'],
     [{ t: { history: null } }, 'topics["t"].history takes an object, got null'],
     [{ t: { history: [] } }, 'topics["t"].history takes an object, got an array'],
@@ -126,6 +126,12 @@ describe("TopicRules", () => {
     const rules = rulesOf("room:vip", "room:*", "*:log", "*");
     const patterns = ["room:vip", "room:1", "room:log", "a:log", "a"].map((topic) => rules.of(topic)?.pattern);
     expect(patterns).toEqual(["room:vip", "room:*", "room:*", "*:log", "*"]);
+  });
+
+  it("has no rule for topics that an earlier pattern gives nothing", () => {
+    const rules = new TopicRules(check({ "plain:*": { presence: false }, "*": { history } }));
+    expect(rules.of("plain:1")).toBeUndefined();
+    expect(rules.of("plain")?.pattern).toBe("*");
   });
 
   it("gives the same rule again, also after more topics than it remembers", () => {
