@@ -94,6 +94,11 @@ export interface ServerConfig {
     readonly disabled: boolean;
     readonly key: string;
     readonly insecure: boolean;
+    /**
+     * True: requests from other machines get 403, by the address of their socket. True by default when the key was made
+     * for this run, else false.
+     */
+    readonly loopbackOnly: boolean;
     readonly handlerPrefix: string;
     /** Bytes of a request body at most. */
     readonly maxBodyBytes: number;
@@ -112,6 +117,7 @@ export interface ServerConfig {
   readonly prometheus: { readonly enabled: boolean; readonly handlerPrefix: string };
   readonly engine: {
     readonly type: "memory" | "redis";
+    /** Address: a URL with user, password and database, `redis:` or `rediss:`. */
     readonly redis: { readonly address: string; readonly prefix: string };
   };
   readonly shutdown: { readonly timeoutMs: number; readonly batchSize: number; readonly batchIntervalMs: number };
