@@ -169,7 +169,7 @@ export class Connection
   // ── for the feeds ──────────────────────────────────────────────────────────────────────────────────────
 
   deliverPublication(frame: Frame, topic: string, thins: boolean, group?: BroadcastGroup): SendResult {
-    return this.#phase === "open" ? this.#push(frame, thins ? topic : undefined, group, !thins) : "closed";
+    return this.#phase === "open" ? this.#push(frame, thins ? topic : undefined, group, true) : "closed";
   }
 
   streamLost(topic: string, position: Position): void {

@@ -218,10 +218,17 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
       this.#ahead.add(subscription);
     } else {
       this.#ahead.delete(subscription);
-      const records = this.#isBefore(subscription) ? this.#recent.since(subscription.offset) : [];
+      const records = this.#isBefore(subscription) ? this.#toSettle(subscription) : [];
       if (records !== undefined && this.deliverAll(subscription, records)) this.#goLive(subscription);
       else if (!subscription.hasEnded) this.#fallBehind(subscription);
     }
+  }
+
+  /** Returns what a subscription needs to come to the feed's place; undefined if that isn't remembered. */
+  #toSettle({ offset }: StreamSubscription): readonly StreamRecord[] | undefined {
+    if (!this.#thins) return this.#recent.since(offset);
+    const newest = this.#recent.all.at(-1);
+    return newest !== undefined && newest.offset > offset ? [newest] : [];
   }
 
   #goLive(subscription: StreamSubscription): void {
@@ -254,7 +261,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
       if (subscription.hasEnded) return false;
       if (frame !== undefined) {
         const result = subscription.deliver(frame, this.topic);
-        if (subscription.hasEnded || (result === "dropped" && !this.#thins)) return false;
+        if (subscription.hasEnded || result === "dropped") return false;
         if (result !== "closed") this.#owner.host.audience.delivered?.(1);
       }
       subscription.offset = record.offset;

@@ -11,8 +11,11 @@ export interface StreamSubscriber {
   /**
    * Queues a publication for the peer.
    *
-   * @param thins true if the newest publication of the topic makes older ones worthless. Otherwise "dropped" is a
-   * refusal: the publication and all later ones wait in the history until the peer has read what waits.
+   * Returns "dropped" if there is no room for the publication: it waits in the history, with all later ones, until the
+   * peer has read what was queued before.
+   *
+   * @param thins true if the newest publication of the topic makes older ones worthless: a newer one may replace it
+   * while it is queued
    */
   deliverPublication(frame: Frame, topic: string, thins: boolean, group?: SubscriberGroup): SendResult;
   /** Resolves when nothing waits for the peer, or the connection has ended. */
@@ -76,7 +79,7 @@ export class StreamSubscription implements Subscriber {
 
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {
     const result = this.subscriber.deliverPublication(frame, topic, this.thins, group);
-    if (result === "dropped" && !this.thins) this.#owner.publicationRefused(this);
+    if (result === "dropped") this.#owner.publicationRefused(this);
     return result;
   }
 }

@@ -259,19 +259,45 @@ describe("a subscription whose peer reads slowly", () => {
     expect(peer.log).toEqual(["1", "2", "3"]);
   });
 
-  it("is thinned on a topic that keeps only the newest", async () => {
+  it("gets the newest after it has read, on a topic that keeps only the newest, and is then live again", async () => {
     const { enter, publish, told } = await setUp();
     const peer = new Peer();
     await enter("n", peer).result;
     await tick();
     peer.room = 1;
     await publish("n", 1, 2, 3);
-    await until(() => peer.refusals === 2);
+    await until(() => peer.isWaitedFor);
+    expect([peer.log, peer.refusals]).toEqual([["1"], 1]);
     peer.drain();
-    await publish("n", 4);
     await until(() => peer.log.length === 2);
-    expect(peer.log).toEqual(["1", "4"]);
-    expect(told).toMatchObject({ behind: 0, lost: 0 });
+    await publish("n", 4);
+    await until(() => peer.log.length === 3);
+    expect(peer.log).toEqual(["1", "3", "4"]);
+    expect(told).toMatchObject({ behind: 1, lost: 0 });
+  });
+
+  it("gets the newest of more than the feed remembers, on a topic that keeps only the newest", async () => {
+    const gated = new GatedEngine("history");
+    const { enter, publish, told } = await setUp(gated.engine);
+    const [peer, quick] = [new Peer(), new Peer()];
+    for (const each of [peer, quick]) await openFor(gated, enter("n", each));
+    await tick();
+    peer.room = 0;
+    await publish("n", 1);
+    await until(() => peer.isWaitedFor);
+    peer.drain();
+    gated.holdsAnswers = true;
+    await until(() => gated.waiting.length > 0);
+    // The engine has read publication 1, and the answer comes behind these.
+    await publish("n", ...span(2, 3_000));
+    await until(() => quick.log.length === 3_000);
+    gated.open();
+    await until(() => peer.log.length > 0);
+    await tick();
+    expect([peer.log.at(-1), told.behind]).toEqual(["3000", 1]);
+    await publish("n", "last");
+    await until(() => peer.log.at(-1) === "last");
+    expect(peer.log).toEqual(["1", "3000", "last"]);
   });
 });
 

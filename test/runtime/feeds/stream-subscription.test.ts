@@ -6,7 +6,7 @@ import { Peer } from "./peer.ts";
 it.each([
   { thins: false, room: 1, refusals: 0, result: "sent" },
   { thins: false, room: 0, refusals: 1, result: "dropped" },
-  { thins: true, room: 0, refusals: 0, result: "dropped" },
+  { thins: true, room: 0, refusals: 1, result: "dropped" },
 ])("with room for $room and thins $thins a delivery is $result, and refused $refusals times", (row) => {
   const refused: StreamSubscription[] = [];
   const peer = new Peer();

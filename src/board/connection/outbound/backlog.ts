@@ -4,7 +4,7 @@ import { EMPTY } from "../../../wire/protocol/empty.ts";
 interface Piece {
   /** Whole frames; empty once they were taken or dropped. */
   bytes: Buffer;
-  /** True if the frames are never dropped. */
+  /** True if the frames are never dropped, only replaced. */
   readonly isKept: boolean;
 }
 
@@ -59,11 +59,13 @@ export class Backlog {
   /**
    * Replaces the waiting frame of the topic, else adds the frame at the end. The new frame takes the old place: a topic
    * that moved to the end with each publish would never reach the front.
+   *
+   * @param isKept true if the frame may be replaced, but not dropped
    */
-  conflate(topic: string, frame: Buffer): void {
+  conflate(topic: string, frame: Buffer, isKept = false): void {
     const waiting = this.#pieceOf(topic);
     if (waiting === undefined) {
-      const piece: Piece = { bytes: frame, isKept: false };
+      const piece: Piece = { bytes: frame, isKept };
       this.#places ??= new Map();
       this.#places.set(topic, piece);
       this.#add(piece);

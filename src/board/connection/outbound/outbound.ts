@@ -98,17 +98,17 @@ export class Outbound implements ScheduledTask {
   /**
    * Queues a data frame. Returns "refused" when too much waits and the policy asks to close the connection.
    *
-   * @param topic topic of a frame that was published; undefined for a frame that was sent
+   * @param topic topic of a frame that a newer one of the topic may replace; undefined for a frame that was sent
    * @param group connections that get the same publish
-   * @param isKept true if the frame can be had again later, from a history: once it waits it is never dropped, and at
-   * the bound the result is "dropped", whatever the policy
+   * @param isKept true if the history has the frame: a frame that waits is never dropped, only replaced by `conflate`,
+   * and at the bound the result is "dropped", whatever the policy
    */
   push(frame: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult | "refused" {
     if (!this.#behind()) {
       this.#queue(frame, group, isKept);
       return "sent";
     }
-    if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic);
+    if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic, isKept);
     const bytes = frame.end - frame.start;
     if (!this.#fits(bytes)) {
       this.#reachBound();
@@ -295,17 +295,19 @@ export class Outbound implements ScheduledTask {
   }
 
   /** Replaces the waiting frame of the topic by this frame. */
-  #conflate(frame: Frame, topic: string): SendResult | "refused" {
+  #conflate(frame: Frame, topic: string, isKept: boolean): SendResult | "refused" {
     // Frames that were queued earlier in this tick come before this frame.
     this.flush();
     const replaced = this.#backlog?.waitingOf(topic);
-    if (!this.#fits(frame.end - frame.start - (replaced ?? 0))) {
+    // The transport's bytes can't be replaced, and may be as many as the bound: one frame more is let through.
+    const isOnly = (this.#backlog?.length ?? 0) === (replaced === undefined ? 0 : 1);
+    if (!isOnly && !this.#fits(frame.end - frame.start - (replaced ?? 0))) {
       this.#reachBound();
-      return "refused";
+      return isKept ? "dropped" : "refused";
     }
     if (replaced !== undefined) this.#host.counters.add("conflated");
     this.#backlog ??= new Backlog();
-    this.#backlog.conflate(topic, this.#host.flushQueue.root.append(frame).joinCompact());
+    this.#backlog.conflate(topic, this.#host.flushQueue.root.append(frame).joinCompact(), isKept);
     return "buffered";
   }
 

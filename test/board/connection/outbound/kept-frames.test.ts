@@ -46,7 +46,22 @@ it("kept frames are not dropped for newer ones, which are dropped themselves whe
   expect(transport.texts.slice(1).map((text) => text.trim())).toEqual(["kept 1", "kept 2"]);
 });
 
-it("kept frames of a topic are not conflated", async () => {
+it("kept frames of a topic are replaced by newer ones, and never dropped", async () => {
+  const { outbound, transport, counters } = await setUpBehind("conflate");
+  for (const each of [1, 2, 3]) {
+    const frame = encodeText(`${each}`.padEnd(100));
+    expect(outbound.push(frame, "topic", undefined, true)).toBe("buffered");
+  }
+  expect(outbound.push(encodeText("x".repeat(600)), "other", undefined, true)).toBe("dropped");
+  expect(counters.get("conflated")).toBe(2);
+  outbound.policy = "dropOldest";
+  expect(outbound.push(frameOf(600))).toBe("dropped");
+  await turn();
+  drain(transport, outbound);
+  expect(transport.texts.slice(1).map((text) => text.trim())).toEqual(["3"]);
+});
+
+it("kept frames without a topic are not conflated", async () => {
   const { outbound, transport } = await setUpBehind("conflate");
   outbound.push(encodeText("one"), undefined, undefined, true);
   outbound.push(encodeText("a"), "topic");

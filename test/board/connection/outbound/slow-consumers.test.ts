@@ -132,6 +132,17 @@ describe("an outbound that conflates", () => {
     expect(read().filter((text) => text.length === 1)).toEqual(["1", "3"]);
   });
 
+  it("lets one frame wait behind bytes of the transport that reach the limit by themselves", async () => {
+    const { transport, outbound, reports } = setUp({ peerReads: false, policy: "conflate" });
+    outbound.push(frameOf(MAX_BUFFERED_BYTES));
+    await turn();
+    for (const text of ["1", "2", "3".padEnd(2_000)]) expect(outbound.push(encodeText(text), "news")).toBe("buffered");
+    expect(reports).toEqual([]);
+    transport.peerReads = true;
+    drain(transport, outbound);
+    expect(transport.texts.slice(1).map((text) => text.trim())).toEqual(["3"]);
+  });
+
   it("refuses a frame that exceeds the limit all the same", async () => {
     const { outbound, reports } = await setUpStuck();
     for (let i = 0; i < 10; i++) expect(outbound.push(frameOf(300), "news")).toBe("buffered");
