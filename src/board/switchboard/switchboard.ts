@@ -55,6 +55,11 @@ import type { Health, Stats } from "./stats.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
+/** Longest time, in milliseconds, that `close` waits for sockets on their way to shards. */
+const MAX_ARRIVAL_MS = 1_000;
+/** Fraction of the time of `close` for these sockets at most: one in this many. */
+const ARRIVAL_PART = 5;
+
 /**
  * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
  * and publishes to all of them.
@@ -74,6 +79,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
   #closed: Promise<ShutdownCounts> | undefined;
+  /** True once the shards have ended. */
+  #hasEnded = false;
   /** Aborted when the board begins to close: ports that are being opened are then given up. */
   readonly #closing = new AbortController();
 
@@ -210,6 +217,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Publishes a string as text, or bytes as binary, to every subscriber of the topic on every shard. Returns the number
    * of shards with subscribers to which the publish was passed on, and of those that are too far behind. On a topic
    * with history, `stored` gives the position. Throws `ERR_TOPIC`, and `ERR_NO_HISTORY` and `ERR_ARGUMENT` for options.
+   * After `close` the publish reaches nobody, and `stored` rejects with `ERR_CLOSED`.
    */
   publish(topic: string, data: Sendable, options?: Omit<PublishOptions, "self">): PublishResult {
     return this.#hub.topics.topics.publish(topic, toFrame(data), options);
@@ -255,7 +263,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /**
    * Puts mail into the mailbox of an actor, whose `mailed` gets it with `from` undefined. Mail arrives in order, at
    * most once, and as a copy. Throws `ERR_ADDRESS`, `ERR_MAIL_NOT_CLONEABLE`, and `ERR_MAIL_TOO_LARGE` for more than 1
-   * MiB to another node.
+   * MiB to another node. After `close` every actor is gone.
    */
   tell<Mail>(to: Address, mail: Mail): Promise<TellResult<Mail>> {
     checkAddress(to);
@@ -277,21 +285,25 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * A connection that stays open meanwhile is in exactly one page. A page costs its shard the same however many
    * connections it has. Rejects with `ERR_OPTION`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if a shard
    * or a node doesn't answer within 5 s, with `ERR_NODE_GONE` if there is no such node, and with
-   * `ERR_ENGINE_UNAVAILABLE`.
+   * `ERR_ENGINE_UNAVAILABLE`. While the board closes, only its own connections are listed, and another `node` rejects
+   * with `ERR_CLOSED`; after `close` every call does.
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
+    this.#checkNotEnded();
     return this.#hub.cluster.connections(withoutUndefined(options));
   }
 
   /**
    * Closes one connection, on any node. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE`
    * or `ERR_CLOSE_REASON`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if its shard or its node doesn't
-   * answer within 5 s, and with `ERR_ENGINE_UNAVAILABLE`.
+   * answer within 5 s, with `ERR_ENGINE_UNAVAILABLE`, and with `ERR_CLOSED` after `close`; for a connection of another
+   * node also while the board closes.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
     checkClose(code, reason);
+    this.#checkNotEnded();
     return this.#hub.cluster.disconnect(address, code, reason);
   }
 
@@ -358,12 +370,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     this.#shardPorts.close();
     this.#mainPorts.close();
+    const deadline = performance.now() + settings.timeoutMs;
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
-    await Promise.race([this.#acceptor.close(), delay(Math.min(settings.timeoutMs, 1_000), undefined, { ref: false })]);
+    const arrivalMs = Math.min(settings.timeoutMs / ARRIVAL_PART, MAX_ARRIVAL_MS);
+    await Promise.race([this.#acceptor.close(), delay(arrivalMs, undefined, { ref: false })]);
     this.#hub.topics.closing();
     this.#hub.cluster.close();
-    const counts = await this.#pool.close(settings);
+    const counts = await this.#pool.close({ ...settings, timeoutMs: Math.max(0, deadline - performance.now()) });
     this.#hub.topics.close();
+    this.#hasEnded = true;
     this.#routes.removeRoutes();
     this.#mainPorts.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
@@ -375,6 +390,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       () => this.emit("shardReplaced", { shard }),
       (error: Error) => this.#events.announce("handshakeFailed", error),
     );
+  }
+
+  #checkNotEnded(): void {
+    if (this.#hasEnded) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
   }
 
   #checkOpen(): void {

@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { Switchboard } from "../../../src/index.ts";
+import { type Address, Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
 import { close, text } from "../../support/frames.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
@@ -333,6 +333,43 @@ it.for([0, 20_000])(
     expect(events).toEqual([]);
   },
 );
+
+it("takes the time for sockets on their way to a shard out of timeoutMs", async () => {
+  const authorize = vi.fn(() => ({ session: {} }));
+  const { board, port } = await startBoard({ actor: "scripted", attach: { authorize } });
+  const [client, late] = [await RawClient.open({ port }), await RawClient.connect(port)];
+  client.write(text(JSON.stringify({ do: "block", ms: 60_000 })));
+  await vi.waitFor(() => expect(board.stats().shards[0]?.messagesReceived).toBe(1));
+  late.write(upgradeRequest());
+  await vi.waitFor(() => expect(authorize).toHaveBeenCalledTimes(2));
+  const before = performance.now();
+  await board.close({ timeoutMs: 1_000 });
+  // 1 s of grace for the blocked shard.
+  expect(performance.now() - before).toBeLessThan(2_900);
+});
+
+it("answers calls about connections, mail and plain topics while it closes and after it, as its README says", async () => {
+  const { board, port } = await startBoard({ actor: "mailing" });
+  const client = await RawClient.open({ port });
+  client.write(text('{"do":"address"}'));
+  const address = (await client.text()) as Address;
+  const closing = board.close({ timeoutMs: 20_000 });
+  expect(await client.closeFrame()).toEqual(goingAway);
+  expect((await board.connections()).connections.map((one) => one.address)).toEqual([address]);
+  expect(await board.disconnect(address)).toBe(false);
+  client.write(close(1001));
+  client.socket.end();
+  await closing;
+  const error = { kind: "closed", code: "ERR_CLOSED" };
+  await expect(board.connections()).rejects.toMatchObject(error);
+  await expect(board.disconnect(address)).rejects.toMatchObject(error);
+  await expect(board.connections({ limit: 0 })).rejects.toMatchObject({ code: "ERR_OPTION" });
+  expect(await board.tell(address, "late")).toEqual({ status: "gone", mail: "late" });
+  await expect(board.ask(address, "late")).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
+  expect(board.publish("news", "late")).toMatchObject({ delivered: 0, remote: 0 });
+  expect(board.nodes()).toMatchObject([{ isSelf: true, connections: 0 }]);
+  expect([board.ready, board.health()]).toEqual([false, { ok: false, ready: false, engine: undefined }]);
+});
 
 it("rejects calls on streams after it with ERR_CLOSED, and health() says that the board is closed", async () => {
   const topics = { chat: { history: { size: 10 }, presence: true } };

@@ -86,7 +86,7 @@ export class Cluster implements Elsewhere {
     this.#timer.unref();
   }
 
-  /** Settles everything that waits for other nodes. */
+  /** Settles everything that waits for other nodes. This board knows no other node from now on. */
   close(): void {
     clearInterval(this.#timer);
     this.#isClosed = true;
@@ -95,6 +95,7 @@ export class Cluster implements Elsewhere {
 
   /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
   nodeChanged(id: string, facts: string | undefined): void {
+    if (this.#isClosed) return;
     if (facts !== undefined) this.#nodes.changed(id, facts);
     else if (this.#nodes.left(id)) this.#requests.nodeLeft(id);
   }
@@ -112,9 +113,10 @@ export class Cluster implements Elsewhere {
     else this.#answer(message.request, (reply) => this.#send(from, { kind: "reply", serial: message.serial, reply }));
   }
 
-  /** Returns all nodes, in the order of their ids. */
+  /** Returns all nodes, in the order of their ids; only this node after `close`. */
   nodes(): NodeStatus[] {
     const self = { id: this.#link.node, isSelf: true, ...this.#owner.facts() };
+    if (this.#isClosed) return [self];
     return [self, ...this.#nodes.others()].toSorted((a, b) => (a.id < b.id ? -1 : 1));
   }
 
@@ -137,7 +139,8 @@ export class Cluster implements Elsewhere {
     const { node: self, isShared } = this.#link;
     const limit = options.limit ?? 100;
     if (node === undefined && !isShared) return this.#owner.list({ ...options, limit });
-    const nodes = node === undefined ? [self, ...this.#nodes.ids()] : [node];
+    const others = this.#isClosed ? [] : this.#nodes.ids();
+    const nodes = node === undefined ? [self, ...others] : [node];
     return listNodes(nodes, options, async (one, pageOptions) => {
       if (one === self) return this.#owner.list(pageOptions);
       const page = await this.#listOther(one, pageOptions);
@@ -164,8 +167,9 @@ export class Cluster implements Elsewhere {
     throw new SwitchboardError("ERR_NODE_UNRESPONSIVE", `node ${node} has answered something that is no page`);
   }
 
-  /** Throws `ERR_ENGINE_UNAVAILABLE` when a node of the cluster can't be asked now. */
+  /** Throws `ERR_CLOSED` after `close`, and `ERR_ENGINE_UNAVAILABLE` when a node of the cluster can't be asked now. */
   #checkUp(node: string): void {
+    if (this.#isClosed) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
     if (this.#link.isUp || !this.#nodes.has(node)) return;
     throw new SwitchboardError("ERR_ENGINE_UNAVAILABLE", `node ${node} can't be asked: the engine isn't up`);
   }

@@ -51,6 +51,27 @@ async function startTwo(options: TestBoardOptions = {}): Promise<[Node, Node]> {
   return nodes as [Node, Node];
 }
 
+it("a board that closes knows no other node: its calls about others say so, and nobody is reported to have left", async () => {
+  const [here, there] = await startTwo();
+  const left: unknown[] = [];
+  here.board.on("nodeLeft", (node) => left.push(node));
+  const closing = here.board.close({ timeoutMs: 20_000 });
+  await here.client.closeFrame();
+  const error = { code: "ERR_CLOSED" };
+  expect(here.board.nodes()).toMatchObject([{ id: here.id, isSelf: true }]);
+  const { connections } = await here.board.connections();
+  expect(connections.map(({ address }) => address)).toEqual([here.address]);
+  await expect(here.board.connections({ node: there.id })).rejects.toMatchObject(error);
+  await expect(here.board.disconnect(there.address)).rejects.toMatchObject(error);
+  expect(await here.board.tell(there.address, "late")).toEqual({ status: "gone", mail: "late" });
+  await expect(here.board.ask(there.address, "late")).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
+  here.client.socket.destroy();
+  await closing;
+  await expect(here.board.connections({ node: there.id })).rejects.toMatchObject(error);
+  expect(here.board.nodes()).toMatchObject([{ id: here.id }]);
+  expect(left).toEqual([]);
+});
+
 describe("mail to an actor on another node", () => {
   it("reaches mailed with its sender's address, comes back when told there, and keeps its order", async () => {
     const [here, there] = await startTwo({ maxMails: 10_000 });
