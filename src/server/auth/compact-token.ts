@@ -1,0 +1,44 @@
+/** A token as it travels: three parts in Base64url with dots between them (RFC 7515, section 7.1). Nothing is checked. */
+
+export interface CompactToken {
+  /** The whole token. */
+  readonly text: string;
+  readonly algorithm: string;
+  /** Header and payload, as they were signed. */
+  readonly signed: string;
+  /** Payload in Base64url. */
+  readonly payload: string;
+  /** Signature in Base64url. */
+  readonly signature: string;
+}
+
+/** A token with more characters is refused unread. */
+const MAX_TOKEN_LENGTH = 65_536;
+
+/** Returns undefined for anything that isn't a signed token. */
+export function splitToken(text: string): CompactToken | undefined {
+  if (text.length > MAX_TOKEN_LENGTH) return undefined;
+  const first = text.indexOf(".");
+  const second = text.indexOf(".", first + 1);
+  if (first === -1 || second === -1 || text.indexOf(".", second + 1) !== -1) return undefined;
+  const header = parseObject(text.slice(0, first));
+  // An extension that the sender calls critical isn't known here (RFC 7515, section 4.1.11).
+  if (typeof header?.["alg"] !== "string" || header["crit"] !== undefined) return undefined;
+  const signed = text.slice(0, second);
+  const payload = text.slice(first + 1, second);
+  return { text, algorithm: header["alg"], signed, payload, signature: text.slice(second + 1) };
+}
+
+/** Reads a JSON object in Base64url. Returns undefined for anything else. */
+export function parseObject(part: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
+    return isObject(value) ? value : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
