@@ -16,6 +16,10 @@ const MIN_FETCH_INTERVAL_MS = 5_000;
 const MAX_BODY_BYTES = 262_144;
 
 const UNKNOWN_KEY: SignatureResult = Object.freeze({ kind: "invalid", reason: "the token's key isn't in the key set" });
+const NO_KEY_NAMED: SignatureResult = Object.freeze({
+  kind: "invalid",
+  reason: "the token names no key (kid), and several fit",
+});
 
 export class JwksKeys implements SignatureKeys {
   readonly #endpoint: string;
@@ -38,7 +42,7 @@ export class JwksKeys implements SignatureKeys {
 
   async check(token: CompactToken): Promise<SignatureResult> {
     if (!ALGORITHMS.includes(token.algorithm)) return UNUSABLE_ALGORITHM;
-    if (this.#now() - this.#fetchedAt >= FRESH_MS) await this.#fetchOnceInAWhile();
+    if (!this.#isWithin(FRESH_MS, this.#fetchedAt)) await this.#fetchOnceInAWhile();
     const result = await this.#checkWithKeys(token);
     if (result !== UNKNOWN_KEY) return result;
     // The provider may have changed its keys.
@@ -48,23 +52,30 @@ export class JwksKeys implements SignatureKeys {
   }
 
   async #checkWithKeys(token: CompactToken): Promise<SignatureResult> {
-    const keys = this.#now() - this.#fetchedAt < USABLE_MS ? this.#keys : undefined;
+    const keys = this.#isWithin(USABLE_MS, this.#fetchedAt) ? this.#keys : undefined;
     if (keys === undefined) return { kind: "unavailable", reason: `the JWKS endpoint gives no keys: ${this.#fault}` };
     try {
       await compactVerify(token.text, keys, { algorithms: ALGORITHMS });
       return VALID;
     } catch (error) {
-      return error instanceof errors.JWKSNoMatchingKey ? UNKNOWN_KEY : WRONG_SIGNATURE;
+      if (error instanceof errors.JWKSNoMatchingKey) return UNKNOWN_KEY;
+      return error instanceof errors.JWKSMultipleMatchingKeys ? NO_KEY_NAMED : WRONG_SIGNATURE;
     }
   }
 
   async #fetchOnceInAWhile(): Promise<void> {
-    if (this.#fetching === undefined && this.#now() - this.#triedAt < MIN_FETCH_INTERVAL_MS) return;
+    if (this.#fetching === undefined && this.#isWithin(MIN_FETCH_INTERVAL_MS, this.#triedAt)) return;
     this.#fetching ??= this.#fetch().finally(() => {
       this.#triedAt = this.#now();
       this.#fetching = undefined;
     });
     await this.#fetching;
+  }
+
+  /** False also if the clock was set back: nothing waits until the clock is there again. */
+  #isWithin(ms: number, since: number): boolean {
+    const elapsed = this.#now() - since;
+    return elapsed >= 0 && elapsed < ms;
   }
 
   async #fetch(): Promise<void> {

@@ -59,6 +59,14 @@ describe("a key set", () => {
     expect((await verifier.verifyConnection(await tokenOf(rsa, "RS256"))).kind).toBe("valid");
   });
 
+  it("refuses a token without the name of a key if several keys fit", async () => {
+    const { verifier } = await provider(answering(keySet(rsa.jwk, other.jwk)));
+    expect(await verifier.verifyConnection(await tokenOf(rsa, "RS256"))).toEqual({
+      kind: "invalid",
+      reason: "the token names no key (kid), and several fit",
+    });
+  });
+
   it.each([
     ["a signature by another key", { ...other.jwk, kid: "a" }],
     ["a key for encryption", { ...rsa.jwk, kid: "a", use: "enc" }],
@@ -116,6 +124,16 @@ describe("the endpoint", () => {
     expect((await state.verifier.verifyConnection(unknown)).kind).toBe("valid");
     expect(state.calls).toBe(2);
     expect((await state.verifier.verifyConnection(await tokenOf(rsa, "RS256", "a"))).kind).toBe("invalid");
+  });
+
+  it("is asked again if the clock was set back", async () => {
+    const state = await provider(answering("", 500));
+    state.time = HOUR;
+    const token = await tokenOf(rsa, "RS256", "a");
+    expect((await state.verifier.verifyConnection(token)).kind).toBe("unavailable");
+    state.answer = answering(keySet({ ...rsa.jwk, kid: "a" }));
+    state.time = 0;
+    expect((await state.verifier.verifyConnection(token)).kind).toBe("valid");
   });
 
   it("is tried a second time at once", async () => {
