@@ -60,6 +60,7 @@ describe("Channels", () => {
     ["an empty name", ""],
     ["a name of 256 characters", "a".repeat(256)],
     ["a name of 128 characters and 256 bytes", "é".repeat(128)],
+    ["257 bytes that a regular expression would take", `room:${"é".repeat(126)}`],
     ["a huge name", "a".repeat(1_000_000)],
     ["a name that isn't ASCII", "chat:é"],
     ["a namespace that has none", "é"],
