@@ -4,6 +4,8 @@
  *
  * The order of the checks is that of the existing server (centrifugal/centrifugo, internal/client/handler.go).
  */
+import { ERRORS } from "../protocol/codes.ts";
+import type { ProtocolError } from "../protocol/messages.ts";
 import { hasHistory } from "./channel-options.ts";
 import type { Channel } from "./channels.ts";
 
@@ -21,10 +23,10 @@ export interface Granted {
   readonly kind: "granted";
 }
 
-/** `code` is an error of the protocol. 103: permission denied. 108: the feature is off. */
+/** `error` is `ERRORS.permissionDenied`, or `ERRORS.notAvailable` for a feature that is off. */
 export interface Refused {
   readonly kind: "refused";
-  readonly code: 103 | 108;
+  readonly error: ProtocolError;
 }
 
 /** The subscription token alone decides. */
@@ -40,8 +42,8 @@ export interface AskBackend {
 const GRANTED: Granted = Object.freeze({ kind: "granted" });
 const ASK_TOKEN: AskToken = Object.freeze({ kind: "askToken" });
 const ASK_BACKEND: AskBackend = Object.freeze({ kind: "askBackend" });
-const PERMISSION_DENIED: Refused = Object.freeze({ kind: "refused", code: 103 });
-const NOT_AVAILABLE: Refused = Object.freeze({ kind: "refused", code: 108 });
+const PERMISSION_DENIED: Refused = Object.freeze({ kind: "refused", error: ERRORS.permissionDenied });
+const NOT_AVAILABLE: Refused = Object.freeze({ kind: "refused", error: ERRORS.notAvailable });
 
 /** `token` is the one of the request; "" means none. */
 export function maySubscribe(channel: Channel, who: Who, token: string): Granted | Refused | AskToken | AskBackend {

@@ -16,7 +16,7 @@ const subscribed = { isSubscribed: true };
 
 /** "granted", "askToken" and "askBackend", or the error's code. */
 function word(decision: ReturnType<typeof maySubscribe>): string | number {
-  return decision.kind === "refused" ? decision.code : decision.kind;
+  return decision.kind === "refused" ? decision.error.code : decision.kind;
 }
 
 describe("maySubscribe", () => {
