@@ -1,0 +1,104 @@
+/** The clients of one shard, and the channels that they are subscribed to. `ClientServer` has one. */
+import type { CodeWithReason } from "../protocol/codes.ts";
+import type {
+  ClientDescription,
+  ClientSelection,
+  RefreshQuestion,
+  SubscribeClientsQuestion,
+  UnsubscribeQuestion,
+} from "./control.ts";
+
+/**
+ * A client as the rest of its shard sees it. What changes the client runs as a handler of its actor: the promises
+ * resolve when it has run.
+ */
+export interface RegisteredClient {
+  readonly speaksJson: boolean;
+  isSubscribed(channel: string): boolean;
+  fits(selection: ClientSelection): boolean;
+  describe(): ClientDescription;
+  /** Number of channels. */
+  readonly subscriptionCount: number;
+  readonly user: string;
+  closeSoon(reason: CodeWithReason): void;
+  subscribeSoon(question: SubscribeClientsQuestion): Promise<boolean>;
+  unsubscribeSoon(question: UnsubscribeQuestion): Promise<boolean>;
+  refreshSoon(question: RefreshQuestion): Promise<boolean>;
+}
+
+interface SubscribedChannel {
+  /** Number that stands for the channel in pushes to clients that agreed to that. From 1. */
+  readonly id: number;
+  clients: number;
+}
+
+export interface RegistryOwner {
+  /** A channel has its first subscriber in this shard. */
+  occupied(channel: string): void;
+  /** A channel's last subscriber in this shard has gone. */
+  vacated(channel: string): void;
+}
+
+export class ClientRegistry {
+  readonly #clients = new Map<string, RegisteredClient>();
+  readonly #channels = new Map<string, SubscribedChannel>();
+  readonly #owner: RegistryOwner;
+  #nextId = 1;
+  #subscriptions = 0;
+
+  constructor(owner: RegistryOwner) {
+    this.#owner = owner;
+  }
+
+  /** Number of subscriptions of all clients. */
+  get subscriptions(): number {
+    return this.#subscriptions;
+  }
+
+  /** Number of subscribers by channel. */
+  get channels(): ReadonlyMap<string, { readonly clients: number }> {
+    return this.#channels;
+  }
+
+  get size(): number {
+    return this.#clients.size;
+  }
+
+  add(id: string, client: RegisteredClient): void {
+    this.#clients.set(id, client);
+  }
+
+  delete(id: string): void {
+    this.#clients.delete(id);
+  }
+
+  values(): Iterable<RegisteredClient> {
+    return this.#clients.values();
+  }
+
+  /** Counts a subscription. Returns the number of the channel. */
+  subscribed(channel: string): number {
+    this.#subscriptions++;
+    let known = this.#channels.get(channel);
+    if (known === undefined) {
+      known = { id: this.#nextId++, clients: 0 };
+      this.#channels.set(channel, known);
+    }
+    if (known.clients++ === 0) this.#owner.occupied(channel);
+    return known.id;
+  }
+
+  unsubscribed(channel: string): void {
+    const known = this.#channels.get(channel);
+    if (known === undefined) return;
+    this.#subscriptions--;
+    if (--known.clients > 0) return;
+    this.#channels.delete(channel);
+    this.#owner.vacated(channel);
+  }
+
+  /** Returns the number of a channel with subscribers, else 0. */
+  idOf(channel: string): number {
+    return this.#channels.get(channel)?.id ?? 0;
+  }
+}

@@ -1,0 +1,80 @@
+/**
+ * What all clients of one shard share: config, channels, tokens, the application, the registry. An actor module makes
+ * one, and gives it to its subclass of `ClientActor`.
+ */
+import { TokenVerifier } from "../auth/token-verifier.ts";
+import type { ChannelsConfig } from "../channels/channel-options.ts";
+import { Channels } from "../channels/channels.ts";
+import type { ClientConfig } from "../config/config.ts";
+import { DISCONNECTS } from "../protocol/codes.ts";
+import type { Backend } from "./backend.ts";
+import { ClientRegistry } from "./client-registry.ts";
+import type { ControlAnswer, ControlQuestion } from "./control.ts";
+import { answerControl } from "./control-answers.ts";
+import { PublicationEncoder } from "./publication-encoder.ts";
+
+export interface ClientServerOptions {
+  readonly client: ClientConfig;
+  readonly channel: ChannelsConfig;
+  /** The application. Default: it is never asked. */
+  readonly backend?: Backend | undefined;
+  /** Version that clients are told. */
+  readonly version?: string | undefined;
+  /** Takes what the main thread is told. Default: nobody. */
+  readonly tell?: ((report: ChannelReport) => void) | undefined;
+}
+
+/** What the main thread is told of the channels of one shard. */
+export type ChannelReport =
+  | { readonly kind: "occupied"; readonly channel: string }
+  | { readonly kind: "vacated"; readonly channel: string };
+
+export class ClientServer {
+  readonly config: ClientConfig;
+  readonly limits: ChannelsConfig;
+  readonly channels: Channels;
+  readonly backend: Backend;
+  readonly version: string;
+  readonly connectionTokens: TokenVerifier;
+  readonly subscriptionTokens: TokenVerifier;
+  readonly registry: ClientRegistry;
+  readonly encoder: PublicationEncoder;
+  readonly #tell: (report: ChannelReport) => void;
+
+  /** Throws `ERR_OPTION` for a regular expression that is none. */
+  constructor({ client, channel, backend = {}, version = "", tell = () => {} }: ClientServerOptions) {
+    this.config = client;
+    this.limits = channel;
+    this.channels = new Channels(channel);
+    this.backend = backend;
+    this.version = version;
+    this.#tell = tell;
+    this.connectionTokens = new TokenVerifier(client.token);
+    this.subscriptionTokens =
+      client.subscriptionToken === undefined ? this.connectionTokens : new TokenVerifier(client.subscriptionToken);
+    this.registry = new ClientRegistry({
+      occupied: (name) => this.#tellOccupancy("occupied", name),
+      vacated: (name) => this.#tellOccupancy("vacated", name),
+    });
+    this.encoder = new PublicationEncoder({
+      idOf: (name) => this.registry.idOf(name),
+      notJson: (name) => this.#notJson(name),
+    });
+  }
+
+  /** Answers a question of the main thread about the clients of this shard: export it from the actor module. */
+  readonly surveyed = (question: unknown): Promise<ControlAnswer> =>
+    answerControl(this.registry, question as ControlQuestion);
+
+  /** Closes all clients that speak JSON and are subscribed to a channel: they can't get what was published there. */
+  #notJson(channel: string): void {
+    for (const client of [...this.registry.values()]) {
+      if (client.speaksJson && client.isSubscribed(channel)) client.closeSoon(DISCONNECTS.inappropriateProtocol);
+    }
+  }
+
+  #tellOccupancy(kind: ChannelReport["kind"], name: string): void {
+    const found = this.channels.of(name);
+    if (found.kind === "known" && found.channel.options.occupancyHooksEnabled) this.#tell({ kind, channel: name });
+  }
+}

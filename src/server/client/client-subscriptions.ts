@@ -1,0 +1,291 @@
+/**
+ * The subscriptions of one client: how they begin, what they deliver, and how they end. The client's actor has one
+ * `ClientSubscriptions`.
+ */
+import { SwitchboardError } from "../../errors.ts";
+import type { Actor } from "../../runtime/actor/actor.ts";
+import type { Publication } from "../../runtime/streams/publication.ts";
+import type { Subscribed } from "../../runtime/streams/subscribe.ts";
+import { hasHistory } from "../channels/channel-options.ts";
+import type { Channel } from "../channels/channels.ts";
+import { type SubscriptionRights, type SubscriptionWishes, subscriptionRights } from "../channels/subscription-rights.ts";
+import { type CodeWithReason, DISCONNECTS, ERRORS, UNSUBSCRIBES } from "../protocol/codes.ts";
+import {
+  type ClientInfo,
+  type Codec,
+  type FilterNode,
+  type Publication as ProtocolPublication,
+  SUBSCRIBE_FLAGS,
+  type SubscribeRequest,
+  type SubscribeResult,
+} from "../protocol/messages.ts";
+import { decodeStored } from "../protocol/stored-publication.ts";
+import { checkFilter, matches } from "../protocol/tag-filter.ts";
+import { granted, refused, secondsUntil } from "./answers.ts";
+import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
+import type { ClientServer } from "./client-server.ts";
+import { keptInfo, presenceUser } from "./presence-info.ts";
+import { canGet, deltaData, type PublicationEncode } from "./publication-encoder.ts";
+
+/** What a client says when it subscribes, as far as the subscription itself needs to know. */
+export type Begin = SubscriptionWishes & Pick<SubscribeRequest, "recover" | "epoch" | "offset" | "flag" | "tf">;
+
+/** The wishes of a server-side subscription that the client hasn't had before. */
+export const NO_BEGIN: Begin = Object.freeze({
+  positioned: false,
+  recoverable: false,
+  join_leave: false,
+  delta: "",
+  recover: false,
+  epoch: "",
+  offset: 0,
+  flag: 0,
+  tf: undefined,
+});
+
+export interface ClientSubscription {
+  readonly channel: Channel;
+  readonly isServerSide: boolean;
+  readonly rights: SubscriptionRights;
+  readonly info: Buffer | undefined;
+  /** Number of the channel in pushes; undefined if the client takes names. */
+  readonly id: number | undefined;
+  /** True if the client brings a new token when the subscription expires. */
+  readonly byToken: boolean;
+  readonly encode: PublicationEncode;
+}
+
+/** What the subscriptions of a client need of its actor. */
+export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
+  readonly server: ClientServer;
+  readonly codec: Codec;
+  readonly user: string;
+  readonly clientInfo: ClientInfo;
+  facts(): ClientFacts;
+  closeWith(reason: CodeWithReason): void;
+  pushUnsubscribe(channel: string, subscription: ClientSubscription, reason: CodeWithReason): void;
+  /** @param expireAt Unix time in seconds */
+  subscriptionExpires(channel: string, expireAt: number): void;
+  subscriptionEnded(channel: string): void;
+}
+
+/** Who decided about a subscription, and what about it. */
+export interface Admission extends SubscriptionGrant {
+  readonly isServerSide: boolean;
+  readonly byToken: boolean;
+}
+
+export class ClientSubscriptions {
+  readonly #client: SubscriptionOwner;
+  readonly #subscriptions = new Map<string, ClientSubscription>();
+  /** Channels whose subscription has begun, and has no result yet. */
+  readonly #pending = new Set<string>();
+
+  constructor(client: SubscriptionOwner) {
+    this.#client = client;
+  }
+
+  get(channel: string): ClientSubscription | undefined {
+    return this.#subscriptions.get(channel);
+  }
+
+  /** Number of subscriptions, those that begin included. */
+  get size(): number {
+    return this.#subscriptions.size + this.#pending.size;
+  }
+
+  values(): Iterable<ClientSubscription> {
+    return this.#subscriptions.values();
+  }
+
+  /** Returns true if the client is subscribed, or about to be. */
+  has(channel: string): boolean {
+    return this.#subscriptions.has(channel) || this.#pending.has(channel);
+  }
+
+  /**
+   * Subscribes. The caller sends the answer to the client, and resolves `deliverAfter` then.
+   *
+   * @param deliverAfter promise for which publications wait
+   */
+  async begin(
+    channel: Channel,
+    begin: Begin,
+    admission: Admission,
+    deliverAfter: Promise<unknown>,
+  ): Promise<Answer<SubscribeResult>> {
+    const { name } = channel;
+    const { options } = channel;
+    if (this.has(name)) return refused(ERRORS.alreadySubscribed);
+    if (this.size >= this.#client.server.config.channelLimit) return refused(ERRORS.limitExceeded);
+    const { expireAt } = admission;
+    const ttl = expireAt === undefined ? undefined : secondsUntil(expireAt);
+    if (expireAt !== undefined && ttl === undefined) return refused(ERRORS.expired);
+    const filter = this.#filterOf(begin, channel);
+    if (filter === "bad") return refused(ERRORS.badRequest);
+    const { user } = this.#client;
+    const who = { user, isSubscribed: true, insecure: this.#client.server.config.insecure };
+    const allowed = subscriptionRights(channel, begin, admission.override, who);
+    // A delta counts from the publication before, which a filter may have kept back.
+    const rights = filter === undefined ? allowed : { ...allowed, delta: undefined };
+    const wantsReject = (begin.flag & SUBSCRIBE_FLAGS.rejectUnrecovered) !== 0;
+    const recovers = begin.recover && rights.recoverable;
+    this.#pending.add(name);
+    try {
+      if (recovers || rights.autoCacheRecover) await this.#fillCache(channel, rights);
+      const compact = (begin.flag & SUBSCRIBE_FLAGS.compaction) !== 0 && !admission.isServerSide;
+      const subscription = this.#create(channel, rights, filter, compact, admission);
+      const result = await this.#client.subscribe(name, {
+        ...(options.presence || options.joinLeave ? this.#presenceOf(subscription) : {}),
+        encode: subscription.encode,
+        deliverAfter,
+        since: this.#sinceOf(begin, rights, recovers),
+      });
+      const answer = this.#answer(subscription, begin, recovers, result);
+      if (wantsReject && recovers && answer.recovered !== true) {
+        this.#client.unsubscribe(name);
+        return refused(ERRORS.unrecoverablePosition);
+      }
+      const id = this.#client.server.registry.subscribed(name);
+      this.#subscriptions.set(name, compact ? { ...subscription, id } : subscription);
+      if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt);
+      // The client refreshes only what it has a token for.
+      const expiry = ttl !== undefined && admission.byToken ? { expires: true, ttl } : {};
+      return granted({ ...answer, ...expiry, data: admission.data, ...(compact ? { id } : {}) });
+    } catch (error) {
+      this.#client.unsubscribe(name);
+      if (!(error instanceof SwitchboardError)) throw error;
+      return refused(error.code === "ERR_ARGUMENT" ? ERRORS.limitExceeded : ERRORS.internal);
+    } finally {
+      this.#pending.delete(name);
+    }
+  }
+
+  /** Ends a subscription. Returns it if there was one. */
+  end(name: string): ClientSubscription | undefined {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription === undefined) return undefined;
+    this.#client.unsubscribe(name);
+    this.#forget(name);
+    return subscription;
+  }
+
+  /** Forgets all: the connection has ended, and the library has ended the subscriptions. */
+  endAll(): void {
+    for (const name of [...this.#subscriptions.keys()]) this.#forget(name);
+  }
+
+  /** The library lost publications for this client. The subscription has ended there. */
+  async lost(name: string): Promise<void> {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription === undefined) return;
+    if (subscription.rights.positioned && subscription.isServerSide) {
+      this.#client.closeWith(DISCONNECTS.insufficientState);
+    } else if (subscription.rights.positioned) {
+      this.#forget(name);
+      this.#client.pushUnsubscribe(name, subscription, UNSUBSCRIBES.insufficientState);
+    } else {
+      // The client doesn't follow positions: it goes on with what comes.
+      await this.#client.subscribe(name, {
+        ...(subscription.channel.options.presence ? this.#presenceOf(subscription) : {}),
+        encode: subscription.encode,
+      });
+    }
+  }
+
+  #forget(name: string): void {
+    if (!this.#subscriptions.delete(name)) return;
+    this.#client.subscriptionEnded(name);
+    this.#client.server.registry.unsubscribed(name);
+  }
+
+  #create(
+    channel: Channel,
+    rights: SubscriptionRights,
+    filter: FilterNode | undefined,
+    compact: boolean,
+    { info, isServerSide, byToken }: Admission,
+  ): ClientSubscription & { base(publication: Publication): void } {
+    const { server, codec } = this.#client;
+    let base: Publication | undefined;
+    let own: PublicationEncode | undefined;
+    const wishes = { codec, compact, filter, deltas: rights.delta !== undefined };
+    // With deltas the function begins with the publication that came with the answer.
+    const encode: PublicationEncode =
+      rights.delta === undefined
+        ? server.encoder.for(wishes)
+        : (publication) => {
+            own ??= server.encoder.for(wishes, base);
+            return own(publication);
+          };
+    const setBase = (publication: Publication): void => {
+      base = publication;
+    };
+    return { channel, isServerSide, rights, info, id: undefined, byToken, encode, base: setBase };
+  }
+
+  /** Publications that are missed by a client of a channel in cache mode: the newest one. Otherwise all. */
+  #sinceOf(begin: Begin, rights: SubscriptionRights, recovers: boolean) {
+    if (rights.recoveryMode === "cache" && (recovers || rights.autoCacheRecover)) return "latest" as const;
+    return recovers ? { epoch: begin.epoch, offset: begin.offset } : undefined;
+  }
+
+  /** Lets the application fill an empty cache before anybody subscribes. */
+  async #fillCache({ name, options }: Channel, { recoveryMode }: SubscriptionRights): Promise<void> {
+    const { backend } = this.#client.server;
+    if (recoveryMode !== "cache" || !options.cacheMissHookEnabled || backend.cacheMissed === undefined) return;
+    const { publications } = await this.#client.history(name, { limit: 1, reverse: true });
+    if (publications.length === 0) await backend.cacheMissed(this.#client.facts(), name);
+  }
+
+  #filterOf({ tf }: Begin, { options }: Channel): FilterNode | undefined | "bad" {
+    if (tf === undefined) return undefined;
+    return options.allowTagsFilter && checkFilter(tf) === undefined ? tf : "bad";
+  }
+
+  #presenceOf({ info, channel, rights }: Pick<ClientSubscription, "info" | "channel" | "rights">) {
+    const kept = keptInfo({ ...this.#client.clientInfo, chan_info: info });
+    const presenceChanges = channel.options.joinLeave && rights.pushJoinLeave;
+    return { user: presenceUser(this.#client.user), info: kept, presenceChanges };
+  }
+
+  #answer(
+    subscription: ClientSubscription & { base(publication: Publication): void },
+    begin: Begin,
+    recovers: boolean,
+    { position, publications, recovered }: Subscribed,
+  ): SubscribeResult {
+    const { rights, channel } = subscription;
+    const delta = rights.delta === undefined ? {} : { delta: true };
+    if (!hasHistory(channel.options) || position === undefined || !rights.positioned) return delta;
+    const state = { positioned: true, epoch: position.epoch, ...(rights.recoverable ? { recoverable: true } : {}) };
+    const asked = recovers ? { was_recovering: true } : {};
+    const isCache = rights.recoveryMode === "cache";
+    const missed = isCache ? this.#missedInCache(begin, recovers, publications) : publications;
+    const fits = missed.length <= this.#client.server.limits.recoveryMaxPublicationLimit;
+    const gets = missed.every((publication) => canGet(this.#client.codec, publication));
+    const isRecovered = (recovers || rights.autoCacheRecover) && recovered && fits && gets;
+    if (!isRecovered) return { ...state, ...asked, ...delta, offset: position.offset };
+    const newest = missed.at(-1);
+    if (newest !== undefined) subscription.base(newest);
+    const shown = missed.flatMap((publication) => this.#shown(publication, subscription, begin.tf));
+    const offset = missed.length === 0 || isCache ? position.offset : begin.offset;
+    const flags = recovers ? { recovered: true } : {};
+    return { ...state, ...asked, ...flags, ...delta, offset, ...(shown.length === 0 ? {} : { publications: shown }) };
+  }
+
+  /** A client in cache mode that has the newest publication already gets nothing. */
+  #missedInCache(begin: Begin, recovers: boolean, publications: readonly Publication[]): readonly Publication[] {
+    const newest = publications.at(-1);
+    const has = recovers && newest?.offset === begin.offset && newest.epoch === begin.epoch;
+    return newest === undefined || has ? [] : [newest];
+  }
+
+  /** A publication in the answer; nothing for one that the filter keeps back. */
+  #shown(publication: Publication, { rights }: ClientSubscription, filter: FilterNode | undefined): ProtocolPublication[] {
+    const { data, info, tags, time } = decodeStored(publication.message);
+    if (filter !== undefined && !matches(filter, tags ?? {})) return [];
+    const shown = rights.delta === undefined ? data : deltaData(this.#client.codec, data);
+    return [{ data: shown, info, tags, time, offset: publication.offset }];
+  }
+}

@@ -1,0 +1,50 @@
+/** Decides whether a client may connect: by its token, the application, or the rules for clients without a token. */
+import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
+import type { ConnectRequest } from "../protocol/messages.ts";
+import { disconnected, granted, refused } from "./answers.ts";
+import type { Answer, ClientFacts, ConnectionGrant } from "./backend.ts";
+import type { ClientServer } from "./client-server.ts";
+
+/** Bytes of a user id at most: presence keeps it with one character before it. */
+const MAX_USER_BYTES = 254;
+
+export async function decideConnection(
+  server: ClientServer,
+  request: ConnectRequest,
+  facts: ClientFacts,
+): Promise<Answer<ConnectionGrant>> {
+  const answer = await ask(server, request, facts);
+  if (answer.kind !== "result") return answer;
+  const { user, expireAt } = answer.result;
+  if (Buffer.byteLength(user) > MAX_USER_BYTES || !user.isWellFormed()) return disconnected(DISCONNECTS.badRequest);
+  if (expireAt !== undefined && expireAt * 1_000 <= Date.now()) return refused(ERRORS.expired);
+  return answer;
+}
+
+async function ask(
+  { config, backend, connectionTokens }: ClientServer,
+  { token, name, version, data, subs }: ConnectRequest,
+  facts: ClientFacts,
+): Promise<Answer<ConnectionGrant>> {
+  if (token !== "") {
+    const verified = await connectionTokens.verifyConnection(token);
+    switch (verified.kind) {
+      case "valid":
+        if (verified.claims.user === "" && config.disallowAnonymousConnectionTokens) {
+          return disconnected(DISCONNECTS.permissionDenied);
+        }
+        return granted(verified.claims);
+      case "expired":
+        return refused(ERRORS.tokenExpired);
+      case "unavailable":
+        return refused(ERRORS.internal);
+      case "invalid":
+        return disconnected(DISCONNECTS.invalidToken);
+    }
+  }
+  if (backend.connect !== undefined) {
+    return backend.connect({ facts, name, version, data, channels: Object.keys(subs) });
+  }
+  if (config.insecure || config.allowAnonymousConnectWithoutToken) return granted({ user: "" });
+  return refused(ERRORS.unauthorized);
+}

@@ -1,0 +1,33 @@
+/** How presence keeps facts about a client, and how the protocol tells them. */
+import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
+import type { ClientInfo } from "../protocol/messages.ts";
+
+/** What presence keeps beside the user. Raw JSON and bytes travel as strings, so that they come out as they went in. */
+interface KeptInfo {
+  readonly client: string;
+  readonly conn?: string | undefined;
+  readonly chan?: string | undefined;
+}
+
+/** An anonymous client is a user, too, for presence: its name there begins with the letter as all others do. */
+const PREFIX = "u";
+
+export function presenceUser(user: string): string {
+  return PREFIX + user;
+}
+
+export function keptInfo({ client, conn_info, chan_info }: ClientInfo): KeptInfo {
+  return { client, conn: conn_info?.toString("latin1"), chan: chan_info?.toString("latin1") };
+}
+
+/** Returns undefined for a member that no client of this protocol is, as an actor of one's own. */
+export function clientInfoOf({ user, info }: PresenceMember): ClientInfo | undefined {
+  if (typeof info !== "object" || info === null || !("client" in info) || user === undefined) return undefined;
+  const { client, conn, chan } = info as KeptInfo;
+  return {
+    user: user.slice(PREFIX.length),
+    client,
+    conn_info: conn === undefined ? undefined : Buffer.from(conn, "latin1"),
+    chan_info: chan === undefined ? undefined : Buffer.from(chan, "latin1"),
+  };
+}

@@ -1,0 +1,62 @@
+/** Decides whether a client may subscribe to a channel, in the documented order. */
+import { isTokenFor } from "../auth/claims.ts";
+import type { Channel } from "../channels/channels.ts";
+import { maySubscribe } from "../channels/permissions.ts";
+import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
+import type { SubscribeRequest } from "../protocol/messages.ts";
+import { disconnected, granted, refused } from "./answers.ts";
+import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
+import type { ClientServer } from "./client-server.ts";
+
+/** A decision, and who makes the next one when the subscription expires. */
+export interface SubscriptionDecision extends SubscriptionGrant {
+  /** True if the client has to bring a new token. */
+  readonly byToken: boolean;
+}
+
+export async function decideSubscription(
+  server: ClientServer,
+  channel: Channel,
+  request: SubscribeRequest,
+  facts: ClientFacts,
+): Promise<Answer<SubscriptionDecision>> {
+  const { user } = facts;
+  const decision = maySubscribe(channel, { user, isSubscribed: false, insecure: server.config.insecure }, request.token);
+  switch (decision.kind) {
+    case "granted":
+      return granted({ byToken: false });
+    case "refused":
+      return refused(decision.error);
+    case "askToken":
+      return byToken(server, channel.name, request.token, facts);
+    case "askBackend": {
+      const { backend } = server;
+      if (backend.subscribe === undefined) return refused(ERRORS.notAvailable);
+      const { token, data } = request;
+      const answer = await backend.subscribe({ facts, channel: channel.name, token, data });
+      return answer.kind === "result" ? granted({ ...answer.result, byToken: false }) : answer;
+    }
+  }
+}
+
+/** Decides by a token alone, at a subscription and when one is renewed. */
+export async function byToken(
+  { subscriptionTokens }: ClientServer,
+  channel: string,
+  token: string,
+  { user, client }: ClientFacts,
+): Promise<Answer<SubscriptionDecision>> {
+  const verified = await subscriptionTokens.verifySubscription(token);
+  switch (verified.kind) {
+    case "expired":
+      return refused(ERRORS.tokenExpired);
+    case "unavailable":
+      return refused(ERRORS.internal);
+    case "invalid":
+      return refused(ERRORS.permissionDenied);
+    case "valid":
+      // A token for somebody or something else is no mistake of time: the client must not go on.
+      if (!isTokenFor(verified.claims, channel, user, client)) return disconnected(DISCONNECTS.invalidToken);
+      return granted({ ...verified.claims, byToken: true });
+  }
+}
