@@ -4,6 +4,7 @@ export type { Admission, Authorize, Denial, Verdict } from "./board/accept/autho
 export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
+export type { Surveyed } from "./board/shard/actor-module.ts";
 export type { ShutdownCounts } from "./board/shard/shutdown.ts";
 export type { EngineState, EngineStats } from "./board/switchboard/board-topics.ts";
 export type { ClusterStats, NodeCounts, NodeFacts, NodeStatus } from "./board/switchboard/cluster/node-list.ts";
@@ -13,6 +14,7 @@ export type {
   ActorFailure,
   DeadLetter,
   HandlerTimeout,
+  Report,
   SlowConsumer,
   SwitchboardEvents,
 } from "./board/switchboard/events.ts";
@@ -24,6 +26,7 @@ export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./b
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
 export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
 export type { Health, ShardStats, Stats } from "./board/switchboard/stats.ts";
+export type { SurveyAnswer, SurveyOptions } from "./board/switchboard/survey.ts";
 export { Switchboard } from "./board/switchboard/switchboard.ts";
 export { type ErrorCode, type ErrorKind, SwitchboardError } from "./errors.ts";
 export { Actor, type Handled } from "./runtime/actor/actor.ts";

@@ -38,6 +38,8 @@ const RUN = [
   "lounge.js",
   "several-actors.js",
   "admin.js",
+  "occupancy.js",
+  "occupancy-server.js",
   "chat-node.js",
   "chat-client.js",
 ];
@@ -204,6 +206,15 @@ it("several-actors.js serves two actor modules on two paths", async () => {
   expect(await greeting(`${url}/chat/lobby`, {})).toContain("welcome to lobby");
   expect(await greeting(`${url}/admin`, { headers: { Authorization: "Bearer secret" } })).toBe("welcome, admin");
   await expect(greeting(`${url}/admin`, {})).rejects.toThrow("401");
+  await stop(program);
+});
+
+it("occupancy-server.js gets the reports of its actors, and surveys its shards", async () => {
+  const { program, port } = await start("occupancy-server.js", /listening on (\d+)/);
+  const client = new WebSocket(`ws://localhost:${port}/chat/lobby`);
+  await program.prints(/\{ occupied: 'lobby' \}/);
+  await program.prints(/shard \d+: Map\(1\) \{ 'lobby' => 1 \}/);
+  client.close();
   await stop(program);
 });
 

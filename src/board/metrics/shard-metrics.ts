@@ -45,6 +45,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   actorFailures: total("actor_failures", "Handlers of actors that threw or rejected."),
   handlerTimeouts: total("handler_timeouts", "Handlers of actors that were given up because they took too long."),
   deadLetters: total("dead_letters", "Mail between actors that was accepted and not handled, or refused as gone."),
+  reportsRefused: total("reports_refused", "Reports of actors that were refused: the main thread was too far behind."),
   publishesFailed: total("publishes_failed", "Publications that the engine didn't store for certain."),
   subscriptionsBehind: total(
     "subscriptions_behind",

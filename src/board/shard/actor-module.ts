@@ -1,5 +1,5 @@
 /** Loads the actor modules of a board and checks their exports. Each shard loads all modules when it starts. */
-import { reportError, reviveError, SwitchboardError } from "../../errors.ts";
+import { type ErrorCode, reportError, reviveError, SwitchboardError } from "../../errors.ts";
 import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { checkActorContract, isActorClass } from "../../runtime/actor/actor-class.ts";
 import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
@@ -12,9 +12,14 @@ export interface ActorModule {
   readonly actorClass: ActorClass;
   /** Function that the shard asks in its own handshakes. */
   readonly authorize: Authorize | undefined;
+  /** Function that answers surveys of the main thread. */
+  readonly surveyed: Surveyed | undefined;
   /** Headers that the actor class asks for, in lower case. */
   readonly requestHeaders: readonly string[];
 }
+
+/** What an actor module may export as `surveyed`: the answer of this shard to `board.survey(question)`. */
+export type Surveyed = (question: unknown) => unknown;
 
 /** The actor modules of a shard, by name. */
 export type ActorModules = ReadonlyMap<ActorName, ActorModule>;
@@ -22,12 +27,13 @@ export type ActorModules = ReadonlyMap<ActorName, ActorModule>;
 interface Exports {
   readonly default?: unknown;
   readonly authorize?: unknown;
+  readonly surveyed?: unknown;
 }
 
 /**
  * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
- * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS` or
- * `ERR_AUTHORIZE_EXPORT` for wrong exports. The message names the URL of the module.
+ * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS`,
+ * `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports. The message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
   const loads = Array.from(urls, async ([name, url]) => {
@@ -49,19 +55,26 @@ function withUrl(thrown: unknown, url: string): unknown {
 }
 
 async function loadActorModule(url: string): Promise<ActorModule> {
-  const { default: actorClass, authorize } = exportsOf(await import(url));
+  const { default: actorClass, authorize, surveyed } = exportsOf(await import(url));
   if (!isActorClass(actorClass)) {
     const message = `${url} must have a class that extends Actor (of the package switchboard) as its default export, and has ${describe(actorClass)}`;
     throw new SwitchboardError("ERR_NO_ACTOR_CLASS", message);
   }
   checkActorContract(actorClass);
   supervisionOf(actorClass);
-  if (authorize !== undefined && typeof authorize !== "function") {
-    const message = `${url} exports an authorize that is no function, but ${describe(authorize)}`;
-    throw new SwitchboardError("ERR_AUTHORIZE_EXPORT", message);
-  }
-  const requestHeaders = requestHeadersOf(actorClass);
-  return { actorClass, authorize: authorize as Authorize | undefined, requestHeaders };
+  return {
+    actorClass,
+    authorize: functionOf<Authorize>(url, "authorize", authorize, "ERR_AUTHORIZE_EXPORT"),
+    surveyed: functionOf<Surveyed>(url, "surveyed", surveyed, "ERR_SURVEYED_EXPORT"),
+    requestHeaders: requestHeadersOf(actorClass),
+  };
+}
+
+/** Returns an export that is a function or nothing. */
+function functionOf<Exported>(url: string, name: string, value: unknown, code: ErrorCode): Exported | undefined {
+  if (value === undefined || typeof value === "function") return value as Exported | undefined;
+  const article = /^[aeiou]/.test(name) ? "an" : "a";
+  throw new SwitchboardError(code, `${url} exports ${article} ${name} that is no function, but ${describe(value)}`);
 }
 
 /**
@@ -74,8 +87,8 @@ function exportsOf(module: Exports): Exports {
   if (typeof given === "object" && given !== null && "default" in given) return given;
   if (!("module.exports" in module) || typeof given !== "function") return module;
   // Node finds names of CommonJS exports in the source, but not all of them. An `authorize` must never be overlooked.
-  const { authorize } = module["module.exports"] as Exports;
-  return { default: given, authorize };
+  const { authorize, surveyed } = module["module.exports"] as Exports;
+  return { default: given, authorize, surveyed };
 }
 
 function describe(value: unknown): string {

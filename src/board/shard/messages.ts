@@ -1,5 +1,6 @@
 /** All messages between the main thread and a shard over the control port, and what a shard is started with. */
 import type { MessagePort } from "node:worker_threads";
+import type { Address } from "../../runtime/actor/address.ts";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
@@ -75,6 +76,8 @@ export type ShardOrder =
   /** Another shard was started: link to it. */
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
+  /** So many more reports of actors have been handled. */
+  | { readonly kind: "reportsHandled"; readonly count: number }
   /**
    * Close all connections, also those that still arrive, and await their actors. Drop and cut the rest when the time is
    * up.
@@ -91,6 +94,13 @@ export interface ActorModuleFacts {
   readonly requestHeaders: readonly string[];
 }
 
+/** A value that an actor, or other code of an actor module, tells the program in the main thread. */
+export interface ModuleReport {
+  /** Address of the actor that reported; undefined for other code. */
+  readonly address: Address | undefined;
+  readonly value: unknown;
+}
+
 /** Message from a shard to the main thread. */
 export type ShardReport =
   | { readonly kind: "ready"; readonly actors: ReadonlyMap<ActorName, ActorModuleFacts> }
@@ -100,6 +110,8 @@ export type ShardReport =
       readonly serial: number;
       readonly answer: QueryAnswers[ShardQuery["kind"]];
     }
+  /** What actors and their modules have reported in one tick. */
+  | { readonly kind: "reported"; readonly reports: readonly ModuleReport[] }
   /** Keys of clients of which a connection or a handshake has ended, where clients are counted. */
   | { readonly kind: "socketsClosed"; readonly clientKeys: readonly string[] }
   | ({ readonly kind: "shutdownDone" } & ShutdownCounts);

@@ -1,12 +1,21 @@
-/** Questions of the main thread about the connections of a shard, and their answers. */
+/** Questions of the main thread to a shard, and their answers. */
+import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
+import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
 
-/** Question about the connections of a shard. */
+/** Question to a shard: about its connections, or a survey that an actor module answers. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
-  | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string };
+  | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
+  | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown };
+
+/** What an actor module said to a survey. */
+export type SurveyOutcome =
+  | { readonly kind: "answered"; readonly answer: unknown }
+  | { readonly kind: "failed"; readonly error: ErrorReport };
 
 export interface ShardPage {
   readonly connections: readonly ConnectionInfo[];
@@ -18,13 +27,49 @@ export interface QueryAnswers {
   readonly list: ShardPage;
   /** True if the connection was registered and open. */
   readonly disconnect: boolean;
+  readonly survey: SurveyOutcome;
 }
 
-export function answerQuery(directory: ConnectionRegistry, query: ShardQuery): QueryAnswers[ShardQuery["kind"]] {
-  if (query.kind === "disconnect") {
-    return directory.get(query.address)?.startClosing(query.code, query.reason) ?? false;
+/**
+ * Answers a query. The answer to a survey is a promise, which never rejects.
+ *
+ * @param actors resolves when the actor modules are loaded
+ */
+export function answerQuery(
+  directory: ConnectionRegistry,
+  actors: Promise<ActorModules>,
+  query: ShardQuery,
+): QueryAnswers[ShardQuery["kind"]] | Promise<SurveyOutcome> {
+  switch (query.kind) {
+    case "disconnect":
+      return directory.get(query.address)?.startClosing(query.code, query.reason) ?? false;
+    case "survey":
+      return answerSurvey(actors, query.actor, query.question);
+    case "list": {
+      const entries = directory.page(query.after, query.limit);
+      const connections = entries.map(({ connection, openedAt }) => ({ ...connection.describe(), openedAt }));
+      return { connections, last: entries.at(-1)?.serial ?? query.after };
+    }
   }
-  const entries = directory.page(query.after, query.limit);
-  const connections = entries.map(({ connection, openedAt }) => ({ ...connection.describe(), openedAt }));
-  return { connections, last: entries.at(-1)?.serial ?? query.after };
+}
+
+async function answerSurvey(
+  actors: Promise<ActorModules>,
+  actor: ActorName,
+  question: unknown,
+): Promise<SurveyOutcome> {
+  try {
+    const surveyed = (await actors).get(actor)?.surveyed;
+    if (surveyed === undefined) {
+      const message = `the actor module ${actor ?? "of the option actor"} exports no function surveyed`;
+      throw new SwitchboardError("ERR_NO_SURVEYED", message);
+    }
+    return { kind: "answered", answer: await surveyed(question) };
+  } catch (error) {
+    return surveyFailed(error);
+  }
+}
+
+export function surveyFailed(error: unknown): SurveyOutcome {
+  return { kind: "failed", error: reportError(error) };
 }

@@ -1,10 +1,11 @@
 /** A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`. */
 import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, reportError } from "../../errors.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
+import { setReportSink } from "../../runtime/actor/report-sink.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -40,7 +41,8 @@ import type {
   ShardTask,
   ThreadLink,
 } from "./messages.ts";
-import { answerQuery } from "./queries.ts";
+import { ModuleReports } from "./module-reports.ts";
+import { answerQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { mayWarmUp, WARM_UP_ACTORS, WARM_UP_LISTENER, WARM_UP_SETTINGS, warmUp, warmUpTask } from "./warm-up.ts";
@@ -82,8 +84,13 @@ class Shard {
   readonly #closedSockets: ClosedSocketReporter;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
+  readonly #reports = new ModuleReports(
+    (reports) => this.report({ kind: "reported", reports }),
+    () => this.#counters.add("reportsRefused"),
+  );
   /** Empty until all modules are loaded. */
   #actors: ActorModules = new Map();
+  readonly #loaded = Promise.withResolvers<ActorModules>();
   #sockets: SocketAcceptor | undefined;
   #shutdown: Shutdown | undefined;
   #releaseDetached: () => void = () => {};
@@ -186,7 +193,9 @@ class Shard {
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
+    setReportSink((value, address) => this.#reports.report(value, address));
     this.#actors = await loadActorModules(this.#task.actors);
+    this.#loaded.resolve(this.#actors);
     await Promise.all(linked);
     if (this.#hasStopped) return;
     const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
@@ -240,6 +249,7 @@ class Shard {
 
   stop(): void {
     this.#hasStopped = true;
+    this.#reports.flush();
     this.#meter.stop();
     this.#wheel.stop();
     this.#sampler.stop();
@@ -262,11 +272,10 @@ class Shard {
         void this.#addLink(order.link);
         return;
       case "query":
-        this.report({
-          kind: "queryAnswered",
-          serial: order.serial,
-          answer: answerQuery(this.#connections, order.query),
-        });
+        this.#answer(order.serial, order.query);
+        return;
+      case "reportsHandled":
+        this.#reports.handled(order.count);
         return;
       case "shutDown":
         this.#startShutdown(order.settings);
@@ -275,6 +284,18 @@ class Shard {
         this.stop();
         return;
     }
+  }
+
+  #answer(serial: number, query: ShardQuery): void {
+    const post = (answer: QueryAnswers[ShardQuery["kind"]]): void =>
+      this.report({ kind: "queryAnswered", serial, answer });
+    const answer = answerQuery(this.#connections, this.#loaded.promise, query);
+    if (!(answer instanceof Promise)) post(answer);
+    else
+      void answer.then(post).catch((cause) => {
+        const message = "surveyed must return plain data, without functions or class instances";
+        post(surveyFailed(new SwitchboardError("ERR_MAIL_NOT_CLONEABLE", message, { cause })));
+      });
   }
 
   #addLink({ port, shard }: ThreadLink): Promise<void> {

@@ -53,7 +53,7 @@ export class WarmUpActor extends Actor {
 
 /** The actor modules of the second shard. */
 export const WARM_UP_ACTORS: ActorModules = new Map([
-  [undefined, { actorClass: WarmUpActor, authorize: undefined, requestHeaders: [] }],
+  [undefined, { actorClass: WarmUpActor, authorize: undefined, surveyed: undefined, requestHeaders: [] }],
 ]);
 
 /**

@@ -9,6 +9,7 @@ import type { EventAnnouncer } from "./event-announcer.ts";
 import { listPage } from "./listing.ts";
 import type { Settings } from "./options/start-options.ts";
 import type { ShardPool } from "./pool/shard-pool.ts";
+import { surveyShards } from "./survey.ts";
 
 export class BoardHub {
   readonly topics: BoardTopics;
@@ -34,6 +35,10 @@ export class BoardHub {
         listPage(pool().shards, page, (shard, after, limit) => pool().query(shard, { kind: "list", after, limit })),
       disconnect: async (address, code, reason) =>
         (await pool().query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false,
+      survey: (survey) =>
+        surveyShards(topics.node, pool().shards, survey, (shard, { actor, question, timeoutMs }) =>
+          pool().query(shard, { kind: "survey", actor, question }, timeoutMs),
+        ),
       nodeJoined: (node) => events.announce("nodeJoined", node),
       nodeLeft: (node) => events.announce("nodeLeft", node),
     });

@@ -4,6 +4,7 @@ import { reviveError, SwitchboardError } from "../../errors.ts";
 import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
+import type { ModuleReport } from "../shard/messages.ts";
 import type { SwitchboardEvents } from "./events.ts";
 
 /** Events that become a process warning when nothing listens to them. */
@@ -58,6 +59,11 @@ export class EventAnnouncer {
     if (!("error" in detail)) this.announce(name, { shard, ...detail });
     else if (name === "handshakeFailed") this.announce(name, reviveError(detail.error));
     else this.announce(name, { shard, ...detail, error: reviveError(detail.error) });
+  }
+
+  /** Announces what actors of a shard have reported. */
+  reported(shard: number, reports: readonly ModuleReport[]): void {
+    for (const { address, value } of reports) this.#board.emit("reported", { shard, address, value });
   }
 
   /** Emits an event, or a warning for a failure that has no listener. */

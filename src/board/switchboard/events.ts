@@ -1,4 +1,5 @@
 /** The events of a board, with their details. `EVENTS.md` lists them for users. */
+import type { Address } from "../../runtime/actor/address.ts";
 import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
@@ -65,12 +66,23 @@ export interface SwitchboardEvents {
    * thread.
    */
   deadLetter: [DeadLetter];
+  /** An actor, or other code of an actor module, has called `report`. */
+  reported: [Report];
   /** A new thread takes connections in place of one that was lost. */
   shardReplaced: [{ readonly shard: number }];
   /** The board begins to close. `ready` is false from now on. */
   closing: [];
   /** The board is closed. */
   closed: [ShutdownCounts];
+}
+
+/** A value that `report` of an actor told the main thread. */
+export interface Report {
+  readonly shard: number;
+  /** Address of the actor; undefined for `Actor.report`. */
+  readonly address: Address | undefined;
+  /** The value, as a copy. */
+  readonly value: unknown;
 }
 
 /** A thread refuses connections because few descriptors are left. It accepts again when there is room. */

@@ -8,7 +8,7 @@ import { SwitchboardError } from "../../errors.ts";
 import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
-import type { AskOptions, TellResult } from "../../runtime/actor/mail.ts";
+import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
 import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import type { PresenceStats } from "../../runtime/streams/engine.ts";
@@ -52,6 +52,7 @@ import { checkStartOptions, type Settings, type StartOptions } from "./options/s
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import type { Health, Stats } from "./stats.ts";
+import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./survey.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
@@ -139,6 +140,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async #start(settings: Settings): Promise<void> {
     this.#pool = await ShardPool.start(settings, this.#hub, {
       event: (shard, event) => this.#events.shardEvent(shard, event),
+      reported: (shard, reports) => this.#events.reported(shard, reports),
       clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
       shardLost: (loss) => this.#events.announce("shardLost", loss),
       shardFailed: (loss) => this.#events.announce("shardFailed", loss),
@@ -305,6 +307,18 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkClose(code, reason);
     this.#checkNotEnded();
     return this.#hub.cluster.disconnect(address, code, reason);
+  }
+
+  /**
+   * Asks all shards of all nodes a question, which the function `surveyed` of their actor module answers. Resolves with
+   * all answers, by node, then by shard: a shard or a node that doesn't answer within `timeoutMs` is in the list as
+   * failed. Shards of other nodes have four fifths of the time. Rejects with `ERR_OPTION`, with `ERR_MAIL_NOT_CLONEABLE`,
+   * with `ERR_MAIL_TOO_LARGE` for a question of more than 1 MiB to other nodes, and with `ERR_CLOSED` after `close`.
+   */
+  async survey(question: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
+    const { actor, timeoutMs } = checkSurveyOptions(options, this.#actors);
+    this.#checkNotEnded();
+    return this.#hub.cluster.survey({ actor, question: cloneMail(question), timeoutMs });
   }
 
   /**

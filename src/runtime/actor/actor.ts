@@ -20,6 +20,7 @@ import {
   type SlowConsumerPolicy,
 } from "./context/slow-consumer-policy.ts";
 import type { AskOptions, TellResult } from "./mail.ts";
+import { reportToBoard } from "./report-sink.ts";
 import type { Supervision } from "./supervision.ts";
 
 /** The result of a handler: nothing, or a promise that is awaited before the next handler. */
@@ -51,6 +52,11 @@ export abstract class Actor<Session = unknown> {
   static readonly requestHeaders: readonly string[] = [];
 
   #context: ActorContext<Session>;
+
+  /** Reports a value without an address, from any code in a shard: see the method `report`. */
+  static report(value: unknown): boolean {
+    return reportToBoard(value, undefined);
+  }
 
   static {
     replaceOwnContext = (actor, context) => {
@@ -266,6 +272,15 @@ export abstract class Actor<Session = unknown> {
     checkAddress(to);
     // Rejected here, not where the answer arrives, so that an unhandled rejection is reported for the actor that asked.
     return this.#context.mailer.ask(this.address, to, mail, options).then();
+  }
+
+  /**
+   * Tells the program in the main thread something: the board emits `reported` with this actor's address and a copy of
+   * the value. Reports of one shard arrive in order. Returns false, and the report is counted as `reportsRefused`, while
+   * the main thread has 65,536 reports of this shard to handle. Throws `ERR_MAIL_NOT_CLONEABLE`.
+   */
+  report(value: unknown): boolean {
+    return reportToBoard(value, this.address);
   }
 
   /**

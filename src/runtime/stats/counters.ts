@@ -60,6 +60,8 @@ const totals = [
   "handlerTimeouts",
   /** Mail that was accepted but not handled, and mail from this shard that was refused as `gone`. */
   "deadLetters",
+  /** Reports of actors that were refused, because the main thread was too far behind. */
+  "reportsRefused",
   /** Connections closed because the peer broke the protocol. */
   "violations",
   /** Connections closed because the peer didn't read (1013). */

@@ -7,6 +7,7 @@ import { type ActorModule, loadActorModules } from "../../../src/board/shard/act
 import Authorizing, { authorize } from "../../support/actors/authorizing.ts";
 import Echo from "../../support/actors/echo.ts";
 import Requesting from "../../support/actors/requesting.ts";
+import Surveying, { surveyed } from "../../support/actors/surveying.ts";
 import { actorUrl } from "../../support/board.ts";
 
 /** Writes modules, by file name, into a folder that exists only during the test. Returns the URL of the folder. */
@@ -22,14 +23,16 @@ it("loads all modules by name, with what each exports", async () => {
     [undefined, actorUrl("echo").href],
     ["admin", actorUrl("authorizing").href],
     ["shy", actorUrl("requesting").href],
+    ["survey", actorUrl("surveying").href],
     ["again", actorUrl("echo").href],
   ]);
-  const echo = { actorClass: Echo, authorize: undefined, requestHeaders: [] };
+  const echo = { actorClass: Echo, authorize: undefined, surveyed: undefined, requestHeaders: [] };
   expect(await loadActorModules(urls)).toEqual(
     new Map<string | undefined, ActorModule>([
       [undefined, echo],
-      ["admin", { actorClass: Authorizing, authorize, requestHeaders: [] }],
-      ["shy", { actorClass: Requesting, authorize: undefined, requestHeaders: ["user-agent", "cookie", "x-missing"] }],
+      ["admin", { actorClass: Authorizing, authorize, surveyed: undefined, requestHeaders: [] }],
+      ["shy", { ...echo, actorClass: Requesting, requestHeaders: ["user-agent", "cookie", "x-missing"] }],
+      ["survey", { ...echo, actorClass: Surveying, surveyed }],
       ["again", echo],
     ]),
   );

@@ -38,6 +38,14 @@ it("closes every connection with 1001 and resolves with their number", async () 
   expect(await closing).toEqual({ closed: 10, dropped: 0, cut: 0 });
 });
 
+it("closes with a code and a reason of a protocol of one's own", async () => {
+  const { board, port } = await startBoard();
+  const client = await RawClient.open({ port });
+  const closing = board.close({ timeoutMs: 20_000, code: 3001, reason: "shutdown" });
+  expect(await answerClose(client)).toEqual({ code: 3001, reason: "shutdown" });
+  expect(await closing).toEqual({ closed: 1, dropped: 0, cut: 0 });
+});
+
 it("resolves with zeros when there are no connections", async () => {
   const { board } = await startBoard({ shards: 2 });
   expect(await board.close()).toEqual({ closed: 0, dropped: 0, cut: 0 });
@@ -363,6 +371,7 @@ it("answers calls about connections, mail and plain topics while it closes and a
   const error = { kind: "closed", code: "ERR_CLOSED" };
   await expect(board.connections()).rejects.toMatchObject(error);
   await expect(board.disconnect(address)).rejects.toMatchObject(error);
+  await expect(board.survey("late")).rejects.toMatchObject(error);
   await expect(board.connections({ limit: 0 })).rejects.toMatchObject({ code: "ERR_OPTION" });
   expect(await board.tell(address, "late")).toEqual({ status: "gone", mail: "late" });
   await expect(board.ask(address, "late")).rejects.toMatchObject({ code: "ERR_ASK_GONE" });

@@ -23,6 +23,7 @@ const zeros = {
   subscriptionsBehind: 0,
   subscriptionsLost: 0,
   subscriptionsRefused: 0,
+  reportsRefused: 0,
   actorFailures: 0,
   handlerTimeouts: 0,
   deadLetters: 0,

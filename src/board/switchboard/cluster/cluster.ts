@@ -5,7 +5,9 @@
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import { type Address, nodeOf } from "../../../runtime/actor/address.ts";
 import type { Elsewhere, RemoteMail, RemoteOutcome } from "../../../runtime/mail/elsewhere.ts";
+import { packMail, unpackMail } from "../../../runtime/mail/packed-mail.ts";
 import type { ConnectionsPage, ListConnectionsOptions } from "../listing.ts";
+import type { Survey, SurveyAnswer } from "../survey.ts";
 import { listNodes, type NodePageOptions, packPage, unpackPage } from "./connection-pages.ts";
 import {
   type ClusterMessage,
@@ -25,6 +27,7 @@ import {
   sumNodes,
 } from "./node-list.ts";
 import { NodeRequests } from "./node-requests.ts";
+import { packAnswers, unpackAnswers } from "./survey-answers.ts";
 
 /** The way to the engine. */
 export interface ClusterLink {
@@ -49,12 +52,16 @@ export interface ClusterOwner extends NodeListOwner {
   list(options: NodePageOptions): Promise<ConnectionsPage>;
   /** Closes a connection of this node. Resolves with true if it was open. */
   disconnect(address: Address, code: number, reason: string): Promise<boolean>;
+  /** Asks all shards of this node. Never rejects. */
+  survey(survey: Survey): Promise<SurveyAnswer[]>;
 }
 
 /** Time between two announcements of facts, in ms. */
 const ANNOUNCE_EACH_MS = 3_000;
 /** Number of queries of other nodes that are answered at a time. More are not answered. */
 const MAX_QUERIES = 256;
+/** Part of the time of a survey that the shards of other nodes have. The rest is for the way. */
+const REMOTE_SHARE = 0.8;
 
 export class Cluster implements Elsewhere {
   readonly #owner: ClusterOwner;
@@ -158,6 +165,37 @@ export class Cluster implements Elsewhere {
     return reply?.wasOpen ?? false;
   }
 
+  /**
+   * Resolves with the answers of all shards of all nodes, by node, then by shard. Rejects with `ERR_MAIL_TOO_LARGE` and
+   * `ERR_MAIL_NOT_CLONEABLE` if the question can't be sent.
+   */
+  async survey(survey: Survey): Promise<SurveyAnswer[]> {
+    const { node: self } = this.#link;
+    const others = this.#isClosed ? [] : this.#nodes.ids();
+    const question = others.length === 0 ? "" : toBase64(packMail(survey.question));
+    const nodes = [self, ...others].toSorted();
+    const answers = nodes.map((node) =>
+      node === self ? this.#owner.survey(survey) : this.#surveyOther(node, question, survey),
+    );
+    return (await Promise.all(answers)).flat();
+  }
+
+  async #surveyOther(node: string, question: string, { actor, timeoutMs }: Survey): Promise<SurveyAnswer[]> {
+    try {
+      this.#checkUp(node);
+      // The shards there have less time, so that their answers come before this node stops to wait.
+      const time = Math.max(1, Math.floor(timeoutMs * REMOTE_SHARE));
+      const request: NodeQuery = { kind: "survey", actor, question, timeoutMs: time };
+      const reply = await this.#requests.query(node, request, "surveyed", timeoutMs);
+      if (reply === undefined) throw nodeGone(node);
+      const answers = unpackAnswers(node, reply.answers);
+      if (answers !== undefined) return answers;
+      throw new SwitchboardError("ERR_NODE_UNRESPONSIVE", `node ${node} has answered something that can't be read`);
+    } catch (error) {
+      return [{ node, shard: undefined, kind: "failed", error: error as Error }];
+    }
+  }
+
   async #listOther(node: string, options: NodePageOptions): Promise<ConnectionsPage | undefined> {
     this.#checkUp(node);
     const page = await this.#requests.query(node, { kind: "list", ...options }, "page");
@@ -209,6 +247,11 @@ export class Cluster implements Elsewhere {
   }
 
   async #answerQuery(query: NodeQuery): Promise<ClusterReply> {
+    if (query.kind === "survey") {
+      const { actor, timeoutMs } = query;
+      const question = unpackMail(fromBase64(query.question));
+      return { kind: "surveyed", answers: packAnswers(await this.#owner.survey({ actor, question, timeoutMs })) };
+    }
     if (query.kind === "disconnect") {
       const { address, code, reason } = query;
       const isHere = nodeOf(address) === this.#link.node;

@@ -27,9 +27,24 @@ export type NodeQuery =
       readonly cursor?: string | undefined;
       readonly limit: number;
     }
-  | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string };
+  | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
+  | {
+      readonly kind: "survey";
+      readonly actor?: string | undefined;
+      /** The question, packed, in base64. */
+      readonly question: string;
+      /** Time that the shards have, in ms. */
+      readonly timeoutMs: number;
+    };
 
 export type ClusterRequest = MailRequest | NodeQuery;
+
+/** Answer of one shard to a survey: a value, packed, in base64, or an error. */
+export interface PackedAnswer {
+  readonly shard: number;
+  readonly answer?: string | undefined;
+  readonly error?: ErrorReport | undefined;
+}
 
 /** Reply to a request. */
 export type ClusterReply =
@@ -39,6 +54,7 @@ export type ClusterReply =
   /** The connections, serialized by `node:v8`, in base64: sessions are any data that can be cloned. */
   | { readonly kind: "page"; readonly connections: string; readonly cursor?: string | undefined }
   | { readonly kind: "disconnected"; readonly wasOpen: boolean }
+  | { readonly kind: "surveyed"; readonly answers: readonly PackedAnswer[] }
   /** The request failed; of an ask: the actor failed. */
   | { readonly kind: "failed"; readonly error: ErrorReport };
 
@@ -82,6 +98,13 @@ const report: Check = (value) =>
     code: optional(text(MAX_CODE_LENGTH)),
   });
 
+const isPackedAnswer: Check = (value) =>
+  hasFields(value, {
+    shard: integer(0, 1023),
+    answer: optional(text(MAX_MAIL_LENGTH)),
+    error: optional(report),
+  });
+
 const mail = {
   to: isAddress,
   from: optional(isAddress),
@@ -95,6 +118,7 @@ const requests = {
   ask: mail,
   list: { shard: optional(integer(0, 1023)), cursor: optional(text(32)), limit: integer(1, 1_000) },
   disconnect: { address: isAddress, code: closeCode, reason },
+  survey: { actor: optional(text(64)), question: text(MAX_MAIL_LENGTH), timeoutMs: integer(1, MAX_INT32) },
 } satisfies Record<ClusterRequest["kind"], Record<string, Check>>;
 
 /** The fields of each kind of reply, besides `kind`. */
@@ -106,6 +130,7 @@ const replies = {
   answered: { mail: text(MAX_MAIL_LENGTH) },
   page: { connections: text(MAX_BASE64_LENGTH), cursor: optional(text(32)) },
   disconnected: { wasOpen: (value) => typeof value === "boolean" },
+  surveyed: { answers: (value) => Array.isArray(value) && value.length <= 1_024 && value.every(isPackedAnswer) },
   failed: { error: report },
 } satisfies Record<ClusterReply["kind"], Record<string, Check>>;
 

@@ -41,7 +41,7 @@ export class NodeRequests {
       settle({ kind: "gone" });
       return;
     }
-    const length = "mail" in request ? request.mail.length : 0;
+    const length = lengthOf(request);
     const waiting = this.#lengths.get(node) ?? 0;
     if (this.#pending.size >= MAX_REQUESTS || (waiting > 0 && waiting + length > MAX_CHARACTERS_TO_NODE)) {
       settle({ kind: "full" });
@@ -55,19 +55,20 @@ export class NodeRequests {
   }
 
   /**
-   * Asks a node something about its connections. Resolves with undefined if the node is gone, or leaves first. Rejects
-   * with the node's own error, and with `ERR_NODE_UNRESPONSIVE` when no answer comes within 5 s.
+   * Asks a node something. Resolves with undefined if the node is gone, or leaves first. Rejects with the node's own
+   * error, and with `ERR_NODE_UNRESPONSIVE` when no answer comes within `timeoutMs`.
    */
   query<Kind extends ClusterReply["kind"]>(
     node: string,
     request: NodeQuery,
     kind: Kind,
+    timeoutMs = QUERY_TIMEOUT_MS,
   ): Promise<Extract<ClusterReply, { kind: Kind }> | undefined> {
     const query = Promise.withResolvers<Extract<ClusterReply, { kind: Kind }> | undefined>();
-    this.send(node, request, QUERY_TIMEOUT_MS, (reply) => {
+    this.send(node, request, timeoutMs, (reply) => {
       if (reply.kind === kind) query.resolve(reply as Extract<ClusterReply, { kind: Kind }>);
       else if (reply.kind === "gone") query.resolve(undefined);
-      else query.reject(explain(node, reply));
+      else query.reject(explain(node, reply, timeoutMs));
     });
     return query.promise;
   }
@@ -98,12 +99,18 @@ export class NodeRequests {
   }
 }
 
-function explain(node: string, reply: ClusterReply): Error {
+/** Number of characters of the data in a request. */
+function lengthOf(request: ClusterRequest): number {
+  if ("mail" in request) return request.mail.length;
+  return "question" in request ? request.question.length : 0;
+}
+
+function explain(node: string, reply: ClusterReply, timeoutMs: number): Error {
   if (reply.kind === "failed")
     return reviveOurError({ ...reply.error, message: `node ${node}: ${reply.error.message}` });
   const message =
     reply.kind === "full"
       ? `node ${node} was not asked: too many requests to it wait for their replies`
-      : `node ${node} has not answered within ${QUERY_TIMEOUT_MS} ms`;
+      : `node ${node} has not answered within ${timeoutMs} ms`;
   return new SwitchboardError("ERR_NODE_UNRESPONSIVE", message);
 }

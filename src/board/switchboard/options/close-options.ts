@@ -24,8 +24,11 @@ export interface CloseOptions {
   readonly batchSize?: number;
   /** Time between two batches. Default: 2 s. */
   readonly batchIntervalMs?: number;
-  /** Close code: 1001 (going away), or 1012 (restarting: clients may come back). Default: 1001. */
-  readonly code?: 1001 | 1012;
+  /**
+   * Close code: 1001 (going away), 1012 (restarting: clients may come back), or 3000 to 4999 for a protocol of one's
+   * own. Default: 1001.
+   */
+  readonly code?: number;
   /** Close reason, at most 123 bytes of UTF-8. Default: "server is going away", or with 1012 "server is restarting". */
   readonly reason?: string;
 }
@@ -51,14 +54,9 @@ export function checkCloseOptions(options: CloseOptions): CloseSettings {
     ...rest
   } = withoutUndefined(options);
   const { code = CloseCode.goingAway } = rest;
-  const { reason = DEFAULT_REASONS[code] } = rest;
+  const { reason = code === CloseCode.serviceRestart ? "server is restarting" : "server is going away" } = rest;
   return { timeoutMs, readinessDelayMs, batchSize, batchIntervalMs, code, reason };
 }
-
-const DEFAULT_REASONS = {
-  [CloseCode.goingAway]: "server is going away",
-  [CloseCode.serviceRestart]: "server is restarting",
-} as const;
 
 export interface SignalSettings {
   readonly signals: readonly NodeJS.Signals[];

@@ -125,7 +125,7 @@ export function checkListenOptions(options: ListenOptions, actors: readonly stri
 }
 
 /** The check of the name of an actor module. Its message lists the names that there are. */
-function actorName(actors: readonly string[]): OptionCheck {
+export function actorName(actors: readonly string[]): OptionCheck {
   const names = actors.length === 0 ? "none" : actors.join(", ");
   const accepts = (value: unknown): boolean => typeof value === "string" && actors.includes(value);
   return { takes: `a name of the option actors of Switchboard.start, which has ${names}`, accepts };

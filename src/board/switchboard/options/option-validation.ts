@@ -108,8 +108,9 @@ const checks = {
   batchSize: integer(1, MAX_INT32),
   batchIntervalMs: integer(1, MAX_INT32),
   code: {
-    takes: "1001 or 1012",
-    accepts: (value) => value === CloseCode.goingAway || value === CloseCode.serviceRestart,
+    takes: "1001, 1012, or an integer from 3000 to 4999",
+    accepts: (value) =>
+      value === CloseCode.goingAway || value === CloseCode.serviceRestart || integer(3000, 4999).accepts(value),
   },
   reason: {
     takes: `a string of at most ${MAX_REASON_BYTES} bytes`,

@@ -15,13 +15,18 @@ export class PendingQueries {
 
   /**
    * Begins a question. `post` is called with the serial to send it under. Rejects with `ERR_SHARD_UNRESPONSIVE` when no
-   * answer comes within 5 seconds.
+   * answer comes in time.
+   *
+   * @param timeoutMs time that the shard has, in ms. Default: 5 s.
    */
-  ask<Kind extends ShardQuery["kind"]>(post: (serial: number) => void): Promise<QueryAnswers[Kind] | undefined> {
+  ask<Kind extends ShardQuery["kind"]>(
+    post: (serial: number) => void,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<QueryAnswers[Kind] | undefined> {
     if (this.#ended) return Promise.resolve(undefined);
     const query = Promise.withResolvers<Answer | undefined>();
-    const serial = this.#pending.addUntil(query, TIMEOUT_MS, ({ reject }) => {
-      const message = `the shard has not answered within ${TIMEOUT_MS} ms`;
+    const serial = this.#pending.addUntil(query, timeoutMs, ({ reject }) => {
+      const message = `the shard has not answered within ${timeoutMs} ms`;
       reject(new SwitchboardError("ERR_SHARD_UNRESPONSIVE", message));
     });
     try {

@@ -15,6 +15,7 @@ import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connect
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
   ActorModuleFacts,
+  ModuleReport,
   RawSocketEnvelope,
   ShardEngine,
   ShardOrder,
@@ -64,6 +65,8 @@ export interface ShardSpec {
   readonly links: readonly ThreadLink[];
   /** Takes the events of the shard. */
   readonly event: (event: ShardEvent) => void;
+  /** Takes what actors and their modules report. */
+  readonly reported: (reports: readonly ModuleReport[]) => void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
   readonly clientLeft: (clientKey: string) => void;
 }
@@ -86,6 +89,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #occupancy: ConnectionCount;
   readonly #eventLoop: EventLoopReader;
   readonly #event: (event: ShardEvent) => void;
+  readonly #reported: (reports: readonly ModuleReport[]) => void;
   readonly #control: MessagePort;
   readonly #moves: boolean;
   readonly #handoff: HandoffSender<HandoffEnvelope>;
@@ -125,6 +129,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const meter = createMeterMemory();
     this.#eventLoop = new EventLoopReader(meter);
     this.#event = spec.event;
+    this.#reported = spec.reported;
     const control = new MessageChannel();
     const handoff = createHandoffChannel();
     const relay = createHandoffChannel();
@@ -258,11 +263,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   /**
-   * Asks the shard about its connections. Resolves with undefined if the shard ends first. Rejects with
-   * `ERR_SHARD_UNRESPONSIVE` if it doesn't answer in time.
+   * Asks the shard something. Resolves with undefined if the shard ends first. Rejects with `ERR_SHARD_UNRESPONSIVE` if
+   * the shard doesn't answer within `timeoutMs`. Default: 5 s.
    */
-  query<Query extends ShardQuery>(query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
-    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }));
+  query<Query extends ShardQuery>(query: Query, timeoutMs?: number): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }), timeoutMs);
   }
 
   /**
@@ -307,6 +312,10 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "event":
         this.#event(report);
+        return;
+      case "reported":
+        this.#order({ kind: "reportsHandled", count: report.reports.length });
+        this.#reported(report.reports);
         return;
       case "queryAnswered":
         this.#queries.settle(report.serial, report.answer);

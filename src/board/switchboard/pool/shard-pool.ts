@@ -8,7 +8,7 @@ import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
+import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
@@ -25,6 +25,8 @@ import { shareBatch } from "./share-batch.ts";
 export interface ShardPoolOwner {
   /** An event of a shard that users of the board may listen to. */
   event(shard: number, event: ShardEvent): void;
+  /** Actors of a shard, or other code of their modules, have reported something. */
+  reported(shard: number, reports: readonly ModuleReport[]): void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
   clientLeft(clientKey: string): void;
   /** A shard's thread ended unexpectedly, and its connections with it. */
@@ -182,9 +184,13 @@ export class ShardPool {
     this.#shards[shard]?.giveServer(server, listenerId);
   }
 
-  /** Asks one shard about its connections. Resolves with undefined if the shard doesn't exist or ends first. */
-  async query<Query extends ShardQuery>(shard: number, query: Query): Promise<QueryAnswers[Query["kind"]] | undefined> {
-    return this.#shards[shard]?.query(query);
+  /** Asks one shard something. Resolves with undefined if the shard doesn't exist or ends first. */
+  async query<Query extends ShardQuery>(
+    shard: number,
+    query: Query,
+    timeoutMs?: number,
+  ): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    return this.#shards[shard]?.query(query, timeoutMs);
   }
 
   /** Outcomes of handshakes in the shards. */
@@ -283,6 +289,7 @@ export class ShardPool {
       },
       links: this.#linkToOthers(shard),
       event: (event) => this.#owner.event(shard, event),
+      reported: (reports) => this.#owner.reported(shard, reports),
       clientLeft: (clientKey) => this.#owner.clientLeft(clientKey),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });

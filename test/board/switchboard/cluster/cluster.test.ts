@@ -207,6 +207,40 @@ describe("a cluster", () => {
     expect(await here.board.disconnect("nowhere.0-0" as Address)).toBe(false);
   });
 
+  it("surveys the shards of every node, and lists those that don't answer as failed", async () => {
+    const [here, there] = await startTwo({ actor: "surveying", shards: 2 });
+    const ids = [here.id, there.id].toSorted();
+    const question = { deep: [1n, new Date(5)], bytes: new Uint8Array([1, 2]) };
+    const each = (answer: object) => ids.flatMap((node) => [0, 1].map((shard) => ({ node, shard, ...answer })));
+    expect(await here.board.survey(question)).toEqual(each({ kind: "answered", answer: { echo: question } }));
+    const threw = expect.objectContaining({ message: "surveyed threw", code: "E_SURVEY" });
+    expect(await here.board.survey("throw")).toEqual(each({ kind: "failed", error: threw }));
+    const unresponsive = expect.objectContaining({ code: "ERR_SHARD_UNRESPONSIVE" });
+    expect(await here.board.survey("never", { timeoutMs: 2_000 })).toEqual(
+      each({ kind: "failed", error: unresponsive }),
+    );
+    const tooLarge = new Uint8Array(1024 * 1024);
+    await expect(here.board.survey(tooLarge)).rejects.toMatchObject({ code: "ERR_MAIL_TOO_LARGE" });
+    const large = await here.board.survey("large");
+    expect(large.filter(({ node }) => node === here.id).map(({ kind }) => kind)).toEqual(["answered", "answered"]);
+    expect(large.filter(({ node }) => node === there.id)).toMatchObject([
+      { kind: "failed", error: { code: "ERR_MAIL_TOO_LARGE" } },
+      { kind: "failed", error: { code: "ERR_MAIL_TOO_LARGE" } },
+    ]);
+  });
+
+  it("lists a node that ends before it answers a survey", async () => {
+    const [here, there] = await startTwo({ actor: "surveying" });
+    const answers = here.board.survey("never", { timeoutMs: 20_000 });
+    await there.board.close({ timeoutMs: 0 });
+    const own = expect.objectContaining({ node: here.id, shard: 0, kind: "failed" });
+    const other = expect.objectContaining({ node: there.id, kind: "failed" });
+    here.board.on("shardLost", () => {});
+    expect(await Promise.race([answers, here.board.survey("exit").then(() => answers)])).toEqual(
+      here.id < there.id ? [own, other] : [other, own],
+    );
+  });
+
   it("knows its nodes with their facts, and sums them up", async () => {
     const [here, there] = await startTwo({ nodeName: "one of two", shards: 2 });
     await vi.waitFor(() => expect(here.board.stats().cluster?.connections).toBe(2), { timeout: 20_000 });

@@ -181,7 +181,13 @@ const rows = [
     bad: ["", 5, null, {}],
   },
   ...["close", "closeOnSignals"].flatMap((call) => [
-    { call, name: "code", takes: "1001 or 1012", good: [1001, 1012], bad: [1000, 1011, 4000, "1001", null] },
+    {
+      call,
+      name: "code",
+      takes: "1001, 1012, or an integer from 3000 to 4999",
+      good: [1001, 1012, 3000, 4999],
+      bad: [1000, 1011, 2999, 5000, 3000.5, "1001", null],
+    },
     {
       ...{ call, name: "reason", takes: "a string of at most 123 bytes" },
       good: ["", "x".repeat(123), "ä".repeat(61)],
