@@ -8,7 +8,11 @@ import type { Publication } from "../../runtime/streams/publication.ts";
 import type { Subscribed } from "../../runtime/streams/subscribe.ts";
 import { hasHistory } from "../channels/channel-options.ts";
 import type { Channel } from "../channels/channels.ts";
-import { type SubscriptionRights, type SubscriptionWishes, subscriptionRights } from "../channels/subscription-rights.ts";
+import {
+  type SubscriptionRights,
+  type SubscriptionWishes,
+  subscriptionRights,
+} from "../channels/subscription-rights.ts";
 import { type CodeWithReason, DISCONNECTS, ERRORS, UNSUBSCRIBES } from "../protocol/codes.ts";
 import {
   type ClientInfo,
@@ -282,7 +286,11 @@ export class ClientSubscriptions {
   }
 
   /** A publication in the answer; nothing for one that the filter keeps back. */
-  #shown(publication: Publication, { rights }: ClientSubscription, filter: FilterNode | undefined): ProtocolPublication[] {
+  #shown(
+    publication: Publication,
+    { rights }: ClientSubscription,
+    filter: FilterNode | undefined,
+  ): ProtocolPublication[] {
     const { data, info, tags, time } = decodeStored(publication.message);
     if (filter !== undefined && !matches(filter, tags ?? {})) return [];
     const shown = rights.delta === undefined ? data : deltaData(this.#client.codec, data);

@@ -51,7 +51,8 @@ export class Deadlines {
       for (const [, { callback }] of due) await callback();
     } finally {
       const next = Math.min(...[...this.#deadlines.values()].map(({ atMs }) => atMs));
-      if (next < (this.#timer as { atMs: number } | undefined ?? { atMs: Number.POSITIVE_INFINITY }).atMs) this.#arm(next);
+      if (next < ((this.#timer as { atMs: number } | undefined) ?? { atMs: Number.POSITIVE_INFINITY }).atMs)
+        this.#arm(next);
     }
   }
 }

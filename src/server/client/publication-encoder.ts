@@ -65,7 +65,9 @@ export class PublicationEncoder {
     if (filter === undefined) return plain;
     return (publication) => {
       const { tags = NO_TAGS } = this.#storedOf(publication);
-      return matches(filter, tags) ? this.#form(publication, `plain ${codec.name} ${compact}`, () => plain(publication)) : undefined;
+      return matches(filter, tags)
+        ? this.#form(publication, `plain ${codec.name} ${compact}`, () => plain(publication))
+        : undefined;
     };
   }
 
@@ -155,4 +157,3 @@ export function deltaData(codec: Codec, data: Buffer): Buffer {
 export function canGet(codec: Codec, publication: Publication): boolean {
   return codec.name === "protobuf" || decodeStored(publication.message).isJson;
 }
-

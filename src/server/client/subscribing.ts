@@ -21,7 +21,11 @@ export async function decideSubscription(
   facts: ClientFacts,
 ): Promise<Answer<SubscriptionDecision>> {
   const { user } = facts;
-  const decision = maySubscribe(channel, { user, isSubscribed: false, insecure: server.config.insecure }, request.token);
+  const decision = maySubscribe(
+    channel,
+    { user, isSubscribed: false, insecure: server.config.insecure },
+    request.token,
+  );
   switch (decision.kind) {
     case "granted":
       return granted({ byToken: false });

@@ -1,0 +1,58 @@
+/** A client publishes: its rights, the application's word, and the publication that is stored. */
+import type { Actor } from "../../runtime/actor/actor.ts";
+import type { Channel } from "../channels/channels.ts";
+import { mayPublish, type Who } from "../channels/permissions.ts";
+import { ERRORS } from "../protocol/codes.ts";
+import { isJson } from "../protocol/json/validate.ts";
+import type { ClientInfo, Codec } from "../protocol/messages.ts";
+import { encodeStored } from "../protocol/stored-publication.ts";
+import { granted, refused } from "./answers.ts";
+import type { Answer, ClientFacts, PublishGrant } from "./backend.ts";
+import type { ClientServer } from "./client-server.ts";
+
+/** What a client needs in order to publish. */
+export interface Publisher extends Pick<Actor, "publish"> {
+  readonly server: ClientServer;
+  readonly codec: Codec;
+  readonly clientInfo: ClientInfo;
+  facts(): ClientFacts;
+}
+
+export async function publishAs(
+  publisher: Publisher,
+  channel: Channel,
+  who: Who,
+  data: Buffer,
+): Promise<Answer<undefined>> {
+  if (data.length === 0) return refused(ERRORS.badRequest);
+  const decision = await decide(publisher, channel, who, data);
+  if (decision.kind !== "result") return decision;
+  const { data: replaced, tags, idempotencyKey, delta = channel.options.deltaPublish } = decision.result;
+  const taken = replaced ?? data;
+  const { clientInfo, codec } = publisher;
+  const stored = encodeStored({
+    data: taken,
+    info: clientInfo,
+    tags,
+    isJson: (replaced === undefined && codec.name === "json") || isJson(taken),
+    delta,
+  });
+  const hasKey = idempotencyKey !== undefined && channel.options.historySize > 0;
+  const result = publisher.publish(channel.name, stored, { self: true, ...(hasKey ? { idempotencyKey } : {}) });
+  await result.stored;
+  return granted(undefined);
+}
+
+async function decide(publisher: Publisher, channel: Channel, who: Who, data: Buffer): Promise<Answer<PublishGrant>> {
+  const { backend } = publisher.server;
+  const decision = mayPublish(channel, who);
+  switch (decision.kind) {
+    case "granted":
+      return granted({});
+    case "refused":
+      return refused(decision.error);
+    case "askBackend":
+      if (backend.publish === undefined) return refused(ERRORS.notAvailable);
+      return backend.publish({ facts: publisher.facts(), channel: channel.name, data });
+  }
+}

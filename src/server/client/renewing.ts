@@ -1,0 +1,40 @@
+/** What a client's new tokens change: `refresh` for the connection, `sub_refresh` for one subscription. */
+import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
+import { disconnected, granted, refused } from "./answers.ts";
+import type { Answer, ClientFacts, ConnectionGrant } from "./backend.ts";
+import type { ClientServer } from "./client-server.ts";
+import { byToken, type SubscriptionDecision } from "./subscribing.ts";
+
+type Renewed = Pick<ConnectionGrant, "expireAt" | "info" | "meta">;
+
+export async function renewedConnection(
+  { connectionTokens }: ClientServer,
+  token: string,
+  user: string,
+): Promise<Answer<Renewed>> {
+  if (token === "") return refused(ERRORS.badRequest);
+  const verified = await connectionTokens.verifyConnection(token);
+  switch (verified.kind) {
+    case "valid": {
+      if (verified.claims.user !== user) return disconnected(DISCONNECTS.invalidToken);
+      const { expireAt, info, meta } = verified.claims;
+      return granted({ expireAt, info, meta });
+    }
+    case "expired":
+      return refused(ERRORS.tokenExpired);
+    case "unavailable":
+      return refused(ERRORS.internal);
+    case "invalid":
+      return disconnected(DISCONNECTS.invalidToken);
+  }
+}
+
+export async function renewedSubscription(
+  server: ClientServer,
+  channel: string,
+  token: string,
+  facts: ClientFacts,
+): Promise<Answer<SubscriptionDecision>> {
+  if (token === "") return refused(ERRORS.badRequest);
+  return byToken(server, channel, token, facts);
+}
