@@ -1,0 +1,85 @@
+/** What the log says about calls that fail: now and then, and with what to check. */
+import type { CallFailure } from "./http-call.ts";
+
+/** The log of the server, as far as this folder needs it. `facts` hold no secret. */
+export interface HooksLog {
+  warn(message: string, facts: Readonly<Record<string, string | number>>): void;
+  info(message: string, facts: Readonly<Record<string, string | number>>): void;
+}
+
+/** Time in ms between two lines about failures of one kind of one endpoint. */
+const BETWEEN_LINES_MS = 30_000;
+
+/** What the operator should check. */
+function adviceFor({ kind, status = 0 }: CallFailure): string {
+  switch (kind) {
+    case "unreachable":
+      return "check that the application runs there, and that the address of the endpoint is right";
+    case "timeout":
+      return "check what keeps the application busy, or raise the endpoint's timeout";
+    case "cut":
+      return "check the application's log, and the proxies between";
+    case "tooLarge":
+      return "check that the endpoint is the right address: answers are short JSON objects";
+    case "nonsense":
+      return 'check the application: it has to answer {"result": …}, {"error": …} or {"disconnect": …}';
+    case "status":
+      if (status >= 300 && status < 400) return "set the endpoint to the address to which it redirects";
+      if (status === 404 || status === 405) return "check the path of the endpoint, and that it takes POST";
+      if (status === 401 || status === 403) return "check the endpoint's static_http_headers and what it demands";
+      return "check the application's log";
+  }
+}
+
+export class EndpointLog {
+  readonly #log: HooksLog;
+  readonly #facts: { readonly endpoint: string; readonly url: string };
+  readonly #now: () => number;
+  /** By kind of failure: the time of the last line, and the number of failures since. */
+  readonly #lines = new Map<string, { at: number; silent: number }>();
+
+  /**
+   * @param name name of the endpoint in the config, such as "connect"
+   * @param url its address without secrets
+   * @param now gives the time in ms, of a monotonic clock
+   */
+  constructor(log: HooksLog, name: string, url: string, now: () => number = () => performance.now()) {
+    this.#log = log;
+    this.#facts = { endpoint: name, url };
+    this.#now = now;
+  }
+
+  failed(failure: CallFailure): void {
+    const message = `a call to the application failed: ${failure.detail}; ${adviceFor(failure)}`;
+    this.#sometimes(failure.kind, message, { failure: failure.kind });
+  }
+
+  /** Calls or notifications were given up without being sent. */
+  overloaded(message: string): void {
+    this.#sometimes("overloaded", message, {});
+  }
+
+  opened(failure: CallFailure, forMs: number): void {
+    const message = `too many calls to the application failed in a row: none is made for ${forMs / 1_000} s`;
+    this.#sometimes("opened", `${message}; the last one: ${failure.detail}; ${adviceFor(failure)}`, {
+      failure: failure.kind,
+    });
+  }
+
+  recovered(): void {
+    // The next failure is news.
+    this.#lines.clear();
+    this.#log.info("the application answers again", this.#facts);
+  }
+
+  #sometimes(kind: string, message: string, facts: Readonly<Record<string, string | number>>): void {
+    const now = this.#now();
+    const line = this.#lines.get(kind);
+    if (line !== undefined && now - line.at < BETWEEN_LINES_MS) {
+      line.silent++;
+      return;
+    }
+    this.#lines.set(kind, { at: now, silent: 0 });
+    this.#log.warn(message, { ...this.#facts, ...facts, not_logged: line?.silent ?? 0 });
+  }
+}
