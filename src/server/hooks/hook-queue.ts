@@ -39,6 +39,13 @@ export interface HookQueueSnapshot {
   readonly failures: number;
 }
 
+export interface HookQueueOptions {
+  /** Time in ms during which a notification is tried. Default: 5 minutes. */
+  readonly giveUpAfterMs?: number | undefined;
+  /** Pause in ms before the second try. Default: 500. */
+  readonly firstPauseMs?: number | undefined;
+}
+
 interface Waiting {
   readonly event: string;
   readonly bytes: number;
@@ -53,6 +60,7 @@ export class HookQueue {
   readonly #caller: HttpCaller;
   readonly #log: EndpointLog;
   readonly #giveUpAfterMs: number;
+  readonly #firstPauseMs: number;
   /** The oldest one first. Those before `#first` are done. */
   #events: Waiting[] = [];
   #first = 0;
@@ -79,7 +87,7 @@ export class HookQueue {
     config: EndpointConfig,
     secret: string,
     log: HooksLog,
-    { giveUpAfterMs = GIVE_UP_AFTER_MS }: { giveUpAfterMs?: number } = {},
+    { giveUpAfterMs = GIVE_UP_AFTER_MS, firstPauseMs = FIRST_PAUSE_MS }: HookQueueOptions = {},
   ) {
     const url = endpointUrl(config.endpoint, name);
     this.#timeoutMs = config.timeoutMs;
@@ -88,6 +96,7 @@ export class HookQueue {
     this.#caller = new HttpCaller(url, MAX_SOCKETS);
     this.#log = new EndpointLog(log, name, describeUrl(url));
     this.#giveUpAfterMs = giveUpAfterMs;
+    this.#firstPauseMs = firstPauseMs;
   }
 
   /** @param event the JSON text of one notification */
@@ -214,8 +223,8 @@ export class HookQueue {
   /** Waits before the next try: longer each time, not in step with other servers, and not while closing. */
   async #pause(): Promise<void> {
     if (this.#waiting === 0) return;
-    const longest = Math.min(MAX_PAUSE_MS, FIRST_PAUSE_MS * 2 ** (this.#failuresInARow - 1));
-    const pauseMs = this.#closed ? FIRST_PAUSE_MS : longest * (0.5 + Math.random() / 2);
+    const longest = Math.min(MAX_PAUSE_MS, this.#firstPauseMs * 2 ** (this.#failuresInARow - 1));
+    const pauseMs = this.#closed ? this.#firstPauseMs : longest * (0.5 + Math.random() / 2);
     const { promise, resolve } = Promise.withResolvers<void>();
     const timer = setTimeout(resolve, pauseMs);
     this.#wake = resolve;

@@ -5,7 +5,7 @@
 import type { ServerConfig } from "../config/config.ts";
 import type { HooksLog } from "./endpoint-log.ts";
 import { occupancyEvent } from "./hook-events.ts";
-import { HookQueue, type HookQueueSnapshot } from "./hook-queue.ts";
+import { HookQueue, type HookQueueOptions, type HookQueueSnapshot } from "./hook-queue.ts";
 import { Occupancy, type OccupancyOptions } from "./occupancy.ts";
 
 export interface HooksSnapshot {
@@ -25,11 +25,11 @@ export class Hooks {
   /** @throws `ERR_OPTION` if an address or a fixed header of the config is none */
   constructor(
     { disconnect, occupancy, secret }: ServerConfig["hooks"],
-    { log, ...options }: { log: HooksLog } & OccupancyOptions,
+    { log, ...options }: { log: HooksLog } & OccupancyOptions & HookQueueOptions,
   ) {
-    if (disconnect.enabled) this.#disconnect = new HookQueue("hooks.disconnect", disconnect, secret, log);
+    if (disconnect.enabled) this.#disconnect = new HookQueue("hooks.disconnect", disconnect, secret, log, options);
     if (!occupancy.enabled) return;
-    const queue = new HookQueue("hooks.occupancy", occupancy, secret, log);
+    const queue = new HookQueue("hooks.occupancy", occupancy, secret, log, options);
     this.#occupancyQueue = queue;
     this.#occupancy = new Occupancy(
       {

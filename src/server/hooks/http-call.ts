@@ -139,8 +139,11 @@ export class HttpCaller {
         settle(failed("timeout", describeTimeout(stage, timeoutMs)));
         request.destroy();
       }, timeoutMs);
-      // The timer also ends the draining of a failure's body, after the outcome is known.
-      request.once("close", () => clearTimeout(timer));
+      request.once("close", () => {
+        // The timer also ends the draining of a failure's body, after the outcome is known.
+        clearTimeout(timer);
+        if (stage !== "reading") settle(failed("cut", "the connection ended without an answer"));
+      });
       request.once("socket", (socket) => {
         if (request.reusedSocket) stage = "waiting";
         else socket.once(this.#agent instanceof TlsAgent ? "secureConnect" : "connect", () => (stage = "waiting"));
@@ -190,6 +193,7 @@ function readAnswer(request: ClientRequest, response: IncomingMessage, settle: (
   });
   response.once("end", () => settle({ kind: "answered", body: Buffer.concat(chunks, bytes) }));
   response.on("error", (error) => settle(failed("cut", describeError(error), status)));
+  response.once("close", () => settle(failed("cut", "the connection ended within the answer", status)));
 }
 
 /** Why an answer with this head is none; undefined if its body counts. */
