@@ -1,5 +1,6 @@
 /** Reads the members of objects in the application's answers, and checks their types. `null` counts as left out. */
-import { jsonText, membersOf } from "./raw-json.ts";
+import { memberSpans, type Span } from "../protocol/json/scan.ts";
+import { isJson } from "../protocol/json/validate.ts";
 
 /** A field of an answer has a wrong type or value. The message is for the operator. */
 export class WrongField extends Error {}
@@ -7,11 +8,13 @@ export class WrongField extends Error {}
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
 export class Fields {
-  readonly #members: ReadonlyMap<string, string>;
+  readonly #bytes: Buffer;
+  readonly #members: ReadonlyMap<string, Span>;
   /** Where these fields stand in the answer, such as "result". */
   readonly #path: string;
 
-  constructor(members: ReadonlyMap<string, string>, path: string) {
+  constructor(bytes: Buffer, members: ReadonlyMap<string, Span>, path: string) {
+    this.#bytes = bytes;
     this.#members = members;
     this.#path = path;
   }
@@ -19,11 +22,10 @@ export class Fields {
   /** The fields of an answer's body. Throws `WrongField` if the body is no JSON object. */
   static of(body: Buffer): Fields {
     if (body.length === 0) throw new WrongField("its body is empty");
-    const text = jsonText(body);
-    if (text === undefined) throw new WrongField("its body is no JSON");
-    const members = membersOf(text);
+    if (!isJson(body)) throw new WrongField("its body is no JSON");
+    const members = memberSpans(body, { start: 0, end: body.length });
     if (members === undefined) throw new WrongField("its body is no JSON object");
-    return new Fields(members, "");
+    return new Fields(body, members, "");
   }
 
   get names(): readonly string[] {
@@ -37,7 +39,7 @@ export class Fields {
   string(name: string): string | undefined {
     const raw = this.raw(name);
     if (raw === undefined) return undefined;
-    return raw.startsWith('"') ? (JSON.parse(raw) as string) : this.#wrong(name, "a string");
+    return raw.startsWith('"') ? (JSON.parse(raw) as string).toWellFormed() : this.#wrong(name, "a string");
   }
 
   boolean(name: string): boolean | undefined {
@@ -54,11 +56,13 @@ export class Fields {
     return Number.isSafeInteger(value) ? value : this.#wrong(name, "a whole number of at least 0");
   }
 
+  /** An object. An empty array counts as one without members, because PHP writes an empty object so. */
   object(name: string): Fields | undefined {
+    const span = this.#members.get(name);
     const raw = this.raw(name);
-    if (raw === undefined) return undefined;
-    const members = membersOf(raw) ?? this.#wrong(name, "an object");
-    return new Fields(members, this.#pathOf(name));
+    if (span === undefined || raw === undefined) return undefined;
+    const members = /^\[\s*\]$/.test(raw) ? new Map() : memberSpans(this.#bytes, span);
+    return new Fields(this.#bytes, members ?? this.#wrong(name, "an object"), this.#pathOf(name));
   }
 
   /** An object whose members are all strings. */
@@ -89,7 +93,9 @@ export class Fields {
 
   /** The text of a field; undefined if it is left out or `null`. */
   raw(name: string): string | undefined {
-    const raw = this.#members.get(name);
+    const span = this.#members.get(name);
+    if (span === undefined) return undefined;
+    const raw = this.#bytes.toString("utf8", span.start, span.end);
     return raw === "null" ? undefined : raw;
   }
 

@@ -7,6 +7,7 @@ import type {
   SubscriptionGrant,
   SubscriptionOverride,
 } from "../client/backend.ts";
+import { DISCONNECTS, fitReason } from "../protocol/codes.ts";
 import { Fields, WrongField } from "./answer-fields.ts";
 import { Nonsense } from "./endpoint.ts";
 
@@ -15,9 +16,6 @@ const ERROR_CODES = { min: 100, max: 1_999 };
 
 /** Close codes of answers. From 4000 on they are the application's own; SDKs know the meaning of those below. */
 const CLOSE_CODES = { min: 3_000, max: 4_999 };
-
-/** Bytes of a close frame's reason at most (RFC 6455, section 5.5: 125, two of which are the code). */
-const MAX_REASON_BYTES = 123;
 
 /** Makes a reader of answers. `readResult` gets undefined where the result is `null`. */
 export function answerReader<Result>(
@@ -41,7 +39,7 @@ function refusalIn(answer: Fields): Answer<never> | undefined {
   const disconnect = answer.object("disconnect");
   if (disconnect !== undefined) {
     const code = codeIn(disconnect, "disconnect", CLOSE_CODES);
-    return { kind: "disconnect", code, reason: closeReason(disconnect.string("reason") ?? "") };
+    return { kind: "disconnect", code, reason: fitReason(disconnect.string("reason") ?? "") };
   }
   const error = answer.object("error");
   if (error === undefined) return undefined;
@@ -54,25 +52,6 @@ function codeIn(fields: Fields, name: string, { min, max }: { min: number; max: 
   const code = fields.count("code") ?? 0;
   if (code < min || code > max) throw new WrongField(`${name}.code in its answer has to be from ${min} to ${max}`);
   return code;
-}
-
-/**
- * A reason that SDKs take as it is. That of JavaScript looks at the code only if the reason isn't empty, and reads a
- * reason that is JSON as an object.
- */
-function closeReason(reason: string): string {
-  if (reason === "") return "disconnected by the application";
-  let text = reason;
-  try {
-    JSON.parse(reason);
-    text = `reason: ${reason}`;
-  } catch {
-    // The usual case: plain text.
-  }
-  const bytes = Buffer.from(text);
-  if (bytes.length <= MAX_REASON_BYTES) return text;
-  // A character that is cut in two leaves bytes that aren't UTF-8: they are left out.
-  return new TextDecoder().decode(bytes.subarray(0, MAX_REASON_BYTES), { stream: true });
 }
 
 const granted = <Result>(result: Result): Answer<Result> => ({ kind: "result", result });
@@ -88,7 +67,7 @@ const expiryIn = (fields: Fields): number | undefined => fields.count("expire_at
 export function connectReader(anonymous: boolean): (body: Buffer) => Answer<ConnectionGrant> | Nonsense {
   return answerReader<ConnectionGrant>((result) => {
     if (result === undefined) {
-      return anonymous ? granted({ user: "" }) : { kind: "disconnect", code: 3501, reason: "bad request" };
+      return anonymous ? granted({ user: "" }) : { kind: "disconnect", ...DISCONNECTS.badRequest };
     }
     const channels = (result.list("channels") ?? []).map((channel) => [channel, {}] as const);
     const named = result.object("subs");

@@ -1,6 +1,7 @@
 /** The application as a `Backend`: each question is a POST to the address that the config gives for it. */
 import type { Answer, Backend, ClientFacts, Renewal } from "../client/backend.ts";
 import type { EndpointConfig, ServerConfig } from "../config/config.ts";
+import { ERRORS } from "../protocol/codes.ts";
 import { connectReader, readPublishAnswer, readRefreshAnswer, readRpcAnswer, readSubscribeAnswer } from "./answers.ts";
 import { Endpoint, type EndpointSnapshot, type Nonsense } from "./endpoint.ts";
 import type { HooksLog } from "./endpoint-log.ts";
@@ -21,10 +22,10 @@ export interface HttpBackend extends Backend {
 }
 
 /** What clients get when the application can't be asked or gives no usable answer. */
-const INTERNAL_ERROR = { kind: "error", code: 100, message: "internal server error", temporary: true } as const;
+const INTERNAL_ERROR = { kind: "error", ...ERRORS.internal } as const;
 
 /** What a client gets whose question can't be passed on. */
-const BAD_REQUEST = { kind: "error", code: 107, message: "bad request" } as const;
+const BAD_REQUEST = { kind: "error", ...ERRORS.badRequest } as const;
 
 /** Time in s that a connection or subscription goes on when the application can't be asked whether it may. */
 export const GRACE_S = 60;

@@ -1,7 +1,7 @@
 /** The bodies of questions: JSON, with the field names of the existing server's proxies. Payloads stand in it raw. */
 import type { ClientFacts } from "../client/backend.ts";
 import type { EndpointConfig } from "../config/config.ts";
-import { jsonText } from "./raw-json.ts";
+import { isJson } from "../protocol/json/validate.ts";
 
 /** Writes one JSON object, member by member. Empty strings and undefined are left out. */
 export class JsonObject {
@@ -58,9 +58,8 @@ export function questionBody(
     if (config.binaryEncoding) body.value("b64data", data.toString("base64"));
     else {
       // A Protobuf client may send anything. Unchecked, it could write members of this object.
-      const text = jsonText(data);
-      if (text === undefined) return NOT_JSON;
-      body.raw("data", text);
+      if (!isJson(data)) return NOT_JSON;
+      body.raw("data", data.toString());
     }
   }
   return Buffer.from(body.toString());
@@ -74,6 +73,5 @@ export function protocolOf(facts: ClientFacts): "json" | "protobuf" {
 /** Adds what the application gave for the connection, where the endpoint wants it. */
 export function addMeta(body: JsonObject, config: EndpointConfig, { meta }: ClientFacts): void {
   if (!config.includeConnectionMeta || meta === undefined || meta.length === 0) return;
-  const text = jsonText(meta);
-  if (text !== undefined) body.raw("meta", text);
+  if (isJson(meta)) body.raw("meta", meta.toString());
 }

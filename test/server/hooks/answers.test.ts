@@ -144,7 +144,7 @@ it.each(REFRESHES)("takes an error as the end to %s", async (kind) => {
 });
 
 it.each([
-  { reason: "", sent: "disconnected by the application" },
+  { reason: "", sent: "disconnected" },
   { reason: '{"reconnect":true}', sent: 'reason: {"reconnect":true}' },
   { reason: "12", sent: "reason: 12" },
   { reason: "a".repeat(123), sent: "a".repeat(123) },

@@ -56,7 +56,7 @@ it.each(['1,"user":"admin"', "{", "\xff", ""].map((text) => ({ text, data: Buffe
     const backend = startBackend(backendConfig(application.url));
     const answer = await backend.rpc({ facts: client({ encoding: "binary" }), method: "sum", data });
     if (text === "") expect(answer.kind).toBe("result");
-    else expect(answer).toEqual({ kind: "error", code: 107, message: "bad request" });
+    else expect(answer).toEqual({ kind: "error", code: 107, message: "bad request", temporary: false });
     expect(application.received).toHaveLength(text === "" ? 1 : 0);
   },
 );

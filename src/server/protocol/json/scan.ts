@@ -63,6 +63,28 @@ export function memberSpan(bytes: Buffer, { start, end }: Span, key: string): Sp
   return found;
 }
 
+/**
+ * Finds the values of all members of the object in `bytes[start, end)`, which `JSON.parse` has accepted, by key. Returns
+ * undefined if the value is no object.
+ */
+export function memberSpans(bytes: Buffer, { start, end }: Span): Map<string, Span> | undefined {
+  let at = skipSpace(bytes, start, end);
+  if (bytes[at] !== OPEN_BRACE) return undefined;
+  const members = new Map<string, Span>();
+  at = skipSpace(bytes, at + 1, end);
+  while (bytes[at] === QUOTE) {
+    const keyEnd = stringEnd(bytes, at, end);
+    const key: string = JSON.parse(bytes.toString("utf8", at, keyEnd));
+    const valueStart = skipSpace(bytes, skipSpace(bytes, keyEnd, end) + 1, end);
+    const valueEnd = skipValue(bytes, valueStart, end);
+    members.set(key, { start: valueStart, end: valueEnd });
+    at = skipSpace(bytes, valueEnd, end);
+    if (bytes[at] !== COMMA) break;
+    at = skipSpace(bytes, at + 1, end);
+  }
+  return members;
+}
+
 /** Says whether the string at `start`, in its quotes, is `key`. A key may be written with escapes. */
 function isKey(bytes: Buffer, start: number, end: number, key: string): boolean {
   let escaped = false;
