@@ -29,5 +29,8 @@ export default defineConfig(({ outDir = "dist" }) => ({
   // The thread entry and the public entry share chunks, so that an actor's base class is the same one in both.
   splitting: true,
   clean: true,
-  onSuccess: () => copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html")),
+  onSuccess: async () => {
+    await copyFile("src/cli/demo/page.html", join(outDir, "cli/demo/page.html"));
+    await copyFile("src/server/config/schema.json", join(outDir, "config-schema.json"));
+  },
 }));

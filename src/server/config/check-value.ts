@@ -1,0 +1,144 @@
+/** The check of one value against the rule of its key. */
+import type { Node } from "jsonc-parser";
+import type { Key, Rule, TextFormat } from "./description.ts";
+import { formatDuration, parseDuration } from "./duration.ts";
+
+/** A value as the parser gives it. */
+export type RawValue = Pick<Node, "type" | "value" | "children">;
+
+export type Checked =
+  | { readonly kind: "value"; readonly value: unknown }
+  /** The message says what the key takes; `item` is the number of the element of a list with the fault. */
+  | { readonly kind: "fault"; readonly message: string; readonly item?: number };
+
+/** Name of a namespace. */
+const NAMESPACE = /^[-a-zA-Z0-9_.]{2,}$/;
+/** Longest value in a message. */
+const MAX_SHOWN = 60;
+
+/** Checks a value. */
+export function checkValue(key: Key, raw: RawValue): Checked {
+  const { rule } = key;
+  const given = raw.value as unknown;
+  const refuse = (takes: string): Checked => ({ kind: "fault", message: `takes ${takes}, not ${show(key, raw)}` });
+  switch (rule.type) {
+    case "boolean":
+      return typeof given === "boolean" ? accept(given) : refuse(`true or false${quotesHint(key, raw)}`);
+    case "integer":
+      if (Number.isInteger(given) && Number(given) >= rule.least && Number(given) <= rule.most) return accept(given);
+      return refuse(`${rangeOf(rule)}${quotesHint(key, raw)}`);
+    case "duration":
+      return checkDuration(key, rule.least, raw);
+    case "choice":
+      return rule.choices.includes(given as string) ? accept(given) : refuse(oneOf(rule.choices));
+    case "text": {
+      if (typeof given !== "string") return refuse("text in quotes");
+      const wrong = given === "" ? undefined : checkFormat(rule.format, given);
+      return wrong === undefined ? accept(given) : refuse(wrong);
+    }
+    case "texts":
+      return checkTexts(key, rule.choices, raw);
+    case "map":
+      return checkMap(key, raw);
+  }
+}
+
+function accept(value: unknown): Checked {
+  return { kind: "value", value };
+}
+
+function checkDuration(key: Key, least: number, raw: RawValue): Checked {
+  const given = raw.value as unknown;
+  const takes = `a duration with its unit in quotes, such as "300ms", "25s", "5m", "1h" or "30d"`;
+  if (given === 0 && least === 0) return accept(0);
+  const ms = typeof given === "string" ? parseDuration(given) : undefined;
+  if (ms === undefined) return { kind: "fault", message: `takes ${takes}, not ${show(key, raw)}` };
+  if (ms >= least) return accept(ms);
+  return { kind: "fault", message: `takes at least "${formatDuration(least)}", not ${show(key, raw)}` };
+}
+
+function checkTexts(key: Key, choices: readonly string[], raw: RawValue): Checked {
+  if (raw.type !== "array") {
+    return { kind: "fault", message: `takes a list of text, such as ["…"], not ${show(key, raw)}` };
+  }
+  const items = raw.children ?? [];
+  const wrong = items.findIndex(({ value }) =>
+    choices.length > 0 ? !choices.includes(value as string) : typeof value !== "string" || value === "",
+  );
+  if (wrong < 0) return accept(items.map(({ value }) => value as string));
+  const takes = choices.length > 0 ? oneOf(choices) : "text in quotes";
+  return { kind: "fault", message: `takes ${takes}, not ${show(key, items[wrong] as RawValue)}`, item: wrong };
+}
+
+function checkMap(key: Key, raw: RawValue): Checked {
+  const entries = (raw.children ?? []).map(({ children = [] }) => [children[0]?.value, children[1]?.value] as const);
+  if (raw.type === "object" && entries.every(([, value]) => typeof value === "string")) {
+    // Makes own properties of all names, `__proto__` included.
+    return accept(Object.fromEntries(entries));
+  }
+  return { kind: "fault", message: `takes an object of text, such as { "name": "text" }, not ${show(key, raw)}` };
+}
+
+/** What a text of this form has to be; undefined if it is. */
+function checkFormat(format: TextFormat, text: string): string | undefined {
+  switch (format) {
+    case "any":
+      return undefined;
+    case "url":
+      return isUrl(text, ["http:", "https:"]) ? undefined : 'an http: or https: URL, such as "http://localhost:3000/x"';
+    case "redis": {
+      const url = text.includes("://") ? text : `redis://${text}`;
+      if (isUrl(url, ["redis:", "rediss:"])) return undefined;
+      return 'a redis: or rediss: URL, such as "redis://127.0.0.1:6379"';
+    }
+    case "prefix":
+      return /^\/[!-.0-~/]*$/.test(text) && !/[?#]|\/$/.test(text)
+        ? undefined
+        : 'a path that begins with / and doesn\'t end with it, such as "/api"';
+    case "regex":
+      return regexFault(text);
+    case "namespace":
+      return NAMESPACE.test(text) ? undefined : "at least 2 letters, digits, -, _ or .";
+  }
+}
+
+function isUrl(text: string, protocols: readonly string[]): boolean {
+  const url = URL.parse(text);
+  return url !== null && protocols.includes(url.protocol) && url.hostname !== "";
+}
+
+function regexFault(text: string): string | undefined {
+  try {
+    new RegExp(text);
+    return undefined;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.split(": ").at(-1) : "";
+    return `a regular expression of JavaScript (this one has a fault: ${reason})`;
+  }
+}
+
+function rangeOf({ least, most }: Rule & { readonly type: "integer" }): string {
+  return `a whole number ${most === Number.MAX_SAFE_INTEGER ? `of ${least} or more` : `from ${least} to ${most}`}`;
+}
+
+function oneOf(choices: readonly string[]): string {
+  const quoted = choices.map((text) => JSON.stringify(text));
+  return quoted.length < 2 ? quoted.join() : `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+}
+
+/** Says to leave out the quotes if the value is right but for them. */
+function quotesHint(key: Key, { value }: RawValue): string {
+  if (key.secret || typeof value !== "string") return "";
+  const right = key.rule.type === "boolean" ? /^(true|false)$/ : /^-?\d{1,15}$/;
+  return right.test(value) ? " without quotes" : "";
+}
+
+/** A value for a message. A secret is told by its length only. */
+function show(key: Key, { type, value }: RawValue): string {
+  if (type === "array" || type === "object") return type === "array" ? "a list" : "an object";
+  if (!key.secret || value === null) {
+    const json = JSON.stringify(value);
+    return json.length <= MAX_SHOWN ? json : `${json.slice(0, MAX_SHOWN)}… (${json.length} characters)`;
+  }
+  return typeof value === "string" ? `these ${value.length} characters` : `a ${type}`;
+}

@@ -1,0 +1,106 @@
+/** All keys of the config file. The names are those of Centrifugo 6 where they mean the same. */
+import { type ConfigOf, choice, duration, flag, integer, secret, section, text } from "../description.ts";
+import { channel } from "./channel-keys.ts";
+import { client } from "./client-keys.ts";
+import { endpointKeys, switchedEndpointKeys } from "./endpoint-keys.ts";
+
+const port = { least: 0, most: 65_535 };
+
+export const SERVER_KEYS = section("Config of `switchboard serve`", {
+  http_server: section("Addresses and ports", {
+    address: text("", "Address that clients connect to. Empty: all addresses of the machine"),
+    port: integer(8000, "Port that clients connect to. 0: a free one", port),
+    internal_address: text("", "Address for `internal_port`. Empty: that of `http_server.address`"),
+    internal_port: integer(0, "Port of the API, `/health` and `/metrics`. 0: they are on the port of clients", port),
+    tls: section("TLS on the port of clients", {
+      enabled: flag(false, "Turns TLS on. Needs `cert_pem` and `key_pem`"),
+      cert_pem: text("", "Path of the file with the certificate in PEM"),
+      key_pem: text("", "Path of the file with its private key in PEM"),
+    }),
+  }),
+  client,
+  channel,
+  rpc: section("Calls of methods by clients", {
+    proxy: section("The application answers the calls", endpointKeys),
+    without_namespace: section("Options of all methods", {
+      proxy_enabled: flag(false, "The application answers the calls. Needs `rpc.proxy`"),
+    }),
+  }),
+  hooks: section("What the application is told", {
+    secret: secret("Key with which each request is signed (HMAC-SHA256). Empty: not signed"),
+    disconnect: section("A client has gone", switchedEndpointKeys),
+    occupancy: section(
+      "The first subscriber of a channel came, or the last one left. Namespaces turn it on",
+      endpointKeys,
+    ),
+    cache_miss: section("A client subscribed and nothing is kept. Namespaces turn it on", endpointKeys),
+  }),
+  http_api: section("The HTTP API for backends", {
+    disabled: flag(false, "There is no API"),
+    key: secret("Key that each request has to give (`X-API-Key`)"),
+    insecure: flag(false, "No request needs a key. For development only"),
+    loopback_only: flag(
+      false,
+      "Requests from other machines are refused. True if the server runs without a config file and had to make a key",
+    ),
+    handler_prefix: text("/api", "Path before the names of methods", "prefix"),
+    error_mode: choice(["", "transport"], "", "`transport`: errors are HTTP statuses. Empty: the status is 200"),
+    max_request_body_size: integer(1_048_576, "Bytes of a request's body at most", { least: 1 }),
+  }),
+  websocket: section("WebSockets", {
+    handler_prefix: text("/connection/websocket", "Path", "prefix"),
+    message_size_limit: integer(65_536, "Bytes of a message of a client at most", { least: 1 }),
+    compression: flag(false, "Messages are compressed (permessage-deflate) for clients that offer it"),
+  }),
+  sse: section("Server-sent events, for networks without WebSockets", {
+    enabled: flag(false, "Turns them on"),
+    handler_prefix: text("/connection/sse", "Path", "prefix"),
+  }),
+  http_stream: section("HTTP streams, for networks without WebSockets", {
+    enabled: flag(false, "Turns them on"),
+    handler_prefix: text("/connection/http_stream", "Path", "prefix"),
+  }),
+  emulation: section("What clients with `sse` or `http_stream` send", {
+    handler_prefix: text("/emulation", "Path", "prefix"),
+  }),
+  health: section("Health of the server", {
+    enabled: flag(true, "Turns it on"),
+    handler_prefix: text("/health", "Path", "prefix"),
+  }),
+  prometheus: section("Metrics for Prometheus", {
+    enabled: flag(false, "Turns them on. Needs the package `prom-client`"),
+    handler_prefix: text("/metrics", "Path", "prefix"),
+  }),
+  engine: section("Where channels live", {
+    type: choice(
+      ["memory", "redis"],
+      "memory",
+      "`memory`: in this process. `redis`: in Redis, shared by all servers with the same `prefix`. Needs the package `@redis/client`",
+    ),
+    redis: section("Redis", {
+      address: secret("URL (`redis:`, or `rediss:` for TLS), or host and port", "redis", "redis://127.0.0.1:6379"),
+      user: text("", "User"),
+      password: secret("Password"),
+      db: integer(0, "Number of the database", { most: 1_000_000 }),
+      prefix: text("switchboard", "Begin of the names of all keys in Redis"),
+    }),
+  }),
+  shutdown: section("End of the server after SIGTERM or SIGINT", {
+    timeout: duration("30s", "Time after which the server ends although clients are left"),
+    batch_size: integer(1000, "Number of clients that are closed at once", { least: 1 }),
+    batch_interval: duration("100ms", "Time between two batches of clients that are closed"),
+  }),
+  log: section("Logs", {
+    level: choice(["none", "error", "warn", "info", "debug"], "info", "How much is logged"),
+    format: choice(["json", "text"], "text", "Lines of JSON, or lines for people"),
+  }),
+  node: section("This server among others", {
+    name: text("", "Name. Empty: host name and port"),
+  }),
+  shards: integer(0, "Number of threads with clients. 0: one for each core", { most: 1024 }),
+});
+
+/** The config as the file has it: names in camel case, durations in ms, defaults filled in. */
+export type FileConfig = ConfigOf<typeof SERVER_KEYS>;
+export type EndpointFields = ConfigOf<typeof SERVER_KEYS.keys.rpc.keys.proxy>;
+export type ChannelFields = FileConfig["channel"]["withoutNamespace"];
