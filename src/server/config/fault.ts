@@ -23,8 +23,7 @@ export const NOWHERE: Place = { line: 0, column: 0, variable: undefined };
 /** Writes a fault as one line: place, key, message. */
 export function formatFault({ path, line, column, variable, message }: ConfigFault, file: string | undefined): string {
   const inFile = line > 0 ? `${file ?? "config"}:${line}:${column}` : file;
-  const place = variable ?? (path === "" || line > 0 ? inFile : undefined);
-  return [place, path, message].filter((part) => part !== undefined && part !== "").join(": ");
+  return [variable ?? inFile, path, message].filter((part) => part !== undefined && part !== "").join(": ");
 }
 
 /** A text with places: the file, or the value of an environment variable or flag. */
