@@ -1,7 +1,7 @@
 /** The flags of `switchboard bench`: the help text, and their check. */
-import { parseArgs } from "node:util";
 import { MAX_PUBLISHERS, MIN_PUBLISHED_BYTES } from "../load/payload.ts";
 import { type LoadSettings, SCENARIOS, type Scenario } from "../load/settings.ts";
+import { parseFlags } from "./parse-flags.ts";
 import { UsageError } from "./usage-error.ts";
 
 export const BENCH_HELP = `Usage: switchboard bench <url> [flags]
@@ -69,7 +69,7 @@ const HEADER = /^([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t\x20-\x7e\x80-\xff]*)$/
 export function parseBenchFlags(
   args: readonly string[],
 ): { readonly settings: LoadSettings; readonly json: boolean } | undefined {
-  const { values, positionals } = parse(args);
+  const { values, positionals } = parseFlags("bench", args, flags);
   if (values.help) return undefined;
   const [url, ...more] = positionals;
   if (url === undefined) throw new UsageError("bench takes the URL of a server, such as ws://localhost:8080/chat");
@@ -99,19 +99,6 @@ export function parseBenchFlags(
   }
   checkTogether(settings, values.inflight !== undefined);
   return { settings, json: values.json };
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({ args: [...args], options: flags, allowPositionals: true });
-  } catch (error) {
-    const name = /'(?:-\w, )?(-[^' =]*)/.exec(String(error))?.[1] ?? "that";
-    if (!(error instanceof Error && "code" in error)) throw error;
-    if (error.code === "ERR_PARSE_ARGS_UNKNOWN_OPTION") {
-      throw new UsageError(`bench has no flag ${name}; switchboard bench --help lists all`);
-    }
-    throw new UsageError(`${error.message.split(".")[0]}; switchboard bench --help says more`);
-  }
 }
 
 /** Checks flags that depend on each other. */

@@ -1,20 +1,33 @@
 #!/usr/bin/env node
 /** The program `switchboard`: chooses a command, and turns its result into an exit code. */
 import { readFile } from "node:fs/promises";
-import { UsageError } from "./usage-error.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
 
 const HELP = `Usage: switchboard <command>
 
-  bench <url>  put a load on a WebSocket server and measure it
-  demo         serve a chat for the browser, on all cores; the variable PORT sets its port (8080)
+  config init [FILE]     write a config file with fresh secrets
+  config check           tell all faults of a config
+  token --user USER      make a token for a client
+  publish CHANNEL DATA   publish JSON to a channel of a running server
+  channels [PATTERN]     list the channels that have subscribers
+  connections            list the clients
+  info                   show the nodes and their counts
 
-  --help       show this help; after bench, show its flags
-  --version    show the version
+  bench <url>            put a load on a WebSocket server and measure it
+  demo                   serve a chat for the browser, on all cores; the variable PORT sets its port (8080)
+
+  --help                 show this help; after a command, show its flags
+  --version              show the version
 `;
+const FAILURE = 1;
 const USAGE = 2;
 
 async function run([command, ...args]: readonly string[]): Promise<number> {
   if (command === "bench") return (await import("./bench.ts")).bench(args);
+  if (command === "config") return (await import("./config.ts")).config(args);
+  if (command === "publish" || command === "channels" || command === "connections" || command === "info") {
+    return (await import("./api-commands.ts")).apiCommand(command, args);
+  }
   if (command === "demo") {
     if (args[0] !== undefined) throw new UsageError(`demo takes no ${args[0]}; set its port with the variable PORT`);
     return (await import("./demo.ts")).demo();
@@ -40,7 +53,7 @@ async function version(): Promise<string> {
 try {
   process.exitCode = await run(process.argv.slice(2));
 } catch (error) {
-  if (!(error instanceof UsageError)) throw error;
+  if (!(error instanceof UsageError || error instanceof CommandError)) throw error;
   process.stderr.write(`switchboard: ${error.message}\n`);
-  process.exitCode = USAGE;
+  process.exitCode = error instanceof UsageError ? USAGE : FAILURE;
 }

@@ -109,7 +109,7 @@ function isUrl(text: string, protocols: readonly string[]): boolean {
 
 function regexFault(text: string): string | undefined {
   try {
-    new RegExp(text);
+    new RegExp(text, "u");
     return undefined;
   } catch (error) {
     const reason = error instanceof Error ? error.message.split(": ").at(-1) : "";
