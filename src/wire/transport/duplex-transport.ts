@@ -114,10 +114,13 @@ export class DuplexTransport implements Transport {
   };
 }
 
-/** Returns the address of the other end of a stream (for HTTP/2 of its session); undefined if there is none. */
-export function remoteAddressOf(stream: Duplex): string | undefined {
-  if (stream instanceof Socket) return stream.remoteAddress;
-  return isHttp2Stream(stream) ? stream.session?.socket?.remoteAddress : undefined;
+/**
+ * Returns the address of the other end of a stream: for HTTP/2 that of its session, else the stream's own
+ * `remoteAddress`. Undefined if there is none.
+ */
+export function remoteAddressOf(stream: Duplex & { readonly remoteAddress?: unknown }): string | undefined {
+  if (isHttp2Stream(stream)) return stream.session?.socket?.remoteAddress;
+  return typeof stream.remoteAddress === "string" ? stream.remoteAddress : undefined;
 }
 
 function isOver(stream: Duplex): boolean {
