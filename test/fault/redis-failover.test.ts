@@ -68,11 +68,11 @@ it("begins another epoch when offsets go back before its eyes", async () => {
   const publisher = here.publisher("t");
   await there.owner.subscribe("t");
   await publisher.publish(10);
-  const meta = String(await server.command("GET", "switchboard:{topic:t}:meta"));
+  await server.command("COPY", "switchboard:{topic:t}:meta", "before");
   await publisher.publish(10);
   await vi.waitFor(() => expect(there.owner.texts("t")).toHaveLength(20));
   // As if the server had lost the last ten, and its identity were still the same.
-  await server.command("SET", "switchboard:{topic:t}:meta", meta);
+  await server.command("COPY", "before", "switchboard:{topic:t}:meta", "REPLACE");
   await server.command("LTRIM", "switchboard:{topic:t}:list", "0", "-11");
   const lost = await here.engine.publish("t", { frame: { block: Buffer.from([0x81, 0]), start: 0, end: 2 } }, LIMITS);
   expect(lost.position.offset).toBe(11);

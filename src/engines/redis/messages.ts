@@ -13,25 +13,26 @@ export const Kind = {
   grace: 0x67, // g
 } as const;
 
-const ENTRY_HEADER_BYTES = 24;
-const PUBLICATION_HEADER_BYTES = 17 + EPOCH_LENGTH;
+/** Bytes before the frame of an entry: kind, offset, time, expiry, epoch. */
+const ENTRY_HEADER_BYTES = 25 + EPOCH_LENGTH;
+/** Bytes of a position: epoch, offset. */
+export const POSITION_BYTES = EPOCH_LENGTH + 8;
 
-/** Decodes an entry of a list: offset, time, expiry, frame. */
+/** Decodes an entry of a list, which is also the message of its publication: kind, offset, time, expiry, epoch, frame. */
 export function decodeEntry(bytes: Buffer): StreamRecord {
   const frame: Frame = { block: bytes, start: ENTRY_HEADER_BYTES, end: bytes.length };
-  return { offset: bytes.readDoubleBE(0), timeMs: bytes.readDoubleBE(8), frame };
+  return { offset: bytes.readDoubleBE(1), timeMs: bytes.readDoubleBE(9), frame };
 }
 
-/** Decodes a publication: kind, offset, time, epoch, frame. */
-export function decodePublication(bytes: Buffer): { readonly epoch: string; readonly record: StreamRecord } {
-  const epoch = bytes.toString("latin1", 17, PUBLICATION_HEADER_BYTES);
-  const frame: Frame = { block: bytes, start: PUBLICATION_HEADER_BYTES, end: bytes.length };
-  return { epoch, record: { offset: bytes.readDoubleBE(1), timeMs: bytes.readDoubleBE(9), frame } };
+/** Decodes the epoch of an entry. */
+export function decodeEpoch(bytes: Buffer): string {
+  return bytes.toString("latin1", ENTRY_HEADER_BYTES - EPOCH_LENGTH, ENTRY_HEADER_BYTES);
 }
 
-/** Decodes a position: an epoch, then the offset in digits. */
-export function decodePosition(text: string): Position {
-  return { epoch: text.slice(0, EPOCH_LENGTH), offset: Number(text.slice(EPOCH_LENGTH)) };
+/** Decodes the position at a place in the bytes. */
+export function decodePosition(bytes: Buffer, at = 0): Position {
+  const end = at + EPOCH_LENGTH;
+  return { epoch: bytes.toString("latin1", at, end), offset: bytes.readDoubleBE(end) };
 }
 
 /** Encodes a message to a topic without history: kind, length of the node's id, id, frame. */

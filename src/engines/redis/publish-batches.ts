@@ -1,11 +1,11 @@
 /** The publishes of a turn of the event loop, sent to Redis as few scripts. Used by `Streams`. */
-import type { EnginePublished, HistoryLimits } from "../../runtime/streams/engine.ts";
+import type { EnginePublish, EnginePublished, HistoryLimits } from "../../runtime/streams/engine.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { failureOf, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
 import type { Reply } from "./link/connection.ts";
-import { decodePosition } from "./messages.ts";
+import { decodePosition, POSITION_BYTES } from "./messages.ts";
 
 /** Publishes in one script at most: Redis does nothing else meanwhile, for about a millisecond. */
 const MAX_PUBLISHES = 200;
@@ -19,7 +19,7 @@ export interface PublishBatchesOptions {
   /** True if one script may only use the keys of one topic. */
   readonly isCluster: boolean;
   readonly nextEpoch: () => string;
-  /** Runs the script. May throw. */
+  /** Runs the script, whose answer has buffers for strings. May throw. */
   readonly run: (keys: readonly string[], args: readonly (string | Buffer)[], bytes: number) => Promise<Reply>;
   /** Converts the error of a publish. */
   readonly failure: (error: unknown) => unknown;
@@ -29,13 +29,14 @@ export interface PublishBatchesOptions {
 
 /** The publishes to one topic, in their order. */
 interface TopicPublishes {
-  readonly limits: HistoryLimits;
+  readonly batch: Batch;
   readonly frames: Buffer[];
   readonly answers: PromiseWithResolvers<EnginePublished>[];
 }
 
 /** What one script publishes, by topic. */
 interface Batch {
+  readonly limits: HistoryLimits;
   readonly topics: Map<string, TopicPublishes>;
   publishes: number;
   bytes: number;
@@ -43,74 +44,99 @@ interface Batch {
 
 export class PublishBatches {
   readonly #options: PublishBatchesOptions;
-  /** By topic in a cluster; else there is one at most, by an empty string. */
-  readonly #batches = new Map<string, Batch>();
+  /** By topic in a cluster, else by the limits. */
+  readonly #batches = new Map<string | HistoryLimits, Batch>();
+  /** The publishes of all batches, by topic. */
+  readonly #topics = new Map<string, TopicPublishes>();
 
   constructor(options: PublishBatchesOptions) {
     this.#options = options;
   }
 
-  /** Publishes at the end of the turn, or with `flush`. Rejects like `run`. */
-  publish(topic: string, { block, start, end }: Frame, limits: HistoryLimits): Promise<EnginePublished> {
-    const key = this.#options.isCluster ? topic : "";
-    let batch = this.#batches.get(key);
-    if (batch === undefined) {
-      if (this.#batches.size === 0) queueMicrotask(() => this.flush());
-      batch = { topics: new Map(), publishes: 0, bytes: 0 };
-      this.#batches.set(key, batch);
+  /**
+   * Publishes at the end of the turn, or with `flush`. A publish with an idempotency key or a time of its own goes out
+   * at once, after those before it. Rejects like `run`.
+   */
+  publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
+    const { frame, idempotencyKey, expiresMs } = publish;
+    if (idempotencyKey !== undefined || expiresMs !== undefined) {
+      this.flush();
+      const publishes = startTopic(createBatch(limits), topic);
+      const answer = add(publishes, frame);
+      void this.#send(publishes.batch, publish);
+      return answer;
     }
-    let publishes = batch.topics.get(topic);
-    if (publishes === undefined) {
-      publishes = { limits, frames: [], answers: [] };
-      batch.topics.set(topic, publishes);
-    }
-    const answer = Promise.withResolvers<EnginePublished>();
-    publishes.frames.push(block.subarray(start, end));
-    publishes.answers.push(answer);
-    batch.bytes += PUBLISH_BYTES + end - start;
-    if (++batch.publishes >= MAX_PUBLISHES || batch.bytes >= MAX_BYTES) {
-      this.#batches.delete(key);
+    const publishes = this.#publishesTo(topic, limits);
+    const answer = add(publishes, frame);
+    const { batch } = publishes;
+    if (batch.publishes >= MAX_PUBLISHES || batch.bytes >= MAX_BYTES) {
+      this.#batches.delete(this.#options.isCluster ? topic : batch.limits);
+      for (const name of batch.topics.keys()) this.#topics.delete(name);
       void this.#send(batch);
     }
-    return answer.promise;
+    return answer;
   }
 
   /** Sends what has been gathered: what the caller sends next comes after it. */
   flush(): void {
     const batches = [...this.#batches.values()];
     this.#batches.clear();
+    this.#topics.clear();
     for (const batch of batches) void this.#send(batch);
   }
 
-  async #send({ topics, bytes }: Batch): Promise<void> {
+  #publishesTo(topic: string, limits: HistoryLimits): TopicPublishes {
+    const known = this.#topics.get(topic);
+    if (known?.batch.limits === limits) return known;
+    // Two batches with one topic would mix up the order of its publishes.
+    if (known !== undefined) this.flush();
+    if (this.#batches.size === 0) queueMicrotask(() => this.flush());
+    const key = this.#options.isCluster ? topic : limits;
+    let batch = this.#batches.get(key);
+    if (batch === undefined) {
+      batch = createBatch(limits);
+      this.#batches.set(key, batch);
+    }
+    const publishes = startTopic(batch, topic);
+    this.#topics.set(topic, publishes);
+    return publishes;
+  }
+
+  async #send({ topics, limits, bytes }: Batch, { idempotencyKey, expiresMs = 0 }: SpecialPublish = {}): Promise<void> {
     const { keys, nextEpoch, run } = this.#options;
+    const { size, ttlMs, metaTtlMs } = limits;
     const used: string[] = [];
-    const args: (string | Buffer)[] = [];
-    for (const [topic, { limits, frames }] of topics) {
+    const args: (string | Buffer)[] = [nextEpoch(), String(size), String(ttlMs), String(metaTtlMs), String(expiresMs)];
+    for (const [topic, { frames }] of topics) {
       const { meta, list, channel } = keys.topic(topic);
-      const { size, ttlMs, metaTtlMs } = limits;
       used.push(meta, list);
-      args.push(nextEpoch(), channel, String(size), String(ttlMs), String(metaTtlMs), String(frames.length), ...frames);
+      args.push(channel, String(frames.length), ...frames);
+      if (idempotencyKey !== undefined) used.push(keys.idempotency(topic, idempotencyKey));
     }
-    let places: readonly Reply[] = [];
-    let failure: unknown;
+    let places: Buffer;
+    let isDuplicate: boolean;
+    let errors: readonly Reply[];
     try {
-      places = (await run(used, args, bytes)) as readonly Reply[];
+      const [first, second, ...others] = (await run(used, args, bytes)) as readonly Reply[];
+      places = first as Buffer;
+      isDuplicate = second === 1;
+      errors = others;
     } catch (error) {
-      failure = error;
+      for (const { answers } of topics.values()) this.#reject(answers, error);
+      return;
     }
-    let index = 0;
+    let [at, failed] = [0, 0];
     for (const { answers } of topics.values()) {
-      const place = places[index++];
-      if (typeof place === "string" && !place.startsWith("!")) this.#resolve(answers, decodePosition(place));
-      else this.#reject(answers, failure ?? notStored(String(place).slice(1)));
+      if (places[at] === 0) this.#reject(answers, notStored(String(errors[failed++])));
+      else this.#resolve(answers, decodePosition(places, at), isDuplicate);
+      at += POSITION_BYTES;
     }
   }
 
-  #resolve(answers: TopicPublishes["answers"], { epoch, offset: first }: Position): void {
+  #resolve(answers: TopicPublishes["answers"], { epoch, offset: first }: Position, duplicate: boolean): void {
     this.#options.counts.published += answers.length;
     let offset = first;
-    for (const { resolve } of answers) resolve({ position: { epoch, offset: offset++ }, duplicate: false });
+    for (const { resolve } of answers) resolve({ position: { epoch, offset: offset++ }, duplicate });
   }
 
   #reject(answers: TopicPublishes["answers"], error: unknown): void {
@@ -119,6 +145,29 @@ export class PublishBatches {
     const reason = failure(error);
     for (const { reject } of answers) reject(reason);
   }
+}
+
+/** What sets a publish apart from others. */
+type SpecialPublish = Pick<EnginePublish, "idempotencyKey" | "expiresMs">;
+
+function createBatch(limits: HistoryLimits): Batch {
+  return { limits, topics: new Map(), publishes: 0, bytes: 0 };
+}
+
+function startTopic(batch: Batch, topic: string): TopicPublishes {
+  const publishes: TopicPublishes = { batch, frames: [], answers: [] };
+  batch.topics.set(topic, publishes);
+  return publishes;
+}
+
+/** Adds a publish to those of a topic. */
+function add({ batch, frames, answers }: TopicPublishes, { block, start, end }: Frame): Promise<EnginePublished> {
+  const answer = Promise.withResolvers<EnginePublished>();
+  frames.push(block.subarray(start, end));
+  answers.push(answer);
+  batch.publishes++;
+  batch.bytes += PUBLISH_BYTES + end - start;
+  return answer.promise;
 }
 
 /** The error of publishes for which Redis could not append to the list. */

@@ -14,16 +14,15 @@ import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { mayHaveRun, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
-import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
 import type { Links } from "./link/links.ts";
 import type { Listener } from "./link/subscriptions.ts";
 import {
   decodeChanges,
   decodeEntry,
+  decodeEpoch,
   decodeGrace,
   decodePosition,
-  decodePublication,
   decodeRelay,
   encodeRelay,
   Kind,
@@ -65,7 +64,7 @@ export class Streams {
       isCluster,
       nextEpoch: () => this.#epochs.next(),
       run: async (used, args, bytes) =>
-        this.#linkOf(used[0] as string).calls.run(scripts.publishBatch, used, args, { bytes }),
+        this.#linkOf(used[0] as string).calls.run(scripts.publish, used, args, { inBuffers: true, bytes }),
       failure: publishFailure,
       counts: this.counts,
     });
@@ -80,39 +79,7 @@ export class Streams {
   }
 
   publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
-    const { frame, idempotencyKey, expiresMs } = publish;
-    if (idempotencyKey === undefined && expiresMs === undefined) return this.#batches.publish(topic, frame, limits);
-    return this.#publishOne(topic, publish, limits);
-  }
-
-  async #publishOne(
-    topic: string,
-    { frame, idempotencyKey, expiresMs = 0 }: EnginePublish,
-    limits: HistoryLimits,
-  ): Promise<EnginePublished> {
-    this.#batches.flush();
-    const { keys, scripts } = this.#options;
-    const { meta, list, channel } = keys.topic(topic);
-    const used = idempotencyKey === undefined ? [meta, list] : [meta, list, keys.idempotency(topic, idempotencyKey)];
-    const { size, ttlMs, metaTtlMs } = limits;
-    const args = [
-      this.#epochs.next(),
-      frame.block.subarray(frame.start, frame.end),
-      String(size),
-      String(ttlMs),
-      String(metaTtlMs),
-      String(expiresMs),
-      channel,
-    ];
-    try {
-      const bytes = CALL_BYTES + frame.end - frame.start;
-      const reply = String(await this.#linkOf(meta).calls.run(scripts.publish, used, args, { bytes }));
-      this.counts.published++;
-      return { position: decodePosition(reply.slice(1)), duplicate: reply[0] === "1" };
-    } catch (error) {
-      this.counts.rejected++;
-      throw publishFailure(error);
-    }
+    return this.#batches.publish(topic, publish, limits);
   }
 
   /** Publishes to a stream that nobody can have. */
@@ -133,12 +100,14 @@ export class Streams {
       String(from),
       String(limit),
       reverse === true ? "1" : "0",
+      String(limits.size),
+      String(limits.ttlMs),
       String(limits.metaTtlMs),
     ];
     const options = { inBuffers: true, bytes: CALL_BYTES };
     const reply = await this.#linkOf(meta).calls.run(scripts.history, [meta, list], args, options);
-    const [top, ...entries] = reply as Reply[] as Buffer[];
-    return { top: decodePosition(String(top)), records: entries.map(decodeEntry) };
+    const [top, ...entries] = reply as readonly Buffer[];
+    return { top: decodePosition(top ?? EMPTY), records: entries.map(decodeEntry) };
   }
 
   async removeHistory(topic: string): Promise<void> {
@@ -241,7 +210,7 @@ class WantedTopic implements Listener {
     try {
       switch (bytes[0]) {
         case Kind.publication: {
-          const { epoch, record } = decodePublication(bytes);
+          const [epoch, record] = [decodeEpoch(bytes), decodeEntry(bytes)];
           return () => this.#published(epoch, record);
         }
         case Kind.relay: {
