@@ -82,7 +82,7 @@ async function measure(): Promise<void> {
 async function serve(control: MessagePort): Promise<void> {
   const { module, options } = memory();
   const rules = checkTopics("bench", { "*": { history: { size: workerData.size } } });
-  await runEngine({ module, options, node: "node-1", rules, control });
+  await runEngine({ module, options, node: "node-1", rules, pulse: undefined, control });
 }
 
 /** Publishes without an end, `inflight` at once. All clients publish to the same streams. */

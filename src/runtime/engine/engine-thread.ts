@@ -1,6 +1,7 @@
 /** What runs in the engine thread. `workers/engine.ts` calls `runEngine`. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { noop } from "../../wire/protocol/empty.ts";
+import { Pulse } from "../stats/pulse.ts";
 import type { Engine } from "../streams/engine.ts";
 import { TopicRules } from "../streams/topic-rules.ts";
 import { EngineHost } from "./engine-host.ts";
@@ -12,6 +13,8 @@ import type { EngineOrder, EngineReport, EngineTask } from "./messages.ts";
  */
 export async function runEngine(task: EngineTask): Promise<ErrorReport | undefined> {
   const { control } = task;
+  // The pulse starts first: loading the engine's module may already block the thread.
+  const pulse = task.pulse && new Pulse(task.pulse).start();
   const host = Promise.withResolvers<EngineHost>();
   const stopped = Promise.withResolvers<void>();
   control.on("message", (order: EngineOrder) => {
@@ -33,6 +36,7 @@ export async function runEngine(task: EngineTask): Promise<ErrorReport | undefin
   } catch (error) {
     return reportError(error);
   } finally {
+    clearInterval(pulse);
     control.close();
   }
   return undefined;

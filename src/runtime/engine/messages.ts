@@ -4,6 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../../errors.ts";
+import type { PulseSource } from "../stats/pulse.ts";
 import type {
   EngineHealth,
   EnginePublished,
@@ -176,6 +177,8 @@ export interface EngineTask {
   readonly node: string;
   /** The rules of topics, as `checkTopics` returns them. */
   readonly rules: readonly TopicRule[];
+  /** Memory of the thread's pulse, for the watchdog; undefined without a watchdog. */
+  readonly pulse: PulseSource | undefined;
   readonly control: MessagePort;
 }
 

@@ -1,5 +1,5 @@
 /**
- * The sign of life of a shard's thread. The shard beats; the watchdog in the main thread looks.
+ * The sign of life of a shard's thread or of the engine thread. The thread beats; the watchdog in the main thread looks.
  */
 
 /** Data from which both ends of a pulse are made. */
@@ -9,8 +9,8 @@ export interface PulseSource {
 }
 
 /**
- * A count in memory that a shard shares with the main thread. The count grows whenever the shard's event loop reaches
- * the pulse's timer. Each thread of a shard has a pulse of its own, so that a thread that is still ending can't beat
+ * A count in memory that a thread shares with the main thread. The count grows whenever the thread's event loop reaches
+ * the pulse's timer. Each thread of a shard, or of the engine, has a pulse of its own, so that a thread that is still ending can't beat
  * for its successor.
  */
 export class Pulse implements PulseSource {
@@ -26,6 +26,11 @@ export class Pulse implements PulseSource {
 
   static create(intervalMs: number): Pulse {
     return new Pulse({ memory: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT), intervalMs });
+  }
+
+  /** What is sent to the thread that beats. */
+  get source(): PulseSource {
+    return { memory: this.memory, intervalMs: this.intervalMs };
   }
 
   get beats(): number {

@@ -98,6 +98,19 @@ describe("an engine thread that dies", () => {
     expect(board.stats().publishesFailed).toBe(2);
   });
 
+  it("is ended and replaced, too, when its event loop is blocked for shardTimeoutMs", async () => {
+    const { board, port, events } = await setUp({ shardTimeoutMs: 2_000 });
+    const client = await StreamClient.openOn(port, 0);
+    await client.subscribe("room:1");
+    const [lost, up] = [event(board, "engineLost"), event(board, "engineUp")];
+    await expect(board.publish("standstill", "").stored).rejects.toMatchObject({ code: "ERR_ENGINE_UNAVAILABLE" });
+    expect(await lost).toMatchObject([{ message: expect.stringContaining("shardTimeoutMs (2000 ms)") }]);
+    await up;
+    expect(events.toSorted()).toEqual(["engineDown", "engineLost", "engineUp"]);
+    await vi.waitFor(() => expect(client.lost).toHaveLength(1));
+    expect((await publish(board, "room:1", "new"))[0]?.position.epoch).toBe(client.lost[0]?.position.epoch);
+  });
+
   it("closes connections with 1013 whose actor has no streamLost of its own", async () => {
     const { board, port } = await setUp({ actor: "scripted" });
     const socket = new WebSocket(`ws://127.0.0.1:${port}/`);

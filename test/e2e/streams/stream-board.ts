@@ -9,6 +9,7 @@ const TOPICS = {
   "short:*": { history: { size: 4 } },
   "price:*": { history: { size: 1 } },
   death: { history: { size: 1 } },
+  standstill: { history: { size: 1 } },
   "lounge:*": { history: { size: 10 }, presence: { leaveGraceMs: 0 } },
   "hall:*": { presence: { leaveGraceMs: 60_000 } },
 };

@@ -72,8 +72,8 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly resourceLimits?: ShardResourceLimits;
   /**
-   * Time for which a shard's event loop may be blocked before the shard is ended and replaced. 0: no limit, so that an
-   * endless loop holds its connections for ever. Default: 10 s.
+   * Time for which the event loop of a shard, or of the engine's thread, may be blocked before that is ended and
+   * replaced. 0: no limit, so that an endless loop holds its connections for ever. Default: 10 s.
    */
   readonly shardTimeoutMs?: number;
   /**

@@ -5,21 +5,37 @@ import type { EngineOrder, EngineReport, EngineTask } from "../../../runtime/eng
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { exitCodeOf } from "./piscina-exit.ts";
 import type { ShardThreads } from "./shard-threads.ts";
+import { Watchdog } from "./watchdog.ts";
+
+/** Times that an engine thread has, in milliseconds. 0: no limit. */
+export interface EngineTimeouts {
+  /** Time to start. */
+  readonly startTimeoutMs: number;
+  /** Time for which the event loop may be blocked: `shardTimeoutMs` of the board. */
+  readonly blockedTimeoutMs: number;
+}
 
 export class EngineLife {
   readonly #control: MessagePort;
   readonly #abort = new AbortController();
   readonly #ready = Promise.withResolvers<EngineReport>();
+  readonly #watchdog: Watchdog | undefined;
   #isStopping = false;
   #hasEnded = false;
   /** Resolves when the thread has ended or is free again; with the error if the end was not asked for. */
   readonly ended: Promise<Error | undefined>;
 
-  /** @param startTimeoutMs milliseconds that the engine has to start; 0: no limit */
-  constructor(threads: ShardThreads, task: Omit<EngineTask, "control">, startTimeoutMs: number) {
+  constructor(
+    threads: ShardThreads,
+    task: Omit<EngineTask, "control" | "pulse">,
+    { startTimeoutMs, blockedTimeoutMs }: EngineTimeouts,
+  ) {
     const { port1, port2 } = new MessageChannel();
     this.#control = port1;
-    port1.on("message", (report: EngineReport) => this.#ready.resolve(report));
+    port1.on("message", (report: EngineReport) => {
+      this.#watchdog?.started();
+      this.#ready.resolve(report);
+    });
     this.#ready.promise.catch(() => {});
     const timer =
       startTimeoutMs > 0 ? setTimeout(() => this.#abort.abort(slowStart(startTimeoutMs)), startTimeoutMs) : 0;
@@ -27,7 +43,12 @@ export class EngineLife {
       () => clearTimeout(timer),
       () => clearTimeout(timer),
     );
-    this.ended = this.#run(threads.runEngine({ ...task, control: port2 }, [port2], this.#abort.signal));
+    if (blockedTimeoutMs > 0) {
+      const silent = (): void => this.#abort.abort(blocked(blockedTimeoutMs));
+      this.#watchdog = new Watchdog({ timeoutMs: blockedTimeoutMs, silent });
+    }
+    const pulse = this.#watchdog?.pulse.source;
+    this.ended = this.#run(threads.runEngine({ ...task, pulse, control: port2 }, [port2], this.#abort.signal));
   }
 
   /** Resolves when the engine works. Rejects with the reason if the engine can't start. */
@@ -68,6 +89,7 @@ export class EngineLife {
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
     this.#hasEnded = true;
+    this.#watchdog?.stop();
     for (const report of queuedMessages<EngineReport>(this.#control)) this.#ready.resolve(report);
     this.#control.close();
     this.#ready.reject(error);
@@ -88,6 +110,10 @@ function explainRejection(thrown: unknown): Error {
 function slowStart(startTimeoutMs: number): SwitchboardError {
   const message = `the engine didn't work within startTimeoutMs (${startTimeoutMs} ms): does a top-level await of its module never end?`;
   return new SwitchboardError("ERR_START_TIMEOUT", message);
+}
+
+function blocked(timeoutMs: number): SwitchboardError {
+  return lost(`the event loop of the engine thread stood still for longer than shardTimeoutMs (${timeoutMs} ms)`);
 }
 
 function lost(message: string): SwitchboardError {

@@ -1,22 +1,23 @@
-/** The engine thread of a board, as the main thread sees it: started once, and replaced when it dies. */
+/** The engine thread of a board, as the main thread sees it: started once, and replaced when it dies or is blocked. */
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import type { TopicRule } from "../../../runtime/streams/topic-rules.ts";
-import { EngineLife } from "./engine-life.ts";
+import { EngineLife, type EngineTimeouts } from "./engine-life.ts";
 import { Restarts } from "./restarts.ts";
 import type { ShardThreads } from "./shard-threads.ts";
 
-export interface EngineThreadSettings {
+export interface EngineThreadSettings extends EngineTimeouts {
   readonly engine: EngineSpec;
   /** Id of this node. */
   readonly node: string;
   readonly rules: readonly TopicRule[];
-  /** Milliseconds that the engine has to start. 0: no limit. */
-  readonly startTimeoutMs: number;
 }
 
 export interface EngineThreadOwner {
-  /** The thread ended unexpectedly, or its engine couldn't start again. All clients have seen their ports close. */
+  /**
+   * The thread ended unexpectedly, was ended because its event loop was blocked, or its engine couldn't start again. All
+   * clients have seen their ports close.
+   */
   engineLost(error: Error): void;
   /** A new thread runs in the place of a lost one: every client is to be given a new port. */
   engineReplaced(): void;
@@ -95,9 +96,9 @@ export class EngineThread {
   }
 
   #launch(): EngineLife {
-    const { engine, node, rules, startTimeoutMs } = this.#settings;
+    const { engine, node, rules } = this.#settings;
     const { module, options } = engine;
-    return new EngineLife(this.#threads, { module, options, node, rules }, startTimeoutMs);
+    return new EngineLife(this.#threads, { module, options, node, rules }, this.#settings);
   }
 
   #follow(life: EngineLife): void {

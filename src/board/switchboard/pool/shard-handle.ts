@@ -147,10 +147,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       const giveUp = (): void => this.#abort.abort(explainSlowStart(startTimeoutMs));
       this.#startTimer = setTimeout(giveUp, startTimeoutMs);
     }
-    const pulse = this.#watchdog && {
-      memory: this.#watchdog.pulse.memory,
-      intervalMs: this.#watchdog.pulse.intervalMs,
-    };
+    const pulse = this.#watchdog?.pulse.source;
     const ends = [handoff.receiver, relay.receiver, rawSockets.receiver, ...links];
     const ports = [control.port2, ...ends.map(({ port }) => port)];
     if (spec.engine?.port !== undefined) ports.push(spec.engine.port);

@@ -352,7 +352,7 @@ export class ShardPool {
 /** Starts the engine, if the board has one. Rejects with its error, or with `ERR_ABORTED`. */
 async function startEngine(
   threads: ShardThreads,
-  { engine, startTimeoutMs, signal }: Settings,
+  { engine, startTimeoutMs, shardTimeoutMs, signal }: Settings,
   node: string,
   owner: EngineThreadOwner,
 ): Promise<EngineThread | undefined> {
@@ -362,7 +362,8 @@ async function startEngine(
   const abort = (): void => aborted.reject(signal?.reason);
   signal?.addEventListener("abort", abort);
   try {
-    const started = EngineThread.start(threads, { engine: spec, node, rules, startTimeoutMs }, owner);
+    const settings = { engine: spec, node, rules, startTimeoutMs, blockedTimeoutMs: shardTimeoutMs };
+    const started = EngineThread.start(threads, settings, owner);
     return await Promise.race([started, aborted.promise]);
   } finally {
     signal?.removeEventListener("abort", abort);

@@ -1,8 +1,8 @@
-/** Notices shards whose event loop is blocked. Each shard that has a `shardTimeoutMs` has one. */
+/** Notices a blocked event loop. Each shard and each engine thread has a watchdog, unless `shardTimeoutMs` is 0. */
 import { url as inspectorUrl } from "node:inspector";
 import { Pulse } from "../../../runtime/stats/pulse.ts";
 
-/** Least time that a shard has until its event loop first turns: threads that start together share the cores. */
+/** Least time that a thread has until its event loop first turns: threads that start together share the cores. */
 const START_TIMEOUT_MS = 30_000;
 const LONGEST_INTERVAL_MS = 1_000;
 
@@ -14,9 +14,9 @@ export interface WatchdogOptions {
 }
 
 /**
- * Watches the pulse of one shard. Only time in which the main thread itself ran counts: after a suspended laptop or a
- * blocked main thread a shard has as much time as before. While a debugger may attach, nothing counts: the shard may
- * stand at a breakpoint.
+ * Watches the pulse of one thread. Only time in which the main thread itself ran counts: after a suspended laptop or a
+ * blocked main thread the thread has as much time as before. While a debugger may attach, nothing counts: the thread
+ * may stand at a breakpoint.
  */
 export class Watchdog {
   readonly pulse: Pulse;
@@ -34,7 +34,7 @@ export class Watchdog {
     this.#timer = setInterval(this.#check, this.pulse.intervalMs).unref();
   }
 
-  /** The shard has started: from now on it has only its own time. */
+  /** Tells that the thread has started: from now on `timeoutMs` alone counts. */
   started(): void {
     this.#limitMs = this.#options.timeoutMs;
     this.#silentMs = 0;

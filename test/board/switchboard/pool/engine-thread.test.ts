@@ -11,11 +11,16 @@ function engineOf(source: string) {
 }
 
 /** Starts an engine in a real thread. */
-async function start(engine = memory(), owner: Partial<EngineThreadOwner> = {}, startTimeoutMs = 60_000) {
+async function start(
+  engine = memory(),
+  owner: Partial<EngineThreadOwner> = {},
+  startTimeoutMs = 60_000,
+  blockedTimeoutMs = 0,
+) {
   const threads = await ShardThreads.start(1, {});
   onTestFinished(() => threads.end());
   const told = { engineLost: vi.fn(), engineReplaced: vi.fn(), engineFailed: vi.fn(), ...owner };
-  const settings = { engine, node: "node-1", rules: RULES, startTimeoutMs };
+  const settings = { engine, node: "node-1", rules: RULES, startTimeoutMs, blockedTimeoutMs };
   return EngineThread.start(threads, settings, told);
 }
 
@@ -54,6 +59,33 @@ it("a thread that dies is replaced, clients get what was under way rejected, and
   await until(() => feed.texts.includes("after"));
   expect(feed.publications.at(-1)).toMatchObject({ epoch: feed.tops[1]?.epoch, offset: 1 });
   expect(engineFailed).not.toHaveBeenCalled();
+  await thread.stop();
+  expect(engineLost).toHaveBeenCalledOnce();
+});
+
+it("a thread whose event loop is blocked is ended and replaced, and clients go on as after a crash", async () => {
+  const client = new EngineClient();
+  const engineLost = vi.fn();
+  const engineReplaced = vi.fn((): void => client.connect(thread.giveClient()));
+  const mortal = { ...memory(), module: new URL("../../../support/engines/mortal.ts", import.meta.url).href };
+  const thread = await start(mortal, { engineLost, engineReplaced }, 60_000, 2_000);
+  client.connect(thread.giveClient());
+  const feed = new RecordingFeed();
+  const top = await client.want("s", feed, { presence: false });
+  const lost = client.publish("standstill", text("last"));
+  await expect(lost).rejects.toMatchObject({ code: "ERR_ENGINE_UNAVAILABLE" });
+  await until(() => engineReplaced.mock.calls.length === 1);
+  expect(engineLost.mock.calls).toMatchObject([
+    [
+      {
+        code: "ERR_ENGINE_UNAVAILABLE",
+        message: expect.stringMatching(/stood still for longer than shardTimeoutMs \(2000/),
+      },
+    ],
+  ]);
+  await until(() => feed.tops.length === 2);
+  expect(feed.tops[1]?.epoch).not.toBe(top?.epoch);
+  expect((await client.publish("s", text("after"))).position).toEqual({ epoch: feed.tops[1]?.epoch, offset: 1 });
   await thread.stop();
   expect(engineLost).toHaveBeenCalledOnce();
 });
