@@ -12,6 +12,7 @@ import type { Message } from "../../wire/protocol/message.ts";
 import type { Channel } from "../channels/channels.ts";
 import type { Who } from "../channels/permissions.ts";
 import { type CodeWithReason, DISCONNECTS, ERRORS, fitReason, UNSUBSCRIBES } from "../protocol/codes.ts";
+import type { EmulatedCommands, EmulationSession } from "../protocol/emulation.ts";
 import { jsonCodec } from "../protocol/json/codec.ts";
 import type {
   ClientInfo,
@@ -23,7 +24,6 @@ import type {
   SubscribeResult,
 } from "../protocol/messages.ts";
 import { protobufCodec } from "../protocol/protobuf/codec.ts";
-import { granted, refused, secondsUntil } from "./answers.ts";
 import type { Answer, ClientFacts, ConnectionGrant, SubscriptionGrant } from "./backend.ts";
 import type { RegisteredClient } from "./client-registry.ts";
 import type { ClientServer } from "./client-server.ts";
@@ -33,7 +33,6 @@ import {
   NO_BEGIN,
   type SubscriptionOwner,
 } from "./client-subscriptions.ts";
-import { decideConnection } from "./connecting.ts";
 import type {
   ClientDescription,
   ClientSelection,
@@ -42,24 +41,13 @@ import type {
   UnsubscribeQuestion,
 } from "./control.ts";
 import { Deadlines } from "./deadlines.ts";
+import { granted, refused, secondsUntil } from "./decisions/answers.ts";
+import { decideConnection } from "./decisions/connecting.ts";
+import { publishAs } from "./decisions/publishing.ts";
+import { readHistory, readPresence, readPresenceStats } from "./decisions/reading.ts";
+import { renewedConnection, renewedSubscription } from "./decisions/renewing.ts";
+import { decideSubscription } from "./decisions/subscribing.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
-import { publishAs } from "./publishing.ts";
-import { readHistory, readPresence, readPresenceStats } from "./reading.ts";
-import { renewedConnection, renewedSubscription } from "./renewing.ts";
-import { decideSubscription } from "./subscribing.ts";
-
-/** What the route gives to the connections of clients that come another way than by a WebSocket. */
-export interface ClientSession {
-  readonly transport: "sse" | "http_stream";
-  readonly codec: "json" | "protobuf";
-}
-
-/** Mail of the board: commands that a client without a WebSocket sent. */
-interface EmulatedMail {
-  readonly kind: "emulated";
-  readonly session: string;
-  readonly data: Uint8Array;
-}
 
 /**
  * - `new`: the client hasn't sent `connect`.
@@ -73,7 +61,7 @@ type ClientPhase = "new" | "connecting" | "connected" | "refused";
 const MAX_TOGETHER = 32;
 
 export abstract class ClientActor
-  extends Actor<ClientSession | undefined>
+  extends Actor<EmulationSession | undefined>
   implements SubscriptionOwner, RegisteredClient
 {
   /** What all clients of the shard share. The subclass gives it. */
@@ -95,13 +83,9 @@ export abstract class ClientActor
   // ── the life of the connection ─────────────────────────────────────────────────────────────────────────
 
   override opened(): void {
-    const { session, protocol, request } = this;
+    const { protocol, request } = this;
     const format = request.query.get("format") ?? request.query.get("cf_protocol");
-    const isProtobuf =
-      session === undefined
-        ? protocol === "centrifuge-protobuf" || format === "protobuf"
-        : session.codec === "protobuf";
-    if (isProtobuf) this.codec = protobufCodec;
+    if (protocol === "centrifuge-protobuf" || format === "protobuf") this.codec = protobufCodec;
     this.#deadlines.set("stale", this.server.config.staleCloseDelayMs, () => this.closeWith(DISCONNECTS.stale));
   }
 
@@ -113,7 +97,7 @@ export abstract class ClientActor
     // Only the board's own mail is trusted: any actor may write to any address.
     if (from !== undefined || !isEmulated(mail) || !this.#isSession(mail.session)) return false;
     const { data } = mail;
-    const done = this.#take(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+    const done = this.#take(typeof data === "string" ? Buffer.from(data) : bufferOf(data));
     return done === undefined ? true : done.then(() => true);
   }
 
@@ -345,7 +329,10 @@ export abstract class ClientActor
   }
 
   #refuse(id: number, refusal: Exclude<Answer<never>, { kind: "result" }>): void {
-    if (refusal.kind === "disconnect") return this.closeWith(refusal);
+    if (refusal.kind === "disconnect") {
+      this.closeWith(refusal);
+      return;
+    }
     const { code, message, temporary } = refusal;
     this.#reply({ id, kind: "error", error: { code, message, temporary } });
   }
@@ -387,7 +374,10 @@ export abstract class ClientActor
   }
 
   #pong(): void {
-    if (!this.#awaitsPong) return this.closeWith(DISCONNECTS.badRequest);
+    if (!this.#awaitsPong) {
+      this.closeWith(DISCONNECTS.badRequest);
+      return;
+    }
     this.#awaitsPong = false;
     this.#deadlines.delete("pong");
   }
@@ -430,7 +420,10 @@ export abstract class ClientActor
     const end = (): void => {
       const ended = subscription();
       if (ended === undefined) return;
-      if (ended.isServerSide) return this.closeWith(DISCONNECTS.subscriptionExpired);
+      if (ended.isServerSide) {
+        this.closeWith(DISCONNECTS.subscriptionExpired);
+        return;
+      }
       this.#subscriptions.end(channel);
       this.pushUnsubscribe(channel, ended, UNSUBSCRIBES.expired);
     };
@@ -569,7 +562,7 @@ export abstract class ClientActor
       const deliverAfter = Promise.withResolvers<void>();
       const begin = { ...NO_BEGIN, positioned: true, recoverable: true };
       const since = recoverSince === undefined ? {} : { recover: true, ...recoverSince };
-      const grant = { info: bufferOf(info), data: bufferOf(data), expireAt, override };
+      const grant = { info: info && bufferOf(info), data: data && bufferOf(data), expireAt, override };
       const admission = { ...grant, isServerSide: true, byToken: false };
       const answer = await this.#subscriptions.begin(
         found.channel,
@@ -603,7 +596,7 @@ export abstract class ClientActor
   refreshSoon({ expired, expireAt, info }: RefreshQuestion): Promise<boolean> {
     return this.#soon(() => {
       if (expired) this.closeWith(DISCONNECTS.expired);
-      else this.#renew({ expireAt, info: bufferOf(info) });
+      else this.#renew({ expireAt, info: info && bufferOf(info) });
       return true;
     });
   }
@@ -631,12 +624,10 @@ function expiryOf(expireAt: number | undefined): { readonly expires?: boolean; r
   return ttl === undefined ? {} : { expires: true, ttl };
 }
 
-function bufferOf(bytes: Uint8Array | undefined): Buffer | undefined {
-  return bytes === undefined ? undefined : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+function bufferOf(bytes: Uint8Array): Buffer {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }
 
-function isEmulated(mail: unknown): mail is EmulatedMail {
-  if (typeof mail !== "object" || mail === null) return false;
-  const { kind, session, data } = mail as Partial<EmulatedMail>;
-  return kind === "emulated" && typeof session === "string" && data instanceof Uint8Array;
+function isEmulated(mail: unknown): mail is EmulatedCommands {
+  return typeof mail === "object" && mail !== null && "kind" in mail && mail.kind === "emulated";
 }

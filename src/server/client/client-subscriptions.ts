@@ -25,9 +25,9 @@ import {
 } from "../protocol/messages.ts";
 import { decodeStored } from "../protocol/stored-publication.ts";
 import { checkFilter, matches } from "../protocol/tag-filter.ts";
-import { granted, refused, secondsUntil } from "./answers.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
 import type { ClientServer } from "./client-server.ts";
+import { granted, refused, secondsUntil } from "./decisions/answers.ts";
 import { keptInfo, presenceUser } from "./presence-info.ts";
 import { canGet, deltaData, type PublicationEncode } from "./publication-encoder.ts";
 

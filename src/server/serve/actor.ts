@@ -1,19 +1,44 @@
 /** The actor module of `switchboard serve`. */
 import { Actor } from "../../runtime/actor/actor.ts";
+import type { Backend } from "../client/backend.ts";
 import { ClientActor } from "../client/client-actor.ts";
 import { ClientServer } from "../client/client-server.ts";
+import type { EndpointConfig, ServerConfig } from "../config/config.ts";
+import { disconnectEvent } from "../hooks/hook-events.ts";
+import { httpBackend } from "../hooks/http-backend.ts";
+import { Log } from "./log.ts";
 import { settingsOf } from "./shard-settings.ts";
 
 const { config, version } = settingsOf(import.meta.url);
+
 const server = new ClientServer({
   client: config.client,
   channel: config.channel,
+  backend: backendOf(config),
   version,
   tell: (report) => Actor.report(report),
 });
 
 export default class Client extends ClientActor {
+  static override readonly requestHeaders = headersToKeep(config);
   readonly server = server;
 }
 
 export const { surveyed } = server;
+
+function backendOf({ hooks, ...rest }: ServerConfig): Backend {
+  const backend = httpBackend({ hooks, ...rest }, { log: new Log(rest.log) });
+  if (!hooks.disconnect.enabled) return backend;
+  return {
+    ...backend,
+    disconnected: (facts, code, reason) =>
+      Actor.report({ kind: "disconnected", event: disconnectEvent(hooks.disconnect, facts, code, reason) }),
+  };
+}
+
+/** The headers that some endpoint of the application gets. */
+function headersToKeep({ proxy, hooks }: ServerConfig): readonly string[] {
+  const endpoints: readonly EndpointConfig[] = [...Object.values(proxy), hooks.disconnect, hooks.cacheMiss];
+  const names = endpoints.filter(({ enabled }) => enabled).flatMap(({ httpHeaders }) => httpHeaders);
+  return [...new Set(names.map((name) => name.toLowerCase()))];
+}

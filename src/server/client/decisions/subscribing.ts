@@ -1,12 +1,12 @@
 /** Decides whether a client may subscribe to a channel, in the documented order. */
-import { isTokenFor } from "../auth/claims.ts";
-import type { Channel } from "../channels/channels.ts";
-import { maySubscribe } from "../channels/permissions.ts";
-import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
-import type { SubscribeRequest } from "../protocol/messages.ts";
+import { isTokenFor } from "../../auth/claims.ts";
+import type { Channel } from "../../channels/channels.ts";
+import { maySubscribe } from "../../channels/permissions.ts";
+import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
+import type { SubscribeRequest } from "../../protocol/messages.ts";
+import type { Answer, ClientFacts, SubscriptionGrant } from "../backend.ts";
+import type { ClientServer } from "../client-server.ts";
 import { disconnected, granted, refused } from "./answers.ts";
-import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
-import type { ClientServer } from "./client-server.ts";
 
 /** A decision, and who makes the next one when the subscription expires. */
 export interface SubscriptionDecision extends SubscriptionGrant {

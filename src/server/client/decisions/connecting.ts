@@ -1,9 +1,9 @@
 /** Decides whether a client may connect: by its token, the application, or the rules for clients without a token. */
-import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
-import type { ConnectRequest } from "../protocol/messages.ts";
+import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
+import type { ConnectRequest } from "../../protocol/messages.ts";
+import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
+import type { ClientServer } from "../client-server.ts";
 import { disconnected, granted, refused } from "./answers.ts";
-import type { Answer, ClientFacts, ConnectionGrant } from "./backend.ts";
-import type { ClientServer } from "./client-server.ts";
 
 /** Bytes of a user id at most: presence keeps it with one character before it. */
 const MAX_USER_BYTES = 254;

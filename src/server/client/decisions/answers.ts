@@ -1,7 +1,7 @@
 /** Short ways to write the answers of `Backend` and of the protocol's tables. The files of the client use them. */
-import type { CodeWithReason } from "../protocol/codes.ts";
-import type { ProtocolError } from "../protocol/messages.ts";
-import type { Answer } from "./backend.ts";
+import type { CodeWithReason } from "../../protocol/codes.ts";
+import type { ProtocolError } from "../../protocol/messages.ts";
+import type { Answer } from "../backend.ts";
 
 /** An answer that isn't a decision. */
 export type Refusal = Exclude<Answer<never>, { readonly kind: "result" }>;

@@ -1,8 +1,8 @@
 /** What a client's new tokens change: `refresh` for the connection, `sub_refresh` for one subscription. */
-import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
+import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
+import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
+import type { ClientServer } from "../client-server.ts";
 import { disconnected, granted, refused } from "./answers.ts";
-import type { Answer, ClientFacts, ConnectionGrant } from "./backend.ts";
-import type { ClientServer } from "./client-server.ts";
 import { byToken, type SubscriptionDecision } from "./subscribing.ts";
 
 type Renewed = Pick<ConnectionGrant, "expireAt" | "info" | "meta">;

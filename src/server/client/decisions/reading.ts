@@ -1,15 +1,15 @@
 /** The commands that only read: presence, presence statistics, history. */
-import { SwitchboardError } from "../../errors.ts";
-import type { Publication as StreamPublication } from "../../runtime/streams/publication.ts";
-import type { TopicMemory } from "../../runtime/streams/topic-memory.ts";
-import type { Channel } from "../channels/channels.ts";
-import { mayHistory, mayPresence, type Who } from "../channels/permissions.ts";
-import { ERRORS } from "../protocol/codes.ts";
-import type { ClientInfo, HistoryRequest, Publication, StreamPosition } from "../protocol/messages.ts";
-import { decodeStored } from "../protocol/stored-publication.ts";
+import { SwitchboardError } from "../../../errors.ts";
+import type { Publication as StreamPublication } from "../../../runtime/streams/publication.ts";
+import type { TopicMemory } from "../../../runtime/streams/topic-memory.ts";
+import type { Channel } from "../../channels/channels.ts";
+import { mayHistory, mayPresence, type Who } from "../../channels/permissions.ts";
+import { ERRORS } from "../../protocol/codes.ts";
+import type { ClientInfo, HistoryRequest, Publication, StreamPosition } from "../../protocol/messages.ts";
+import { decodeStored } from "../../protocol/stored-publication.ts";
+import type { Answer } from "../backend.ts";
+import { clientInfoOf } from "../presence-info.ts";
 import { granted, refused } from "./answers.ts";
-import type { Answer } from "./backend.ts";
-import { clientInfoOf } from "./presence-info.ts";
 
 export async function readPresence(
   memory: TopicMemory,

@@ -1,14 +1,14 @@
 /** A client publishes: its rights, the application's word, and the publication that is stored. */
-import type { Actor } from "../../runtime/actor/actor.ts";
-import type { Channel } from "../channels/channels.ts";
-import { mayPublish, type Who } from "../channels/permissions.ts";
-import { ERRORS } from "../protocol/codes.ts";
-import { isJson } from "../protocol/json/validate.ts";
-import type { ClientInfo, Codec } from "../protocol/messages.ts";
-import { encodeStored } from "../protocol/stored-publication.ts";
+import type { Actor } from "../../../runtime/actor/actor.ts";
+import type { Channel } from "../../channels/channels.ts";
+import { mayPublish, type Who } from "../../channels/permissions.ts";
+import { ERRORS } from "../../protocol/codes.ts";
+import { isJson } from "../../protocol/json/validate.ts";
+import type { ClientInfo, Codec } from "../../protocol/messages.ts";
+import { encodeStored } from "../../protocol/stored-publication.ts";
+import type { Answer, ClientFacts, PublishGrant } from "../backend.ts";
+import type { ClientServer } from "../client-server.ts";
 import { granted, refused } from "./answers.ts";
-import type { Answer, ClientFacts, PublishGrant } from "./backend.ts";
-import type { ClientServer } from "./client-server.ts";
 
 /** What a client needs in order to publish. */
 export interface Publisher extends Pick<Actor, "publish"> {

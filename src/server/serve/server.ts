@@ -1,0 +1,230 @@
+/**
+ * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests do.
+ */
+import { once } from "node:events";
+import { readFile } from "node:fs/promises";
+import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import { Switchboard } from "../../board/switchboard/switchboard.ts";
+import { redis } from "../../engines/redis/index.ts";
+import { memory } from "../../runtime/streams/memory/memory-options.ts";
+import { topicsOf } from "../channels/topics.ts";
+import type { ChannelReport } from "../client/client-server.ts";
+import type { ServerConfig } from "../config/config.ts";
+import { createEmulation } from "../emulation/emulation.ts";
+import { Hooks } from "../hooks/hooks.ts";
+import { DISCONNECTS } from "../protocol/codes.ts";
+import type { Log } from "./log.ts";
+import { OccupancyReports } from "./occupancy-reports.ts";
+import { originsOf } from "./origins.ts";
+import { publishSettings } from "./shard-settings.ts";
+
+/** True in the built package, where the files lie elsewhere than in the sources. */
+const built = !import.meta.url.endsWith(".ts");
+const ACTOR = new URL(built ? "./server/actor.js" : "./actor.ts", import.meta.url);
+/** Topics of a client beside its channels: none now, some to spare. */
+const SPARE_TOPICS = 8;
+/** Time for requests that are under way when the server closes, in ms. */
+const REQUESTS_END_MS = 1_000;
+/** Time for hooks that wait when the server closes, in ms. */
+const HOOKS_END_MS = 2_000;
+
+export interface ServerOptions {
+  readonly config: ServerConfig;
+  /** Version of the package. */
+  readonly version: string;
+  readonly log: Log;
+}
+
+/** What a shard reports to the main thread. */
+export type ShardReport = ChannelReport | { readonly kind: "disconnected"; readonly event: string };
+
+export interface RunningServer {
+  readonly board: Switchboard;
+  /** Port of the clients; with the API too, unless that has a port of its own. */
+  readonly address: AddressInfo;
+  /** Port of the API, health and metrics. */
+  readonly internalAddress: AddressInfo;
+  /** Ends: readiness first, then clients in batches with 3001, then the ports. */
+  close(): Promise<void>;
+}
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+/** Starts a server. Rejects if a port is taken, or the engine can't be reached. Nothing is left running then. */
+export async function startServer({ config, version, log }: ServerOptions): Promise<RunningServer> {
+  const { url, forget } = publishSettings(ACTOR, { config, version });
+  const hooks = new Hooks(config.hooks, { log });
+  const started: (() => Promise<unknown>)[] = [async () => forget(), () => hooks.close(0)];
+  try {
+    const board = await Switchboard.start(boardOptions(config, url));
+    started.push(() => board.close({ timeoutMs: 0 }));
+    watch(board, hooks, log);
+    const handlers = await handlersOf(board, config);
+    const isShared = config.httpServer.internalPort === 0;
+    const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
+    const server = await open(config, publicHandlers, config.httpServer.port, config.httpServer.address);
+    started.push(() => closeServer(server));
+    attach(board, server, config);
+    const { internalAddress, internalPort } = config.httpServer;
+    const internal = isShared ? server : await open(undefined, handlers.internal, internalPort, internalAddress);
+    if (internal !== server) started.push(() => closeServer(internal));
+    return {
+      board,
+      address: server.address() as AddressInfo,
+      internalAddress: internal.address() as AddressInfo,
+      close: () => close(config, board, hooks, [...new Set([server, internal])], forget),
+    };
+  } catch (error) {
+    for (const stop of started.reverse()) await stop();
+    throw error;
+  }
+}
+
+function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switchboard.start>[0] {
+  const { client, channel, websocket, engine, shards, node } = config;
+  return {
+    actor,
+    ...(shards === 0 ? {} : { shards }),
+    topics: topicsOf(channel),
+    engine: engine.type === "redis" ? redis({ url: engine.redis.address, prefix: engine.redis.prefix }) : memory(),
+    maxPayloadBytes: websocket.messageSizeLimit,
+    maxBufferedBytes: client.queueMaxSize,
+    maxSubscriptions: client.channelLimit + SPARE_TOPICS,
+    compression: websocket.compression,
+    // The protocol has pings of its own.
+    pingIntervalMs: 0,
+    ...(node.name === "" ? {} : { nodeName: node.name }),
+  };
+}
+
+function watch(board: Switchboard, hooks: Hooks, log: Log): void {
+  const occupancy = new OccupancyReports(hooks);
+  board.on("reported", ({ shard, value }) => {
+    const report = value as ShardReport;
+    if (report.kind === "disconnected") hooks.disconnected(report.event);
+    else occupancy.reported(shard, report);
+  });
+  board.on("shardLost", ({ shard, reason, connections, error }) => {
+    occupancy.shardLost(shard);
+    log.error("a shard died; its clients come back to others", { shard, reason, connections, error: error?.message });
+  });
+  board.on("shardFailed", ({ shard, reason }) => {
+    log.error("a shard died again and again, and isn't started any more", { shard, reason });
+  });
+  board.on("actorFailed", ({ id, handler, error }) => {
+    log.error("a client was closed because of a fault in the server", { client: id, handler, error: error.message });
+  });
+  board.on("engineDown", () => log.error("the engine can't be reached; publishes to channels with history fail"));
+  board.on("engineUp", () => log.info("the engine is back"));
+  board.on("engineLost", (error) =>
+    log.error("the engine's thread died and is started again", { error: error.message }),
+  );
+  board.on("acceptFailed", ({ error }) => log.error("a connection can't be accepted", { error: error.message }));
+}
+
+async function handlersOf(
+  board: Switchboard,
+  config: ServerConfig,
+): Promise<{ clients: Handler[]; internal: Handler[] }> {
+  const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
+  const origins = originsOf(client.allowedOrigins);
+  const endpoints = createEmulation(board, {
+    ssePath: sse.enabled && sse.handlerPrefix,
+    httpStreamPath: httpStream.enabled && httpStream.handlerPrefix,
+    emulationPath: emulation.handlerPrefix,
+    maxBodyBytes: websocket.messageSizeLimit,
+    ...(origins === undefined ? {} : { origins }),
+  });
+  const internal: Handler[] = [];
+  if (health.enabled) internal.push(at(health.handlerPrefix, (_, response) => answerHealth(board, response)));
+  if (prometheus.enabled) internal.push(at(prometheus.handlerPrefix, await metricsHandler(board)));
+  const clients: Handler[] = sse.enabled || httpStream.enabled ? [(...args) => endpoints.handle(...args)] : [];
+  return { clients, internal };
+}
+
+/** Green while the server takes clients and its engine answers. Load balancers and Kubernetes ask it. */
+function answerHealth(board: Switchboard, response: ServerResponse): void {
+  const { ok, ready, engine } = board.health();
+  const body = { status: ok ? "ok" : "failing", ready, engine: engine?.status };
+  response.writeHead(ok ? 200 : 503, { "Content-Type": "application/json", "Cache-Control": "no-store" });
+  response.end(JSON.stringify(body));
+}
+
+/** `prom-client` is an optional peer: without it there are no metrics, and the path says why. */
+async function metricsHandler(board: Switchboard): Promise<RequestListener> {
+  try {
+    const { createMetrics } = await import("../../board/metrics/index.ts");
+    return createMetrics(board).handler;
+  } catch {
+    return (_, response) => {
+      response.writeHead(501, { "Content-Type": "text/plain" });
+      response.end("metrics need the package prom-client: npm install prom-client@15\n");
+    };
+  }
+}
+
+function at(path: string, listener: RequestListener): Handler {
+  return (request, response) => {
+    if (pathOf(request) !== path) return false;
+    listener(request, response);
+    return true;
+  };
+}
+
+function pathOf({ url = "" }: IncomingMessage): string {
+  const mark = url.indexOf("?");
+  return mark === -1 ? url : url.slice(0, mark);
+}
+
+function attach(board: Switchboard, server: Server, { client, websocket }: ServerConfig): void {
+  const origins = originsOf(client.allowedOrigins);
+  board.attach(server, {
+    path: websocket.handlerPrefix,
+    protocols: ["centrifuge-json", "centrifuge-protobuf"],
+    ...(origins === undefined ? {} : { origins }),
+  });
+}
+
+async function open(
+  config: ServerConfig | undefined,
+  handlers: readonly Handler[],
+  port: number,
+  host: string,
+): Promise<Server> {
+  const listener: RequestListener = (request, response) => {
+    if (handlers.some((handle) => handle(request, response))) return;
+    response.writeHead(404, { "Content-Type": "text/plain" });
+    response.end("not found\n");
+  };
+  const tls = config?.httpServer.tls;
+  const server =
+    tls === undefined
+      ? createServer(listener)
+      : createTlsServer({ cert: await readFile(tls.certFile), key: await readFile(tls.keyFile) }, listener);
+  server.listen({ port, ...(host === "" ? {} : { host }) });
+  await once(server, "listening");
+  return server;
+}
+
+async function close(
+  { shutdown }: ServerConfig,
+  board: Switchboard,
+  hooks: Hooks,
+  servers: readonly Server[],
+  forget: () => void,
+): Promise<void> {
+  await board.close({ ...shutdown, ...DISCONNECTS.shutdown });
+  await Promise.all(servers.map(closeServer));
+  await hooks.close(HOOKS_END_MS);
+  forget();
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), REQUESTS_END_MS);
+  await closed;
+  clearTimeout(timer);
+}
