@@ -1,10 +1,11 @@
 #!/usr/bin/env node
 /** The program `switchboard`: chooses a command, and turns its result into an exit code. */
-import { readFile } from "node:fs/promises";
 import { CommandError, UsageError } from "./usage-error.ts";
+import { version } from "./version.ts";
 
 const HELP = `Usage: switchboard <command>
 
+  serve                  start the realtime server for backends in any language
   config init [FILE]     write a config file with fresh secrets
   config check           tell all faults of a config
   token --user USER      make a token for a client
@@ -24,6 +25,7 @@ const USAGE = 2;
 
 async function run([command, ...args]: readonly string[]): Promise<number> {
   if (command === "bench") return (await import("./bench.ts")).bench(args);
+  if (command === "serve") return (await import("./serve.ts")).serve(args);
   if (command === "config") return (await import("./config.ts")).config(args);
   if (command === "publish" || command === "channels" || command === "connections" || command === "info") {
     return (await import("./api-commands.ts")).apiCommand(command, args);
@@ -42,12 +44,6 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
   }
   process.stdout.write(HELP);
   return command === undefined ? USAGE : 0;
-}
-
-async function version(): Promise<string> {
-  // package.json is two folders up, both from the sources and from the built package.
-  const packageJson: unknown = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
-  return (packageJson as { version: string }).version;
 }
 
 try {

@@ -425,7 +425,7 @@ export abstract class ClientActor
         return;
       }
       this.#subscriptions.end(channel);
-      this.pushUnsubscribe(channel, ended, UNSUBSCRIBES.expired);
+      this.pushUnsubscribe(channel, UNSUBSCRIBES.expired);
     };
     const name = `expiry ${channel}`;
     this.#deadlines.set(name, leftMs, async () => {
@@ -455,8 +455,9 @@ export abstract class ClientActor
     this.#deadlines.delete(`expiry ${channel}`);
   }
 
-  pushUnsubscribe(channel: string, { id }: ClientSubscription, { code, reason }: CodeWithReason): void {
-    this.#sendEncoded(this.codec.encodePush({ kind: "unsubscribe", channel, id, code, reason }));
+  pushUnsubscribe(channel: string, { code, reason }: CodeWithReason): void {
+    // Clients look for the name here, also where they agreed to numbers.
+    this.#sendEncoded(this.codec.encodePush({ kind: "unsubscribe", channel, code, reason }));
   }
 
   // ── facts ──────────────────────────────────────────────────────────────────────────────────────────────
@@ -467,6 +468,11 @@ export abstract class ClientActor
 
   get clientInfo(): ClientInfo {
     return { user: this.user, client: this.clientId, conn_info: this.#grant.info };
+  }
+
+  /** The JavaScript client doesn't find channels by number in Protobuf: in Node it compares objects. */
+  get takesNumbers(): boolean {
+    return this.codec.name === "json" || this.#request.name !== "js";
   }
 
   get speaksJson(): boolean {
@@ -586,7 +592,7 @@ export abstract class ClientActor
       const all = Array.from(this.#subscriptions.values(), (subscription) => subscription.channel.name);
       const ended = (channel === "" ? all : [channel]).map((name) => {
         const subscription = this.#subscriptions.end(name);
-        if (subscription !== undefined) this.pushUnsubscribe(name, subscription, { code, reason });
+        if (subscription !== undefined) this.pushUnsubscribe(name, { code, reason });
         return subscription;
       });
       return ended.some((subscription) => subscription !== undefined);

@@ -67,7 +67,9 @@ export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscrib
   readonly clientInfo: ClientInfo;
   facts(): ClientFacts;
   closeWith(reason: CodeWithReason): void;
-  pushUnsubscribe(channel: string, subscription: ClientSubscription, reason: CodeWithReason): void;
+  pushUnsubscribe(channel: string, reason: CodeWithReason): void;
+  /** True if the client finds channels by number, where it agreed to that. */
+  readonly takesNumbers: boolean;
   /** @param expireAt Unix time in seconds */
   subscriptionExpires(channel: string, expireAt: number): void;
   subscriptionEnded(channel: string): void;
@@ -137,7 +139,8 @@ export class ClientSubscriptions {
     this.#pending.add(name);
     try {
       if (recovers || rights.autoCacheRecover) await this.#fillCache(channel, rights);
-      const compact = (begin.flag & SUBSCRIBE_FLAGS.compaction) !== 0 && !admission.isServerSide;
+      const asksForNumber = (begin.flag & SUBSCRIBE_FLAGS.compaction) !== 0;
+      const compact = asksForNumber && this.#client.takesNumbers && !admission.isServerSide;
       const subscription = this.#create(channel, rights, filter, compact, admission);
       const result = await this.#client.subscribe(name, {
         ...(options.presence || options.joinLeave ? this.#presenceOf(subscription) : {}),
@@ -187,7 +190,7 @@ export class ClientSubscriptions {
       this.#client.closeWith(DISCONNECTS.insufficientState);
     } else if (subscription.rights.positioned) {
       this.#forget(name);
-      this.#client.pushUnsubscribe(name, subscription, UNSUBSCRIBES.insufficientState);
+      this.#client.pushUnsubscribe(name, UNSUBSCRIBES.insufficientState);
     } else {
       // The client doesn't follow positions: it goes on with what comes.
       await this.#client.subscribe(name, {
