@@ -61,7 +61,7 @@ export class Fields {
     const span = this.#members.get(name);
     const raw = this.raw(name);
     if (span === undefined || raw === undefined) return undefined;
-    const members = /^\[\s*\]$/.test(raw) ? new Map() : memberSpans(this.#bytes, span);
+    const members = /^\[\s*\]$/.test(raw) ? new Map<string, Span>() : memberSpans(this.#bytes, span);
     return new Fields(this.#bytes, members ?? this.#wrong(name, "an object"), this.#pathOf(name));
   }
 

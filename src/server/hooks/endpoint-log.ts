@@ -26,7 +26,7 @@ function adviceFor({ kind, status = 0 }: CallFailure): string {
     case "status":
       if (status >= 300 && status < 400) return "set the endpoint to the address to which it redirects";
       if (status === 404 || status === 405) return "check the path of the endpoint, and that it takes POST";
-      if (status === 401 || status === 403) return "check the endpoint's static_http_headers and what it demands";
+      if (status === 401 || status === 403) return "check the endpoint's http.static_headers and what it demands";
       return "check the application's log";
   }
 }
@@ -39,7 +39,7 @@ export class EndpointLog {
   readonly #lines = new Map<string, { at: number; silent: number }>();
 
   /**
-   * @param name name of the endpoint in the config, such as "connect"
+   * @param name name of the endpoint in the config, such as "client.proxy.connect"
    * @param url its address without secrets
    * @param now gives the time in ms, of a monotonic clock
    */

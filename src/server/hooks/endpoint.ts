@@ -68,7 +68,7 @@ export class Endpoint {
   #shortCircuited = 0;
 
   /**
-   * @param name key of the endpoint in the config, such as "proxy.connect"
+   * @param name key of the endpoint in the config, such as "client.proxy.connect"
    * @param repeatable true if asking twice does no harm
    * @throws `ERR_OPTION` if the address is none
    */

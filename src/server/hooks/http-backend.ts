@@ -76,22 +76,22 @@ export function httpBackend(config: HttpBackendConfig, { log }: { log: HooksLog 
   };
   const asking = <Result>(
     name: string,
+    key: string,
     endpointConfig: EndpointConfig,
     read: (body: Buffer) => Answer<Result> | Nonsense,
     { repeatable = true, known = true } = {},
   ): Asking<Result> | undefined => {
     if (!endpointConfig.enabled) return undefined;
-    const key = `proxy.${name}`;
     return new Asking(endpointConfig, key, open(key, name, endpointConfig, repeatable), read, known);
   };
 
   const anonymous = client.allowAnonymousConnectWithoutToken || client.insecure;
-  const connect = asking("connect", proxy.connect, connectReader(anonymous), { known: false });
-  const refresh = asking("refresh", proxy.refresh, readRefreshAnswer);
-  const subscribe = asking("subscribe", proxy.subscribe, readSubscribeAnswer);
-  const publish = asking("publish", proxy.publish, readPublishAnswer, { repeatable: false });
-  const subRefresh = asking("sub_refresh", proxy.subRefresh, readRefreshAnswer);
-  const rpc = asking("rpc", proxy.rpc, readRpcAnswer, { repeatable: false });
+  const connect = asking("connect", "client.proxy.connect", proxy.connect, connectReader(anonymous), { known: false });
+  const refresh = asking("refresh", "client.proxy.refresh", proxy.refresh, readRefreshAnswer);
+  const subscribe = asking("subscribe", "channel.proxy.subscribe", proxy.subscribe, readSubscribeAnswer);
+  const publish = asking("publish", "channel.proxy.publish", proxy.publish, readPublishAnswer, { repeatable: false });
+  const subRefresh = asking("sub_refresh", "channel.proxy.sub_refresh", proxy.subRefresh, readRefreshAnswer);
+  const rpc = asking("rpc", "rpc.proxy", proxy.rpc, readRpcAnswer, { repeatable: false });
   const cacheMiss = hooks.cacheMiss.enabled
     ? new CacheMisses(hooks, open("hooks.cache_miss", "cache_miss", hooks.cacheMiss, true))
     : undefined;

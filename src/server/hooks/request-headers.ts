@@ -39,7 +39,7 @@ export function fixedHeaders(config: EndpointConfig, name: string): Record<strin
       validateHeaderValue(header, value);
     } catch (cause) {
       // The value may be a secret: the message doesn't hold it.
-      const message = `${name}.static_http_headers: name or value of ${JSON.stringify(header)} can't stand in a header`;
+      const message = `${name}.http.static_headers: name or value of ${JSON.stringify(header)} can't stand in a header`;
       throw new SwitchboardError("ERR_OPTION", message, { cause });
     }
     const lower = header.toLowerCase();

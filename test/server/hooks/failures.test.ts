@@ -31,7 +31,7 @@ it("gives clients error 100 while nobody listens, and says where to look", async
   expect(logged.lines).toEqual([
     {
       message: expect.stringMatching(/ECONNREFUSED.*check that the application runs there/),
-      facts: { endpoint: "proxy.rpc", url, failure: "unreachable", not_logged: 0 },
+      facts: { endpoint: "rpc.proxy", url, failure: "unreachable", not_logged: 0 },
     },
   ]);
   expect(JSON.stringify(logged.lines)).not.toContain("secret");
@@ -81,7 +81,7 @@ it.each([
   { status: 500, says: "it answered 500; check the application's log" },
   { status: 302, says: "it answered 302, and redirects aren't followed; set the endpoint to" },
   { status: 404, says: "check the path of the endpoint" },
-  { status: 401, says: "check the endpoint's static_http_headers" },
+  { status: 401, says: "check the endpoint's http.static_headers" },
   { status: 304, says: "redirects" },
 ])("takes the status $status for a failure, whatever the body", async ({ status, says }) => {
   const application = await startApplication((response) => {

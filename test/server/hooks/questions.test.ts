@@ -126,7 +126,7 @@ it.each([
   { options: { endpoint: "grpc://127.0.0.1:1" }, message: "gRPC isn't supported" },
   {
     options: { endpoint: "127.0.0.1:3000" },
-    message: "proxy.connect.endpoint has to be an http:// or https:// address",
+    message: "client.proxy.connect.endpoint has to be an http:// or https:// address",
   },
   { options: { staticHttpHeaders: { "a b": "secret" } }, message: 'value of "a b" can\'t stand in a header' },
   { options: { staticHttpHeaders: { "x-a": "sec\nret" } }, message: 'value of "x-a" can\'t stand in a header' },
