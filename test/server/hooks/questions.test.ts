@@ -1,5 +1,19 @@
-import { expect, it } from "vitest";
-import { answering, backendConfig, client, startApplication, startBackend } from "./support/application.ts";
+import { once } from "node:events";
+import { createServer as createTlsServer } from "node:https";
+import type { AddressInfo } from "node:net";
+import tls from "node:tls";
+import { expect, it, onTestFinished } from "vitest";
+import { createCertificate } from "../../support/certificate.ts";
+import {
+  answering,
+  backendConfig,
+  client,
+  INTERNAL_ERROR,
+  recordingLog,
+  rpc,
+  startApplication,
+  startBackend,
+} from "./support/application.ts";
 
 const meta = Buffer.from('{"tenant":12345678901234567890}');
 
@@ -111,6 +125,26 @@ it("uses the path, the query, and the user of the address", async () => {
   await startBackend(backendConfig(url)).rpc({ facts: client(), method: "sum" });
   expect(application.received[0]?.path).toBe("/a/b?key=1");
   expect(application.received[0]?.headers.authorization).toBe(`Basic ${Buffer.from("me:p@ss").toString("base64")}`);
+});
+
+it("asks over TLS, and only those whose certificate it trusts", async () => {
+  const { key, cert } = createCertificate();
+  const server = createTlsServer({ key, cert }, (_request, response) => response.end('{"result":{}}'));
+  server.listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const url = `https://localhost:${(server.address() as AddressInfo).port}/ask`;
+  const logged = recordingLog();
+  expect(await rpc(startBackend(backendConfig(url), logged))).toEqual(INTERNAL_ERROR);
+  expect(logged.lines[0]).toMatchObject({
+    message: expect.stringContaining("self-signed"),
+    facts: { failure: "unreachable" },
+  });
+  const before = tls.getCACertificates("default");
+  tls.setDefaultCACertificates([...before, cert]);
+  onTestFinished(() => tls.setDefaultCACertificates(before));
+  const backend = startBackend(backendConfig(url));
+  for (let round = 0; round < 3; round++) expect(await rpc(backend)).toEqual({ kind: "result", result: {} });
 });
 
 it("doesn't ask what isn't enabled", () => {
