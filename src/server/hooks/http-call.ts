@@ -7,6 +7,7 @@
  */
 import { Agent, type ClientRequest, type IncomingMessage, request as requestOverHttp } from "node:http";
 import { request as requestOverTls, Agent as TlsAgent } from "node:https";
+import { setTimeout as pause } from "node:timers/promises";
 import { SwitchboardError } from "../../errors.ts";
 
 /** Bytes of an answer's body at most. */
@@ -20,6 +21,9 @@ const MAX_DRAINED_BYTES = 64 * 1024;
  * that a server rarely closes a socket just when a call uses it.
  */
 const IDLE_SOCKET_MS = 4_000;
+
+/** Pause in ms before a call is made once more when nobody listened: an application that restarts is back by then. */
+const REFUSED_PAUSE_MS = 100;
 
 export type FailureKind =
   /** No connection. */
@@ -62,8 +66,11 @@ export interface Call {
 /** The end of one try. */
 interface Try {
   readonly outcome: CallOutcome;
-  /** What the application has of the call: "nothing" for certain, or "perhaps" where a kept-alive socket broke. */
-  readonly arrived: "nothing" | "perhaps" | "yes";
+  /**
+   * What the application may have of the call. "nowhere": nobody listens. "nothing": a kept-alive socket was closed, and
+   * not a byte was sent. "perhaps": a kept-alive socket broke after that.
+   */
+  readonly arrived: "nowhere" | "nothing" | "perhaps" | "yes";
 }
 
 const failed = (kind: FailureKind, detail: string, status?: number): CallOutcome => {
@@ -116,10 +123,12 @@ export class HttpCaller {
   async post(call: Call): Promise<CallOutcome> {
     const deadline = performance.now() + call.timeoutMs;
     const first = await this.#try(call, call.timeoutMs);
-    const safe = first.arrived === "nothing" || (first.arrived === "perhaps" && call.repeatable);
+    const safe =
+      first.arrived === "nowhere" || first.arrived === "nothing" || (first.arrived === "perhaps" && call.repeatable);
+    if (first.outcome.kind === "answered" || !safe) return first.outcome;
+    if (first.arrived === "nowhere") await pause(Math.min(REFUSED_PAUSE_MS, call.timeoutMs));
     const left = deadline - performance.now();
-    if (first.outcome.kind === "answered" || !safe || left <= 0) return first.outcome;
-    return (await this.#try(call, left)).outcome;
+    return left <= 0 ? first.outcome : (await this.#try(call, left)).outcome;
   }
 
   /** Closes the idle sockets, and those of calls that are under way. */
@@ -134,7 +143,7 @@ export class HttpCaller {
         ...this.#options,
         headers: { ...headers, "content-length": body.length },
       });
-      const settle = (outcome: CallOutcome, arrived: Try["arrived"] = "yes"): void => resolve({ outcome, arrived });
+      const settle = (outcome: CallOutcome): void => resolve({ outcome, arrived: "yes" });
       const timer = setTimeout(() => {
         settle(failed("timeout", describeTimeout(stage, timeoutMs)));
         request.destroy();
@@ -150,7 +159,12 @@ export class HttpCaller {
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
         const kind = stage === "connecting" ? "unreachable" : "cut";
-        settle(failed(kind, describeError(error)), arrivedBefore(error, stage, request));
+        const refused = error.code === "ECONNREFUSED";
+        resolve({
+          outcome: failed(kind, describeError(error)),
+          arrived: arrivedBefore(error, stage, request),
+          refused,
+        });
       });
       request.once("response", (response) => {
         stage = "reading";
@@ -161,9 +175,9 @@ export class HttpCaller {
   }
 }
 
-/** How much of a call can have arrived at the application when this error ended it. */
+/** How much of a call may have arrived at the application when this error ended it. */
 function arrivedBefore(error: NodeJS.ErrnoException, stage: string, request: ClientRequest): Try["arrived"] {
-  if (stage === "connecting") return error.code === "ECONNREFUSED" ? "nothing" : "yes";
+  if (stage === "connecting") return error.code === "ECONNREFUSED" ? "nowhere" : "yes";
   if (stage === "reading" || !request.reusedSocket) return "yes";
   if (error.code !== "ECONNRESET" && error.code !== "EPIPE") return "yes";
   // The kernel refused the bytes: the server had closed the socket before.

@@ -1,3 +1,5 @@
+import { subscribe, unsubscribe } from "node:diagnostics_channel";
+import { createServer } from "node:http";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { MAX_FAILURES_IN_A_ROW, OPEN_MS } from "../../../src/server/hooks/circuit-breaker.ts";
 import { MAX_CALLS_UNDER_WAY, MAX_CALLS_WAITING } from "../../../src/server/hooks/endpoint.ts";
@@ -209,14 +211,40 @@ it("asks once more if a kept-alive socket was closed, where asking twice does no
     });
   });
   const backend = startBackend(backendConfig(url));
-  const subscribe = () => backend.subscribe({ facts, channel: "news", token: "" });
-  expect(await subscribe()).toEqual({ kind: "result", result: {} });
-  expect(await subscribe()).toEqual({ kind: "result", result: {} });
+  const ask = () => backend.subscribe({ facts, channel: "news", token: "" });
+  expect(await ask()).toEqual({ kind: "result", result: {} });
+  expect(await ask()).toEqual({ kind: "result", result: {} });
   expect(questions).toBe(3);
-  // The application may have done what an rpc asks for.
-  expect(await rpc(backend)).toEqual({ kind: "result", result: {} });
-  expect(await rpc(backend)).toEqual(INTERNAL_ERROR);
-  expect(questions).toBe(5);
+});
+
+it.each(["rpc", "publish"] as const)("doesn't ask %s twice, because the application may have done it", async (kind) => {
+  let questions = 0;
+  const url = await startTcp((socket) => {
+    let onThis = 0;
+    socket.on("data", () => {
+      questions++;
+      if (++onThis === 1) socket.write(OK_RESPONSE);
+      else socket.resetAndDestroy();
+    });
+  });
+  const backend = startBackend(backendConfig(url));
+  const ask = () =>
+    kind === "rpc" ? rpc(backend) : backend.publish({ facts, channel: "news", data: Buffer.from("1") });
+  expect(await ask()).toEqual({ kind: "result", result: {} });
+  expect(await ask()).toEqual(INTERNAL_ERROR);
+  expect(questions).toBe(2);
+});
+
+it("asks once more if nobody listened, for an application that restarts", async () => {
+  const url = await deadUrl();
+  const server = createServer((_request, response) => response.end(OK));
+  onTestFinished(() => void server.close());
+  const listen = (): void => {
+    unsubscribe("http.client.request.error", listen);
+    server.listen(Number(new URL(url).port), "127.0.0.1");
+  };
+  subscribe("http.client.request.error", listen);
+  expect(await rpc(startBackend(backendConfig(url)))).toEqual({ kind: "result", result: {} });
 });
 
 it("doesn't ask again if a new socket was closed", async () => {
