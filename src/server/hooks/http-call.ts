@@ -159,11 +159,9 @@ export class HttpCaller {
       });
       request.on("error", (error: NodeJS.ErrnoException) => {
         const kind = stage === "connecting" ? "unreachable" : "cut";
-        const refused = error.code === "ECONNREFUSED";
         resolve({
           outcome: failed(kind, describeError(error)),
           arrived: arrivedBefore(error, stage, request),
-          refused,
         });
       });
       request.once("response", (response) => {
