@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { parseConfig } from "../../../src/server/config/load.ts";
 import { cacheMissEvent, disconnectEvent, hookBody, occupancyEvent } from "../../../src/server/hooks/hook-events.ts";
 import { RunningProgram } from "../../e2e/support/process.ts";
 import { codeBlocks, readReadme } from "../../support/readme.ts";
@@ -39,6 +40,16 @@ const QUESTIONS: Record<string, (backend: Asked) => Promise<object>> = {
   sub_refresh: (backend) => backend.subRefresh(facts, "room:1"),
   rpc: (backend) => backend.rpc({ facts, method: "sum", data: json("[1,2]") }),
 };
+
+it("shows a config that is one", () => {
+  const [example] = codeBlocks(readReadme(GUIDE));
+  const loaded = parseConfig(example?.code ?? "");
+  if (loaded.kind === "faults") throw new Error(JSON.stringify(loaded.faults));
+  const { proxy, hooks } = loaded.config;
+  expect(proxy.connect).toMatchObject({ enabled: true, endpoint: "http://127.0.0.1:3000/connect" });
+  expect(proxy.subscribe).toMatchObject({ enabled: true, timeoutMs: 2_000, httpHeaders: ["cookie"] });
+  expect(hooks).toMatchObject({ secret: "a long random text", occupancy: { enabled: true } });
+});
 
 it.each(Object.keys(QUESTIONS))("asks %s as the guide shows, and takes its answer", async (name) => {
   const [request, answer] = examplesOf(name);
