@@ -27,6 +27,7 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
   if (command === "bench") return (await import("./bench.ts")).bench(args);
   if (command === "serve") return (await import("./serve.ts")).serve(args);
   if (command === "config") return (await import("./config.ts")).config(args);
+  if (command === "token") return (await import("./token.ts")).token(args);
   if (command === "publish" || command === "channels" || command === "connections" || command === "info") {
     return (await import("./api-commands.ts")).apiCommand(command, args);
   }

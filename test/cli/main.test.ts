@@ -1,21 +1,9 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { expect, it, onTestFinished } from "vitest";
-import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
+import { expect, it } from "vitest";
+import { projectFolder } from "../e2e/support/process.ts";
 import { echo, serve } from "../load/running.ts";
-
-// The environment of the tests may force colours (FORCE_COLOR), which overrides NO_COLOR.
-const env: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
-delete env["FORCE_COLOR"];
-
-function switchboard(...args: string[]): RunningProgram {
-  const program = new RunningProgram(process.execPath, ["src/cli/main.ts", ...args], {
-    cwd: projectFolder,
-    env,
-  });
-  onTestFinished(() => program.destroy());
-  return program;
-}
+import { switchboard } from "./program.ts";
 
 const short = ["--connections", "5", "--duration", "0.3", "--warmup", "0"];
 

@@ -1,4 +1,5 @@
 /** The check of one value against the rule of its key. */
+import { createPublicKey } from "node:crypto";
 import type { Node } from "jsonc-parser";
 import type { Key, Rule, TextFormat } from "./description.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
@@ -97,6 +98,9 @@ function checkFormat(format: TextFormat, text: string): string | undefined {
         : 'a path that begins with / and doesn\'t end with it, such as "/api"';
     case "regex":
       return regexFault(text);
+    case "rsa":
+    case "ecdsa":
+      return publicKeyFault(format, text);
     case "namespace":
       return NAMESPACE.test(text) ? undefined : "at least 2 letters, digits, -, _ or .";
   }
@@ -114,6 +118,21 @@ function regexFault(text: string): string | undefined {
   } catch (error) {
     const reason = error instanceof Error ? error.message.split(": ").at(-1) : "";
     return `a regular expression of JavaScript (this one has a fault: ${reason})`;
+  }
+}
+
+/** Curves of the algorithms of RFC 7518, section 3.4, as OpenSSL names them. */
+const CURVES = ["prime256v1", "secp384r1", "secp521r1"];
+
+function publicKeyFault(kind: "rsa" | "ecdsa", pem: string): string | undefined {
+  const takes = kind === "rsa" ? "an RSA key of 2048 bits or more" : "an ECDSA key of P-256, P-384 or P-521";
+  try {
+    const { asymmetricKeyType, asymmetricKeyDetails: { modulusLength = 0, namedCurve = "" } = {} } =
+      createPublicKey(pem);
+    const isRight = kind === "rsa" ? asymmetricKeyType === "rsa" && modulusLength >= 2048 : CURVES.includes(namedCurve);
+    return isRight ? undefined : takes;
+  } catch {
+    return `${takes} in PEM, which begins with -----BEGIN PUBLIC KEY-----`;
   }
 }
 

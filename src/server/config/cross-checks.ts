@@ -141,7 +141,9 @@ function checkTokens({ client }: FileConfig, reader: ConfigReader): void {
     ["client.token", token],
     ["client.subscription_token", subscriptionToken],
   ] as const;
-  for (const [path, { hmacSecretKey, hmacPreviousSecretKey, hmacPreviousSecretKeyValidUntil }] of kinds) {
+  for (const [path, keys] of kinds) {
+    checkJwks(path, keys, reader);
+    const { hmacSecretKey, hmacPreviousSecretKey, hmacPreviousSecretKeyValidUntil } = keys;
     for (const [name, secret] of [
       ["hmac_secret_key", hmacSecretKey],
       ["hmac_previous_secret_key", hmacPreviousSecretKey],
@@ -158,6 +160,22 @@ function checkTokens({ client }: FileConfig, reader: ConfigReader): void {
         "has no effect without hmac_previous_secret_key",
       );
     }
+  }
+}
+
+function checkJwks(path: string, keys: TokenFields, reader: ConfigReader): void {
+  const url = URL.parse(keys.jwksPublicEndpoint);
+  if (url === null) return;
+  const own = `${path}.jwks_public_endpoint`;
+  if (url.username !== "" || url.password !== "") reader.fault([own], "takes a URL without a user and a password");
+  const others = {
+    hmac_secret_key: keys.hmacSecretKey,
+    rsa_public_key: keys.rsaPublicKey,
+    ecdsa_public_key: keys.ecdsaPublicKey,
+  };
+  for (const [name, key] of Object.entries(others)) {
+    if (key !== "")
+      reader.warn([`${path}.${name}`, own], "has no effect: the keys of jwks_public_endpoint take its place");
   }
 }
 

@@ -1,8 +1,10 @@
 /** Faults and warnings of keys alone and of keys that depend on each other. */
+import { generateKeyPairSync } from "node:crypto";
 import { expect, it } from "vitest";
 import { parseConfig } from "../../../src/server/config/load.ts";
 import { ENOUGH, FILE, faultsOf, lines, parse, warningsOf } from "./support.ts";
 
+const ED25519 = generateKeyPairSync("ed25519").publicKey.export({ type: "spki", format: "pem" }).toString();
 const history = { history_size: 10, history_ttl: "1m" };
 
 it("finds no fault and no warning in the smallest file", () => {
@@ -42,6 +44,14 @@ it.each([
   [
     { http_api: { handler_prefix: "api" } },
     'http_api.handler_prefix: takes a path that begins with / and doesn\'t end with it, such as "/api", not "api"',
+  ],
+  [
+    { client: { token: { rsa_public_key: "-----BEGIN" } } },
+    'client.token.rsa_public_key: takes an RSA key of 2048 bits or more in PEM, which begins with -----BEGIN PUBLIC KEY-----, not "-----BEGIN"',
+  ],
+  [
+    { client: { token: { ecdsa_public_key: ED25519 } } },
+    expect.stringMatching(/^client\.token\.ecdsa_public_key: takes an ECDSA key of P-256, P-384 or P-521, not /),
   ],
   // Names of keys.
   [{ http_servr: {} }, "http_servr: there is no such key; did you mean http_server?"],
@@ -99,6 +109,10 @@ it.each([
   [
     { client: { subscription_token: { enabled: true } } },
     "client.subscription_token.enabled: needs a key beside it, such as hmac_secret_key",
+  ],
+  [
+    { client: { token: { hmac_secret_key: "", jwks_public_endpoint: "http://u:p@a/jwks" } } },
+    "client.token.jwks_public_endpoint: takes a URL without a user and a password",
   ],
   [
     { client: { proxy: { connect: { enabled: true } } } },
@@ -178,6 +192,10 @@ it.each([
   [
     { client: { token: { hmac_secret_key: "" } } },
     "client.token.hmac_secret_key: is missing, so no client can connect: set it, or client.proxy.connect, or client.insecure for development",
+  ],
+  [
+    { client: { token: { jwks_public_endpoint: "https://a/jwks" } } },
+    "client.token.hmac_secret_key: has no effect: the keys of jwks_public_endpoint take its place",
   ],
   [
     { engine: { redis: { address: "redis://127.0.0.1:7000" } } },

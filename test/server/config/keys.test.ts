@@ -1,4 +1,5 @@
 /** Every key, by the file, by its environment variable and by its default. */
+import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { expect, it } from "vitest";
 import { defaultOf, fieldName, type Key, keysIn, type NamedKey } from "../../../src/server/config/description.ts";
 import { parseDuration } from "../../../src/server/config/duration.ts";
@@ -9,12 +10,18 @@ const ALL = Array.from(keysIn(SERVER_KEYS)).filter((one): one is NamedKey & { no
 const OUTSIDE_LISTS = ALL.filter(({ variable }) => variable !== undefined);
 const IN_LISTS = ALL.filter(({ variable }) => variable === undefined);
 
+function publicKey(pair: { readonly publicKey: KeyObject }): string {
+  return pair.publicKey.export({ type: "spki", format: "pem" }).toString();
+}
+
 const TEXTS: Readonly<Record<string, string>> = {
   any: "some text",
   url: "https://example.com/x",
   redis: "rediss://example.com:7000",
   prefix: "/some/path",
   regex: "^[a-z]+$",
+  rsa: publicKey(generateKeyPairSync("rsa", { modulusLength: 2048 })),
+  ecdsa: publicKey(generateKeyPairSync("ec", { namedCurve: "P-256" })),
   namespace: "chat.room-1",
 };
 

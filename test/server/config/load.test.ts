@@ -165,7 +165,7 @@ it("shows no secret when a config is logged", () => {
         token: {
           hmac_secret_key: SECRET,
           hmac_previous_secret_key: SECRET,
-          jwks_public_endpoint: `http://u:${SECRET}@a`,
+          jwks_public_endpoint: `http://a/${SECRET}`,
         },
         subscription_token: { enabled: true, hmac_secret_key: SECRET },
         proxy: {
@@ -228,7 +228,7 @@ it("never throws, whatever JSON a file holds", () => {
       const loaded = parseConfig(file, { file: FILE, env });
       expect(loaded.kind === "ok" || loaded.faults.length > 0).toBe(true);
     }),
-    { numRuns: 2000 },
+    { numRuns: 500 },
   );
 });
 

@@ -1,0 +1,28 @@
+/** The command line as a program of its own. Used by the tests of all commands. */
+import { onTestFinished } from "vitest";
+import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
+
+// The environment of the tests may force colours (FORCE_COLOR), which overrides NO_COLOR.
+const inherited: NodeJS.ProcessEnv = { ...process.env, NO_COLOR: "1" };
+delete inherited["FORCE_COLOR"];
+
+export interface ProgramOptions {
+  /** Variables beside those of the tests. */
+  readonly env?: NodeJS.ProcessEnv;
+  /** Folder in which the program runs. Default: that of the project. */
+  readonly cwd?: string;
+}
+
+/** Starts `switchboard` with arguments. It ends with the test. */
+export function switchboardIn({ env, cwd = projectFolder }: ProgramOptions, ...args: string[]): RunningProgram {
+  const program = new RunningProgram(process.execPath, [`${projectFolder}src/cli/main.ts`, ...args], {
+    cwd,
+    env: { ...inherited, ...env },
+  });
+  onTestFinished(() => program.destroy());
+  return program;
+}
+
+export function switchboard(...args: string[]): RunningProgram {
+  return switchboardIn({}, ...args);
+}
