@@ -13,7 +13,7 @@ export type Checked =
   | { readonly kind: "fault"; readonly message: string; readonly item?: number };
 
 /** Name of a namespace. */
-const NAMESPACE = /^[-a-zA-Z0-9_.]{2,}$/;
+const NAMESPACE = /^[-a-zA-Z0-9_.]{2,250}$/;
 /** Longest value in a message. */
 const MAX_SHOWN = 60;
 
@@ -29,7 +29,7 @@ export function checkValue(key: Key, raw: RawValue): Checked {
       if (Number.isInteger(given) && Number(given) >= rule.least && Number(given) <= rule.most) return accept(given);
       return refuse(`${rangeOf(rule)}${quotesHint(key, raw)}`);
     case "duration":
-      return checkDuration(key, rule.least, raw);
+      return checkDuration(key, rule, raw);
     case "choice":
       return rule.choices.includes(given as string) ? accept(given) : refuse(oneOf(rule.choices));
     case "text": {
@@ -48,14 +48,15 @@ function accept(value: unknown): Checked {
   return { kind: "value", value };
 }
 
-function checkDuration(key: Key, least: number, raw: RawValue): Checked {
+function checkDuration(key: Key, { least, most }: Rule & { readonly type: "duration" }, raw: RawValue): Checked {
   const given = raw.value as unknown;
   const takes = `a duration with its unit in quotes, such as "300ms", "25s", "5m", "1h" or "30d"`;
   if (given === 0 && least === 0) return accept(0);
   const ms = typeof given === "string" ? parseDuration(given) : undefined;
   if (ms === undefined) return { kind: "fault", message: `takes ${takes}, not ${show(key, raw)}` };
-  if (ms >= least) return accept(ms);
-  return { kind: "fault", message: `takes at least "${formatDuration(least)}", not ${show(key, raw)}` };
+  if (ms >= least && ms <= most) return accept(ms);
+  const limit = ms < least ? `at least "${formatDuration(least)}"` : `at most "${formatDuration(most)}"`;
+  return { kind: "fault", message: `takes ${limit}, not ${show(key, raw)}` };
 }
 
 function checkTexts(key: Key, choices: readonly string[], raw: RawValue): Checked {
@@ -96,13 +97,15 @@ function checkFormat(format: TextFormat, text: string): string | undefined {
       return /^\/[!-.0-~/]*$/.test(text) && !/[?#]|\/$/.test(text)
         ? undefined
         : 'a path that begins with / and doesn\'t end with it, such as "/api"';
+    case "key prefix":
+      return Buffer.byteLength(text) <= 100 && !/[{}]/.test(text) ? undefined : "1 to 100 bytes without braces";
     case "regex":
       return regexFault(text);
     case "rsa":
     case "ecdsa":
       return publicKeyFault(format, text);
     case "namespace":
-      return NAMESPACE.test(text) ? undefined : "at least 2 letters, digits, -, _ or .";
+      return NAMESPACE.test(text) ? undefined : "2 to 250 letters, digits, -, _ or .";
   }
 }
 

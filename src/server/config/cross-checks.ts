@@ -5,6 +5,8 @@ import type { ConfigReader } from "./read.ts";
 /** Fewest characters of a secret that nobody can guess. */
 const MIN_HMAC_SECRET = 32;
 const MIN_API_KEY = 16;
+/** A board has at most 1000 patterns of topics, and a namespace takes two. */
+const MAX_NAMESPACES = 499;
 
 /** Checks a config and tells the reader of faults and warnings. */
 export function checkTogether(config: FileConfig, reader: ConfigReader): void {
@@ -46,6 +48,7 @@ function checkServer({ httpServer, httpApi, engine }: FileConfig, reader: Config
       `has ${httpApi.key.length} characters only: at least ${MIN_API_KEY} are hard to guess`,
     );
   }
+  if (engine.type === "redis" && engine.redis.prefix === "") reader.fault(["engine.redis.prefix"], "takes text");
   if (engine.type === "redis" && engine.redis.address === "") {
     reader.fault(["engine.redis.address"], 'takes a URL, such as "redis://127.0.0.1:6379"');
   }
@@ -80,7 +83,7 @@ function checkPaths(config: FileConfig, reader: ConfigReader): void {
 }
 
 function checkClient({ client, channel }: FileConfig, reader: ConfigReader): void {
-  if (client.pongTimeoutMs >= client.pingIntervalMs) {
+  if (client.pingIntervalMs > 0 && client.pongTimeoutMs >= client.pingIntervalMs) {
     reader.fault(["client.pong_timeout", "client.ping_interval"], "has to be shorter than client.ping_interval");
   }
   for (const [at, origin] of client.allowedOrigins.entries()) {
@@ -238,6 +241,12 @@ function checkChannels({ channel, hooks }: FileConfig, reader: ConfigReader): vo
   }
   for (const { path, options } of all) checkOptions(path, options, channel.historyMetaTtlMs, reader);
 
+  if (channel.namespaces.length > MAX_NAMESPACES) {
+    reader.fault(
+      ["channel.namespaces"],
+      `holds ${channel.namespaces.length} namespaces: at most ${MAX_NAMESPACES} are allowed`,
+    );
+  }
   const names = new Map<string, number>();
   for (const [at, { name }] of channel.namespaces.entries()) {
     const path = `channel.namespaces[${at}].name`;

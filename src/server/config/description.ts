@@ -9,7 +9,7 @@ export type Rule =
   | { readonly type: "boolean" }
   | { readonly type: "integer"; readonly least: number; readonly most: number }
   /** A duration in ms, as text in the file. */
-  | { readonly type: "duration"; readonly least: number }
+  | { readonly type: "duration"; readonly least: number; readonly most: number }
   | { readonly type: "text"; readonly format: TextFormat }
   | { readonly type: "choice"; readonly choices: readonly string[] }
   /** A list of text. Empty choices: any text. */
@@ -18,7 +18,7 @@ export type Rule =
   | { readonly type: "map" };
 
 /** Form of a text. Empty text is right in each form. */
-export type TextFormat = "any" | "url" | "redis" | "prefix" | "regex" | "rsa" | "ecdsa" | "namespace";
+export type TextFormat = "any" | "url" | "redis" | "prefix" | "key prefix" | "regex" | "rsa" | "ecdsa" | "namespace";
 
 /** One key of the config file. */
 export interface Key<Value = unknown> {
@@ -97,11 +97,16 @@ export function integer(
   return key({ type: "integer", least, most }, fallback, about);
 }
 
-/** A duration. `fallback` is text: "25s". */
-export function duration(fallback: string, about: string, { least = "0" } = {}): DurationKey {
-  const [ms, leastMs] = [parseDuration(fallback), parseDuration(least)];
-  if (ms === undefined || leastMs === undefined) throw new RangeError(`${fallback} or ${least} is no duration`);
-  return { ...key({ type: "duration", least: leastMs }, ms, about), unit: "ms" };
+/** A duration. All three are text: "25s". `most` is what a timer holds, if nothing else is given. */
+export function duration(fallback: string, about: string, { least = "0", most = "24d" } = {}): DurationKey {
+  const rule = { type: "duration", least: msOf(least), most: msOf(most) } as const;
+  return { ...key(rule, msOf(fallback), about), unit: "ms" };
+}
+
+function msOf(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) throw new RangeError(`${text} is no duration`);
+  return ms;
 }
 
 export function text(fallback: string, about: string, format: TextFormat = "any"): Key<string> {

@@ -7,7 +7,7 @@ type Schema = Readonly<Record<string, unknown>>;
 const PATTERNS: Readonly<Partial<Record<TextFormat, string>>> = {
   url: "^(https?://.+)?$",
   prefix: "^/.*[^/]$",
-  namespace: "^[-a-zA-Z0-9_.]{2,}$",
+  namespace: "^[-a-zA-Z0-9_.]{2,250}$",
 };
 
 /** The schema of a config file whose keys are those of a section. */

@@ -26,7 +26,7 @@ it.each([
   [{ channel: { namespaces: {} } }, "channel.namespaces: takes a list, such as [{ … }], not an object"],
   [
     { channel: { namespaces: [{ name: "a b" }] } },
-    'channel.namespaces[0].name: takes at least 2 letters, digits, -, _ or ., not "a b"',
+    'channel.namespaces[0].name: takes 2 to 250 letters, digits, -, _ or ., not "a b"',
   ],
   [
     { channel: { without_namespace: { allowed_delta_types: ["fossil", "xdelta"] } } },
@@ -40,7 +40,9 @@ it.each([
     { client: { stale_close_delay: 10 } },
     'client.stale_close_delay: takes a duration with its unit in quotes, such as "300ms", "25s", "5m", "1h" or "30d", not 10',
   ],
-  [{ client: { ping_interval: "0s" } }, 'client.ping_interval: takes at least "1ms", not "0s"'],
+  [{ client: { stale_close_delay: "0s" } }, 'client.stale_close_delay: takes at least "1ms", not "0s"'],
+  [{ client: { ping_interval: "25d" } }, 'client.ping_interval: takes at most "24d", not "25d"'],
+  [{ engine: { redis: { prefix: "{a}" } } }, 'engine.redis.prefix: takes 1 to 100 bytes without braces, not "{a}"'],
   [
     { http_api: { handler_prefix: "api" } },
     'http_api.handler_prefix: takes a path that begins with / and doesn\'t end with it, such as "/api", not "api"',
@@ -133,6 +135,10 @@ it.each([
   [
     { channel: { namespaces: [{ name: "aa" }, { name: "bb" }, { name: "aa" }] } },
     "channel.namespaces[2].name: is the name of channel.namespaces[0] as well",
+  ],
+  [
+    { channel: { namespaces: Array.from({ length: 500 }, (_, at) => ({ name: `n${at}` })) } },
+    "channel.namespaces: holds 500 namespaces: at most 499 are allowed",
   ],
   [
     { channel: { namespaces: [{ presence: true }] } },

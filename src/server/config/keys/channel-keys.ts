@@ -12,14 +12,17 @@ const optionKeys = {
     "0s",
     "Time after which a client that has left is told as gone. A client that is back within it never left",
   ),
-  history_size: integer(0, "Number of publications that are kept. 0: no history. Needs `history_ttl`"),
+  history_size: integer(0, "Number of publications that are kept. 0: no history. Needs `history_ttl`", {
+    most: 1_000_000,
+  }),
   history_ttl: duration(
     "0s",
     "Time for which publications are kept; each publication starts it again. Needs `history_size`",
   ),
   history_meta_ttl: duration(
     "0s",
-    "Time for which the position of a channel outlives its publications. 0: that of `channel.history_meta_ttl`",
+    "Time for which the position of a channel outlives its publications. 0: that of `channel.history_meta_ttl`. More than 24.8 days count as 24.8 days",
+    { most: "36500d" },
   ),
   force_positioning: flag(false, "Each subscriber is checked for lost publications. Needs history"),
   allow_positioning: flag(false, "Clients may ask for the check for lost publications. Needs history"),
@@ -86,13 +89,13 @@ export const channel = section("Channels and their namespaces", {
   }),
   without_namespace: section("Options of channels without a namespace", optionKeys),
   namespaces: list("Namespaces. The channels whose names begin with `NAME:` have the options of the namespace NAME", {
-    name: text("", "Name of the namespace: at least 2 letters, digits, `-`, `_` or `.`. Required", "namespace"),
+    name: text("", "Name of the namespace: 2 to 250 letters, digits, `-`, `_` or `.`. Required", "namespace"),
     ...optionKeys,
   }),
   history_meta_ttl: duration(
     "720h",
-    "Time for which the position of a channel outlives its publications. At least as long as each `history_ttl`",
-    { least: "1s" },
+    "Time for which the position of a channel outlives its publications. At least as long as each `history_ttl`. More than 24.8 days count as 24.8 days",
+    { least: "1s", most: "36500d" },
   ),
-  max_length: integer(255, "Length of a channel's name in bytes at most", { least: 1, most: 65_535 }),
+  max_length: integer(255, "Length of a channel's name in bytes at most", { least: 1, most: 255 }),
 });

@@ -44,11 +44,10 @@ export const client = section("Clients: who may connect, limits and times", {
       "A new connection of a user ends those before it. Needs `presence` in these channels",
     ),
   }),
-  ping_interval: duration("25s", "Time between two pings of the server", { least: "1ms" }),
+  ping_interval: duration("25s", "Time between two pings of the server. 0: no pings"),
   pong_timeout: duration(
     "8s",
-    "Time within which a client has to answer a ping, else it is closed with 3012. Shorter than `ping_interval`",
-    { least: "1ms" },
+    "Time within which a client has to answer a ping, else it is closed with 3012. Shorter than `ping_interval`. 0: no answer is needed",
   ),
   stale_close_delay: duration("10s", "Time within which a client has to send `connect`, else it is closed with 3502", {
     least: "1ms",
@@ -57,7 +56,10 @@ export const client = section("Clients: who may connect, limits and times", {
   expired_sub_close_delay: duration("25s", "Time that a client has for a new token after a subscription expires"),
   channel_limit: integer(128, "Number of channels of one client at most", { least: 1 }),
   user_connection_limit: integer(0, "Number of connections of one user at most. 0: any"),
-  queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", { least: 1024 }),
+  queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", {
+    least: 1024,
+    most: 2_147_483_647,
+  }),
   history_max_publication_limit: integer(300, "Number of publications in one answer to `history` at most", {
     least: 1,
   }),

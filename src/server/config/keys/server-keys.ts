@@ -45,11 +45,11 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     ),
     handler_prefix: text("/api", "Path before the names of methods", "prefix"),
     error_mode: choice(["", "transport"], "", "`transport`: errors are HTTP statuses. Empty: the status is 200"),
-    max_request_body_size: integer(1_048_576, "Bytes of a request's body at most", { least: 1 }),
+    max_request_body_size: integer(1_048_576, "Bytes of a request's body at most", { least: 1, most: 2_147_483_647 }),
   }),
   websocket: section("WebSockets", {
     handler_prefix: text("/connection/websocket", "Path", "prefix"),
-    message_size_limit: integer(65_536, "Bytes of a message of a client at most", { least: 1 }),
+    message_size_limit: integer(65_536, "Bytes of a message of a client at most", { least: 1, most: 2_147_483_647 }),
     compression: flag(false, "Messages are compressed (permessage-deflate) for clients that offer it"),
   }),
   sse: section("Server-sent events, for networks without WebSockets", {
@@ -82,7 +82,7 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
       user: text("", "User"),
       password: secret("Password"),
       db: integer(0, "Number of the database", { most: 1_000_000 }),
-      prefix: text("switchboard", "Begin of the names of all keys in Redis"),
+      prefix: text("switchboard", "Begin of the names of all keys in Redis", "key prefix"),
     }),
   }),
   shutdown: section("End of the server after SIGTERM or SIGINT", {
