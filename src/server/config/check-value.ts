@@ -94,9 +94,10 @@ function checkFormat(format: TextFormat, text: string): string | undefined {
       return 'a redis: or rediss: URL, such as "redis://127.0.0.1:6379"';
     }
     case "prefix":
-      return /^\/[!-.0-~/]*$/.test(text) && !/[?#]|\/$/.test(text)
-        ? undefined
-        : 'a path that begins with / and doesn\'t end with it, such as "/api"';
+      if (/^(\/[\w.~-]+)+$/.test(text)) return undefined;
+      return 'a path of letters, digits, -, _, . and ~ that doesn\'t end with /, such as "/api"';
+    case "name":
+      return text.length <= 255 ? undefined : "at most 255 characters";
     case "key prefix":
       return Buffer.byteLength(text) <= 100 && !/[{}]/.test(text) ? undefined : "1 to 100 bytes without braces";
     case "regex":

@@ -18,7 +18,17 @@ export type Rule =
   | { readonly type: "map" };
 
 /** Form of a text. Empty text is right in each form. */
-export type TextFormat = "any" | "url" | "redis" | "prefix" | "key prefix" | "regex" | "rsa" | "ecdsa" | "namespace";
+export type TextFormat =
+  | "any"
+  | "url"
+  | "redis"
+  | "prefix"
+  | "name"
+  | "key prefix"
+  | "regex"
+  | "rsa"
+  | "ecdsa"
+  | "namespace";
 
 /** One key of the config file. */
 export interface Key<Value = unknown> {

@@ -6,7 +6,7 @@ type Schema = Readonly<Record<string, unknown>>;
 
 const PATTERNS: Readonly<Partial<Record<TextFormat, string>>> = {
   url: "^(https?://.+)?$",
-  prefix: "^/.*[^/]$",
+  prefix: "^(/[\\w.~-]+)+$",
   namespace: "^[-a-zA-Z0-9_.]{2,250}$",
 };
 

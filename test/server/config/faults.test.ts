@@ -45,7 +45,7 @@ it.each([
   [{ engine: { redis: { prefix: "{a}" } } }, 'engine.redis.prefix: takes 1 to 100 bytes without braces, not "{a}"'],
   [
     { http_api: { handler_prefix: "api" } },
-    'http_api.handler_prefix: takes a path that begins with / and doesn\'t end with it, such as "/api", not "api"',
+    'http_api.handler_prefix: takes a path of letters, digits, -, _, . and ~ that doesn\'t end with /, such as "/api", not "api"',
   ],
   [
     { client: { token: { rsa_public_key: "-----BEGIN" } } },

@@ -19,6 +19,7 @@ const TEXTS: Readonly<Record<string, string>> = {
   url: "https://example.com/x",
   redis: "rediss://example.com:7000",
   prefix: "/some/path",
+  name: "node-1",
   "key prefix": "app",
   regex: "^[a-z]+$",
   rsa: publicKey(generateKeyPairSync("rsa", { modulusLength: 2048 })),
