@@ -1,6 +1,8 @@
 /** Reads the body of `POST /emulation`: the commands of a client, and where they go. */
 import { isUtf8 } from "node:buffer";
-import { PbfReader } from "pbf";
+import { EMULATION_REQUEST } from "../protocol/protobuf/fields.ts";
+import { ProtobufReader } from "../protocol/protobuf/reader.ts";
+import type { Encoding } from "./messages.ts";
 
 export interface EmulationRequest {
   /** `node` of the connect result: the address of the client's actor. */
@@ -12,43 +14,36 @@ export interface EmulationRequest {
 }
 
 /** Returns the request, or undefined for a body that is none. */
-export function parseEmulationRequest(body: Buffer, encoding: "json" | "binary"): EmulationRequest | undefined {
-  try {
-    return encoding === "json" ? parseJson(body) : parseProtobuf(body);
-  } catch {
-    return undefined;
-  }
+export function parseEmulationRequest(body: Buffer, encoding: Encoding): EmulationRequest | undefined {
+  return encoding === "json" ? parseJson(body) : parseProtobuf(body);
 }
 
 function parseJson(body: Buffer): EmulationRequest | undefined {
   if (!isUtf8(body)) return undefined;
-  const value: unknown = JSON.parse(body.toString());
+  let value: unknown;
+  try {
+    value = JSON.parse(body.toString());
+  } catch {
+    return undefined;
+  }
   if (typeof value !== "object" || value === null) return undefined;
   const { node = "", session = "", data = "" } = value as Record<keyof EmulationRequest, unknown>;
   if (typeof node !== "string" || typeof session !== "string" || typeof data !== "string") return undefined;
   return { node, session, data };
 }
 
-/** Fields of EmulationRequest in centrifugal/protocol, definitions/client.proto. */
-const NODE = 1;
-const SESSION = 2;
-const DATA = 3;
-
-const LENGTH_DELIMITED = 2;
-
 function parseProtobuf(body: Buffer): EmulationRequest | undefined {
-  const reader = new PbfReader(body);
-  let [node, session, data] = ["", "", new Uint8Array()];
-  while (reader.pos < body.length) {
-    const tag = reader.readVarint();
-    const field = tag >>> 3;
-    const isText = field === NODE || field === SESSION || field === DATA;
-    if (isText && (tag & 7) !== LENGTH_DELIMITED) return undefined;
-    if (field === NODE) node = reader.readString();
-    else if (field === SESSION) session = reader.readString();
-    // A copy of its own: a clone of a part would take along the whole body.
-    else if (field === DATA) data = new Uint8Array(reader.readBytes());
-    else reader.skip(tag);
+  const reader = new ProtobufReader(body);
+  let node = "";
+  let session = "";
+  let data: Uint8Array | undefined;
+  while (reader.more(body.length)) {
+    const field = reader.field();
+    if (field === EMULATION_REQUEST.node) node = reader.text(body.length);
+    else if (field === EMULATION_REQUEST.session) session = reader.text(body.length);
+    else if (field === EMULATION_REQUEST.data) data = reader.bytes(body.length);
+    else reader.skip(body.length);
   }
-  return reader.pos === body.length ? { node, session, data } : undefined;
+  // A copy of the bytes: a clone of a view would take the whole body along.
+  return reader.failed ? undefined : { node, session, data: new Uint8Array(data ?? []) };
 }

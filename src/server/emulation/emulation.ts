@@ -14,7 +14,7 @@ import { parseEmulationRequest } from "./commands.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { type Answer, answer, answerUnread, beginStream, cut, type HttpRequest, type HttpResponse } from "./http.ts";
 import { type InnerSocketOptions, openInnerSocket } from "./inner-socket.ts";
-import { STREAM_HEADERS, streamFormat } from "./messages.ts";
+import { type Encoding, STREAM_HEADERS, streamFormat } from "./messages.ts";
 import { readBody } from "./read-body.ts";
 import { streamMessages } from "./stream.ts";
 
@@ -317,7 +317,7 @@ function clientRequest({ url = "", headers, socket }: HttpRequest): Parameters<t
   return { url, headers, remoteAddress: socket.remoteAddress };
 }
 
-function encodingOf({ headers }: HttpRequest): "json" | "binary" {
+function encodingOf({ headers }: HttpRequest): Encoding {
   const [type = ""] = (headers["content-type"] ?? "").split(";");
   return type.trim().toLowerCase() === "application/octet-stream" ? "binary" : "json";
 }

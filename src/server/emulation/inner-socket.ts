@@ -65,7 +65,7 @@ export async function openInnerSocket(
     const upgrade = upgradeRequest(request, handshake.headers, theirs);
     board.handleUpgrade(upgrade, theirs, Buffer.alloc(0), route);
     const { status, headers, rest } = await readAnswer(ours);
-    if (status !== 101) return { status, headers, body: rest.toString() };
+    if (status !== 101) return { status, headers: withoutOwnHeaders(headers), body: rest.toString() };
     const checked = checkHandshakeResponse({ statusCode: status, headers }, handshake);
     if (!checked.ok) throw new SwitchboardError(checked.code, checked.reason);
     const { protocol, extensions, deflate } = checked;
@@ -96,7 +96,7 @@ function linkedPair(): [Duplex, Duplex] {
   return [one, other];
 }
 
-/** Headers of the client's own exchange: its connection, its body, and what only a WebSocket sends. */
+/** Headers of one exchange alone: of its connection, of its body, and of a WebSocket. */
 const OWN_HEADERS =
   /^(?::.*|connection|upgrade|keep-alive|proxy-connection|te|trailer|transfer-encoding|content-.*|expect|sec-websocket-.*)$/;
 /** Parameters of the URL that are for us: the connect command, with its token, must not be kept or listed. */
@@ -113,12 +113,11 @@ function upgradeRequest(
   const upgrade = new IncomingMessage(socket);
   Object.assign(upgrade, { httpVersion: "1.1", httpVersionMajor: 1, httpVersionMinor: 1, method: "GET" });
   upgrade.url = withoutOwnParameters(url);
-  const kept = Object.entries(headers).filter(([name]) => !OWN_HEADERS.test(name));
   const added = Object.entries(handshake).map(([name, value]) => [name.toLowerCase(), value]);
   upgrade.headers = {
     // In HTTP/2, `:authority` is the host.
     ...(headers[":authority"] !== undefined && { host: headers[":authority"] }),
-    ...Object.fromEntries(kept),
+    ...withoutOwnHeaders(headers),
     ...Object.fromEntries(added),
     connection: "upgrade",
     upgrade: "websocket",
@@ -126,6 +125,10 @@ function upgradeRequest(
   upgrade.complete = true;
   upgrade.push(null);
   return upgrade;
+}
+
+function withoutOwnHeaders<Value>(headers: Readonly<Record<string, Value>>): Record<string, Value> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !OWN_HEADERS.test(name)));
 }
 
 function withoutOwnParameters(url: string): string {

@@ -2,7 +2,7 @@
 
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { WebSocket } from "../../wire/websocket/websocket.ts";
-import { cut, type HttpResponse, write } from "./http.ts";
+import { cut, type HttpResponse, isGone, write } from "./http.ts";
 import { MIN_PUSHED_CODE, type StreamFormat } from "./messages.ts";
 
 /**
@@ -20,6 +20,7 @@ export async function streamMessages(
   format: StreamFormat,
   lingerMs: number,
 ): Promise<void> {
+  if (isGone(response)) return socket.close(CloseCode.goingAway);
   let linger: NodeJS.Timeout | undefined;
   const over = new Promise<void>((resolve) => {
     response.once("close", () => {

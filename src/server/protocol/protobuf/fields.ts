@@ -123,3 +123,5 @@ export const UNSUBSCRIBE_PUSH = { code: 2, reason: 3 } as const;
 export const MESSAGE_PUSH = { data: 1 } as const;
 export const DISCONNECT_PUSH = { code: 1, reason: 2, reconnect: 3 } as const;
 export const REFRESH_PUSH = { expires: 1, ttl: 2 } as const;
+
+export const EMULATION_REQUEST = { node: 1, session: 2, data: 3 } as const;
