@@ -26,7 +26,7 @@ function parseJson(body: Buffer): EmulationRequest | undefined {
   } catch {
     return undefined;
   }
-  if (typeof value !== "object" || value === null) return undefined;
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
   const { node = "", session = "", data = "" } = value as Record<keyof EmulationRequest, unknown>;
   if (typeof node !== "string" || typeof session !== "string" || typeof data !== "string") return undefined;
   return { node, session, data };

@@ -47,10 +47,12 @@ const MAX_MESSAGE_BYTES = 2 ** 31 - 1;
 /** Bytes of an answer to an upgrade. */
 const MAX_ANSWER_BYTES = 64 * 1024;
 
+/** The refusal in place of one that the board couldn't give: its shard died, or the handshake took too long. */
+const NO_ANSWER: Answer = { status: 503, headers: { "retry-after": "1" }, rest: Buffer.from("Service Unavailable\n") };
+
 /**
- * Opens a WebSocket to an actor of the board. Resolves with the board's refusal if it refuses. Rejects if the board
- * closes the connection without an answer, which it does after the `handshakeTimeoutMs` of the route at the latest, and
- * with the signal's reason.
+ * Opens a WebSocket to an actor of the board. Resolves with a refusal if the board refuses, or gives no answer within
+ * the `handshakeTimeoutMs` of the route. Rejects with the signal's reason.
  */
 export async function openInnerSocket(
   board: Pick<Switchboard, "handleUpgrade">,
@@ -65,7 +67,11 @@ export async function openInnerSocket(
     const upgrade = upgradeRequest(request, handshake.headers, theirs);
     board.handleUpgrade(upgrade, theirs, Buffer.alloc(0), route);
     const { status, headers, rest } = await readAnswer(ours);
-    if (status !== 101) return { status, headers: withoutOwnHeaders(headers), body: rest.toString() };
+    signal.throwIfAborted();
+    if (status !== 101) {
+      ours.destroy();
+      return { status, headers: withoutOwnHeaders(headers), body: rest.toString() };
+    }
     const checked = checkHandshakeResponse({ statusCode: status, headers }, handshake);
     if (!checked.ok) throw new SwitchboardError(checked.code, checked.reason);
     const { protocol, extensions, deflate } = checked;
@@ -82,7 +88,7 @@ export async function openInnerSocket(
     );
   } catch (error) {
     ours.destroy();
-    throw signal.aborted ? signal.reason : error;
+    throw error;
   } finally {
     signal.removeEventListener("abort", close);
   }
@@ -147,30 +153,21 @@ interface Answer {
   readonly rest: Buffer;
 }
 
-/** Reads the board's answer to an upgrade. Leaves the stream paused after a 101. */
+/** Reads the board's answer to an upgrade. Never rejects. Leaves the stream paused after a 101. */
 function readAnswer(stream: Duplex): Promise<Answer> {
-  return new Promise((resolve, reject) => {
+  return new Promise((resolve) => {
     let bytes = Buffer.alloc(0);
-    const stop = (): void => void stream.off("data", take).off("end", end).off("close", lost).pause();
-    const lost = (): void => {
-      stop();
-      reject(new SwitchboardError("ERR_UPGRADE_ABANDONED", "the board closed an upgrade without an answer"));
-    };
     const end = (): void => {
-      const answer = parseAnswer(bytes);
-      if (answer !== undefined) {
-        stop();
-        resolve(answer);
-      } else lost();
+      stream.off("data", take).off("end", end).off("close", end).pause();
+      resolve(parseAnswer(bytes) ?? NO_ANSWER);
     };
     const take = (chunk: Buffer): void => {
       bytes = Buffer.concat([bytes, chunk]);
-      if (parseAnswer(bytes)?.status === 101) end();
-      else if (bytes.length > MAX_ANSWER_BYTES) lost();
+      if (parseAnswer(bytes)?.status === 101 || bytes.length > MAX_ANSWER_BYTES) end();
     };
     // The close that follows an error tells the same.
     stream.on("error", () => {});
-    stream.on("data", take).on("end", end).on("close", lost);
+    stream.on("data", take).on("end", end).on("close", end);
   });
 }
 

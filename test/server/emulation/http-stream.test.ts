@@ -142,7 +142,10 @@ it("ends the connection when the client leaves before it is open", async () => {
 });
 
 it("holds few bytes for a client that doesn't read, and lets the board's policy close it", async () => {
-  const { url, port, board, emulation } = await startServer({ emulation: { closeTimeoutMs: 500 } });
+  const { url, port, board, emulation } = await startServer({
+    board: { closeTimeoutMs: 100 },
+    emulation: { closeTimeoutMs: 100 },
+  });
   const socket = connect(port, "127.0.0.1");
   const pour = JSON.stringify(rpc(2, "pour", { count: 640, bytes: 100_000 }));
   const body = `${CONNECT}\n${pour}`;
