@@ -46,18 +46,18 @@ export function isDeeperThan(bytes: Buffer, start: number, end: number, maxDepth
 export function memberSpan(bytes: Buffer, { start, end }: Span, key: string): Span | undefined {
   let found: Span | undefined;
   let at = skipSpace(bytes, start, end);
-  if (bytes[at] !== OPEN_BRACE) return undefined;
+  if (!isAt(bytes, at, end, OPEN_BRACE)) return undefined;
   at = skipSpace(bytes, at + 1, end);
-  while (bytes[at] === QUOTE) {
+  while (isAt(bytes, at, end, QUOTE)) {
     const keyEnd = stringEnd(bytes, at, end);
     const matches = isKey(bytes, at, keyEnd, key);
     at = skipSpace(bytes, keyEnd, end);
-    if (bytes[at] !== COLON) return undefined;
+    if (!isAt(bytes, at, end, COLON)) return undefined;
     const valueStart = skipSpace(bytes, at + 1, end);
     const valueEnd = skipValue(bytes, valueStart, end);
     if (matches) found = { start: valueStart, end: valueEnd };
     at = skipSpace(bytes, valueEnd, end);
-    if (bytes[at] !== COMMA) break;
+    if (!isAt(bytes, at, end, COMMA)) break;
     at = skipSpace(bytes, at + 1, end);
   }
   return found;
@@ -112,6 +112,10 @@ function stringEnd(bytes: Buffer, at: number, end: number): number {
   return end;
 }
 
+function isAt(bytes: Buffer, at: number, end: number, byte: number): boolean {
+  return at < end && bytes[at] === byte;
+}
+
 function skipSpace(bytes: Buffer, start: number, end: number): number {
   let at = start;
   while (at < end && (bytes[at] as number) <= SPACE) at++;
@@ -120,6 +124,7 @@ function skipSpace(bytes: Buffer, start: number, end: number): number {
 
 /** Returns the offset after the value that begins at `start`. */
 function skipValue(bytes: Buffer, start: number, end: number): number {
+  if (start >= end) return end;
   const first = bytes[start];
   if (first === QUOTE) return stringEnd(bytes, start, end);
   if (first !== OPEN_BRACE && first !== OPEN_BRACKET) return skipScalar(bytes, start, end);

@@ -145,14 +145,20 @@ export class ProtobufReader {
   }
 
   #readVarint(): void {
-    this.#low = 0;
-    this.#high = 0;
+    const at = this.#at;
+    // Most varints are one byte: tags, lengths, flags.
+    if (at < this.#bytes.length && (this.#bytes[at] as number) < 0x80 && !this.#failed) {
+      this.#low = this.#bytes[at] as number;
+      this.#high = 0;
+      this.#at = at + 1;
+    } else this.#readLongVarint();
+  }
+
+  #readLongVarint(): void {
     let low = 0;
     let high = 0;
-    for (let shift = 0; shift < 70 && !this.#failed; shift += 7) {
-      // Reading after the end gives undefined, which fails.
-      const byte = this.#bytes[this.#at++];
-      if (byte === undefined) break;
+    for (let shift = 0; shift < 70 && this.#at < this.#bytes.length && !this.#failed; shift += 7) {
+      const byte = this.#bytes[this.#at++] as number;
       const bits = byte & 0x7f;
       if (shift < 32) low |= bits << shift;
       if (shift === 28) high = bits >>> 4;
