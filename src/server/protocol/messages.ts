@@ -129,6 +129,14 @@ export type Command = { readonly id: number } & (
   | { readonly kind: "unknown" }
 );
 
+/** The body of a request that carries the commands of a client without WebSockets to the actor of its stream. */
+export interface EmulationRequest {
+  readonly node: string;
+  readonly session: string;
+  /** The commands, for `Codec.decode`. */
+  readonly data: Buffer;
+}
+
 // ── replies ──────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface SubscribeResult {
@@ -195,19 +203,22 @@ export type Reply = { readonly id: number } & (
   | { readonly kind: "refresh" | "sub_refresh"; readonly result: RefreshResult }
 );
 
-/**
- * A message without a command. `channel` is "" where the push concerns the connection. `id` takes the place of the
- * channel if compaction was agreed.
- */
-export type Push = { readonly id?: number | undefined } & (
-  | { readonly kind: "pub"; readonly channel: string; readonly pub: Publication }
-  | { readonly kind: "join" | "leave"; readonly channel: string; readonly info: ClientInfo }
+/** The channel of a push, or its id in place of the name if compaction was agreed. */
+export interface PushTarget {
+  readonly channel: string;
+  /** Id that the reply to `subscribe` gave. Clients know it in pushes of publications, joins and leaves alone. */
+  readonly id?: number | undefined;
+}
+
+/** A message without a command. `channel` is missing where the push concerns the connection. */
+export type Push =
+  | (PushTarget & { readonly kind: "pub"; readonly pub: Publication })
+  | (PushTarget & { readonly kind: "join" | "leave"; readonly info: ClientInfo })
   | { readonly kind: "unsubscribe"; readonly channel: string; readonly code: number; readonly reason: string }
   | { readonly kind: "subscribe"; readonly channel: string; readonly result: SubscribeResult }
   | { readonly kind: "message"; readonly data: Buffer }
   | { readonly kind: "disconnect"; readonly code: number; readonly reason: string; readonly reconnect: boolean }
-  | { readonly kind: "refresh"; readonly expires: boolean; readonly ttl: number }
-);
+  | { readonly kind: "refresh"; readonly expires: boolean; readonly ttl: number };
 
 /**
  * One reply or push, encoded and framed. A string is the text of one line of JSON; a buffer is a Protobuf message with
@@ -237,6 +248,8 @@ export interface Codec {
    * that is kept for long.
    */
   decode(payload: Buffer): Command[] | undefined;
+  /** Reads the body of an emulation request; undefined if the body is malformed. Doesn't read the commands in it. */
+  decodeEmulation(body: Buffer): EmulationRequest | undefined;
   encodeReply(reply: Reply): Encoded;
   encodePush(push: Push): Encoded;
   /** The ping of the server: an empty reply. */

@@ -7,7 +7,7 @@
  *   Publication without offset.
  * - Any other binary message is binary data.
  */
-import { isJson } from "./json/validate.ts";
+import { isJson as isJsonText } from "./json/validate.ts";
 import type { ClientInfo, StoredMessage } from "./messages.ts";
 import { encodePublication } from "./protobuf/encode.ts";
 import { decodePublication } from "./protobuf/publication.ts";
@@ -23,7 +23,7 @@ export const ENVELOPE_HEADER_BYTES = 5;
 
 /** Bits of the flags. The other bits are for later, and ignored until then. */
 const FLAGS = {
-  /** The data is valid JSON. */
+  /** The data, and what `info` tells, are valid JSON. */
   json: 1,
   /** The publisher wants deltas for this publication. */
   delta: 2,
@@ -37,13 +37,16 @@ export interface StoredPublication {
   readonly tags?: Readonly<Record<string, string>> | undefined;
   /** Time of the publish, in ms since 1970. */
   readonly time?: number | undefined;
-  /** True if `data` is valid JSON. Only then JSON clients can get the publication. */
+  /** True if `data`, and what `info` tells, are valid JSON. Only then JSON clients can get the publication. */
   readonly isJson: boolean;
   /** True if the publisher wants deltas for this publication. Default: false. */
   readonly delta?: boolean | undefined;
 }
 
-/** Encodes an envelope, to be published as a binary message. `isJson` is taken on trust: see `isJson` of `json/`. */
+/**
+ * Encodes an envelope, to be published as a binary message. `isJson` is taken on trust: check data of others by
+ * `isJson` of `json/validate.ts`.
+ */
 export function encodeStored({ data, info, tags, time, isJson, delta }: StoredPublication): Buffer {
   const publication = encodePublication({ data, info, tags, time });
   const stored = Buffer.allocUnsafe(ENVELOPE_HEADER_BYTES + publication.length);
@@ -66,8 +69,10 @@ export function decodeStored(message: StoredMessage): StoredPublication {
     if (publication !== undefined) {
       const { data, info, tags, time } = publication;
       const flags = bytes[FLAGS_AT] as number;
-      return { data, info, tags, time, isJson: (flags & FLAGS.json) !== 0, delta: (flags & FLAGS.delta) !== 0 };
+      // Empty data isn't JSON, whatever the publisher says.
+      const isJson = (flags & FLAGS.json) !== 0 && data.length > 0;
+      return { data, info, tags, time, isJson, delta: (flags & FLAGS.delta) !== 0 };
     }
   }
-  return { data: bytes, isJson: type === "text" && isJson(bytes), delta: false };
+  return { data: bytes, isJson: type === "text" && isJsonText(bytes), delta: false };
 }

@@ -14,9 +14,12 @@ export function encodeReply(reply: Reply): string {
 }
 
 export function encodePush(push: Push): string {
-  const channel = "channel" in push ? push.channel : "";
-  const target = push.id === undefined ? text("channel", channel) : number("id", push.id);
-  return `{"push":${object(`${target},"${push.kind}":${pushText(push)}`)}}`;
+  return `{"push":${object(`${targetFields(push)},"${push.kind}":${pushText(push)}`)}}`;
+}
+
+function targetFields(push: Push): string {
+  if ("id" in push && push.id !== undefined) return number("id", push.id);
+  return "channel" in push ? text("channel", push.channel) : "";
 }
 
 // A function for each field: `,"key":value`, or nothing for a zero value. `object` drops the first comma.

@@ -48,7 +48,7 @@ export function encodeReply(reply: Reply): Buffer {
 export function encodePush(push: Push): Buffer {
   writePush(writer, push);
   writer.endMessage(PUSH[push.kind], 0);
-  if (push.id !== undefined) writer.number(PUSH.id, push.id);
+  if ("id" in push && push.id !== undefined) writer.number(PUSH.id, push.id);
   else if ("channel" in push) writer.text(PUSH.channel, push.channel);
   writer.endMessage(REPLY.push, 0);
   writer.varint(writer.written);

@@ -102,7 +102,7 @@ const target = maybe(fc.integer({ min: 1, max: 9_999 }));
 export const push: fc.Arbitrary<Push> = fc.oneof(
   fc.record({ id: target, kind: fc.constant("pub" as const), channel, pub: publication }),
   fc.record({ id: target, kind: fc.constantFrom("join" as const, "leave" as const), channel, info }),
-  fc.record({ id: target, kind: fc.constant("unsubscribe" as const), channel, code, reason: text }),
+  fc.record({ kind: fc.constant("unsubscribe" as const), channel, code, reason: text }),
   fc.record({
     kind: fc.constant("subscribe" as const),
     channel,
@@ -123,7 +123,8 @@ export function replyObject(one: Reply): object {
 
 /** The object of the schema for a push. */
 export function pushObject(one: Push): object {
-  const target = one.id === undefined ? { channel: "channel" in one ? one.channel : "" } : { id: one.id };
+  const channel = "channel" in one ? one.channel : "";
+  const target = "id" in one && one.id !== undefined ? { id: one.id } : { channel };
   return { push: { ...target, [one.kind]: pushValue(one) } };
 }
 

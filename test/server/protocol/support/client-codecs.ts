@@ -12,5 +12,9 @@ function codecOf<Data>(Client: typeof JsonClient | typeof ProtobufClient): Clien
   return Reflect.get(new Client("ws://localhost", { websocket: class {} }), "_codec");
 }
 
+interface ClientProtobufCodec extends ClientCodec<Uint8Array> {
+  encodeEmulationRequest(request: { session: string; node: string; data: Uint8Array }): Uint8Array;
+}
+
 export const clientJson = codecOf<string>(JsonClient);
-export const clientProtobuf = codecOf<Uint8Array>(ProtobufClient);
+export const clientProtobuf = codecOf<Uint8Array>(ProtobufClient) as ClientProtobufCodec;
