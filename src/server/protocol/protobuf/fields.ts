@@ -20,8 +20,6 @@ export const COMMAND = {
   sub_refresh: 15,
 } as const;
 
-export const EMULATION_REQUEST = { node: 1, session: 2, data: 3 } as const;
-
 export const REPLY = {
   id: 1,
   error: 2,
