@@ -43,6 +43,12 @@ describe("a Protobuf message", () => {
     ]);
   });
 
+  it("takes the last of several requests of one kind", () => {
+    expect(decode(10, 0x42, 3, 0x0a, 1, 0x61, 0x42, 3, 0x0a, 1, 0x62)).toEqual([
+      { id: 0, kind: "presence", request: { channel: "b" } },
+    ]);
+  });
+
   it("takes the last of several values of a field", () => {
     expect(decode(10, 0x42, 6, 0x0a, 1, 0x61, 0x0a, 1, 0x62, 0x08, 7)).toEqual([
       { id: 7, kind: "presence", request: { channel: "b" } },
