@@ -149,6 +149,7 @@ function withoutZeros(value: object): object {
   const kept: Record<string, unknown> = Object.create(null);
   for (const [key, field] of Object.entries(value)) {
     if (field === undefined || field === "" || field === 0 || field === false) continue;
+    if (Buffer.isBuffer(field) && field.length === 0) continue;
     kept[key] = Object.getPrototypeOf(field) === Object.prototype ? withoutZeros(field as object) : field;
   }
   return kept;
