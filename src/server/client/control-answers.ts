@@ -1,9 +1,10 @@
 /** Answers the control questions of the HTTP API for the clients of one shard. `ClientServer` asks it. */
+
+import { compileGlob } from "../channels/glob.ts";
 import { DISCONNECTS } from "../protocol/codes.ts";
 import type { ClientRegistry, RegisteredClient } from "./client-registry.ts";
 import type { ClientDescription, ControlAnswer, ControlQuestion } from "./control.ts";
 import { DistinctCount } from "./distinct-count.ts";
-import { compileGlob } from "./glob.ts";
 
 /** Bytes of one answer about connections, about. An answer to another node must fit into 1 MiB. */
 const MAX_ANSWER_BYTES = 512 * 1024;
@@ -26,7 +27,8 @@ export async function answerControl(registry: ClientRegistry, question: ControlQ
     case "refresh":
       return forEach(registry, question, (client) => client.refreshSoon(question));
     case "channels": {
-      const matches = question.pattern === "" ? () => true : compileGlob(question.pattern);
+      // The API has checked the pattern: one that is none matches nothing.
+      const matches = question.pattern === "" ? () => true : (compileGlob(question.pattern) ?? (() => false));
       const found: (readonly [string, number])[] = [];
       let isCut = false;
       for (const [channel, { clients }] of registry.channels) {

@@ -9,13 +9,13 @@ export const MAX_JSON_DEPTH = 256;
 // Limits of tag filters at decoding. The lower ones of `tag-filter.ts` are answered with an error, these with a close.
 
 /** Depth of a tag filter. */
-export const MAX_READ_FILTER_DEPTH = 16;
+export const MAX_FILTER_DEPTH = 16;
 
 /** Number of nodes in a tag filter. */
-export const MAX_READ_FILTER_NODES = 256;
+export const MAX_FILTER_NODES = 256;
 
 /** Number of values in all nodes of a tag filter. */
-export const MAX_READ_FILTER_VALUES = 4_096;
+export const MAX_FILTER_VALUES = 4_096;
 
 /** Largest offset that the server knows. A larger one of a client is read as this one: no stream can recover it. */
 export const MAX_OFFSET = Number.MAX_SAFE_INTEGER;

@@ -1,5 +1,5 @@
 /** Reads typed fields of parsed JSON. The decoder of commands uses it. */
-import { MAX_OFFSET, MAX_READ_FILTER_DEPTH, MAX_READ_FILTER_NODES, MAX_READ_FILTER_VALUES } from "../limits.ts";
+import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES, MAX_OFFSET } from "../limits.ts";
 import type { ConnectRequest, FilterNode, HistoryRequest, StreamPosition, SubscribeRequest } from "../messages.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
@@ -108,13 +108,13 @@ export class FieldReader {
     if (value === undefined || value === null) return undefined;
     const from = this.asObject(value);
     if (from === undefined) return undefined;
-    if (depth > MAX_READ_FILTER_DEPTH || ++this.#filterNodes > MAX_READ_FILTER_NODES) {
+    if (depth > MAX_FILTER_DEPTH || ++this.#filterNodes > MAX_FILTER_NODES) {
       this.failed = true;
       return undefined;
     }
     const vals = this.#array(from, "vals");
     this.#filterValues += vals.length;
-    if (this.#filterValues > MAX_READ_FILTER_VALUES) this.failed = true;
+    if (this.#filterValues > MAX_FILTER_VALUES) this.failed = true;
     const nodes: FilterNode[] = [];
     for (const each of this.#array(from, "nodes")) {
       // A node that is null is a node without fields, as the schema's other form has it.

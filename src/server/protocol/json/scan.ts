@@ -85,6 +85,35 @@ export function memberSpans(bytes: Buffer, { start, end }: Span): Map<string, Sp
   return members;
 }
 
+/** Returns the elements of the array in `bytes[start, end)`, which `JSON.parse` has accepted. */
+export function elementSpans(bytes: Buffer, { start, end }: Span): Span[] {
+  const elements: Span[] = [];
+  let at = skipSpace(bytes, start, end);
+  if (bytes[at] !== OPEN_BRACKET) return elements;
+  at = skipSpace(bytes, at + 1, end);
+  while (at < end && bytes[at] !== CLOSE_BRACKET) {
+    const valueEnd = skipValue(bytes, at, end);
+    elements.push({ start: at, end: valueEnd });
+    at = skipSpace(bytes, valueEnd, end);
+    if (bytes[at] !== COMMA) break;
+    at = skipSpace(bytes, at + 1, end);
+  }
+  return elements;
+}
+
+/** Returns the values of a text of several values, one after the other. The text may be malformed: parse each value. */
+export function valueSpans(bytes: Buffer): Span[] {
+  const values: Span[] = [];
+  let at = skipSpace(bytes, 0, bytes.length);
+  while (at < bytes.length) {
+    // A character that begins no value is a value of its own, which no parser takes.
+    const end = Math.max(at + 1, skipValue(bytes, at, bytes.length));
+    values.push({ start: at, end });
+    at = skipSpace(bytes, end, bytes.length);
+  }
+  return values;
+}
+
 /** Says whether the string at `start`, in its quotes, is `key`. A key may be written with escapes. */
 function isKey(bytes: Buffer, start: number, end: number, key: string): boolean {
   let escaped = false;

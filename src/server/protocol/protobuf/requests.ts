@@ -1,5 +1,5 @@
 /** Reads the larger requests: connect, subscribe with its tag filter, history. The decoder of commands uses it. */
-import { MAX_READ_FILTER_DEPTH, MAX_READ_FILTER_NODES, MAX_READ_FILTER_VALUES } from "../limits.ts";
+import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES } from "../limits.ts";
 import type { ConnectRequest, FilterNode, HistoryRequest, StreamPosition, SubscribeRequest } from "../messages.ts";
 import { CONNECT_REQUEST, ENTRY, FILTER_NODE, HISTORY_REQUEST, STREAM_POSITION, SUBSCRIBE_REQUEST } from "./fields.ts";
 import type { ProtobufReader } from "./reader.ts";
@@ -128,7 +128,7 @@ function readNode(
   depth: number,
   count: { nodes: number; values: number },
 ): FilterNode {
-  if (depth > MAX_READ_FILTER_DEPTH || ++count.nodes > MAX_READ_FILTER_NODES) reader.fail();
+  if (depth > MAX_FILTER_DEPTH || ++count.nodes > MAX_FILTER_NODES) reader.fail();
   const nodeEnd = reader.message(end);
   let op = "";
   let key = "";
@@ -143,7 +143,7 @@ function readNode(
     else if (field === FILTER_NODE.cmp) cmp = reader.text(nodeEnd);
     else if (field === FILTER_NODE.val) val = reader.text(nodeEnd);
     else if (field === FILTER_NODE.vals) {
-      if (++count.values > MAX_READ_FILTER_VALUES) reader.fail();
+      if (++count.values > MAX_FILTER_VALUES) reader.fail();
       vals ??= [];
       vals.push(reader.text(nodeEnd));
     } else if (field === FILTER_NODE.nodes) {

@@ -2,9 +2,9 @@ import { describe, expect, it } from "vitest";
 import { decodeCommands } from "../../../../src/server/protocol/json/decode.ts";
 import {
   MAX_JSON_DEPTH,
-  MAX_READ_FILTER_DEPTH,
-  MAX_READ_FILTER_NODES,
-  MAX_READ_FILTER_VALUES,
+  MAX_FILTER_DEPTH,
+  MAX_FILTER_NODES,
+  MAX_FILTER_VALUES,
 } from "../../../../src/server/protocol/limits.ts";
 
 const decode = (text: string) => decodeCommands(Buffer.from(text));
@@ -140,9 +140,9 @@ describe("the limits of a JSON command", () => {
   const deepFilter = (depth: number): string => (depth === 1 ? "{}" : `{"nodes":[${deepFilter(depth - 1)}]}`);
 
   it.each([
-    ["depth", MAX_READ_FILTER_DEPTH, deepFilter],
-    ["nodes", MAX_READ_FILTER_NODES, (count: number) => `{"nodes":[${new Array(count - 1).fill("{}").join()}]}`],
-    ["values", MAX_READ_FILTER_VALUES, (count: number) => `{"vals":[${new Array(count).fill('""').join()}]}`],
+    ["depth", MAX_FILTER_DEPTH, deepFilter],
+    ["nodes", MAX_FILTER_NODES, (count: number) => `{"nodes":[${new Array(count - 1).fill("{}").join()}]}`],
+    ["values", MAX_FILTER_VALUES, (count: number) => `{"vals":[${new Array(count).fill('""').join()}]}`],
   ])("allow a tag filter of some %s, and none with more", (_, limit, filter) => {
     expect(subscribe(`"tf":${filter(limit)}`)).toHaveLength(1);
     expect(subscribe(`"tf":${filter(limit + 1)}`)).toBeUndefined();

@@ -1,8 +1,8 @@
 import { describe, expect, it } from "vitest";
 import {
-  MAX_READ_FILTER_DEPTH,
-  MAX_READ_FILTER_NODES,
-  MAX_READ_FILTER_VALUES,
+  MAX_FILTER_DEPTH,
+  MAX_FILTER_NODES,
+  MAX_FILTER_VALUES,
 } from "../../../../src/server/protocol/limits.ts";
 import { decodeCommands } from "../../../../src/server/protocol/protobuf/decode.ts";
 import { clientProtobuf } from "../support/client-codecs.ts";
@@ -67,9 +67,9 @@ describe("the limits of a Protobuf command", () => {
   const deepFilter = (depth: number): object => (depth === 1 ? { key: "a" } : { nodes: [deepFilter(depth - 1)] });
 
   it.each([
-    ["depth", MAX_READ_FILTER_DEPTH, deepFilter],
-    ["nodes", MAX_READ_FILTER_NODES, (count: number) => ({ nodes: new Array(count - 1).fill({}) })],
-    ["values", MAX_READ_FILTER_VALUES, (count: number) => ({ vals: new Array(count).fill("") })],
+    ["depth", MAX_FILTER_DEPTH, deepFilter],
+    ["nodes", MAX_FILTER_NODES, (count: number) => ({ nodes: new Array(count - 1).fill({}) })],
+    ["values", MAX_FILTER_VALUES, (count: number) => ({ vals: new Array(count).fill("") })],
   ])("allow a tag filter of some %s, and none with more", (_, limit, filter) => {
     expect(subscribe(filter(limit))).toHaveLength(1);
     expect(subscribe(filter(limit + 1))).toBeUndefined();
