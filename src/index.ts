@@ -38,6 +38,7 @@ export type { SlowConsumerPolicy } from "./runtime/actor/context/slow-consumer-p
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
+export type { ActorCounts } from "./runtime/stats/actor-counters.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
 export type { EngineSpec, PresenceStats } from "./runtime/streams/engine.ts";
 export { type MemoryEngineOptions, memory } from "./runtime/streams/memory/memory-options.ts";

@@ -2,8 +2,9 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { Switchboard } from "../../src/index.ts";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { createMetrics } from "../../src/board/metrics/index.ts";
+import { type PlacementFunction, Switchboard } from "../../src/index.ts";
 import { actorUrl, startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { listen as listenHttp2 } from "../support/http2-board.ts";
@@ -175,5 +176,67 @@ it("rejects the start with the error of the module that can't be loaded, and its
   await expect(starting).rejects.toMatchObject({
     code: "ERR_MODULE_NOT_FOUND",
     message: expect.stringContaining(missing.href),
+  });
+});
+
+describe("the name of the actor module", () => {
+  it("stands in each event of a connection, and in the counts", async () => {
+    const { board, port } = await startBoard({ actors, attach: { actor: "scripted" }, handlerTimeoutMs: 50 });
+    const other = await board.listen({ port: 0, host: "127.0.0.1", handshake: "main" });
+    const told: Record<string, unknown> = {};
+    for (const name of ["actorFailed", "handlerTimedOut", "abnormalClosure"] as const) {
+      board.on(name, ({ actor }) => {
+        told[name] = actor;
+      });
+    }
+    const plain = await RawClient.open({ port: other.port });
+    const failing = await RawClient.open({ port });
+    failing.write(text('{"do":"throw"}'));
+    await failing.closeFrame();
+    const slow = await RawClient.open({ port });
+    slow.write(text('{"do":"wait","ms":60000}'));
+    await slow.closeFrame();
+    const gone = await RawClient.open({ port });
+    gone.socket.destroy();
+    const scripted = "scripted";
+    const all = { actorFailed: scripted, handlerTimedOut: scripted, abnormalClosure: scripted };
+    await vi.waitFor(() => expect(told).toEqual(all));
+    await vi.waitFor(() => expect(board.stats().connections).toBe(1));
+    const zero = { connections: 0, connectionsOpened: 0, failures: 0, handlerTimeouts: 0 };
+    expect(board.stats().shards[0]?.byActor).toEqual([
+      { ...zero, actor: undefined, connections: 1, connectionsOpened: 1 },
+      { ...zero, actor: "admin" },
+      { ...zero, actor: "shy" },
+      { ...zero, actor: scripted, connectionsOpened: 3, failures: 2, handlerTimeouts: 1 },
+    ]);
+    const shown = await createMetrics(board).text();
+    for (const line of [
+      'connections{shard="0",actor=""} 1',
+      'connections_opened_total{shard="0",actor="scripted"} 3',
+      'failures_total{shard="0",actor="scripted"} 2',
+      'handler_timeouts_total{shard="0",actor="scripted"} 1',
+    ]) {
+      expect(shown).toContain(`switchboard_actor_module_${line}\n`);
+    }
+    await plain.close();
+  });
+
+  it("is given to the placement and to stickyBy", async () => {
+    const placement = vi.fn<PlacementFunction>((_request, _candidates, _params, actor) =>
+      actor === "scripted" ? 1 : 0,
+    );
+    const { board, port } = await startBoard({ actors, shards: 2, placement, attach: { actor: "scripted" } });
+    const other = await board.listen({ port: 0, host: "127.0.0.1" });
+    for (const one of [port, other.port]) await RawClient.open({ port: one });
+    expect(placement.mock.calls.map(([, , , actor]) => actor)).toEqual(["scripted", undefined]);
+    const { connections } = await board.connections();
+    expect(connections.map(({ shard, actor }) => [shard, actor])).toEqual([
+      [0, undefined],
+      [1, "scripted"],
+    ]);
+    const stickyBy = vi.fn(() => "key");
+    const sticky = await startBoard({ actors, placement: { stickyBy }, attach: { actor: "scripted", path: "/a" } });
+    await RawClient.open({ port: sticky.port, path: "/a" });
+    expect(stickyBy).toHaveBeenCalledWith(expect.anything(), {}, "scripted");
   });
 });

@@ -51,7 +51,7 @@ export interface AcceptorOwner {
    * Picks the shard of a new connection. Returns undefined when none takes connections now. An error is answered with
    * 500 and reported.
    */
-  place(request: IncomingMessage, params: Params): Destination | undefined;
+  place(request: IncomingMessage, params: Params, actor: ActorName): Destination | undefined;
   /** The one destination, where connections stay in the thread of their handshake. */
   readonly here?: Destination;
   /** Finds the client behind trusted proxies. Absent where no proxies are trusted. */
@@ -264,7 +264,7 @@ export class Acceptor {
     if (this.#isOver(handshake)) return;
     if (verdict?.status !== undefined) return this.#refuse(handshake, verdict);
     if (verdict !== undefined && this.#owner.isRemote) checkCloneable(verdict.session);
-    const destination = this.#closed ? undefined : this.#owner.place(request, params);
+    const destination = this.#closed ? undefined : this.#owner.place(request, params, settings.actor);
     if (verdict === undefined || destination === undefined) {
       return this.#refuse(handshake, UNAVAILABLE);
     }

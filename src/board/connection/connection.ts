@@ -252,21 +252,26 @@ export class Connection
     this.#phase = "closed";
     this.host.wheel.cancel(this);
     this.host.counters.add("connections", -1);
+    this.host.counters.byActor.add(this.actor, "connections", -1);
     this.host.connectionClosed(this, this.#peerClosed);
   }
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
+    const { actor, address: id } = this;
     this.host.counters.add("actorFailures");
-    this.host.events.report("actorFailed", { id: this.address, handler, outcome, error: reportError(error) });
+    this.host.counters.byActor.add(actor, "failures");
+    this.host.events.report("actorFailed", { id, actor, handler, outcome, error: reportError(error) });
     if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.host.escalate(error);
   }
 
   handlerTimedOut(handler: HandlerName, limitMs: number): void {
+    const { actor, address: id } = this;
     this.host.counters.add("handlerTimeouts");
-    this.host.events.report("handlerTimedOut", { id: this.address, handler, limitMs });
+    this.host.counters.byActor.add(actor, "handlerTimeouts");
+    this.host.events.report("handlerTimedOut", { id, actor, handler, limitMs });
   }
 
   actorEnded(): void {
@@ -309,7 +314,7 @@ export class Connection
   }
 
   boundReached(policy: SlowConsumerPolicy, bufferedBytes: number): void {
-    this.host.events.report("slowConsumer", { id: this.address, policy, bufferedBytes });
+    this.host.events.report("slowConsumer", { id: this.address, actor: this.actor, policy, bufferedBytes });
   }
 
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────

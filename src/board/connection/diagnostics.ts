@@ -23,6 +23,8 @@ export interface UpgradeDiagnostics {
 export interface ConnectionDiagnostics {
   readonly address: Address;
   readonly shard: number;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
   /** Close code; only of a connection that ended. */
   readonly code?: number;
   readonly reason?: string;
@@ -34,23 +36,25 @@ export const openedChannel = channel("switchboard:connection:opened");
 export const closedChannel = channel("switchboard:connection:closed");
 
 /** Counts a connection that opens, and its actor, and tells the subscribers of `openedChannel`. */
-export function reportOpening({ counters }: ConnectionHost, { address, shard }: ConnectionContext): void {
+export function reportOpening({ counters }: ConnectionHost, { actor, address, shard }: ConnectionContext): void {
   counters.add("connections");
   counters.add("actors");
   counters.add("connectionsOpened");
-  if (openedChannel.hasSubscribers) openedChannel.publish({ address, shard });
+  counters.byActor.add(actor, "connections");
+  counters.byActor.add(actor, "connectionsOpened");
+  if (openedChannel.hasSubscribers) openedChannel.publish({ address, shard, actor });
 }
 
 /** Counts a connection that has ended for its actor, and tells the subscribers of `closedChannel`. */
 export function reportEnd(
   { counters, events }: ConnectionHost,
-  { address, shard }: ConnectionContext,
+  { actor, address, shard }: ConnectionContext,
   { code, reason }: Closing,
 ): void {
   counters.closes.add(code);
   if (code === CloseCode.abnormal) {
     counters.add("abnormalClosures");
-    events.report("abnormalClosure", { id: address });
+    events.report("abnormalClosure", { id: address, actor });
   }
-  if (closedChannel.hasSubscribers) closedChannel.publish({ address, shard, code, reason });
+  if (closedChannel.hasSubscribers) closedChannel.publish({ address, shard, actor, code, reason });
 }

@@ -9,18 +9,26 @@ import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 
+/** The connection that an event is about. */
+interface OfConnection {
+  readonly id: string;
+  /** Name of its actor module; undefined for the default module. */
+  readonly actor: string | undefined;
+}
+
 /** The events by name, in the form in which they cross threads. */
 export interface ShardEvents {
   actorFailed: {
     /** Id of the connection; undefined for a `detached` failure that belongs to no actor. */
     readonly id: string | undefined;
+    readonly actor: string | undefined;
     readonly handler: HandlerName;
     readonly outcome: FailureOutcome;
     readonly error: ErrorReport;
   };
-  handlerTimedOut: { readonly id: string; readonly handler: HandlerName; readonly limitMs: number };
-  slowConsumer: { readonly id: string; readonly policy: SlowConsumerPolicy; readonly bufferedBytes: number };
-  abnormalClosure: { readonly id: string };
+  handlerTimedOut: OfConnection & { readonly handler: HandlerName; readonly limitMs: number };
+  slowConsumer: OfConnection & { readonly policy: SlowConsumerPolicy; readonly bufferedBytes: number };
+  abnormalClosure: OfConnection;
   deadLetter: LostMail;
   /** A handshake in the shard failed for a reason that is not its peer's. */
   handshakeFailed: { readonly error: ErrorReport };

@@ -5,8 +5,8 @@ import type { CounterName } from "../../runtime/stats/counters.ts";
 import { argumentError } from "../../wire/upgrade/arguments.ts";
 import type { Stats } from "../switchboard/stats.ts";
 import type { Switchboard } from "../switchboard/switchboard.ts";
+import { ACTOR_METRICS, CLUSTER_METRICS, SHARD_METRICS } from "./metric-specs.ts";
 import { PrometheusHistogram } from "./prometheus-histogram.ts";
-import { SHARD_METRICS } from "./shard-metrics.ts";
 
 export interface MetricsOptions {
   /** Registry to use: your own, to show other metrics beside these or to set default labels. Default: a new one. */
@@ -74,6 +74,7 @@ export function createMetrics(
       }
     },
   });
+  addActorMetrics(stats, registers, `${prefix}actor_module_`);
   new Counter({
     name: `${prefix}upgrades_total`,
     help: "Upgrade requests by outcome, and by status when they were refused.",
@@ -104,6 +105,7 @@ export function createMetrics(
       this.inc(stats().publishesFailed);
     },
   });
+  addClusterMetrics(stats, registers, `${prefix}cluster_`);
   const addEngineGauges = addEngineMetrics(stats, registers, `${prefix}engine_`);
   new Counter({
     name: `${prefix}board_dead_letters_total`,
@@ -159,6 +161,46 @@ export function createMetrics(
       );
     },
   };
+}
+
+/** Adds the counts of each actor module and shard. The default module has an empty label. */
+function addActorMetrics(stats: () => Stats, registers: Registry[], prefix: string): void {
+  for (const counter of Object.keys(ACTOR_METRICS) as (keyof typeof ACTOR_METRICS)[]) {
+    const { name, help, type } = ACTOR_METRICS[counter];
+    const Metric = type === "gauge" ? Gauge : Counter;
+    new Metric({
+      name: prefix + name,
+      help,
+      registers,
+      labelNames: ["shard", "actor"],
+      collect() {
+        this.reset();
+        for (const { shard, byActor } of stats().shards) {
+          for (const counts of byActor) this.inc({ shard, actor: counts.actor ?? "" }, counts[counter]);
+        }
+      },
+    });
+  }
+}
+
+/** Adds what the board knows of all nodes together. Without an engine that is shared these have no values. */
+function addClusterMetrics(stats: () => Stats, registers: Registry[], prefix: string): void {
+  for (const counter of Object.keys(CLUSTER_METRICS) as (keyof typeof CLUSTER_METRICS)[]) {
+    const { name, help, type } = CLUSTER_METRICS[counter];
+    const Metric = type === "gauge" ? Gauge : Counter;
+    new Metric({
+      name: prefix + name,
+      help,
+      registers,
+      // A metric without labels shows a zero when it has no value.
+      labelNames: ["engine"],
+      collect() {
+        this.reset();
+        const { cluster, engine } = stats();
+        if (cluster !== undefined) this.inc({ engine: engine?.name ?? "" }, cluster[counter]);
+      },
+    });
+  }
 }
 
 /**

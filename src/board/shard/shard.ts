@@ -98,7 +98,7 @@ class Shard {
   constructor(task: ShardTask) {
     this.#task = task;
     this.#control = task.control;
-    this.#counters = new Counters(task.counters);
+    this.#counters = new Counters([...task.actors.keys()], task.counters);
     this.#counters.clearGauges();
     this.#topics = new ShardTopics(task.engine, this.#counters);
     this.#closedSockets = new ClosedSocketReporter(this.#counters, (clientKeys) =>
@@ -187,8 +187,8 @@ class Shard {
   async start(): Promise<void> {
     this.#releaseDetached = catchDetached(this.#host.cells.scopes, (error) => {
       this.#counters.add("actorFailures");
-      const failure = { id: undefined, handler: "detached", outcome: "resumed", error: reportError(error) } as const;
-      this.#events.report("actorFailed", failure);
+      const failure = { handler: "detached", outcome: "resumed", error: reportError(error) } as const;
+      this.#events.report("actorFailed", { id: undefined, actor: undefined, ...failure });
     });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();

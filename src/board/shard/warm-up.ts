@@ -78,7 +78,7 @@ export function warmUpTask({ shard, actors, options: wanted }: ShardTask): Shard
     options,
     trustedProxies: [],
     warmUp: false,
-    counters: new Counters().memory,
+    counters: new Counters([...actors.keys()]).memory,
     meter: createMeterMemory(),
     pulse: undefined,
     control: new MessageChannel().port2,

@@ -104,6 +104,11 @@ export interface ActorFailure {
   readonly shard: number;
   /** Id of the connection; undefined for a `detached` failure that belongs to no actor. */
   readonly id: string | undefined;
+  /**
+   * Name of the actor module, of the option `actors`; undefined for the default module, and for a failure that belongs
+   * to no actor.
+   */
+  readonly actor: string | undefined;
   /** Name of the handler. `detached`: a promise that a handler, or work that it started, created and didn't await. */
   readonly handler: string;
   /** What became of the actor, by the `supervision` of its class. */
@@ -116,6 +121,8 @@ export interface HandlerTimeout {
   readonly shard: number;
   /** Id of the connection. */
   readonly id: string;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
   /** Name of the handler, such as `received`. */
   readonly handler: string;
   /** The limit that was reached, in milliseconds. */
@@ -127,6 +134,8 @@ export interface SlowConsumer {
   readonly shard: number;
   /** Id of the connection. */
   readonly id: string;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
   /** Policy that applies. */
   readonly policy: SlowConsumerPolicy;
   /** Bytes that wait for the peer. */
@@ -138,4 +147,6 @@ export interface AbnormalClosure {
   readonly shard: number;
   /** Id of the connection. */
   readonly id: string;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
 }

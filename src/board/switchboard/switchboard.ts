@@ -116,7 +116,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       isRemote: true,
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
       admit: admission && ((request) => admission.admit(request)),
-      place: (request, params) => this.#pool.place({ request, params }),
+      place: (request, params, actor) => this.#pool.place({ request, params, actor }),
       handshakeFailed,
       acceptFailed,
     };

@@ -6,6 +6,8 @@ import type { Address } from "./address.ts";
 export interface HandlerTrace {
   readonly address: Address;
   readonly shard: number;
+  /** Name of the actor module, of the option `actors`; undefined for the default module. */
+  readonly actor: string | undefined;
   readonly handler: string;
   /** Message or mail that the handler got. */
   readonly input?: unknown;

@@ -158,9 +158,9 @@ export class Incarnation implements ScopeOwner {
   }
 
   #trace(work: Work): unknown {
-    const { address, shard } = this.#context;
+    const { actor, address, shard } = this.#context;
     const input = work.kind === "message" ? { input: work } : work.kind === "mail" ? { input: work.value } : {};
-    return traceHandler(() => this.#call(work), { address, shard, handler: this.handlerOf(work), ...input });
+    return traceHandler(() => this.#call(work), { address, shard, actor, handler: this.handlerOf(work), ...input });
   }
 
   #construct(): Actor {

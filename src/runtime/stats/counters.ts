@@ -2,6 +2,7 @@
  * Everything that a shard counts, in memory that the shard shares with the main thread. `board.stats()` and the metrics
  * read it without a message.
  */
+import { ActorCounters, type ActorCounts, actorCountersBytes } from "./actor-counters.ts";
 import { CLOSE_COUNTERS_BYTES, CloseCounters, type CloseCounts } from "./close-counters.ts";
 import { HISTOGRAM_BYTES, type HistogramValues, SharedHistogram } from "./histogram.ts";
 import { UPGRADE_COUNTERS_BYTES, UpgradeCounters } from "./upgrade-counters.ts";
@@ -89,6 +90,8 @@ export type CounterValues = Record<CounterName, number>;
 
 /** All counters of one shard at one moment. */
 export interface ShardCounts extends CounterValues {
+  /** Counts of each actor module of the board, the default module first. */
+  readonly byActor: readonly ActorCounts[];
   /** Number of closed connections by the code that the actor's `closed` got. */
   readonly closes: CloseCounts;
   /** Seconds from the decision to move a socket to the shard until the shard confirmed it. */
@@ -103,7 +106,7 @@ const UPGRADES_AT = names.length * Float64Array.BYTES_PER_ELEMENT;
 const CLOSES_AT = UPGRADES_AT + UPGRADE_COUNTERS_BYTES;
 const HANDOFF_AT = CLOSES_AT + CLOSE_COUNTERS_BYTES;
 const BUS_LAG_AT = HANDOFF_AT + HISTOGRAM_BYTES;
-const BYTES = BUS_LAG_AT + HISTOGRAM_BYTES;
+const ACTORS_AT = BUS_LAG_AT + HISTOGRAM_BYTES;
 
 /** The counters of one shard: a slot of 64-bit floats for each. One thread writes each slot; any thread may read it. */
 export class Counters {
@@ -114,15 +117,25 @@ export class Counters {
   /** Written by the main thread. */
   readonly handoff: SharedHistogram;
   readonly busLag: SharedHistogram;
+  /** Counts of each actor module. */
+  readonly byActor: ActorCounters;
   readonly #values: Float64Array;
 
-  constructor(memory = new SharedArrayBuffer(BYTES)) {
+  /**
+   * @param actors names of the board's actor modules, in the same order in all threads; undefined is the default module
+   * @param memory memory of the counters in another thread. Default: new memory
+   */
+  constructor(
+    actors: readonly (string | undefined)[] = [undefined],
+    memory = new SharedArrayBuffer(ACTORS_AT + actorCountersBytes(actors.length)),
+  ) {
     this.memory = memory;
     this.#values = new Float64Array(memory, 0, names.length);
     this.upgrades = new UpgradeCounters(memory, UPGRADES_AT);
     this.closes = new CloseCounters(memory, CLOSES_AT);
     this.handoff = new SharedHistogram(memory, HANDOFF_AT);
     this.busLag = new SharedHistogram(memory, BUS_LAG_AT);
+    this.byActor = new ActorCounters(actors, memory, ACTORS_AT);
   }
 
   add(name: CounterName, amount = 1): void {
@@ -144,11 +157,18 @@ export class Counters {
   /** For a new thread in the place of one that ended: the old thread may have ended in the middle of counting. */
   clearGauges(): void {
     for (const name of gauges) this.set(name, 0);
+    this.byActor.clearGauges();
   }
 
   snapshot(): ShardCounts {
     const values = Object.fromEntries(names.map((name) => [name, this.get(name)])) as CounterValues;
-    const { closes, handoff, busLag } = this;
-    return { ...values, closes: closes.snapshot(), handoff: handoff.snapshot(), busLag: busLag.snapshot() };
+    const { byActor, closes, handoff, busLag } = this;
+    return {
+      ...values,
+      byActor: byActor.snapshot(),
+      closes: closes.snapshot(),
+      handoff: handoff.snapshot(),
+      busLag: busLag.snapshot(),
+    };
   }
 }

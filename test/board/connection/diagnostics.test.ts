@@ -1,7 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { expect, it, onTestFinished } from "vitest";
 import type { UpgradeDiagnostics } from "../../../src/index.ts";
-import { startBoard } from "../../support/board.ts";
+import { actorUrl, startBoard } from "../../support/board.ts";
 import { text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
 
@@ -41,6 +41,19 @@ it("traces handlers and connections in their shard, and upgrades in the thread t
   const after = await ask(client);
   expect(after).toContain("closed 4000 ");
   expect(after).toContain("closed start");
+});
+
+it("names the actor module of a connection and of a handler, if the module has a name", async () => {
+  const attach = { accept: "shard" as const, actor: "admin" };
+  const { port } = await startBoard({ actors: { admin: actorUrl("traced") }, attach });
+  const client = await RawClient.open({ port });
+  const published = await ask(client);
+  expect(published).toContainEqual(expect.stringMatching(/^opened 0-.* of admin$/));
+  expect(published).toContain("received start of admin");
+  const other = await RawClient.open({ port });
+  await ask(other);
+  await other.close(4000);
+  expect(await ask(client)).toContain("closed 4000  of admin");
 });
 
 it("publishes the upgrades that the main thread answers in the main thread", async () => {

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { Gauge, Registry } from "prom-client";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { createMetrics } from "../../../src/board/metrics/index.ts";
-import { SHARD_METRICS } from "../../../src/board/metrics/shard-metrics.ts";
+import { SHARD_METRICS } from "../../../src/board/metrics/metric-specs.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";
 import { startBoard } from "../../support/board.ts";
 import { clientFrame, text } from "../../support/frames.ts";

@@ -36,6 +36,7 @@ const zeros = {
   conflated: 0,
   rateLimited: 0,
   abnormalClosures: 0,
+  byActor: [{ actor: undefined, connections: 0, connectionsOpened: 0, failures: 0, handlerTimeouts: 0 }],
   closes: {},
   handoff: expect.objectContaining({ count: 0, sum: 0 }),
   busLag: expect.objectContaining({ count: 0, sum: 0 }),

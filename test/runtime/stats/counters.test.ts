@@ -2,9 +2,9 @@ import { MessageChannel, receiveMessageOnPort } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
 import { type CounterName, Counters } from "../../../src/runtime/stats/counters.ts";
 
-/** The plain counters. Counters by code and histograms have tests of their own. */
+/** The plain counters. Counters by code or actor module, and histograms, have tests of their own. */
 function values(counters: Counters): [CounterName, number][] {
-  const { closes: _closes, handoff: _handoff, busLag: _busLag, ...plain } = counters.snapshot();
+  const { byActor: _byActor, closes: _closes, handoff: _handoff, busLag: _busLag, ...plain } = counters.snapshot();
   return Object.entries(plain) as [CounterName, number][];
 }
 
@@ -44,11 +44,28 @@ describe("counters", () => {
     const counters = new Counters();
     const { port1, port2 } = new MessageChannel();
     port1.postMessage(counters.memory);
-    const far = new Counters(receiveMessageOnPort(port2)?.message as SharedArrayBuffer);
+    const far = new Counters(undefined, receiveMessageOnPort(port2)?.message as SharedArrayBuffer);
     counters.add("messagesSent", 7);
     expect(far.get("messagesSent")).toBe(7);
     expect(far.snapshot()).toEqual(counters.snapshot());
     port1.close();
+  });
+
+  it("count each actor module by itself, in memory that threads share", () => {
+    const actors = [undefined, "admin"];
+    const counters = new Counters(actors);
+    const far = new Counters(actors, counters.memory);
+    counters.byActor.add("admin", "connections", 2);
+    counters.byActor.add("admin", "connectionsOpened", 3);
+    counters.byActor.add(undefined, "failures");
+    counters.byActor.add("unknown", "failures");
+    const zero = { connections: 0, connectionsOpened: 0, failures: 0, handlerTimeouts: 0 };
+    expect(far.snapshot().byActor).toEqual([
+      { ...zero, actor: undefined, failures: 1 },
+      { ...zero, actor: "admin", connections: 2, connectionsOpened: 3 },
+    ]);
+    far.clearGauges();
+    expect(counters.snapshot().byActor[1]).toEqual({ ...zero, actor: "admin", connectionsOpened: 3 });
   });
 
   it("keep their counts and reset their gauges for a new thread", () => {

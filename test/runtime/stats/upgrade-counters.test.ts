@@ -40,7 +40,11 @@ describe("upgrade counters", () => {
     counters.upgrades.add("accepted");
     counters.upgrades.addRefused(599);
     expect(counters.snapshot()).toEqual(others);
-    expect(new Counters(counters.memory).upgrades.snapshot()).toEqual({ ...zeros, accepted: 1, refused: { 599: 1 } });
+    expect(new Counters(undefined, counters.memory).upgrades.snapshot()).toEqual({
+      ...zeros,
+      accepted: 1,
+      refused: { 599: 1 },
+    });
   });
 
   it("are summed over threads", () => {

@@ -10,19 +10,22 @@ import {
 /** Everything that the diagnostics channels of this shard published, in words. */
 const published: string[] = [];
 
+const of = (actor: string | undefined): string => (actor === undefined ? "" : ` of ${actor}`);
+
 tracingChannel<HandlerTrace, HandlerTrace>("switchboard.handler").subscribe({
-  start: ({ handler }) => published.push(`${handler} start`),
+  start: ({ handler, actor }) => published.push(`${handler} start${of(actor)}`),
   end: ({ handler }) => published.push(`${handler} end`),
   asyncStart: ({ handler }) => published.push(`${handler} asyncStart`),
   asyncEnd: ({ handler, result }) => published.push(`${handler} asyncEnd ${result ?? ""}`),
   error: ({ handler, error }) => published.push(`${handler} error ${(error as Error).message}`),
 });
 subscribe("switchboard:connection:opened", (message) => {
-  published.push(`opened ${(message as ConnectionDiagnostics).address}`);
+  const { address, actor } = message as ConnectionDiagnostics;
+  published.push(`opened ${address}${of(actor)}`);
 });
 subscribe("switchboard:connection:closed", (message) => {
-  const { code, reason } = message as ConnectionDiagnostics;
-  published.push(`closed ${code} ${reason}`);
+  const { code, reason, actor } = message as ConnectionDiagnostics;
+  published.push(`closed ${code} ${reason}${of(actor)}`);
 });
 subscribe("switchboard:upgrade", (message) => {
   const { request, outcome, status } = message as UpgradeDiagnostics;

@@ -17,20 +17,22 @@ export interface ShardCandidate {
  * Chooses a shard by the request. The candidates are the shards that may take the connection, in the order of their
  * numbers.
  *
+ * @param actor name of the actor module that the route names, of the option `actors`; undefined for the default module
  * @returns the number of a candidate, or undefined for 503. Any other number, and an error, gives 500 and is reported.
  */
 export type PlacementFunction = (
   request: IncomingMessage,
   candidates: readonly ShardCandidate[],
   params: Params,
+  actor: string | undefined,
 ) => number | undefined;
 
 /**
  * Returns the key that decides on the shard, such as a room or a user: one key, one shard, while that shard takes
  * connections. Otherwise only its keys move to other shards, each to one, and come back later. Undefined: the shard
- * with the fewest connections.
+ * with the fewest connections. `actor` is the name of the actor module, undefined for the default module.
  */
-export type StickyBy = (request: IncomingMessage, params: Params) => string | undefined;
+export type StickyBy = (request: IncomingMessage, params: Params, actor: string | undefined) => string | undefined;
 
 /** Policy that chooses the shard of a new connection. */
 export type Placement = "leastConnections" | "roundRobin" | { readonly stickyBy: StickyBy } | PlacementFunction;
@@ -39,6 +41,8 @@ export type Placement = "leastConnections" | "roundRobin" | { readonly stickyBy:
 export interface Placed {
   readonly request: IncomingMessage;
   readonly params: Params;
+  /** Name of the actor module; undefined for the default module. */
+  readonly actor: string | undefined;
 }
 
 /** @param placed undefined for a raw socket */
@@ -103,7 +107,7 @@ function roundRobin<T extends ShardCandidate>(): Place<T> {
 function sticky<T extends ShardCandidate>(stickyBy: StickyBy): Place<T> {
   const withoutKey = leastConnections<T>();
   return (candidates, placed) => {
-    const key: unknown = placed && stickyBy(placed.request, placed.params);
+    const key: unknown = placed && stickyBy(placed.request, placed.params, placed.actor);
     if (key === undefined) return withoutKey(candidates, placed);
     if (typeof key !== "string") throw misplaced(`stickyBy must give a string or undefined, and gave ${typeof key}`);
     const hashed = hash(key);
@@ -125,7 +129,7 @@ function byFunction<T extends ShardCandidate>(choose: PlacementFunction): Place<
     const shown = candidates.map(({ shard, connections, eventLoopDelayMs }) => {
       return { shard, connections, eventLoopDelayMs };
     });
-    const chosen: unknown = choose(placed.request, shown, placed.params);
+    const chosen: unknown = choose(placed.request, shown, placed.params, placed.actor);
     if (chosen === undefined) return undefined;
     const found = candidates.find(({ shard }) => shard === chosen);
     if (found !== undefined) return found;

@@ -348,6 +348,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const actors = this.#counters.get("actors");
     this.#counters.set("connections", 0);
     this.#counters.set("actors", 0);
+    this.#counters.byActor.clearGauges();
     // Settles everything that still waits for this shard. A loss that was not asked for is reported as such.
     this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);

@@ -136,7 +136,7 @@ export class ShardPool {
     this.#hub = hub;
     this.#threads = threads;
     this.#choose = createPlacement(settings.placement);
-    this.#counters = Array.from({ length: settings.shards }, () => new Counters());
+    this.#counters = Array.from({ length: settings.shards }, () => new Counters([...settings.actors.keys()]));
     this.#restarts = this.#counters.map(() => new Restarts());
     for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
   }

@@ -34,6 +34,8 @@ export type Params = Readonly<Record<string, string>>;
 export interface ActorContext<Session = unknown> {
   readonly address: Address;
   readonly shard: number;
+  /** Name of the actor module; undefined for the default module. Traces of handlers tell the name. */
+  readonly actor?: string | undefined;
   readonly session: Session;
   readonly params: Params;
   readonly protocol: string;

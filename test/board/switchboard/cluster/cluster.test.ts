@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it, vi } from "vitest";
+import { createMetrics } from "../../../../src/board/metrics/index.ts";
 import { redis } from "../../../../src/engines/redis/index.ts";
 import type { Address, ConnectionInfo, NodeStatus, Switchboard } from "../../../../src/index.ts";
 import { startBoard, type TestBoardOptions } from "../../../support/board.ts";
@@ -245,6 +246,10 @@ describe("a cluster", () => {
     const [here, there] = await startTwo({ nodeName: "one of two", shards: 2 });
     await vi.waitFor(() => expect(here.board.stats().cluster?.connections).toBe(2), { timeout: 20_000 });
     expect(here.board.stats().cluster).toMatchObject({ nodes: 2, shards: 4, connectionsOpened: 2 });
+    const shown = await createMetrics(here.board).text();
+    for (const line of ["nodes 2", "shards 4", "connections 2", "messages_dropped_total 0"]) {
+      expect(shown).toContain(`\nswitchboard_cluster_${line.replace(" ", '{engine="redis"} ')}\n`);
+    }
     const facts = { name: "one of two", version: expect.stringMatching(/^\d+\.\d+\.\d+/), shards: 2, connections: 1 };
     const status = (id: string, isSelf: boolean) => expect.objectContaining({ id, isSelf, ...facts });
     const expected = [status(here.id, true), status(there.id, false)];
@@ -272,6 +277,7 @@ it("is a node alone with the engine in memory: its addresses are short, and othe
   expect(await client.text()).toMatch(/^0-/);
   expect(board.nodes()).toMatchObject([{ isSelf: true, connections: 1, shards: 1 }]);
   expect(board.stats().cluster).toBeUndefined();
+  expect(await createMetrics(board).text()).not.toMatch(/^switchboard_cluster/m);
   expect(await board.tell("nowhere.0-0" as Address, 1)).toEqual({ status: "gone", mail: 1 });
   expect(await board.disconnect("nowhere.0-0" as Address)).toBe(false);
   await expect(board.connections({ node: "nowhere" })).rejects.toMatchObject({ code: "ERR_NODE_GONE" });

@@ -15,7 +15,7 @@ const shards = (...all: number[]): (ShardCandidate & { connections: number })[] 
   all.map((connections, shard) => ({ shard, connections, eventLoopDelayMs: 0 }));
 
 const request = { headers: {} } as unknown as IncomingMessage;
-const placed = (room: string): Placed => ({ request, params: { room } });
+const placed = (room: string): Placed => ({ request, params: { room }, actor: undefined });
 const byRoom = { stickyBy: (_: IncomingMessage, { room }: Readonly<Record<string, string>>) => room };
 
 it.each<Placement>(["leastConnections", "roundRobin", byRoom, () => 0])(

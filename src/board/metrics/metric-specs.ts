@@ -1,7 +1,9 @@
-/** The metric of each counter of a shard: name, help and unit. */
+/** The metrics of the counters of shards, actor modules and the cluster: name, help and unit. */
+import type { ActorCounts } from "../../runtime/stats/actor-counters.ts";
 import type { CounterName } from "../../runtime/stats/counters.ts";
+import type { ClusterStats } from "../switchboard/cluster/node-list.ts";
 
-/** The metric of one counter of a shard. */
+/** The metric of one counter. */
 export interface MetricSpec {
   /** Name without the prefix: with its unit, and with `_total` if it only grows, as Prometheus wants it. */
   readonly name: string;
@@ -65,4 +67,25 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
     "accepts_failed",
     "Sockets that the shard refused or couldn't accept, because few descriptors were left.",
   ),
+};
+
+/** Metrics of the counts of an actor module. Each has the labels `shard` and `actor`. */
+export const ACTOR_METRICS: Readonly<Record<Exclude<keyof ActorCounts, "actor">, MetricSpec>> = {
+  connections: gauge("connections", "Open WebSocket connections of the actor module."),
+  connectionsOpened: total("connections_opened", "Connections of the actor module that were opened."),
+  failures: total("failures", "Handlers of actors of the module that threw or rejected."),
+  handlerTimeouts: total("handler_timeouts", "Handlers of actors of the module that were given up."),
+};
+
+/**
+ * Metrics of what the board knows of all nodes. Sums of totals are left out: they fall when a node leaves, and a
+ * Prometheus that asks every node sums them itself.
+ */
+export const CLUSTER_METRICS: Readonly<
+  Record<keyof Pick<ClusterStats, "nodes" | "shards" | "connections" | "messagesDropped">, MetricSpec>
+> = {
+  nodes: gauge("nodes", "Nodes that share the engine, this one included."),
+  shards: gauge("shards", "Shards of all nodes."),
+  connections: gauge("connections", "Open WebSocket connections of all nodes, as they last told."),
+  messagesDropped: total("messages_dropped", "Control messages to this node that made no sense or found no room."),
 };
