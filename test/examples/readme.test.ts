@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -42,6 +43,7 @@ const RUN = [
   "occupancy-server.js",
   "chat-node.js",
   "chat-client.js",
+  "cluster-node.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -167,6 +169,35 @@ it("chat-node.js runs on two boards over Redis, and chat-client.js goes on at th
   const [text] = await ada.prints(/^hello\n(?:.*\n)*again$/m);
   // What ada missed comes before she is connected again, or after, and once.
   expect(text.split("\n").toSorted()).toEqual(["again", `connected to ${other}`, "hello", "is anybody here?"]);
+});
+
+it("cluster-node.js runs as two nodes over Redis, which know each other and share their rooms", async () => {
+  const redis = await RedisServer.start();
+  const env = { ...options.env, REDIS_URL: redis.url };
+  const startNode = async (name: string): Promise<{ program: RunningProgram; port: string }> => {
+    const program = new RunningProgram(process.execPath, [...args, "cluster-node.js", name], { ...options, env });
+    onTestFinished(() => program.destroy());
+    const [, port = ""] = await program.prints(/listening on (\d+)/);
+    return { program, port };
+  };
+  const [one, other] = [await startNode("chat-1"), await startNode("chat-2")];
+  await one.program.prints(/chat-2 has joined/);
+  const sockets = [one, other].map(({ port }) => new WebSocket(`ws://localhost:${port}/rooms/lobby`));
+  onTestFinished(() => {
+    for (const socket of sockets) socket.terminate();
+  });
+  // The room tells a client its position when the client is subscribed.
+  for (const [message] of await Promise.all(sockets.map((socket) => once(socket, "message")))) {
+    expect(JSON.parse(String(message))).toMatchObject({ reload: false });
+  }
+  const [listener, speaker] = sockets as [WebSocket, WebSocket];
+  const heard = once(listener, "message");
+  speaker.send(JSON.stringify({ id: "1", said: "hello" }));
+  expect(JSON.parse(String((await heard)[0]))).toMatchObject({ text: "hello", position: { offset: 1 } });
+  for (const socket of sockets) socket.terminate();
+  await stop(other.program);
+  await one.program.prints(/chat-2 has left/);
+  await stop(one.program);
 });
 
 it("secure.js runs TLS and authorize in the shards, and takes a new certificate", async () => {

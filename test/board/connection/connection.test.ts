@@ -312,14 +312,23 @@ it.each([
   await vi.waitFor(() => expect(deliveriesOfOne()).toBe(0));
 });
 
-it("can't subscribe any more once closed is called", async () => {
+it("can't subscribe any more after close and in closed: the result has no position", async () => {
   const host = createHost();
+  const results: unknown[] = [];
   class Clinging extends Actor {
-    override closed(): void {
-      void this.subscribe("news");
+    override async received(): Promise<void> {
+      this.close();
+      results.push(await this.subscribe("news"));
+    }
+    override async closed(): Promise<void> {
+      results.push(await this.subscribe("news", { since: "latest" }));
     }
   }
   const subscribe = vi.spyOn(host.topics.bus, "subscribe");
-  open(Clinging, host).transport.feed(close(1000));
+  const { transport } = open(Clinging, host);
+  transport.feed(text("close"));
+  transport.feed(close(1000));
+  const nothing = { wasRecovering: false, recovered: false, publications: [], position: undefined };
+  await vi.waitFor(() => expect(results).toEqual([nothing, nothing]));
   expect(subscribe).not.toHaveBeenCalled();
 });

@@ -70,6 +70,24 @@ describe("presence", () => {
     });
   });
 
+  it("takes each connection without a user for a user of its own", async () => {
+    const { board, port } = await start();
+    const watcher = await StreamClient.openOn(port, 0);
+    await watcher.subscribe("lounge:1", { presenceChanges: true });
+    for (let visit = 1; visit <= 2; visit++) {
+      const client = await StreamClient.openOn(port, 1);
+      await client.subscribe("lounge:1");
+      expect(await board.presenceStats("lounge:1")).toEqual({ connections: 2, users: 2 });
+      client.socket.terminate();
+      await vi.waitFor(() => expect(changes(watcher)).toHaveLength(2 * visit));
+    }
+    const visit = [
+      ["joined", undefined, true],
+      ["left", undefined, true],
+    ];
+    expect(changes(watcher)).toEqual([...visit, ...visit]);
+  });
+
   it("takes a user who comes back within the grace time for one who stayed", async () => {
     const { board, port } = await start();
     const watcher = await StreamClient.openOn(port, 0);

@@ -1,6 +1,6 @@
 /** Publishes to streams: order, idempotency keys, expiry. */
 import { describe, expect, it, vi } from "vitest";
-import type { Stored } from "../../../src/index.ts";
+import { memory, type Stored } from "../../../src/index.ts";
 import { StreamClient } from "../support/stream-client.ts";
 import { numbers, publish, start } from "./stream-board.ts";
 
@@ -54,5 +54,48 @@ describe("publishes", () => {
     });
     const since = { epoch: stored?.position.epoch, offset: 0 };
     expect(await client.subscribe("room:1", { since })).toMatchObject({ recovered: false, publications: [] });
+  });
+
+  it("with a known idempotency key reach nobody after removeHistory, and get the position of the first", async () => {
+    const { board, port } = await start();
+    const client = await StreamClient.open(port);
+    await client.subscribe("room:1");
+    const options = { idempotencyKey: "once" };
+    const first = await board.publish("room:1", "1", options).stored;
+    await board.removeHistory("room:1");
+    expect(await client.tell("publish", "room:1", { data: "again", options })).toEqual({ ...first, duplicate: true });
+    const [next] = await publish(board, "room:1", "2");
+    expect(next?.position).toEqual({ ...first?.position, offset: 2 });
+    await vi.waitFor(() => expect(client.publications.map(({ text }) => text)).toEqual(["1", "2"]));
+    const { publications } = await board.history("room:1");
+    expect(publications.map(({ offset }) => offset)).toEqual([2]);
+  });
+
+  it("reach the actor that publishes, whatever self says", async () => {
+    const { port } = await start();
+    const client = await StreamClient.open(port);
+    await client.subscribe("room:1");
+    for (const self of [false, true, undefined]) await client.tell("publish", "room:1", { options: { self } });
+    await vi.waitFor(() => expect(client.offsets).toEqual([1, 2, 3]));
+  });
+});
+
+describe("the rule of a topic", () => {
+  it("is that of the first pattern that matches, and without history a publish isn't stored", async () => {
+    const topics = { "room:plain": { presence: true }, "room:*": { history: { size: 10 } } };
+    const { board } = await start({ topics });
+    expect(board.publish("room:plain", "x").stored).toBeUndefined();
+    expect(board.publish("news", "x").stored).toBeUndefined();
+    expect((await board.publish("room:other", "x").stored)?.position.offset).toBe(1);
+    await expect(board.history("room:plain")).rejects.toMatchObject({ code: "ERR_NO_HISTORY" });
+    expect(await board.presence("room:plain")).toEqual([]);
+  });
+
+  it("holds for a board alone: two boards with the same engine in memory share nothing", async () => {
+    const engine = memory();
+    const [one, other] = [await start({ engine }), await start({ engine })];
+    await publish(one.board, "room:1", "1", "2");
+    expect((await other.board.history("room:1", { limit: 0 })).top.offset).toBe(0);
+    expect(await one.board.history("room:1", { limit: 0 })).toMatchObject({ publications: [], top: { offset: 2 } });
   });
 });

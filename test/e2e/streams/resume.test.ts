@@ -100,4 +100,34 @@ describe("a second subscription of a connection", () => {
     await publish(board, "room:1", "3");
     await vi.waitFor(() => expect(client.offsets).toEqual([1, 2, 3]));
   });
+
+  it("has with since its own options only: another encode, and no user unless it gives one", async () => {
+    const { board, port } = await start();
+    const client = await StreamClient.open(port);
+    await client.subscribe("lounge:1", { user: "ada", info: 1 });
+    const [first] = await publish(board, "lounge:1", "1");
+    await vi.waitFor(() => expect(client.offsets).toEqual([1]));
+    const since = { epoch: first?.position.epoch, offset: 0 };
+    // Without encode the client gets each message as it was published.
+    await client.tell("subscribe with", "lounge:1", { options: { since } });
+    expect(await board.presence("lounge:1")).toMatchObject([{ user: undefined, info: undefined }]);
+    const plain = { publication: { epoch: "plain", offset: 0, text: "2" } };
+    await publish(board, "lounge:1", JSON.stringify(plain));
+    await vi.waitFor(() => expect(client.publications).toHaveLength(2));
+    expect(client.publications[1]).toEqual(plain.publication);
+    await client.subscribe("lounge:1", { since: "latest", user: "bob" });
+    expect(await board.presence("lounge:1")).toMatchObject([{ user: "bob", info: undefined }]);
+  });
+
+  it("has with since also what was delivered before and is on its way to the client", async () => {
+    const { board, port } = await start();
+    const client = await StreamClient.open(port);
+    await client.subscribe("room:1");
+    client.socket.pause();
+    const [first] = await publish(board, "room:1", "1", "2", "3");
+    const again = client.subscribe("room:1", { since: { epoch: first?.position.epoch, offset: 1 } });
+    client.socket.resume();
+    expect((await again).publications.map(({ offset }) => offset)).toEqual([2, 3]);
+    expect(client.offsets).toEqual([1, 2, 3]);
+  });
 });
