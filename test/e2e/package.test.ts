@@ -107,6 +107,9 @@ describe("the package", () => {
     await writeFile(join(user, "upgrades.ts"), UPGRADES);
     await writeFile(join(user, "package.json"), JSON.stringify({ private: true, type: "module" }));
     for (const file of ["server.js", "chat.js"]) await writeFile(join(user, file), readmeExample("README.md", file));
+    for (const file of ["room.js", "rooms.js"]) {
+      await writeFile(join(user, file), readmeExample("src/guides/streams.md", file));
+    }
     await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", tarball], { cwd: user, env });
   }, 180_000);
 
@@ -132,6 +135,8 @@ describe("the package", () => {
       "dist/websocket.js",
       "dist/websocket.d.ts",
       "dist/workers/shard.js",
+      "dist/workers/engine.js",
+      "dist/engines/memory.js",
       "dist/workers/load.js",
       "dist/cli/main.js",
       "dist/cli/demo/chat.js",
@@ -144,6 +149,13 @@ describe("the package", () => {
           !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|README\.md|LICENSE|package\.json)$/.test(file),
       ),
     ).toEqual([]);
+  });
+
+  it("runs topics with history, kept by the engine in memory: a client resumes, as the guide shows", async () => {
+    const { stdout, stderr } = await run(process.execPath, ["rooms.js"], { cwd: user });
+    expect(stderr).toBe("");
+    expect(stdout.split("\n").slice(0, 3)).toEqual(["one", "two", "three"]);
+    expect(stdout).toContain("the history is too short");
   });
 
   it("runs the server and the actor of the README, in plain JavaScript", async () => {
