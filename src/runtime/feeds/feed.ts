@@ -9,12 +9,12 @@ import type { StreamFeed } from "../engine/wanted-topics.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { HistoryRead, PresenceChange } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
-import { publicationsOf, type StreamRecord } from "../streams/publication.ts";
-import { recover } from "../streams/recovery.ts";
+import type { StreamRecord } from "../streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
 import { catchUp } from "./catch-up.ts";
+import { type FirstResultFeed, firstResult } from "./first-result.ts";
 import { LiveSubscriptions } from "./live-subscriptions.ts";
 import { Recent } from "./recent.ts";
 import { type CursorOwner, StreamCursor } from "./stream-cursor.ts";
@@ -43,7 +43,7 @@ export interface FeedOwner {
   feedClosed(feed: Feed): void;
 }
 
-export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
+export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstResultFeed {
   readonly topic: string;
   readonly retryMs: number;
   /** True if the newest publication makes older ones worthless. */
@@ -130,8 +130,12 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   }
 
   /** The position of a subscription: the last publication that its connection was given. */
-  positionOf({ phase, epoch, offset }: StreamSubscription): Position {
-    return phase === "live" ? this.#cursor.position : { epoch, offset };
+  positionOf(subscription: StreamSubscription): Position {
+    return subscription.phase === "live" ? this.place : subscription.place;
+  }
+
+  get place(): Position {
+    return this.#cursor.position;
   }
 
   async #join(
@@ -142,7 +146,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
     try {
       await ready;
       if (subscription.hasEnded) return NOTHING_KEPT;
-      const result = await this.#firstResult(subscription, since);
+      const result = await firstResult(subscription, since, this);
       // What the caller sends when it gets the result comes before what is delivered.
       const settle = (): void => this.settle(subscription);
       if (deliverAfter === undefined) this.#owner.endOfTick.add(settle);
@@ -154,55 +158,10 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
     }
   }
 
-  #firstResult(subscription: StreamSubscription, since: SubscribeOptions["since"]): Subscribed | Promise<Subscribed> {
-    if (since === "latest") return this.#latest(subscription);
-    const here = this.#cursor.position;
-    const isHere = since?.offset === here.offset && (since.epoch === "" || since.epoch === here.epoch);
-    if (since !== undefined && !isHere) return this.#resume(subscription, since);
-    subscription.moveTo(here);
-    return { wasRecovering: isHere, recovered: isHere, publications: [], position: here };
-  }
-
-  async #resume(subscription: StreamSubscription, since: Position): Promise<Subscribed> {
-    const read = await this.#owner.client.readSince(this.topic, since.offset);
-    const { recovered, records } = recover(since, read);
-    subscription.moveTo(read.top);
-    if (recovered) {
-      const later = this.#takeRecent(subscription);
-      return this.#recovered(subscription, later.length === 0 ? records : [...records, ...later]);
-    }
-    // The caller is told of the loss, so deliveries begin at the feed's place.
-    if (this.#isBefore(subscription)) subscription.moveTo(this.#cursor.position);
-    return { wasRecovering: true, recovered, publications: [], position: this.positionOf(subscription) };
-  }
-
-  async #latest(subscription: StreamSubscription): Promise<Subscribed> {
-    const { top, records } = await this.#owner.client.history(this.topic, { limit: 1, reverse: true });
-    subscription.moveTo(top);
-    const newest = this.#takeRecent(subscription).at(-1) ?? records.find(({ offset }) => offset === top.offset);
-    if (newest !== undefined) return this.#recovered(subscription, [newest]);
-    return { wasRecovering: true, recovered: false, publications: [], position: top };
-  }
-
-  #recovered(subscription: StreamSubscription, records: readonly StreamRecord[]): Subscribed {
-    const position = this.positionOf(subscription);
-    return {
-      wasRecovering: true,
-      recovered: true,
-      publications: publicationsOf(this.topic, position.epoch, records),
-      position,
-    };
-  }
-
-  #isBefore({ epoch, offset }: StreamSubscription): boolean {
-    return epoch === this.#cursor.epoch && offset < this.#cursor.offset;
-  }
-
-  /** Moves a subscription to the feed's place, and returns what is between. Does nothing if that isn't remembered. */
-  #takeRecent(subscription: StreamSubscription): readonly StreamRecord[] {
-    const records = this.#isBefore(subscription) ? this.#recent.since(subscription.offset) : undefined;
+  takeRecent(subscription: StreamSubscription): readonly StreamRecord[] {
+    const records = subscription.isBefore(this.place) ? this.#recent.since(subscription.offset) : undefined;
     if (records === undefined) return [];
-    subscription.moveTo(this.#cursor.position);
+    subscription.moveTo(this.place);
     return records;
   }
 
@@ -218,15 +177,16 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
       this.#ahead.add(subscription);
     } else {
       this.#ahead.delete(subscription);
-      const records = this.#isBefore(subscription) ? this.#toSettle(subscription) : [];
+      const records = subscription.isBefore(this.place) ? this.#toSettle(subscription) : [];
       if (records !== undefined && this.deliverAll(subscription, records)) this.#goLive(subscription);
       else if (!subscription.hasEnded) this.#fallBehind(subscription);
     }
   }
 
   /** Returns what a subscription needs to come to the feed's place; undefined if that isn't remembered. */
-  #toSettle({ offset }: StreamSubscription): readonly StreamRecord[] | undefined {
-    if (!this.#thins) return this.#recent.since(offset);
+  #toSettle({ offset, phase }: StreamSubscription): readonly StreamRecord[] | undefined {
+    const records = this.#thins && phase === "behind" ? undefined : this.#recent.since(offset);
+    if (records !== undefined || !this.#thins) return records;
     const newest = this.#recent.all.at(-1);
     return newest !== undefined && newest.offset > offset ? [newest] : [];
   }
@@ -332,6 +292,14 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner {
   readSince(offset: number): Promise<HistoryRead> {
     // What arrived doesn't tell what there is.
     return this.#owner.client.readAnew(this.topic, offset);
+  }
+
+  readShared(offset: number): Promise<HistoryRead> {
+    return this.#owner.client.readSince(this.topic, offset);
+  }
+
+  readNewest(): Promise<HistoryRead> {
+    return this.#owner.client.history(this.topic, { limit: 1, reverse: true });
   }
 
   /** Reads a page for a subscription that is behind. */

@@ -71,6 +71,16 @@ export class StreamSubscription implements Subscriber {
     return this.phase === "ended";
   }
 
+  /** Epoch and offset of the last publication that the connection was given. While `live`, the feed's place counts. */
+  get place(): Position {
+    return { epoch: this.epoch, offset: this.offset };
+  }
+
+  /** True if a place of the same epoch is further on. */
+  isBefore({ epoch, offset }: Position): boolean {
+    return this.epoch === epoch && this.offset < offset;
+  }
+
   /** Sets the place of the subscription. */
   moveTo({ epoch, offset }: Position): void {
     this.epoch = epoch;
