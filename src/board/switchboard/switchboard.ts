@@ -4,7 +4,6 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { SwitchboardError } from "../../errors.ts";
 import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
@@ -27,6 +26,7 @@ import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import { BoardHub } from "./board-hub.ts";
+import { BoardLife } from "./board-life.ts";
 import type { NodeStatus } from "./cluster/node-list.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
@@ -79,11 +79,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
     checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
-  #closed: Promise<ShutdownCounts> | undefined;
-  /** True once the shards have ended. */
-  #hasEnded = false;
-  /** Aborted when the board begins to close: ports that are being opened are then given up. */
-  readonly #closing = new AbortController();
+  readonly #life = new BoardLife();
 
   /**
    * Starts the shards. Resolves when all of them take connections.
@@ -131,7 +127,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       counters: this.#acceptor.counters,
       admission,
       pool,
-      closing: this.#closing.signal,
+      closing: this.#life.closing,
       handshakeFailed,
       acceptFailed,
     });
@@ -164,7 +160,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
     const settings = checkAttachOptions(options, this.#actors);
-    this.#checkOpen();
+    this.#life.checkOpen();
     this.#routes.addRoute(server, settings);
     return this;
   }
@@ -197,8 +193,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
     const settings = checkListenOptions(options, this.#actors);
     const { handshake, shard } = settings;
-    this.#checkOpen();
-    const closing = this.#closing.signal;
+    this.#life.checkOpen();
+    const { closing } = this.#life;
     const signal = settings.signal === undefined ? closing : AbortSignal.any([closing, settings.signal]);
     if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny))
       return this.#mainPorts.listen(settings, signal);
@@ -211,7 +207,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `ERR_NO_TLS_PORT` for a port without TLS, `ERR_CLOSED` while the board is closing.
    */
   updateTls(port: number, tls: TlsOptions): void {
-    this.#checkOpen();
+    this.#life.checkOpen();
     this.#shardPorts.updateTls(port, tls);
   }
 
@@ -259,7 +255,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /** True while a shard takes connections and the board isn't closing. */
   get ready(): boolean {
-    return this.#closed === undefined && this.#pool.isReady;
+    return this.#life.isOpen && this.#pool.isReady;
   }
 
   /**
@@ -292,7 +288,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
-    this.#checkNotEnded();
+    this.#life.checkNotEnded();
     return this.#hub.cluster.connections(withoutUndefined(options));
   }
 
@@ -305,7 +301,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
     checkClose(code, reason);
-    this.#checkNotEnded();
+    this.#life.checkNotEnded();
     return this.#hub.cluster.disconnect(address, code, reason);
   }
 
@@ -359,11 +355,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async close(options: CloseOptions = {}): Promise<ShutdownCounts> {
     const settings = checkCloseOptions(options);
-    if (this.#closed === undefined) {
-      this.#closed = Promise.resolve().then(() => this.#close(settings));
-      this.#closing.abort(new SwitchboardError("ERR_CLOSED", "this board is closed"));
-    }
-    return this.#closed;
+    return this.#life.end(() => this.#close(settings));
   }
 
   /**
@@ -392,7 +384,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#hub.cluster.close();
     const counts = await this.#pool.close({ ...settings, timeoutMs: Math.max(0, deadline - performance.now()) });
     this.#hub.topics.close();
-    this.#hasEnded = true;
+    this.#life.ended();
     this.#routes.removeRoutes();
     this.#mainPorts.closeAllConnections();
     queueMicrotask(() => this.emit("closed", counts));
@@ -404,13 +396,5 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       () => this.emit("shardReplaced", { shard }),
       (error: Error) => this.#events.announce("handshakeFailed", error),
     );
-  }
-
-  #checkNotEnded(): void {
-    if (this.#hasEnded) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
-  }
-
-  #checkOpen(): void {
-    if (this.#closed !== undefined) throw new SwitchboardError("ERR_CLOSED", "this board is closed");
   }
 }
