@@ -1,7 +1,6 @@
 /**
  * One WebSocket in a shard. The shard creates one `Connection` for each socket that it adopts.
  */
-import { reportError } from "../../errors.ts";
 import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { ActorCell } from "../../runtime/actor/actor-cell.ts";
 import type { ActorCellOwner } from "../../runtime/actor/cell-host.ts";
@@ -42,7 +41,7 @@ import type { Transport } from "../../wire/transport/transport.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
-import { reportEnd, reportOpening } from "./diagnostics.ts";
+import { countClosed, reportEnd, reportFailure, reportOpening, reportTimeout } from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
 import { type ControlEvent, Inbound, type InboundOwner } from "./inbound.ts";
 import type { BroadcastGroup } from "./outbound/broadcast-group.ts";
@@ -251,27 +250,20 @@ export class Connection
     this.#finish(LOST);
     this.#phase = "closed";
     this.host.wheel.cancel(this);
-    this.host.counters.add("connections", -1);
-    this.host.counters.byActor.add(this.actor, "connections", -1);
+    countClosed(this.host, this);
     this.host.connectionClosed(this, this.#peerClosed);
   }
 
   // ── from the cell ──────────────────────────────────────────────────────────────────────────────────────
 
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
-    const { actor, address: id } = this;
-    this.host.counters.add("actorFailures");
-    this.host.counters.byActor.add(actor, "failures");
-    this.host.events.report("actorFailed", { id, actor, handler, outcome, error: reportError(error) });
+    reportFailure(this.host, this, handler, error, outcome);
     if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.host.escalate(error);
   }
 
   handlerTimedOut(handler: HandlerName, limitMs: number): void {
-    const { actor, address: id } = this;
-    this.host.counters.add("handlerTimeouts");
-    this.host.counters.byActor.add(actor, "handlerTimeouts");
-    this.host.events.report("handlerTimedOut", { id, actor, handler, limitMs });
+    reportTimeout(this.host, this, handler, limitMs);
   }
 
   actorEnded(): void {

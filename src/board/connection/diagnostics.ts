@@ -1,9 +1,12 @@
 /**
- * Counters, events and channels of `node:diagnostics_channel` for the opening and the end of a connection. The acceptor
- * and the connections publish to the channels.
+ * Counters, events and channels of `node:diagnostics_channel` for what happens to a connection: its opening, failures of
+ * its actor, its end. The acceptor and the connections publish to the channels.
  */
 import { channel } from "node:diagnostics_channel";
+import { reportError } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
+import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { UpgradeRequest } from "../../wire/handshake/server.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Closing } from "../../wire/protocol/close-handshake.ts";
@@ -45,6 +48,31 @@ export function reportOpening({ counters }: ConnectionHost, { actor, address, sh
   if (openedChannel.hasSubscribers) openedChannel.publish({ address, shard, actor });
 }
 
+/** Counts and reports a handler that failed. */
+export function reportFailure(
+  { counters, events }: ConnectionHost,
+  { actor, address }: ConnectionContext,
+  handler: HandlerName,
+  error: unknown,
+  outcome: FailureOutcome,
+): void {
+  counters.add("actorFailures");
+  counters.byActor.add(actor, "failures");
+  events.report("actorFailed", { id: address, actor, handler, outcome, error: reportError(error) });
+}
+
+/** Counts and reports a handler that was given up after `limitMs`. */
+export function reportTimeout(
+  { counters, events }: ConnectionHost,
+  { actor, address }: ConnectionContext,
+  handler: HandlerName,
+  limitMs: number,
+): void {
+  counters.add("handlerTimeouts");
+  counters.byActor.add(actor, "handlerTimeouts");
+  events.report("handlerTimedOut", { id: address, actor, handler, limitMs });
+}
+
 /** Counts a connection that has ended for its actor, and tells the subscribers of `closedChannel`. */
 export function reportEnd(
   { counters, events }: ConnectionHost,
@@ -57,4 +85,10 @@ export function reportEnd(
     events.report("abnormalClosure", { id: address, actor });
   }
   if (closedChannel.hasSubscribers) closedChannel.publish({ address, shard, actor, code, reason });
+}
+
+/** Counts a connection whose transport is gone. */
+export function countClosed({ counters }: ConnectionHost, { actor }: ConnectionContext): void {
+  counters.add("connections", -1);
+  counters.byActor.add(actor, "connections", -1);
 }

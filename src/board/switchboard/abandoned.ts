@@ -1,4 +1,4 @@
-/** The reason of an aborted call. `start` and `listen` use it. */
+/** Calls that a signal ends early. `start` and `listen` use them. */
 import { SwitchboardError } from "../../errors.ts";
 
 /**
@@ -10,4 +10,21 @@ export function throwIfAbandoned(signal: AbortSignal | undefined): void {
   const { reason: cause } = signal;
   if (cause instanceof SwitchboardError) throw cause;
   throw new SwitchboardError("ERR_ABORTED", "the signal was aborted", { cause });
+}
+
+/**
+ * Waits for work, but not longer than until the signal is aborted: rejects then as `throwIfAbandoned` throws. The work
+ * itself goes on.
+ */
+export async function unlessAbandoned<T>(signal: AbortSignal | undefined, work: Promise<T>): Promise<T> {
+  const aborted = Promise.withResolvers<never>();
+  const abort = (): void => aborted.reject(signal?.reason);
+  if (signal?.aborted) abort();
+  signal?.addEventListener("abort", abort);
+  try {
+    return await Promise.race([work, aborted.promise]);
+  } finally {
+    signal?.removeEventListener("abort", abort);
+    throwIfAbandoned(signal);
+  }
 }

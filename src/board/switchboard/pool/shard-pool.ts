@@ -11,7 +11,7 @@ import type { ShardEvent } from "../../connection/shard-events.ts";
 import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
-import { throwIfAbandoned } from "../abandoned.ts";
+import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
 import type { BoardTopics } from "../board-topics.ts";
 import type { Settings } from "../options/start-options.ts";
 import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
@@ -102,24 +102,13 @@ export class ShardPool {
 
   /** Rejects with the first reason why a shard can't start, or with `ERR_ABORTED`; none is started again then. */
   async #allReady(signal: AbortSignal | undefined): Promise<void> {
-    const aborted = Promise.withResolvers<never>();
-    const abort = (): void => {
-      this.#closing = true;
-      aborted.reject(signal?.reason);
-    };
-    if (signal?.aborted) abort();
-    signal?.addEventListener("abort", abort);
     const failed = (error: unknown): never => {
       // At once, before the shard's end is taken for a death.
       this.#closing = true;
       throw error;
     };
-    try {
-      await Promise.race([Promise.all(this.#shards.map((shard) => shard.ready.catch(failed))), aborted.promise]);
-    } finally {
-      signal?.removeEventListener("abort", abort);
-      throwIfAbandoned(signal);
-    }
+    const ready = Promise.all(this.#shards.map((shard) => shard.ready.catch(failed)));
+    await unlessAbandoned(signal, ready).catch(failed);
   }
 
   private constructor(
@@ -358,15 +347,6 @@ async function startEngine(
 ): Promise<EngineThread | undefined> {
   if (engine === undefined) return undefined;
   const { spec, rules } = engine;
-  const aborted = Promise.withResolvers<never>();
-  const abort = (): void => aborted.reject(signal?.reason);
-  signal?.addEventListener("abort", abort);
-  try {
-    const settings = { engine: spec, node, rules, startTimeoutMs, blockedTimeoutMs: shardTimeoutMs };
-    const started = EngineThread.start(threads, settings, owner);
-    return await Promise.race([started, aborted.promise]);
-  } finally {
-    signal?.removeEventListener("abort", abort);
-    throwIfAbandoned(signal);
-  }
+  const settings = { engine: spec, node, rules, startTimeoutMs, blockedTimeoutMs: shardTimeoutMs };
+  return unlessAbandoned(signal, EngineThread.start(threads, settings, owner));
 }
