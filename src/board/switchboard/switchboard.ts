@@ -313,7 +313,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async survey(question: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
     const { actor, timeoutMs } = checkSurveyOptions(options, this.#actors);
-    this.#checkNotEnded();
+    this.#life.checkNotEnded();
     return this.#hub.cluster.survey({ actor, question: cloneMail(question), timeoutMs });
   }
 
