@@ -7,6 +7,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { createClient } from "@redis/client";
 import { onTestFinished, vi } from "vitest";
+import type { Certificate } from "./certificate.ts";
 
 const run = promisify(execFile);
 
@@ -36,6 +37,8 @@ export interface RedisServerOptions {
   readonly port?: number;
   /** Program and its leading arguments. Default: `redis-server`. */
   readonly sentinelConfig?: string;
+  /** The certificate of a server that takes only TLS. Default: a server without TLS. */
+  readonly certificate?: Certificate;
   /** True if the test ends the server itself, or `beforeAll` has started it. */
   readonly outlivesTest?: boolean;
 }
@@ -70,7 +73,7 @@ export class RedisServer {
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${this.port}`;
+    return `${this.#options.certificate === undefined ? "redis" : "rediss"}://127.0.0.1:${this.port}`;
   }
 
   get address(): { readonly host: string; readonly port: number } {
@@ -79,7 +82,7 @@ export class RedisServer {
 
   /** Starts the server, again after `kill` with the data that it has on the disk. Resolves when it answers. */
   async start(): Promise<void> {
-    const { config = {}, keepsData = false, sentinelConfig } = this.#options;
+    const { config = {}, keepsData = false, sentinelConfig, certificate } = this.#options;
     const settings: Record<string, string> = {
       port: String(this.port),
       dir: this.#folder,
@@ -87,6 +90,7 @@ export class RedisServer {
       appendonly: keepsData ? "yes" : "no",
       appendfsync: "always",
       "repl-diskless-sync-delay": "0",
+      ...(certificate && this.#tlsSettings(certificate)),
       ...config,
     };
     const flags =
@@ -109,11 +113,28 @@ export class RedisServer {
     child.stdout?.resume();
   }
 
+  /** Writes a certificate into the folder of the server. Returns the settings that use it. */
+  #tlsSettings({ cert, key }: Certificate): Record<string, string> {
+    const [certFile, keyFile] = [join(this.#folder, "cert.pem"), join(this.#folder, "key.pem")];
+    writeFileSync(certFile, cert);
+    writeFileSync(keyFile, key);
+    return {
+      port: "0",
+      "tls-port": String(this.port),
+      "tls-cert-file": certFile,
+      "tls-key-file": keyFile,
+      "tls-ca-cert-file": certFile,
+      "tls-auth-clients": "no",
+    };
+  }
+
   /** A client of its own for the test: to look at keys, to say what no engine says. */
   async client(): Promise<Client> {
     if (this.#client?.isReady === true) return this.#client;
     this.#client?.destroy();
-    const client = createClient({ url: this.url, socket: { reconnectStrategy: false } });
+    const { certificate } = this.#options;
+    const tls = certificate && { tls: true as const, ca: certificate.cert };
+    const client = createClient({ url: this.url, socket: { reconnectStrategy: false, ...tls } });
     client.on("error", () => undefined);
     this.#client = client as Client;
     await client.connect();

@@ -46,7 +46,9 @@ export function messageOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   // Node tries each address of a name, and puts the errors together under an empty message.
   if (error instanceof AggregateError && error.message === "") return error.errors.map(messageOf).join("; ");
-  return error.message.replace(/\.$/, "");
+  // The message of OpenSSL has line numbers of its source.
+  if ("library" in error && "reason" in error) return `${error.library}: ${error.reason}`;
+  return error.message.replace(/\.?\s*$/, "");
 }
 
 export function nameOf({ host, port }: Address): string {
