@@ -1,6 +1,6 @@
 /** The contract of engines over one real server, and what Redis adds. */
 import { setTimeout as delay } from "node:timers/promises";
-import { afterAll, beforeAll, describe } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisEngine, redis } from "../../../src/engines/redis/index.ts";
 import type { Engine } from "../../../src/runtime/streams/engine.ts";
 import { noop } from "../../../src/wire/protocol/empty.ts";
@@ -10,8 +10,14 @@ import { type RedisClusterOfThree, RedisServer, startRedisCluster } from "../../
 import { TcpProxy } from "../../support/tcp-proxy.ts";
 
 /** The rules for users of Redis, as the README gives them. */
-function allowedCommands(): string[] {
-  return [...readReadme("src/engines/redis/README.md").matchAll(/(?<=[ `])\+[a-z|]+/g)].map(([rule]) => rule);
+function allowedCommands(text = readReadme("src/engines/redis/README.md")): string[] {
+  return [...text.matchAll(/(?<=[ `])\+[a-z|]+/g)].map(([rule]) => rule);
+}
+
+/** The line of the README that makes a user of one server, for another prefix. */
+function userLine(prefix: string): string[] {
+  const [line] = /ACL SETUSER .*/.exec(readReadme("src/engines/redis/README.md")) ?? [""];
+  return line.replaceAll("switchboard:", `${prefix}:`).replace(" board ", ` ${prefix} `).split(" ");
 }
 
 let server: RedisServer;
@@ -33,7 +39,9 @@ describeEngine({
       create: async (node) => {
         const link = await TcpProxy.start(server.port);
         const times = { presenceTtlMs: 1_000, nodeTtlMs: 1_000, probeIntervalMs: 100 };
-        const engine = await createRedisEngine(redis({ url: link.url, prefix, ...times }).options, node);
+        await server.command(...userLine(prefix));
+        const user = { username: prefix, password: "PASSWORD" };
+        const engine = await createRedisEngine(redis({ url: link.url, prefix, ...user, ...times }).options, node);
         links.set(engine, link);
         return engine;
       },
@@ -46,6 +54,14 @@ describeEngine({
       close: noop,
     };
   },
+});
+
+it("needs all the commands that the README allows", async () => {
+  const used = String(await server.command("INFO", "commandstats"));
+  const unused = allowedCommands(userLine("any").join(" ")).filter(
+    (rule) => !used.includes(`cmdstat_${rule.slice(1)}:`),
+  );
+  expect(unused).toEqual([]);
 });
 
 let cluster: RedisClusterOfThree;
