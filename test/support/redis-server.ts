@@ -1,4 +1,7 @@
-/** A real `redis-server` on a free port, for the tests of the engine. Ends with the test. */
+/**
+ * A real `redis-server` on a free port, for the tests of the engine. Ends with the test. The variable `REDIS_SERVER`
+ * of the environment names another program, as `/opt/valkey/valkey-server`.
+ */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
@@ -13,6 +16,8 @@ const run = promisify(execFile);
 
 /** Throws a sentence that says what to install, if a program isn't there. */
 function find(program: string): string {
+  const { REDIS_SERVER } = process.env;
+  if (program === "redis-server" && REDIS_SERVER) return REDIS_SERVER;
   const path = [`/usr/bin/${program}`, `/usr/local/bin/${program}`].find((one) => existsSync(one));
   if (path !== undefined) return path;
   throw new Error(`${program} isn't installed: apt-get install redis-server (tests of the engine for Redis need it)`);

@@ -58,9 +58,9 @@ describeEngine({
 
 it("needs all the commands that the README allows", async () => {
   const used = String(await server.command("INFO", "commandstats"));
-  const unused = allowedCommands(userLine("any").join(" ")).filter(
-    (rule) => !used.includes(`cmdstat_${rule.slice(1)}:`),
-  );
+  // Redis 6.2 counts no subcommands.
+  const isUsed = (rule: string): boolean => used.includes(`cmdstat_${/\w+/.exec(rule)?.[0]}`);
+  const unused = allowedCommands(userLine("any").join(" ")).filter((rule) => !isUsed(rule));
   expect(unused).toEqual([]);
 });
 

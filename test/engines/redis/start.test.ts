@@ -35,16 +35,16 @@ it("says that the password is wrong, and not which it was", async () => {
 });
 
 it.each([
-  { without: "script", says: "script|load" },
-  { without: "publish", says: "publish" },
-  { without: "rpush", says: "can't run this command" },
-  { without: "subscribe", says: "subscribe" },
+  { without: "script", says: /'script(?:\|load)?'/i },
+  { without: "publish", says: /'publish'/i },
+  { without: "rpush", says: /can't run this command|no permissions to run the 'rpush'/ },
+  { without: "subscribe", says: /'subscribe'/i },
 ])("says that its user may not use $without", async ({ without, says }) => {
   const server = await RedisServer.start();
   await server.command("ACL", "SETUSER", "board", "on", `>${SECRET}`, "~*", "&*", "+@all", `-${without}`);
   const { code, text } = await refusal({ url: server.url, username: "board", password: SECRET });
   expect(code).toBe("ERR_ENGINE_UNREACHABLE");
-  expect(text.toLowerCase()).toContain(says);
+  expect(text).toMatch(says);
   expect(text).not.toContain(SECRET);
 });
 
@@ -58,7 +58,8 @@ it("names the sentinels that it has asked", async () => {
 
 it("works with a user, a password and a number of a database", async () => {
   const server = await RedisServer.start();
-  await server.command("ACL", "SETUSER", "board", "on", `>${SECRET}`, "~switchboard:*", "&switchboard:*", "+@all");
+  const user = ["board", "on", `>${SECRET}`, "~switchboard:*", "resetchannels", "&switchboard:*", "+@all"];
+  await server.command("ACL", "SETUSER", ...user);
   const node = await startRedisNode({ url: `redis://board:${SECRET}@127.0.0.1:${server.port}/3` });
   await node.owner.subscribe("t");
   await node.publisher("t").publish(1);
