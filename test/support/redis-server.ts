@@ -245,8 +245,22 @@ export async function startRedisCluster(replicas = 0, outlivesTest = false): Pro
   return { servers };
 }
 
+/** A slot on its way to another master. */
+export interface SlotMove {
+  /** Moves the keys that the slot has now. */
+  migrate(): Promise<void>;
+  /** Gives the slot to the other master. */
+  finish(): Promise<void>;
+}
+
 /** Moves a slot, with its keys, to another master. */
 export async function moveSlot(servers: readonly RedisServer[], slot: number): Promise<void> {
+  const move = await beginMove(servers, slot);
+  await move.migrate();
+  await move.finish();
+}
+
+export async function beginMove(servers: readonly RedisServer[], slot: number): Promise<SlotMove> {
   const ids = new Map<RedisServer, string>();
   for (const server of servers) ids.set(server, String(await server.command("CLUSTER", "MYID")));
   let from: RedisServer | undefined;
@@ -260,11 +274,17 @@ export async function moveSlot(servers: readonly RedisServer[], slot: number): P
   if (from === undefined || to === undefined) throw new Error(`no master has the slot ${slot}`);
   await to.command("CLUSTER", "SETSLOT", String(slot), "IMPORTING", ids.get(from) ?? "");
   await from.command("CLUSTER", "SETSLOT", String(slot), "MIGRATING", ids.get(to) ?? "");
-  const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", String(slot), "1000")) as string[];
-  if (keys.length > 0) {
-    await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);
-  }
-  for (const server of [to, from, ...servers]) {
-    await server.command("CLUSTER", "SETSLOT", String(slot), "NODE", ids.get(to) ?? "");
-  }
+  return {
+    async migrate() {
+      const keys = (await from.command("CLUSTER", "GETKEYSINSLOT", String(slot), "1000")) as string[];
+      if (keys.length > 0) {
+        await from.command("MIGRATE", "127.0.0.1", String(to.port), "", "0", "5000", "KEYS", ...keys);
+      }
+    },
+    async finish() {
+      for (const server of [to, from, ...servers]) {
+        await server.command("CLUSTER", "SETSLOT", String(slot), "NODE", ids.get(to) ?? "");
+      }
+    },
+  };
 }

@@ -6,7 +6,6 @@ import { setImmediate as tick } from "node:timers/promises";
 import type { Member, PresenceLimits, PresenceStats } from "../../runtime/streams/engine.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
-import { unavailable } from "./failures.ts";
 import type { Keys, PresenceKeys } from "./keys.ts";
 import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
@@ -225,10 +224,7 @@ export class Presence {
   }
 
   async #call(presence: TopicPresence, script: Script, args: readonly string[]): Promise<Reply> {
-    const { channel, members } = presence.keys;
-    const link = this.#options.links.of(members);
-    if (link === undefined) throw unavailable("no server of the cluster has the topic's hash slot now");
-    return link.calls.run(script, presence.all, [channel, ...args]);
+    return this.#options.links.run(script, presence.all, [presence.keys.channel, ...args]);
   }
 
   async #read(topic: string, script: Script, args: readonly string[]): Promise<Reply> {

@@ -19,7 +19,7 @@ export interface PublishBatchesOptions {
   /** True if one script may only use the keys of one topic. */
   readonly isCluster: boolean;
   readonly nextEpoch: () => string;
-  /** Runs the script, whose answer has buffers for strings. May throw. */
+  /** Runs the script, whose answer has buffers for strings. */
   readonly run: (keys: readonly string[], args: readonly (string | Buffer)[], bytes: number) => Promise<Reply>;
   /** Converts the error of a publish. */
   readonly failure: (error: unknown) => unknown;

@@ -58,13 +58,12 @@ export class Streams {
   constructor(options: StreamsOptions) {
     this.#options = options;
     this.#node = Buffer.from(options.node);
-    const { keys, scripts, isCluster } = options;
+    const { keys, links, scripts, isCluster } = options;
     this.#batches = new PublishBatches({
       keys,
       isCluster,
       nextEpoch: () => this.#epochs.next(),
-      run: async (used, args, bytes) =>
-        this.#linkOf(used[0] as string).calls.run(scripts.publish, used, args, { inBuffers: true, bytes }),
+      run: (used, args, bytes) => links.run(scripts.publish, used, args, { inBuffers: true, bytes }),
       failure: publishFailure,
       counts: this.counts,
     });
@@ -91,7 +90,7 @@ export class Streams {
 
   async history(topic: string, { since, limit, reverse }: HistoryRange, limits: HistoryLimits): Promise<HistoryRead> {
     this.#batches.flush();
-    const { keys, scripts } = this.#options;
+    const { keys, links, scripts } = this.#options;
     const { meta, list } = keys.topic(topic);
     // What comes before the first publication, backwards, is nothing; forwards it is everything.
     const from = since === undefined ? -1 : since;
@@ -105,7 +104,7 @@ export class Streams {
       String(limits.metaTtlMs),
     ];
     const options = { inBuffers: true, bytes: CALL_BYTES };
-    const reply = await this.#linkOf(meta).calls.run(scripts.history, [meta, list], args, options);
+    const reply = await links.run(scripts.history, [meta, list], args, options);
     const [top, ...entries] = reply as readonly Buffer[];
     return { top: decodePosition(top ?? EMPTY), records: entries.map(decodeEntry) };
   }
@@ -161,8 +160,8 @@ export class Streams {
     this.counts.wentBack++;
     const args = [this.#epochs.next(), epoch, String(RENEWED_TTL_MS)];
     // The comparison with the top follows when the top is another.
-    const renewed = links.of(meta)?.calls.run(scripts.renew, [meta, list], args).catch(noop);
-    void renewed?.then(() => owner.doubted());
+    const renewed = links.run(scripts.renew, [meta, list], args).catch(noop);
+    void renewed.then(() => owner.doubted());
   }
 
   #linkOf(key: string): Link {

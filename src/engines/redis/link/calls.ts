@@ -1,14 +1,22 @@
 /** The calls of scripts over a link: in order, also when Redis hasn't run some for a reason that the link can mend. */
+import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, full, refused, unavailable } from "../failures.ts";
 import { type Script, STALE } from "../scripts.ts";
 import { type Connection, MISROUTED, type Reply, wasNotRun } from "./connection.ts";
 
-interface Call {
+export interface CallOptions {
+  /** True for buffers instead of strings in the answer. Default: false. */
+  readonly inBuffers?: boolean;
+  /** Bytes of memory that the call takes until its answer. Default: 0. */
+  readonly bytes?: number;
+  /** True if the server has to run the call although its hash slot hasn't moved there yet. Default: false. */
+  readonly isAsking?: boolean;
+}
+
+interface Call extends Required<CallOptions> {
   readonly script: Script;
   readonly keys: readonly string[];
   readonly args: readonly (string | Buffer)[];
-  readonly inBuffers: boolean;
-  readonly bytes: number;
   attempts: number;
   readonly answer: { resolve(reply: Reply): void; reject(error: Error): void };
 }
@@ -48,19 +56,15 @@ export class Calls {
     return this.#waiting.length;
   }
 
-  /**
-   * Runs a script. Rejects with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL`.
-   *
-   * @param bytes memory that the call takes until its answer
-   */
+  /** Runs a script. Rejects with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL`. */
   run(
     script: Script,
     keys: readonly string[],
     args: readonly (string | Buffer)[],
-    { inBuffers = false, bytes = 0 } = {},
+    { inBuffers = false, bytes = 0, isAsking = false }: CallOptions = {},
   ): Promise<Reply> {
     return new Promise((resolve, reject) => {
-      const call = { script, keys, args, inBuffers, bytes, attempts: 0, answer: { resolve, reject } };
+      const call = { script, keys, args, inBuffers, bytes, isAsking, attempts: 0, answer: { resolve, reject } };
       if (!this.#isMending) this.#send(call);
       else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(call);
       else reject(full("too many calls wait until Redis has its scripts again: publish more slowly"));
@@ -76,6 +80,7 @@ export class Calls {
     }
     call.attempts++;
     this.#inFlight++;
+    if (call.isAsking) connection.send(["ASKING"]).catch(noop);
     const args = [String(call.keys.length), ...call.keys, identity(), ...call.args];
     connection.run(call.script, args, call.inBuffers, call.bytes).then(
       (reply) => {

@@ -6,9 +6,12 @@ import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { messageOf, nameOf, unavailable } from "../failures.ts";
 import { SLOTS, slotOf } from "../keys.ts";
 import type { Address } from "../options.ts";
+import type { Script } from "../scripts.ts";
+import type { CallOptions } from "./calls.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";
 import type { Links, LinksOptions } from "./links.ts";
+import { Redirects } from "./redirects.ts";
 
 /** Time between two readings of the map while something is wrong with it, in ms. */
 const REREAD_MS = 500;
@@ -35,6 +38,7 @@ export class ClusterLinks implements Links {
   readonly #seeds: readonly Address[];
   readonly #links = new Map<string, MasterLink>();
   readonly #slots: (Link | undefined)[] = new Array<Link | undefined>(SLOTS).fill(undefined);
+  readonly #redirects: Redirects;
   #reason: string | undefined = "the map of the cluster hasn't been read yet";
   #timer: NodeJS.Timeout | undefined;
   #isReading = false;
@@ -43,6 +47,11 @@ export class ClusterLinks implements Links {
   constructor(options: LinksOptions, owner: LinkOwner, seeds: readonly Address[]) {
     this.#options = options;
     this.#seeds = seeds;
+    this.#redirects = new Redirects({
+      of: (key) => this.of(key),
+      named: (name) => this.#links.get(name)?.link,
+      timeoutMs: options.settings.commandTimeoutMs,
+    });
     this.#owner = {
       restored: (link, isOtherServer) => owner.restored(link, isOtherServer),
       misrouted: () => this.#readSoon(0),
@@ -61,6 +70,15 @@ export class ClusterLinks implements Links {
     return this.#slots[slotOf(key)];
   }
 
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    options?: CallOptions,
+  ): Promise<Reply> {
+    return this.#redirects.run(script, keys, args, options);
+  }
+
   all(): readonly Link[] {
     return [...this.#links.values()].map(({ link }) => link);
   }
@@ -74,6 +92,7 @@ export class ClusterLinks implements Links {
 
   stop(): void {
     this.#isStopped = true;
+    this.#redirects.stop();
     clearTimeout(this.#timer);
     for (const { link } of this.#links.values()) link.stop();
   }

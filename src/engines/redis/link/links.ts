@@ -4,8 +4,9 @@
 import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { messageOf, nameOf, unavailable } from "../failures.ts";
 import type { Access, Address, RedisSettings, Topology } from "../options.ts";
-import type { Scripts } from "../scripts.ts";
-import { Connection, type RedisClientPackage } from "./connection.ts";
+import type { Script, Scripts } from "../scripts.ts";
+import type { CallOptions } from "./calls.ts";
+import { Connection, type RedisClientPackage, type Reply } from "./connection.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";
 
 /** The links of an engine. */
@@ -13,6 +14,13 @@ export interface Links {
   start(): void;
   /** The link to the server that has a key or a channel. Undefined while no server has it. */
   of(key: string): Link | undefined;
+  /** Runs a script on the server that has its keys. Rejects with `ERR_ENGINE_UNAVAILABLE` or `ERR_ENGINE_FULL`. */
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    options?: CallOptions,
+  ): Promise<Reply>;
   all(): readonly Link[];
   /** The worst health of all. */
   health(): EngineHealth;
@@ -46,6 +54,15 @@ export class SingleLink implements Links {
 
   of(): Link {
     return this.#link;
+  }
+
+  run(
+    script: Script,
+    keys: readonly string[],
+    args: readonly (string | Buffer)[],
+    options?: CallOptions,
+  ): Promise<Reply> {
+    return this.#link.calls.run(script, keys, args, options);
   }
 
   all(): readonly Link[] {
