@@ -67,31 +67,59 @@ it("says that Redis is full, stores nothing of what it rejects, and goes on in t
   await node.owner.subscribe("t");
   await node.owner.subscribe("other");
   await publisher.publish(50);
-  await node.engine.join(
-    "t",
-    { address: "a", node: "n", user: "u", info: undefined },
-    { leaveGraceMs: 0, changes: true },
-  );
 
   await server.command("CONFIG", "SET", "maxmemory", "1");
   await publisher.publish(50);
   expect(publisher.rejections.map(({ code }) => code)).toEqual(Array(50).fill("ERR_ENGINE_FULL"));
   const { top } = await node.engine.history("t", { limit: 0 }, { size: 1, ttlMs: 1, metaTtlMs: 60_000 });
   expect(top.offset).toBe(50);
-  const join = node.engine.join(
-    "t",
-    { address: "b", node: "n", user: "v", info: undefined },
-    { leaveGraceMs: 0, changes: true },
-  );
-  await expect(join).rejects.toMatchObject({ code: "ERR_ENGINE_FULL" });
-  expect(node.owner.healths).toEqual([]);
+  expect(node.owner.healths).toEqual([{ status: "up", reason: expect.stringContaining("out of memory") }]);
 
   await server.command("CONFIG", "SET", "maxmemory", "0");
   await publisher.publish(50);
   await vi.waitFor(() => expect(node.owner.texts("t")).toHaveLength(100));
   expectHonest(node.owner.seen("t"), publisher.stored);
   expect(node.owner.position("t")).toEqual({ epoch: top.epoch, offset: 100 });
+  expect(node.owner.healths.slice(1)).toEqual([{ status: "up" }]);
   expect(node.owner.losses).toBe(0);
+});
+
+it("keeps members while Redis is full, lets others subscribe, and stores those when there is room", async () => {
+  const server = await RedisServer.start();
+  const options = { url: server.url, presenceTtlMs: 2_000 };
+  const [here, there] = [await startRedisNode(options), await startRedisNode(options)];
+  const rule = { leaveGraceMs: 0, changes: true };
+  const member = (address: string, info?: string) => ({ address, node: "n", user: address, info });
+  const members = async () => (await there.engine.members("t", 10)).map(({ address, info }) => [address, info]);
+  await there.owner.subscribe("t");
+  await here.engine.join("t", member("a", "1"), rule);
+  await here.publisher("t").publish(3);
+
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  const full = { code: "ERR_ENGINE_FULL" };
+  await expect(here.engine.join("t", member("a", "2"), rule)).rejects.toMatchObject(full);
+  await here.engine.join("t", member("b"), rule);
+  await here.engine.join("t", member("gone"), rule);
+  await here.engine.leave("t", "gone", rule);
+  expect(here.engine.gauges()).toMatchObject({ members: 2, members_unstored: 1 });
+  await here.owner.subscribe("t");
+  expect(here.owner.position("t").offset).toBe(3);
+  // Longer than the time after which a member is gone that its node doesn't renew.
+  const until = performance.now() + 3_000;
+  while (performance.now() < until) expect(await members()).toEqual([["a", "1"]]);
+
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  await vi.waitFor(async () => expect(await members()).toContainEqual(["b", undefined]));
+  expect(await members()).toHaveLength(2);
+  expect(here.engine.gauges()).toMatchObject({ members: 2, members_unstored: 0 });
+  await vi.waitFor(() =>
+    expect(there.owner.changes.map(({ kind, member }) => [kind, member.address])).toEqual([
+      ["joined", "a"],
+      ["joined", "b"],
+    ]),
+  );
+  await here.engine.join("t", member("a", "3"), rule);
+  expect(await members()).toContainEqual(["a", "3"]);
 });
 
 it("sends its publishes again, in order, when Redis has lost the scripts", async () => {

@@ -142,7 +142,9 @@ export class BoardTopics {
 
   #changeHealth(health: EngineHealth): void {
     if (this.#isClosing) return;
-    const isNews = (health.status === "up") !== this.isUp;
+    const before = this.#health;
+    const isUp = health.status === "up";
+    const isNews = isUp !== this.isUp || (isUp && health.reason !== before.reason);
     this.#health = health;
     // While the engine isn't up, the reason may change with each attempt to connect again.
     if (isNews) this.#owner.engineHealthChanged(health);

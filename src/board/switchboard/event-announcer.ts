@@ -15,6 +15,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "handshakeFailed",
   "acceptFailed",
   "engineDown",
+  "engineFull",
   "engineLost",
   "engineFailed",
 ] as const);
@@ -47,9 +48,10 @@ export class EventAnnouncer {
     if (this.#failedAccepts.allows()) this.announce("acceptFailed", { shard: undefined, error });
   };
 
-  /** Announces that the engine is down or deaf, or is up again. */
+  /** Announces that the engine is down or deaf, refuses to store, or is up again. */
   engineHealthChanged({ status, reason }: EngineHealth): void {
-    if (status === "up") this.#board.emit("engineUp");
+    if (status === "up" && reason === undefined) this.#board.emit("engineUp");
+    else if (status === "up") this.announce("engineFull", new SwitchboardError("ERR_ENGINE_FULL", reason ?? ""));
     else
       this.announce("engineDown", new SwitchboardError("ERR_ENGINE_UNAVAILABLE", reason ?? `the engine is ${status}`));
   }

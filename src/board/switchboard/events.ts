@@ -34,10 +34,15 @@ export interface SwitchboardEvents {
    * get nothing new. `board.health()` tells the same. `engineUp` follows.
    */
   engineDown: [Error];
+  /**
+   * The engine refuses to store, because it is out of memory: publishes to topics with history reject, and new members of
+   * topics with presence are stored later. Subscriptions and recoveries go on. `engineUp` follows.
+   */
+  engineFull: [Error];
   /** The engine works again. Every subscriber of a stream gets what it missed, or is told that it can't. */
   engineUp: [];
   /**
-   * The engine's thread ended. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch.
+   * The engine's thread ended, or was ended because it was blocked for `shardTimeoutMs`. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch.
    */
   engineLost: [Error];
   /** The engine's thread died for the fifth time within a minute. It isn't started again. */

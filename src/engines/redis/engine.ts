@@ -15,7 +15,7 @@ import type {
 } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { messageOf } from "./failures.ts";
+import { messageOf, OUT_OF_MEMORY } from "./failures.ts";
 import { Keys } from "./keys.ts";
 import { ClusterLinks } from "./link/cluster.ts";
 import type { RedisClientPackage } from "./link/connection.ts";
@@ -45,6 +45,8 @@ export class RedisEngine implements Engine {
   readonly #node: string;
   #started: Parts | undefined;
   #health: EngineHealth = { status: "down" };
+  /** True while Redis is out of memory, as far as is known. */
+  #isFull = false;
   #doubts = 0;
   /** Called when the health has changed, while `start` waits. */
   #changed: () => void = noop;
@@ -76,15 +78,21 @@ export class RedisEngine implements Engine {
       topology.kind === "cluster"
         ? new ClusterLinks(linksOptions, linkOwner, topology.seeds)
         : new SingleLink(linksOptions, linkOwner, topology);
+    const fullness = (isFull: boolean): void => {
+      if (this.#isFull === isFull) return;
+      this.#isFull = isFull;
+      this.#healthChanged(owner);
+    };
     const presence: Presence = new Presence({
       ttlMs: settings.presenceTtlMs,
       keys,
       links,
       scripts,
       isWanted: (topic) => streams.isWanted(topic),
+      fullness,
     });
     const graceBegan = (topic: string, ms: number): void => presence.graceBegan(topic, ms);
-    const streams: Streams = new Streams({ node, keys, links, scripts, isCluster, owner, graceBegan });
+    const streams: Streams = new Streams({ node, keys, links, scripts, isCluster, owner, graceBegan, fullness });
     const nodes = new Nodes({ node, nodeTtlMs: settings.nodeTtlMs, keys, links, owner });
     this.#started = { links, streams, presence, nodes };
     links.start();
@@ -175,6 +183,7 @@ export class RedisEngine implements Engine {
       relayed_total: counts.relayed,
       relays_dropped_total: counts.relaysDropped,
       members: presence.members,
+      members_unstored: presence.unstored,
       nodes: nodes.count,
       control_dropped_total: nodes.dropped,
     };
@@ -199,13 +208,16 @@ export class RedisEngine implements Engine {
   }
 
   #healthChanged(owner: EngineOwner): void {
-    const health = this.#started?.links.health() ?? { status: "down" };
+    const linked: EngineHealth = this.#started?.links.health() ?? { status: "down" };
+    const health: EngineHealth =
+      this.#isFull && linked.status === "up" ? { status: "up", reason: OUT_OF_MEMORY } : linked;
     const before = this.#health;
     this.#health = health;
     this.#changed();
     // Until the engine has started, `start` tells what is wrong.
     if (this.#isWorking || this.#settings.waitForStart) {
-      if (health.status !== before.status) owner.healthChanged(health);
+      const isFuller = health.status === "up" && health.reason !== before.reason;
+      if (health.status !== before.status || isFuller) owner.healthChanged(health);
     }
   }
 

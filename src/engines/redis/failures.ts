@@ -31,12 +31,23 @@ export function full(reason: string, cause?: unknown): SwitchboardError {
   return new SwitchboardError("ERR_ENGINE_FULL", reason, cause === undefined ? {} : { cause });
 }
 
+export const OUT_OF_MEMORY = "Redis is out of memory and refuses to store: give it more (maxmemory), or keep less";
+
+/** Errors of calls that Redis has refused because it is out of memory. */
+const outOfMemory = new WeakSet<Error>();
+
+export function isOutOfMemory(error: unknown): boolean {
+  return error instanceof Error && outOfMemory.has(error);
+}
+
 /** Converts what a command was rejected with. The message of a publish says whether the publication was stored. */
 export function failureOf(error: unknown): SwitchboardError {
   if (error instanceof SwitchboardError) return error;
   const message = messageOf(error);
   if (/^OOM\b/.test(message) || message.includes("-OOM ")) {
-    return full("Redis is out of memory and refuses to store: give it more (maxmemory), or keep less", error);
+    const failure = full(OUT_OF_MEMORY, error);
+    outOfMemory.add(failure);
+    return failure;
   }
   return REFUSALS.test(message) ? refused(message, error) : unavailable(message, error);
 }

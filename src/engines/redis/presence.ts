@@ -6,6 +6,7 @@ import { setImmediate as tick } from "node:timers/promises";
 import type { Member, PresenceLimits, PresenceStats } from "../../runtime/streams/engine.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
+import { isOutOfMemory } from "./failures.ts";
 import type { Keys, PresenceKeys } from "./keys.ts";
 import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
@@ -39,6 +40,8 @@ class TopicPresence {
   readonly members = new Map<string, string>();
   /** Leaves that Redis hasn't got, because it was away: grace time by address. */
   readonly unsent = new Map<string, number>();
+  /** Addresses of members that Redis hasn't got, because it was out of memory. */
+  readonly unstored = new Set<string>();
   changes: Change[] = [];
   /** Settles when the changes of this tick are stored. */
   flushed: Promise<void> | undefined;
@@ -71,6 +74,8 @@ export interface PresenceOptions {
   readonly links: Links;
   readonly scripts: Scripts;
   readonly isWanted: (topic: string) => boolean;
+  /** Called with true when Redis is out of memory, and with false when it has stored something. */
+  readonly fullness: (isFull: boolean) => void;
 }
 
 export class Presence {
@@ -96,28 +101,55 @@ export class Presence {
     return count;
   }
 
+  /** Number of those that Redis had no memory for so far. */
+  get unstored(): number {
+    let count = 0;
+    for (const { unstored } of this.#topics.values()) count += unstored.size;
+    return count;
+  }
+
   start(): void {
     this.#sweepsFrom = performance.now() + this.#renewMs;
     this.#timer = setInterval(() => this.#renewDue(), this.#renewMs / LOOKS);
   }
 
-  join(topic: string, member: Member, rule: PresenceLimits): Promise<void> {
+  /**
+   * Resolves also when Redis is out of memory, so that the member can subscribe: the join is stored, and reported, as
+   * soon as there is room. A change of a member rejects then, and the member stays as it was.
+   */
+  async join(topic: string, member: Member, rule: PresenceLimits): Promise<void> {
     const presence = this.#topic(topic);
+    const { address } = member;
     const record = encodeMember(member, rule.changes);
-    presence.members.set(member.address, record);
-    presence.unsent.delete(member.address);
+    const before = presence.members.get(address);
+    presence.members.set(address, record);
+    presence.unsent.delete(address);
     presence.graceMs = Math.max(presence.graceMs, rule.leaveGraceMs);
-    return this.#change(presence, { kind: "j", address: member.address, record }).catch((error: unknown) => {
-      // Whether Redis has stored it isn't known. It isn't renewed, so it doesn't stay.
-      if (presence.members.get(member.address) === record) presence.members.delete(member.address);
+    try {
+      await this.#change(presence, { kind: "j", address, record });
+      presence.unstored.delete(address);
+    } catch (error) {
+      if (presence.members.get(address) !== record) throw error;
+      if (!isOutOfMemory(error)) {
+        // Whether Redis has stored it isn't known. It isn't renewed, so it doesn't stay.
+        presence.members.delete(address);
+        presence.unstored.delete(address);
+        throw error;
+      }
+      if (before === undefined || presence.unstored.has(address)) {
+        presence.unstored.add(address);
+        return;
+      }
+      presence.members.set(address, before);
       throw error;
-    });
+    }
   }
 
   /** Resolves also when Redis is away: the leave is sent when it is back. */
   async leave(topic: string, address: string, { leaveGraceMs }: PresenceLimits): Promise<void> {
     const presence = this.#topics.get(topic);
     if (presence === undefined || !presence.members.delete(address)) return;
+    presence.unstored.delete(address);
     presence.graceMs = Math.max(presence.graceMs, leaveGraceMs);
     try {
       await this.#change(presence, { kind: "l", address, graceMs: leaveGraceMs });
@@ -216,7 +248,13 @@ export class Presence {
       }
       calls.push(this.#call(presence, this.#options.scripts.change, args));
     }
-    await Promise.all(calls);
+    try {
+      await Promise.all(calls);
+      if (changes.some(({ kind }) => kind === "j")) this.#options.fullness(false);
+    } catch (error) {
+      if (isOutOfMemory(error)) this.#options.fullness(true);
+      throw error;
+    }
   }
 
   #keptMs({ graceMs }: TopicPresence): string {
@@ -240,6 +278,7 @@ export class Presence {
   #renewDue(): void {
     const now = performance.now();
     for (const presence of this.#topics.values()) {
+      if (presence.unstored.size > 0) this.#storeLate(presence).catch(noop);
       if (presence.renewAt > now) continue;
       const isIdle = presence.members.size === 0 && presence.unsent.size === 0 && presence.graceUntil < now;
       if (isIdle && !this.#options.isWanted(presence.topic)) {
@@ -270,6 +309,17 @@ export class Presence {
       at += BATCH;
     } while (at < addresses.length);
     if (isQuiet) presence.isQuiet = false;
+  }
+
+  /** Stores members that Redis had no memory for, if there is room now. */
+  async #storeLate(presence: TopicPresence): Promise<void> {
+    const joins = [...presence.unstored].slice(0, BATCH).flatMap((address): Change[] => {
+      const record = presence.members.get(address);
+      return record === undefined ? [] : [{ kind: "j", address, record }];
+    });
+    await this.#write(presence, joins, false);
+    for (const { address } of joins) presence.unstored.delete(address);
+    if (presence.unstored.size > 0) await this.#storeLate(presence);
   }
 
   async #sendLeaves(presence: TopicPresence): Promise<void> {

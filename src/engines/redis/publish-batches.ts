@@ -2,7 +2,7 @@
 import type { EnginePublish, EnginePublished, HistoryLimits } from "../../runtime/streams/engine.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { failureOf, refused } from "./failures.ts";
+import { failureOf, isOutOfMemory, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
 import type { Reply } from "./link/connection.ts";
 import { decodePosition, POSITION_BYTES } from "./messages.ts";
@@ -25,6 +25,8 @@ export interface PublishBatchesOptions {
   readonly failure: (error: unknown) => unknown;
   /** Totals. */
   readonly counts: { published: number; rejected: number };
+  /** Called with true when Redis is out of memory, and with false when it has stored something. */
+  readonly fullness: (isFull: boolean) => void;
 }
 
 /** The publishes to one topic, in their order. */
@@ -134,14 +136,17 @@ export class PublishBatches {
   }
 
   #resolve(answers: TopicPublishes["answers"], { epoch, offset: first }: Position, duplicate: boolean): void {
-    this.#options.counts.published += answers.length;
+    const { counts, fullness } = this.#options;
+    counts.published += answers.length;
+    if (!duplicate) fullness(false);
     let offset = first;
     for (const { resolve } of answers) resolve({ position: { epoch, offset: offset++ }, duplicate });
   }
 
   #reject(answers: TopicPublishes["answers"], error: unknown): void {
-    const { counts, failure } = this.#options;
+    const { counts, failure, fullness } = this.#options;
     counts.rejected += answers.length;
+    if (isOutOfMemory(error)) fullness(true);
     const reason = failure(error);
     for (const { reject } of answers) reject(reason);
   }

@@ -316,6 +316,8 @@ return 1
  */
 const REFRESH = `
 ${PRESENCE}
+-- This changes nothing. Redis allows it also while it is out of memory, and then the renewals that follow, too.
+redis.call('HDEL', KEYS[1], '')
 local missing = {}
 for index = 6, #ARGV do
   local address = ARGV[index]

@@ -42,6 +42,8 @@ export interface StreamsOptions {
   readonly scripts: Scripts;
   readonly isCluster: boolean;
   readonly owner: EngineOwner;
+  /** Called with true when Redis is out of memory, and with false when it has stored something. */
+  readonly fullness: (isFull: boolean) => void;
   /** Called when a node leaves that has members in their grace time in a wanted topic. */
   readonly graceBegan: (topic: string, ms: number) => void;
 }
@@ -66,6 +68,7 @@ export class Streams {
       run: (used, args, bytes) => links.run(scripts.publish, used, args, { inBuffers: true, bytes }),
       failure: publishFailure,
       counts: this.counts,
+      fullness: options.fullness,
     });
   }
 

@@ -103,7 +103,7 @@ export type EngineStatus = "up" | "deaf" | "down";
 
 export interface EngineHealth {
   readonly status: EngineStatus;
-  /** What is wrong, in a sentence; undefined while the engine is up. */
+  /** What is wrong, in a sentence; with `up`: why the engine refuses to store, while it reads and delivers. */
   readonly reason?: string | undefined;
 }
 
@@ -171,7 +171,7 @@ export interface Engine {
 
   /**
    * Adds a member of this node, or replaces the member with its address, also one in its grace time. Rejects like
-   * `publish`. What is reported of a replacement, at once:
+   * `publish`, unless the engine stores a new member by itself as soon as there is room. What is reported of a replacement, at once:
    * - same user, same info: nothing;
    * - same user, other info: `joined` with the new info, `ofUser` false;
    * - other user: `left` of the old member, then `joined` of the new one, each with its `ofUser`.

@@ -89,7 +89,7 @@ export function fitReason(reason: string): string {
   if (Buffer.byteLength(fit) <= MAX_REASON_BYTES) return fit;
   const cut = Buffer.alloc(MAX_REASON_BYTES);
   // `Buffer.write` never writes part of a character.
-  return cut.toString("utf8", 0, cut.write(fit));
+  return cut.toString("utf8", 0, cut.write(fit)).trim();
 }
 
 function isJsonText(text: string): boolean {
