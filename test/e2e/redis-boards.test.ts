@@ -81,3 +81,32 @@ it("two boards share a topic without history, and a publish reaches each subscri
     expect(offsets).toEqual(offsets.map((_, index) => count - offsets.length + 1 + index));
   }
 });
+
+it("a client resumes on a topic with presence while Redis is out of memory, and is a member when there is room", async () => {
+  const server = await RedisServer.start();
+  const engine = redis({ url: server.url, presenceTtlMs: 2_000 });
+  const topics = { "room:*": { history: { size: 100 }, presence: true as const } };
+  const { board, port } = await startBoard({ actor: "resuming", engine, topics });
+  const told: string[] = [];
+  board.on("engineFull", ({ message }) => told.push(message));
+  board.on("engineUp", () => told.push("up"));
+  const topic = "room:1";
+  const first = await connect(port);
+  first.send({ subscribe: topic });
+  await vi.waitFor(() => expect(first.said).toHaveLength(1));
+  for (const text of ["a", "b"]) await board.publish(topic, text).stored;
+
+  await server.command("CONFIG", "SET", "maxmemory", "1");
+  const back = await connect(port);
+  back.send({ subscribe: topic, since: { ...first.said[0]?.position, offset: 1 } });
+  await vi.waitFor(() => expect(back.said).toMatchObject([{ kind: "subscribed", recovered: true, missed: 1 }]));
+  await expect(board.publish(topic, "c").stored).rejects.toMatchObject({ code: "ERR_ENGINE_FULL" });
+  await vi.waitFor(() => expect(told).toEqual([expect.stringContaining("Redis is out of memory")]));
+  expect(board.health()).toMatchObject({ ok: true, engine: { status: "up", reason: told[0] } });
+  expect(await board.presenceStats(topic)).toEqual({ connections: 1, users: 1 });
+
+  await server.command("CONFIG", "SET", "maxmemory", "0");
+  await vi.waitFor(async () => expect(await board.presenceStats(topic)).toEqual({ connections: 2, users: 2 }));
+  await vi.waitFor(() => expect(told.slice(1)).toEqual(["up"]));
+  expect(board.health().engine).toEqual({ name: "redis", status: "up" });
+});
