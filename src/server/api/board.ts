@@ -24,8 +24,8 @@ export interface ApiContext {
   readonly channels: Channels;
   /** Name of the board's actor module that answers control questions. Undefined: the module `actor`. */
   readonly actor?: string | undefined;
-  /** Returns a member of a channel as the client's actor told it. */
-  readonly clientInfoOf: (member: PresenceMember) => ClientInfo;
+  /** Returns a member of a channel as the client's actor told it; undefined for a member that is no client. */
+  readonly clientInfoOf: (member: PresenceMember) => ClientInfo | undefined;
   /**
    * True if a publication with a `version` that isn't higher is suppressed. The versions are remembered in this thread:
    * false for an engine that other nodes share. `version` is then error 108.

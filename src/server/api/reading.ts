@@ -22,11 +22,9 @@ export async function presence(fields: RequestFields, { board, channels, clientI
   const channel = fields.needed("channel");
   if (!optionsOf(channels, channel).presence) throw notAvailable();
   const members = await board.presence(channel);
-  const infos = members.map((member) => {
-    const info = clientInfoOf(member);
-    return `${JSON.stringify(info.client)}:${infoText(info)}`;
-  });
-  return `{"presence":{${infos.join()}}}`;
+  const infos = members.map(clientInfoOf).filter((info) => info !== undefined);
+  const shown = infos.map((info) => `${JSON.stringify(info.client)}:${infoText(info)}`);
+  return `{"presence":{${shown.join()}}}`;
 }
 
 export async function presenceStats(fields: RequestFields, { board, channels }: ApiContext): Promise<string> {

@@ -9,12 +9,15 @@ import type { AddressInfo } from "node:net";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
+import { createApi } from "../api/api.ts";
+import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
 import type { ChannelReport } from "../client/client-server.ts";
+import { clientInfoOf } from "../client/presence-info.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { createEmulation } from "../emulation/emulation.ts";
 import { Hooks } from "../hooks/hooks.ts";
-import { DISCONNECTS } from "../protocol/codes.ts";
+import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
@@ -61,7 +64,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     const board = await Switchboard.start(boardOptions(config, url));
     started.push(() => board.close({ timeoutMs: 0 }));
     watch(board, hooks, log);
-    const handlers = await handlersOf(board, config);
+    const handlers = await handlersOf(board, config, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
     const server = await open(config, publicHandlers, config.httpServer.port, config.httpServer.address);
@@ -127,6 +130,7 @@ function watch(board: Switchboard, hooks: Hooks, log: Log): void {
 async function handlersOf(
   board: Switchboard,
   config: ServerConfig,
+  log: Log,
 ): Promise<{ clients: Handler[]; internal: Handler[] }> {
   const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
   const origins = originsOf(client.allowedOrigins);
@@ -138,10 +142,42 @@ async function handlersOf(
     ...(origins === undefined ? {} : { origins }),
   });
   const internal: Handler[] = [];
+  if (!config.httpApi.disabled) internal.push(apiOf(board, config, log));
   if (health.enabled) internal.push(at(health.handlerPrefix, (_, response) => answerHealth(board, response)));
   if (prometheus.enabled) internal.push(at(prometheus.handlerPrefix, await metricsHandler(board)));
   const clients: Handler[] = sse.enabled || httpStream.enabled ? [(...args) => endpoints.handle(...args)] : [];
   return { clients, internal };
+}
+
+function apiOf(board: Switchboard, { httpApi, channel, engine }: ServerConfig, log: Log): Handler {
+  const handle = createApi({
+    board,
+    channels: new Channels(channel),
+    clientInfoOf,
+    versions: engine.type === "memory",
+    ...httpApi,
+    answered: (method, error, cause) => {
+      if (error?.code !== ERRORS.internal.code) return;
+      log.error("a request to the API failed", {
+        method,
+        error: cause instanceof Error ? cause.message : String(cause),
+      });
+    },
+  });
+  if (!httpApi.loopbackOnly) return handle;
+  return (request, response) => {
+    if (isLoopback(request.socket.remoteAddress ?? "")) return handle(request, response);
+    if (!pathOf(request).startsWith(`${httpApi.handlerPrefix}/`)) return false;
+    response.writeHead(403, { "Content-Type": "text/plain" });
+    response.end(
+      "the API is for this machine only, because its key was made for this run: give it a key of your own\n",
+    );
+    return true;
+  };
+}
+
+function isLoopback(address: string): boolean {
+  return address === "::1" || /^(::ffff:)?127\./.test(address);
 }
 
 /** Green while the server takes clients and its engine answers. Load balancers and Kubernetes ask it. */
