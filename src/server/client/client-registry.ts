@@ -1,29 +1,35 @@
 /** The clients of one shard, and the channels that they are subscribed to. `ClientServer` has one. */
 import type { CodeWithReason } from "../protocol/codes.ts";
-import type {
-  ClientDescription,
-  ClientSelection,
-  RefreshQuestion,
-  SubscribeClientsQuestion,
-  UnsubscribeQuestion,
-} from "./control.ts";
+import type { ClientInfo, Codec, Push } from "../protocol/messages.ts";
+import type { ClientFacts, ConnectionGrant } from "./backend.ts";
+import type { ClientSubscriptions } from "./client-subscriptions.ts";
 
-/**
- * A client as the rest of its shard sees it. What changes the client runs as a handler of its actor: the promises
- * resolve when it has run.
- */
+/** A client as the rest of its shard sees it. */
 export interface RegisteredClient {
-  readonly speaksJson: boolean;
-  isSubscribed(channel: string): boolean;
-  fits(selection: ClientSelection): boolean;
-  describe(): ClientDescription;
-  /** Number of channels. */
-  readonly subscriptionCount: number;
+  readonly clientId: string;
   readonly user: string;
-  closeSoon(reason: CodeWithReason): void;
-  subscribeSoon(question: SubscribeClientsQuestion): Promise<boolean>;
-  unsubscribeSoon(question: UnsubscribeQuestion): Promise<boolean>;
-  refreshSoon(question: RefreshQuestion): Promise<boolean>;
+  readonly codec: Codec;
+  readonly clientInfo: ClientInfo;
+  readonly address: string;
+  readonly subscriptions: ClientSubscriptions;
+  /** Secret of a client without a WebSocket. */
+  readonly emulatedSession: string | undefined;
+  readonly life: {
+    /** Name and version that the client gave with `connect`. */
+    readonly name: string;
+    readonly version: string;
+    /** Unix time in ms. */
+    readonly connectedAt: number;
+    /** Unix time in seconds at which the connection expires. Undefined: never. */
+    readonly expireAt: number | undefined;
+  };
+  facts(): ClientFacts;
+  push(push: Push): void;
+  pushUnsubscribe(channel: string, reason: CodeWithReason): void;
+  closeWith(reason: CodeWithReason): void;
+  renewed(grant: Pick<ConnectionGrant, "expireAt" | "info">): void;
+  /** Runs work as a handler of the client's actor. Resolves with what it returns; with false if the client has gone. */
+  soon(work: () => boolean | Promise<boolean>): Promise<boolean>;
 }
 
 interface SubscribedChannel {

@@ -12,6 +12,7 @@ import { ClientRegistry } from "./client-registry.ts";
 import type { ControlAnswer, ControlQuestion } from "./control.ts";
 import { answerControl } from "./control-answers.ts";
 import { PublicationEncoder } from "./publication-encoder.ts";
+import type { ServerParts } from "./server-parts.ts";
 
 export interface ClientServerOptions {
   readonly client: ClientConfig;
@@ -29,7 +30,7 @@ export type ChannelReport =
   | { readonly kind: "occupied"; readonly channel: string }
   | { readonly kind: "vacated"; readonly channel: string };
 
-export class ClientServer {
+export class ClientServer implements ServerParts {
   readonly config: ClientConfig;
   readonly limits: ChannelsConfig;
   readonly channels: Channels;
@@ -63,13 +64,16 @@ export class ClientServer {
   }
 
   /** Answers a question of the main thread about the clients of this shard: export it from the actor module. */
-  readonly surveyed = (question: unknown): Promise<ControlAnswer> =>
-    answerControl(this.registry, question as ControlQuestion);
+  readonly surveyed = (question: unknown): Promise<ControlAnswer> => answerControl(this, question as ControlQuestion);
 
   /** Closes all clients that speak JSON and are subscribed to a channel: they can't get what was published there. */
   #notJson(channel: string): void {
     for (const client of [...this.registry.values()]) {
-      if (client.speaksJson && client.isSubscribed(channel)) client.closeSoon(DISCONNECTS.inappropriateProtocol);
+      if (client.codec.name !== "json" || client.subscriptions.get(channel) === undefined) continue;
+      void client.soon(() => {
+        client.closeWith(DISCONNECTS.inappropriateProtocol);
+        return true;
+      });
     }
   }
 

@@ -26,10 +26,10 @@ import {
 import { decodeStored } from "../protocol/stored-publication.ts";
 import { checkFilter, matches } from "../protocol/tag-filter.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
-import type { ClientServer } from "./client-server.ts";
 import { granted, refused, secondsUntil } from "./decisions/answers.ts";
 import { keptInfo, presenceUser } from "./presence-info.ts";
 import { canGet, deltaData, type PublicationEncode } from "./publication-encoder.ts";
+import type { ServerParts } from "./server-parts.ts";
 
 /** What a client says when it subscribes, as far as the subscription itself needs to know. */
 export type Begin = SubscriptionWishes & Pick<SubscribeRequest, "recover" | "epoch" | "offset" | "flag" | "tf">;
@@ -56,12 +56,13 @@ export interface ClientSubscription {
   readonly id: number | undefined;
   /** True if the client brings a new token when the subscription expires. */
   readonly byToken: boolean;
+  readonly expires: boolean;
   readonly encode: PublicationEncode;
 }
 
 /** What the subscriptions of a client need of its actor. */
 export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
-  readonly server: ClientServer;
+  readonly server: ServerParts;
   readonly codec: Codec;
   readonly user: string;
   readonly clientInfo: ClientInfo;
@@ -70,9 +71,8 @@ export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscrib
   pushUnsubscribe(channel: string, reason: CodeWithReason): void;
   /** True if the client finds channels by number, where it agreed to that. */
   readonly takesNumbers: boolean;
-  /** @param expireAt Unix time in seconds */
-  subscriptionExpires(channel: string, expireAt: number): void;
-  subscriptionEnded(channel: string): void;
+  /** @param expireAt Unix time in seconds; undefined: the subscription doesn't expire, or has ended */
+  subscriptionExpires(channel: string, expireAt: number | undefined, byToken: boolean): void;
 }
 
 /** Who decided about a subscription, and what about it. */
@@ -155,7 +155,7 @@ export class ClientSubscriptions {
       }
       const id = this.#client.server.registry.subscribed(name);
       this.#subscriptions.set(name, compact ? { ...subscription, id } : subscription);
-      if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt);
+      if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt, admission.byToken);
       // The client refreshes only what it has a token for.
       const expiry = ttl !== undefined && admission.byToken ? { expires: true, ttl } : {};
       return granted({ ...answer, ...expiry, data: admission.data, ...(compact ? { id } : {}) });
@@ -175,6 +175,14 @@ export class ClientSubscriptions {
     this.#client.unsubscribe(name);
     this.#forget(name);
     return subscription;
+  }
+
+  /** @param expireAt Unix time in seconds; undefined: the subscription doesn't expire any more */
+  renewed(name: string, expireAt: number | undefined): void {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription === undefined) return;
+    this.#subscriptions.set(name, { ...subscription, expires: expireAt !== undefined });
+    this.#client.subscriptionExpires(name, expireAt, subscription.byToken);
   }
 
   /** Forgets all: the connection has ended, and the library has ended the subscriptions. */
@@ -201,8 +209,10 @@ export class ClientSubscriptions {
   }
 
   #forget(name: string): void {
-    if (!this.#subscriptions.delete(name)) return;
-    this.#client.subscriptionEnded(name);
+    const subscription = this.#subscriptions.get(name);
+    if (subscription === undefined) return;
+    this.#subscriptions.delete(name);
+    if (subscription.expires) this.#client.subscriptionExpires(name, undefined, false);
     this.#client.server.registry.unsubscribed(name);
   }
 
@@ -211,7 +221,7 @@ export class ClientSubscriptions {
     rights: SubscriptionRights,
     filter: FilterNode | undefined,
     compact: boolean,
-    { info, isServerSide, byToken }: Admission,
+    { info, isServerSide, byToken, expireAt }: Admission,
   ): ClientSubscription & { base(publication: Publication): void } {
     const { server, codec } = this.#client;
     let base: Publication | undefined;
@@ -228,7 +238,8 @@ export class ClientSubscriptions {
     const setBase = (publication: Publication): void => {
       base = publication;
     };
-    return { channel, isServerSide, rights, info, id: undefined, byToken, encode, base: setBase };
+    const expires = expireAt !== undefined;
+    return { channel, isServerSide, rights, info, id: undefined, byToken, expires, encode, base: setBase };
   }
 
   /** Publications that are missed by a client of a channel in cache mode: the newest one. Otherwise all. */

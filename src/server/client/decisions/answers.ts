@@ -23,3 +23,9 @@ export function secondsUntil(expireAt: number): number | undefined {
   const seconds = Math.ceil(expireAt - Date.now() / 1_000);
   return seconds > 0 ? seconds : undefined;
 }
+
+/** What a client is told about an expiry; nothing if there is none. */
+export function expiryOf(expireAt: number | undefined): { readonly expires?: boolean; readonly ttl?: number } {
+  const ttl = expireAt === undefined ? undefined : secondsUntil(expireAt);
+  return ttl === undefined ? {} : { expires: true, ttl };
+}

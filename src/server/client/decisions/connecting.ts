@@ -2,14 +2,14 @@
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { ConnectRequest } from "../../protocol/messages.ts";
 import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
-import type { ClientServer } from "../client-server.ts";
+import type { ServerParts } from "../server-parts.ts";
 import { disconnected, granted, refused } from "./answers.ts";
 
 /** Bytes of a user id at most: presence keeps it with one character before it. */
 const MAX_USER_BYTES = 254;
 
 export async function decideConnection(
-  server: ClientServer,
+  server: ServerParts,
   request: ConnectRequest,
   facts: ClientFacts,
 ): Promise<Answer<ConnectionGrant>> {
@@ -22,7 +22,7 @@ export async function decideConnection(
 }
 
 async function ask(
-  { config, backend, connectionTokens }: ClientServer,
+  { config, backend, connectionTokens }: ServerParts,
   { token, name, version, data, subs }: ConnectRequest,
   facts: ClientFacts,
 ): Promise<Answer<ConnectionGrant>> {

@@ -7,12 +7,12 @@ import { isJson } from "../../protocol/json/validate.ts";
 import type { ClientInfo, Codec } from "../../protocol/messages.ts";
 import { encodeStored } from "../../protocol/stored-publication.ts";
 import type { Answer, ClientFacts, PublishGrant } from "../backend.ts";
-import type { ClientServer } from "../client-server.ts";
+import type { ServerParts } from "../server-parts.ts";
 import { granted, refused } from "./answers.ts";
 
 /** What a client needs in order to publish. */
 export interface Publisher extends Pick<Actor, "publish"> {
-  readonly server: ClientServer;
+  readonly server: ServerParts;
   readonly codec: Codec;
   readonly clientInfo: ClientInfo;
   facts(): ClientFacts;

@@ -1,14 +1,14 @@
 /** What a client's new tokens change: `refresh` for the connection, `sub_refresh` for one subscription. */
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
-import type { ClientServer } from "../client-server.ts";
+import type { ServerParts } from "../server-parts.ts";
 import { disconnected, granted, refused } from "./answers.ts";
 import { byToken, type SubscriptionDecision } from "./subscribing.ts";
 
 type Renewed = Pick<ConnectionGrant, "expireAt" | "info" | "meta">;
 
 export async function renewedConnection(
-  { connectionTokens }: ClientServer,
+  { connectionTokens }: ServerParts,
   token: string,
   user: string,
 ): Promise<Answer<Renewed>> {
@@ -30,7 +30,7 @@ export async function renewedConnection(
 }
 
 export async function renewedSubscription(
-  server: ClientServer,
+  server: ServerParts,
   channel: string,
   token: string,
   facts: ClientFacts,

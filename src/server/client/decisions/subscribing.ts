@@ -5,7 +5,7 @@ import { maySubscribe } from "../../channels/permissions.ts";
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { SubscribeRequest } from "../../protocol/messages.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "../backend.ts";
-import type { ClientServer } from "../client-server.ts";
+import type { ServerParts } from "../server-parts.ts";
 import { disconnected, granted, refused } from "./answers.ts";
 
 /** A decision, and who makes the next one when the subscription expires. */
@@ -15,7 +15,7 @@ export interface SubscriptionDecision extends SubscriptionGrant {
 }
 
 export async function decideSubscription(
-  server: ClientServer,
+  server: ServerParts,
   channel: Channel,
   request: SubscribeRequest,
   facts: ClientFacts,
@@ -45,7 +45,7 @@ export async function decideSubscription(
 
 /** Decides by a token alone, at a subscription and when one is renewed. */
 export async function byToken(
-  { subscriptionTokens }: ClientServer,
+  { subscriptionTokens }: ServerParts,
   channel: string,
   token: string,
   { user, client }: ClientFacts,

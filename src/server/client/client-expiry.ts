@@ -1,0 +1,81 @@
+/**
+ * What happens when a connection or a subscription expires: the application is asked whether it goes on, or the client
+ * has a time of grace for a new token. The client's actor has one `ClientExpiry`.
+ */
+import { type CodeWithReason, DISCONNECTS } from "../protocol/codes.ts";
+import type { Answer, ClientFacts, ConnectionGrant, Renewal } from "./backend.ts";
+import type { Deadlines } from "./deadlines.ts";
+import type { ServerParts } from "./server-parts.ts";
+
+export interface ExpiringClient {
+  readonly server: ServerParts;
+  facts(): ClientFacts;
+  closeWith(reason: CodeWithReason): void;
+  /** The application said how the connection goes on. */
+  renewed(grant: Pick<ConnectionGrant, "expireAt" | "info" | "meta">): void;
+  /** Ends a subscription that has expired. */
+  endExpired(channel: string): void;
+}
+
+export class ClientExpiry {
+  readonly #client: ExpiringClient;
+  readonly #deadlines: Deadlines;
+
+  constructor(client: ExpiringClient, deadlines: Deadlines) {
+    this.#client = client;
+    this.#deadlines = deadlines;
+  }
+
+  /** @param expireAt Unix time in seconds; undefined: the connection doesn't expire any more */
+  connection(expireAt: number | undefined): void {
+    const { server } = this.#client;
+    const end = (): void => this.#client.closeWith(DISCONNECTS.expired);
+    if (expireAt === undefined) {
+      this.#deadlines.delete("expiry");
+    } else if (server.backend.refresh === undefined) {
+      this.#deadlines.set("expiry", leftMs(expireAt) + server.config.expiredCloseDelayMs, end);
+    } else {
+      this.#deadlines.set("expiry", leftMs(expireAt), async () => {
+        const answer = await server.backend.refresh?.(this.#client.facts());
+        if (goesOn(answer)) this.#client.renewed(answer.result);
+        // The application can't answer now: the client has the time that a token has.
+        else if (answer?.kind === "error") this.#deadlines.set("expiry", server.config.expiredCloseDelayMs, end);
+        else this.#client.closeWith(answer?.kind === "disconnect" ? answer : DISCONNECTS.expired);
+      });
+    }
+  }
+
+  /**
+   * @param expireAt Unix time in seconds; undefined: the subscription doesn't expire any more
+   * @param byToken true if the client brings a new token; false if the application is asked
+   */
+  subscription(channel: string, expireAt: number | undefined, byToken: boolean): void {
+    const name = `expiry ${channel}`;
+    if (expireAt === undefined) {
+      this.#deadlines.delete(name);
+      return;
+    }
+    const { backend, config, channels } = this.#client.server;
+    const found = channels.of(channel);
+    const asks = found.kind === "known" && found.channel.options.subRefreshProxyEnabled;
+    const end = (): void => this.#client.endExpired(channel);
+    if (byToken || !asks || backend.subRefresh === undefined) {
+      this.#deadlines.set(name, leftMs(expireAt) + (byToken ? config.expiredSubCloseDelayMs : 0), end);
+      return;
+    }
+    this.#deadlines.set(name, leftMs(expireAt), async () => {
+      const answer = await backend.subRefresh?.(this.#client.facts(), channel);
+      if (goesOn(answer)) this.subscription(channel, answer.result.expireAt, byToken);
+      else if (answer?.kind === "error") this.#deadlines.set(name, config.expiredSubCloseDelayMs, end);
+      else end();
+    });
+  }
+}
+
+function goesOn(answer: Answer<Renewal> | undefined): answer is { readonly kind: "result"; readonly result: Renewal } {
+  return answer?.kind === "result" && answer.result.expired !== true;
+}
+
+function leftMs(expireAt: number): number {
+  return Math.max(expireAt * 1_000 - Date.now(), 0);
+}

@@ -1,0 +1,25 @@
+/** What the parts of a client use of their shard. `ClientServer` implements it. */
+import type { TokenVerifier } from "../auth/token-verifier.ts";
+import type { ChannelsConfig } from "../channels/channel-options.ts";
+import type { Channels } from "../channels/channels.ts";
+import type { ClientConfig } from "../config/config.ts";
+import type { Backend } from "./backend.ts";
+import type { PublicationEncoder } from "./publication-encoder.ts";
+
+export interface ServerParts {
+  readonly config: ClientConfig;
+  readonly limits: ChannelsConfig;
+  readonly channels: Channels;
+  /** The application. */
+  readonly backend: Backend;
+  /** Version that clients are told. */
+  readonly version: string;
+  readonly connectionTokens: TokenVerifier;
+  readonly subscriptionTokens: TokenVerifier;
+  readonly encoder: PublicationEncoder;
+  readonly registry: {
+    /** Counts a subscription. Returns the number of the channel. */
+    subscribed(channel: string): number;
+    unsubscribed(channel: string): void;
+  };
+}
