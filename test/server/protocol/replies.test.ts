@@ -106,6 +106,19 @@ describe.each([jsonCodec, protobufCodec])("the $name codec", (codec) => {
     expect(read(codec.ping).map((one) => Object.keys(one))).toEqual([[]]);
   });
 
+  it.each([
+    [1.9, 1],
+    [0.5, 0],
+    [-3, 0],
+    [Number.NaN, 0],
+    [2 ** 60, Number.MAX_SAFE_INTEGER],
+    [Number.POSITIVE_INFINITY, Number.MAX_SAFE_INTEGER],
+  ])("writes the number %d as the whole number %i", (value, whole) => {
+    const reply: Reply = { id: 1, kind: "subscribe", result: { offset: value } };
+    const [one] = read(codec.encodeReply(reply)) as [{ subscribe: { offset?: unknown } }];
+    expect(Number(one.subscribe.offset ?? 0)).toBe(whole);
+  });
+
   it("writes an id in place of the channel if compaction was agreed", () => {
     const one: Push = { id: 7, kind: "pub", channel: "news", pub: { data: Buffer.from("1") } };
     const [{ push } = { push: undefined }] = read(codec.encodePush(one)) as [{ push?: Record<string, unknown> }];

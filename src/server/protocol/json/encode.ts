@@ -8,6 +8,7 @@ import type {
   Reply,
   SubscribeResult,
 } from "../messages.ts";
+import { wholeNumber } from "../whole-number.ts";
 
 export function encodeReply(reply: Reply): string {
   return `{"id":${reply.id},"${reply.kind}":${resultText(reply)}}`;
@@ -33,7 +34,8 @@ function text(key: string, value: string | undefined): string {
 }
 
 function number(key: string, value: number | undefined): string {
-  return value === undefined || value === 0 ? "" : `,"${key}":${value}`;
+  const whole = value === undefined ? 0 : wholeNumber(value);
+  return whole === 0 ? "" : `,"${key}":${whole}`;
 }
 
 function flag(key: string, value: boolean | undefined): string {

@@ -4,6 +4,8 @@
  * Source: https://protobuf.dev/programming-guides/encoding/
  */
 
+import { wholeNumber } from "../whole-number.ts";
+
 /** Size of the memory that a writer keeps between messages, in bytes. */
 const KEPT_BYTES = 16 * 1024;
 
@@ -44,8 +46,9 @@ export class ProtobufWriter {
   }
 
   number(field: number, value: number | undefined): void {
-    if (value === undefined || value === 0) return;
-    this.varint(value);
+    const whole = value === undefined ? 0 : wholeNumber(value);
+    if (whole === 0) return;
+    this.varint(whole);
     this.varint(field << 3);
   }
 
