@@ -6,7 +6,7 @@ export const MAX_COMMANDS = 8_192;
 /** Depth of objects and arrays in one JSON command, the payload included. */
 export const MAX_JSON_DEPTH = 256;
 
-// Limits of tag filters at decoding. The lower ones of `tag-filter.ts` are answered with an error, these with a close.
+// Limits of tag filters: at decoding, a message with a filter over a limit is malformed. `checkFilter` has the same limits.
 
 /** Depth of a tag filter. */
 export const MAX_FILTER_DEPTH = 16;

@@ -1,10 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { decodeCommands } from "../../../../src/server/protocol/json/decode.ts";
 import {
-  MAX_JSON_DEPTH,
   MAX_FILTER_DEPTH,
   MAX_FILTER_NODES,
   MAX_FILTER_VALUES,
+  MAX_JSON_DEPTH,
 } from "../../../../src/server/protocol/limits.ts";
 
 const decode = (text: string) => decodeCommands(Buffer.from(text));

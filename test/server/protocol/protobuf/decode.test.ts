@@ -1,9 +1,5 @@
 import { describe, expect, it } from "vitest";
-import {
-  MAX_FILTER_DEPTH,
-  MAX_FILTER_NODES,
-  MAX_FILTER_VALUES,
-} from "../../../../src/server/protocol/limits.ts";
+import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES } from "../../../../src/server/protocol/limits.ts";
 import { decodeCommands } from "../../../../src/server/protocol/protobuf/decode.ts";
 import { clientProtobuf } from "../support/client-codecs.ts";
 
