@@ -1,5 +1,5 @@
 /** The commands that ask a running server: `publish`, `channels`, `connections`, `info`. */
-import { callApi, findApi, isRecord, printable } from "./api-client.ts";
+import { type ApiAddress, callApi, findApi, isRecord, printable } from "./api-client.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { UsageError } from "./usage-error.ts";
 
@@ -19,6 +19,10 @@ Ask the HTTP API of a server that runs. DATA is JSON. PATTERN is a glob, such as
 
 Exit code: 0 on success; 1 if the server can't be reached or refuses; 2 for invalid flags.
 `;
+
+/** Number of connections of one page, and of all that are shown. */
+const PAGE = 1000;
+const MAX_CONNECTIONS = 10_000;
 
 const flags = {
   url: { type: "string" as const },
@@ -40,9 +44,30 @@ export async function apiCommand(command: ApiCommand, args: readonly string[]): 
   }
   if (values.user !== undefined && command !== "connections") throw new UsageError(`${command} has no flag --user`);
   const params = paramsOf(command, positionals, values.user);
-  const result = await callApi(await findApi(values), command, params);
+  const api = await findApi(values);
+  const result = command === "connections" ? await allConnections(api, params) : await callApi(api, command, params);
   process.stdout.write(values.json ? `${JSON.stringify(result)}\n` : VIEWS[command](isRecord(result) ? result : {}));
+  if (isRecord(result) && (result["is_cut"] === true || result["cursor"] !== undefined)) {
+    process.stderr.write("switchboard: there are more than these\n");
+  }
   return 0;
+}
+
+/** The connections of all pages, as one answer; with `cursor` if there are more than `MAX_CONNECTIONS`. */
+async function allConnections(api: ApiAddress, params: object): Promise<Result> {
+  const connections: Record<string, unknown> = {};
+  let cursor: unknown;
+  do {
+    const page = await callApi(api, "connections", {
+      ...params,
+      limit: PAGE,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    if (!isRecord(page) || !isRecord(page["connections"])) break;
+    Object.assign(connections, page["connections"]);
+    cursor = page["cursor"];
+  } while (cursor !== undefined && Object.keys(connections).length < MAX_CONNECTIONS);
+  return { connections, ...(cursor === undefined ? {} : { cursor }) };
 }
 
 function paramsOf(command: ApiCommand, words: readonly string[], user: string | undefined): object {
@@ -89,16 +114,16 @@ const VIEWS: Readonly<Record<ApiCommand, (result: Result) => string>> = {
       "no channel has a subscriber",
     );
   },
-  connections: ({ connections }) => table(rowsOf(connections, "client"), "no client is connected"),
-  info: ({ nodes }) => table(rowsOf(nodes, "node"), "no node answered"),
+  connections: ({ connections }) => {
+    const rows = Object.entries(isRecord(connections) ? connections : {}).map(([client, one]) => {
+      const { user, transport, protocol, app_name, app_version, state } = isRecord(one) ? one : {};
+      const channels = isRecord(state) && isRecord(state["channels"]) ? Object.keys(state["channels"]) : [];
+      return { client, user, transport, protocol, app_name, app_version, channels };
+    });
+    return table(rows, "no client is connected");
+  },
+  info: ({ nodes }) => table(Array.isArray(nodes) ? nodes.filter(isRecord) : [], "no node answered"),
 };
-
-/** The objects of a list, or of an object whose names become the first column. */
-function rowsOf(value: unknown, key: string): Result[] {
-  if (Array.isArray(value)) return value.filter(isRecord);
-  if (!isRecord(value)) return [];
-  return Object.entries(value).map(([name, one]) => ({ [key]: name, ...(isRecord(one) ? one : {}) }));
-}
 
 /** A table with a column for each field of the rows that holds something. */
 function table(rows: readonly Result[], none: string): string {

@@ -24,12 +24,13 @@ async function serve(listener: RequestListener): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-/** Serves one answer to all. Resolves with the URL, and with the list of requests. */
-async function answering(body: unknown, status = 200) {
+/** Serves one answer to all, or what a function gives. Resolves with the URL, and with the list of requests. */
+async function answering(answer: unknown, status = 200) {
   const requests: unknown[] = [];
   const port = await serve(async (request, response) => {
     const { method, url, headers } = request;
     requests.push({ method, url, key: headers["x-api-key"], body: JSON.parse(await text(request)) });
+    const body = typeof answer === "function" ? answer() : answer;
     response.writeHead(status).end(typeof body === "string" ? body : JSON.stringify(body));
   });
   return { port, url: `http://127.0.0.1:${port}`, requests };
@@ -57,12 +58,33 @@ it("lists channels, sorted and without control characters", async () => {
   expect(requests).toMatchObject([{ url: "/api/channels", body: { pattern: "*" } }]);
 });
 
-it("lists the connections of a user", async () => {
-  const connections = [{ client: "c1", user: "42", transport: "websocket", channels: ["a", "b"] }];
-  const { url, requests } = await answering({ result: { connections } });
-  const { stdout } = await switchboardIn({ env }, "connections", "--user", "42", "--url", url).exit;
-  expect(stdout).toBe("client  user  transport  channels\nc1      42    websocket  a b\n");
-  expect(requests).toMatchObject([{ url: "/api/connections", body: { user: "42" } }]);
+it("lists the connections of a user, page by page", async () => {
+  const pages = [
+    { c1: { user: "42", transport: "websocket", state: { channels: { a: {}, b: {} } } } },
+    { c2: { user: "42", transport: "sse", state: { channels: {} } } },
+  ];
+  const { url, requests } = await answering(() => {
+    const [page] = pages.splice(0, 1);
+    return { result: { connections: page, ...(pages.length > 0 ? { cursor: "c1" } : {}) } };
+  });
+  const { stdout, stderr } = await switchboardIn({ env }, "connections", "--user", "42", "--url", url).exit;
+  expect({ stdout, stderr }).toEqual({
+    stdout: "client  user  transport  channels\nc1      42    websocket  a b\nc2      42    sse\n",
+    stderr: "",
+  });
+  expect(requests).toMatchObject([
+    { url: "/api/connections", body: { user: "42", limit: 1000 } },
+    { url: "/api/connections", body: { user: "42", limit: 1000, cursor: "c1" } },
+  ]);
+});
+
+it("says when there are more channels than it shows", async () => {
+  const { url } = await answering({ result: { channels: { a: { num_clients: 1 } }, is_cut: true } });
+  expect(await switchboardIn({ env }, "channels", "--url", url).exit).toMatchObject({
+    code: 0,
+    stdout: "channel  clients\na        1\n",
+    stderr: "switchboard: there are more than these\n",
+  });
 });
 
 it("shows the nodes, also as JSON", async () => {

@@ -1,8 +1,9 @@
 /** The config of the server from a file, from the environment and from flags. Used by all commands. */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { hasTokenKey } from "./client-checks.ts";
 import type { ServerConfig } from "./config.ts";
-import { checkTogether, hasTokenKey } from "./cross-checks.ts";
+import { checkTogether } from "./cross-checks.ts";
 import { keysIn, variableOf } from "./description.ts";
 import { type ConfigFault, NOWHERE } from "./fault.ts";
 import { type FileConfig, SERVER_KEYS } from "./keys/server-keys.ts";

@@ -14,7 +14,11 @@ export function toServerConfig(file: FileConfig): ServerConfig {
   const options = (fields: ChannelFields): ChannelOptions => channelOptions(fields, channel.historyMetaTtlMs);
   return {
     ...rest,
-    httpServer: { ...httpServer, tls: tls ? { certFile, keyFile } : undefined },
+    httpServer: {
+      ...httpServer,
+      internalAddress: httpServer.internalAddress || httpServer.address,
+      tls: tls ? { certFile, keyFile } : undefined,
+    },
     client: {
       ...ofClients,
       token: tokenKeys(client.token),

@@ -17,7 +17,7 @@ it.each([
   [{ shards: 1.5 }, "shards: takes a whole number from 0 to 1024, not 1.5"],
   [{ shards: [4] }, "shards: takes a whole number from 0 to 1024, not a list"],
   [{ http_server: { port: 65_536 } }, "http_server.port: takes a whole number from 0 to 65535, not 65536"],
-  [{ client: { channel_limit: 0 } }, "client.channel_limit: takes a whole number of 1 or more, not 0"],
+  [{ client: { channel_limit: 0 } }, "client.channel_limit: takes a whole number from 1 to 1000000, not 0"],
   [{ sse: { enabled: "true" } }, 'sse.enabled: takes true or false without quotes, not "true"'],
   [{ sse: { enabled: 1 } }, "sse.enabled: takes true or false, not 1"],
   [{ log: { level: "warning" } }, 'log.level: takes "none", "error", "warn", "info" or "debug", not "warning"'],

@@ -120,7 +120,7 @@ it("warns of variables that belong to no key, but not of those of Kubernetes and
 
 it("gives the config that the server's parts want", () => {
   const more = {
-    http_server: { tls: { enabled: true, cert_pem: "/cert", key_pem: "/key" } },
+    http_server: { address: "10.0.0.1", tls: { enabled: true, cert_pem: "/cert", key_pem: "/key" } },
     client: {
       ping_interval: "1m30s",
       history_max_publication_limit: 7,
@@ -135,7 +135,7 @@ it("gives the config that the server's parts want", () => {
   };
   const config = configOf(parse(more));
   expect(config).toMatchObject({
-    httpServer: { port: 8000, tls: { certFile: "/cert", keyFile: "/key" } },
+    httpServer: { port: 8000, internalAddress: "10.0.0.1", tls: { certFile: "/cert", keyFile: "/key" } },
     client: { pingIntervalMs: 90_000, subscriptionToken: { hmacSecretKey: "x".repeat(32), userIdClaim: "sub" } },
     channel: {
       historyMaxPublicationLimit: 7,

@@ -54,7 +54,7 @@ export const client = section("Clients: who may connect, limits and times", {
   }),
   expired_close_delay: duration("25s", "Time that a client has for a new token after its connection expires"),
   expired_sub_close_delay: duration("25s", "Time that a client has for a new token after a subscription expires"),
-  channel_limit: integer(128, "Number of channels of one client at most", { least: 1 }),
+  channel_limit: integer(128, "Number of channels of one client at most", { least: 1, most: 1_000_000 }),
   user_connection_limit: integer(0, "Number of connections of one user at most. 0: any"),
   queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", {
     least: 1024,
