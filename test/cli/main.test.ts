@@ -26,7 +26,7 @@ it("lists the flags of bench", async () => {
 });
 
 it.each([
-  [["serve"], "switchboard: there is no command serve; switchboard --help lists all\n"],
+  [["server"], "switchboard: there is no command server; switchboard --help lists all\n"],
   [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists all\n"],
   [["demo", "--port"], "switchboard: demo takes no --port; set its port with the variable PORT\n"],
   [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists all\n"],
