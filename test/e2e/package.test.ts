@@ -141,12 +141,15 @@ describe("the package", () => {
       "dist/cli/main.js",
       "dist/cli/demo/chat.js",
       "dist/cli/demo/page.html",
+      "dist/config-schema.json",
     ];
     expect(files).toEqual(expect.arrayContaining(expected.map((file) => `package/${file}`)));
     expect(
       files.filter(
         (file) =>
-          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|README\.md|LICENSE|package\.json)$/.test(file),
+          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|dist\/config-schema\.json|README\.md|LICENSE|package\.json)$/.test(
+            file,
+          ),
       ),
     ).toEqual([]);
   });
@@ -156,6 +159,17 @@ describe("the package", () => {
     expect(stderr).toBe("");
     expect(stdout.split("\n").slice(0, 3)).toEqual(["one", "two", "three"]);
     expect(stdout).toContain("the history is too short");
+  });
+
+  it("writes a config file with the schema of the package, which the check likes", async () => {
+    const command = [join("node_modules", "switchboard", "dist", "cli", "main.js"), "config"];
+    await run(process.execPath, [...command, "init"], { cwd: user });
+    const file = await readFile(join(user, "switchboard.json"), "utf8");
+    expect(file).toContain('"$schema": "./node_modules/switchboard/dist/config-schema.json"');
+    const { stdout } = await run(process.execPath, [...command, "check", "--config", "switchboard.json"], {
+      cwd: user,
+    });
+    expect(stdout).toBe("ok\n");
   });
 
   it("runs the server and the actor of the README, in plain JavaScript", async () => {
