@@ -62,8 +62,14 @@ export async function callApi({ url, key }: ApiAddress, method: string, params: 
   } catch (error) {
     throw new CommandError(explain(url, error));
   }
+  const answer = parseJson(body);
+  const error = errorOf(answer);
+  if (status === 401) throw new CommandError(explainStatus(url, status, key));
+  if (error !== undefined) throw new CommandError(`the server answered with error ${error}`);
   if (status !== 200) throw new CommandError(explainStatus(url, status, key));
-  return resultOf(url, body);
+  if (isRecord(answer) && answer["result"] !== undefined) return answer["result"];
+  const what = answer === undefined ? "something that isn't JSON" : "neither a result nor an error";
+  throw new CommandError(`${url} answered with ${what}: is it the API of switchboard serve?`);
 }
 
 function explain(url: string, error: unknown): string {
@@ -90,19 +96,20 @@ function explainStatus(url: string, status: number, key: string): string {
   return `${url} answered with status ${status}`;
 }
 
-function resultOf(url: string, body: string): unknown {
-  let answer: unknown;
+function parseJson(text: string): unknown {
   try {
-    answer = JSON.parse(body);
+    return JSON.parse(text);
   } catch {
-    throw new CommandError(`${url} answered with something that isn't JSON: is it the API of switchboard serve?`);
+    return undefined;
   }
-  if (isRecord(answer) && isRecord(answer["error"])) {
-    const { code, message } = answer["error"];
-    throw new CommandError(`the server answered with error ${printable(String(code))}: ${printable(String(message))}`);
-  }
-  if (isRecord(answer) && answer["result"] !== undefined) return answer["result"];
-  throw new CommandError(`${url} answered with neither a result nor an error: is it the API of switchboard serve?`);
+}
+
+/** Code and message of an error: under `error`, or with `http_api.error_mode` of "transport" the body itself. */
+function errorOf(answer: unknown): string | undefined {
+  if (!isRecord(answer)) return undefined;
+  const { code, message } = isRecord(answer["error"]) ? answer["error"] : answer;
+  if (typeof code !== "number" || typeof message !== "string") return undefined;
+  return `${code}: ${printable(message)}`;
 }
 
 export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -102,7 +102,8 @@ type Result = Readonly<Record<string, unknown>>;
 
 const VIEWS: Readonly<Record<ApiCommand, (result: Result) => string>> = {
   publish: ({ offset, epoch }) => {
-    return offset === undefined ? "published\n" : `published with offset ${shown(offset)} of epoch ${shown(epoch)}\n`;
+    // Channels without history have no epoch.
+    return !epoch ? "published\n" : `published with offset ${shown(offset)} of epoch ${shown(epoch)}\n`;
   },
   channels: ({ channels }) => {
     const rows = Object.entries(isRecord(channels) ? channels : {}).map(([channel, one]) => ({

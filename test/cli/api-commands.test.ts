@@ -50,6 +50,12 @@ it("publishes JSON, and tells the position", async () => {
   ]);
 });
 
+it("publishes to a channel without history", async () => {
+  const { url } = await answering({ result: { offset: 0, epoch: "" } });
+  const { stdout } = await switchboardIn({ env }, "publish", "news", "1", "--url", url).exit;
+  expect(stdout).toBe("published\n");
+});
+
 it("lists channels, sorted and without control characters", async () => {
   const channels = { "b\u001b[2J": { num_clients: 12 }, a: { num_clients: 3 } };
   const { url, requests } = await answering({ result: { channels } });
@@ -131,6 +137,9 @@ it.each([
     env,
     "the server answered with error 102: unknown channel",
   ],
+  [404, { code: 102, message: "unknown channel" }, env, "the server answered with error 102: unknown channel"],
+  [413, { error: { code: 107, message: "too long" } }, env, "the server answered with error 107: too long"],
+  [401, { error: { code: 101, message: "no" } }, env, "the server refuses the key: it has another http_api.key"],
 ])("explains the answer %i %j", async (status, body, variables, sentence) => {
   const { url } = await answering(body, status);
   const { code, stdout, stderr } = await switchboardIn({ env: variables }, "info", "--url", url).exit;
