@@ -15,12 +15,14 @@ import type {
 import { DistinctCount } from "./distinct-count.ts";
 import { SERVER_SIDE_BEGIN } from "./server-side.ts";
 
-/** Bytes of one answer about connections, about. An answer to another node must fit into 1 MiB. */
+/** Bytes of one answer about connections or channels, about. An answer to another node must fit into 1 MiB. */
 const MAX_ANSWER_BYTES = 512 * 1024;
 /** Bytes of a description without what the client gave. */
 const DESCRIPTION_BYTES = 300;
 /** Number of channels in a description. */
 const MAX_DESCRIBED_CHANNELS = 128;
+/** Bytes of a channel in an answer, without its name. */
+const CHANNEL_BYTES = 20;
 
 /** The clients of a shard, and its channels. */
 export interface ControlledShard {
@@ -46,9 +48,17 @@ export async function answerControl(server: ControlledShard, question: ControlQu
     case "channels": {
       // The API has checked the pattern: one that is none matches nothing.
       const matches = question.pattern === "" ? () => true : (compileGlob(question.pattern) ?? (() => false));
-      const all = [...registry.channels].filter(([channel]) => matches(channel));
-      const channels = all.slice(0, question.limit).map(([channel, { clients }]) => [channel, clients] as const);
-      return { kind: "channels", channels, isCut: channels.length < all.length };
+      const found: (readonly [string, number])[] = [];
+      let isCut = false;
+      let bytes = 0;
+      for (const [channel, { clients }] of registry.channels) {
+        if (!matches(channel)) continue;
+        bytes += CHANNEL_BYTES + Buffer.byteLength(channel);
+        isCut = found.length === question.limit || bytes > MAX_ANSWER_BYTES;
+        if (isCut) break;
+        found.push([channel, clients]);
+      }
+      return { kind: "channels", channels: found, isCut };
     }
     case "info": {
       const [users, channels] = [new DistinctCount(), new DistinctCount()];

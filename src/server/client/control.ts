@@ -118,9 +118,9 @@ export type ControlAnswer =
   | { readonly kind: "disconnect" | "unsubscribe" | "subscribe" | "refresh"; readonly clients: number }
   | {
       readonly kind: "channels";
-      /** Channels with their numbers of subscribers in this shard. */
+      /** Channels with their numbers of subscribers in this shard: together at most about 512 KiB. */
       readonly channels: readonly (readonly [channel: string, clients: number])[];
-      /** True if there are more than the limit. */
+      /** True if there are more channels. */
       readonly isCut: boolean;
     }
   | {
