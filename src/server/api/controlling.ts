@@ -5,8 +5,8 @@
 
 import { compileGlob, MAX_GLOB_LENGTH } from "../channels/glob.ts";
 import type { SubscriptionOverride } from "../client/backend.ts";
-import type { ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "../client/control.ts";
-import { DistinctCount } from "../client/distinct-count.ts";
+import type { ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "../client/control/control.ts";
+import { DistinctCount } from "../client/control/distinct-count.ts";
 import { DISCONNECTS, fitReason, UNSUBSCRIBES } from "../protocol/codes.ts";
 import { badRequest, internalError } from "./api-error.ts";
 import type { ApiContext } from "./board.ts";

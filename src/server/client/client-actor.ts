@@ -79,7 +79,7 @@ export abstract class ClientActor
     // Only the board's own mail is trusted: any actor may write to any address.
     if (from !== undefined || !isEmulated(mail) || !this.#isSession(mail.session)) return false;
     const { data } = mail;
-    const bytes = typeof data === "string" ? Buffer.from(data) : Buffer.from(data.buffer, data.byteOffset, data.length);
+    const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);
     return this.#take(bytes)?.then(() => true) ?? true;
   }
 
@@ -224,7 +224,7 @@ export abstract class ClientActor
   #startPings(): Partial<ClientPings["terms"]> {
     const { config } = this.server;
     if (config.pingIntervalMs === 0 || this.request.query.get("cf_ws_frame_ping_pong") === "true") return {};
-    this.#pings = new ClientPings(this, config, this.#deadlines, this.session === undefined);
+    this.#pings = new ClientPings(this, config, this.#deadlines);
     return this.#pings.terms;
   }
 

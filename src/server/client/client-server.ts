@@ -9,8 +9,8 @@ import type { ClientConfig } from "../config/config.ts";
 import { DISCONNECTS } from "../protocol/codes.ts";
 import type { Backend } from "./backend.ts";
 import { ClientRegistry } from "./client-registry.ts";
-import type { ControlAnswer, ControlQuestion } from "./control.ts";
-import { answerControl } from "./control-answers.ts";
+import type { ControlAnswer, ControlQuestion } from "./control/control.ts";
+import { answerControl } from "./control/control-answers.ts";
 import { PublicationEncoder } from "./publication-encoder.ts";
 import type { ServerParts } from "./server-parts.ts";
 

@@ -10,7 +10,8 @@ import { isAddress } from "../../runtime/actor/address.ts";
 import { normalizeOrigins, type Origins } from "../../wire/handshake/origins.ts";
 import type { WebSocket } from "../../wire/websocket/websocket.ts";
 import type { EmulatedCommands, EmulatedTransport, EmulationSession } from "../protocol/emulation.ts";
-import { parseEmulationRequest } from "./commands.ts";
+import { jsonCodec } from "../protocol/json/codec.ts";
+import { protobufCodec } from "../protocol/protobuf/codec.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { type Answer, answer, answerUnread, beginStream, cut, type HttpRequest, type HttpResponse } from "./http.ts";
 import { type InnerSocketOptions, openInnerSocket } from "./inner-socket.ts";
@@ -185,12 +186,14 @@ class HttpEmulation implements Emulation {
     const refuse = (refusal: Answer): void => this.#refuse("commands", response, withHeaders(refusal, cors));
     const body = await this.#body("commands", request, response, cors);
     if (body === undefined) return;
-    const parsed = parseEmulationRequest(body, encodingOf(request));
+    const codec = encodingOf(request) === "binary" ? protobufCodec : jsonCodec;
+    const parsed = codec.decodeEmulation(body);
     if (parsed === undefined) return refuse({ status: 400, body: "This is no emulation request." });
     const { node, session, data } = parsed;
     // Clients take 404 for the loss of their node, and connect again.
     if (!isAddress(node)) return refuse({ status: 404 });
-    const mail: EmulatedCommands = { kind: "emulated", session, data };
+    // A copy of the bytes: a clone of a view would take the whole body along.
+    const mail: EmulatedCommands = { kind: "emulated", session, data: new Uint8Array(data) };
     const { status } = await this.#board.tell(node, mail);
     if (status === "gone") return refuse({ status: 404 });
     if (status === "full") return refuse(BUSY);

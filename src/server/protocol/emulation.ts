@@ -18,6 +18,6 @@ export interface EmulationSession {
 export interface EmulatedCommands {
   readonly kind: "emulated";
   readonly session: string;
-  /** Commands as one WebSocket message would carry them: text for JSON, bytes for Protobuf. */
-  readonly data: string | Uint8Array;
+  /** Commands as one WebSocket message would carry them. */
+  readonly data: Uint8Array;
 }

@@ -2,8 +2,14 @@
  * Filters of subscriptions: conditions on the tags of publications. `checkFilter` is called once with a subscription,
  * `matches` for each publication.
  */
-import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES } from "./limits.ts";
 import type { FilterNode } from "./messages.ts";
+
+/** Nodes of a filter at most, comparisons included. Decoders read larger filters (`limits.ts`), so that clients hear why. */
+export const MAX_FILTER_NODES = 100;
+/** Levels of nodes at most. */
+export const MAX_FILTER_DEPTH = 10;
+/** Values in all lists of a filter at most. */
+export const MAX_FILTER_VALUES = 1_000;
 
 /** What each comparison takes: one value, a list, or neither. */
 const COMPARISONS: ReadonlyMap<string, "val" | "vals" | "none"> = new Map([

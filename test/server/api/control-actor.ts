@@ -1,7 +1,7 @@
 import { Actor } from "../../../src/index.ts";
 import { compileGlob } from "../../../src/server/channels/glob.ts";
-import type { ControlAnswer, ControlQuestion } from "../../../src/server/client/control.ts";
-import { DistinctCount } from "../../../src/server/client/distinct-count.ts";
+import type { ControlAnswer, ControlQuestion } from "../../../src/server/client/control/control.ts";
+import { DistinctCount } from "../../../src/server/client/control/distinct-count.ts";
 
 /** Connections of this shard by their user. */
 const clients = new Set<Client>();

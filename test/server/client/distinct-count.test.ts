@@ -1,5 +1,5 @@
 import { expect, it } from "vitest";
-import { DistinctCount, MAX_EXACT } from "../../../src/server/client/distinct-count.ts";
+import { DistinctCount, MAX_EXACT } from "../../../src/server/client/control/distinct-count.ts";
 
 function countOf(from: number, to: number, name = "user"): DistinctCount {
   const count = new DistinctCount();

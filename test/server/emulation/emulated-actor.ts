@@ -24,8 +24,7 @@ export default class Emulated extends Actor<EmulationSession | undefined> {
   }
 
   override mailed(mail: EmulatedCommands): void | Promise<void> {
-    if (mail.kind === "emulated" && mail.session === this.#secret)
-      return this.#handle(Buffer.from(mail.data as string));
+    if (mail.kind === "emulated" && mail.session === this.#secret) return this.#handle(Buffer.from(mail.data));
   }
 
   async #handle(bytes: Buffer): Promise<void> {

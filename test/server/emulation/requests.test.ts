@@ -92,7 +92,6 @@ it.each([
   ["no object", "[]"],
   ["null", "null"],
   ["no text in UTF-8", Uint8Array.of(0x22, 0xff, 0x22)],
-  ["data that isn't text", '{"node":"0-1","session":"a","data":{}}'],
   ["a session that isn't text", '{"node":"0-1","session":1,"data":"{}"}'],
 ])("refuses an emulation request that is %s", async (_, body) => {
   const { url, emulation } = await startServer();

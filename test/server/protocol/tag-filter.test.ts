@@ -1,8 +1,13 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES } from "../../../src/server/protocol/limits.ts";
 import type { FilterNode } from "../../../src/server/protocol/messages.ts";
-import { checkFilter, matches } from "../../../src/server/protocol/tag-filter.ts";
+import {
+  checkFilter,
+  MAX_FILTER_DEPTH,
+  MAX_FILTER_NODES,
+  MAX_FILTER_VALUES,
+  matches,
+} from "../../../src/server/protocol/tag-filter.ts";
 
 function node(fields: Partial<FilterNode>): FilterNode {
   return { op: "", key: "", cmp: "", val: "", vals: [], nodes: [], ...fields };

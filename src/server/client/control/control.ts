@@ -3,7 +3,7 @@
  * `board.survey`; `surveyed` of the actor module answers them. All of it crosses threads and nodes: plain data, and bytes
  * arrive as `Uint8Array`.
  */
-import type { SubscriptionOverride } from "./backend.ts";
+import type { SubscriptionOverride } from "../backend.ts";
 
 /** The clients that a command concerns: those that match every field that is set. No field: all clients. */
 export interface ClientSelection {

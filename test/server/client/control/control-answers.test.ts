@@ -1,9 +1,9 @@
 import { expect, it } from "vitest";
-import { packMail } from "../../../src/runtime/mail/packed-mail.ts";
-import { DEFAULT_CHANNEL_OPTIONS } from "../../../src/server/channels/channel-options.ts";
-import { Channels } from "../../../src/server/channels/channels.ts";
-import { ClientRegistry } from "../../../src/server/client/client-registry.ts";
-import { answerControl } from "../../../src/server/client/control-answers.ts";
+import { packMail } from "../../../../src/runtime/mail/packed-mail.ts";
+import { DEFAULT_CHANNEL_OPTIONS } from "../../../../src/server/channels/channel-options.ts";
+import { Channels } from "../../../../src/server/channels/channels.ts";
+import { ClientRegistry } from "../../../../src/server/client/client-registry.ts";
+import { answerControl } from "../../../../src/server/client/control/control-answers.ts";
 
 it("cuts channels at the limit, and at what may go to another node", async () => {
   const registryOf = (count: number, length: number) => {

@@ -1,8 +1,9 @@
 /** Answers the control questions of the HTTP API for the clients of one shard. `ClientServer` asks it. */
-import type { Channels } from "../channels/channels.ts";
-import { compileGlob } from "../channels/glob.ts";
-import { DISCONNECTS } from "../protocol/codes.ts";
-import type { ClientRegistry, RegisteredClient } from "./client-registry.ts";
+import type { Channels } from "../../channels/channels.ts";
+import { compileGlob } from "../../channels/glob.ts";
+import { DISCONNECTS } from "../../protocol/codes.ts";
+import type { ClientRegistry, RegisteredClient } from "../client-registry.ts";
+import { SERVER_SIDE_BEGIN } from "../server-side.ts";
 import type {
   ClientDescription,
   ClientSelection,
@@ -13,7 +14,6 @@ import type {
   UnsubscribeQuestion,
 } from "./control.ts";
 import { DistinctCount } from "./distinct-count.ts";
-import { SERVER_SIDE_BEGIN } from "./server-side.ts";
 
 /** Bytes of one answer about connections or channels, about. An answer to another node must fit into 1 MiB. */
 const MAX_ANSWER_BYTES = 512 * 1024;
