@@ -139,6 +139,7 @@ async function handlersOf(
     httpStreamPath: httpStream.enabled && httpStream.handlerPrefix,
     emulationPath: emulation.handlerPrefix,
     maxBodyBytes: websocket.messageSizeLimit,
+    onError: (error) => log.error("a client without WebSockets can't be served", { error: error.message }),
     ...(origins === undefined ? {} : { origins }),
   });
   const internal: Handler[] = [];

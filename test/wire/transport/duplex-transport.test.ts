@@ -1,4 +1,5 @@
-import { describe, onTestFinished } from "vitest";
+import { duplexPair } from "node:stream";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { DuplexTransport } from "../../../src/wire/transport/duplex-transport.ts";
 import {
   openMemoryStreams,
@@ -23,3 +24,11 @@ describe("a DuplexTransport over TCP", () => itIsATransport(over(openTcpSockets)
 describe("a DuplexTransport over a Unix socket", () => itIsATransport(over(openUnixSockets)));
 describe("a DuplexTransport over TLS", () => itIsATransport(over(openTlsSockets)));
 describe("a DuplexTransport in memory", () => itIsATransport(over(openMemoryStreams)));
+
+it("a DuplexTransport tells the address that a stream in memory has", () => {
+  const [stream] = duplexPair();
+  const transport = new DuplexTransport(stream, Buffer.alloc(0));
+  expect(transport.remoteAddress).toBeUndefined();
+  Object.assign(stream, { remoteAddress: "192.0.2.1" });
+  expect(transport.remoteAddress).toBe("192.0.2.1");
+});
