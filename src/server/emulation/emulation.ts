@@ -3,44 +3,23 @@
  * `POST /emulation` for what the client sends. `serve` gives it each request first.
  */
 import { isUtf8 } from "node:buffer";
-import type { OutgoingHttpHeaders } from "node:http";
 import type { AttachOptions } from "../../board/switchboard/options/listen-options.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { isAddress } from "../../runtime/actor/address.ts";
-import { normalizeOrigins, type Origins } from "../../wire/handshake/origins.ts";
 import type { WebSocket } from "../../wire/websocket/websocket.ts";
 import type { EmulatedCommands, EmulatedTransport, EmulationSession } from "../protocol/emulation.ts";
 import { jsonCodec } from "../protocol/json/codec.ts";
 import { protobufCodec } from "../protocol/protobuf/codec.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
-import { type Answer, answer, answerUnread, beginStream, cut, type HttpRequest, type HttpResponse } from "./http.ts";
-import { type InnerSocketOptions, openInnerSocket } from "./inner-socket.ts";
-import { type Encoding, STREAM_HEADERS, streamFormat } from "./messages.ts";
-import { readBody } from "./read-body.ts";
+import { type Endpoint, Exchange } from "./exchange.ts";
+import { type Answer, beginStream, cut, type HttpRequest, type HttpResponse } from "./http.ts";
+import { openInnerSocket } from "./inner-socket.ts";
+import { STREAM_HEADERS, streamFormat } from "./messages.ts";
+import { type EmulationOptions, type EmulationSettings, emulationSettings } from "./options.ts";
+import type { BodyLimits } from "./read-body.ts";
 import { streamMessages } from "./stream.ts";
 
-export interface EmulationOptions {
-  /** Path of the SSE endpoint; false: there is none. Default: "/connection/sse". */
-  readonly ssePath?: string | false;
-  /** Path of the endpoint for HTTP streams; false: there is none. Default: "/connection/http_stream". */
-  readonly httpStreamPath?: string | false;
-  /** Path to which clients send their commands. Default: "/emulation". */
-  readonly emulationPath?: string;
-  /** Name of the actor module of clients, as in `attach`. Default: the board's module `actor`. */
-  readonly actor?: string;
-  /** Origins whose pages may connect, as in `attach`. Default: all origins, but without their cookies. */
-  readonly origins?: Origins;
-  /** Bytes of a request's commands at most; more get 413. Default: 65,536. */
-  readonly maxBodyBytes?: number;
-  /** Requests that may be read, or wait for their actor, at once; more get 503. Default: 1,000. */
-  readonly maxPendingRequests?: number;
-  /** Time for the body of a request. Then again as long for the connection to its actor. Default: 10,000 ms. */
-  readonly requestTimeoutMs?: number;
-  /** Time that a client has to read the rest after its connection was closed. Default: 5,000 ms. */
-  readonly closeTimeoutMs?: number;
-  /** Hears of failures that are no client's fault. Default: nobody does. */
-  readonly onError?: (error: Error) => void;
-}
+export type { EmulationOptions };
 
 /** Numbers since the start, except for the first two. */
 export interface EmulationStats {
@@ -63,7 +42,8 @@ export interface Emulation {
   stats(): EmulationStats;
 }
 
-type Endpoint = EmulatedTransport | "commands";
+/** The calls of a board that emulation needs. */
+type Board = Pick<Switchboard, "handleUpgrade" | "tell">;
 
 const METHODS: Readonly<Record<Endpoint, readonly string[]>> = {
   sse: ["GET", "POST"],
@@ -78,23 +58,16 @@ const PROTOBUF_SUBPROTOCOL = "centrifuge-protobuf";
 const BUSY: Answer = { status: 503, headers: { "Retry-After": "1" } };
 
 /** Makes the endpoints. Each stream becomes a connection of the board, whose actor gets an `EmulationSession`. */
-export function createEmulation(
-  board: Pick<Switchboard, "handleUpgrade" | "tell">,
-  options: EmulationOptions = {},
-): Emulation {
-  return new HttpEmulation(board, options);
+export function createEmulation(board: Board, options: EmulationOptions = {}): Emulation {
+  return new HttpEmulation(board, emulationSettings(options));
 }
 
 class HttpEmulation implements Emulation {
-  readonly #board: Pick<Switchboard, "handleUpgrade" | "tell">;
-  readonly #endpoints: ReadonlyMap<string, Endpoint>;
+  readonly #board: Board;
+  readonly #settings: EmulationSettings;
+  readonly #endpoints = new Map<string, Endpoint>();
   readonly #routes: Readonly<Record<EmulatedTransport, AttachOptions<EmulationSession>>>;
-  readonly #origins: Origins | undefined;
-  readonly #maxBodyBytes: number;
-  readonly #maxPendingRequests: number;
-  readonly #requestTimeoutMs: number;
-  readonly #closeTimeoutMs: number;
-  readonly #onError: (error: Error) => void;
+  readonly #bodyLimits: BodyLimits;
   #streams = 0;
   #pendingRequests = 0;
   #streamsOpened = 0;
@@ -102,24 +75,18 @@ class HttpEmulation implements Emulation {
   #commandsDelivered = 0;
   #commandsRefused = 0;
 
-  constructor(board: Pick<Switchboard, "handleUpgrade" | "tell">, options: EmulationOptions) {
-    const { ssePath = "/connection/sse", httpStreamPath = "/connection/http_stream" } = options;
-    const { emulationPath = "/emulation", origins, actor } = options;
+  constructor(board: Board, settings: EmulationSettings) {
+    const { ssePath, httpStreamPath, emulationPath, actor, maxBodyBytes, requestTimeoutMs } = settings;
     this.#board = board;
-    const endpoints = new Map<string, Endpoint>([[emulationPath, "commands"]]);
-    if (ssePath !== false) endpoints.set(ssePath, "sse");
-    if (httpStreamPath !== false) endpoints.set(httpStreamPath, "http_stream");
-    this.#endpoints = endpoints;
-    this.#maxBodyBytes = options.maxBodyBytes ?? 65_536;
-    this.#maxPendingRequests = options.maxPendingRequests ?? 1_000;
-    this.#requestTimeoutMs = options.requestTimeoutMs ?? 10_000;
-    this.#closeTimeoutMs = options.closeTimeoutMs ?? 5_000;
-    this.#onError = options.onError ?? (() => {});
-    this.#origins = origins && normalizeOrigins(origins);
+    this.#settings = settings;
+    this.#bodyLimits = { maxBytes: maxBodyBytes, timeoutMs: requestTimeoutMs };
+    this.#endpoints.set(emulationPath, "commands");
+    if (ssePath !== false) this.#endpoints.set(ssePath, "sse");
+    if (httpStreamPath !== false) this.#endpoints.set(httpStreamPath, "http_stream");
     const route = (transport: EmulatedTransport): AttachOptions<EmulationSession> => ({
       authorize: () => ({ session: { transport } }),
       protocols: [PROTOBUF_SUBPROTOCOL],
-      handshakeTimeoutMs: this.#requestTimeoutMs,
+      handshakeTimeoutMs: requestTimeoutMs,
       ...(actor !== undefined && { actor }),
     });
     this.#routes = { sse: route("sse"), http_stream: route("http_stream") };
@@ -130,10 +97,11 @@ class HttpEmulation implements Emulation {
     if (endpoint === undefined) return false;
     // The close that follows an error tells the same.
     response.on("error", () => {});
-    this.#serve(endpoint, request, response).catch((thrown: unknown) => {
-      this.#onError(thrown instanceof Error ? thrown : new Error(String(thrown)));
+    const exchange = new Exchange(endpoint, request, response, this.#refused);
+    this.#serve(exchange).catch((thrown: unknown) => {
       if (response.headersSent) cut(response);
-      else this.#refuse(endpoint, response, { status: 500 });
+      else exchange.refuse({ status: 500 });
+      this.#settings.onError(thrown instanceof Error ? thrown : new Error(String(thrown)));
     });
     return true;
   }
@@ -149,25 +117,26 @@ class HttpEmulation implements Emulation {
     };
   }
 
-  async #serve(endpoint: Endpoint, request: HttpRequest, response: HttpResponse): Promise<void> {
+  readonly #refused = (endpoint: Endpoint): void => {
+    if (endpoint === "commands") this.#commandsRefused++;
+    else this.#streamsRefused++;
+  };
+
+  async #serve(exchange: Exchange): Promise<void> {
+    const { endpoint, request } = exchange;
+    const cors = corsHeaders(request, this.#settings.origins);
+    if (cors === "denied") return exchange.refuse({ status: 403, body: "Pages of this origin may not connect here." });
+    exchange.cors = cors;
     const methods = METHODS[endpoint];
-    const cors = corsHeaders(request, this.#origins);
-    if (cors === "denied") {
-      return this.#refuse(endpoint, response, { status: 403, body: "Pages of this origin may not connect here." });
-    }
+    const allowed = [...methods, "OPTIONS"].join(", ");
     if (request.method === "OPTIONS") {
-      const allowed = [...methods, "OPTIONS"].join(", ");
-      return answer(response, { status: 204, headers: { ...cors, ...preflightHeaders(request, allowed) } });
+      return exchange.answer({ status: 204, headers: preflightHeaders(request, allowed) });
     }
-    if (!methods.includes(request.method ?? "")) {
-      const headers = { ...cors, Allow: [...methods, "OPTIONS"].join(", ") };
-      return this.#refuse(endpoint, response, { status: 405, headers });
-    }
-    if (this.#pendingRequests >= this.#maxPendingRequests)
-      return this.#refuse(endpoint, response, withHeaders(BUSY, cors));
-    if (endpoint === "commands") return this.#withSlot(() => this.#passOn(request, response, cors));
-    const socket = await this.#withSlot(() => this.#open(endpoint, request, response, cors));
-    if (socket !== undefined) await this.#stream(endpoint, socket, request, response, cors);
+    if (!methods.includes(request.method ?? "")) return exchange.refuse({ status: 405, headers: { Allow: allowed } });
+    if (this.#pendingRequests >= this.#settings.maxPendingRequests) return exchange.refuse(BUSY);
+    if (endpoint === "commands") return this.#withSlot(() => this.#passOn(exchange));
+    const socket = await this.#withSlot(() => this.#open(exchange, endpoint));
+    if (socket !== undefined) await this.#stream(exchange, endpoint, socket);
   }
 
   async #withSlot<Result>(call: () => Promise<Result>): Promise<Result> {
@@ -182,155 +151,88 @@ class HttpEmulation implements Emulation {
   // ── from the client ────────────────────────────────────────────────────────────────────────────────────
 
   /** Passes the commands of a `POST /emulation` on to the actor of the client, on whichever node. */
-  async #passOn(request: HttpRequest, response: HttpResponse, cors: OutgoingHttpHeaders): Promise<void> {
-    const refuse = (refusal: Answer): void => this.#refuse("commands", response, withHeaders(refusal, cors));
-    const body = await this.#body("commands", request, response, cors);
+  async #passOn(exchange: Exchange): Promise<void> {
+    const body = await exchange.body(this.#bodyLimits);
     if (body === undefined) return;
-    const codec = encodingOf(request) === "binary" ? protobufCodec : jsonCodec;
+    const codec = exchange.encoding === "binary" ? protobufCodec : jsonCodec;
     const parsed = codec.decodeEmulation(body);
-    if (parsed === undefined) return refuse({ status: 400, body: "This is no emulation request." });
+    if (parsed === undefined) return exchange.refuse({ status: 400, body: "This is no emulation request." });
     const { node, session, data } = parsed;
     // Clients take 404 for the loss of their node, and connect again.
-    if (!isAddress(node)) return refuse({ status: 404 });
+    if (!isAddress(node)) return exchange.refuse({ status: 404 });
     // A copy of the bytes: a clone of a view would take the whole body along.
     const mail: EmulatedCommands = { kind: "emulated", session, data: new Uint8Array(data) };
     const { status } = await this.#board.tell(node, mail);
-    if (status === "gone") return refuse({ status: 404 });
-    if (status === "full") return refuse(BUSY);
+    if (status === "gone") return exchange.refuse({ status: 404 });
+    if (status === "full") return exchange.refuse(BUSY);
     this.#commandsDelivered++;
-    answer(response, { status: 204, headers: cors });
+    exchange.answer({ status: 204 });
   }
 
   // ── to the client ──────────────────────────────────────────────────────────────────────────────────────
 
-  /** Opens the connection of a stream, and sends its first commands. Returns undefined if it answered the request. */
-  async #open(
-    transport: EmulatedTransport,
-    request: HttpRequest,
-    response: HttpResponse,
-    cors: OutgoingHttpHeaders,
-  ): Promise<WebSocket | undefined> {
-    const commands = await this.#firstCommands(transport, request, response, cors);
+  /** Opens the connection of a stream, and sends its first commands. Resolves with undefined if there will be none. */
+  async #open(exchange: Exchange, transport: EmulatedTransport): Promise<WebSocket | undefined> {
+    const commands = await this.#firstCommands(exchange);
     if (commands === undefined) return undefined;
+    const { request, response } = exchange;
+    const { url = "", headers, socket } = request;
     const left = new AbortController();
     const leave = (): void => left.abort();
     response.once("close", leave);
     try {
-      const opened = await openInnerSocket(
-        this.#board,
-        clientRequest(request),
-        this.#innerOptions(transport, request, left.signal),
-      );
-      if ("status" in opened) {
-        this.#refuse(transport, response, withHeaders(opened, cors));
-        return undefined;
-      }
+      const client = { url, headers, remoteAddress: socket.remoteAddress };
+      const opened = await openInnerSocket(this.#board, client, {
+        route: this.#routes[transport],
+        protocols: exchange.encoding === "binary" ? [PROTOBUF_SUBPROTOCOL] : [],
+        closeTimeoutMs: this.#settings.closeTimeoutMs,
+        signal: left.signal,
+      });
+      if ("status" in opened) return exchange.refuse(opened);
       void opened.send(commands);
       return opened;
     } catch (error) {
-      if (left.signal.aborted) {
-        this.#streamsRefused++;
-        return undefined;
-      }
-      throw error;
+      if (!left.signal.aborted) throw error;
+      exchange.abandon();
+      return undefined;
     } finally {
       response.off("close", leave);
     }
   }
 
-  #innerOptions(transport: EmulatedTransport, request: HttpRequest, signal: AbortSignal): InnerSocketOptions {
-    const isBinary = transport === "http_stream" && encodingOf(request) === "binary";
-    return {
-      route: this.#routes[transport],
-      protocols: isBinary ? [PROTOBUF_SUBPROTOCOL] : [],
-      closeTimeoutMs: this.#closeTimeoutMs,
-      signal,
-    };
-  }
-
   async #stream(
+    { encoding, response, cors }: Exchange,
     transport: EmulatedTransport,
     socket: WebSocket,
-    request: HttpRequest,
-    response: HttpResponse,
-    cors: OutgoingHttpHeaders,
   ): Promise<void> {
-    const format = streamFormat(transport, transport === "sse" ? "json" : encodingOf(request));
+    const format = streamFormat(transport, encoding);
     this.#streams++;
     this.#streamsOpened++;
     try {
       beginStream(response, { ...STREAM_HEADERS, "Content-Type": format.contentType, ...cors });
-      await streamMessages(socket, response, format, this.#closeTimeoutMs);
+      await streamMessages(socket, response, format, this.#settings.closeTimeoutMs);
     } finally {
       socket.close();
       this.#streams--;
     }
   }
 
-  /** Returns the commands that come with the request for a stream; undefined if it answered the request. */
-  async #firstCommands(
-    transport: EmulatedTransport,
-    request: HttpRequest,
-    response: HttpResponse,
-    cors: OutgoingHttpHeaders,
-  ): Promise<string | Buffer | undefined> {
-    const refuse = (refusal: Answer): undefined => this.#refuse(transport, response, withHeaders(refusal, cors));
-    if (request.method === "GET") {
-      const text = queryOf(request).get(CONNECT_PARAMETER) ?? "";
-      if (text === "") return refuse({ status: 400, body: `The parameter ${CONNECT_PARAMETER} is missing.` });
-      return Buffer.byteLength(text) > this.#maxBodyBytes ? refuse({ status: 413 }) : text;
+  /** Resolves with the commands that come with the request for a stream; with undefined if the request was refused. */
+  async #firstCommands(exchange: Exchange): Promise<string | Buffer | undefined> {
+    if (exchange.request.method === "GET") {
+      const text = exchange.query.get(CONNECT_PARAMETER) ?? "";
+      if (text === "") return exchange.refuse({ status: 400, body: `The parameter ${CONNECT_PARAMETER} is missing.` });
+      return Buffer.byteLength(text) > this.#settings.maxBodyBytes ? exchange.refuse({ status: 413 }) : text;
     }
-    const body = await this.#body(transport, request, response, cors);
+    const body = await exchange.body(this.#bodyLimits);
     if (body === undefined) return undefined;
-    if (body.length === 0) return refuse({ status: 400, body: "The connect command is missing." });
-    if (transport === "http_stream" && encodingOf(request) === "binary") return body;
-    return isUtf8(body) ? body.toString() : refuse({ status: 400, body: "This is no text in UTF-8." });
+    if (body.length === 0) return exchange.refuse({ status: 400, body: "The connect command is missing." });
+    if (exchange.encoding === "binary") return body;
+    return isUtf8(body) ? body.toString() : exchange.refuse({ status: 400, body: "This is no text in UTF-8." });
   }
-
-  /** Returns the body of a request; undefined if it answered the request, or if the client has gone. */
-  async #body(
-    endpoint: Endpoint,
-    request: HttpRequest,
-    response: HttpResponse,
-    cors: OutgoingHttpHeaders,
-  ): Promise<Buffer | undefined> {
-    const body = await readBody(request, { maxBytes: this.#maxBodyBytes, timeoutMs: this.#requestTimeoutMs });
-    if (typeof body !== "string") return body;
-    this.#countRefusal(endpoint);
-    if (body !== "gone") answerUnread(request, response, { status: body === "tooLong" ? 413 : 408, headers: cors });
-    return undefined;
-  }
-
-  #refuse(endpoint: Endpoint, response: HttpResponse, refusal: Answer): undefined {
-    this.#countRefusal(endpoint);
-    answer(response, refusal);
-  }
-
-  #countRefusal(endpoint: Endpoint): void {
-    if (endpoint === "commands") this.#commandsRefused++;
-    else this.#streamsRefused++;
-  }
-}
-
-function withHeaders(refusal: Answer, headers: OutgoingHttpHeaders): Answer {
-  return { ...refusal, headers: { ...refusal.headers, ...headers } };
-}
-
-function clientRequest({ url = "", headers, socket }: HttpRequest): Parameters<typeof openInnerSocket>[1] {
-  return { url, headers, remoteAddress: socket.remoteAddress };
-}
-
-function encodingOf({ headers }: HttpRequest): Encoding {
-  const [type = ""] = (headers["content-type"] ?? "").split(";");
-  return type.trim().toLowerCase() === "application/octet-stream" ? "binary" : "json";
 }
 
 function pathOf({ url = "" }: HttpRequest): string {
   const mark = url.indexOf("?");
   return mark === -1 ? url : url.slice(0, mark);
-}
-
-function queryOf({ url = "" }: HttpRequest): URLSearchParams {
-  const mark = url.indexOf("?");
-  return new URLSearchParams(mark === -1 ? "" : url.slice(mark));
 }
