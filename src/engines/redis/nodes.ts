@@ -10,6 +10,8 @@ import type { Links } from "./link/links.ts";
 
 /** Longest time between two beats, in ms. */
 const MAX_BEAT_MS = 3_000;
+/** Length of the facts of a node: longer ones aren't taken. */
+const MAX_FACTS_LENGTH = 65_536;
 /** Number of other nodes that are remembered. */
 const MAX_NODES = 10_000;
 
@@ -165,13 +167,13 @@ function parse(bytes: Buffer): NodeMessage | undefined {
     const parsed: unknown = JSON.parse(bytes.toString());
     if (typeof parsed !== "object" || parsed === null) return undefined;
     const { node, facts, message } = parsed as Readonly<Record<string, unknown>>;
-    const isOne = typeof node === "string" && isTextOrNone(facts) && isTextOrNone(message);
+    const isOne = typeof node === "string" && isTextOrNone(facts, MAX_FACTS_LENGTH) && isTextOrNone(message);
     return isOne ? (parsed as NodeMessage) : undefined;
   } catch {
     return undefined;
   }
 }
 
-function isTextOrNone(value: unknown): boolean {
-  return value === undefined || typeof value === "string";
+function isTextOrNone(value: unknown, maxLength = Number.POSITIVE_INFINITY): boolean {
+  return value === undefined || (typeof value === "string" && value.length <= maxLength);
 }

@@ -70,6 +70,10 @@ export class EngineClient {
   readonly #renewals = new Set<NodeJS.Timeout>();
   #session: EngineSession | undefined;
   #facts: string | undefined;
+  /** Facts that the engine thread has. */
+  #announced: string | undefined;
+  /** Session with an announcement under way. */
+  #announcing: EngineSession | undefined;
   #isClosed = false;
 
   /** @param turns for what arrives */
@@ -97,7 +101,8 @@ export class EngineClient {
     this.#reads.forget();
     const session = new EngineSession(port, this.#sessionOwner, this.#schedule, this.#settings);
     this.#session = session;
-    if (this.#facts !== undefined) session.call({ kind: "announce", facts: this.#facts });
+    this.#announced = undefined;
+    void this.#announce(session);
     for (const [topic, members] of this.#joined) {
       for (const member of members.values()) void this.#renewMember(session, topic, member);
     }
@@ -248,7 +253,28 @@ export class EngineClient {
    */
   announce(facts: string): void {
     this.#facts = facts;
-    this.#session?.call({ kind: "announce", facts });
+    if (this.#session !== undefined) void this.#announce(this.#session);
+  }
+
+  /** Tells the engine thread the newest facts: one announcement is under way at most. */
+  async #announce(session: EngineSession): Promise<void> {
+    if (this.#announcing === session) return;
+    this.#announcing = session;
+    try {
+      while (this.#session === session && this.#facts !== undefined && this.#announced !== this.#facts) {
+        const facts = this.#facts;
+        await session.request({ kind: "announce", facts });
+        if (this.#session === session) this.#announced = facts;
+      }
+      this.#stopAnnouncing(session);
+    } catch {
+      this.#stopAnnouncing(session);
+      this.#renewLater(session, () => void this.#announce(session));
+    }
+  }
+
+  #stopAnnouncing(session: EngineSession): void {
+    if (this.#announcing === session) this.#announcing = undefined;
   }
 
   async #request<Kind extends EngineRequest["kind"]>(

@@ -44,7 +44,9 @@ export class EngineHost {
     const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
     this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };
     this.#checks = new TopChecks(this.#topics, (topic) => this.#checkTop(topic), this.#schedule.turns, checkEachMs);
-    this.#gauges = setInterval(() => this.#noticeMain({ kind: "gaugesTold", gauges: this.gauges() }), gaugesEachMs);
+    this.#gauges = setInterval(() => {
+      this.#tellMain("gauges", { kind: "gaugesTold", gauges: this.gauges() });
+    }, gaugesEachMs);
     this.#gauges.unref();
   }
 
@@ -53,8 +55,8 @@ export class EngineHost {
     const client = new HostClient(port, isMain, this.#schedule, this.#clientOwner);
     this.#clients.add(client);
     if (!isMain) return;
-    client.notice({ kind: "healthChanged", health: this.#health });
-    for (const [id, facts] of this.#nodes) client.notice({ kind: "nodeChanged", id, facts });
+    client.stateNotice("health", { kind: "healthChanged", health: this.#health });
+    for (const [id, facts] of this.#nodes) client.stateNotice(`node ${id}`, { kind: "nodeChanged", id, facts });
   }
 
   /** Gauges of the engine, and those of the host. */
@@ -109,13 +111,17 @@ export class EngineHost {
     },
     healthChanged: (health) => {
       this.#health = health;
-      this.#noticeMain({ kind: "healthChanged", health });
+      this.#tellMain("health", { kind: "healthChanged", health });
     },
-    controlReceived: (from, message) => this.#noticeMain({ kind: "controlReceived", from, message }),
+    controlReceived: (from, message) => {
+      for (const client of this.#clients) {
+        if (client.isMain) client.notice({ kind: "controlReceived", from, message });
+      }
+    },
     nodeChanged: (id, facts) => {
       if (facts === undefined) this.#nodes.delete(id);
       else this.#nodes.set(id, facts);
-      this.#noticeMain({ kind: "nodeChanged", id, facts });
+      this.#tellMain(`node ${id}`, { kind: "nodeChanged", id, facts });
     },
   };
 
@@ -135,8 +141,9 @@ export class EngineHost {
     };
   }
 
-  #noticeMain(notice: HostNotice): void {
-    for (const client of this.#clients) if (client.isMain) client.notice(notice);
+  /** Tells the main thread the newest of a state. */
+  #tellMain(state: string, notice: HostNotice): void {
+    for (const client of this.#clients) if (client.isMain) client.stateNotice(state, notice);
   }
 
   #called(client: HostClient, call: ClientCall): void {
@@ -149,9 +156,6 @@ export class EngineHost {
         if (interest !== undefined) this.#drop(interest);
         return;
       }
-      case "announce":
-        this.engine.announce(call.facts);
-        return;
     }
   }
 

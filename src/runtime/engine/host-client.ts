@@ -56,6 +56,8 @@ export class HostClient {
   #unconsumedBytes = 0;
   /** Interests with deliveries that were dropped. */
   #missed = new Set<Interest<HostClient>>();
+  /** The newest notices of states that wait for room, by state. */
+  #states = new Map<string, HostNotice>();
   /** Number of deliveries and notices that were dropped. */
   dropped = 0;
   /** Topics that the client wants, by name. */
@@ -115,6 +117,16 @@ export class HostClient {
     this.#markDirty();
   }
 
+  /**
+   * Sends a notice of something that has one newest state. While there is no room, the newest notice of each state
+   * waits, and older ones are forgotten.
+   */
+  stateNotice(state: string, notice: HostNotice): void {
+    this.#states.delete(state);
+    if (this.#hasRoom()) this.notice(notice);
+    else this.#states.set(state, notice);
+  }
+
   /** Answers a request. */
   answer<Kind extends EngineRequest["kind"]>(serial: number, answer: EngineAnswers[Kind]): void {
     const notice: HostNotice = { kind: "answered", serial, answer };
@@ -155,7 +167,13 @@ export class HostClient {
 
   #consumed(bytes: number): void {
     this.#unconsumedBytes -= bytes;
-    if (this.#missed.size === 0 || this.#unconsumedBytes > this.#schedule.windowBytes / 2) return;
+    if (this.#unconsumedBytes > this.#schedule.windowBytes / 2) return;
+    if (this.#states.size > 0) {
+      const states = this.#states;
+      this.#states = new Map();
+      for (const [state, notice] of states) this.stateNotice(state, notice);
+    }
+    if (this.#missed.size === 0) return;
     const missed = this.#missed;
     this.#missed = new Set();
     this.#owner.roomAgain(missed);

@@ -34,6 +34,10 @@ export class HostRequests {
       engine.sendControl(request.to, request.message);
       return undefined;
     }
+    if (request.kind === "announce") {
+      engine.announce(request.facts);
+      return undefined;
+    }
     const { topic } = request;
     switch (request.kind) {
       case "publish": {

@@ -40,7 +40,9 @@ export type EngineRequest =
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
   /** Only from the client of the main thread. */
-  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string };
+  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
+  /** Only from the client of the main thread. */
+  | { readonly kind: "announce"; readonly facts: string };
 
 /** A read of a stream with its publications packed by `BatchWriter.appendRecord`. */
 export interface PackedRead {
@@ -61,13 +63,13 @@ export interface EngineAnswers {
   readonly members: readonly Member[];
   readonly memberStats: PresenceStats;
   readonly sendControl: undefined;
+  readonly announce: undefined;
 }
 
-/** One call of a client. Only the client of the main thread makes the last one. */
+/** One call of a client. */
 export type ClientCall =
   | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
-  | { readonly kind: "unwant"; readonly topic: string }
-  | { readonly kind: "announce"; readonly facts: string };
+  | { readonly kind: "unwant"; readonly topic: string };
 
 /** Message from a client to the host. */
 export type ClientMessage =
@@ -140,15 +142,18 @@ export type HostMessage =
 /** Returns the bytes that a request counts for in what may be under way. */
 export function requestBytes(request: EngineRequest): number {
   if (request.kind === "publish") return request.bytes.length;
+  if (request.kind === "announce") return 2 * request.facts.length;
   return request.kind === "sendControl" ? 2 * request.message.length : 0;
 }
 
 /** Bytes that a notice without data counts for. */
 const NOTICE_BYTES = 128;
+/** Bytes that a gauge counts for, roughly. */
+const GAUGE_BYTES = 64;
 
 /**
  * Returns the bytes that a notice counts for in the window of its client, about the memory that the notice takes. Those
- * with 0 are few: as many as there are requests, nodes, or seconds.
+ * with 0 are few: as many as there are requests.
  */
 export function windowBytes(notice: HostNotice): number {
   switch (notice.kind) {
@@ -162,6 +167,12 @@ export function windowBytes(notice: HostNotice): number {
     }
     case "controlReceived":
       return NOTICE_BYTES + 2 * notice.message.length;
+    case "nodeChanged":
+      return NOTICE_BYTES + 2 * (notice.id.length + (notice.facts?.length ?? 0));
+    case "healthChanged":
+      return NOTICE_BYTES + 2 * (notice.health.reason?.length ?? 0);
+    case "gaugesTold":
+      return NOTICE_BYTES + GAUGE_BYTES * Object.keys(notice.gauges).length;
     default:
       return 0;
   }

@@ -1,6 +1,8 @@
+import { serialize } from "node:v8";
 import { MessageChannel } from "node:worker_threads";
 import { expect, it } from "vitest";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient, type EngineClientOwner } from "../../../src/runtime/engine/engine-client.ts";
+import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
 import type { StreamRecord } from "../../../src/runtime/streams/publication.ts";
 import { GatedEngine } from "./gated-engine.ts";
 import { RecordingFeed, span, startHost, text, until } from "./host.ts";
@@ -9,9 +11,9 @@ const MIB = 1024 * 1024;
 const CHUNK = text("x".repeat(64 * 1024));
 
 /** Connects a client through a port that this test passes messages of, so that the client can stop reading. */
-function connectSlowly(add: (port: MessageChannel["port1"]) => void) {
+function connectSlowly(add: (port: MessageChannel["port1"]) => void, owner?: EngineClientOwner) {
   const [near, far] = [new MessageChannel(), new MessageChannel()];
-  const client = new EngineClient();
+  const client = new EngineClient(owner);
   const held: unknown[] = [];
   let reads = true;
   const pass = (message: { batch?: ArrayBuffer }): void => {
@@ -28,6 +30,8 @@ function connectSlowly(add: (port: MessageChannel["port1"]) => void) {
     stop: () => {
       reads = false;
     },
+    /** The messages that the client hasn't read. */
+    held: held as readonly unknown[],
     read: () => {
       reads = true;
       for (const message of held.splice(0)) pass(message as { batch?: ArrayBuffer });
@@ -152,4 +156,43 @@ it("relayed messages reach the clients that want the topic, and relays reach the
   expect(client.relay("x", text("to all"))).toBe(true);
   await until(() => gate.waiting.length === 1);
   expect(gate.waiting[0]?.args[0]).toBe("x");
+});
+
+it("a main thread that doesn't read is told the newest of each state later, and not what was meanwhile", async () => {
+  const { host } = await startHost({ windowBytes: 4 * MIB });
+  const facts = new Map<string, string | undefined>();
+  const healths: unknown[] = [];
+  const slow = connectSlowly((port) => host.addClient(port, true), {
+    nodeChanged: (id, told) => facts.set(id, told),
+    healthChanged: (health) => healths.push(health),
+  });
+  await until(() => healths.length === 1);
+  slow.stop();
+  const { nodeChanged, healthChanged } = host.engineOwner;
+  const padding = "x".repeat(1_000);
+  for (let round = 0; round < 1_000; round++) {
+    for (let node = 0; node < 10; node++) nodeChanged(`node-${node}`, `${padding}${round}`);
+    healthChanged({ status: "down", reason: `${padding}${round}` });
+  }
+  nodeChanged("node-3", undefined);
+  healthChanged({ status: "up" });
+  await until(() => slow.held.length > 0);
+  expect(serialize(slow.held).length).toBeLessThan(4 * MIB);
+  slow.read();
+  await until(() => facts.get("node-9") === `${padding}999`);
+  expect([...facts].map(([id, told]) => [id, told?.slice(padding.length)])).toEqual(
+    Array.from({ length: 10 }, (_, node) => [`node-${node}`, node === 3 ? undefined : "999"]),
+  );
+  expect(healths.at(-1)).toEqual({ status: "up" });
+});
+
+it("a client has one announcement under way, and the newest facts arrive", async () => {
+  const announced: string[] = [];
+  const engine = createMemoryEngine({}, "node-1");
+  engine.announce = (facts) => announced.push(facts);
+  const { connect } = await startHost({}, engine);
+  const { client } = connect();
+  for (let number = 0; number < 1_000; number++) client.announce(String(number));
+  await until(() => announced.at(-1) === "999");
+  expect(announced).toEqual(["0", "999"]);
 });
