@@ -43,7 +43,8 @@ it("presents its own certificate to a server that asks for one", async () => {
   const { url } = await RedisServer.start({ certificate: selfSigned(), config: { "tls-auth-clients": "yes" } });
   const { code, message } = await refusal({ url, tls: { ca: cert } });
   expect(code).toBe("ERR_ENGINE_UNREACHABLE");
-  expect(message).toContain("alert certificate required. Check that");
+  // The server may close the connection before its alert is read.
+  expect(message).toMatch(/alert certificate required|closed|ECONNRESET|EPIPE/);
   await expectToWork({ url, tls: { ca: cert, cert, key } });
 });
 
