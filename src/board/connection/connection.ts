@@ -7,7 +7,6 @@ import type { ActorCellOwner } from "../../runtime/actor/cell-host.ts";
 import type { ActorContext, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/mail.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
@@ -37,6 +36,7 @@ import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame
 import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
@@ -163,6 +163,10 @@ export class Connection
 
   deliver(frame: Frame, topic: string, group?: BroadcastGroup): SendResult {
     return this.#phase === "open" ? this.#push(frame, topic, group) : "closed";
+  }
+
+  setTopicPolicy(topic: string, policy: SlowConsumerPolicy | undefined): void {
+    this.#outbound.setTopicPolicy(topic, policy);
   }
 
   // ── for the feeds ──────────────────────────────────────────────────────────────────────────────────────

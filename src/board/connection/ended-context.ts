@@ -5,11 +5,11 @@
 import type { ActorContext, PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import { NOTHING_KEPT, type Subscribed } from "../../runtime/streams/subscribe.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 

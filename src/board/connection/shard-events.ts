@@ -4,10 +4,10 @@
  * `SwitchboardEvents`.
  */
 import type { ErrorReport } from "../../errors.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 
 /** The connection that an event is about. */
 interface OfConnection {

@@ -10,7 +10,16 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Encode } from "../../runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import { HeldDeliveries } from "./held-deliveries.ts";
+
+/** The connection, as its subscriptions see it. */
+export interface SubscribingConnection extends FeedMember {
+  readonly deliver: Subscriber["deliver"];
+  encodeFailed(error: unknown, topic?: string): void;
+  /** Sets the policy of one topic's frames; undefined: the policy of the connection. */
+  setTopicPolicy(topic: string, policy: SlowConsumerPolicy | undefined): void;
+}
 
 export interface SubscriptionsHost {
   readonly topics: Topics;
@@ -27,17 +36,19 @@ const NO_OPTIONS: SubscribeOptions = {};
 
 /** The topics of one connection: at most `maxSubscriptions`, all left when the connection ends. */
 export class Subscriptions implements ScheduledTask {
-  readonly #subscriber: Subscriber & FeedMember;
+  readonly #subscriber: SubscribingConnection;
   readonly #host: SubscriptionsHost;
   /** All topics; those with history or presence have a membership. */
   #topics = new Map<string, Membership | undefined>();
   /** The functions of topics without history that look different to this peer. */
   #encodes: Map<string, Encode> | undefined;
+  /** Topics of the bus with a policy of their own for slow peers. */
+  #ownPolicies: Set<string> | undefined;
   /** Topics of the bus whose deliveries wait. */
   #held: Map<string, HeldDeliveries> | undefined;
   #leaving: MapIterator<[string, Membership | undefined]> | undefined;
 
-  constructor(subscriber: Subscriber & FeedMember, host: SubscriptionsHost) {
+  constructor(subscriber: SubscribingConnection, host: SubscriptionsHost) {
     this.#subscriber = subscriber;
     this.#host = host;
   }
@@ -86,7 +97,12 @@ export class Subscriptions implements ScheduledTask {
     return this.#host.topics.bus.subscribe(topic, subscriber, this.#encodes?.get(topic));
   }
 
-  #subscribeToBus(topic: string, { encode, deliverAfter }: SubscribeOptions): Promise<Subscribed> {
+  #subscribeToBus(topic: string, { encode, deliverAfter, slowConsumerPolicy }: SubscribeOptions): Promise<Subscribed> {
+    if (slowConsumerPolicy !== undefined) {
+      this.#ownPolicies ??= new Set();
+      this.#ownPolicies.add(topic);
+      this.#subscriber.setTopicPolicy(topic, slowConsumerPolicy);
+    }
     if (encode !== undefined) {
       this.#encodes ??= new Map();
       this.#encodes.set(topic, encode);
@@ -148,6 +164,7 @@ export class Subscriptions implements ScheduledTask {
     this.#host.topics.bus.unsubscribe(topic, subscriber, this.#encodes?.get(topic));
     this.#held?.delete(topic);
     this.#encodes?.delete(topic);
+    if (this.#ownPolicies?.delete(topic)) this.#subscriber.setTopicPolicy(topic, undefined);
   }
 
   /** Throws, and rejects no promise: an actor that doesn't await `subscribe` fails alone, without its shard. */

@@ -1,8 +1,8 @@
 /** The events of a board, with their details. `EVENTS.md` lists them for users. */
 import type { Address } from "../../runtime/actor/address.ts";
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { NodeStatus } from "./cluster/node-list.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";

@@ -6,6 +6,11 @@ import { SwitchboardError } from "../../errors.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Message, Sendable } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
+import {
+  isSlowConsumerPolicy,
+  SLOW_CONSUMER_POLICIES,
+  type SlowConsumerPolicy,
+} from "../../wire/protocol/slow-consumer-policy.ts";
 import type { PresenceStats } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { Subscribed, SubscribeOptions } from "../streams/subscribe.ts";
@@ -14,11 +19,6 @@ import { type Address, checkAddress } from "./address.ts";
 import type { ActorContext, Params, PublishOptions } from "./context/actor-context.ts";
 import type { ConnectionRequest } from "./context/connection-request.ts";
 import type { PublishResult } from "./context/publish-result.ts";
-import {
-  isSlowConsumerPolicy,
-  SLOW_CONSUMER_POLICIES,
-  type SlowConsumerPolicy,
-} from "./context/slow-consumer-policy.ts";
 import type { AskOptions, TellResult } from "./mail.ts";
 import { reportToBoard } from "./report-sink.ts";
 import type { Supervision } from "./supervision.ts";

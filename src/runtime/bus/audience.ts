@@ -10,7 +10,7 @@ export interface Subscriber {
   /** @param group the group that this publish goes to; the subscriber joins it if it can */
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult;
   /** The `encode` of a subscription threw: it has ended. */
-  encodeFailed?(error: unknown, topic: string): void;
+  encodeFailed?(error: unknown, topic?: string): void;
 }
 
 /**

@@ -4,6 +4,7 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import { checkFlag, checkNames } from "../../wire/handshake/option-check.ts";
+import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Address } from "../actor/address.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { LocalMember } from "../engine/messages.ts";
@@ -42,6 +43,8 @@ const SUBSCRIBE_OPTIONS = [
   "since",
   "encode",
   "deliverAfter",
+  "slowConsumerPolicy",
+  "hidden",
   "user",
   "info",
   "presenceChanges",
@@ -72,7 +75,8 @@ export class Feeds {
   /** Subscribes a connection to a topic with a rule, with options that were checked. */
   enter(topic: string, rule: TopicRule, member: FeedMember, options: SubscribeOptions): Membership {
     const feed = this.#feed(topic, rule);
-    const joined = rule.presence === undefined ? undefined : this.#join(topic, member.address, options, undefined);
+    const isHidden = rule.presence === undefined || options.hidden === true;
+    const joined = isHidden ? undefined : this.#join(topic, member.address, options, undefined);
     if (options.presenceChanges === true) feed.watch(member);
     const entered = rule.history === undefined ? hold(feed, joined) : feed.subscribe(member, options, joined);
     let left = false;
@@ -86,7 +90,7 @@ export class Feeds {
       else feed.unsubscribe(entered.subscription);
     };
     const again = async (changed: SubscribeOptions): Promise<Subscribed> => {
-      const changesMember = changed.user !== undefined || changed.info !== undefined;
+      const changesMember = !isHidden && (changed.user !== undefined || changed.info !== undefined);
       const known = this.#client.joinedMember(topic, member.address);
       const updated = changesMember ? this.#join(topic, member.address, changed, known) : undefined;
       await Promise.all([entered.result, updated]);
@@ -132,8 +136,12 @@ function hold(feed: Feed, joined: Promise<void> | undefined): Pick<Membership, "
 /** Throws for options that are unknown or make no sense, or that the topic has no use for. */
 export function checkSubscribeOptions(topic: string, rule: TopicRule | undefined, options: SubscribeOptions): void {
   checkNames("subscribe", options, SUBSCRIBE_OPTIONS, "ERR_ARGUMENT");
-  const { since, encode, deliverAfter, user, info, presenceChanges } = options;
+  const { since, encode, deliverAfter, slowConsumerPolicy, hidden, user, info, presenceChanges } = options;
   checkFlag("subscribe", "presenceChanges", presenceChanges);
+  checkFlag("subscribe", "hidden", hidden);
+  if (slowConsumerPolicy !== undefined && !isSlowConsumerPolicy(slowConsumerPolicy)) {
+    throw argument(`slowConsumerPolicy is one of ${SLOW_CONSUMER_POLICIES.join(", ")}`);
+  }
   if (encode !== undefined && typeof encode !== "function") throw argument("encode takes a function");
   if (deliverAfter !== undefined && !(deliverAfter instanceof Promise)) throw argument("deliverAfter takes a promise");
   if (since !== undefined) {

@@ -1,4 +1,6 @@
 /** What an actor says when it subscribes to a topic, and what it gets. */
+
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Position } from "./position.ts";
 import type { Encode, Publication } from "./publication.ts";
 
@@ -19,6 +21,15 @@ export interface SubscribeOptions {
    * `subscribe`.
    */
   readonly deliverAfter?: Promise<unknown> | undefined;
+  /**
+   * Policy for publications of this topic while the peer reads too slowly. On a topic with history it has no effect: its
+   * subscribers get what they missed later. Default: `slowConsumerPolicy` of the actor.
+   */
+  readonly slowConsumerPolicy?: SlowConsumerPolicy | undefined;
+  /**
+   * True to stay out of presence: others don't see this subscription, and nobody is told of it. Default: false.
+   */
+  readonly hidden?: boolean | undefined;
   /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
   readonly user?: string | undefined;
   /** What presence tells about this connection: a value for JSON, at most 4 KiB of it. Default: nothing. */

@@ -2,7 +2,7 @@
  * The options of the channels of one namespace. Times are in ms. In the config file the names have underscores, and
  * times are durations (`history_ttl: "300s"` is `historyTtlMs: 300_000`).
  */
-import type { SlowConsumerPolicy } from "../../runtime/actor/context/slow-consumer-policy.ts";
+import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 
 export interface ChannelOptions {
   /** Who is there can be asked. */

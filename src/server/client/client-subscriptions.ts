@@ -5,7 +5,7 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { Actor } from "../../runtime/actor/actor.ts";
 import type { Publication } from "../../runtime/streams/publication.ts";
-import type { Subscribed } from "../../runtime/streams/subscribe.ts";
+import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import { hasHistory } from "../channels/channel-options.ts";
 import type { Channel } from "../channels/channels.ts";
 import {
@@ -121,7 +121,6 @@ export class ClientSubscriptions {
     deliverAfter: Promise<unknown>,
   ): Promise<Answer<SubscribeResult>> {
     const { name } = channel;
-    const { options } = channel;
     if (this.has(name)) return refused(ERRORS.alreadySubscribed);
     if (this.size >= this.#client.server.config.channelLimit) return refused(ERRORS.limitExceeded);
     const { expireAt } = admission;
@@ -143,8 +142,7 @@ export class ClientSubscriptions {
       const compact = asksForNumber && this.#client.takesNumbers && !admission.isServerSide;
       const subscription = this.#create(channel, rights, filter, compact, admission);
       const result = await this.#client.subscribe(name, {
-        ...(options.presence || options.joinLeave ? this.#presenceOf(subscription) : {}),
-        encode: subscription.encode,
+        ...this.#optionsOf(subscription),
         deliverAfter,
         since: this.#sinceOf(begin, rights, recovers),
       });
@@ -202,8 +200,7 @@ export class ClientSubscriptions {
     } else {
       // The client doesn't follow positions: it goes on with what comes.
       await this.#client.subscribe(name, {
-        ...(subscription.channel.options.presence ? this.#presenceOf(subscription) : {}),
-        encode: subscription.encode,
+        ...this.#optionsOf(subscription),
       });
     }
   }
@@ -261,10 +258,16 @@ export class ClientSubscriptions {
     return options.allowTagsFilter && checkFilter(tf) === undefined ? tf : "bad";
   }
 
-  #presenceOf({ info, channel, rights }: Pick<ClientSubscription, "info" | "channel" | "rights">) {
+  /** What the library is told of a subscription. */
+  #optionsOf({ info, channel: { options }, rights, encode }: ClientSubscription): SubscribeOptions {
+    const { slowConsumerPolicy } = options;
+    const plain = { encode, slowConsumerPolicy };
+    if (!options.presence && !options.joinLeave) return plain;
+    const presenceChanges = options.joinLeave && rights.pushJoinLeave;
+    // Who isn't shown in presence isn't told of either.
+    if (!rights.presence && !rights.joinLeave) return { ...plain, hidden: true, presenceChanges };
     const kept = keptInfo({ ...this.#client.clientInfo, chan_info: info });
-    const presenceChanges = channel.options.joinLeave && rights.pushJoinLeave;
-    return { user: presenceUser(this.#client.user), info: kept, presenceChanges };
+    return { ...plain, user: presenceUser(this.#client.user), info: kept, presenceChanges };
   }
 
   #answer(

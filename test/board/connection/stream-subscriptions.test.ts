@@ -18,6 +18,12 @@ class Subscribing extends Peer {
   subscriptions: Subscriptions | undefined;
   readonly plain: string[] = [];
 
+  readonly policies: unknown[] = [];
+
+  setTopicPolicy(topic: string, policy: unknown): void {
+    this.policies.push([topic, policy]);
+  }
+
   deliver(_: unknown, topic: string): SendResult {
     this.plain.push(topic);
     return "sent";
@@ -235,4 +241,15 @@ it("presence ends with each way in which a subscription ends", async () => {
   await until(() => feeds.size === 0);
   await tick();
   expect(await count()).toBe(0);
+});
+
+it("sets the policy of a topic for slow peers, and forgets it with the subscription", async () => {
+  const { peer, subscriptions } = await setUp();
+  await subscriptions.add("x", { slowConsumerPolicy: "conflate" });
+  await subscriptions.add("y", {});
+  for (const topic of ["x", "y"]) subscriptions.remove(topic);
+  expect(peer.policies).toEqual([
+    ["x", "conflate"],
+    ["x", undefined],
+  ]);
 });

@@ -108,6 +108,15 @@ it("the result of a second subscription is the place of the first", async () => 
   expect((await present.again({})).position).toBeUndefined();
 });
 
+it("a hidden subscription isn't in presence, also not after a second one", async () => {
+  const { enter, other } = await setUp();
+  const [hidden, seen] = [new Peer(), new Peer()];
+  const membership = enter("p", hidden, { hidden: true, user: "ann" });
+  await Promise.all([membership.result, enter("p", seen).result]);
+  await membership.again({ user: "bob" });
+  expect(addresses(await other.members("p", 10))).toEqual([seen.address]);
+});
+
 it("messages without history from other nodes are passed on while the topic is held", async () => {
   const { feeds, gated, told, host } = await setUp();
   const { wanted, release } = feeds.hold("x", undefined);
@@ -131,6 +140,8 @@ describe("checkSubscribeOptions", () => {
     ["w", "ERR_NO_HISTORY", { since: { epoch: "", offset: 0 } }],
     ["x", "ERR_ARGUMENT", { encode: "text" }],
     ["x", "ERR_ARGUMENT", { deliverAfter: 5 }],
+    ["x", "ERR_ARGUMENT", { slowConsumerPolicy: "wait" }],
+    ["p", "ERR_ARGUMENT", { hidden: 1 }],
     ["x", "ERR_NO_PRESENCE", { user: "ann" }],
     ["s", "ERR_NO_PRESENCE", { info: 1 }],
     ["s", "ERR_NO_PRESENCE", { presenceChanges: true }],
@@ -162,7 +173,7 @@ describe("checkSubscribeOptions", () => {
   it.each(["s", "p", "x"])("on the topic %s names an unknown option and lists the known ones", (topic) => {
     const options = { sinse: "latest" } as SubscribeOptions;
     const message =
-      'subscribe: unknown option "sinse"; the options are since, encode, deliverAfter, user, info, presenceChanges';
+      'subscribe: unknown option "sinse"; the options are since, encode, deliverAfter, slowConsumerPolicy, hidden, user, info, presenceChanges';
     expect(() => checkSubscribeOptions(topic, rules.of(topic), options)).toThrowError(
       expect.objectContaining({ code: "ERR_ARGUMENT", message }),
     );

@@ -2,13 +2,14 @@
  * The sending half of one connection: queues frames, bounds the bytes that wait, and applies the policy for slow
  * consumers. Each `Connection` has one `Outbound`.
  */
-import type { SlowConsumerPolicy } from "../../../runtime/actor/context/slow-consumer-policy.ts";
+
 import type { FairScheduler, ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { encodeFrame, type Frame } from "../../../wire/protocol/frame.ts";
 import { Opcode } from "../../../wire/protocol/opcode.ts";
 import type { SendResult } from "../../../wire/protocol/send-result.ts";
+import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import { Backlog } from "./backlog.ts";
 import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
@@ -75,6 +76,8 @@ export class Outbound implements ScheduledTask {
   readonly #owner: OutboundOwner;
   /** Policy of this connection: the board's, until the actor chooses another. */
   policy: SlowConsumerPolicy;
+  /** Policies of topics that have their own. */
+  #policies: Map<string, SlowConsumerPolicy> | undefined;
   /**
    * Payload of the newest ping that hasn't been answered because many earlier bytes wait. Older pings need no answer
    * (RFC 6455 section 5.5.3).
@@ -108,16 +111,17 @@ export class Outbound implements ScheduledTask {
       this.#queue(frame, group, isKept);
       return "sent";
     }
-    if (topic !== undefined && this.policy === "conflate") return this.#conflate(frame, topic, isKept);
+    const policy = (topic !== undefined ? this.#policies?.get(topic) : undefined) ?? this.policy;
+    if (topic !== undefined && policy === "conflate") return this.#conflate(frame, topic, isKept);
     const bytes = frame.end - frame.start;
     if (!this.#fits(bytes)) {
-      this.#reachBound();
+      this.#reachBound(policy);
       if (isKept) return "dropped";
-      if (this.policy === "dropNewest") {
+      if (policy === "dropNewest") {
         this.#host.counters.add("droppedNewest");
         return "dropped";
       }
-      if (this.policy !== "dropOldest") return "refused";
+      if (policy !== "dropOldest") return "refused";
       if (!this.#makeRoom(bytes)) {
         this.#host.counters.add("droppedNewest");
         return "dropped";
@@ -125,6 +129,16 @@ export class Outbound implements ScheduledTask {
     }
     this.#queue(frame, undefined, isKept);
     return "buffered";
+  }
+
+  /** Sets the policy of one topic's frames; undefined: the policy of the connection. */
+  setTopicPolicy(topic: string, policy: SlowConsumerPolicy | undefined): void {
+    if (policy !== undefined) {
+      this.#policies ??= new Map();
+      this.#policies.set(topic, policy);
+    } else if (this.#policies?.delete(topic) && this.#policies.size === 0) {
+      this.#policies = undefined;
+    }
   }
 
   /** Queues a frame regardless of the bound, for the connection's own few frames. */
@@ -274,7 +288,7 @@ export class Outbound implements ScheduledTask {
   #mustWait({ bytes }: FrameChain): boolean {
     if (bytes < EARLY_FLUSH_BYTES || this.#behind()) return false;
     // The write would be one piece, of which no frame can be dropped any more.
-    if (this.policy === "dropOldest" || this.policy === "conflate") return false;
+    if (this.#policies !== undefined || this.policy === "dropOldest" || this.policy === "conflate") return false;
     return bytes < Math.min(MAX_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
   }
 
@@ -288,10 +302,10 @@ export class Outbound implements ScheduledTask {
     return this.bufferedBytes + costs + bytes <= this.#host.options.maxBufferedBytes;
   }
 
-  #reachBound(): void {
+  #reachBound(policy: SlowConsumerPolicy): void {
     if (this.#bounded) return;
     this.#bounded = true;
-    this.#owner.boundReached(this.policy, this.bufferedBytes);
+    this.#owner.boundReached(policy, this.bufferedBytes);
   }
 
   /** Replaces the waiting frame of the topic by this frame. */
@@ -302,7 +316,7 @@ export class Outbound implements ScheduledTask {
     // The transport's bytes can't be replaced, and may be as many as the bound: one frame more is let through.
     const isOnly = (this.#backlog?.length ?? 0) === (replaced === undefined ? 0 : 1);
     if (!isOnly && !this.#fits(frame.end - frame.start - (replaced ?? 0))) {
-      this.#reachBound();
+      this.#reachBound("conflate");
       return isKept ? "dropped" : "refused";
     }
     if (replaced !== undefined) this.#host.counters.add("conflated");

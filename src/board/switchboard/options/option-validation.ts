@@ -1,6 +1,5 @@
 /** The check of each option of a board, by name. All calls of the board use it. */
 import { constants } from "node:os";
-import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import {
   checkNames,
@@ -16,6 +15,7 @@ import { originsCheck } from "../../../wire/handshake/origins.ts";
 import { compilePathPattern } from "../../../wire/handshake/path-pattern.ts";
 import { isToken } from "../../../wire/handshake/tokens.ts";
 import { CloseCode, MAX_REASON_BYTES } from "../../../wire/protocol/close-code.ts";
+import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../../wire/protocol/slow-consumer-policy.ts";
 import { isAddressOrNetwork } from "../../../wire/transport/ip-address.ts";
 import { UNIX_PEERS } from "../../accept/client-address.ts";
 

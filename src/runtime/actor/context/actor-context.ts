@@ -1,13 +1,13 @@
 /** The port between an actor and its connection. `Connection` implements it, and `Actor` stands on it. */
 import type { Sendable } from "../../../wire/protocol/message.ts";
 import type { SendResult } from "../../../wire/protocol/send-result.ts";
+import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
 import type { Subscribed, SubscribeOptions } from "../../streams/subscribe.ts";
 import type { TopicMemory } from "../../streams/topic-memory.ts";
 import type { Address } from "../address.ts";
 import type { Mailer } from "../mail.ts";
 import type { ConnectionRequest } from "./connection-request.ts";
 import type { PublishResult } from "./publish-result.ts";
-import type { SlowConsumerPolicy } from "./slow-consumer-policy.ts";
 
 export interface PublishOptions {
   /**

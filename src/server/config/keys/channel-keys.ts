@@ -1,5 +1,5 @@
 /** The keys of channels: the options of one namespace, and what counts for all channels. */
-import { SLOW_CONSUMER_POLICIES } from "../../../runtime/actor/context/slow-consumer-policy.ts";
+import { SLOW_CONSUMER_POLICIES } from "../../../wire/protocol/slow-consumer-policy.ts";
 import { choice, choices, duration, flag, integer, list, section, text } from "../description.ts";
 import { endpointKeys } from "./endpoint-keys.ts";
 

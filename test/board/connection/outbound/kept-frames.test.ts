@@ -1,8 +1,8 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it } from "vitest";
 import { BroadcastGroup } from "../../../../src/board/connection/outbound/broadcast-group.ts";
-import type { SlowConsumerPolicy } from "../../../../src/runtime/actor/context/slow-consumer-policy.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
+import type { SlowConsumerPolicy } from "../../../../src/wire/protocol/slow-consumer-policy.ts";
 import { drain, frameOf, MAX_BUFFERED_BYTES, setUp } from "./outbound-parts.ts";
 
 const POLICIES: SlowConsumerPolicy[] = ["close", "dropNewest", "dropOldest", "conflate"];

@@ -2,10 +2,10 @@
 import { expect } from "vitest";
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
 import { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
-import type { SlowConsumerPolicy } from "../../../../src/runtime/actor/context/slow-consumer-policy.ts";
 import { FairScheduler } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../../src/wire/protocol/frame.ts";
+import type { SlowConsumerPolicy } from "../../../../src/wire/protocol/slow-consumer-policy.ts";
 import { FakeTransport } from "../../../support/fake-transport.ts";
 
 export const MAX_BUFFERED_BYTES = 1_000;

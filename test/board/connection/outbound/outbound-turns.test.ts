@@ -2,10 +2,10 @@ import { setImmediate as turn } from "node:timers/promises";
 import { describe, expect, it } from "vitest";
 import { FlushQueue } from "../../../../src/board/connection/outbound/flush-queue.ts";
 import { Outbound } from "../../../../src/board/connection/outbound/outbound.ts";
-import type { SlowConsumerPolicy } from "../../../../src/runtime/actor/context/slow-consumer-policy.ts";
 import { FairScheduler, TURN_MS } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { encodeText, type Frame } from "../../../../src/wire/protocol/frame.ts";
+import type { SlowConsumerPolicy } from "../../../../src/wire/protocol/slow-consumer-policy.ts";
 import type { Transport } from "../../../../src/wire/transport/transport.ts";
 
 const KIB = 1024;

@@ -163,3 +163,24 @@ describe("an outbound that conflates", () => {
     expect(connections[0]?.transport.writes[1]?.buffer.byteLength).toBe(3);
   });
 });
+
+describe("a topic with a policy of its own", () => {
+  it("has that policy, and other frames have the connection's", async () => {
+    const { transport, outbound } = setUp({ peerReads: false, policy: "close" });
+    outbound.setTopicPolicy("price", "conflate");
+    outbound.push(frameOf(20));
+    await turn();
+    for (let i = 0; i < 100; i++) outbound.push(encodeText(`${i}`.padStart(100)), "price");
+    expect(outbound.push(encodeText("sent"))).toBe("buffered");
+    await turn();
+    transport.peerReads = true;
+    drain(transport, outbound);
+    expect(transport.texts.slice(1).map((each) => each.trim())).toEqual(["99", "sent"]);
+    outbound.setTopicPolicy("price", undefined);
+    transport.peerReads = false;
+    outbound.push(frameOf(500));
+    await turn();
+    outbound.push(frameOf(400));
+    expect(outbound.push(frameOf(400), "price")).toBe("refused");
+  });
+});
