@@ -179,7 +179,7 @@ export abstract class ClientActor
     this.#deadlines.delete("stale");
     this.#phase = "connected";
     this.#connectedAt = Date.now();
-    server.registry.add(this.clientId, this);
+    server.connected(this);
     const result = {
       client: this.clientId,
       version: server.version,

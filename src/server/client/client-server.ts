@@ -8,7 +8,7 @@ import { Channels } from "../channels/channels.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { DISCONNECTS } from "../protocol/codes.ts";
 import type { Backend } from "./backend.ts";
-import { ClientRegistry } from "./client-registry.ts";
+import { ClientRegistry, type RegisteredClient } from "./client-registry.ts";
 import type { ControlAnswer, ControlQuestion } from "./control/control.ts";
 import { answerControl } from "./control/control-answers.ts";
 import { PublicationEncoder } from "./publication-encoder.ts";
@@ -21,12 +21,16 @@ export interface ClientServerOptions {
   readonly backend?: Backend | undefined;
   /** Version that clients are told. */
   readonly version?: string | undefined;
+  /** True to tell the main thread of each client with a user that connects. Default: false. */
+  readonly reportsUsers?: boolean | undefined;
   /** Takes what the main thread is told. Default: nobody. */
-  readonly tell?: ((report: ChannelReport) => void) | undefined;
+  readonly tell?: ((report: ClientReport) => void) | undefined;
 }
 
-/** What the main thread is told of the channels of one shard. */
-export type ChannelReport =
+/** What the main thread is told of the clients of one shard. */
+export type ClientReport =
+  /** A client of a user has connected. Told only where `reportsUsers` asks for that. */
+  | { readonly kind: "connected"; readonly user: string }
   | { readonly kind: "occupied"; readonly channel: string }
   | { readonly kind: "vacated"; readonly channel: string };
 
@@ -40,16 +44,25 @@ export class ClientServer implements ServerParts {
   readonly subscriptionTokens: TokenVerifier;
   readonly registry: ClientRegistry;
   readonly encoder: PublicationEncoder;
-  readonly #tell: (report: ChannelReport) => void;
+  readonly #reportsUsers: boolean;
+  readonly #tell: (report: ClientReport) => void;
 
   /** Throws `ERR_OPTION` for a regular expression that is none. */
-  constructor({ client, channel, backend = {}, version = "", tell = () => {} }: ClientServerOptions) {
+  constructor({
+    client,
+    channel,
+    backend = {},
+    version = "",
+    tell = () => {},
+    reportsUsers = false,
+  }: ClientServerOptions) {
     this.config = client;
     this.limits = channel;
     this.channels = new Channels(channel);
     this.backend = backend;
     this.version = version;
     this.#tell = tell;
+    this.#reportsUsers = reportsUsers;
     this.connectionTokens = new TokenVerifier(client.token);
     this.subscriptionTokens =
       client.subscriptionToken === undefined ? this.connectionTokens : new TokenVerifier(client.subscriptionToken);
@@ -77,7 +90,12 @@ export class ClientServer implements ServerParts {
     }
   }
 
-  #tellOccupancy(kind: ChannelReport["kind"], name: string): void {
+  connected(client: RegisteredClient): void {
+    this.registry.add(client.clientId, client);
+    if (this.#reportsUsers && client.user !== "") this.#tell({ kind: "connected", user: client.user });
+  }
+
+  #tellOccupancy(kind: "occupied" | "vacated", name: string): void {
     const found = this.channels.of(name);
     if (found.kind === "known" && found.channel.options.occupancyHooksEnabled) this.#tell({ kind, channel: name });
   }

@@ -33,12 +33,6 @@ export function checkClient({ client, channel }: FileConfig, reader: ConfigReade
       [`${own}.personal_channel_namespace`, "channel.namespaces"],
       `names the namespace ${JSON.stringify(name.slice(0, 60))}, which channel.namespaces doesn't have`,
     );
-    return;
-  }
-  const options = name === "" ? channel.withoutNamespace : channel.namespaces[at];
-  const presence = `${name === "" ? "channel.without_namespace" : `channel.namespaces[${at}]`}.presence`;
-  if (personal.singleConnection && options?.presence === false) {
-    reader.fault([`${own}.single_connection`, presence], `needs ${presence}: true`);
   }
 }
 

@@ -8,6 +8,7 @@ import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
 import { Log } from "./log.ts";
 import { settingsOf } from "./shard-settings.ts";
+import { UserLimits } from "./user-limits.ts";
 
 const { config, version } = settingsOf(import.meta.url);
 
@@ -16,6 +17,7 @@ const server = new ClientServer({
   channel: config.channel,
   backend: backendOf(config),
   version,
+  reportsUsers: UserLimits.isNeeded(config.client),
   tell: (report) => Actor.report(report),
 });
 

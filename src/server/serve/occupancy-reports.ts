@@ -1,5 +1,5 @@
 /** Adds up what shards report of their channels: the first subscriber and the last one of the whole node. */
-import type { ChannelReport } from "../client/client-server.ts";
+import type { ClientReport } from "../client/client-server.ts";
 
 export interface OccupancyOwner {
   occupied(channel: string): void;
@@ -15,7 +15,7 @@ export class OccupancyReports {
     this.#owner = owner;
   }
 
-  reported(shard: number, { kind, channel }: ChannelReport): void {
+  reported(shard: number, { kind, channel }: ClientReport & { readonly kind: "occupied" | "vacated" }): void {
     if (kind === "vacated") {
       this.#left(shard, channel);
       return;

@@ -12,7 +12,7 @@ import { memory } from "../../runtime/streams/memory/memory-options.ts";
 import { createApi } from "../api/api.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
-import type { ChannelReport } from "../client/client-server.ts";
+import type { ClientReport } from "../client/client-server.ts";
 import { clientInfoOf } from "../client/presence-info.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { createEmulation } from "../emulation/emulation.ts";
@@ -22,6 +22,7 @@ import type { Log } from "./log.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import { publishSettings } from "./shard-settings.ts";
+import { UserLimits } from "./user-limits.ts";
 
 /** True in the built package, where the files lie elsewhere than in the sources. */
 const built = !import.meta.url.endsWith(".ts");
@@ -41,7 +42,7 @@ export interface ServerOptions {
 }
 
 /** What a shard reports to the main thread. */
-export type ShardReport = ChannelReport | { readonly kind: "disconnected"; readonly event: string };
+export type ShardReport = ClientReport | { readonly kind: "disconnected"; readonly event: string };
 
 export interface RunningServer {
   readonly board: Switchboard;
@@ -63,7 +64,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
   try {
     const board = await Switchboard.start(boardOptions(config, url));
     started.push(() => board.close({ timeoutMs: 0 }));
-    watch(board, hooks, log);
+    watch(board, config, hooks, log);
     const handlers = await handlersOf(board, config, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
@@ -102,11 +103,17 @@ function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switc
   };
 }
 
-function watch(board: Switchboard, hooks: Hooks, log: Log): void {
+function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: Log): void {
   const occupancy = new OccupancyReports(hooks);
+  const limits = new UserLimits(board, client, (error) => {
+    log.error("the connections of a user can't be counted", {
+      error: error instanceof Error ? error.message : String(error),
+    });
+  });
   board.on("reported", ({ shard, value }) => {
     const report = value as ShardReport;
     if (report.kind === "disconnected") hooks.disconnected(report.event);
+    else if (report.kind === "connected") limits.connected(report.user);
     else occupancy.reported(shard, report);
   });
   board.on("shardLost", ({ shard, reason, connections, error }) => {

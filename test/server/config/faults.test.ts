@@ -105,10 +105,6 @@ it.each([
     'client.subscribe_to_user_personal_channel.personal_channel_namespace: names the namespace "user", which channel.namespaces doesn\'t have',
   ],
   [
-    { client: { subscribe_to_user_personal_channel: { enabled: true, single_connection: true } } },
-    "client.subscribe_to_user_personal_channel.single_connection: needs channel.without_namespace.presence: true",
-  ],
-  [
     { client: { subscription_token: { enabled: true } } },
     "client.subscription_token.enabled: needs a key beside it, such as hmac_secret_key",
   ],

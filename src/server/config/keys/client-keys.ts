@@ -39,10 +39,7 @@ export const client = section("Clients: who may connect, limits and times", {
   subscribe_to_user_personal_channel: section("A channel for each user, subscribed by the server", {
     enabled: flag(false, "Each client with a user id is subscribed to `#USER`"),
     personal_channel_namespace: text("", "Namespace of these channels. Empty: none"),
-    single_connection: flag(
-      false,
-      "A new connection of a user ends those before it. Needs `presence` in these channels",
-    ),
+    single_connection: flag(false, "A new connection of a user ends those before it (3503), on all nodes"),
   }),
   ping_interval: duration("25s", "Time between two pings of the server. 0: no pings"),
   pong_timeout: duration(
@@ -55,7 +52,10 @@ export const client = section("Clients: who may connect, limits and times", {
   expired_close_delay: duration("25s", "Time that a client has for a new token after its connection expires"),
   expired_sub_close_delay: duration("25s", "Time that a client has for a new token after a subscription expires"),
   channel_limit: integer(128, "Number of channels of one client at most", { least: 1, most: 1_000_000 }),
-  user_connection_limit: integer(0, "Number of connections of one user at most. 0: any"),
+  user_connection_limit: integer(
+    0,
+    "Number of connections of one user at most, on all nodes; more are closed with 3504. 0: any",
+  ),
   queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", {
     least: 1024,
     most: 2_147_483_647,

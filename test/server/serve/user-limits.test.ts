@@ -1,0 +1,57 @@
+import { Centrifuge } from "centrifuge";
+import { expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
+import { issueToken } from "../../../src/server/auth/issue-token.ts";
+import { parseConfig } from "../../../src/server/config/load.ts";
+import { API_KEY, SECRET, startTestServer, type TestServer } from "../support/server.ts";
+
+const BASE = { token: { hmac_secret_key: SECRET }, allowed_origins: ["*"] };
+
+function tokenFor(user: string): string {
+  const loaded = parseConfig(JSON.stringify({ client: BASE, http_api: { key: API_KEY } }), { file: "test.json" });
+  if (loaded.kind === "faults") throw new Error("the config is wrong");
+  return issueToken(loaded.config.client.token, { user });
+}
+
+/** A client of the user, and the code with which the server closes it. */
+async function connect({ ws }: TestServer, user: string) {
+  const client = new Centrifuge(ws, { websocket: WebSocket, token: tokenFor(user), minReconnectDelay: 60_000 });
+  onTestFinished(() => client.disconnect());
+  const closed = new Promise<number>((resolve) => {
+    client.on("disconnected", ({ code }) => resolve(code));
+  });
+  client.connect();
+  await client.ready();
+  return { client, closed };
+}
+
+it("closes the newest connections of a user beyond user_connection_limit, and nobody else's", async () => {
+  const server = await startTestServer({ client: { ...BASE, user_connection_limit: 2 }, http_api: { key: API_KEY } });
+  const [one, two] = [await connect(server, "ann"), await connect(server, "ann")];
+  const other = await connect(server, "bob");
+  const three = await connect(server, "ann");
+  expect(await three.closed).toBe(3504);
+  for (const { client } of [one, two, other]) expect(client.state).toBe("connected");
+  two.client.disconnect();
+  await two.closed;
+  const ofAnn = { kind: "connections", user: "ann", after: "", limit: 10 };
+  const listed = async (): Promise<number> => {
+    const answers = await server.board.survey(ofAnn);
+    return answers.flatMap((each) => (each.kind === "answered" ? (each.answer as { clients: [] }).clients : [])).length;
+  };
+  await expect.poll(listed).toBe(1);
+  const four = await connect(server, "ann");
+  expect(await listed()).toBe(2);
+  expect(four.client.state).toBe("connected");
+});
+
+it("keeps only the newest connection of a user where there may be a single one", async () => {
+  const personal = { enabled: true, single_connection: true };
+  const client = { ...BASE, subscribe_to_user_personal_channel: personal };
+  const channel = { without_namespace: { allow_user_limited_channels: true } };
+  const server = await startTestServer({ client, channel, http_api: { key: API_KEY } });
+  const [one, bob] = [await connect(server, "ann"), await connect(server, "bob")];
+  const two = await connect(server, "ann");
+  expect(await one.closed).toBe(3503);
+  for (const { client: left } of [two, bob]) expect(left.state).toBe("connected");
+});
