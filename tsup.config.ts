@@ -5,16 +5,18 @@ import { defineConfig } from "tsup";
 /** What a user imports: the package and its parts. */
 const entries = {
   index: "src/index.ts",
+  centrifuge: "src/server/centrifuge/index.ts",
   metrics: "src/board/metrics/index.ts",
   redis: "src/engines/redis/index.ts",
   upgrade: "src/wire/upgrade/index.ts",
   websocket: "src/wire/websocket/index.ts",
 };
 
-/** What runs by itself: the command, the demo's actor, the threads, the engine that their thread loads by its URL. */
+/** What runs by itself: the command, the actors of the demo and of `switchboard serve`, the threads, the engine that their thread loads by its URL. */
 const programs = {
   "cli/main": "src/cli/main.ts",
   "cli/demo/chat": "src/cli/demo/chat.ts",
+  "server/actor": "src/server/serve/actor.ts",
   "workers/shard": "workers/shard.ts",
   "workers/engine": "workers/engine.ts",
   "engines/memory": "src/runtime/streams/memory/memory-engine.ts",

@@ -32,6 +32,7 @@ const LAYERS = [
   "server/config",
   "server/auth",
   "server/client",
+  "server/centrifuge",
   "server/hooks",
   "server/emulation",
   "server/api",

@@ -1,8 +1,10 @@
-/** The version of this package. */
+/** The version of this package, for the commands. */
 import { readFile } from "node:fs/promises";
 
+// The built file may be a chunk that commands share: all chunks lie in one folder.
+const PACKAGE = new URL(import.meta.url.endsWith(".ts") ? "../../package.json" : "../package.json", import.meta.url);
+
 export async function version(): Promise<string> {
-  // package.json is two folders up, both from the sources and from the built package.
-  const packageJson: unknown = JSON.parse(await readFile(new URL("../../package.json", import.meta.url), "utf8"));
+  const packageJson: unknown = JSON.parse(await readFile(PACKAGE, "utf8"));
   return (packageJson as { version: string }).version;
 }

@@ -3,6 +3,7 @@ import { registerHooks } from "node:module";
 
 const ENTRIES: Readonly<Record<string, string>> = {
   switchboard: "../../src/index.ts",
+  "switchboard/centrifuge": "../../src/server/centrifuge/index.ts",
   "switchboard/metrics": "../../src/board/metrics/index.ts",
   "switchboard/redis": "../../src/engines/redis/index.ts",
   "switchboard/upgrade": "../../src/wire/upgrade/index.ts",

@@ -78,6 +78,17 @@ export type ConfigOf<Node> =
         ? readonly ConfigOf<Section<Inside>>[]
         : never;
 
+/** What a config file may hold: names and values as in the file, durations as text. All keys may be left out. */
+export type FileOf<Node> = Node extends DurationKey
+  ? string | 0
+  : Node extends Key<infer Value>
+    ? Value
+    : Node extends Section<infer Inside>
+      ? { readonly [Name in keyof Inside]?: FileOf<Inside[Name]> | undefined }
+      : Node extends List<infer Inside>
+        ? readonly FileOf<Section<Inside>>[]
+        : never;
+
 /** The field of the config for a key: `history_ttl` is `historyTtlMs`. */
 export function fieldName(name: string, node: Key | Section | List): string {
   const camel = name.replaceAll(/_([a-z0-9])/g, (_match, letter: string) => letter.toUpperCase());

@@ -18,6 +18,7 @@ import type { ServerConfig } from "../config/config.ts";
 import { createEmulation } from "../emulation/emulation.ts";
 import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
+import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
@@ -226,7 +227,7 @@ function attach(board: Switchboard, server: Server, { client, websocket }: Serve
   const origins = originsOf(client.allowedOrigins);
   board.attach(server, {
     path: websocket.handlerPrefix,
-    protocols: ["centrifuge-json", "centrifuge-protobuf"],
+    protocols: SUBPROTOCOLS,
     ...(origins === undefined ? {} : { origins }),
   });
 }

@@ -1,0 +1,49 @@
+/** Makes the `ClientServer` of an actor module from options with the names of the config file. */
+import { SwitchboardError } from "../../errors.ts";
+import type { ChannelOptions, ChannelsConfig } from "../channels/channel-options.ts";
+import { ClientServer, type ClientServerOptions } from "../client/client-server.ts";
+import { type ProtocolOptions, protocolConfig } from "./protocol-options.ts";
+
+export type ClientServerSettings = ProtocolOptions & Omit<ClientServerOptions, "client" | "channel">;
+
+/** The options of namespaces that need a function of the program. */
+const NEEDS = [
+  { option: "subscribeProxyEnabled", key: "subscribe_proxy_enabled", needs: "backend.subscribe" },
+  { option: "publishProxyEnabled", key: "publish_proxy_enabled", needs: "backend.publish" },
+  { option: "subRefreshProxyEnabled", key: "sub_refresh_proxy_enabled", needs: "backend.subRefresh" },
+  { option: "cacheMissHookEnabled", key: "cache_miss_hook_enabled", needs: "backend.cacheMissed" },
+  { option: "occupancyHooksEnabled", key: "occupancy_hooks_enabled", needs: "tell" },
+] as const;
+
+/**
+ * Makes what all clients of one shard share. Call it once in an actor module, and give the result to the subclass of
+ * `ClientActor`. Throws `ERR_OPTION` with all faults of the options.
+ */
+export function clientServer({ client, channel, ...rest }: ClientServerSettings = {}): ClientServer {
+  const config = protocolConfig({ client, channel });
+  checkFunctions(config.channel, rest);
+  return new ClientServer({ client: config.client, channel: config.channel, ...rest });
+}
+
+function checkFunctions(
+  { withoutNamespace, namespaces }: ChannelsConfig,
+  { backend = {}, tell }: Pick<ClientServerOptions, "backend" | "tell">,
+): void {
+  const given: Readonly<Record<(typeof NEEDS)[number]["needs"], unknown>> = {
+    "backend.subscribe": backend.subscribe,
+    "backend.publish": backend.publish,
+    "backend.subRefresh": backend.subRefresh,
+    "backend.cacheMissed": backend.cacheMissed,
+    tell,
+  };
+  const all: readonly (readonly [path: string, options: ChannelOptions])[] = [
+    ["channel.without_namespace", withoutNamespace],
+    ...namespaces.map((options, at) => [`channel.namespaces[${at}]`, options] as const),
+  ];
+  for (const [path, options] of all) {
+    const missing = NEEDS.find(({ option, needs }) => options[option] && given[needs] === undefined);
+    if (missing !== undefined) {
+      throw new SwitchboardError("ERR_OPTION", `${path}.${missing.key} needs the function ${missing.needs}`);
+    }
+  }
+}

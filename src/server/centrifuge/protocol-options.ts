@@ -1,0 +1,56 @@
+/**
+ * The options of the protocol in a program of one's own: the sections `client` and `channel` of the config file of
+ * `switchboard serve`, as an object, with the same names, checks and defaults.
+ */
+import { SwitchboardError } from "../../errors.ts";
+import type { TopicsOption } from "../../runtime/streams/topic-rules.ts";
+import { topicsOf as topicsOfChannels } from "../channels/topics.ts";
+import type { ServerConfig } from "../config/config.ts";
+import type { FileOf } from "../config/description.ts";
+import type { channel } from "../config/keys/channel-keys.ts";
+import type { client } from "../config/keys/client-keys.ts";
+import { parseConfig } from "../config/load.ts";
+
+/** Keys of the config file: see the guide to the config. Durations are text, such as "25s". */
+export interface ProtocolOptions {
+  /** Who may connect, tokens, limits and times. Without keys of tokens, `backend.connect` decides who may connect. */
+  readonly client?: Omit<FileOf<typeof client>, "proxy"> | undefined;
+  /** Channels and their namespaces. */
+  readonly channel?: Omit<FileOf<typeof channel>, "proxy"> | undefined;
+}
+
+/** Stands for the program's own functions, where the config file has the address of an application. */
+const OWN = { endpoint: "http://localhost" };
+
+/** Fills in the defaults. Throws `ERR_OPTION` with all faults. */
+export function protocolConfig({
+  client = {},
+  channel = {},
+}: ProtocolOptions): Pick<ServerConfig, "client" | "channel"> {
+  for (const [name, section] of Object.entries({ client, channel })) {
+    if (Object.hasOwn(section, "proxy")) {
+      throw new SwitchboardError(
+        "ERR_OPTION",
+        `${name}.proxy is for switchboard serve: a program gives backend instead`,
+      );
+    }
+  }
+  const file = {
+    client,
+    channel: { ...channel, proxy: { subscribe: OWN, publish: OWN, sub_refresh: OWN } },
+    hooks: { occupancy: OWN, cache_miss: OWN },
+    http_api: { disabled: true },
+  };
+  const loaded = parseConfig(JSON.stringify(file), { file: "the options" });
+  if (loaded.kind === "ok") return loaded.config;
+  const faults = loaded.faults.map(({ path, message }) => `${path}: ${message}`);
+  throw new SwitchboardError("ERR_OPTION", faults.join("\n"));
+}
+
+/**
+ * Returns the option `topics` of `Switchboard.start` for the channels. The name of a topic is that of its channel.
+ * Throws `ERR_OPTION` with all faults of the options.
+ */
+export function topicsOf(options: ProtocolOptions): TopicsOption {
+  return topicsOfChannels(protocolConfig(options).channel);
+}
