@@ -1,6 +1,7 @@
 /** The command `switchboard serve`: the server that backends in any language publish to. */
 import type { parseArgs } from "node:util";
 import { issueToken } from "../server/auth/issue-token.ts";
+import type { ServerConfig } from "../server/config/config.ts";
 import { formatFault } from "../server/config/fault.ts";
 import { type LoadedConfig, loadConfig } from "../server/config/load.ts";
 import { Log } from "../server/serve/log.ts";
@@ -12,7 +13,7 @@ import { version } from "./version.ts";
 
 const HELP = `Usage: switchboard serve [--config FILE]
 
-Starts the server. Without a config file it makes secrets for this run, and shows them once.
+Starts the realtime server. Without a config file it makes secrets for this run, and shows them once.
 Every key of the config can also be set as a variable: http_server.port is SWITCHBOARD_HTTP_SERVER_PORT.
 
   --config FILE   the config: see switchboard config init
@@ -20,6 +21,9 @@ Every key of the config can also be set as a variable: http_server.port is SWITC
   --address ADDR  address of the clients (http_server.address)
   --insecure      let every client do everything, without tokens (client.insecure): for development
   --help          show this help
+
+SIGTERM and SIGINT end it: /health says 503 at once, then clients are closed in batches and come back to other servers.
+Logs go to stderr. Guide: src/guides/serving.md
 `;
 
 /** Channel of the lines that show how to publish and receive, and the life of their token in seconds. */
@@ -76,34 +80,100 @@ async function start({ config }: Good, log: Log): Promise<RunningServer> {
   }
 }
 
-/** Tells what the server listens on; with secrets of this run, also the lines that publish and receive. */
+/** Tells what the server listens on and what is unsafe. Without a config file, also how to begin with it. */
 function tellStart({ config, generated }: Good, server: RunningServer, log: Log): void {
-  const { port } = server.address;
-  const api = server.internalAddress.port;
-  log.info("listening", { port, apiPort: api, shards: server.board.stats().shards.length, engine: config.engine.type });
-  if (config.client.insecure) {
-    log.warn("client.insecure is on: every client may do everything, without a token. Never use it in production");
+  const addresses = addressesOf(config, server);
+  const shards = server.board.stats().shards.length;
+  if (config.log.format === "json") log.info("listening", { ...addresses, shards, engine: config.engine.type });
+  else process.stdout.write(`${overview(config, addresses, shards)}\n`);
+  if (generated.length > 0) process.stdout.write(`${firstSteps(config, generated, addresses)}\n`);
+}
+
+/** The URLs of what is there. */
+interface Addresses {
+  readonly clients: string;
+  readonly api?: string;
+  readonly health?: string;
+  readonly metrics?: string;
+}
+
+function addressesOf(
+  { httpServer, websocket, httpApi, health, prometheus }: ServerConfig,
+  server: RunningServer,
+): Addresses {
+  const { tls, internalPort, address, internalAddress } = httpServer;
+  const isShared = internalPort === 0;
+  const secure = tls === undefined ? "" : "s";
+  const clients = `ws${secure}://${hostOf(address)}:${server.address.port}`;
+  const internalHost = hostOf(isShared || internalAddress === "" ? address : internalAddress);
+  const internal = `http${isShared ? secure : ""}://${internalHost}:${server.internalAddress.port}`;
+  return {
+    clients: clients + websocket.handlerPrefix,
+    ...(httpApi.disabled ? {} : { api: internal + httpApi.handlerPrefix }),
+    ...(health.enabled ? { health: internal + health.handlerPrefix } : {}),
+    ...(prometheus.enabled ? { metrics: internal + prometheus.handlerPrefix } : {}),
+  };
+}
+
+/** Where a program on this machine finds what listens on the address. */
+function hostOf(address: string): string {
+  if (["", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(address)) return "localhost";
+  return address.includes(":") ? `[${address}]` : address;
+}
+
+function overview({ httpApi, engine }: ServerConfig, addresses: Addresses, shards: number): string {
+  const api = httpApi.loopbackOnly ? " (this machine only)" : "";
+  const lines = Object.entries(addresses).map(
+    ([what, url]) => `  ${what.padEnd(8)} ${url}${what === "api" ? api : ""}`,
+  );
+  const where = engine.type === "memory" ? "channels are kept in this process" : "channels are kept in Redis";
+  return [`Switchboard runs with ${shards} ${shards === 1 ? "shard" : "shards"}; ${where}:`, "", ...lines, ""].join(
+    "\n",
+  );
+}
+
+/** The secrets of this run, and the lines that publish and receive. */
+function firstSteps(config: ServerConfig, generated: Good["generated"], { clients, api }: Addresses): string {
+  const secretOf = (path: (typeof generated)[number]["path"]): string | undefined =>
+    generated.find((one) => one.path === path)?.value;
+  const secret = secretOf("client.token.hmac_secret_key");
+  const key = secretOf("http_api.key");
+  const lines = ["The config has no secrets, so these were made for this run:", ""];
+  if (key !== undefined) lines.push(`  http_api.key                  ${key}`);
+  if (secret !== undefined) lines.push(`  client.token.hmac_secret_key  ${secret}`);
+  if (key !== undefined && api !== undefined) {
+    const data = `{"channel":"${CHANNEL}","data":{"text":"hello"}}`;
+    lines.push("", "Publish:", "", `  curl -H 'X-API-Key: ${key}' -d '${data}' ${api}/publish`);
   }
-  if (config.httpApi.insecure) log.warn("http_api.insecure is on: whoever reaches the API may use it without a key");
-  if (generated.length === 0) return;
-  const key = generated.find(({ path }) => path === "http_api.key")?.value;
-  const secret = generated.find(({ path }) => path === "client.token.hmac_secret_key")?.value;
-  const lines = ["", `Clients connect to ws://localhost:${port}${config.websocket.handlerPrefix}`];
-  if (secret !== undefined) lines.push(`Secret for their tokens, in this run:  ${secret}`);
-  if (key !== undefined) {
-    lines.push(`Key of the API, in this run:           ${key}`, "", "Publish:");
+  if (secret !== undefined) {
+    const token = issueToken(config.client.token, { user: "demo", exp: nowSeconds() + TOKEN_S, channels: [CHANNEL] });
     lines.push(
-      `  curl -H 'X-API-Key: ${key}' -d '{"channel":"${CHANNEL}","data":{"text":"hello"}}' http://localhost:${api}${config.httpApi.handlerPrefix}/publish`,
+      "",
+      `Receive, in JavaScript (npm install centrifuge), with a token for an hour and the channel ${CHANNEL}:`,
+      "",
+      `  const token = "${token}";`,
+      `  const centrifuge = new Centrifuge("${clients}", { token });`,
+      '  centrifuge.on("publication", ({ channel, data }) => console.log(channel, data));',
+      "  centrifuge.connect();",
+    );
+  } else if (config.client.insecure) {
+    lines.push(
+      "",
+      "Receive, in JavaScript (npm install centrifuge):",
+      "",
+      `  const centrifuge = new Centrifuge("${clients}");`,
+      `  const ${CHANNEL} = centrifuge.newSubscription("${CHANNEL}");`,
+      `  ${CHANNEL}.on("publication", ({ data }) => console.log(data));`,
+      `  ${CHANNEL}.subscribe();`,
+      "  centrifuge.connect();",
     );
   }
-  lines.push("Receive, in JavaScript (npm install centrifuge), with a token for an hour and the channel news:");
-  const token = issueToken(config.client.token, { user: "demo", exp: nowSeconds() + TOKEN_S, channels: [CHANNEL] });
   lines.push(
-    `  const client = new Centrifuge("ws://localhost:${port}${config.websocket.handlerPrefix}", { token: "${token}" });`,
-    `  client.on("publication", ({ channel, data }) => console.log(channel, data)); client.connect();`,
+    "",
+    "Secrets that stay: npx switchboard config init, then npx switchboard serve --config switchboard.json",
     "",
   );
-  process.stdout.write(`${lines.join("\n")}\n`);
+  return lines.join("\n");
 }
 
 function nowSeconds(): number {

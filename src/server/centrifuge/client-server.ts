@@ -1,10 +1,13 @@
 /** Makes the `ClientServer` of an actor module from options with the names of the config file. */
 import { SwitchboardError } from "../../errors.ts";
+import { checkNames } from "../../wire/handshake/option-check.ts";
 import type { ChannelOptions, ChannelsConfig } from "../channels/channel-options.ts";
 import { ClientServer, type ClientServerOptions } from "../client/client-server.ts";
 import { type ProtocolOptions, protocolConfig } from "./protocol-options.ts";
 
 export type ClientServerSettings = ProtocolOptions & Omit<ClientServerOptions, "client" | "channel">;
+
+const NAMES = ["client", "channel", "backend", "version", "tell"] as const satisfies (keyof ClientServerSettings)[];
 
 /** The options of namespaces that need a function of the program. */
 const NEEDS = [
@@ -19,7 +22,9 @@ const NEEDS = [
  * Makes what all clients of one shard share. Call it once in an actor module, and give the result to the subclass of
  * `ClientActor`. Throws `ERR_OPTION` with all faults of the options.
  */
-export function clientServer({ client, channel, ...rest }: ClientServerSettings = {}): ClientServer {
+export function clientServer(settings: ClientServerSettings = {}): ClientServer {
+  checkNames("clientServer", settings, NAMES);
+  const { client, channel, ...rest } = settings;
   const config = protocolConfig({ client, channel });
   checkFunctions(config.channel, rest);
   return new ClientServer({ client: config.client, channel: config.channel, ...rest });

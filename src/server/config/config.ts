@@ -120,7 +120,12 @@ export interface ServerConfig {
     /** Address: a URL with user, password and database, `redis:` or `rediss:`. */
     readonly redis: { readonly address: string; readonly prefix: string };
   };
-  readonly shutdown: { readonly timeoutMs: number; readonly batchSize: number; readonly batchIntervalMs: number };
+  readonly shutdown: {
+    readonly readinessDelayMs: number;
+    readonly timeoutMs: number;
+    readonly batchSize: number;
+    readonly batchIntervalMs: number;
+  };
   readonly log: { readonly level: "none" | "error" | "warn" | "info" | "debug"; readonly format: "json" | "text" };
   /** Number of shards. 0: one for each core. */
   readonly shards: number;

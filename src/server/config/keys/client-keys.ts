@@ -20,7 +20,7 @@ const tokenKeys = {
 export const client = section("Clients: who may connect, limits and times", {
   insecure: flag(false, "No client needs a token, and all is allowed to all. For development only"),
   allowed_origins: texts(
-    'Origins whose pages may connect, such as `"https://example.com"` or `"https://*.example.com"`. `"*"`: all. Empty: the server\'s own',
+    'Origins whose pages may connect, such as `"https://example.com"` or `"https://*.example.com"`. `"*"`: all. Empty: those of the server\'s own host; if that is `localhost`, of every port there',
   ),
   token: section("Keys with which the tokens of connections, and of subscriptions, are checked", tokenKeys),
   subscription_token: section("Keys for the tokens of subscriptions, if they have their own", {

@@ -86,6 +86,10 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     }),
   }),
   shutdown: section("End of the server after SIGTERM or SIGINT", {
+    readiness_delay: duration(
+      "0s",
+      "Time for which the server goes on while `/health` says 503 already, so that load balancers send nobody new",
+    ),
     timeout: duration("30s", "Time after which the server ends although clients are left"),
     batch_size: integer(1000, "Number of clients that are closed at once", { least: 1 }),
     batch_interval: duration("100ms", "Time between two batches of clients that are closed"),
