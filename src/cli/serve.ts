@@ -63,6 +63,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   }
   const log = new Log(loaded.config.log);
   for (const warning of loaded.warnings) log.warn(formatFault(warning, values.config));
+  logWarningsOfNode(log);
   const server = await start(loaded, log);
   tellStart(loaded, server, log);
   closeOnSignals(server, log);
@@ -178,6 +179,14 @@ function firstSteps(config: ServerConfig, generated: Good["generated"], { client
 
 function nowSeconds(): number {
   return Math.floor(Date.now() / 1_000);
+}
+
+/** Makes lines of the log of what Node itself would print, so that each line of a JSON log is JSON. */
+function logWarningsOfNode(log: Log): void {
+  process.removeAllListeners("warning");
+  process.on("warning", (warning: Error & { readonly code?: string }) => {
+    log.warn(warning.message, { warning: warning.code ?? warning.name });
+  });
 }
 
 /** Closes the server at a signal; a second one ends the process at once. The process may be PID 1 of a container. */

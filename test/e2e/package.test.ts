@@ -1,6 +1,8 @@
 import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, dirname, join } from "node:path";
+import { Centrifuge, type PublicationContext } from "centrifuge";
+import { parse } from "jsonc-parser";
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { readmeExample } from "../support/readme.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
@@ -82,6 +84,7 @@ serveUpgrades(server, (request) => {
 /** The public names of each entry point of the package, by the source file that exports them. */
 const ENTRIES = {
   "src/index.ts": "switchboard",
+  "src/server/centrifuge/index.ts": "switchboard/centrifuge",
   "src/wire/upgrade/index.ts": "switchboard/upgrade",
   "src/wire/websocket/index.ts": "switchboard/websocket",
 };
@@ -207,6 +210,80 @@ describe("the package", () => {
     expect(await visitor.next()).toBeTypeOf("string");
     demo.kill("SIGTERM");
     expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+  });
+
+  /** Runs the command of the package as `npx` does. */
+  async function command(...args: string[]): Promise<string> {
+    const { stdout } = await run(join(user, "node_modules/.bin/switchboard"), args, { cwd: user, env });
+    return stdout;
+  }
+
+  /** Starts the server of the package. */
+  function serve(...args: string[]): RunningProgram {
+    const server = new RunningProgram(join(user, "node_modules/.bin/switchboard"), ["serve", "--port", "0", ...args], {
+      cwd: user,
+      env,
+    });
+    onTestFinished(() => server.destroy());
+    return server;
+  }
+
+  /** Connects the official client. Resolves with the next publication that it gets, once it is connected. */
+  async function publicationOf(url: string, token: string): Promise<{ publication: Promise<PublicationContext> }> {
+    const client = new Centrifuge(url, { token });
+    onTestFinished(() => client.disconnect());
+    const { promise: publication, resolve } = Promise.withResolvers<PublicationContext>();
+    client.on("publication", resolve);
+    client.connect();
+    await client.ready();
+    return { publication };
+  }
+
+  it("knows its version", async () => {
+    const { version } = JSON.parse(await readFile(join(projectFolder, "package.json"), "utf8"));
+    expect(await command("--version")).toBe(`${version}\n`);
+  });
+
+  it("serves clients with the secrets and the lines that it prints", async () => {
+    const server = serve();
+    const [, url = ""] = await server.prints(/clients +(ws:\S+)/);
+    const [, token = ""] = await server.prints(/const token = "(.+)"/);
+    const [, curl = ""] = await server.prints(/^ +(curl .+\/publish)$/m);
+    const { publication } = await publicationOf(url, token);
+    const { stdout } = await run("sh", ["-c", curl]);
+    expect(JSON.parse(stdout)).toEqual({ result: {} });
+    expect(await publication).toMatchObject({ channel: "news", data: { text: "hello" } });
+    server.kill("SIGTERM");
+    const { code, stderr } = await server.exit;
+    expect({ code, lines: stderr.trim().split("\n") }).toEqual({
+      code: 0,
+      lines: [expect.stringContaining("closing"), expect.stringContaining("closed")],
+    });
+  });
+
+  it("serves clients with a config and tokens that it makes", async () => {
+    const file = "realtime.json";
+    await command("config", "init", file);
+    const config = parse(await readFile(join(user, file), "utf8"));
+    const channel = { without_namespace: { history_size: 10, history_ttl: "1m" } };
+    const client = { ...config.client, subscribe_to_user_personal_channel: { enabled: true } };
+    await writeFile(join(user, file), JSON.stringify({ ...config, client, channel }));
+    expect(await command("config", "check", file)).toBe("ok\n");
+
+    const server = serve("--config", file);
+    const [, url = ""] = await server.prints(/clients +(ws:\S+)/);
+    const [, api = ""] = await server.prints(/api +(http:\S+)/);
+    const token = await command("token", "--config", file, "--user", "42");
+    const { publication } = await publicationOf(url, token.trim());
+    const response = await fetch(`${api}/publish`, {
+      method: "POST",
+      headers: { "X-API-Key": config.http_api.key },
+      body: JSON.stringify({ channel: "#42", data: { text: "you" } }),
+    });
+    expect(await response.json()).toMatchObject({ result: { offset: 1 } });
+    expect(await publication).toMatchObject({ channel: "#42", data: { text: "you" } });
+    server.kill("SIGTERM");
+    expect(await server.exit).toMatchObject({ code: 0 });
   });
 
   it("runs a program that imports only switchboard/upgrade", async () => {
