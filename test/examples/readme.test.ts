@@ -2,7 +2,9 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, it, onTestFinished } from "vitest";
+import { Centrifuge } from "centrifuge";
+import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
+import { afterAll, beforeAll, expect, it, onTestFinished, vi } from "vitest";
 import WebSocket, { type ClientOptions } from "ws";
 import { projectFolder, RunningProgram, run } from "../e2e/support/process.ts";
 import { createCertificate } from "../support/certificate.ts";
@@ -39,6 +41,8 @@ const RUN = [
   "lounge.js",
   "several-actors.js",
   "admin.js",
+  "realtime.js",
+  "realtime-server.js",
   "occupancy.js",
   "occupancy-server.js",
   "chat-node.js",
@@ -238,6 +242,50 @@ it("several-actors.js serves two actor modules on two paths", async () => {
   expect(await greeting(`${url}/admin`, { headers: { Authorization: "Bearer secret" } })).toBe("welcome, admin");
   await expect(greeting(`${url}/admin`, {})).rejects.toThrow("401");
   await stop(program);
+});
+
+it("realtime-server.js serves the official client beside an actor of its own", async () => {
+  const { program, port } = await start("realtime-server.js", /listening on (\d+)/);
+  const url = `ws://localhost:${port}`;
+  type Client = Centrifuge | ProtobufCentrifuge;
+  const connect = <T extends Client>(client: T): T => {
+    onTestFinished(() => client.disconnect());
+    client.connect();
+    return client;
+  };
+  const address = `${url}/connection/websocket`;
+  const subscribe = async (client: Client, channel: string): Promise<(data: unknown) => Promise<void>> => {
+    const subscription = client.newSubscription(channel);
+    const heard: unknown[] = [];
+    subscription.on("publication", ({ data, tags }) => heard.push(tags === undefined ? data : { data, tags }));
+    subscription.subscribe();
+    await subscription.ready();
+    return (data) => vi.waitFor(() => expect(heard).toContainEqual(data));
+  };
+  const ada = connect(new Centrifuge(address, { data: { user: "ada" } }));
+  const bob = connect(new ProtobufCentrifuge(address, { data: Buffer.from('{"user":"bob"}') }));
+  const adasNews = await subscribe(ada, "news:sports");
+  const adasAttic = await subscribe(ada, "room:attic");
+  await subscribe(bob, "room:lobby");
+  const bobsAttic = bob.newSubscription("room:attic");
+  const refused = new Promise((resolve) => bobsAttic.on("unsubscribed", resolve));
+  bobsAttic.subscribe();
+  expect(await refused).toMatchObject({ code: 403, reason: "not you" });
+  await fetch(`http://localhost:${port}/7`);
+  await adasNews({ data: { goal: "/7" }, tags: { team: "red" } });
+  const visitor = new WebSocket(`${url}/chat/attic`);
+  onTestFinished(() => visitor.terminate());
+  await once(visitor, "message");
+  visitor.send('{"from":"the chat"}');
+  await adasAttic({ from: "the chat" });
+  expect(await ada.rpc("sum", [1, 2])).toEqual({ data: { method: "sum", echo: [1, 2] } });
+  const nobody = connect(new Centrifuge(address));
+  const ended = new Promise((resolve) => nobody.on("disconnected", resolve));
+  expect(await ended).toMatchObject({ code: 4501, reason: "log in first" });
+  visitor.terminate();
+  const left = new Promise((resolve) => ada.on("connecting", resolve));
+  await stop(program);
+  expect(await left).toMatchObject({ code: 3001 });
 });
 
 it("occupancy-server.js gets the reports of its actors, and surveys its shards", async () => {
