@@ -74,7 +74,7 @@ export async function runCommand(
       return then(answer, (result) => ({ id, kind: "history", result }));
     }
     case "rpc": {
-      if (server.backend.rpc === undefined) return refused(ERRORS.methodNotFound);
+      if (server.backend.rpc === undefined) return refused(ERRORS.notAvailable);
       const answer = await server.backend.rpc({ facts: client.facts(), ...command.request });
       return then(answer, (result) => ({ id, kind: "rpc", result }));
     }

@@ -35,16 +35,28 @@ export interface TestServer extends RunningServer {
   readonly logged: readonly string[];
 }
 
+/** Starts a server that ends with the test. */
 export async function startTestServer(file: object = INSECURE, shards = 2): Promise<TestServer> {
+  const server = await launchTestServer(file, shards);
+  onTestFinished(() => server.close());
+  return server;
+}
+
+/** Starts a server that the caller closes. */
+export async function launchTestServer(file: object = INSECURE, shards = 2, port = 0): Promise<TestServer> {
   const text = JSON.stringify({ shards, ...file });
-  const env = { SWITCHBOARD_HTTP_SERVER_PORT: "0", SWITCHBOARD_HTTP_SERVER_ADDRESS: "127.0.0.1" };
+  const env = { SWITCHBOARD_HTTP_SERVER_PORT: `${port}`, SWITCHBOARD_HTTP_SERVER_ADDRESS: "127.0.0.1" };
   const loaded = parseConfig(text, { file: "test.json", env });
   if (loaded.kind === "faults") throw new Error(JSON.stringify(loaded.faults));
   const logged: string[] = [];
   const log = new Log({ level: "debug", format: "text" }, (line) => logged.push(line));
   const server = await startServer({ config: loaded.config, version: "0.0.0", log });
-  onTestFinished(() => server.close());
-  const { port } = server.address;
-  const host = `127.0.0.1:${port}`;
-  return { ...server, port, url: `http://${host}`, ws: `ws://${host}/connection/websocket`, logged };
+  const host = `127.0.0.1:${server.address.port}`;
+  return {
+    ...server,
+    port: server.address.port,
+    url: `http://${host}`,
+    ws: `ws://${host}/connection/websocket`,
+    logged,
+  };
 }
