@@ -88,6 +88,8 @@ export interface ServerConfig {
     /** Port of the API, health, metrics; 0: they are on the public port. */
     readonly internalPort: number;
     readonly internalAddress: string;
+    /** Proxies whose `X-Forwarded-For` is believed: addresses, networks and "unix:". */
+    readonly trustedProxies: readonly string[];
     readonly tls: { readonly certFile: string; readonly keyFile: string } | undefined;
   };
   readonly httpApi: {
@@ -95,7 +97,7 @@ export interface ServerConfig {
     readonly key: string;
     readonly insecure: boolean;
     /**
-     * True: requests from other machines get 403, by the address of their socket. True by default when the key was made
+     * True: requests from other machines get 403. Behind trusted proxies their address is the one that these tell. True by default when the key was made
      * for this run, else false.
      */
     readonly loopbackOnly: boolean;

@@ -1,4 +1,6 @@
 /** The checks of keys that depend on each other. */
+import { UNIX_PEERS } from "../../board/accept/client-address.ts";
+import { isAddressOrNetwork } from "../../wire/transport/ip-address.ts";
 import { checkChannels } from "./channel-checks.ts";
 import { checkClient, checkTokens } from "./client-checks.ts";
 import type { FileConfig } from "./keys/server-keys.ts";
@@ -17,7 +19,7 @@ export function checkTogether(config: FileConfig, reader: ConfigReader): void {
   checkChannels(config, reader);
 }
 
-function checkServer({ httpServer, httpApi, engine }: FileConfig, reader: ConfigReader): void {
+function checkServer({ httpServer, httpApi, engine, shutdown }: FileConfig, reader: ConfigReader): void {
   const { port, internalPort, tls } = httpServer;
   if (internalPort !== 0 && internalPort === port) {
     reader.fault(
@@ -33,6 +35,19 @@ function checkServer({ httpServer, httpApi, engine }: FileConfig, reader: Config
         "is missing: tls.enabled needs the path of a file",
       );
     }
+  }
+  const strange = httpServer.trustedProxies.find((proxy) => proxy !== UNIX_PEERS && !isAddressOrNetwork(proxy));
+  if (strange !== undefined) {
+    reader.fault(
+      ["http_server.trusted_proxies"],
+      `takes addresses, networks such as "10.0.0.0/8" and "unix:", not ${JSON.stringify(strange)}`,
+    );
+  }
+  if (shutdown.readinessDelayMs >= shutdown.timeoutMs && shutdown.readinessDelayMs > 0) {
+    reader.fault(
+      ["shutdown.readiness_delay", "shutdown.timeout"],
+      "is as long as shutdown.timeout or longer: no time is left for clients",
+    );
   }
   if (httpApi.insecure && !httpApi.disabled) {
     reader.warn(["http_api.insecure"], "is on: whoever reaches the API may publish, disconnect and read");

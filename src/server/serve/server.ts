@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
+import { ClientAddresses } from "../../board/accept/client-address.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
@@ -88,7 +89,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
 }
 
 function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switchboard.start>[0] {
-  const { client, channel, websocket, engine, shards, node } = config;
+  const { client, channel, websocket, engine, shards, node, httpServer } = config;
   return {
     actor,
     ...(shards === 0 ? {} : { shards }),
@@ -98,6 +99,7 @@ function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switc
     maxBufferedBytes: client.queueMaxSize,
     maxSubscriptions: client.channelLimit + SPARE_TOPICS,
     compression: websocket.compression,
+    trustedProxies: httpServer.trustedProxies,
     // The protocol has pings of its own.
     pingIntervalMs: 0,
     ...(node.name === "" ? {} : { nodeName: node.name }),
@@ -158,7 +160,7 @@ async function handlersOf(
   return { clients, internal };
 }
 
-function apiOf(board: Switchboard, { httpApi, channel, engine }: ServerConfig, log: Log): Handler {
+function apiOf(board: Switchboard, { httpApi, httpServer, channel, engine }: ServerConfig, log: Log): Handler {
   const handle = createApi({
     board,
     channels: new Channels(channel),
@@ -174,8 +176,9 @@ function apiOf(board: Switchboard, { httpApi, channel, engine }: ServerConfig, l
     },
   });
   if (!httpApi.loopbackOnly) return handle;
+  const addresses = new ClientAddresses(httpServer.trustedProxies);
   return (request, response) => {
-    if (isLoopback(request.socket.remoteAddress ?? "")) return handle(request, response);
+    if (isLoopback(addresses.of(request.headers, request.socket.remoteAddress) ?? "")) return handle(request, response);
     if (!pathOf(request).startsWith(`${httpApi.handlerPrefix}/`)) return false;
     response.writeHead(403, { "Content-Type": "text/plain" });
     response.end(

@@ -79,6 +79,14 @@ it.each([
     "http_server.internal_port: is the port of clients: leave it out to serve both on one port",
   ],
   [
+    { http_server: { trusted_proxies: ["10.0.0.0/8", "unix:", "::1", "proxy.example"] } },
+    'http_server.trusted_proxies: takes addresses, networks such as "10.0.0.0/8" and "unix:", not "proxy.example"',
+  ],
+  [
+    { shutdown: { readiness_delay: "30s" } },
+    "shutdown.readiness_delay: is as long as shutdown.timeout or longer: no time is left for clients",
+  ],
+  [
     { http_server: { tls: { enabled: true, cert_pem: "/c" } } },
     "http_server.tls.key_pem: is missing: tls.enabled needs the path of a file",
   ],

@@ -1,5 +1,5 @@
 /** All keys of the config file. The names are those of Centrifugo 6 where they mean the same. */
-import { type ConfigOf, choice, duration, flag, integer, secret, section, text } from "../description.ts";
+import { type ConfigOf, choice, duration, flag, integer, secret, section, text, texts } from "../description.ts";
 import { channel } from "./channel-keys.ts";
 import { client } from "./client-keys.ts";
 import { endpointKeys, switchedEndpointKeys } from "./endpoint-keys.ts";
@@ -12,6 +12,9 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     port: integer(8000, "Port that clients connect to. 0: a free one", port),
     internal_address: text("", "Address for `internal_port`. Empty: that of `http_server.address`"),
     internal_port: integer(0, "Port of the API, `/health` and `/metrics`. 0: they are on the port of clients", port),
+    trusted_proxies: texts(
+      'Proxies in front whose `X-Forwarded-For` tells the address of the client: addresses, networks such as `"10.0.0.0/8"`, and `"unix:"`',
+    ),
     tls: section("TLS on the port of clients", {
       enabled: flag(false, "Turns TLS on. Needs `cert_pem` and `key_pem`"),
       cert_pem: text("", "Path of the file with the certificate in PEM"),
@@ -87,8 +90,8 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
   }),
   shutdown: section("End of the server after SIGTERM or SIGINT", {
     readiness_delay: duration(
-      "0s",
-      "Time for which the server goes on while `/health` says 503 already, so that load balancers send nobody new",
+      "0",
+      "Time for which `/health` is red and clients are still taken, so that a load balancer notices. A part of `timeout`",
     ),
     timeout: duration("30s", "Time after which the server ends although clients are left"),
     batch_size: integer(1000, "Number of clients that are closed at once", { least: 1 }),
