@@ -19,7 +19,7 @@ export type {
   SubscriptionOverride,
 } from "../client/backend.ts";
 export { ClientActor } from "../client/client-actor.ts";
-export { type ChannelReport, ClientServer, type ClientServerOptions } from "../client/client-server.ts";
+export { type ClientReport, ClientServer, type ClientServerOptions } from "../client/client-server.ts";
 export type { ClientConfig } from "../config/config.ts";
 export { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 export { type ClientServerSettings, clientServer } from "./client-server.ts";
