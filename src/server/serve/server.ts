@@ -263,7 +263,8 @@ async function close(
   servers: readonly Server[],
   forget: () => void,
 ): Promise<void> {
-  await board.close({ ...shutdown, ...DISCONNECTS.shutdown });
+  const { readinessDelayMs, timeoutMs } = shutdown;
+  await board.close({ ...shutdown, timeoutMs: timeoutMs - readinessDelayMs, ...DISCONNECTS.shutdown });
   await Promise.all(servers.map(closeServer));
   await hooks.close(HOOKS_END_MS);
   forget();
