@@ -11,6 +11,8 @@ export interface SurveyOptions {
   readonly actor?: string;
   /** Time that all shards and nodes have to answer, in ms. Default: 5,000. */
   readonly timeoutMs?: number;
+  /** True to ask only the shards of this node. Default: false. */
+  readonly isLocal?: boolean;
 }
 
 /** The answer of one shard to a survey, or the reason why there is none. */
@@ -34,15 +36,16 @@ export interface Survey {
   readonly actor: ActorName;
   readonly question: unknown;
   readonly timeoutMs: number;
+  readonly isLocal: boolean;
 }
 
 /** Throws `ERR_OPTION` for options of `board.survey` that are unknown or out of range. Fills in the defaults. */
 export function checkSurveyOptions(options: SurveyOptions, actors: readonly string[]): Omit<Survey, "question"> {
-  check("survey", options, ["actor", "timeoutMs"], [], {
+  check("survey", options, ["actor", "timeoutMs", "isLocal"], [], {
     actor: actorName(actors),
     timeoutMs: integer(1, MAX_INT32),
   });
-  return { actor: options.actor, timeoutMs: options.timeoutMs ?? 5_000 };
+  return { actor: options.actor, timeoutMs: options.timeoutMs ?? 5_000, isLocal: options.isLocal ?? false };
 }
 
 /** Asks one shard. Resolves with undefined if the shard ends first. */

@@ -312,9 +312,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * with `ERR_MAIL_TOO_LARGE` for a question of more than 1 MiB to other nodes, and with `ERR_CLOSED` after `close`.
    */
   async survey(question: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
-    const { actor, timeoutMs } = checkSurveyOptions(options, this.#actors);
+    const settings = checkSurveyOptions(options, this.#actors);
     this.#life.checkNotEnded();
-    return this.#hub.cluster.survey({ actor, question: cloneMail(question), timeoutMs });
+    return this.#hub.cluster.survey({ ...settings, question: cloneMail(question) });
   }
 
   /**

@@ -7,10 +7,13 @@ import type { EndpointConfig, ServerConfig } from "../config/config.ts";
 import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
 import { Log } from "./log.ts";
+import { NUMBERS_QUESTION } from "./metrics.ts";
 import { settingsOf } from "./shard-settings.ts";
 import { UserLimits } from "./user-limits.ts";
 
 const { config, version } = settingsOf(import.meta.url);
+
+const endpoints = httpBackend(config, { log: new Log(config.log) });
 
 const server = new ClientServer({
   client: config.client,
@@ -26,13 +29,17 @@ export default class Client extends ClientActor {
   readonly server = server;
 }
 
-export const { surveyed } = server;
+/** Answers the control questions of the API, and the question for numbers of `metrics.ts`. */
+export async function surveyed(question: unknown): Promise<unknown> {
+  if ((question as Partial<typeof NUMBERS_QUESTION>).kind !== NUMBERS_QUESTION.kind) return server.surveyed(question);
+  const info = await server.surveyed({ kind: "info" });
+  return { info, endpoints: endpoints.snapshot() };
+}
 
-function backendOf({ hooks, ...rest }: ServerConfig): Backend {
-  const backend = httpBackend({ hooks, ...rest }, { log: new Log(rest.log) });
-  if (!hooks.disconnect.enabled) return backend;
+function backendOf({ hooks }: ServerConfig): Backend {
+  if (!hooks.disconnect.enabled) return endpoints;
   return {
-    ...backend,
+    ...endpoints,
     disconnected: (facts, code, reason) =>
       Actor.report({ kind: "disconnected", event: disconnectEvent(hooks.disconnect, facts, code, reason) }),
   };

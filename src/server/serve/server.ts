@@ -21,6 +21,7 @@ import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import type { Log } from "./log.ts";
+import { metricsHandler } from "./metrics.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import { publishSettings } from "./shard-settings.ts";
@@ -67,7 +68,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     const board = await Switchboard.start(boardOptions(config, url));
     started.push(() => board.close({ timeoutMs: 0 }));
     watch(board, config, hooks, log);
-    const handlers = await handlersOf(board, config, log);
+    const handlers = await handlersOf(board, config, hooks, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
     const server = await open(config, publicHandlers, config.httpServer.port, config.httpServer.address);
@@ -140,6 +141,7 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
 async function handlersOf(
   board: Switchboard,
   config: ServerConfig,
+  hooks: Hooks,
   log: Log,
 ): Promise<{ clients: Handler[]; internal: Handler[] }> {
   const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
@@ -155,7 +157,13 @@ async function handlersOf(
   const internal: Handler[] = [];
   if (!config.httpApi.disabled) internal.push(apiOf(board, config, log));
   if (health.enabled) internal.push(at(health.handlerPrefix, (_, response) => answerHealth(board, response)));
-  if (prometheus.enabled) internal.push(at(prometheus.handlerPrefix, await metricsHandler(board)));
+  if (prometheus.enabled)
+    internal.push(
+      at(
+        prometheus.handlerPrefix,
+        await metricsHandler({ board, hooks: () => hooks.snapshot(), emulation: () => endpoints.stats() }),
+      ),
+    );
   const clients: Handler[] = sse.enabled || httpStream.enabled ? [(...args) => endpoints.handle(...args)] : [];
   return { clients, internal };
 }
@@ -198,19 +206,6 @@ function answerHealth(board: Switchboard, response: ServerResponse): void {
   const body = { status: ok ? "ok" : "failing", ready, engine: engine?.status };
   response.writeHead(ok ? 200 : 503, { "Content-Type": "application/json", "Cache-Control": "no-store" });
   response.end(JSON.stringify(body));
-}
-
-/** `prom-client` is an optional peer: without it there are no metrics, and the path says why. */
-async function metricsHandler(board: Switchboard): Promise<RequestListener> {
-  try {
-    const { createMetrics } = await import("../../board/metrics/index.ts");
-    return createMetrics(board).handler;
-  } catch {
-    return (_, response) => {
-      response.writeHead(501, { "Content-Type": "text/plain" });
-      response.end("metrics need the package prom-client: npm install prom-client@15\n");
-    };
-  }
 }
 
 function at(path: string, listener: RequestListener): Handler {

@@ -171,7 +171,7 @@ export class Cluster implements Elsewhere {
    */
   async survey(survey: Survey): Promise<SurveyAnswer[]> {
     const { node: self } = this.#link;
-    const others = this.#isClosed ? [] : this.#nodes.ids();
+    const others = this.#isClosed || survey.isLocal ? [] : this.#nodes.ids();
     const question = others.length === 0 ? "" : toBase64(packMail(survey.question));
     const nodes = [self, ...others].toSorted();
     const answers = nodes.map((node) =>
@@ -250,7 +250,10 @@ export class Cluster implements Elsewhere {
     if (query.kind === "survey") {
       const { actor, timeoutMs } = query;
       const question = unpackMail(fromBase64(query.question));
-      return { kind: "surveyed", answers: packAnswers(await this.#owner.survey({ actor, question, timeoutMs })) };
+      return {
+        kind: "surveyed",
+        answers: packAnswers(await this.#owner.survey({ actor, question, timeoutMs, isLocal: true })),
+      };
     }
     if (query.kind === "disconnect") {
       const { address, code, reason } = query;

@@ -104,6 +104,7 @@ const checks = {
   accept: { takes: '"main" or "shard"', accepts: (value) => value === "main" || value === "shard" },
   tls: { takes: "an object with key and cert", accepts: (value) => typeof value === "object" && value !== null },
   timeoutMs: integer(0, MAX_INT32),
+  isLocal: { takes: "true or false", accepts: (value) => typeof value === "boolean" },
   readinessDelayMs: integer(0, MAX_INT32),
   batchSize: integer(1, MAX_INT32),
   batchIntervalMs: integer(1, MAX_INT32),
