@@ -42,9 +42,18 @@ export function protocolConfig({
     http_api: { disabled: true },
   };
   const loaded = parseConfig(JSON.stringify(file), { file: "the options" });
-  if (loaded.kind === "ok") return loaded.config;
+  if (loaded.kind === "ok") return checkMainThread(loaded.config);
   const faults = loaded.faults.map(({ path, message }) => `${path}: ${message}`);
   throw new SwitchboardError("ERR_OPTION", faults.join("\n"));
+}
+
+/** What the main thread of `switchboard serve` does isn't there in other programs. */
+function checkMainThread<Config extends Pick<ServerConfig, "client">>(config: Config): Config {
+  const { userConnectionLimit, subscribeToUserPersonalChannel } = config.client;
+  if (userConnectionLimit === 0 && !subscribeToUserPersonalChannel.singleConnection) return config;
+  const key =
+    userConnectionLimit > 0 ? "user_connection_limit" : "subscribe_to_user_personal_channel.single_connection";
+  throw new SwitchboardError("ERR_OPTION", `client.${key} is for switchboard serve only`);
 }
 
 /**

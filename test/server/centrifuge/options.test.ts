@@ -34,6 +34,7 @@ it.each([
   [{ channel: { namespaces: [{ name: "a b" }] } }, "channel.namespaces[0].name: takes"],
   [{ channel: { without_namespace: { force_recovery: true } } }, "force_recovery: needs history_size"],
   [{ chanel: {} }, 'unknown option "chanel"; the options are client, channel, backend, version, tell'],
+  [{ client: { user_connection_limit: 2 } }, "client.user_connection_limit is for switchboard serve only"],
   [{ client: { proxy: {} } }, "client.proxy is for switchboard serve: a program gives backend instead"],
   [
     { channel: { namespaces: [{ name: "room", publish_proxy_enabled: true }] }, backend: {} },
