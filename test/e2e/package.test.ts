@@ -222,7 +222,7 @@ describe("the package", () => {
   function serve(...args: string[]): RunningProgram {
     const server = new RunningProgram(join(user, "node_modules/.bin/switchboard"), ["serve", "--port", "0", ...args], {
       cwd: user,
-      env,
+      env: { ...env, SWITCHBOARD_PROMETHEUS_ENABLED: "true" },
     });
     onTestFinished(() => server.destroy());
     return server;
@@ -250,6 +250,11 @@ describe("the package", () => {
     const [, token = ""] = await server.prints(/const token = "(.+)"/);
     const [, curl = ""] = await server.prints(/^ +(curl .+\/publish)$/m);
     const { publication } = await publicationOf(url, token);
+    const metrics = await fetch(new URL("/metrics", url.replace("ws:", "http:")));
+    expect({ status: metrics.status, text: await metrics.text() }).toEqual({
+      status: 501,
+      text: "metrics need the package prom-client: npm install prom-client@15\n",
+    });
     const { stdout } = await run("sh", ["-c", curl]);
     expect(JSON.parse(stdout)).toEqual({ result: {} });
     expect(await publication).toMatchObject({ channel: "news", data: { text: "hello" } });

@@ -7,7 +7,7 @@ import type { EndpointConfig, ServerConfig } from "../config/config.ts";
 import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
 import { Log } from "./log.ts";
-import { NUMBERS_QUESTION } from "./metrics.ts";
+import { NUMBERS_QUESTION, type ShardNumbers } from "./shard-numbers.ts";
 import { settingsOf } from "./shard-settings.ts";
 import { UserLimits } from "./user-limits.ts";
 
@@ -32,8 +32,8 @@ export default class Client extends ClientActor {
 /** Answers the control questions of the API, and the question for numbers of `metrics.ts`. */
 export async function surveyed(question: unknown): Promise<unknown> {
   if ((question as Partial<typeof NUMBERS_QUESTION>).kind !== NUMBERS_QUESTION.kind) return server.surveyed(question);
-  const info = await server.surveyed({ kind: "info" });
-  return { info, endpoints: endpoints.snapshot() };
+  const info = (await server.surveyed({ kind: "info" })) as ShardNumbers["info"];
+  return { info, endpoints: endpoints.snapshot() } satisfies ShardNumbers;
 }
 
 function backendOf({ hooks }: ServerConfig): Backend {

@@ -20,10 +20,11 @@ import { createEmulation } from "../emulation/emulation.ts";
 import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
+import { ApiCounts } from "./api-counts.ts";
 import type { Log } from "./log.ts";
-import { metricsHandler } from "./metrics.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
+import type { CountedParts } from "./server-metrics.ts";
 import { publishSettings } from "./shard-settings.ts";
 import { UserLimits } from "./user-limits.ts";
 
@@ -155,20 +156,21 @@ async function handlersOf(
     ...(origins === undefined ? {} : { origins }),
   });
   const internal: Handler[] = [];
-  if (!config.httpApi.disabled) internal.push(apiOf(board, config, log));
+  const api = new ApiCounts();
+  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, log));
   if (health.enabled) internal.push(at(health.handlerPrefix, (_, response) => answerHealth(board, response)));
   if (prometheus.enabled)
-    internal.push(
-      at(
-        prometheus.handlerPrefix,
-        await metricsHandler({ board, hooks: () => hooks.snapshot(), emulation: () => endpoints.stats() }),
-      ),
-    );
+    internal.push(at(prometheus.handlerPrefix, await metricsHandler({ board, api, hooks, emulation: endpoints })));
   const clients: Handler[] = sse.enabled || httpStream.enabled ? [(...args) => endpoints.handle(...args)] : [];
   return { clients, internal };
 }
 
-function apiOf(board: Switchboard, { httpApi, httpServer, channel, engine }: ServerConfig, log: Log): Handler {
+function apiOf(
+  board: Switchboard,
+  { httpApi, httpServer, channel, engine }: ServerConfig,
+  counts: ApiCounts,
+  log: Log,
+): Handler {
   const handle = createApi({
     board,
     channels: new Channels(channel),
@@ -176,6 +178,7 @@ function apiOf(board: Switchboard, { httpApi, httpServer, channel, engine }: Ser
     versions: engine.type === "memory",
     ...httpApi,
     answered: (method, error, cause) => {
+      counts.answered(method, error?.code ?? 0);
       if (error?.code !== ERRORS.internal.code) return;
       log.error("a request to the API failed", {
         method,
@@ -206,6 +209,19 @@ function answerHealth(board: Switchboard, response: ServerResponse): void {
   const body = { status: ok ? "ok" : "failing", ready, engine: engine?.status };
   response.writeHead(ok ? 200 : 503, { "Content-Type": "application/json", "Cache-Control": "no-store" });
   response.end(JSON.stringify(body));
+}
+
+/** `prom-client` is an optional peer: without it there are no metrics, and the path says why. */
+async function metricsHandler(parts: CountedParts): Promise<RequestListener> {
+  try {
+    const { metricsOf } = await import("./server-metrics.ts");
+    return metricsOf(parts);
+  } catch {
+    return (_, response) => {
+      response.writeHead(501, { "Content-Type": "text/plain" });
+      response.end("metrics need the package prom-client: npm install prom-client@15\n");
+    };
+  }
 }
 
 function at(path: string, listener: RequestListener): Handler {

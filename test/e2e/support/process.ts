@@ -33,6 +33,7 @@ export class RunningProgram {
     });
     child.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.#stderr += text;
+      this.#wake();
     });
     this.exit = new Promise((resolve, reject) => {
       child.once("error", reject);
@@ -49,9 +50,18 @@ export class RunningProgram {
   }
 
   /** Resolves with the first match in the output. Fails if the program ends without one. */
-  async prints(pattern: RegExp): Promise<RegExpExecArray> {
+  prints(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#matches(pattern, () => this.#stdout);
+  }
+
+  /** As `prints`, for standard error. */
+  logs(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#matches(pattern, () => this.#stderr);
+  }
+
+  async #matches(pattern: RegExp, output: () => string): Promise<RegExpExecArray> {
     for (;;) {
-      const match = pattern.exec(this.#stdout);
+      const match = pattern.exec(output());
       if (match !== null) return match;
       if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
         const { code, stderr } = await this.exit;

@@ -1,0 +1,81 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { expect, it, onTestFinished } from "vitest";
+import { switchboard, switchboardIn } from "./program.ts";
+
+function file(config: object): string {
+  const folder = mkdtempSync(join(tmpdir(), "switchboard-serve-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  writeFileSync(join(folder, "config.json"), JSON.stringify(config));
+  return join(folder, "config.json");
+}
+
+const SECRETS = { client: { token: { hmac_secret_key: "s".repeat(32) } }, http_api: { key: "k".repeat(32) } };
+
+it("tells where everything is, and with a config no secrets", async () => {
+  const config = file({ ...SECRETS, prometheus: { enabled: true }, http_server: { internal_address: "127.0.0.1" } });
+  const server = switchboard("serve", "--config", config, "--port", "0");
+  await server.prints(/metrics +http:\S+\n\n/);
+  server.kill("SIGINT");
+  const { code, stdout } = await server.exit;
+  expect(code).toBe(0);
+  const lines = stdout.replaceAll(/:\d+/g, ":0").split("\n");
+  expect(lines).toEqual([
+    expect.stringMatching(/^Switchboard runs with \d+ shards?; channels are kept in this process:$/),
+    "",
+    "  clients  ws://localhost:0/connection/websocket",
+    "  api      http://localhost:0/api",
+    "  health   http://localhost:0/health",
+    "  metrics  http://localhost:0/metrics",
+    "",
+    "",
+  ]);
+});
+
+it("writes JSON only, if the log is to be JSON, and no secret", async () => {
+  const env = { SWITCHBOARD_LOG_FORMAT: "json", SWITCHBOARD_CLIENT_INSECURE: "true" };
+  const server = switchboardIn({ env }, "serve", "--config", file(SECRETS), "--port", "0");
+  await server.logs(/listening/);
+  server.kill("SIGTERM");
+  const { code, stdout, stderr } = await server.exit;
+  expect({ code, stdout }).toEqual({ code: 0, stdout: "" });
+  const lines = stderr
+    .trim()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.map(({ message }) => message)).toEqual([
+    expect.stringContaining("client.insecure: is on"),
+    "listening",
+    "closing",
+    "closed",
+  ]);
+  expect(stderr).not.toContain("ssss");
+  expect(stderr).not.toContain("kkkk");
+});
+
+it("shows how to receive without a token where none is needed", async () => {
+  const server = switchboard("serve", "--insecure", "--port", "0");
+  await server.prints(/new Centrifuge\("ws:\/\/localhost:\d+\/connection\/websocket"\);\n.*newSubscription\("news"\)/);
+  const [, curl = ""] = await server.prints(/(curl .+)/);
+  expect(curl).toContain("X-API-Key");
+});
+
+it("names the port that is taken, and what to do", async () => {
+  const taken = createServer().listen(0);
+  await new Promise((resolve) => taken.once("listening", resolve));
+  onTestFinished(() => void taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const { code, stdout, stderr } = await switchboard("serve", "--port", String(port)).exit;
+  expect({ code, stdout }).toEqual({ code: 1, stdout: "" });
+  expect(stderr).toMatch(/^switchboard: can't start: listen EADDRINUSE.*; choose another port with --port\n$/);
+});
+
+it("tells all faults of the config at once", async () => {
+  const { code, stderr } = await switchboard("serve", "--config", file({ shards: -1, htp_api: {} })).exit;
+  expect(code).toBe(1);
+  expect(stderr).toContain("the config has 3 faults:\n");
+  expect(stderr).toContain("did you mean http_api?");
+});
