@@ -1,0 +1,64 @@
+/** Clients ask who is in a channel, and hear who comes and goes. */
+import { describe, expect, it, vi } from "vitest";
+import { ways } from "./support/clients.ts";
+import { next } from "./support/events.ts";
+import { freshChannel, SharedServer } from "./support/shared-server.ts";
+import { tokenFor } from "./support/tokens.ts";
+
+const shared = new SharedServer();
+const tokenOf = (user: string) => tokenFor({ user, info: { name: user.toUpperCase() } });
+
+describe.each(ways)("a client, $name,", (way) => {
+  it("sees who is in a channel, with what tokens say about them", async () => {
+    const channel = freshChannel();
+    const ada = await way.connect(shared.url, { token: tokenOf("ada") });
+    const bob = await way.connect(shared.url, { token: tokenOf("bob") });
+    for (const client of [ada, bob]) {
+      const subscription = client.newSubscription(channel);
+      subscription.subscribe();
+      await subscription.ready();
+    }
+    const { clients } = await ada.presence(channel);
+    const shown = Object.values(clients).map(({ user, connInfo }) => [user, way.value(connInfo)]);
+    expect(shown.sort()).toEqual([
+      ["ada", { name: "ADA" }],
+      ["bob", { name: "BOB" }],
+    ]);
+    for (const [id, info] of Object.entries(clients)) expect(info.client).toBe(id);
+    expect(await bob.presenceStats(channel)).toEqual({ numClients: 2, numUsers: 2 });
+  });
+
+  it("counts connections and users apart", async () => {
+    const channel = freshChannel();
+    const clients = await Promise.all([1, 2].map(() => way.connect(shared.url, { token: tokenOf("ada") })));
+    for (const client of clients) {
+      const subscription = client.newSubscription(channel);
+      subscription.subscribe();
+      await subscription.ready();
+    }
+    expect(await clients[0]?.presenceStats(channel)).toEqual({ numClients: 2, numUsers: 1 });
+  });
+
+  it("hears of joins and leaves, also of one that vanishes", async () => {
+    const channel = freshChannel();
+    const watcher = await way.connect(shared.url);
+    const watched = watcher.newSubscription(channel, { joinLeave: true });
+    watched.subscribe();
+    await watched.ready();
+    const joined = next(watched, "join");
+    const ada = await way.connect(shared.url, { token: tokenOf("ada") });
+    const subscription = ada.newSubscription(channel);
+    subscription.subscribe();
+    const { info } = await joined;
+    expect([info.user, way.value(info.connInfo)]).toEqual(["ada", { name: "ADA" }]);
+    const left = next(watched, "leave");
+    subscription.unsubscribe();
+    expect((await left).info.client).toBe(info.client);
+    subscription.subscribe();
+    await subscription.ready();
+    const gone = next(watched, "leave");
+    ada.disconnect();
+    expect((await gone).info.user).toBe("ada");
+    await vi.waitFor(async () => expect((await watched.presenceStats()).numClients).toBe(1));
+  });
+});
