@@ -107,7 +107,6 @@ describe.each(codecs)("a client, $format,", (way) => {
       const subscription = client.newSubscription(freshChannel("optional"), recoverable ? { recoverable } : {});
       const subscribed = next(subscription, "subscribed");
       subscription.subscribe();
-      // An insecure client may read the history, and so may recover.
       expect(await subscribed).toMatchObject({ recoverable });
     }
   });
