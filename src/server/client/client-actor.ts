@@ -27,6 +27,9 @@ import { decideConnection } from "./decisions/connecting.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
 import { beginServerSide } from "./server-side.ts";
 
+/** The highest close code that clients and networks cause, or leave out. Source: RFC 6455, section 7.4.1. */
+const ABNORMAL_CLOSURE = 1006;
+
 /**
  * - `new`: the client hasn't sent `connect`.
  * - `connecting`: it is being decided whether the client may connect.
@@ -88,7 +91,9 @@ export abstract class ClientActor
     this.server.registry.delete(this.clientId);
     this.subscriptions.endAll();
     for (const resolve of this.#waiting ?? []) resolve(false);
-    if (this.#connectedAt > 0) this.server.backend.disconnected?.(this.facts(), code, reason);
+    if (this.#connectedAt === 0) return;
+    const end = code <= ABNORMAL_CLOSURE ? DISCONNECTS.connectionClosed : { code, reason };
+    this.server.backend.disconnected?.(this.facts(), end.code, end.reason);
   }
 
   override streamLost(topic: string, _position: Position): Promise<void> {

@@ -49,6 +49,11 @@ export class RunningProgram {
     return this.#child.pid as number;
   }
 
+  /** What the program has written to stderr so far. */
+  get errors(): string {
+    return this.#stderr;
+  }
+
   /** Resolves with the first match in the output. Fails if the program ends without one. */
   prints(pattern: RegExp): Promise<RegExpExecArray> {
     return this.#matches(pattern, () => this.#stdout);

@@ -15,6 +15,8 @@ export interface Publisher extends Pick<Actor, "publish"> {
   readonly server: ServerParts;
   readonly codec: Codec;
   readonly clientInfo: ClientInfo;
+  /** Knows what is shown of the client in a channel that it is subscribed to. */
+  readonly subscriptions: { get(channel: string): { readonly info: Buffer | undefined } | undefined };
   facts(): ClientFacts;
 }
 
@@ -29,10 +31,10 @@ export async function publishAs(
   if (decision.kind !== "result") return decision;
   const { data: replaced, tags, idempotencyKey, delta = channel.options.deltaPublish } = decision.result;
   const taken = replaced ?? data;
-  const { clientInfo, codec } = publisher;
+  const { clientInfo, subscriptions, codec } = publisher;
   const stored = encodeStored({
     data: taken,
-    info: clientInfo,
+    info: { ...clientInfo, chan_info: subscriptions.get(channel.name)?.info },
     tags,
     isJson: (replaced === undefined && codec.name === "json") || isJson(taken),
     delta,
