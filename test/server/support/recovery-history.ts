@@ -104,6 +104,10 @@ class HistoryRun {
   readonly #history: History;
   readonly #channel: string;
   readonly #model: StreamModel;
+  /** The stream as it would be if nothing had been removed: a read may be given to others for 250 ms. */
+  #stale: StreamModel | undefined;
+  /** True after a read that others may be given. */
+  #wasRead = false;
   #client: RawClient | undefined;
   #isSubscribed = false;
   /** Where the subscriber is, as an SDK keeps it. */
@@ -126,8 +130,7 @@ class HistoryRun {
         return this.#subscribe(one);
       case "remove":
         await this.#remove();
-        this.#model.empty();
-        return undefined;
+        return this.#empty();
       case "expire":
         return this.#expire();
       case "unsubscribe":
@@ -168,7 +171,7 @@ class HistoryRun {
 
   async #publish(count: number): Promise<void> {
     const first = this.#model.top + 1;
-    for (let sent = 0; sent < count; sent++) this.#model.publish();
+    this.#published(count);
     await this.#sendPublishes(first, count);
   }
 
@@ -208,7 +211,8 @@ class HistoryRun {
     // The publishes may come before the subscription or after, each for itself.
     const [reply] = await Promise.all([client.call({ subscribe: command }), this.#sendPublishes(first, racing)]);
     const possible = this.#possibleModels(racing);
-    for (let sent = 0; sent < racing; sent++) this.#model.publish();
+    this.#published(racing);
+    this.#wasRead ||= recover && KINDS[this.#history.kind].mode === "stream";
     if (this.#isSubscribed) {
       assert.equal(reply["error"]?.code, 105);
     } else {
@@ -219,11 +223,14 @@ class HistoryRun {
 
   /** The streams that the subscription may have met: after each of the racing publishes, and expired or not. */
   #possibleModels(racing: number): StreamModel[] {
-    const model = this.#model.copy();
-    const models = [model.copy()];
-    for (let sent = 0; sent < racing; sent++) {
-      model.publish();
+    const models: StreamModel[] = [];
+    for (const start of this.#stale === undefined ? [this.#model] : [this.#model, this.#stale]) {
+      const model = start.copy();
       models.push(model.copy());
+      for (let sent = 0; sent < racing; sent++) {
+        model.publish();
+        models.push(model.copy());
+      }
     }
     if (!this.#history.kind.startsWith("short")) return models;
     const emptied = models.map((one) => one.copy());
@@ -251,6 +258,7 @@ class HistoryRun {
   #learnEpoch(epoch: string, possible: readonly StreamModel[]): void {
     assert.ok(epoch);
     for (const model of [this.#model, ...possible]) model.epoch = epoch;
+    if (this.#stale !== undefined) this.#stale.epoch = epoch;
   }
 
   /** Reads the reply as an SDK does: it begins at the offset, and walks the publications. */
@@ -303,8 +311,18 @@ class HistoryRun {
     if (!this.#history.kind.startsWith("short")) return;
     for (;;) {
       const { history } = await this.#publisher.call({ history: { channel: this.#channel, limit: 100 } });
-      if ((history.publications ?? []).length === 0) break;
+      if ((history.publications ?? []).length === 0) return this.#empty();
     }
+  }
+
+  #published(count: number): void {
+    for (const model of [this.#model, this.#stale]) {
+      for (let sent = 0; sent < count; sent++) model?.publish();
+    }
+  }
+
+  #empty(): void {
+    this.#stale = this.#wasRead ? (this.#stale ?? this.#model.copy()) : undefined;
     this.#model.empty();
   }
 }
