@@ -12,7 +12,7 @@ import type { Message } from "../../wire/protocol/message.ts";
 import { type CodeWithReason, DISCONNECTS, ERRORS, fitReason, UNSUBSCRIBES } from "../protocol/codes.ts";
 import type { EmulatedCommands, EmulationSession } from "../protocol/emulation.ts";
 import { jsonCodec } from "../protocol/json/codec.ts";
-import type { ClientInfo, Codec, Command, ConnectRequest, Push } from "../protocol/messages.ts";
+import type { ClientInfo, Codec, Command, ConnectRequest, Push, Reply } from "../protocol/messages.ts";
 import { protobufCodec } from "../protocol/protobuf/codec.ts";
 import type { ClientFacts, ConnectionGrant } from "./backend.ts";
 import { type ClientCommand, type CommandingClient, runCommand } from "./client-commands.ts";
@@ -154,7 +154,7 @@ export abstract class ClientActor
     } catch (error) {
       // What the library refuses is told to the client; other errors are faults, and the board reports them.
       if (!(error instanceof SwitchboardError)) throw error;
-      this.send(this.codec.encodeReply({ id: command.id, kind: "error", error: ERRORS.internal }));
+      this.#reply({ id: command.id, kind: "error", error: ERRORS.internal });
     }
   }
 
@@ -162,7 +162,7 @@ export abstract class ClientActor
     const deliverAfter = Promise.withResolvers<void>();
     try {
       const answer = await runCommand(this, command, deliverAfter.promise);
-      if (answer.kind === "result") this.send(this.codec.encodeReply(answer.result));
+      if (answer.kind === "result") this.#reply(answer.result);
       else this.#refuse(command.id, answer);
     } finally {
       deliverAfter.resolve();
@@ -195,7 +195,7 @@ export abstract class ClientActor
       ...this.#startPings(),
       ...this.#emulation(),
     };
-    this.send(this.codec.encodeReply({ id, kind: "connect", result }));
+    this.#reply({ id, kind: "connect", result });
     deliverAfter.resolve();
     if (expireAt !== undefined) this.#expiry.connection(expireAt);
   }
@@ -212,11 +212,18 @@ export abstract class ClientActor
       return;
     }
     const { code, message, temporary } = refusal;
-    this.send(this.codec.encodeReply({ id, kind: "error", error: { code, message, temporary } }));
+    this.#reply({ id, kind: "error", error: { code, message, temporary } });
+  }
+
+  /** A client that can't get a payload in its encoding is closed: it can't go on as if it had it. */
+  #reply(reply: Reply): void {
+    if (this.codec.canEncodeReply(reply)) this.send(this.codec.encodeReply(reply));
+    else this.closeWith(DISCONNECTS.inappropriateProtocol);
   }
 
   push(push: Push): void {
-    this.send(this.codec.encodePush(push));
+    if (this.codec.canEncodePush(push)) this.send(this.codec.encodePush(push));
+    else this.closeWith(DISCONNECTS.inappropriateProtocol);
   }
 
   pushUnsubscribe(channel: string, { code, reason }: CodeWithReason): void {

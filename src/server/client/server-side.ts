@@ -17,7 +17,8 @@ export async function beginServerSide(
   grant: ConnectionGrant,
   deliverAfter: Promise<unknown>,
 ): Promise<Answer<Readonly<Record<string, SubscribeResult>>>> {
-  const results: Record<string, SubscribeResult> = {};
+  // A channel may have the name of a property of all objects, such as `__proto__`.
+  const results: Record<string, SubscribeResult> = Object.create(null);
   const answers = Object.entries(wantedBy(server, grant)).map(async ([name, wanted]) => {
     const found = server.channels.of(name);
     if (found.kind === "unknown") return refused(ERRORS.unknownChannel);

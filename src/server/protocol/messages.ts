@@ -250,6 +250,10 @@ export interface Codec {
   decode(payload: Buffer): Command[] | undefined;
   /** Reads the body of an emulation request; undefined if the body is malformed. Doesn't read the commands in it. */
   decodeEmulation(body: Buffer): EmulationRequest | undefined;
+  /** Returns whether the codec can carry the payloads of a reply: JSON can't carry binary ones. */
+  canEncodeReply(reply: Reply): boolean;
+  /** The same for a push; publications have a check of their own. */
+  canEncodePush(push: Push): boolean;
   encodeReply(reply: Reply): Encoded;
   encodePush(push: Push): Encoded;
   /** The ping of the server: an empty reply. */

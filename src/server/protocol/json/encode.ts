@@ -9,6 +9,7 @@ import type {
   SubscribeResult,
 } from "../messages.ts";
 import { wholeNumber } from "../whole-number.ts";
+import { isJson } from "./validate.ts";
 
 export function encodeReply(reply: Reply): string {
   return `{"id":${reply.id},"${reply.kind}":${resultText(reply)}}`;
@@ -142,7 +143,49 @@ function refreshText({ client, version, expires, ttl }: RefreshResult): string {
 
 function infoText({ user, client, conn_info, chan_info }: ClientInfo): string {
   const names = `,"user":${JSON.stringify(user)},"client":${JSON.stringify(client)}`;
-  return object(names + raw("conn_info", conn_info) + raw("chan_info", chan_info));
+  return object(names + info("conn_info", conn_info) + info("chan_info", chan_info));
+}
+
+/** What was told of a client in binary is a string in Base64, as in the HTTP API: others must get the rest. */
+function info(key: string, value: Buffer | undefined): string {
+  return raw(key, value === undefined || value.length === 0 || isJson(value) ? value : base64Text(value));
+}
+
+function base64Text(value: Buffer): Buffer {
+  return Buffer.from(`"${value.toString("base64")}"`);
+}
+
+/** Returns whether the payloads of a reply are JSON. Without that the client couldn't read the message. */
+export function canEncodeReply(reply: Reply): boolean {
+  switch (reply.kind) {
+    case "connect":
+      return (
+        isPayload(reply.result.data) && Object.values(reply.result.subs ?? {}).every(({ data }) => isPayload(data))
+      );
+    case "subscribe":
+    case "rpc":
+      return isPayload(reply.result.data);
+    case "history":
+      return reply.result.publications.every(({ data }) => isPayload(data));
+    default:
+      return true;
+  }
+}
+
+/** Returns whether the payload of a push is JSON. Publications have a check of their own. */
+export function canEncodePush(push: Push): boolean {
+  switch (push.kind) {
+    case "subscribe":
+      return isPayload(push.result.data);
+    case "message":
+      return isPayload(push.data);
+    default:
+      return true;
+  }
+}
+
+function isPayload(data: Buffer | undefined): boolean {
+  return data === undefined || data.length === 0 || isJson(data);
 }
 
 /** Fields of a publication other than `data` and `offset`, each with a comma before it. */

@@ -9,6 +9,8 @@ export const protobufCodec: Codec = {
   name: "protobuf",
   decode: decodeCommands,
   decodeEmulation,
+  canEncodeReply: () => true,
+  canEncodePush: () => true,
   encodeReply,
   encodePush,
   ping: Buffer.of(0),
