@@ -10,7 +10,7 @@ import { API_KEY, HISTORY_SIZE, SECRET } from "./settings.ts";
 
 const file = {
   shards: 1,
-  client: { insecure: true, token: { hmac_secret_key: SECRET }, allowed_origins: ["*"] },
+  client: { insecure: true, ping_interval: "600s", token: { hmac_secret_key: SECRET }, allowed_origins: ["*"] },
   http_server: { address: "127.0.0.1", port: 0 },
   http_api: { key: API_KEY },
   channel: {

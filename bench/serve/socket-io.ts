@@ -20,7 +20,7 @@ const { Server } = createRequire(import.meta.url)("socket.io") as {
   readonly Server: new (http: unknown, options: object) => Io;
 };
 const http = createServer();
-const io = new Server(http, { transports: ["websocket"], serveClient: false });
+const io = new Server(http, { transports: ["websocket"], serveClient: false, pingInterval: 3_600_000 });
 io.on("connection", (socket) => {
   socket.on("join", (room: string, done: () => void) => {
     socket.join(room);
