@@ -120,7 +120,7 @@ export class Subscriptions implements ScheduledTask {
   /** Subscribes the connection in the place of what waited for it. */
   #release(topic: string, held: HeldDeliveries): void {
     if (this.#held?.get(topic) !== held) return;
-    this.#held.delete(topic);
+    this.#forgetHeld(topic);
     const { bus } = this.#host.topics;
     const encode = this.#encodes?.get(topic);
     void bus.subscribe(topic, this.#subscriber, encode);
@@ -162,9 +162,15 @@ export class Subscriptions implements ScheduledTask {
     if (membership?.subscription !== undefined) return;
     const subscriber = this.#held?.get(topic) ?? this.#subscriber;
     this.#host.topics.bus.unsubscribe(topic, subscriber, this.#encodes?.get(topic));
-    this.#held?.delete(topic);
+    this.#forgetHeld(topic);
     this.#encodes?.delete(topic);
     if (this.#ownPolicies?.delete(topic)) this.#subscriber.setTopicPolicy(topic, undefined);
+  }
+
+  /** An empty map would stay as long as the connection. */
+  #forgetHeld(topic: string): void {
+    this.#held?.delete(topic);
+    if (this.#held?.size === 0) this.#held = undefined;
   }
 
   /** Throws, and rejects no promise: an actor that doesn't await `subscribe` fails alone, without its shard. */

@@ -9,14 +9,17 @@ export interface ActorTimer {
   /** True while the call waits in the mailbox. Another one isn't queued then. */
   waits: boolean;
   cancelled: boolean;
+  /** Timer of Node; undefined once it has run or was cancelled. */
+  handle: NodeJS.Timeout | undefined;
 }
 
 /**
  * The timers of one actor. They are timers of Node: the wheel of the connections is too coarse, and an actor without
- * timers pays for none.
+ * timers pays for none. Most actors with timers have one at a time, and pay for no set.
  */
 export class ActorTimers {
-  readonly #handles = new Map<ActorTimer, NodeJS.Timeout>();
+  #first: ActorTimer | undefined;
+  #others: Set<ActorTimer> | undefined;
   readonly #due: (timer: ActorTimer) => void;
 
   constructor(due: (timer: ActorTimer) => void) {
@@ -26,24 +29,35 @@ export class ActorTimers {
   /** Starts a timer. Returns a function that cancels it. Throws `ERR_TIMER`. */
   add(delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     checkTimer(delayMs, callback, repeats ? 1 : 0);
-    const timer: ActorTimer = { kind: "timer", callback, waits: false, cancelled: false };
+    const timer: ActorTimer = { kind: "timer", callback, waits: false, cancelled: false, handle: undefined };
     const expired = (): void => {
-      if (!repeats) this.#handles.delete(timer);
+      if (!repeats) this.#forget(timer);
       this.#due(timer);
     };
-    const handle = repeats ? setInterval(expired, delayMs) : setTimeout(expired, delayMs);
-    this.#handles.set(timer, handle);
+    timer.handle = repeats ? setInterval(expired, delayMs) : setTimeout(expired, delayMs);
+    if (this.#first === undefined) this.#first = timer;
+    else {
+      this.#others ??= new Set();
+      this.#others.add(timer);
+    }
     return () => this.#cancel(timer);
   }
 
   clear(): void {
-    for (const timer of this.#handles.keys()) this.#cancel(timer);
+    if (this.#first !== undefined) this.#cancel(this.#first);
+    for (const timer of this.#others ?? []) this.#cancel(timer);
   }
 
   #cancel(timer: ActorTimer): void {
     timer.cancelled = true;
-    clearTimeout(this.#handles.get(timer));
-    this.#handles.delete(timer);
+    clearTimeout(timer.handle);
+    this.#forget(timer);
+  }
+
+  #forget(timer: ActorTimer): void {
+    timer.handle = undefined;
+    if (this.#first === timer) this.#first = undefined;
+    else this.#others?.delete(timer);
   }
 }
 

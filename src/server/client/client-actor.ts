@@ -60,7 +60,7 @@ export abstract class ClientActor
   /** Secret with which commands that come another way are accepted; undefined for WebSockets. */
   #session: string | undefined;
   #pings: ClientPings | undefined;
-  readonly #deadlines = new Deadlines((delayMs, callback) => this.after(delayMs, callback));
+  readonly #deadlines = new Deadlines(this);
   readonly #expiry = new ClientExpiry(this, this.#deadlines);
   /** Work for the API that hasn't run yet. */
   #waiting: Set<(done: boolean) => void> | undefined;
@@ -68,9 +68,11 @@ export abstract class ClientActor
   // ── the life of the connection ─────────────────────────────────────────────────────────────────────────
 
   override opened(): void {
-    const { protocol, request } = this;
-    const format = request.query.get("format") ?? request.query.get("cf_protocol");
+    const { protocol } = this;
+    const format = this.#parameter("format") ?? this.#parameter("cf_protocol");
     if (protocol === "centrifuge-protobuf" || format === "protobuf") this.codec = protobufCodec;
+    // The address can't be asked for any more when the client has gone: a first question keeps the answer.
+    if (this.server.backend.disconnected !== undefined) this.facts();
     this.#deadlines.set("stale", this.server.config.staleCloseDelayMs, () => this.closeWith(DISCONNECTS.stale));
   }
 
@@ -174,7 +176,7 @@ export abstract class ClientActor
     const { name, version, headers } = request;
     this.#told = { name, version, headers };
     const { server } = this;
-    const decision = await decideConnection(server, request, this.facts());
+    const decision = await decideConnection(server, request, this);
     if (decision.kind !== "result") return this.#refuseConnection(id, decision);
     this.#grant = decision.result;
     const deliverAfter = Promise.withResolvers<void>();
@@ -235,7 +237,7 @@ export abstract class ClientActor
 
   #startPings(): Partial<ClientPings["terms"]> {
     const { config } = this.server;
-    if (config.pingIntervalMs === 0 || this.request.query.get("cf_ws_frame_ping_pong") === "true") return {};
+    if (config.pingIntervalMs === 0 || this.#parameter("cf_ws_frame_ping_pong") === "true") return {};
     this.#pings = new ClientPings(this, config, this.#deadlines);
     return this.#pings.terms;
   }
@@ -302,6 +304,11 @@ export abstract class ClientActor
   /** The JavaScript client doesn't find channels by number in Protobuf: in Node it compares objects. */
   get takesNumbers(): boolean {
     return this.codec.name === "json" || this.#told.name !== "js";
+  }
+
+  /** A parameter of the URL. Most URLs have none, and a parsed query would be kept as long as the client. */
+  #parameter(name: string): string | null {
+    return this.request.url.includes("?") ? this.request.query.get(name) : null;
   }
 
   /** What a client without a WebSocket needs to send more commands. */

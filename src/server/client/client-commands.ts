@@ -95,7 +95,7 @@ export async function runCommand(
       const { channel, token, type } = command.request;
       if (type !== 0) return refused(ERRORS.notAvailable);
       if (client.subscriptions.get(channel) === undefined) return refused(ERRORS.permissionDenied);
-      const answer = await renewedSubscription(server, channel, token, client.facts());
+      const answer = await renewedSubscription(server, channel, token, client);
       if (answer.kind === "result") client.subscriptions.renewed(channel, answer.result.expireAt);
       return then(answer, ({ expireAt }) => ({ id, kind: "sub_refresh", result: expiryOf(expireAt) }));
     }
@@ -112,7 +112,7 @@ async function subscribe(client: CommandingClient, request: SubscribeRequest, de
   if (request.type !== 0) return refused(ERRORS.notAvailable);
   return inChannel(client, request.channel, async (channel) => {
     if (client.subscriptions.has(channel.name)) return refused(ERRORS.alreadySubscribed);
-    const decision = await decideSubscription(client.server, channel, request, client.facts());
+    const decision = await decideSubscription(client.server, channel, request, client);
     if (decision.kind !== "result") return decision;
     return client.subscriptions.begin(channel, request, { ...decision.result, isServerSide: false }, deliverAfter);
   });

@@ -6,6 +6,7 @@ import { SwitchboardError } from "../../errors.ts";
 import type { Actor } from "../../runtime/actor/actor.ts";
 import type { Publication } from "../../runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import { hasHistory } from "../channels/channel-options.ts";
 import type { Channel } from "../channels/channels.ts";
 import {
@@ -84,8 +85,8 @@ export interface Admission extends SubscriptionGrant {
 export class ClientSubscriptions {
   readonly #client: SubscriptionOwner;
   readonly #subscriptions = new Map<string, ClientSubscription>();
-  /** Channels whose subscription has begun, and has no result yet. */
-  readonly #pending = new Set<string>();
+  /** Channels whose subscription has begun, and has no result yet. Undefined: none. */
+  #pending: Set<string> | undefined;
 
   constructor(client: SubscriptionOwner) {
     this.#client = client;
@@ -97,7 +98,7 @@ export class ClientSubscriptions {
 
   /** Number of subscriptions, those that begin included. */
   get size(): number {
-    return this.#subscriptions.size + this.#pending.size;
+    return this.#subscriptions.size + (this.#pending?.size ?? 0);
   }
 
   values(): Iterable<ClientSubscription> {
@@ -106,7 +107,7 @@ export class ClientSubscriptions {
 
   /** Returns true if the client is subscribed, or about to be. */
   has(channel: string): boolean {
-    return this.#subscriptions.has(channel) || this.#pending.has(channel);
+    return this.#subscriptions.has(channel) || this.#pending?.has(channel) === true;
   }
 
   /**
@@ -135,6 +136,7 @@ export class ClientSubscriptions {
     const rights = filter === undefined ? allowed : { ...allowed, delta: undefined };
     const wantsReject = (begin.flag & SUBSCRIBE_FLAGS.rejectUnrecovered) !== 0;
     const recovers = begin.recover && rights.recoverable;
+    this.#pending ??= new Set();
     this.#pending.add(name);
     try {
       if (recovers || rights.autoCacheRecover) await this.#fillCache(channel, rights);
@@ -162,7 +164,8 @@ export class ClientSubscriptions {
       if (!(error instanceof SwitchboardError)) throw error;
       return refused(error.code === "ERR_ARGUMENT" ? ERRORS.limitExceeded : ERRORS.internal);
     } finally {
-      this.#pending.delete(name);
+      this.#pending?.delete(name);
+      if (this.#pending?.size === 0) this.#pending = undefined;
     }
   }
 
@@ -221,22 +224,12 @@ export class ClientSubscriptions {
     { info, isServerSide, byToken, expireAt }: Admission,
   ): ClientSubscription & { base(publication: Publication): void } {
     const { server, codec } = this.#client;
-    let base: Publication | undefined;
-    let own: PublicationEncode | undefined;
     const wishes = { codec, compact, filter, deltas: rights.delta !== undefined };
-    // With deltas the function begins with the publication that came with the answer.
-    const encode: PublicationEncode =
-      rights.delta === undefined
-        ? server.encoder.for(wishes)
-        : (publication) => {
-            own ??= server.encoder.for(wishes, base);
-            return own(publication);
-          };
-    const setBase = (publication: Publication): void => {
-      base = publication;
-    };
+    const { encode, base } = wishes.deltas
+      ? withBase((newest) => server.encoder.for(wishes, newest))
+      : { encode: server.encoder.for(wishes), base: noop };
     const expires = expireAt !== undefined;
-    return { channel, isServerSide, rights, info, id: undefined, byToken, expires, encode, base: setBase };
+    return { channel, isServerSide, rights, info, id: undefined, byToken, expires, encode, base };
   }
 
   /** Publications that are missed by a client of a channel in cache mode: the newest one. Otherwise all. */
@@ -313,4 +306,22 @@ export class ClientSubscriptions {
     const shown = rights.delta === undefined ? data : deltaData(this.#client.codec, data);
     return [{ data: shown, info, tags, time, offset: publication.offset }];
   }
+}
+
+/** Returns a function for deltas, which begins with the publication that came with the answer, and what sets that one. */
+function withBase(encodeFrom: (base: Publication | undefined) => PublicationEncode): {
+  readonly encode: PublicationEncode;
+  base(publication: Publication): void;
+} {
+  let newest: Publication | undefined;
+  let own: PublicationEncode | undefined;
+  return {
+    encode: (publication) => {
+      own ??= encodeFrom(newest);
+      return own(publication);
+    },
+    base: (publication) => {
+      newest = publication;
+    },
+  };
 }

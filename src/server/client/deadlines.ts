@@ -1,58 +1,78 @@
 /**
  * The deadlines of one client, with one timer for all of them: its pings, its pongs, and what expires. The actor of the
- * client has one.
+ * client has one. Most clients have one or two deadlines, and there are many clients: an array takes less memory than a
+ * map.
  */
 
-/** `after` of an actor: calls back once, as a handler. Returns a function that cancels. */
-type After = (delayMs: number, callback: () => unknown) => () => void;
+/** The timers of an actor: `after` calls back once, as a handler, and returns a function that cancels. */
+interface TimedActor {
+  after(delayMs: number, callback: () => unknown): () => void;
+}
+
+interface Deadline {
+  readonly name: string;
+  readonly atMs: number;
+  readonly callback: () => unknown;
+}
 
 /** Longest time of one timer, in ms. A later deadline gets another timer then. */
 const MAX_TIMER_MS = 24 * 60 * 60 * 1_000;
 
-export class Deadlines {
-  readonly #after: After;
-  readonly #deadlines = new Map<string, { readonly atMs: number; readonly callback: () => unknown }>();
-  #timer: { readonly atMs: number; readonly cancel: () => void } | undefined;
+const NONE: readonly Deadline[] = [];
 
-  constructor(after: After) {
-    this.#after = after;
+export class Deadlines {
+  readonly #actor: TimedActor;
+  #deadlines = NONE;
+  /** Time of the timer; infinite without one. */
+  #timerAtMs = Number.POSITIVE_INFINITY;
+  #cancelTimer: (() => void) | undefined;
+
+  constructor(actor: TimedActor) {
+    this.#actor = actor;
   }
 
   /** Sets the deadline of a name, in place of an earlier one. */
   set(name: string, delayMs: number, callback: () => unknown): void {
     const atMs = performance.now() + delayMs;
-    this.#deadlines.set(name, { atMs, callback });
-    if (this.#timer === undefined || atMs < this.#timer.atMs) this.#arm(atMs);
+    this.#deadlines = [...this.#deadlines.filter((one) => one.name !== name), { name, atMs, callback }];
+    if (atMs < this.#timerAtMs) this.#arm(atMs);
   }
 
   /** A timer that has nothing to do any more still runs: most deadlines are set again before. */
   delete(name: string): void {
-    this.#deadlines.delete(name);
+    if (this.#deadlines.some((one) => one.name === name)) {
+      this.#deadlines = this.#deadlines.filter((one) => one.name !== name);
+    }
   }
 
   clear(): void {
-    this.#deadlines.clear();
-    this.#timer?.cancel();
-    this.#timer = undefined;
+    this.#deadlines = NONE;
+    this.#cancelTimer?.();
+    this.#disarm();
   }
 
   #arm(atMs: number): void {
-    this.#timer?.cancel();
+    this.#cancelTimer?.();
     const delayMs = Math.min(Math.max(Math.ceil(atMs - performance.now()), 0), MAX_TIMER_MS);
-    this.#timer = { atMs, cancel: this.#after(delayMs, () => this.#due()) };
+    this.#timerAtMs = atMs;
+    this.#cancelTimer = this.#actor.after(delayMs, () => this.#due());
+  }
+
+  #disarm(): void {
+    this.#timerAtMs = Number.POSITIVE_INFINITY;
+    this.#cancelTimer = undefined;
   }
 
   async #due(): Promise<void> {
-    this.#timer = undefined;
+    this.#disarm();
     const now = performance.now();
-    const due = [...this.#deadlines].filter(([, { atMs }]) => atMs <= now);
-    for (const [name] of due) this.#deadlines.delete(name);
+    const due = this.#deadlines.filter(({ atMs }) => atMs <= now);
+    this.#deadlines = this.#deadlines.filter(({ atMs }) => atMs > now);
     try {
-      for (const [, { callback }] of due) await callback();
+      for (const { callback } of due) await callback();
     } finally {
-      const next = Math.min(...[...this.#deadlines.values()].map(({ atMs }) => atMs));
-      if (next < ((this.#timer as { atMs: number } | undefined) ?? { atMs: Number.POSITIVE_INFINITY }).atMs)
-        this.#arm(next);
+      const next = Math.min(...this.#deadlines.map(({ atMs }) => atMs));
+      if (next < this.#timerAtMs) this.#arm(next);
     }
   }
 }

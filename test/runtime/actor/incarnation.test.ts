@@ -14,7 +14,7 @@ const CLOSING: Work = { kind: "closing", code: 1000, reason: "" };
 const MAIL: Mail = { kind: "mail", value: "mail", from: undefined, answer: undefined };
 
 function timer(callback: () => unknown = () => "timer"): ActorTimer {
-  return { kind: "timer", callback, waits: true, cancelled: false };
+  return { kind: "timer", callback, waits: true, cancelled: false, handle: undefined };
 }
 
 /** Records the handlers that are called. Each leaves a promise unawaited. */

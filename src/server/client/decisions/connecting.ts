@@ -8,12 +8,17 @@ import { disconnected, granted, refused } from "./answers.ts";
 /** Bytes of a user id at most: presence keeps it with one character before it. */
 const MAX_USER_BYTES = 254;
 
+/** Facts are gathered only for an application that asks for them: the address of a client takes a system call. */
+interface ConnectingClient {
+  facts(): ClientFacts;
+}
+
 export async function decideConnection(
   server: ServerParts,
   request: ConnectRequest,
-  facts: ClientFacts,
+  client: ConnectingClient,
 ): Promise<Answer<ConnectionGrant>> {
-  const answer = await ask(server, request, facts);
+  const answer = await ask(server, request, client);
   if (answer.kind !== "result") return answer;
   const { user, expireAt } = answer.result;
   if (Buffer.byteLength(user) > MAX_USER_BYTES || !user.isWellFormed()) return disconnected(DISCONNECTS.badRequest);
@@ -24,7 +29,7 @@ export async function decideConnection(
 async function ask(
   { config, backend, connectionTokens }: ServerParts,
   { token, name, version, data, subs }: ConnectRequest,
-  facts: ClientFacts,
+  client: ConnectingClient,
 ): Promise<Answer<ConnectionGrant>> {
   if (token !== "") {
     const verified = await connectionTokens.verifyConnection(token);
@@ -43,7 +48,7 @@ async function ask(
     }
   }
   if (backend.connect !== undefined) {
-    return backend.connect({ facts, name, version, data, channels: Object.keys(subs) });
+    return backend.connect({ facts: client.facts(), name, version, data, channels: Object.keys(subs) });
   }
   if (config.insecure || config.allowAnonymousConnectWithoutToken) return granted({ user: "" });
   return refused(ERRORS.unauthorized);

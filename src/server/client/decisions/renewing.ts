@@ -1,9 +1,9 @@
 /** What a client's new tokens change: `refresh` for the connection, `sub_refresh` for one subscription. */
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
-import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
+import type { Answer, ConnectionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
 import { disconnected, granted, refused } from "./answers.ts";
-import { byToken, type SubscriptionDecision } from "./subscribing.ts";
+import { byToken, type SubscribingClient, type SubscriptionDecision } from "./subscribing.ts";
 
 type Renewed = Pick<ConnectionGrant, "expireAt" | "info" | "meta">;
 
@@ -33,8 +33,8 @@ export async function renewedSubscription(
   server: ServerParts,
   channel: string,
   token: string,
-  facts: ClientFacts,
+  client: Pick<SubscribingClient, "user" | "clientId">,
 ): Promise<Answer<SubscriptionDecision>> {
   if (token === "") return refused(ERRORS.badRequest);
-  return byToken(server, channel, token, facts);
+  return byToken(server, channel, token, client);
 }

@@ -14,13 +14,20 @@ export interface SubscriptionDecision extends SubscriptionGrant {
   readonly byToken: boolean;
 }
 
+/** Facts are gathered only for an application that asks for them: the address of a client takes a system call. */
+export interface SubscribingClient {
+  readonly clientId: string;
+  readonly user: string;
+  facts(): ClientFacts;
+}
+
 export async function decideSubscription(
   server: ServerParts,
   channel: Channel,
   request: SubscribeRequest,
-  facts: ClientFacts,
+  client: SubscribingClient,
 ): Promise<Answer<SubscriptionDecision>> {
-  const { user } = facts;
+  const { user } = client;
   const decision = maySubscribe(
     channel,
     { user, isSubscribed: false, insecure: server.config.insecure },
@@ -32,12 +39,12 @@ export async function decideSubscription(
     case "refused":
       return refused(decision.error);
     case "askToken":
-      return byToken(server, channel.name, request.token, facts);
+      return byToken(server, channel.name, request.token, client);
     case "askBackend": {
       const { backend } = server;
       if (backend.subscribe === undefined) return refused(ERRORS.notAvailable);
       const { token, data } = request;
-      const answer = await backend.subscribe({ facts, channel: channel.name, token, data });
+      const answer = await backend.subscribe({ facts: client.facts(), channel: channel.name, token, data });
       return answer.kind === "result" ? granted({ ...answer.result, byToken: false }) : answer;
     }
   }
@@ -48,7 +55,7 @@ export async function byToken(
   { subscriptionTokens }: ServerParts,
   channel: string,
   token: string,
-  { user, client }: ClientFacts,
+  { user, clientId }: Pick<SubscribingClient, "user" | "clientId">,
 ): Promise<Answer<SubscriptionDecision>> {
   const verified = await subscriptionTokens.verifySubscription(token);
   switch (verified.kind) {
@@ -60,7 +67,7 @@ export async function byToken(
       return refused(ERRORS.permissionDenied);
     case "valid":
       // A token for somebody or something else is no mistake of time: the client must not go on.
-      if (!isTokenFor(verified.claims, channel, user, client)) return disconnected(DISCONNECTS.invalidToken);
+      if (!isTokenFor(verified.claims, channel, user, clientId)) return disconnected(DISCONNECTS.invalidToken);
       return granted({ ...verified.claims, byToken: true });
   }
 }
