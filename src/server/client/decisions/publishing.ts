@@ -1,5 +1,6 @@
 /** A client publishes: its rights, the application's word, and the publication that is stored. */
 import type { Actor } from "../../../runtime/actor/actor.ts";
+import { hasHistory } from "../../channels/channel-options.ts";
 import type { Channel } from "../../channels/channels.ts";
 import { mayPublish, type Who } from "../../channels/permissions.ts";
 import { ERRORS } from "../../protocol/codes.ts";
@@ -29,6 +30,8 @@ export async function publishAs(
   if (data.length === 0) return refused(ERRORS.badRequest);
   const decision = await decide(publisher, channel, who, data);
   if (decision.kind !== "result") return decision;
+  // A stream has no publications that aren't kept.
+  if (decision.result.skipHistory === true && hasHistory(channel.options)) return refused(ERRORS.notAvailable);
   const { data: replaced, tags, idempotencyKey, delta = channel.options.deltaPublish } = decision.result;
   const taken = replaced ?? data;
   const { clientInfo, subscriptions, codec } = publisher;
@@ -39,7 +42,7 @@ export async function publishAs(
     isJson: (replaced === undefined && codec.name === "json") || isJson(taken),
     delta,
   });
-  const hasKey = idempotencyKey !== undefined && channel.options.historySize > 0;
+  const hasKey = idempotencyKey !== undefined && hasHistory(channel.options);
   const result = publisher.publish(channel.name, stored, { self: true, ...(hasKey ? { idempotencyKey } : {}) });
   await result.stored;
   return granted(undefined);
