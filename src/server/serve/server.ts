@@ -2,7 +2,6 @@
  * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests do.
  */
 import { once } from "node:events";
-import { readFile } from "node:fs/promises";
 import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
@@ -21,6 +20,7 @@ import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import { ApiCounts } from "./api-counts.ts";
+import { certificateOf } from "./certificate.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
@@ -258,10 +258,7 @@ async function open(
     response.end("not found\n");
   };
   const tls = config?.httpServer.tls;
-  const server =
-    tls === undefined
-      ? createServer(listener)
-      : createTlsServer({ cert: await readFile(tls.certFile), key: await readFile(tls.keyFile) }, listener);
+  const server = tls === undefined ? createServer(listener) : createTlsServer(await certificateOf(tls), listener);
   server.listen({ port, ...(host === "" ? {} : { host }) });
   await once(server, "listening");
   return server;
