@@ -1,7 +1,11 @@
 /** Two servers over one real Redis: what happens on one is known on the other. */
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Centrifuge } from "centrifuge";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { RedisServer } from "../../support/redis-server.ts";
+import { switchboardIn } from "../../cli/program.ts";
+import { freePort, RedisServer } from "../../support/redis-server.ts";
 import { API_KEY, INSECURE, startTestServer, type TestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
 
@@ -96,4 +100,33 @@ it("is red while Redis is deaf, and green again; clients lose nothing", { timeou
   }
   expect(await api(other, "publish", { channel: "news", data: "after" })).toMatchObject({ offset: 1 });
   await vi.waitFor(() => expect(heard).toEqual(["after"]));
+});
+
+it("forgets the clients of a server that was killed", { timeout: 120_000 }, async () => {
+  const redis = await RedisServer.start();
+  const file = { ...INSECURE, engine: engineOf(redis), shards: 1 };
+  const other = await startTestServer(file, 1);
+  const folder = mkdtempSync(join(tmpdir(), "switchboard-node-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  const port = await freePort();
+  writeFileSync(join(folder, "config"), JSON.stringify({ ...file, http_server: { address: "127.0.0.1", port } }));
+  const program = switchboardIn({}, "serve", "--config", join(folder, "config"));
+  await program.prints(/clients +ws:/);
+  await vi.waitFor(() => expect(other.board.nodes()).toHaveLength(2));
+  const client = await connected(`http://127.0.0.1:${port}`);
+  await listen(client, "news");
+  const left: unknown[] = [];
+  const watcher = (await connected(other.url)).newSubscription("news");
+  watcher.on("leave", ({ info }) => left.push(info.client));
+  watcher.subscribe();
+  await watcher.ready();
+  expect(await api(other, "presence_stats", { channel: "news" })).toMatchObject({ num_clients: 2 });
+  client.once("connecting", () => client.disconnect());
+  await program.destroy();
+  await vi.waitFor(() => expect(other.board.nodes()).toHaveLength(1));
+  await vi.waitFor(async () => {
+    expect(await api(other, "presence_stats", { channel: "news" })).toMatchObject({ num_clients: 1 });
+  });
+  await vi.waitFor(() => expect(left).toHaveLength(1));
+  expect(await api(other, "channels")).toEqual({ channels: { news: { num_clients: 1 } } });
 });
