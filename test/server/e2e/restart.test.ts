@@ -34,7 +34,7 @@ describe.each(codecs)("a client, $format,", (way) => {
     const add = (worker: Worker): void => void workers.add(worker);
     process.on("worker", add);
     onTestFinished(() => void process.off("worker", add));
-    const { url, board, logged } = await startTestServer(INSECURE, 1);
+    const { url, logged } = await startTestServer(INSECURE, 1);
     const channel = freshChannel();
     const client = await way.connect(url);
     const subscription = client.newSubscription(channel);
@@ -45,8 +45,8 @@ describe.each(codecs)("a client, $format,", (way) => {
     await publishAll(url, channel, [1]);
     await vi.waitFor(() => expect(received).toEqual([1]));
     const [lost, subscribed] = [next(client, "connecting"), next(subscription, "subscribed")];
-    expect(board.stats().shards).toHaveLength(1);
-    const [shard] = workers;
+    // The thread of the engine comes before those of the shards.
+    const shard = [...workers].at(-1);
     await shard?.terminate();
     await lost;
     await callApi(url, "publish", { channel, data: 2 });

@@ -10,34 +10,42 @@ let users = 0;
 const freshUser = (): string => `user-${users++}`;
 
 describe.each(ways)("a client, $name,", (way) => {
-  it("is subscribed to the channels of its token, and gets what it missed there", async () => {
-    const [one, other] = [freshChannel(), freshChannel()];
-    const token = tokenFor({ user: freshUser(), channels: [one], subs: { [other]: { data: { hello: 1 } } } });
-    const client = way.create(shared.url, { token });
-    const subscribed = take(client, "subscribed", 2);
-    client.connect();
-    const contexts = await subscribed;
-    expect(contexts.map(({ channel }) => channel).sort()).toEqual([one, other].sort());
-    const data = contexts.find(({ channel }) => channel === other)?.data;
-    expect(way.value(data)).toEqual({ hello: 1 });
-    const live = take(client, "publication", 2);
-    await shared.publish(one, 1);
-    await shared.publish(other, 2);
-    expect((await live).map((each) => [each.channel, way.value(each.data)])).toEqual([
-      [one, 1],
-      [other, 2],
-    ]);
-    client.disconnect();
-    await shared.publish(one, 3, 4);
-    const again = take(client, "subscribed", 2);
-    const missed = take(client, "publication", 2);
-    client.connect();
-    for (const context of await again) expect(context).toMatchObject({ wasRecovering: true, recovered: true });
-    expect((await missed).map((each) => [each.channel, way.value(each.data), each.offset])).toEqual([
-      [one, 3, 2],
-      [one, 4, 3],
-    ]);
-  });
+  it.each(["channels", "subs"])(
+    "is subscribed to the %s of its token, and gets what it missed there",
+    async (claim) => {
+      const [one, other] = [freshChannel(), freshChannel()];
+      const data = { hello: 1 };
+      const claims = { channels: { channels: [one, other] }, subs: { subs: { [one]: { data }, [other]: { data } } } };
+      const token = tokenFor({ user: freshUser(), ...claims[claim as keyof typeof claims] });
+      const client = way.create(shared.url, { token });
+      const subscribed = take(client, "subscribed", 2);
+      client.connect();
+      const contexts = await subscribed;
+      expect(contexts.map(({ channel }) => channel).sort()).toEqual([one, other].sort());
+      if (claim === "subs") for (const context of contexts) expect(way.value(context.data)).toEqual(data);
+      const live = take(client, "publication", 2);
+      await shared.publish(one, 1);
+      await shared.publish(other, 2);
+      // Channels without an order between them.
+      const shown = (await live).map((each) => [each.channel, way.value(each.data)]).sort();
+      expect(shown).toEqual(
+        [
+          [one, 1],
+          [other, 2],
+        ].sort(),
+      );
+      client.disconnect();
+      await shared.publish(one, 3, 4);
+      const again = take(client, "subscribed", 2);
+      const missed = take(client, "publication", 2);
+      client.connect();
+      for (const context of await again) expect(context).toMatchObject({ wasRecovering: true, recovered: true });
+      expect((await missed).map((each) => [each.channel, way.value(each.data), each.offset])).toEqual([
+        [one, 3, 2],
+        [one, 4, 3],
+      ]);
+    },
+  );
 
   it("is subscribed and unsubscribed by the API", async () => {
     const [channel, user] = [freshChannel(), freshUser()];

@@ -1,5 +1,4 @@
 /** Tokens of connections and subscriptions: good, bad, expired, and renewed. */
-import { UnauthorizedError } from "centrifuge";
 import { describe, expect, it, vi } from "vitest";
 import { INSECURE } from "../support/server.ts";
 import { codecs, ways } from "./support/clients.ts";
@@ -90,7 +89,7 @@ describe.each(codecs)("a client, $format,", (way) => {
 
   it("gives up when its application says that it is unauthorized", async () => {
     const getToken = async (): Promise<string> => {
-      throw new UnauthorizedError("");
+      throw way.unauthorized();
     };
     const stranger = way.create(shared.url, { getToken });
     const disconnected = next(stranger, "disconnected");

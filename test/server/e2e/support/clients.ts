@@ -1,6 +1,9 @@
 /** The official client, in JSON and Protobuf and over each of its transports. Each client ends with the test. */
-import { Centrifuge, type Options, type TransportName } from "centrifuge";
-import { Centrifuge as ProtobufCentrifuge } from "centrifuge/build/protobuf";
+import { Centrifuge, type Options, type TransportName, UnauthorizedError } from "centrifuge";
+import {
+  Centrifuge as ProtobufCentrifuge,
+  UnauthorizedError as ProtobufUnauthorizedError,
+} from "centrifuge/build/protobuf";
 import { EventSource } from "eventsource";
 import { onTestFinished } from "vitest";
 import { WebSocket } from "ws";
@@ -43,6 +46,11 @@ export class Way {
     client.connect();
     await client.ready();
     return client;
+  }
+
+  /** Returns the error by which an application tells the client to give up. Each build knows only its own. */
+  unauthorized(): Error {
+    return this.format === "json" ? new UnauthorizedError("") : new ProtobufUnauthorizedError("");
   }
 
   /** Returns a value as this client takes and gives payloads. */
