@@ -1,7 +1,7 @@
 /** Tokens of connections and subscriptions: good, bad, expired, and renewed. */
 import { describe, expect, it, vi } from "vitest";
 import { INSECURE } from "../support/server.ts";
-import { codecs, ways } from "./support/clients.ts";
+import { codecs, type Way, ways } from "./support/clients.ts";
 import { next } from "./support/events.ts";
 import { freshChannel, SharedServer } from "./support/shared-server.ts";
 import { inSeconds, tokenFor } from "./support/tokens.ts";
@@ -24,31 +24,33 @@ describe.each(ways)("a client, $name,", (way) => {
     expect(getToken).toHaveBeenCalledTimes(1);
     expect(getSubscriptionToken).toHaveBeenCalledWith({ channel });
   });
-
-  it("renews its connection and its subscription before they expire, and stays", async () => {
-    const channel = freshChannel();
-    const getToken = vi.fn(async () => tokenFor({ user: "ada", exp: inSeconds(60) }));
-    const getSubscriptionToken = vi.fn(async () => tokenFor({ user: "ada", channel, exp: inSeconds(60) }));
-    const client = await way.connect(shared.url, { token: tokenFor({ user: "ada", exp: inSeconds(2) }), getToken });
-    const lost = vi.fn();
-    client.on("connecting", lost);
-    const subscription = client.newSubscription(channel, {
-      token: tokenFor({ user: "ada", channel, exp: inSeconds(2) }),
-      getToken: getSubscriptionToken,
-    });
-    subscription.on("subscribing", lost);
-    subscription.subscribe();
-    await subscription.ready();
-    lost.mockClear();
-    await vi.waitFor(() =>
-      expect([getToken, getSubscriptionToken].map(({ mock }) => mock.calls.length)).toEqual([1, 1]),
-    );
-    const received = next(subscription, "publication");
-    await shared.publish(channel, "still here");
-    expect(way.value((await received).data)).toBe("still here");
-    expect(lost).not.toHaveBeenCalled();
-  });
 });
+
+it("clients renew their connections and subscriptions before they expire, and stay", async () => {
+  // All at once, because each waits for the expiry of its tokens.
+  await Promise.all(ways.map(renewsInTime));
+});
+
+async function renewsInTime(way: Way): Promise<void> {
+  const channel = freshChannel();
+  const getToken = vi.fn(async () => tokenFor({ user: "ada", exp: inSeconds(60) }));
+  const getSubscriptionToken = vi.fn(async () => tokenFor({ user: "ada", channel, exp: inSeconds(60) }));
+  const client = await way.connect(shared.url, { token: tokenFor({ user: "ada", exp: inSeconds(3) }), getToken });
+  const subscription = client.newSubscription(channel, {
+    token: tokenFor({ user: "ada", channel, exp: inSeconds(3) }),
+    getToken: getSubscriptionToken,
+  });
+  subscription.subscribe();
+  await subscription.ready();
+  const lost = vi.fn();
+  client.on("connecting", lost);
+  subscription.on("subscribing", lost);
+  await vi.waitFor(() => expect([getToken, getSubscriptionToken].map(({ mock }) => mock.calls.length)).toEqual([1, 1]));
+  const received = next(subscription, "publication");
+  await shared.publish(channel, "still here");
+  expect(way.value((await received).data)).toBe("still here");
+  expect(lost).not.toHaveBeenCalled();
+}
 
 describe.each(codecs)("a client, $format,", (way) => {
   const connectAs = (user: string) => way.connect(shared.url, { token: tokenFor({ user }) });
@@ -155,21 +157,26 @@ describe("a server with short times of grace", () => {
     client: { ...INSECURE.client, insecure: false, expired_close_delay: "0s", expired_sub_close_delay: "0s" },
   });
 
-  it.each(codecs)("ends what nobody renews, $format", async (way) => {
+  it("ends what nobody renews", async () => {
+    await Promise.all(codecs.map(endsInTime));
+  });
+
+  async function endsInTime(way: Way): Promise<void> {
     const channel = freshChannel();
-    const client = await way.connect(impatient.url, { token: tokenFor({ user: "ada" }) });
     const never = new Promise<string>(() => {});
-    const tokens = [Promise.resolve(tokenFor({ user: "ada", channel, exp: inSeconds(2) })), never];
-    const getToken = () => tokens.shift() ?? never;
-    const subscription = client.newSubscription(channel, { getToken });
+    const client = await way.connect(impatient.url, { token: tokenFor({ user: "ada" }) });
+    const tokens = [Promise.resolve(tokenFor({ user: "ada", channel, exp: inSeconds(3) }))];
+    const subscription = client.newSubscription(channel, { getToken: () => tokens.shift() ?? never });
     subscription.subscribe();
     await subscription.ready();
-    // A client that is told to subscribe again asks for a token.
-    expect(await next(subscription, "subscribing")).toMatchObject({ code: 2501, reason: "subscription expired" });
+    const expired = next(subscription, "subscribing");
     const other = await way.connect(impatient.url, {
-      token: tokenFor({ user: "ada", exp: inSeconds(2) }),
+      token: tokenFor({ user: "ada", exp: inSeconds(3) }),
       getToken: () => never,
     });
-    expect(await next(other, "connecting")).toMatchObject({ code: 3005, reason: "connection expired" });
-  });
+    const lost = next(other, "connecting");
+    // A client that is told to subscribe again asks for a token, and gets none here.
+    expect(await expired).toMatchObject({ code: 2501, reason: "subscription expired" });
+    expect(await lost).toMatchObject({ code: 3005, reason: "connection expired" });
+  }
 });
