@@ -166,6 +166,7 @@ export abstract class ClientActor
       const answer = await runCommand(this, command, deliverAfter.promise);
       if (answer.kind === "result") this.#reply(answer.result);
       else this.#refuse(command.id, answer);
+      if (answer.kind === "result" && command.kind === "subscribe") this.pushOwnJoin(command.request.channel);
     } finally {
       deliverAfter.resolve();
     }
@@ -198,6 +199,7 @@ export abstract class ClientActor
       ...this.#emulation(),
     };
     this.#reply({ id, kind: "connect", result });
+    for (const channel of Object.keys(subs.result)) this.pushOwnJoin(channel);
     deliverAfter.resolve();
     if (expireAt !== undefined) this.#expiry.connection(expireAt);
   }
@@ -226,6 +228,11 @@ export abstract class ClientActor
   push(push: Push): void {
     if (this.codec.canEncodePush(push)) this.send(this.codec.encodePush(push));
     else this.closeWith(DISCONNECTS.inappropriateProtocol);
+  }
+
+  pushOwnJoin(channel: string): void {
+    const join = this.subscriptions.ownJoin(channel);
+    if (join !== undefined) this.push(join);
   }
 
   pushUnsubscribe(channel: string, { code, reason }: CodeWithReason): void {

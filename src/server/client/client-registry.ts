@@ -25,6 +25,8 @@ export interface RegisteredClient {
   };
   facts(): ClientFacts;
   push(push: Push): void;
+  /** Tells the client of its own join of a channel, if the client is told of joins there. */
+  pushOwnJoin(channel: string): void;
   pushUnsubscribe(channel: string, reason: CodeWithReason): void;
   closeWith(reason: CodeWithReason): void;
   renewed(grant: Pick<ConnectionGrant, "expireAt" | "info">): void;

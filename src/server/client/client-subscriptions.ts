@@ -20,6 +20,7 @@ import {
   type Codec,
   type FilterNode,
   type Publication as ProtocolPublication,
+  type Push,
   SUBSCRIBE_FLAGS,
   type SubscribeRequest,
   type SubscribeResult,
@@ -167,6 +168,17 @@ export class ClientSubscriptions {
       this.#pending?.delete(name);
       if (this.#pending?.size === 0) this.#pending = undefined;
     }
+  }
+
+  /**
+   * Returns the push by which a client hears of its own join, after the answer to its subscription. The library tells
+   * only of others. Undefined if the client isn't told of joins.
+   */
+  ownJoin(name: string): Push | undefined {
+    const subscription = this.#subscriptions.get(name);
+    if (subscription === undefined || !subscription.rights.joinLeave || !subscription.rights.pushJoinLeave) return;
+    const info = { ...this.#client.clientInfo, chan_info: subscription.info };
+    return { kind: "join", channel: name, id: subscription.id, info };
   }
 
   /** Ends a subscription. Returns it if there was one. */

@@ -39,12 +39,31 @@ describe.each(ways)("a client, $name,", (way) => {
     expect(await clients[0]?.presenceStats(channel)).toEqual({ numClients: 2, numUsers: 1 });
   });
 
+  it("hears of its own join, whoever subscribed it", async () => {
+    const [own, byToken, byApi] = [freshChannel(), freshChannel(), freshChannel()];
+    const user = freshChannel();
+    const client = way.create(shared.url, { token: tokenFor({ user, subs: { [byToken]: { info: { seat: 1 } } } }) });
+    const [connected, first] = [next(client, "connected"), next(client, "join")];
+    client.connect();
+    const { client: id } = await connected;
+    const { channel, info } = await first;
+    expect([channel, info.client, info.user, way.value(info.chanInfo)]).toEqual([byToken, id, user, { seat: 1 }]);
+    const second = next(client, "join");
+    await shared.api("subscribe", { user, channel: byApi });
+    expect(await second).toMatchObject({ channel: byApi, info: { client: id, user } });
+    const subscription = client.newSubscription(own);
+    const third = next(subscription, "join");
+    subscription.subscribe();
+    expect((await third).info).toMatchObject({ client: id, user });
+  });
+
   it("hears of joins and leaves, also of one that vanishes", async () => {
     const channel = freshChannel();
     const watcher = await way.connect(shared.url);
     const watched = watcher.newSubscription(channel, { joinLeave: true });
+    const own = next(watched, "join");
     watched.subscribe();
-    await watched.ready();
+    await own;
     const joined = next(watched, "join");
     const ada = await way.connect(shared.url, { token: tokenOf("ada") });
     const subscription = ada.newSubscription(channel);

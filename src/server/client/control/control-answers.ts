@@ -124,6 +124,7 @@ async function subscribe(
     if (answer.kind !== "result") return false;
     client.push({ kind: "subscribe", channel: name, result: answer.result });
     for (const pub of answer.result.publications ?? []) client.push({ kind: "pub", channel: name, pub });
+    client.pushOwnJoin(name);
     return true;
   } finally {
     deliverAfter.resolve();
