@@ -35,8 +35,8 @@ if (!hasSocketIo) console.log("Socket.IO isn't installed: npm install --no-save 
 
 pinLoad();
 const started: ServerProcess[] = [];
-const start = async (file: string): Promise<ServerProcess> => {
-  const server = await startServer(file);
+const start = async (...args: Parameters<typeof startServer>): Promise<ServerProcess> => {
+  const server = await startServer(...args);
   started.push(server);
   return server;
 };
@@ -53,7 +53,7 @@ try {
   }
   if (wants("api")) await measureApi(await start("server.ts"), await start("bare-http.ts"), settings);
   if (wants("idle")) await measureIdle(hasSocketIo, settings);
-  if (wants("reconnect")) await measureReconnect(await start("server.ts"), settings);
+  if (wants("reconnect")) await measureReconnect(await start("server.ts", { free: true }), settings);
 } finally {
   for (const server of started) await server.stop();
 }

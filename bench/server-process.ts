@@ -115,6 +115,11 @@ export class ServerProcess {
     return Number(/VmRSS:\s+(\d+)/.exec(status)?.[1]) * 1024;
   }
 
+  /** Sends a signal that the server knows. */
+  signal(name: NodeJS.Signals): void {
+    this.#child.kill(name);
+  }
+
   /** Ends the server by SIGTERM, or by SIGKILL after 3 seconds. */
   async stop(): Promise<void> {
     const child = this.#child;

@@ -1,6 +1,7 @@
 /** Clients that all come back at once with their positions, and a bystander meanwhile. Used by `serve.ts`. */
 import { once } from "node:events";
 import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import type { ServerProcess } from "../server-process.ts";
 import { JSON_COMMANDS, openAll, RawClient, subscribed } from "./client.ts";
@@ -11,6 +12,8 @@ const CHANNELS = 100;
 const MISSED = 10;
 const AT_ONCE = 50;
 const SETTLE_MS = 1_000;
+/** Time in which nobody comes back, for comparison. */
+const REST_MS = 2_000;
 
 const channelOf = (index: number): string => `history:return-${index % CHANNELS}`;
 
@@ -25,6 +28,12 @@ async function publishMissed(port: number): Promise<void> {
   });
   if (!response.ok) throw new Error(await response.text());
   await response.text();
+}
+
+function quantiles(latencies: readonly number[]): string {
+  const sorted = latencies.toSorted((a, b) => a - b);
+  const at = (part: number): string => (sorted[Math.floor(sorted.length * part)] ?? Number.NaN).toFixed(1);
+  return `p50 ${at(0.5)} ms, p99 ${at(0.99)} ms of ${sorted.length}`;
 }
 
 /** Comes back from a position. Returns true if all that was missed came with the answer, in order. */
@@ -59,20 +68,22 @@ export async function measureReconnect(ours: ServerProcess, { rounds, clients }:
     for (const { client } of first) client.socket.destroy();
     await publishMissed(port);
     await ask("begin");
+    await delay(REST_MS);
+    const atRest = quantiles(await ask("end"));
+    await ask("begin");
     const [startedAt, cpuBefore] = [performance.now(), ours.cpuSeconds()];
     const back = await openAll(count, count, (index) =>
       comeBack(port, index, epochs[index]?.epoch ?? epoch, epochs[index]?.offset ?? offset),
     );
     const seconds = (performance.now() - startedAt) / 1_000;
     const cpu = ((ours.cpuSeconds() - cpuBefore) / count) * 1e6;
-    const latencies = (await ask("end")).sort((a, b) => a - b);
-    const at = (part: number): string => (latencies[Math.floor(latencies.length * part)] ?? Number.NaN).toFixed(1);
+    const meanwhile = quantiles(await ask("end"));
     const recovered = back.filter(({ isRight }) => isRight).length;
     console.log(
-      `  round ${round + 1}: ${recovered} of ${count} recovered in ${seconds.toFixed(1)} s, ${cpu.toFixed(0)} µs of CPU each; a bystander's echo p50 ${at(0.5)} ms, p99 ${at(0.99)} ms (bar 50), of ${latencies.length}`,
+      `  round ${round + 1}: ${recovered} of ${count} recovered in ${seconds.toFixed(1)} s, ${cpu.toFixed(0)} µs of CPU each; a bystander's echo ${meanwhile} (bar 50), at rest ${atRest}`,
     );
     for (const { client } of back) client.socket.destroy();
-    await new Promise((resolve) => setTimeout(resolve, SETTLE_MS));
+    await delay(SETTLE_MS);
   }
   await bystander.terminate();
 }

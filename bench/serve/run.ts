@@ -29,9 +29,17 @@ export interface Variant {
 
 const CORES = os.availableParallelism();
 
-/** Starts a program of this folder on the first core. */
-export function startServer(file: string): Promise<ServerProcess> {
-  return ServerProcess.start([process.execPath, join(import.meta.dirname, file)], CORES > 1 ? [0] : undefined);
+/**
+ * Starts a program of this folder: on the first core, or, with `free`, on any core.
+ *
+ * @param flags flags of Node
+ */
+export function startServer(
+  file: string,
+  { free = false, flags = [] as readonly string[] } = {},
+): Promise<ServerProcess> {
+  const command = [process.execPath, ...flags, join(import.meta.dirname, file)];
+  return ServerProcess.start(command, CORES > 1 && !free ? [0] : undefined);
 }
 
 /** Moves this process to the last core, away from the servers. */
