@@ -53,7 +53,7 @@ async function init(file: string): Promise<number> {
     }
     throw new CommandError(`can't write ${file}: ${error instanceof Error ? error.message : String(error)}`);
   }
-  console.log(`Wrote ${file} with fresh secrets. Start the server with: switchboard serve --config ${file}`);
+  console.log(`Wrote ${file} with fresh secrets. Start the server with: npx switchboard serve --config ${file}`);
   return 0;
 }
 

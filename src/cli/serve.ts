@@ -8,7 +8,7 @@ import { Log } from "../server/serve/log.ts";
 import { type RunningServer, startServer } from "../server/serve/server.ts";
 import { count } from "./load-config.ts";
 import { parseFlags } from "./parse-flags.ts";
-import { CommandError } from "./usage-error.ts";
+import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
 
 const HELP = `Usage: switchboard serve [--config FILE]
@@ -37,7 +37,7 @@ type Good = LoadedConfig & { readonly kind: "ok" };
 
 /** Runs the command. Resolves with the exit code once the server runs; the server goes on until a signal. */
 export async function serve(args: readonly string[]): Promise<number> {
-  const { values } = parseFlags("serve", args, {
+  const { values, positionals } = parseFlags("serve", args, {
     config: { type: "string" },
     port: { type: "string" },
     address: { type: "string" },
@@ -47,6 +47,9 @@ export async function serve(args: readonly string[]): Promise<number> {
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
+  }
+  if (positionals[0] !== undefined) {
+    throw new UsageError(`serve takes no ${positionals[0]}; write a config file as --config ${positionals[0]}`);
   }
   const loaded = await loadConfig({
     file: values.config,
@@ -64,9 +67,9 @@ export async function serve(args: readonly string[]): Promise<number> {
   const log = new Log(loaded.config.log);
   for (const warning of loaded.warnings) log.warn(formatFault(warning, values.config));
   logWarningsOfNode(log);
-  const server = await start(loaded, log);
-  tellStart(loaded, server, log);
-  closeOnSignals(server, log);
+  const starting = start(loaded, log);
+  closeOnSignals(starting, log);
+  tellStart(loaded, await starting, log);
   return 0;
 }
 
@@ -189,15 +192,19 @@ function logWarningsOfNode(log: Log): void {
   });
 }
 
-/** Closes the server at a signal; a second one ends the process at once. The process may be PID 1 of a container. */
-function closeOnSignals(server: RunningServer, log: Log): void {
+/**
+ * Closes the server at a signal, also one that comes while the server starts; a second one ends the process at once. The
+ * process may be PID 1 of a container, which Linux lets ignore signals without a handler.
+ */
+function closeOnSignals(starting: Promise<RunningServer>, log: Log): void {
   let isClosing = false;
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (isClosing) process.exit(SIGNAL_EXIT[signal]);
       isClosing = true;
       log.info("closing", { signal });
-      server.close().then(
+      const closed = starting.then((server) => server.close());
+      closed.then(
         () => {
           log.info("closed");
           process.exit(0);

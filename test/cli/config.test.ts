@@ -19,7 +19,7 @@ function run(options: ProgramOptions, ...args: string[]) {
 it("writes a file that only the user may read, with a schema that is there, and which the check likes", async () => {
   const file = join(cwd, "switchboard.json");
   const stdout =
-    "Wrote switchboard.json with fresh secrets. Start the server with: switchboard serve --config switchboard.json\n";
+    "Wrote switchboard.json with fresh secrets. Start the server with: npx switchboard serve --config switchboard.json\n";
   expect(await run({}, "init")).toMatchObject({ code: 0, stdout, stderr: "" });
   expect((await stat(file)).mode & 0o777).toBe(0o600);
   const { $schema } = parse(await readFile(file, "utf8"));

@@ -79,3 +79,11 @@ it("tells all faults of the config at once", async () => {
   expect(stderr).toContain("the config has 3 faults:\n");
   expect(stderr).toContain("did you mean http_api?");
 });
+
+it("doesn't start without the config that was meant", async () => {
+  expect(await switchboard("serve", "switchboard.json").exit).toMatchObject({
+    code: 2,
+    stdout: "",
+    stderr: "switchboard: serve takes no switchboard.json; write a config file as --config switchboard.json\n",
+  });
+});
