@@ -65,10 +65,10 @@ async function run(suite: string, withExperimental: boolean): Promise<number> {
 async function withServer<Result>(work: () => Promise<Result>): Promise<Result> {
   const config = fileURLToPath(new URL("config.json", import.meta.url));
   const args = ["src/cli/main.ts", "serve", "--config", config];
-  const server = spawn(process.execPath, args, { cwd: projectFolder, stdio: ["ignore", "inherit", "pipe"] });
+  const server = spawn(process.execPath, args, { cwd: projectFolder, stdio: ["ignore", "pipe", "inherit"] });
   const ended = once(server, "exit");
   try {
-    await listening(server.stderr);
+    await listening(server.stdout);
     return await work();
   } finally {
     server.kill();
@@ -76,13 +76,13 @@ async function withServer<Result>(work: () => Promise<Result>): Promise<Result> 
   }
 }
 
-/** Resolves when the server's log says that the server listens, and throws if the log ends before that. */
-async function listening(log: Readable): Promise<void> {
+/** Resolves when the command has printed the address of its clients, and throws if its output ends before that. */
+async function listening(output: Readable): Promise<void> {
   const lines: string[] = [];
-  for await (const line of createInterface({ input: log })) {
-    if (line.includes(" listening ")) {
-      // The rest of the log is for the terminal.
-      log.pipe(process.stderr);
+  for await (const line of createInterface({ input: output })) {
+    if (line.includes("/connection/websocket")) {
+      // What follows is for the terminal.
+      output.pipe(process.stderr);
       return;
     }
     lines.push(line);
