@@ -1,0 +1,62 @@
+/** Applications that fail when they are asked about a client. */
+import { createHmac } from "node:crypto";
+import type { ServerResponse } from "node:http";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { startApplication } from "../hooks/support/application.ts";
+import { RawClient } from "../support/raw-client.ts";
+import { API_KEY, SECRET, startTestServer } from "../support/server.ts";
+
+interface TokenKind {
+  readonly alg?: string;
+  readonly key?: string;
+}
+
+function token(claims: object, { alg = "HS256", key = SECRET }: TokenKind = {}): string {
+  const signed = [{ alg }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
+  return `${signed}.${alg === "none" ? "" : createHmac("sha256", key).update(signed).digest("base64url")}`;
+}
+
+const TOKENS_ONLY = {
+  client: { token: { hmac_secret_key: SECRET, audience: "us" } },
+  http_api: { key: API_KEY },
+  channel: { without_namespace: {} },
+};
+
+async function open(url: string): Promise<RawClient> {
+  const client = await RawClient.open(url);
+  onTestFinished(() => client.socket.terminate());
+  return client;
+}
+
+describe("an application", () => {
+  const fails: readonly (readonly [string, (response: ServerResponse) => void])[] = [
+    ["never answers", () => {}],
+    ["begins and never ends", (response) => void response.write('{"result":')],
+    ["answers with 500", (response) => void response.writeHead(500).end()],
+    ["answers nonsense", (response) => void response.end("<html>")],
+    ["answers another type", (response) => void response.end('{"result":{"user":[]}}')],
+    ["answers a code of ours", (response) => void response.end('{"error":{"code":3,"message":"x"}}')],
+    ["cuts the connection", (response) => void response.destroy()],
+  ];
+  it.each(fails)("that %s gives its client error 100 in time, and nobody else waits", async (_, answer) => {
+    const application = await startApplication(answer);
+    const server = await startTestServer(
+      {
+        ...TOKENS_ONLY,
+        client: {
+          ...TOKENS_ONLY.client,
+          proxy: { connect: { enabled: true, endpoint: application.url, timeout: "300ms" } },
+        },
+      },
+      1,
+    );
+    const bystander = await open(server.ws);
+    await bystander.call({ connect: { token: token({ sub: "a", aud: "us" }) } });
+    const client = await open(server.ws);
+    const refused = client.call({ connect: {} });
+    // The bystander is in the same shard.
+    expect(await bystander.call({ unsubscribe: { channel: "news" } })).toHaveProperty("unsubscribe");
+    expect(await refused).toMatchObject({ error: { code: 100, temporary: true } });
+    expect(bystander.isClosed).toBe(false);
+  });
+});
