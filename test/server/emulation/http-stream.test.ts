@@ -155,7 +155,7 @@ it("holds few bytes for a client that doesn't read, and lets the board's policy 
   await vi.waitFor(() => expect(emulation.stats().streamsOpened).toBe(1));
   // The actor sent 64 MB in one turn, of which 1 MiB may wait in the shard.
   await vi.waitFor(() => expect(emulation.stats().streams).toBe(0));
-  expect(board.stats().connections).toBe(0);
+  await vi.waitFor(() => expect(board.stats().connections).toBe(0));
   const closed = once(socket, "close");
   let received = 0;
   socket.on("data", (chunk) => {

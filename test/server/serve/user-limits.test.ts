@@ -1,5 +1,5 @@
 import { Centrifuge } from "centrifuge";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 import { issueToken } from "../../../src/server/auth/issue-token.ts";
 import { parseConfig } from "../../../src/server/config/load.ts";
@@ -39,7 +39,7 @@ it("closes the newest connections of a user beyond user_connection_limit, and no
     const answers = await server.board.survey(ofAnn);
     return answers.flatMap((each) => (each.kind === "answered" ? (each.answer as { clients: [] }).clients : [])).length;
   };
-  await expect.poll(listed).toBe(1);
+  await vi.waitFor(async () => expect(await listed()).toBe(1));
   const four = await connect(server, "ann");
   expect(await listed()).toBe(2);
   expect(four.client.state).toBe("connected");
