@@ -12,5 +12,6 @@ export default defineConfig({
     // They only end tests that would never end.
     testTimeout: 120_000,
     hookTimeout: 120_000,
+    expect: { poll: { timeout: 60_000 } },
   },
 });
