@@ -12,18 +12,26 @@ const FRAME_COST = 128;
 export class HeldDeliveries implements Subscriber {
   readonly #subscriber: Subscriber;
   readonly #maxBytes: number;
+  readonly #dropped: () => void;
   readonly #frames: Frame[] = [];
   #bytes = 0;
 
-  /** @param maxBytes bytes that wait at most; what comes then is dropped */
-  constructor(subscriber: Subscriber, maxBytes: number) {
+  /**
+   * @param maxBytes bytes that wait at most; what comes then is dropped
+   * @param dropped called for each frame that is dropped
+   */
+  constructor(subscriber: Subscriber, maxBytes: number, dropped: () => void) {
     this.#subscriber = subscriber;
     this.#maxBytes = maxBytes;
+    this.#dropped = dropped;
   }
 
   deliver(frame: Frame): SendResult {
     const bytes = frame.end - frame.start + FRAME_COST;
-    if (this.#bytes + bytes > this.#maxBytes) return "dropped";
+    if (this.#bytes + bytes > this.#maxBytes) {
+      this.#dropped();
+      return "dropped";
+    }
     this.#bytes += bytes;
     this.#frames.push(frame);
     return "buffered";

@@ -79,7 +79,8 @@ export class Subscriptions implements ScheduledTask {
     checkSubscribeOptions(topic, rule, options);
     const before = this.#topics.get(topic);
     if (before !== undefined && options.since === undefined) return before.again(options);
-    before?.leave(true);
+    // Presence hears of a leave if the new subscription is hidden.
+    before?.leave(options.hidden !== true);
     const membership = (this.#host.feeds as Feeds).enter(topic, rule, this.#subscriber, options);
     this.#topics.set(topic, membership);
     const { result } = membership;
@@ -107,9 +108,9 @@ export class Subscriptions implements ScheduledTask {
       this.#encodes ??= new Map();
       this.#encodes.set(topic, encode);
     }
-    const { topics, options } = this.#host;
+    const { topics, options, counters } = this.#host;
     if (deliverAfter === undefined) return topics.bus.subscribe(topic, this.#subscriber, encode);
-    const held = new HeldDeliveries(this.#subscriber, options.maxBufferedBytes);
+    const held = new HeldDeliveries(this.#subscriber, options.maxBufferedBytes, () => counters.add("droppedNewest"));
     this.#held ??= new Map();
     this.#held.set(topic, held);
     const release = (): void => this.#release(topic, held);

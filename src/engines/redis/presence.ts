@@ -131,8 +131,9 @@ export class Presence {
     } catch (error) {
       if (presence.members.get(address) !== record) throw error;
       if (!isOutOfMemory(error)) {
-        // Whether Redis has stored it isn't known. It isn't renewed, so it doesn't stay.
+        // Whether Redis has stored it, or still has one that left before, isn't known: a leave is sent when Redis is back.
         presence.members.delete(address);
+        presence.unsent.set(address, rule.leaveGraceMs);
         presence.unstored.delete(address);
         throw error;
       }

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { Subscriptions } from "../../../src/board/connection/subscriptions.ts";
 import { SwitchboardError } from "../../../src/errors.ts";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
@@ -65,15 +65,16 @@ async function setUp({
   const topics = new Topics(bus, { client, rules, isShared });
   const subscribing = () => {
     const peer = new Subscribing();
+    const counters = new Counters();
     const parts = {
       topics,
       feeds,
       turns: new FairScheduler(),
-      counters: new Counters(),
+      counters,
       options: { maxSubscriptions: 50, maxBufferedBytes: 1_000_000 },
     };
     peer.subscriptions = new Subscriptions(peer, parts);
-    return { peer, subscriptions: peer.subscriptions };
+    return { peer, subscriptions: peer.subscriptions, counters };
   };
   return { ...subscribing(), subscribing, host, client, other, feeds, bus };
 }
@@ -252,4 +253,25 @@ it("sets the policy of a topic for slow peers, and forgets it with the subscript
     ["x", "conflate"],
     ["x", undefined],
   ]);
+});
+
+it("a hidden subscription with since takes the place of one that is seen: presence hears of a leave", async () => {
+  const { subscriptions, other } = await setUp();
+  await subscriptions.add("p", { user: "ann" });
+  expect(await other.memberStats("p")).toMatchObject({ connections: 1 });
+  await subscriptions.add("p", { since: { epoch: "", offset: 0 }, hidden: true });
+  await vi.waitFor(async () => expect(await other.memberStats("p")).toMatchObject({ connections: 0 }));
+  subscriptions.remove("p");
+});
+
+it("counts what a topic without history drops while deliveries wait", async () => {
+  const { subscriptions, bus, peer, counters } = await setUp();
+  const { promise, resolve } = Promise.withResolvers<void>();
+  await subscriptions.add("x", { deliverAfter: promise });
+  for (let i = 0; i < 30; i++) bus.publish("x", text("y".repeat(100_000)));
+  expect(counters.get("droppedNewest")).toBeGreaterThan(15);
+  expect(peer.plain).toEqual([]);
+  resolve();
+  await promise;
+  await vi.waitFor(() => expect(peer.plain.length).toBe(30 - counters.get("droppedNewest")));
 });

@@ -56,6 +56,11 @@ it("rejects when the actor module isn't ready in time, and leaves nothing runnin
   expect(await startNeverReady("startTimeoutMs: 300")).toEqual({ alive: 0, error: { code: "ERR_START_TIMEOUT" } });
 });
 
+it("leaves no engine running, either, after a start that failed", async () => {
+  const options = "startTimeoutMs: 300, topics: { a: { history: { size: 1 } } }";
+  expect(await startNeverReady(options)).toEqual({ alive: 0, error: { code: "ERR_START_TIMEOUT" } });
+});
+
 it("rejects when the signal is aborted during the start, and leaves nothing running", async () => {
   const error = { code: "ERR_ABORTED", cause: "changed my mind" };
   expect(await startNeverReady("startTimeoutMs: 0, signal: aborting.signal")).toEqual({ alive: 0, error });

@@ -83,8 +83,9 @@ export class ShardPool {
     const count = settings.shards + (settings.engine === undefined ? 0 : 1);
     const threads = await ShardThreads.start(count, settings.resourceLimits);
     let pool: ShardPool | undefined;
+    let engine: EngineThread | undefined;
     try {
-      const engine = await startEngine(threads, settings, hub.topics.node, {
+      engine = await startEngine(threads, settings, hub.topics.node, {
         engineLost: (error) => owner.engineLost(error),
         engineFailed: (error) => owner.engineFailed(error),
         engineReplaced: () => {
@@ -94,7 +95,9 @@ export class ShardPool {
       pool = new ShardPool(settings, hub, owner, threads, engine);
       await pool.#allReady(settings.signal);
     } catch (error) {
-      await threads.end();
+      // First, so that the end of the engine's thread isn't taken for a death.
+      hub.topics.closing();
+      await Promise.all([engine?.stop(0), threads.end()]);
       throw error;
     }
     return pool;
