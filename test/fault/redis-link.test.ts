@@ -145,3 +145,23 @@ it("waits at start until Redis can be reached, if it is told to", async () => {
   await started;
   await node.owner.subscribe("t");
 });
+
+it("sends a leave when the link is back, also if a join of the member was rejected meanwhile", async () => {
+  const server = await RedisServer.start();
+  const proxy = await TcpProxy.start(server.port);
+  // The member must not be gone because its time is over.
+  const presenceTtlMs = 600_000;
+  const near = await startRedisNode({ url: server.url, presenceTtlMs });
+  const far = await startRedisNode({ url: proxy.url, presenceTtlMs });
+  const rule = { leaveGraceMs: 0, changes: true };
+  const member = { address: "a", node: "far", user: undefined, info: undefined };
+  await far.engine.join("t", member, rule);
+  expect(await near.engine.members("t", 10)).toHaveLength(1);
+  proxy.stick();
+  await far.owner.becomes("down");
+  await far.engine.leave("t", "a", rule);
+  await expect(far.engine.join("t", member, rule)).rejects.toMatchObject({ code: "ERR_ENGINE_UNAVAILABLE" });
+  proxy.mend();
+  await far.owner.becomes("up");
+  await vi.waitFor(async () => expect(await near.engine.members("t", 10)).toEqual([]));
+});
