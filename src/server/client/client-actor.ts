@@ -39,7 +39,7 @@ const ABNORMAL_CLOSURE = 1006;
  */
 type ClientPhase = "new" | "connecting" | "connected" | "refused" | "ended";
 
-/** Number of consecutive commands of one kind that are under way together. */
+/** Number of consecutive subscriptions, and of calls, that are under way together. */
 const MAX_TOGETHER = 32;
 
 export abstract class ClientActor
@@ -62,6 +62,8 @@ export abstract class ClientActor
   #pings: ClientPings | undefined;
   readonly #deadlines = new Deadlines(this);
   readonly #expiry = new ClientExpiry(this, this.#deadlines);
+  /** Calls of methods that are under way. */
+  #calls: Set<Promise<void>> | undefined;
   /** Work for the API that hasn't run yet. */
   #waiting: Set<(done: boolean) => void> | undefined;
 
@@ -125,18 +127,31 @@ export abstract class ClientActor
     return undefined;
   }
 
-  /** Runs commands in order. Subscriptions in a row, and calls in a row, are under way together. */
+  /** Runs commands in order. Subscriptions in a row are under way together; nothing waits for calls of methods. */
   async #runAll(commands: readonly Command[]): Promise<void> {
     for (let start = 0; start < commands.length; ) {
       const { kind } = commands[start] as Command;
       let end = start + 1;
-      if (kind === "subscribe" || kind === "rpc") {
+      if (kind === "rpc") {
+        await this.#call(commands[start] as Command);
+        start = end;
+        continue;
+      }
+      if (kind === "subscribe") {
         while (end < commands.length && end - start < MAX_TOGETHER && commands[end]?.kind === kind) end++;
       }
       if (end === start + 1) await this.#run(commands[start] as Command);
       else await Promise.all(commands.slice(start, end).map((command) => this.#run(command)));
       start = end;
     }
+  }
+
+  /** Runs a call of a method. What the client sends next doesn't wait for its answer, unless many are under way. */
+  async #call(command: Command): Promise<void> {
+    this.#calls ??= new Set();
+    if (this.#calls.size >= MAX_TOGETHER) await Promise.race(this.#calls);
+    const call = this.#run(command).finally(() => this.#calls?.delete(call));
+    this.#calls.add(call);
   }
 
   async #run(command: Command): Promise<void> {

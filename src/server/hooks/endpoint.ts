@@ -39,6 +39,9 @@ export interface EndpointSnapshot {
   readonly latency: HistogramValues;
 }
 
+/** Statuses of an application, or of a proxy before it, that can't answer now. */
+const OVERLOADED: ReadonlySet<number> = new Set([408, 429, 502, 503, 504]);
+
 /** A call's body, and the headers that go with it. */
 export interface Question {
   readonly body: Buffer;
@@ -140,9 +143,9 @@ export class Endpoint {
 
   #failed(failure: CallFailure): undefined {
     this.#failures++;
-    // An application that refuses one request is there. A client that makes it do so must not open the circuit for all.
-    const { status = 0 } = failure;
-    if (failure.kind === "status" && status >= 400 && status < 500 && status !== 408 && status !== 429) {
+    // An application that answers is there. A client that makes it answer so must not open the circuit for all.
+    const { kind, status = 0 } = failure;
+    if (kind === "nonsense" || (kind === "status" && !OVERLOADED.has(status))) {
       this.#succeeded();
       this.#log.failed(failure);
     } else if (this.#circuit.failed()) this.#log.opened(failure, OPEN_MS);

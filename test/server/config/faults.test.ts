@@ -49,7 +49,7 @@ it.each([
   ],
   [
     { client: { token: { rsa_public_key: "-----BEGIN" } } },
-    'client.token.rsa_public_key: takes an RSA key of 2048 bits or more in PEM, which begins with -----BEGIN PUBLIC KEY-----, not "-----BEGIN"',
+    "client.token.rsa_public_key: takes an RSA key of 2048 bits or more in PEM, which begins with -----BEGIN PUBLIC KEY-----, not these 10 characters",
   ],
   [
     { client: { token: { ecdsa_public_key: ED25519 } } },

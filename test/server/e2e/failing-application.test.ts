@@ -59,4 +59,19 @@ describe("an application", () => {
     expect(await refused).toMatchObject({ error: { code: 100, temporary: true } });
     expect(bystander.isClosed).toBe(false);
   });
+
+  it("that never answers a call doesn't hold up what its client does next", async () => {
+    const application = await startApplication(() => {});
+    const server = await startTestServer(
+      {
+        ...TOKENS_ONLY,
+        rpc: { proxy: { endpoint: application.url, timeout: "60s" }, without_namespace: { proxy_enabled: true } },
+      },
+      1,
+    );
+    const client = await open(server.ws);
+    await client.call({ connect: { token: token({ sub: "a", aud: "us" }) } });
+    for (let i = 0; i < 10; i++) client.call({ rpc: { method: "hang" } }).catch(() => {});
+    expect(await client.call({ unsubscribe: { channel: "news" } })).toHaveProperty("unsubscribe");
+  });
 });

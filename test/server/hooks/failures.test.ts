@@ -278,7 +278,7 @@ it("opens a new socket if the application closed the old one before", async () =
 it("stops asking after failures in a row, and begins again when a trial succeeds", async () => {
   vi.useFakeTimers({ toFake: ["performance"] });
   onTestFinished(() => void vi.useRealTimers());
-  let status = 500;
+  let status = 503;
   const application = await startApplication((response) => response.writeHead(status).end(OK));
   const logged = recordingLog();
   const backend = startBackend(backendConfig(application.url), logged);
@@ -286,7 +286,7 @@ it("stops asking after failures in a row, and begins again when a trial succeeds
   for (let failure = 1; failure < MAX_FAILURES_IN_A_ROW; failure++) await rpc(backend);
   status = 200;
   await rpc(backend);
-  status = 500;
+  status = 503;
   expect(circuit()).toBe("closed");
   for (let failure = 1; failure <= MAX_FAILURES_IN_A_ROW; failure++) await rpc(backend);
   expect(circuit()).toBe("open");
@@ -313,21 +313,24 @@ it("stops asking after failures in a row, and begins again when a trial succeeds
   expect(circuit()).toBe("closed");
   expect(await rpc(backend)).toEqual({ kind: "result", result: {} });
   expect(logged.lines.map(({ message }) => message)).toEqual([
-    expect.stringContaining("a call to the application failed: it answered 500"),
+    expect.stringContaining("a call to the application failed: it answered 503"),
     expect.stringContaining("too many calls to the application failed in a row: none is made for 3 s"),
     "the application answers again",
   ]);
 });
 
-it("doesn't stop for an application that refuses requests, because a client may have made it do so", async () => {
-  const application = await startApplication((response) => response.writeHead(400).end());
-  const backend = startBackend(backendConfig(application.url));
-  for (let failure = 0; failure < MAX_FAILURES_IN_A_ROW * 2; failure++) {
-    expect(await rpc(backend)).toEqual(INTERNAL_ERROR);
-  }
-  expect(application.received).toHaveLength(MAX_FAILURES_IN_A_ROW * 2);
-  expect(backend.snapshot()["rpc"]).toMatchObject({ circuit: "closed", failures: MAX_FAILURES_IN_A_ROW * 2 });
-});
+it.each([400, 500])(
+  "doesn't stop for an application that answers %i, because a client may have made it do so",
+  async (status) => {
+    const application = await startApplication((response) => response.writeHead(status).end());
+    const backend = startBackend(backendConfig(application.url));
+    for (let failure = 0; failure < MAX_FAILURES_IN_A_ROW * 2; failure++) {
+      expect(await rpc(backend)).toEqual(INTERNAL_ERROR);
+    }
+    expect(application.received).toHaveLength(MAX_FAILURES_IN_A_ROW * 2);
+    expect(backend.snapshot()["rpc"]).toMatchObject({ circuit: "closed", failures: MAX_FAILURES_IN_A_ROW * 2 });
+  },
+);
 
 it("ends the calls under way when it closes", async () => {
   const asked = Promise.withResolvers<void>();
