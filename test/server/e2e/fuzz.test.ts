@@ -11,7 +11,7 @@ import { apiCall, connectParameter, emulationBody, type FuzzSession, fuzzSession
 import { type Encoding, RawClient } from "../support/raw-client.ts";
 import { API_KEY, launchTestServer, type TestServer } from "../support/server.ts";
 
-const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 20);
+const SECONDS = Number(process.env["FUZZ_SECONDS"] ?? 8);
 const SEED = process.env["FUZZ_SEED"];
 /** Sessions that run at a time. */
 const TOGETHER = 8;
