@@ -1,39 +1,17 @@
 /** Tokens, API keys and bodies that are wrong, on a whole server. */
-import { createHmac } from "node:crypto";
-import { describe, expect, it, onTestFinished } from "vitest";
-import { RawClient } from "../support/raw-client.ts";
+import { describe, expect, it } from "vitest";
 import { API_KEY, SECRET, startTestServer } from "../support/server.ts";
+import { open, outcome, token } from "./support/raw-token.ts";
 
 const FUTURE = 4_000_000_000;
 const PAST = 1_000_000_000;
 const INVALID = { code: 3500, reason: "invalid token" };
-
-interface TokenKind {
-  readonly alg?: string;
-  readonly key?: string;
-}
-
-function token(claims: object, { alg = "HS256", key = SECRET }: TokenKind = {}): string {
-  const signed = [{ alg }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-  return `${signed}.${alg === "none" ? "" : createHmac("sha256", key).update(signed).digest("base64url")}`;
-}
 
 const TOKENS_ONLY = {
   client: { token: { hmac_secret_key: SECRET, audience: "us" } },
   http_api: { key: API_KEY },
   channel: { without_namespace: {} },
 };
-
-async function open(url: string): Promise<RawClient> {
-  const client = await RawClient.open(url);
-  onTestFinished(() => client.socket.terminate());
-  return client;
-}
-
-/** Resolves with the reply to a command, or with the close code and its reason. */
-async function outcome(client: RawClient, command: object): Promise<unknown> {
-  return Promise.race([client.call(command).catch(() => client.closed), client.closed]);
-}
 
 describe("a token over the wire", () => {
   const mine = { sub: "a", aud: "us" };

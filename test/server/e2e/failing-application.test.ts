@@ -1,32 +1,15 @@
 /** Applications that fail when they are asked about a client. */
-import { createHmac } from "node:crypto";
 import type { ServerResponse } from "node:http";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it } from "vitest";
 import { startApplication } from "../hooks/support/application.ts";
-import { RawClient } from "../support/raw-client.ts";
 import { API_KEY, SECRET, startTestServer } from "../support/server.ts";
-
-interface TokenKind {
-  readonly alg?: string;
-  readonly key?: string;
-}
-
-function token(claims: object, { alg = "HS256", key = SECRET }: TokenKind = {}): string {
-  const signed = [{ alg }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-  return `${signed}.${alg === "none" ? "" : createHmac("sha256", key).update(signed).digest("base64url")}`;
-}
+import { open, token } from "./support/raw-token.ts";
 
 const TOKENS_ONLY = {
   client: { token: { hmac_secret_key: SECRET, audience: "us" } },
   http_api: { key: API_KEY },
   channel: { without_namespace: {} },
 };
-
-async function open(url: string): Promise<RawClient> {
-  const client = await RawClient.open(url);
-  onTestFinished(() => client.socket.terminate());
-  return client;
-}
 
 describe("an application", () => {
   const fails: readonly (readonly [string, (response: ServerResponse) => void])[] = [

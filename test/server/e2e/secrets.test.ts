@@ -1,34 +1,11 @@
 /** Secrets of the server and of clients must not show. */
-import { createHmac } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { projectFolder, RunningProgram } from "../../e2e/support/process.ts";
 import { startApplication } from "../hooks/support/application.ts";
-import { RawClient } from "../support/raw-client.ts";
-import { SECRET } from "../support/server.ts";
-
-interface TokenKind {
-  readonly alg?: string;
-  readonly key?: string;
-}
-
-function token(claims: object, { alg = "HS256", key = SECRET }: TokenKind = {}): string {
-  const signed = [{ alg }, claims].map((part) => Buffer.from(JSON.stringify(part)).toString("base64url")).join(".");
-  return `${signed}.${alg === "none" ? "" : createHmac("sha256", key).update(signed).digest("base64url")}`;
-}
-
-async function open(url: string): Promise<RawClient> {
-  const client = await RawClient.open(url);
-  onTestFinished(() => client.socket.terminate());
-  return client;
-}
-
-/** Resolves with the reply to a command, or with the close code and its reason. */
-async function outcome(client: RawClient, command: object): Promise<unknown> {
-  return Promise.race([client.call(command).catch(() => client.closed), client.closed]);
-}
+import { open, outcome, token } from "./support/raw-token.ts";
 
 /** Begins each secret of the server that runs below. */
 const MARK = "sEcReT";
