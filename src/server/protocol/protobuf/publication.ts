@@ -1,7 +1,8 @@
 /** Reads a publication as Protobuf, as stored publications hold it. */
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import type { ClientInfo, Publication } from "../messages.ts";
-import { CLIENT_INFO, ENTRY, PUBLICATION } from "./fields.ts";
+import { CLIENT_INFO, PUBLICATION } from "./fields.ts";
+import { readTextEntry } from "./map-entry.ts";
 import { ProtobufReader } from "./reader.ts";
 
 /** Reads the publication in `bytes` from `start` on; undefined if it is malformed. `data` is a view. */
@@ -20,7 +21,7 @@ export function decodePublication(bytes: Buffer, start: number): Publication | u
     if (field === PUBLICATION.data) data = reader.bytes(end);
     else if (field === PUBLICATION.info) info = readInfo(reader, end);
     else if (field === PUBLICATION.offset) offset = reader.offset();
-    else if (field === PUBLICATION.tags) tags = readTag(reader, end, tags);
+    else if (field === PUBLICATION.tags) tags = readTextEntry(reader, end, tags);
     else if (field === PUBLICATION.delta) delta = reader.flag();
     else if (field === PUBLICATION.time) time = reader.int64();
     else if (field === PUBLICATION.channel) channel = reader.text(end);
@@ -45,22 +46,4 @@ function readInfo(reader: ProtobufReader, end: number): ClientInfo {
     else reader.skip(infoEnd);
   }
   return { user, client, conn_info, chan_info };
-}
-
-function readTag(
-  reader: ProtobufReader,
-  end: number,
-  tags: Record<string, string> = Object.create(null),
-): Record<string, string> {
-  const entryEnd = reader.message(end);
-  let key = "";
-  let value = "";
-  while (reader.more(entryEnd)) {
-    const field = reader.field();
-    if (field === ENTRY.key) key = reader.text(entryEnd);
-    else if (field === ENTRY.value) value = reader.text(entryEnd);
-    else reader.skip(entryEnd);
-  }
-  tags[key] = value;
-  return tags;
 }

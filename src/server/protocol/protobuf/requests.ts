@@ -2,6 +2,7 @@
 import { MAX_FILTER_DEPTH, MAX_FILTER_NODES, MAX_FILTER_VALUES } from "../limits.ts";
 import type { ConnectRequest, FilterNode, HistoryRequest, StreamPosition, SubscribeRequest } from "../messages.ts";
 import { CONNECT_REQUEST, ENTRY, FILTER_NODE, HISTORY_REQUEST, STREAM_POSITION, SUBSCRIBE_REQUEST } from "./fields.ts";
+import { readTextEntry } from "./map-entry.ts";
 import type { ProtobufReader } from "./reader.ts";
 
 type Recovery = ConnectRequest["subs"][string];
@@ -23,30 +24,11 @@ export function readConnect(reader: ProtobufReader, end: number): ConnectRequest
     else if (field === CONNECT_REQUEST.data) data = reader.bytes(end);
     else if (field === CONNECT_REQUEST.name) name = reader.text(end);
     else if (field === CONNECT_REQUEST.version) version = reader.text(end);
-    else if (field === CONNECT_REQUEST.headers) headers = readHeader(reader, end, headers);
+    else if (field === CONNECT_REQUEST.headers) headers = readTextEntry(reader, end, headers);
     else if (field === CONNECT_REQUEST.subs) subs = readSub(reader, end, subs);
     else reader.skip(end);
   }
   return { token, data, name, version, headers: headers ?? NO_ENTRIES, subs: subs ?? NO_ENTRIES };
-}
-
-/** Adds one entry of a map. The map has no prototype, so that the key "__proto__" is a key like any other. */
-function readHeader(
-  reader: ProtobufReader,
-  end: number,
-  headers: Record<string, string> = Object.create(null),
-): Record<string, string> {
-  const entryEnd = reader.message(end);
-  let key = "";
-  let value = "";
-  while (reader.more(entryEnd)) {
-    const field = reader.field();
-    if (field === ENTRY.key) key = reader.text(entryEnd);
-    else if (field === ENTRY.value) value = reader.text(entryEnd);
-    else reader.skip(entryEnd);
-  }
-  headers[key] = value;
-  return headers;
 }
 
 function readSub(
