@@ -111,6 +111,7 @@ export const ERROR_KINDS = {
   ERR_OPTION: "configuration",
   ERR_PROXY: "configuration",
   ERR_REQUEST_HEADERS: "configuration",
+  ERR_SLOW_CONSUMER_CLOSE: "configuration",
   ERR_SOCKETS_STAY: "configuration",
   ERR_SUPERVISION: "configuration",
   ERR_SURVEYED_EXPORT: "configuration",

@@ -36,6 +36,7 @@ export type { ConnectionRequest } from "./runtime/actor/context/connection-reque
 export type { PublishResult, Stored } from "./runtime/actor/context/publish-result.ts";
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
+export type { SlowConsumerClose } from "./runtime/actor/slow-consumer-close.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { ActorCounts } from "./runtime/stats/actor-counters.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";

@@ -338,7 +338,7 @@ export class Connection
     if (result === "dropped") return result;
     if (result === "refused") {
       this.host.counters.add("slowConsumersClosed");
-      this.#end(failed(this.#phase, { code: CloseCode.tryAgainLater, reason: "reads too slowly" }));
+      this.#end(failed(this.#phase, this.#cell.slowConsumerClose));
       return "closed";
     }
     this.host.counters.add("messagesSent");

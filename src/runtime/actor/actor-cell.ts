@@ -11,6 +11,7 @@ import { Incarnation, type IncarnationOwner } from "./incarnation.ts";
 import { type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
 import { Mailbox } from "./mailbox.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
+import { type SlowConsumerClose, slowConsumerCloseOf } from "./slow-consumer-close.ts";
 import { Supervisor, supervisionOf } from "./supervision.ts";
 import { type Ending, type HandlerName, type Notice, OPENING, type Restart, SHUTTING_DOWN, type Work } from "./work.ts";
 
@@ -53,6 +54,11 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   constructor(settings: CellSettings, owner: ActorCellOwner) {
     this.#settings = settings;
     this.#owner = owner;
+  }
+
+  /** Code and reason with which the actor's class closes a peer that reads too slowly. */
+  get slowConsumerClose(): SlowConsumerClose {
+    return slowConsumerCloseOf(this.#actorClass ?? Object);
   }
 
   /** Constructs the actor and opens it. */

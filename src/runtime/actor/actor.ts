@@ -21,6 +21,7 @@ import type { ConnectionRequest } from "./context/connection-request.ts";
 import type { PublishResult } from "./context/publish-result.ts";
 import type { AskOptions, TellResult } from "./mail.ts";
 import { reportToBoard } from "./report-sink.ts";
+import { DEFAULT_SLOW_CONSUMER_CLOSE, type SlowConsumerClose } from "./slow-consumer-close.ts";
 import type { Supervision } from "./supervision.ts";
 
 /** The result of a handler: nothing, or a promise that is awaited before the next handler. */
@@ -50,6 +51,12 @@ export abstract class Actor<Session = unknown> {
    * every connection the memory of its value. Default: none.
    */
   static readonly requestHeaders: readonly string[] = [];
+
+  /**
+   * Close code and reason for a peer that reads too slowly, where `slowConsumerPolicy` closes the connection. Clients of
+   * a protocol of one's own may come back only after certain codes. Default: 1013, "reads too slowly".
+   */
+  static readonly slowConsumerClose: SlowConsumerClose = DEFAULT_SLOW_CONSUMER_CLOSE;
 
   #context: ActorContext<Session>;
 

@@ -65,7 +65,7 @@ const totals = [
   "reportsRefused",
   /** Connections closed because the peer broke the protocol. */
   "violations",
-  /** Connections closed because the peer didn't read (1013). */
+  /** Connections closed because the peer didn't read. */
   "slowConsumersClosed",
   /** Messages dropped by the policy `dropNewest`. */
   "droppedNewest",

@@ -46,6 +46,9 @@ export abstract class ClientActor
   extends Actor<EmulationSession | undefined>
   implements SubscriptionOwner, CommandingClient, ExpiringClient, PingedClient, RegisteredClient
 {
+  /** Clients come back after this code, and not so readily after one of WebSocket's own. */
+  static override readonly slowConsumerClose: CodeWithReason = DISCONNECTS.slow;
+
   /** What all clients of the shard share. The subclass gives it. */
   abstract readonly server: ClientServer;
 

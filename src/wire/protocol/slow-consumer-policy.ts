@@ -4,11 +4,11 @@ export const SLOW_CONSUMER_POLICIES = ["close", "dropNewest", "dropOldest", "con
 /**
  * Policy for a message when more than `maxBufferedBytes` would wait for a peer that doesn't read:
  *
- * - `close`: the connection is closed with 1013.
+ * - `close`: the connection is closed, with 1013 unless the actor class chooses otherwise (`slowConsumerClose`).
  * - `dropNewest`: the message is dropped.
  * - `dropOldest`: the messages that have waited longest are dropped, as many as necessary.
  * - `conflate`: from the first waiting byte on, only the newest publish of each topic waits, in the place of the one
- *   before. Messages that are sent wait in order. If that is still too much, the connection is closed with 1013.
+ *   before. Messages that are sent wait in order. If that is still too much, the connection is closed, as with `close`.
  *
  * Publications of topics with history wait in the history beyond the bound, whatever the policy: none closes a connection.
  * A message of which the peer may have got a part is never dropped, and no policy drops a control frame.

@@ -77,7 +77,7 @@ const optionKeys = {
   slow_consumer_policy: choice(
     ["", ...SLOW_CONSUMER_POLICIES],
     "",
-    "What becomes of publications for a client that reads too slowly, in channels without history; with history it gets later what it missed. Empty: as `close`, the client is closed with 1013 and comes back",
+    "What becomes of publications for a client that reads too slowly, in channels without history; with history it gets later what it missed. Empty: as `close`, the client is closed with 3008 and comes back",
   ),
 };
 
