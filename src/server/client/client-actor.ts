@@ -1,6 +1,6 @@
 /**
  * The actor of one client of the protocol. Extend it in an actor module, and give it the `ClientServer` of the module.
- * It reads commands one after the other and sends their answers; `client-commands.ts` has the commands.
+ * It starts commands in their order and sends their answers; `client-commands.ts` has the commands.
  */
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import { SwitchboardError } from "../../errors.ts";
@@ -21,6 +21,7 @@ import { ClientPings, type PingedClient } from "./client-pings.ts";
 import type { RegisteredClient } from "./client-registry.ts";
 import type { ClientServer } from "./client-server.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
+import { CommandLanes, laneOf } from "./command-lanes.ts";
 import { Deadlines } from "./deadlines.ts";
 import { expiryOf, type Refusal } from "./decisions/answers.ts";
 import { decideConnection } from "./decisions/connecting.ts";
@@ -38,9 +39,6 @@ const ABNORMAL_CLOSURE = 1006;
  * - `ended`: the close frame is on its way.
  */
 type ClientPhase = "new" | "connecting" | "connected" | "refused" | "ended";
-
-/** Number of consecutive subscriptions, and of calls, that are under way together. */
-const MAX_TOGETHER = 32;
 
 export abstract class ClientActor
   extends Actor<EmulationSession | undefined>
@@ -65,8 +63,8 @@ export abstract class ClientActor
   #pings: ClientPings | undefined;
   readonly #deadlines = new Deadlines(this);
   readonly #expiry = new ClientExpiry(this, this.#deadlines);
-  /** Calls of methods that are under way. */
-  #calls: Set<Promise<void>> | undefined;
+  /** Commands that are under way; undefined if there are none. */
+  #lanes: CommandLanes | undefined;
   /** Work for the API that hasn't run yet. */
   #waiting: Set<(done: boolean) => void> | undefined;
 
@@ -94,6 +92,7 @@ export abstract class ClientActor
   }
 
   override closed(code: number, reason: string): void {
+    this.#phase = "ended";
     this.#deadlines.clear();
     this.server.registry.delete(this.clientId);
     this.subscriptions.endAll();
@@ -130,51 +129,45 @@ export abstract class ClientActor
     return undefined;
   }
 
-  /** Runs commands in order. Subscriptions in a row are under way together; nothing waits for calls of methods. */
+  /** Starts commands in order. Commands of different channels are under way together, up to `MAX_UNDER_WAY`. */
   async #runAll(commands: readonly Command[]): Promise<void> {
-    for (let start = 0; start < commands.length; ) {
-      const { kind } = commands[start] as Command;
-      let end = start + 1;
-      if (kind === "rpc") {
-        await this.#call(commands[start] as Command);
-        start = end;
-        continue;
-      }
-      if (kind === "subscribe") {
-        while (end < commands.length && end - start < MAX_TOGETHER && commands[end]?.kind === kind) end++;
-      }
-      if (end === start + 1) await this.#run(commands[start] as Command);
-      else await Promise.all(commands.slice(start, end).map((command) => this.#run(command)));
-      start = end;
-    }
+    for (const command of commands) await this.#start(command);
   }
 
-  /** Runs a call of a method. What the client sends next doesn't wait for its answer, unless many are under way. */
-  async #call(command: Command): Promise<void> {
-    this.#calls ??= new Set();
-    if (this.#calls.size >= MAX_TOGETHER) await Promise.race(this.#calls);
-    const call = this.#run(command).finally(() => this.#calls?.delete(call));
-    this.#calls.add(call);
-  }
-
-  async #run(command: Command): Promise<void> {
-    if (this.#phase === "ended") return;
+  /** Returns a promise if the next command has to wait. */
+  #start(command: Command): Promise<void> | undefined {
+    if (this.#phase === "ended") return undefined;
     if (command.kind === "pong") {
       this.#pong();
-      return;
+      return undefined;
     }
     const isTime = this.#phase === (command.kind === "connect" ? "new" : "connected");
     if (!isTime || (command.id === 0 && command.kind !== "send")) {
       this.closeWith(DISCONNECTS.badRequest);
-      return;
+      return undefined;
     }
+    if (command.kind === "connect") return this.#run(command.id, () => this.#connect(command.id, command.request));
+    return this.#startInLane(laneOf(command), () => this.#run(command.id, () => this.#answer(command)));
+  }
+
+  #startInLane(lane: string | undefined, work: () => Promise<void>): Promise<void> | undefined {
+    this.#lanes ??= new CommandLanes();
+    const lanes = this.#lanes;
+    // An idle client keeps none.
+    return lanes.start(lane, work, () => {
+      if (lanes.isEmpty && this.#lanes === lanes) this.#lanes = undefined;
+    });
+  }
+
+  /** Runs a command, unless the client has ended while the command waited. */
+  async #run(id: number, command: () => Promise<void>): Promise<void> {
+    if (this.#phase === "ended") return;
     try {
-      if (command.kind === "connect") await this.#connect(command.id, command.request);
-      else await this.#answer(command);
+      await command();
     } catch (error) {
       // What the library refuses is told to the client; other errors are faults, and the board reports them.
       if (!(error instanceof SwitchboardError)) throw error;
-      this.#reply({ id: command.id, kind: "error", error: ERRORS.internal });
+      this.#reply({ id, kind: "error", error: ERRORS.internal });
     }
   }
 
@@ -277,6 +270,7 @@ export abstract class ClientActor
   }
 
   renewed({ expireAt, info, meta }: Pick<ConnectionGrant, "expireAt" | "info" | "meta">): void {
+    if (this.#phase === "ended") return;
     const { info: infoBefore, meta: metaBefore } = this.#grant;
     this.#grant = { ...this.#grant, expireAt, info: info ?? infoBefore, meta: meta ?? metaBefore };
     this.#expiry.connection(expireAt);
@@ -355,17 +349,22 @@ export abstract class ClientActor
     return { name, version, connectedAt: this.#connectedAt, expireAt: this.#grant.expireAt };
   }
 
-  soon(work: () => boolean | Promise<boolean>): Promise<boolean> {
+  soon(work: () => boolean | Promise<boolean>, channel?: string): Promise<boolean> {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     this.#waiting ??= new Set();
     this.#waiting.add(resolve);
-    this.after(0, async () => {
+    const run = async (): Promise<void> => {
       try {
-        resolve(await work());
+        resolve(this.#phase !== "ended" && (await work()));
       } finally {
         this.#waiting?.delete(resolve);
         resolve(false);
       }
+    };
+    this.after(0, async () => {
+      if (channel === "") await this.#lanes?.settled();
+      if (channel) void this.#startInLane(channel, run);
+      else await run();
     });
     return promise;
   }

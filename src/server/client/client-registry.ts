@@ -30,8 +30,12 @@ export interface RegisteredClient {
   pushUnsubscribe(channel: string, reason: CodeWithReason): void;
   closeWith(reason: CodeWithReason): void;
   renewed(grant: Pick<ConnectionGrant, "expireAt" | "info">): void;
-  /** Runs work as a handler of the client's actor. Resolves with what it returns; with false if the client has gone. */
-  soon(work: () => boolean | Promise<boolean>): Promise<boolean>;
+  /**
+   * Runs work as a handler of the client's actor. Resolves with what it returns; with false if the client has gone.
+   *
+   * @param channel channel whose commands that are under way come first; "" for all channels
+   */
+  soon(work: () => boolean | Promise<boolean>, channel?: string): Promise<boolean>;
 }
 
 interface SubscribedChannel {

@@ -88,6 +88,10 @@ export class ClientSubscriptions {
   readonly #subscriptions = new Map<string, ClientSubscription>();
   /** Channels whose subscription has begun, and has no result yet. Undefined: none. */
   #pending: Set<string> | undefined;
+  /** Those among them that the library has lost already. */
+  #lostEarly: Set<string> | undefined;
+  /** True once the connection has ended. */
+  #hasEnded = false;
 
   constructor(client: SubscriptionOwner) {
     this.#client = client;
@@ -149,6 +153,8 @@ export class ClientSubscriptions {
         deliverAfter,
         since: this.#sinceOf(begin, rights, recovers),
       });
+      // The command was under way while the connection ended, or the stream was lost.
+      if (this.#hasEnded || this.#lostEarly?.delete(name)) return refused(ERRORS.internal);
       const answer = this.#answer(subscription, begin, recovers, result);
       if (wantsReject && recovers && answer.recovered !== true) {
         this.#client.unsubscribe(name);
@@ -166,6 +172,7 @@ export class ClientSubscriptions {
       return refused(error.code === "ERR_ARGUMENT" ? ERRORS.limitExceeded : ERRORS.internal);
     } finally {
       this.#pending?.delete(name);
+      this.#lostEarly?.delete(name);
       if (this.#pending?.size === 0) this.#pending = undefined;
     }
   }
@@ -200,13 +207,20 @@ export class ClientSubscriptions {
 
   /** Forgets all: the connection has ended, and the library has ended the subscriptions. */
   endAll(): void {
+    this.#hasEnded = true;
     for (const name of [...this.#subscriptions.keys()]) this.#forget(name);
   }
 
   /** The library lost publications for this client. The subscription has ended there. */
   async lost(name: string): Promise<void> {
     const subscription = this.#subscriptions.get(name);
-    if (subscription === undefined) return;
+    if (subscription === undefined) {
+      if (this.#pending?.has(name)) {
+        this.#lostEarly ??= new Set();
+        this.#lostEarly.add(name);
+      }
+      return;
+    }
     if (subscription.rights.positioned && subscription.isServerSide) {
       this.#client.closeWith(DISCONNECTS.insufficientState);
     } else if (subscription.rights.positioned) {

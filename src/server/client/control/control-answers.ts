@@ -93,7 +93,8 @@ async function forEach(
   change: (client: RegisteredClient) => boolean | Promise<boolean>,
 ): Promise<ControlAnswer> {
   const clients = selected(registry, question);
-  const changed = await Promise.all(clients.map((client) => client.soon(() => change(client))));
+  const channel = question.kind === "refresh" ? undefined : question.channel;
+  const changed = await Promise.all(clients.map((client) => client.soon(() => change(client), channel)));
   return { kind: question.kind, clients: changed.filter((was) => was).length };
 }
 
