@@ -73,6 +73,7 @@ export class Connection
   #peerClosed = false;
   readonly #heartbeat: Heartbeat;
   deadline: number | undefined;
+  place = -1;
 
   constructor(
     transport: Transport,

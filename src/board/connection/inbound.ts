@@ -88,6 +88,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #wantsMessages = true;
   #over = false;
   deadline: number | undefined;
+  place = -1;
 
   constructor(
     transport: Transport,

@@ -13,12 +13,21 @@ export interface RegistryEntry {
   readonly openedAt: number;
 }
 
+/** A connection that is registered, or was. */
+interface Entry {
+  /** Undefined once the connection was deleted: the old table of a `Map` may keep its entries for long. */
+  connection: Connection | undefined;
+  readonly serial: number;
+}
+
+/** Number of entries of closed connections that always may stay. */
+const MAX_SPARE_ENTRIES = 64;
+
 /** The connections of a shard, by address and in the order of their arrival. */
 export class ConnectionRegistry implements Iterable<Connection> {
-  readonly #byAddress = new Map<string, { readonly connection: Connection; readonly serial: number }>();
-  /** Serials in order. The entry of a closed connection stays until such entries are half of all. */
-  #serials: number[] = [];
-  #connections: (Connection | undefined)[] = [];
+  readonly #byAddress = new Map<string, Entry>();
+  /** Entries by serial. The entry of a closed connection stays until such entries are half of all. */
+  #entries: Entry[] = [];
   #last = 0;
 
   get size(): number {
@@ -31,9 +40,9 @@ export class ConnectionRegistry implements Iterable<Connection> {
 
   add(connection: Connection): void {
     this.#last = Math.max(this.#last + 1, Date.now() * SERIALS_PER_MS);
-    this.#byAddress.set(connection.address, { connection, serial: this.#last });
-    this.#serials.push(this.#last);
-    this.#connections.push(connection);
+    const entry = { connection, serial: this.#last };
+    this.#byAddress.set(connection.address, entry);
+    this.#entries.push(entry);
   }
 
   /** Returns true if the connection was registered. */
@@ -41,8 +50,10 @@ export class ConnectionRegistry implements Iterable<Connection> {
     const entry = this.#byAddress.get(address);
     if (entry === undefined) return false;
     this.#byAddress.delete(address);
-    this.#connections[this.#firstFrom(entry.serial)] = undefined;
-    if (this.#connections.length > 2 * this.#byAddress.size) this.#compact();
+    entry.connection = undefined;
+    if (this.#entries.length > 2 * this.#byAddress.size + MAX_SPARE_ENTRIES) {
+      this.#entries = this.#entries.filter((one) => one.connection !== undefined);
+    }
     return true;
   }
 
@@ -51,34 +62,27 @@ export class ConnectionRegistry implements Iterable<Connection> {
    * are.
    */
   page(after: number, limit: number): RegistryEntry[] {
-    const entries: RegistryEntry[] = [];
-    for (let at = this.#firstFrom(after + 1); at < this.#serials.length && entries.length < limit; at++) {
-      const connection = this.#connections[at];
-      if (connection === undefined) continue;
-      const serial = this.#serials[at] as number;
-      entries.push({ connection, serial, openedAt: Math.floor(serial / SERIALS_PER_MS) });
+    const page: RegistryEntry[] = [];
+    for (let at = this.#firstFrom(after + 1); at < this.#entries.length && page.length < limit; at++) {
+      const { connection, serial } = this.#entries[at] as Entry;
+      if (connection !== undefined) page.push({ connection, serial, openedAt: Math.floor(serial / SERIALS_PER_MS) });
     }
-    return entries;
+    return page;
   }
 
   /** Iterates over all connections. Connections that close meanwhile are skipped, and new ones are included. */
   *[Symbol.iterator](): Iterator<Connection> {
-    for (const { connection } of this.#byAddress.values()) yield connection;
+    for (const { connection } of this.#byAddress.values()) if (connection !== undefined) yield connection;
   }
 
-  /** Returns the index of the first serial that isn't smaller. */
+  /** Returns the index of the first entry whose serial isn't smaller. */
   #firstFrom(serial: number): number {
-    let [low, high] = [0, this.#serials.length];
+    let [low, high] = [0, this.#entries.length];
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if ((this.#serials[middle] as number) < serial) low = middle + 1;
+      if ((this.#entries[middle] as Entry).serial < serial) low = middle + 1;
       else high = middle;
     }
     return low;
-  }
-
-  #compact(): void {
-    this.#serials = this.#serials.filter((_, at) => this.#connections[at] !== undefined);
-    this.#connections = this.#connections.filter((connection) => connection !== undefined);
   }
 }

@@ -1,11 +1,12 @@
 /** Async scopes of actors: they tell which actor a rejected promise belongs to. A shard has one `ActorScopes`. */
 import { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
+import { type Listed, UnorderedList } from "../scheduling/unordered-list.ts";
 
 /** Milliseconds for which a busy actor keeps its scope. */
 const KEPT_MS = 10_000;
 
 /** An owner of scopes: an `Incarnation`. */
-export interface ScopeOwner {
+export interface ScopeOwner extends Listed {
   /**
    * A promise of this life of the actor was rejected and nothing awaits it. Returns false if the actor is gone and
    * takes no failures.
@@ -29,7 +30,7 @@ export class ActorScopes {
   readonly #origins = new AsyncLocalStorage<Origin>();
   /** Context in which scopes are created, so that a scope inherits nothing from the handler that happens to run. */
   readonly #outside = new AsyncResource("Shard");
-  readonly #keepers = new Set<ScopeOwner>();
+  readonly #keepers = new UnorderedList<ScopeOwner>();
   #timer: NodeJS.Timeout | undefined;
 
   /** Creates a scope. `keep` keeps it for more than one use. */
@@ -62,8 +63,7 @@ export class ActorScopes {
   /** Drops all scopes. An owner that needs one creates another. */
   readonly dropAll = (): void => {
     this.#timer = undefined;
-    for (const owner of this.#keepers) owner.dropScope();
-    this.#keepers.clear();
+    for (let owner = this.#keepers.pop(); owner !== undefined; owner = this.#keepers.pop()) owner.dropScope();
   };
 }
 

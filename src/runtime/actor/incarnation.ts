@@ -19,6 +19,7 @@ export interface IncarnationOwner {
  * their own, so that promises which they leave alone have an owner, and traced if somebody subscribes.
  */
 export class Incarnation implements ScopeOwner {
+  place = -1;
   readonly #actorClass: ActorClass;
   #context: ActorContext;
   readonly #scopes: ActorScopes;

@@ -3,8 +3,10 @@
  * limits.
  */
 
-/** Something with one deadline at a time. The wheel owns `deadline`. */
-export interface Timed {
+import { type Listed, UnorderedList } from "./unordered-list.ts";
+
+/** Something with one deadline at a time. The wheel owns `deadline` and `place`. */
+export interface Timed extends Listed {
   /** Tick of the wheel; undefined when nothing is scheduled. */
   deadline: number | undefined;
   expired(): void;
@@ -22,7 +24,7 @@ const SLOTS = 512;
  */
 export class TimerWheel {
   readonly tickMs: number;
-  readonly #slots = Array.from({ length: SLOTS }, () => new Set<Timed>());
+  readonly #slots = Array.from({ length: SLOTS }, () => new UnorderedList<Timed>());
   readonly #timer: NodeJS.Timeout;
   #now = 0;
   #stopped = false;
@@ -59,16 +61,18 @@ export class TimerWheel {
     clearInterval(this.#timer);
   }
 
-  #slot(tick: number): Set<Timed> {
-    return this.#slots[tick % SLOTS] as Set<Timed>;
+  #slot(tick: number): UnorderedList<Timed> {
+    return this.#slots[tick % SLOTS] as UnorderedList<Timed>;
   }
 
   /** Runs after sockets were read, not in the timers phase before: bytes that arrived in time count. */
   readonly #advance = (): void => {
     if (this.#stopped) return;
     const slot = this.#slot(++this.#now);
-    for (const timed of slot) {
-      if ((timed.deadline as number) > this.#now) continue;
+    // From the end: a member that is deleted here, or by `expired`, is replaced by one that was looked at.
+    for (let place = slot.length - 1; place >= 0; place--) {
+      const timed = slot.at(place);
+      if (timed === undefined || (timed.deadline as number) > this.#now) continue;
       slot.delete(timed);
       timed.deadline = undefined;
       timed.expired();

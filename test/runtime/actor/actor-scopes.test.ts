@@ -7,6 +7,7 @@ afterEach(() => void vi.useRealTimers());
 
 function owner() {
   return {
+    place: -1,
     detachedFailed: vi.fn<ScopeOwner["detachedFailed"]>(() => true),
     dropScope: vi.fn<ScopeOwner["dropScope"]>(),
   };

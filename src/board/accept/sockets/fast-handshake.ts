@@ -3,6 +3,7 @@
  * `SocketAcceptor`.
  */
 import type { Socket } from "node:net";
+import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 import { type RequestHead, readSimpleHead } from "../../../wire/handshake/request-head.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import type { Transport, TransportReceiver } from "../../../wire/transport/transport.ts";
@@ -25,7 +26,7 @@ export class FastHandshakes {
   readonly owner: SocketAcceptorOwner;
   /** Takes the sockets whose first bytes are no simple request. */
   readonly http: HttpSockets;
-  readonly #open = new Set<FastHandshake>();
+  readonly #open = new UnorderedList<FastHandshake>();
 
   constructor(owner: SocketAcceptorOwner, http: HttpSockets) {
     this.owner = owner;
@@ -49,7 +50,7 @@ export class FastHandshakes {
   }
 
   close(): void {
-    for (const { transport } of this.#open) transport.destroy();
+    for (let place = this.#open.length - 1; place >= 0; place--) this.#open.at(place)?.transport.destroy();
   }
 }
 
@@ -58,7 +59,8 @@ export class FastHandshakes {
  * form. Such a request becomes a connection in the same turn, without an HTTP server, a stream or a promise. Whatever
  * else comes goes to `node:http`.
  */
-export class FastHandshake implements TransportReceiver {
+export class FastHandshake implements TransportReceiver, Listed {
+  place = -1;
   readonly transport: HandshakeTransport;
   readonly #port: ShardPort;
   readonly #clientKey: string | undefined;

@@ -42,6 +42,7 @@ export class HandlerWatch implements Timed {
   readonly #intervalMs: number;
   readonly #actors = new Set<WatchedActor>();
   deadline: number | undefined;
+  place = -1;
 
   constructor(wheel: TimerWheel, limits: HandlerLimits) {
     this.#wheel = wheel;
