@@ -8,6 +8,7 @@ import { expect, it } from "vitest";
  */
 const LAYERS = [
   "wire/node-internals",
+  "wire/native",
   "wire/protocol",
   "wire/handshake",
   "wire/upgrade",
@@ -56,7 +57,7 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-/** All imports of a module: static, dynamic, re-exports and import types. */
+/** All imports of a module: static, dynamic, re-exports, import types, and built-in modules loaded by a call. */
 function importsOf(source: string): Import[] {
   const imports: Import[] = [];
   const add = (from: ts.Node | undefined, typeOnly: boolean): void => {
@@ -69,6 +70,8 @@ function importsOf(source: string): Import[] {
       add(node.moduleSpecifier, node.isTypeOnly);
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add(node.arguments[0], false);
+    } else if (ts.isCallExpression(node) && LOADERS.includes(lastNameOf(node.expression))) {
+      add(node.arguments[0], false);
     } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
       add(node.argument.literal, true);
     }
@@ -76,6 +79,15 @@ function importsOf(source: string): Import[] {
   };
   visit(ts.createSourceFile("module.ts", source, ts.ScriptTarget.Latest));
   return imports;
+}
+
+/** Functions that load a module by its name. */
+const LOADERS = ["getBuiltinModule", "require"];
+
+/** The name in a call such as `name()` or `object.name()`; empty for other calls. */
+function lastNameOf(called: ts.Expression): string {
+  if (ts.isIdentifier(called)) return called.text;
+  return ts.isPropertyAccessExpression(called) ? called.name.text : "";
 }
 
 function identifiersOf(source: string): Set<string> {
@@ -127,6 +139,8 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   if (layer === "wire/node-internals" && IO.includes(name)) {
     return typeOnly ? undefined : "node-internals imports only types of it";
   }
+  if (name === "ffi") return file === "src/wire/native/libc.ts" ? undefined : "only wire/native/libc.ts may";
+  if (layer === "wire/native" && IO.includes(name)) return "native knows no sockets of Node";
   if (layer === "wire/protocol" && IO.includes(name)) return "protocol is bytes in, bytes out";
   if (layer === "wire/handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
   if (layer === "wire/handshake" && IO.includes(name)) return "handshake knows no sockets";
@@ -343,6 +357,16 @@ it.each([
     source: 'import "../protocol/frame.ts";',
     wrong: "wire/protocol stands below wire/node-internals",
   },
+  {
+    file: "src/wire/transport/handoff.ts",
+    source: 'const ffi = process.getBuiltinModule("node:ffi");',
+    wrong: "only wire/native/libc.ts may",
+  },
+  {
+    file: "src/wire/native/ring.ts",
+    source: 'import type { DynamicLibrary } from "node:ffi";',
+    wrong: "only wire/native/libc.ts may",
+  },
   { file: "src/load/client.ts", source: "socket._write(bytes);", wrong: "uses _write: only wire/node-internals may" },
   { file: "src/load/client.ts", source: "const { _handle } = socket;", wrong: "uses _handle" },
   { file: "src/load/client.ts", source: "const { _handle: handle } = socket;", wrong: "uses _handle" },
@@ -375,6 +399,7 @@ it.each([
   { file: "src/wire/upgrade/response.ts", source: 'import { responseOn } from "../node-internals/http.ts";' },
   { file: "src/wire/node-internals/net.ts", source: 'import type { Socket } from "node:net"; socket._handle;' },
   { file: "src/wire/upgrade/upgraded.ts", source: "class A extends Duplex { _read() {} f(_unused) { this.#a = 1; } }" },
+  { file: "src/wire/native/libc.ts", source: 'process.getBuiltinModule("node:ffi");' },
   { file: "src/index.ts", source: 'export { a } from "./cli/main.ts"; export { b } from "./errors.ts";' },
   { file: "src/cli/main.ts", source: 'import { Switchboard } from "../index.ts";' },
   { file: "workers/shard.ts", source: 'import { runShard } from "../src/board/shard/shard.ts";' },
