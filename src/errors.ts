@@ -53,6 +53,7 @@ export const ERROR_KINDS = {
   ERR_HANDLER_TIMEOUT: "transport",
   ERR_HANDOFF_TIMEOUT: "transport",
   ERR_HANDSHAKE_TIMEOUT: "transport",
+  ERR_MOVE_CALLED_OFF: "transport",
   ERR_NODE_UNRESPONSIVE: "transport",
   ERR_PEER_GONE: "transport",
   ERR_SHARD_EXITED: "transport",
