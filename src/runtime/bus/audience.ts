@@ -43,6 +43,14 @@ export interface AudienceOwner {
 /** What became of a message in this thread: numbers of subscribers. */
 export type LocalResult = Pick<PublishResult, "delivered" | "buffered" | "dropped" | "closed">;
 
+/** Adds the numbers of `more` to `result`. */
+export function addResult(result: { -readonly [Key in keyof LocalResult]: number }, more: LocalResult): void {
+  result.delivered += more.delivered;
+  result.buffered += more.buffered;
+  result.dropped += more.dropped;
+  result.closed += more.closed;
+}
+
 /** Least number of subscribers for which a group saves work. */
 const MIN_GROUP_SIZE = 8;
 /** Shared by audiences without any: of hundreds of thousands of topics, most have none. */

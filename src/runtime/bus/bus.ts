@@ -3,17 +3,21 @@
  * one.
  */
 import type { MessagePort } from "node:worker_threads";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { Encode } from "../streams/publication.ts";
-import { encoded } from "../streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
-import { type AudienceOwner, deliverTo, type LocalResult, type Subscriber } from "./audience.ts";
+import { type AudienceOwner, addResult, type LocalResult, type Subscriber } from "./audience.ts";
+import { deliverToAll } from "./delivery.ts";
 import { type InterestChange, Link, type LinkOwner, type LinkSchedule } from "./link.ts";
+import { BusMoves, type LeaveOptions } from "./moving/bus-moves.ts";
+import type { BusSubscription, Departure, Leaver, Ticket } from "./moving/move.ts";
+import type { ComingPreparation, MovesHost } from "./moving/moves-host.ts";
+import { ENGINE_ORIGIN } from "./moving/moving-subscribers.ts";
 import { checkTopic, isWanted, type Topic, TopicIndex } from "./topic-index.ts";
-import type { Encoding } from "./variants.ts";
 
 export interface BusOwner extends AudienceOwner {
   /** A publish was dropped because the other thread is too far behind. */
@@ -26,6 +30,20 @@ export interface BusOwner extends AudienceOwner {
   lastUnsubscribed?(topic: string): void;
   /** A batch of publishes arrived from another thread. The lag runs from the end of the tick that made them. */
   batchArrived?(lagSeconds: number): void;
+  /**
+   * Subscribers are coming from another thread.
+   *
+   * @param luggage what `leaveFor` was given there
+   * @param wanted resolves when what other nodes publish to their topics arrives here
+   */
+  subscribersComing?(from: number, move: number, luggage: unknown, wanted: Promise<unknown>): ComingPreparation;
+}
+
+export interface BusSettings {
+  /** Number of this thread, unique among all threads that are ever linked. Default: 0, the main thread. */
+  readonly life?: number;
+  /** Turns for the links alone. */
+  readonly turns?: FairScheduler;
 }
 
 export const NOBODY: PublishResult = Object.freeze({
@@ -58,21 +76,29 @@ export class Bus {
    * be thousands.
    */
   #known: Promise<Subscribed> | undefined;
+  readonly #life: number;
+  readonly #moves: BusMoves;
 
-  /** @param turns for the links alone */
-  constructor(owner: BusOwner, turns = new FairScheduler()) {
+  constructor(owner: BusOwner, { life = 0, turns = new FairScheduler() }: BusSettings = {}) {
     this.#owner = owner;
+    this.#life = life;
     this.#schedule = { turns, endOfTick: new EndOfTick() };
+    this.#moves = new BusMoves(this.#movesHost);
   }
 
-  /** Connects this thread to another. Resolves when this thread knows all topics that the other thread wants. */
-  async addLink(port: MessagePort): Promise<void> {
+  /**
+   * Connects this thread to another. Resolves when this thread knows all topics that the other thread wants.
+   *
+   * @param life number of the other thread
+   */
+  async addLink(port: MessagePort, life = 0): Promise<void> {
     const interest: InterestChange[] = [];
     for (const topic of this.#topics.values()) {
       if (isWanted(topic)) interest.push({ kind: "add", topic: topic.name, id: topic.id });
     }
-    const link = new Link(port, interest, this.#schedule, this.#linkOwner);
+    const link = new Link(port, life, interest, this.#schedule, this.#linkOwner);
     this.#links.add(link);
+    this.#moves.linkOpened();
     // The promise of this tick would not cover the new link.
     this.#known = undefined;
     await link.synced;
@@ -87,29 +113,60 @@ export class Bus {
   subscribe(name: string, subscriber: Subscriber, encode?: Encode): Promise<Subscribed> {
     checkTopic(name);
     const topic = this.#topics.getOrCreate(name);
+    if (topic.moving?.some((moving) => moving.has(subscriber, encode))) return topic.known;
     // A second subscriber waits as well: the first one's interest may still be on its way.
-    if (this.#topics.addSubscriber(topic, subscriber, encode)) {
-      const known = this.#announce({ kind: "add", topic: name, id: topic.id });
-      const wanted = this.#owner.firstSubscribed?.(name);
-      topic.known = wanted === undefined ? known : Promise.all([known, wanted]).then(nothingKept);
-    }
+    if (this.#topics.addSubscriber(topic, subscriber, encode)) this.#want(topic);
     return topic.known;
+  }
+
+  /** Tells all threads, and the owner, that a topic is wanted here. */
+  #want(topic: Topic<Link>): void {
+    const known = this.#announce({ kind: "add", topic: topic.name, id: topic.id });
+    const wanted = this.#owner.firstSubscribed?.(topic.name);
+    topic.known = wanted === undefined ? known : Promise.all([known, wanted]).then(nothingKept);
   }
 
   /** @param encode that of the subscription */
   unsubscribe(name: string, subscriber: Subscriber, encode?: Encode): void {
     const topic = this.#topics.get(name);
-    if (topic === undefined || !this.#topics.deleteSubscriber(topic, subscriber, encode)) return;
-    void this.#announce({ kind: "remove", topic: name });
-    this.#owner.lastUnsubscribed?.(name);
+    if (topic === undefined || topic.moving?.some((moving) => moving.delete(subscriber, encode))) return;
+    if (this.#topics.deleteSubscriber(topic, subscriber, encode)) this.#unwant(topic);
+  }
+
+  #unwant(topic: Topic<Link>): void {
+    void this.#announce({ kind: "remove", topic: topic.name });
+    this.#owner.lastUnsubscribed?.(topic.name);
     this.#topics.prune(topic);
+  }
+
+  /** Begins to move subscribers to another thread. Rejections come from the `ready` of the result. README.md explains it. */
+  leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions = {}): Departure<L> {
+    return this.#moves.leaveFor(life, leavers, options);
+  }
+
+  /**
+   * Subscribes a connection that has left another thread. Resolves when it has got everything that was published since,
+   * and is an ordinary subscriber.
+   */
+  arrive(ticket: Ticket, subscriptions: readonly BusSubscription[]): Promise<void> {
+    return this.#moves.arrive(ticket, subscriptions);
+  }
+
+  /** A connection that has left another thread won't arrive. */
+  abandon(ticket: Ticket): void {
+    this.#moves.abandon(ticket);
+  }
+
+  /** The engine thread has made its cut for a move: see `subscribersComing`. */
+  engineMarked(from: number, move: number): void {
+    this.#moves.marked(ENGINE_ORIGIN, from, move);
   }
 
   publish(name: string, frame: Frame, except?: Subscriber): PublishResult {
     checkTopic(name);
     const topic = this.#topics.get(name);
     if (topic === undefined) return NOBODY;
-    const result = { ...this.#deliver(topic, frame, except), remote: 0, remoteDropped: 0 };
+    const result = { ...this.#deliver(topic, frame, this.#life, except), remote: 0, remoteDropped: 0 };
     for (const { link, id } of topic.remotes) {
       if (link.publish(id, frame)) {
         result.remote++;
@@ -124,23 +181,15 @@ export class Bus {
   /** Gives a message of another node to the subscribers of this thread. */
   deliver(name: string, frame: Frame): void {
     const topic = this.#topics.get(name);
-    if (topic !== undefined) this.#deliver(topic, frame);
+    if (topic !== undefined) this.#deliver(topic, frame, ENGINE_ORIGIN);
   }
 
-  #deliver(topic: Topic<Link>, frame: Frame, except?: Subscriber): LocalResult {
-    const result = deliverTo(topic, frame, this.#owner, except);
-    if (topic.encoded === undefined) return result;
-    const { name } = topic;
-    const record = { offset: 0, timeMs: Date.now(), frame };
-    const failed = (subscriber: Subscriber, error: unknown): void => subscriber.encodeFailed?.(error, name);
-    const frameOf = (encode: Encoding): Frame | undefined => encoded(name, "", record, encode);
-    const others = topic.encoded.deliver(frameOf, this.#owner, failed, except);
-    return {
-      delivered: result.delivered + others.delivered,
-      buffered: result.buffered + others.buffered,
-      dropped: result.dropped + others.dropped,
-      closed: result.closed + others.closed,
-    };
+  #deliver(topic: Topic<Link>, frame: Frame, origin: number, except?: Subscriber): LocalResult {
+    const result = deliverToAll(topic, frame, this.#owner, except);
+    if (topic.moving === undefined) return result;
+    const all = { ...result };
+    for (const moving of topic.moving) addResult(all, moving.take(frame, origin, except));
+    return all;
   }
 
   close(): void {
@@ -169,18 +218,39 @@ export class Bus {
         }
       }
     },
-    published: (topicId, frame) => {
+    published: (topicId, frame, { life }) => {
       const topic = this.#topics.getById(topicId);
       if (topic === undefined) return 0;
-      const { delivered, buffered, dropped, closed } = this.#deliver(topic, frame);
+      const { delivered, buffered, dropped, closed } = this.#deliver(topic, frame, life);
       return delivered + buffered + dropped + closed;
     },
     batchArrived: (lagSeconds) => this.#owner.batchArrived?.(lagSeconds),
+    moveTold: (link, message) => this.#moves.told(link, message),
+    linkEnded: (link) => this.#moves.linkEnded(link),
     linkClosed: (link) => {
       this.#links.delete(link);
       for (const topic of [...this.#topics.values()]) this.#dropRemote(topic, link);
     },
   };
+
+  get #movesHost(): MovesHost {
+    return {
+      life: this.#life,
+      topics: this.#topics,
+      audience: this.#owner,
+      links: () => [...this.#links],
+      beginMoving: (topic, subscribers) => {
+        if (this.#topics.addMoving(topic, subscribers)) this.#want(topic);
+        return topic.known;
+      },
+      endMoving: (topic, subscribers) => {
+        if (this.#topics.deleteMoving(topic, subscribers)) this.#unwant(topic);
+      },
+      subscribe: (topic, subscriber, encode) => this.subscribe(topic, subscriber, encode).catch(noop),
+      dropped: () => this.#owner.publishDropped(),
+      subscribersComing: (...coming) => this.#owner.subscribersComing?.(...coming),
+    };
+  }
 
   readonly #forgetKnown = (): void => {
     this.#known = undefined;

@@ -8,6 +8,7 @@ import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { FairScheduler, ScheduledTask } from "../scheduling/fair-scheduler.ts";
 import { BatchReader, BatchWriter } from "./batch.ts";
+import type { MoveMessage } from "./moving/messages.ts";
 
 /**
  * A change of the topics that one thread wants from another. `id` is the number that the wanting thread gave to the
@@ -32,7 +33,8 @@ type LinkMessage =
   | { readonly kind: "interestKnown"; readonly serial: number }
   /** `sentAt`: nanoseconds of the clock that all threads share. */
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
-  | { readonly kind: "consumed"; readonly bytes: number };
+  | { readonly kind: "consumed"; readonly bytes: number }
+  | MoveMessage;
 
 /** All messages on the port: those of the bus, and those of the mail, which `MailLink` takes. */
 type PortMessage = LinkMessage | { readonly kind: "mail" };
@@ -48,10 +50,14 @@ export interface LinkSchedule {
 export interface LinkOwner {
   interestChanged(link: Link, changes: readonly InterestChange[]): void;
   /** Delivers a publish. Returns the number of subscribers. */
-  published(topicId: number, frame: Frame): number;
+  published(topicId: number, frame: Frame, link: Link): number;
   /** A batch of publishes arrived. The lag is the time since the other thread posted the batch. */
   batchArrived(lagSeconds: number): void;
+  /** Comes when all publishes that were sent before have been delivered, if the message is a mark or tells who left. */
+  moveTold(link: Link, message: MoveMessage): void;
   linkClosed(link: Link): void;
+  /** The link is closed, and everything that had arrived has been delivered. */
+  linkEnded(link: Link): void;
 }
 
 const NOT_WANTED = -1;
@@ -67,6 +73,8 @@ const DELIVERIES_AT_ONCE = 64;
  * on its way.
  */
 export class Link implements ScheduledTask {
+  /** Life of the thread at the other end. */
+  readonly life: number;
   readonly #port: MessagePort;
   readonly #schedule: LinkSchedule;
   readonly #owner: LinkOwner;
@@ -88,7 +96,14 @@ export class Link implements ScheduledTask {
   #closed = false;
 
   /** @param interest all topics that this side wants now */
-  constructor(port: MessagePort, interest: readonly InterestChange[], schedule: LinkSchedule, owner: LinkOwner) {
+  constructor(
+    port: MessagePort,
+    life: number,
+    interest: readonly InterestChange[],
+    schedule: LinkSchedule,
+    owner: LinkOwner,
+  ) {
+    this.life = life;
     this.#port = port;
     this.#schedule = schedule;
     this.#owner = owner;
@@ -132,6 +147,13 @@ export class Link implements ScheduledTask {
     }
     if (this.#batch.length > 0) this.#postBatch();
   };
+
+  /** Tells the other side something about a move, after everything that was published before. */
+  tell(message: MoveMessage): void {
+    if (this.#closed) return;
+    this.flush();
+    this.#post(message);
+  }
 
   close(): void {
     this.#port.close();
@@ -178,9 +200,30 @@ export class Link implements ScheduledTask {
       case "consumed":
         this.#unconsumedBytes -= message.bytes;
         break;
+      case "mark":
+      case "left":
+        this.#inLine(() => this.#owner.moveTold(this, message));
+        break;
+      case "coming":
+      case "cut":
+      case "prepared":
+      case "calledOff":
+        this.#owner.moveTold(this, message);
+        break;
       case "mail":
         break;
     }
+  }
+
+  /** Does something when everything that has arrived until now has been delivered. */
+  #inLine(task: () => void): void {
+    const last = this.#first === undefined ? undefined : this.#last;
+    if (last === undefined) {
+      task();
+      return;
+    }
+    last.after ??= [];
+    last.after.push(task);
   }
 
   #take(batch: BatchReader): void {
@@ -212,13 +255,15 @@ export class Link implements ScheduledTask {
         // A publish that no longer has subscribers takes time, too.
         this.#deliveries += 1 + batch.next(this.#published);
       }
+      const { after } = batch;
+      while (after !== undefined && after.length > 0) after.shift()?.();
       this.#first = batch.following;
       this.#consumed(batch.byteLength);
     }
     return true;
   }
 
-  readonly #published = (topicId: number, frame: Frame): number => this.#owner.published(topicId, frame);
+  readonly #published = (topicId: number, frame: Frame): number => this.#owner.published(topicId, frame, this);
 
   #consumed(bytes: number): void {
     this.#consumedBytes += bytes;
@@ -233,6 +278,7 @@ export class Link implements ScheduledTask {
     for (const known of this.#awaitingKnown.takeAll()) known.resolve();
     this.#synced.resolve();
     this.#owner.linkClosed(this);
+    this.#inLine(() => this.#owner.linkEnded(this));
   }
 }
 

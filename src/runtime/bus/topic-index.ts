@@ -3,7 +3,9 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import { NOTHING_KEPT, type Subscribed } from "../streams/subscribe.ts";
-import { type Audience, addSubscriber, deleteSubscriber, NO_SUBSCRIBERS, type Subscriber } from "./audience.ts";
+import { addSubscriber, deleteSubscriber, NO_SUBSCRIBERS, type Subscriber } from "./audience.ts";
+import type { Receivers } from "./delivery.ts";
+import type { MovingSubscribers } from "./moving/moving-subscribers.ts";
 import { type Encoding, Variants } from "./variants.ts";
 
 /** Another thread that wants a topic, and the number that it gave to the topic. */
@@ -12,14 +14,14 @@ export interface RemoteInterest<Link> {
   readonly id: number;
 }
 
-export interface Topic<Link> extends Audience {
+export interface Topic<Link> extends Receivers {
   /** This thread's number for the topic. Other threads send it instead of the name. Never used again. */
   readonly id: number;
   remotes: readonly RemoteInterest<Link>[];
-  /** Subscribers with an `encode`. */
-  encoded: Variants<Subscriber> | undefined;
   /** Resolves when every thread knows that there are subscribers here. */
   known: Promise<Subscribed>;
+  /** Subscribers that are leaving for another thread or arriving from one; undefined, as nearly always, without any. */
+  moving: readonly MovingSubscribers[] | undefined;
 }
 
 const KNOWN = Promise.resolve(NOTHING_KEPT);
@@ -46,9 +48,9 @@ function describe(name: string): string {
   return name.isWellFormed() ? `one of ${Buffer.byteLength(name)} bytes` : "one with half of a surrogate pair";
 }
 
-/** Returns whether the topic has subscribers in this thread. */
-export function isWanted({ subscribers, encoded }: Topic<unknown>): boolean {
-  return subscribers.size > 0 || encoded?.isEmpty === false;
+/** Returns whether the topic has subscribers in this thread, or expects some. */
+export function isWanted({ subscribers, encoded, moving }: Topic<unknown>): boolean {
+  return subscribers.size > 0 || encoded?.isEmpty === false || moving !== undefined;
 }
 
 /** All topics with a subscriber in this thread or, as far as this thread knows, in another. */
@@ -76,6 +78,7 @@ export class TopicIndex<Link> {
         subscribers: NO_SUBSCRIBERS,
         remotes: NO_REMOTES,
         encoded: undefined,
+        moving: undefined,
         known: KNOWN,
         group: undefined,
         absent: undefined,
@@ -100,10 +103,32 @@ export class TopicIndex<Link> {
 
   /** Returns true if it was the last subscriber in this thread. */
   deleteSubscriber(topic: Topic<Link>, subscriber: Subscriber, encode?: Encoding): boolean {
-    const was =
-      encode === undefined ? deleteSubscriber(topic, subscriber) : topic.encoded?.delete(subscriber, encode) === true;
-    if (!was || isWanted(topic)) return false;
-    topic.encoded = undefined;
+    if (!this.takeSubscriber(topic, subscriber, encode) || isWanted(topic)) return false;
+    this.#byId.delete(topic.id);
+    return true;
+  }
+
+  /** Removes a subscriber of a topic that stays wanted. Returns true if it was a subscriber. */
+  takeSubscriber(topic: Topic<Link>, subscriber: Subscriber, encode?: Encoding): boolean {
+    if (encode === undefined) return deleteSubscriber(topic, subscriber);
+    if (topic.encoded?.delete(subscriber, encode) !== true) return false;
+    if (topic.encoded.isEmpty) topic.encoded = undefined;
+    return true;
+  }
+
+  /** Adds subscribers that are moving. Returns true if the topic wasn't wanted in this thread before. */
+  addMoving(topic: Topic<Link>, subscribers: MovingSubscribers): boolean {
+    const isFirst = !isWanted(topic);
+    if (isFirst) this.#byId.set(topic.id, topic);
+    topic.moving = [...(topic.moving ?? []), subscribers];
+    return isFirst;
+  }
+
+  /** Removes subscribers that were moving. Returns true if the topic isn't wanted in this thread any more. */
+  deleteMoving(topic: Topic<Link>, subscribers: MovingSubscribers): boolean {
+    const moving = topic.moving?.filter((other) => other !== subscribers) ?? [];
+    topic.moving = moving.length === 0 ? undefined : moving;
+    if (isWanted(topic)) return false;
     this.#byId.delete(topic.id);
     return true;
   }

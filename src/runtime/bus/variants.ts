@@ -7,6 +7,7 @@ import type { Encode } from "../streams/publication.ts";
 import {
   type Audience,
   type AudienceOwner,
+  addResult,
   addSubscriber,
   deleteSubscriber,
   deliverTo,
@@ -51,6 +52,10 @@ export class Variants<S extends Subscriber> {
     return true;
   }
 
+  has(subscriber: S, encode: Encoding): boolean {
+    return this.#variants.get(encode)?.subscribers.has(subscriber) === true;
+  }
+
   /** Returns all subscribers as they are now. */
   all(): S[] {
     return [...this.#variants.values()].flatMap((variant) => this.#membersOf(variant));
@@ -78,11 +83,7 @@ export class Variants<S extends Subscriber> {
         continue;
       }
       if (frame === undefined) continue;
-      const { delivered, buffered, dropped, closed } = deliverTo(variant, frame, owner, except);
-      result.delivered += delivered;
-      result.buffered += buffered;
-      result.dropped += dropped;
-      result.closed += closed;
+      addResult(result, deliverTo(variant, frame, owner, except));
     }
     return result;
   }

@@ -10,7 +10,7 @@ import { Opcode } from "../../../src/wire/protocol/opcode.ts";
 async function setUp(publishers: number, takesMs: number) {
   let now = 0;
   const turns = new FairScheduler(() => now);
-  const receiver = new Bus({ publishDropped() {} }, turns);
+  const receiver = new Bus({ publishDropped() {} }, { turns });
   const texts: string[] = [];
   let inThisTurn = 0;
   let most = 0;

@@ -34,6 +34,7 @@ function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
   const told: Omit<End, "link"> = { interest: [], published: [], lags: [], dirty: 0, closed: 0 };
   const link = new Link(
     port,
+    1,
     interest,
     { turns: new FairScheduler(), endOfTick: new HeldEndOfTick(() => told.dirty++) },
     {
@@ -41,7 +42,9 @@ function end(port: MessagePort, interest: readonly InterestChange[] = []): End {
       published: (topicId, { block, start, end }) =>
         told.published.push({ topicId, frame: block.subarray(start, end) }),
       batchArrived: (lagSeconds) => told.lags.push(lagSeconds),
+      moveTold: () => {},
       linkClosed: () => told.closed++,
+      linkEnded: () => {},
     },
   );
   onTestFinished(() => link.close());
