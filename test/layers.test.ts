@@ -147,6 +147,7 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   if (layer === "runtime/actor" && ["net", "tls", "http", "worker_threads"].includes(name)) {
     return "actor knows no sockets";
   }
+  if (name === "http" && !typeOnly) return "an import loads undici: take http from wire/upgrade/node-http.ts";
   if (name === "net" && layer !== "wire/transport" && layer !== "load" && !typeOnly) {
     return "only transport and load import it at run time";
   }
@@ -332,6 +333,7 @@ it.each([
     wrong: "uses setImmediate: protocol has no timers",
   },
   { file: "src/wire/handshake/server.ts", source: 'import { createServer } from "node:http";', wrong: "only types" },
+  { file: "src/board/accept/route.ts", source: 'import { type Server } from "node:http";', wrong: "loads undici" },
   {
     file: "src/wire/handshake/server.ts",
     source: 'import type { Socket } from "node:net";',

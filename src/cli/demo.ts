@@ -1,8 +1,8 @@
 /** The command `switchboard demo`: a chat in the browser that shows the shards at work. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { createServer } from "node:http";
 import { Switchboard } from "../index.ts";
+import { http } from "../wire/upgrade/node-http.ts";
 import type { Session } from "./demo/chat.ts";
 import { servePage } from "./demo/page.ts";
 
@@ -15,7 +15,7 @@ const ACTOR = new URL(built ? "./cli/demo/chat.js" : "./demo/chat.ts", import.me
 
 /** Serves the chat: the page from an HTTP server in this thread, its WebSockets from the shards. */
 async function serve(port: number): Promise<void> {
-  const server = createServer(servePage(await readFile(PAGE, "utf8")));
+  const server = http.createServer(servePage(await readFile(PAGE, "utf8")));
   server.listen(port);
   await once(server, "listening");
 

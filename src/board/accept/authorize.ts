@@ -2,10 +2,11 @@
  * The decision of a user's `authorize` on one handshake, and the check of what it gave. Used by the acceptor in either
  * kind of thread.
  */
-import { type IncomingMessage, validateHeaderName, validateHeaderValue } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import type { Params } from "../../runtime/actor/context/actor-context.ts";
+import { http } from "../../wire/upgrade/node-http.ts";
 import {
   type AnswerHeaders,
   MAX_REFUSAL_STATUS,
@@ -140,8 +141,8 @@ function checkHeader(name: string, value: unknown, forbidden: RegExp | undefined
       );
     }
     try {
-      validateHeaderName(name);
-      validateHeaderValue(name, String(one));
+      http.validateHeaderName(name);
+      http.validateHeaderValue(name, String(one));
     } catch (cause) {
       throw misfit(`gave the header ${JSON.stringify(name)}, with a character that can't be sent`, { cause });
     }

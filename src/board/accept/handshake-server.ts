@@ -2,10 +2,11 @@
  * Makes the `node:http` server that reads the requests of a port. Used by the main thread and by the shards, for the
  * handshakes that each of them does.
  */
-import { createServer, type RequestListener, type Server } from "node:http";
+import type { RequestListener, Server } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { pathMatcher } from "../../wire/handshake/path.ts";
 import { offersWebSocket } from "../../wire/handshake/request-headers.ts";
+import { http } from "../../wire/upgrade/node-http.ts";
 import { createContexts, type TlsSettings } from "./tls-settings.ts";
 
 export interface HandshakeServerSettings {
@@ -28,7 +29,7 @@ export function createHandshakeServer(settings: HandshakeServerSettings, tls?: T
     shouldUpgradeCallback: offersWebSocket,
   };
   const answer = plainAnswers(settings.path);
-  if (tls === undefined) return createServer(options, answer);
+  if (tls === undefined) return http.createServer(options, answer);
   const { requestCert = false, rejectUnauthorized = true } = tls;
   const { main, find } = createContexts(tls);
   return createTlsServer(

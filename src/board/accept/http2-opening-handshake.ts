@@ -2,13 +2,14 @@
  * The opening handshake of one stream of HTTP/2. `routes/http2-route.ts` makes one for each request, and the acceptor
  * runs it. Source: RFC 8441.
  */
-import { IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { constants, type IncomingHttpHeaders, type OutgoingHttpHeaders, type ServerHttp2Stream } from "node:http2";
 import type { Socket } from "node:net";
 import { agreementHeaders } from "../../wire/handshake/answer.ts";
 import { checkExtendedConnect } from "../../wire/handshake/extended-connect.ts";
 import type { Accepted, Refusal, ServerHandshakeOptions } from "../../wire/handshake/server.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
+import { http } from "../../wire/upgrade/node-http.ts";
 import { type AnswerHeaders, awaitReader, renderRefusal, type UpgradeRefusal } from "../../wire/upgrade/response.ts";
 import type { OpeningHandshake } from "./opening-handshake.ts";
 
@@ -106,7 +107,7 @@ export function requestOf(
   // A proxy that refuses what would break the session.
   const socket: Socket | undefined = stream.session?.socket;
   if (socket === undefined) return undefined;
-  const request = new IncomingMessage(socket);
+  const request = new http.IncomingMessage(socket);
   request.httpVersionMajor = 2;
   request.httpVersionMinor = 0;
   request.httpVersion = "2.0";

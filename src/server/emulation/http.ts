@@ -1,6 +1,7 @@
 /** Requests and responses of HTTP/1.1 and HTTP/2 as emulation uses them, and how it answers. */
-import { type IncomingMessage, type OutgoingHttpHeaders, type ServerResponse, STATUS_CODES } from "node:http";
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from "node:http";
 import { constants, type Http2ServerRequest, Http2ServerResponse } from "node:http2";
+import { http } from "../../wire/upgrade/node-http.ts";
 
 export type HttpRequest = IncomingMessage | Http2ServerRequest;
 export type HttpResponse = ServerResponse | Http2ServerResponse;
@@ -65,7 +66,7 @@ export function answerUnread(
   request.resume();
 }
 
-function textOf(status: number, body = STATUS_CODES[status] ?? String(status)): string {
+function textOf(status: number, body = http.STATUS_CODES[status] ?? String(status)): string {
   return body.endsWith("\n") ? body : `${body}\n`;
 }
 

@@ -2,7 +2,7 @@
  * A WebSocket from the server to its own board, in memory. The board relays its bytes to a shard, where the client's
  * actor can't tell it from the WebSocket of a client.
  */
-import { IncomingMessage } from "node:http";
+import type { IncomingMessage } from "node:http";
 import type { IncomingHttpHeaders } from "node:http2";
 import type { Socket } from "node:net";
 import { type Duplex, duplexPair } from "node:stream";
@@ -10,6 +10,7 @@ import type { AttachOptions } from "../../board/switchboard/options/listen-optio
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { SwitchboardError } from "../../errors.ts";
 import { beginHandshake, checkHandshakeResponse } from "../../wire/handshake/client.ts";
+import { http } from "../../wire/upgrade/node-http.ts";
 import { webSocketSettings } from "../../wire/websocket/options.ts";
 import { WebSocket } from "../../wire/websocket/websocket.ts";
 import type { EmulationSession } from "../protocol/emulation.ts";
@@ -116,7 +117,7 @@ function upgradeRequest(
 ): IncomingMessage {
   // The board asks the socket of a request for nothing but its address.
   const socket = Object.assign(stream, { remoteAddress }) as unknown as Socket;
-  const upgrade = new IncomingMessage(socket);
+  const upgrade = new http.IncomingMessage(socket);
   Object.assign(upgrade, { httpVersion: "1.1", httpVersionMajor: 1, httpVersionMinor: 1, method: "GET" });
   upgrade.url = withoutOwnParameters(url);
   const added = Object.entries(handshake).map(([name, value]) => [name.toLowerCase(), value]);

@@ -2,13 +2,14 @@
  * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests do.
  */
 import { once } from "node:events";
-import { createServer, type IncomingMessage, type RequestListener, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { ClientAddresses } from "../../board/accept/client-address.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
+import { http } from "../../wire/upgrade/node-http.ts";
 import { createApi } from "../api/api.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
@@ -258,7 +259,7 @@ async function open(
     response.end("not found\n");
   };
   const tls = config?.httpServer.tls;
-  const server = tls === undefined ? createServer(listener) : createTlsServer(await certificateOf(tls), listener);
+  const server = tls === undefined ? http.createServer(listener) : createTlsServer(await certificateOf(tls), listener);
   server.listen({ port, ...(host === "" ? {} : { host }) });
   await once(server, "listening");
   return server;
