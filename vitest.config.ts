@@ -4,7 +4,7 @@ import { defineConfig } from "vitest/config";
 
 // Tests start some thousand threads and programs, and each loads the sources. With the code that V8 has made for the
 // first of them, each of the others takes half the CPU time to start.
-process.env.NODE_COMPILE_CACHE ??= join(import.meta.dirname, "node_modules/.cache/node");
+process.env["NODE_COMPILE_CACHE"] ??= join(import.meta.dirname, "node_modules/.cache/node");
 
 export default defineConfig({
   test: {

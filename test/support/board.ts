@@ -11,8 +11,8 @@ export type TestBoardOptions = Omit<StartOptions, "actor"> & {
 };
 
 /**
- * Starts a board that listens on a free port and closes when the test ends. Default: one shard, and handshakes in the
- * main thread where possible, because that way has the most parts.
+ * Starts a board that listens on a free port and closes when the test ends. Default: one shard without a
+ * warm-up, and handshakes in the main thread where possible, because that way has the most parts.
  */
 export async function startBoard(options: TestBoardOptions = {}): Promise<{ board: Switchboard; port: number }> {
   const { actor = "echo", attach = {}, ...rest } = options;
@@ -22,6 +22,8 @@ export async function startBoard(options: TestBoardOptions = {}): Promise<{ boar
     shards: 1,
     // A late event loop must not exclude a shard from new connections: the test machine may be busy at any time.
     maxEventLoopDelayMs: 60_000,
+    // The warm-up of each shard costs 20 ms of CPU time; `test/board/shard/warm-up.test.ts` tests it.
+    warmUp: false,
     ...rest,
   });
   onTestFinished(async () => {
