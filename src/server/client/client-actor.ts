@@ -23,7 +23,7 @@ import type { ClientServer } from "./client-server.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
 import { CommandLanes, laneOf } from "./command-lanes.ts";
 import { Deadlines } from "./deadlines.ts";
-import { expiryOf, type Refusal } from "./decisions/answers.ts";
+import { disconnected, expiryOf, type Refusal } from "./decisions/answers.ts";
 import { decideConnection } from "./decisions/connecting.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
 import { beginServerSide } from "./server-side.ts";
@@ -94,7 +94,7 @@ export abstract class ClientActor
   override closed(code: number, reason: string): void {
     this.#phase = "ended";
     this.#deadlines.clear();
-    this.server.registry.delete(this.clientId);
+    this.server.left(this);
     this.subscriptions.endAll();
     for (const resolve of this.#waiting ?? []) resolve(false);
     if (this.#connectedAt === 0) return;
@@ -191,6 +191,8 @@ export abstract class ClientActor
     const decision = await decideConnection(server, request, this);
     if (decision.kind !== "result") return this.#refuseConnection(id, decision);
     this.#grant = decision.result;
+    const excess = await server.admission?.admit(this);
+    if (excess !== undefined) return this.#refuseConnection(id, disconnected(excess));
     const deliverAfter = Promise.withResolvers<void>();
     const subs = await beginServerSide(server, this.subscriptions, request, this.#grant, deliverAfter.promise);
     if (subs.kind !== "result") return this.#refuseConnection(id, subs);

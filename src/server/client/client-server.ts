@@ -6,7 +6,7 @@ import { TokenVerifier } from "../auth/token-verifier.ts";
 import type { ChannelsConfig } from "../channels/channel-options.ts";
 import { Channels } from "../channels/channels.ts";
 import type { ClientConfig } from "../config/config.ts";
-import { DISCONNECTS } from "../protocol/codes.ts";
+import { type CodeWithReason, DISCONNECTS } from "../protocol/codes.ts";
 import type { Backend } from "./backend.ts";
 import { ClientRegistry, type RegisteredClient } from "./client-registry.ts";
 import type { ControlAnswer, ControlQuestion } from "./control/control.ts";
@@ -21,16 +21,22 @@ export interface ClientServerOptions {
   readonly backend?: Backend | undefined;
   /** Version that clients are told. */
   readonly version?: string | undefined;
-  /** True to tell the main thread of each client with a user that connects. Default: false. */
-  readonly reportsUsers?: boolean | undefined;
+  /** Has the last word about clients that are to connect. Default: all may. */
+  readonly admission?: ClientAdmission | undefined;
   /** Takes what the main thread is told. Default: nobody. */
   readonly tell?: ((report: ClientReport) => void) | undefined;
 }
 
+/** A limit on clients that looks beyond the shard. */
+export interface ClientAdmission {
+  /** Resolves with the reason with which the client is closed in place of an answer to `connect`; undefined: it may. */
+  admit(client: Pick<RegisteredClient, "clientId" | "user">): Promise<CodeWithReason | undefined>;
+  /** The connection of a client has ended, whether or not `admit` was called for it. */
+  left(client: Pick<RegisteredClient, "clientId" | "user">): void;
+}
+
 /** What the main thread is told of the clients of one shard. */
 export type ClientReport =
-  /** A client of a user has connected. Told only where `reportsUsers` asks for that. */
-  | { readonly kind: "connected"; readonly user: string }
   | { readonly kind: "occupied"; readonly channel: string }
   | { readonly kind: "vacated"; readonly channel: string };
 
@@ -44,25 +50,18 @@ export class ClientServer implements ServerParts {
   readonly subscriptionTokens: TokenVerifier;
   readonly registry: ClientRegistry;
   readonly encoder: PublicationEncoder;
-  readonly #reportsUsers: boolean;
+  readonly admission: ClientAdmission | undefined;
   readonly #tell: (report: ClientReport) => void;
 
   /** Throws `ERR_OPTION` for a regular expression that is none. */
-  constructor({
-    client,
-    channel,
-    backend = {},
-    version = "",
-    tell = () => {},
-    reportsUsers = false,
-  }: ClientServerOptions) {
+  constructor({ client, channel, backend = {}, version = "", tell = () => {}, admission }: ClientServerOptions) {
     this.config = client;
     this.limits = channel;
     this.channels = new Channels(channel);
     this.backend = backend;
     this.version = version;
     this.#tell = tell;
-    this.#reportsUsers = reportsUsers;
+    this.admission = admission;
     this.connectionTokens = new TokenVerifier(client.token);
     this.subscriptionTokens =
       client.subscriptionToken === undefined ? this.connectionTokens : new TokenVerifier(client.subscriptionToken);
@@ -92,7 +91,12 @@ export class ClientServer implements ServerParts {
 
   connected(client: RegisteredClient): void {
     this.registry.add(client.clientId, client);
-    if (this.#reportsUsers && client.user !== "") this.#tell({ kind: "connected", user: client.user });
+  }
+
+  /** The connection of a client has ended, whether or not it was let in. */
+  left(client: RegisteredClient): void {
+    this.registry.delete(client.clientId);
+    this.admission?.left(client);
   }
 
   #tellOccupancy(kind: "occupied" | "vacated", name: string): void {

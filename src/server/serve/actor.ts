@@ -7,20 +7,28 @@ import type { EndpointConfig, ServerConfig } from "../config/config.ts";
 import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
 import { Log } from "./log.ts";
+import type { ShardReport } from "./server.ts";
 import { NUMBERS_QUESTION, type ShardNumbers } from "./shard-numbers.ts";
 import { settingsOf } from "./shard-settings.ts";
-import { UserLimits } from "./user-limits.ts";
+import { isAdmissionQuestion, UserAdmission } from "./user-admission.ts";
 
 const { config, version } = settingsOf(import.meta.url);
 
 const endpoints = httpBackend(config, { log: new Log(config.log) });
+
+const admission = UserAdmission.isNeeded(config.client)
+  ? new UserAdmission(config.client, {
+      tell: (user) => Actor.report({ kind: "connecting", user } satisfies ShardReport),
+      close: (client, reason) => void server.surveyed({ kind: "disconnect", client, whitelist: [], ...reason }),
+    })
+  : undefined;
 
 const server = new ClientServer({
   client: config.client,
   channel: config.channel,
   backend: backendOf(config),
   version,
-  reportsUsers: UserLimits.isNeeded(config.client),
+  admission,
   tell: (report) => Actor.report(report),
 });
 
@@ -29,8 +37,9 @@ export default class Client extends ClientActor {
   readonly server = server;
 }
 
-/** Answers the control questions of the API, and the question for numbers of `metrics.ts`. */
+/** Answers the control questions of the API, those of `user-limits.ts`, and that for numbers of `client-metrics.ts`. */
 export async function surveyed(question: unknown): Promise<unknown> {
+  if (isAdmissionQuestion(question)) return admission?.answer(question);
   if ((question as Partial<typeof NUMBERS_QUESTION>).kind !== NUMBERS_QUESTION.kind) return server.surveyed(question);
   const info = (await server.surveyed({ kind: "info" })) as ShardNumbers["info"];
   return { info, endpoints: endpoints.snapshot() } satisfies ShardNumbers;

@@ -47,7 +47,11 @@ export interface ServerOptions {
 }
 
 /** What a shard reports to the main thread. */
-export type ShardReport = ClientReport | { readonly kind: "disconnected"; readonly event: string };
+export type ShardReport =
+  | ClientReport
+  /** A client of a user wants to connect. Told only where the connections of a user have a limit. */
+  | { readonly kind: "connecting"; readonly user: string }
+  | { readonly kind: "disconnected"; readonly event: string };
 
 export interface RunningServer {
   readonly board: Switchboard;
@@ -119,7 +123,7 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("reported", ({ shard, value }) => {
     const report = value as ShardReport;
     if (report.kind === "disconnected") hooks.disconnected(report.event);
-    else if (report.kind === "connected") limits.connected(report.user);
+    else if (report.kind === "connecting") limits.connecting(report.user);
     else occupancy.reported(shard, report);
   });
   board.on("shardLost", ({ shard, reason, connections, error }) => {

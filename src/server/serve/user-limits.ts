@@ -1,49 +1,38 @@
 /**
  * Limits on the connections of one user, over all shards and nodes: `user_connection_limit`, and one connection only
- * (`single_connection`). The main thread hears of each client that connects, and closes those that are too many.
+ * (`single_connection`). The main thread hears of each client that wants to connect, counts those of its user, and tells
+ * the shards who may (`UserAdmission`).
  */
 import type { SurveyAnswer } from "../../board/switchboard/survey.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
-import type { ClientDescription, ControlAnswer, ControlQuestion } from "../client/control/control.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { DISCONNECTS } from "../protocol/codes.ts";
+import { type AdmissionAnswer, type AdmissionQuestion, type CountedClient, isSingle } from "./user-admission.ts";
 
-/** Number of connections of a user that are looked at. */
-const MAX_LISTED = 1_000;
+/** Time that shards and nodes have to answer, in ms. The clients of those that don't aren't counted. */
+const TIMEOUT_MS = 1_000;
 
 export class UserLimits {
   readonly #board: Pick<Switchboard, "survey">;
   readonly #limit: number;
   readonly #isSingle: boolean;
   readonly #failed: (error: unknown) => void;
-  /** Users that are being looked at; true if another one of their clients came meanwhile. */
+  /** Users that are looked at now; true if one more of their clients has come meanwhile. */
   readonly #looking = new Map<string, boolean>();
 
-  /** @param failed called if the shards can't be asked */
-  constructor(
-    board: Pick<Switchboard, "survey">,
-    { userConnectionLimit, subscribeToUserPersonalChannel: { enabled, singleConnection } }: ClientConfig,
-    failed: (error: unknown) => void,
-  ) {
+  constructor(board: Pick<Switchboard, "survey">, config: ClientConfig, failed: (error: unknown) => void) {
     this.#board = board;
-    this.#limit = userConnectionLimit;
-    this.#isSingle = enabled && singleConnection;
+    this.#limit = config.userConnectionLimit;
+    this.#isSingle = isSingle(config);
     this.#failed = failed;
   }
 
-  /** Says whether shards have to tell of clients that connect. */
-  static isNeeded({ userConnectionLimit, subscribeToUserPersonalChannel }: ClientConfig): boolean {
-    const { enabled, singleConnection } = subscribeToUserPersonalChannel;
-    return userConnectionLimit > 0 || (enabled && singleConnection);
-  }
-
-  /** A client of this user has connected. Anonymous clients have no limit. */
-  connected(user: string): void {
+  /** A client of this user wants to connect. */
+  connecting(user: string): void {
     if (this.#looking.has(user)) {
       this.#looking.set(user, true);
       return;
     }
-    this.#looking.set(user, false);
     void this.#look(user);
   }
 
@@ -51,7 +40,7 @@ export class UserLimits {
     try {
       do {
         this.#looking.set(user, false);
-        await this.#closeExcess(user);
+        await this.#decide(user);
       } while (this.#looking.get(user) === true);
     } catch (error) {
       this.#failed(error);
@@ -60,26 +49,40 @@ export class UserLimits {
     }
   }
 
-  /** The newest client stays if there may be one only; else the oldest ones stay. */
-  async #closeExcess(user: string): Promise<void> {
-    const answers = await this.#ask({ kind: "connections", user, after: "", limit: MAX_LISTED });
-    const clients = answers
-      .flatMap((answer) => (answer.kind === "connections" ? answer.clients : []))
-      .sort((one, other) => one.connectedAt - other.connectedAt || (one.client < other.client ? -1 : 1));
-    const [excess, reason] = this.#isSingle
-      ? [clients.slice(0, -1), DISCONNECTS.forceDisconnect]
-      : [clients.slice(this.#limit), DISCONNECTS.connectionLimit];
-    await Promise.all(excess.map((client) => this.#close(client, reason)));
+  /** The newest client stays if there may be one only. Else those that are in stay, and the oldest of those that wait. */
+  async #decide(user: string): Promise<void> {
+    const clients = (await this.#ask({ kind: "clientsOf", user })).flatMap((answer) => answer.clients);
+    const single = this.#isSingle ? clients.toSorted(byAge).slice(0, -1) : [];
+    const rest = clients.filter((client) => !single.includes(client)).sort(insideFirst);
+    const [kept, excess] = this.#limit === 0 ? [rest, []] : [rest.slice(0, this.#limit), rest.slice(this.#limit)];
+    const admitted = kept.filter(({ isWaiting }) => isWaiting).map(({ client }) => client);
+    await this.#admit(user, admitted, excess, DISCONNECTS.connectionLimit);
+    await this.#admit(user, [], single, DISCONNECTS.forceDisconnect);
   }
 
-  async #close({ client }: ClientDescription, { code, reason }: { readonly code: number; readonly reason: string }) {
-    await this.#ask({ kind: "disconnect", client, whitelist: [], code, reason });
+  async #admit(
+    user: string,
+    admitted: readonly string[],
+    refused: readonly CountedClient[],
+    { code, reason }: { readonly code: number; readonly reason: string },
+  ): Promise<void> {
+    if (admitted.length === 0 && refused.length === 0) return;
+    await this.#ask({ kind: "admit", user, admitted, refused: refused.map(({ client }) => client), code, reason });
   }
 
-  async #ask(question: ControlQuestion): Promise<ControlAnswer[]> {
-    const answers = await this.#board.survey(question);
-    return answers.filter(isAnswered).map(({ answer }) => answer as ControlAnswer);
+  async #ask(question: AdmissionQuestion): Promise<AdmissionAnswer[]> {
+    const answers = await this.#board.survey(question, { timeoutMs: TIMEOUT_MS });
+    return answers.filter(isAnswered).map(({ answer }) => answer as AdmissionAnswer);
   }
+}
+
+/** Two nodes that decide at the same time decide the same. */
+function byAge(one: CountedClient, other: CountedClient): number {
+  return one.since - other.since || (one.client < other.client ? -1 : 1);
+}
+
+function insideFirst(one: CountedClient, other: CountedClient): number {
+  return Number(one.isWaiting) - Number(other.isWaiting) || byAge(one, other);
 }
 
 function isAnswered(answer: SurveyAnswer): answer is SurveyAnswer & { readonly kind: "answered" } {

@@ -3,6 +3,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 import { issueToken } from "../../../src/server/auth/issue-token.ts";
 import { parseConfig } from "../../../src/server/config/load.ts";
+import { RawClient } from "../support/raw-client.ts";
 import { API_KEY, SECRET, startTestServer, type TestServer } from "../support/server.ts";
 
 const BASE = { token: { hmac_secret_key: SECRET }, allowed_origins: ["*"] };
@@ -25,12 +26,16 @@ async function connect({ ws }: TestServer, user: string) {
   return { client, closed };
 }
 
-it("closes the newest connections of a user beyond user_connection_limit, and nobody else's", async () => {
+it("closes the client beyond user_connection_limit in place of letting it in, and nobody else", async () => {
   const server = await startTestServer({ client: { ...BASE, user_connection_limit: 2 }, http_api: { key: API_KEY } });
   const [one, two] = [await connect(server, "ann"), await connect(server, "ann")];
   const other = await connect(server, "bob");
-  const three = await connect(server, "ann");
-  expect(await three.closed).toBe(3504);
+  for (const codec of ["json", "protobuf"] as const) {
+    const three = await RawClient.open(server.ws, codec);
+    three.send({ id: 1, connect: { token: tokenFor("ann") } });
+    expect(await three.closed).toEqual({ code: 3504, reason: "connection limit" });
+    expect(three.replies.size).toBe(0);
+  }
   for (const { client } of [one, two, other]) expect(client.state).toBe("connected");
   two.client.disconnect();
   await two.closed;
@@ -43,6 +48,19 @@ it("closes the newest connections of a user beyond user_connection_limit, and no
   const four = await connect(server, "ann");
   expect(await listed()).toBe(2);
   expect(four.client.state).toBe("connected");
+});
+
+it("lets as many in as may, of clients that come at the same time to different shards", async () => {
+  const server = await startTestServer({ client: { ...BASE, user_connection_limit: 3 }, http_api: { key: API_KEY } });
+  const clients = await Promise.all(Array.from({ length: 12 }, () => RawClient.open(server.ws)));
+  expect(server.board.stats().shards.map(({ connections }) => connections)).toEqual([6, 6]);
+  for (const client of clients) client.send({ id: 1, connect: { token: tokenFor("ann") } });
+  const ends = clients.map((client) => Promise.race([client.closed, client.until(() => client.replies.has(1))]));
+  const refused = (await Promise.all(ends)).filter((end) => end !== undefined);
+  expect(refused).toEqual(Array.from({ length: 9 }, () => ({ code: 3504, reason: "connection limit" })));
+  const answered = clients.filter(({ replies }) => replies.has(1));
+  expect(answered).toHaveLength(3);
+  expect(answered.every(({ isClosed }) => !isClosed)).toBe(true);
 });
 
 it("keeps only the newest connection of a user where there may be a single one", async () => {

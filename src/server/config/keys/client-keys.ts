@@ -54,7 +54,7 @@ export const client = section("Clients: who may connect, limits and times", {
   channel_limit: integer(128, "Number of channels of one client at most", { least: 1, most: 1_000_000 }),
   user_connection_limit: integer(
     0,
-    "Number of connections of one user at most, on all nodes; more are closed with 3504. 0: any",
+    "Number of connections of one user at most, on all nodes; a client beyond that gets the close 3504 in place of an answer to `connect`. 0: any",
   ),
   queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", {
     least: 1024,
