@@ -1,7 +1,7 @@
 /** One opening handshake, as the acceptor sees it in any version of HTTP, and the handshake over HTTP/1.1. */
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import { switchingHeaders } from "../../wire/handshake/answer.ts";
+import { switchingAnswer, switchingHeaders } from "../../wire/handshake/answer.ts";
 import {
   type Accepted,
   checkHandshake,
@@ -50,8 +50,9 @@ export interface OpeningHandshake {
 
 /** Returns the 101 of an accepted handshake, to be written as latin1. */
 export function switchingToWebSocket(accepted: Accepted, headers?: AnswerHeaders): string {
-  const own = switchingHeaders(accepted);
-  return switchingProtocols(headers === undefined ? own : { ...own, ...headers });
+  // Most answers have no other headers, and need no check of their names and values.
+  if (headers === undefined) return switchingAnswer(accepted);
+  return switchingProtocols({ ...switchingHeaders(accepted), ...headers });
 }
 
 /** An upgrade. Source: RFC 6455 section 4.2. */

@@ -24,3 +24,15 @@ export function agreementHeaders({ protocol, deflate }: Omit<Answered, "accept">
     ...(deflate !== undefined && { "Sec-WebSocket-Extensions": deflate.header }),
   };
 }
+
+/** The beginning of each 101 that accepts a WebSocket, up to the value of `Sec-WebSocket-Accept`. */
+const SWITCHING =
+  "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ";
+
+/** Returns the 101 with `switchingHeaders`, to be written as latin1. Each value was checked or made here. */
+export function switchingAnswer({ accept, protocol, deflate }: Answered): string {
+  let answer = SWITCHING + accept;
+  if (protocol !== "") answer += `\r\nSec-WebSocket-Protocol: ${protocol}`;
+  if (deflate !== undefined) answer += `\r\nSec-WebSocket-Extensions: ${deflate.header}`;
+  return `${answer}\r\n\r\n`;
+}

@@ -4,6 +4,7 @@
  */
 import type { IncomingHttpHeaders } from "node:http";
 import type { UpgradeRequest } from "./server.ts";
+import { trimBlanks } from "./tokens.ts";
 
 export interface RequestHead extends UpgradeRequest {
   readonly url: string;
@@ -16,7 +17,14 @@ const END = "\r\n\r\n";
  * A GET request in the simple form of RFC 9112 sections 3 and 5: no obsolete line folding, no bytes beyond ASCII, no
  * bare CR or LF.
  */
-const PLAIN_GET = /^GET (\/[\x21-\x7e]*) HTTP\/1\.1\r\n((?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+)\r\n/;
+const PLAIN_GET = /^GET \/[\x21-\x7e]* HTTP\/1\.1\r\n(?:[!#$%&'*+.^_`|~0-9A-Za-z-]+:[\t\x20-\x7e]*\r\n)+\r\n/;
+/** Offset of the target in such a request. */
+const TARGET = "GET ".length;
+/** Characters between the target and the first header. */
+const VERSION = " HTTP/1.1\r\n";
+
+/** Prototype of headers without properties, because a client may name a header as it likes. */
+const NO_PROPERTIES: IncomingHttpHeaders = Object.freeze(Object.create(null));
 
 /**
  * Maps the header names that clients send to their lower-case keys. The keys are strings that V8 has already interned
@@ -59,28 +67,27 @@ const KNOWN_NAMES = new Map(
 export function readSimpleHead(chunk: Buffer): { readonly head: RequestHead; readonly length: number } | undefined {
   const text = chunk.toString("latin1", 0, Math.min(chunk.length, MAX_HEAD_BYTES));
   const end = text.indexOf(END);
-  if (end === -1) return undefined;
-  const length = end + END.length;
-  const plain = PLAIN_GET.exec(text);
-  if (plain === null || plain[0].length !== length) return undefined;
-  const headers = readHeaders(plain[2] as string);
+  if (end === -1 || !PLAIN_GET.test(text)) return undefined;
+  const targetEnd = text.indexOf(" ", TARGET);
+  const headers = readHeaders(text, targetEnd + VERSION.length, end);
   if (headers === undefined) return undefined;
-  const head = { method: "GET", url: plain[1] as string, httpVersionMajor: 1, httpVersionMinor: 1, headers };
-  return { head, length };
+  const url = text.slice(TARGET, targetEnd);
+  return { head: { method: "GET", url, httpVersionMajor: 1, httpVersionMinor: 1, headers }, length: end + END.length };
 }
 
-function readHeaders(lines: string): IncomingHttpHeaders | undefined {
-  const headers: IncomingHttpHeaders = Object.create(null);
-  for (let at = 0; at < lines.length; ) {
-    const colon = lines.indexOf(":", at);
-    const end = lines.indexOf("\r\n", colon);
-    const written = lines.slice(at, colon);
+/** Reads the header lines from `at` on. The last line ends at `end`. Returns undefined as `readSimpleHead` does. */
+function readHeaders(text: string, at: number, end: number): IncomingHttpHeaders | undefined {
+  // V8 makes an object without a prototype slow.
+  const headers: IncomingHttpHeaders = Object.create(NO_PROPERTIES);
+  while (at < end) {
+    const colon = text.indexOf(":", at);
+    const lineEnd = text.indexOf("\r\n", colon);
+    const written = text.slice(at, colon);
     const name = KNOWN_NAMES.get(written) ?? written.toLowerCase();
-    if (name in headers || name === "content-length" || name === "transfer-encoding" || name === "expect") {
-      return undefined;
-    }
-    headers[name] = lines.slice(colon + 1, end).trim();
-    at = end + 2;
+    if (headers[name] !== undefined) return undefined;
+    if (name === "content-length" || name === "transfer-encoding" || name === "expect") return undefined;
+    headers[name] = trimBlanks(text, colon + 1, lineEnd);
+    at = lineEnd + 2;
   }
   return headers;
 }

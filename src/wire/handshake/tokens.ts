@@ -11,26 +11,31 @@ export function isToken(text: string): boolean {
 export function listMembers(value: string): string[] {
   return value
     .split(",")
-    .map(trimBlanks)
+    .map((member) => trimBlanks(member))
     .filter((member) => member !== "");
 }
 
-/** Removes spaces and tabs at both ends. HTTP has no other white space (RFC 9110 section 5.6.3). */
-export function trimBlanks(text: string): string {
-  let start = 0;
-  let end = text.length;
-  while (start < end && isBlank(text, start)) start++;
-  while (start < end && isBlank(text, end - 1)) end--;
+const SPACE = 0x20;
+const TAB = 0x09;
+
+/**
+ * Returns `text`, or its part from `start` to `end`, without the spaces and tabs at both ends. HTTP has no other white
+ * space (RFC 9110 section 5.6.3).
+ */
+export function trimBlanks(text: string, start = 0, end = text.length): string {
+  while (start < end && isBlank(text.charCodeAt(start))) start++;
+  while (start < end && isBlank(text.charCodeAt(end - 1))) end--;
   return text.slice(start, end);
 }
 
-function isBlank(text: string, at: number): boolean {
-  const character = text[at];
-  return character === " " || character === "\t";
+function isBlank(character: number): boolean {
+  return character === SPACE || character === TAB;
 }
 
 /** True when the list of a header value has this member, in any letter case. `member` is in lower case. */
 export function hasMember(value: string | undefined, member: string): boolean {
   if (value === undefined) return false;
-  return value.toLowerCase() === member || listMembers(value).some((one) => one.toLowerCase() === member);
+  return (
+    value === member || value.toLowerCase() === member || listMembers(value).some((one) => one.toLowerCase() === member)
+  );
 }

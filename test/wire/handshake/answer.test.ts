@@ -1,9 +1,13 @@
 import { expect, it } from "vitest";
-import { agreementHeaders, switchingHeaders } from "../../../src/wire/handshake/answer.ts";
+import { agreementHeaders, switchingAnswer, switchingHeaders } from "../../../src/wire/handshake/answer.ts";
+import { parseExtensions } from "../../../src/wire/handshake/extensions.ts";
+import { acceptDeflate } from "../../../src/wire/handshake/permessage-deflate.ts";
 import { checkHandshake } from "../../../src/wire/handshake/server.ts";
 import { DEFAULT_COMPRESSION } from "../../../src/wire/protocol/deflate/compression.ts";
+import { switchingProtocols } from "../../../src/wire/upgrade/response.ts";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
+const DEFLATE = acceptDeflate(parseExtensions("permessage-deflate") ?? [], DEFAULT_COMPRESSION);
 const ACCEPT = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 
 it("answers a plain handshake with the three headers of a 101", () => {
@@ -46,4 +50,14 @@ it("names the chosen subprotocol and the negotiated compression, as the checks f
 
 it("leaves out a subprotocol and compression that weren't negotiated", () => {
   expect(agreementHeaders({ protocol: "", deflate: undefined })).toEqual({});
+});
+
+it.each([
+  { protocol: "", deflate: undefined },
+  { protocol: "chat.v2", deflate: undefined },
+  { protocol: "", deflate: DEFLATE },
+  { protocol: "chat.v2", deflate: DEFLATE },
+])("writes the 101 of %j as it writes any answer", (agreed) => {
+  const accepted = { accept: ACCEPT, ...agreed };
+  expect(switchingAnswer(accepted)).toBe(switchingProtocols(switchingHeaders(accepted)));
 });
