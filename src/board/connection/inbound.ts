@@ -103,7 +103,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#host = host;
     this.#messages = messages;
     this.#owner = owner;
-    this.#rates = RateLimit.of(rates, performance.now());
+    this.#rates = RateLimit.of(rates);
   }
 
   /** True while the transport is read. */

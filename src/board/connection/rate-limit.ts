@@ -20,10 +20,14 @@ export class RateLimit {
   readonly #messages: TokenBucket | undefined;
   readonly #bytes: TokenBucket | undefined;
 
-  /** Creates the rates of a connection. Returns undefined if none are set. */
-  static of({ maxMessagesPerSecond, maxBytesPerSecond }: RateOptions, now: number): RateLimit | undefined {
+  /**
+   * Creates the rates of a connection. Returns undefined if none are set.
+   *
+   * @param now time in milliseconds. Default: that of `performance.now`
+   */
+  static of({ maxMessagesPerSecond, maxBytesPerSecond }: RateOptions, now?: number): RateLimit | undefined {
     if (maxMessagesPerSecond === undefined && maxBytesPerSecond === undefined) return undefined;
-    return new RateLimit(maxMessagesPerSecond, maxBytesPerSecond, now);
+    return new RateLimit(maxMessagesPerSecond, maxBytesPerSecond, now ?? performance.now());
   }
 
   private constructor(messages: number | undefined, bytes: number | undefined, now: number) {

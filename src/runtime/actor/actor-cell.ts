@@ -113,7 +113,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    * @param actor the actor object that asks; an object that was replaced has no timers any more
    */
   schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
-    const timers = this.#timers ?? new ActorTimers(this.#timerExpired);
+    const timers = this.#timers ?? new ActorTimers((timer) => this.#timerExpired(timer));
     const cancel = timers.add(delayMs, callback, repeats);
     const { isConstructed = false } = this.#incarnation ?? {};
     if (this.#isOver() || (isConstructed && !this.#incarnation?.is(actor))) cancel();
@@ -121,7 +121,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return cancel;
   }
 
-  readonly #timerExpired = (timer: ActorTimer): void => {
+  #timerExpired(timer: ActorTimer): void {
     if (timer.waits) return;
     if (!this.#mustWait()) {
       this.#handleNow(timer);
@@ -130,7 +130,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     timer.waits = true;
     this.#mailbox ??= new Mailbox(this.#settings.limits);
     this.#mailbox.push(timer);
-  };
+  }
 
   /**
    * Puts mail into the mailbox. The mail is handled in a later turn, never within this call: the sender may be in the

@@ -302,24 +302,26 @@ export class Decoder {
   }
 
   #readControl(opcode: number, payloadBytes: number, key: number): Ping | Pong | Close | Violation {
-    const payload = Buffer.allocUnsafeSlow(payloadBytes);
+    if (opcode === Opcode.close) return this.#readClose(payloadBytes, key);
+    const payload = payloadBytes === 0 ? EMPTY : Buffer.allocUnsafeSlow(payloadBytes);
     unmask(this.#chunk, this.#at, payload, 0, payloadBytes, key, 0);
     this.#at += payloadBytes;
-    if (opcode === Opcode.ping) return { kind: "ping", payload };
-    if (opcode === Opcode.pong) return { kind: "pong", payload };
-    return this.#readClose(payload);
+    return { kind: opcode === Opcode.ping ? "ping" : "pong", payload };
   }
 
-  /** Checks the payload of a close frame. Source: RFC 6455 sections 5.5.1 and 7.4. */
-  #readClose(payload: Buffer): Close | Violation {
-    if (payload.length === 1) return this.#fail("ERR_CLOSE_PAYLOAD");
-    if (payload.length === 0) {
+  /** Reads and checks the payload of a close frame. Source: RFC 6455 sections 5.5.1 and 7.4. */
+  #readClose(payloadBytes: number, key: number): Close | Violation {
+    // Nobody keeps the payload, so it needs no memory of its own.
+    const { block, start } = allocate(payloadBytes);
+    unmask(this.#chunk, this.#at, block, start, payloadBytes, key, 0);
+    if (payloadBytes === 1) return this.#fail("ERR_CLOSE_PAYLOAD");
+    if (payloadBytes === 0) {
       this.#end();
       return { kind: "close", code: CloseCode.noStatus, reason: "" };
     }
-    const code = payload.readUInt16BE();
+    const code = ((block[start] as number) << 8) | (block[start + 1] as number);
     if (!isWireCloseCode(code)) return this.#fail("ERR_INVALID_CLOSE_CODE");
-    const reason = payload.subarray(2);
+    const reason = payloadBytes === 2 ? EMPTY : block.subarray(start + 2, start + payloadBytes);
     if (!isUtf8(reason)) return this.#fail("ERR_INVALID_UTF8");
     this.#end();
     return { kind: "close", code, reason: reason.toString() };

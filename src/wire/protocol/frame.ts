@@ -74,11 +74,12 @@ export function encodeLatin1(text: string): Frame {
 
 /** Encodes a close frame. Without a code it has no payload. A reason over 123 bytes is cut between two characters. */
 export function encodeClose(code?: number, reason = ""): Frame {
-  const { block, start } = allocate(2 + 2 + MAX_REASON_BYTES);
+  const { block, start } = allocate(2 + 2 + (reason === "" ? 0 : MAX_REASON_BYTES));
   const payload = start + 2;
   let end = payload;
   if (code !== undefined) {
-    end = block.writeUInt16BE(code, payload);
+    block[end++] = code >>> 8;
+    block[end++] = code & 0xff;
     // `Buffer.write` never writes part of a character.
     if (reason !== "") end += block.write(reason, end, MAX_REASON_BYTES, "utf8");
   }

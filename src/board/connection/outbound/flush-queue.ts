@@ -39,14 +39,13 @@ export class FlushQueue {
     this.#members = [];
     let flushed = 0;
     let endsAt: number | undefined;
-    for (const member of members) {
+    while (flushed < members.length) {
       if (flushed >= FLUSH_BATCH && flushed % FLUSH_BATCH === 0) {
         const now = this.#clock();
         endsAt ??= now + TURN_MS;
         if (now >= endsAt) break;
       }
-      member.flushQueued();
-      flushed++;
+      members[flushed++]?.flushQueued();
     }
     this.root = new FrameChain();
     if (flushed === members.length) return;
