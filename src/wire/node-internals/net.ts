@@ -15,6 +15,16 @@ export interface TcpHandle {
   close(): void;
 }
 
+/**
+ * Returns the number of bytes of a handle's writes that the operating system hasn't taken: exact at every moment. Source:
+ * `writeQueueSize` of the handles of streams (`src/stream_wrap.cc`). Throws `ERR_NODE_INTERNALS`.
+ */
+export function unsentBytesOf(handle: object): number {
+  const { writeQueueSize } = handle as { readonly writeQueueSize?: unknown };
+  if (typeof writeQueueSize !== "number") throw missingError("writeQueueSize of a handle");
+  return writeQueueSize;
+}
+
 /** Owner of a handle: a `net.Socket`, or an object in its place (`ownerOf`). */
 export interface HandleOwner {
   /** Property of `net.Socket` and `net.Server` (`lib/net.js`). Without it no socket can become a transport or move. */
@@ -108,7 +118,7 @@ export function makeTransferable(socket: Socket): void {
 }
 
 /** Returns a socket or a server as an entry of a transfer list. Documented; Node's types don't know it. */
-export function transferable(owner: Socket | Server): MessagePort {
+export function transferable(owner: Socket | Server | object): MessagePort {
   return owner as unknown as MessagePort;
 }
 

@@ -5,7 +5,19 @@ import { headerBytes, MAX_HEADER_BYTES, writeHeader } from "./frame.ts";
 import { unmask } from "./masking/mask.ts";
 import { Message } from "./message.ts";
 import { Opcode } from "./opcode.ts";
-import { Utf8Validator } from "./utf8.ts";
+import { type Utf8State, Utf8Validator } from "./utf8.ts";
+
+/** A message in progress, as plain data. */
+export interface AssemblyState {
+  readonly opcode: Opcode;
+  readonly compressed: boolean;
+  /** Payload bytes that have arrived, unmasked. */
+  readonly payload: Uint8Array;
+  /** Number of frames that have begun. */
+  readonly fragments: number;
+  /** Set for an uncompressed text. */
+  readonly text: Utf8State | undefined;
+}
 
 /** Memory that a message gets at first, in bytes, however long its header says that it is. */
 const INITIAL_BYTES = 4 * 1024;
@@ -31,6 +43,23 @@ export class Assembly {
     this.opcode = opcode;
     this.compressed = compressed;
     this.#validator = opcode === Opcode.text && !compressed ? new Utf8Validator() : undefined;
+  }
+
+  /** Continues a message that another `Assembly` began. */
+  static load({ opcode, compressed, payload, fragments, text }: AssemblyState): Assembly {
+    const assembly = new Assembly(opcode, compressed);
+    assembly.#reserve(payload.length, Number.POSITIVE_INFINITY);
+    assembly.#block.set(payload, assembly.#end);
+    assembly.#end += payload.length;
+    assembly.fragments = fragments;
+    if (text !== undefined) assembly.#validator?.load(text);
+    return assembly;
+  }
+
+  /** Takes the message in progress out, for `load`. The payload is a view. */
+  save(): AssemblyState {
+    const { opcode, compressed, payload, fragments } = this;
+    return { opcode, compressed, payload, fragments, text: this.#validator?.save() };
   }
 
   /** Bytes of payload that have arrived. */

@@ -4,7 +4,7 @@
  */
 import { isUtf8 } from "node:buffer";
 import { allocate } from "./allocator.ts";
-import { Assembly } from "./assembly.ts";
+import { Assembly, type AssemblyState } from "./assembly.ts";
 import { CloseCode, isWireCloseCode } from "./close-code.ts";
 import type { Inflater } from "./deflate/inflater.ts";
 import { EMPTY } from "./empty.ts";
@@ -29,6 +29,30 @@ export interface DecoderOptions {
    * and `inflationWaits` is true; the next call of `next` asks again. Default: inflates at once.
    */
   readonly mayInflate?: (() => boolean) | undefined;
+}
+
+/** A decoder between two events, as plain data. The bytes may be views: the owner copies or serializes them at once. */
+export interface DecoderState {
+  /** Bytes that were fed and not decoded. */
+  readonly rest: Uint8Array;
+  /** The message in progress; undefined between messages. */
+  readonly message: AssemblyState | undefined;
+  /** The data frame in progress; undefined between frames. */
+  readonly frame: FrameState | undefined;
+  /** Window of the peer's earlier messages; undefined if none is kept. */
+  readonly window: Uint8Array | undefined;
+}
+
+/** A data frame in progress. */
+interface FrameState {
+  /** Payload bytes that are still to come. */
+  readonly remaining: number;
+  /** Payload bytes that were read. */
+  readonly phase: number;
+  /** True for the last frame of its message. */
+  readonly final: boolean;
+  /** Masking key. */
+  readonly key: number;
 }
 
 export interface Ping {
@@ -103,6 +127,34 @@ export class Decoder {
   constructor(options: DecoderOptions) {
     this.#options = options;
     this.#keyBytes = options.role === "client" ? 0 : MASKING_KEY_BYTES;
+  }
+
+  /**
+   * Takes the state out, for `load` of another decoder. Not within `next`, and not after a close or a violation. This
+   * decoder reads nothing more.
+   */
+  save(): DecoderState {
+    const frame = this.#inPayload
+      ? { remaining: this.#remaining, phase: this.#phase, final: this.#final, key: this.#key }
+      : undefined;
+    const rest = this.#chunk.subarray(this.#at);
+    const state = { rest, message: this.#assembly?.save(), frame, window: this.#options.inflater?.save() };
+    this.#end();
+    return state;
+  }
+
+  /** Goes on where another decoder with the same options was saved. Call `next` then: events may be left in its rest. */
+  load({ rest, message, frame, window }: DecoderState): void {
+    this.feed(Buffer.from(rest));
+    this.#state = "owning";
+    this.#assembly = message && Assembly.load(message);
+    this.#options.inflater?.load(window);
+    if (frame === undefined) return;
+    this.#remaining = frame.remaining;
+    this.#phase = frame.phase;
+    this.#final = frame.final;
+    this.#key = frame.key;
+    this.#inPayload = true;
   }
 
   /** Adds the next bytes of the peer. */

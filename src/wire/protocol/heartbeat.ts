@@ -15,6 +15,14 @@ export interface HeartbeatOptions {
  */
 export type Beat = { readonly verdict: "alive" | "ping"; readonly againInMs: number } | { readonly verdict: "lost" };
 
+/** The heartbeat of a connection, as ages in milliseconds. */
+export interface HeartbeatState {
+  /** Time since the peer was heard. */
+  readonly heardMs: number;
+  /** Time since the ping that isn't answered; undefined if there is none. */
+  readonly pingedMs: number | undefined;
+}
+
 /** Time by which a timer of Node may be early, in milliseconds. */
 const EARLY_MS = 1;
 
@@ -32,6 +40,19 @@ export class Heartbeat {
   constructor(options: HeartbeatOptions, now: number) {
     this.#options = options;
     this.#heardAt = now;
+  }
+
+  /** Takes the state out, for `load` of another heartbeat. */
+  save(now: number): HeartbeatState {
+    return { heardMs: now - this.#heardAt, pingedMs: this.#pingedAt === undefined ? undefined : now - this.#pingedAt };
+  }
+
+  /** Goes on where another heartbeat was saved. Returns the time until the next call of `beat`, in ms. */
+  load({ heardMs, pingedMs }: HeartbeatState, now: number): number {
+    this.#heardAt = now - heardMs;
+    this.#pingedAt = pingedMs === undefined ? undefined : now - pingedMs;
+    const { pingIntervalMs, pongTimeoutMs } = this.#options;
+    return Math.max(0, pingedMs === undefined ? pingIntervalMs - heardMs : pongTimeoutMs - pingedMs);
   }
 
   /** Records that bytes of the peer arrived, or that the peer took bytes that waited for it. */

@@ -1,6 +1,15 @@
 /** Validates UTF-8 that arrives in pieces, for texts over several frames or reads. */
 import { isUtf8 } from "node:buffer";
 
+/** A validator in the middle of a text, as plain data. */
+export interface Utf8State {
+  /** Number of continuation bytes that the last character still lacks. */
+  readonly missing: number;
+  /** Range of the next continuation byte. */
+  readonly low: number;
+  readonly high: number;
+}
+
 /**
  * An incremental UTF-8 validator. It fails at the first byte that can't continue a valid text, wherever the text was
  * cut. Source: the well-formed sequences of Unicode table 3-7, as RFC 6455 section 8.1 demands.
@@ -17,6 +26,18 @@ export class Utf8Validator {
   /** True between two characters, where a text may end. */
   get complete(): boolean {
     return this.#missing === 0;
+  }
+
+  /** Takes the state out, for `load` of another validator. */
+  save(): Utf8State {
+    return { missing: this.#missing, low: this.#low, high: this.#high };
+  }
+
+  /** Goes on where another validator was saved. */
+  load({ missing, low, high }: Utf8State): void {
+    this.#missing = missing;
+    this.#low = low;
+    this.#high = high;
   }
 
   /** Starts a new text. */

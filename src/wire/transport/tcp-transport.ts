@@ -4,11 +4,13 @@ import {
   checkHandle,
   endBelowQueue,
   type HandleOwner,
+  handleOf,
   optionsOver,
   takeHandle,
+  unsentBytesOf,
   writeBelowQueue,
 } from "../node-internals/net.ts";
-import type { Transport, TransportReceiver } from "./transport.ts";
+import type { DetachedSocket, MovableTransport, TransportReceiver } from "./transport.ts";
 
 /**
  * Size of the buffer for the reads of all sockets of a thread, one after the other. The receiver is done with the bytes
@@ -44,7 +46,7 @@ function firstBytes(buffer: Buffer, length: number): Buffer {
  * Reads a TCP socket into one shared buffer, without the machinery of readable streams (the documented `onread` option
  * of `net.Socket`: a fifth less CPU per small echo than `data` events).
  */
-export class TcpTransport implements Transport {
+export class TcpTransport implements MovableTransport {
   // Fields that every write needs come first, next to each other in memory.
   /** Bytes of the write that Node hasn't finished. Later bytes wait in `#waiting`. */
   #writing = 0;
@@ -53,6 +55,8 @@ export class TcpTransport implements Transport {
   #ending = false;
   readonly #socket: Socket;
   #receiver: TransportReceiver | undefined;
+  /** The last write that the system didn't take at once. */
+  #inHand: Buffer | undefined;
   /** Bytes that were read before this transport existed, or after it was paused; delivered before all others. */
   #head: Buffer | undefined;
   #reading = true;
@@ -134,6 +138,30 @@ export class TcpTransport implements Transport {
     return this.#socket;
   }
 
+  /** A write under way is cut: the system has taken some of it, and `unsent` begins with the rest. */
+  detach(): DetachedSocket | undefined {
+    if (this.#socket.destroyed || this.#ending || this.#ended > 0) return undefined;
+    const handle = handleOf(this.#socket);
+    if (handle === null) return undefined;
+    this.pause();
+    const unread = this.#head ?? NOTHING;
+    const unsent = [...this.#restInHand(handle), ...this.#waiting];
+    this.#receiver = undefined;
+    this.#head = undefined;
+    this.#inHand = undefined;
+    this.#writing = 0;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    takeHandle(this.#socket);
+    return { handle, unread, unsent };
+  }
+
+  #restInHand(handle: object): Buffer[] {
+    const bytes = this.#inHand;
+    const rest = bytes === undefined ? 0 : unsentBytesOf(handle);
+    return bytes === undefined || rest === 0 ? [] : [bytes.subarray(bytes.length - rest)];
+  }
+
   get bufferedBytes(): number {
     return this.#writing + this.#waitingBytes;
   }
@@ -159,6 +187,7 @@ export class TcpTransport implements Transport {
   /** Called within `writeBelowQueue` if the operating system took everything at once, as usual. */
   readonly #written = (error?: Error | null): void => {
     this.#writing = 0;
+    this.#inHand = undefined;
     if (error != null) {
       this.#socket.destroy();
       return;
@@ -179,7 +208,9 @@ export class TcpTransport implements Transport {
   #writeNow(bytes: Buffer): void {
     this.#writing = bytes.length;
     writeBelowQueue(this.#socket, bytes, this.#written);
-    if (this.#writing > 0) this.#behind = true;
+    if (this.#writing === 0) return;
+    this.#behind = true;
+    this.#inHand = bytes;
   }
 
   pause(): void {

@@ -1,4 +1,6 @@
 /** The port between a connection and its socket. */
+import type { TcpHandle } from "../node-internals/net.ts";
+
 /**
  * Carries the bytes of one connection. Every implementation passes the contract in `test/wire/transport/contract.ts`.
  *
@@ -21,6 +23,30 @@ export interface Transport {
   end(): void;
   /** Drops the queued bytes and closes both directions at once. */
   destroy(): void;
+}
+
+/** A socket that was taken from its transport, for a transport in another thread or process. */
+export interface DetachedSocket {
+  /** Handle of the socket. Nobody reads it, and its owner must post or close it. */
+  readonly handle: TcpHandle;
+  /** Bytes that were read and not delivered. */
+  readonly unread: Buffer;
+  /** Bytes that were written and that the system hasn't taken, in order: the next owner writes them first. */
+  readonly unsent: readonly Buffer[];
+}
+
+/** A transport whose socket can move to another thread. */
+export interface MovableTransport extends Transport {
+  /**
+   * Takes the socket out of the transport, which calls its receiver no more and is of no use afterwards. Returns undefined,
+   * and changes nothing, if the socket is closed or its end has begun.
+   */
+  detach(): DetachedSocket | undefined;
+}
+
+/** True if the socket of a transport can move to another thread: a TCP socket without TLS can. */
+export function isMovableTransport(transport: Transport): transport is MovableTransport {
+  return "detach" in transport;
 }
 
 export interface TransportReceiver {

@@ -34,6 +34,16 @@ export class Inflater {
     this.#window = peerContextTakeover ? new Window(1 << this.#windowBits) : undefined;
   }
 
+  /** Takes the window out, for `load`: a view, or undefined if nothing is kept. */
+  save(): Uint8Array | undefined {
+    return this.#window?.bytes;
+  }
+
+  /** Goes on with the window of another inflater of the same agreement. */
+  load(window: Uint8Array | undefined): void {
+    if (window !== undefined) this.#window?.push(Buffer.from(window.buffer, window.byteOffset, window.byteLength));
+  }
+
   /** Memory that is kept for the next message, in bytes. */
   get keptBytes(): number {
     return this.#window?.capacity ?? 0;
