@@ -5,7 +5,7 @@ import os from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { promisify } from "node:util";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { SuiteResult } from "../../bench/results.ts";
 import { spawnOn } from "../../bench/server-process.ts";
 
@@ -59,6 +59,8 @@ it.each([
   { cold: false, cache: expect.stringContaining("compile-cache") },
   { cold: true, cache: "undefined" },
 ])("starts a server with a cache of compiled code unless the run is cold (cold: $cold)", async ({ cold, cache }) => {
+  vi.stubEnv("NODE_COMPILE_CACHE", undefined);
+  onTestFinished(() => void vi.unstubAllEnvs());
   const child = spawnOn(undefined, [process.execPath, "-p", "require('node:module').getCompileCacheDir()"], cold);
   const [line] = await once(createInterface({ input: child.stdout }), "line");
   expect(line).toEqual(cache);
