@@ -14,11 +14,14 @@ export type {
   ActorFailure,
   DeadLetter,
   HandlerTimeout,
+  MovedConnection,
+  MoveFailure,
   Report,
   SlowConsumer,
   SwitchboardEvents,
 } from "./board/switchboard/events.ts";
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
+export type { EvacuationResult, MoveRefusal, MoveResult } from "./board/switchboard/moving/moving.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";
 export type { ShardResourceLimits, StartOptions } from "./board/switchboard/options/start-options.ts";
@@ -36,6 +39,7 @@ export type { ConnectionRequest } from "./runtime/actor/context/connection-reque
 export type { PublishResult, Stored } from "./runtime/actor/context/publish-result.ts";
 export type { HandlerTrace } from "./runtime/actor/diagnostics.ts";
 export type { AskOptions, DeadLetterReason, TellResult } from "./runtime/actor/mail.ts";
+export type { StayReason } from "./runtime/actor/moving/suspension.ts";
 export type { SlowConsumerClose } from "./runtime/actor/slow-consumer-close.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { ActorCounts } from "./runtime/stats/actor-counters.ts";

@@ -46,7 +46,9 @@ const LAYERS = [
 const KNOWN_TO_LOAD = ["load", "wire/node-internals", "wire/protocol", "wire/handshake"];
 
 /** The files of the shards that the main thread may import: those about messages between threads. */
-const CROSSES_THREADS = ["messages", "queries", "shutdown"].map((name) => `src/board/shard/${name}.ts`);
+const CROSSES_THREADS = ["messages", "moving/messages", "queries", "shutdown"].map(
+  (name) => `src/board/shard/${name}.ts`,
+);
 
 /** Largest number of files in a folder. */
 const MAX_FILES_IN_FOLDER = 16;

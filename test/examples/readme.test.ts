@@ -48,6 +48,8 @@ const RUN = [
   "chat-node.js",
   "chat-client.js",
   "cluster-node.js",
+  "tallies.js",
+  "tally.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -120,6 +122,11 @@ it("counters.js sends mail to an actor, which restarts after a failure", async (
   expect(lines.toSorted()).toEqual(
     ["1", "1", "received restarted", "0 again, after: told to", "{ status: 'accepted' }"].toSorted(),
   );
+});
+
+it("tallies.js moves a connection there and back, with its actor's state", async () => {
+  const lines = await linesOf("tallies.js");
+  expect(lines).toEqual(["1 on shard 0", "{ moved: true }", "2 on shard 1", "3 on shard 0"]);
 });
 
 it("rooms.js gets what it missed after a cut, and is told when it can't", async () => {

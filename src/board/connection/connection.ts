@@ -8,6 +8,7 @@ import type { ActorContext, PublishOptions } from "../../runtime/actor/context/a
 import { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/mail.ts";
+import type { StayReason, SuspensionDone } from "../../runtime/actor/moving/suspension.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
@@ -37,11 +38,20 @@ import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
-import type { Transport } from "../../wire/transport/transport.ts";
+import { type DetachedSocket, isMovableTransport, type Transport } from "../../wire/transport/transport.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
-import { countClosed, reportEnd, reportFailure, reportOpening, reportTimeout } from "./diagnostics.ts";
+import type { ConnectionState } from "./connection-state.ts";
+import {
+  countArrival,
+  countClosed,
+  countDeparture,
+  reportEnd,
+  reportFailure,
+  reportOpening,
+  reportTimeout,
+} from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
 import { type ControlEvent, Inbound, type InboundOwner } from "./inbound.ts";
 import type { BroadcastGroup } from "./outbound/broadcast-group.ts";
@@ -72,6 +82,7 @@ export class Connection
   /** True once the peer's close frame arrived. */
   #peerClosed = false;
   readonly #heartbeat: Heartbeat;
+  readonly #deflate: DeflateAgreement | undefined;
   deadline: number | undefined;
   place = -1;
 
@@ -84,6 +95,7 @@ export class Connection
     super(identity, host);
     const { options } = host;
     this.#transport = transport;
+    this.#deflate = deflate;
     const { maxPayloadBytes, maxFragments } = options;
     const mayInflate = host.turns.hasTime;
     const decoder = new Decoder(
@@ -105,6 +117,76 @@ export class Connection
     this.#outbound.pushControl(encodeLatin1(answer));
     reportOpening(this.host, this);
     this.#cell.open(actorClass, this);
+    this.#transport.start(this.#inbound);
+  }
+
+  // ── for the shard, when it moves to another ────────────────────────────────────────────────────────────
+
+  /** Why the connection can't move, ever or now; undefined if it can, as far as this can be told. */
+  get stayReason(): StayReason | undefined {
+    if (this.#phase !== "open") return "closing";
+    return isMovableTransport(this.#transport) ? undefined : "transport";
+  }
+
+  /** Suspends the actor once it is idle. Then call `takeApart` or `stay`. */
+  suspend(limitMs: number, version: number, done: SuspensionDone): void {
+    this.#cell.suspend(limitMs, version, done);
+  }
+
+  /** True from a successful `suspend` until the connection moves, stays or ends. */
+  get isSuspended(): boolean {
+    return this.#phase === "open" && this.#cell.isSuspended;
+  }
+
+  /** The suspended connection goes on here, with another actor object. */
+  stay(): void {
+    this.#cell.resumeHere();
+  }
+
+  /**
+   * Takes a suspended connection apart: it has left this thread, and nothing is told to its actor. Returns undefined, and
+   * changes nothing, if its socket has closed.
+   *
+   * @param actorState what `suspended` returned, as bytes
+   */
+  takeApart(actorState: Uint8Array): { readonly state: ConnectionState; readonly socket: DetachedSocket } | undefined {
+    this.#outbound.flush();
+    const socket = isMovableTransport(this.#transport) ? this.#transport.detach() : undefined;
+    if (socket === undefined) return undefined;
+    this.#phase = "closed";
+    this.host.wheel.cancel(this);
+    countDeparture(this.host, this);
+    const outbound = this.#outbound.save();
+    const subscriptions = this.#subscriptions?.save(new Map(outbound.policies)) ?? { topics: [] };
+    const state = {
+      identity: this.identity,
+      deflate: this.#deflate,
+      unread: socket.unread,
+      unsent: socket.unsent,
+      inbound: this.#inbound.save(),
+      outbound,
+      cell: this.#cell.save(actorState),
+      subscriptions,
+    };
+    return { state, socket };
+  }
+
+  /** Goes on where another connection was taken apart, in place of `open`. The transport begins with its `unread`. */
+  resume(actorClass: ActorClass, { unsent, inbound, outbound, cell, subscriptions }: ConnectionState): void {
+    const { options, wheel } = this.host;
+    for (const { buffer, byteOffset, byteLength } of unsent) {
+      this.#transport.write(Buffer.from(buffer, byteOffset, byteLength));
+    }
+    this.#outbound.load(outbound);
+    const beatInMs = this.#inbound.load(inbound);
+    if (options.pingIntervalMs > 0) wheel.schedule(this, beatInMs);
+    countArrival(this.host, this);
+    if (subscriptions.topics.length > 0) {
+      this.#subscriptions = new Subscriptions(this, this.host);
+      this.#subscriptions.load(subscriptions);
+    }
+    this.#cell.load(actorClass, this, cell);
+    this.#inbound.goOn();
     this.#transport.start(this.#inbound);
   }
 

@@ -48,6 +48,22 @@ export function reportOpening({ counters }: ConnectionHost, { actor, address, sh
   if (openedChannel.hasSubscribers) openedChannel.publish({ address, shard, actor });
 }
 
+/** Counts a connection that has come from another shard, without a word to anybody. */
+export function countArrival({ counters }: ConnectionHost, { actor }: ConnectionContext): void {
+  counters.add("connections");
+  counters.add("actors");
+  counters.add("movedIn");
+  counters.byActor.add(actor, "connections");
+}
+
+/** Counts a connection that has left for another shard. */
+export function countDeparture({ counters }: ConnectionHost, { actor }: ConnectionContext): void {
+  counters.add("connections", -1);
+  counters.add("actors", -1);
+  counters.add("movedOut");
+  counters.byActor.add(actor, "connections", -1);
+}
+
 /** Counts and reports a handler that failed. */
 export function reportFailure(
   { counters, events }: ConnectionHost,

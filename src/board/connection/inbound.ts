@@ -4,11 +4,11 @@
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
-import type { Decoder, DecoderEvent } from "../../wire/protocol/decoder.ts";
-import type { Heartbeat } from "../../wire/protocol/heartbeat.ts";
+import type { Decoder, DecoderEvent, DecoderState } from "../../wire/protocol/decoder.ts";
+import type { Heartbeat, HeartbeatState } from "../../wire/protocol/heartbeat.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
-import { RateLimit, type RateOptions } from "./rate-limit.ts";
+import { RateLimit, type RateOptions, type RateState } from "./rate-limit.ts";
 
 /**
  * Events and message bytes that one connection may decode in a turn of the event loop. The budget keeps reads full of
@@ -35,6 +35,14 @@ export interface InboundHost {
   readonly wheel: TimerWheel;
   readonly turns: FairScheduler;
   readonly counters: Counters;
+}
+
+/** The receiving half of a connection that moves, as plain data. */
+export interface InboundState {
+  readonly decoder: DecoderState;
+  readonly heartbeat: HeartbeatState;
+  /** Undefined if no rates are set. */
+  readonly rates: RateState | undefined;
 }
 
 /** Takes the messages. The connection's `ActorCell` is the sink. */
@@ -156,6 +164,37 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#held = 0;
     this.#heartbeat.heard(this.#host.wheel.nowMs);
     this.#transport.resume();
+  }
+
+  /** Takes the state out, for `load`. Not while decoding. */
+  save(): InboundState {
+    const state = {
+      decoder: this.#decoder.save(),
+      heartbeat: this.#heartbeat.save(this.#host.wheel.nowMs),
+      rates: this.#rates?.save(performance.now()),
+    };
+    this.close();
+    return state;
+  }
+
+  /**
+   * Goes on where another connection was saved. The transport starts after `goOn`.
+   *
+   * @returns time until the next beat of the heartbeat, in ms
+   */
+  load({ decoder, heartbeat, rates }: InboundState): number {
+    this.#decoder.load(decoder);
+    const overMs = rates === undefined ? 0 : (this.#rates?.load(rates, performance.now()) ?? 0);
+    if (overMs > 0) {
+      this.#hold(OVER_RATE);
+      this.#host.wheel.schedule(this, overMs);
+    }
+    return this.#heartbeat.load(heartbeat, this.#host.wheel.nowMs);
+  }
+
+  /** Decodes what was loaded. */
+  goOn(): void {
+    if (this.#held === 0) this.#decode();
   }
 
   /** Ends decoding. */

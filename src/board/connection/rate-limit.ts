@@ -15,6 +15,12 @@ export interface RateOptions {
   readonly rateLimitPolicy: "pause" | "close";
 }
 
+/** Tokens of the rates of one connection; undefined for a rate that isn't limited. */
+export interface RateState {
+  readonly messages: number | undefined;
+  readonly bytes: number | undefined;
+}
+
 /** The rates of one connection. */
 export class RateLimit {
   readonly #messages: TokenBucket | undefined;
@@ -33,6 +39,18 @@ export class RateLimit {
   private constructor(messages: number | undefined, bytes: number | undefined, now: number) {
     this.#messages = messages === undefined ? undefined : new TokenBucket(messages, now);
     this.#bytes = bytes === undefined ? undefined : new TokenBucket(bytes, now);
+  }
+
+  /** Takes the tokens out, for `load`. */
+  save(now: number): RateState {
+    return { messages: this.#messages?.save(now), bytes: this.#bytes?.save(now) };
+  }
+
+  /** Goes on with the tokens of another connection. Returns the time for which nothing should be read, in ms. */
+  load({ messages, bytes }: RateState, now: number): number {
+    if (messages !== undefined) this.#messages?.load(messages, now);
+    if (bytes !== undefined) this.#bytes?.load(bytes, now);
+    return this.took(0, 0, now);
   }
 
   /**

@@ -4,6 +4,7 @@
  * `SwitchboardEvents`.
  */
 import type { ErrorReport } from "../../errors.ts";
+import type { StayReason } from "../../runtime/actor/moving/suspension.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
@@ -29,6 +30,8 @@ export interface ShardEvents {
   handlerTimedOut: OfConnection & { readonly handler: HandlerName; readonly limitMs: number };
   slowConsumer: OfConnection & { readonly policy: SlowConsumerPolicy; readonly bufferedBytes: number };
   abnormalClosure: OfConnection;
+  /** A connection was to go to another shard and stayed. */
+  moveFailed: OfConnection & { readonly reason: StayReason; readonly error: ErrorReport };
   deadLetter: LostMail;
   /** A handshake in the shard failed for a reason that is not its peer's. */
   handshakeFailed: { readonly error: ErrorReport };

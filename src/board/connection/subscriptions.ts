@@ -21,6 +21,14 @@ export interface SubscribingConnection extends FeedMember {
   setTopicPolicy(topic: string, policy: SlowConsumerPolicy | undefined): void;
 }
 
+/** The topics of a connection that moves, as plain data. */
+export interface SubscriptionsState {
+  readonly topics: readonly {
+    readonly topic: string;
+    readonly slowConsumerPolicy: SlowConsumerPolicy | undefined;
+  }[];
+}
+
 export interface SubscriptionsHost {
   readonly topics: Topics;
   /** Set if a topic of the board has history or presence. */
@@ -127,6 +135,21 @@ export class Subscriptions implements ScheduledTask {
     void bus.subscribe(topic, this.#subscriber, encode);
     bus.unsubscribe(topic, held, encode);
     held.release(topic);
+  }
+
+  /** Takes the topics out, for `load`, and leaves all of them. */
+  save(policies: ReadonlyMap<string, SlowConsumerPolicy>): SubscriptionsState {
+    const topics = Array.from(this.#topics.keys(), (topic) => {
+      return { topic, slowConsumerPolicy: this.#ownPolicies?.has(topic) ? policies.get(topic) : undefined };
+    });
+    for (const [topic, membership] of this.#topics) this.#leave(topic, membership);
+    this.#topics = new Map();
+    return { topics };
+  }
+
+  /** Subscribes to the topics of a connection that was saved. */
+  load({ topics }: SubscriptionsState): void {
+    for (const { topic, slowConsumerPolicy } of topics) void this.add(topic, { slowConsumerPolicy });
   }
 
   remove(topic: string): void {

@@ -1,7 +1,7 @@
 /** Loads the actor modules of a board and checks their exports. Each shard loads all modules when it starts. */
 import { type ErrorCode, reportError, reviveError, SwitchboardError } from "../../errors.ts";
 import type { ActorClass } from "../../runtime/actor/actor.ts";
-import { checkActorContract, isActorClass } from "../../runtime/actor/actor-class.ts";
+import { checkActorContract, isActorClass, versionOf } from "../../runtime/actor/actor-class.ts";
 import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
 import { slowConsumerCloseOf } from "../../runtime/actor/slow-consumer-close.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
@@ -11,6 +11,8 @@ import type { ActorName } from "../connection/connection-host.ts";
 /** What a shard uses of one actor module. */
 export interface ActorModule {
   readonly actorClass: ActorClass;
+  /** Version of the state with which its connections move; undefined if they don't. */
+  readonly moves: number | undefined;
   /** Function that the shard asks in its own handshakes. */
   readonly authorize: Authorize | undefined;
   /** Function that answers surveys of the main thread. */
@@ -33,8 +35,9 @@ interface Exports {
 
 /**
  * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
- * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_REQUEST_HEADERS`,
- * `ERR_SLOW_CONSUMER_CLOSE`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports. The message names the URL of the module.
+ * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_MOVES`,
+ * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports. The
+ * message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
   const loads = Array.from(urls, async ([name, url]) => {
@@ -66,6 +69,7 @@ async function loadActorModule(url: string): Promise<ActorModule> {
   slowConsumerCloseOf(actorClass);
   return {
     actorClass,
+    moves: versionOf(actorClass),
     authorize: functionOf<Authorize>(url, "authorize", authorize, "ERR_AUTHORIZE_EXPORT"),
     surveyed: functionOf<Surveyed>(url, "surveyed", surveyed, "ERR_SURVEYED_EXPORT"),
     requestHeaders: requestHeadersOf(actorClass),

@@ -18,6 +18,8 @@ interface Entry {
   /** Undefined once the connection was deleted: the old table of a `Map` may keep its entries for long. */
   connection: Connection | undefined;
   readonly serial: number;
+  /** Set for a connection that opened in another shard; the serial of all others tells. */
+  readonly openedAt: number | undefined;
 }
 
 /** Number of entries of closed connections that always may stay. */
@@ -38,11 +40,18 @@ export class ConnectionRegistry implements Iterable<Connection> {
     return this.#byAddress.get(address)?.connection;
   }
 
-  add(connection: Connection): void {
+  /** @param openedAt time of the opening, in ms since 1970, of a connection that opened in another shard */
+  add(connection: Connection, openedAt?: number): void {
     this.#last = Math.max(this.#last + 1, Date.now() * SERIALS_PER_MS);
-    const entry = { connection, serial: this.#last };
+    const entry = { connection, serial: this.#last, openedAt };
     this.#byAddress.set(connection.address, entry);
     this.#entries.push(entry);
+  }
+
+  /** Returns the time of the opening, in ms since 1970; undefined if the connection isn't registered. */
+  openedAt({ address }: { readonly address: Address }): number | undefined {
+    const entry = this.#byAddress.get(address);
+    return entry && openedAtOf(entry);
   }
 
   /** Returns true if the connection was registered. */
@@ -64,8 +73,9 @@ export class ConnectionRegistry implements Iterable<Connection> {
   page(after: number, limit: number): RegistryEntry[] {
     const page: RegistryEntry[] = [];
     for (let at = this.#firstFrom(after + 1); at < this.#entries.length && page.length < limit; at++) {
-      const { connection, serial } = this.#entries[at] as Entry;
-      if (connection !== undefined) page.push({ connection, serial, openedAt: Math.floor(serial / SERIALS_PER_MS) });
+      const entry = this.#entries[at] as Entry;
+      const { connection, serial } = entry;
+      if (connection !== undefined) page.push({ connection, serial, openedAt: openedAtOf(entry) });
     }
     return page;
   }
@@ -85,4 +95,8 @@ export class ConnectionRegistry implements Iterable<Connection> {
     }
     return low;
   }
+}
+
+function openedAtOf({ openedAt, serial }: Entry): number {
+  return openedAt ?? Math.floor(serial / SERIALS_PER_MS);
 }

@@ -11,6 +11,7 @@ export class EventReporter implements ShardEventSink {
     handlerTimedOut: new ReportLimit(),
     slowConsumer: new ReportLimit(),
     abnormalClosure: new ReportLimit(),
+    moveFailed: new ReportLimit(),
     handshakeFailed: new ReportLimit(),
     acceptFailed: new ReportLimit(1),
     /** Limit of detached failures: one handler may leave any number of promises alone. Other failures have no limit. */

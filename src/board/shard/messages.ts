@@ -7,6 +7,7 @@ import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
 import type { ActorName, ConnectionLimits } from "../connection/connection-host.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
+import type { MovesReport } from "./moving/messages.ts";
 import type { QueryAnswers, ShardQuery } from "./queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
 
@@ -14,6 +15,8 @@ import type { ShutdownCounts, ShutdownSettings } from "./shutdown.ts";
 export interface ShardTask {
   /** Number of the shard, from 0. */
   readonly shard: number;
+  /** Number of the thread, unique in the board, from 1. The main thread is 0. */
+  readonly life: number;
   /** Beginning of all addresses of this node: `<node>.`, or "" if no other node may run the same engine. */
   readonly addressPrefix: string;
   /** URLs of the actor modules, by name. */
@@ -54,6 +57,8 @@ export interface ThreadLink {
   readonly port: MessagePort;
   /** Number of the shard; undefined for the main thread. */
   readonly shard: number | undefined;
+  /** Number of the thread, unique in the board; 0 for the main thread. */
+  readonly life: number;
 }
 
 /** Settings of a port. Comes before the first socket of the port, and again when the settings change. */
@@ -114,4 +119,5 @@ export type ShardReport =
   | { readonly kind: "reported"; readonly reports: readonly ModuleReport[] }
   /** Keys of clients of which a connection or a handshake has ended, where clients are counted. */
   | { readonly kind: "socketsClosed"; readonly clientKeys: readonly string[] }
+  | MovesReport
   | ({ readonly kind: "shutdownDone" } & ShutdownCounts);

@@ -5,12 +5,14 @@ import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
+import type { MoveCounts, MoveQuery } from "./moving/messages.ts";
 
 /** Question to a shard: about its connections, or a survey that an actor module answers. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
-  | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown };
+  | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown }
+  | MoveQuery;
 
 /** What an actor module said to a survey. */
 export type SurveyOutcome =
@@ -28,6 +30,7 @@ export interface QueryAnswers {
   /** True if the connection was registered and open. */
   readonly disconnect: boolean;
   readonly survey: SurveyOutcome;
+  readonly move: MoveCounts;
 }
 
 /**
@@ -38,7 +41,7 @@ export interface QueryAnswers {
 export function answerQuery(
   directory: ConnectionRegistry,
   actors: Promise<ActorModules>,
-  query: ShardQuery,
+  query: Exclude<ShardQuery, MoveQuery>,
 ): QueryAnswers[ShardQuery["kind"]] | Promise<SurveyOutcome> {
   switch (query.kind) {
     case "disconnect":

@@ -42,6 +42,7 @@ import type {
   ThreadLink,
 } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
+import { Mover } from "./moving/mover.ts";
 import { answerQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
@@ -82,6 +83,7 @@ class Shard {
   #hasStopped = false;
   readonly #acceptor: Acceptor;
   readonly #closedSockets: ClosedSocketReporter;
+  readonly #mover: Mover;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
   readonly #reports = new ModuleReports(
@@ -146,6 +148,30 @@ class Shard {
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
     this.#acceptor = this.#createAcceptor();
+    this.#mover = this.#createMover();
+  }
+
+  #createMover(): Mover {
+    const isClosing = (): boolean => this.#shutdown !== undefined;
+    return new Mover({
+      host: this.#host,
+      connections: this.#connections,
+      get isClosing() {
+        return isClosing();
+      },
+      moduleOf: (actor) => this.#actors.get(actor),
+      departed: (connection) => {
+        const clientKey = this.#closedSockets.clientKeyOf(connection);
+        this.#closedSockets.forget(connection);
+        return clientKey;
+      },
+      arrived: (connection, clientKey, openedAt) => {
+        this.#connections.add(connection, openedAt);
+        this.#closedSockets.arrived(connection, clientKey);
+      },
+      resumed: (connection) => this.#shutdown?.add(connection),
+      report: (report) => this.report(report),
+    });
   }
 
   /** Creates the acceptor for this shard's own handshakes. */
@@ -287,8 +313,14 @@ class Shard {
   }
 
   #answer(serial: number, query: ShardQuery): void {
-    const post = (answer: QueryAnswers[ShardQuery["kind"]]): void =>
+    const post = (answer: QueryAnswers[ShardQuery["kind"]]): void => {
+      this.#mover.flushReports();
       this.report({ kind: "queryAnswered", serial, answer });
+    };
+    if (query.kind === "move") {
+      void this.#mover.move(query).then(post);
+      return;
+    }
     const answer = answerQuery(this.#connections, this.#loaded.promise, query);
     if (!(answer instanceof Promise)) post(answer);
     else
@@ -298,8 +330,9 @@ class Shard {
       });
   }
 
-  #addLink({ port, shard }: ThreadLink): Promise<void> {
+  #addLink({ port, shard, life }: ThreadLink): Promise<void> {
     this.#mail.addLink(port, shard);
+    this.#mover.addLink(port, life);
     return this.#topics.addLink(port);
   }
 
@@ -321,6 +354,7 @@ class Shard {
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
     if (this.#connections.delete(connection)) this.#closedSockets.left(connection);
+    this.#mover.closed(connection);
     this.#shutdown?.connectionClosed(clean);
   }
 

@@ -53,7 +53,10 @@ export class WarmUpActor extends Actor {
 
 /** The actor modules of the second shard. */
 export const WARM_UP_ACTORS: ActorModules = new Map([
-  [undefined, { actorClass: WarmUpActor, authorize: undefined, surveyed: undefined, requestHeaders: [] }],
+  [
+    undefined,
+    { actorClass: WarmUpActor, moves: undefined, authorize: undefined, surveyed: undefined, requestHeaders: [] },
+  ],
 ]);
 
 /**
@@ -73,6 +76,7 @@ export function warmUpTask({ shard, actors, options: wanted }: ShardTask): Shard
   const end = () => createHandoffChannel().receiver;
   return {
     shard,
+    life: 0,
     addressPrefix: "",
     actors,
     options,

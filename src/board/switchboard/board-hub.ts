@@ -1,5 +1,4 @@
 /** The main thread's ends of all that joins threads and nodes: topics, mail and the cluster. `Switchboard` has one. */
-import { shardOf } from "../../runtime/actor/address.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { BoardTopics } from "./board-topics.ts";
@@ -33,8 +32,10 @@ export class BoardHub {
       deliver: (mail, settle) => this.mail.deliver(mail, settle),
       list: (page) =>
         listPage(pool().shards, page, (shard, after, limit) => pool().query(shard, { kind: "list", after, limit })),
-      disconnect: async (address, code, reason) =>
-        (await pool().query(shardOf(address), { kind: "disconnect", address, code, reason })) ?? false,
+      disconnect: async (address, code, reason) => {
+        const query = { kind: "disconnect", address, code, reason } as const;
+        return (await pool().queryAt(address, query, (wasOpen) => !wasOpen)) ?? false;
+      },
       survey: (survey) =>
         surveyShards(topics.node, pool().shards, survey, (shard, { actor, question, timeoutMs }) =>
           pool().query(shard, { kind: "survey", actor, question }, timeoutMs),

@@ -1,5 +1,6 @@
 /** The events of a board, with their details. `EVENTS.md` lists them for users. */
 import type { Address } from "../../runtime/actor/address.ts";
+import type { StayReason } from "../../runtime/actor/moving/suspension.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
@@ -71,6 +72,13 @@ export interface SwitchboardEvents {
    * thread.
    */
   deadLetter: [DeadLetter];
+  /** An open connection has moved to another shard. */
+  moved: [MovedConnection];
+  /**
+   * A connection was to move to another shard and stayed where it is. At most 100 in a second from each shard; the rest
+   * is only counted.
+   */
+  moveFailed: [MoveFailure];
   /** An actor, or other code of an actor module, has called `report`. */
   reported: [Report];
   /** A new thread takes connections in place of one that was lost. */
@@ -79,6 +87,26 @@ export interface SwitchboardEvents {
   closing: [];
   /** The board is closed. */
   closed: [ShutdownCounts];
+}
+
+/** An open connection that has moved to another shard. */
+export interface MovedConnection {
+  readonly address: Address;
+  /** Number of the shard where the connection is now. */
+  readonly shard: number;
+}
+
+/** A connection that was to move and stayed. */
+export interface MoveFailure {
+  /** Number of the shard where the connection is. */
+  readonly shard: number;
+  /** Id of the connection. */
+  readonly id: string;
+  /** Name of its actor module; undefined for the default module. */
+  readonly actor: string | undefined;
+  readonly reason: StayReason;
+  /** `ERR_STATE_NOT_CLONEABLE`, `ERR_STATE_TOO_LARGE` or `ERR_MOVE_FAILED`. */
+  readonly error: Error;
 }
 
 /** A value that `report` of an actor told the main thread. */

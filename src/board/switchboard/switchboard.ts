@@ -4,7 +4,8 @@ import type { AddressInfo } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { type Address, checkAddress } from "../../runtime/actor/address.ts";
+import { SwitchboardError } from "../../errors.ts";
+import { type Address, checkAddress, isForeign } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
@@ -33,6 +34,7 @@ import type { SwitchboardEvents } from "./events.ts";
 import { MainListeners } from "./listen/main-listeners.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
+import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -140,6 +142,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
       shardLost: (loss) => this.#events.announce("shardLost", loss),
       shardFailed: (loss) => this.#events.announce("shardFailed", loss),
+      moved: (address, shard) => this.emit("moved", { address, shard }),
       shardReplaced: (shard) => this.#shardReplaced(shard),
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),
@@ -303,6 +306,28 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkClose(code, reason);
     this.#life.checkNotEnded();
     return this.#hub.cluster.disconnect(address, code, reason);
+  }
+
+  /**
+   * Moves an open connection of this node to another shard, with its actor's state: its class needs `static moves`.
+   * Resolves with `{ moved: true }`, also if the connection was there already, or with the reason why it stayed. Rejects
+   * with `ERR_ADDRESS`, also for an address of another node, `ERR_OPTION` for a shard that doesn't exist,
+   * `ERR_MOVE_FAILED` for one that takes no connections now, and `ERR_CLOSED` while the board closes.
+   */
+  async move(address: Address, shard: number): Promise<MoveResult> {
+    checkAddress(address);
+    this.#life.checkOpen();
+    if (!isForeign(address, this.#hub.topics.addressPrefix)) return moveConnection(this.#pool, address, shard);
+    throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");
+  }
+
+  /**
+   * Moves all connections of a shard that can move to the other shards. New connections go to the others meanwhile.
+   * Resolves with the numbers when each has moved or stays. Rejects as `move` does.
+   */
+  async evacuate(shard: number): Promise<EvacuationResult> {
+    this.#life.checkOpen();
+    return evacuate(this.#pool, shard);
   }
 
   /**

@@ -1,19 +1,32 @@
 /** Runs the actor of one connection: its mailbox, its turns, its failures, its end. `Connection` owns one. */
+import { deserialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import { TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
 import type { ActorClass } from "./actor.ts";
-import { type ActorTimer, ActorTimers } from "./actor-timers.ts";
+import { type ActorTimer, ActorTimers, type TimerCall } from "./actor-timers.ts";
 import type { ActorCellOwner, CellSettings } from "./cell-host.ts";
 import type { ActorContext } from "./context/actor-context.ts";
 import { AsyncHandlers, type AsyncHandlersOwner, isPromise } from "./handlers/async-handlers.ts";
 import { Incarnation, type IncarnationOwner } from "./incarnation.ts";
 import { type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
 import { Mailbox } from "./mailbox.ts";
+import { type CellState, loadWaiting, saveWaiting } from "./moving/cell-state.ts";
+import { type StayReason, Suspension, type SuspensionDone } from "./moving/suspension.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
 import { type SlowConsumerClose, slowConsumerCloseOf } from "./slow-consumer-close.ts";
 import { Supervisor, supervisionOf } from "./supervision.ts";
-import { type Ending, type HandlerName, type Notice, OPENING, type Restart, SHUTTING_DOWN, type Work } from "./work.ts";
+import {
+  type Ending,
+  type HandlerName,
+  type Notice,
+  OPENING,
+  type Restart,
+  type Resume,
+  SHUTTING_DOWN,
+  SUSPENDING,
+  type Work,
+} from "./work.ts";
 
 /** Handlers that an actor may run in any turn, even if the time of the turn is used up. */
 const LIGHT_HANDLERS = 16;
@@ -33,8 +46,8 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #missed: Set<string> | undefined;
   #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
-  /** Restart that comes before everything that waits. */
-  #restart: Restart | undefined;
+  /** Replacement of the actor object, which comes before everything that waits. */
+  #restart: Restart | Resume | undefined;
   #busy = false;
   #asyncHandlers: AsyncHandlers | undefined;
   #stopped = false;
@@ -50,6 +63,8 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #ended = false;
   /** Set once the board closes. */
   #shutdownNotice: ShutdownNotice | undefined;
+  /** Set while the connection is about to move. A suspended actor counts as busy. */
+  #suspension: Suspension | undefined;
 
   constructor(settings: CellSettings, owner: ActorCellOwner) {
     this.#settings = settings;
@@ -112,13 +127,17 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    *
    * @param actor the actor object that asks; an object that was replaced has no timers any more
    */
-  schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
-    const timers = this.#timers ?? new ActorTimers((timer) => this.#timerExpired(timer));
-    const cancel = timers.add(delayMs, callback, repeats);
+  schedule(actor: object, delayMs: number, call: TimerCall, repeats: boolean): () => void {
+    const timers = this.#timers ?? this.#newTimers();
+    const cancel = timers.add(delayMs, call, repeats);
     const { isConstructed = false } = this.#incarnation ?? {};
     if (this.#isOver() || (isConstructed && !this.#incarnation?.is(actor))) cancel();
     else this.#timers = timers;
     return cancel;
+  }
+
+  #newTimers(): ActorTimers {
+    return new ActorTimers((timer) => this.#timerExpired(timer));
   }
 
   #timerExpired(timer: ActorTimer): void {
@@ -167,9 +186,9 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Tells the actor that the board is closing: at once or as soon as it is free, before everything that waits. */
   announceShutdown(): void {
     if (this.#shutdownNotice !== undefined || this.#isOver()) return;
+    this.#giveUpSuspension();
     // An actor without a `shuttingDown` of its own isn't waited for.
-    if (!this.#incarnation?.wantsShutdownNotice) return;
-    this.#shutdownNotice = new ShutdownNotice();
+    if (this.#incarnation?.wantsShutdownNotice) this.#shutdownNotice = new ShutdownNotice();
     this.#proceed();
   }
 
@@ -177,6 +196,103 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   afterShutdownNotice(callback: () => void): void {
     if (this.#shutdownNotice === undefined) callback();
     else this.#shutdownNotice.whenEnded(callback);
+  }
+
+  /**
+   * Calls the actor's `suspended` once the actor is idle. `done` is called once, within `limitMs`. Then call `save`, or
+   * `resumeHere`.
+   */
+  suspend(limitMs: number, version: number, done: SuspensionDone): void {
+    if (this.#isOver() || this.#shutdownNotice !== undefined || this.#suspension !== undefined) {
+      done("closing");
+      return;
+    }
+    this.#suspension = new Suspension(limitMs, version, () => this.#suspensionLimitReached(), done);
+    this.#proceed();
+  }
+
+  #suspensionLimitReached(): void {
+    const wasRunning = this.#suspension?.isRunning === true;
+    if (wasRunning) this.#asyncHandlers?.giveUp();
+    this.#endSuspension(wasRunning ? "failed" : "busy");
+    if (wasRunning) this.#settled();
+  }
+
+  /** The actor goes on, if it isn't suspended already. */
+  #endSuspension(reason: StayReason): void {
+    const suspension = this.#suspension;
+    this.#suspension = undefined;
+    suspension?.end(reason);
+  }
+
+  /** True while the actor is suspended and gets nothing. */
+  get isSuspended(): boolean {
+    return this.#suspension?.isSuspended === true;
+  }
+
+  /**
+   * Takes a suspended actor out, for `load` in another thread. This cell gives its actor nothing more.
+   *
+   * @param state what `suspended` returned, as bytes
+   */
+  save(state: Uint8Array): CellState {
+    const timers = this.#timers?.all.filter(({ call }) => typeof call !== "function") ?? [];
+    const saved = {
+      waiting: saveWaiting(this.#mailbox?.clear() ?? [], timers),
+      timers: this.#timers?.save(timers) ?? [],
+      failuresMs: this.#supervisor?.save(performance.now()) ?? [],
+      version: this.#suspension?.version ?? 0,
+      state,
+    };
+    this.#stopped = true;
+    this.#ended = true;
+    this.#suspension = undefined;
+    this.#timers?.clear();
+    this.#asyncHandlers?.end();
+    this.#incarnation?.abandon();
+    return saved;
+  }
+
+  /** Constructs an actor of a state that came from another thread, in place of `open`. */
+  load(actorClass: ActorClass, context: ActorContext, { state, version, ...saved }: CellState): void {
+    this.#actorClass = actorClass;
+    this.#incarnation = new Incarnation(actorClass, context, this.#settings.scopes, this);
+    if (saved.timers.length > 0 || saved.waiting.length > 0) {
+      this.#timers = this.#newTimers();
+      this.#timers.load(saved.timers);
+      this.#mailbox = new Mailbox(this.#settings.limits);
+      for (const one of loadWaiting(saved.waiting, this.#timers)) this.#mailbox.push(one);
+      this.#wasFull = this.#mailbox.full;
+    }
+    if (saved.failuresMs.length > 0) {
+      this.#supervisor = new Supervisor(supervisionOf(actorClass));
+      this.#supervisor.load(saved.failuresMs, performance.now());
+    }
+    this.#restart = { kind: "resume", state: deserialize(state), version };
+    this.#proceed();
+  }
+
+  /** The connection stays. Another actor object takes over what `suspended` returned, and goes on. */
+  resumeHere(): void {
+    this.#replaceSuspended();
+    this.#proceed();
+  }
+
+  /** Something comes before the move: the connection stays. */
+  #giveUpSuspension(): void {
+    if (this.isSuspended) this.#replaceSuspended();
+    else this.#endSuspension("closing");
+  }
+
+  #replaceSuspended(): void {
+    const suspension = this.#suspension;
+    if (suspension?.isSuspended !== true) return;
+    this.#suspension = undefined;
+    this.#timers?.clearFunctions();
+    this.#incarnation?.detachActor();
+    this.#incarnation?.retire();
+    this.#restart = { kind: "resume", state: suspension.value, version: suspension.version };
+    this.#busy = false;
   }
 
   /** True while the peer must wait because the actor has too much to do. `mailboxHasRoom` tells the end of that. */
@@ -189,6 +305,8 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#stopped = true;
     this.#restart = undefined;
     this.#shutdownNotice?.cancel();
+    if (this.isSuspended) this.#busy = false;
+    this.#endSuspension("closing");
     this.#timers?.clear();
     // The owner may wait for `mailboxHasRoom`.
     if (this.#wasFull) this.#rest();
@@ -202,6 +320,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (this.hasEnded) return;
     this.#ending = { kind: "closing", code, reason };
     this.#shutdownNotice?.cancel();
+    this.#giveUpSuspension();
     this.#timers?.clear();
     this.#asyncHandlers?.connectionEnded();
     this.#proceed();
@@ -222,7 +341,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    */
   #proceed(): void {
     while (!this.#busy && !this.#resting) {
-      const work = this.#takeRestart() ?? (this.#shutdownNotice?.begin() ? SHUTTING_DOWN : this.#next());
+      const work = this.#takeRestart() ?? this.#takeNotice() ?? this.#next();
       if (work === undefined) break;
       this.#spend();
       if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#deadLetter(work, "unhandled");
@@ -245,12 +364,18 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return next;
   }
 
-  #takeRestart(): Restart | undefined {
+  #takeRestart(): Restart | Resume | undefined {
     const restart = this.#restart;
     if (restart === undefined) return undefined;
     this.#restart = undefined;
-    this.#timers?.clear();
+    if (restart.kind === "restart") this.#timers?.clear();
     return restart;
+  }
+
+  /** Takes what comes before messages that wait. */
+  #takeNotice(): Work | undefined {
+    if (this.#shutdownNotice?.begin()) return SHUTTING_DOWN;
+    return this.#suspension?.begin() ? SUSPENDING : undefined;
   }
 
   #close(): void {
@@ -308,7 +433,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     } catch (error) {
       this.#failAt(work, error);
     }
-    this.#busy = false;
+    this.#busy = this.isSuspended;
   }
 
   /** Fails the actor for a function of its class that isn't a handler. */
@@ -358,15 +483,21 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #conclude(work: Work, value: unknown): void {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
     else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
+    else if (work.kind === "suspending") this.#suspension?.succeed(value);
   }
 
   #settled(): void {
-    this.#busy = false;
+    this.#busy = this.isSuspended;
     if (this.#ended) this.#finish();
     else this.#proceed();
   }
 
   #failAt(work: Work, error: unknown): void {
+    if (work.kind === "suspending") {
+      this.#endSuspension("failed");
+      this.#owner.actorFailed("suspended", error, "resumed");
+      return;
+    }
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
     this.#fail((this.#incarnation as Incarnation).handlerOf(work), error, !this.#stopped && !this.#ended);
     if (work.kind === "shuttingDown") this.#shutdownNotice?.end();

@@ -4,6 +4,7 @@
 import { SwitchboardError } from "../../errors.ts";
 import { ACTOR_CONTRACT, Actor, type ActorClass, type ActorOrigin, ORIGIN } from "./actor.ts";
 import type { ActorContext } from "./context/actor-context.ts";
+import { movesOf } from "./moving/moves.ts";
 
 /** True if the value is a class that extends `Actor`, of whichever copy and version of this package. */
 export function isActorClass(value: unknown): value is ActorClass {
@@ -34,6 +35,14 @@ export function constructActor(actorClass: ActorClass, context: ActorContext): A
 /** Gives an actor object another context. */
 export function replaceContext(actor: Actor, context: ActorContext): void {
   originOf(actor).replaceContext(actor, context);
+}
+
+/**
+ * Returns the version of the state with which objects of the class move; undefined for a class that doesn't. Throws
+ * `ERR_MOVES`.
+ */
+export function versionOf(actorClass: ActorClass): number | undefined {
+  return movesOf(actorClass, originOf(actorClass.prototype).base);
 }
 
 /** True if the actor's class has the handler itself, and doesn't inherit it from `Actor`. */

@@ -15,6 +15,7 @@ import type { PresenceStats } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { Subscribed, SubscribeOptions } from "../streams/subscribe.ts";
 import type { HistoryPage, PresenceEvent, PresenceMember, ReadHistoryOptions } from "../streams/topic-memory.ts";
+import type { TimerCall } from "./actor-timers.ts";
 import { type Address, checkAddress } from "./address.ts";
 import type { ActorContext, Params, PublishOptions } from "./context/actor-context.ts";
 import type { ConnectionRequest } from "./context/connection-request.ts";
@@ -57,6 +58,12 @@ export abstract class Actor<Session = unknown> {
    * a protocol of one's own may come back only after certain codes. Default: 1013, "reads too slowly".
    */
   static readonly slowConsumerClose: SlowConsumerClose = DEFAULT_SLOW_CONSUMER_CLOSE;
+
+  /**
+   * Version of the state that `suspended` returns, an integer from 1. A connection moves to another shard only if its
+   * class has it, and both methods. Default: objects of this class don't move.
+   */
+  static readonly moves: number | undefined = undefined;
 
   #context: ActorContext<Session>;
 
@@ -123,6 +130,26 @@ export abstract class Actor<Session = unknown> {
    * A `joined` of an address that is known tells its new info. After `kind: "missed"` read `presence` again.
    */
   presenceChanged(_event: PresenceEvent): Handled {}
+
+  /**
+   * Called as the last handler of this object when the connection moves to another shard, or to new code. The actor may
+   * still send and publish. Nothing else is called afterwards, and `closed` only if the connection ends at this moment.
+   *
+   * Return everything that the next object needs: plain data, at most 1 MiB, or a promise of it within 5 s. An object
+   * whose `suspended` throws, or takes longer, goes on where it is.
+   */
+  suspended(): unknown {
+    return undefined;
+  }
+
+  /**
+   * Called as the first handler of the next object, in place of `opened`. The connection, its subscriptions, its mailbox
+   * and timers by method name are as they were.
+   *
+   * @param _state what `suspended` returned
+   * @param _version `static moves` of the class that returned it, which may be older or newer
+   */
+  resumed(_state: unknown, _version: number): Handled {}
 
   /**
    * Called once when the connection has closed, after everything before it. The code is the peer's if the peer closed
@@ -293,12 +320,17 @@ export abstract class Actor<Session = unknown> {
   /**
    * Calls back once, as a handler of this actor: never while another handler runs. Ends with the actor, also at a
    * restart. If the callback throws, the actor fails. Returns a function that cancels. Throws `ERR_TIMER` for a wrong
-   * time or no function.
+   * time, no function, or no method of that name.
+   *
+   * A timer by the name of a method moves with the connection, with the time that is left, and calls the method of the
+   * next object. A timer with a function doesn't move.
    *
    * @param delayMs milliseconds, from 0
+   * @param call a function, or the name of a method of this actor
+   * @param argument what the method gets; plain data if the actor moves
    */
-  after(delayMs: number, callback: () => unknown): () => void {
-    return this.#context.schedule(this, delayMs, callback, false);
+  after(delayMs: number, call: (() => unknown) | string, argument?: unknown): () => void {
+    return this.#context.schedule(this, delayMs, this.#timerCall(call, argument), false);
   }
 
   /**
@@ -306,8 +338,15 @@ export abstract class Actor<Session = unknown> {
    *
    * @param intervalMs milliseconds, from 1
    */
-  every(intervalMs: number, callback: () => unknown): () => void {
-    return this.#context.schedule(this, intervalMs, callback, true);
+  every(intervalMs: number, call: (() => unknown) | string, argument?: unknown): () => void {
+    return this.#context.schedule(this, intervalMs, this.#timerCall(call, argument), true);
+  }
+
+  #timerCall(call: (() => unknown) | string, argument: unknown): TimerCall {
+    if (typeof call !== "string") return call;
+    if (typeof Reflect.get(this, call) === "function") return { method: call, argument };
+    const message = `a timer takes a function, or the name of a method: the actor has no method ${JSON.stringify(call)}`;
+    throw new SwitchboardError("ERR_TIMER", message);
   }
 
   /**
@@ -322,7 +361,7 @@ export abstract class Actor<Session = unknown> {
   }
 }
 
-export type ActorClass = (new () => Actor) & { readonly prototype: Actor };
+export type ActorClass = (new () => Actor) & { readonly prototype: Actor; readonly moves?: number | undefined };
 
 /** Symbol with which each copy of this package marks its `Actor`, so that every other copy recognises it. */
 export const ORIGIN: unique symbol = Symbol.for("switchboard.actor");

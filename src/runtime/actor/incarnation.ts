@@ -2,9 +2,11 @@
  * One actor object after the other of a connection, and the calls of its handlers. `ActorCell` decides when to call.
  */
 import type { AsyncResource } from "node:async_hooks";
+import { SwitchboardError } from "../../errors.ts";
 import type { Actor, ActorClass } from "./actor.ts";
 import { constructActor, overrides, replaceContext } from "./actor-class.ts";
 import type { ActorScopes, ScopeOwner } from "./actor-scopes.ts";
+import type { TimerCall } from "./actor-timers.ts";
 import type { ActorContext } from "./context/actor-context.ts";
 import { handlersAreTraced, traceHandler } from "./diagnostics.ts";
 import type { HandlerName, Work } from "./work.ts";
@@ -86,6 +88,10 @@ export class Incarnation implements ScopeOwner {
         return "opened";
       case "restart":
         return this.#actor === undefined ? "constructor" : "restarted";
+      case "resume":
+        return this.#actor === undefined ? "constructor" : "resumed";
+      case "suspending":
+        return "suspended";
       case "shuttingDown":
         return "shuttingDown";
       case "closing":
@@ -137,6 +143,10 @@ export class Incarnation implements ScopeOwner {
       this.#actor = undefined;
       return this.#construct().restarted(work.error);
     }
+    if (work.kind === "resume") {
+      this.#actor = undefined;
+      return this.#construct().resumed(work.state, work.version);
+    }
     const actor = this.#actor;
     switch (work.kind) {
       case "message":
@@ -145,7 +155,7 @@ export class Incarnation implements ScopeOwner {
         return (actor as Actor).mailed(work.value, work.from);
       case "timer":
         work.waits = false;
-        return work.cancelled ? undefined : work.callback();
+        return work.cancelled ? undefined : this.#callTimer(actor as Actor, work.call);
       case "notice":
         if (work.handler === "presenceChanged") return (actor as Actor).presenceChanged(work.event);
         return (actor as Actor).streamLost(work.topic, work.position);
@@ -153,9 +163,23 @@ export class Incarnation implements ScopeOwner {
         return (actor as Actor).opened();
       case "shuttingDown":
         return (actor as Actor).shuttingDown();
+      case "suspending":
+        return (actor as Actor).suspended();
       case "closing":
         return actor?.closed(work.code, work.reason);
     }
+  }
+
+  /** Throws `ERR_TIMER` if the timer came from a class with a method that this class lacks. */
+  #callTimer(actor: Actor, call: TimerCall): unknown {
+    if (typeof call === "function") return call();
+    const { method, argument } = call;
+    const found: unknown = Reflect.get(actor, method);
+    if (typeof found === "function") return found.call(actor, argument);
+    throw new SwitchboardError(
+      "ERR_TIMER",
+      `a timer calls ${JSON.stringify(method)}, and the actor has no such method`,
+    );
   }
 
   #trace(work: Work): unknown {

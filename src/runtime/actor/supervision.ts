@@ -65,6 +65,16 @@ export class Supervisor {
     this.#supervision = supervision;
   }
 
+  /** Returns the ages of the failures that may still count, in ms. */
+  save(now: number): number[] {
+    return this.#failures.map((at) => now - at);
+  }
+
+  /** Counts failures that happened in another thread. */
+  load(agesMs: readonly number[], now: number): void {
+    this.#failures = agesMs.map((ageMs) => now - ageMs);
+  }
+
   /**
    * Decides about one failure.
    *

@@ -16,6 +16,8 @@ export type HandlerName =
   /** No handler: the `encode` of a subscription. */
   | "encode"
   | "shuttingDown"
+  | "suspended"
+  | "resumed"
   | "restarted"
   | "closed"
   /** No handler: a promise that some handler created and left alone. */
@@ -25,6 +27,15 @@ export type HandlerName =
 export interface Restart {
   readonly kind: "restart";
   readonly error: unknown;
+}
+
+/** A new actor object in the place of one that was suspended, here or in another thread. */
+export interface Resume {
+  readonly kind: "resume";
+  /** What `suspended` returned. */
+  readonly state: unknown;
+  /** `static moves` of the class that returned it. */
+  readonly version: number;
 }
 
 /** End of the connection. */
@@ -46,8 +57,10 @@ export type Work =
   | ActorTimer
   | Notice
   | Restart
+  | Resume
   | Ending
-  | { readonly kind: "opening" | "shuttingDown" };
+  | { readonly kind: "opening" | "shuttingDown" | "suspending" };
 
 export const OPENING: Work = { kind: "opening" };
 export const SHUTTING_DOWN: Work = { kind: "shuttingDown" };
+export const SUSPENDING: Work = { kind: "suspending" };

@@ -16,6 +16,18 @@ export class TokenBucket {
     this.#at = now;
   }
 
+  /** Returns the number of tokens now, for `load`. */
+  save(now: number): number {
+    this.#gain(now);
+    return this.#tokens;
+  }
+
+  /** Goes on with the tokens of another bucket. */
+  load(tokens: number, now: number): void {
+    this.#tokens = Math.min(this.#perSecond, tokens);
+    this.#at = now;
+  }
+
   /** Takes tokens for something that has already happened. The bucket may then owe tokens. */
   take(amount: number, now: number): void {
     this.#gain(now);

@@ -34,6 +34,12 @@ const totals = [
   /** Sockets that were sent to the shard, or accepted in it, and are closed now. */
   "departed",
   "connectionsOpened",
+  /** Connections that came from other shards. They were open, so they aren't in `connectionsOpened`. */
+  "movedIn",
+  /** Connections that went to other shards. */
+  "movedOut",
+  /** Connections that were to go to another shard and stayed. */
+  "movesFailed",
   "messagesReceived",
   "bytesReceived",
   /**

@@ -26,11 +26,11 @@ it("loads all modules by name, with what each exports", async () => {
     ["survey", actorUrl("surveying").href],
     ["again", actorUrl("echo").href],
   ]);
-  const echo = { actorClass: Echo, authorize: undefined, surveyed: undefined, requestHeaders: [] };
+  const echo = { actorClass: Echo, authorize: undefined, surveyed: undefined, requestHeaders: [], moves: undefined };
   expect(await loadActorModules(urls)).toEqual(
     new Map<string | undefined, ActorModule>([
       [undefined, echo],
-      ["admin", { actorClass: Authorizing, authorize, surveyed: undefined, requestHeaders: [] }],
+      ["admin", { actorClass: Authorizing, authorize, surveyed: undefined, requestHeaders: [], moves: undefined }],
       ["shy", { ...echo, actorClass: Requesting, requestHeaders: ["user-agent", "cookie", "x-missing"] }],
       ["survey", { ...echo, actorClass: Surveying, surveyed }],
       ["again", echo],

@@ -22,6 +22,7 @@ async function startShard(options: Partial<StartOptions> = {}) {
   const { warmUp, connection } = checkStartOptions({ actor: actorUrl("echo"), ...options });
   const task: ShardTask = {
     shard: 0,
+    life: 1,
     addressPrefix: "",
     actors: new Map([[undefined, actorUrl("echo").href]]),
     warmUp,

@@ -13,8 +13,8 @@ const RESTART: Restart = { kind: "restart", error: new Error("why") };
 const CLOSING: Work = { kind: "closing", code: 1000, reason: "" };
 const MAIL: Mail = { kind: "mail", value: "mail", from: undefined, answer: undefined };
 
-function timer(callback: () => unknown = () => "timer"): ActorTimer {
-  return { kind: "timer", callback, waits: true, cancelled: false, handle: undefined };
+function timer(call: () => unknown = () => "timer"): ActorTimer {
+  return { kind: "timer", call, repeatMs: undefined, dueAt: 0, waits: true, cancelled: false, handle: undefined };
 }
 
 /** Records the handlers that are called. Each leaves a promise unawaited. */

@@ -8,6 +8,15 @@ interface Piece {
   readonly isKept: boolean;
 }
 
+/** Frames of a backlog, as plain data. */
+export interface BacklogPiece {
+  /** Whole frames. */
+  readonly bytes: Uint8Array;
+  readonly isKept: boolean;
+  /** Topic whose newer frame may replace this one. */
+  readonly topic: string | undefined;
+}
+
 /**
  * Frames that wait for a peer that doesn't read, first in, first out. A piece holds whole frames, and all connections
  * that wait for the same piece share the memory. A frame that was taken is on its way and can't be dropped any more.
@@ -78,6 +87,26 @@ export class Backlog {
   #pieceOf(topic: string): Piece | undefined {
     const piece = this.#places?.get(topic);
     return piece === undefined || piece.bytes.length === 0 ? undefined : piece;
+  }
+
+  /** Returns all pieces, for `load`. The backlog is of no use afterwards. */
+  save(): BacklogPiece[] {
+    const topics = new Map(Array.from(this.#places ?? [], ([topic, piece]) => [piece, topic]));
+    const pieces = this.#pieces.slice(this.#head).flatMap((piece, index) => {
+      const { bytes, isKept } = piece;
+      if (bytes.length === 0) return [];
+      return [{ bytes: index === 0 ? bytes.subarray(this.#skipped) : bytes, isKept, topic: topics.get(piece) }];
+    });
+    return pieces;
+  }
+
+  /** Adds pieces that were saved. */
+  load(pieces: readonly BacklogPiece[]): void {
+    for (const { bytes: view, isKept, topic } of pieces) {
+      const bytes = Buffer.from(view.buffer, view.byteOffset, view.byteLength);
+      if (topic === undefined) this.add(bytes, isKept);
+      else this.conflate(topic, bytes, isKept);
+    }
   }
 
   /** Drops the frame that has waited longest of those that may be dropped. Returns false if there is none. */

@@ -11,7 +11,7 @@ import { Opcode } from "../../../wire/protocol/opcode.ts";
 import type { SendResult } from "../../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
-import { Backlog } from "./backlog.ts";
+import { Backlog, type BacklogPiece } from "./backlog.ts";
 import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
 import type { FlushQueue } from "./flush-queue.ts";
 import type { FrameChain } from "./frame-chain.ts";
@@ -37,6 +37,19 @@ export interface OutboundHost {
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
   readonly options: { readonly maxBufferedBytes: number; readonly slowConsumerPolicy: SlowConsumerPolicy };
+}
+
+/** The sending half of a connection that moves, as plain data. */
+export interface OutboundState {
+  readonly policy: SlowConsumerPolicy;
+  /** Policies of topics that have their own. */
+  readonly policies: readonly (readonly [topic: string, policy: SlowConsumerPolicy])[];
+  /** Frames that wait behind the transport's bytes. */
+  readonly backlog: readonly BacklogPiece[];
+  /** Payload of a ping that is to be answered when the earlier bytes are gone. */
+  readonly owedPong: Uint8Array | undefined;
+  /** True if the bound was reported for this backlog. */
+  readonly bounded: boolean;
 }
 
 export interface OutboundOwner {
@@ -214,6 +227,36 @@ export class Outbound implements ScheduledTask {
     return this.#drainWait.promise;
   }
 
+  /** Takes the state out, for `load`. Call `flush` first: what this tick queued must be in the transport or the backlog. */
+  save(): OutboundState {
+    const state = {
+      policy: this.policy,
+      policies: [...(this.#policies ?? [])],
+      backlog: this.#backlog?.save() ?? [],
+      owedPong: this.#owedPong,
+      bounded: this.#bounded,
+    };
+    this.#backlog = undefined;
+    this.giveUp();
+    return state;
+  }
+
+  /** Queues what another connection had queued, behind the bytes that the transport has already. */
+  load({ policy, policies, backlog, owedPong, bounded }: OutboundState): void {
+    this.policy = policy;
+    if (policies.length > 0) this.#policies = new Map(policies);
+    if (backlog.length > 0) {
+      this.#backlog = new Backlog();
+      this.#backlog.load(backlog);
+    }
+    this.#owedPong = owedPong === undefined ? undefined : Buffer.from(owedPong);
+    this.#bounded = bounded;
+    if (!this.#behind() && owedPong === undefined) return;
+    this.#host.behind?.add(this);
+    // The system may have taken all of the transport's bytes at once: then no `drained` follows.
+    if (this.#transport.bufferedBytes === 0) this.#host.turns.add(this);
+  }
+
   /** Ends the queue when the connection has ended: no frame follows, and `whenDrained` resolves. */
   giveUp(): void {
     this.#leaveGroup();
@@ -256,7 +299,7 @@ export class Outbound implements ScheduledTask {
   /** Writes what had to wait for a turn. Called by the `FairScheduler`. */
   takeTurn(): void {
     this.#endTick();
-    if (this.#backlog !== undefined) this.drained();
+    if (this.#backlog !== undefined || this.#owedPong !== undefined) this.drained();
   }
 
   #endTick(): void {

@@ -8,7 +8,7 @@ import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts"
  */
 export class ConnectionCount {
   readonly #counters: Counters;
-  /** Closed sockets before this life, minus those that the shard had accepted by itself. */
+  /** Sockets that had closed or moved away before this life, minus those that the shard got without the main thread. */
   readonly #goneBefore: number;
   readonly #clientLeft: (clientKey: string) => void;
   /** Clients, where they are counted. */
@@ -27,13 +27,15 @@ export class ConnectionCount {
   }
 
   get #gone(): number {
-    return this.#counters.get("departed") - this.#counters.get("acceptedHere");
+    const counters = this.#counters;
+    const left = counters.get("departed") + counters.get("movedOut");
+    return left - counters.get("acceptedHere") - counters.get("movedIn");
   }
 
   /** Counts a connection from the start of its handoff. A connection that doesn't arrive is not counted any more. */
   async follow(handoff: Promise<HandoffResult>, clientKey: string | undefined): Promise<HandoffResult> {
     this.#sent++;
-    if (clientKey !== undefined) this.#clientKeys.set(clientKey, (this.#clientKeys.get(clientKey) ?? 0) + 1);
+    if (clientKey !== undefined) this.#add(clientKey, 1);
     const result = await handoff;
     if (result.outcome !== "adopted") {
       this.#sent--;
@@ -42,13 +44,26 @@ export class ConnectionCount {
     return result;
   }
 
+  /** A connection or a handshake of the client has ended in this shard. */
   clientLeft(clientKey: string): void {
-    const count = this.#clientKeys.get(clientKey);
     // The clients of a shard that ended were all removed at once.
-    if (count === undefined) return;
-    if (count === 1) this.#clientKeys.delete(clientKey);
-    else this.#clientKeys.set(clientKey, count - 1);
+    if (this.#ended) return;
+    this.#add(clientKey, -1);
     this.#clientLeft(clientKey);
+  }
+
+  /** A connection of the client is on its way to another shard, whose count takes it over: the client has not left. */
+  clientMoved(clientKey: string, to: ConnectionCount | undefined): void {
+    this.#add(clientKey, -1);
+    if (to === undefined || to.#ended) this.#clientLeft(clientKey);
+    else to.#add(clientKey, 1);
+  }
+
+  /** The count may be below 0 for a moment: a connection has closed in this shard before the other told that it left. */
+  #add(clientKey: string, change: 1 | -1): void {
+    const count = (this.#clientKeys.get(clientKey) ?? 0) + change;
+    if (count === 0) this.#clientKeys.delete(clientKey);
+    else this.#clientKeys.set(clientKey, count);
   }
 
   /** The shard ended, and all its connections with it. */

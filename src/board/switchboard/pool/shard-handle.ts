@@ -23,6 +23,7 @@ import type {
   ShardReport,
   ThreadLink,
 } from "../../shard/messages.ts";
+import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { ConnectionCount } from "./connection-count.ts";
@@ -42,6 +43,8 @@ import { Watchdog } from "./watchdog.ts";
 
 export interface ShardSpec {
   readonly shard: number;
+  /** Number of the thread, unique in the board, from 1. */
+  readonly life: number;
   /** Beginning of all addresses of this node: `<node>.`, or "". */
   readonly addressPrefix: string;
   /** URLs of the actor modules, by name. */
@@ -69,6 +72,8 @@ export interface ShardSpec {
   readonly reported: (reports: readonly ModuleReport[]) => void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
   readonly clientLeft: (clientKey: string) => void;
+  /** Connections have left the shard for others, or have come. */
+  readonly moved: (report: MovesReport) => void;
 }
 
 /** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
@@ -85,6 +90,9 @@ type Phase = "starting" | "ready" | "stopping" | "ended";
 /** One life of one shard, from a free thread of the pool to that thread's end. */
 export class ShardHandle implements Destination, ShardCandidate {
   readonly shard: number;
+  /** Number of the thread, unique in the board. */
+  readonly life: number;
+  readonly #moved: (report: MovesReport) => void;
   readonly #counters: Counters;
   readonly #occupancy: ConnectionCount;
   readonly #eventLoop: EventLoopReader;
@@ -111,6 +119,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   constructor(threads: ShardThreads, spec: ShardSpec) {
     const {
       shard,
+      life,
       addressPrefix,
       actors,
       warmUp,
@@ -124,6 +133,8 @@ export class ShardHandle implements Destination, ShardCandidate {
       links,
     } = spec;
     this.shard = shard;
+    this.life = life;
+    this.#moved = spec.moved;
     this.#counters = counters;
     this.#occupancy = new ConnectionCount(counters, spec.clientLeft);
     const meter = createMeterMemory();
@@ -153,6 +164,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     if (spec.engine?.port !== undefined) ports.push(spec.engine.port);
     const task = {
       shard,
+      life,
       addressPrefix,
       actors,
       warmUp,
@@ -267,6 +279,11 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }), timeoutMs);
   }
 
+  /** A connection of a client is on its way to another shard; undefined if that shard has ended. */
+  clientMoved(clientKey: string, to: ShardHandle | undefined): void {
+    this.#occupancy.clientMoved(clientKey, to === undefined ? undefined : to.#occupancy);
+  }
+
   /**
    * Closes all connections, also those that still arrive, and awaits their actors. A shard that doesn't even do that is
    * terminated.
@@ -319,6 +336,9 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "socketsClosed":
         for (const clientKey of report.clientKeys) this.#occupancy.clientLeft(clientKey);
+        return;
+      case "moves":
+        this.#moved(report);
         return;
       case "shutdownDone":
         this.#shutdownDone.resolve(report);

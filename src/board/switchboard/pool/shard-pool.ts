@@ -1,6 +1,7 @@
 /** All shards of a board as the main thread sees them. `Switchboard` has one pool. */
 import type { Server } from "node:net";
 import { MessageChannel } from "node:worker_threads";
+import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
@@ -9,10 +10,12 @@ import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
+import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
 import type { BoardTopics } from "../board-topics.ts";
+import { Whereabouts } from "../moving/whereabouts.ts";
 import type { Settings } from "../options/start-options.ts";
 import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
@@ -29,6 +32,8 @@ export interface ShardPoolOwner {
   reported(shard: number, reports: readonly ModuleReport[]): void;
   /** A connection or a handshake of a client has ended, if clients are counted. */
   clientLeft(clientKey: string): void;
+  /** An open connection has come to this shard from another one. */
+  moved(address: Address, shard: number): void;
   /** A shard's thread ended unexpectedly, and its connections with it. */
   shardLost(loss: ShardLoss): void;
   /** A new thread runs in the place of a lost one. */
@@ -71,6 +76,10 @@ export class ShardPool {
   /** Settings of ports, for every shard, also for those that are started later. */
   readonly #listeners = new Map<number, ShardPortSettings>();
   readonly #waiting = new Set<NodeJS.Timeout>();
+  readonly #whereabouts = new Whereabouts((address, life) => this.#shards[shardOf(address)]?.life === life);
+  #lastLife = 0;
+  /** Shards that are being evacuated. */
+  readonly #passedOver = new Set<ShardHandle>();
   readonly #choose: Place<ShardHandle>;
   #closing = false;
 
@@ -136,7 +145,9 @@ export class ShardPool {
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
   place(placed?: Placed): ShardHandle | undefined {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const ready = this.#shards.filter((shard) => shard.takesConnections);
+    const taking = this.#shards.filter((shard) => shard.takesConnections);
+    const wanted = this.#passedOver.size === 0 ? taking : taking.filter((shard) => !this.#passedOver.has(shard));
+    const ready = wanted.length > 0 ? wanted : taking;
     return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.maxEventLoopDelayMs), placed);
   }
 
@@ -169,6 +180,67 @@ export class ShardPool {
 
   get shards(): number {
     return this.#settings.shards;
+  }
+
+  /** The current threads of the shards, by their numbers. */
+  get handles(): readonly ShardHandle[] {
+    return this.#shards;
+  }
+
+  /** Gives no new connections to a shard, unless it is the only one. Returns a function that ends that. */
+  passOver(shard: ShardHandle): () => void {
+    this.#passedOver.add(shard);
+    return () => this.#passedOver.delete(shard);
+  }
+
+  /** Resolves with the thread where the connection with this address is, if the connection exists. */
+  async locate(address: Address): Promise<ShardHandle | undefined> {
+    const life = await this.#whereabouts.find(address);
+    return life === undefined ? this.#shards[shardOf(address)] : this.#handleOf(life);
+  }
+
+  /** Resolves when all connections that are on their way to another shard have arrived, or are lost. */
+  allArrived(): Promise<void> {
+    return this.#whereabouts.allArrived();
+  }
+
+  /**
+   * Asks the shard of a connection something. Resolves with undefined if that shard doesn't exist or ends first. The
+   * connection may move meanwhile: while the answer is `wrong`, the shard to which it has moved is asked.
+   */
+  async queryAt<Query extends ShardQuery>(
+    address: Address,
+    query: Query,
+    isWrong: (answer: QueryAnswers[Query["kind"]]) => boolean,
+    timeoutMs?: number,
+  ): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    let asked: ShardHandle | undefined;
+    for (;;) {
+      const handle = await this.locate(address);
+      const answer = await handle?.query(query, timeoutMs);
+      if (answer === undefined || !isWrong(answer) || handle === asked) return answer;
+      if ((await this.locate(address)) === handle) return answer;
+      asked = handle;
+    }
+  }
+
+  #handleOf(life: number): ShardHandle | undefined {
+    return this.#shards.find((shard) => shard.life === life);
+  }
+
+  #moved(from: ShardHandle, { departed, arrived, closed }: MovesReport): void {
+    for (const departure of departed) {
+      const { clientKey, to } = departure;
+      const target = this.#handleOf(to);
+      const isLost = target === undefined || target.hasEnded;
+      if (clientKey !== undefined) from.clientMoved(clientKey, isLost ? undefined : target);
+      if (!isLost) this.#whereabouts.departed(departure);
+    }
+    for (const arrival of arrived) {
+      this.#whereabouts.arrived(arrival, from.life);
+      this.#owner.moved(arrival.address, from.shard);
+    }
+    for (const one of closed) this.#whereabouts.closed(one, from.life);
   }
 
   /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
@@ -262,8 +334,10 @@ export class ShardPool {
   #launch(shard: number): ShardHandle {
     const { actors, warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } =
       this.#settings;
-    const handle = new ShardHandle(this.#threads, {
+    const life = ++this.#lastLife;
+    const handle: ShardHandle = new ShardHandle(this.#threads, {
       shard,
+      life,
       addressPrefix: this.#hub.topics.addressPrefix,
       actors,
       warmUp,
@@ -279,14 +353,16 @@ export class ShardPool {
         rules: this.#settings.engine?.rules ?? [],
         isShared: this.#engine.isShared,
       },
-      links: this.#linkToOthers(shard),
+      links: this.#linkToOthers(shard, life),
       event: (event) => this.#owner.event(shard, event),
       reported: (reports) => this.#owner.reported(shard, reports),
       clientLeft: (clientKey) => this.#owner.clientLeft(clientKey),
+      moved: (report) => this.#moved(handle, report),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
     this.#shards[shard] = handle;
     void handle.ended.then((loss) => {
+      this.#whereabouts.lifeEnded(life);
       if (loss !== undefined && !this.#closing) this.#handleLoss(loss);
     });
     return handle;
@@ -326,16 +402,16 @@ export class ShardPool {
   }
 
   /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
-  #linkToOthers(shard: number): ThreadLink[] {
+  #linkToOthers(shard: number, life: number): ThreadLink[] {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard);
     void this.#hub.topics.bus.addLink(hub.port1);
-    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined }];
+    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
     for (const other of this.#shards) {
       if (other === undefined || other.shard === shard || other.hasEnded) continue;
       const { port1, port2 } = new MessageChannel();
-      other.link({ port: port1, shard });
-      links.push({ port: port2, shard: other.shard });
+      other.link({ port: port1, shard, life });
+      links.push({ port: port2, shard: other.shard, life: other.life });
     }
     return links;
   }

@@ -4,6 +4,7 @@ import type { SendResult } from "../../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
 import type { Subscribed, SubscribeOptions } from "../../streams/subscribe.ts";
 import type { TopicMemory } from "../../streams/topic-memory.ts";
+import type { TimerCall } from "../actor-timers.ts";
 import type { Address } from "../address.ts";
 import type { Mailer } from "../mail.ts";
 import type { ConnectionRequest } from "./connection-request.ts";
@@ -57,7 +58,7 @@ export interface ActorContext<Session = unknown> {
    *
    * @param actor the actor object that asks; an object that was replaced gets no timer
    */
-  schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void;
+  schedule(actor: object, delayMs: number, call: TimerCall, repeats: boolean): () => void;
   /** Returns a context for an actor object that has lost its connection. It doesn't hold the connection in memory. */
   withoutConnection(): ActorContext<Session>;
 }

@@ -75,13 +75,18 @@ export class AsyncHandlers implements WatchedActor {
     this.#owner.handlerFailed(work, error);
   }
 
+  /** Waits no longer for the handler that runs, and ignores its result. */
+  giveUp(): void {
+    this.#call?.giveUp();
+    this.#call = undefined;
+    this.#gaveUp = true;
+  }
+
   /** Called by the watch. */
   handlerTimedOut(limitMs: number): void {
     const call = this.#call;
     if (call === undefined) return;
-    call.giveUp();
-    this.#call = undefined;
-    this.#gaveUp = true;
+    this.giveUp();
     this.#owner.handlerGivenUp(call.work, limitMs);
   }
 

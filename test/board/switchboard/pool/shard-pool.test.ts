@@ -14,6 +14,7 @@ it("replaces a shard that the main thread ends", async () => {
     shardReplaced: vi.fn(),
     shardFailed: vi.fn(),
     clientLeft: vi.fn(),
+    moved: vi.fn(),
     engineLost: vi.fn(),
     engineFailed: vi.fn(),
   };

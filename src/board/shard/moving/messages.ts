@@ -1,0 +1,61 @@
+/** All messages about connections that move: from the main thread to a shard and back, and between two shards. */
+import type { Address } from "../../../runtime/actor/address.ts";
+import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
+import type { TcpHandle } from "../../../wire/node-internals/net.ts";
+
+/** Question to a shard: move connections. The shard answers with `MoveCounts` when each has moved or stays. */
+export interface MoveQuery {
+  readonly kind: "move";
+  /** Lives of the threads that take the connections, in turn. */
+  readonly to: readonly number[];
+  /** The connections that move; undefined for all. */
+  readonly addresses: readonly Address[] | undefined;
+  /** Largest number of connections that move. */
+  readonly count: number;
+  /** Time that an actor has to become idle and to be suspended, in ms. */
+  readonly limitMs: number;
+}
+
+/** What became of connections that were to move. */
+export interface MoveCounts {
+  readonly moved: number;
+  /** Numbers of connections that stayed, by the reason. `gone`: there is no such connection. */
+  readonly stayed: Readonly<Partial<Record<StayReason | "gone", number>>>;
+}
+
+/** A connection that has left a shard. */
+export interface Departure {
+  readonly address: Address;
+  /** Life of the thread that takes the connection. */
+  readonly to: number;
+  /** Number of moves of the connection, this one included. */
+  readonly hops: number;
+  /** Key under which the client is counted; undefined if clients aren't counted. */
+  readonly clientKey: string | undefined;
+}
+
+/** A connection that has arrived in a shard, or one that had arrived and has closed there. */
+export interface Arrival {
+  readonly address: Address;
+  readonly hops: number;
+}
+
+/** What a shard tells the main thread about the moves of one tick. */
+export interface MovesReport {
+  readonly kind: "moves";
+  readonly departed: readonly Departure[];
+  readonly arrived: readonly Arrival[];
+  /** Connections that came by a move and have closed. */
+  readonly closed: readonly Arrival[];
+}
+
+/** A connection on its way to another shard, on the port between the two. */
+export interface ConnectionMessage {
+  readonly kind: "connection";
+  /** `ConnectionState`, as `v8.serialize` writes it. */
+  readonly state: Uint8Array;
+  readonly handle: TcpHandle;
+  readonly openedAt: number;
+  readonly clientKey: string | undefined;
+  readonly hops: number;
+}

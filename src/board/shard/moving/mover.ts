@@ -1,0 +1,199 @@
+/**
+ * Moves the connections of one shard to other shards, and takes those that come. `Shard` has one. The README has the
+ * steps and the failures.
+ */
+import { deserialize, serialize } from "node:v8";
+import type { MessagePort } from "node:worker_threads";
+import { reportError, SwitchboardError } from "../../../errors.ts";
+import type { Address } from "../../../runtime/actor/address.ts";
+import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
+import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
+import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
+import { Connection } from "../../connection/connection.ts";
+import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
+import type { ConnectionState } from "../../connection/connection-state.ts";
+import type { ActorModule } from "../actor-module.ts";
+import type { ConnectionRegistry } from "../connection-registry.ts";
+import type { ConnectionMessage, MoveCounts, MoveQuery, MovesReport } from "./messages.ts";
+import { MoveReports } from "./move-reports.ts";
+
+export interface MoverOwner {
+  readonly host: ConnectionHost;
+  readonly connections: ConnectionRegistry;
+  /** True while the shard closes its connections: none moves. */
+  readonly isClosing: boolean;
+  moduleOf(actor: ActorName): ActorModule | undefined;
+  /** A connection has left. Returns the key of its client, if clients are counted. */
+  departed(connection: Connection): string | undefined;
+  /** A connection has come, and is about to be resumed. */
+  arrived(connection: Connection, clientKey: string | undefined, openedAt: number): void;
+  /** A connection that has come is open. */
+  resumed(connection: Connection): void;
+  report(report: MovesReport): void;
+}
+
+/** Number of connections of a shard that are suspended, or about to be, at the same time. */
+const MAX_TOGETHER = 64;
+
+/** Everything that travels with a connection beside its state. */
+type Luggage = Omit<ConnectionMessage, "kind" | "state" | "handle">;
+
+export class Mover {
+  readonly #owner: MoverOwner;
+  readonly #reports: MoveReports;
+  /** Ports to the other shards, by the life of their thread. */
+  readonly #ports = new Map<number, MessagePort>();
+  /** Connections that came by a move, with the number of their moves. */
+  readonly #hops = new Map<object, number>();
+  /** Connections that are being suspended. */
+  readonly #leaving = new Set<Connection>();
+
+  constructor(owner: MoverOwner) {
+    this.#owner = owner;
+    this.#reports = new MoveReports((report) => owner.report(report));
+  }
+
+  /** Connects the shard to another one, over the port that the bus and the mail use as well. */
+  addLink(port: MessagePort, life: number): void {
+    this.#ports.set(life, port);
+    port.on("message", (message: { readonly kind: string }) => {
+      if (message.kind === "connection") this.#arrive(message as ConnectionMessage);
+    });
+    port.on("close", () => this.#ports.delete(life));
+  }
+
+  /** Tells the main thread at once what it hasn't heard. */
+  flushReports(): void {
+    this.#reports.flush();
+  }
+
+  /** A connection of this shard has closed. */
+  closed(connection: { readonly address: Address }): void {
+    const hops = this.#hops.get(connection);
+    if (hops === undefined) return;
+    this.#hops.delete(connection);
+    this.#reports.closed({ address: connection.address, hops });
+  }
+
+  /** Moves connections, many at a time. Resolves when each has moved or stays. */
+  async move({ to, addresses, count, limitMs }: MoveQuery): Promise<MoveCounts> {
+    const { connections } = this.#owner;
+    const stayed: Record<string, number> = {};
+    let moved = 0;
+    let begun = 0;
+    const all = addresses === undefined ? connections[Symbol.iterator]() : this.#find(addresses);
+    const moveOneByOne = async (): Promise<void> => {
+      while (moved < count) {
+        const { done, value: connection } = all.next();
+        if (done === true) return;
+        const life = to[begun++ % to.length] as number;
+        const outcome = connection === undefined ? "gone" : await this.#move(connection, life, limitMs);
+        if (outcome === "moved") moved++;
+        else stayed[outcome] = (stayed[outcome] ?? 0) + 1;
+      }
+    };
+    const together = Math.min(MAX_TOGETHER, count, addresses?.length ?? connections.size);
+    await Promise.all(Array.from({ length: together }, moveOneByOne));
+    return { moved, stayed };
+  }
+
+  *#find(addresses: readonly Address[]): Generator<Connection | undefined, undefined> {
+    for (const address of addresses) yield this.#owner.connections.get(address);
+    return undefined;
+  }
+
+  async #move(connection: Connection, life: number, limitMs: number): Promise<"moved" | StayReason> {
+    const reason = this.#stayReason(connection, life);
+    const version = this.#owner.moduleOf(connection.actor)?.moves;
+    if (reason !== undefined) return reason;
+    if (version === undefined) return "actor";
+    this.#leaving.add(connection);
+    const { promise, resolve } = Promise.withResolvers<Suspended | StayReason>();
+    connection.suspend(limitMs, version, resolve);
+    const outcome = await promise;
+    const result = typeof outcome === "string" ? outcome : this.#leave(connection, life, outcome);
+    this.#leaving.delete(connection);
+    if (result !== "moved" && result !== "closing") this.#failed(connection, result);
+    return typeof result === "string" ? result : "state";
+  }
+
+  #stayReason(connection: Connection, life: number): StayReason | undefined {
+    if (this.#owner.isClosing) return "closing";
+    if (this.#leaving.has(connection)) return "busy";
+    return connection.stayReason ?? (this.#ports.has(life) ? undefined : "shard");
+  }
+
+  /** Sends a suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
+  #leave(connection: Connection, life: number, { bytes }: Suspended): "moved" | StayReason | SwitchboardError {
+    if (!connection.isSuspended) return "closing";
+    const port = this.#ports.get(life);
+    const parts = bytes instanceof SwitchboardError || port === undefined ? undefined : connection.takeApart(bytes);
+    if (parts === undefined || port === undefined) {
+      connection.stay();
+      if (bytes instanceof SwitchboardError) return bytes;
+      return port === undefined ? "shard" : "closing";
+    }
+    const { connections } = this.#owner;
+    const openedAt = connections.openedAt(connection) ?? Date.now();
+    connections.delete(connection);
+    const hops = (this.#hops.get(connection) ?? 0) + 1;
+    this.#hops.delete(connection);
+    const clientKey = this.#owner.departed(connection);
+    const { state, socket } = parts;
+    const { handle } = socket;
+    const luggage: Luggage = { openedAt, clientKey, hops };
+    try {
+      const bytes = serialize(state);
+      const message: ConnectionMessage = { kind: "connection", state: bytes, handle, ...luggage };
+      port.postMessage(message, [bytes.buffer as ArrayBuffer, transferable(handle)]);
+    } catch (cause) {
+      this.#adopt(state, handle, { ...luggage, hops: hops - 1 });
+      const message =
+        "the session, or an argument of a timer, must be plain data, without functions or class instances";
+      return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
+    }
+    // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
+    if (handle.fd !== undefined && handle.fd >= 0) {
+      this.#adopt(state, handle, { ...luggage, hops: hops - 1 });
+      return "shard";
+    }
+    this.#reports.departed({ address: connection.address, to: life, hops, clientKey });
+    return "moved";
+  }
+
+  #arrive({ state, handle, ...luggage }: ConnectionMessage): void {
+    const connection = this.#adopt(deserialize(state), handle, luggage);
+    this.#reports.arrived({ address: connection.address, hops: luggage.hops });
+  }
+
+  #adopt(state: ConnectionState, handle: object, { openedAt, clientKey, hops }: Luggage): Connection {
+    const { unread, identity, deflate } = state;
+    const { buffer, byteOffset, byteLength } = unread;
+    const transport = new TcpTransport(ownerOf(handle), Buffer.from(buffer, byteOffset, byteLength), true);
+    const connection = new Connection(transport, identity, this.#owner.host, deflate);
+    if (hops > 0) this.#hops.set(connection, hops);
+    this.#owner.arrived(connection, clientKey, openedAt);
+    connection.resume((this.#owner.moduleOf(identity.actor) as ActorModule).actorClass, state);
+    this.#owner.resumed(connection);
+    return connection;
+  }
+
+  #failed({ address, actor }: Connection, failure: StayReason | SwitchboardError): void {
+    const { counters, events } = this.#owner.host;
+    counters.add("movesFailed");
+    const reason = typeof failure === "string" ? failure : "state";
+    const error = typeof failure === "string" ? moveFailed(failure) : failure;
+    events.report("moveFailed", { id: address, actor, reason, error: reportError(error) });
+  }
+}
+
+/** The reasons that a move may fail for once it has begun, in words. */
+const EXPLANATIONS: Partial<Record<StayReason, string>> = {
+  busy: "a handler of its actor was under way for too long, or it is moving already",
+  failed: "its actor's suspended threw, or took too long",
+  shard: "the other shard has ended, or the system has no descriptor left",
+};
+
+function moveFailed(reason: StayReason): SwitchboardError {
+  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+}
