@@ -97,6 +97,7 @@ export const ERROR_KINDS = {
   ERR_POSITION: "misuse",
   ERR_SESSION_NOT_CLONEABLE: "misuse",
   ERR_SLOW_CONSUMER_POLICY: "misuse",
+  ERR_RELOADING: "misuse",
   ERR_STATE_NOT_CLONEABLE: "misuse",
   ERR_STATE_TOO_LARGE: "misuse",
   ERR_TIMER: "misuse",

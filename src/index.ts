@@ -22,8 +22,10 @@ export type {
 } from "./board/switchboard/events.ts";
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { EvacuationResult, MoveRefusal, MoveResult } from "./board/switchboard/moving/moving.ts";
+export type { ReloadResult } from "./board/switchboard/moving/reload.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";
+export type { ReloadOptions } from "./board/switchboard/options/reload-options.ts";
 export type { ShardResourceLimits, StartOptions } from "./board/switchboard/options/start-options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";

@@ -6,6 +6,7 @@ import { createMetrics } from "../src/board/metrics/index.ts";
 import { checkConnectionsOptions } from "../src/board/switchboard/listing.ts";
 import { checkCloseOnSignalsOptions, checkCloseOptions } from "../src/board/switchboard/options/close-options.ts";
 import { checkAttachOptions, checkListenOptions } from "../src/board/switchboard/options/listen-options.ts";
+import { checkReloadOptions } from "../src/board/switchboard/options/reload-options.ts";
 import { checkStartOptions } from "../src/board/switchboard/options/start-options.ts";
 import { BENCH_HELP } from "../src/cli/bench-flags.ts";
 import { ERROR_KINDS } from "../src/errors.ts";
@@ -87,6 +88,7 @@ it.each([
   { heading: "attach, handleUpgrade", check: checkAttachOptions, also: [] },
   { heading: "listen", check: checkListenOptions, also: ["attach, handleUpgrade"] },
   { heading: "close", check: checkCloseOptions, also: [] },
+  { heading: "reload", check: (options: object) => checkReloadOptions(options, new Map()), also: [] },
   { heading: "closeOnSignals", check: checkCloseOnSignalsOptions, also: ["close"] },
   { heading: "connections", check: checkConnectionsOptions, also: [] },
 ])("lists every option of $heading, one row each", ({ heading, check, also }) => {

@@ -51,7 +51,8 @@ export class CountedClient {
     socket.setNoDelay(true);
     socket.on("error", (error) => this.errors.push(error.message));
     socket.on("close", () => {
-      if (!this.#stopped || this.#sent.length > 0) this.errors.push(`closed after ${this.answers} answers`);
+      if (!this.#stopped || this.#sent.length > 0 || this.#sentCount === 0)
+        this.errors.push(`closed after ${this.answers} answers`);
       this.#idle.resolve();
     });
     socket.on("data", (chunk: Buffer) => {
@@ -72,16 +73,16 @@ export class CountedClient {
     return client;
   }
 
-  /** Sends nothing more. Resolves when all answers are there, or the connection has closed. */
+  /** Sends nothing more, but at least one message. Resolves when all answers are there, or the connection has closed. */
   async stop(): Promise<void> {
     this.#stopped = true;
-    if (this.#sent.length === 0) this.#idle.resolve();
+    this.#tellIdle();
     await this.#idle.promise;
     this.socket.destroy();
   }
 
   #fill(): void {
-    while (!this.#stopped && this.#sent.length < this.#options.window) {
+    while ((!this.#stopped || this.#sentCount === 0) && this.#sent.length < this.#options.window) {
       const number = this.#sentCount++;
       const payload = Buffer.allocUnsafe(this.#options.sizeOf(number));
       for (let i = 0; i < payload.length; i++) payload[i] = (number * 31 + i * 7 + (i >> 8)) & 0xff;
@@ -118,7 +119,11 @@ export class CountedClient {
       this.#putBack(all.subarray(length));
     }
     this.#fill();
-    if (this.#stopped && this.#sent.length === 0) this.#idle.resolve();
+    this.#tellIdle();
+  }
+
+  #tellIdle(): void {
+    if (this.#stopped && this.#sentCount > 0 && this.#sent.length === 0) this.#idle.resolve();
   }
 
   /** Bytes of the frame that answers the oldest message. */

@@ -170,6 +170,7 @@ class Shard {
         this.#closedSockets.arrived(connection, clientKey);
       },
       resumed: (connection) => this.#shutdown?.add(connection),
+      serverArrived: (server, listenerId) => this.#sockets?.listen(server, listenerId),
       report: (report) => this.report(report),
     });
   }
@@ -300,6 +301,9 @@ class Shard {
       case "query":
         this.#answer(order.serial, order.query);
         return;
+      case "retire":
+        this.#mover.retire(order.to, this.#sockets?.takeServers() ?? []);
+        return;
       case "reportsHandled":
         this.#reports.handled(order.count);
         return;
@@ -350,6 +354,7 @@ class Shard {
       throw error;
     }
     this.#shutdown?.add(connection);
+    this.#mover.opened(connection);
   }
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {

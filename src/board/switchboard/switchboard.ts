@@ -35,6 +35,7 @@ import { MainListeners } from "./listen/main-listeners.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
 import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
+import type { ReloadResult } from "./moving/reload.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -50,6 +51,7 @@ import {
   type ListenOptions,
 } from "./options/listen-options.ts";
 import { withoutUndefined } from "./options/option-validation.ts";
+import { checkReloadOptions, type ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
@@ -328,6 +330,20 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async evacuate(shard: number): Promise<EvacuationResult> {
     this.#life.checkOpen();
     return evacuate(this.#pool, shard);
+  }
+
+  /**
+   * Loads the actor modules anew, without dropping anybody: new threads load them, all connections that can move go on
+   * there with their actors' state, the old threads end. Connections that can't move, because their class has no
+   * `static moves` or their bytes are relayed, are closed with 1012 in batches. Resolves with the numbers.
+   *
+   * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects with
+   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, and with `ERR_CLOSED` while the board closes.
+   */
+  async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
+    this.#life.checkOpen();
+    const { actors, close } = checkReloadOptions(options, this.#pool.actors);
+    return this.#pool.reload(actors, close);
   }
 
   /**

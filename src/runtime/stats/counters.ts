@@ -89,6 +89,13 @@ const totals = [
   "acceptsFailed",
 ] as const;
 
+/** Gauges of a thread that have no sum over several. */
+const levels = [
+  "eventLoopUtilization",
+  "eventLoopDelayMs",
+  "mailboxHighWater",
+] as const satisfies (typeof gauges)[number][];
+
 const names = [...gauges, ...totals] as const;
 
 export type CounterName = (typeof names)[number];
@@ -158,6 +165,27 @@ export class Counters {
 
   raise(name: CounterName, value: number): void {
     if (value > this.get(name)) this.set(name, value);
+  }
+
+  /** Adds all totals of another shard's counters that nobody writes any more. */
+  absorb(ended: Counters): void {
+    ended.clearGauges();
+    const [sums, values] = [new Float64Array(this.memory), new Float64Array(ended.memory)];
+    for (let slot = 0; slot < sums.length; slot++) (sums[slot] as number) += values[slot] as number;
+  }
+
+  /**
+   * Returns the sum of the counters of several threads of one shard. Gauges that can't be added are those of the last.
+   */
+  static sum(all: readonly Counters[], actors: readonly (string | undefined)[]): Counters {
+    const sum = new Counters(actors);
+    const sums = new Float64Array(sum.memory);
+    for (const { memory } of all) {
+      const values = new Float64Array(memory);
+      for (let slot = 0; slot < sums.length; slot++) (sums[slot] as number) += values[slot] as number;
+    }
+    for (const name of levels) sum.set(name, all.at(-1)?.get(name) ?? 0);
+    return sum;
   }
 
   /** For a new thread in the place of one that ended: the old thread may have ended in the middle of counting. */

@@ -23,8 +23,8 @@ export class SocketAcceptor {
   readonly #owner: SocketAcceptorOwner;
   /** The ports whose handshakes this shard does, by listener id. */
   readonly #ports = new Map<number, ShardPort>();
-  /** The servers of the ports on which this shard accepts by itself. */
-  readonly #servers = new Set<NetServer>();
+  /** The servers of the ports on which this shard accepts by itself, with their listener ids. */
+  readonly #servers = new Map<NetServer, number>();
 
   constructor(owner: SocketAcceptorOwner) {
     this.#owner = owner;
@@ -77,12 +77,19 @@ export class SocketAcceptor {
     }
     // An error, such as running out of descriptors, leaves the sockets that are there open.
     server.on("error", (error) => this.#owner.acceptFailed(error));
-    this.#servers.add(server);
+    this.#servers.set(server, listenerId);
+  }
+
+  /** Gives up all servers, for another thread to accept with. */
+  takeServers(): (readonly [server: NetServer, listenerId: number])[] {
+    const servers = [...this.#servers];
+    this.#servers.clear();
+    return servers;
   }
 
   /** Stops accepting: the operating system refuses new connections. */
   stopListening(): void {
-    for (const server of this.#servers) server.close();
+    for (const server of this.#servers.keys()) server.close();
     this.#servers.clear();
   }
 

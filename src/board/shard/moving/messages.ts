@@ -1,4 +1,5 @@
 /** All messages about connections that move: from the main thread to a shard and back, and between two shards. */
+import type { Server } from "node:net";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { TcpHandle } from "../../../wire/node-internals/net.ts";
@@ -47,6 +48,13 @@ export interface MovesReport {
   readonly arrived: readonly Arrival[];
   /** Connections that came by a move and have closed. */
   readonly closed: readonly Arrival[];
+}
+
+/** A listening server on its way to another shard, on the port between the two. Its queue of connections goes along. */
+export interface ListeningServerMessage {
+  readonly kind: "listeningServer";
+  readonly server: Server;
+  readonly listenerId: number;
 }
 
 /** A connection on its way to another shard, on the port between the two. */

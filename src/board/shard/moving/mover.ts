@@ -2,6 +2,7 @@
  * Moves the connections of one shard to other shards, and takes those that come. `Shard` has one. The README has the
  * steps and the failures.
  */
+import type { Server } from "node:net";
 import { deserialize, serialize } from "node:v8";
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
@@ -14,7 +15,7 @@ import type { ActorName, ConnectionHost } from "../../connection/connection-host
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import type { ActorModule } from "../actor-module.ts";
 import type { ConnectionRegistry } from "../connection-registry.ts";
-import type { ConnectionMessage, MoveCounts, MoveQuery, MovesReport } from "./messages.ts";
+import type { ConnectionMessage, ListeningServerMessage, MoveCounts, MoveQuery, MovesReport } from "./messages.ts";
 import { MoveReports } from "./move-reports.ts";
 
 export interface MoverOwner {
@@ -29,6 +30,8 @@ export interface MoverOwner {
   arrived(connection: Connection, clientKey: string | undefined, openedAt: number): void;
   /** A connection that has come is open. */
   resumed(connection: Connection): void;
+  /** A listening server has come from another thread of this shard. */
+  serverArrived(server: Server, listenerId: number): void;
   report(report: MovesReport): void;
 }
 
@@ -45,6 +48,8 @@ export class Mover {
   readonly #ports = new Map<number, MessagePort>();
   /** Connections that came by a move, with the number of their moves. */
   readonly #hops = new Map<object, number>();
+  /** Life of the thread that takes the place of this one. */
+  #successor: number | undefined;
   /** Connections that are being suspended. */
   readonly #leaving = new Set<Connection>();
 
@@ -58,8 +63,29 @@ export class Mover {
     this.#ports.set(life, port);
     port.on("message", (message: { readonly kind: string }) => {
       if (message.kind === "connection") this.#arrive(message as ConnectionMessage);
+      else if (message.kind === "listeningServer") {
+        const { server, listenerId } = message as ListeningServerMessage;
+        this.#owner.serverArrived(server, listenerId);
+      }
     });
     port.on("close", () => this.#ports.delete(life));
+  }
+
+  /** Another thread takes the place of this one: connections that open from now on go there at once. */
+  retire(to: number, servers: readonly (readonly [server: Server, listenerId: number])[]): void {
+    this.#successor = to;
+    const port = this.#ports.get(to);
+    for (const [server, listenerId] of servers) {
+      const message: ListeningServerMessage = { kind: "listeningServer", server, listenerId };
+      if (port === undefined) server.close();
+      else port.postMessage(message, [transferable(server)]);
+    }
+  }
+
+  /** A connection has opened in this shard. */
+  opened({ address }: Connection): void {
+    if (this.#successor === undefined) return;
+    void this.move({ kind: "move", to: [this.#successor], addresses: [address], count: 1, limitMs: 5_000 });
   }
 
   /** Tells the main thread at once what it hasn't heard. */

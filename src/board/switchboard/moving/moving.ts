@@ -5,11 +5,7 @@ import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { MoveCounts } from "../../shard/moving/messages.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-
-/** Time that an actor has to become idle and to be suspended, in ms. */
-export const MOVE_LIMIT_MS = 5_000;
-/** A shard answers when all are through. A shard that stands still is ended by its watchdog. */
-const NO_TIMEOUT_MS = 2 ** 31 - 1;
+import { MOVE_LIMIT_MS, NO_TIMEOUT_MS } from "./limits.ts";
 
 /** Why a connection didn't move. `gone`: there is no such connection. */
 export type MoveRefusal = StayReason | "gone";

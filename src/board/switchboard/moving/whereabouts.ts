@@ -61,9 +61,10 @@ export class Whereabouts {
     this.#settle(address, place);
   }
 
-  closed({ address, hops }: Arrival, life: number): void {
-    const place = this.#placeOf(address, life, hops);
-    if (place === undefined) return;
+  /** The thread has told of the arrival before: without an entry the connection was at home. */
+  closed({ address, hops }: Arrival): void {
+    const place = this.#byAddress.get(address);
+    if (place?.hops !== hops) return;
     place.closed = true;
     this.#settle(address, place);
   }

@@ -111,6 +111,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #ready = Promise.withResolvers<void>();
   readonly #shutdownDone = Promise.withResolvers<ShutdownCounts>();
   #phase: Phase = "starting";
+  #wasReady = false;
   /** Facts about the actor modules, by name. Empty until the shard is ready. */
   #actors: ReadonlyMap<ActorName, ActorModuleFacts> = new Map();
   /** Resolves when the thread has ended or is free again; with the loss if the end was not asked for. */
@@ -203,8 +204,23 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#rawSockets.isFull;
   }
 
+  /** True if the shard was ready at any time. */
+  get wasReady(): boolean {
+    return this.#wasReady;
+  }
+
   get hasEnded(): boolean {
     return this.#phase === "ended";
+  }
+
+  /** Number of connections in their handshake in the shard, or on their way there. */
+  get underWay(): number {
+    return Math.max(0, this.connections - this.#counters.get("connections"));
+  }
+
+  /** Lets the shard give its listening servers, and connections that open from now on, to another thread. */
+  retire(to: number): void {
+    this.#order({ kind: "retire", to });
   }
 
   /** True if the shard takes raw sockets: also while it shuts down, to answer them with 503. */
@@ -289,8 +305,8 @@ export class ShardHandle implements Destination, ShardCandidate {
    * terminated.
    */
   async shutDown(settings: ShutdownSettings): Promise<ShutdownCounts> {
+    if (this.#phase !== "stopping") this.#order({ kind: "shutDown", settings });
     if (!this.hasEnded) this.#phase = "stopping";
-    this.#order({ kind: "shutDown", settings });
     const timer = setTimeout(() => this.terminate(), settings.timeoutMs + SHUTDOWN_GRACE_MS);
     const counts = await this.#shutdownDone.promise;
     clearTimeout(timer);
@@ -319,6 +335,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       case "ready":
         // The shard may have been asked to close while it started.
         if (this.#phase === "starting") this.#phase = "ready";
+        this.#wasReady = true;
         this.#watchdog?.started();
         clearTimeout(this.#startTimer);
         this.#actors = report.actors;

@@ -1,10 +1,12 @@
 /** All shards of a board as the main thread sees them. `Switchboard` has one pool. */
 import type { Server } from "node:net";
 import { MessageChannel } from "node:worker_threads";
+import { SwitchboardError } from "../../../errors.ts";
 import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
-import { Counters, type ShardCounts } from "../../../runtime/stats/counters.ts";
+import type { Counters, ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
@@ -15,8 +17,10 @@ import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
 import type { BoardTopics } from "../board-topics.ts";
+import { type ReloadResult, reloadShards } from "../moving/reload.ts";
 import { Whereabouts } from "../moving/whereabouts.ts";
 import type { Settings } from "../options/start-options.ts";
+import { CounterHistory } from "./counter-history.ts";
 import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
 import { Restarts } from "./restarts.ts";
@@ -67,11 +71,18 @@ export class ShardPool {
   readonly #settings: Settings;
   readonly #owner: ShardPoolOwner;
   readonly #hub: Hub;
-  readonly #threads: ShardThreads;
-  /** Undefined if the board has no engine. */
+  /** Threads of the shards. A reload replaces them. */
+  #threads: ShardThreads;
+  /** Thread of the engine; undefined if the board has no engine. */
+  readonly #engineThreads: ShardThreads | undefined;
   readonly #engine: EngineThread | undefined;
+  /** URLs of the actor modules, by name. */
+  #actors: ReadonlyMap<ActorName, string>;
+  /** The current thread of each shard. */
   readonly #shards: ShardHandle[] = [];
-  readonly #counters: Counters[];
+  /** All threads that haven't ended, also those that are being replaced. */
+  readonly #live = new Set<ShardHandle>();
+  readonly #counters: CounterHistory[];
   readonly #restarts: Restarts[];
   /** Settings of ports, for every shard, also for those that are started later. */
   readonly #listeners = new Map<number, ShardPortSettings>();
@@ -82,6 +93,9 @@ export class ShardPool {
   readonly #passedOver = new Set<ShardHandle>();
   readonly #choose: Place<ShardHandle>;
   #closing = false;
+  readonly #closed = new AbortController();
+  /** The reload under way. It never rejects. */
+  #reloading: Promise<unknown> | undefined;
 
   /**
    * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
@@ -89,24 +103,24 @@ export class ShardPool {
    */
   static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
     throwIfAbandoned(settings.signal);
-    const count = settings.shards + (settings.engine === undefined ? 0 : 1);
-    const threads = await ShardThreads.start(count, settings.resourceLimits);
+    const threads = await ShardThreads.start(settings.shards, settings.resourceLimits);
+    const engineThreads = settings.engine && (await ShardThreads.start(1, settings.resourceLimits));
     let pool: ShardPool | undefined;
     let engine: EngineThread | undefined;
     try {
-      engine = await startEngine(threads, settings, hub.topics.node, {
+      engine = await startEngine(engineThreads, settings, hub.topics.node, {
         engineLost: (error) => owner.engineLost(error),
         engineFailed: (error) => owner.engineFailed(error),
         engineReplaced: () => {
           if (pool !== undefined) pool.#connectEngine();
         },
       });
-      pool = new ShardPool(settings, hub, owner, threads, engine);
+      pool = new ShardPool(settings, hub, owner, threads, engineThreads, engine);
       await pool.#allReady(settings.signal);
     } catch (error) {
       // First, so that the end of the engine's thread isn't taken for a death.
       hub.topics.closing();
-      await Promise.all([engine?.stop(0), threads.end()]);
+      await Promise.all([engine?.stop(0), threads.end(), engineThreads?.end()]);
       throw error;
     }
     return pool;
@@ -128,8 +142,11 @@ export class ShardPool {
     hub: Hub,
     owner: ShardPoolOwner,
     threads: ShardThreads,
+    engineThreads: ShardThreads | undefined,
     engine: EngineThread | undefined,
   ) {
+    this.#engineThreads = engineThreads;
+    this.#actors = settings.actors;
     this.#engine = engine;
     if (engine !== undefined) hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
     this.#settings = settings;
@@ -137,9 +154,9 @@ export class ShardPool {
     this.#hub = hub;
     this.#threads = threads;
     this.#choose = createPlacement(settings.placement);
-    this.#counters = Array.from({ length: settings.shards }, () => new Counters([...settings.actors.keys()]));
+    this.#counters = Array.from({ length: settings.shards }, () => new CounterHistory([...settings.actors.keys()]));
     this.#restarts = this.#counters.map(() => new Restarts());
-    for (let shard = 0; shard < settings.shards; shard++) this.#launch(shard);
+    for (let shard = 0; shard < settings.shards; shard++) this.#start(shard);
   }
 
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
@@ -162,7 +179,9 @@ export class ShardPool {
 
   /** Number of connections in all shards or on their way there. */
   get connections(): number {
-    return this.#shards.reduce((sum, { connections }) => sum + connections, 0);
+    let sum = 0;
+    for (const { connections } of this.#live) sum += connections;
+    return sum;
   }
 
   /** Number of connections that ready shards may still take; infinite without a limit. */
@@ -175,11 +194,16 @@ export class ShardPool {
   /** Sets how the shards do the handshakes of a port, from the next socket on. */
   configure(notice: ShardPortNotice): void {
     this.#listeners.set(notice.listenerId, notice.settings);
-    for (const shard of this.#shards) shard.configure(notice);
+    for (const shard of this.#live) shard.configure(notice);
   }
 
   get shards(): number {
     return this.#settings.shards;
+  }
+
+  /** URLs of the actor modules, by name. */
+  get actors(): ReadonlyMap<ActorName, string> {
+    return this.#actors;
   }
 
   /** The current threads of the shards, by their numbers. */
@@ -225,7 +249,8 @@ export class ShardPool {
   }
 
   #handleOf(life: number): ShardHandle | undefined {
-    return this.#shards.find((shard) => shard.life === life);
+    for (const shard of this.#live) if (shard.life === life) return shard;
+    return undefined;
   }
 
   #moved(from: ShardHandle, { departed, arrived, closed }: MovesReport): void {
@@ -240,7 +265,7 @@ export class ShardPool {
       this.#whereabouts.arrived(arrival, from.life);
       this.#owner.moved(arrival.address, from.shard);
     }
-    for (const one of closed) this.#whereabouts.closed(one, from.life);
+    for (const one of closed) this.#whereabouts.closed(one);
   }
 
   /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
@@ -259,7 +284,7 @@ export class ShardPool {
 
   /** Outcomes of handshakes in the shards. */
   upgrades(): UpgradeCounts[] {
-    return this.#counters.map(({ upgrades }) => upgrades.snapshot());
+    return this.#counters.map((counters) => counters.total().upgrades.snapshot());
   }
 
   /** Counters of every shard, over all its threads. */
@@ -267,7 +292,7 @@ export class ShardPool {
     return this.#counters.map((counters, shard) => {
       // A blocked shard can't write its own delay.
       const eventLoopDelayMs = this.#shards[shard]?.eventLoopDelayMs ?? 0;
-      return { ...counters.snapshot(), eventLoopDelayMs };
+      return { ...counters.total().snapshot(), eventLoopDelayMs };
     });
   }
 
@@ -312,18 +337,21 @@ export class ShardPool {
    */
   async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
     this.#closing = true;
+    this.#closed.abort(new SwitchboardError("ERR_CLOSED", "this board is closed"));
     const deadline = performance.now() + settings.timeoutMs;
     for (const timer of this.#waiting) clearTimeout(timer);
+    const shards = [...new Set([...this.#shards, ...this.#live])];
     const batches = shareBatch(
       settings.batchSize,
-      this.#shards.map(({ connections }) => connections),
+      shards.map(({ connections }) => connections),
     );
     const counts = await Promise.all(
-      this.#shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
+      shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
-    await Promise.all(this.#shards.map((shard) => shard.stop()));
+    await Promise.all(shards.map((shard) => shard.stop()));
     await this.#engine?.stop(deadline - performance.now());
-    await this.#threads.end();
+    await this.#reloading;
+    await Promise.all([this.#threads.end(), this.#engineThreads?.end()]);
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),
       dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
@@ -331,11 +359,76 @@ export class ShardPool {
     };
   }
 
-  #launch(shard: number): ShardHandle {
-    const { actors, warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } =
-      this.#settings;
+  /**
+   * Replaces the threads of all shards by new ones with other actor modules, and moves everybody. Rejects with the error
+   * of a thread that can't start, and nothing is changed then; with `ERR_RELOADING` during another reload.
+   */
+  async reload(actors: ReadonlyMap<ActorName, string>, settings: ShutdownSettings): Promise<ReloadResult> {
+    if (this.#reloading !== undefined)
+      throw new SwitchboardError("ERR_RELOADING", "the board is being reloaded already");
+    const reload = this.#reload(actors, settings);
+    this.#reloading = reload.catch(noop);
+    try {
+      return await reload;
+    } finally {
+      this.#reloading = undefined;
+    }
+  }
+
+  async #reload(actors: ReadonlyMap<ActorName, string>, settings: ShutdownSettings): Promise<ReloadResult> {
+    const startedAt = performance.now();
+    const before = this.#threads;
+    const threads = await ShardThreads.start(this.#settings.shards, this.#settings.resourceLimits);
+    const counters = this.#counters.map((history) => history.create());
+    const next = counters.map((one, shard) => this.#launch(shard, threads, actors, one));
+    const replace = (): ShardHandle[] => {
+      this.#threads = threads;
+      this.#actors = actors;
+      return next.map((handle, shard) => this.#replace(handle, counters[shard] as Counters));
+    };
+    try {
+      const { signal: closing } = this.#closed;
+      const counts = await reloadShards({ next, closing, replace, allArrived: () => this.allArrived() }, settings);
+      return { ...counts, ms: performance.now() - startedAt };
+    } catch (error) {
+      // Their ends are no losses.
+      if (this.#threads !== threads) for (const handle of next) this.#live.delete(handle);
+      throw error;
+    } finally {
+      await (this.#threads === threads ? before : threads).end();
+    }
+  }
+
+  /** Puts a new thread in the place of the current one. Returns the one that it replaces. */
+  #replace(handle: ShardHandle, counters: Counters): ShardHandle {
+    const { shard } = handle;
+    const history = this.#counters[shard] as CounterHistory;
+    const old = this.#shards[shard] as ShardHandle;
+    const oldCounters = history.current;
+    history.replace(counters);
+    this.#shards[shard] = handle;
+    this.#restarts[shard] = new Restarts();
+    void old.ended.then(() => history.retired(oldCounters));
+    return old;
+  }
+
+  /** Starts a shard, or starts it again. */
+  #start(shard: number): ShardHandle {
+    const { current } = this.#counters[shard] as CounterHistory;
+    const handle = this.#launch(shard, this.#threads, this.#actors, current);
+    this.#shards[shard] = handle;
+    return handle;
+  }
+
+  #launch(
+    shard: number,
+    threads: ShardThreads,
+    actors: ReadonlyMap<ActorName, string>,
+    counters: Counters,
+  ): ShardHandle {
+    const { warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
     const life = ++this.#lastLife;
-    const handle: ShardHandle = new ShardHandle(this.#threads, {
+    const handle: ShardHandle = new ShardHandle(threads, {
       shard,
       life,
       addressPrefix: this.#hub.topics.addressPrefix,
@@ -347,7 +440,7 @@ export class ShardPool {
       timeoutMs: shardTimeoutMs,
       handoffTimeoutMs,
       startTimeoutMs,
-      counters: this.#counters[shard] as Counters,
+      counters,
       engine: this.#engine && {
         port: this.#engine.giveClient(),
         rules: this.#settings.engine?.rules ?? [],
@@ -360,17 +453,23 @@ export class ShardPool {
       moved: (report) => this.#moved(handle, report),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
-    this.#shards[shard] = handle;
+    this.#live.add(handle);
     void handle.ended.then((loss) => {
+      const wasLive = this.#live.delete(handle);
       this.#whereabouts.lifeEnded(life);
-      if (loss !== undefined && !this.#closing) this.#handleLoss(loss);
+      if (loss !== undefined && wasLive && !this.#closing) this.#handleLoss(handle, loss);
     });
     return handle;
   }
 
-  /** Starts the shard again after its delay, unless it died too often. */
-  #handleLoss(loss: ShardLoss): void {
+  /** Starts the shard again after its delay, unless it died too often, or another thread has its place. */
+  #handleLoss(handle: ShardHandle, loss: ShardLoss): void {
     const { shard } = loss;
+    if (this.#shards[shard] !== handle) {
+      // A new thread that can't start is told by the rejection of the reload.
+      if (handle.wasReady) this.#owner.shardLost(loss);
+      return;
+    }
     const delayMs = (this.#restarts[shard] as Restarts).countDeath(performance.now());
     this.#owner.shardLost(loss);
     if (delayMs === undefined) {
@@ -379,7 +478,8 @@ export class ShardPool {
     }
     const timer = setTimeout(() => {
       this.#waiting.delete(timer);
-      this.#launch(shard).ready.then(
+      if (this.#shards[shard] !== handle) return;
+      this.#start(shard).ready.then(
         () => this.#owner.shardReplaced(shard),
         // Reported as the next loss.
         () => {},
@@ -393,7 +493,7 @@ export class ShardPool {
     const engine = this.#engine;
     if (engine === undefined || this.#closing) return;
     this.#hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
-    for (const shard of this.#shards) if (!shard.hasEnded) shard.connectEngine(engine.giveClient());
+    for (const shard of this.#live) shard.connectEngine(engine.giveClient());
   }
 
   /** Ends the engine's thread at once. It is replaced as if it had died. */
@@ -407,8 +507,7 @@ export class ShardPool {
     this.#hub.mail.addLink(hub.port1, shard);
     void this.#hub.topics.bus.addLink(hub.port1);
     const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
-    for (const other of this.#shards) {
-      if (other === undefined || other.shard === shard || other.hasEnded) continue;
+    for (const other of this.#live) {
       const { port1, port2 } = new MessageChannel();
       other.link({ port: port1, shard, life });
       links.push({ port: port2, shard: other.shard, life: other.life });
@@ -419,12 +518,12 @@ export class ShardPool {
 
 /** Starts the engine, if the board has one. Rejects with its error, or with `ERR_ABORTED`. */
 async function startEngine(
-  threads: ShardThreads,
+  threads: ShardThreads | undefined,
   { engine, startTimeoutMs, shardTimeoutMs, signal }: Settings,
   node: string,
   owner: EngineThreadOwner,
 ): Promise<EngineThread | undefined> {
-  if (engine === undefined) return undefined;
+  if (engine === undefined || threads === undefined) return undefined;
   const { spec, rules } = engine;
   const settings = { engine: spec, node, rules, startTimeoutMs, blockedTimeoutMs: shardTimeoutMs };
   return unlessAbandoned(signal, EngineThread.start(threads, settings, owner));

@@ -1,0 +1,183 @@
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
+import type { Switchboard } from "../../../src/index.ts";
+import { startBoard, type TestBoardOptions } from "../../support/board.ts";
+import { CountedClient } from "../../support/counted-client.ts";
+
+const index = new URL("../../../src/index.ts", import.meta.url).href;
+
+/** The actor of `CountedClient`, in a version whose state has another shape than that of the version before. */
+function counting(version: number): string {
+  return `
+    import { Actor } from ${JSON.stringify(index)};
+    export default class Counting extends Actor {
+      static moves = ${version};
+      #count = 0;
+      suspended() {
+        return { ["count" + ${version}]: this.#count };
+      }
+      resumed(state, version) {
+        this.#count = state["count" + version];
+      }
+      received(message) {
+        if (message.text === "version") {
+          this.send("${version} on " + this.shard);
+          return;
+        }
+        const answer = Buffer.allocUnsafe(4 + message.byteLength);
+        answer.writeUInt32BE(this.#count++);
+        message.bytes.copy(answer, 4);
+        this.send(answer);
+      }
+      closed(code) {
+        Actor.report("closed " + code);
+      }
+    }
+  `;
+}
+
+/** An actor that doesn't move. */
+const STAYING = `
+  import { Actor } from ${JSON.stringify(index)};
+  export default class Staying extends Actor {
+    received(message) {
+      this.send(message);
+    }
+  }
+`;
+
+interface Reloadable {
+  readonly board: Switchboard;
+  readonly port: number;
+  /** Writes another version of the actor module. */
+  write(source: string): Promise<void>;
+}
+
+async function startReloadable(source: string, options: TestBoardOptions = {}): Promise<Reloadable> {
+  const folder = await mkdtemp(join(tmpdir(), "switchboard-reload-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = join(folder, "actor.mjs");
+  const write = (text: string): Promise<void> => writeFile(file, text);
+  await write(source);
+  const { board, port } = await startBoard({ actor: pathToFileURL(file), shards: 2, ...options });
+  return { board, port, write };
+}
+
+async function openClients(count: number, port: number): Promise<CountedClient[]> {
+  const clients = await Promise.all(Array.from({ length: count }, () => CountedClient.open({ port })));
+  onTestFinished(() => {
+    for (const { socket } of clients) socket.destroy();
+  });
+  return clients;
+}
+
+/** Sends a text and resolves with the next message. */
+function ask(socket: WebSocket, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    socket.once("message", (data) => resolve(String(data)));
+    socket.once("close", (code) => reject(new Error(`closed with ${code}`)));
+    socket.send(text);
+  });
+}
+
+async function open(port: number): Promise<WebSocket> {
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+  onTestFinished(() => socket.terminate());
+  await new Promise((resolve, reject) => socket.once("open", resolve).once("error", reject));
+  return socket;
+}
+
+it("puts new code under connections that answer all the time, again and again", async () => {
+  const { board, port, write } = await startReloadable(counting(1));
+  const reports: unknown[] = [];
+  board.on("reported", ({ value }) => reports.push(value));
+  const clients = await openClients(50, port);
+  const probe = await open(port);
+  expect(await ask(probe, "version")).toMatch(/^1 on/);
+  const opened = (): number => board.stats().shards.reduce((sum, { connectionsOpened }) => sum + connectionsOpened, 0);
+  for (const version of [2, 3]) {
+    await write(counting(version));
+    const { moved, closed, ms } = await board.reload();
+    expect({ moved, closed }).toEqual({ moved: 51, closed: 0 });
+    expect(ms).toBeGreaterThan(0);
+    expect(await ask(probe, "version")).toMatch(new RegExp(`^${version} on`));
+    expect(board.stats().connections).toBe(51);
+    expect(opened()).toBe(51);
+  }
+  await Promise.all(clients.map((client) => client.stop()));
+  expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
+  expect(reports.filter((report) => report !== "closed 1006")).toEqual([]);
+});
+
+it("rejects with the error of a module that can't be loaded, and changes nothing", async () => {
+  const { board, port, write } = await startReloadable(counting(1));
+  const clients = await openClients(10, port);
+  const probe = await open(port);
+  const lost: unknown[] = [];
+  board.on("shardLost", (loss) => lost.push(loss));
+  await write("throw new RangeError('broken on purpose');");
+  await expect(board.reload()).rejects.toThrow("broken on purpose");
+  expect(await ask(probe, "version")).toMatch(/^1 on/);
+  await write(counting(2));
+  expect(await board.reload()).toMatchObject({ moved: 11, closed: 0 });
+  expect(await ask(probe, "version")).toMatch(/^2 on/);
+  await Promise.all(clients.map((client) => client.stop()));
+  expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
+  expect(lost).toEqual([]);
+});
+
+it("closes connections whose class doesn't move with 1012, and takes new ones with the new code", async () => {
+  const { board, port, write } = await startReloadable(STAYING);
+  const sockets = await Promise.all([open(port), open(port), open(port)]);
+  const closes = sockets.map((socket) => new Promise((resolve) => socket.once("close", resolve)));
+  await write(counting(1));
+  expect(await board.reload()).toMatchObject({ moved: 0, closed: 3 });
+  expect(await Promise.all(closes)).toEqual([1012, 1012, 1012]);
+  expect(await ask(await open(port), "version")).toMatch(/^1 on/);
+});
+
+it("moves a port on which the shards accept with its queue: no connection is refused during a reload", async () => {
+  const { board, port, write } = await startReloadable(counting(1), { attach: { accept: "shard" } });
+  let isOver = false;
+  const errors: string[] = [];
+  let opened = 0;
+  const openAllTheTime = async (): Promise<void> => {
+    while (!isOver) {
+      try {
+        const [client] = await openClients(1, port);
+        await client?.stop();
+        errors.push(...(client?.errors ?? []));
+        opened++;
+      } catch (error) {
+        errors.push(String(error));
+      }
+    }
+  };
+  const openers = [openAllTheTime(), openAllTheTime(), openAllTheTime()];
+  for (const version of [2, 3]) {
+    await write(counting(version));
+    await board.reload();
+  }
+  isOver = true;
+  await Promise.all(openers);
+  expect(errors).toEqual([]);
+  expect(opened).toBeGreaterThan(0);
+  expect(await ask(await open(port), "version")).toMatch(/^3 on/);
+});
+
+it("does one reload at a time, and none while the board closes", async () => {
+  const { board } = await startReloadable(counting(1));
+  const first = board.reload();
+  await expect(board.reload()).rejects.toMatchObject({ code: "ERR_RELOADING" });
+  await first;
+  const second = board.reload();
+  second.catch(() => {});
+  const closed = board.close({ timeoutMs: 500 });
+  await expect(board.reload()).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  await second.catch(({ code }) => expect(code).toBe("ERR_CLOSED"));
+  await closed;
+});
