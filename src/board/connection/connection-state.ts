@@ -3,6 +3,7 @@
  * another thread or another process. `Connection` takes itself apart into it, and is put together from it.
  */
 import type { CellState } from "../../runtime/actor/moving/cell-state.ts";
+import type { Ticket } from "../../runtime/bus/moving/move.ts";
 import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { ConnectionIdentity } from "./connection-host.ts";
 import type { InboundState } from "./inbound.ts";
@@ -20,4 +21,6 @@ export interface ConnectionState {
   readonly outbound: OutboundState;
   readonly cell: CellState;
   readonly subscriptions: SubscriptionsState;
+  /** Names the connection in the bus's part of the move; undefined if it has no topics. */
+  readonly ticket: Ticket | undefined;
 }

@@ -12,6 +12,7 @@ import type { StayReason, SuspensionDone } from "../../runtime/actor/moving/susp
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
+import type { BusSubscription, Ticket } from "../../runtime/bus/moving/move.ts";
 import type { FeedMember } from "../../runtime/feeds/feeds.ts";
 import type { Timed } from "../../runtime/scheduling/timer-wheel.ts";
 import type { Position } from "../../runtime/streams/position.ts";
@@ -125,7 +126,7 @@ export class Connection
   /** Why the connection can't move, ever or now; undefined if it can, as far as this can be told. */
   get stayReason(): StayReason | undefined {
     if (this.#phase !== "open") return "closing";
-    return isMovableTransport(this.#transport) ? undefined : "transport";
+    return isMovableTransport(this.#transport) ? this.#subscriptions?.stayReason : "transport";
   }
 
   /** Suspends the actor once it is idle. Then call `takeApart` or `stay`. */
@@ -138,6 +139,16 @@ export class Connection
     return this.#phase === "open" && this.#cell.isSuspended;
   }
 
+  /** Resolves when a connection that came from another shard has all its topics, and may move on. */
+  get hasArrived(): Promise<void> | undefined {
+    return this.#subscriptions?.arrived;
+  }
+
+  /** Returns the subscriptions of the bus, which move with the connection. */
+  get busSubscriptions(): readonly BusSubscription[] {
+    return this.#subscriptions?.leaver() ?? [];
+  }
+
   /** The suspended connection goes on here, with another actor object. */
   stay(): void {
     this.#cell.resumeHere();
@@ -148,8 +159,12 @@ export class Connection
    * changes nothing, if its socket has closed.
    *
    * @param actorState what `suspended` returned, as bytes
+   * @param ticket names the connection in the bus's part of the move
    */
-  takeApart(actorState: Uint8Array): { readonly state: ConnectionState; readonly socket: DetachedSocket } | undefined {
+  takeApart(
+    actorState: Uint8Array,
+    ticket: Ticket | undefined,
+  ): { readonly state: ConnectionState; readonly socket: DetachedSocket } | undefined {
     this.#outbound.flush();
     const socket = isMovableTransport(this.#transport) ? this.#transport.detach() : undefined;
     if (socket === undefined) return undefined;
@@ -157,7 +172,7 @@ export class Connection
     this.host.wheel.cancel(this);
     countDeparture(this.host, this);
     const outbound = this.#outbound.save();
-    const subscriptions = this.#subscriptions?.save(new Map(outbound.policies)) ?? { topics: [] };
+    const subscriptions = this.#subscriptions?.save() ?? { topics: [] };
     const state = {
       identity: this.identity,
       deflate: this.#deflate,
@@ -167,12 +182,13 @@ export class Connection
       outbound,
       cell: this.#cell.save(actorState),
       subscriptions,
+      ticket,
     };
     return { state, socket };
   }
 
   /** Goes on where another connection was taken apart, in place of `open`. The transport begins with its `unread`. */
-  resume(actorClass: ActorClass, { unsent, inbound, outbound, cell, subscriptions }: ConnectionState): void {
+  resume(actorClass: ActorClass, { unsent, inbound, outbound, cell, subscriptions, ticket }: ConnectionState): void {
     const { options, wheel } = this.host;
     for (const { buffer, byteOffset, byteLength } of unsent) {
       this.#transport.write(Buffer.from(buffer, byteOffset, byteLength));
@@ -183,7 +199,7 @@ export class Connection
     countArrival(this.host, this);
     if (subscriptions.topics.length > 0) {
       this.#subscriptions = new Subscriptions(this, this.host);
-      this.#subscriptions.load(subscriptions);
+      this.#subscriptions.load(subscriptions, ticket);
     }
     this.#cell.load(actorClass, this, cell);
     this.#inbound.goOn();
@@ -356,6 +372,10 @@ export class Connection
   actorEnded(): void {
     this.host.counters.add("actors", -1);
     this.host.actorEnded();
+  }
+
+  actorResumed(): void {
+    this.#subscriptions?.resumed();
   }
 
   mailboxHasRoom(): void {

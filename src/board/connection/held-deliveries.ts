@@ -3,6 +3,7 @@
  * subscribes it in the connection's place until the time has come.
  */
 import type { Subscriber } from "../../runtime/bus/audience.ts";
+import { type Encode, encoded } from "../../runtime/streams/publication.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 
@@ -41,8 +42,21 @@ export class HeldDeliveries implements Subscriber {
     this.#subscriber.encodeFailed?.(error, topic);
   }
 
-  /** Delivers what waits. */
-  release(topic: string): void {
-    for (const frame of this.#frames.splice(0)) this.#subscriber.deliver(frame, topic);
+  /**
+   * Delivers what waits.
+   *
+   * @param encode how the messages look to the peer, if they weren't encoded before they waited
+   */
+  release(topic: string, encode?: Encode): void {
+    for (const frame of this.#frames.splice(0)) {
+      try {
+        const delivered =
+          encode === undefined ? frame : encoded(topic, "", { offset: 0, timeMs: Date.now(), frame }, encode);
+        if (delivered !== undefined) this.#subscriber.deliver(delivered, topic);
+      } catch (error) {
+        this.encodeFailed(error, topic);
+        return;
+      }
+    }
   }
 }

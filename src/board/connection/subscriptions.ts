@@ -2,13 +2,15 @@
  * The topics of a connection. `Connection` creates this set on the first `subscribe`.
  */
 import { SwitchboardError } from "../../errors.ts";
+import type { StayReason } from "../../runtime/actor/moving/suspension.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
+import type { BusSubscription, Ticket } from "../../runtime/bus/moving/move.ts";
 import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } from "../../runtime/feeds/feeds.ts";
 import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Encode } from "../../runtime/streams/publication.ts";
-import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
+import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import { HeldDeliveries } from "./held-deliveries.ts";
@@ -25,7 +27,10 @@ export interface SubscribingConnection extends FeedMember {
 export interface SubscriptionsState {
   readonly topics: readonly {
     readonly topic: string;
-    readonly slowConsumerPolicy: SlowConsumerPolicy | undefined;
+    /** True if the topic has a policy of its own for slow peers: the connection's sending half keeps it. */
+    readonly hasPolicy: boolean;
+    /** True if the subscription has an `encode`, which can't travel: the actor gives it again. */
+    readonly isEncoded: boolean;
   }[];
 }
 
@@ -55,6 +60,9 @@ export class Subscriptions implements ScheduledTask {
   /** Topics of the bus whose deliveries wait. */
   #held: Map<string, HeldDeliveries> | undefined;
   #leaving: MapIterator<[string, Membership | undefined]> | undefined;
+  /** Topics that came from another thread, and whose `encode` the actor hasn't given again. */
+  #awaitsEncode: Set<string> | undefined;
+  #arrived: Promise<void> | undefined;
 
   constructor(subscriber: SubscribingConnection, host: SubscriptionsHost) {
     this.#subscriber = subscriber;
@@ -75,6 +83,7 @@ export class Subscriptions implements ScheduledTask {
     const rule = this.#host.topics.ruleOf(topic);
     if (rule !== undefined) return this.#enter(topic, rule, options);
     if (options !== NO_OPTIONS) checkSubscribeOptions(topic, undefined, options);
+    if (options.encode !== undefined && this.#awaitsEncode?.has(topic)) return this.#encodeAgain(topic, options.encode);
     if (this.#topics.has(topic)) return this.#again(topic);
     const known = this.#subscribeToBus(topic, options);
     this.#topics.set(topic, undefined);
@@ -116,40 +125,103 @@ export class Subscriptions implements ScheduledTask {
       this.#encodes ??= new Map();
       this.#encodes.set(topic, encode);
     }
-    const { topics, options, counters } = this.#host;
+    const { topics } = this.#host;
     if (deliverAfter === undefined) return topics.bus.subscribe(topic, this.#subscriber, encode);
-    const held = new HeldDeliveries(this.#subscriber, options.maxBufferedBytes, () => counters.add("droppedNewest"));
-    this.#held ??= new Map();
-    this.#held.set(topic, held);
+    const held = this.#hold(topic);
     const release = (): void => this.#release(topic, held);
     void deliverAfter.then(release, release);
     return topics.bus.subscribe(topic, held, encode);
   }
 
-  /** Subscribes the connection in the place of what waited for it. */
-  #release(topic: string, held: HeldDeliveries): void {
+  /**
+   * Subscribes the connection in the place of what waited for it.
+   *
+   * @param isRaw true if what waited isn't encoded
+   */
+  #release(topic: string, held: HeldDeliveries, isRaw = false): void {
     if (this.#held?.get(topic) !== held) return;
     this.#forgetHeld(topic);
     const { bus } = this.#host.topics;
     const encode = this.#encodes?.get(topic);
     void bus.subscribe(topic, this.#subscriber, encode);
-    bus.unsubscribe(topic, held, encode);
-    held.release(topic);
+    bus.unsubscribe(topic, held, isRaw ? undefined : encode);
+    held.release(topic, isRaw ? encode : undefined);
   }
 
-  /** Takes the topics out, for `load`, and leaves all of them. */
-  save(policies: ReadonlyMap<string, SlowConsumerPolicy>): SubscriptionsState {
-    const topics = Array.from(this.#topics.keys(), (topic) => {
-      return { topic, slowConsumerPolicy: this.#ownPolicies?.has(topic) ? policies.get(topic) : undefined };
-    });
-    for (const [topic, membership] of this.#topics) this.#leave(topic, membership);
+  /** Why the topics can't move now, or ever; undefined if they can. */
+  get stayReason(): StayReason | undefined {
+    for (const membership of this.#topics.values()) if (membership !== undefined) return "streams";
+    return this.#held === undefined ? undefined : "busy";
+  }
+
+  /** Returns the subscriptions of the bus, for `Bus.leaveFor`. */
+  leaver(): BusSubscription[] {
+    const subscriber = this.#subscriber;
+    return Array.from(this.#topics.keys(), (topic) => ({ topic, subscriber, encode: this.#encodes?.get(topic) }));
+  }
+
+  /** Takes the topics out, for `load`. The bus has let go of the subscriptions. */
+  save(): SubscriptionsState {
+    const topics = Array.from(this.#topics.keys(), (topic) => ({
+      topic,
+      hasPolicy: this.#ownPolicies?.has(topic) === true,
+      isEncoded: this.#encodes?.has(topic) === true,
+    }));
     this.#topics = new Map();
     return { topics };
   }
 
-  /** Subscribes to the topics of a connection that was saved. */
-  load({ topics }: SubscriptionsState): void {
-    for (const { topic, slowConsumerPolicy } of topics) void this.add(topic, { slowConsumerPolicy });
+  /**
+   * Arrives with the topics of a connection that was saved. Deliveries of topics with an `encode` wait until the actor
+   * has subscribed again, or until `resumed`.
+   *
+   * @param ticket what the bus gave the connection in the other thread; undefined if the connection comes without the bus
+   */
+  load({ topics }: SubscriptionsState, ticket: Ticket | undefined): void {
+    const { bus } = this.#host.topics;
+    const arriving = topics.map(({ topic, hasPolicy, isEncoded }): BusSubscription => {
+      this.#topics.set(topic, undefined);
+      if (hasPolicy) {
+        this.#ownPolicies ??= new Set();
+        this.#ownPolicies.add(topic);
+      }
+      return { topic, subscriber: isEncoded ? this.#hold(topic) : this.#subscriber };
+    });
+    this.#awaitsEncode = new Set(topics.filter(({ isEncoded }) => isEncoded).map(({ topic }) => topic));
+    if (ticket !== undefined) this.#arrived = bus.arrive(ticket, arriving);
+    else for (const { topic, subscriber } of arriving) void bus.subscribe(topic, subscriber);
+  }
+
+  /** Resolves when the topics that came along are ordinary subscriptions. */
+  get arrived(): Promise<void> | undefined {
+    return this.#arrived;
+  }
+
+  /** The actor's `resumed` has ended: a topic for which it hasn't given its `encode` again is left. */
+  resumed(): void {
+    for (const topic of this.#awaitsEncode ?? []) this.remove(topic);
+    this.#awaitsEncode = undefined;
+  }
+
+  /** The actor gives the `encode` of a topic that came along. */
+  #encodeAgain(topic: string, encode: Encode): Promise<Subscribed> {
+    this.#awaitsEncode?.delete(topic);
+    this.#encodes ??= new Map();
+    this.#encodes.set(topic, encode);
+    const held = this.#held?.get(topic);
+    // Messages that arrive until the bus is through with the move wait as well.
+    const release = (): void => {
+      if (held !== undefined) this.#release(topic, held, true);
+    };
+    return (this.#arrived ?? Promise.resolve()).then(release).then(() => NOTHING_KEPT);
+  }
+
+  #hold(topic: string): HeldDeliveries {
+    const { options, counters } = this.#host;
+    const held = new HeldDeliveries(this.#subscriber, options.maxBufferedBytes, () => counters.add("droppedNewest"));
+    this.#held ??= new Map();
+    this.#held.set(topic, held);
+    return held;
   }
 
   remove(topic: string): void {
@@ -186,6 +258,7 @@ export class Subscriptions implements ScheduledTask {
     if (membership?.subscription !== undefined) return;
     const subscriber = this.#held?.get(topic) ?? this.#subscriber;
     this.#host.topics.bus.unsubscribe(topic, subscriber, this.#encodes?.get(topic));
+    this.#awaitsEncode?.delete(topic);
     this.#forgetHeld(topic);
     this.#encodes?.delete(topic);
     if (this.#ownPolicies?.delete(topic)) this.#subscriber.setTopicPolicy(topic, undefined);

@@ -1,6 +1,7 @@
 /** The topics of one shard, put together: its bus, its way to the engine, and its feeds. `Shard` has one. */
 import type { MessagePort } from "node:worker_threads";
 import { Bus } from "../../runtime/bus/bus.ts";
+import type { Departure, Leaver } from "../../runtime/bus/moving/move.ts";
 import { EngineClient } from "../../runtime/engine/engine-client.ts";
 import { Feeds } from "../../runtime/feeds/feeds.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
@@ -18,20 +19,22 @@ export class ShardTopics {
   /** Lets go of the topics without history that other nodes may publish to, by name. */
   readonly #held = new Map<string, () => void>();
 
-  constructor(engine: ShardEngine | undefined, counters: Counters) {
+  /** @param life number of this thread */
+  constructor(engine: ShardEngine | undefined, counters: Counters, life: number) {
     const audience = {
       newGroup: () => new BroadcastGroup(counters),
       delivered: (count: number) => counters.add("deliveries", count),
     };
-    this.#bus = new Bus({
+    const owner = {
       ...audience,
       publishDropped: () => counters.add("publishesDropped"),
-      batchArrived: (lagSeconds) => counters.busLag.observe(lagSeconds),
+      batchArrived: (lagSeconds: number) => counters.busLag.observe(lagSeconds),
       ...(engine?.isShared === true && {
         firstSubscribed: (topic: string) => this.#hold(topic),
         lastUnsubscribed: (topic: string) => this.#letGo(topic),
       }),
-    });
+    };
+    this.#bus = new Bus(owner, { life });
     if (engine === undefined) {
       this.topics = new Topics(this.#bus, undefined);
       return;
@@ -50,8 +53,13 @@ export class ShardTopics {
   }
 
   /** Links this shard to another thread. Resolves when the other thread's topics are known. */
-  addLink(port: MessagePort): Promise<void> {
-    return this.#bus.addLink(port);
+  addLink(port: MessagePort, life: number): Promise<void> {
+    return this.#bus.addLink(port, life);
+  }
+
+  /** Begins a move of connections to another thread, with their subscriptions. */
+  leaveFor<L extends Leaver>(life: number, leavers: readonly L[]): Departure<L> {
+    return this.#bus.leaveFor(life, leavers);
   }
 
   /** The engine thread was replaced. */

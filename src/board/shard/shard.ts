@@ -102,7 +102,7 @@ class Shard {
     this.#control = task.control;
     this.#counters = new Counters([...task.actors.keys()], task.counters);
     this.#counters.clearGauges();
-    this.#topics = new ShardTopics(task.engine, this.#counters);
+    this.#topics = new ShardTopics(task.engine, this.#counters, task.life);
     this.#closedSockets = new ClosedSocketReporter(this.#counters, (clientKeys) =>
       this.report({ kind: "socketsClosed", clientKeys }),
     );
@@ -160,6 +160,7 @@ class Shard {
         return isClosing();
       },
       moduleOf: (actor) => this.#actors.get(actor),
+      leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
       departed: (connection) => {
         const clientKey = this.#closedSockets.clientKeyOf(connection);
         this.#closedSockets.forget(connection);
@@ -337,7 +338,7 @@ class Shard {
   #addLink({ port, shard, life }: ThreadLink): Promise<void> {
     this.#mail.addLink(port, shard);
     this.#mover.addLink(port, life);
-    return this.#topics.addLink(port);
+    return this.#topics.addLink(port, life);
   }
 
   #adopt(transport: Transport, { identity, answer, deflate, clientKey }: HandoffEnvelope): void {

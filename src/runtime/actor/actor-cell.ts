@@ -484,6 +484,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
     else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
     else if (work.kind === "suspending") this.#suspension?.succeed(value);
+    else if (work.kind === "resume") this.#owner.actorResumed();
   }
 
   #settled(): void {

@@ -13,6 +13,8 @@ export interface ActorCellOwner {
    * only its `closed`.
    */
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
+  /** The actor's `resumed` has ended. */
+  actorResumed(): void;
   /** The cell's `full` was true and is false now. */
   mailboxHasRoom(): void;
   /** Mail was accepted but won't be handled. */

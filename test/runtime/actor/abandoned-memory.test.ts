@@ -25,7 +25,14 @@ class Hanging extends Sync {
  */
 function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()): WeakRef<object>[] {
   const own: ActorContext = { ...context, withoutConnection: () => context };
-  const owner = { actorFailed() {}, mailboxHasRoom() {}, mailUndelivered() {}, handlerTimedOut() {}, actorEnded() {} };
+  const owner = {
+    actorFailed() {},
+    mailboxHasRoom() {},
+    actorResumed() {},
+    mailUndelivered() {},
+    handlerTimedOut() {},
+    actorEnded() {},
+  };
   const cell = new ActorCell(cellSettings({}, undefined, watch), owner);
   cell.open(Object.assign(class extends Hanging {}, { supervision: { strategy } }), own);
   cell.deliver(message("hang"));

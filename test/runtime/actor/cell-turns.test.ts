@@ -13,7 +13,14 @@ function setUp(takesMs: number) {
   const log: string[] = [];
   const start = (name: string): ActorCell => {
     const mailboxHasRoom = (): number => log.push(`${name} drained`);
-    const owner = { actorFailed() {}, mailboxHasRoom, mailUndelivered() {}, handlerTimedOut() {}, actorEnded() {} };
+    const owner = {
+      actorFailed() {},
+      mailboxHasRoom,
+      actorResumed() {},
+      mailUndelivered() {},
+      handlerTimedOut() {},
+      actorEnded() {},
+    };
     const cell = new ActorCell(settings, owner);
     cell.open(
       class extends Actor {

@@ -76,6 +76,7 @@ export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {
   const owner: ActorCellOwner = {
     actorFailed: (handler, error) => log.push(`failed ${handler}: ${(error as Error).message}`),
     mailboxHasRoom: () => log.push("drained"),
+    actorResumed: () => {},
     mailUndelivered: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),
     handlerTimedOut: (handler, limitMs) => log.push(`${handler} timed out after ${limitMs} ms`),
     actorEnded: () => void ends++,

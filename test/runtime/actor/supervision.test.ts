@@ -100,6 +100,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   const cell: ActorCell = new ActorCell(settings, {
     actorFailed: (handler, error, outcome) => log.push(`${handler} ${outcome}: ${(error as Error).message}`),
     mailboxHasRoom: () => {},
+    actorResumed: () => {},
     mailUndelivered: ({ value }) => log.push(`dead ${value}`),
     handlerTimedOut: () => {},
     actorEnded: () => {},

@@ -2,12 +2,16 @@
  * Moves the connections of one shard to other shards, and takes those that come. `Shard` has one. The README has the
  * steps and the failures.
  */
+import { closeSync, openSync } from "node:fs";
 import type { Server } from "node:net";
+import { devNull } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
+import type { Departure, Leaver, Ticket } from "../../../runtime/bus/moving/move.ts";
 import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
 import { Connection } from "../../connection/connection.ts";
@@ -15,6 +19,7 @@ import type { ActorName, ConnectionHost } from "../../connection/connection-host
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import type { ActorModule } from "../actor-module.ts";
 import type { ConnectionRegistry } from "../connection-registry.ts";
+import { Departures } from "./departures.ts";
 import type { ConnectionMessage, ListeningServerMessage, MoveCounts, MoveQuery, MovesReport } from "./messages.ts";
 import { MoveReports } from "./move-reports.ts";
 
@@ -24,6 +29,8 @@ export interface MoverOwner {
   /** True while the shard closes its connections: none moves. */
   readonly isClosing: boolean;
   moduleOf(actor: ActorName): ActorModule | undefined;
+  /** Begins to move subscriptions to another thread. */
+  leaveFor<L extends Leaver>(life: number, leavers: readonly L[]): Departure<L>;
   /** A connection has left. Returns the key of its client, if clients are counted. */
   departed(connection: Connection): string | undefined;
   /** A connection has come, and is about to be resumed. */
@@ -38,6 +45,22 @@ export interface MoverOwner {
 /** Number of connections of a shard that are suspended, or about to be, at the same time. */
 const MAX_TOGETHER = 64;
 
+const POLL_MS = 10;
+
+/** Reasons that are no failure of a move. */
+const SILENT: ReadonlySet<StayReason> = new Set(["closing", "actor", "transport", "streams"]);
+
+/** What became of a move. An error: something can't be cloned. */
+type Outcome = "moved" | StayReason | SwitchboardError;
+
+/** A suspended connection. */
+interface Leaving {
+  readonly connection: Connection;
+  /** What `suspended` returned, as bytes. */
+  readonly state: Uint8Array;
+  readonly done: (outcome: Outcome) => void;
+}
+
 /** Everything that travels with a connection beside its state. */
 type Luggage = Omit<ConnectionMessage, "kind" | "state" | "handle">;
 
@@ -50,6 +73,8 @@ export class Mover {
   readonly #hops = new Map<object, number>();
   /** Life of the thread that takes the place of this one. */
   #successor: number | undefined;
+  /** Suspended connections, which leave together at the end of the tick. */
+  readonly #departures = new Departures<Leaving>((life, leaving) => void this.#departAll(life, leaving));
   /** Connections that are being suspended. */
   readonly #leaving = new Set<Connection>();
 
@@ -129,34 +154,79 @@ export class Mover {
   }
 
   async #move(connection: Connection, life: number, limitMs: number): Promise<"moved" | StayReason> {
-    const reason = this.#stayReason(connection, life);
     const version = this.#owner.moduleOf(connection.actor)?.moves;
-    if (reason !== undefined) return reason;
     if (version === undefined) return "actor";
+    if (this.#leaving.has(connection)) return "busy";
     this.#leaving.add(connection);
-    const { promise, resolve } = Promise.withResolvers<Suspended | StayReason>();
-    connection.suspend(limitMs, version, resolve);
-    const outcome = await promise;
-    const result = typeof outcome === "string" ? outcome : this.#leave(connection, life, outcome);
+    const outcome = await this.#leave(connection, life, version, performance.now() + limitMs);
     this.#leaving.delete(connection);
-    if (result !== "moved" && result !== "closing") this.#failed(connection, result);
-    return typeof result === "string" ? result : "state";
+    if (outcome === "moved") return outcome;
+    const isSilent = typeof outcome === "string" && SILENT.has(outcome);
+    if (!isSilent) this.#failed(connection, outcome);
+    return typeof outcome === "string" ? outcome : "state";
+  }
+
+  async #leave(connection: Connection, life: number, version: number, deadline: number): Promise<Outcome> {
+    await connection.hasArrived;
+    for (let reason = this.#stayReason(connection, life); reason !== undefined; ) {
+      if (reason !== "busy" || performance.now() > deadline) return reason;
+      await delay(POLL_MS);
+      reason = this.#stayReason(connection, life);
+    }
+    const suspension = Promise.withResolvers<Suspended | StayReason>();
+    connection.suspend(Math.max(1, deadline - performance.now()), version, suspension.resolve);
+    const suspended = await suspension.promise;
+    if (typeof suspended === "string") return suspended;
+    const { bytes } = suspended;
+    const reason = bytes instanceof SwitchboardError ? bytes : this.#stayReason(connection, life);
+    if (reason !== undefined || bytes instanceof SwitchboardError) {
+      if (connection.isSuspended) connection.stay();
+      return reason ?? "state";
+    }
+    return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done }));
   }
 
   #stayReason(connection: Connection, life: number): StayReason | undefined {
     if (this.#owner.isClosing) return "closing";
-    if (this.#leaving.has(connection)) return "busy";
     return connection.stayReason ?? (this.#ports.has(life) ? undefined : "shard");
   }
 
-  /** Sends a suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
-  #leave(connection: Connection, life: number, { bytes }: Suspended): "moved" | StayReason | SwitchboardError {
+  /** Sends suspended connections away together, or lets them go on here. */
+  async #departAll(life: number, leaving: readonly Leaving[]): Promise<void> {
+    const leavers = leaving.map((one) => ({ ...one, subscriptions: one.connection.busSubscriptions }));
+    const [alone, subscribed] = [
+      leavers.filter(({ subscriptions }) => subscriptions.length === 0),
+      leavers.filter(({ subscriptions }) => subscriptions.length > 0),
+    ];
+    for (const { done, ...one } of alone) done(this.#send(one, life, undefined));
+    if (subscribed.length === 0) return;
+    const departure = this.#owner.leaveFor(life, subscribed);
+    const left = new Set<Leaving>();
+    try {
+      await departure.ready;
+      departure.commit((one, ticket) => {
+        const outcome = this.#send(one, life, ticket);
+        left.add(one);
+        one.done(outcome);
+        return outcome === "moved";
+      });
+    } catch {
+      // Called off: the other thread has ended or has no room, or a thread doesn't answer.
+    }
+    for (const one of subscribed) {
+      if (left.has(one)) continue;
+      one.done(one.connection.isSuspended ? "shard" : "closing");
+      if (one.connection.isSuspended) one.connection.stay();
+    }
+  }
+
+  /** Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
+  #send({ connection, state: bytes }: Omit<Leaving, "done">, life: number, ticket: Ticket | undefined): Outcome {
     if (!connection.isSuspended) return "closing";
-    const port = this.#ports.get(life);
-    const parts = bytes instanceof SwitchboardError || port === undefined ? undefined : connection.takeApart(bytes);
+    const port = hasDescriptor() ? this.#ports.get(life) : undefined;
+    const parts = port === undefined ? undefined : connection.takeApart(bytes, ticket);
     if (parts === undefined || port === undefined) {
       connection.stay();
-      if (bytes instanceof SwitchboardError) return bytes;
       return port === undefined ? "shard" : "closing";
     }
     const { connections } = this.#owner;
@@ -173,14 +243,14 @@ export class Mover {
       const message: ConnectionMessage = { kind: "connection", state: bytes, handle, ...luggage };
       port.postMessage(message, [bytes.buffer as ArrayBuffer, transferable(handle)]);
     } catch (cause) {
-      this.#adopt(state, handle, { ...luggage, hops: hops - 1 });
+      this.#adopt({ ...state, ticket: undefined }, handle, { ...luggage, hops: hops - 1 });
       const message =
         "the session, or an argument of a timer, must be plain data, without functions or class instances";
       return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
     }
     // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
     if (handle.fd !== undefined && handle.fd >= 0) {
-      this.#adopt(state, handle, { ...luggage, hops: hops - 1 });
+      this.#adopt({ ...state, ticket: undefined }, handle, { ...luggage, hops: hops - 1 });
       return "shard";
     }
     this.#reports.departed({ address: connection.address, to: life, hops, clientKey });
@@ -222,4 +292,14 @@ const EXPLANATIONS: Partial<Record<StayReason, string>> = {
 
 function moveFailed(reason: StayReason): SwitchboardError {
   return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+}
+
+/** True if the process may open one more file: a move needs a descriptor for a moment. */
+function hasDescriptor(): boolean {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }

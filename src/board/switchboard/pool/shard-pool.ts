@@ -505,7 +505,7 @@ export class ShardPool {
   #linkToOthers(shard: number, life: number): ThreadLink[] {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard);
-    void this.#hub.topics.bus.addLink(hub.port1);
+    void this.#hub.topics.bus.addLink(hub.port1, life);
     const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
     for (const other of this.#live) {
       const { port1, port2 } = new MessageChannel();
