@@ -1,0 +1,176 @@
+import { once } from "node:events";
+import { expect, it, onTestFinished, vi } from "vitest";
+import { WebSocket } from "ws";
+import type { ActorFailure, Address, MoveFailure, Switchboard } from "../../../src/index.ts";
+import { startBoard, type TestBoardOptions } from "../../support/board.ts";
+
+interface Moving {
+  readonly board: Switchboard;
+  readonly port: number;
+  readonly socket: WebSocket;
+  readonly address: Address;
+  readonly failed: MoveFailure[];
+  /** Sends a text and resolves with the next message. */
+  ask(text: string): Promise<string>;
+}
+
+async function open(options: TestBoardOptions = {}): Promise<Moving> {
+  const { board, port } = await startBoard({ actor: "moving", shards: 2, ...options });
+  const failed: MoveFailure[] = [];
+  board.on("moveFailed", (failure) => failed.push(failure));
+  board.on("actorFailed", () => {});
+  const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+  onTestFinished(() => socket.terminate());
+  await once(socket, "open");
+  const address = (await board.connections()).connections[0]?.address as Address;
+  const ask = async (text: string): Promise<string> => {
+    const answer = once(socket, "message");
+    socket.send(text);
+    return String((await answer)[0]);
+  };
+  return { board, port, socket, address, failed, ask };
+}
+
+it("carries the state with its version, sync and async", async () => {
+  const { board, address, ask } = await open();
+  expect(await board.move(address, 1)).toEqual({ moved: true });
+  await ask("plan async");
+  expect(await board.move(address, 0)).toEqual({ moved: true });
+  expect(await ask("log")).toBe("opened, suspended on 0, resumed 7 on 1, suspended on 1, resumed 7 on 0");
+});
+
+it.each(["throw", "reject"])("goes on with the same object when suspended plans to %s", async (plan) => {
+  const { board, address, failed, ask } = await open();
+  const failures: ActorFailure[] = [];
+  board.on("actorFailed", (failure) => failures.push(failure));
+  await ask(`plan ${plan}`);
+  expect(await board.move(address, 1)).toEqual({ moved: false, reason: "failed" });
+  expect(failures).toMatchObject([{ handler: "suspended", outcome: "resumed", id: address }]);
+  expect(failed).toMatchObject([{ reason: "failed", id: address, shard: 0, error: { code: "ERR_MOVE_FAILED" } }]);
+  expect(await ask("log")).toBe("opened, suspended on 0");
+  await ask("plan ");
+  expect(await board.move(address, 1)).toEqual({ moved: true });
+});
+
+it.each([
+  { plan: "function", code: "ERR_STATE_NOT_CLONEABLE" },
+  { plan: "large", code: "ERR_STATE_TOO_LARGE" },
+])("goes on with another object in the same shard after a state that is a $plan", async ({ plan, code }) => {
+  const { board, address, failed, ask } = await open();
+  await ask(`plan ${plan}`);
+  expect(await board.move(address, 1)).toEqual({ moved: false, reason: "state" });
+  expect(failed).toMatchObject([{ reason: "state", error: { code } }]);
+  expect(await ask("log")).toBe("opened, suspended on 0, resumed 7 on 0");
+  expect(board.stats().shards.map(({ movesFailed, connections }) => [movesFailed, connections])).toEqual([
+    [1, 1],
+    [0, 0],
+  ]);
+});
+
+it("gives up after 5 s when suspended never resolves, and when a handler goes on, and takes messages meanwhile", async () => {
+  const { board, address, failed, ask, socket } = await open();
+  await ask("plan hang");
+  const second = new WebSocket(socket.url);
+  onTestFinished(() => second.terminate());
+  await once(second, "open");
+  const { connections } = await board.connections();
+  const other = connections.find((one) => one.address !== address)?.address as Address;
+  second.send("wait 6000");
+  await once(second, "message");
+  const echoed = once(socket, "message");
+  const moves = [board.move(address, 1), board.move(other, 0)];
+  socket.send("meanwhile");
+  expect(await moves[0]).toEqual({ moved: false, reason: "failed" });
+  expect(await moves[1]).toEqual({ moved: false, reason: "busy" });
+  expect(String((await echoed)[0])).toBe("meanwhile");
+  expect(failed.map(({ reason }) => reason).toSorted()).toEqual(["busy", "failed"]);
+  expect(await ask("log")).toBe("opened, suspended on 0");
+  expect(String((await once(second, "message"))[0])).toBe("waited");
+});
+
+it("closes with 1011 when resumed throws", async () => {
+  const { board, address, socket, ask } = await open();
+  const failures: ActorFailure[] = [];
+  board.on("actorFailed", (failure) => failures.push(failure));
+  await ask("plan fail");
+  const closed = once(socket, "close");
+  expect(await board.move(address, 1)).toEqual({ moved: true });
+  expect((await closed)[0]).toBe(1011);
+  expect(failures).toMatchObject([{ handler: "resumed", outcome: "stopped", shard: 1 }]);
+  await vi.waitFor(() => expect(board.stats().connections).toBe(0));
+  expect(await board.move(address, 0)).toEqual({ moved: false, reason: "gone" });
+});
+
+it("moves timers by method name with the time that is left, and ends functions", async () => {
+  const { board, address, socket, ask } = await open();
+  const messages: string[] = [];
+  socket.on("message", (data) => messages.push(String(data)));
+  socket.send("timers 400");
+  socket.send("ready");
+  await vi.waitFor(() => expect(messages).toContain("ready"));
+  expect(await board.move(address, 1)).toEqual({ moved: true });
+  await vi.waitFor(() => expect(messages.filter((one) => one === "tick on 1").length).toBeGreaterThan(2));
+  expect(messages.filter((one) => one === "later on 1")).toHaveLength(1);
+  expect(messages.filter((one) => one.endsWith("on 0"))).toEqual([]);
+  expect(await ask("log")).toMatch(/opened, suspended on 0, resumed 7 on 1/);
+});
+
+it("refuses what makes no sense", async () => {
+  const { board, address, ask } = await open();
+  await expect(board.move("nonsense" as Address, 1)).rejects.toMatchObject({ code: "ERR_ADDRESS" });
+  await expect(board.move("other.0-1" as Address, 1)).rejects.toMatchObject({ code: "ERR_ADDRESS" });
+  await expect(board.move(address, 2)).rejects.toMatchObject({ code: "ERR_OPTION" });
+  await expect(board.evacuate(2)).rejects.toMatchObject({ code: "ERR_OPTION" });
+  expect(await board.move("0-nobody" as Address, 1)).toEqual({ moved: false, reason: "gone" });
+  expect(await board.move(address, 0)).toEqual({ moved: true });
+  expect(await ask("log")).toBe("opened");
+});
+
+it("disconnects a connection wherever it is, and counts its client once", async () => {
+  const { board, address, socket, port } = await open({ maxConnectionsPerAddress: 2 });
+  await board.move(address, 1);
+  const refused = new WebSocket(`ws://127.0.0.1:${port}/`);
+  await once(refused, "open");
+  const third = new WebSocket(`ws://127.0.0.1:${port}/`);
+  expect(((await once(third, "error"))[0] as Error).message).toContain("429");
+  const closed = once(socket, "close");
+  expect(await board.disconnect(address, 4000, "moved")).toBe(true);
+  expect((await closed)[0]).toBe(4000);
+  await vi.waitFor(() => expect(board.stats().connections).toBe(1));
+  const fourth = new WebSocket(`ws://127.0.0.1:${port}/`);
+  await once(fourth, "open");
+  for (const one of [refused, fourth]) one.terminate();
+});
+
+it("loses the connections of a shard that ends, and keeps all others, while everybody moves", async () => {
+  const { board, port } = await startBoard({ actor: "moving", shards: 3 });
+  board.on("shardLost", () => {});
+  const sockets = await Promise.all(
+    Array.from({ length: 30 }, async () => {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+      onTestFinished(() => socket.terminate());
+      await once(socket, "open");
+      return socket;
+    }),
+  );
+  const open = new Set(sockets);
+  for (const socket of sockets) socket.on("close", () => open.delete(socket));
+  const { connections } = await board.connections();
+  const moves = connections.map(({ address }, index) => board.move(address, index % 3).catch(() => undefined));
+  const replaced = once(board as never, "shardReplaced");
+  // The thread of shard 1 ends in the middle of that.
+  void board.survey("end").catch(() => {});
+  await Promise.all(moves);
+  await replaced;
+  const answers = await Promise.all(
+    [...open].map(async (socket) => {
+      const answer = once(socket, "message");
+      socket.send("there");
+      return String((await answer)[0]);
+    }),
+  );
+  expect(answers).toEqual(Array(open.size).fill("there"));
+  await vi.waitFor(() => expect(board.stats().connections).toBe(open.size));
+  expect(open.size).toBeGreaterThan(5);
+  expect(open.size).toBeLessThan(30);
+});

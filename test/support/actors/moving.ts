@@ -1,0 +1,90 @@
+import { Actor, type Message } from "../../../src/index.ts";
+
+interface State {
+  readonly log: readonly string[];
+}
+
+/** Shards of which this thread runs one, as its actors tell. */
+const shards = new Set<number>();
+
+/** Executes its peer's commands, so that a test can reach every branch of a move. Logs what is called. */
+export default class Moving extends Actor {
+  static override readonly moves = 7;
+  #log: string[] = [];
+  /** What `suspended` and `resumed` do. */
+  #plan = "";
+
+  override opened(): void {
+    shards.add(this.shard);
+    this.#log.push("opened");
+  }
+
+  override suspended(): unknown {
+    this.#log.push(`suspended on ${this.shard}`);
+    const state: State & { readonly plan: string } = { log: this.#log, plan: this.#plan };
+    switch (this.#plan) {
+      case "throw":
+        throw new Error("suspended throws");
+      case "reject":
+        return Promise.reject(new Error("suspended rejects"));
+      case "hang":
+        return new Promise(() => {});
+      case "function":
+        return { ...state, method: () => {} };
+      case "large":
+        return { ...state, plan: "", bytes: Buffer.alloc(1024 * 1024) };
+      case "async":
+        return new Promise((resolve) => setTimeout(() => resolve(state), 20));
+      default:
+        return state;
+    }
+  }
+
+  override resumed({ log, plan }: State & { readonly plan: string }, version: number): void {
+    this.#log = [...log, `resumed ${version} on ${this.shard}`];
+    if (plan === "fail") throw new Error("resumed throws");
+  }
+
+  override async received(message: Message): Promise<void> {
+    const [what = "", argument = ""] = message.text.split(" ");
+    switch (what) {
+      case "plan":
+        this.#plan = argument;
+        this.send("planned");
+        return;
+      case "log":
+        this.send(this.#log.join(", "));
+        return;
+      case "wait":
+        this.send("waiting");
+        await new Promise((resolve) => setTimeout(resolve, Number(argument)));
+        this.send("waited");
+        return;
+      case "timers":
+        this.after(Number(argument), "late", { told: "later" });
+        this.every(Number(argument) / 2, "again", "tick");
+        this.after(1, () => this.send("a function"));
+        return;
+      default:
+        this.send(message);
+    }
+  }
+
+  late({ told }: { readonly told: string }): void {
+    this.send(`${told} on ${this.shard}`);
+  }
+
+  again(argument: unknown): void {
+    this.send(`${argument} on ${this.shard}`);
+  }
+
+  override closed(code: number): void {
+    this.#log.push(`closed ${code}`);
+    this.report(this.#log);
+  }
+}
+
+/** Ends the thread of shard 1, which is busy with moves. */
+export function surveyed(question: unknown): void {
+  if (question === "end" && shards.has(1)) setImmediate(() => process.exit(1));
+}
