@@ -47,6 +47,7 @@ export class ShardTopics {
     this.feeds = new Feeds(client, {
       audience,
       relayed: (topic, frame) => this.#bus.deliver(topic, frame),
+      unstoredDropped: () => counters.add("droppedNewest"),
       subscriptionLost: () => counters.add("subscriptionsLost"),
       subscriptionBehind: () => counters.add("subscriptionsBehind"),
     });

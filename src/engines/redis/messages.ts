@@ -35,7 +35,11 @@ export function decodePosition(bytes: Buffer, at = 0): Position {
   return { epoch: bytes.toString("latin1", at, end), offset: bytes.readDoubleBE(end) };
 }
 
-/** Encodes a message to a topic without history: kind, length of the node's id, id, frame. */
+/**
+ * Encodes a message without an offset: kind, length of the node's id, id, frame.
+ *
+ * @param node id of the node that has the message already; empty for a message that all nodes take
+ */
 export function encodeRelay(node: Buffer, { block, start, end }: Frame): Buffer {
   const bytes = Buffer.allocUnsafe(3 + node.length + end - start);
   bytes[0] = Kind.relay;
@@ -45,7 +49,7 @@ export function encodeRelay(node: Buffer, { block, start, end }: Frame): Buffer 
   return bytes;
 }
 
-/** Decodes a message to a topic without history. Undefined if `node` itself has sent the message. */
+/** Decodes a message without an offset. Undefined if `node` itself has sent the message. */
 export function decodeRelay(node: Buffer, bytes: Buffer): Frame | undefined {
   const start = 3 + bytes.readUInt16BE(1);
   const isOwn = node.length === start - 3 && node.compare(bytes, 3, start) === 0;

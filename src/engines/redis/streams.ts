@@ -1,13 +1,14 @@
 /** Streams in Redis: publish, history, and the topics that this node wants. Used by the engine. */
 import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../errors.ts";
-import type {
-  EngineOwner,
-  EnginePublish,
-  EnginePublished,
-  HistoryLimits,
-  HistoryRange,
-  HistoryRead,
+import {
+  type EngineOwner,
+  type EnginePublish,
+  type EnginePublished,
+  type HistoryLimits,
+  type HistoryRange,
+  type HistoryRead,
+  NO_POSITION,
 } from "../../runtime/streams/engine.ts";
 import type { StreamRecord } from "../../runtime/streams/publication.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
@@ -81,7 +82,21 @@ export class Streams {
   }
 
   publish(topic: string, publish: EnginePublish, limits: HistoryLimits): Promise<EnginePublished> {
-    return this.#batches.publish(topic, publish, limits);
+    return publish.store === false ? this.#pass(topic, publish.frame) : this.#batches.publish(topic, publish, limits);
+  }
+
+  /** Publishes what isn't stored, after what was published before. All nodes get it from Redis, this one included. */
+  async #pass(topic: string, frame: Frame): Promise<EnginePublished> {
+    this.#batches.flush();
+    this.counts.relayed++;
+    try {
+      const channel = this.#options.keys.channel(topic);
+      await this.#linkOf(channel).publish(channel, encodeRelay(EMPTY, frame));
+    } catch (error) {
+      this.counts.relaysDropped++;
+      throw error;
+    }
+    return { position: NO_POSITION, duplicate: false };
   }
 
   /** Publishes to a stream that nobody can have. */

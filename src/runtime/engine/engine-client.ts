@@ -48,7 +48,11 @@ export interface PublishOptions {
   readonly idempotencyKey?: string | undefined;
   /** Time after which the publication isn't handed out any more, in ms. */
   readonly expiresMs?: number | undefined;
+  /** False: the publication isn't stored, and its offset is 0. Without other options. Default: true. */
+  readonly store?: boolean | undefined;
 }
+
+const NO_OPTIONS: PublishOptions = {};
 
 /** Time after which a topic is asked for again whose renewal failed, in ms. */
 const RENEW_AGAIN_MS = 1_000;
@@ -124,15 +128,15 @@ export class EngineClient {
    * Publishes to a topic with history. Publishes of one client keep their order. A rejection that nobody awaits does no
    * harm: `publishFailed` tells.
    */
-  publish(topic: string, frame: Frame, options?: PublishOptions): Promise<EnginePublished> {
+  publish(topic: string, frame: Frame, options: PublishOptions = NO_OPTIONS): Promise<EnginePublished> {
     const session = this.#session;
     if (session === undefined) {
       this.#owner.publishFailed?.();
       return rejected(this.#notConnected());
     }
-    if (options?.idempotencyKey === undefined && options?.expiresMs === undefined) return session.publish(topic, frame);
+    const { idempotencyKey, expiresMs, store } = options;
+    if (idempotencyKey === undefined && expiresMs === undefined) return session.publish(topic, frame, store);
     const bytes = frame.block.subarray(frame.start, frame.end);
-    const { idempotencyKey, expiresMs } = options;
     const request = { kind: "publish" as const, topic, bytes: Uint8Array.from(bytes), idempotencyKey, expiresMs };
     const stored = session.request<"publish">(request);
     stored.catch(() => this.#owner.publishFailed?.());

@@ -102,15 +102,15 @@ export class EngineSession {
     port.on("close", () => this.#end());
   }
 
-  /** Publishes without options. Rejects with `ERR_ENGINE_FULL` while too much is under way. */
-  publish(topic: string, frame: Frame): Promise<EnginePublished> {
+  /** Publishes without other options. Rejects with `ERR_ENGINE_FULL` while too much is under way. */
+  publish(topic: string, frame: Frame, isStored = true): Promise<EnginePublished> {
     const bytes = frame.end - frame.start;
     if (!this.#hasRoom(bytes)) {
       this.#owner.publishFailed();
       return rejected(this.#full());
     }
     const publish = Promise.withResolvers<EnginePublished>();
-    this.#publishes.add(this.#outbox.append(topic, frame, false), bytes, publish);
+    this.#publishes.add(this.#outbox.append(topic, frame, !isStored), bytes, publish);
     return publish.promise;
   }
 

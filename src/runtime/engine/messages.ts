@@ -89,7 +89,7 @@ export type ClientMessage =
   /** Bytes of deliveries that the client has handled. */
   | { readonly kind: "consumed"; readonly bytes: number };
 
-/** Bit in the number of a topic that tells a relay from a publish. */
+/** Bit in the number of a topic that tells a relay, or a publish that isn't stored, from a publish. */
 export const RELAY_FLAG = 0x8000_0000;
 
 /** Number of topics that a client gives numbers to before the numbers begin anew. */

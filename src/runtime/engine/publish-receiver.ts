@@ -48,21 +48,21 @@ export class PublishReceiver {
     }
   }
 
-  /** Receives the next publish or relay. */
+  /** Receives the next publish or relay. A relay to a topic with history is a publish that isn't stored. */
   readonly receive = (number: number, frame: Frame): void => {
     const serial = this.#nextSerial++;
     const isRelay = number >= RELAY_FLAG;
     const topic = this.#topics[isRelay ? number - RELAY_FLAG : number];
     try {
       if (topic === undefined) throw new Error(`the client has given no topic the number ${number}`);
-      if (isRelay) {
-        this.#target.engine.relay(topic.name, frame);
+      const { name, limits } = topic;
+      if (isRelay && limits === undefined) {
+        this.#target.engine.relay(name, frame);
         this.#add(serial, 0);
         return;
       }
-      const { name, limits } = topic;
       if (limits === undefined) throw noHistory(name);
-      const published = this.#target.engine.publish(name, { frame }, limits);
+      const published = this.#target.engine.publish(name, isRelay ? { frame, store: false } : { frame }, limits);
       if (published instanceof Promise) void this.#await(serial, topic, published);
       else this.#stored(serial, topic, published);
     } catch (error) {
@@ -96,7 +96,7 @@ export class PublishReceiver {
   }
 
   #stored(serial: number, topic: NumberedTopic, { position }: EnginePublished): void {
-    if (topic.epoch !== position.epoch) {
+    if (position.offset > 0 && topic.epoch !== position.epoch) {
       topic.epoch = position.epoch;
       this.#epochs.push({ serial, epoch: position.epoch });
     }

@@ -4,7 +4,7 @@
  */
 import { reviveOurError } from "../../errors.ts";
 import { noop } from "../../wire/protocol/empty.ts";
-import type { EnginePublished } from "../streams/engine.ts";
+import { type EnginePublished, NO_POSITION } from "../streams/engine.ts";
 import type { HostMessage } from "./messages.ts";
 
 /** A topic that has a number on the port. */
@@ -80,7 +80,8 @@ export class PublishesUnderWay {
       if (waiting === undefined) continue;
       if (serial === epochs[change]?.serial) waiting.topic.epoch = epochs[change++]?.epoch ?? "";
       if (waiting.publish === undefined) continue;
-      const position = { epoch: waiting.topic.epoch, offset: offsets[i] as number };
+      const offset = offsets[i] as number;
+      const position = offset === 0 ? NO_POSITION : { epoch: waiting.topic.epoch, offset };
       waiting.publish.resolve({ position, duplicate: false });
     }
     for (const { error, serials } of failed) {

@@ -19,7 +19,7 @@ export interface StreamFeed {
    * after the engine thread was replaced.
    */
   topTold(top: Position): void;
-  /** A message without history from another node. */
+  /** A message without an offset: from another node, or a publication that isn't stored. */
   relayed(frame: Frame): void;
   presenceChanged(change: PresenceChange): void;
   /** Changes of presence may have been lost: what is known of members is to be read again. */

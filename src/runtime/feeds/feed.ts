@@ -25,8 +25,10 @@ import { presenceMember } from "./topics.ts";
 export interface FeedHost {
   /** How publications reach subscriptions of this thread. */
   readonly audience: AudienceOwner;
-  /** A message without history came from another node. */
+  /** A message to a topic without history came from another node. */
   relayed(topic: string, frame: Frame): void;
+  /** A publication that isn't stored doesn't reach a subscription, because its peer reads too slowly. */
+  unstoredDropped(): void;
   /** A subscription has ended, because publications are lost for it. */
   subscriptionLost(): void;
   /** A subscription has fallen behind, because its peer reads too slowly. */
@@ -48,7 +50,10 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   readonly retryMs: number;
   /** True if the newest publication makes older ones worthless. */
   readonly #thins: boolean;
+  readonly #hasHistory: boolean;
   readonly #owner: FeedOwner;
+  /** True while a publication that isn't stored is delivered. */
+  #deliversUnstored = false;
   /** Resolves when everything that is published from now on arrives. */
   readonly #wanted: Promise<unknown>;
   readonly #cursor: StreamCursor;
@@ -67,6 +72,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.topic = topic;
     this.retryMs = owner.retryMs;
     this.#thins = rule?.history?.size === 1;
+    this.#hasHistory = rule?.history !== undefined;
     this.#owner = owner;
     this.#cursor = new StreamCursor(this, this.#thins);
     this.#live = new LiveSubscriptions(topic, owner.host.audience);
@@ -195,6 +201,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.stopJoining(subscription);
     subscription.phase = "live";
     this.#live.add(subscription);
+    for (const record of subscription.takeHeld()) this.#deliverUnstored(subscription, record);
   }
 
   /** Remembers what is published from now on for a subscription. */
@@ -231,6 +238,10 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
 
   /** Called by a live subscription in the middle of a delivery. */
   publicationRefused(subscription: StreamSubscription): void {
+    if (this.#deliversUnstored) {
+      this.#owner.host.unstoredDropped();
+      return;
+    }
     if (subscription.phase !== "live") return;
     this.#live.delete(subscription);
     const { epoch, offset } = this.#cursor;
@@ -270,8 +281,40 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.#cursor.topTold(top);
   }
 
+  /** Publications that aren't stored move no subscription. One that is behind doesn't get them. */
   relayed(frame: Frame): void {
-    this.#owner.host.relayed(this.topic, frame);
+    if (!this.#hasHistory) {
+      this.#owner.host.relayed(this.topic, frame);
+      return;
+    }
+    const record: StreamRecord = { offset: 0, timeMs: Date.now(), frame };
+    this.#deliversUnstored = true;
+    try {
+      this.#live.deliver(record, "", false, this.#failed);
+    } finally {
+      this.#deliversUnstored = false;
+    }
+    for (const subscription of this.#joining) {
+      const isHeld = subscription.phase === "joining" && subscription.hold(record);
+      if (!isHeld) this.#owner.host.unstoredDropped();
+    }
+  }
+
+  #deliverUnstored(subscription: StreamSubscription, record: StreamRecord): void {
+    if (subscription.hasEnded) return;
+    try {
+      const frame = this.#live.frameOf(subscription.encode, record, "");
+      this.#deliversUnstored = true;
+      if (frame !== undefined) subscription.deliver(frame, this.topic);
+    } catch (error) {
+      this.#fail(subscription, error);
+    } finally {
+      this.#deliversUnstored = false;
+    }
+  }
+
+  get deliversUnstored(): boolean {
+    return this.#deliversUnstored;
   }
 
   presenceChanged({ kind, topic, member, ofUser }: PresenceChange): void {

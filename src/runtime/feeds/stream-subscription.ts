@@ -3,7 +3,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Subscriber, SubscriberGroup } from "../bus/audience.ts";
 import type { Position } from "../streams/position.ts";
-import type { Encode } from "../streams/publication.ts";
+import type { Encode, StreamRecord } from "../streams/publication.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 
 /** What a subscription needs of its connection. */
@@ -37,9 +37,14 @@ export type SubscriptionPhase = "joining" | "live" | "behind" | "ended";
 
 /** What a subscription tells its feed. */
 export interface SubscriptionOwner {
+  /** True while a publication that isn't stored is delivered: no stored one may take its place, nor the other way. */
+  readonly deliversUnstored: boolean;
   /** The peer has no room for the publication that is being delivered. */
   publicationRefused(subscription: StreamSubscription): void;
 }
+
+/** Number of publications that aren't stored and wait for a subscription that is joining. Their bytes are shared. */
+const MAX_HELD = 128;
 
 export class StreamSubscription implements Subscriber {
   readonly topic: string;
@@ -52,6 +57,8 @@ export class StreamSubscription implements Subscriber {
   /** Place: epoch and offset of the last publication that the connection was given. While `live`, the feed's counts. */
   epoch = "";
   offset = 0;
+  /** Publications that aren't stored and came while the subscription was joining. */
+  #held: StreamRecord[] | undefined;
 
   constructor(
     topic: string,
@@ -87,8 +94,23 @@ export class StreamSubscription implements Subscriber {
     this.offset = offset;
   }
 
+  /** Keeps a publication that isn't stored until the subscription is live. Returns false if there is no room. */
+  hold(record: StreamRecord): boolean {
+    this.#held ??= [];
+    if (this.#held.length >= MAX_HELD) return false;
+    this.#held.push(record);
+    return true;
+  }
+
+  /** Returns what was kept, and keeps nothing more. */
+  takeHeld(): readonly StreamRecord[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    return held;
+  }
+
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {
-    const result = this.subscriber.deliverPublication(frame, topic, this.thins, group);
+    const result = this.subscriber.deliverPublication(frame, topic, this.thins && !this.#owner.deliversUnstored, group);
     if (result === "dropped") this.#owner.publicationRefused(this);
     return result;
   }

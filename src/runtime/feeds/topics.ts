@@ -30,7 +30,7 @@ const MAX_PAGE = 1_000;
 const MAX_MEMBERS = 10_000;
 const MAX_KEY_LENGTH = 128;
 
-const PUBLISH_OPTIONS = ["self", "idempotencyKey", "expiresMs"] satisfies (keyof PublishOptions)[];
+const PUBLISH_OPTIONS = ["self", "idempotencyKey", "expiresMs", "store"] satisfies (keyof PublishOptions)[];
 const HISTORY_OPTIONS = ["since", "limit", "reverse"] satisfies (keyof ReadHistoryOptions)[];
 
 const NO_OPTIONS: PublishOptions & ReadHistoryOptions = {};
@@ -67,6 +67,7 @@ export class Topics implements TopicMemory {
     if (options !== NO_OPTIONS) {
       checkNames("publish", options, PUBLISH_OPTIONS, "ERR_ARGUMENT");
       checkFlag("publish", "self", options.self);
+      checkFlag("publish", "store", options.store);
     }
     const engine = this.#engine;
     if (engine !== undefined && this.ruleOf(topic)?.history !== undefined) {
@@ -127,11 +128,13 @@ function append(
   { client }: TopicEngine,
   topic: string,
   frame: Frame,
-  { idempotencyKey, expiresMs }: PublishOptions,
+  { idempotencyKey, expiresMs, store }: PublishOptions,
 ): PublishResult {
   const isPlain = idempotencyKey === undefined && expiresMs === undefined;
   if (!isPlain) checkPublishOptions(idempotencyKey, expiresMs);
-  const stored = client.publish(topic, frame, isPlain ? undefined : { idempotencyKey, expiresMs });
+  if (!isPlain && store === false) throw argument("idempotencyKey and expiresMs are for publications that are stored");
+  const hasOptions = !isPlain || store === false;
+  const stored = client.publish(topic, frame, hasOptions ? { idempotencyKey, expiresMs, store } : undefined);
   return { delivered: 0, buffered: 0, dropped: 0, closed: 0, remote: 0, remoteDropped: 0, stored };
 }
 

@@ -32,9 +32,17 @@ export interface EnginePublish {
   readonly idempotencyKey?: string | undefined;
   /** Time after which the publication isn't handed out any more, in ms. Default: that of the history. */
   readonly expiresMs?: number | undefined;
+  /**
+   * False: the publication isn't stored and gets no offset. The caller gives no key and no time with it. Default: true.
+   */
+  readonly store?: boolean | undefined;
 }
 
+/** Place of a publication that isn't stored. */
+export const NO_POSITION: Position = Object.freeze({ epoch: "", offset: 0 });
+
 export interface EnginePublished {
+  /** `NO_POSITION` for a publication that isn't stored. */
   readonly position: Position;
   /** True if the idempotency key was known: nothing was published. */
   readonly duplicate: boolean;
@@ -121,7 +129,10 @@ export interface EngineOwner {
    * simply missing. The frame's memory stays unchanged.
    */
   published(topic: string, epoch: string, record: StreamRecord): void;
-  /** A message to a wanted topic without history, from another node. */
+  /**
+   * A message to a wanted topic without an offset: of `relay` on another node, or of `publish` with `store: false` on
+   * any node, this one included.
+   */
   relayed(topic: string, frame: Frame): void;
   /** A member of a wanted topic has joined or left. */
   presenceChanged(change: PresenceChange): void;
@@ -140,7 +151,8 @@ export interface EngineOwner {
  * An engine MUST give each publication of a stream the next offset, exactly once, in the order of the calls of one
  * node. It MUST store a publication before it resolves, and MUST reject what it hasn't stored. It MUST call `published`
  * for every publication of a wanted stream, also for this node's own. It MUST NOT call `published` with a lower offset
- * than before within an epoch. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin
+ * than before within an epoch. With `store: false` it MUST call `relayed` on each node that wants the topic, in order
+ * with the node's other publishes to the topic, and MUST NOT change the stream. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin
  * another epoch when offsets could repeat. It MUST bound all that it keeps.
  */
 export interface Engine {

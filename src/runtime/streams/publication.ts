@@ -17,12 +17,12 @@ export interface StreamRecord {
 /** A publication as an actor sees it. */
 export class Publication {
   readonly topic: string;
-  /** Epoch of the stream; "" on a topic without history. */
+  /** Epoch of the stream; "" on a topic without history, and for what isn't stored. */
   readonly epoch: string;
-  /** Offset in the stream, from 1; 0 on a topic without history. */
+  /** Offset in the stream, from 1; 0 on a topic without history, and for what isn't stored. */
   readonly offset: number;
   /**
-   * Time at which the engine took the publication, in ms since 1970. On a topic without history: time of the delivery.
+   * Time at which the engine took the publication, in ms since 1970. Without an offset: time of the delivery.
    */
   readonly timeMs: number;
   /** The message, as it was published. */

@@ -89,7 +89,10 @@ export class Publisher {
       board.publish(channel, stored);
       return DONE;
     }
-    if (payload.skipHistory) throw notAvailable("skip_history isn't available on channels with history");
+    if (payload.skipHistory) {
+      if (idempotencyKey !== "" && this.#isKnown(channel, idempotencyKey)) return DONE;
+      return board.publish(channel, stored, { store: false }).stored?.then(() => DONE) ?? DONE;
+    }
     const key = idempotencyKey === "" ? undefined : { idempotencyKey: fitKey(idempotencyKey) };
     const result = board.publish(channel, stored, key).stored;
     if (result === undefined) return DONE;

@@ -94,7 +94,8 @@ export class PublicationEncoder {
       const stored = this.#storedOf(publication);
       const { data } = stored;
       const from = stored.delta === true && before?.offset === publication.offset - 1 ? before.data : undefined;
-      before = { offset: publication.offset, data };
+      // The client takes one that isn't stored for the base of the next, if it gets it at all: the next one is sent full.
+      before = publication.offset === 0 ? undefined : { offset: publication.offset, data };
       const name = `${from === undefined ? "full" : "delta"} ${codec.name} ${compact}`;
       return this.#form(publication, name, () => this.#deltaPush(publication, stored, from, codec, compact));
     };
@@ -120,7 +121,7 @@ export class PublicationEncoder {
       kind: "pub",
       channel: topic,
       id,
-      pub: { data, info, tags, time, offset, delta: isDelta },
+      pub: { data, info, tags, time, offset: offset === 0 ? undefined : offset, delta: isDelta },
     });
     return typeof push === "string" ? messageOf(Opcode.text, Buffer.from(push)) : messageOf(Opcode.binary, push);
   }

@@ -29,6 +29,7 @@ const PRESENCE: PresenceLimits = { leaveGraceMs: 0, changes: true };
 /** Rules that follow the limits of each call, as the suite gives them. */
 class CallersRules extends TopicRules {
   readonly #limits = new Map<string, { history: HistoryLimits; presence: PresenceLimits }>();
+  readonly #plain = new Set<string>();
 
   set(topic: string, limits: { history?: HistoryLimits; presence?: PresenceLimits }): void {
     // The host keeps the limits of a topic that has a number.
@@ -36,8 +37,16 @@ class CallersRules extends TopicRules {
     Object.assign(this.#of(topic).presence, limits.presence);
   }
 
+  /** Leaves a topic without history. */
+  setPlain(topic: string): void {
+    this.#plain.add(topic);
+  }
+
   override of(topic: string): TopicRule {
-    return { pattern: topic, ...this.#of(topic) };
+    const { history, presence } = this.#of(topic);
+    return this.#plain.has(topic)
+      ? { pattern: topic, history: undefined, presence }
+      : { pattern: topic, history, presence };
   }
 
   #of(topic: string): { history: HistoryLimits; presence: PresenceLimits } {
@@ -89,6 +98,7 @@ class ClientEngine implements Engine {
   }
 
   relay(topic: string, frame: Frame): void {
+    this.#rules.setPlain(topic);
     this.#connected.relay(topic, frame);
   }
 

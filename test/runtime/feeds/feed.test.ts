@@ -552,3 +552,63 @@ describe("without the engine", () => {
     expect(told.lost).toBe(3);
   });
 });
+
+describe("a publication that isn't stored", () => {
+  async function setUpUnstored() {
+    const { host, enter, told, publish } = await setUp();
+    const { client } = host.connect();
+    return {
+      enter,
+      told,
+      publish,
+      pass: (topic: string, each: string) => client.publish(topic, text(each), { store: false }),
+    };
+  }
+
+  it("reaches subscriptions without an offset, and moves none", async () => {
+    const { enter, publish, pass } = await setUpUnstored();
+    const [peer, told] = [new Peer(), new Peer()];
+    await enter("s", peer).result;
+    const encode = ({ epoch, offset, message }: Publication) => `${offset} ${epoch === ""} ${message.text}`;
+    await enter("s", told, { encode }).result;
+    await publish("s", "a");
+    expect((await pass("s", "fleeting")).position).toEqual({ epoch: "", offset: 0 });
+    await publish("s", "b");
+    await until(() => told.log.length === 3);
+    expect(peer.log).toEqual(["a", "fleeting", "b"]);
+    expect(told.log).toEqual(["1 false a", "0 true fleeting", "2 false b"]);
+    expect((await enter("s", new Peer()).result).position?.offset).toBe(2);
+  });
+
+  it.each(["s", "n"])("is dropped for a peer that reads too slowly, whose place in %s stays", async (topic) => {
+    const { enter, publish, pass, told } = await setUpUnstored();
+    const [peer, other] = [new Peer(), new Peer()];
+    await enter(topic, peer).result;
+    await enter(topic, other).result;
+    await publish(topic, "a");
+    await until(() => peer.log.length === 1 && other.log.length === 1);
+    peer.room = 0;
+    await pass(topic, "fleeting");
+    await until(() => other.log.length === 2);
+    expect(told).toMatchObject({ dropped: 1, behind: 0, lost: 0 });
+    peer.room = Number.POSITIVE_INFINITY;
+    await publish(topic, "b");
+    await until(() => peer.log.length === 2);
+    expect(peer.log).toEqual(["a", "b"]);
+  });
+
+  it("waits for a subscription that is about to go live", async () => {
+    const { enter, publish, pass } = await setUpUnstored();
+    const [peer, other] = [new Peer(), new Peer()];
+    await enter("s", other).result;
+    const deliverAfter = Promise.withResolvers<void>();
+    await enter("s", peer, { deliverAfter: deliverAfter.promise }).result;
+    await publish("s", "a");
+    await pass("s", "fleeting");
+    await until(() => other.log.length === 2);
+    expect(peer.log).toEqual([]);
+    deliverAfter.resolve();
+    await until(() => peer.log.length === 2);
+    expect(peer.log).toEqual(["a", "fleeting"]);
+  });
+});

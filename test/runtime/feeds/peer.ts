@@ -69,13 +69,13 @@ export class Peer implements FeedMember {
 export interface TestFeeds {
   readonly feeds: Feeds;
   /** Numbers of what the feeds told their host. */
-  readonly told: { behind: number; lost: number; relayed: string[]; delivered: number };
+  readonly told: { behind: number; lost: number; dropped: number; relayed: string[]; delivered: number };
   /** Subscribes a peer to a topic by the rules of the test host. */
   enter(topic: string, peer: FeedMember, options?: Parameters<Feeds["enter"]>[3]): ReturnType<Feeds["enter"]>;
 }
 
 export function createFeeds(client: EngineClient, rules = new TopicRules(RULES), retryMs = 5): TestFeeds {
-  const told = { behind: 0, lost: 0, relayed: [] as string[], delivered: 0 };
+  const told = { behind: 0, lost: 0, dropped: 0, relayed: [] as string[], delivered: 0 };
   const host: FeedHost = {
     audience: {
       delivered: (count) => {
@@ -83,6 +83,7 @@ export function createFeeds(client: EngineClient, rules = new TopicRules(RULES),
       },
     },
     relayed: (_, frame) => void told.relayed.push(textOf(frame)),
+    unstoredDropped: () => void told.dropped++,
     subscriptionLost: () => void told.lost++,
     subscriptionBehind: () => void told.behind++,
   };

@@ -11,15 +11,25 @@ it.each([
   const refused: StreamSubscription[] = [];
   const peer = new Peer();
   peer.room = row.room;
-  const owner = { publicationRefused: (one: StreamSubscription) => void refused.push(one) };
+  const owner = { deliversUnstored: false, publicationRefused: (one: StreamSubscription) => void refused.push(one) };
   const subscription = new StreamSubscription("s", peer, undefined, row.thins, owner);
   expect(subscription.deliver(text("x"), "s")).toBe(row.result);
   expect(refused).toEqual(row.refusals === 0 ? [] : [subscription]);
 });
 
 it("begins joining, and moves", () => {
-  const subscription = new StreamSubscription("s", new Peer(), undefined, false, { publicationRefused: () => {} });
+  const owner = { deliversUnstored: false, publicationRefused: () => {} };
+  const subscription = new StreamSubscription("s", new Peer(), undefined, false, owner);
   expect(subscription).toMatchObject({ phase: "joining", hasEnded: false, epoch: "", offset: 0 });
   subscription.moveTo({ epoch: "e", offset: 3 });
   expect(subscription).toMatchObject({ epoch: "e", offset: 3 });
+});
+
+it("keeps a bounded number of publications that aren't stored", () => {
+  const owner = { deliversUnstored: false, publicationRefused: () => {} };
+  const subscription = new StreamSubscription("s", new Peer(), undefined, false, owner);
+  const record = { offset: 0, timeMs: 0, frame: text("x") };
+  expect(Array.from({ length: 200 }, () => subscription.hold(record)).filter((isHeld) => isHeld)).toHaveLength(128);
+  expect(subscription.takeHeld()).toHaveLength(128);
+  expect(subscription.takeHeld()).toEqual([]);
 });

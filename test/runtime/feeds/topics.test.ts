@@ -66,12 +66,15 @@ it.each<[string, string, object]>([
   ["x", "ERR_ARGUMENT", { self: 1 }],
   ["", "ERR_TOPIC", {}],
   ["x".repeat(256), "ERR_TOPIC", {}],
+  ["s", "ERR_ARGUMENT", { store: false, idempotencyKey: "key" }],
+  ["s", "ERR_ARGUMENT", { store: false, expiresMs: 1 }],
+  ["s", "ERR_ARGUMENT", { store: 0 as never }],
 ])("a publish to %s throws %s for %o", async (topic, code, options) => {
   const { topics } = await setUp();
   expect(() => topics.publish(topic, text("a"), options)).toThrowError(expect.objectContaining({ code }));
 });
 
-const TYPO = 'unknown option "idempotencykey"; the options are self, idempotencyKey, expiresMs';
+const TYPO = 'unknown option "idempotencykey"; the options are self, idempotencyKey, expiresMs, store';
 it.each<[unknown, string]>([
   [{ idempotencykey: "key" }, TYPO],
   [{ self: true, idempotencykey: undefined }, TYPO],

@@ -32,6 +32,8 @@ it("publications, history, presence and recovery cross between servers", async (
   await here.publish("news", 1);
   expect(await api(other, "publish", { channel: "news", data: 2 })).toMatchObject({ offset: 2 });
   for (const heard of [near, far]) await vi.waitFor(() => expect(heard).toEqual([1, 2]));
+  expect(await api(other, "publish", { channel: "news", data: "fleeting", skip_history: true })).toEqual({});
+  for (const heard of [near, far]) await vi.waitFor(() => expect(heard.splice(2)).toEqual(["fleeting"]));
   for (const server of [one, other]) {
     expect(await api(server, "presence_stats", { channel: "news" })).toMatchObject({ num_clients: 2 });
     expect(await api(server, "history", { channel: "news", limit: -1 })).toMatchObject({

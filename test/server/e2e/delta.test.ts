@@ -40,6 +40,20 @@ describe.each(ways)("a client, $name,", (way) => {
     expect(bytesReceived).toBeLessThan(bytesDecoded / 2);
   });
 
+  it("gets what isn't stored in full, and the next one too, and keeps its position", async () => {
+    const { channel, subscription } = await subscribe("delta");
+    const received = take(subscription, "publication", 5);
+    const publish = (index: number, skip_history: boolean) =>
+      shared.api("publish", { channel, data: similar(index), skip_history });
+    for (const [index, skips] of [false, true, false, false, true].entries()) await publish(index, skips);
+    const publications = await received;
+    expect(publications.map(({ data }) => way.value(data))).toEqual([0, 1, 2, 3, 4].map(similar));
+    expect(publications.map(({ offset }) => offset ?? 0)).toEqual([1, 0, 2, 3, 0]);
+    expect(subscription.deltaStats().numDeltaPayloads).toBe(1);
+    expect(subscription.state).toBe("subscribed");
+    expect(await shared.api("history", { channel, limit: -1 })).toMatchObject({ offset: 3 });
+  });
+
   it("gets payloads in full where they have nothing in common", async () => {
     const { channel, subscription } = await subscribe("delta");
     const received = take(subscription, "publication", 3);

@@ -26,6 +26,11 @@ export interface PublishOptions {
    * the history.
    */
   readonly expiresMs?: number | undefined;
+  /**
+   * False, on a topic with history: the publication isn't kept and gets no offset. It reaches those who are subscribed
+   * now, at most once; peers that read too slowly don't get it. Default: true. On other topics nothing is kept anyway.
+   */
+  readonly store?: boolean | undefined;
 }
 
 /** Parameters of a path: `room` for `/chat/:room`. */

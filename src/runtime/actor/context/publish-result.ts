@@ -27,7 +27,7 @@ export interface PublishResult {
   readonly remoteDropped: number;
   /**
    * The place that the publication got, on a topic with history. (The numbers are 0 then: the engine's thread delivers
-   * to all.) Rejects with `ERR_ENGINE_FULL` or `ERR_ENGINE_UNAVAILABLE` if the publication isn't stored for certain. A
+   * to all.) With `store: false` the epoch is "" and the offset 0. Rejects with `ERR_ENGINE_FULL` or `ERR_ENGINE_UNAVAILABLE` if the publication isn't stored for certain. A
    * rejection that nobody awaits does no harm: the counter `publishesFailed` has it.
    */
   readonly stored?: Promise<Stored>;

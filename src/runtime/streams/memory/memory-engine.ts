@@ -1,17 +1,18 @@
 /** The memory engine: streams and presence of one process, in its memory. The engine thread runs one. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
-import type {
-  Engine,
-  EngineOwner,
-  EnginePublish,
-  EnginePublished,
-  HistoryLimits,
-  HistoryRange,
-  HistoryRead,
-  Member,
-  PresenceLimits,
-  PresenceStats,
+import {
+  type Engine,
+  type EngineOwner,
+  type EnginePublish,
+  type EnginePublished,
+  type HistoryLimits,
+  type HistoryRange,
+  type HistoryRead,
+  type Member,
+  NO_POSITION,
+  type PresenceLimits,
+  type PresenceStats,
 } from "../engine.ts";
 import { IdempotencyKeys } from "./idempotency-keys.ts";
 import { checkMemoryOptions, type MemoryEngineOptions } from "./memory-options.ts";
@@ -20,6 +21,7 @@ import { StreamStore } from "./stream-store.ts";
 
 /** Time between two looks at what is due or has expired, in ms. A leave is reported that much late at most. */
 const TICK_MS = 100;
+const UNSTORED: EnginePublished = Object.freeze({ position: NO_POSITION, duplicate: false });
 /** Number of streams, and of idempotency keys, that one tick looks at: a million streams take under two minutes. */
 const SWEPT_IN_TICK = 1_000;
 
@@ -60,7 +62,11 @@ class MemoryEngine implements Engine {
 
   publish(topic: string, publish: EnginePublish, limits: HistoryLimits): EnginePublished {
     const owner = this.#working();
-    const { frame, idempotencyKey, expiresMs } = publish;
+    const { frame, idempotencyKey, expiresMs, store = true } = publish;
+    if (!store) {
+      if (this.#streams.isWanted(topic)) owner.relayed(topic, frame);
+      return UNSTORED;
+    }
     const nowMs = this.#clock();
     if (idempotencyKey !== undefined) {
       const known = this.#keys.find(topic, idempotencyKey, nowMs);

@@ -30,9 +30,7 @@ export async function publishAs(
   if (data.length === 0) return refused(ERRORS.badRequest);
   const decision = await decide(publisher, channel, who, data);
   if (decision.kind !== "result") return decision;
-  // A stream has no publications that aren't kept.
-  if (decision.result.skipHistory === true && hasHistory(channel.options)) return refused(ERRORS.notAvailable);
-  const { data: replaced, tags, idempotencyKey, delta = channel.options.deltaPublish } = decision.result;
+  const { data: replaced, tags, idempotencyKey, skipHistory, delta = channel.options.deltaPublish } = decision.result;
   const taken = replaced ?? data;
   const { clientInfo, subscriptions, codec } = publisher;
   const stored = encodeStored({
@@ -42,8 +40,9 @@ export async function publishAs(
     isJson: (replaced === undefined && codec.name === "json") || isJson(taken),
     delta,
   });
-  const hasKey = idempotencyKey !== undefined && hasHistory(channel.options);
-  const result = publisher.publish(channel.name, stored, { self: true, ...(hasKey ? { idempotencyKey } : {}) });
+  const store = hasHistory(channel.options) && skipHistory !== true;
+  const key = store && idempotencyKey !== undefined ? { idempotencyKey } : {};
+  const result = publisher.publish(channel.name, stored, { self: true, store, ...key });
   await result.stored;
   return granted(undefined);
 }

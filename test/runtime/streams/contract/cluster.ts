@@ -53,6 +53,8 @@ export interface Reported {
 /** An owner that writes down every call. */
 export class RecordingOwner implements EngineOwner {
   readonly publications: Reported[] = [];
+  /** Offsets of publications, and texts of messages without an offset, in the order of the calls. */
+  readonly order: (number | string)[] = [];
   readonly relays: { readonly topic: string; readonly bytes: Buffer }[] = [];
   readonly changes: PresenceChange[] = [];
   readonly healths: EngineHealth[] = [];
@@ -61,10 +63,12 @@ export class RecordingOwner implements EngineOwner {
   doubts = 0;
 
   published(topic: string, epoch: string, { offset, timeMs, frame }: StreamRecord): void {
+    this.order.push(offset);
     this.publications.push({ topic, epoch, offset, timeMs, bytes: copyOf(frame), frame });
   }
 
   relayed(topic: string, frame: Frame): void {
+    this.order.push(copyOf(frame).subarray(2).toString());
     this.relays.push({ topic, bytes: copyOf(frame) });
   }
 

@@ -48,7 +48,8 @@ export function describeNodes(under: EngineUnderTest): void {
     it("gets nothing that it relays", async () => {
       const node = await (await openCluster(under)).start();
       await node.engine.want("t");
-      node.engine.relay("t", encodeText("a"));
+      await node.engine.want("plain");
+      node.engine.relay("plain", encodeText("a"));
       await node.engine.publish("t", say("b"), LIMITS);
       await sees(node, "t", 1);
       expect(node.owner.relays).toEqual([]);

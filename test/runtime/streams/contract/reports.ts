@@ -1,5 +1,5 @@
 /** The contract of interest and of reports: who is told about a publication, and when. Part of `engine-contract.ts`. */
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { recover } from "../../../../src/runtime/streams/recovery.ts";
 import {
   ALL,
@@ -97,6 +97,25 @@ export function describeReports(under: EngineUnderTest): void {
       await node.engine.want("t");
       await node.engine.publish("t", say("a"), LIMITS);
       await sees(node, "t", 1);
+    });
+  });
+
+  describe("a publication that isn't stored", () => {
+    it("reaches every node that wants the topic, between the stored ones, and leaves the stream as it is", async () => {
+      const cluster = await openCluster(under);
+      const [one, other] = await twoPublishers(cluster, isShared);
+      for (const { engine } of [one, other]) await engine.want("t");
+      const all = span(1, 20).map((count) => one.engine.publish("t", say(`${count}`), LIMITS));
+      const unstored = one.engine.publish("t", { ...say("fleeting"), store: false }, LIMITS);
+      all.push(one.engine.publish("t", say("last"), LIMITS));
+      expect(await unstored).toEqual({ position: { epoch: "", offset: 0 }, duplicate: false });
+      expect((await Promise.all(all)).map(({ position }) => position.offset)).toEqual(span(1, 21));
+      for (const { owner } of new Set([one, other])) {
+        await vi.waitFor(() => expect(owner.order).toHaveLength(22));
+        expect(owner.order).toEqual([...span(1, 20), "fleeting", 21]);
+      }
+      const { records, top } = await one.engine.history("t", { limit: 100 }, LIMITS);
+      expect([offsetsOf(records), top.offset]).toEqual([span(1, 21), 21]);
     });
   });
 

@@ -24,14 +24,15 @@ async function publish(historySize: number, grant: PublishGrant) {
   return { answer: await publishAs(publisher, channel, who, Buffer.from("1")), published };
 }
 
-it("refuses to skip the history of a channel that has one", async () => {
-  const { answer, published } = await publish(10, { skipHistory: true });
-  expect(answer).toMatchObject({ kind: "error", code: 108 });
-  expect(published).toEqual([]);
-  expect((await publish(0, { skipHistory: true })).answer.kind).toBe("result");
+it("stores nothing that skips the history", async () => {
+  const grant = { skipHistory: true, idempotencyKey: "k" };
+  expect((await publish(10, grant)).published[0]?.[2]).toEqual({ self: true, store: false });
+  expect((await publish(0, grant)).published[0]?.[2]).toEqual({ self: true, store: false });
 });
 
 it("uses the application's idempotency key where the engine can keep it", async () => {
-  expect((await publish(10, { idempotencyKey: "k" })).published[0]?.[2]).toEqual({ self: true, idempotencyKey: "k" });
-  expect((await publish(0, { idempotencyKey: "k" })).published[0]?.[2]).toEqual({ self: true });
+  const options = (grant: PublishGrant, size: number) =>
+    publish(size, grant).then(({ published }) => published[0]?.[2]);
+  expect(await options({ idempotencyKey: "k" }, 10)).toEqual({ self: true, store: true, idempotencyKey: "k" });
+  expect(await options({ idempotencyKey: "k" }, 0)).toEqual({ self: true, store: false });
 });
