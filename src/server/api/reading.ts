@@ -36,12 +36,12 @@ export async function presenceStats(fields: RequestFields, { board, channels }: 
 
 export async function history(fields: RequestFields, { board, channels }: ApiContext): Promise<string> {
   const channel = fields.needed("channel");
-  const asked = fields.integer("limit", -MAX_LIMIT, MAX_LIMIT);
+  const asked = fields.integer("limit", -1, MAX_LIMIT);
   const reverse = fields.flag("reverse");
   const from = fields.object("since");
   let since: Since = from && { offset: from.integer("offset", 0, MAX_OFFSET), epoch: from.text("epoch") };
   if (!hasHistory(optionsOf(channels, channel))) throw notAvailable();
-  // A negative limit means all.
+  // -1 means all.
   let left = asked < 0 ? MAX_PUBLICATIONS : Math.min(asked, MAX_PUBLICATIONS);
   const texts: string[] = [];
   for (;;) {

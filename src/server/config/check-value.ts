@@ -1,6 +1,7 @@
 /** The check of one value against the rule of its key. */
 import { createPublicKey } from "node:crypto";
 import type { Node } from "jsonc-parser";
+import { originsCheck } from "../../wire/handshake/origins.ts";
 import type { Key, Rule, TextFormat } from "./description.ts";
 import { formatDuration, parseDuration } from "./duration.ts";
 
@@ -14,6 +15,9 @@ export type Checked =
 
 /** Name of a namespace. */
 const NAMESPACE = /^[-a-zA-Z0-9_.]{2,250}$/;
+/** Sources: RFC 9110, sections 5.1 and 5.5. */
+export const HEADER_NAME = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
+export const HEADER_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Longest value in a message. */
 const MAX_SHOWN = 60;
 
@@ -38,9 +42,9 @@ export function checkValue(key: Key, raw: RawValue): Checked {
       return wrong === undefined ? accept(given) : refuse(wrong);
     }
     case "texts":
-      return checkTexts(key, rule.choices, raw);
-    case "map":
-      return checkMap(key, raw);
+      return checkTexts(key, rule, raw);
+    case "headers":
+      return checkHeaders(key, raw);
   }
 }
 
@@ -59,26 +63,39 @@ function checkDuration(key: Key, { least, most }: Rule & { readonly type: "durat
   return { kind: "fault", message: `takes ${limit}, not ${show(key, raw)}` };
 }
 
-function checkTexts(key: Key, choices: readonly string[], raw: RawValue): Checked {
+function checkTexts(key: Key, { choices, format }: Rule & { readonly type: "texts" }, raw: RawValue): Checked {
   if (raw.type !== "array") {
     return { kind: "fault", message: `takes a list of text, such as ["…"], not ${show(key, raw)}` };
   }
   const items = raw.children ?? [];
-  const wrong = items.findIndex(({ value }) =>
-    choices.length > 0 ? !choices.includes(value as string) : typeof value !== "string" || value === "",
-  );
-  if (wrong < 0) return accept(items.map(({ value }) => value as string));
-  const takes = choices.length > 0 ? oneOf(choices) : "text in quotes";
-  return { kind: "fault", message: `takes ${takes}, not ${show(key, items[wrong] as RawValue)}`, item: wrong };
+  const fault = (value: unknown): string | undefined => {
+    if (choices.length > 0) return choices.includes(value as string) ? undefined : oneOf(choices);
+    return typeof value !== "string" || value === "" ? "text in quotes" : checkFormat(format, value);
+  };
+  for (const [item, one] of items.entries()) {
+    const takes = fault(one.value);
+    if (takes !== undefined) return { kind: "fault", message: `takes ${takes}, not ${show(key, one)}`, item };
+  }
+  return accept(items.map(({ value }) => value as string));
 }
 
-function checkMap(key: Key, raw: RawValue): Checked {
+function checkHeaders(key: Key, raw: RawValue): Checked {
   const entries = (raw.children ?? []).map(({ children = [] }) => [children[0]?.value, children[1]?.value] as const);
-  if (raw.type === "object" && entries.every(([, value]) => typeof value === "string")) {
-    // Makes own properties of all names, `__proto__` included.
-    return accept(Object.fromEntries(entries));
+  if (raw.type !== "object" || entries.some(([, value]) => typeof value !== "string")) {
+    return { kind: "fault", message: `takes an object of text, such as { "name": "text" }, not ${show(key, raw)}` };
   }
-  return { kind: "fault", message: `takes an object of text, such as { "name": "text" }, not ${show(key, raw)}` };
+  for (const [name, value] of entries) {
+    const shown = JSON.stringify(name).slice(0, MAX_SHOWN);
+    if (!HEADER_NAME.test(name)) {
+      return { kind: "fault", message: `takes names of headers, such as "X-Key", and ${shown} can't be one` };
+    }
+    if (!HEADER_VALUE.test(value)) {
+      const takes = "takes values that can stand in a header: no line breaks, no characters beyond Latin-1";
+      return { kind: "fault", message: `${takes}, and that of ${shown} can't` };
+    }
+  }
+  // Makes own properties of all names, `__proto__` included.
+  return accept(Object.fromEntries(entries));
 }
 
 /** What a text of this form has to be; undefined if it is. */
@@ -105,6 +122,11 @@ function checkFormat(format: TextFormat, text: string): string | undefined {
     case "rsa":
     case "ecdsa":
       return publicKeyFault(format, text);
+    case "origin":
+      if (text === "*" || originsCheck.accepts([text])) return undefined;
+      return 'origins as browsers send them, such as "https://example.com"';
+    case "header name":
+      return HEADER_NAME.test(text) ? undefined : 'names of headers, such as "X-Key"';
     case "namespace":
       return NAMESPACE.test(text) ? undefined : "2 to 250 letters, digits, -, _ or .";
   }

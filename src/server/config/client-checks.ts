@@ -1,5 +1,4 @@
 /** The checks of clients: times, origins, personal channels, tokens. */
-import { originsCheck } from "../../wire/handshake/origins.ts";
 import type { FileConfig } from "./keys/server-keys.ts";
 import type { ConfigReader } from "./read.ts";
 
@@ -10,13 +9,6 @@ const MIN_HMAC_SECRET = 32;
 export function checkClient({ client, channel }: FileConfig, reader: ConfigReader): void {
   if (client.pingIntervalMs > 0 && client.pongTimeoutMs >= client.pingIntervalMs) {
     reader.fault(["client.pong_timeout", "client.ping_interval"], "has to be shorter than client.ping_interval");
-  }
-  for (const [at, origin] of client.allowedOrigins.entries()) {
-    if (origin === "*" || originsCheck.accepts([origin])) continue;
-    reader.fault(
-      [`client.allowed_origins[${at}]`, "client.allowed_origins"],
-      `takes origins as browsers send them, such as "https://example.com", not ${JSON.stringify(origin.slice(0, 60))}`,
-    );
   }
   if (client.insecure) {
     reader.warn(["client.insecure"], "is on: anybody may connect, subscribe and publish");

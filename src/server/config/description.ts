@@ -12,10 +12,10 @@ export type Rule =
   | { readonly type: "duration"; readonly least: number; readonly most: number }
   | { readonly type: "text"; readonly format: TextFormat }
   | { readonly type: "choice"; readonly choices: readonly string[] }
-  /** A list of text. Empty choices: any text. */
-  | { readonly type: "texts"; readonly choices: readonly string[] }
-  /** An object with text in each of its keys, whatever their names. */
-  | { readonly type: "map" };
+  /** A list of text, each of a form. Empty choices: any text of the form. */
+  | { readonly type: "texts"; readonly choices: readonly string[]; readonly format: TextFormat }
+  /** An object of headers: names and values. */
+  | { readonly type: "headers" };
 
 /** Form of a text. Empty text is right in each form. */
 export type TextFormat =
@@ -28,7 +28,9 @@ export type TextFormat =
   | "regex"
   | "rsa"
   | "ecdsa"
-  | "namespace";
+  | "namespace"
+  | "origin"
+  | "header name";
 
 /** One key of the config file. */
 export interface Key<Value = unknown> {
@@ -148,8 +150,8 @@ export function choice<const Choices extends readonly string[]>(
   return key({ type: "choice", choices }, fallback, about);
 }
 
-export function texts(about: string): Key<readonly string[]> {
-  return key({ type: "texts", choices: [] }, [], about);
+export function texts(about: string, format: TextFormat = "any"): Key<readonly string[]> {
+  return key({ type: "texts", choices: [], format }, [], about);
 }
 
 /** A list of texts out of a few. */
@@ -157,12 +159,12 @@ export function choices<const Choices extends readonly string[]>(
   allowed: Choices,
   about: string,
 ): Key<readonly Choices[number][]> {
-  return key({ type: "texts", choices: allowed }, [], about);
+  return key({ type: "texts", choices: allowed, format: "any" }, [], about);
 }
 
-/** Names and texts, such as headers. Secret, as a header may hold a password. */
-export function secretMap(about: string): Key<Readonly<Record<string, string>>> {
-  return key({ type: "map" }, {}, about, true);
+/** Headers. Their values are secret: one may hold a password. */
+export function headers(about: string): Key<Readonly<Record<string, string>>> {
+  return key({ type: "headers" }, {}, about, true);
 }
 
 export function section<Inside extends Keys>(about: string, keys: Inside): Section<Inside> {

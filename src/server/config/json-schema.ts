@@ -1,4 +1,5 @@
 /** The JSON schema of the config file, for editors: `schema.json` is its output. */
+import { HEADER_NAME, HEADER_VALUE } from "./check-value.ts";
 import { defaultOf, type Key, type List, type Rule, type Section, type TextFormat } from "./description.ts";
 import { DURATION_PATTERN } from "./duration.ts";
 
@@ -8,6 +9,9 @@ const PATTERNS: Readonly<Partial<Record<TextFormat, string>>> = {
   url: "^(https?://.+)?$",
   prefix: "^(/[\\w.~-]+)+$",
   namespace: "^[-a-zA-Z0-9_.]{2,250}$",
+  // A scheme of apps may be any but those that are meant to be `https`.
+  origin: "^(\\*|[nN][uU][lL][lL]|(?!(?!https?:)[htps]+:)[a-zA-Z][a-zA-Z0-9+.-]*://[^/?#@]*)$",
+  "header name": HEADER_NAME.source,
 };
 
 /** The schema of a config file whose keys are those of a section. */
@@ -58,9 +62,16 @@ function ruleSchema(rule: Rule): Schema {
     case "texts":
       return {
         type: "array",
-        items: rule.choices.length > 0 ? { enum: rule.choices } : { type: "string", minLength: 1 },
+        items:
+          rule.choices.length > 0
+            ? { enum: rule.choices }
+            : { ...ruleSchema({ type: "text", format: rule.format }), minLength: 1 },
       };
-    case "map":
-      return { type: "object", additionalProperties: { type: "string" } };
+    case "headers":
+      return {
+        type: "object",
+        propertyNames: { pattern: HEADER_NAME.source },
+        additionalProperties: { type: "string", pattern: HEADER_VALUE.source },
+      };
   }
 }

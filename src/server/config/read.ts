@@ -173,7 +173,7 @@ export class ConfigReader {
     if (rule.type === "boolean" && /^(true|false)$/.test(trimmed))
       return { type: "boolean", value: trimmed === "true" };
     if (rule.type === "integer" && /^-?\d+$/.test(trimmed)) return { type: "number", value: Number(trimmed) };
-    if (rule.type === "map" || (rule.type === "texts" && trimmed.startsWith("["))) return this.#parse(source, path);
+    if (rule.type === "headers" || (rule.type === "texts" && trimmed.startsWith("["))) return this.#parse(source, path);
     if (rule.type === "texts") {
       const items = trimmed.split(/[\s,]+/).filter((item) => item !== "");
       return { type: "array", children: items.map((value) => ({ type: "string", value, offset: 0, length: 0 })) };

@@ -51,7 +51,7 @@ function typeOf(rule: Rule): string {
       return rule.choices.length > 0
         ? `list of ${rule.choices.map((text) => `\`"${text}"\``).join(", ")}`
         : "list of text";
-    case "map":
+    case "headers":
       return "object of text";
     default:
       return rule.type;

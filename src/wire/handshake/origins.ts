@@ -74,6 +74,9 @@ function matches(pattern: string, origin: string): boolean {
   return LABELS.test(origin.slice(before.length, origin.length - after.length));
 }
 
+/** Schemes that are meant to be `http` or `https`. No app has one of these letters alone. */
+const MISSPELT = /^(?!https?$)[htps]+$/;
+
 /** Says why no Origin header can be this, in words that follow the member; undefined if one can. */
 function problemOf(member: string): string | undefined {
   if (member.toLowerCase() === "null") return undefined;
@@ -83,6 +86,7 @@ function problemOf(member: string): string | undefined {
   if (scheme === "ws" || scheme === "wss") {
     return `which is no page's: name the origin of the page, "${scheme.replace("ws", "http")}://${rest}"`;
   }
+  if (MISSPELT.test(scheme)) return `whose scheme is misspelt: write "https://${rest}"`;
   if (rest === "" && scheme === "file") return undefined;
   if (rest.indexOf("/") === rest.length - 1 && (rest.length > 1 || scheme === "file")) {
     return `which ends with a slash, as no Origin header does: write "${member.slice(0, -1)}"`;

@@ -55,6 +55,26 @@ it.each([
     { client: { token: { ecdsa_public_key: ED25519 } } },
     expect.stringMatching(/^client\.token\.ecdsa_public_key: takes an ECDSA key of P-256, P-384 or P-521, not /),
   ],
+  [
+    { client: { proxy: { connect: { http_headers: ["cookie", "x y"] } } } },
+    'client.proxy.connect.http_headers[1]: takes names of headers, such as "X-Key", not "x y"',
+  ],
+  [
+    { rpc: { proxy: { emulated_headers: ["a\n"] } } },
+    'rpc.proxy.emulated_headers[0]: takes names of headers, such as "X-Key", not "a\\n"',
+  ],
+  [
+    { hooks: { disconnect: { http: { static_headers: { "x-key": "a", "x y": "secret" } } } } },
+    'hooks.disconnect.http.static_headers: takes names of headers, such as "X-Key", and "x y" can\'t be one',
+  ],
+  [
+    { channel: { proxy: { publish: { http: { static_headers: { "x-key": "se\ncret" } } } } } },
+    'channel.proxy.publish.http.static_headers: takes values that can stand in a header: no line breaks, no characters beyond Latin-1, and that of "x-key" can\'t',
+  ],
+  [
+    { client: { allowed_origins: ["https://x.example", "htps://y"] } },
+    'client.allowed_origins[1]: takes origins as browsers send them, such as "https://example.com", not "htps://y"',
+  ],
   // Names of keys.
   [{ http_servr: {} }, "http_servr: there is no such key; did you mean http_server?"],
   [

@@ -42,8 +42,11 @@ function sampleOf({ rule, fallback }: Key): { inFile: unknown; inVariable: strin
     case "choice":
       return same(rule.choices.find((one) => one !== fallback && one !== ""));
     case "texts":
-      return rule.choices.length > 0 ? same([...rule.choices], rule.choices.join()) : same(["a", "b"], "a, b");
-    case "map":
+      if (rule.choices.length > 0) return same([...rule.choices], rule.choices.join());
+      return rule.format === "origin"
+        ? same(["https://a.b", "app://*"], "https://a.b, app://*")
+        : same(["a", "b"], "a, b");
+    case "headers":
       return same({ name: "text" }, '{"name":"text"}');
   }
 }

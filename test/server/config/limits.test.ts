@@ -26,7 +26,7 @@ function valuesOf({ rule }: Key): fc.Arbitrary<unknown> {
       return fc.constantFrom(...rule.choices);
     case "texts":
       return fc.subarray([...rule.choices]);
-    case "map":
+    case "headers":
       return fc.constant({});
   }
 }

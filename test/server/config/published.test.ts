@@ -4,6 +4,7 @@ import { expect, it } from "vitest";
 import { keysIn } from "../../../src/server/config/description.ts";
 import { jsonSchema } from "../../../src/server/config/json-schema.ts";
 import { SERVER_KEYS } from "../../../src/server/config/keys/server-keys.ts";
+import { parseConfig } from "../../../src/server/config/load.ts";
 import { referenceTables } from "../../../src/server/config/reference.ts";
 import { readReadme } from "../../support/readme.ts";
 
@@ -33,4 +34,30 @@ it("gives each key its own environment variable", () => {
 it("explains each key in one sentence without a full stop", () => {
   const wrong = Array.from(keysIn(SERVER_KEYS)).filter(({ node }) => !/^[A-Z`].*[^.]$/.test(node.about));
   expect(wrong.map(({ path }) => path)).toEqual([]);
+});
+
+it.each([
+  [
+    "client.allowed_origins",
+    { client: { allowed_origins: ["x"] } },
+    [
+      "https://a.example",
+      "htps://y",
+      "http://a/b",
+      "*",
+      "null",
+      "capacitor://localhost",
+      "a.example",
+      "https://*.a.example",
+    ],
+  ],
+  ["rpc.proxy.http_headers", { rpc: { proxy: { http_headers: ["x"] } } }, ["cookie", "X-Key", "x y", "a:b", "a\n"]],
+] as const)("has a schema that takes of %s what the check takes", (path, file, values) => {
+  const schema = JSON.parse(JSON.stringify(jsonSchema(SERVER_KEYS)));
+  const { items } = path.split(".").reduce((node, name) => node.properties[name], schema);
+  for (const value of values) {
+    const text = JSON.stringify(file).replace('"x"', () => JSON.stringify(value));
+    const loaded = parseConfig(text, { file: "x", env: { SWITCHBOARD_HTTP_API_DISABLED: "true" } });
+    expect([value, loaded.kind]).toEqual([value, new RegExp(items.pattern, "u").test(value) ? "ok" : "faults"]);
+  }
 });

@@ -41,6 +41,14 @@ describe.each(ways)("a client, $name,", (way) => {
     expect(values(way, await client.history(channel, { limit: 100 }))).toEqual([1, 2, 3, 4, 5]);
   });
 
+  it("gets error 107 for a limit below -1", async () => {
+    const { channel, client } = await start(1);
+    for (const limit of [-2, -(2 ** 31)]) {
+      await expect(client.history(channel, { limit })).rejects.toMatchObject({ code: 107 });
+      await expect(shared.api("history", { channel, limit })).rejects.toThrow('"code":107');
+    }
+  });
+
   it("reads on from a position, page by page, in both directions", async () => {
     const { channel, client } = await start(7);
     const { epoch } = await client.history(channel, {});

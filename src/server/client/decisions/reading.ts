@@ -41,6 +41,8 @@ export async function readHistory(
   { limit, since, reverse }: HistoryRequest,
   most: number,
 ): Promise<Answer<StreamPosition & { readonly publications: readonly Publication[] }>> {
+  // -1 means all.
+  if (limit < -1) return refused(ERRORS.badRequest);
   const decision = mayHistory(channel, who);
   if (decision.kind === "refused") return refused(decision.error);
   const count = limit < 0 ? most : Math.min(limit, most);

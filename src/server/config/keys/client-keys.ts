@@ -21,6 +21,7 @@ export const client = section("Clients: who may connect, limits and times", {
   insecure: flag(false, "No client needs a token, and all is allowed to all. For development only"),
   allowed_origins: texts(
     'Origins whose pages may connect, such as `"https://example.com"` or `"https://*.example.com"`. `"*"`: all. Empty: those of the server\'s own host; if that is `localhost`, of every port there',
+    "origin",
   ),
   token: section("Keys with which the tokens of connections, and of subscriptions, are checked", tokenKeys),
   subscription_token: section("Keys for the tokens of subscriptions, if they have their own", {
