@@ -54,7 +54,7 @@ const RETRY_MS = 1_000;
 /** Bytes of a user, in UTF-8. */
 const MAX_USER_BYTES = 255;
 /** Bytes of the JSON of `info`, in UTF-8. */
-const MAX_INFO_BYTES = 4_096;
+export const MAX_INFO_BYTES = 4_096;
 
 export class Feeds {
   readonly #client: EngineClient;

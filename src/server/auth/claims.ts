@@ -1,6 +1,6 @@
 /** The claims of tokens, read from the payload of a token whose signature is good. */
 import type { SubscriptionOverride } from "../channels/subscription-rights.ts";
-import { isObject } from "./compact-token.ts";
+import { bigIntegerOf, isObject } from "./compact-token.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 
@@ -75,7 +75,7 @@ export function readSubscription(claims: Claims, userIdClaim: string): Subscript
 export function timeOf(claims: Claims, name: string): number | undefined {
   const value = claims[name] ?? undefined;
   if (value === undefined || Number.isFinite(value)) return value as number | undefined;
-  throw new ClaimError(`the claim ${name} isn't a number`);
+  throw new ClaimError(`the claim ${name} isn't a number${bigIntegerOf(value) === undefined ? "" : " below 2^53"}`);
 }
 
 function readSubscriptionClaims(claims: Claims): SubscriptionClaims {
@@ -85,7 +85,8 @@ function readSubscriptionClaims(claims: Claims): SubscriptionClaims {
 /** A user id in `sub` is a string. Other claims of identity providers may be numbers. */
 function userOf(claims: Claims, name: string): string {
   const value = claims[name];
-  return name !== "sub" && Number.isSafeInteger(value) ? String(value) : textOf(claims, name);
+  if (name === "sub") return textOf(claims, name);
+  return Number.isSafeInteger(value) ? String(value) : (bigIntegerOf(value) ?? textOf(claims, name));
 }
 
 /** `expire_at` counts before `exp`; 0 means never. */

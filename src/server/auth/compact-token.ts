@@ -32,13 +32,32 @@ export function splitToken(text: string): CompactToken | undefined {
 /** Reads a JSON object in Base64url. Returns undefined for anything else. */
 export function parseObject(part: string): Readonly<Record<string, unknown>> | undefined {
   try {
-    const value: unknown = JSON.parse(Buffer.from(part, "base64url").toString());
+    const value: unknown = parseExactly(Buffer.from(part, "base64url").toString());
     return isObject(value) ? value : undefined;
   } catch {
     return undefined;
   }
 }
 
+/** The part of JSON that TypeScript doesn't know yet. Source: ECMAScript proposal "JSON.parse source text access". */
+const { rawJSON, isRawJSON } = JSON as typeof JSON & {
+  rawJSON(text: string): { readonly rawJSON: string };
+  isRawJSON(value: unknown): value is { readonly rawJSON: string };
+};
+
+/** Parses JSON. An integer beyond 2^53 keeps its text: `JSON.stringify` writes it as it was, and `bigIntegerOf` has it. */
+function parseExactly(text: string): unknown {
+  if (!/\d{16}/.test(text)) return JSON.parse(text);
+  const reviver = (_key: string, value: unknown, { source = "" }: { readonly source?: string }): unknown =>
+    typeof value === "number" && Math.abs(value) > Number.MAX_SAFE_INTEGER ? rawJSON(source) : value;
+  return JSON.parse(text, reviver as never);
+}
+
+/** Returns the digits of an integer beyond 2^53; undefined for all other values. */
+export function bigIntegerOf(value: unknown): string | undefined {
+  return isRawJSON(value) && /^-?\d+$/.test(value.rawJSON) ? value.rawJSON : undefined;
+}
+
 export function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
+  return typeof value === "object" && value !== null && !Array.isArray(value) && !isRawJSON(value);
 }

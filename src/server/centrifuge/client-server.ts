@@ -5,7 +5,8 @@ import type { ChannelOptions, ChannelsConfig } from "../channels/channel-options
 import { ClientServer, type ClientServerOptions } from "../client/client-server.ts";
 import { type ProtocolOptions, protocolConfig } from "./protocol-options.ts";
 
-export type ClientServerSettings = ProtocolOptions & Omit<ClientServerOptions, "client" | "channel" | "admission">;
+export type ClientServerSettings = ProtocolOptions &
+  Omit<ClientServerOptions, "client" | "channel" | "admission" | "observer">;
 
 const NAMES = ["client", "channel", "backend", "version", "tell"] as const satisfies (keyof ClientServerSettings)[];
 

@@ -95,6 +95,7 @@ export abstract class ClientActor
     this.#phase = "ended";
     this.#deadlines.clear();
     this.server.left(this);
+    this.server.observer?.disconnected(this, code, reason);
     this.subscriptions.endAll();
     for (const resolve of this.#waiting ?? []) resolve(false);
     if (this.#connectedAt === 0) return;
@@ -146,7 +147,7 @@ export abstract class ClientActor
       this.closeWith(DISCONNECTS.badRequest);
       return undefined;
     }
-    if (command.kind === "connect") return this.#run(command.id, () => this.#connect(command.id, command.request));
+    if (command.kind === "connect") return this.#run(command.id, () => this.#connect(command));
     return this.#startInLane(laneOf(command), () => this.#run(command.id, () => this.#answer(command)));
   }
 
@@ -176,26 +177,27 @@ export abstract class ClientActor
     try {
       const answer = await runCommand(this, command, deliverAfter.promise);
       if (answer.kind === "result") this.#reply(answer.result);
-      else this.#refuse(command.id, answer);
+      else this.#refuse(command, answer);
       if (answer.kind === "result" && command.kind === "subscribe") this.pushOwnJoin(command.request.channel);
     } finally {
       deliverAfter.resolve();
     }
   }
 
-  async #connect(id: number, request: ConnectRequest): Promise<void> {
+  async #connect(command: Command & { readonly kind: "connect" }): Promise<void> {
     this.#phase = "connecting";
+    const { id, request } = command;
     const { name, version, headers } = request;
     this.#told = { name, version, headers };
     const { server } = this;
     const decision = await decideConnection(server, request, this);
-    if (decision.kind !== "result") return this.#refuseConnection(id, decision);
+    if (decision.kind !== "result") return this.#refuseConnection(command, decision);
     this.#grant = decision.result;
     const excess = await server.admission?.admit(this);
-    if (excess !== undefined) return this.#refuseConnection(id, disconnected(excess));
+    if (excess !== undefined) return this.#refuseConnection(command, disconnected(excess));
     const deliverAfter = Promise.withResolvers<void>();
     const subs = await beginServerSide(server, this.subscriptions, request, this.#grant, deliverAfter.promise);
-    if (subs.kind !== "result") return this.#refuseConnection(id, subs);
+    if (subs.kind !== "result") return this.#refuseConnection(command, subs);
     const { expireAt, data } = this.#grant;
     this.#deadlines.delete("stale");
     this.#phase = "connected";
@@ -217,13 +219,18 @@ export abstract class ClientActor
     if (expireAt !== undefined) this.#expiry.connection(expireAt);
   }
 
-  #refuseConnection(id: number, refusal: Refusal): void {
+  #refuseConnection(command: Command, refusal: Refusal): void {
     this.#phase = "refused";
     for (const { channel } of [...this.subscriptions.values()]) this.subscriptions.end(channel.name);
-    this.#refuse(id, refusal);
+    this.#refuse(command, refusal);
   }
 
-  #refuse(id: number, refusal: Refusal): void {
+  #refuse(command: Command, refusal: Refusal): void {
+    const { kind, id } = command;
+    const channel = laneOf(command) || undefined;
+    const { code: told, cause } = refusal;
+    const text = refusal.kind === "disconnect" ? refusal.reason : refusal.message;
+    this.server.observer?.refused(this, { command: kind, channel, code: told, message: text, cause });
     if (refusal.kind === "disconnect") {
       this.closeWith(refusal);
       return;

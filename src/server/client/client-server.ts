@@ -8,6 +8,7 @@ import { Channels } from "../channels/channels.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { type CodeWithReason, DISCONNECTS } from "../protocol/codes.ts";
 import type { Backend } from "./backend.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import { ClientRegistry, type RegisteredClient } from "./client-registry.ts";
 import type { ControlAnswer, ControlQuestion } from "./control/control.ts";
 import { answerControl } from "./control/control-answers.ts";
@@ -23,6 +24,8 @@ export interface ClientServerOptions {
   readonly version?: string | undefined;
   /** Has the last word about clients that are to connect. Default: all may. */
   readonly admission?: ClientAdmission | undefined;
+  /** Is told what clients do. Default: nobody. */
+  readonly observer?: ClientObserver | undefined;
   /** Takes what the main thread is told. Default: nobody. */
   readonly tell?: ((report: ClientReport) => void) | undefined;
 }
@@ -51,10 +54,19 @@ export class ClientServer implements ServerParts {
   readonly registry: ClientRegistry;
   readonly encoder: PublicationEncoder;
   readonly admission: ClientAdmission | undefined;
+  readonly observer: ClientObserver | undefined;
   readonly #tell: (report: ClientReport) => void;
 
   /** Throws `ERR_OPTION` for a regular expression that is none. */
-  constructor({ client, channel, backend = {}, version = "", tell = () => {}, admission }: ClientServerOptions) {
+  constructor({
+    client,
+    channel,
+    backend = {},
+    version = "",
+    tell = () => {},
+    admission,
+    observer,
+  }: ClientServerOptions) {
     this.config = client;
     this.limits = channel;
     this.channels = new Channels(channel);
@@ -62,6 +74,7 @@ export class ClientServer implements ServerParts {
     this.version = version;
     this.#tell = tell;
     this.admission = admission;
+    this.observer = observer;
     this.connectionTokens = new TokenVerifier(client.token);
     this.subscriptionTokens =
       client.subscriptionToken === undefined ? this.connectionTokens : new TokenVerifier(client.subscriptionToken);
@@ -91,6 +104,7 @@ export class ClientServer implements ServerParts {
 
   connected(client: RegisteredClient): void {
     this.registry.add(client.clientId, client);
+    this.observer?.connected(client);
   }
 
   /** The connection of a client has ended, whether or not it was let in. */

@@ -66,6 +66,7 @@ export interface ClientSubscription {
 export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
   readonly server: ServerParts;
   readonly codec: Codec;
+  readonly clientId: string;
   readonly user: string;
   readonly clientInfo: ClientInfo;
   facts(): ClientFacts;
@@ -162,6 +163,7 @@ export class ClientSubscriptions {
       }
       const id = this.#client.server.registry.subscribed(name);
       this.#subscriptions.set(name, compact ? { ...subscription, id } : subscription);
+      this.#client.server.observer?.subscribed(this.#client, name);
       if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt, admission.byToken);
       // The client refreshes only what it has a token for.
       const expiry = ttl !== undefined && admission.byToken ? { expires: true, ttl } : {};
@@ -240,6 +242,7 @@ export class ClientSubscriptions {
     this.#subscriptions.delete(name);
     if (subscription.expires) this.#client.subscriptionExpires(name, undefined, false);
     this.#client.server.registry.unsubscribed(name);
+    if (!this.#hasEnded) this.#client.server.observer?.unsubscribed(this.#client, name);
   }
 
   #create(
@@ -278,14 +281,15 @@ export class ClientSubscriptions {
   }
 
   /** What the library is told of a subscription. */
-  #optionsOf({ info, channel: { options }, rights, encode }: ClientSubscription): SubscribeOptions {
+  #optionsOf({ info, channel: { name, options }, rights, encode }: ClientSubscription): SubscribeOptions {
     const { slowConsumerPolicy } = options;
     const plain = { encode, slowConsumerPolicy };
     if (!options.presence && !options.joinLeave) return plain;
     const presenceChanges = options.joinLeave && rights.pushJoinLeave;
     // Who isn't shown in presence isn't told of either.
     if (!rights.presence && !rights.joinLeave) return { ...plain, hidden: true, presenceChanges };
-    const kept = keptInfo({ ...this.#client.clientInfo, chan_info: info });
+    const { kept, leftOutBytes } = keptInfo({ ...this.#client.clientInfo, chan_info: info });
+    if (leftOutBytes > 0) this.#client.server.observer?.infoLeftOut(this.#client, name, leftOutBytes);
     return { ...plain, user: presenceUser(this.#client.user), info: kept, presenceChanges };
   }
 

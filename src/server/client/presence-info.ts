@@ -1,4 +1,5 @@
 /** How presence keeps facts about a client, and how the protocol tells them. */
+import { MAX_INFO_BYTES } from "../../runtime/feeds/feeds.ts";
 import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 
@@ -16,8 +17,18 @@ export function presenceUser(user: string): string {
   return PREFIX + user;
 }
 
-export function keptInfo({ client, conn_info, chan_info }: ClientInfo): KeptInfo {
-  return { client, conn: conn_info?.toString("latin1"), chan: chan_info?.toString("latin1") };
+/**
+ * Returns what presence keeps. If the infos are larger than presence takes, they are left out: the client is in the
+ * channel all the same.
+ */
+export function keptInfo({ client, conn_info, chan_info }: ClientInfo): {
+  readonly kept: KeptInfo;
+  /** Bytes that presence would have to take for the infos; 0 if it takes them. */
+  readonly leftOutBytes: number;
+} {
+  const kept: KeptInfo = { client, conn: conn_info?.toString("latin1"), chan: chan_info?.toString("latin1") };
+  const bytes = Buffer.byteLength(JSON.stringify(kept));
+  return bytes > MAX_INFO_BYTES ? { kept: { client }, leftOutBytes: bytes } : { kept, leftOutBytes: 0 };
 }
 
 /** Returns undefined for a member that no client of this protocol is, as an actor of one's own. */

@@ -4,6 +4,7 @@ import type { ChannelsConfig } from "../channels/channel-options.ts";
 import type { Channels } from "../channels/channels.ts";
 import type { ClientConfig } from "../config/config.ts";
 import type { Backend } from "./backend.ts";
+import type { ClientObserver } from "./client-observer.ts";
 import type { PublicationEncoder } from "./publication-encoder.ts";
 
 export interface ServerParts {
@@ -17,6 +18,7 @@ export interface ServerParts {
   readonly connectionTokens: TokenVerifier;
   readonly subscriptionTokens: TokenVerifier;
   readonly encoder: PublicationEncoder;
+  readonly observer: ClientObserver | undefined;
   readonly registry: {
     /** Counts a subscription. Returns the number of the channel. */
     subscribed(channel: string): number;

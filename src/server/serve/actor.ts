@@ -6,6 +6,7 @@ import { ClientServer } from "../client/client-server.ts";
 import type { EndpointConfig, ServerConfig } from "../config/config.ts";
 import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
+import { ClientWatch } from "./client-watch.ts";
 import { Log } from "./log.ts";
 import type { ShardReport } from "./server.ts";
 import { NUMBERS_QUESTION, type ShardNumbers } from "./shard-numbers.ts";
@@ -14,7 +15,9 @@ import { isAdmissionQuestion, UserAdmission } from "./user-admission.ts";
 
 const { config, version } = settingsOf(import.meta.url);
 
-const endpoints = httpBackend(config, { log: new Log(config.log) });
+const log = new Log(config.log);
+const endpoints = httpBackend(config, { log });
+const watch = new ClientWatch(log);
 
 const admission = UserAdmission.isNeeded(config.client)
   ? new UserAdmission(config.client, {
@@ -29,6 +32,7 @@ const server = new ClientServer({
   backend: backendOf(config),
   version,
   admission,
+  observer: watch,
   tell: (report) => Actor.report(report),
 });
 
@@ -42,7 +46,7 @@ export async function surveyed(question: unknown): Promise<unknown> {
   if (isAdmissionQuestion(question)) return admission?.answer(question);
   if ((question as Partial<typeof NUMBERS_QUESTION>).kind !== NUMBERS_QUESTION.kind) return server.surveyed(question);
   const info = (await server.surveyed({ kind: "info" })) as ShardNumbers["info"];
-  return { info, endpoints: endpoints.snapshot() } satisfies ShardNumbers;
+  return { info, refused: [...watch.refusedCounts()], endpoints: endpoints.snapshot() } satisfies ShardNumbers;
 }
 
 function backendOf({ hooks }: ServerConfig): Backend {

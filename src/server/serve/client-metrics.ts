@@ -2,9 +2,10 @@
  * The metrics of the server's clients, and of its questions to the application. The shards are asked when Prometheus
  * asks. `server-metrics.ts` loads this file.
  */
-import { Gauge, type Registry } from "prom-client";
+import { Counter, Gauge, type Registry } from "prom-client";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { DistinctCount } from "../client/control/distinct-count.ts";
+import type { RefusedCount } from "./client-watch.ts";
 import { NUMBERS_QUESTION, type ShardNumbers } from "./shard-numbers.ts";
 
 /** Time that shards have to answer, in ms. Numbers of a shard that doesn't are missing. */
@@ -31,6 +32,16 @@ export function addClientMetrics(registry: Registry, board: Switchboard): void {
       },
     });
   }
+  new Counter({
+    name: "switchboard_server_refused_total",
+    help: "Commands of clients that were refused, by their kind and by the reason.",
+    registers,
+    labelNames: ["command", "reason"],
+    async collect() {
+      this.reset();
+      for (const [command, reason, count] of (await ask()).refused) this.inc({ command, reason }, count);
+    },
+  });
   new Gauge({
     name: "switchboard_server_questions",
     help: "Questions to the application since the start, or now, by endpoint and by what became of them.",
@@ -48,10 +59,12 @@ type EndpointNumber = readonly [endpoint: string, state: string, value: number];
 async function numbersOf(board: Switchboard) {
   const infos: ShardNumbers["info"][] = [];
   const endpoints: EndpointNumber[] = [];
+  const refused: RefusedCount[] = [];
   for (const each of await board.survey(NUMBERS_QUESTION, { isLocal: true, timeoutMs: TIMEOUT_MS })) {
     if (each.kind === "failed") continue;
-    const { info, endpoints: ofShard } = each.answer as ShardNumbers;
+    const { info, refused: inShard, endpoints: ofShard } = each.answer as ShardNumbers;
     infos.push(info);
+    refused.push(...inShard);
     for (const [endpoint, snapshot] of Object.entries(ofShard)) {
       for (const name of ENDPOINT_NAMES) endpoints.push([endpoint, snake(name), snapshot[name]]);
       endpoints.push([endpoint, "circuits_open", snapshot.circuit === "closed" ? 0 : 1]);
@@ -63,7 +76,7 @@ async function numbersOf(board: Switchboard) {
     users: DistinctCount.merge(infos.map(({ users }) => users))?.value ?? 0,
     channels: DistinctCount.merge(infos.map(({ channels }) => channels))?.value ?? 0,
   };
-  return { counts, endpoints };
+  return { counts, endpoints, refused };
 }
 
 /** All metrics of a scrape ask once. */

@@ -18,6 +18,11 @@ export class Log {
     this.#write = write;
   }
 
+  /** True if lines of the level `debug` are written. */
+  get isDebug(): boolean {
+    return this.#least === 0;
+  }
+
   debug(message: string, facts: Facts = {}): void {
     this.#log("debug", message, facts);
   }

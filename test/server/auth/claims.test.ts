@@ -1,3 +1,4 @@
+import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { isTokenFor } from "../../../src/server/auth/claims.ts";
 import { issueToken } from "../../../src/server/auth/issue-token.ts";
@@ -6,6 +7,12 @@ import { SECRET, tokenKeys } from "./token-keys.ts";
 
 const keys = tokenKeys({ hmacSecretKey: SECRET });
 const verifier = new TokenVerifier(keys);
+/** A token whose payload is this text. */
+function signText(payload: string): string {
+  const signed = ['{"alg":"HS256"}', payload].map((part) => Buffer.from(part).toString("base64url")).join(".");
+  return `${signed}.${createHmac("sha256", SECRET).update(signed).digest("base64url")}`;
+}
+
 const base64 = (text: string) => Buffer.from(text).toString("base64");
 
 const connection = (claims: Record<string, unknown>) =>
@@ -19,6 +26,29 @@ describe("a connection token", () => {
       kind: "valid",
       claims: { user: "42", expireAt: undefined, info: undefined, meta: undefined, subs: {} },
     });
+  });
+
+  it("keeps whole numbers beyond 2^53 as they are, and refuses them as times", async () => {
+    const big = "12345678901234567890";
+    const claims = `{"sub":"a","uid":${big},"info":{"id":[${big},-${big}]},"meta":${big},"subs":{"news":{"data":${big}}}}`;
+    const own = new TokenVerifier(tokenKeys({ hmacSecretKey: SECRET, userIdClaim: "uid" }));
+    expect(await own.verifyConnection(signText(claims))).toMatchObject({
+      claims: {
+        user: big,
+        info: Buffer.from(`{"id":[${big},-${big}]}`),
+        meta: Buffer.from(big),
+        subs: { news: { data: Buffer.from(big) } },
+      },
+    });
+    for (const name of ["exp", "expire_at", "nbf"]) {
+      const reason = `the claim ${name} isn't a number below 2^53`;
+      expect(await verifier.verifyConnection(signText(`{"${name}":${big}}`))).toEqual({ kind: "invalid", reason });
+    }
+    for (const claim of ["sub", "subs", "override", "channels"]) {
+      expect(await verifier.verifyConnection(signText(`{"${claim}":${big}}`))).toMatchObject(
+        claim === "override" ? { kind: "valid" } : { kind: "invalid" },
+      );
+    }
   });
 
   it("is anonymous without a user", async () => {

@@ -1,5 +1,6 @@
 /** Clients ask who is in a channel, and hear who comes and goes. */
 import { describe, expect, it, vi } from "vitest";
+import { RawClient } from "../support/raw-client.ts";
 import { ways } from "./support/clients.ts";
 import { next } from "./support/events.ts";
 import { freshChannel, SharedServer } from "./support/shared-server.ts";
@@ -7,6 +8,16 @@ import { tokenFor } from "./support/tokens.ts";
 
 const shared = new SharedServer();
 const tokenOf = (user: string) => tokenFor({ user, info: { name: user.toUpperCase() } });
+
+it("lets a client in whose info is too large for presence, and shows it without", async () => {
+  const channel = freshChannel();
+  const client = await RawClient.open(shared.server.ws);
+  await client.call({ connect: { token: tokenFor({ user: "ada", info: { text: "x".repeat(5_000) } }) } });
+  expect(await client.call({ subscribe: { channel } })).toMatchObject({ subscribe: {} });
+  const { presence } = await client.call({ presence: { channel } });
+  expect(Object.values(presence.presence)).toEqual([{ user: "ada", client: expect.any(String) }]);
+  client.socket.close();
+});
 
 describe.each(ways)("a client, $name,", (way) => {
   it("sees who is in a channel, with what tokens say about them", async () => {

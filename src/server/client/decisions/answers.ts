@@ -1,10 +1,38 @@
 /** Short ways to write the answers of `Backend` and of the protocol's tables. The files of the client use them. */
-import type { CodeWithReason } from "../../protocol/codes.ts";
+import type { Verified } from "../../auth/token-verifier.ts";
+import { type CodeWithReason, ERRORS } from "../../protocol/codes.ts";
 import type { ProtocolError } from "../../protocol/messages.ts";
 import type { Answer } from "../backend.ts";
+import type { RefusalCause } from "../client-observer.ts";
 
 /** An answer that isn't a decision. */
-export type Refusal = Exclude<Answer<never>, { readonly kind: "result" }>;
+export type Refusal = Exclude<Answer<never>, { readonly kind: "result" }> & {
+  /** For the log: the client isn't told. */
+  readonly cause?: RefusalCause;
+};
+
+/** A decision of ours, or a refusal with its cause. */
+export type Decided<Result> = { readonly kind: "result"; readonly result: Result } | Refusal;
+
+/** Adds the cause to a refusal. */
+export function because(refusal: Refusal, kind: RefusalCause["kind"], detail: string): Refusal {
+  return { ...refusal, cause: { kind, detail } };
+}
+
+/** The refusal of a token that isn't valid. `invalid` is the one for a token that never is. */
+export function refusedToken(
+  verified: Exclude<Verified<unknown>, { readonly kind: "valid" }>,
+  invalid: Refusal,
+): Refusal {
+  switch (verified.kind) {
+    case "expired":
+      return because(refused(ERRORS.tokenExpired), "expired_token", "its time is over, or hasn't come");
+    case "unavailable":
+      return because(refused(ERRORS.internal), "token_keys_unavailable", verified.reason);
+    case "invalid":
+      return because(invalid, "invalid_token", verified.reason);
+  }
+}
 
 export function granted<Result>(result: Result): Answer<Result> {
   return { kind: "result", result };

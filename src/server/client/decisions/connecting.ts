@@ -3,7 +3,7 @@ import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { ConnectRequest } from "../../protocol/messages.ts";
 import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
-import { disconnected, granted, refused } from "./answers.ts";
+import { disconnected, granted, refused, refusedToken } from "./answers.ts";
 
 /** Bytes of a user id at most: presence keeps it with one character before it. */
 const MAX_USER_BYTES = 254;
@@ -33,19 +33,11 @@ async function ask(
 ): Promise<Answer<ConnectionGrant>> {
   if (token !== "") {
     const verified = await connectionTokens.verifyConnection(token);
-    switch (verified.kind) {
-      case "valid":
-        if (verified.claims.user === "" && config.disallowAnonymousConnectionTokens) {
-          return disconnected(DISCONNECTS.permissionDenied);
-        }
-        return granted(verified.claims);
-      case "expired":
-        return refused(ERRORS.tokenExpired);
-      case "unavailable":
-        return refused(ERRORS.internal);
-      case "invalid":
-        return disconnected(DISCONNECTS.invalidToken);
+    if (verified.kind !== "valid") return refusedToken(verified, disconnected(DISCONNECTS.invalidToken));
+    if (verified.claims.user === "" && config.disallowAnonymousConnectionTokens) {
+      return disconnected(DISCONNECTS.permissionDenied);
     }
+    return granted(verified.claims);
   }
   if (backend.connect !== undefined) {
     return backend.connect({ facts: client.facts(), name, version, data, channels: Object.keys(subs) });

@@ -2,7 +2,7 @@
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { Answer, ConnectionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
-import { disconnected, granted, refused } from "./answers.ts";
+import { because, disconnected, granted, refused, refusedToken } from "./answers.ts";
 import { byToken, type SubscribingClient, type SubscriptionDecision } from "./subscribing.ts";
 
 type Renewed = Pick<ConnectionGrant, "expireAt" | "info" | "meta">;
@@ -14,19 +14,11 @@ export async function renewedConnection(
 ): Promise<Answer<Renewed>> {
   if (token === "") return refused(ERRORS.badRequest);
   const verified = await connectionTokens.verifyConnection(token);
-  switch (verified.kind) {
-    case "valid": {
-      if (verified.claims.user !== user) return disconnected(DISCONNECTS.invalidToken);
-      const { expireAt, info, meta } = verified.claims;
-      return granted({ expireAt, info, meta });
-    }
-    case "expired":
-      return refused(ERRORS.tokenExpired);
-    case "unavailable":
-      return refused(ERRORS.internal);
-    case "invalid":
-      return disconnected(DISCONNECTS.invalidToken);
-  }
+  const invalid = disconnected(DISCONNECTS.invalidToken);
+  if (verified.kind !== "valid") return refusedToken(verified, invalid);
+  const { user: ofToken, expireAt, info, meta } = verified.claims;
+  if (ofToken !== user) return because(invalid, "foreign_token", "it is for another user");
+  return granted({ expireAt, info, meta });
 }
 
 export async function renewedSubscription(

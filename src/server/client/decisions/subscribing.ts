@@ -6,7 +6,7 @@ import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { SubscribeRequest } from "../../protocol/messages.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
-import { disconnected, granted, refused } from "./answers.ts";
+import { because, disconnected, granted, refused, refusedToken } from "./answers.ts";
 
 /** A decision, and who makes the next one when the subscription expires. */
 export interface SubscriptionDecision extends SubscriptionGrant {
@@ -58,16 +58,9 @@ export async function byToken(
   { user, clientId }: Pick<SubscribingClient, "user" | "clientId">,
 ): Promise<Answer<SubscriptionDecision>> {
   const verified = await subscriptionTokens.verifySubscription(token);
-  switch (verified.kind) {
-    case "expired":
-      return refused(ERRORS.tokenExpired);
-    case "unavailable":
-      return refused(ERRORS.internal);
-    case "invalid":
-      return refused(ERRORS.permissionDenied);
-    case "valid":
-      // A token for somebody or something else is no mistake of time: the client must not go on.
-      if (!isTokenFor(verified.claims, channel, user, clientId)) return disconnected(DISCONNECTS.invalidToken);
-      return granted({ ...verified.claims, byToken: true });
-  }
+  if (verified.kind !== "valid") return refusedToken(verified, refused(ERRORS.permissionDenied));
+  if (isTokenFor(verified.claims, channel, user, clientId)) return granted({ ...verified.claims, byToken: true });
+  // A token for somebody or something else is no mistake of time: the client must not go on.
+  const detail = "it is for another channel, user or client";
+  return because(disconnected(DISCONNECTS.invalidToken), "foreign_token", detail);
 }
