@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { formatFault } from "../server/config/fault.ts";
 import { freshFile } from "../server/config/fresh-file.ts";
 import { loadConfig } from "../server/config/load.ts";
-import { count } from "./load-config.ts";
+import { count, DEFAULT_FILE, unusedFile } from "./load-config.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
@@ -21,7 +21,6 @@ check tells all faults of a config file and of the SWITCHBOARD_ variables; witho
 Exit code: 0 on success; 1 if the config has faults, or if the file can't be written; 2 for invalid flags.
 `;
 
-const DEFAULT_FILE = "switchboard.json";
 /** True in the built package, where the files lie elsewhere than in the sources. */
 const built = !import.meta.url.endsWith(".ts");
 const SCHEMA = new URL(built ? "./config-schema.json" : "../server/config/schema.json", import.meta.url);
@@ -62,6 +61,8 @@ async function check(file: string | undefined): Promise<number> {
   const faults = loaded.kind === "faults" ? loaded.faults : [];
   for (const fault of faults) console.error(formatFault(fault, file));
   for (const warning of loaded.warnings) console.error(`warning: ${formatFault(warning, file)}`);
+  const unused = unusedFile(file);
+  if (unused !== undefined) console.error(`warning: found ${unused}; say --config ${unused} to check it`);
   if (loaded.kind === "ok") console.log("ok");
   else console.error(count(faults.length, "fault"));
   return loaded.kind === "ok" ? 0 : 1;

@@ -6,7 +6,7 @@ import { formatFault } from "../server/config/fault.ts";
 import { type LoadedConfig, loadConfig } from "../server/config/load.ts";
 import { Log } from "../server/serve/log.ts";
 import { type RunningServer, startServer } from "../server/serve/server.ts";
-import { count } from "./load-config.ts";
+import { count, unusedFile } from "./load-config.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
@@ -33,6 +33,7 @@ const TOKEN_S = 3_600;
 const SIGNALS = ["SIGTERM", "SIGINT"] as const;
 const SIGNAL_EXIT = { SIGTERM: 143, SIGINT: 130 } as const;
 
+type HttpServer = ServerConfig["httpServer"];
 type Good = LoadedConfig & { readonly kind: "ok" };
 
 /** Runs the command. Resolves with the exit code once the server runs; the server goes on until a signal. */
@@ -65,6 +66,8 @@ export async function serve(args: readonly string[]): Promise<number> {
     throw new CommandError(`the config has ${count(faults.length, "fault")}:\n${faults.join("\n")}`);
   }
   const log = new Log(loaded.config.log);
+  const unused = unusedFile(values.config);
+  if (unused !== undefined) log.warn(`found ${unused}; start with --config ${unused} to use it`);
   for (const warning of loaded.warnings) log.warn(formatFault(warning, values.config));
   logWarningsOfNode(log);
   const starting = start(loaded, log);
@@ -78,9 +81,22 @@ async function start({ config }: Good, log: Log): Promise<RunningServer> {
     return await startServer({ config, version: await version(), log });
   } catch (error) {
     if (!(error instanceof Error)) throw error;
-    const code = "code" in error ? error.code : undefined;
-    const hint = code === "EADDRINUSE" ? "; choose another port with --port" : "";
-    throw new CommandError(`can't start: ${error.message}${hint}`);
+    throw new CommandError(`can't start: ${error.message}${hintFor(error, config.httpServer)}`);
+  }
+}
+
+/** What to change when a port can't be opened. */
+function hintFor(error: NodeJS.ErrnoException & { readonly port?: number }, { port, ...own }: HttpServer): string {
+  const isInternal = error.port !== undefined && error.port !== port && error.port === own.internalPort;
+  switch (error.code) {
+    case "EADDRINUSE":
+    case "EACCES":
+      return `; choose another port with ${isInternal ? "the key http_server.internal_port" : "--port"}`;
+    case "EADDRNOTAVAIL":
+    case "ENOTFOUND":
+      return `; choose an address of this machine with ${isInternal ? "the key http_server.internal_address" : "--address"}`;
+    default:
+      return "";
   }
 }
 

@@ -73,6 +73,32 @@ it("names the port that is taken, and what to do", async () => {
   expect(stderr).toMatch(/^switchboard: can't start: listen EADDRINUSE.*; choose another port with --port\n$/);
 });
 
+it("names the key of the port of the API if that one is taken", async () => {
+  const taken = createServer().listen(0, "127.0.0.1");
+  await new Promise((resolve) => taken.once("listening", resolve));
+  onTestFinished(() => void taken.close());
+  const { port } = taken.address() as AddressInfo;
+  const config = file({ ...SECRETS, http_server: { internal_port: port, internal_address: "127.0.0.1" } });
+  const { code, stderr } = await switchboard("serve", "--config", config, "--port", "0").exit;
+  expect(code).toBe(1);
+  expect(stderr).toMatch(/EADDRINUSE.*; choose another port with the key http_server.internal_port\n$/);
+});
+
+it("tells of a config in the working directory that isn't used", async () => {
+  const cwd = mkdtempSync(join(tmpdir(), "switchboard-serve-"));
+  onTestFinished(() => rmSync(cwd, { recursive: true }));
+  writeFileSync(join(cwd, "switchboard.json"), JSON.stringify(SECRETS));
+  const told = "found switchboard.json; start with --config switchboard.json to use it";
+  const unused = switchboardIn({ cwd }, "serve", "--port", "0");
+  await unused.logs(new RegExp(told));
+  const used = switchboardIn({ cwd }, "serve", "--port", "0", "--config", "switchboard.json");
+  await used.prints(/metrics|health/);
+  used.kill("SIGTERM");
+  expect((await used.exit).stderr).not.toContain("found switchboard.json");
+  const { stderr } = await switchboardIn({ cwd }, "config", "check").exit;
+  expect(stderr).toContain("warning: found switchboard.json; say --config switchboard.json to check it\n");
+});
+
 it("tells all faults of the config at once", async () => {
   const { code, stderr } = await switchboard("serve", "--config", file({ shards: -1, htp_api: {} })).exit;
   expect(code).toBe(1);

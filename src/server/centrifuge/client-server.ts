@@ -24,17 +24,30 @@ const NEEDS = [
  * `ClientActor`. Throws `ERR_OPTION` with all faults of the options.
  */
 export function clientServer(settings: ClientServerSettings = {}): ClientServer {
-  checkNames("clientServer", settings, NAMES);
   const { client, channel, ...rest } = settings;
-  const config = protocolConfig({ client, channel });
-  checkFunctions(config.channel, rest);
+  const faults: string[] = [];
+  gather(faults, () => checkNames("clientServer", settings, NAMES));
+  const config = gather(faults, () => protocolConfig({ client, channel }));
+  if (config !== undefined) faults.push(...missingFunctions(config.channel, rest));
+  if (config === undefined || faults.length > 0) throw new SwitchboardError("ERR_OPTION", faults.join("\n"));
   return new ClientServer({ client: config.client, channel: config.channel, ...rest });
 }
 
-function checkFunctions(
+/** Runs a check. Adds the message of what it refuses to the faults. */
+function gather<Result>(faults: string[], check: () => Result): Result | undefined {
+  try {
+    return check();
+  } catch (error) {
+    if (!(error instanceof SwitchboardError)) throw error;
+    faults.push(error.message);
+    return undefined;
+  }
+}
+
+function missingFunctions(
   { withoutNamespace, namespaces }: ChannelsConfig,
   { backend = {}, tell }: Pick<ClientServerOptions, "backend" | "tell">,
-): void {
+): string[] {
   const given: Readonly<Record<(typeof NEEDS)[number]["needs"], unknown>> = {
     "backend.subscribe": backend.subscribe,
     "backend.publish": backend.publish,
@@ -46,10 +59,9 @@ function checkFunctions(
     ["channel.without_namespace", withoutNamespace],
     ...namespaces.map((options, at) => [`channel.namespaces[${at}]`, options] as const),
   ];
-  for (const [path, options] of all) {
-    const missing = NEEDS.find(({ option, needs }) => options[option] && given[needs] === undefined);
-    if (missing !== undefined) {
-      throw new SwitchboardError("ERR_OPTION", `${path}.${missing.key} needs the function ${missing.needs}`);
-    }
-  }
+  return all.flatMap(([path, options]) =>
+    NEEDS.filter(({ option, needs }) => options[option] && given[needs] === undefined).map(
+      ({ key, needs }) => `${path}.${key} needs the function ${needs}`,
+    ),
+  );
 }

@@ -27,14 +27,9 @@ export function protocolConfig({
   client = {},
   channel = {},
 }: ProtocolOptions): Pick<ServerConfig, "client" | "channel"> {
-  for (const [name, section] of Object.entries({ client, channel })) {
-    if (Object.hasOwn(section, "proxy")) {
-      throw new SwitchboardError(
-        "ERR_OPTION",
-        `${name}.proxy is for switchboard serve: a program gives backend instead`,
-      );
-    }
-  }
+  const misplaced = Object.entries({ client, channel })
+    .filter(([, section]) => Object.hasOwn(section, "proxy"))
+    .map(([name]) => `${name}.proxy is for switchboard serve: a program gives backend instead`);
   const file = {
     client,
     channel: { ...channel, proxy: { subscribe: OWN, publish: OWN, sub_refresh: OWN } },
@@ -42,18 +37,24 @@ export function protocolConfig({
     http_api: { disabled: true },
   };
   const loaded = parseConfig(JSON.stringify(file), { file: "the options" });
-  if (loaded.kind === "ok") return checkMainThread(loaded.config);
-  const faults = loaded.faults.map(({ path, message }) => `${path}: ${message}`);
+  const found =
+    loaded.kind === "ok"
+      ? ofMainThread(loaded.config.client)
+      : loaded.faults.map(({ path, message }) => `${path}: ${message}`);
+  const faults = [...misplaced, ...found];
+  if (loaded.kind === "ok" && faults.length === 0) return loaded.config;
   throw new SwitchboardError("ERR_OPTION", faults.join("\n"));
 }
 
-/** What the main thread of `switchboard serve` does isn't there in other programs. */
-function checkMainThread<Config extends Pick<ServerConfig, "client">>(config: Config): Config {
-  const { userConnectionLimit, subscribeToUserPersonalChannel } = config.client;
-  if (userConnectionLimit === 0 && !subscribeToUserPersonalChannel.singleConnection) return config;
-  const key =
-    userConnectionLimit > 0 ? "user_connection_limit" : "subscribe_to_user_personal_channel.single_connection";
-  throw new SwitchboardError("ERR_OPTION", `client.${key} is for switchboard serve only`);
+/** Returns the faults of keys for which only `switchboard serve` does something in its main thread. */
+function ofMainThread({ userConnectionLimit, subscribeToUserPersonalChannel }: ServerConfig["client"]): string[] {
+  const keys = [
+    ...(userConnectionLimit > 0 ? ["user_connection_limit"] : []),
+    ...(subscribeToUserPersonalChannel.singleConnection
+      ? ["subscribe_to_user_personal_channel.single_connection"]
+      : []),
+  ];
+  return keys.map((key) => `client.${key} is for switchboard serve only`);
 }
 
 /**

@@ -35,8 +35,8 @@ export class EndpointLog {
   readonly #log: HooksLog;
   readonly #facts: { readonly endpoint: string; readonly url: string };
   readonly #now: () => number;
-  /** By kind of failure: the time of the last line, and the number of failures since. */
-  readonly #lines = new Map<string, { at: number; silent: number }>();
+  /** By kind of failure: the time of the last line, and the numbers of failures and of what was given up since. */
+  readonly #lines = new Map<string, { at: number; silent: number; dropped: number }>();
 
   /**
    * @param name name of the endpoint in the config, such as "client.proxy.connect"
@@ -55,8 +55,8 @@ export class EndpointLog {
   }
 
   /** Calls or notifications were given up without being sent. */
-  overloaded(message: string): void {
-    this.#sometimes("overloaded", message, {});
+  overloaded(message: string, dropped = 1): void {
+    this.#sometimes("overloaded", message, {}, dropped);
   }
 
   opened(failure: CallFailure, forMs: number): void {
@@ -72,14 +72,23 @@ export class EndpointLog {
     this.#log.info("the application answers again", this.#facts);
   }
 
-  #sometimes(kind: string, message: string, facts: Readonly<Record<string, string | number>>): void {
+  /** @param dropped number of calls or notifications that were given up; the line adds those of which there was none */
+  #sometimes(kind: string, message: string, facts: Readonly<Record<string, string | number>>, dropped = 0): void {
     const now = this.#now();
     const line = this.#lines.get(kind);
     if (line !== undefined && now - line.at < BETWEEN_LINES_MS) {
       line.silent++;
+      line.dropped += dropped;
       return;
     }
-    this.#lines.set(kind, { at: now, silent: 0 });
-    this.#log.warn(message, { ...this.#facts, ...facts, not_logged: line?.silent ?? 0 });
+    this.#lines.set(kind, { at: now, silent: 0, dropped: 0 });
+    const { silent = 0, dropped: before = 0 } = line ?? {};
+    const given = dropped + before;
+    this.#log.warn(message, {
+      ...this.#facts,
+      ...facts,
+      ...(given > 0 ? { dropped: given } : {}),
+      ...(silent > 0 ? { not_logged: silent } : {}),
+    });
   }
 }

@@ -217,7 +217,7 @@ export class HookQueue {
   #drop(count: number): void {
     if (count === 0) return;
     this.#dropped += count;
-    this.#log.overloaded("notifications were dropped: the application didn't take them in time; check its log");
+    this.#log.overloaded("notifications were dropped: the application didn't take them in time; check its log", count);
   }
 
   /** Waits before the next try: longer each time, not in step with other servers, and not while closing. */

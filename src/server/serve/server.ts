@@ -71,7 +71,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
   const hooks = new Hooks(config.hooks, { log });
   const started: (() => Promise<unknown>)[] = [async () => forget(), () => hooks.close(0)];
   try {
-    const board = await Switchboard.start(boardOptions(config, url));
+    const board = await startBoard(config, url);
     started.push(() => board.close({ timeoutMs: 0 }));
     watch(board, config, hooks, log);
     const handlers = await handlersOf(board, config, hooks, log);
@@ -91,6 +91,16 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     };
   } catch (error) {
     for (const stop of started.reverse()) await stop();
+    throw error;
+  }
+}
+
+/** Operators know of no actor module: what goes wrong in it is told without its file. */
+async function startBoard(config: ServerConfig, actor: URL): Promise<Switchboard> {
+  try {
+    return await Switchboard.start(boardOptions(config, actor));
+  } catch (error) {
+    if (error instanceof Error) error.message = error.message.replace(` (in the actor module ${actor})`, "");
     throw error;
   }
 }

@@ -66,7 +66,7 @@ export function checkOption(call: string, name: string, value: unknown, check: O
   throw optionError(`${call}: ${name} takes ${takes}, got ${describe(value)}`);
 }
 
-/** Throws for options that are no object, and for an option that the call doesn't know. */
+/** Throws for options that are no object, and for options that the call doesn't know. The message names all of them. */
 export function checkNames(
   call: string,
   options: unknown,
@@ -79,8 +79,10 @@ export function checkNames(
   // This loop allocates nothing: each publish with options comes here.
   for (const name in options) {
     if (known.includes(name) || !Object.hasOwn(options, name)) continue;
-    const list = known.join(", ");
-    throw new SwitchboardError(code, `${call}: unknown option ${JSON.stringify(name)}; the options are ${list}`);
+    const unknown = Object.keys(options).filter((each) => !known.includes(each));
+    const names = unknown.map((each) => JSON.stringify(each)).join(", ");
+    const what = `unknown option${unknown.length > 1 ? "s" : ""} ${names}`;
+    throw new SwitchboardError(code, `${call}: ${what}; the options are ${known.join(", ")}`);
   }
 }
 

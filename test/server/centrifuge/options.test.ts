@@ -50,6 +50,31 @@ it.each([
   );
 });
 
+it("names all faults at once, of every kind", () => {
+  const faultsOf = (settings: object): string[] => {
+    try {
+      clientServer(settings as never);
+    } catch (error) {
+      return (error as Error).message.split("\n");
+    }
+    return [];
+  };
+  expect(
+    faultsOf({ chanel: {}, backnd: {}, client: { proxy: {}, pong: 1 }, channel: { without_namespaces: {} } }),
+  ).toEqual([
+    'clientServer: unknown options "chanel", "backnd"; the options are client, channel, backend, version, tell',
+    "client.proxy is for switchboard serve: a program gives backend instead",
+    expect.stringMatching(/^client.pong: there is no such key/),
+    expect.stringMatching(/^channel.without_namespaces: there is no such key/),
+  ]);
+  const namespace = { name: "room", publish_proxy_enabled: true, occupancy_hooks_enabled: true };
+  expect(faultsOf({ chanel: {}, channel: { namespaces: [namespace] } })).toEqual([
+    expect.stringMatching(/^clientServer: unknown option "chanel"/),
+    "channel.namespaces[0].publish_proxy_enabled needs the function backend.publish",
+    "channel.namespaces[0].occupancy_hooks_enabled needs the function tell",
+  ]);
+});
+
 it("makes publications of values and of bytes", () => {
   const read = (bytes: Buffer) => decodeStored({ type: "binary", bytes });
   const json = read(publication({ text: "hi" }, { tags: { lang: "en" }, delta: true }));

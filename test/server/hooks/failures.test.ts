@@ -33,7 +33,7 @@ it("gives clients error 100 while nobody listens, and says where to look", async
   expect(logged.lines).toEqual([
     {
       message: expect.stringMatching(/ECONNREFUSED.*check that the application runs there/),
-      facts: { endpoint: "rpc.proxy", url, failure: "unreachable", not_logged: 0 },
+      facts: { endpoint: "rpc.proxy", url, failure: "unreachable" },
     },
   ]);
   expect(JSON.stringify(logged.lines)).not.toContain("secret");
