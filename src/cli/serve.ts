@@ -7,6 +7,7 @@ import { type LoadedConfig, loadConfig } from "../server/config/load.ts";
 import { Log } from "../server/serve/log.ts";
 import { type RunningServer, startServer } from "../server/serve/server.ts";
 import { count, unusedFile } from "./load-config.ts";
+import { onNpmShellEnd } from "./npm-shell.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
@@ -210,26 +211,33 @@ function logWarningsOfNode(log: Log): void {
 
 /**
  * Closes the server at a signal, also one that comes while the server starts; a second one ends the process at once. The
- * process may be PID 1 of a container, which Linux lets ignore signals without a handler.
+ * process may be PID 1 of a container, which Linux lets ignore signals without a handler. Under npx the end of its shell
+ * stands for the signal.
  */
 function closeOnSignals(starting: Promise<RunningServer>, log: Log): void {
   let isClosing = false;
+  const close = (cause: Readonly<Record<string, string>>): void => {
+    isClosing = true;
+    log.info("closing", cause);
+    const closed = starting.then((server) => server.close());
+    closed.then(
+      () => {
+        log.info("closed");
+        process.exit(0);
+      },
+      (error: Error) => {
+        log.error("closing failed", { error: error.message });
+        process.exit(1);
+      },
+    );
+  };
   for (const signal of SIGNALS) {
     process.on(signal, () => {
       if (isClosing) process.exit(SIGNAL_EXIT[signal]);
-      isClosing = true;
-      log.info("closing", { signal });
-      const closed = starting.then((server) => server.close());
-      closed.then(
-        () => {
-          log.info("closed");
-          process.exit(0);
-        },
-        (error: Error) => {
-          log.error("closing failed", { error: error.message });
-          process.exit(1);
-        },
-      );
+      close({ signal });
     });
   }
+  onNpmShellEnd(() => {
+    if (!isClosing) close({ because: "npx or npm has ended" });
+  });
 }

@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
+import { isInNpmShell } from "../../src/cli/npm-shell.ts";
+import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
 import { switchboard, switchboardIn } from "./program.ts";
 
 function file(config: object): string {
@@ -97,6 +99,34 @@ it("tells of a config in the working directory that isn't used", async () => {
   expect((await used.exit).stderr).not.toContain("found switchboard.json");
   const { stderr } = await switchboardIn({ cwd }, "config", "check").exit;
   expect(stderr).toContain("warning: found switchboard.json; say --config switchboard.json to check it\n");
+});
+
+it("ends as after SIGTERM when the shell of npx ends, which gets the signal in its place", async () => {
+  const program = [process.execPath, join(projectFolder, "src/cli/main.ts"), "serve", "--port", "0"];
+  // The shell stays beside the program, as that of npx does.
+  const script = `${program.map((part) => `'${part}'`).join(" ")}; :`;
+  const env = { ...process.env, npm_lifecycle_script: "switchboard" };
+  const shell = new RunningProgram("sh", ["-c", script], { cwd: projectFolder, env });
+  onTestFinished(() => shell.destroy());
+  await shell.prints(/health/);
+  shell.kill("SIGTERM");
+  // The output ends with the server.
+  const { signal, stderr } = await shell.exit;
+  expect(signal).toBe("SIGTERM");
+  expect(stderr).toMatch(/INFO {2}closing because="npx or npm has ended"\n.*INFO {2}closed\n$/);
+});
+
+it.each([
+  ["switchboard", true],
+  ["'switchboard' serve", true],
+  ["npm run build && node_modules/.bin/switchboard serve --port 1", true],
+  ["switchboard serve &", false],
+  ["nohup switchboard serve", false],
+  ["node server.js", false],
+  ["vitest run", false],
+  [undefined, false],
+])("takes the script of npm %s for a shell around the server: %s", (script, isShell) => {
+  expect(isInNpmShell({ npm_lifecycle_script: script })).toBe(isShell);
 });
 
 it("tells all faults of the config at once", async () => {
