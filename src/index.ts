@@ -22,6 +22,7 @@ export type {
 } from "./board/switchboard/events.ts";
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { EvacuationResult, MoveRefusal, MoveResult } from "./board/switchboard/moving/moving.ts";
+export type { RebalanceResult } from "./board/switchboard/moving/rebalance.ts";
 export type { ReloadResult } from "./board/switchboard/moving/reload.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";

@@ -35,6 +35,7 @@ import { MainListeners } from "./listen/main-listeners.ts";
 import { ShardListeners } from "./listen/shard-listeners.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
 import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
+import { type RebalanceResult, Rebalancer } from "./moving/rebalance.ts";
 import type { ReloadResult } from "./moving/reload.ts";
 import { checkNode, warnOfRelay } from "./node-version.ts";
 import {
@@ -84,6 +85,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
   readonly #life = new BoardLife();
+  #rebalancer!: Rebalancer; // set by `start`, too
 
   /**
    * Starts the shards. Resolves when all of them take connections.
@@ -149,6 +151,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),
     });
+    this.#rebalancer = new Rebalancer(() => this.#pool, settings.rebalance);
     this.#hub.cluster.start();
   }
 
@@ -333,6 +336,16 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
+   * Moves connections from the fullest to the emptiest shards, until these differ by less than a tenth, or 16. The option
+   * `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_CLOSED` while the board
+   * closes.
+   */
+  async rebalance(): Promise<RebalanceResult> {
+    this.#life.checkOpen();
+    return this.#rebalancer.rebalance();
+  }
+
+  /**
    * Loads the actor modules anew, without dropping anybody: new threads load them, all connections that can move go on
    * there with their actors' state, the old threads end. Connections that can't move, because their class has no
    * `static moves` or their bytes are relayed, are closed with 1012 in batches. Resolves with the numbers.
@@ -414,6 +427,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
     // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
+    this.#rebalancer.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     this.#shardPorts.close();
     this.#mainPorts.close();

@@ -1,4 +1,4 @@
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { Address, Switchboard } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
 import { CountedClient, type CountedOptions } from "../../support/counted-client.ts";
@@ -52,29 +52,42 @@ async function expectAllRight(clients: readonly CountedClient[]): Promise<void> 
 
 it("moves connections that answer all the time, with every message answered once and in order", async () => {
   const { board, port } = await startBoard({ actor: "counting", shards: 3 });
-  const clients = await openClients(100, { port });
-  const addresses = await addressesOf(board, 100);
+  const clients = await openClients(60, { port });
+  const addresses = await addressesOf(board, 60);
   const openedBefore = board.stats().shards.reduce((sum, { connectionsOpened }) => sum + connectionsOpened, 0);
-  expect(await moveAll(board, addresses, 10)).toBe(1_000);
+  expect(await moveAll(board, addresses, 5)).toBe(300);
   await expectAllRight(clients);
   const { shards } = board.stats();
-  expect(shards.reduce((sum, { movedIn }) => sum + movedIn, 0)).toBe(1_000);
-  expect(shards.reduce((sum, { movedOut }) => sum + movedOut, 0)).toBe(1_000);
+  expect(shards.reduce((sum, { movedIn }) => sum + movedIn, 0)).toBe(300);
+  expect(shards.reduce((sum, { movedOut }) => sum + movedOut, 0)).toBe(300);
   expect(shards.reduce((sum, { connectionsOpened }) => sum + connectionsOpened, 0)).toBe(openedBefore);
 });
 
 it("moves connections in the middle of messages", async () => {
   const { board, port } = await startBoard({ actor: "counting", shards: 2 });
   const sizeOf = (number: number) => 1_000 + ((number * 7_919) % 40_000);
-  const clients = await openClients(20, { port, sizeOf, pieceBytes: 700 });
-  await moveAll(board, await addressesOf(board, 20), 10);
+  const clients = await openClients(12, { port, sizeOf, pieceBytes: 700 });
+  await moveAll(board, await addressesOf(board, 12), 8);
   await expectAllRight(clients);
 });
 
 it("moves what waits for slow readers", async () => {
   const { board, port } = await startBoard({ actor: "counting", shards: 2, maxBufferedBytes: 64 * 1024 * 1024 });
-  const clients = await openClients(4, { port, sizeOf: () => 150_000, window: 64, readEveryMs: 1 });
-  await moveAll(board, await addressesOf(board, 4), 10);
+  const clients = await openClients(4, { port, sizeOf: () => 150_000, window: 24, readEveryMs: 1 });
+  await moveAll(board, await addressesOf(board, 4), 5);
+  await expectAllRight(clients);
+});
+
+it("evens out shards on request, and by itself with the option rebalance", async () => {
+  const { board, port } = await startBoard({ actor: "counting", shards: 2, rebalance: 1_000 });
+  const clients = await openClients(40, { port });
+  await addressesOf(board, 40);
+  const loads = (): number[] => board.stats().shards.map(({ connections }) => connections);
+  await board.evacuate(0);
+  expect(await board.rebalance()).toMatchObject({ moved: 20 });
+  expect(loads()).toEqual([20, 20]);
+  await board.evacuate(1);
+  await vi.waitFor(() => expect(loads()).toEqual([20, 20]));
   await expectAllRight(clients);
 });
 

@@ -132,15 +132,22 @@ export class Mover {
     const stayed: Record<string, number> = {};
     let moved = 0;
     let begun = 0;
+    /** Connections that may still begin to move. */
+    let room = count;
     const all = addresses === undefined ? connections[Symbol.iterator]() : this.#find(addresses);
     const moveOneByOne = async (): Promise<void> => {
-      while (moved < count) {
+      while (room > 0) {
         const { done, value: connection } = all.next();
         if (done === true) return;
+        room--;
         const life = to[begun++ % to.length] as number;
         const outcome = connection === undefined ? "gone" : await this.#move(connection, life, limitMs);
-        if (outcome === "moved") moved++;
-        else stayed[outcome] = (stayed[outcome] ?? 0) + 1;
+        if (outcome === "moved") {
+          moved++;
+        } else {
+          room++;
+          stayed[outcome] = (stayed[outcome] ?? 0) + 1;
+        }
       }
     };
     const together = Math.min(MAX_TOGETHER, count, addresses?.length ?? connections.size);

@@ -42,6 +42,7 @@ const checks = {
     takes: '"leastConnections", "roundRobin", an object with a function stickyBy, or a function',
     accepts: isPlacement,
   },
+  rebalance: integer(0, MAX_INT32),
   maxEventLoopDelayMs: integer(1, MAX_INT32),
   maxConnections: integer(1, MAX_INT32),
   maxConnectionsPerShard: integer(1, MAX_INT32),

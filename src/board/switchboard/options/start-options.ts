@@ -3,11 +3,12 @@ import { availableParallelism, hostname } from "node:os";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import { memory } from "../../../runtime/streams/memory/memory-options.ts";
 import { checkTopics, type TopicRule, type TopicsOption } from "../../../runtime/streams/topic-rules.ts";
+import { optionError } from "../../../wire/handshake/option-check.ts";
 import { type CompressionOptions, DEFAULT_COMPRESSION } from "../../../wire/protocol/deflate/compression.ts";
 import { HANDOFF_TIMEOUT_MS } from "../../../wire/transport/pending-handoffs.ts";
 import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { ActorName, ConnectionLimits } from "../../connection/connection-host.ts";
-import type { Placement } from "../pool/placement.ts";
+import { type Placement, placesByRequest } from "../pool/placement.ts";
 import { check, pick, withoutUndefined } from "./option-validation.ts";
 
 /**
@@ -60,6 +61,12 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    * Default: "leastConnections".
    */
   readonly placement?: Placement;
+  /**
+   * Number of connections in a second that may move from the fullest to the emptiest shard while these differ by more than
+   * a tenth, and 16. Only connections whose class has `static moves` do. Needs a placement that doesn't look at the
+   * request. Default: 0, none.
+   */
+  readonly rebalance?: number;
   /**
    * Delay of a shard's event loop, as a mean over about a second, above which the shard gets no new connections.
    * Default: 200.
@@ -147,6 +154,7 @@ const startOptions = [
   "compression",
   "sockets",
   "placement",
+  "rebalance",
   "maxEventLoopDelayMs",
   "resourceLimits",
   "shardTimeoutMs",
@@ -174,6 +182,8 @@ export interface Settings {
   readonly warmUp: boolean;
   readonly sockets: "auto" | "relay";
   readonly placement: Placement;
+  /** Connections in a second. */
+  readonly rebalance: number;
   readonly maxEventLoopDelayMs: number;
   readonly limits: AdmissionLimits;
   readonly resourceLimits: ShardResourceLimits;
@@ -199,6 +209,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     warmUp = true,
     sockets = "auto",
     placement = "leastConnections",
+    rebalance = 0,
     maxEventLoopDelayMs = 200,
     resourceLimits = {},
     shardTimeoutMs = 10_000,
@@ -220,6 +231,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     warmUp,
     sockets,
     placement,
+    rebalance: checkRebalance(rebalance, placement),
     maxEventLoopDelayMs,
     limits: pick(limits, admissionOptions),
     shardTimeoutMs,
@@ -257,6 +269,11 @@ export function checkStartOptions(options: StartOptions): Settings {
 function checkEngine(topics: TopicsOption | undefined, engine: EngineSpec | undefined): EngineSettings | undefined {
   const rules = checkTopics("Switchboard.start", topics);
   return rules.length === 0 && engine === undefined ? undefined : { rules, spec: engine ?? memory() };
+}
+
+function checkRebalance(perSecond: number, placement: Placement): number {
+  if (perSecond === 0 || !placesByRequest(placement)) return perSecond;
+  throw optionError("Switchboard.start: rebalance needs a placement that doesn't look at the request");
 }
 
 function checkCompression(options: true | Partial<CompressionOptions>): CompressionOptions {

@@ -58,6 +58,7 @@ it("fills in defaults, and treats undefined as absent", () => {
   Object.assign(filled, { startTimeoutMs: 60_000, engine: undefined, nodeName: hostname(), signal: undefined });
   Object.assign(filled, {
     placement: "leastConnections",
+    rebalance: 0,
     maxEventLoopDelayMs: 200,
     limits: {},
     shardTimeoutMs: 10_000,
