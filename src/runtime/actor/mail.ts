@@ -34,6 +34,25 @@ export type AskOutcome =
   /** The connection ended before the answer. */
   | { readonly kind: "gone" };
 
+/** Where the answer to an `ask` goes: plain data, which moves with an actor. */
+export interface AskedBy {
+  /** Life of the asking thread. */
+  readonly life: number;
+  /** Number of the ask in the asking thread. */
+  readonly number: number;
+  /** True if the answer goes to another node. */
+  readonly isPacked: boolean;
+  /** Number of moves of the actor since the ask. */
+  readonly moves: number;
+}
+
+/** Mail as plain data, for an actor that moves. `MailRouter.revive` makes mail of it. */
+export interface MailData {
+  readonly value: unknown;
+  readonly from: Address | undefined;
+  readonly askedBy: AskedBy | undefined;
+}
+
 /** Mail as its receiver gets it. */
 export interface Mail {
   readonly kind: "mail";
@@ -43,6 +62,13 @@ export interface Mail {
   readonly from: Address | undefined;
   /** Takes the answer to an `ask`; undefined for a `tell`. Called once, at the latest when the receiver ends. */
   readonly answer: ((outcome: AskOutcome) => void) | undefined;
+  /** Where the answer goes; undefined for a `tell`. */
+  readonly askedBy?: AskedBy | undefined;
+}
+
+/** Returns mail that waits in a mailbox as plain data. It must not be answered here afterwards. */
+export function mailData({ value, from, askedBy }: Mail): MailData {
+  return { value, from, askedBy };
 }
 
 /**

@@ -6,7 +6,6 @@ import { checkNames, MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { PendingReplies } from "../../wire/transport/pending-replies.ts";
 import type { Address } from "../actor/address.ts";
 import type { AskOptions, AskOutcome } from "../actor/mail.ts";
-import type { MailLink } from "./mail-link.ts";
 
 /** Number of asks of one thread that may wait at a time. */
 const MAX_ASKS = 65_536;
@@ -16,8 +15,10 @@ const ASK_OPTIONS = ["timeoutMs"] satisfies (keyof AskOptions)[];
 
 interface Pending {
   readonly to: Address;
-  /** Link to the thread that answers; undefined for this thread. */
-  readonly link: MailLink | undefined;
+  /** Life of the thread that answers, as far as this thread knows; undefined for another node. */
+  life: number | undefined;
+  /** Number of moves of the actor that this thread knows of; -1 until the actor has the mail. */
+  moves: number;
   readonly result: PromiseWithResolvers<unknown>;
 }
 
@@ -27,7 +28,7 @@ export class Asks {
   /** Begins to wait for an answer. Returns undefined when too many asks wait. Throws `ERR_OPTION`. */
   begin(
     to: Address,
-    link: MailLink | undefined,
+    life: number | undefined,
     options: AskOptions = {},
   ): { ask: number; result: Promise<unknown> } | undefined {
     checkNames("ask", options, ASK_OPTIONS);
@@ -38,7 +39,7 @@ export class Asks {
     }
     if (this.#pending.size >= MAX_ASKS) return undefined;
     const result = Promise.withResolvers<unknown>();
-    const ask = this.#pending.addUntil({ to, link, result }, timeoutMs, () => {
+    const ask = this.#pending.addUntil({ to, life, moves: -1, result }, timeoutMs, () => {
       const message = `${to} hasn't answered within ${timeoutMs} ms`;
       result.reject(new SwitchboardError("ERR_ASK_TIMEOUT", message));
     });
@@ -71,9 +72,21 @@ export class Asks {
     }
   }
 
-  /** The thread at the other end has ended: its asks are settled as `gone`. */
-  linkClosed(link: MailLink): void {
-    const gone = this.#pending.takeAll((pending) => pending.link === link);
+  /**
+   * The actor that was asked is in another thread.
+   *
+   * @param moves number of its moves since the ask: what is known of a later move counts
+   */
+  moved(ask: number, life: number, moves: number): void {
+    const pending = this.#pending.get(ask);
+    if (pending === undefined || moves <= pending.moves) return;
+    pending.life = life;
+    pending.moves = moves;
+  }
+
+  /** A thread has ended: the asks of the actors that were there are settled as `gone`. */
+  threadEnded(life: number): void {
+    const gone = this.#pending.takeAll((pending) => pending.life === life);
     for (const { to, result } of gone) result.reject(askGone(to));
   }
 }

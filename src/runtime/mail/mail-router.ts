@@ -4,20 +4,23 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { reportError } from "../../errors.ts";
-import { type Address, isForeign, shardOf } from "../actor/address.ts";
+import { type Address, isForeign } from "../actor/address.ts";
 import {
+  type AskedBy,
   type AskOptions,
   type AskOutcome,
   cloneMail,
   type DeadLetterReason,
   type Mail,
+  type MailData,
   type Mailer,
   type MailVerdict,
   type TellResult,
 } from "../actor/mail.ts";
 import { Asks, askFull, DEFAULT_TIMEOUT_MS } from "./asks.ts";
 import { type Elsewhere, Gateway, type RemoteMail, type RemoteOutcome, serveGateway } from "./elsewhere.ts";
-import { type MailEnvelope, MailLink, type MailLinkOwner } from "./mail-link.ts";
+import { type MailEnvelope, MailLink, type MailLinkOwner, type Settle } from "./mail-link.ts";
+import { type LeavingActors, MovingMail } from "./moving-mail.ts";
 import { packMail, unpackMail } from "./packed-mail.ts";
 
 /** Mail that nothing handled. */
@@ -30,6 +33,8 @@ export interface LostMail {
 export interface MailRouterOwner {
   /** Index of this shard; undefined in the main thread, which has no actors. */
   readonly shard: number | undefined;
+  /** Number of this thread, unique among all that are ever linked. Default: 0 in the main thread, else the index + 1. */
+  readonly life?: number;
   /** What the addresses of this node begin with. Default: "", no other node shares the engine. */
   readonly addressPrefix?: string;
   /** Way to other nodes, in the main thread. Shards go through the main thread. */
@@ -44,28 +49,41 @@ const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
 
 export class MailRouter implements Mailer {
   readonly #owner: MailRouterOwner;
+  /** By the life of the other thread. */
   readonly #links = new Map<number, MailLink>();
   readonly #asks = new Asks();
+  readonly #life: number;
+  readonly #moving: MovingMail;
   /** Way to other nodes; undefined if there are none. */
   #elsewhere: Elsewhere | undefined;
 
   constructor(owner: MailRouterOwner) {
     this.#owner = owner;
     this.#elsewhere = owner.elsewhere;
+    this.#life = owner.life ?? defaultLife(owner.shard);
+    this.#moving = new MovingMail({
+      shard: owner.shard,
+      life: this.#life,
+      asks: this.#asks,
+      links: this.#links,
+      deliver: (letter, link) => this.#deliver(letter, link),
+    });
   }
 
   /**
    * Connects this thread to another, over the port that the bus uses as well.
    *
    * @param shard index of the other shard; undefined for the main thread
+   * @param life number of the other thread
    */
-  addLink(port: MessagePort, shard: number | undefined): void {
-    const link = new MailLink(port, this.#linkOwner);
+  addLink(port: MessagePort, shard: number | undefined, life = defaultLife(shard)): void {
+    const link = new MailLink(port, life, this.#linkOwner);
+    this.#links.set(life, link);
+    this.#moving.linkOpened(link, shard);
     if (shard === undefined) {
       if (this.#prefix !== "") this.#elsewhere = new Gateway(port);
       return;
     }
-    this.#links.set(shard, link);
     if (this.#owner.elsewhere !== undefined) serveGateway(port, this.#owner.elsewhere);
   }
 
@@ -76,61 +94,106 @@ export class MailRouter implements Mailer {
   tell<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
     if (isForeign(to, this.#prefix)) return this.#tellElsewhere(from, to, mail);
     const letter: MailEnvelope = { to, from, value: cloneMail(mail), ask: undefined };
-    if (shardOf(to) === this.#owner.shard) {
-      const verdict = this.#receive(letter, undefined);
-      return verdict === "accepted" ? ACCEPTED : Promise.resolve(this.#refused(letter, verdict, mail));
-    }
-    const link = this.#links.get(shardOf(to));
-    if (link === undefined) return Promise.resolve(this.#refused(letter, "gone", mail));
-    return new Promise((resolve) => {
-      link.send(letter, (verdict) =>
-        resolve(verdict === "accepted" ? { status: verdict } : this.#refused(letter, verdict, mail)),
-      );
+    let result: TellResult<Value> | undefined;
+    let resolve: ((result: TellResult<Value>) => void) | undefined;
+    this.#send(letter, (verdict) => {
+      result = verdict === "accepted" ? { status: verdict } : this.#refused(letter, verdict, mail);
+      resolve?.(result);
+    });
+    if (result !== undefined) return result.status === "accepted" ? ACCEPTED : Promise.resolve(result);
+    return new Promise((settle) => {
+      resolve = settle;
     });
   }
 
   ask(from: Address | undefined, to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
     if (isForeign(to, this.#prefix)) return this.#askElsewhere(from, to, mail, options);
     const value = cloneMail(mail);
-    const isLocal = shardOf(to) === this.#owner.shard;
-    const link = isLocal ? undefined : this.#links.get(shardOf(to));
-    const begun = this.#asks.begin(to, link, options);
+    const begun = this.#asks.begin(to, this.#moving.homeOf(to), options);
     if (begun === undefined) return Promise.reject(askFull(to));
     const { ask, result } = begun;
     const letter: MailEnvelope = { to, from, value, ask };
-    const settle = (verdict: MailVerdict): void => {
-      if (verdict === "accepted") return;
+    this.#send(letter, (verdict, life) => {
+      if (verdict === "accepted") {
+        if (life !== undefined) this.#asks.moved(ask, life, 0);
+        return;
+      }
       this.#refused(letter, verdict, mail);
       this.#asks.refuse(ask, verdict);
-    };
-    if (isLocal) settle(this.#receive(letter, undefined));
-    else if (link === undefined) settle("gone");
-    else link.send(letter, settle);
+    });
     return result;
   }
 
   /** Delivers mail from another node. `settle` is called once. Only for the main thread. */
   deliver({ kind, to, from, bytes: value, timeoutMs }: RemoteMail, settle: (outcome: RemoteOutcome) => void): void {
-    const link = this.#links.get(shardOf(to));
-    if (link === undefined) {
-      settle({ kind: "gone" });
-    } else if (kind === "tell") {
-      link.send({ to, from, value, ask: undefined, isPacked: true }, (verdict) => settle({ kind: verdict }));
-    } else {
-      const begun = this.#asks.begin(to, link, { timeoutMs });
-      if (begun === undefined) {
-        settle({ kind: "full" });
-        return;
-      }
-      const { ask, result } = begun;
-      result.then(
-        (answer) => settle({ kind: "answered", bytes: answer as Uint8Array }),
-        (error) => settle(outcomeOf(error)),
-      );
-      link.send({ to, from, value, ask, isPacked: true }, (verdict) => {
-        if (verdict !== "accepted") this.#asks.refuse(ask, verdict);
-      });
+    if (kind === "tell") {
+      this.#send({ to, from, value, ask: undefined, isPacked: true }, (verdict) => settle({ kind: verdict }));
+      return;
     }
+    const begun = this.#asks.begin(to, this.#moving.homeOf(to), { timeoutMs });
+    if (begun === undefined) {
+      settle({ kind: "full" });
+      return;
+    }
+    const { ask, result } = begun;
+    result.then(
+      (answer) => settle({ kind: "answered", bytes: answer as Uint8Array }),
+      (error) => settle(outcomeOf(error)),
+    );
+    this.#send({ to, from, value, ask, isPacked: true }, (verdict, life) => {
+      if (verdict !== "accepted") this.#asks.refuse(ask, verdict);
+      else if (life !== undefined) this.#asks.moved(ask, life, 0);
+    });
+  }
+
+  /** Sends a letter to the home of its receiver. */
+  #send(letter: MailEnvelope, settle: Settle): void {
+    const home = this.#moving.homeOf(letter.to);
+    if (home === this.#life) {
+      const verdict = this.#moving.take(letter, undefined, settle);
+      if (verdict !== undefined) settle(verdict);
+      return;
+    }
+    const link = home === undefined ? undefined : this.#links.get(home);
+    if (link === undefined) settle("gone");
+    else link.send(letter, settle);
+  }
+
+  // ── actors that move to another thread ─────────────────────────────────────────────────────────────────
+
+  /** Asks all other threads which actors with addresses of this shard live there. For a new thread, once it has its links. */
+  rebuild(): void {
+    this.#moving.rebuild();
+  }
+
+  /** Actors are about to leave for another thread: their homes keep letters. README.md has the steps. */
+  leaveFor(life: number, addresses: readonly Address[]): LeavingActors {
+    return this.#moving.leaveFor(life, addresses);
+  }
+
+  /** An actor has come from another thread, and takes letters. */
+  arrived(address: Address): void {
+    this.#moving.arrived(address);
+  }
+
+  /** A connection has closed in this thread. */
+  ended(address: Address): void {
+    this.#moving.ended(address);
+  }
+
+  /**
+   * A second thread takes the place of a shard's first: call it in every thread, when no actor is left in the first. In
+   * the first thread it resolves when the thread may end; elsewhere at once.
+   */
+  succeed(shard: number, life: number): Promise<void> {
+    return this.#moving.succeed(shard, life);
+  }
+
+  /** Makes mail of what came with an actor. An answer finds its way from here. */
+  revive({ value, from, askedBy: before }: MailData): Mail {
+    if (before === undefined) return { kind: "mail", value, from, answer: undefined };
+    const askedBy = { ...before, moves: before.moves + 1 };
+    return { kind: "mail", value, from, askedBy, answer: (outcome) => this.#answer(askedBy, outcome) };
   }
 
   #tellElsewhere<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
@@ -182,7 +245,10 @@ export class MailRouter implements Mailer {
   }
 
   /** @param link the link that the letter came over; undefined for a letter of this thread */
-  #receive({ to, from, value: sent, ask, isPacked }: MailEnvelope, link: MailLink | undefined): MailVerdict {
+  #deliver(
+    { to, from, value: sent, ask, askedBy: asker, isPacked }: MailEnvelope,
+    link: MailLink | undefined,
+  ): MailVerdict {
     let value = sent;
     try {
       if (isPacked) value = unpackMail(sent as Uint8Array);
@@ -190,25 +256,33 @@ export class MailRouter implements Mailer {
       // Another node sent bytes that are no mail.
       return "gone";
     }
-    const answer =
-      ask === undefined
-        ? undefined
-        : (outcome: AskOutcome): void => {
-            const sendable = copyOutcome(outcome, isPacked ? packMail : cloneMail);
-            if (link === undefined) this.#asks.settle(ask, sendable);
-            else link.answer({ ask, outcome: sendable });
-          };
-    return this.#owner.mailReceived(to, { kind: "mail", value, from, answer });
+    if (ask === undefined) return this.#owner.mailReceived(to, { kind: "mail", value, from, answer: undefined });
+    const life = asker ?? link?.life ?? this.#life;
+    const askedBy: AskedBy = { life, number: ask, isPacked: isPacked === true, moves: 0 };
+    const answer = (outcome: AskOutcome): void => this.#answer(askedBy, outcome);
+    return this.#owner.mailReceived(to, { kind: "mail", value, from, askedBy, answer });
+  }
+
+  #answer({ life, number: ask, isPacked }: AskedBy, outcome: AskOutcome): void {
+    const sendable = copyOutcome(outcome, isPacked ? packMail : cloneMail);
+    if (life === this.#life) this.#asks.settle(ask, sendable);
+    else this.#links.get(life)?.answer({ ask, outcome: sendable });
   }
 
   readonly #linkOwner: MailLinkOwner = {
-    letterReceived: (letter, link) => this.#receive(letter, link),
+    letterReceived: (letter, link, settle) => this.#moving.take(letter, link, settle),
+    noteReceived: (note, link) => this.#moving.noteReceived(note, link),
     answerReceived: ({ ask, outcome }) => this.#asks.settle(ask, outcome),
     linkClosed: (link) => {
-      for (const [shard, one] of this.#links) if (one === link) this.#links.delete(shard);
-      this.#asks.linkClosed(link);
+      if (this.#links.get(link.life) === link) this.#links.delete(link.life);
+      this.#moving.linkClosed(link);
+      this.#asks.threadEnded(link.life);
     },
   };
+}
+
+function defaultLife(shard: number | undefined): number {
+  return shard === undefined ? 0 : shard + 1;
 }
 
 /** Copies an answer, as mail is copied. */

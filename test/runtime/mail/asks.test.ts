@@ -3,16 +3,15 @@ import { reportError } from "../../../src/errors.ts";
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { AskOptions } from "../../../src/runtime/actor/mail.ts";
 import { Asks } from "../../../src/runtime/mail/asks.ts";
-import type { MailLink } from "../../../src/runtime/mail/mail-link.ts";
 
 const MAX_ASKS = 65_536;
 const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 const to = "1-7" as Address;
-/** A link. Asks only compare links. */
-const [linkA, linkB] = [{}, {}] as [MailLink, MailLink];
+/** Lives of two threads. */
+const [threadA, threadB] = [1, 2];
 
-function begin(asks: Asks, link?: MailLink) {
-  const begun = asks.begin(to, link);
+function begin(asks: Asks, life?: number) {
+  const begun = asks.begin(to, life);
   if (begun === undefined) throw new Error("too many asks");
   return begun;
 }
@@ -56,10 +55,10 @@ it("takes only the first outcome, and ignores unknown numbers", async () => {
   expect(await result).toBe("first");
 });
 
-it("rejects the asks that wait for a link that closes, and no others", async () => {
+it("rejects the asks that wait for a thread that ends, and no others", async () => {
   const asks = new Asks();
-  const [a, b, here] = [begin(asks, linkA), begin(asks, linkB), begin(asks)];
-  asks.linkClosed(linkA);
+  const [a, b, here] = [begin(asks, threadA), begin(asks, threadB), begin(asks)];
+  asks.threadEnded(threadA);
   await expect(a.result).rejects.toMatchObject({ code: "ERR_ASK_GONE" });
   asks.settle(b.ask, { kind: "answered", value: "b" });
   asks.settle(here.ask, { kind: "answered", value: "here" });
@@ -100,11 +99,11 @@ it.each([1, MAX_TIMEOUT_MS])("takes a timeout of %s ms", async (timeoutMs) => {
 
 it(`accepts at most ${MAX_ASKS} pending asks, and another one after each answer`, async () => {
   const asks = new Asks();
-  const all = Array.from({ length: MAX_ASKS }, () => begin(asks, linkA));
-  expect(asks.begin(to, linkA)).toBeUndefined();
+  const all = Array.from({ length: MAX_ASKS }, () => begin(asks, threadA));
+  expect(asks.begin(to, threadA)).toBeUndefined();
   asks.settle(all[0]?.ask ?? -1, { kind: "answered", value: "room" });
-  const last = begin(asks, linkA);
-  asks.linkClosed(linkA);
+  const last = begin(asks, threadA);
+  asks.threadEnded(threadA);
   const results = await Promise.allSettled([...all.map(({ result }) => result), last.result]);
   expect(results.filter(({ status }) => status === "rejected")).toHaveLength(MAX_ASKS);
 });

@@ -21,11 +21,12 @@ interface End {
 
 function end(port: MessagePort, verdictOn: (value: unknown) => MailVerdict): End {
   const received = { letters: [] as unknown[], answers: [] as Answer[], closed: 0 };
-  const link = new MailLink(port, {
+  const link = new MailLink(port, 1, {
     letterReceived: ({ value }) => {
       received.letters.push(value);
       return verdictOn(value);
     },
+    noteReceived: () => {},
     answerReceived: (answer) => received.answers.push(answer),
     linkClosed: () => received.closed++,
   });

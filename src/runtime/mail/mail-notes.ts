@@ -1,0 +1,35 @@
+/** What the mail routers of threads tell each other about actors that move. Notes keep their place among the letters. */
+import type { Address } from "../actor/address.ts";
+
+export type MailNote =
+  /** To the home of an actor that is about to leave the sender's thread: keep its letters. Answered by `kept`. */
+  | { readonly note: "keep"; readonly address: Address }
+  /** All letters to the actor that the home has sent come before this note. */
+  | { readonly note: "kept"; readonly address: Address }
+  /** To the home: the actor is in the sender's thread, and takes letters. */
+  | { readonly note: "here"; readonly address: Address }
+  /** To the home: the actor has ended in the sender's thread. */
+  | { readonly note: "ended"; readonly address: Address }
+  /** To an asking thread: actors with unanswered asks have moved to another thread. */
+  | { readonly note: "asksMoved"; readonly asks: readonly MovedAsk[]; readonly to: number }
+  /** From a home that knows nothing: tell what lives there. Answered by any number of `here`, and `reported`. */
+  | { readonly note: "report" }
+  | { readonly note: "reported" }
+  /** To the old thread of a shard: the sender's next letters to the shard's addresses go to its successor. */
+  | { readonly note: "switched" }
+  /** From the old thread of a shard to its successor: where the actors are that live elsewhere. */
+  | { readonly note: "table"; readonly places: readonly ActorPlace[] };
+
+export interface ActorPlace {
+  readonly address: Address;
+  readonly life: number;
+  /** True if the actor is moving: its letters are kept. */
+  readonly moves: boolean;
+}
+
+export interface MovedAsk {
+  /** Number of the ask in the asking thread. */
+  readonly number: number;
+  /** Number of moves since the ask. */
+  readonly moves: number;
+}

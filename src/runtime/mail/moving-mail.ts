@@ -1,0 +1,410 @@
+/**
+ * Mail to actors that don't live where their address says: the table of those that have left, the letters that are kept
+ * while an actor moves, and the change of a shard's thread. `MailRouter` has one.
+ */
+import { type Address, shardOf } from "../actor/address.ts";
+import type { AskedBy, MailVerdict } from "../actor/mail.ts";
+import type { Asks } from "./asks.ts";
+import type { MailEnvelope, MailLink, Settle } from "./mail-link.ts";
+import type { MailNote, MovedAsk } from "./mail-notes.ts";
+
+/** Time in ms after which a home takes an actor for not having moved. */
+const KEEP_MS = 15_000;
+
+/** A letter that waits for its receiver to arrive. */
+interface KeptLetter {
+  readonly letter: MailEnvelope;
+  /** Link that the letter came over; undefined for a letter of this thread. */
+  readonly link: MailLink | undefined;
+  readonly settle: Settle;
+}
+
+/** Where an actor is that has left its home. */
+interface Place {
+  life: number;
+  /** Letters that wait while the actor moves; undefined when it has arrived. */
+  kept: KeptLetter[] | undefined;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export interface MovingMailHost {
+  /** Index of this shard; undefined in the main thread. */
+  readonly shard: number | undefined;
+  readonly life: number;
+  readonly asks: Asks;
+  /** Links by the life of the other thread. */
+  readonly links: ReadonlyMap<number, MailLink>;
+  /** Puts a letter into a mailbox of this thread. */
+  deliver(letter: MailEnvelope, link: MailLink | undefined): MailVerdict;
+}
+
+/** Actors that are about to leave for another thread. */
+export interface LeavingActors {
+  /** Resolves when all letters that were sent to this thread before are in their mailboxes. Never rejects. */
+  readonly ready: Promise<void>;
+  /** An actor has been posted, with the asks in its mailbox. */
+  left(address: Address, asks: readonly AskedBy[]): void;
+  /** An actor stays, or has ended: letters come here. */
+  stays(address: Address): void;
+}
+
+export class MovingMail {
+  readonly #host: MovingMailHost;
+  /** Life of the thread that has the table of a shard, by the shard's index. */
+  readonly #homes = new Map<number, number>();
+  /** Index of the shard of each linked thread, by its life; the oldest thread first. */
+  readonly #shards = new Map<number, number>();
+  /** Actors of this home that are elsewhere. */
+  readonly #places = new Map<Address, Place>();
+  /** Actors of other homes that are here. */
+  readonly #guests = new Set<Address>();
+  /** What waits for `kept`, by address. */
+  readonly #leaving = new Map<Address, { readonly home: number; readonly resolve: () => void }>();
+  /** What comes for this shard before the old thread has passed on its table, in order. */
+  readonly #early: (() => void)[] = [];
+  /** Threads that haven't reported yet, and letters to unknown addresses meanwhile. */
+  readonly #unreported = new Set<number>();
+  #unknown: KeptLetter[] = [];
+  /** Set in the old thread of a shard: its successor, and the threads that still send letters here. */
+  #succession: { readonly to: number; readonly awaited: Set<number>; readonly passed: () => void } | undefined;
+  /** Resolves when nothing that was passed on waits for its verdict; undefined before the table was passed on. */
+  #passedAll: (() => void) | undefined;
+  /** Threads that have switched to the successor before this thread was told. */
+  readonly #switched = new Set<number>();
+  /** Letters that were passed on and have no verdict. */
+  #passing = 0;
+
+  constructor(host: MovingMailHost) {
+    this.#host = host;
+    if (host.shard !== undefined) this.#homes.set(host.shard, host.life);
+  }
+
+  /** Life of the thread that takes the letters of a shard's addresses. */
+  homeOf(address: Address): number | undefined {
+    return this.#homes.get(shardOf(address));
+  }
+
+  /** True if this thread has the table of its shard. */
+  get #isHome(): boolean {
+    return this.#host.shard !== undefined && this.#homes.get(this.#host.shard) === this.#host.life;
+  }
+
+  /** @param shard index of the other shard; undefined for the main thread */
+  linkOpened({ life }: MailLink, shard: number | undefined): void {
+    if (shard === undefined) return;
+    this.#shards.set(life, shard);
+    const home = this.#homes.get(shard);
+    // A second thread of a shard waits for `succeed`. In that thread the first one is the home.
+    const isTaken = home !== undefined && (this.#host.links.has(home) || life > this.#host.life);
+    if (!isTaken) this.#homes.set(shard, life);
+  }
+
+  /** Asks all threads which actors of this home live there. Call it in a new thread of a shard, once it has its links. */
+  rebuild(): void {
+    if (!this.#isHome) return;
+    for (const [life, link] of this.#host.links) {
+      this.#unreported.add(life);
+      link.note({ note: "report" });
+    }
+  }
+
+  linkClosed({ life }: MailLink): void {
+    const own = this.#shards.get(life);
+    this.#shards.delete(life);
+    if (own !== undefined && this.#homes.get(own) === life) this.#forgetHome(own);
+    for (const [address, place] of this.#places) {
+      // An actor that was about to leave that thread may have arrived in another: its letters wait.
+      if (place.life === life && place.kept === undefined) this.#places.delete(address);
+    }
+    for (const [address, { home, resolve }] of this.#leaving) {
+      if (home !== life) continue;
+      this.#leaving.delete(address);
+      resolve();
+    }
+    this.#reported(life);
+    this.#switchedTo(life);
+  }
+
+  /** The thread with the table of a shard has ended. Another thread of the shard, if there is one, takes its place. */
+  #forgetHome(shard: number): void {
+    this.#homes.delete(shard);
+    if (shard === this.#host.shard) {
+      // This is the second thread: the first has ended without passing on its table.
+      this.#homes.set(shard, this.#host.life);
+      this.rebuild();
+      this.#takeEarly();
+      return;
+    }
+    for (const [life, its] of this.#shards) if (its === shard) this.#homes.set(shard, life);
+  }
+
+  // ── letters ────────────────────────────────────────────────────────────────────────────────────────────
+
+  /**
+   * Takes a letter: into a mailbox of this thread, or on to the place of its receiver. Returns the verdict; undefined if
+   * `settle` gets it.
+   *
+   * @param link link that the letter came over; undefined for a letter of this thread
+   */
+  take(letter: MailEnvelope, link: MailLink | undefined, settle: Settle): MailVerdict | undefined {
+    const { shard } = this.#host;
+    if (shard === undefined || shardOf(letter.to) !== shard) return this.#host.deliver(letter, link);
+    if (!this.#isHome) {
+      // The old thread of this shard passes on what is for actors here.
+      if (link === undefined || link.life === this.#homes.get(shard)) return this.#host.deliver(letter, link);
+      this.#early.push(() => this.#takeLate({ letter, link, settle }));
+      return undefined;
+    }
+    const place = this.#places.size === 0 ? undefined : this.#places.get(letter.to);
+    if (place === undefined) return this.#deliverHere({ letter, link, settle });
+    if (place.kept === undefined) this.#passOn({ letter, link, settle }, place.life);
+    else place.kept.push({ letter, link, settle });
+    return undefined;
+  }
+
+  /** Takes a letter whose verdict comes later in any case. */
+  #takeLate({ letter, link, settle }: KeptLetter): void {
+    const verdict = this.take(letter, link, settle);
+    if (verdict !== undefined) settle(verdict);
+  }
+
+  #deliverHere(kept: KeptLetter): MailVerdict | undefined {
+    const verdict = this.#host.deliver(kept.letter, kept.link);
+    if (verdict !== "gone" || this.#unreported.size === 0) return verdict;
+    // The receiver may live elsewhere.
+    this.#unknown.push(kept);
+    return undefined;
+  }
+
+  #passOn({ letter, link, settle }: KeptLetter, life: number): void {
+    const passed = { ...letter, askedBy: letter.askedBy ?? link?.life };
+    const to = this.#host.links.get(life);
+    if (to === undefined) {
+      settle("gone");
+      return;
+    }
+    this.#passing++;
+    to.send(passed, (verdict, further) => {
+      this.#passing--;
+      settle(verdict, further ?? life);
+      this.#passTable();
+      this.#checkPassed();
+    });
+  }
+
+  // ── moves of single actors ─────────────────────────────────────────────────────────────────────────────
+
+  leaveFor(life: number, addresses: readonly Address[]): LeavingActors {
+    const kept = addresses.map((address) => this.#askToKeep(address));
+    return {
+      ready: Promise.all(kept).then(() => {}),
+      left: (address, asks) => this.#left(address, life, asks),
+      stays: (address) => this.#stays(address),
+    };
+  }
+
+  /** Resolves when the home of an actor keeps its letters, and has sent everything before. */
+  #askToKeep(address: Address): Promise<void> | undefined {
+    const home = this.homeOf(address);
+    const link = home === undefined ? undefined : this.#host.links.get(home);
+    // At home, the actor's letters are taken until it leaves.
+    if (home === undefined || link === undefined) return undefined;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#leaving.set(address, { home, resolve });
+    link.note({ note: "keep", address });
+    return promise;
+  }
+
+  #left(address: Address, to: number, asks: readonly AskedBy[]): void {
+    this.#guests.delete(address);
+    if (this.homeOf(address) === this.#host.life) this.#keep(address, to);
+    const byThread = new Map<number, MovedAsk[]>();
+    for (const { life, number, moves } of asks) {
+      const others = byThread.get(life) ?? [];
+      byThread.set(life, [...others, { number, moves: moves + 1 }]);
+    }
+    for (const [life, moved] of byThread) {
+      if (life === this.#host.life) this.#asksMoved(moved, to);
+      else this.#host.links.get(life)?.note({ note: "asksMoved", asks: moved, to });
+    }
+  }
+
+  #asksMoved(asks: readonly MovedAsk[], to: number): void {
+    for (const { number, moves } of asks) this.#host.asks.moved(number, to, moves);
+  }
+
+  #stays(address: Address): void {
+    this.#leaving.delete(address);
+    this.#tellHome({ note: "here", address });
+  }
+
+  /** An actor has arrived in this thread, and takes letters. */
+  arrived(address: Address): void {
+    if (this.homeOf(address) !== this.#host.life) this.#guests.add(address);
+    this.#tellHome({ note: "here", address });
+  }
+
+  /** The connection of an actor has closed in this thread. */
+  ended(address: Address): void {
+    this.#leaving.get(address)?.resolve();
+    this.#leaving.delete(address);
+    if (this.#guests.delete(address)) this.#tellHome({ note: "ended", address });
+  }
+
+  #tellHome(note: Extract<MailNote, { address: Address }>): void {
+    const home = this.homeOf(note.address);
+    if (home === this.#host.life) this.#noteAtHome(note, home);
+    else if (home !== undefined) this.#host.links.get(home)?.note(note);
+  }
+
+  noteReceived(note: MailNote, link: MailLink): void {
+    switch (note.note) {
+      case "keep":
+      case "here":
+      case "ended":
+        if (this.#isHome) this.#noteAtHome(note, link.life);
+        else this.#early.push(() => this.#noteAtHome(note, link.life));
+        return;
+      case "kept":
+        this.#leaving.get(note.address)?.resolve();
+        this.#leaving.delete(note.address);
+        return;
+      case "asksMoved":
+        this.#asksMoved(note.asks, note.to);
+        return;
+      case "report":
+        this.#report(link);
+        return;
+      case "reported":
+        this.#reported(link.life);
+        return;
+      case "switched":
+        this.#switchedTo(link.life);
+        return;
+      case "table":
+        this.#takeTable(note.places);
+    }
+  }
+
+  /** Handles a note about an actor of this home. */
+  #noteAtHome({ note, address }: MailNote & { readonly address: Address }, life: number): void {
+    const place = this.#places.get(address);
+    switch (note) {
+      case "keep":
+        this.#keep(address, life);
+        this.#host.links.get(life)?.note({ note: "kept", address });
+        return;
+      case "here":
+        clearTimeout(place?.timer);
+        this.#settleAt(address, life, place?.kept);
+        return;
+      default:
+        if (place?.life !== life) return;
+        this.#places.delete(address);
+        clearTimeout(place.timer);
+        for (const { settle } of place.kept ?? []) settle("gone");
+    }
+  }
+
+  /** Keeps the letters of an actor until it tells where it is. */
+  #keep(address: Address, life: number): void {
+    const before = this.#places.get(address);
+    clearTimeout(before?.timer);
+    const place: Place = { life, kept: before?.kept ?? [], timer: undefined };
+    // A thread that hangs may still have the actor.
+    place.timer = setTimeout(() => this.#settleAt(address, place.life, place.kept), KEEP_MS).unref();
+    this.#places.set(address, place);
+  }
+
+  /** The actor is in a thread: it gets what was kept, and all that follows. */
+  #settleAt(address: Address, life: number, kept: readonly KeptLetter[] = []): void {
+    if (life === this.#host.life) this.#places.delete(address);
+    else if (this.#host.links.has(life)) this.#places.set(address, { life, kept: undefined, timer: undefined });
+    else this.#places.delete(address);
+    for (const letter of kept) this.#takeLate(letter);
+  }
+
+  // ── a home that knows nothing ──────────────────────────────────────────────────────────────────────────
+
+  #report(link: MailLink): void {
+    const shard = this.#shards.get(link.life);
+    for (const address of this.#guests) if (shardOf(address) === shard) link.note({ note: "here", address });
+    link.note({ note: "reported" });
+  }
+
+  #reported(life: number): void {
+    if (!this.#unreported.delete(life) || this.#unreported.size > 0) return;
+    const unknown = this.#unknown;
+    this.#unknown = [];
+    for (const letter of unknown) this.#takeLate(letter);
+  }
+
+  // ── another thread for a shard ─────────────────────────────────────────────────────────────────────────
+
+  /**
+   * A second thread takes the place of a shard's first. Call it in every thread, also in these two, when all have moved.
+   * In the first thread it resolves when that thread isn't needed any more; elsewhere at once.
+   */
+  succeed(shard: number, to: number): Promise<void> {
+    const { life, links } = this.#host;
+    const from = this.#homes.get(shard);
+    if (from === undefined || from === to || to === life) return Promise.resolve();
+    if (from !== life) {
+      links.get(from)?.note({ note: "switched" });
+      this.#homes.set(shard, to);
+      return Promise.resolve();
+    }
+    const { promise, resolve } = Promise.withResolvers<void>();
+    const awaited = new Set([...links.keys()].filter((other) => other !== to && !this.#switched.has(other)));
+    this.#succession = { to, awaited, passed: resolve };
+    this.#passTable();
+    return promise;
+  }
+
+  #switchedTo(life: number): void {
+    this.#switched.add(life);
+    this.#succession?.awaited.delete(life);
+    this.#passTable();
+  }
+
+  /** Passes the table on, when no letter comes here any more and none is under way. */
+  #passTable(): void {
+    const succession = this.#succession;
+    if (succession === undefined || succession.awaited.size > 0 || this.#passing > 0) return;
+    this.#succession = undefined;
+    const successor = this.#host.links.get(succession.to);
+    const all = [...this.#places];
+    this.#places.clear();
+    this.#homes.set(this.#host.shard as number, succession.to);
+    const places = all.map(([address, { life, kept }]) => ({ address, life, moves: kept !== undefined }));
+    successor?.note({ note: "table", places });
+    for (const { timer, kept = [] } of all.map(([, place]) => place)) {
+      clearTimeout(timer);
+      for (const letter of kept) this.#passOn(letter, succession.to);
+    }
+    this.#passedAll = succession.passed;
+    this.#checkPassed();
+  }
+
+  #checkPassed(): void {
+    if (this.#passedAll === undefined || this.#passing > 0) return;
+    // The last verdicts leave at the end of the tick.
+    setImmediate(() => setImmediate(this.#passedAll as () => void));
+  }
+
+  #takeTable(places: Extract<MailNote, { note: "table" }>["places"]): void {
+    const { shard, life } = this.#host;
+    if (shard === undefined) return;
+    this.#homes.set(shard, life);
+    for (const place of places) {
+      if (place.moves) this.#keep(place.address, place.life);
+      else this.#settleAt(place.address, place.life);
+    }
+    for (const address of this.#guests) if (shardOf(address) === shard) this.#guests.delete(address);
+    this.#takeEarly();
+  }
+
+  #takeEarly(): void {
+    for (const take of this.#early.splice(0)) take();
+  }
+}
