@@ -149,7 +149,8 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
   if (layer === "runtime/actor" && ["net", "tls", "http", "worker_threads"].includes(name)) {
     return "actor knows no sockets";
   }
-  if (name === "http" && !typeOnly) return "an import loads undici: take http from wire/upgrade/node-http.ts";
+  if (name === "http" && !typeOnly && file !== "src/wire/upgrade/node-http.ts")
+    return "an import loads undici: take http from wire/upgrade/node-http.ts";
   if (name === "net" && layer !== "wire/transport" && layer !== "load" && !typeOnly) {
     return "only transport and load import it at run time";
   }
