@@ -1,9 +1,13 @@
 /** Connections that check that service goes on while a test breaks something else. */
+import { setTimeout as delay } from "node:timers/promises";
 import { expect } from "vitest";
 import { text } from "./frames.ts";
 import type { RawClient } from "./raw-client.ts";
 
-/** Peers that each send a message, await its echo, and send the next, until they are stopped. */
+/** Time from an echo to the next message, in ms. Without it, the echoes would take all the CPU time of a test. */
+const PAUSE_MS = 10;
+
+/** Peers that each send a message, await its echo, and after a pause send the next, until they are stopped. */
 export class Echoing {
   readonly #ended: Promise<unknown>;
   #stopped = false;
@@ -25,6 +29,7 @@ export class Echoing {
       this.#rounds[peer] = serial;
       this.#round.resolve();
       this.#round = Promise.withResolvers();
+      await delay(PAUSE_MS);
     }
   }
 
