@@ -2,7 +2,7 @@
 import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
 import type { CellSettings } from "../../src/runtime/actor/cell-host.ts";
 import type { HandlerWatch } from "../../src/runtime/actor/handlers/handler-watch.ts";
-import type { MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
+import { MailboxCompactor, type MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../src/runtime/scheduling/fair-scheduler.ts";
 
@@ -12,6 +12,7 @@ export function cellSettings(limits: Partial<MailboxLimits> = {}, clock = () => 
     limits: { messages: 1024, bytes: 1024 * 1024, mails: 1024, ...limits },
     turns: new FairScheduler(clock),
     scopes: new ActorScopes(),
+    compactor: new MailboxCompactor(),
     ...(watch && { watch }),
   };
 }

@@ -5,6 +5,7 @@ import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
+import { MailboxCompactor } from "../../runtime/actor/mailbox.ts";
 import { setReportSink } from "../../runtime/actor/report-sink.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
@@ -138,6 +139,7 @@ class Shard {
         limits: { messages, bytes, mails },
         turns,
         scopes: new ActorScopes(),
+        compactor: new MailboxCompactor(),
         watch: new HandlerWatch(this.#wheel, task.options),
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },

@@ -94,15 +94,17 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   deliver(message: Message): void {
     if (this.#isOver()) return;
     if (this.#mustWait()) {
-      this.#mailbox ??= new Mailbox(this.#settings.limits);
-      // The bounds of a mailbox count message bytes, not the blocks in which the messages came: so a waiting message is
-      // copied out of its block.
-      this.#mailbox.push(message.compact());
+      this.#mailbox ??= this.#newMailbox();
+      this.#mailbox.push(message);
       this.#settings.waiting?.(this.#mailbox.length);
       this.#wasFull ||= this.#mailbox.full;
       return;
     }
     this.#handleNow(message);
+  }
+
+  #newMailbox(): Mailbox<Message | Mail | ActorTimer | Notice> {
+    return new Mailbox(this.#settings.limits, this.#settings.compactor);
   }
 
   /** True if a new message or mail has to wait. */
@@ -147,7 +149,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       return;
     }
     timer.waits = true;
-    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox ??= this.#newMailbox();
     this.#mailbox.push(timer);
   }
 
@@ -157,7 +159,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    */
   mail(mail: Mail): MailVerdict {
     if (this.#isOver()) return "gone";
-    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox ??= this.#newMailbox();
     if (this.#mailbox.mailFull) return "full";
     this.#mailbox.push(mail);
     this.#settings.waiting?.(this.#mailbox.length);
@@ -168,7 +170,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Gives the actor news of a topic, in a later turn. */
   notify(notice: Notice): void {
     if (this.#isOver()) return;
-    this.#mailbox ??= new Mailbox(this.#settings.limits);
+    this.#mailbox ??= this.#newMailbox();
     if (notice.handler === "presenceChanged" && this.#mailbox.noticesFull) {
       // One notice more for each topic, in the place of all changes from here to the time when the actor reads it.
       const { topic } = notice.event;

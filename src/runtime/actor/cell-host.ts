@@ -3,7 +3,7 @@ import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import type { HandlerWatch } from "./handlers/handler-watch.ts";
 import type { DeadLetterReason, Mail } from "./mail.ts";
-import type { MailboxLimits } from "./mailbox.ts";
+import type { MailboxCompactor, MailboxLimits } from "./mailbox.ts";
 import type { FailureOutcome } from "./supervision.ts";
 import type { HandlerName } from "./work.ts";
 
@@ -31,6 +31,7 @@ export interface CellSettings {
   /** Scheduler of the cells that have more to do than fits into a turn. */
   readonly turns: FairScheduler;
   readonly scopes: ActorScopes;
+  readonly compactor: MailboxCompactor;
   /** Watch that gives up handlers that take too long; undefined for no limits. */
   readonly watch?: HandlerWatch;
   /** Takes the number of messages and mails that wait in one mailbox, whenever one more waits. */

@@ -1,7 +1,7 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { expect, it, vi } from "vitest";
 import { TURN_BUDGET } from "../../../src/runtime/scheduling/fair-scheduler.ts";
-import type { Message } from "../../../src/wire/protocol/message.ts";
+import { Message } from "../../../src/wire/protocol/message.ts";
 import { log, message, Sync, start } from "./cell.ts";
 
 /** Releases one handler at a time, so that a test decides when a handler is done. */
@@ -107,6 +107,33 @@ it("queues messages while an async opened runs", async () => {
   expect(log).toEqual(["opened begins"]);
   await gate.release();
   expect(log).toEqual(["opened begins", "opened ends", "a", "b"]);
+});
+
+it("moves messages that wait at the end of a turn out of the blocks that they share, and no others", async () => {
+  const received: Message[] = [];
+  class Waits extends Sync {
+    override async received(message: Message): Promise<void> {
+      received.push(message);
+      await gate.pass();
+    }
+  }
+  gate = new Gate();
+  const { cell, open } = start(Waits);
+  open();
+  const block = Buffer.concat([message("a").block, message("b").block, Buffer.alloc(64 * 1024)]);
+  const [first, second] = [new Message(block, 0, 2, 3), new Message(block, 3, 5, 6)];
+  cell.deliver(first);
+  cell.deliver(second);
+  await gate.release();
+  expect(received[0]).toBe(first);
+  expect(received[1]).toBe(second);
+  cell.deliver(first);
+  cell.deliver(second);
+  await turn();
+  await gate.release();
+  await gate.release();
+  expect(received.slice(2).map(({ text }) => text)).toEqual(["a", "b"]);
+  expect(received.slice(2).map((one) => one.block.length)).toEqual([3, 3]);
 });
 
 it("keeps the order of a message that arrives while earlier ones leave the mailbox", async () => {
