@@ -42,6 +42,11 @@ function firstBytes(buffer: Buffer, length: number): Buffer {
   return views[length];
 }
 
+/** The socket of a transport, with the transport: all sockets share their listeners, which would take 64 bytes each. */
+class TransportSocket extends Socket {
+  transport: TcpTransport | undefined;
+}
+
 /**
  * Reads a TCP socket into one shared buffer, without the machinery of readable streams (the documented `onread` option
  * of `net.Socket`: a fifth less CPU per small echo than `data` events).
@@ -53,7 +58,7 @@ export class TcpTransport implements MovableTransport {
   #waitingBytes = 0;
   /** True if nothing follows the queued bytes. */
   #ending = false;
-  readonly #socket: Socket;
+  readonly #socket: TransportSocket;
   #receiver: TransportReceiver | undefined;
   /** The last write that the system didn't take at once. */
   #inHand: Buffer | undefined;
@@ -66,7 +71,8 @@ export class TcpTransport implements MovableTransport {
   #isStream = false;
   /** True if the peer ended its direction while the transport was paused. */
   #endWaits = false;
-  #waiting: Buffer[] = [];
+  /** Undefined until a write first had to wait. */
+  #waiting: Buffer[] | undefined;
   /** True if the peer didn't take everything at once, so that `drained` follows. */
   #behind = false;
   /** Directions that have ended: ours, and the peer's if the receiver knows. */
@@ -94,19 +100,28 @@ export class TcpTransport implements MovableTransport {
       },
     };
     // Reading begins with `start`.
-    this.#socket = new Socket(optionsOver(handle, { allowHalfOpen: true, onread }));
+    this.#socket = new TransportSocket(optionsOver(handle, { allowHalfOpen: true, onread }));
+    this.#socket.transport = this;
     checkHandle(this.#socket, handle);
     // Node may be reading for `source` already, and nothing may arrive before there is a receiver.
     if (source instanceof Socket) this.#socket.pause();
     if (!undelayed) this.#socket.setNoDelay(true);
     this.#socket.on("error", ignore);
-    this.#socket.on("end", () => {
-      if (this.#reading) this.#tellEnd();
-      else this.#endWaits = true;
-    });
-    this.#socket.on("close", () => this.#receiver?.closed());
+    this.#socket.on("end", peerEnded);
+    this.#socket.on("close", socketClosed);
     // The socket died on its way here.
     if (handle === null) this.#socket.destroy();
+  }
+
+  /** Called by the socket. */
+  peerEnded(): void {
+    if (this.#reading) this.#tellEnd();
+    else this.#endWaits = true;
+  }
+
+  /** Called by the socket. */
+  socketClosed(): void {
+    this.#receiver?.closed();
   }
 
   start(receiver: TransportReceiver): void {
@@ -145,12 +160,12 @@ export class TcpTransport implements MovableTransport {
     if (handle === null) return undefined;
     this.pause();
     const unread = this.#head ?? NOTHING;
-    const unsent = [...this.#restInHand(handle), ...this.#waiting];
+    const unsent = [...this.#restInHand(handle), ...(this.#waiting ?? [])];
     this.#receiver = undefined;
     this.#head = undefined;
     this.#inHand = undefined;
     this.#writing = 0;
-    this.#waiting = [];
+    this.#waiting = undefined;
     this.#waitingBytes = 0;
     takeHandle(this.#socket);
     return { handle, unread, unsent };
@@ -179,6 +194,7 @@ export class TcpTransport implements MovableTransport {
     if (this.#writing === 0) {
       this.#writeNow(bytes);
     } else {
+      this.#waiting ??= [];
       this.#waiting.push(bytes);
       this.#waitingBytes += bytes.length;
     }
@@ -192,9 +208,10 @@ export class TcpTransport implements MovableTransport {
       this.#socket.destroy();
       return;
     }
-    if (this.#waitingBytes > 0) {
-      const bytes = this.#waiting.length === 1 ? (this.#waiting[0] as Buffer) : Buffer.concat(this.#waiting);
-      this.#waiting = [];
+    const waiting = this.#waiting;
+    if (waiting !== undefined) {
+      const bytes = waiting.length === 1 ? (waiting[0] as Buffer) : Buffer.concat(waiting);
+      this.#waiting = undefined;
       this.#waitingBytes = 0;
       this.#writeNow(bytes);
       return;
@@ -233,12 +250,12 @@ export class TcpTransport implements MovableTransport {
 
   /** Ends our direction. */
   #shutDown(): void {
-    if (!this.#socket.destroyed) endBelowQueue(this.#socket, this.#halfEnded);
+    if (!this.#socket.destroyed) endBelowQueue(this.#socket, (error) => this.#halfEnded(error));
   }
 
-  readonly #halfEnded = (error?: Error | null): void => {
+  #halfEnded(error?: Error | null): void {
     if (++this.#ended === 2 || error != null) this.#socket.destroy();
-  };
+  }
 
   destroy(): void {
     this.#socket.destroy();
@@ -266,6 +283,14 @@ export class TcpTransport implements MovableTransport {
     this.#receiver?.ended();
     this.#halfEnded();
   }
+}
+
+function peerEnded(this: TransportSocket): void {
+  this.transport?.peerEnded();
+}
+
+function socketClosed(this: TransportSocket): void {
+  this.transport?.socketClosed();
 }
 
 /** Does nothing: `closed`, which always follows, tells what an error means. */
