@@ -46,9 +46,9 @@ export interface DecoderState {
 /** A data frame in progress. */
 interface FrameState {
   /** Payload bytes that are still to come. */
-  readonly remaining: number;
+  remaining: number;
   /** Payload bytes that were read. */
-  readonly phase: number;
+  phase: number;
   /** True for the last frame of its message. */
   readonly final: boolean;
   /** Masking key. */
@@ -113,16 +113,8 @@ export class Decoder {
 
   /** The message in progress: a data frame began it, and payload or continuation frames are still to come. */
   #assembly: Assembly | undefined;
-  /** Payload bytes of the data frame in progress that are still to come. */
-  #remaining = 0;
-  /** Payload bytes of the data frame in progress that were read. */
-  #phase = 0;
-  /** True when the data frame in progress is the last of its message. */
-  #final = false;
-  /** True while a data frame is in progress. */
-  #inPayload = false;
-  /** Masking key of the data frame in progress. */
-  #key = NO_KEY;
+  /** The data frame in progress; undefined between frames, as in every idle connection. */
+  #frame: FrameState | undefined;
 
   constructor(options: DecoderOptions) {
     this.#options = options;
@@ -134,11 +126,8 @@ export class Decoder {
    * decoder reads nothing more.
    */
   save(): DecoderState {
-    const frame = this.#inPayload
-      ? { remaining: this.#remaining, phase: this.#phase, final: this.#final, key: this.#key }
-      : undefined;
     const rest = this.#chunk.subarray(this.#at);
-    const state = { rest, message: this.#assembly?.save(), frame, window: this.#options.inflater?.save() };
+    const state = { rest, message: this.#assembly?.save(), frame: this.#frame, window: this.#options.inflater?.save() };
     this.#end();
     return state;
   }
@@ -149,12 +138,7 @@ export class Decoder {
     this.#state = "owning";
     this.#assembly = message && Assembly.load(message);
     this.#options.inflater?.load(window);
-    if (frame === undefined) return;
-    this.#remaining = frame.remaining;
-    this.#phase = frame.phase;
-    this.#final = frame.final;
-    this.#key = frame.key;
-    this.#inPayload = true;
+    this.#frame = frame && { ...frame };
   }
 
   /** Adds the next bytes of the peer. */
@@ -174,7 +158,7 @@ export class Decoder {
 
   /** True when `next` returned undefined because `mayInflate` denied inflating a complete message. */
   get inflationWaits(): boolean {
-    return this.#inPayload && this.#final && this.#remaining === 0;
+    return this.#frame?.final === true && this.#frame.remaining === 0;
   }
 
   /**
@@ -187,13 +171,13 @@ export class Decoder {
     this.fragments = 0;
     while (this.#state !== "ended") {
       if (this.fragments >= maxFragments) return undefined;
-      if (!this.#inPayload) {
+      if (this.#frame === undefined) {
         const event = this.#readFrame();
         if (event !== "payload follows") return event ?? this.suspend();
       }
       const event = this.#readPayload();
       if (event !== undefined) return event;
-      if (this.#inPayload) return this.suspend();
+      if (this.#frame !== undefined) return this.suspend();
       this.fragments++;
     }
     return undefined;
@@ -260,11 +244,7 @@ export class Decoder {
       return this.#readWholeMessage(opcode as Opcode, payloadBytes, key);
     }
     this.#assembly ??= new Assembly(opcode as Opcode, compressed);
-    this.#remaining = payloadBytes;
-    this.#key = key;
-    this.#phase = 0;
-    this.#final = final;
-    this.#inPayload = true;
+    this.#frame = { remaining: payloadBytes, phase: 0, final, key };
     return "payload follows";
   }
 
@@ -323,19 +303,20 @@ export class Decoder {
   /** Moves the available payload of a frame to the message in progress. Returns the message when it is complete. */
   #readPayload(): Message | Violation | undefined {
     const assembly = this.#assembly as Assembly;
-    const length = Math.min(this.#remaining, this.#chunk.length - this.#at);
+    const frame = this.#frame as FrameState;
+    const length = Math.min(frame.remaining, this.#chunk.length - this.#at);
     // While fragments may follow, the total is unknown and memory may double. With the length of this frame as a bound,
     // memory would grow by one small fragment at a time, and each would move all bytes before it.
-    const toCome = this.#final ? this.#remaining : Number.POSITIVE_INFINITY;
-    const valid = assembly.append(this.#chunk, this.#at, length, toCome, this.#key, this.#phase);
+    const toCome = frame.final ? frame.remaining : Number.POSITIVE_INFINITY;
+    const valid = assembly.append(this.#chunk, this.#at, length, toCome, frame.key, frame.phase);
     this.#at += length;
-    this.#phase += length;
-    this.#remaining -= length;
+    frame.phase += length;
+    frame.remaining -= length;
     if (!valid) return this.#fail("ERR_INVALID_UTF8");
-    if (this.#remaining > 0) return undefined;
-    if (this.#final && assembly.compressed && !this.#mayInflate(assembly)) return undefined;
-    this.#inPayload = false;
-    if (!this.#final) return undefined;
+    if (frame.remaining > 0) return undefined;
+    if (frame.final && assembly.compressed && !this.#mayInflate(assembly)) return undefined;
+    this.#frame = undefined;
+    if (!frame.final) return undefined;
     this.#assembly = undefined;
     if (assembly.compressed) return this.#inflate(assembly);
     return assembly.finish() ?? this.#fail("ERR_INVALID_UTF8");
@@ -388,7 +369,7 @@ export class Decoder {
     this.#state = "ended";
     this.#chunk = EMPTY;
     this.#at = 0;
-    this.#inPayload = false;
+    this.#frame = undefined;
     this.#assembly = undefined;
   }
 }
