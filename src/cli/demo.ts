@@ -26,6 +26,20 @@ async function serve(port: number): Promise<void> {
   const shards = board.stats().shards.length;
   board.attach<Session>(server, { path: "/chat/:room", authorize: () => ({ session: { shards } }) });
 
+  const reload = async (): Promise<void> => {
+    try {
+      const { moved, closed, ms } = await board.reload();
+      console.log(
+        `Reloaded: ${moved} ${moved === 1 ? "connection goes" : "connections go"} on, ${closed} closed, ${Math.round(ms)} ms.`,
+      );
+    } catch (error) {
+      console.error(
+        `The chat can't be reloaded, and goes on as it is: ${error instanceof Error ? error.message : error}`,
+      );
+    }
+  };
+  process.on("SIGHUP", reload);
+
   const stop = async (): Promise<void> => {
     // With the handlers removed, a second signal ends the process at once.
     for (const signal of SIGNALS) process.off(signal, stop);

@@ -4,6 +4,20 @@ import { RawClient } from "../support/raw-client.ts";
 import { launchDemo, startDemo } from "./support/demo.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
 
+interface ChatEvent {
+  readonly type: string;
+  readonly name?: string;
+  readonly text?: string;
+}
+
+/** Reads messages of the chat until one is the wanted one. */
+async function seen(peer: Peer, isWanted: (event: ChatEvent) => boolean): Promise<ChatEvent> {
+  for (;;) {
+    const event = (await peer.nextJson()) as ChatEvent;
+    if (isWanted(event)) return event;
+  }
+}
+
 const socketClass = WebSocket as unknown as StandardSocketClass;
 
 it("serves a page whose policy allows only its own code and connections to its server", async () => {
@@ -32,6 +46,26 @@ it.each(["SIGTERM", "SIGINT"] as const)("closes its connections with 1001 and en
   demo.kill(signal);
   expect(await peer.closed).toMatchObject({ code: 1001, wasClean: true });
   expect(await demo.exit).toMatchObject({ code: 0, stderr: "" });
+});
+
+it("loads the code of the chat anew on SIGHUP, and everybody goes on with their names", async () => {
+  const { demo, port } = await startDemo();
+  const peers = await Promise.all([1, 2].map(() => Peer.open(socketClass, `ws://127.0.0.1:${port}/chat/lobby`)));
+  for (const [index, peer] of peers.entries()) {
+    await peer.nextJson();
+    peer.send(JSON.stringify({ type: "name", name: `guest ${index}` }));
+  }
+  const [one, two] = peers as [Peer, Peer];
+  for (const peer of peers) await seen(peer, (event) => event.type === "joined" && event.name === "guest 1");
+  for (let reload = 0; reload < 2; reload++) {
+    demo.kill("SIGHUP");
+    const reloaded = "Reloaded: 2 connections go on, 0 closed, \\d+ ms\\.\n";
+    await demo.prints(new RegExp(`(?:${reloaded}){${reload + 1}}`));
+    one.send(JSON.stringify({ type: "say", text: `still here ${reload}` }));
+    const said = (event: ChatEvent): boolean => event.type === "said" && event.text === `still here ${reload}`;
+    expect(await seen(two, said)).toMatchObject({ name: "guest 0" });
+    expect(await seen(one, said)).toMatchObject({ name: "guest 0" });
+  }
 });
 
 it("exits with 0 while a browser holds a connection on which it has sent nothing", async () => {

@@ -6,6 +6,11 @@ export interface Session {
   readonly shards: number;
 }
 
+/** What goes along when a person's connection moves. The subscription goes along by itself. */
+interface State {
+  readonly name: string | undefined;
+}
+
 /** A message from the page. */
 type Request = { readonly type: "name"; readonly name: string } | { readonly type: "say"; readonly text: string };
 
@@ -30,6 +35,7 @@ const POLICY_VIOLATION = 1008;
 
 /** One person in a room. The page first sends a name, which may change later; then it sends texts. */
 export default class Chat extends Actor<Session> {
+  static override readonly moves = 1;
   readonly #topic = `room:${this.params["room"]}`;
   #name: string | undefined;
 
@@ -41,6 +47,14 @@ export default class Chat extends Actor<Session> {
     }
     await this.subscribe(this.#topic);
     this.#tell({ type: "welcome", id, shard, shards: this.session.shards });
+  }
+
+  override suspended(): State {
+    return { name: this.#name };
+  }
+
+  override resumed({ name }: State): void {
+    this.#name = name;
   }
 
   override received(message: Message): void {
