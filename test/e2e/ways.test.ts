@@ -15,6 +15,14 @@ function authorizing({ thread }: Way): AttachOptions {
 
 const gives = (verdict: object): Record<string, string> => ({ "x-authorize": JSON.stringify({ gives: verdict }) });
 
+const INVALID_VERDICTS: readonly object[] = [
+  { session: { user: "ada" }, status: 401 },
+  { session: undefined, status: undefined, body: "no" },
+  { session: 1, headers: { Upgrade: "h2c" } },
+  { session: 1, headers: { "x-a": "b\r\nx-c: d" } },
+  { status: 204 },
+];
+
 describe.each(ways)("$name", (way) => {
   const { start, accepted } = way;
 
@@ -62,22 +70,18 @@ describe.each(ways)("$name", (way) => {
     expect(values("set-cookie")).toEqual(["a=", "b="]);
   });
 
-  it.each<object>([
-    { session: { user: "ada" }, status: 401 },
-    { session: undefined, status: undefined, body: "no" },
-    { session: 1, headers: { Upgrade: "h2c" } },
-    { session: 1, headers: { "x-a": "b\r\nx-c: d" } },
-    { status: 204 },
-  ])("answers 500 when authorize returns %j, and reports that", async (verdict) => {
+  it("answers 500 to each invalid verdict of authorize, and reports it", async () => {
     const { board, ask } = await start({ actor: "authorizing", attach: authorizing(way) });
     const failed = vi.fn<(error: Error) => void>();
     board.on("handshakeFailed", failed);
-    const { status, values } = await ask("/", gives(verdict));
-    expect(status).toBe(500);
-    expect(values("x-c")).toEqual([]);
-    await vi.waitFor(() => expect(failed).toHaveBeenCalledOnce());
-    expect(failed.mock.calls[0]?.[0]).toMatchObject({ code: "ERR_AUTHORIZE" });
-    expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0, refused: { 500: 1 } } });
+    for (const [index, verdict] of INVALID_VERDICTS.entries()) {
+      const { status, values } = await ask("/", gives(verdict));
+      expect({ verdict, status, injected: values("x-c") }).toEqual({ verdict, status: 500, injected: [] });
+      await vi.waitFor(() => expect(failed).toHaveBeenCalledTimes(index + 1));
+      expect(failed.mock.lastCall?.[0]).toMatchObject({ code: "ERR_AUTHORIZE" });
+    }
+    const refused = { 500: INVALID_VERDICTS.length };
+    expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: 0, refused } });
   });
 
   it("shows the actor its request: url, query, the requested headers, and the client's address", async () => {

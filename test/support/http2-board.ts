@@ -17,7 +17,7 @@ import { Http2Client, openSession } from "./http2-client.ts";
 export type Options = Omit<TestBoardOptions, "attach"> & { readonly attach?: AttachOptions };
 
 export async function startBoard({ actor = "echo", attach: _, ...rest }: Options = {}): Promise<Switchboard> {
-  const board = await Switchboard.start({ actor: actorUrl(String(actor)), shards: 1, ...rest });
+  const board = await Switchboard.start({ actor: actorUrl(String(actor)), shards: 1, warmUp: false, ...rest });
   onTestFinished(async () => {
     await board.close({ timeoutMs: 0 });
   });

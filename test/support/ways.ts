@@ -72,7 +72,13 @@ async function startOwnPort({ attach = {}, ...options }: WayOptions, listen: Par
 }
 
 async function startAlone({ actor = "echo", attach: _, ...options }: WayOptions): Promise<Switchboard> {
-  const board = await Switchboard.start({ actor: actorUrl(actor), shards: 1, maxEventLoopDelayMs: 60_000, ...options });
+  const board = await Switchboard.start({
+    actor: actorUrl(actor),
+    shards: 1,
+    maxEventLoopDelayMs: 60_000,
+    warmUp: false,
+    ...options,
+  });
   onTestFinished(async () => void (await board.close({ timeoutMs: 0 })));
   return board;
 }

@@ -26,13 +26,14 @@ const ways: { name: string; options: Partial<ListenOptions> }[] = [
   { name: "in the shards, on a host that is looked up", options: { accept: "shard", host: "localhost" } },
 ];
 
-async function startedBoard(): Promise<Switchboard> {
-  const { board } = await startBoard({ shards: 2 });
+/** Starts a board: with two shards only where each of them listens. */
+async function startedBoard({ accept }: Partial<ListenOptions> = {}): Promise<Switchboard> {
+  const { board } = await startBoard({ shards: accept === "shard" ? 2 : 1 });
   return board;
 }
 
 it.each(ways)("stops listening $name when the board closes meanwhile", async ({ options }) => {
-  const board = await startedBoard();
+  const board = await startedBoard(options);
   const port = await bind();
   const listening = board.listen({ port, host: "127.0.0.1", ...options });
   const closing = board.close({ timeoutMs: 0 });
@@ -42,7 +43,7 @@ it.each(ways)("stops listening $name when the board closes meanwhile", async ({ 
 });
 
 it.each(ways)("stops listening $name when the signal is aborted, and can listen again", async ({ options }) => {
-  const board = await startedBoard();
+  const board = await startedBoard(options);
   const port = await bind();
   const aborting = new AbortController();
   const listening = board.listen({ port, host: "127.0.0.1", ...options, signal: aborting.signal });
@@ -52,7 +53,7 @@ it.each(ways)("stops listening $name when the signal is aborted, and can listen 
 });
 
 it.each(ways)("doesn't listen $name with a signal that was already aborted", async ({ options }) => {
-  const board = await startedBoard();
+  const board = await startedBoard(options);
   const port = await bind();
   const listening = board.listen({ port, host: "127.0.0.1", ...options, signal: AbortSignal.abort() });
   await expect(listening).rejects.toMatchObject({ code: "ERR_ABORTED", cause: { name: "AbortError" } });
