@@ -300,7 +300,7 @@ describe.each<{ mode: Mode }>([{ mode: "main" }, { mode: "shard" }])("a handshak
   });
 
   it("leaves no descriptor, however its peers leave", async () => {
-    const { board, port } = await start(mode, { handshakeTimeoutMs: 200 }, { shards: 2 });
+    const { board, port } = await start(mode, { handshakeTimeoutMs: 1_000 }, { shards: 2 });
     const leave: ((client: RawClient) => Promise<unknown>)[] = [
       async (client) => client.reset(),
       async (client) => client.socket.end(),

@@ -340,7 +340,7 @@ it("closes and counts the handshakes of a shard that dies, and those of the othe
 });
 
 it("leaves no descriptor, however its peers leave", async () => {
-  const { board, port } = await start({}, { handshakeTimeoutMs: 500 }, { shards: 2 });
+  const { board, port } = await start({}, { handshakeTimeoutMs: 3_000 }, { shards: 2 });
   const ways: (() => Promise<RawClient>)[] = [
     async () => {
       const client = await open(port);
