@@ -18,6 +18,8 @@ export interface CountedOptions {
   readonly pieceBytes?: number;
   /** Milliseconds between two reads of the answers. Default: reads at once. */
   readonly readEveryMs?: number;
+  /** Milliseconds from an answer to the next message. Default: 0. */
+  readonly thinkMs?: number;
 }
 
 /** A header that ends the opening handshake. */
@@ -27,6 +29,10 @@ export class CountedClient {
   readonly socket: Socket;
   readonly #options: Required<Omit<CountedOptions, "port" | "path">>;
   readonly #sent: Buffer[] = [];
+  /** Times at which the messages in `#sent` were made. */
+  readonly #sentAt: number[] = [];
+  /** Time from each message to its answer, in ms. */
+  readonly waits: number[] = [];
   #sentCount = 0;
   /** Number of right answers. */
   answers = 0;
@@ -45,9 +51,10 @@ export class CountedClient {
       sizeOf = (number) => 20 + ((number * 37) % 180),
       pieceBytes = Infinity,
       readEveryMs = 0,
+      thinkMs = 0,
     } = options;
     this.socket = socket;
-    this.#options = { window, sizeOf, pieceBytes, readEveryMs };
+    this.#options = { window, sizeOf, pieceBytes, readEveryMs, thinkMs };
     socket.setNoDelay(true);
     socket.on("error", (error) => this.errors.push(error.message));
     socket.on("close", () => {
@@ -87,6 +94,7 @@ export class CountedClient {
       const payload = Buffer.allocUnsafe(this.#options.sizeOf(number));
       for (let i = 0; i < payload.length; i++) payload[i] = (number * 31 + i * 7 + (i >> 8)) & 0xff;
       this.#sent.push(payload);
+      this.#sentAt.push(performance.now());
       const frame = clientFrame(0x2, payload);
       this.#writing = this.#writing.then(() => this.#write(frame));
     }
@@ -118,7 +126,8 @@ export class CountedClient {
       this.#check(all.subarray(0, length));
       this.#putBack(all.subarray(length));
     }
-    this.#fill();
+    if (this.#options.thinkMs === 0 || this.#sentCount === 0 || this.#stopped) this.#fill();
+    else setTimeout(() => this.#fill(), this.#options.thinkMs);
     this.#tellIdle();
   }
 
@@ -136,6 +145,7 @@ export class CountedClient {
 
   #check(frame: Buffer): void {
     const payload = this.#sent.shift() as Buffer;
+    this.waits.push(performance.now() - (this.#sentAt.shift() as number));
     const got = frame.subarray(frame.length - payload.length - 4);
     if (frame[0] !== 0x82) this.errors.push(`answer ${this.answers} begins with ${frame[0]}`);
     else if (got.readUInt32BE() !== this.answers) this.errors.push(`answer ${this.answers} has ${got.readUInt32BE()}`);
