@@ -59,6 +59,7 @@ it("keeps the order of commands of one channel, and of the API behind them", asy
   client.send({ id: 103, subscribe: { channel } });
   await allow(channel);
   await asked(channel);
+  await client.until(() => client.replies.has(102));
   expect([...client.replies.keys()].filter((id) => id > 100)).toEqual([101, 102]);
   const unsubscribed = callApi(url, "unsubscribe", { user: "", channel });
   await allow(channel);
