@@ -341,12 +341,14 @@ export class Connection
   /**
    * The peer ended its direction, and may still read ours. After a close handshake our end is on its way already.
    * Without a close frame the connection is lost, but what was sent before still leaves. The end may come in the same
-   * read as the last messages, and their handlers may answer in microtasks: so the connection ends after this turn.
+   * read as the last messages, and their handlers may answer in microtasks: so the connection ends after this turn. A
+   * crowd of peers that leave at once doesn't delay those that stay.
    */
   ended(): void {
-    setImmediate(() => {
+    const takeTurn = (): void => {
       if (this.#phase === "open" || this.#phase === "closingByUs") this.#end(endedByPeer());
-    });
+    };
+    this.host.turns.addBackground({ takeTurn });
   }
 
   closed(): void {

@@ -22,6 +22,11 @@ const MESSAGE_BYTES_PER_TURN = 4 * 1024 * 1024;
  */
 const LIGHT_EVENTS = 16;
 const LIGHT_MESSAGE_BYTES = 64 * 1024;
+/**
+ * Milliseconds for which a connection is new, by the shard's wheel. The reads of a new connection are background work:
+ * clients that all come at once don't delay those that were there before.
+ */
+const NEW_MS = 5_000;
 /** Number of small events decoded between two looks at the clock. */
 const EVENTS_PER_CLOCK_CHECK = 4;
 
@@ -29,6 +34,9 @@ const EVENTS_PER_CLOCK_CHECK = 4;
 const MAILBOX_FULL = 1;
 const TURN_OVER = 2;
 const OVER_RATE = 4;
+/** The connection is new, and many others are. */
+const CROWDED = 8;
+const WAITS_FOR_TURN = TURN_OVER | CROWDED;
 
 /** Parts that the connections of a shard share. */
 export interface InboundHost {
@@ -87,6 +95,8 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   /** Undefined if no rates are set, and once the connection is closing. */
   #rates: RateLimit | undefined;
   #held = 0;
+  /** Time of the wheel at which the connection isn't new any more; 0 once that has been noticed. */
+  #newUntilMs: number;
   /** Number of the last turn, and the events and message bytes decoded in that turn. */
   #turn = -1;
   #events = 0;
@@ -112,6 +122,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#messages = messages;
     this.#owner = owner;
     this.#rates = RateLimit.of(rates);
+    this.#newUntilMs = host.wheel.nowMs + NEW_MS;
   }
 
   /** True while the transport is read. */
@@ -125,9 +136,22 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     if (this.#over) return;
     this.#decoder.feed(chunk);
     this.#charge(0, chunk.length);
+    if (this.#held === 0 && this.#isNew && !this.#isAdmitted()) this.#hold(CROWDED);
     // A transport may end the read in progress after a pause.
     if (this.#held !== 0) this.#decoder.suspend();
     else this.#decode();
+  }
+
+  get #isNew(): boolean {
+    if (this.#newUntilMs === 0) return false;
+    if (this.#host.wheel.nowMs >= this.#newUntilMs) this.#newUntilMs = 0;
+    return this.#newUntilMs !== 0;
+  }
+
+  /** Returns true if a new connection may decode in this turn. */
+  #isAdmitted(): boolean {
+    const { turns } = this.#host;
+    return this.#turn === turns.now || turns.admitsBackground();
   }
 
   drained(): void {
@@ -150,7 +174,7 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   ignoreMessages(): void {
     this.#wantsMessages = false;
     this.#forgetRates();
-    if ((this.#held & ~TURN_OVER) === 0) return;
+    if ((this.#held & ~WAITS_FOR_TURN) === 0) return;
     // Decoding goes on in a later turn: the caller may be in the middle of a handler.
     this.#hold(TURN_OVER);
     this.#held = TURN_OVER;
@@ -208,9 +232,9 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     this.#release(OVER_RATE);
   }
 
-  /** Called by the `FairScheduler` while `TURN_OVER` holds the reading. */
+  /** Called by the `FairScheduler` while `TURN_OVER` or `CROWDED` holds the reading. */
   takeTurn(): void {
-    if (!this.#over) this.#release(TURN_OVER);
+    if (!this.#over) this.#release(WAITS_FOR_TURN);
   }
 
   #decode(): void {
@@ -288,7 +312,10 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
 
   #hold(reason: number): void {
     if (this.#held === 0) this.#transport.pause();
-    if (reason === TURN_OVER && (this.#held & TURN_OVER) === 0) this.#host.turns.add(this);
+    if ((this.#held & WAITS_FOR_TURN) === 0) {
+      if (reason === TURN_OVER) this.#host.turns.add(this);
+      if (reason === CROWDED) this.#host.turns.addBackground(this);
+    }
     this.#held |= reason;
   }
 

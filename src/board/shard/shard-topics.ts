@@ -5,6 +5,7 @@ import type { Departure, Leaver } from "../../runtime/bus/moving/move.ts";
 import { EngineClient } from "../../runtime/engine/engine-client.ts";
 import { Feeds } from "../../runtime/feeds/feeds.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
+import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { TopicRules } from "../../runtime/streams/topic-rules.ts";
 import { BroadcastGroup } from "../connection/outbound/broadcast-group.ts";
@@ -19,8 +20,11 @@ export class ShardTopics {
   /** Lets go of the topics without history that other nodes may publish to, by name. */
   readonly #held = new Map<string, () => void>();
 
-  /** @param life number of this thread */
-  constructor(engine: ShardEngine | undefined, counters: Counters, life: number) {
+  /**
+   * @param life number of this thread
+   * @param turns scheduler of the shard
+   */
+  constructor(engine: ShardEngine | undefined, counters: Counters, life: number, turns: FairScheduler) {
     const audience = {
       newGroup: () => new BroadcastGroup(counters),
       delivered: (count: number) => counters.add("deliveries", count),
@@ -50,6 +54,7 @@ export class ShardTopics {
       unstoredDropped: () => counters.add("droppedNewest"),
       subscriptionLost: () => counters.add("subscriptionsLost"),
       subscriptionBehind: () => counters.add("subscriptionsBehind"),
+      mayGoOn: turns.backgroundTurn,
     });
   }
 

@@ -103,7 +103,8 @@ class Shard {
     this.#control = task.control;
     this.#counters = new Counters([...task.actors.keys()], task.counters);
     this.#counters.clearGauges();
-    this.#topics = new ShardTopics(task.engine, this.#counters, task.life);
+    const turns = new FairScheduler();
+    this.#topics = new ShardTopics(task.engine, this.#counters, task.life, turns);
     this.#closedSockets = new ClosedSocketReporter(this.#counters, (clientKeys) =>
       this.report({ kind: "socketsClosed", clientKeys }),
     );
@@ -121,7 +122,6 @@ class Shard {
       mailReceived: (to, mail) => this.#connections.get(to)?.mailReceived(mail) ?? "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
     });
-    const turns = new FairScheduler();
     const { maxMailboxMessages: messages, maxMailboxBytes: bytes, maxMails: mails } = task.options;
     this.#host = {
       shard: task.shard,
@@ -229,15 +229,21 @@ class Shard {
     await Promise.all(linked);
     if (this.#hasStopped) return;
     const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
-    receiveHandoffs(this.#task.handoff, adopt);
-    receiveRelayed(this.#task.relay, adopt);
+    // Adopting is background work: a storm of new connections doesn't delay the established ones.
+    const pace = this.#host.turns.runInBackground;
+    receiveHandoffs(this.#task.handoff, adopt, pace);
+    receiveRelayed(this.#task.relay, adopt, pace);
     const sockets = this.#createSocketAcceptor();
     this.#sockets = sockets;
-    receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(this.#task.rawSockets, {
-      settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
-      adoptServer: (server, { listenerId }) => sockets.listen(server, listenerId),
-      adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
-    });
+    receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(
+      this.#task.rawSockets,
+      {
+        settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
+        adoptServer: (server, { listenerId }) => sockets.listen(server, listenerId),
+        adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
+      },
+      pace,
+    );
     this.#meter.start();
     this.report({ kind: "ready", actors: factsOf(this.#actors) });
   }
@@ -255,6 +261,7 @@ class Shard {
     return new SocketAcceptor({
       acceptor: this.#acceptor,
       closedSockets: this.#closedSockets,
+      turns: this.#host.turns,
       counters: this.#counters,
       authorizeOf: (actor) => this.#actors.get(actor)?.authorize,
       adopt: (transport, envelope) => this.#adopt(transport, envelope),

@@ -33,6 +33,11 @@ export interface FeedHost {
   subscriptionLost(): void;
   /** A subscription has fallen behind, because its peer reads too slowly. */
   subscriptionBehind(): void;
+  /**
+   * Resolves when a subscription may go on that waited for the engine; undefined if it may now. The engine's answers
+   * come for a crowd of subscriptions at once.
+   */
+  mayGoOn(): Promise<void> | undefined;
 }
 
 export interface FeedOwner {
@@ -151,6 +156,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   ): Promise<Subscribed> {
     try {
       await ready;
+      await this.#owner.host.mayGoOn();
       if (subscription.hasEnded) return NOTHING_KEPT;
       const result = await firstResult(subscription, since, this);
       // What the caller sends when it gets the result comes before what is delivered.
@@ -337,12 +343,16 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     return this.#owner.client.readAnew(this.topic, offset);
   }
 
-  readShared(offset: number): Promise<HistoryRead> {
-    return this.#owner.client.readSince(this.topic, offset);
+  async readShared(offset: number): Promise<HistoryRead> {
+    const read = await this.#owner.client.readSince(this.topic, offset);
+    await this.#owner.host.mayGoOn();
+    return read;
   }
 
-  readNewest(): Promise<HistoryRead> {
-    return this.#owner.client.history(this.topic, { limit: 1, reverse: true });
+  async readNewest(): Promise<HistoryRead> {
+    const read = await this.#owner.client.history(this.topic, { limit: 1, reverse: true });
+    await this.#owner.host.mayGoOn();
+    return read;
   }
 
   /** Reads a page for a subscription that is behind. */

@@ -168,12 +168,22 @@ function stayed(): SwitchboardError {
   return new SwitchboardError("ERR_SOCKET_STAYED", message, { cause });
 }
 
-/** The receiving end, in the shard. `adopt` takes over the transport, or throws: then the socket is closed here. */
+/** Does the work at once or later, in the order of the calls: a shard doesn't adopt a crowd of sockets in one turn. */
+export type Pace = (work: () => void) => void;
+
+const atOnce: Pace = (work) => work();
+
+/**
+ * The receiving end, in the shard. `adopt` takes over the transport, or throws: then the socket is closed here.
+ *
+ * @param pace default: each socket is adopted as it arrives
+ */
 export function receiveHandoffs<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
+  pace: Pace = atOnce,
 ): void {
-  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
+  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer), pace);
   end.port.on("message", ({ serial, socket, head, envelope }: SocketMessage<Envelope>) => {
     arrivals.adopt(serial, socket, () => {
       const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
@@ -196,12 +206,17 @@ export interface RawSocketReceiver<Envelope, Notice> {
   adopt(socket: Socket, envelope: Envelope): void;
 }
 
-/** The receiving end of `sendRawSocket`, `sendServer` and `tell`, in the shard. */
+/**
+ * The receiving end of `sendRawSocket`, `sendServer` and `tell`, in the shard.
+ *
+ * @param pace default: each socket is adopted as it arrives
+ */
 export function receiveRawSockets<Envelope, Notice>(
   end: HandoffEnd,
   receiver: RawSocketReceiver<Envelope, Notice>,
+  pace: Pace = atOnce,
 ): void {
-  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer));
+  const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer), pace);
   end.port.on("message", (message: RawSocketMessage<Envelope, Notice>) => {
     switch (message.kind) {
       case "notice":
@@ -225,11 +240,13 @@ export function receiveRawSockets<Envelope, Notice>(
 export class Arrivals {
   readonly #decisions: Decisions;
   readonly #answer: (answer: HandoffAnswer) => void;
+  readonly #pace: Pace;
   #nextSerial = 0;
 
-  constructor({ port, decisions }: HandoffEnd, answer: (answer: HandoffAnswer) => void) {
+  constructor({ port, decisions }: HandoffEnd, answer: (answer: HandoffAnswer) => void, pace: Pace = atOnce) {
     this.#decisions = new Decisions(decisions);
     this.#answer = answer;
+    this.#pace = pace;
     // Node closes a socket whose message it can't read. Messages arrive in order, so the serial is known.
     port.on("messageerror", (error: Error) => {
       this.adopt(this.#nextSerial, undefined, () => {
@@ -238,12 +255,25 @@ export class Arrivals {
     });
   }
 
-  /** @param owned closed if `adopt` throws, or if the sender has given up the handoff */
+  /**
+   * Takes a socket now, so that its sender doesn't give it up any more, and adopts it when the pace allows.
+   *
+   * @param owned closed if `adopt` throws, or if the sender has given up the handoff
+   */
   adopt(serial: number, owned: { destroy(): void } | undefined, adopt: () => void): void {
     this.#nextSerial = serial + 1;
+    if (this.#decisions.claim(serial)) {
+      this.#pace(() => this.#settle(serial, owned, adopt));
+      return;
+    }
+    this.#settle(serial, owned, () => {
+      throw new SwitchboardError("ERR_HANDOFF_TIMEOUT", "the sender gave it up");
+    });
+  }
+
+  #settle(serial: number, owned: { destroy(): void } | undefined, adopt: () => void): void {
     let error: ErrorReport | undefined;
     try {
-      if (!this.#decisions.claim(serial)) throw new SwitchboardError("ERR_HANDOFF_TIMEOUT", "the sender gave it up");
       adopt();
     } catch (thrown) {
       owned?.destroy();

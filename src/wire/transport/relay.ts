@@ -2,7 +2,7 @@
 import type { Duplex } from "node:stream";
 import type { ErrorReport } from "../../errors.ts";
 import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
-import { Arrivals } from "./handoff.ts";
+import { Arrivals, type Pace } from "./handoff.ts";
 import type { RelayHandoff } from "./messages.ts";
 import { HANDOFF_TIMEOUT_MS, type HandoffEnd, type HandoffResult, lost, PendingHandoffs } from "./pending-handoffs.ts";
 import { RelayPort } from "./relay-port.ts";
@@ -94,10 +94,15 @@ export class RelaySender<Envelope> {
   }
 }
 
-/** The shard's end. `adopt` takes over the transport, or throws: then the stream is closed. */
+/**
+ * The shard's end. `adopt` takes over the transport, or throws: then the stream is closed.
+ *
+ * @param pace default: each stream is adopted as it arrives
+ */
 export function receiveRelayed<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
+  pace?: Pace,
 ): void {
   const relay = new RelayPort<Envelope>(end.port, queueMicrotask, (message) => {
     if (message.kind !== "open") return;
@@ -105,7 +110,7 @@ export function receiveRelayed<Envelope>(
     const transport = relay.open(serial, remoteAddress);
     arrivals.adopt(serial, transport, () => adopt(transport, envelope));
   });
-  const arrivals = new Arrivals(end, (answer) => relay.tell(answer));
+  const arrivals = new Arrivals(end, (answer) => relay.tell(answer), pace);
 }
 
 /**

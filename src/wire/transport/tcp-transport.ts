@@ -137,7 +137,7 @@ export class TcpTransport implements MovableTransport {
    */
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
-    if (rest.length > 0) this.#head = Buffer.from(rest);
+    if (rest.length > 0) this.#head = Buffer.concat([rest, this.#head ?? NOTHING]);
   }
 
   /**
@@ -149,7 +149,7 @@ export class TcpTransport implements MovableTransport {
     this.#receiver = undefined;
     this.#isStream = true;
     this.#socket.pause();
-    this.#socket.unshift(Buffer.from(rest));
+    this.#socket.unshift(Buffer.concat([rest, this.#head ?? NOTHING]));
     return this.#socket;
   }
 

@@ -24,6 +24,12 @@ function shard(takesMs: (bytes: number) => number) {
   const counters = new Counters();
   const wheel = new TimerWheel(5);
   onTestFinished(() => wheel.stop());
+  let wheelMs = 0;
+  Object.defineProperty(wheel, "nowMs", { get: () => wheelMs });
+  /** Makes the connections that there are old. */
+  const growOld = (): void => {
+    wheelMs += 5_000;
+  };
   /** Names of the connections whose messages were handled, in order. */
   const log: string[] = [];
   const transport: Transport = {
@@ -55,7 +61,7 @@ function shard(takesMs: (bytes: number) => number) {
       owner,
     );
   };
-  return { log, connect };
+  return { log, connect, growOld };
 }
 
 const names = Array.from({ length: 8 }, (_, i) => `bomber ${i}`);
@@ -85,9 +91,10 @@ it("alternates between peers that send bombs", async () => {
 });
 
 it("serves small reads between any two slices of a bomb, in the turn in which they arrive", async () => {
-  const { log, connect } = shard((bytes) => (bytes === MIB ? TURN_MS : 0));
+  const { log, connect, growOld } = shard((bytes) => (bytes === MIB ? TURN_MS : 0));
   const bombers = names.map(connect);
   const others = Array.from({ length: 40 }, (_, i) => connect(`other ${i}`));
+  growOld();
   for (const bomber of bombers) bomber.received(Buffer.concat(Array.from({ length: BOMBS }, () => bomb)));
   const small = [text("hello"), clientFrame(0x1, deflateMessage("hello"), COMPRESSED)];
   log.splice(0);
@@ -138,4 +145,24 @@ it("decodes a message that had to wait before the messages after it", async () =
   await turn();
   expect(order).toEqual([MIB, MIB / 2, 5, 5]);
   expect(second.reading).toBe(true);
+});
+
+it("serves an established peer at once while a crowd of new ones sends its first messages, all of them in order", async () => {
+  const { log, connect, growOld } = shard(() => TURN_MS / 4);
+  const established = connect("established");
+  growOld();
+  const crowd = Array.from({ length: 100 }, (_, i) => connect(`new ${i}`));
+  for (const each of crowd) each.received(text("hello"));
+  // Few are served in the turn in which all of them come.
+  expect(log).toHaveLength(16);
+  const perTurn: number[] = [];
+  while (crowd.some(({ reading }) => !reading)) {
+    const before = log.length;
+    established.received(text("hello"));
+    expect(log.at(-1)).toBe("established");
+    await turn();
+    perTurn.push(log.length - before - 1);
+  }
+  expect(Math.max(...perTurn)).toBeLessThanOrEqual(4);
+  expect(log.filter((name) => name !== "established")).toEqual(crowd.map((_, i) => `new ${i}`));
 });

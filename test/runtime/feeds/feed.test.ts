@@ -8,11 +8,11 @@ import { GatedEngine } from "../engine/gated-engine.ts";
 import { span, startHost, text, until } from "../engine/host.ts";
 import { createFeeds, Peer, tick } from "./peer.ts";
 
-async function setUp(engine?: Engine) {
+async function setUp(engine?: Engine, mayGoOn?: () => Promise<void> | undefined) {
   const host = await startHost({}, engine);
   const { client } = host.connect();
   const publisher = host.connect().client;
-  const feeds = createFeeds(client);
+  const feeds = createFeeds(client, undefined, undefined, mayGoOn);
   /** Publishes texts in order, and resolves with their positions. */
   const publish = async (topic: string, ...texts: (string | number)[]) => {
     const published = await Promise.all(texts.map((each) => publisher.publish(topic, text(String(each)))));
@@ -137,6 +137,34 @@ describe("a subscription with a position", () => {
     await publish("s", 6);
     await until(() => peer.log.includes("6"));
     expect([...(result ?? []), ...peer.log]).toEqual(["1", "2", "3", "4", "5", "6"]);
+  });
+
+  it("waits for its turn after the read, and misses nothing that is published meanwhile", async () => {
+    const turns: (() => void)[] = [];
+    let isBusy = false;
+    const mayGoOn = () => (isBusy ? new Promise<void>((resolve) => turns.push(resolve)) : undefined);
+    const { enter, publish } = await setUp(undefined, mayGoOn);
+    const holder = new Peer();
+    await enter("s", holder).result;
+    await publish("s", 1, 2, 3);
+    isBusy = true;
+    const peer = new Peer();
+    let result: string[] | undefined;
+    void enter("s", peer, { since: { epoch: "", offset: 0 } }).result.then((subscribed) => {
+      result = texts(subscribed);
+    });
+    // One turn after the topic is wanted, and one after the read.
+    await until(() => turns.length === 1);
+    turns[0]?.();
+    await until(() => turns.length === 2);
+    await publish("s", 4);
+    await until(() => holder.log.includes("4"));
+    expect(result).toBeUndefined();
+    turns[1]?.();
+    await until(() => result !== undefined);
+    await publish("s", 5);
+    await until(() => peer.log.includes("5"));
+    expect([...(result ?? []), ...peer.log]).toEqual(["1", "2", "3", "4", "5"]);
   });
 
   it("reads a position newer than what has arrived here, even while an older read is under way", async () => {

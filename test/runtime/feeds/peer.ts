@@ -1,8 +1,10 @@
 /** A connection as feeds see it, for tests: it writes down what it gets, and has as much room as a test says. */
+
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import type { FeedHost } from "../../../src/runtime/feeds/feed.ts";
 import { type FeedMember, Feeds } from "../../../src/runtime/feeds/feeds.ts";
+import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import type { Position } from "../../../src/runtime/streams/position.ts";
 import type { PresenceEvent } from "../../../src/runtime/streams/topic-memory.ts";
 import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";
@@ -74,7 +76,12 @@ export interface TestFeeds {
   enter(topic: string, peer: FeedMember, options?: Parameters<Feeds["enter"]>[3]): ReturnType<Feeds["enter"]>;
 }
 
-export function createFeeds(client: EngineClient, rules = new TopicRules(RULES), retryMs = 5): TestFeeds {
+export function createFeeds(
+  client: EngineClient,
+  rules = new TopicRules(RULES),
+  retryMs = 5,
+  mayGoOn = new FairScheduler().backgroundTurn,
+): TestFeeds {
   const told = { behind: 0, lost: 0, dropped: 0, relayed: [] as string[], delivered: 0 };
   const host: FeedHost = {
     audience: {
@@ -86,6 +93,7 @@ export function createFeeds(client: EngineClient, rules = new TopicRules(RULES),
     unstoredDropped: () => void told.dropped++,
     subscriptionLost: () => void told.lost++,
     subscriptionBehind: () => void told.behind++,
+    mayGoOn,
   };
   const feeds = new Feeds(client, host, retryMs);
   const enter: TestFeeds["enter"] = (topic, peer, options = {}) => {

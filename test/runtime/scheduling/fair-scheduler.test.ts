@@ -1,6 +1,11 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { expect, it } from "vitest";
-import { FairScheduler, type ScheduledTask, TURN_MS } from "../../../src/runtime/scheduling/fair-scheduler.ts";
+import { describe, expect, it } from "vitest";
+import {
+  BACKGROUND_MS,
+  FairScheduler,
+  type ScheduledTask,
+  TURN_MS,
+} from "../../../src/runtime/scheduling/fair-scheduler.ts";
 
 /** A scheduler with a clock that moves only by `take`. */
 function setUp() {
@@ -103,4 +108,61 @@ it("numbers the turns in which something runs", async () => {
   scheduler.add(task("a"));
   await turn();
   expect(scheduler.now).toBe(first + 2);
+});
+
+describe("the background", () => {
+  it("gets the time that the other tasks leave of a turn", async () => {
+    const { scheduler, log, task } = setUp();
+    for (const name of ["x", "y", "z"]) scheduler.addBackground(task(name, TURN_MS / 4));
+    scheduler.add(task("a", TURN_MS / 2));
+    await turn();
+    expect(log).toEqual(["a", "x", "y"]);
+    await turn();
+    expect(log).toEqual(["a", "x", "y", "z"]);
+  });
+
+  it("gets a little time of each turn, however much others have to do", async () => {
+    const { scheduler, log, task } = setUp();
+    scheduler.add(task("a", TURN_MS * 2, 2));
+    for (const name of ["x", "y", "z"]) scheduler.addBackground(task(name, BACKGROUND_MS));
+    for (let i = 0; i < 3; i++) await turn();
+    expect(log).toEqual(["a", "x", "a", "y", "a", "z"]);
+  });
+
+  it("doesn't end the turn of other work", async () => {
+    const { scheduler, task } = setUp();
+    scheduler.addBackground(task("x"));
+    expect(scheduler.over).toBe(false);
+    await turn();
+  });
+
+  it("pays for what its tasks do in promises", async () => {
+    const { scheduler, log, take } = setUp();
+    for (const name of ["x", "y", "z"]) {
+      const takeTurn = async (): Promise<void> => {
+        await undefined;
+        log.push(name);
+        take(TURN_MS / 2);
+      };
+      scheduler.addBackground({ takeTurn: () => void takeTurn() });
+    }
+    await turn();
+    expect(log).toEqual(["x", "y"]);
+    await turn();
+    expect(log).toEqual(["x", "y", "z"]);
+  });
+
+  it("does a few pieces of work at once in a turn, and the rest in its order", async () => {
+    const { scheduler, log, task } = setUp();
+    const names = Array.from({ length: 40 }, (_, index) => `${index}`);
+    for (const name of names) scheduler.runInBackground(task(name).takeTurn);
+    expect(log).toEqual(names.slice(0, 16));
+    // A turn that is promised comes behind all of them.
+    await scheduler.backgroundTurn();
+    expect(log).toEqual(names);
+    expect(scheduler.backgroundTurn()).toBeInstanceOf(Promise);
+    await turn();
+    await turn();
+    expect(scheduler.backgroundTurn()).toBeUndefined();
+  });
 });

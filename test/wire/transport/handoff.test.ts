@@ -7,7 +7,13 @@ import { setImmediate as turn } from "node:timers/promises";
 import { TLSSocket } from "node:tls";
 import { type MessagePort, Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { canMoveSockets, HandoffSender, isMovable, receiveHandoffs } from "../../../src/wire/transport/handoff.ts";
+import {
+  canMoveSockets,
+  HandoffSender,
+  isMovable,
+  type Pace,
+  receiveHandoffs,
+} from "../../../src/wire/transport/handoff.ts";
 import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
 import type { Transport } from "../../../src/wire/transport/transport.ts";
 
@@ -41,11 +47,11 @@ async function closed(socket: Socket): Promise<void> {
 }
 
 /** A handoff whose both ends are in this thread, over a real port. */
-function openChannel(adopt: (transport: Transport, envelope: unknown) => void) {
+function openChannel(adopt: (transport: Transport, envelope: unknown) => void, timeoutMs?: number, pace?: Pace) {
   const { sender, receiver } = createHandoffChannel();
-  receiveHandoffs(receiver, adopt);
+  receiveHandoffs(receiver, adopt, pace);
   onTestFinished(() => sender.port.close());
-  return { sender: new HandoffSender<unknown>(sender), port: receiver.port };
+  return { sender: new HandoffSender<unknown>(sender, timeoutMs), port: receiver.port };
 }
 
 /** A handoff to a thread that never reads its port. */
@@ -102,6 +108,30 @@ describe("a handoff", () => {
     for await (const chunk of peer) got += chunk;
     expect(got).toBe("answermore");
     expect(await all).toBe("more");
+  });
+
+  it("lets a socket wait at the shard's pace, however long: its sender doesn't give it up meanwhile", async () => {
+    const works: (() => void)[] = [];
+    const arrived = Promise.withResolvers<void>();
+    const adopted = Promise.withResolvers<Transport>();
+    const pace: Pace = (work) => {
+      works.push(work);
+      arrived.resolve();
+    };
+    const deadlineMs = 20;
+    const { sender } = openChannel((transport) => adopted.resolve(transport), deadlineMs, pace);
+    const { accepted, peer } = await openSockets();
+    const result = sender.send(accepted, NOTHING, {});
+    await arrived.promise;
+    // A socket that was sent later, and is never looked at, reaches its deadline: so did the first one.
+    const late = new HandoffSender<unknown>(createHandoffChannel().sender, deadlineMs);
+    expect(await late.send((await openSockets()).accepted, NOTHING, {})).toMatchObject({ outcome: "failed" });
+    expect(sender.isFull).toBe(false);
+    for (const work of works) work();
+    expect(await result).toEqual({ outcome: "adopted" });
+    const all = echo(await adopted.promise);
+    peer.end("bytes");
+    expect(await all).toBe("bytes");
   });
 
   it("delivers the head, then the bytes that Node had read, then those that came on the way, each once", async () => {

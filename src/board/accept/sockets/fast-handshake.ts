@@ -3,6 +3,7 @@
  * `SocketAcceptor`.
  */
 import type { Socket } from "node:net";
+import type { ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 import { type RequestHead, readSimpleHead } from "../../../wire/handshake/request-head.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
@@ -57,9 +58,9 @@ export class FastHandshakes {
 /**
  * One connection from its accept to its first bytes. Almost every client writes its request in one read and in a simple
  * form. Such a request becomes a connection in the same turn, without an HTTP server, a stream or a promise. Whatever
- * else comes goes to `node:http`.
+ * else comes goes to `node:http`. When many requests come at once, they are background work of the shard.
  */
-export class FastHandshake implements TransportReceiver, Listed {
+export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   place = -1;
   readonly transport: HandshakeTransport;
   readonly #port: ShardPort;
@@ -69,6 +70,8 @@ export class FastHandshake implements TransportReceiver, Listed {
   readonly #timer: NodeJS.Timeout;
   /** The socket that `node:http` got; undefined before. */
   #socket: Socket | undefined;
+  /** Bytes of a request that waits for its turn, because many come at once. */
+  #waiting: Buffer | undefined;
   #over = false;
 
   constructor(transport: HandshakeTransport, port: ShardPort, clientKey: string | undefined, all: FastHandshakes) {
@@ -80,6 +83,25 @@ export class FastHandshake implements TransportReceiver, Listed {
   }
 
   received(chunk: Buffer): void {
+    const { turns } = this.#all.owner;
+    if (turns.admitsBackground()) {
+      this.#read(chunk);
+      return;
+    }
+    // What follows the request stays in the transport.
+    this.transport.pause();
+    this.#waiting = Buffer.from(chunk);
+    turns.addBackground(this);
+  }
+
+  /** Called by the `FairScheduler` when a request has waited. */
+  takeTurn(): void {
+    const chunk = this.#waiting;
+    this.#waiting = undefined;
+    if (chunk !== undefined && !this.#over) this.#read(chunk);
+  }
+
+  #read(chunk: Buffer): void {
     this.#over = true;
     const simple = readSimpleHead(chunk);
     if (simple !== undefined && this.#take(simple.head, chunk.subarray(simple.length))) return;
@@ -114,6 +136,7 @@ export class FastHandshake implements TransportReceiver, Listed {
     clearTimeout(this.#timer);
     this.#all.remove(this);
     transport.handOver(rest);
+    transport.resume();
     let result: Exclude<HandoffResult, { outcome: "stayed" }> = ADOPTED;
     try {
       adopt(transport, acceptor.acceptFast(accepted, request, transport, params, settings.actor, this.#clientKey));
@@ -139,6 +162,7 @@ export class FastHandshake implements TransportReceiver, Listed {
 
   /** Ends a handshake whose request never came. */
   #lose(outcome: "abandoned" | "timedOut"): void {
+    this.#waiting = undefined;
     clearTimeout(this.#timer);
     if (!this.#all.remove(this)) return;
     this.#all.owner.counters.upgrades.add(outcome);

@@ -1,4 +1,5 @@
 /** The port between the classes of this folder and their shard. `Shard` implements the port. */
+import type { FairScheduler } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
@@ -10,6 +11,8 @@ export interface SocketAcceptorOwner {
   readonly acceptor: Acceptor;
   readonly counters: Counters;
   readonly closedSockets: ClosedSocketReporter;
+  /** Scheduler of the shard. */
+  readonly turns: Pick<FairScheduler, "admitsBackground" | "addBackground">;
   /** Returns the export `authorize` of the actor module of this name. */
   authorizeOf(actor: ActorName): Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */

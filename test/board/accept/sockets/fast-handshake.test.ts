@@ -5,6 +5,7 @@ import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
 import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
 import { SocketAcceptor } from "../../../../src/board/accept/sockets/socket-acceptor.ts";
 import type { HandoffEnvelope } from "../../../../src/board/connection/connection-host.ts";
+import { FairScheduler, type ScheduledTask } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { createMovableServer } from "../../../../src/wire/transport/raw-socket-server.ts";
 import type { Transport } from "../../../../src/wire/transport/transport.ts";
@@ -15,10 +16,11 @@ interface Options {
   /** Name of the actor module of the port. */
   readonly actor?: string;
   readonly adopt?: (transport: Transport, envelope: HandoffEnvelope) => void;
+  readonly turns?: Pick<FairScheduler, "admitsBackground" | "addBackground">;
 }
 
 /** A shard's acceptor on a port of its own. `adopted` gets the envelope and the first bytes of each connection. */
-async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt }: Options = {}) {
+async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt, turns = new FairScheduler() }: Options = {}) {
   const counters = new Counters();
   const adopted = vi.fn<(envelope: HandoffEnvelope, bytes: string) => void>();
   const handshakeFailed = vi.fn<(error: Error) => void>();
@@ -41,6 +43,7 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt }: Opti
     acceptor: new Acceptor(owner, { counters: counters.upgrades }),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
+    turns,
     authorizeOf: () => undefined,
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,
@@ -142,4 +145,46 @@ it("closes the socket and reports the error when the connection can't be opened"
   expect(counters.upgrades.snapshot()).toMatchObject({ accepted: 0, failed: 1 });
   expect(counters.get("handshakes")).toBe(0);
   expect(counters.get("departed")).toBe(1);
+});
+
+/** A scheduler whose background is full until `free` is called. */
+function busyScheduler() {
+  const tasks: ScheduledTask[] = [];
+  return {
+    admitsBackground: () => false,
+    addBackground: (task: ScheduledTask) => void tasks.push(task),
+    get waiting() {
+      return tasks.length;
+    },
+    free: () => {
+      for (const task of tasks.splice(0)) task.takeTurn();
+    },
+  };
+}
+
+it("lets a request wait while the shard has much to do for new connections, and loses none of its bytes", async () => {
+  const turns = busyScheduler();
+  const { port, counters, adopted } = await startAcceptor({ turns });
+  const client = await RawClient.connect(port);
+  client.write(`${upgradeRequest({ path: "/chat/blue" })}first bytes`);
+  await vi.waitFor(() => expect(turns.waiting).toBe(1));
+  expect(counters.get("handshakes")).toBe(1);
+  // The end of the peer's direction comes behind the bytes.
+  client.socket.end();
+  turns.free();
+  expect((await client.response()).status).toBe(101);
+  await vi.waitFor(() => expect(adopted).toHaveBeenCalledWith(expect.anything(), "first bytes"));
+  expect(counters.upgrades.snapshot().accepted).toBe(1);
+  expect(counters.get("handshakes")).toBe(0);
+});
+
+it("ends a request that waits for longer than the time of its handshake", async () => {
+  const turns = busyScheduler();
+  const { port, counters, adopted } = await startAcceptor({ turns, handshakeTimeoutMs: 50 });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest({ path: "/chat/blue" }));
+  await vi.waitFor(() => expect(counters.upgrades.snapshot().timedOut).toBe(1));
+  turns.free();
+  expect(adopted).not.toHaveBeenCalled();
+  expect(counters.get("handshakes")).toBe(0);
 });

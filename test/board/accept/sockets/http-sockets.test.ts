@@ -5,6 +5,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
 import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
 import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
+import { FairScheduler } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { createCertificate } from "../../../support/certificate.ts";
 
@@ -21,6 +22,7 @@ it("closes a TLS socket if Node hides the accepted socket below it, and reports 
     acceptor: new Acceptor(placing, { counters: counters.upgrades }),
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
+    turns: new FairScheduler(),
     authorizeOf: () => undefined,
     adopt: () => {},
     acceptFailed,
