@@ -53,7 +53,13 @@ try {
   }
   if (wants("api")) await measureApi(await start("server.ts"), await start("bare-http.ts"), settings);
   if (wants("idle")) await measureIdle(hasSocketIo, settings);
-  if (wants("reconnect")) await measureReconnect(await start("server.ts", { free: true }), settings);
+  if (wants("reconnect")) {
+    const servers = {
+      ours: await start("server.ts", { raised: true }),
+      "bare ws": await start("bare-ws.ts", { raised: true }),
+    };
+    await measureReconnect(servers, settings);
+  }
 } finally {
   for (const server of started) await server.stop();
 }
