@@ -114,6 +114,7 @@ export const ERROR_KINDS = {
   ERR_NODE_INTERNALS: "configuration",
   ERR_NODE_VERSION: "configuration",
   ERR_NO_FFI: "configuration",
+  ERR_NO_URING: "configuration",
   ERR_NO_ACTOR_CLASS: "configuration",
   ERR_OPTION: "configuration",
   ERR_PROXY: "configuration",

@@ -59,7 +59,7 @@ interface Import {
   readonly typeOnly: boolean;
 }
 
-/** All imports of a module: static, dynamic, re-exports, import types, and built-in modules loaded by a call. */
+/** All imports of a module: static, dynamic, re-exports, import types, and `node:ffi` loaded by a call. */
 function importsOf(source: string): Import[] {
   const imports: Import[] = [];
   const add = (from: ts.Node | undefined, typeOnly: boolean): void => {
@@ -72,7 +72,7 @@ function importsOf(source: string): Import[] {
       add(node.moduleSpecifier, node.isTypeOnly);
     } else if (ts.isCallExpression(node) && node.expression.kind === ts.SyntaxKind.ImportKeyword) {
       add(node.arguments[0], false);
-    } else if (ts.isCallExpression(node) && LOADERS.includes(lastNameOf(node.expression))) {
+    } else if (ts.isCallExpression(node) && loadsFfi(node)) {
       add(node.arguments[0], false);
     } else if (ts.isImportTypeNode(node) && ts.isLiteralTypeNode(node.argument)) {
       add(node.argument.literal, true);
@@ -83,13 +83,9 @@ function importsOf(source: string): Import[] {
   return imports;
 }
 
-/** Functions that load a module by its name. */
-const LOADERS = ["getBuiltinModule", "require"];
-
-/** The name in a call such as `name()` or `object.name()`; empty for other calls. */
-function lastNameOf(called: ts.Expression): string {
-  if (ts.isIdentifier(called)) return called.text;
-  return ts.isPropertyAccessExpression(called) ? called.name.text : "";
+/** True for a call such as `process.getBuiltinModule("node:ffi")`. Other modules may be loaded so. */
+function loadsFfi({ arguments: [name] }: ts.CallExpression): boolean {
+  return name !== undefined && ts.isStringLiteralLike(name) && /^(node:)?ffi$/.test(name.text);
 }
 
 function identifiersOf(source: string): Set<string> {
@@ -142,7 +138,7 @@ function checkExternal(file: string, { from, typeOnly }: Import): string | undef
     return typeOnly ? undefined : "node-internals imports only types of it";
   }
   if (name === "ffi") return file === "src/wire/native/libc.ts" ? undefined : "only wire/native/libc.ts may";
-  if (layer === "wire/native" && IO.includes(name)) return "native knows no sockets of Node";
+  if (layer === "wire/native" && ["net", "tls", "http"].includes(name)) return "native knows no sockets of Node";
   if (layer === "wire/protocol" && IO.includes(name)) return "protocol is bytes in, bytes out";
   if (layer === "wire/handshake" && name === "http") return typeOnly ? undefined : "handshake imports only types of it";
   if (layer === "wire/handshake" && IO.includes(name)) return "handshake knows no sockets";

@@ -28,7 +28,11 @@ refresh();
 
 /** Judges a socket by the number of its descriptor. `enough` for a stream without one, such as an HTTP/2 stream. */
 export function descriptorRoom(socket: Duplex | HandleOwner): DescriptorRoom {
-  const descriptor = descriptorOf(socket);
+  return descriptorRoomOf(descriptorOf(socket));
+}
+
+/** Judges a socket by the number of its descriptor, as `descriptorRoom` does. */
+export function descriptorRoomOf(descriptor: number): DescriptorRoom {
   if (descriptor < limit - reserve()) return "enough";
   refresh();
   if (descriptor < limit - reserve()) return "enough";

@@ -10,7 +10,7 @@ import {
   unsentBytesOf,
   writeBelowQueue,
 } from "../node-internals/net.ts";
-import type { DetachedSocket, MovableTransport, TransportReceiver } from "./transport.ts";
+import type { DetachedSocket, HandshakeTransport, MovableTransport, TransportReceiver } from "./transport.ts";
 
 /**
  * Size of the buffer for the reads of all sockets of a thread, one after the other. The receiver is done with the bytes
@@ -51,7 +51,7 @@ class TransportSocket extends Socket {
  * Reads a TCP socket into one shared buffer, without the machinery of readable streams (the documented `onread` option
  * of `net.Socket`: a fifth less CPU per small echo than `data` events).
  */
-export class TcpTransport implements MovableTransport {
+export class TcpTransport implements HandshakeTransport, MovableTransport {
   // Fields that every write needs come first, next to each other in memory.
   /** Bytes of the write that Node hasn't finished. Later bytes wait in `#waiting`. */
   #writing = 0;
@@ -130,21 +130,11 @@ export class TcpTransport implements MovableTransport {
     else if (this.#reading) this.#read();
   }
 
-  /**
-   * The current receiver has read everything that concerns it: another receiver will start the transport in this turn.
-   *
-   * @param rest bytes that were read and belong to the next receiver
-   */
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
     if (rest.length > 0) this.#head = Buffer.concat([rest, this.#head ?? NOTHING]);
   }
 
-  /**
-   * Returns the socket as a paused stream. The transport is unusable afterwards.
-   *
-   * @param rest bytes that were read, to be read again
-   */
   toStream(rest: Buffer): Socket {
     this.#receiver = undefined;
     this.#isStream = true;

@@ -1,4 +1,5 @@
 /** The port between a connection and its socket. */
+import type { Socket } from "node:net";
 import type { TcpHandle } from "../node-internals/net.ts";
 
 /**
@@ -47,6 +48,23 @@ export interface MovableTransport extends Transport {
 /** True if the socket of a transport can move to another thread: a TCP socket without TLS can. */
 export function isMovableTransport(transport: Transport): transport is MovableTransport {
   return "detach" in transport;
+}
+
+/** The transport of a connection from its accept on, when the opening handshake hasn't been read. */
+export interface HandshakeTransport extends Transport {
+  /**
+   * The current receiver has read everything that concerns it: another receiver will start the transport in this turn.
+   *
+   * @param rest bytes that were read and belong to the next receiver
+   */
+  handOver(rest: Buffer): void;
+  /**
+   * Returns the socket as a paused stream: before the start, or within the first `received`. The transport is unusable
+   * afterwards.
+   *
+   * @param rest bytes that were read, to be read again
+   */
+  toStream(rest: Buffer): Socket;
 }
 
 export interface TransportReceiver {

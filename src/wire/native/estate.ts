@@ -1,0 +1,167 @@
+/**
+ * What a thread owns past Node: descriptors, mapped memory and a ring. Nobody would close them when the thread dies, so
+ * they are listed in memory that the main thread shares and settles.
+ */
+import { bind, bufferAt, systemError } from "./libc.ts";
+import { type Mapping, unmap } from "./memory.ts";
+import type { CompletionQueuePlace, RingOwner } from "./ring-setup.ts";
+import { closeDescriptor, READ_AND_WRITE, shutDown } from "./sockets.ts";
+
+/** Largest number of a descriptor that can be listed. Linux allows a process 2^20 descriptors unless told otherwise. */
+const MAX_DESCRIPTOR = 2 ** 22 - 1;
+const MAX_MAPPINGS = 8;
+
+/** Names of the first words of the memory. The list of descriptors, a bit for each, follows the mappings. */
+const words = { threadId: 0, ring: 1, mappings: 2, cqMapping: 3, cqHead: 4, cqTail: 5, cqMask: 6, cqEntries: 7 };
+const ONE = { return: "int32", arguments: ["int32"] } as const;
+
+/** Words of one mapping: its address in two parts, and its length. */
+const MAPPING_WORDS = 3;
+const MAPPINGS_AT = 16;
+const BITS_AT = MAPPINGS_AT + MAX_MAPPINGS * MAPPING_WORDS;
+
+/** Creates the memory for one thread. Pages that are never written take no memory. */
+export function createEstateMemory(): SharedArrayBuffer {
+  return new SharedArrayBuffer((BITS_AT + (MAX_DESCRIPTOR + 1) / 32) * 4);
+}
+
+/** The owner's end: the thread with the ring. */
+export class Estate implements RingOwner {
+  readonly #words: Int32Array;
+  readonly #close = bind("close", ONE);
+  readonly #dup = bind("dup", ONE);
+
+  constructor(memory: SharedArrayBuffer, threadId: number) {
+    this.#words = new Int32Array(memory);
+    this.#words[words.threadId] = threadId;
+  }
+
+  /** Lists a ring, which has nothing mapped yet. */
+  ownRing(descriptor: number): void {
+    // 0 stands for none, as in fresh memory.
+    this.#words[words.ring] = descriptor + 1;
+  }
+
+  ownMapping({ address, byteLength }: Mapping): void {
+    const index = this.#words[words.mappings] as number;
+    const at = MAPPINGS_AT + index * MAPPING_WORDS;
+    this.#words[at] = address;
+    this.#words[at + 1] = address / 2 ** 32;
+    this.#words[at + 2] = byteLength;
+    this.#words[words.mappings] = index + 1;
+  }
+
+  /** Says where the completion queue lies in the mapping that was listed last. */
+  ownCompletions({ cqHead, cqTail, cqMask, cqEntries }: CompletionQueuePlace): void {
+    this.#words[words.cqHead] = cqHead;
+    this.#words[words.cqTail] = cqTail;
+    this.#words[words.cqMask] = cqMask;
+    this.#words[words.cqEntries] = cqEntries;
+    this.#words[words.cqMapping] = this.#words[words.mappings] as number;
+  }
+
+  /** Tells that this thread uses nothing of its estate any more, and runs on. */
+  leave(): void {
+    Atomics.store(this.#words, words.threadId, 0);
+  }
+
+  /** Lists a descriptor that the kernel opened. */
+  own(descriptor: number): void {
+    (this.#words[BITS_AT + (descriptor >> 5)] as number) |= 1 << (descriptor & 31);
+  }
+
+  /** Takes a descriptor off the list that is given to Node. */
+  disown(descriptor: number): void {
+    (this.#words[BITS_AT + (descriptor >> 5)] as number) &= ~(1 << (descriptor & 31));
+  }
+
+  /** Opens and lists a second descriptor of the same socket. Throws `ERR_SYSTEM_CALL`, such as EMFILE. */
+  duplicate(descriptor: number): number {
+    const copy = this.#dup(descriptor);
+    if (copy < 0) throw systemError("dup");
+    // A thread is terminated at calls and loops only: nothing of the kind may stand between the two.
+    (this.#words[BITS_AT + (copy >> 5)] as number) |= 1 << (copy & 31);
+    return copy;
+  }
+
+  /** Closes a descriptor and takes it off the list. */
+  close(descriptor: number): void {
+    this.#close(descriptor);
+    // As in `duplicate`. A descriptor that is listed but closed may be somebody else's by the time it is settled.
+    (this.#words[BITS_AT + (descriptor >> 5)] as number) &= ~(1 << (descriptor & 31));
+  }
+}
+
+/** Returns the thread that uses this estate; 0 before a thread has taken it, and after the thread left it. */
+export function threadOf(memory: SharedArrayBuffer): number {
+  return Atomics.load(new Int32Array(memory), words.threadId);
+}
+
+/**
+ * Closes and unmaps everything of a thread that has ended, or has closed its ring. Peers see their connection end, and
+ * ports are free. A second call does nothing.
+ *
+ * @param isAccepted tells whether a completion, by the first word of its name, has a descriptor that was just accepted
+ * @returns the number of sockets that were closed
+ */
+export function settleEstate(memory: SharedArrayBuffer, isAccepted: (name: number) => boolean): number {
+  const all = new Int32Array(memory);
+  const ring = (all[words.ring] as number) - 1;
+  if (ring < 0) return 0;
+  const accepted = acceptedUnseen(all, isAccepted);
+  closeDescriptor(ring);
+  let closed = 0;
+  const close = (descriptor: number): void => {
+    // The kernel may hold the socket for a moment longer: the end must not wait for that.
+    shutDown(descriptor, READ_AND_WRITE);
+    closeDescriptor(descriptor);
+    closed++;
+  };
+  for (const descriptor of accepted) close(descriptor);
+  for (const descriptor of listedIn(all)) close(descriptor);
+  for (let index = 0; index < (all[words.mappings] as number); index++) unmap(mappingAt(all, index));
+  all.fill(0);
+  return closed;
+}
+
+/**
+ * Shuts down all sockets of a thread that doesn't end. Their descriptors, and the memory, are left to the thread: a
+ * descriptor that is closed under a thread may be somebody else's in its next call.
+ */
+export function hangUpEstate(memory: SharedArrayBuffer): void {
+  for (const descriptor of listedIn(new Int32Array(memory))) shutDown(descriptor, READ_AND_WRITE);
+}
+
+function* listedIn(all: Int32Array): Generator<number, void> {
+  for (let at = BITS_AT; at < all.length; at++) {
+    for (let bits = all[at] as number; bits !== 0; bits &= bits - 1) {
+      yield ((at - BITS_AT) << 5) + 31 - Math.clz32(bits & -bits);
+    }
+  }
+}
+
+/** Returns the descriptors that the kernel accepted and the thread didn't live to see. */
+function acceptedUnseen(all: Int32Array, isAccepted: (name: number) => boolean): number[] {
+  const index = (all[words.cqMapping] as number) - 1;
+  if (index < 0) return [];
+  const { address, byteLength } = mappingAt(all, index);
+  const queue = new Int32Array(bufferAt(BigInt(address), byteLength));
+  const tail = Atomics.load(queue, all[words.cqTail] as number);
+  const found: number[] = [];
+  for (let head = queue[all[words.cqHead] as number] as number; head !== tail; head = (head + 1) | 0) {
+    const at = (all[words.cqEntries] as number) + (head & (all[words.cqMask] as number)) * 4;
+    const result = queue[at + 2] as number;
+    if (result >= 0 && isAccepted(queue[at] as number) && !isListed(all, result)) found.push(result);
+  }
+  return found;
+}
+
+function isListed(all: Int32Array, descriptor: number): boolean {
+  return ((all[BITS_AT + (descriptor >> 5)] as number) & (1 << (descriptor & 31))) !== 0;
+}
+
+function mappingAt(all: Int32Array, index: number): { readonly address: number; readonly byteLength: number } {
+  const at = MAPPINGS_AT + index * MAPPING_WORDS;
+  const [low = 0, high = 0, byteLength = 0] = all.subarray(at, at + MAPPING_WORDS);
+  return { address: (low >>> 0) + high * 2 ** 32, byteLength };
+}

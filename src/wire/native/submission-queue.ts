@@ -1,0 +1,107 @@
+/** The submission queue of a ring: entries are written here, and handed to the kernel as one batch. Used by `Ring`. */
+import { systemError } from "./libc.ts";
+import { IO_URING_ENTER, type RingParts, SQE_WORDS, systemCall } from "./ring-setup.ts";
+
+const ENTER_GETEVENTS = 1n;
+const SQ_CQ_OVERFLOW = 1 << 1;
+const SQ_TASKRUN = 1 << 2;
+/** Number of attempts to hand one batch to the kernel. Each takes a part of it, unless the system has no memory. */
+const MAX_TRIES = 100;
+
+export class SubmissionQueue {
+  /** Entries, 16 words each. `write` gives the index of an entry's first word. */
+  readonly words: Int32Array;
+  readonly #parts: RingParts;
+  readonly #call = systemCall();
+  readonly #descriptor: bigint;
+  readonly #wanted: () => void;
+  #tail = 0;
+  /** Tail at the end of the last batch. */
+  #submitted = 0;
+  /** Operations for which the queue had no room. They come first in the next batch. */
+  #waiting: (() => void)[] = [];
+  /** Number of the batch that is being written. */
+  batch = 1;
+
+  /** @param wanted called when the first entry of a batch is written */
+  constructor(parts: RingParts, wanted: () => void) {
+    this.#parts = parts;
+    this.words = parts.sqes;
+    this.#descriptor = BigInt(parts.descriptor);
+    this.#wanted = wanted;
+  }
+
+  /** True if the present batch takes one more entry. */
+  get hasRoom(): boolean {
+    return this.#unsubmitted < this.#parts.sqEntries;
+  }
+
+  get isEmpty(): boolean {
+    return this.#waiting.length === 0 && this.#unsubmitted === 0;
+  }
+
+  /** True if completions wait in the kernel because their queue is full. */
+  get isOverflown(): boolean {
+    return (this.#flags & SQ_CQ_OVERFLOW) !== 0;
+  }
+
+  /** Calls `write` now, or in the next batch if this one is full. */
+  queue(write: () => void): void {
+    if (this.hasRoom) write();
+    else this.#waiting.push(write);
+  }
+
+  /** Writes an entry, with zeros where nothing is given. Returns its place in `words`. */
+  write(first: number, descriptor: number, name: number, generation: number): number {
+    const at = (this.#tail & (this.#parts.sqEntries - 1)) * SQE_WORDS;
+    this.words.fill(0, at + 2, at + SQE_WORDS);
+    this.words[at] = first;
+    this.words[at + 1] = descriptor;
+    this.words[at + 8] = name;
+    this.words[at + 9] = generation;
+    if (this.#tail === this.#submitted) this.#wanted();
+    this.#tail = (this.#tail + 1) | 0;
+    return at;
+  }
+
+  /**
+   * Hands the batch to the kernel, and lets the kernel complete what it can. Returns false if there was no batch. Throws
+   * `ERR_SYSTEM_CALL` when the kernel takes no batch any more.
+   */
+  submit(): boolean {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const write of waiting) this.queue(write);
+    let left = this.#unsubmitted;
+    if (left === 0) {
+      if ((this.#flags & SQ_TASKRUN) !== 0) this.complete();
+      return false;
+    }
+    Atomics.store(this.#parts.words, this.#parts.sqTail, this.#tail);
+    for (let tries = 0; left > 0; tries++) {
+      if (tries === MAX_TRIES) throw systemError("io_uring_enter");
+      this.#enter(left);
+      left = this.#unsubmitted;
+    }
+    this.#submitted = this.#tail;
+    this.batch++;
+    return true;
+  }
+
+  /** Lets the kernel complete what it can, without a batch. */
+  complete(): void {
+    this.#enter(0);
+  }
+
+  get #unsubmitted(): number {
+    return (this.#tail - Atomics.load(this.#parts.words, this.#parts.sqHead)) | 0;
+  }
+
+  get #flags(): number {
+    return Atomics.load(this.#parts.words, this.#parts.sqFlags);
+  }
+
+  #enter(entries: number): void {
+    this.#call(IO_URING_ENTER, this.#descriptor, BigInt(entries), 0n, ENTER_GETEVENTS, 0n, 0n);
+  }
+}

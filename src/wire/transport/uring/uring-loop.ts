@@ -1,0 +1,102 @@
+/** Drives the ring of a thread: one turn of the ring for each turn of the event loop. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { Ring } from "../../native/ring.ts";
+
+/** Somebody who must know that a batch of sends is done. */
+export interface Unsettled {
+  /** Batch of the newest send. */
+  readonly sentBatch: number;
+  /** The kernel has completed the batch, and `sendStopped` was called if it took too little. */
+  settled(): void;
+}
+
+/**
+ * The turns of a ring. Each turn is an immediate, after the I/O of Node in every turn of the event loop. While the ring
+ * has something to do, the immediate keeps the event loop from sleeping. When it has nothing to do, the ring wakes the
+ * event loop as a socket of Node would (`LoopAlarm`), and the immediate doesn't count (`unref`). So timers, other I/O
+ * and messages run at their time, an idle thread sleeps in Node's own wait, and `eventLoopUtilization` is right.
+ */
+export class UringLoop {
+  readonly ring: Ring;
+  /** Runs a function in the async context in which the loop was created: no connection's context may leak into it. */
+  readonly #inRoot = AsyncLocalStorage.snapshot();
+  #immediate: NodeJS.Immediate | undefined;
+  /** True while the next turn keeps the event loop from sleeping. */
+  #awake = false;
+  #inTurn = false;
+  #closed = false;
+  #unsettled: Unsettled[] = [];
+
+  /** @param memory the estate of this thread */
+  constructor(memory: SharedArrayBuffer) {
+    this.ring = new Ring(memory, () => this.#wake());
+  }
+
+  /** Calls `settled` once, after the batch of the newest send. */
+  settle(unsettled: Unsettled): void {
+    this.#unsettled.push(unsettled);
+    this.#wake();
+  }
+
+  /** Closes all sockets of the ring at once. Their owners are told nothing. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearImmediate(this.#immediate);
+    this.ring.close();
+  }
+
+  #wake(): void {
+    if (this.#awake || this.#inTurn || this.#closed) return;
+    this.#awake = true;
+    if (this.#immediate === undefined) this.#inRoot(this.#schedule);
+    else this.#immediate.ref();
+  }
+
+  readonly #schedule = (): void => {
+    this.#immediate = setImmediate(this.#turn);
+  };
+
+  readonly #turn = (): void => {
+    this.#immediate = undefined;
+    this.#awake = false;
+    this.#inTurn = true;
+    // What throws must not end the turns.
+    let isBusy = true;
+    try {
+      isBusy = this.ring.turn() > 0;
+      this.#settleAll();
+    } finally {
+      this.#inTurn = false;
+      this.#next(isBusy);
+    }
+  };
+
+  #next(isBusy: boolean): void {
+    if (this.#closed) return;
+    const { ring } = this;
+    const mustGoOn = isBusy || ring.hasWork || this.#unsettled.length > 0;
+    if (!mustGoOn && ring.slots === 0) return;
+    this.#inRoot(this.#schedule);
+    if (mustGoOn || !ring.arm()) this.#awake = true;
+    else this.#immediate?.unref();
+  }
+
+  #settleAll(): void {
+    const all = this.#unsettled;
+    if (all.length === 0) return;
+    this.#unsettled = [];
+    for (const [index, one] of all.entries()) {
+      if (one.sentBatch >= this.ring.batch) {
+        this.#unsettled.push(one);
+        continue;
+      }
+      try {
+        one.settled();
+      } catch (error) {
+        this.#unsettled.push(...all.slice(index + 1));
+        throw error;
+      }
+    }
+  }
+}

@@ -1,0 +1,142 @@
+/** The sockets of a thread over io_uring: takes Node's sockets over, and accepts on Node's servers. */
+import type { Server, Socket } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import { errors } from "../../native/ring.ts";
+import type { SlotOwner } from "../../native/slots.ts";
+import { letWait, sendAtOnce } from "../../native/sockets.ts";
+import { handleOf, takeHandle } from "../../node-internals/net.ts";
+import { type DescriptorRoom, descriptorRoomOf } from "../descriptors.ts";
+import type { TcpSockets } from "../tcp-sockets.ts";
+import { UringLoop } from "./uring-loop.ts";
+import { UringTransport } from "./uring-transport.ts";
+
+/** Milliseconds until the next attempt to accept, when the system had no descriptor left. */
+const RETRY_MS = 100;
+
+export class UringSockets implements TcpSockets {
+  readonly #loop: UringLoop;
+
+  /** @param memory the estate of this thread */
+  constructor(memory: SharedArrayBuffer) {
+    this.#loop = new UringLoop(memory);
+  }
+
+  /**
+   * Takes a socket over, which is of no use afterwards. Throws `ERR_SYSTEM_CALL` if there is no descriptor for it; the
+   * socket is then closed.
+   *
+   * @param head bytes of this stream that were already read
+   * @param inHandshake true if the transport may still become a stream with its first bytes
+   */
+  take(source: Socket, head: Buffer, inHandshake = false): UringTransport {
+    const transport = new UringTransport(this.#loop, head, inHandshake);
+    try {
+      transport.attach(this.#takeSlot(source, transport));
+    } catch (error) {
+      source.destroy();
+      throw error;
+    }
+    return transport;
+  }
+
+  /** Accepts with a server that belongs to this thread, which is of no use afterwards. */
+  accept(
+    server: Server,
+    accepted: (transport: UringTransport, room: DescriptorRoom) => void,
+    failed: (error: Error) => void,
+  ): { close(): void } {
+    const listener = new UringListener(this.#loop, accepted, failed);
+    listener.attach(this.#takeSlot(server, listener));
+    server.close();
+    return listener;
+  }
+
+  /** Closes all sockets at once. */
+  close(): void {
+    this.#loop.close();
+  }
+
+  /** Moves a descriptor from Node to the ring. Returns the slot; -1 if Node has closed the descriptor. */
+  #takeSlot(source: Socket | Server, owner: SlotOwner): number {
+    const handle = handleOf(source);
+    if (handle?.fd === undefined || handle.fd < 0) return -1;
+    const { ring } = this.#loop;
+    try {
+      const slot = ring.openCopy(handle.fd, owner);
+      const descriptor = ring.descriptorOf(slot);
+      letWait(descriptor);
+      sendAtOnce(descriptor);
+      return slot;
+    } finally {
+      takeHandle(source as Socket);
+      handle.close();
+    }
+  }
+}
+
+/** A listening socket. */
+class UringListener implements SlotOwner {
+  readonly #loop: UringLoop;
+  readonly #accepted: (transport: UringTransport, room: DescriptorRoom) => void;
+  readonly #failed: (error: Error) => void;
+  #slot = -1;
+  #closed = false;
+  #retry: NodeJS.Timeout | undefined;
+
+  constructor(
+    loop: UringLoop,
+    accepted: (transport: UringTransport, room: DescriptorRoom) => void,
+    failed: (error: Error) => void,
+  ) {
+    this.#loop = loop;
+    this.#accepted = accepted;
+    this.#failed = failed;
+  }
+
+  attach(slot: number): void {
+    this.#slot = slot;
+    if (slot >= 0) this.#loop.ring.accept(slot);
+    else this.#closed = true;
+  }
+
+  accepted(descriptor: number, more: boolean): void {
+    try {
+      if (descriptor >= 0) this.#take(descriptor);
+    } finally {
+      if (!more) this.#acceptAgain(descriptor);
+    }
+  }
+
+  #take(descriptor: number): void {
+    const transport = new UringTransport(this.#loop, NOTHING, true);
+    transport.attach(this.#loop.ring.open(descriptor, transport));
+    this.#accepted(transport, descriptorRoomOf(descriptor));
+  }
+
+  #acceptAgain(result: number): void {
+    if (this.#closed) return;
+    if (result >= 0 || !LACKS.has(-result)) {
+      this.#loop.ring.accept(this.#slot);
+      return;
+    }
+    this.#failed(new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", "the system has no descriptor left to accept with"));
+    this.#retry = setTimeout(() => this.#acceptAgain(0), RETRY_MS);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    this.#loop.ring.retire(this.#slot);
+  }
+
+  released(): void {}
+  receivedBytes(): void {}
+  receiveFailed(): void {}
+  sendStopped(): void {}
+  writable(): void {}
+}
+
+const NOTHING = Buffer.alloc(0);
+/** Errors of an accept that the next attempt would meet, too. */
+const LACKS: ReadonlySet<number> = new Set([errors.EMFILE, errors.ENFILE, errors.ENOMEM, errors.ENOBUFS]);

@@ -1,0 +1,304 @@
+/** The transport over io_uring. A shard with `sockets: "uring"` uses it for its TCP sockets. */
+import { Socket } from "node:net";
+import { errors } from "../../native/ring.ts";
+import type { SlotOwner } from "../../native/slots.ts";
+import { peerAddress, shutDown, WRITE } from "../../native/sockets.ts";
+import type { HandshakeTransport, TransportReceiver } from "../transport.ts";
+import type { Unsettled, UringLoop } from "./uring-loop.ts";
+
+const NOTHING = Buffer.alloc(0);
+
+/** Bytes that one connection hands to the kernel in a turn. What is more waits, and counts as buffered. */
+const MAX_TURN_BYTES = 256 * 1024;
+
+/**
+ * - `none`: the kernel receives nothing for this connection.
+ * - `armed`: the kernel receives.
+ * - `cancelling`: the kernel was told to stop.
+ */
+type ReceiveState = "none" | "armed" | "cancelling";
+
+/**
+ * Receives and sends through the ring of its thread. Bytes leave at the end of the turn in which they were written, so
+ * that a socket that is full shows a turn later: `bufferedBytes` is 0 until then.
+ */
+export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled {
+  readonly #loop: UringLoop;
+  /** Number of the slot in the ring; -1 without one. */
+  #slot = -1;
+  #receiver: TransportReceiver | undefined;
+  /** Bytes that come before all others: read before this transport existed, or received while it was paused. */
+  #head: Buffer | undefined;
+  #reading = true;
+  #receive: ReceiveState = "none";
+  /** True if receives go on until they are cancelled. The first receive of a handshake doesn't: see `toStream`. */
+  #many: boolean;
+  /** True if the peer's end, or a failure, waits until the transport is read again. */
+  #endWaits = false;
+  #failureWaits = false;
+  /** Batch of the newest send, its place in the batch, and its bytes. */
+  sentBatch = 0;
+  #sentAt = 0;
+  #sentBytes = 0;
+  #waiting: Buffer[] = [];
+  #waitingBytes = 0;
+  /** True while the kernel waits for room in the socket's buffer. */
+  #stopped = false;
+  /** True if something waited, so that `drained` follows. */
+  #behind = false;
+  /** True while the loop will call `settled`. */
+  #settling = false;
+  /** True if nothing follows the queued bytes. */
+  #ending = false;
+  /** Directions that have ended: ours, and the peer's if the receiver knows. */
+  #ended = 0;
+  #destroyed = false;
+  #closed = false;
+  #address: string | undefined;
+
+  /** @param inHandshake true if the transport may still become a stream with its first bytes */
+  constructor(loop: UringLoop, head: Buffer, inHandshake: boolean) {
+    this.#loop = loop;
+    this.#head = head;
+    this.#many = !inHandshake;
+  }
+
+  /** Gives the transport its slot. Without one it closes. */
+  attach(slot: number): void {
+    this.#slot = slot;
+    if (slot >= 0) return;
+    this.#destroyed = true;
+    this.#closed = true;
+  }
+
+  start(receiver: TransportReceiver): void {
+    this.#receiver = receiver;
+    if (this.#closed) queueMicrotask(() => receiver.closed());
+    else if (this.#reading) this.#read();
+  }
+
+  handOver(rest: Buffer): void {
+    this.#receiver = undefined;
+    if (rest.length > 0) this.#head = Buffer.from(rest);
+  }
+
+  /** The kernel receives nothing for the socket then: the first receive of a handshake is a single one. */
+  toStream(rest: Buffer): Socket {
+    if (this.#destroyed) return new Socket().destroy();
+    const fd = this.#loop.ring.surrender(this.#slot);
+    this.#receiver = undefined;
+    this.#destroyed = true;
+    this.#closed = true;
+    const socket = new Socket({ fd, allowHalfOpen: true });
+    socket.pause();
+    if (rest.length > 0) socket.unshift(Buffer.from(rest));
+    return socket;
+  }
+
+  get bufferedBytes(): number {
+    return this.#behind ? this.#waitingBytes + this.#sentBytes : 0;
+  }
+
+  get remoteAddress(): string | undefined {
+    if (this.#address === undefined && !this.#destroyed) {
+      this.#address = peerAddress(this.#loop.ring.descriptorOf(this.#slot));
+    }
+    return this.#address;
+  }
+
+  // ── writing ────────────────────────────────────────────────────────────────────────────────────────────
+
+  write(bytes: Buffer): void {
+    if (this.#ending || this.#destroyed || bytes.length === 0) return;
+    if (this.#waitingBytes > 0) this.#wait(bytes);
+    else this.#send(bytes);
+  }
+
+  /** Sends as much as this turn takes, and lets the rest wait. */
+  #send(bytes: Buffer): void {
+    const { ring } = this.#loop;
+    const isFirst = this.sentBatch !== ring.batch;
+    if (isFirst) this.#sentBytes = 0;
+    const room = MAX_TURN_BYTES - this.#sentBytes;
+    const now = bytes.length <= room ? bytes : bytes.subarray(0, room);
+    if (now.length === 0 || !(isFirst ? this.#sendFirst(now) : ring.sendMore(this.#slot, this.#sentAt, now))) {
+      this.#wait(bytes);
+      return;
+    }
+    this.#sentBytes += now.length;
+    if (now.length < bytes.length) this.#wait(bytes.subarray(now.length));
+  }
+
+  #sendFirst(bytes: Buffer): boolean {
+    const at = this.#loop.ring.send(this.#slot, bytes);
+    if (at < 0) return false;
+    this.sentBatch = this.#loop.ring.batch;
+    this.#sentAt = at;
+    return true;
+  }
+
+  #wait(bytes: Buffer): void {
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+    this.#behind = true;
+    if (!this.#stopped) this.#settleLater();
+  }
+
+  #settleLater(): void {
+    if (this.#settling) return;
+    this.#settling = true;
+    this.#loop.settle(this);
+  }
+
+  sendStopped(rest: Buffer, error: number): void {
+    if (this.#destroyed) return;
+    if (error !== errors.EAGAIN && error !== errors.EINTR) {
+      this.#fail();
+      return;
+    }
+    this.#waiting.unshift(Buffer.from(rest));
+    this.#waitingBytes += rest.length;
+    this.#sentBytes = 0;
+    this.#behind = true;
+    this.#stopped = true;
+    this.#loop.ring.pollWritable(this.#slot);
+  }
+
+  writable(): void {
+    this.#stopped = false;
+    this.#sendWaiting();
+  }
+
+  settled(): void {
+    this.#settling = false;
+    if (this.#destroyed || this.#stopped) return;
+    if (this.#waitingBytes > 0) {
+      this.#sendWaiting();
+      return;
+    }
+    this.#sentBytes = 0;
+    if (this.#ending) this.#shutDown();
+    if (!this.#behind) return;
+    this.#behind = false;
+    this.#receiver?.drained();
+  }
+
+  #sendWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    for (const bytes of waiting) {
+      if (this.#waitingBytes > 0) this.#wait(bytes);
+      else this.#send(bytes);
+    }
+    this.#settleLater();
+  }
+
+  end(): void {
+    if (this.#ending || this.#destroyed) return;
+    this.#ending = true;
+    if (this.#behind || this.sentBatch === this.#loop.ring.batch) this.#settleLater();
+    else this.#shutDown();
+  }
+
+  /** Ends our direction. */
+  #shutDown(): void {
+    if (this.#destroyed) return;
+    // The close ends both directions.
+    if (this.#ended === 0) shutDown(this.#loop.ring.descriptorOf(this.#slot), WRITE);
+    this.#halfEnded();
+  }
+
+  #halfEnded(): void {
+    if (++this.#ended === 2) this.destroy();
+  }
+
+  // ── reading ────────────────────────────────────────────────────────────────────────────────────────────
+
+  pause(): void {
+    this.#reading = false;
+  }
+
+  resume(): void {
+    if (this.#reading) return;
+    this.#reading = true;
+    if (this.#receiver !== undefined) this.#read();
+  }
+
+  /** Continues to read. */
+  #read(): void {
+    const head = this.#head;
+    this.#head = undefined;
+    if (this.#destroyed) return;
+    if (head !== undefined && head.length > 0) this.#receiver?.received(head);
+    if (!this.#reading || this.#destroyed) return;
+    if (this.#endWaits) this.#tellEnd();
+    else if (this.#failureWaits) this.destroy();
+    else this.#arm();
+  }
+
+  #arm(): void {
+    if (this.#receive !== "none" || this.#ended > 1) return;
+    this.#receive = "armed";
+    this.#loop.ring.receive(this.#slot, this.#many);
+    this.#many = true;
+  }
+
+  receivedBytes(bytes: Buffer, more: boolean): void {
+    if (!more) this.#receive = "none";
+    if (bytes.length === 0) {
+      if (this.#reading) this.#tellEnd();
+      else this.#endWaits = true;
+      return;
+    }
+    if (this.#reading) this.#receiver?.received(bytes);
+    else this.#keep(bytes);
+    if (this.#receive === "none" && this.#reading && !this.#destroyed && this.#receiver !== undefined) this.#arm();
+  }
+
+  /** Keeps bytes that came while paused, and stops the kernel: a pause that brings no bytes costs nothing. */
+  #keep(bytes: Buffer): void {
+    this.#head = Buffer.concat([this.#head ?? NOTHING, bytes]);
+    if (this.#receive !== "armed") return;
+    this.#receive = "cancelling";
+    this.#loop.ring.cancelReceive(this.#slot);
+  }
+
+  receiveFailed(error: number): void {
+    this.#receive = "none";
+    const { ECANCELED, ENOBUFS, EINTR, EAGAIN } = errors;
+    if (error !== ECANCELED && error !== ENOBUFS && error !== EINTR && error !== EAGAIN) this.#fail();
+    else if (this.#reading) this.#arm();
+  }
+
+  #tellEnd(): void {
+    this.#endWaits = false;
+    this.#receiver?.ended();
+    if (!this.#destroyed) this.#halfEnded();
+  }
+
+  /** The connection is lost. What came before is delivered first. */
+  #fail(): void {
+    if (this.#reading || this.#head === undefined) this.destroy();
+    else this.#failureWaits = true;
+  }
+
+  accepted(): void {}
+
+  // ── the end ────────────────────────────────────────────────────────────────────────────────────────────
+
+  destroy(): void {
+    if (this.#destroyed) return;
+    // Known before it is asked for: a closed socket has no address.
+    this.#destroyed = true;
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#behind = false;
+    this.#loop.ring.retire(this.#slot);
+  }
+
+  released(): void {
+    this.#closed = true;
+    this.#receiver?.closed();
+  }
+}

@@ -1,0 +1,46 @@
+import { once } from "node:events";
+import { type AddressInfo, connect, createServer, Socket } from "node:net";
+import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { createEstateMemory, settle } from "../../../../src/wire/native/ring.ts";
+import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets.ts";
+import type { UringTransport } from "../../../../src/wire/transport/uring/uring-transport.ts";
+import { missingUring } from "../../native/availability.ts";
+import { itIsATransport } from "../contract.ts";
+import type { TransportPair } from "../pair.ts";
+
+describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
+  const memory = createEstateMemory();
+  const sockets = new UringSockets(memory);
+  afterAll(() => {
+    sockets.close();
+    settle(memory);
+  });
+
+  async function open(head = Buffer.alloc(0)): Promise<TransportPair & { readonly transport: UringTransport }> {
+    const server = createServer({ pauseOnConnect: true, allowHalfOpen: true }).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const peer = connect({ port: (server.address() as AddressInfo).port, host: "127.0.0.1", allowHalfOpen: true });
+    const [[accepted]] = (await Promise.all([once(server, "connection"), once(peer, "connect")])) as [
+      [Socket],
+      unknown,
+    ];
+    server.close();
+    const transport = sockets.take(accepted, head);
+    onTestFinished(() => {
+      transport.destroy();
+      peer.destroy();
+    });
+    peer.on("error", () => {});
+    return { transport, peer, vanish: () => peer.resetAndDestroy() };
+  }
+
+  itIsATransport(open);
+
+  it("closes when its source has no handle any more", async () => {
+    const transport = sockets.take(new Socket().destroy(), Buffer.alloc(0));
+    await new Promise<void>((closed) => {
+      transport.start({ received: () => {}, drained: () => {}, ended: () => {}, closed });
+    });
+    expect(transport.bufferedBytes).toBe(0);
+  });
+});
