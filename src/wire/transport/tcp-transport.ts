@@ -121,7 +121,10 @@ export class TcpTransport implements HandshakeTransport, MovableTransport {
 
   /** Called by the socket. */
   socketClosed(): void {
-    this.#receiver?.closed();
+    const receiver = this.#receiver;
+    // Node's closed sockets outlive scavenges, and would keep the whole connection in memory.
+    this.#receiver = undefined;
+    receiver?.closed();
   }
 
   start(receiver: TransportReceiver): void {
