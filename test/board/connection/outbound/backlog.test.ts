@@ -229,3 +229,17 @@ describe("kept pieces", () => {
     );
   });
 });
+
+it("goes on in another backlog with the same frames, droppable and replaceable as before", () => {
+  const backlog = new Backlog();
+  backlog.add(Buffer.concat([a, b]));
+  backlog.conflate("topic", c);
+  backlog.add(d, true);
+  backlog.dropOldest();
+  const next = new Backlog();
+  next.load(structuredClone(backlog.save()));
+  expect(next.bytes).toBe(b.length + c.length + d.length);
+  next.conflate("topic", a);
+  expect(next.dropOldest()).toBe(true);
+  expect(Buffer.concat(takeAll(next))).toEqual(Buffer.concat([a, d]));
+});
