@@ -118,6 +118,7 @@ class Shard {
     );
     this.#mail = new MailRouter({
       shard: task.shard,
+      life: task.life,
       addressPrefix: task.addressPrefix,
       mailReceived: (to, mail) => this.#connections.get(to)?.mailReceived(mail) ?? "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
@@ -141,6 +142,7 @@ class Shard {
         scopes: new ActorScopes(),
         compactor: new MailboxCompactor(),
         watch: new HandlerWatch(this.#wheel, task.options),
+        revive: (data) => this.#mail.revive(data),
         waiting: (length) => this.#counters.raise("mailboxHighWater", length),
       },
       mailer: this.#mail,
@@ -163,6 +165,7 @@ class Shard {
       },
       moduleOf: (actor) => this.#actors.get(actor),
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
+      mail: this.#mail,
       departed: (connection) => {
         const clientKey = this.#closedSockets.clientKeyOf(connection);
         this.#closedSockets.forget(connection);
@@ -172,7 +175,11 @@ class Shard {
         this.#connections.add(connection, openedAt);
         this.#closedSockets.arrived(connection, clientKey);
       },
-      resumed: (connection) => this.#shutdown?.add(connection),
+      resumed: (connection) => {
+        const { address } = connection;
+        if (this.#connections.get(address) === connection) this.#mail.arrived(address);
+        this.#shutdown?.add(connection);
+      },
       serverArrived: (server, listenerId) => this.#sockets?.listen(server, listenerId),
       report: (report) => this.report(report),
     });
@@ -223,6 +230,8 @@ class Shard {
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
+    // Actors of an earlier thread of this shard may live elsewhere.
+    this.#mail.rebuild();
     setReportSink((value, address) => this.#reports.report(value, address));
     this.#actors = await loadActorModules(this.#task.actors);
     this.#loaded.resolve(this.#actors);
@@ -345,7 +354,7 @@ class Shard {
   }
 
   #addLink({ port, shard, life }: ThreadLink): Promise<void> {
-    this.#mail.addLink(port, shard);
+    this.#mail.addLink(port, shard, life);
     this.#mover.addLink(port, life);
     return this.#topics.addLink(port, life);
   }
@@ -368,7 +377,10 @@ class Shard {
   }
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
-    if (this.#connections.delete(connection)) this.#closedSockets.left(connection);
+    if (this.#connections.delete(connection)) {
+      this.#closedSockets.left(connection);
+      this.#mail.ended(connection.address);
+    }
     this.#mover.closed(connection);
     this.#shutdown?.connectionClosed(clean);
   }

@@ -263,7 +263,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       this.#timers = this.#newTimers();
       this.#timers.load(saved.timers);
       this.#mailbox = new Mailbox(this.#settings.limits);
-      for (const one of loadWaiting(saved.waiting, this.#timers)) this.#mailbox.push(one);
+      for (const one of loadWaiting(saved.waiting, this.#timers, this.#settings.revive)) this.#mailbox.push(one);
       this.#wasFull = this.#mailbox.full;
     }
     if (saved.failuresMs.length > 0) {

@@ -2,7 +2,7 @@
 import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import type { HandlerWatch } from "./handlers/handler-watch.ts";
-import type { DeadLetterReason, Mail } from "./mail.ts";
+import type { DeadLetterReason, Mail, MailData } from "./mail.ts";
 import type { MailboxCompactor, MailboxLimits } from "./mailbox.ts";
 import type { FailureOutcome } from "./supervision.ts";
 import type { HandlerName } from "./work.ts";
@@ -34,6 +34,8 @@ export interface CellSettings {
   readonly compactor: MailboxCompactor;
   /** Watch that gives up handlers that take too long; undefined for no limits. */
   readonly watch?: HandlerWatch;
+  /** Makes mail of what came with an actor from another thread. Default: mail whose answers are lost. */
+  readonly revive?: (data: MailData) => Mail;
   /** Takes the number of messages and mails that wait in one mailbox, whenever one more waits. */
   readonly waiting?: (length: number) => void;
 }

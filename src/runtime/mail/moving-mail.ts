@@ -235,7 +235,8 @@ export class MovingMail {
 
   #stays(address: Address): void {
     this.#leaving.delete(address);
-    this.#tellHome({ note: "here", address });
+    // An actor that has ended meanwhile has told so.
+    if (this.#guests.has(address)) this.#tellHome({ note: "here", address });
   }
 
   /** An actor has arrived in this thread, and takes letters. */

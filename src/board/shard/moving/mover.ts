@@ -10,8 +10,12 @@ import { deserialize, serialize } from "node:v8";
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
+import type { AskedBy } from "../../../runtime/actor/mail.ts";
+import type { WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Leaver, Ticket } from "../../../runtime/bus/moving/move.ts";
+import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
+import type { LeavingActors } from "../../../runtime/mail/moving-mail.ts";
 import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
 import { Connection } from "../../connection/connection.ts";
@@ -31,6 +35,7 @@ export interface MoverOwner {
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Begins to move subscriptions to another thread. */
   leaveFor<L extends Leaver>(life: number, leavers: readonly L[]): Departure<L>;
+  readonly mail: Pick<MailRouter, "leaveFor">;
   /** A connection has left. Returns the key of its client, if clients are counted. */
   departed(connection: Connection): string | undefined;
   /** A connection has come, and is about to be resumed. */
@@ -205,30 +210,42 @@ export class Mover {
       leavers.filter(({ subscriptions }) => subscriptions.length === 0),
       leavers.filter(({ subscriptions }) => subscriptions.length > 0),
     ];
-    for (const { done, ...one } of alone) done(this.#send(one, life, undefined));
-    if (subscribed.length === 0) return;
-    const departure = this.#owner.leaveFor(life, subscribed);
+    const mail = this.#owner.mail.leaveFor(
+      life,
+      leaving.map(({ connection }) => connection.address),
+    );
+    const departure = subscribed.length === 0 ? undefined : this.#owner.leaveFor(life, subscribed);
     const left = new Set<Leaving>();
+    const send = (one: Leaving, ticket: Ticket | undefined): boolean => {
+      const outcome = this.#send(one, life, ticket, mail);
+      left.add(one);
+      if (outcome !== "moved") mail.stays(one.connection.address);
+      one.done(outcome);
+      return outcome === "moved";
+    };
+    await mail.ready;
+    for (const one of alone) send(one, undefined);
     try {
-      await departure.ready;
-      departure.commit((one, ticket) => {
-        const outcome = this.#send(one, life, ticket);
-        left.add(one);
-        one.done(outcome);
-        return outcome === "moved";
-      });
+      await departure?.ready;
+      departure?.commit(send);
     } catch {
       // Called off: the other thread has ended or has no room, or a thread doesn't answer.
     }
     for (const one of subscribed) {
       if (left.has(one)) continue;
+      mail.stays(one.connection.address);
       one.done(one.connection.isSuspended ? "shard" : "closing");
       if (one.connection.isSuspended) one.connection.stay();
     }
   }
 
   /** Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
-  #send({ connection, state: bytes }: Omit<Leaving, "done">, life: number, ticket: Ticket | undefined): Outcome {
+  #send(
+    { connection, state: bytes }: Omit<Leaving, "done">,
+    life: number,
+    ticket: Ticket | undefined,
+    mail: LeavingActors,
+  ): Outcome {
     if (!connection.isSuspended) return "closing";
     const port = hasDescriptor() ? this.#ports.get(life) : undefined;
     const parts = port === undefined ? undefined : connection.takeApart(bytes, ticket);
@@ -260,6 +277,7 @@ export class Mover {
       this.#adopt({ ...state, ticket: undefined }, handle, { ...luggage, hops: hops - 1 });
       return "shard";
     }
+    mail.left(connection.address, asksIn(state.cell.waiting));
     this.#reports.departed({ address: connection.address, to: life, hops, clientKey });
     return "moved";
   }
@@ -299,6 +317,11 @@ const EXPLANATIONS: Partial<Record<StayReason, string>> = {
 
 function moveFailed(reason: StayReason): SwitchboardError {
   return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+}
+
+/** Returns the asks that wait in a mailbox. */
+function asksIn(waiting: readonly WaitingState[]): AskedBy[] {
+  return waiting.flatMap((one) => (one.kind === "mail" && one.askedBy !== undefined ? [one.askedBy] : []));
 }
 
 /** True if the process may open one more file: a move needs a descriptor for a moment. */

@@ -504,7 +504,7 @@ export class ShardPool {
   /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
   #linkToOthers(shard: number, life: number): ThreadLink[] {
     const hub = new MessageChannel();
-    this.#hub.mail.addLink(hub.port1, shard);
+    this.#hub.mail.addLink(hub.port1, shard, life);
     void this.#hub.topics.bus.addLink(hub.port1, life);
     const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
     for (const other of this.#live) {

@@ -2,8 +2,7 @@
 import { type Message, messageOf } from "../../../wire/protocol/message.ts";
 import { Opcode } from "../../../wire/protocol/opcode.ts";
 import type { ActorTimer, ActorTimers, TimerState } from "../actor-timers.ts";
-import type { Address } from "../address.ts";
-import type { Mail } from "../mail.ts";
+import { type Mail, type MailData, mailData } from "../mail.ts";
 import type { Notice } from "../work.ts";
 
 /** An actor between two handlers, as plain data. */
@@ -23,7 +22,7 @@ export interface CellState {
 /** One thing that waits for an actor. */
 export type WaitingState =
   | { readonly kind: "message"; readonly type: "text" | "binary"; readonly bytes: Uint8Array }
-  | { readonly kind: "mail"; readonly value: unknown; readonly from: Address | undefined }
+  | ({ readonly kind: "mail" } & MailData)
   /** A call of a timer that has expired: the place of a repeating timer in `timers`, or a call of its own. */
   | { readonly kind: "timer"; readonly of: number }
   | { readonly kind: "expired"; readonly method: string; readonly argument: unknown }
@@ -41,7 +40,7 @@ function saveOne(one: Waiting, timers: readonly ActorTimer[]): WaitingState | un
     case "message":
       return { kind: "message", type: one.type, bytes: one.bytes };
     case "mail":
-      return { kind: "mail", value: one.value, from: one.from };
+      return { kind: "mail", ...mailData(one) };
     case "notice":
       return one;
     case "timer": {
@@ -54,16 +53,24 @@ function saveOne(one: Waiting, timers: readonly ActorTimer[]): WaitingState | un
 }
 
 /** Returns what waits. The bytes of messages are copied. */
-export function loadWaiting(waiting: readonly WaitingState[], timers: ActorTimers): Waiting[] {
-  return waiting.map((one) => loadOne(one, timers)).filter((one) => one !== undefined);
+export function loadWaiting(
+  waiting: readonly WaitingState[],
+  timers: ActorTimers,
+  revive: ((data: MailData) => Mail) | undefined,
+): Waiting[] {
+  return waiting.map((one) => loadOne(one, timers, revive)).filter((one) => one !== undefined);
 }
 
-function loadOne(one: WaitingState, timers: ActorTimers): Waiting | undefined {
+function loadOne(
+  one: WaitingState,
+  timers: ActorTimers,
+  revive: ((data: MailData) => Mail) | undefined,
+): Waiting | undefined {
   switch (one.kind) {
     case "message":
       return messageOf(one.type === "text" ? Opcode.text : Opcode.binary, one.bytes);
     case "mail":
-      return { kind: "mail", value: one.value, from: one.from, answer: undefined };
+      return revive?.(one) ?? { kind: "mail", value: one.value, from: one.from, answer: undefined };
     case "notice":
       return one;
     case "timer": {
