@@ -5,14 +5,15 @@ import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
-import type { MoveCounts, MoveQuery } from "./moving/messages.ts";
+import type { MoveCounts, MoveQuery, SucceedQuery } from "./moving/messages.ts";
 
 /** Question to a shard: about its connections, or a survey that an actor module answers. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
   | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown }
-  | MoveQuery;
+  | MoveQuery
+  | SucceedQuery;
 
 /** What an actor module said to a survey. */
 export type SurveyOutcome =
@@ -31,6 +32,7 @@ export interface QueryAnswers {
   readonly disconnect: boolean;
   readonly survey: SurveyOutcome;
   readonly move: MoveCounts;
+  readonly succeed: true;
 }
 
 /**
@@ -41,7 +43,7 @@ export interface QueryAnswers {
 export function answerQuery(
   directory: ConnectionRegistry,
   actors: Promise<ActorModules>,
-  query: Exclude<ShardQuery, MoveQuery>,
+  query: Exclude<ShardQuery, MoveQuery | SucceedQuery>,
 ): QueryAnswers[ShardQuery["kind"]] | Promise<SurveyOutcome> {
   switch (query.kind) {
     case "disconnect":

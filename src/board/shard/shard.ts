@@ -344,6 +344,10 @@ class Shard {
       void this.#mover.move(query).then(post);
       return;
     }
+    if (query.kind === "succeed") {
+      void this.#mail.succeed(query.shard, query.life).then(() => post(true));
+      return;
+    }
     const answer = answerQuery(this.#connections, this.#loaded.promise, query);
     if (!(answer instanceof Promise)) post(answer);
     else

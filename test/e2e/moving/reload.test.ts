@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
-import type { Switchboard } from "../../../src/index.ts";
+import type { Address, Switchboard } from "../../../src/index.ts";
 import { startBoard, type TestBoardOptions } from "../../support/board.ts";
 import { CountedClient } from "../../support/counted-client.ts";
 
@@ -180,4 +180,33 @@ it("does one reload at a time, and none while the board closes", async () => {
   await expect(board.reload()).rejects.toMatchObject({ code: "ERR_CLOSED" });
   await second.catch(({ code }) => expect(code).toBe("ERR_CLOSED"));
   await closed;
+});
+
+it("loses, doubles and reorders no mail to actors that a reload moves, and answers all asks", async () => {
+  const { board, port } = await startBoard({ actor: "moving-mail", shards: 2 });
+  const sockets = await Promise.all([open(port), open(port), open(port), open(port)]);
+  const addresses = (await Promise.all(sockets.map((socket) => ask(socket, "address")))) as Address[];
+  let isOver = false;
+  let count = 0;
+  const send = async (): Promise<void> => {
+    for (; !isOver; count++) {
+      const told = addresses.map((address) => board.tell(address, `board ${count}`));
+      const asked = addresses.map((address) => board.ask(address, "ask"));
+      const said = sockets.map((socket, index) => ask(socket, `tell|${addresses[(index + 1) % 4]}|peer|${count}|1`));
+      expect(await Promise.all(told)).toEqual(addresses.map(() => ({ status: "accepted" })));
+      expect(await Promise.all(asked)).toEqual(addresses.map(() => "ask answered"));
+      expect(await Promise.all(said)).toEqual(addresses.map(() => "[]"));
+    }
+  };
+  const sent = send();
+  for (let i = 0; i < 2; i++) expect(await board.reload()).toMatchObject({ moved: 4, closed: 0 });
+  isOver = true;
+  await sent;
+  const numbers = Array.from({ length: count }, (_, index) => index);
+  for (const socket of sockets) {
+    const got = JSON.parse(await ask(socket, "report")) as string[];
+    for (const name of ["board", "peer"]) {
+      expect(got.filter((text) => text.startsWith(name))).toEqual(numbers.map((number) => `${name} ${number}`));
+    }
+  }
 });

@@ -17,6 +17,17 @@ export interface MoveQuery {
   readonly limitMs: number;
 }
 
+/**
+ * Question to every shard: send mail for the addresses of a shard to another thread from now on. The thread that has these
+ * addresses answers when it may end; all others answer at once.
+ */
+export interface SucceedQuery {
+  readonly kind: "succeed";
+  readonly shard: number;
+  /** Life of the thread that takes the addresses. */
+  readonly life: number;
+}
+
 /** What became of connections that were to move. */
 export interface MoveCounts {
   readonly moved: number;

@@ -24,6 +24,8 @@ export interface Replacement {
   readonly closing: AbortSignal;
   /** Puts the new threads in the place of the old ones, for new connections and for addresses. Returns the old ones. */
   replace(): readonly ShardHandle[];
+  /** Gives the addresses of a shard to its new thread. Resolves when the old thread may end. */
+  succeed(next: ShardHandle): Promise<unknown>;
   /** Resolves when all connections that left a thread have arrived. */
   allArrived(): Promise<void>;
 }
@@ -37,7 +39,7 @@ const POLL_MS = 10;
  * thread can't start. What can't move is closed.
  */
 export async function reloadShards(
-  { next, closing, replace, allArrived }: Replacement,
+  { next, closing, replace, succeed, allArrived }: Replacement,
   settings: ShutdownSettings,
 ): Promise<Omit<ReloadResult, "ms">> {
   await unlessAbandoned(closing, Promise.all(next.map(({ ready }) => ready)));
@@ -52,6 +54,7 @@ export async function reloadShards(
       if (closing.aborted || shard.hasEnded) return { moved, closed: 0 };
       await allArrived();
       const { closed, dropped } = await shard.shutDown({ ...settings, batchSize: batches[index] as number });
+      await succeed(next[index] as ShardHandle);
       await shard.stop();
       return { moved, closed: closed + dropped };
     }),

@@ -388,7 +388,9 @@ export class ShardPool {
     };
     try {
       const { signal: closing } = this.#closed;
-      const counts = await reloadShards({ next, closing, replace, allArrived: () => this.allArrived() }, settings);
+      const succeed = (shard: ShardHandle): Promise<unknown> => this.#succeed(shard);
+      const allArrived = (): Promise<void> => this.allArrived();
+      const counts = await reloadShards({ next, closing, replace, succeed, allArrived }, settings);
       return { ...counts, ms: performance.now() - startedAt };
     } catch (error) {
       // Their ends are no losses.
@@ -397,6 +399,14 @@ export class ShardPool {
     } finally {
       await (this.#threads === threads ? before : threads).end();
     }
+  }
+
+  /** Gives the addresses of a shard to its new thread: in every thread. */
+  #succeed({ shard, life }: ShardHandle): Promise<unknown> {
+    const query = { kind: "succeed", shard, life } as const;
+    // A shard that doesn't answer in time is ended by its watchdog.
+    const all = Array.from(this.#live, (handle) => handle.query(query).catch(noop));
+    return Promise.all([this.#hub.mail.succeed(shard, life), ...all]);
   }
 
   /** Puts a new thread in the place of the current one. Returns the one that it replaces. */
