@@ -1,0 +1,112 @@
+/** A channel as a sequence of messages, with a limit for the silence of the other process. Both ends have one. */
+import { SwitchboardError } from "../../errors.ts";
+import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import type { Alive, PredecessorMessage, SuccessorMessage } from "./messages.ts";
+
+export interface Received<Message> {
+  readonly message: Message;
+  /** Belong to the caller of `next`. */
+  readonly descriptors: readonly number[];
+}
+
+/** The other process counts as hanging after so many parts of the patience, each without a sign of life. */
+const PARTS = 5;
+
+/** Milliseconds that the other process has to close its end as well. */
+const CLOSE_TIMEOUT_MS = 5_000;
+
+export class Conversation<
+  Theirs extends PredecessorMessage | SuccessorMessage,
+  Ours extends PredecessorMessage | SuccessorMessage,
+> {
+  readonly #channel: DescriptorChannel;
+  readonly #patienceMs: number;
+  readonly #timer: NodeJS.Timeout;
+  #silentParts = 0;
+  readonly #queue: Received<Exclude<Theirs, Alive>>[] = [];
+  #ended = false;
+  #error: Error | undefined;
+  /** Looks again at the queue, the end and the silence. */
+  #wake: () => void = () => {};
+  readonly #end = Promise.withResolvers<void>();
+
+  /**
+   * @param patienceMs time without a sign of life after which the other process hangs. Counted in parts, of which a
+   * process that was itself stopped for a while counts only one.
+   */
+  constructor(channel: DescriptorChannel, patienceMs: number) {
+    this.#channel = channel;
+    this.#patienceMs = patienceMs;
+    this.#timer = setInterval(() => this.#tick(), patienceMs / PARTS);
+    channel.start({
+      received: (message, descriptors) => this.#received(message as Theirs, descriptors),
+      ended: (error) => {
+        this.#ended = true;
+        this.#error = error;
+        clearInterval(this.#timer);
+        this.#end.resolve();
+        this.#wake();
+      },
+    });
+  }
+
+  /** Sends a message, with copies of descriptors. Does nothing after the end. */
+  send(message: Ours, descriptors: readonly number[] = []): void {
+    this.#channel.send(message, descriptors);
+  }
+
+  /**
+   * Resolves with the next message; with undefined when the other process has closed the channel, or has ended. Rejects
+   * with `ERR_TAKEOVER_TIMEOUT` when it hangs, and with what went wrong here.
+   */
+  async next(): Promise<Received<Exclude<Theirs, Alive>> | undefined> {
+    for (;;) {
+      const received = this.#queue.shift();
+      if (received !== undefined) return received;
+      if (this.#error !== undefined) throw this.#error;
+      if (this.#ended) return undefined;
+      if (this.#silentParts >= PARTS) {
+        const message = `process ${this.#channel.peer.pid} gave no sign of life for ${this.#patienceMs} ms`;
+        throw new SwitchboardError("ERR_TAKEOVER_TIMEOUT", message);
+      }
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  /** Ends the other process if it hasn't ended, and resolves when it has. */
+  async kill(): Promise<void> {
+    if (!this.#ended) {
+      try {
+        process.kill(this.#channel.peer.pid, "SIGKILL");
+      } catch {
+        // It has just ended.
+      }
+    }
+    await this.#end.promise;
+  }
+
+  /** Closes the channel when all messages have left, and closes descriptors that nobody took. */
+  close(): void {
+    this.#silentParts = 0;
+    clearInterval(this.#timer);
+    this.#channel.close();
+    if (!this.#ended) setTimeout(() => this.#channel.destroy(), CLOSE_TIMEOUT_MS).unref();
+    for (const { descriptors } of this.#queue.splice(0)) for (const one of descriptors) closeDescriptor(one);
+  }
+
+  #received(message: Theirs, descriptors: readonly number[]): void {
+    this.#silentParts = 0;
+    if (message.kind === "alive") return;
+    this.#queue.push({ message: message as Exclude<Theirs, Alive>, descriptors });
+    this.#wake();
+  }
+
+  #tick(): void {
+    this.#channel.send({ kind: "alive" } satisfies Alive);
+    this.#silentParts++;
+    if (this.#silentParts >= PARTS) this.#wake();
+  }
+}

@@ -1,0 +1,64 @@
+/** What the two processes of a takeover say to each other. A change that the other version can't read is a new protocol. */
+import type { ErrorCode } from "../../errors.ts";
+
+/** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
+export const TAKEOVER_PROTOCOL = 1;
+
+/** Facts of one of the two processes. */
+export interface TakeoverFacts {
+  readonly protocol: number;
+  /** Version of Node. */
+  readonly node: string;
+  /** Version of the format in which `node:v8` writes. Every Node reads its own and older ones. */
+  readonly format: number;
+  /** `moves` of the actor classes, by the name of their module, "" for the default one; null for a class without. */
+  readonly moves: Readonly<Record<string, number | null>>;
+  /** Number of files that the process can still open. */
+  readonly room: number;
+}
+
+/** Message from the process that takes over. */
+export type SuccessorMessage =
+  | { readonly kind: "hello"; readonly facts: TakeoverFacts }
+  /** The program listens with the sockets of `welcome`. */
+  | { readonly kind: "listening" }
+  /** All connections of the message with this number have arrived, and their states can be read. */
+  | { readonly kind: "adopted"; readonly serial: number }
+  /** All connections run, and the next takeover is awaited. */
+  | { readonly kind: "finished" }
+  /** The takeover can't go on. Connections without a "go" have been let go of. */
+  | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string }
+  | Alive;
+
+/** Message from the process that is taken over. */
+export type PredecessorMessage =
+  /** Nothing was stopped. */
+  | { readonly kind: "refused"; readonly message: string }
+  /** Names of the listening sockets; their descriptors come with the message. */
+  | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
+  /** Connections that are stopped. Their descriptors come with the message. Nobody serves them until "go". */
+  | { readonly kind: "connections"; readonly serial: number; readonly states: readonly Uint8Array[] }
+  /** All connections that were adopted belong to the successor only. */
+  | { readonly kind: "go" }
+  /** There is nothing left to take over. */
+  | { readonly kind: "done" }
+  | Alive;
+
+/** Sent now and then by a process that works on something. */
+export interface Alive {
+  readonly kind: "alive";
+}
+
+/** A connection on its way: stopped in one process, and not yet started in the other. */
+export interface MovingConnection {
+  /** Descriptor of the socket. Its owner closes it, or makes a socket of it. */
+  readonly descriptor: number;
+  readonly state: Uint8Array;
+}
+
+/** A listening socket on its way. */
+export interface MovingListener {
+  /** Tells what the socket is for, so that the successor knows it again. */
+  readonly name: string;
+  readonly descriptor: number;
+}

@@ -1,0 +1,213 @@
+/** The part of the process that is taken over: gives everything away in steps, and takes it back when that fails. */
+import { SwitchboardError } from "../../errors.ts";
+import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import { ownFacts, whyIncompatible } from "./compatibility.ts";
+import { Conversation } from "./conversation.ts";
+import type {
+  MovingConnection,
+  MovingListener,
+  PredecessorMessage,
+  SuccessorMessage,
+  TakeoverFacts,
+} from "./messages.ts";
+
+/** What a process gives away. */
+export interface TakeoverSource {
+  readonly moves: TakeoverFacts["moves"];
+  /** Number of connections now. */
+  readonly connections: number;
+  /** Listening sockets. The descriptors stay the source's. */
+  listeners(): Promise<readonly MovingListener[]>;
+  /** Stops accepting, and resolves when no handshake is under way. The listening sockets stay open. */
+  stopAccepting(): Promise<void>;
+  /** Accepts again, after a takeover that failed. */
+  acceptAgain(): Promise<void>;
+  /**
+   * Stops connections, at most `count`, and gives them up with their descriptors. Resolves with an empty list when none
+   * is left.
+   */
+  suspend(count: number): Promise<readonly MovingConnection[]>;
+  /** Takes connections back, which go on where they were stopped. */
+  resume(connections: readonly MovingConnection[]): Promise<void>;
+}
+
+export interface HandOverSettings {
+  /** Connections that are stopped at a time, and that a failure concerns. */
+  readonly groupSize: number;
+  /** Connections in one message. */
+  readonly batchSize: number;
+  /** Milliseconds without a sign of life after which the successor is ended. */
+  readonly patienceMs: number;
+  /** Milliseconds that the successor has from its start until it listens. */
+  readonly listenTimeoutMs: number;
+}
+
+export const DEFAULT_HAND_OVER: HandOverSettings = {
+  groupSize: 1_000,
+  batchSize: 100,
+  patienceMs: 5_000,
+  listenTimeoutMs: 60_000,
+};
+
+export type HandOverResult =
+  /** Everything belongs to the successor. */
+  | { readonly outcome: "handedOver"; readonly pid: number; readonly connections: number }
+  /** Nothing was stopped. */
+  | { readonly outcome: "refused"; readonly pid: number; readonly error: SwitchboardError }
+  /**
+   * The successor failed, and everything that it hadn't been told to start goes on here.
+   *
+   * `connections`: number of those that it had been told to start.
+   */
+  | { readonly outcome: "failed"; readonly pid: number; readonly connections: number; readonly error: Error };
+
+/** The successor said itself that it can't go on, and has let go of what isn't its own. */
+class SuccessorRefused extends SwitchboardError {}
+
+/** Gives everything to the process at the other end of a channel. Never rejects because of that process. */
+export async function handOver(
+  channel: DescriptorChannel,
+  source: TakeoverSource,
+  settings: HandOverSettings = DEFAULT_HAND_OVER,
+): Promise<HandOverResult> {
+  return new Predecessor(channel, source, settings).run();
+}
+
+/** Tells a process that it can't take over now. */
+export function refuseTakeover(channel: DescriptorChannel, message: string): void {
+  const talk = new Conversation<SuccessorMessage, PredecessorMessage>(channel, DEFAULT_HAND_OVER.patienceMs);
+  talk.send({ kind: "refused", message });
+  talk.close();
+}
+
+class Predecessor {
+  readonly #pid: number;
+  readonly #talk: Conversation<SuccessorMessage, PredecessorMessage>;
+  readonly #source: TakeoverSource;
+  readonly #settings: HandOverSettings;
+  #listeners: readonly MovingListener[] = [];
+  /** Connections that are stopped, and that the successor hasn't been told to start. */
+  #group: MovingConnection[] = [];
+  /** Number of connections that the successor has been told to start. */
+  #given = 0;
+  #serial = 0;
+  #stoppedAccepting = false;
+
+  constructor(channel: DescriptorChannel, source: TakeoverSource, settings: HandOverSettings) {
+    this.#pid = channel.peer.pid;
+    this.#talk = new Conversation(channel, settings.patienceMs);
+    this.#source = source;
+    this.#settings = settings;
+  }
+
+  async run(): Promise<HandOverResult> {
+    const pid = this.#pid;
+    const refusal = await this.#greet();
+    if (refusal !== undefined) {
+      this.#talk.send({ kind: "refused", message: refusal.message });
+      this.#talk.close();
+      return { outcome: "refused", pid, error: refusal };
+    }
+    // From here on the end of the channel means to the successor that this process has ended. Whatever goes wrong, the
+    // successor ends first.
+    try {
+      await this.#giveListeners();
+      while (await this.#giveGroup());
+      this.#talk.send({ kind: "done" });
+      await this.#expect("finished");
+      this.#talk.close();
+      return { outcome: "handedOver", pid, connections: this.#given };
+    } catch (error) {
+      if (error instanceof SuccessorRefused) this.#talk.close();
+      else await this.#talk.kill();
+      await this.#takeBack();
+      return { outcome: "failed", pid, connections: this.#given, error: error as Error };
+    }
+  }
+
+  /** Resolves with the reason if the successor can't take over. */
+  async #greet(): Promise<SwitchboardError | undefined> {
+    const refused = (message: string): SwitchboardError => new SwitchboardError("ERR_TAKEOVER_REFUSED", message);
+    // What hangs must be ended, and a process of another namespace can't be.
+    if (this.#pid <= 0)
+      return refused("the new process isn't visible to the old one: it runs in another PID namespace");
+    try {
+      const { facts } = await this.#expect("hello");
+      this.#listeners = await this.#source.listeners();
+      const needed = this.#source.connections + this.#listeners.length;
+      const reason = whyIncompatible(ownFacts(this.#source.moves), facts, needed);
+      return reason === undefined ? undefined : refused(reason);
+    } catch (error) {
+      return error instanceof SwitchboardError ? error : refused((error as Error).message);
+    }
+  }
+
+  async #giveListeners(): Promise<void> {
+    const listeners = this.#listeners.map(({ name }) => name);
+    const descriptors = this.#listeners.map(({ descriptor }) => descriptor);
+    this.#talk.send({ kind: "welcome", facts: ownFacts(this.#source.moves), listeners }, descriptors);
+    const { listenTimeoutMs } = this.#settings;
+    const slow = Promise.withResolvers<never>();
+    const timer = setTimeout(() => {
+      const message = `process ${this.#pid} didn't listen within ${listenTimeoutMs} ms`;
+      slow.reject(new SwitchboardError("ERR_TAKEOVER_TIMEOUT", message));
+    }, listenTimeoutMs);
+    try {
+      await Promise.race([this.#expect("listening"), slow.promise]);
+    } finally {
+      clearTimeout(timer);
+    }
+    this.#stoppedAccepting = true;
+    await this.#source.stopAccepting();
+  }
+
+  /** Gives the next group of connections. Resolves with false when none is left. */
+  async #giveGroup(): Promise<boolean> {
+    const { groupSize, batchSize } = this.#settings;
+    const group = this.#group;
+    while (group.length < groupSize) {
+      const batch = await this.#source.suspend(Math.min(batchSize, groupSize - group.length));
+      if (batch.length === 0) break;
+      group.push(...batch);
+      const serial = this.#serial++;
+      const states = batch.map(({ state }) => state);
+      const descriptors = batch.map(({ descriptor }) => descriptor);
+      this.#talk.send({ kind: "connections", serial, states }, descriptors);
+      const adopted = await this.#expect("adopted");
+      if (adopted.serial !== serial) throw unexpected("adopted");
+    }
+    if (group.length === 0) return false;
+    // The successor has all of them: first they cease to be ours, then they are its own.
+    this.#group = [];
+    for (const { descriptor } of group) closeDescriptor(descriptor);
+    this.#given += group.length;
+    this.#talk.send({ kind: "go" });
+    return true;
+  }
+
+  async #takeBack(): Promise<void> {
+    const group = this.#group;
+    this.#group = [];
+    if (group.length > 0) await this.#source.resume(group);
+    if (this.#stoppedAccepting) await this.#source.acceptAgain();
+  }
+
+  /** Resolves with the next message, which must be of this kind. */
+  async #expect<Kind extends SuccessorMessage["kind"]>(
+    kind: Kind,
+  ): Promise<Extract<SuccessorMessage, { readonly kind: Kind }>> {
+    const received = await this.#talk.next();
+    if (received === undefined) {
+      throw new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#pid} ended before the takeover was done`);
+    }
+    const { message } = received;
+    if (message.kind === "failed") throw new SuccessorRefused(message.code, message.message);
+    if (message.kind !== kind) throw unexpected(message.kind);
+    return message as Extract<SuccessorMessage, { readonly kind: Kind }>;
+  }
+}
+
+function unexpected(kind: string): SwitchboardError {
+  return new SwitchboardError("ERR_TAKEOVER_LOST", `the new process sent an unexpected "${kind}"`);
+}

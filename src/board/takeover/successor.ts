@@ -1,0 +1,156 @@
+/** The part of the process that takes over: gets listening sockets, then connections, group by group. */
+import { reportError, SwitchboardError } from "../../errors.ts";
+import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import { ownFacts } from "./compatibility.ts";
+import { Conversation, type Received } from "./conversation.ts";
+import type {
+  Alive,
+  MovingConnection,
+  MovingListener,
+  PredecessorMessage,
+  SuccessorMessage,
+  TakeoverFacts,
+} from "./messages.ts";
+
+/** What a process takes over with. */
+export interface TakeoverSink {
+  readonly moves: TakeoverFacts["moves"];
+  /** Takes the listening sockets, and resolves when the program listens. */
+  listen(listeners: readonly MovingListener[]): Promise<void>;
+  /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
+  adopt(connections: readonly MovingConnection[]): Promise<void>;
+  /** Starts connections that were adopted. They and their descriptors belong to the sink. */
+  start(connections: readonly MovingConnection[]): void;
+  /** Everything has been taken over. Resolves when the next takeover can come. */
+  finish(): Promise<void>;
+}
+
+export interface TakeOverSettings {
+  /** Milliseconds without a sign of life after which the old process is ended. */
+  readonly patienceMs: number;
+}
+
+/** The old process may hold more connections than it has given: it gets more time than it gives. */
+export const DEFAULT_TAKE_OVER: TakeOverSettings = { patienceMs: 30_000 };
+
+export interface TakenOver {
+  /** Process id of the old process. */
+  readonly pid: number;
+  readonly connections: number;
+  /** True if the old process ended before it had given everything. */
+  readonly predecessorDied: boolean;
+}
+
+/**
+ * Takes everything over from the process at the other end of a channel. Rejects with `ERR_TAKEOVER_REFUSED` and, before
+ * the old process has answered, with `ERR_TAKEOVER_TIMEOUT` and `ERR_TAKEOVER_LOST`; with the error of the sink, and with
+ * `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
+ */
+export async function takeOver(
+  channel: DescriptorChannel,
+  sink: TakeoverSink,
+  settings: TakeOverSettings = DEFAULT_TAKE_OVER,
+): Promise<TakenOver> {
+  return new Successor(channel, sink, settings).run();
+}
+
+class Successor {
+  readonly #pid: number;
+  readonly #talk: Conversation<PredecessorMessage, SuccessorMessage>;
+  readonly #sink: TakeoverSink;
+  /** Connections that were adopted, and that may not be started yet. */
+  #held: MovingConnection[] = [];
+  /** Number of connections that were started. */
+  #started = 0;
+
+  constructor(channel: DescriptorChannel, sink: TakeoverSink, settings: TakeOverSettings) {
+    this.#pid = channel.peer.pid;
+    this.#talk = new Conversation(channel, settings.patienceMs);
+    this.#sink = sink;
+  }
+
+  async run(): Promise<TakenOver> {
+    try {
+      await this.#sink.listen(await this.#greet());
+      this.#talk.send({ kind: "listening" });
+      const predecessorDied = !(await this.#takeAll());
+      return { pid: this.#pid, connections: this.#started, predecessorDied };
+    } catch (error) {
+      // First the connections are let go of, then the old process may take them back.
+      for (const { descriptor } of this.#held.splice(0)) closeDescriptor(descriptor);
+      const { message } = reportError(error);
+      const code = error instanceof SwitchboardError ? error.code : "ERR_TAKEOVER_LOST";
+      this.#talk.send({ kind: "failed", code, message });
+      throw error;
+    } finally {
+      this.#talk.close();
+    }
+  }
+
+  async #greet(): Promise<readonly MovingListener[]> {
+    this.#talk.send({ kind: "hello", facts: ownFacts(this.#sink.moves) });
+    const received = await this.#talk.next();
+    if (received === undefined) {
+      throw new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#pid} closed the connection`);
+    }
+    const { message, descriptors } = received;
+    if (message.kind === "refused") throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message.message);
+    if (message.kind !== "welcome") throw unexpected(message.kind);
+    return message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
+  }
+
+  /** Resolves with true when the old process has given everything, with false when it ended before that. */
+  async #takeAll(): Promise<boolean> {
+    for (;;) {
+      const received = await this.#nextOrKill();
+      if (received === undefined) {
+        // Nobody else has them: the old process closes the channel only by its end.
+        this.#start();
+        await this.#sink.finish();
+        return false;
+      }
+      const { message, descriptors } = received;
+      switch (message.kind) {
+        case "connections": {
+          const some = message.states.map((state, index) => ({ state, descriptor: descriptors[index] as number }));
+          this.#held.push(...some);
+          await this.#sink.adopt(some);
+          this.#talk.send({ kind: "adopted", serial: message.serial });
+          break;
+        }
+        case "go":
+          this.#start();
+          break;
+        case "done":
+          await this.#sink.finish();
+          this.#talk.send({ kind: "finished" });
+          return true;
+        default:
+          throw unexpected(message.kind);
+      }
+    }
+  }
+
+  #start(): void {
+    const held = this.#held;
+    this.#held = [];
+    this.#started += held.length;
+    this.#sink.start(held);
+  }
+
+  /** Ends the old process when it hangs: what it has given can go on then. */
+  async #nextOrKill(): Promise<Received<Exclude<PredecessorMessage, Alive>> | undefined> {
+    try {
+      return await this.#talk.next();
+    } catch (error) {
+      if (!(error instanceof SwitchboardError) || error.code !== "ERR_TAKEOVER_TIMEOUT") throw error;
+      await this.#talk.kill();
+      return this.#talk.next();
+    }
+  }
+}
+
+function unexpected(kind: string): SwitchboardError {
+  return new SwitchboardError("ERR_TAKEOVER_LOST", `the old process sent an unexpected "${kind}"`);
+}
