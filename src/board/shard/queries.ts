@@ -5,15 +5,24 @@ import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
-import type { MoveCounts, MoveQuery, SucceedQuery } from "./moving/messages.ts";
+import type {
+  MoveCounts,
+  MoveQuery,
+  PassedConnection,
+  PassInQuery,
+  PassOutQuery,
+  SucceedQuery,
+} from "./moving/messages.ts";
 
 /** Question to a shard: about its connections, or a survey that an actor module answers. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
   | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown }
-  | MoveQuery
-  | SucceedQuery;
+  | MovingQuery;
+
+/** Question about connections that move, which is no question to the registry. */
+export type MovingQuery = MoveQuery | SucceedQuery | PassOutQuery | PassInQuery;
 
 /** What an actor module said to a survey. */
 export type SurveyOutcome =
@@ -33,6 +42,9 @@ export interface QueryAnswers {
   readonly survey: SurveyOutcome;
   readonly move: MoveCounts;
   readonly succeed: true;
+  readonly passOut: readonly PassedConnection[];
+  /** Number of connections that run now. */
+  readonly passIn: number;
 }
 
 /**
@@ -43,7 +55,7 @@ export interface QueryAnswers {
 export function answerQuery(
   directory: ConnectionRegistry,
   actors: Promise<ActorModules>,
-  query: Exclude<ShardQuery, MoveQuery | SucceedQuery>,
+  query: Exclude<ShardQuery, MovingQuery>,
 ): QueryAnswers[ShardQuery["kind"]] | Promise<SurveyOutcome> {
   switch (query.kind) {
     case "disconnect":

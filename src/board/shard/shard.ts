@@ -43,7 +43,8 @@ import type {
   ThreadLink,
 } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
-import { Mover } from "./moving/mover.ts";
+import { Mover, type MoverOwner } from "./moving/mover.ts";
+import { Passing } from "./moving/passing.ts";
 import { answerQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
@@ -85,6 +86,7 @@ class Shard {
   readonly #acceptor: Acceptor;
   readonly #closedSockets: ClosedSocketReporter;
   readonly #mover: Mover;
+  readonly #passing: Passing;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
   readonly #reports = new ModuleReports(
@@ -152,12 +154,14 @@ class Shard {
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
     this.#acceptor = this.#createAcceptor();
-    this.#mover = this.#createMover();
+    const moverOwner = this.#moverOwner();
+    this.#mover = new Mover(moverOwner);
+    this.#passing = new Passing(moverOwner, this.#mover);
   }
 
-  #createMover(): Mover {
+  #moverOwner(): MoverOwner {
     const isClosing = (): boolean => this.#shutdown !== undefined;
-    return new Mover({
+    return {
       host: this.#host,
       connections: this.#connections,
       get isClosing() {
@@ -182,7 +186,7 @@ class Shard {
       },
       serverArrived: (server, listenerId) => this.#sockets?.listen(server, listenerId),
       report: (report) => this.report(report),
-    });
+    };
   }
 
   /** Creates the acceptor for this shard's own handshakes. */
@@ -340,13 +344,19 @@ class Shard {
       this.#mover.flushReports();
       this.report({ kind: "queryAnswered", serial, answer });
     };
-    if (query.kind === "move") {
-      void this.#mover.move(query).then(post);
-      return;
-    }
-    if (query.kind === "succeed") {
-      void this.#mail.succeed(query.shard, query.life).then(() => post(true));
-      return;
+    switch (query.kind) {
+      case "move":
+        void this.#mover.move(query).then(post);
+        return;
+      case "passOut":
+        void this.#passing.giveUp(query).then(post);
+        return;
+      case "passIn":
+        post(this.#passing.takeIn(query));
+        return;
+      case "succeed":
+        void this.#mail.succeed(query.shard, query.life).then(() => post(true));
+        return;
     }
     const answer = answerQuery(this.#connections, this.#loaded.promise, query);
     if (!(answer instanceof Promise)) post(answer);

@@ -78,3 +78,25 @@ export interface ConnectionMessage {
   readonly clientKey: string | undefined;
   readonly hops: number;
 }
+
+/** Question to a shard: give up connections for another process. The answer has as many as could go, at most `count`. */
+export interface PassOutQuery {
+  readonly kind: "passOut";
+  readonly count: number;
+  /** Time that an actor has to become idle and to be suspended, in ms. */
+  readonly limitMs: number;
+}
+
+/** Question to a shard: take connections that came from another process, or that couldn't go there. */
+export interface PassInQuery {
+  readonly kind: "passIn";
+  readonly connections: readonly PassedConnection[];
+}
+
+/** A connection without an owner among the shards, on its way to another process. */
+export interface PassedConnection {
+  /** Descriptor of the socket, valid in every thread. Whoever holds the connection closes it. */
+  readonly descriptor: number;
+  /** `PassedState`, as `v8.serialize` writes it. */
+  readonly state: Uint8Array;
+}

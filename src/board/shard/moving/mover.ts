@@ -18,6 +18,7 @@ import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { LeavingActors } from "../../../runtime/mail/moving-mail.ts";
 import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
+import type { Transport } from "../../../wire/transport/transport.ts";
 import { Connection } from "../../connection/connection.ts";
 import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
@@ -67,7 +68,7 @@ interface Leaving {
 }
 
 /** Everything that travels with a connection beside its state. */
-type Luggage = Omit<ConnectionMessage, "kind" | "state" | "handle">;
+export type Luggage = Omit<ConnectionMessage, "kind" | "state" | "handle">;
 
 export class Mover {
   readonly #owner: MoverOwner;
@@ -179,23 +180,33 @@ export class Mover {
   }
 
   async #leave(connection: Connection, life: number, version: number, deadline: number): Promise<Outcome> {
+    const bytes = await this.suspend(connection, version, deadline, () => this.#stayReason(connection, life));
+    if (!(bytes instanceof Uint8Array)) return bytes;
+    return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done }));
+  }
+
+  /** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection goes on. */
+  async suspend(
+    connection: Connection,
+    version: number,
+    deadline: number,
+    stayReason: () => StayReason | undefined,
+  ): Promise<Uint8Array | StayReason | SwitchboardError> {
     await connection.hasArrived;
-    for (let reason = this.#stayReason(connection, life); reason !== undefined; ) {
+    for (let reason = stayReason(); reason !== undefined; ) {
       if (reason !== "busy" || performance.now() > deadline) return reason;
       await delay(POLL_MS);
-      reason = this.#stayReason(connection, life);
+      reason = stayReason();
     }
     const suspension = Promise.withResolvers<Suspended | StayReason>();
     connection.suspend(Math.max(1, deadline - performance.now()), version, suspension.resolve);
     const suspended = await suspension.promise;
     if (typeof suspended === "string") return suspended;
     const { bytes } = suspended;
-    const reason = bytes instanceof SwitchboardError ? bytes : this.#stayReason(connection, life);
-    if (reason !== undefined || bytes instanceof SwitchboardError) {
-      if (connection.isSuspended) connection.stay();
-      return reason ?? "state";
-    }
-    return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done }));
+    const reason = bytes instanceof SwitchboardError ? bytes : stayReason();
+    if (reason === undefined) return bytes;
+    if (connection.isSuspended) connection.stay();
+    return reason;
   }
 
   #stayReason(connection: Connection, life: number): StayReason | undefined {
@@ -267,14 +278,14 @@ export class Mover {
       const message: ConnectionMessage = { kind: "connection", state: bytes, handle, ...luggage };
       port.postMessage(message, [bytes.buffer as ArrayBuffer, transferable(handle)]);
     } catch (cause) {
-      this.#adopt({ ...state, ticket: undefined }, handle, { ...luggage, hops: hops - 1 });
+      this.adopt({ ...state, ticket: undefined }, transportOver(handle, state), { ...luggage, hops: hops - 1 });
       const message =
         "the session, or an argument of a timer, must be plain data, without functions or class instances";
       return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
     }
     // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
     if (handle.fd !== undefined && handle.fd >= 0) {
-      this.#adopt({ ...state, ticket: undefined }, handle, { ...luggage, hops: hops - 1 });
+      this.adopt({ ...state, ticket: undefined }, transportOver(handle, state), { ...luggage, hops: hops - 1 });
       return "shard";
     }
     mail.left(connection.address, asksIn(state.cell.waiting));
@@ -283,14 +294,14 @@ export class Mover {
   }
 
   #arrive({ state, handle, ...luggage }: ConnectionMessage): void {
-    const connection = this.#adopt(deserialize(state), handle, luggage);
+    const known: ConnectionState = deserialize(state);
+    const connection = this.adopt(known, transportOver(handle, known), luggage);
     this.#reports.arrived({ address: connection.address, hops: luggage.hops });
   }
 
-  #adopt(state: ConnectionState, handle: object, { openedAt, clientKey, hops }: Luggage): Connection {
-    const { unread, identity, deflate } = state;
-    const { buffer, byteOffset, byteLength } = unread;
-    const transport = new TcpTransport(ownerOf(handle), Buffer.from(buffer, byteOffset, byteLength), true);
+  /** Puts a connection together that was taken apart here or elsewhere. */
+  adopt(state: ConnectionState, transport: Transport, { openedAt, clientKey, hops }: Luggage): Connection {
+    const { identity, deflate } = state;
     const connection = new Connection(transport, identity, this.#owner.host, deflate);
     if (hops > 0) this.#hops.set(connection, hops);
     this.#owner.arrived(connection, clientKey, openedAt);
@@ -306,6 +317,11 @@ export class Mover {
     const error = typeof failure === "string" ? moveFailed(failure) : failure;
     events.report("moveFailed", { id: address, actor, reason, error: reportError(error) });
   }
+}
+
+function transportOver(handle: object, { unread }: ConnectionState): TcpTransport {
+  const { buffer, byteOffset, byteLength } = unread;
+  return new TcpTransport(ownerOf(handle), Buffer.from(buffer, byteOffset, byteLength), true);
 }
 
 /** The reasons that a move may fail for once it has begun, in words. */
