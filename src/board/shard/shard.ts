@@ -162,6 +162,7 @@ class Shard {
   #moverOwner(): MoverOwner {
     const isClosing = (): boolean => this.#shutdown !== undefined;
     return {
+      life: this.#task.life,
       host: this.#host,
       connections: this.#connections,
       get isClosing() {

@@ -29,6 +29,8 @@ import type { ConnectionMessage, ListeningServerMessage, MoveCounts, MoveQuery, 
 import { MoveReports } from "./move-reports.ts";
 
 export interface MoverOwner {
+  /** Number of this thread. */
+  readonly life: number;
   readonly host: ConnectionHost;
   readonly connections: ConnectionRegistry;
   /** True while the shard closes its connections: none moves. */
@@ -167,6 +169,7 @@ export class Mover {
   }
 
   async #move(connection: Connection, life: number, limitMs: number): Promise<"moved" | StayReason> {
+    if (life === this.#owner.life) return "moved";
     const version = this.#owner.moduleOf(connection.actor)?.moves;
     if (version === undefined) return "actor";
     if (this.#leaving.has(connection)) return "busy";

@@ -21,8 +21,6 @@ export interface EvacuationResult extends MoveCounts {
 /** Moves one connection. A connection that is in the shard already counts as moved. */
 export async function moveConnection(pool: ShardPool, address: Address, shard: number): Promise<MoveResult> {
   const target = readyShard(pool, shard);
-  const here = await pool.locate(address);
-  if (here === target) return { moved: true };
   const query = { kind: "move", to: [target.life], addresses: [address], count: 1, limitMs: MOVE_LIMIT_MS } as const;
   const counts = await pool.queryAt(address, query, ({ stayed }) => stayed.gone !== undefined, NO_TIMEOUT_MS);
   await pool.allArrived();
