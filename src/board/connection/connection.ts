@@ -139,6 +139,11 @@ export class Connection
     return this.#phase === "open" && this.#cell.isSuspended;
   }
 
+  /** Values of the application, beside the actor's state, that move with the connection: they may not be cloneable. */
+  get travellingValues(): unknown[] {
+    return [this.session, ...this.#cell.timerArguments];
+  }
+
   /** Resolves when a connection that came from another shard has all its topics, and may move on. */
   get hasArrived(): Promise<void> | undefined {
     return this.#subscriptions?.arrived;

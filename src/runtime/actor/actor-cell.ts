@@ -232,6 +232,11 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return this.#suspension?.isSuspended === true;
   }
 
+  /** Arguments of the timers that move with the actor. */
+  get timerArguments(): unknown[] {
+    return this.#timers?.all.map(({ call }) => (typeof call === "function" ? undefined : call.argument)) ?? [];
+  }
+
   /**
    * Takes a suspended actor out, for `load` in another thread. This cell gives its actor nothing more.
    *

@@ -67,6 +67,14 @@ it.each([
   ]);
 });
 
+it("stays when the argument of a timer can't be cloned", async () => {
+  const { board, address, failed, ask } = await open();
+  await ask("uncloneable");
+  expect(await board.move(address, 1)).toEqual({ moved: false, reason: "state" });
+  expect(failed).toMatchObject([{ reason: "state", error: { code: "ERR_STATE_NOT_CLONEABLE" } }]);
+  expect(await ask("log")).toBe("opened, suspended on 0, resumed 7 on 0");
+});
+
 it("gives up after 5 s when suspended never resolves, and when a handler goes on, and takes messages meanwhile", async () => {
   const { board, address, failed, ask, socket } = await open();
   await ask("plan hang");

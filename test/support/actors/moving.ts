@@ -60,6 +60,10 @@ export default class Moving extends Actor {
         await new Promise((resolve) => setTimeout(resolve, Number(argument)));
         this.send("waited");
         return;
+      case "uncloneable":
+        this.after(60_000, "late", { told: () => {} });
+        this.send("planned");
+        return;
       case "timers":
         this.after(Number(argument), "late", { told: "later" });
         this.every(Number(argument) / 2, "again", "tick");

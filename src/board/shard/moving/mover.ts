@@ -206,10 +206,11 @@ export class Mover {
     const suspended = await suspension.promise;
     if (typeof suspended === "string") return suspended;
     const { bytes } = suspended;
-    const reason = bytes instanceof SwitchboardError ? bytes : stayReason();
-    if (reason === undefined) return bytes;
+    const uncloneable = bytes instanceof SwitchboardError ? bytes : checkCloneable(connection);
+    const reason = uncloneable ?? stayReason();
+    if (reason === undefined && !(bytes instanceof SwitchboardError)) return bytes;
     if (connection.isSuspended) connection.stay();
-    return reason;
+    return reason ?? "state";
   }
 
   #stayReason(connection: Connection, life: number): StayReason | undefined {
@@ -281,10 +282,9 @@ export class Mover {
       const message: ConnectionMessage = { kind: "connection", state: bytes, handle, ...luggage };
       port.postMessage(message, [bytes.buffer as ArrayBuffer, transferable(handle)]);
     } catch (cause) {
+      // A mail that `structuredClone` can copy and `v8.serialize` can't write.
       this.adopt({ ...state, ticket: undefined }, transportOver(handle, state), { ...luggage, hops: hops - 1 });
-      const message =
-        "the session, or an argument of a timer, must be plain data, without functions or class instances";
-      return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
+      return notCloneable(cause);
     }
     // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
     if (handle.fd !== undefined && handle.fd >= 0) {
@@ -336,6 +336,21 @@ const EXPLANATIONS: Partial<Record<StayReason, string>> = {
 
 function moveFailed(reason: StayReason): SwitchboardError {
   return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+}
+
+/** Checked before anything is taken apart: from then on there is no way back for subscriptions. */
+function checkCloneable(connection: Connection): SwitchboardError | undefined {
+  try {
+    serialize(connection.travellingValues);
+    return undefined;
+  } catch (cause) {
+    return notCloneable(cause);
+  }
+}
+
+function notCloneable(cause: unknown): SwitchboardError {
+  const message = "the session, and arguments of timers, must be plain data, without functions or class instances";
+  return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
 }
 
 /** Returns the asks that wait in a mailbox. */
