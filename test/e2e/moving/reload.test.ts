@@ -95,18 +95,18 @@ it("puts new code under connections that answer all the time, again and again", 
   const { board, port, write } = await startReloadable(counting(1));
   const reports: unknown[] = [];
   board.on("reported", ({ value }) => reports.push(value));
-  const clients = await openClients(50, port);
+  const clients = await openClients(30, port);
   const probe = await open(port);
   expect(await ask(probe, "version")).toMatch(/^1 on/);
   const opened = (): number => board.stats().shards.reduce((sum, { connectionsOpened }) => sum + connectionsOpened, 0);
   for (const version of [2, 3]) {
     await write(counting(version));
     const { moved, closed, ms } = await board.reload();
-    expect({ moved, closed }).toEqual({ moved: 51, closed: 0 });
+    expect({ moved, closed }).toEqual({ moved: 31, closed: 0 });
     expect(ms).toBeGreaterThan(0);
     expect(await ask(probe, "version")).toMatch(new RegExp(`^${version} on`));
-    expect(board.stats().connections).toBe(51);
-    expect(opened()).toBe(51);
+    expect(board.stats().connections).toBe(31);
+    expect(opened()).toBe(31);
   }
   await Promise.all(clients.map((client) => client.stop()));
   expect(clients.flatMap(({ errors }) => errors)).toEqual([]);

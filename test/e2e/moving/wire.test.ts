@@ -35,7 +35,7 @@ it("moves compressed connections whose peers refer to their earlier messages", a
   const noise = randomBytes(3_000).toString("base64");
   let isOver = false;
   const moves = hop(board, await addressIn(board), () => isOver);
-  for (let i = 0; i < 200; i++) {
+  for (let i = 0; i < 120; i++) {
     const message = `${i} ${noise.slice(i, i + 2_000)} ${noise.slice(0, i * 7)}`;
     const answer = once(socket, "message");
     socket.send(message);
@@ -101,7 +101,7 @@ it("ends connections whose peers vanish in the very moment, once each", async ()
   const { board, port } = await startBoard({ actor: "moving", shards: 2 });
   const reports: unknown[] = [];
   board.on("reported", ({ value }) => reports.push(value));
-  for (let round = 0; round < 40; round++) {
+  for (let round = 0; round < 20; round++) {
     const client = await RawClient.open({ port });
     await vi.waitFor(async () => expect((await board.connections()).connections).toHaveLength(1));
     const address = await addressIn(board);
@@ -113,10 +113,10 @@ it("ends connections whose peers vanish in the very moment, once each", async ()
     await move;
     await vi.waitFor(() => expect(board.stats().connections).toBe(0));
   }
-  await vi.waitFor(() => expect(reports).toHaveLength(40));
+  await vi.waitFor(() => expect(reports).toHaveLength(20));
   expect(board.stats().shards.reduce((sum, { actors }) => sum + actors, 0)).toBe(0);
   const ended = reports.filter((report) => (report as string[]).filter((one) => one === "closed 1006").length === 1);
-  expect(ended).toHaveLength(40);
+  expect(ended).toHaveLength(20);
 });
 
 it("keeps what waits for a slow reader droppable, and replaceable by topic", async () => {
