@@ -3,7 +3,7 @@
  *
  *     node bench/targets/switchboard.ts --port P --shards N --mode echo|fanout|isolation|bus|stream-fanout|stream
  *         [--busy MICROS] [--history SIZE]
- *         [--max-payload BYTES] [--compress] [--relay] [--handshake main|shard] [--accept main|shard]
+ *         [--max-payload BYTES] [--compress] [--relay] [--sockets node|uring|relay] [--handshake main|shard] [--accept main|shard]
  *         [--tls KEY CERT] [--no-warm-up]
  *
  * - `echo` returns each message unchanged, with `--busy` after that many µs of work.
@@ -12,7 +12,7 @@
  * - `stream-fanout` is `fanout` without the connections that publish among the subscribers.
  * - `--history` makes the topics that begin with `stream/` keep that many publications.
  * - `--compress` compresses messages for peers that offer permessage-deflate, with context takeover.
- * - `--relay` makes the main thread keep the sockets and relay their bytes.
+ * - `--sockets` is the board's option of this name. `--relay` is short for `--sockets relay`.
  * - `--tls` takes the paths of two PEM files. The shards do the TLS handshake.
  * - `--accept` says which thread accepts connections. The default is `shard` for one shard without `--relay`,
  *   `--handshake` and `--tls`, and `main` otherwise.
@@ -32,6 +32,7 @@ const { values, positionals } = parseArgs({
     mode: { type: "string", default: "echo" },
     compress: { type: "boolean", default: false },
     relay: { type: "boolean", default: false },
+    sockets: { type: "string" },
     handshake: { type: "string" },
     accept: { type: "string" },
     tls: { type: "string" },
@@ -46,7 +47,8 @@ if (!MODES.includes(values.mode)) throw new RangeError(`--mode takes ${MODES.joi
 const { handshake, tls: keyPath } = values;
 if (handshake !== undefined && handshake !== "main" && handshake !== "shard")
   throw new RangeError(`--handshake takes main or shard, got ${handshake}`);
-const acceptsInShard = values.shards === "1" && !values.relay && handshake === undefined && keyPath === undefined;
+const sockets = (values.relay ? "relay" : (values.sockets ?? "auto")) as NonNullable<StartOptions["sockets"]>;
+const acceptsInShard = values.shards === "1" && sockets !== "relay" && handshake === undefined && keyPath === undefined;
 const { accept = acceptsInShard ? "shard" : "main" } = values;
 if (accept !== "main" && accept !== "shard") throw new RangeError(`--accept takes main or shard, got ${accept}`);
 // The second path of `--tls` is a positional argument.
@@ -62,7 +64,7 @@ const options: StartOptions = {
   actor: new URL(`./actors/${actor}.ts${work}`, import.meta.url),
   shards: values.shards === "auto" ? "auto" : Number(values.shards),
   warmUp: !values["no-warm-up"],
-  sockets: values.relay ? "relay" : "auto",
+  sockets,
   maxPayloadBytes,
   compression: values.compress && { contextTakeover: true },
   ...(values.history !== undefined && { topics: { "stream/*": { history: { size: Number(values.history) } } } }),

@@ -104,8 +104,10 @@ function hintFor(error: NodeJS.ErrnoException & { readonly port?: number }, { po
 /** Tells what the server listens on and what is unsafe. Without a config file, also how to begin with it. */
 function tellStart({ config, generated }: Good, server: RunningServer, log: Log): void {
   const addresses = addressesOf(config, server);
-  const shards = server.board.stats().shards.length;
-  if (config.log.format === "json") log.info("listening", { ...addresses, shards, engine: config.engine.type });
+  const { sockets, shards: all } = server.board.stats();
+  const shards = all.length;
+  const facts = { shards, sockets: sockets.kind, engine: config.engine.type };
+  if (config.log.format === "json") log.info("listening", { ...addresses, ...facts });
   else process.stdout.write(`${overview(config, addresses, shards)}\n`);
   if (generated.length > 0) process.stdout.write(`${firstSteps(config, generated, addresses)}\n`);
 }

@@ -28,7 +28,7 @@ function record(board: Switchboard): Events {
 
 /** Starts a board of two shards of faulty actors, with one connection on each. */
 async function setUp() {
-  const gate = new SharedArrayBuffer(4);
+  const gate = new SharedArrayBuffer(8);
   let authorized = 0;
   const authorize = () => {
     authorized++;
@@ -40,7 +40,8 @@ async function setUp() {
     Atomics.store(new Int32Array(gate), 0, 1);
     Atomics.notify(new Int32Array(gate), 0);
   };
-  return { board, port, clients, events: record(board), openGate, authorized: () => authorized };
+  const holding = (): number => Atomics.load(new Int32Array(gate), 1);
+  return { board, port, clients, events: record(board), openGate, holding, authorized: () => authorized };
 }
 
 async function ask(client: RawClient, message: string): Promise<string> {
@@ -144,10 +145,11 @@ describe("a shard that dies", () => {
 
 describe("a shard that dies while sockets are on their way to it", () => {
   it("closes all of these sockets within a second, and the connections of the other shard go on", async () => {
-    const { board, port, clients, events, openGate, authorized } = await setUp();
+    const { board, port, clients, events, openGate, holding, authorized } = await setUp();
     const [victim, survivor] = clients;
     // Both messages are in one packet: the exit comes right after the hold, before any socket that waits.
     victim.write(Buffer.concat([text("hold"), text("exit")]));
+    await vi.waitFor(() => expect(holding()).toBe(1));
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
     const isReplaced = replaced(board);
 

@@ -37,6 +37,8 @@ export interface ShardTask {
   readonly relay: HandoffEnd;
   /** Channel for raw sockets: the shard does their handshake. */
   readonly rawSockets: HandoffEnd;
+  /** List of what the shard owns past Node, if it uses io_uring; undefined: Node's sockets. */
+  readonly uringEstate: SharedArrayBuffer | undefined;
   /** Topics with history or presence; undefined if the board has no engine. */
   readonly engine: ShardEngine | undefined;
   /** Links to the main thread and to every shard that was started before. */

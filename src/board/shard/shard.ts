@@ -20,7 +20,9 @@ import { receiveHandoffs, receiveRawSockets } from "../../wire/transport/handoff
 import { localHandoff } from "../../wire/transport/local-handoff.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { receiveRelayed } from "../../wire/transport/relay.ts";
+import { nodeSockets, type TcpSockets } from "../../wire/transport/tcp-sockets.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
+import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
@@ -97,6 +99,8 @@ class Shard {
   #actors: ActorModules = new Map();
   readonly #loaded = Promise.withResolvers<ActorModules>();
   #sockets: SocketAcceptor | undefined;
+  /** Undefined if this shard uses Node's sockets. */
+  #uring: UringSockets | undefined;
   #shutdown: Shutdown | undefined;
   #releaseDetached: () => void = () => {};
 
@@ -193,12 +197,14 @@ class Shard {
   /** Creates the acceptor for this shard's own handshakes. */
   #createAcceptor(): Acceptor {
     const { shard, trustedProxies } = this.#task;
-    const handOff = (socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> =>
-      localHandoff(socket, head, (transport) => {
+    const handOff = (socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> => {
+      const take = (transport: Transport): void => {
         const adopt = (clientKey: string | undefined): void => this.#adopt(transport, { ...envelope, clientKey });
         if (this.#sockets === undefined) adopt(undefined);
         else this.#sockets.http.handOver(socket, adopt);
-      });
+      };
+      return localHandoff(socket, head, take, this.#tcpSockets);
+    };
     const here: Destination = {
       shard,
       handOff,
@@ -222,6 +228,10 @@ class Shard {
     });
   }
 
+  get #tcpSockets(): TcpSockets {
+    return this.#uring ?? nodeSockets;
+  }
+
   get stopped(): Promise<void> {
     return this.#stopped.promise;
   }
@@ -233,6 +243,8 @@ class Shard {
       this.#events.report("actorFailed", { id: undefined, actor: undefined, ...failure });
     });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
+    const { uringEstate } = this.#task;
+    this.#uring = uringEstate && new UringSockets(uringEstate);
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
     // Actors of an earlier thread of this shard may live elsewhere.
@@ -245,7 +257,7 @@ class Shard {
     const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
     // Adopting is background work: a storm of new connections doesn't delay the established ones.
     const pace = this.#host.turns.runInBackground;
-    receiveHandoffs(this.#task.handoff, adopt, pace);
+    receiveHandoffs(this.#task.handoff, adopt, pace, this.#tcpSockets);
     receiveRelayed(this.#task.relay, adopt, pace);
     const sockets = this.#createSocketAcceptor();
     this.#sockets = sockets;
@@ -277,6 +289,7 @@ class Shard {
       closedSockets: this.#closedSockets,
       turns: this.#host.turns,
       counters: this.#counters,
+      sockets: this.#tcpSockets,
       authorizeOf: (actor) => this.#actors.get(actor)?.authorize,
       adopt: (transport, envelope) => this.#adopt(transport, envelope),
       acceptFailed: (error) => this.#acceptFailed(error),
@@ -310,6 +323,7 @@ class Shard {
     this.#task.relay.port.close();
     this.#task.rawSockets.port.close();
     this.#sockets?.close();
+    this.#uring?.close();
     this.#control.close();
     this.#stopped.resolve();
   }

@@ -13,9 +13,8 @@ import { maskFrame } from "../../wire/protocol/masking/mask-frame.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import { Opcode } from "../../wire/protocol/opcode.ts";
 import { createHandoffChannel } from "../../wire/transport/pending-handoffs.ts";
-import type { TransportReceiver } from "../../wire/transport/transport.ts";
+import type { HandshakeTransport, TransportReceiver } from "../../wire/transport/transport.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
-import type { HandshakeTransport } from "../accept/sockets/fast-handshake.ts";
 import { closedChannel, openedChannel, upgradeChannel } from "../connection/diagnostics.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ShardTask } from "./messages.ts";
@@ -89,6 +88,7 @@ export function warmUpTask({ shard, actors, options: wanted }: ShardTask): Shard
     handoff: end(),
     relay: end(),
     rawSockets: end(),
+    uringEstate: undefined,
     engine: undefined,
     links: [],
   };

@@ -4,6 +4,7 @@ import type { UpgradeCounts } from "../../runtime/stats/upgrade-counters.ts";
 import type { EngineState, EngineStats } from "./board-topics.ts";
 import type { ClusterStats } from "./cluster/node-list.ts";
 import type { ShardState } from "./pool/shard-pool.ts";
+import type { SocketsChoice } from "./sockets-choice.ts";
 
 export interface ShardStats extends ShardCounts {
   readonly shard: number;
@@ -26,6 +27,8 @@ export interface Stats {
   readonly deadLetters: number;
   /** Sockets that the main thread refused or couldn't accept, because few descriptors are left. */
   readonly acceptsFailed: number;
+  /** What the shards read and write with, and why. */
+  readonly sockets: SocketsChoice;
   /** The engine; undefined if the board has none. */
   readonly engine: EngineStats | undefined;
   /** The sum over all nodes, at most about 3 s old; undefined without an engine that other nodes share. */

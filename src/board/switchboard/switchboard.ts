@@ -16,7 +16,6 @@ import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runt
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
-import { canMoveSockets } from "../../wire/transport/handoff.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
 import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
 import { AdmissionControl } from "../accept/admission-control.ts";
@@ -37,7 +36,7 @@ import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOpti
 import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
 import { type RebalanceResult, Rebalancer } from "./moving/rebalance.ts";
 import type { ReloadResult } from "./moving/reload.ts";
-import { checkNode, warnOfRelay } from "./node-version.ts";
+import { checkNode } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
   type CloseOptions,
@@ -56,6 +55,7 @@ import { checkReloadOptions, type ReloadOptions } from "./options/reload-options
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
+import { chooseSockets, type SocketsChoice } from "./sockets-choice.ts";
 import type { Health, Stats } from "./stats.ts";
 import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./survey.ts";
 
@@ -72,6 +72,7 @@ const ARRIVAL_PART = 5;
  */
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #hub: BoardHub;
+  readonly #sockets: SocketsChoice;
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
   readonly #admission: AdmissionControl | undefined;
@@ -91,22 +92,21 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Starts the shards. Resolves when all of them take connections.
    *
    * Rejects with an actor module's own error if the module can't be loaded, and with a `SwitchboardError`:
-   * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_START_TIMEOUT` after `startTimeoutMs`,
+   * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_NO_URING` if `sockets: "uring"` can't work here, `ERR_START_TIMEOUT` after `startTimeoutMs`,
    * `ERR_ABORTED` if `signal` is aborted. After a rejection nothing is left running.
    */
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
-    const canMove = canMoveSockets(process.versions.node);
-    if (settings.sockets === "auto" && !canMove) warnOfRelay(process.versions.node);
-    const board = new Switchboard(settings, canMove);
+    const board = new Switchboard(settings, chooseSockets(settings.sockets));
     await board.#start(settings);
     return board;
   }
 
-  private constructor(settings: Settings, canMove: boolean) {
+  private constructor(settings: Settings, sockets: SocketsChoice) {
     super();
-    const { actors, connection, sockets, limits } = settings;
+    const { actors, connection, limits } = settings;
+    this.#sockets = sockets;
     this.#actors = [...actors.keys()].filter((name) => name !== undefined);
     const { handshakeFailed, acceptFailed } = this.#events;
     const pool = (): ShardPool => this.#pool;
@@ -129,7 +129,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => this.#pool.authorizes(actor));
     this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
     this.#shardPorts = new ShardListeners(settings, {
-      moves: sockets === "auto" && canMove,
+      moves: sockets.kind !== "relay",
       counters: this.#acceptor.counters,
       admission,
       pool,
@@ -140,7 +140,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   async #start(settings: Settings): Promise<void> {
-    this.#pool = await ShardPool.start(settings, this.#hub, {
+    this.#pool = await ShardPool.start(settings, this.#sockets.kind, this.#hub, {
       event: (shard, event) => this.#events.shardEvent(shard, event),
       reported: (shard, reports) => this.#events.reported(shard, reports),
       clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
@@ -351,11 +351,16 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `static moves` or their bytes are relayed, are closed with 1012 in batches. Resolves with the numbers.
    *
    * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects with
-   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, and with `ERR_CLOSED` while the board closes.
+   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, with `ERR_CLOSED` while the board closes, and with
+   * `ERR_SOCKETS_STAY` on a board with `sockets: "uring"`.
    */
   async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
     this.#life.checkOpen();
     const { actors, close } = checkReloadOptions(options, this.#pool.actors);
+    if (this.#sockets.kind === "uring") {
+      const message = "a board with sockets: \"uring\" can't reload: its connections and ports can't move yet";
+      throw new SwitchboardError("ERR_SOCKETS_STAY", message);
+    }
     return this.#pool.reload(actors, close);
   }
 
@@ -393,6 +398,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       publishesFailed: this.#hub.topics.publishesFailed,
       deadLetters: this.#hub.deadLetters,
       acceptsFailed: this.#events.acceptsFailed,
+      sockets: this.#sockets,
       engine: this.#hub.topics.engineStats,
       cluster: this.#hub.cluster.stats(),
       shards,

@@ -18,6 +18,13 @@ export function integer(from: number, to: number): OptionCheck {
   return { takes: `an integer from ${from} to ${to}`, accepts };
 }
 
+/** One of these strings. */
+export function oneOf(values: readonly string[]): OptionCheck {
+  const quoted = values.map((value) => JSON.stringify(value));
+  const takes = `${quoted.slice(0, -1).join(", ")} or ${quoted.at(-1)}`;
+  return { takes, accepts: (value) => typeof value === "string" && values.includes(value) };
+}
+
 /**
  * A list of strings. The description of a wrong list names its first wrong member.
  *

@@ -17,7 +17,7 @@ import {
   PendingHandoffs,
 } from "./pending-handoffs.ts";
 import { queuedMessages } from "./queued-messages.ts";
-import { TcpTransport } from "./tcp-transport.ts";
+import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 
 const NOTHING = new Uint8Array(0);
@@ -182,11 +182,12 @@ export function receiveHandoffs<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
   pace: Pace = atOnce,
+  sockets: TcpSockets = nodeSockets,
 ): void {
   const arrivals = new Arrivals(end, (answer) => end.port.postMessage(answer), pace);
   end.port.on("message", ({ serial, socket, head, envelope }: SocketMessage<Envelope>) => {
     arrivals.adopt(serial, socket, () => {
-      const transport = new TcpTransport(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength));
+      const transport = sockets.take(socket, Buffer.from(head.buffer, head.byteOffset, head.byteLength), false);
       try {
         adopt(transport, envelope);
       } catch (error) {

@@ -10,7 +10,7 @@ import { TLSSocket } from "node:tls";
 import { DuplexTransport } from "./duplex-transport.ts";
 import { flushed, takeBuffered } from "./handoff.ts";
 import type { HandoffResult } from "./pending-handoffs.ts";
-import { TcpTransport } from "./tcp-transport.ts";
+import { nodeSockets, type TcpSockets } from "./tcp-sockets.ts";
 import type { Transport } from "./transport.ts";
 
 /**
@@ -23,6 +23,7 @@ export async function localHandoff(
   socket: Duplex,
   head: Buffer,
   adopt: (transport: Transport) => void,
+  sockets: TcpSockets = nodeSockets,
 ): Promise<HandoffResult> {
   // The answer to an earlier request on the same connection may still be leaving.
   if (socket.writableLength > 0) await flushed(socket);
@@ -30,18 +31,19 @@ export async function localHandoff(
     socket.destroy();
     return { outcome: "peerGone" };
   }
-  const transport = transportOver(socket, head);
+  let transport: Transport | undefined;
   try {
+    transport = transportOver(socket, head, sockets);
     adopt(transport);
     return { outcome: "adopted" };
   } catch (thrown) {
-    transport.destroy();
+    transport?.destroy();
     return { outcome: "failed", error: thrown as Error };
   }
 }
 
-function transportOver(socket: Duplex, head: Buffer): Transport {
+function transportOver(socket: Duplex, head: Buffer, sockets: TcpSockets): Transport {
   if (!(socket instanceof Socket) || socket instanceof TLSSocket) return new DuplexTransport(socket, head);
   socket.setTimeout(0);
-  return new TcpTransport(socket, Buffer.from(takeBuffered(socket, head).buffer));
+  return sockets.take(socket, Buffer.from(takeBuffered(socket, head).buffer), false);
 }

@@ -35,6 +35,7 @@ async function startShard(options: Partial<StartOptions> = {}) {
     handoff: end(),
     relay: end(),
     rawSockets: end(),
+    uringEstate: undefined,
     engine: undefined,
     links: [],
   };

@@ -64,6 +64,7 @@ it("is all zeros at the start, with every shard ready", async () => {
     engine: undefined,
     deadLetters: 0,
     acceptsFailed: 0,
+    sockets: { kind: "node", reason: "the default" },
     shards: [0, 1].map((shard) => ({ shard, state: "ready", ready: true, failed: false, ...zeros })),
   });
 });

@@ -1,7 +1,10 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
 interface Session {
-  /** One 32-bit integer, shared with the test: 0 while threads that hold must wait. */
+  /**
+   * 32-bit integers, shared with the test. The first is 0 while threads that hold must wait. The second, if there is one,
+   * counts these threads.
+   */
   readonly gate: SharedArrayBuffer;
 }
 
@@ -13,6 +16,7 @@ export default class Faulty extends Actor<Session> {
         this.send(`shard ${this.shard}`);
         return;
       case "hold":
+        if (this.session.gate.byteLength > 4) Atomics.add(new Int32Array(this.session.gate), 1, 1);
         Atomics.wait(new Int32Array(this.session.gate), 0, 0);
         this.send("held");
         return;

@@ -7,18 +7,10 @@ import type { ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.t
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 import { type RequestHead, readSimpleHead } from "../../../wire/handshake/request-head.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
-import type { Transport, TransportReceiver } from "../../../wire/transport/transport.ts";
+import type { HandshakeTransport, TransportReceiver } from "../../../wire/transport/transport.ts";
 import type { ShardPort } from "../shard-port.ts";
 import type { HttpSockets } from "./http-sockets.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
-
-/** The transport of a connection from its accept on. `TcpTransport` is one. */
-export interface HandshakeTransport extends Transport {
-  /** See `TcpTransport.handOver`. */
-  handOver(rest: Buffer): void;
-  /** See `TcpTransport.toStream`. */
-  toStream(rest: Buffer): Socket;
-}
 
 const ADOPTED = { outcome: "adopted" } as const;
 

@@ -1,6 +1,7 @@
 /** The port between the classes of this folder and their shard. `Shard` implements the port. */
 import type { FairScheduler } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
+import type { TcpSockets } from "../../../wire/transport/tcp-sockets.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { Acceptor } from "../acceptor.ts";
@@ -13,6 +14,8 @@ export interface SocketAcceptorOwner {
   readonly closedSockets: ClosedSocketReporter;
   /** Scheduler of the shard. */
   readonly turns: Pick<FairScheduler, "admitsBackground" | "addBackground">;
+  /** How the shard reads and writes sockets from their accept on. Ports with TLS use those of Node. */
+  readonly sockets: TcpSockets;
   /** Returns the export `authorize` of the actor module of this name. */
   authorizeOf(actor: ActorName): Authorize | undefined;
   /** Makes a connection of the transport. When it throws, the caller destroys the transport. */

@@ -7,12 +7,12 @@ import { SwitchboardError } from "../../../errors.ts";
 import { pathMatcher } from "../../../wire/handshake/path.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
-import { acceptTransportsWith, acceptWith } from "../../../wire/transport/raw-socket-server.ts";
-import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
+import { acceptWith } from "../../../wire/transport/raw-socket-server.ts";
+import type { HandshakeTransport } from "../../../wire/transport/transport.ts";
 import { UNAVAILABLE } from "../acceptor.ts";
 import { createHandshakeServer } from "../handshake-server.ts";
 import type { ShardPort, ShardPortSettings } from "../shard-port.ts";
-import { FastHandshakes, type HandshakeTransport } from "./fast-handshake.ts";
+import { FastHandshakes } from "./fast-handshake.ts";
 import { HttpSockets } from "./http-sockets.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
@@ -23,7 +23,9 @@ export class SocketAcceptor {
   readonly #owner: SocketAcceptorOwner;
   /** The ports whose handshakes this shard does, by listener id. */
   readonly #ports = new Map<number, ShardPort>();
-  /** The servers of the ports on which this shard accepts by itself, with their listener ids. */
+  /** The listening sockets of the ports on which this shard accepts by itself. */
+  readonly #listening = new Set<{ close(): unknown }>();
+  /** The servers among them that can move to another thread, with their listener ids. */
   readonly #servers = new Map<NetServer, number>();
 
   constructor(owner: SocketAcceptorOwner) {
@@ -53,16 +55,21 @@ export class SocketAcceptor {
 
   /** Accepts with a server that belongs to this shard. */
   listen(server: NetServer, listenerId: number): void {
-    const { counters } = this.#owner;
+    const { counters, sockets } = this.#owner;
+    // An error, such as running out of descriptors, leaves the sockets that are there open.
+    const failed = (error: Error): void => this.#owner.acceptFailed(error);
     if (takesFastHandshakes(this.#portOf(listenerId))) {
-      acceptTransportsWith(server, (transport, room) => {
+      const accepted = (transport: HandshakeTransport, room: DescriptorRoom): void => {
         if (room !== "enough") {
           this.#refuse(transport, room);
           return;
         }
         counters.add("acceptedHere");
         this.acceptTransport(transport, listenerId);
-      });
+      };
+      const listening = sockets.accept(server, accepted, failed);
+      this.#listening.add(listening);
+      if (listening === server) this.#servers.set(server, listenerId);
     } else {
       acceptWith(server, (socket) => {
         const port = this.#portOf(listenerId);
@@ -74,22 +81,23 @@ export class SocketAcceptor {
         counters.add("acceptedHere");
         this.http.enter(socket, port, undefined);
       });
+      this.#listening.add(server.on("error", failed));
+      this.#servers.set(server, listenerId);
     }
-    // An error, such as running out of descriptors, leaves the sockets that are there open.
-    server.on("error", (error) => this.#owner.acceptFailed(error));
-    this.#servers.set(server, listenerId);
   }
 
   /** Gives up all servers, for another thread to accept with. */
   takeServers(): (readonly [server: NetServer, listenerId: number])[] {
     const servers = [...this.#servers];
+    for (const [server] of servers) this.#listening.delete(server);
     this.#servers.clear();
     return servers;
   }
 
   /** Stops accepting: the operating system refuses new connections. */
   stopListening(): void {
-    for (const server of this.#servers.keys()) server.close();
+    for (const one of this.#listening) one.close();
+    this.#listening.clear();
     this.#servers.clear();
   }
 
@@ -107,7 +115,7 @@ export class SocketAcceptor {
       closedSockets.left(socket);
       this.#refuse(socket, port.isSecure ? "none" : room);
     } else if (takesFastHandshakes(port)) {
-      this.#fast.start(new TcpTransport(socket, EMPTY), port, clientKey);
+      this.#fast.start(this.#owner.sockets.take(socket, EMPTY, true), port, clientKey);
     } else {
       this.http.enter(socket, port, clientKey);
     }
@@ -129,10 +137,10 @@ export class SocketAcceptor {
    * Turns a socket away that would take one of the last descriptors: with 503 while a few are left, else unanswered.
    * The caller passes "none" for a port with TLS, on which a 503 can't be said yet.
    */
-  #refuse(socket: Socket | TcpTransport, room: DescriptorRoom): void {
+  #refuse(socket: Socket | HandshakeTransport, room: DescriptorRoom): void {
     const { acceptor, counters, acceptFailed } = this.#owner;
     if (room === "few") {
-      acceptor.refuse(socket instanceof TcpTransport ? socket.toStream(EMPTY) : socket, UNAVAILABLE);
+      acceptor.refuse("toStream" in socket ? socket.toStream(EMPTY) : socket, UNAVAILABLE);
     } else {
       counters.upgrades.add("failed");
       socket.destroy();

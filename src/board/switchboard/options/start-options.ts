@@ -51,10 +51,12 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly compression?: boolean | Partial<CompressionOptions>;
   /**
-   * Way of a connection to its shard. "auto" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) and
-   * relays the bytes of all others. "relay" moves none. Default: "auto".
+   * How connections reach the network. "node" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) to their
+   * shards, and relays the bytes of all others. "uring" does the same, but the shards receive, send and accept through
+   * io_uring, past Node's sockets: experimental, for Linux 6.1 and Node 26.9 or newer; `start` rejects with
+   * `ERR_NO_URING` where it can't work. "relay" moves none. "auto" is "node". Default: "auto".
    */
-  readonly sockets?: "auto" | "relay";
+  readonly sockets?: SocketsOption;
   /**
    * Choice of the shard for a new connection, after `authorize`: the shard with the fewest connections, the next shard,
    * the shard of a key of the request (`stickyBy`), or a function. The last two need the handshake in the main thread.
@@ -168,6 +170,9 @@ const startOptions = [
   ...connectionOptions,
 ] as const;
 
+/** See `StartOptions.sockets`. */
+export type SocketsOption = "auto" | "node" | "uring" | "relay";
+
 /** The engine of a board, and the topics that it serves. */
 export interface EngineSettings {
   readonly spec: EngineSpec;
@@ -180,7 +185,7 @@ export interface Settings {
   readonly actors: ReadonlyMap<ActorName, string>;
   readonly shards: number;
   readonly warmUp: boolean;
-  readonly sockets: "auto" | "relay";
+  readonly sockets: SocketsOption;
   readonly placement: Placement;
   /** Connections in a second. */
   readonly rebalance: number;

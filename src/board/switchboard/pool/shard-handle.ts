@@ -10,6 +10,7 @@ import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts"
 import { createHandoffChannel } from "../../../wire/transport/pending-handoffs.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { RelaySender } from "../../../wire/transport/relay.ts";
+import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
@@ -55,6 +56,8 @@ export interface ShardSpec {
   readonly trustedProxies: readonly string[];
   /** True if movable sockets are moved; all others are relayed. */
   readonly moves: boolean;
+  /** True if the shard reads and writes them through io_uring. */
+  readonly uring: boolean;
   /** Milliseconds for which the shard's event loop may be blocked. 0: no limit. */
   readonly timeoutMs: number;
   /** Milliseconds that the shard has to answer for a socket. */
@@ -104,6 +107,8 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly #relay: RelaySender<HandoffEnvelope>;
   readonly #rawSockets: HandoffSender<RawSocketEnvelope, ShardPortNotice>;
   readonly #queries = new PendingQueries();
+  /** List of what the shard owns past Node; undefined without io_uring. */
+  readonly #uringEstate: UringEstate | undefined;
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog | undefined;
   /** Timer that runs while the shard starts. */
@@ -149,6 +154,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
     this.#moves = moves;
+    this.#uringEstate = spec.uring ? new UringEstate() : undefined;
     this.#handoff = new HandoffSender(handoff.sender, handoffTimeoutMs);
     this.#relay = new RelaySender(relay.sender, handoffTimeoutMs);
     this.#rawSockets = new HandoffSender(rawSockets.sender, handoffTimeoutMs);
@@ -178,12 +184,13 @@ export class ShardHandle implements Destination, ShardCandidate {
       handoff: handoff.receiver,
       relay: relay.receiver,
       rawSockets: rawSockets.receiver,
+      uringEstate: this.#uringEstate?.memory,
       engine: spec.engine,
       links,
     };
     // Only the first start of a board awaits this; later failures go through `ended`.
     this.#ready.promise.catch(() => {});
-    this.ended = this.#run(threads.run(task, ports, this.#abort.signal));
+    this.ended = this.#run(threads.run(task, ports, this.#abort.signal), threads);
   }
 
   /** Resolves when the shard takes connections. Rejects with the reason if it can't start. */
@@ -363,7 +370,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     }
   }
 
-  async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
+  async #run(task: Promise<ErrorReport | undefined>, threads: ShardThreads): Promise<ShardLoss | undefined> {
     const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
@@ -389,6 +396,8 @@ export class ShardHandle implements Destination, ShardCandidate {
     // Settles everything that still waits for this shard. A loss that was not asked for is reported as such.
     this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
+    // Only then is the port free for the shard's next thread.
+    if (this.#uringEstate !== undefined) await this.#uringEstate.settle((threadId) => threads.exited(threadId));
     return asked ? undefined : { shard: this.shard, reason, connections, error };
   }
 }

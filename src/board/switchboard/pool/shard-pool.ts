@@ -7,7 +7,6 @@ import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { Counters, ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
-import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
@@ -20,6 +19,7 @@ import type { BoardTopics } from "../board-topics.ts";
 import { type ReloadResult, reloadShards } from "../moving/reload.ts";
 import { Whereabouts } from "../moving/whereabouts.ts";
 import type { Settings } from "../options/start-options.ts";
+import type { SocketsChoice } from "../sockets-choice.ts";
 import { CounterHistory } from "./counter-history.ts";
 import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
@@ -69,6 +69,7 @@ export interface Hub {
 /** Starts the shards of a board, one in each thread, picks one for each connection, and replaces a shard that died. */
 export class ShardPool {
   readonly #settings: Settings;
+  readonly #sockets: SocketsChoice["kind"];
   readonly #owner: ShardPoolOwner;
   readonly #hub: Hub;
   /** Threads of the shards. A reload replaces them. */
@@ -101,7 +102,12 @@ export class ShardPool {
    * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
    * can't start, or with `ERR_ABORTED`.
    */
-  static async start(settings: Settings, hub: Hub, owner: ShardPoolOwner): Promise<ShardPool> {
+  static async start(
+    settings: Settings,
+    sockets: SocketsChoice["kind"],
+    hub: Hub,
+    owner: ShardPoolOwner,
+  ): Promise<ShardPool> {
     throwIfAbandoned(settings.signal);
     const threads = await ShardThreads.start(settings.shards, settings.resourceLimits);
     const engineThreads = settings.engine && (await ShardThreads.start(1, settings.resourceLimits));
@@ -115,7 +121,7 @@ export class ShardPool {
           if (pool !== undefined) pool.#connectEngine();
         },
       });
-      pool = new ShardPool(settings, hub, owner, threads, engineThreads, engine);
+      pool = new ShardPool(settings, sockets, hub, owner, threads, engineThreads, engine);
       await pool.#allReady(settings.signal);
     } catch (error) {
       // First, so that the end of the engine's thread isn't taken for a death.
@@ -139,6 +145,7 @@ export class ShardPool {
 
   private constructor(
     settings: Settings,
+    sockets: SocketsChoice["kind"],
     hub: Hub,
     owner: ShardPoolOwner,
     threads: ShardThreads,
@@ -150,6 +157,7 @@ export class ShardPool {
     this.#engine = engine;
     if (engine !== undefined) hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
     this.#settings = settings;
+    this.#sockets = sockets;
     this.#owner = owner;
     this.#hub = hub;
     this.#threads = threads;
@@ -436,7 +444,7 @@ export class ShardPool {
     actors: ReadonlyMap<ActorName, string>,
     counters: Counters,
   ): ShardHandle {
-    const { warmUp, connection, sockets, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
+    const { warmUp, connection, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
     const life = ++this.#lastLife;
     const handle: ShardHandle = new ShardHandle(threads, {
       shard,
@@ -446,7 +454,8 @@ export class ShardPool {
       warmUp,
       options: connection,
       trustedProxies: limits.trustedProxies ?? [],
-      moves: sockets === "auto" && canMoveSockets(process.versions.node),
+      moves: this.#sockets !== "relay",
+      uring: this.#sockets === "uring",
       timeoutMs: shardTimeoutMs,
       handoffTimeoutMs,
       startTimeoutMs,

@@ -2,6 +2,7 @@
  * The threads of a board, run by piscina. `ShardPool` starts and ends them. `ShardHandle` and `EngineThread` run their
  * tasks in them.
  */
+import { once } from "node:events";
 import { existsSync } from "node:fs";
 import type { MessagePort, ResourceLimits, Worker } from "node:worker_threads";
 import type { Piscina } from "piscina";
@@ -72,6 +73,13 @@ export class ShardThreads {
   async runEngine(task: EngineTask, ports: MessagePort[], signal: AbortSignal): Promise<ErrorReport | undefined> {
     const filename = findWorker("engine").href;
     return this.#piscina.run(task, { transferList: ports as unknown as TransferList, signal, filename });
+  }
+
+  /** Resolves when the thread of this id has ended; at once if there is none. */
+  async exited(threadId: number): Promise<void> {
+    for (const [worker, exit] of this.#exits) if (worker.threadId === threadId) return exit;
+    const worker = this.#piscina.threads.find((one) => one.threadId === threadId);
+    if (worker !== undefined) await once(worker, "exit");
   }
 
   /** Ends all threads. Resolves when each has exited, also those that were ended before. */

@@ -8,6 +8,7 @@ import type { HandoffEnvelope } from "../../../../src/board/connection/connectio
 import { FairScheduler, type ScheduledTask } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { createMovableServer } from "../../../../src/wire/transport/raw-socket-server.ts";
+import { nodeSockets } from "../../../../src/wire/transport/tcp-sockets.ts";
 import type { Transport } from "../../../../src/wire/transport/transport.ts";
 import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
 
@@ -44,6 +45,7 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt, turns 
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
     turns,
+    sockets: nodeSockets,
     authorizeOf: () => undefined,
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,

@@ -7,6 +7,7 @@ import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket
 import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
 import { FairScheduler } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
+import { nodeSockets } from "../../../../src/wire/transport/tcp-sockets.ts";
 import { createCertificate } from "../../../support/certificate.ts";
 
 it("closes a TLS socket if Node hides the accepted socket below it, and reports that", async () => {
@@ -23,6 +24,7 @@ it("closes a TLS socket if Node hides the accepted socket below it, and reports 
     counters,
     closedSockets: new ClosedSocketReporter(counters, () => {}),
     turns: new FairScheduler(),
+    sockets: nodeSockets,
     authorizeOf: () => undefined,
     adopt: () => {},
     acceptFailed,

@@ -27,6 +27,7 @@ it("replaces a shard that the main thread ends", async () => {
   });
   const pool = await ShardPool.start(
     checkStartOptions({ actor: actorUrl("echo"), shards: 2 }),
+    "node",
     { topics, mail },
     owner,
   );
