@@ -13,6 +13,9 @@ const MAX_MAPPINGS = 8;
 
 /** Names of the first words of the memory. The list of descriptors, a bit for each, follows the mappings. */
 const words = { threadId: 0, ring: 1, mappings: 2, cqMapping: 3, cqHead: 4, cqTail: 5, cqMask: 6, cqEntries: 7 };
+const EFD_NONBLOCK = 0x800;
+const EFD_CLOEXEC = 0x80000;
+
 const ONE = { return: "int32", arguments: ["int32"] } as const;
 
 /** Words of one mapping: its address in two parts, and its length. */
@@ -82,6 +85,15 @@ export class Estate implements RingOwner {
     // A thread is terminated at calls and loops only: nothing of the kind may stand between the two.
     (this.#words[BITS_AT + (copy >> 5)] as number) |= 1 << (copy & 31);
     return copy;
+  }
+
+  /** Opens and lists an eventfd. Throws `ERR_SYSTEM_CALL`. */
+  openEventfd(): number {
+    const eventfd = bind("eventfd", { return: "int32", arguments: ["uint32", "int32"] });
+    const descriptor = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (descriptor < 0) throw systemError("eventfd");
+    this.own(descriptor);
+    return descriptor;
   }
 
   /** Closes a descriptor and takes it off the list. */

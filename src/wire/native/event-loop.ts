@@ -1,19 +1,17 @@
-/** Wakes this thread's event loop when something happens on a descriptor, without a handle in the loop. */
+/** Wakes this thread's event loop by an eventfd, without a handle in the loop. */
 import { readFileSync, readlinkSync } from "node:fs";
-import { bind, type CFunction, errno, eventLoopAddress } from "./libc.ts";
+import { bind, type CFunction, eventLoopAddress } from "./libc.ts";
 
 const BACKEND = { return: "int32", arguments: ["pointer"] } as const;
 const CONTROL = { return: "int32", arguments: ["int32", "int32", "int32", "pointer"] } as const;
 
 const EPOLL_CTL_ADD = 1;
 const EPOLL_CTL_DEL = 2;
-const EPOLL_CTL_MOD = 3;
 const EPOLLIN = 1;
-const EPOLLONESHOT = 2 ** 30;
-const ENOENT = 2;
+const EPOLLET = 2 ** 31;
 
 /**
- * Adds a descriptor to the epoll set of libuv's loop, behind libuv's back. libuv looks an event up by the number in the
+ * Adds an eventfd to the epoll set of libuv's loop, behind libuv's back. libuv looks an event up by the number in the
  * event's data, and here that is the number of the loop's own eventfd, with which other threads wake the loop. libuv
  * then reads that eventfd, finds nothing, and goes on with the turn: immediates run. So the loop sleeps, wakes and
  * counts its idle time as always. A handle of libuv would do the same, but a worker that is terminated with a handle that
@@ -26,24 +24,19 @@ export class LoopAlarm {
   readonly #event = Buffer.alloc(16);
   #added = false;
 
-  /** @param descriptor a descriptor that epoll can watch, such as a ring */
+  /** @param descriptor an eventfd, which nobody needs to read: each signal wakes the loop once */
   constructor(descriptor: number) {
     this.#descriptor = descriptor;
     this.#control = bind("epoll_ctl", CONTROL);
     this.#epoll = bind("uv_backend_fd", BACKEND)(eventLoopAddress());
   }
 
-  /**
-   * Wakes the loop once, when the descriptor is readable or is readable already. Returns false if this can't be
-   * arranged now: the loop hasn't begun to turn.
-   */
-  arm(): boolean {
-    if (!this.#added && !this.#prepare()) return false;
-    // A set that libuv created anew, or from which it took the descriptor, gets it again.
-    const done = this.#control(this.#epoll, this.#added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, this.#descriptor, this.#event);
-    if (done === 0) this.#added = true;
-    else if (errno() === ENOENT) this.#added = false;
-    return done === 0;
+  /** Begins to watch. Returns false if this can't be arranged now: the loop hasn't begun to turn. */
+  watch(): boolean {
+    if (this.#added) return true;
+    if (!this.#prepare()) return false;
+    this.#added = this.#control(this.#epoll, EPOLL_CTL_ADD, this.#descriptor, this.#event) === 0;
+    return this.#added;
   }
 
   /** Call it before the descriptor is closed. */
@@ -57,7 +50,7 @@ export class LoopAlarm {
     if (wakeup === undefined) return false;
     // `struct epoll_event` has no padding on x86-64, and 4 bytes behind the first field elsewhere.
     const dataAt = process.arch === "x64" ? 4 : 8;
-    this.#event.writeUInt32LE(EPOLLIN | EPOLLONESHOT, 0);
+    this.#event.writeUInt32LE(EPOLLIN + EPOLLET, 0);
     this.#event.writeInt32LE(wakeup, dataAt);
     return true;
   }

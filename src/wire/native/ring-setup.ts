@@ -15,6 +15,7 @@ const IO_URING_SETUP = 425n;
 export const IO_URING_ENTER = 426n;
 const IO_URING_REGISTER = 427n;
 
+const REGISTER_EVENTFD = 4n;
 const REGISTER_PROBE = 8n;
 const REGISTER_PBUF_RING = 22n;
 
@@ -67,6 +68,7 @@ export interface CompletionQueuePlace {
   readonly cqTail: number;
   readonly cqMask: number;
   readonly cqEntries: number;
+  readonly cqFlags: number;
 }
 
 /**
@@ -97,6 +99,7 @@ export function setUpRing(entries: number, listed: RingOwner): RingParts {
     cqTail: at(params.cq + 4) / 4,
     cqMask: words[at(params.cq + 8) / 4] as number,
     cqEntries: cqes / 4,
+    cqFlags: at(params.cq + 24) / 4,
   };
   listed.ownCompletions(place);
   const entriesMap = mapDescriptor(descriptor, OFF_SQES, 4 * SQE_WORDS * sqEntries);
@@ -123,6 +126,14 @@ export function registerBufferRing(descriptor: number, memory: Mapping, entries:
   block.writeUInt16LE(group, 12);
   const call = systemCall();
   const failed = call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_PBUF_RING, addressOf(block), 1n, 0n, 0n) < 0n;
+  if (failed) throw systemError("io_uring_register");
+}
+
+/** Lets the kernel signal an eventfd when completions wait for an `io_uring_enter`. */
+export function registerEventfd(descriptor: number, eventfd: number): void {
+  const argument = new Int32Array([eventfd]);
+  const call = systemCall();
+  const failed = call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_EVENTFD, addressOf(argument), 1n, 0n, 0n) < 0n;
   if (failed) throw systemError("io_uring_register");
 }
 

@@ -6,7 +6,7 @@ import { threadId } from "node:worker_threads";
 import { createEstateMemory, Estate, hangUpEstate, settleEstate, threadOf } from "./estate.ts";
 import { LoopAlarm } from "./event-loop.ts";
 import { BUFFERS, ReceiveBuffers } from "./receive-buffers.ts";
-import { CQE_WORDS, type RingParts, registerBufferRing, setUpRing, whyNoRing } from "./ring-setup.ts";
+import { CQE_WORDS, type RingParts, registerBufferRing, registerEventfd, setUpRing, whyNoRing } from "./ring-setup.ts";
 import { SendArena } from "./send-arena.ts";
 import { type SlotOwner, Slots } from "./slots.ts";
 import { READ_AND_WRITE, shutDown } from "./sockets.ts";
@@ -30,6 +30,8 @@ const CQE_MORE = 1 << 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_WAITALL = 0x100;
 const MSG_NOSIGNAL = 0x4000;
+/** Flag of the completion queue: the eventfd is left alone. */
+const CQ_EVENTFD_DISABLED = 1;
 const SOCK_CLOEXEC = 0x80000;
 const POLLOUT = 4;
 const BUFFER_GROUP = 0;
@@ -69,6 +71,7 @@ export class Ring {
   readonly #slots = new Slots();
   readonly #buffers: ReceiveBuffers;
   readonly #arena: SendArena;
+  readonly #eventfd: number;
   readonly #alarm: LoopAlarm;
   readonly #wanted: () => void;
   #cqHead = 0;
@@ -94,7 +97,10 @@ export class Ring {
     registerBufferRing(parts.descriptor, this.#buffers.ring, BUFFERS, BUFFER_GROUP);
     this.#buffers.provideAll();
     this.#arena = new SendArena(this.#estate);
-    this.#alarm = new LoopAlarm(parts.descriptor);
+    this.#eventfd = this.#estate.openEventfd();
+    registerEventfd(parts.descriptor, this.#eventfd);
+    this.#alarm = new LoopAlarm(this.#eventfd);
+    this.#setSignals(false);
   }
 
   /** Number of the batch of operations that is being written. `turn` hands the batch to the kernel. */
@@ -251,6 +257,7 @@ export class Ring {
    * completions. What an owner throws is thrown on; the other completions follow in the next turn.
    */
   turn(): number {
+    this.#setSignals(false);
     // What a throwing owner left comes first: the kernel may not reuse the arena's half before.
     const left = this.#dispatch();
     if (this.#queue.isOverflown) this.#queue.complete();
@@ -266,14 +273,27 @@ export class Ring {
     return this.#releasing.length > 0 || !this.#queue.isEmpty;
   }
 
-  /** Wakes the event loop when there is a completion. Returns false if this can't be arranged now. */
+  /**
+   * Wakes the event loop when there is a completion, until the next turn. Returns false if there is one already, or if
+   * the loop can't be woken yet.
+   */
   arm(): boolean {
-    return this.#alarm.arm();
+    if (!this.#alarm.watch()) return false;
+    this.#setSignals(true);
+    // A completion from before these signals has left a sign.
+    const { words, cqTail } = this.#parts;
+    return !this.#queue.hasCompletions && Atomics.load(words, cqTail) === this.#cqHead;
+  }
+
+  /** While the ring has something to do, a signal would only cost. */
+  #setSignals(on: boolean): void {
+    Atomics.store(this.#parts.words, this.#parts.cqFlags, on ? 0 : CQ_EVENTFD_DISABLED);
   }
 
   /** Closes all descriptors. Whoever settles the estate closes the ring. Nothing of the ring may be used afterwards. */
   close(): void {
     this.#alarm.close();
+    this.#estate.close(this.#eventfd);
     for (const [slot, owner] of this.#slots.owners.entries()) {
       if (owner === undefined) continue;
       const descriptor = this.descriptorOf(slot);

@@ -45,6 +45,11 @@ export class SubmissionQueue {
     return (this.#flags & SQ_CQ_OVERFLOW) !== 0;
   }
 
+  /** True if completions wait for the kernel to be entered. */
+  get hasCompletions(): boolean {
+    return (this.#flags & SQ_TASKRUN) !== 0;
+  }
+
   /** Calls `write` now, or in the next batch if this one is full. */
   queue(write: () => void): void {
     if (this.hasRoom) write();
@@ -74,7 +79,7 @@ export class SubmissionQueue {
     for (const write of waiting) this.queue(write);
     let left = this.#unsubmitted;
     if (left === 0) {
-      if ((this.#flags & SQ_TASKRUN) !== 0) this.complete();
+      if (this.hasCompletions) this.complete();
       return false;
     }
     Atomics.store(this.#parts.words, this.#parts.sqTail, this.#tail);

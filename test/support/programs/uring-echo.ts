@@ -11,6 +11,10 @@ const ways: Readonly<Record<string, () => void>> = {
   throw: () => {
     throw new Error("thrown by the thread");
   },
+  "throw and survive": () => {
+    process.once("uncaughtException", () => {});
+    throw new Error("thrown by the thread");
+  },
   spin: () => {
     for (;;);
   },

@@ -251,9 +251,12 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
       else this.#endWaits = true;
       return;
     }
-    if (this.#reading) this.#receiver?.received(bytes);
-    else this.#keep(bytes);
-    if (this.#receive === "none" && this.#reading && !this.#destroyed && this.#receiver !== undefined) this.#arm();
+    try {
+      if (this.#reading) this.#receiver?.received(bytes);
+      else this.#keep(bytes);
+    } finally {
+      if (this.#receive === "none" && this.#reading && !this.#destroyed && this.#receiver !== undefined) this.#arm();
+    }
   }
 
   /** Keeps bytes that came while paused, and stops the kernel: a pause that brings no bytes costs nothing. */
