@@ -25,7 +25,7 @@ async function startPool(actor: string): Promise<ShardPool> {
     ...{ engineHealthChanged: vi.fn(), engineLost: vi.fn(), controlReceived: vi.fn(), nodeChanged: vi.fn() },
   });
   const settings = checkStartOptions({ actor: actorUrl(actor), shards: 1, warmUp: false, compression: true });
-  const pool = await ShardPool.start(settings, { topics, mail }, owner);
+  const pool = await ShardPool.start(settings, "node", { topics, mail }, owner);
   pool.configure({ listenerId: LISTENER, settings: { route: { handshakeTimeoutMs: 10_000 } } });
   onTestFinished(async () => {
     await pool.close(checkCloseOptions({ timeoutMs: 0 }));
