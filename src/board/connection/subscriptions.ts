@@ -8,6 +8,7 @@ import type { BusSubscription, Ticket } from "../../runtime/bus/moving/move.ts";
 import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } from "../../runtime/feeds/feeds.ts";
 import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
+import { SmallMap } from "../../runtime/scheduling/small-map.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Encode } from "../../runtime/streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../../runtime/streams/subscribe.ts";
@@ -52,14 +53,14 @@ export class Subscriptions implements ScheduledTask {
   readonly #subscriber: SubscribingConnection;
   readonly #host: SubscriptionsHost;
   /** All topics; those with history or presence have a membership. */
-  #topics = new Map<string, Membership | undefined>();
+  #topics = new SmallMap<string, Membership | undefined>();
   /** The functions of topics without history that look different to this peer. */
-  #encodes: Map<string, Encode> | undefined;
+  #encodes: SmallMap<string, Encode> | undefined;
   /** Topics of the bus with a policy of their own for slow peers. */
   #ownPolicies: Set<string> | undefined;
   /** Topics of the bus whose deliveries wait. */
   #held: Map<string, HeldDeliveries> | undefined;
-  #leaving: MapIterator<[string, Membership | undefined]> | undefined;
+  #leaving: IterableIterator<[string, Membership | undefined]> | undefined;
   /** Topics that came from another thread, and whose `encode` the actor hasn't given again. */
   #awaitsEncode: Set<string> | undefined;
   #arrived: Promise<void> | undefined;
@@ -122,7 +123,7 @@ export class Subscriptions implements ScheduledTask {
       this.#subscriber.setTopicPolicy(topic, slowConsumerPolicy);
     }
     if (encode !== undefined) {
-      this.#encodes ??= new Map();
+      this.#encodes ??= new SmallMap();
       this.#encodes.set(topic, encode);
     }
     const { topics } = this.#host;
@@ -167,7 +168,7 @@ export class Subscriptions implements ScheduledTask {
       hasPolicy: this.#ownPolicies?.has(topic) === true,
       isEncoded: this.#encodes?.has(topic) === true,
     }));
-    this.#topics = new Map();
+    this.#topics = new SmallMap();
     return { topics };
   }
 
@@ -206,7 +207,7 @@ export class Subscriptions implements ScheduledTask {
   /** The actor gives the `encode` of a topic that came along. */
   #encodeAgain(topic: string, encode: Encode): Promise<Subscribed> {
     this.#awaitsEncode?.delete(topic);
-    this.#encodes ??= new Map();
+    this.#encodes ??= new SmallMap();
     this.#encodes.set(topic, encode);
     const held = this.#held?.get(topic);
     // Messages that arrive until the bus is through with the move wait as well.
@@ -239,7 +240,7 @@ export class Subscriptions implements ScheduledTask {
   leaveAll(): void {
     if (this.#topics.size === 0) return;
     this.#leaving = this.#topics.entries();
-    this.#topics = new Map();
+    this.#topics = new SmallMap();
     this.takeTurn();
   }
 

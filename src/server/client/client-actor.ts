@@ -16,17 +16,17 @@ import type { ClientInfo, Codec, Command, ConnectRequest, Push, Reply } from "..
 import { protobufCodec } from "../protocol/protobuf/codec.ts";
 import type { ClientFacts, ConnectionGrant } from "./backend.ts";
 import { type ClientCommand, type CommandingClient, runCommand } from "./client-commands.ts";
-import { ClientExpiry, type ExpiringClient } from "./client-expiry.ts";
-import { ClientPings, type PingedClient } from "./client-pings.ts";
 import type { RegisteredClient } from "./client-registry.ts";
 import type { ClientServer } from "./client-server.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
 import { CommandLanes, laneOf } from "./command-lanes.ts";
-import { Deadlines } from "./deadlines.ts";
 import { disconnected, expiryOf, type Refusal } from "./decisions/answers.ts";
 import { decideConnection } from "./decisions/connecting.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
 import { beginServerSide } from "./server-side.ts";
+import { ClientExpiry, type ExpiringClient } from "./timing/client-expiry.ts";
+import type { ClientPings, PingedClient } from "./timing/client-pings.ts";
+import { Deadlines } from "./timing/deadlines.ts";
 
 /** The highest close code that clients and networks cause, or leave out. Source: RFC 6455, section 7.4.1. */
 const ABNORMAL_CLOSURE = 1006;
@@ -39,6 +39,14 @@ const ABNORMAL_CLOSURE = 1006;
  * - `ended`: the close frame is on its way.
  */
 type ClientPhase = "new" | "connecting" | "connected" | "refused" | "ended";
+
+type Told = Pick<ConnectRequest, "name" | "version" | "headers">;
+
+/** Most clients tell the same: they share one object. */
+const NOTHING_TOLD: Told = Object.freeze({ name: "", version: "", headers: Object.freeze({}) });
+let lastTold = NOTHING_TOLD;
+
+const NO_GRANT: ConnectionGrant = Object.freeze({ user: "" });
 
 export abstract class ClientActor
   extends Actor<EmulationSession | undefined>
@@ -55,14 +63,13 @@ export abstract class ClientActor
   readonly subscriptions = new ClientSubscriptions(this);
   #phase: ClientPhase = "new";
   /** What the client told in `connect`. */
-  #told: Pick<ConnectRequest, "name" | "version" | "headers"> = { name: "", version: "", headers: {} };
-  #grant: ConnectionGrant = { user: "" };
+  #told: Told = NOTHING_TOLD;
+  #grant = NO_GRANT;
   #connectedAt = 0;
   /** Secret with which commands that come another way are accepted; undefined for WebSockets. */
   #session: string | undefined;
-  #pings: ClientPings | undefined;
-  readonly #deadlines = new Deadlines(this);
-  readonly #expiry = new ClientExpiry(this, this.#deadlines);
+  awaitsPong = false;
+  readonly deadlines = new Deadlines<ClientActor>(this);
   /** Commands that are under way; undefined if there are none. */
   #lanes: CommandLanes | undefined;
   /** Work for the API that hasn't run yet. */
@@ -76,7 +83,7 @@ export abstract class ClientActor
     if (protocol === "centrifuge-protobuf" || format === "protobuf") this.codec = protobufCodec;
     // The address can't be asked for any more when the client has gone: a first question keeps the answer.
     if (this.server.backend.disconnected !== undefined) this.facts();
-    this.#deadlines.set("stale", this.server.config.staleCloseDelayMs, () => this.closeWith(DISCONNECTS.stale));
+    this.deadlines.set("stale", this.server.config.staleCloseDelayMs, closeStale);
   }
 
   override received(message: Message): Promise<void> | void {
@@ -93,7 +100,7 @@ export abstract class ClientActor
 
   override closed(code: number, reason: string): void {
     this.#phase = "ended";
-    this.#deadlines.clear();
+    this.deadlines.clear();
     this.server.left(this);
     this.server.observer?.disconnected(this, code, reason);
     this.subscriptions.endAll();
@@ -116,7 +123,7 @@ export abstract class ClientActor
 
   closeWith({ code, reason }: CodeWithReason): void {
     this.#phase = "ended";
-    this.#deadlines.clear();
+    this.deadlines.clear();
     this.close(code, fitReason(reason));
   }
 
@@ -187,9 +194,8 @@ export abstract class ClientActor
   async #connect(command: Command & { readonly kind: "connect" }): Promise<void> {
     this.#phase = "connecting";
     const { id, request } = command;
-    const { name, version, headers } = request;
-    this.#told = { name, version, headers };
     const { server } = this;
+    this.#told = toldBy(request);
     const decision = await decideConnection(server, request, this);
     if (decision.kind !== "result") return this.#refuseConnection(command, decision);
     this.#grant = decision.result;
@@ -199,7 +205,7 @@ export abstract class ClientActor
     const subs = await beginServerSide(server, this.subscriptions, request, this.#grant, deliverAfter.promise);
     if (subs.kind !== "result") return this.#refuseConnection(command, subs);
     const { expireAt, data } = this.#grant;
-    this.#deadlines.delete("stale");
+    this.deadlines.delete("stale");
     this.#phase = "connected";
     this.#connectedAt = Date.now();
     server.connected(this);
@@ -216,7 +222,7 @@ export abstract class ClientActor
     this.#reply({ id, kind: "connect", result });
     for (const channel of Object.keys(subs.result)) this.pushOwnJoin(channel);
     deliverAfter.resolve();
-    if (expireAt !== undefined) this.#expiry.connection(expireAt);
+    if (expireAt !== undefined) this.#expiry().connection(expireAt);
   }
 
   #refuseConnection(command: Command, refusal: Refusal): void {
@@ -265,8 +271,8 @@ export abstract class ClientActor
   #startPings(): Partial<ClientPings["terms"]> {
     const { config } = this.server;
     if (config.pingIntervalMs === 0 || this.#parameter("cf_ws_frame_ping_pong") === "true") return {};
-    this.#pings = new ClientPings(this, config, this.#deadlines);
-    return this.#pings.terms;
+    this.server.pings.start(this);
+    return this.server.pings.terms;
   }
 
   sendPing(): void {
@@ -274,19 +280,23 @@ export abstract class ClientActor
   }
 
   #pong(): void {
-    if (this.#pings === undefined) this.closeWith(DISCONNECTS.badRequest);
-    else this.#pings.pong();
+    this.server.pings.pong(this);
   }
 
   renewed({ expireAt, info, meta }: Pick<ConnectionGrant, "expireAt" | "info" | "meta">): void {
     if (this.#phase === "ended") return;
     const { info: infoBefore, meta: metaBefore } = this.#grant;
     this.#grant = { ...this.#grant, expireAt, info: info ?? infoBefore, meta: meta ?? metaBefore };
-    this.#expiry.connection(expireAt);
+    this.#expiry().connection(expireAt);
+  }
+
+  /** Most clients have nothing that expires: none is kept. */
+  #expiry(): ClientExpiry {
+    return new ClientExpiry(this, this.deadlines);
   }
 
   subscriptionExpires(channel: string, expireAt: number | undefined, byToken: boolean): void {
-    this.#expiry.subscription(channel, expireAt, byToken);
+    this.#expiry().subscription(channel, expireAt, byToken);
   }
 
   endExpired(channel: string): void {
@@ -377,6 +387,19 @@ export abstract class ClientActor
     });
     return promise;
   }
+}
+
+function closeStale(client: ClientActor): void {
+  client.closeWith(DISCONNECTS.stale);
+}
+
+/** Returns what a client told; the object of the client before if both told the same. */
+function toldBy({ name, version, headers }: ConnectRequest): Told {
+  if (Object.keys(headers).length > 0) return { name, version, headers };
+  if (lastTold.name !== name || lastTold.version !== version) {
+    lastTold = { name, version, headers: NOTHING_TOLD.headers };
+  }
+  return lastTold;
 }
 
 function isEmulated(mail: unknown): mail is EmulatedCommands {

@@ -2,6 +2,7 @@
 import type { CodeWithReason } from "../protocol/codes.ts";
 import type { ClientInfo, Codec, Push } from "../protocol/messages.ts";
 import type { ClientFacts, ConnectionGrant } from "./backend.ts";
+import type { ClientSubscription } from "./client-subscription.ts";
 import type { ClientSubscriptions } from "./client-subscriptions.ts";
 
 /** A client as the rest of its shard sees it. */
@@ -42,7 +43,12 @@ interface SubscribedChannel {
   /** Number that stands for the channel in pushes to clients that agreed to that. From 1. */
   readonly id: number;
   clients: number;
+  /** Records that several subscriptions share, at most `MAX_SHARED`. */
+  readonly shared: ClientSubscription[];
 }
+
+/** Codecs and kinds of rights differ in one channel, but not often. */
+const MAX_SHARED = 4;
 
 export interface RegistryOwner {
   /** A channel has its first subscriber in this shard. */
@@ -93,11 +99,19 @@ export class ClientRegistry {
     this.#subscriptions++;
     let known = this.#channels.get(channel);
     if (known === undefined) {
-      known = { id: this.#nextId++, clients: 0 };
+      known = { id: this.#nextId++, clients: 0, shared: [] };
       this.#channels.set(channel, known);
     }
     if (known.clients++ === 0) this.#owner.occupied(channel);
     return known.id;
+  }
+
+  /** Returns the record of another subscription to the channel that is equal, else the one that is given. */
+  shared(record: ClientSubscription): ClientSubscription {
+    const records = this.#channels.get(record.channel.name)?.shared ?? [];
+    const equal = records.find((other) => areEqual(record, other));
+    if (equal === undefined && records.length < MAX_SHARED) records.push(record);
+    return equal ?? record;
   }
 
   unsubscribed(channel: string): void {
@@ -113,4 +127,15 @@ export class ClientRegistry {
   idOf(channel: string): number {
     return this.#channels.get(channel)?.id ?? 0;
   }
+}
+
+function areEqual(one: ClientSubscription, other: ClientSubscription): boolean {
+  const { rights, ...rest } = one;
+  const { rights: otherRights, ...otherRest } = other;
+  return haveEqualFields(rest, otherRest) && haveEqualFields(rights, otherRights);
+}
+
+/** Compares objects of the same fields. */
+function haveEqualFields<T extends object>(one: T, other: T): boolean {
+  return (Object.keys(one) as (keyof T)[]).every((key) => one[key] === other[key]);
 }

@@ -14,6 +14,8 @@ import type { ControlAnswer, ControlQuestion } from "./control/control.ts";
 import { answerControl } from "./control/control-answers.ts";
 import { PublicationEncoder } from "./publication-encoder.ts";
 import type { ServerParts } from "./server-parts.ts";
+import { ClientPings } from "./timing/client-pings.ts";
+import { DeadlineClock } from "./timing/deadline-clock.ts";
 
 export interface ClientServerOptions {
   readonly client: ClientConfig;
@@ -55,6 +57,9 @@ export class ClientServer implements ServerParts {
   readonly encoder: PublicationEncoder;
   readonly admission: ClientAdmission | undefined;
   readonly observer: ClientObserver | undefined;
+  readonly pings: ClientPings;
+  /** The timers of all clients. */
+  readonly clock = new DeadlineClock();
   readonly #tell: (report: ClientReport) => void;
 
   /** Throws `ERR_OPTION` for a regular expression that is none. */
@@ -68,6 +73,7 @@ export class ClientServer implements ServerParts {
     observer,
   }: ClientServerOptions) {
     this.config = client;
+    this.pings = new ClientPings(client);
     this.limits = channel;
     this.channels = new Channels(channel);
     this.backend = backend;

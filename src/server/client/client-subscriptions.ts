@@ -4,6 +4,7 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import type { Actor } from "../../runtime/actor/actor.ts";
+import { SmallMap } from "../../runtime/scheduling/small-map.ts";
 import type { Publication } from "../../runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import { noop } from "../../wire/protocol/empty.ts";
@@ -28,6 +29,7 @@ import {
 import { decodeStored } from "../protocol/stored-publication.ts";
 import { checkFilter, matches } from "../protocol/tag-filter.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
+import type { ClientSubscription } from "./client-subscription.ts";
 import { granted, refused, secondsUntil } from "./decisions/answers.ts";
 import { keptInfo, presenceUser } from "./presence-info.ts";
 import { canGet, deltaData, type PublicationEncode } from "./publication-encoder.ts";
@@ -48,19 +50,6 @@ export const NO_BEGIN: Begin = Object.freeze({
   flag: 0,
   tf: undefined,
 });
-
-export interface ClientSubscription {
-  readonly channel: Channel;
-  readonly isServerSide: boolean;
-  readonly rights: SubscriptionRights;
-  readonly info: Buffer | undefined;
-  /** Number of the channel in pushes; undefined if the client takes names. */
-  readonly id: number | undefined;
-  /** True if the client brings a new token when the subscription expires. */
-  readonly byToken: boolean;
-  readonly expires: boolean;
-  readonly encode: PublicationEncode;
-}
 
 /** What the subscriptions of a client need of its actor. */
 export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
@@ -86,7 +75,7 @@ export interface Admission extends SubscriptionGrant {
 
 export class ClientSubscriptions {
   readonly #client: SubscriptionOwner;
-  readonly #subscriptions = new Map<string, ClientSubscription>();
+  readonly #subscriptions = new SmallMap<string, ClientSubscription>();
   /** Channels whose subscription has begun, and has no result yet. Undefined: none. */
   #pending: Set<string> | undefined;
   /** Those among them that the library has lost already. */
@@ -162,7 +151,9 @@ export class ClientSubscriptions {
         return refused(ERRORS.unrecoverablePosition);
       }
       const id = this.#client.server.registry.subscribed(name);
-      this.#subscriptions.set(name, compact ? { ...subscription, id } : subscription);
+      const { base: _, ...record } = compact ? { ...subscription, id } : subscription;
+      const isPlain = filter === undefined && rights.delta === undefined && record.info === undefined;
+      this.#subscriptions.set(name, isPlain ? this.#client.server.registry.shared(record) : record);
       this.#client.server.observer?.subscribed(this.#client, name);
       if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt, admission.byToken);
       // The client refreshes only what it has a token for.

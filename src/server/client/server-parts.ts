@@ -5,6 +5,7 @@ import type { Channels } from "../channels/channels.ts";
 import type { ClientConfig } from "../config/config.ts";
 import type { Backend } from "./backend.ts";
 import type { ClientObserver } from "./client-observer.ts";
+import type { ClientSubscription } from "./client-subscription.ts";
 import type { PublicationEncoder } from "./publication-encoder.ts";
 
 export interface ServerParts {
@@ -23,5 +24,7 @@ export interface ServerParts {
     /** Counts a subscription. Returns the number of the channel. */
     subscribed(channel: string): number;
     unsubscribed(channel: string): void;
+    /** Returns a record that may stand for the given one, so that equal subscriptions take memory once. */
+    shared(record: ClientSubscription): ClientSubscription;
   };
 }

@@ -1,11 +1,17 @@
 /**
  * What happens when a connection or a subscription expires: the application is asked whether it goes on, or the client
- * has a time of grace for a new token. The client's actor has one `ClientExpiry`.
+ * has a time of grace for a new token. The client's actor creates a `ClientExpiry` when a time
+ * is set.
  */
-import { type CodeWithReason, DISCONNECTS } from "../protocol/codes.ts";
-import type { Answer, ClientFacts, ConnectionGrant, Renewal } from "./backend.ts";
-import type { Deadlines } from "./deadlines.ts";
-import type { ServerParts } from "./server-parts.ts";
+import { type CodeWithReason, DISCONNECTS } from "../../protocol/codes.ts";
+import type { Answer, ClientFacts, ConnectionGrant, Renewal } from "../backend.ts";
+import type { ServerParts } from "../server-parts.ts";
+
+/** The deadlines of the client. */
+interface ExpiryDeadlines {
+  set(name: string, delayMs: number, callback: () => unknown): void;
+  delete(name: string): void;
+}
 
 export interface ExpiringClient {
   readonly server: ServerParts;
@@ -19,9 +25,9 @@ export interface ExpiringClient {
 
 export class ClientExpiry {
   readonly #client: ExpiringClient;
-  readonly #deadlines: Deadlines;
+  readonly #deadlines: ExpiryDeadlines;
 
-  constructor(client: ExpiringClient, deadlines: Deadlines) {
+  constructor(client: ExpiringClient, deadlines: ExpiryDeadlines) {
     this.#client = client;
     this.#deadlines = deadlines;
   }
