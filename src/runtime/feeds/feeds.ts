@@ -4,6 +4,7 @@
  */
 import { SwitchboardError } from "../../errors.ts";
 import { checkFlag, checkNames } from "../../wire/handshake/option-check.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import { isSlowConsumerPolicy, SLOW_CONSUMER_POLICIES } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Address } from "../actor/address.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
@@ -25,6 +26,7 @@ export interface FeedMember extends StreamSubscriber {
 export interface Membership {
   /** Set on a topic with history. */
   readonly subscription: StreamSubscription | undefined;
+  /** The first result. It isn't kept once it has come: who asks later gets what `again` gives. */
   readonly result: Promise<Subscribed>;
   /**
    * Subscribes a second time. Only a `user` or `info` that is given changes; without either, nothing does. Resolves
@@ -37,6 +39,12 @@ export interface Membership {
    * @param isReplaced true if another membership of the connection takes its place: presence knows of no leave then
    */
   leave(isReplaced?: boolean): void;
+}
+
+/** What a membership begins with. */
+interface Entered {
+  readonly subscription: StreamSubscription | undefined;
+  readonly result: Promise<Subscribed>;
 }
 
 const SUBSCRIBE_OPTIONS = [
@@ -76,28 +84,10 @@ export class Feeds {
   enter(topic: string, rule: TopicRule, member: FeedMember, options: SubscribeOptions): Membership {
     const feed = this.#feed(topic, rule);
     const isHidden = rule.presence === undefined || options.hidden === true;
-    const joined = isHidden ? undefined : this.#join(topic, member.address, options, undefined);
+    const joined = isHidden ? undefined : join(this.#client, topic, member.address, options, undefined);
     if (options.presenceChanges === true) feed.watch(member);
     const entered = rule.history === undefined ? hold(feed, joined) : feed.subscribe(member, options, joined);
-    let left = false;
-    const leave = (isReplaced = false): void => {
-      if (left) return;
-      left = true;
-      feed.unwatch(member);
-      // A leave that fails isn't lost: the member expires.
-      if (joined !== undefined && !isReplaced) this.#client.leave(topic, member.address).catch(() => {});
-      if (entered.subscription === undefined) feed.release();
-      else feed.unsubscribe(entered.subscription);
-    };
-    const again = async (changed: SubscribeOptions): Promise<Subscribed> => {
-      const changesMember = !isHidden && (changed.user !== undefined || changed.info !== undefined);
-      const known = this.#client.joinedMember(topic, member.address);
-      const updated = changesMember ? this.#join(topic, member.address, changed, known) : undefined;
-      await Promise.all([entered.result, updated]);
-      if (entered.subscription === undefined) return NOTHING_KEPT;
-      return { ...NOTHING_KEPT, position: feed.positionOf(entered.subscription) };
-    };
-    return { ...entered, again, leave };
+    return new FeedMembership(this.#client, feed, member, entered, joined !== undefined);
   }
 
   /** Keeps a topic without history wanted, so that messages of other nodes arrive. */
@@ -118,18 +108,84 @@ export class Feeds {
   #forget(feed: Feed): void {
     if (this.#feeds.get(feed.topic) === feed) this.#feeds.delete(feed.topic);
   }
+}
 
-  /** @param known member whose user and info count where the options have none */
-  #join(topic: string, address: Address, options: SubscribeOptions, known: LocalMember | undefined): Promise<void> {
-    const user = options.user ?? known?.user;
-    const info = options.info === undefined ? known?.info : toJson(options.info);
-    const joined = this.#client.join(topic, { address, user, info });
-    joined.catch(() => {});
-    return joined;
+class FeedMembership implements Membership {
+  readonly #client: EngineClient;
+  readonly #feed: Feed;
+  readonly #member: FeedMember;
+  readonly subscription: StreamSubscription | undefined;
+  /** True if the connection is a member in presence. */
+  readonly #isShown: boolean;
+  /** Undefined once there is a result: a membership may last for days. */
+  #pending: Promise<Subscribed> | undefined;
+  #left = false;
+
+  constructor(
+    client: EngineClient,
+    feed: Feed,
+    member: FeedMember,
+    { subscription, result }: Entered,
+    isShown: boolean,
+  ) {
+    this.#client = client;
+    this.#feed = feed;
+    this.#member = member;
+    this.subscription = subscription;
+    this.#isShown = isShown;
+    this.#pending = result;
+    // A rejection stays: a second subscription gets it as well.
+    result.then(() => {
+      this.#pending = undefined;
+    }, noop);
+  }
+
+  get result(): Promise<Subscribed> {
+    return this.#pending ?? Promise.resolve(this.#now());
+  }
+
+  async again(options: SubscribeOptions): Promise<Subscribed> {
+    const changesMember = this.#isShown && (options.user !== undefined || options.info !== undefined);
+    const { topic } = this.#feed;
+    const { address } = this.#member;
+    const known = this.#client.joinedMember(topic, address);
+    const updated = changesMember ? join(this.#client, topic, address, options, known) : undefined;
+    await Promise.all([this.#pending, updated]);
+    return this.#now();
+  }
+
+  #now(): Subscribed {
+    if (this.subscription === undefined) return NOTHING_KEPT;
+    return { ...NOTHING_KEPT, position: this.#feed.positionOf(this.subscription) };
+  }
+
+  leave(isReplaced = false): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.#feed.unwatch(this.#member);
+    // A leave that fails isn't lost: the member expires.
+    if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address).catch(noop);
+    if (this.subscription === undefined) this.#feed.release();
+    else this.#feed.unsubscribe(this.subscription);
   }
 }
 
-function hold(feed: Feed, joined: Promise<void> | undefined): Pick<Membership, "subscription" | "result"> {
+/** @param known member whose user and info count where the options have none */
+function join(
+  client: EngineClient,
+  topic: string,
+  address: Address,
+  options: SubscribeOptions,
+  known: LocalMember | undefined,
+): Promise<void> {
+  const user = options.user ?? known?.user;
+  const info = options.info === undefined ? known?.info : toJson(options.info);
+  const joined = client.join(topic, { address, user, info });
+  joined.catch(noop);
+  return joined;
+}
+
+function hold(feed: Feed, joined: Promise<void> | undefined): Entered {
   return { subscription: undefined, result: Promise.all([feed.hold(), joined]).then(() => NOTHING_KEPT) };
 }
 

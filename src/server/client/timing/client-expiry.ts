@@ -9,7 +9,7 @@ import type { ServerParts } from "../server-parts.ts";
 
 /** The deadlines of the client. */
 interface ExpiryDeadlines {
-  set(name: string, delayMs: number, callback: () => unknown): void;
+  set(name: string, delayMs: number, callback: (client: ExpiringClient) => unknown): void;
   delete(name: string): void;
 }
 
@@ -35,17 +35,17 @@ export class ClientExpiry {
   /** @param expireAt Unix time in seconds; undefined: the connection doesn't expire any more */
   connection(expireAt: number | undefined): void {
     const { server } = this.#client;
-    const end = (): void => this.#client.closeWith(DISCONNECTS.expired);
     if (expireAt === undefined) {
       this.#deadlines.delete("expiry");
     } else if (server.backend.refresh === undefined) {
-      this.#deadlines.set("expiry", leftMs(expireAt) + server.config.expiredCloseDelayMs, end);
+      this.#deadlines.set("expiry", leftMs(expireAt) + server.config.expiredCloseDelayMs, endConnection);
     } else {
       this.#deadlines.set("expiry", leftMs(expireAt), async () => {
         const answer = await server.backend.refresh?.(this.#client.facts());
         if (goesOn(answer)) this.#client.renewed(answer.result);
         // The application can't answer now: the client has the time that a token has.
-        else if (answer?.kind === "error") this.#deadlines.set("expiry", server.config.expiredCloseDelayMs, end);
+        else if (answer?.kind === "error")
+          this.#deadlines.set("expiry", server.config.expiredCloseDelayMs, endConnection);
         else this.#client.closeWith(answer?.kind === "disconnect" ? answer : DISCONNECTS.expired);
       });
     }
@@ -76,6 +76,11 @@ export class ClientExpiry {
       else end();
     });
   }
+}
+
+/** One function for all clients: most clients with a token have nothing else that expires. */
+function endConnection(client: ExpiringClient): void {
+  client.closeWith(DISCONNECTS.expired);
 }
 
 function goesOn(answer: Answer<Renewal> | undefined): answer is { readonly kind: "result"; readonly result: Renewal } {
