@@ -45,8 +45,8 @@ describe.each(codecs)("a client, $format,", (way) => {
     await publishAll(url, channel, [1]);
     await vi.waitFor(() => expect(received).toEqual([1]));
     const [lost, subscribed] = [next(client, "connecting"), next(subscription, "subscribed")];
-    // The thread of the engine comes before those of the shards.
-    const shard = [...workers].at(-1);
+    // The thread of the engine comes after those of the shards.
+    const shard = [...workers].at(0);
     await shard?.terminate();
     await lost;
     await callApi(url, "publish", { channel, data: 2 });
