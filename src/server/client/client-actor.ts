@@ -20,7 +20,7 @@ import type { RegisteredClient } from "./client-registry.ts";
 import type { ClientServer } from "./client-server.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
 import { CommandLanes, laneOf } from "./command-lanes.ts";
-import { disconnected, expiryOf, type Refusal } from "./decisions/answers.ts";
+import { disconnected, expiryOf, type Refusal, refused } from "./decisions/answers.ts";
 import { decideConnection } from "./decisions/connecting.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
 import { beginServerSide } from "./server-side.ts";
@@ -104,6 +104,7 @@ export abstract class ClientActor
     this.server.left(this);
     this.server.observer?.disconnected(this, code, reason);
     this.subscriptions.endAll();
+    this.#lanes?.end();
     for (const resolve of this.#waiting ?? []) resolve(false);
     if (this.#connectedAt === 0) return;
     const end = code <= ABNORMAL_CLOSURE ? DISCONNECTS.connectionClosed : { code, reason };
@@ -133,17 +134,18 @@ export abstract class ClientActor
     const commands = this.codec.decode(bytes);
     if (commands === undefined) this.closeWith(DISCONNECTS.badRequest);
     else if (commands.length === 1 && commands[0]?.kind === "pong") this.#pong();
-    else return this.#runAll(commands);
+    else return this.#runAll(commands, bytes.length);
     return undefined;
   }
 
-  /** Starts commands in order. Commands of different channels are under way together, up to `MAX_UNDER_WAY`. */
-  async #runAll(commands: readonly Command[]): Promise<void> {
-    for (const command of commands) await this.#start(command);
+  /** Starts the commands of one message in order. Commands of different channels are under way together. */
+  async #runAll(commands: readonly Command[], bytes: number): Promise<void> {
+    const share = Math.ceil(bytes / commands.length);
+    for (const command of commands) await this.#start(command, share);
   }
 
-  /** Returns a promise if the next command has to wait. */
-  #start(command: Command): Promise<void> | undefined {
+  /** Returns a promise if the next command has to wait: until it is decided whether the client may connect. */
+  #start(command: Command, bytes: number): Promise<void> | undefined {
     if (this.#phase === "ended") return undefined;
     if (command.kind === "pong") {
       this.#pong();
@@ -155,16 +157,20 @@ export abstract class ClientActor
       return undefined;
     }
     if (command.kind === "connect") return this.#run(command.id, () => this.#connect(command));
-    return this.#startInLane(laneOf(command), () => this.#run(command.id, () => this.#answer(command)));
+    const { lanes, done } = this.#commandLanes();
+    const isTaken = lanes.start(laneOf(command), bytes, () => this.#run(command.id, () => this.#answer(command)), done);
+    if (!isTaken) this.#refuse(command, refused(ERRORS.tooManyRequests));
+    return undefined;
   }
 
-  #startInLane(lane: string | undefined, work: () => Promise<void>): Promise<void> | undefined {
-    this.#lanes ??= new CommandLanes();
-    const lanes = this.#lanes;
+  #commandLanes(): { readonly lanes: CommandLanes; readonly done: () => void } {
+    const lanes = this.#lanes ?? new CommandLanes();
+    this.#lanes = lanes;
     // An idle client keeps none.
-    return lanes.start(lane, work, () => {
+    const done = (): void => {
       if (lanes.isEmpty && this.#lanes === lanes) this.#lanes = undefined;
-    });
+    };
+    return { lanes, done };
   }
 
   /** Runs a command, unless the client has ended while the command waited. */
@@ -382,8 +388,9 @@ export abstract class ClientActor
     };
     this.after(0, async () => {
       if (channel === "") await this.#lanes?.settled();
-      if (channel) void this.#startInLane(channel, run);
-      else await run();
+      if (!channel) return run();
+      const { lanes, done } = this.#commandLanes();
+      lanes.startOwn(channel, run, done);
     });
     return promise;
   }

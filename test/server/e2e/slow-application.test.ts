@@ -1,4 +1,5 @@
 /** Commands of one client while the application is slow to answer, on a whole server. */
+import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { expect, it, vi } from "vitest";
 import { MAX_UNDER_WAY } from "../../../src/server/client/command-lanes.ts";
@@ -80,6 +81,19 @@ it("keeps a command waiting while as many as allowed are under way, and loses no
   await client.until(() => client.replies.has(900));
   for (const channel of channels) if (channel !== "asks:5") await allow(channel);
   await client.until(() => client.replies.size === MAX_UNDER_WAY + 2);
+});
+
+it("lets a client go at once that waits for more answers than are asked for together", async () => {
+  const { client, url, held, board } = await setUp();
+  for (let at = 0; at < 2 * MAX_UNDER_WAY; at++) client.send({ id: 100 + at, subscribe: { channel: `asks:${at}` } });
+  await vi.waitFor(() => expect(held.size).toBe(MAX_UNDER_WAY));
+  const closed = once(client.socket, "close");
+  await callApi(url, "disconnect", { user: "" });
+  expect((await closed)[0]).toBe(3503);
+  await vi.waitFor(() => expect(board.stats().shards[0]?.connections).toBe(0));
+  expect(await callApi(url, "connections", {})).toMatchObject({ connections: {} });
+  // The commands that waited are never asked for.
+  expect(held.size).toBe(MAX_UNDER_WAY);
 });
 
 it("leaves no subscription of a client that has gone while the application was asked", async () => {
