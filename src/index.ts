@@ -30,7 +30,7 @@ export type { ReloadOptions } from "./board/switchboard/options/reload-options.t
 export type { ShardResourceLimits, SocketsOption, StartOptions } from "./board/switchboard/options/start-options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";
 export type { ShardLoss, ShardLossReason } from "./board/switchboard/pool/shard-loss.ts";
-export type { ShardState } from "./board/switchboard/pool/shard-pool.ts";
+export type { ShardState } from "./board/switchboard/pool/shard-slot.ts";
 export type { SocketsChoice } from "./board/switchboard/sockets-choice.ts";
 export type { Health, ShardStats, Stats } from "./board/switchboard/stats.ts";
 export type { SurveyAnswer, SurveyOptions } from "./board/switchboard/survey.ts";

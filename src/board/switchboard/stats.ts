@@ -3,7 +3,7 @@ import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../runtime/stats/upgrade-counters.ts";
 import type { EngineState, EngineStats } from "./board-topics.ts";
 import type { ClusterStats } from "./cluster/node-list.ts";
-import type { ShardState } from "./pool/shard-pool.ts";
+import type { ShardState } from "./pool/shard-slot.ts";
 import type { SocketsChoice } from "./sockets-choice.ts";
 
 export interface ShardStats extends ShardCounts {

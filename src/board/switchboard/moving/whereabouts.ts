@@ -1,4 +1,4 @@
-/** Where the connections are that have moved away from the shard in their address. `ShardPool` has one. */
+/** Where the connections are that have moved away from the shard in their address. `LiveShards` has one. */
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { Arrival, Departure } from "../../shard/moving/messages.ts";
 

@@ -1,4 +1,4 @@
-/** The counters of one shard over all its threads. `ShardPool` has one for each shard. */
+/** The counters of one shard over all its threads. `ShardSlot` has one. */
 import { Counters } from "../../../runtime/stats/counters.ts";
 
 /**

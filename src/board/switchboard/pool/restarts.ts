@@ -1,4 +1,4 @@
-/** Delays the start of a shard that died. `ShardPool` has one for each shard. */
+/** Delays the start of a shard that died. `ShardSlot` has one, and so has `EngineThread`. */
 
 /** Number of deaths within `WINDOW_MS` after which a shard is not started again. */
 const MAX_DEATHS = 5;

@@ -1,77 +1,36 @@
 /** All shards of a board as the main thread sees them. `Switchboard` has one pool. */
 import type { Server } from "node:net";
-import { MessageChannel } from "node:worker_threads";
 import { SwitchboardError } from "../../../errors.ts";
-import { type Address, shardOf } from "../../../runtime/actor/address.ts";
-import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
+import type { Address } from "../../../runtime/actor/address.ts";
 import type { Counters, ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
-import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
-import type { ShardEvent } from "../../connection/shard-events.ts";
-import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
-import type { MovesReport } from "../../shard/moving/messages.ts";
+import type { ShardPortNotice } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
-import type { BoardTopics } from "../board-topics.ts";
 import { type ReloadResult, reloadShards } from "../moving/reload.ts";
-import { Whereabouts } from "../moving/whereabouts.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { SocketsChoice } from "../sockets-choice.ts";
-import { CounterHistory } from "./counter-history.ts";
 import { EngineThread, type EngineThreadOwner } from "./engine-thread.ts";
+import { type Hub, LiveShards, type ShardNews } from "./live-shards.ts";
 import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
-import { Restarts } from "./restarts.ts";
-import { ShardHandle } from "./shard-handle.ts";
-import type { ShardLoss } from "./shard-loss.ts";
+import type { ShardHandle } from "./shard-handle.ts";
+import { ShardSlot, type ShardSlotOwner, type ShardState } from "./shard-slot.ts";
 import { ShardThreads } from "./shard-threads.ts";
 import { shareBatch } from "./share-batch.ts";
 
-export interface ShardPoolOwner {
-  /** An event of a shard that users of the board may listen to. */
-  event(shard: number, event: ShardEvent): void;
-  /** Actors of a shard, or other code of their modules, have reported something. */
-  reported(shard: number, reports: readonly ModuleReport[]): void;
-  /** A connection or a handshake of a client has ended, if clients are counted. */
-  clientLeft(clientKey: string): void;
-  /** An open connection has come to this shard from another one. */
-  moved(address: Address, shard: number): void;
-  /** A shard's thread ended unexpectedly, and its connections with it. */
-  shardLost(loss: ShardLoss): void;
-  /** A new thread runs in the place of a lost one. */
-  shardReplaced(shard: number): void;
-  /** A shard died so often that it isn't started again. */
-  shardFailed(loss: ShardLoss): void;
+export interface ShardPoolOwner extends ShardNews, ShardSlotOwner {
   /** The engine's thread ended unexpectedly. It is replaced, unless `engineFailed` follows. */
   engineLost(error: Error): void;
   /** The engine's thread died so often that it isn't started again. */
   engineFailed(error: Error): void;
 }
 
-/**
- * - `starting`: starts for the first time.
- * - `ready`: takes connections.
- * - `closing`: the board is closing.
- * - `restarting`: died, and is started again soon or just now.
- * - `failed`: died so often that it isn't started again.
- * - `closed`: the board is closed.
- */
-export type ShardState = "starting" | "ready" | "closing" | "restarting" | "failed" | "closed";
-
-/** The main thread's ends of the links between all threads. */
-export interface Hub {
-  readonly topics: BoardTopics;
-  readonly mail: MailRouter;
-}
-
-/** Starts the shards of a board, one in each thread, picks one for each connection, and replaces a shard that died. */
+/** Starts the shards of a board, one in each thread, picks one for each connection, and reloads and closes them. */
 export class ShardPool {
   readonly #settings: Settings;
-  readonly #sockets: SocketsChoice["kind"];
-  readonly #owner: ShardPoolOwner;
-  readonly #hub: Hub;
   /** Threads of the shards. A reload replaces them. */
   #threads: ShardThreads;
   /** Thread of the engine; undefined if the board has no engine. */
@@ -79,17 +38,8 @@ export class ShardPool {
   readonly #engine: EngineThread | undefined;
   /** URLs of the actor modules, by name. */
   #actors: ReadonlyMap<ActorName, string>;
-  /** The current thread of each shard. */
-  readonly #shards: ShardHandle[] = [];
-  /** All threads that haven't ended, also those that are being replaced. */
-  readonly #live = new Set<ShardHandle>();
-  readonly #counters: CounterHistory[];
-  readonly #restarts: Restarts[];
-  /** Settings of ports, for every shard, also for those that are started later. */
-  readonly #listeners = new Map<number, ShardPortSettings>();
-  readonly #waiting = new Set<NodeJS.Timeout>();
-  readonly #whereabouts = new Whereabouts((address, life) => this.#shards[shardOf(address)]?.life === life);
-  #lastLife = 0;
+  readonly #slots: ShardSlot[] = [];
+  readonly #live: LiveShards;
   /** Shards that are being evacuated. */
   readonly #passedOver = new Set<ShardHandle>();
   readonly #choose: Place<ShardHandle>;
@@ -118,7 +68,7 @@ export class ShardPool {
         engineLost: (error) => owner.engineLost(error),
         engineFailed: (error) => owner.engineFailed(error),
         engineReplaced: () => {
-          if (pool !== undefined) pool.#connectEngine();
+          if (pool !== undefined && !pool.#closing) pool.#live.connectEngine();
         },
       });
       pool = new ShardPool(settings, sockets, hub, owner, threads, engineThreads, engine);
@@ -136,10 +86,10 @@ export class ShardPool {
   async #allReady(signal: AbortSignal | undefined): Promise<void> {
     const failed = (error: unknown): never => {
       // At once, before the shard's end is taken for a death.
-      this.#closing = true;
+      this.#stopRestarts();
       throw error;
     };
-    const ready = Promise.all(this.#shards.map((shard) => shard.ready.catch(failed)));
+    const ready = Promise.all(this.handles.map((shard) => shard.ready.catch(failed)));
     await unlessAbandoned(signal, ready).catch(failed);
   }
 
@@ -152,25 +102,30 @@ export class ShardPool {
     engineThreads: ShardThreads | undefined,
     engine: EngineThread | undefined,
   ) {
-    this.#engineThreads = engineThreads;
-    this.#actors = settings.actors;
-    this.#engine = engine;
-    if (engine !== undefined) hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
     this.#settings = settings;
-    this.#sockets = sockets;
-    this.#owner = owner;
-    this.#hub = hub;
     this.#threads = threads;
+    this.#engineThreads = engineThreads;
+    this.#engine = engine;
+    this.#actors = settings.actors;
     this.#choose = createPlacement(settings.placement);
-    this.#counters = Array.from({ length: settings.shards }, () => new CounterHistory([...settings.actors.keys()]));
-    this.#restarts = this.#counters.map(() => new Restarts());
-    for (let shard = 0; shard < settings.shards; shard++) this.#start(shard);
+    this.#live = new LiveShards(settings, sockets, hub, engine, {
+      news: owner,
+      currentOf: (shard) => this.#slots[shard]?.current,
+      lost: (handle, loss) => this.#slots[loss.shard]?.lost(handle, loss),
+    });
+    this.#live.connectEngine();
+    const names = [...settings.actors.keys()];
+    for (let shard = 0; shard < settings.shards; shard++) {
+      const launch = (counters: Counters): ShardHandle =>
+        this.#live.launch(shard, this.#threads, this.#actors, counters);
+      this.#slots.push(new ShardSlot(names, launch, owner));
+    }
   }
 
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
   place(placed?: Placed): ShardHandle | undefined {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const taking = this.#shards.filter((shard) => shard.takesConnections);
+    const taking = this.#taking();
     const wanted = this.#passedOver.size === 0 ? taking : taking.filter((shard) => !this.#passedOver.has(shard));
     const ready = wanted.length > 0 ? wanted : taking;
     return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.maxEventLoopDelayMs), placed);
@@ -178,31 +133,33 @@ export class ShardPool {
 
   /** Returns the shard for a raw socket. If all shards are closing, one of them answers it. */
   placeRawSocket(): ShardHandle | undefined {
-    if (this.#shards.some((shard) => shard.isReady)) return this.place();
+    if (this.#slots.some(({ current }) => current.isReady)) return this.place();
     return this.#choose(
-      this.#shards.filter((shard) => shard.takesRawSockets),
+      this.handles.filter((shard) => shard.takesRawSockets),
       undefined,
     );
   }
 
+  #taking(): ShardHandle[] {
+    const taking: ShardHandle[] = [];
+    for (const { current } of this.#slots) if (current.takesConnections) taking.push(current);
+    return taking;
+  }
+
   /** Number of connections in all shards or on their way there. */
   get connections(): number {
-    let sum = 0;
-    for (const { connections } of this.#live) sum += connections;
-    return sum;
+    return this.#live.connections;
   }
 
   /** Number of connections that ready shards may still take; infinite without a limit. */
   get room(): number {
     const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const ready = this.#shards.filter((shard) => shard.takesConnections);
-    return ready.reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
+    return this.#taking().reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
   }
 
   /** Sets how the shards do the handshakes of a port, from the next socket on. */
   configure(notice: ShardPortNotice): void {
-    this.#listeners.set(notice.listenerId, notice.settings);
-    for (const shard of this.#live) shard.configure(notice);
+    this.#live.configure(notice);
   }
 
   get shards(): number {
@@ -216,7 +173,7 @@ export class ShardPool {
 
   /** The current threads of the shards, by their numbers. */
   get handles(): readonly ShardHandle[] {
-    return this.#shards;
+    return this.#slots.map(({ current }) => current);
   }
 
   /** Gives no new connections to a shard, unless it is the only one. Returns a function that ends that. */
@@ -225,60 +182,24 @@ export class ShardPool {
     return () => this.#passedOver.delete(shard);
   }
 
-  /** Resolves with the thread where the connection with this address is, if the connection exists. */
-  async locate(address: Address): Promise<ShardHandle | undefined> {
-    const life = await this.#whereabouts.find(address);
-    return life === undefined ? this.#shards[shardOf(address)] : this.#handleOf(life);
-  }
-
   /** Resolves when all connections that are on their way to another shard have arrived, or are lost. */
   allArrived(): Promise<void> {
-    return this.#whereabouts.allArrived();
+    return this.#live.allArrived();
   }
 
-  /**
-   * Asks the shard of a connection something. Resolves with undefined if that shard doesn't exist or ends first. The
-   * connection may move meanwhile: while the answer is `wrong`, the shard to which it has moved is asked.
-   */
-  async queryAt<Query extends ShardQuery>(
+  /** Asks the shard of a connection something, also while the connection moves: see `LiveShards`. */
+  queryAt<Query extends ShardQuery>(
     address: Address,
     query: Query,
     isWrong: (answer: QueryAnswers[Query["kind"]]) => boolean,
     timeoutMs?: number,
   ): Promise<QueryAnswers[Query["kind"]] | undefined> {
-    let asked: ShardHandle | undefined;
-    for (;;) {
-      const handle = await this.locate(address);
-      const answer = await handle?.query(query, timeoutMs);
-      if (answer === undefined || !isWrong(answer) || handle === asked) return answer;
-      if ((await this.locate(address)) === handle) return answer;
-      asked = handle;
-    }
-  }
-
-  #handleOf(life: number): ShardHandle | undefined {
-    for (const shard of this.#live) if (shard.life === life) return shard;
-    return undefined;
-  }
-
-  #moved(from: ShardHandle, { departed, arrived, closed }: MovesReport): void {
-    for (const departure of departed) {
-      const { clientKey, to } = departure;
-      const target = this.#handleOf(to);
-      const isLost = target === undefined || target.hasEnded;
-      if (clientKey !== undefined) from.clientMoved(clientKey, isLost ? undefined : target);
-      if (!isLost) this.#whereabouts.departed(departure);
-    }
-    for (const arrival of arrived) {
-      this.#whereabouts.arrived(arrival, from.life);
-      this.#owner.moved(arrival.address, from.shard);
-    }
-    for (const one of closed) this.#whereabouts.closed(one);
+    return this.#live.queryAt(address, query, isWrong, timeoutMs);
   }
 
   /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
   giveServer(shard: number, server: Server, listenerId: number): void {
-    this.#shards[shard]?.giveServer(server, listenerId);
+    this.#slots[shard]?.current.giveServer(server, listenerId);
   }
 
   /** Asks one shard something. Resolves with undefined if the shard doesn't exist or ends first. */
@@ -287,54 +208,36 @@ export class ShardPool {
     query: Query,
     timeoutMs?: number,
   ): Promise<QueryAnswers[Query["kind"]] | undefined> {
-    return this.#shards[shard]?.query(query, timeoutMs);
+    return this.#slots[shard]?.current.query(query, timeoutMs);
   }
 
   /** Outcomes of handshakes in the shards. */
   upgrades(): UpgradeCounts[] {
-    return this.#counters.map((counters) => counters.total().upgrades.snapshot());
+    return this.#slots.map((slot) => slot.upgrades());
   }
 
   /** Counters of every shard, over all its threads. */
   counters(): ShardCounts[] {
-    return this.#counters.map((counters, shard) => {
-      // A blocked shard can't write its own delay.
-      const eventLoopDelayMs = this.#shards[shard]?.eventLoopDelayMs ?? 0;
-      return { ...counters.total().snapshot(), eventLoopDelayMs };
-    });
+    return this.#slots.map((slot) => slot.counters());
   }
 
   /** Returns true if the actor module of this name exports an `authorize`. */
   authorizes(actor: ActorName): boolean {
-    return this.#shards.some((shard) => shard.authorizes(actor));
+    return this.#slots.some(({ current }) => current.authorizes(actor));
   }
 
   /** True if a shard takes connections. */
   get isReady(): boolean {
-    return this.#shards.some((shard) => shard.takesConnections);
+    return this.#slots.some(({ current }) => current.takesConnections);
   }
 
   states(): ShardState[] {
-    return this.#shards.map((shard, index) => this.#stateOf(shard, this.#restarts[index] as Restarts));
-  }
-
-  #stateOf({ phase }: ShardHandle, { failed, died }: Restarts): ShardState {
-    switch (phase) {
-      case "ready":
-        return "ready";
-      case "stopping":
-        return "closing";
-      case "starting":
-        return died ? "restarting" : "starting";
-      case "ended":
-        if (failed) return "failed";
-        return this.#closing ? "closed" : "restarting";
-    }
+    return this.#slots.map((slot) => slot.state());
   }
 
   /** Ends one shard's thread at once. It is replaced as if it had died. */
   terminate(shard: number): void {
-    this.#shards[shard]?.terminate();
+    this.#slots[shard]?.current.terminate();
   }
 
   /**
@@ -344,11 +247,10 @@ export class ShardPool {
    * @param settings `batchSize` counts over all shards
    */
   async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
-    this.#closing = true;
+    this.#stopRestarts();
     this.#closed.abort(new SwitchboardError("ERR_CLOSED", "this board is closed"));
     const deadline = performance.now() + settings.timeoutMs;
-    for (const timer of this.#waiting) clearTimeout(timer);
-    const shards = [...new Set([...this.#shards, ...this.#live])];
+    const shards = [...new Set([...this.handles, ...this.#live.handles])];
     const batches = shareBatch(
       settings.batchSize,
       shards.map(({ connections }) => connections),
@@ -387,132 +289,25 @@ export class ShardPool {
     const startedAt = performance.now();
     const before = this.#threads;
     const threads = await ShardThreads.start(this.#settings.shards, this.#settings.resourceLimits);
-    const counters = this.#counters.map((history) => history.create());
-    const next = counters.map((one, shard) => this.#launch(shard, threads, actors, one));
+    const counters = this.#slots.map((slot) => slot.createCounters());
+    const next = counters.map((one, shard) => this.#live.launch(shard, threads, actors, one));
     const replace = (): ShardHandle[] => {
       this.#threads = threads;
       this.#actors = actors;
-      return next.map((handle, shard) => this.#replace(handle, counters[shard] as Counters));
+      return this.#slots.map((slot, shard) => slot.replace(next[shard] as ShardHandle, counters[shard] as Counters));
     };
     try {
       const { signal: closing } = this.#closed;
-      const succeed = (shard: ShardHandle): Promise<unknown> => this.#succeed(shard);
+      const succeed = (shard: ShardHandle): Promise<unknown> => this.#live.succeed(shard);
       const allArrived = (): Promise<void> => this.allArrived();
       const counts = await reloadShards({ next, closing, replace, succeed, allArrived }, settings);
       return { ...counts, ms: performance.now() - startedAt };
     } catch (error) {
-      // Their ends are no losses.
-      if (this.#threads !== threads) for (const handle of next) this.#live.delete(handle);
+      if (this.#threads !== threads) this.#live.giveUp(next);
       throw error;
     } finally {
       await (this.#threads === threads ? before : threads).end();
     }
-  }
-
-  /** Gives the addresses of a shard to its new thread: in every thread. */
-  #succeed({ shard, life }: ShardHandle): Promise<unknown> {
-    const query = { kind: "succeed", shard, life } as const;
-    // A shard that doesn't answer in time is ended by its watchdog.
-    const all = Array.from(this.#live, (handle) => handle.query(query).catch(noop));
-    return Promise.all([this.#hub.mail.succeed(shard, life), ...all]);
-  }
-
-  /** Puts a new thread in the place of the current one. Returns the one that it replaces. */
-  #replace(handle: ShardHandle, counters: Counters): ShardHandle {
-    const { shard } = handle;
-    const history = this.#counters[shard] as CounterHistory;
-    const old = this.#shards[shard] as ShardHandle;
-    const oldCounters = history.current;
-    history.replace(counters);
-    this.#shards[shard] = handle;
-    this.#restarts[shard] = new Restarts();
-    void old.ended.then(() => history.retired(oldCounters));
-    return old;
-  }
-
-  /** Starts a shard, or starts it again. */
-  #start(shard: number): ShardHandle {
-    const { current } = this.#counters[shard] as CounterHistory;
-    const handle = this.#launch(shard, this.#threads, this.#actors, current);
-    this.#shards[shard] = handle;
-    return handle;
-  }
-
-  #launch(
-    shard: number,
-    threads: ShardThreads,
-    actors: ReadonlyMap<ActorName, string>,
-    counters: Counters,
-  ): ShardHandle {
-    const { warmUp, connection, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
-    const life = ++this.#lastLife;
-    const handle: ShardHandle = new ShardHandle(threads, {
-      shard,
-      life,
-      addressPrefix: this.#hub.topics.addressPrefix,
-      actors,
-      warmUp,
-      options: connection,
-      trustedProxies: limits.trustedProxies ?? [],
-      moves: this.#sockets !== "relay",
-      uring: this.#sockets === "uring",
-      timeoutMs: shardTimeoutMs,
-      handoffTimeoutMs,
-      startTimeoutMs,
-      counters,
-      engine: this.#engine && {
-        port: this.#engine.giveClient(),
-        rules: this.#settings.engine?.rules ?? [],
-        isShared: this.#engine.isShared,
-      },
-      links: this.#linkToOthers(shard, life),
-      event: (event) => this.#owner.event(shard, event),
-      reported: (reports) => this.#owner.reported(shard, reports),
-      clientLeft: (clientKey) => this.#owner.clientLeft(clientKey),
-      moved: (report) => this.#moved(handle, report),
-    });
-    for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
-    this.#live.add(handle);
-    void handle.ended.then((loss) => {
-      const wasLive = this.#live.delete(handle);
-      this.#whereabouts.lifeEnded(life);
-      if (loss !== undefined && wasLive && !this.#closing) this.#handleLoss(handle, loss);
-    });
-    return handle;
-  }
-
-  /** Starts the shard again after its delay, unless it died too often, or another thread has its place. */
-  #handleLoss(handle: ShardHandle, loss: ShardLoss): void {
-    const { shard } = loss;
-    if (this.#shards[shard] !== handle) {
-      // A new thread that can't start is told by the rejection of the reload.
-      if (handle.wasReady) this.#owner.shardLost(loss);
-      return;
-    }
-    const delayMs = (this.#restarts[shard] as Restarts).countDeath(performance.now());
-    this.#owner.shardLost(loss);
-    if (delayMs === undefined) {
-      this.#owner.shardFailed(loss);
-      return;
-    }
-    const timer = setTimeout(() => {
-      this.#waiting.delete(timer);
-      if (this.#shards[shard] !== handle) return;
-      this.#start(shard).ready.then(
-        () => this.#owner.shardReplaced(shard),
-        // Reported as the next loss.
-        () => {},
-      );
-    }, delayMs);
-    this.#waiting.add(timer);
-  }
-
-  /** Gives every thread its way to the engine thread that replaced a lost one. */
-  #connectEngine(): void {
-    const engine = this.#engine;
-    if (engine === undefined || this.#closing) return;
-    this.#hub.topics.connectEngine(engine.giveClient(true), engine.isShared);
-    for (const shard of this.#live) shard.connectEngine(engine.giveClient());
   }
 
   /** Ends the engine's thread at once. It is replaced as if it had died. */
@@ -520,18 +315,10 @@ export class ShardPool {
     this.#engine?.terminate();
   }
 
-  /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
-  #linkToOthers(shard: number, life: number): ThreadLink[] {
-    const hub = new MessageChannel();
-    this.#hub.mail.addLink(hub.port1, shard, life);
-    void this.#hub.topics.bus.addLink(hub.port1, life);
-    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
-    for (const other of this.#live) {
-      const { port1, port2 } = new MessageChannel();
-      other.link({ port: port1, shard, life });
-      links.push({ port: port2, shard: other.shard, life: other.life });
-    }
-    return links;
+  /** Lost threads, those of the shards and that of the engine, are not replaced from now on. */
+  #stopRestarts(): void {
+    this.#closing = true;
+    for (const slot of this.#slots) slot.closing();
   }
 }
 
