@@ -1,15 +1,19 @@
 /** What the mail routers of threads tell each other about actors that move. Notes keep their place among the letters. */
 import type { Address } from "../actor/address.ts";
 
-export type MailNote =
-  /** To the home of an actor that is about to leave the sender's thread: keep its letters. Answered by `kept`. */
+/** What is told to the home of an actor. */
+export type HomeNote =
+  /** The actor is about to leave the sender's thread: keep its letters. Answered by `kept`. */
   | { readonly note: "keep"; readonly address: Address }
-  /** All letters to the actor that the home has sent come before this note. */
-  | { readonly note: "kept"; readonly address: Address }
-  /** To the home: the actor is in the sender's thread, and takes letters. */
+  /** The actor is in the sender's thread, and takes letters. */
   | { readonly note: "here"; readonly address: Address }
-  /** To the home: the actor has ended in the sender's thread. */
-  | { readonly note: "ended"; readonly address: Address }
+  /** The actor has ended in the sender's thread. */
+  | { readonly note: "ended"; readonly address: Address };
+
+export type MailNote =
+  | HomeNote
+  /** From the home: all letters to the actor that the home has sent come before this note. */
+  | { readonly note: "kept"; readonly address: Address }
   /** To an asking thread: actors with unanswered asks have moved to another thread. */
   | { readonly note: "asksMoved"; readonly asks: readonly MovedAsk[]; readonly to: number }
   /** From a home that knows nothing: tell what lives there. Answered by any number of `here`, and `reported`. */

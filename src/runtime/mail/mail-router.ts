@@ -20,8 +20,9 @@ import {
 import { Asks, askFull, DEFAULT_TIMEOUT_MS } from "./asks.ts";
 import { type Elsewhere, Gateway, type RemoteMail, type RemoteOutcome, serveGateway } from "./elsewhere.ts";
 import { type MailEnvelope, MailLink, type MailLinkOwner, type Settle } from "./mail-link.ts";
-import { type LeavingActors, MovingMail } from "./moving-mail.ts";
+import { MovingMail } from "./moving-mail.ts";
 import { packMail, unpackMail } from "./packed-mail.ts";
+import type { LeavingActors } from "./travelling-actors.ts";
 
 /** Mail that nothing handled. */
 export interface LostMail {
@@ -168,17 +169,17 @@ export class MailRouter implements Mailer {
 
   /** Actors are about to leave for another thread: their homes keep letters. README.md has the steps. */
   leaveFor(life: number, addresses: readonly Address[]): LeavingActors {
-    return this.#moving.leaveFor(life, addresses);
+    return this.#moving.travellers.leaveFor(life, addresses);
   }
 
   /** An actor has come from another thread, and takes letters. */
   arrived(address: Address): void {
-    this.#moving.arrived(address);
+    this.#moving.travellers.arrived(address);
   }
 
   /** A connection has closed in this thread. */
   ended(address: Address): void {
-    this.#moving.ended(address);
+    this.#moving.travellers.ended(address);
   }
 
   /**

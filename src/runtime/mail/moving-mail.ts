@@ -1,12 +1,13 @@
 /**
- * Mail to actors that don't live where their address says: the table of those that have left, the letters that are kept
- * while an actor moves, and the change of a shard's thread. `MailRouter` has one.
+ * The home's side of moves: the table of the actors that have left this thread, the letters that are kept while an actor
+ * moves, and the change of a shard's thread. `MailRouter` has one.
  */
 import { type Address, shardOf } from "../actor/address.ts";
-import type { AskedBy, MailVerdict } from "../actor/mail.ts";
+import type { MailVerdict } from "../actor/mail.ts";
 import type { Asks } from "./asks.ts";
 import type { MailEnvelope, MailLink, Settle } from "./mail-link.ts";
-import type { MailNote, MovedAsk } from "./mail-notes.ts";
+import type { HomeNote, MailNote } from "./mail-notes.ts";
+import { TravellingActors } from "./travelling-actors.ts";
 
 /** Time in ms after which a home takes an actor for not having moved. */
 const KEEP_MS = 15_000;
@@ -38,16 +39,6 @@ export interface MovingMailHost {
   deliver(letter: MailEnvelope, link: MailLink | undefined): MailVerdict;
 }
 
-/** Actors that are about to leave for another thread. */
-export interface LeavingActors {
-  /** Resolves when all letters that were sent to this thread before are in their mailboxes. Never rejects. */
-  readonly ready: Promise<void>;
-  /** An actor has been posted, with the asks in its mailbox. */
-  left(address: Address, asks: readonly AskedBy[]): void;
-  /** An actor stays, or has ended: letters come here. */
-  stays(address: Address): void;
-}
-
 export class MovingMail {
   readonly #host: MovingMailHost;
   /** Life of the thread that has the table of a shard, by the shard's index. */
@@ -56,10 +47,8 @@ export class MovingMail {
   readonly #shards = new Map<number, number>();
   /** Actors of this home that are elsewhere. */
   readonly #places = new Map<Address, Place>();
-  /** Actors of other homes that are here. */
-  readonly #guests = new Set<Address>();
-  /** What waits for `kept`, by address. */
-  readonly #leaving = new Map<Address, { readonly home: number; readonly resolve: () => void }>();
+  /** The travellers' side: actors that have come here, and actors that are about to leave. */
+  readonly travellers: TravellingActors;
   /** What comes for this shard before the old thread has passed on its table, in order. */
   readonly #early: (() => void)[] = [];
   /** Threads that haven't reported yet, and letters to unknown addresses meanwhile. */
@@ -76,6 +65,14 @@ export class MovingMail {
 
   constructor(host: MovingMailHost) {
     this.#host = host;
+    this.travellers = new TravellingActors({
+      life: host.life,
+      asks: host.asks,
+      links: host.links,
+      homeOf: (address) => this.homeOf(address),
+      keepAtHome: (address, life) => this.#keep(address, life),
+      noteAtHome: (note, life) => this.#noteAtHome(note, life),
+    });
     if (host.shard !== undefined) this.#homes.set(host.shard, host.life);
   }
 
@@ -116,11 +113,7 @@ export class MovingMail {
       // An actor that was about to leave that thread may have arrived in another: its letters wait.
       if (place.life === life && place.kept === undefined) this.#places.delete(address);
     }
-    for (const [address, { home, resolve }] of this.#leaving) {
-      if (home !== life) continue;
-      this.#leaving.delete(address);
-      resolve();
-    }
+    this.travellers.threadEnded(life);
     this.#reported(life);
     this.#switchedTo(life);
   }
@@ -192,71 +185,7 @@ export class MovingMail {
     });
   }
 
-  // ── moves of single actors ─────────────────────────────────────────────────────────────────────────────
-
-  leaveFor(life: number, addresses: readonly Address[]): LeavingActors {
-    const kept = addresses.map((address) => this.#askToKeep(address));
-    return {
-      ready: Promise.all(kept).then(() => {}),
-      left: (address, asks) => this.#left(address, life, asks),
-      stays: (address) => this.#stays(address),
-    };
-  }
-
-  /** Resolves when the home of an actor keeps its letters, and has sent everything before. */
-  #askToKeep(address: Address): Promise<void> | undefined {
-    const home = this.homeOf(address);
-    const link = home === undefined ? undefined : this.#host.links.get(home);
-    // At home, the actor's letters are taken until it leaves.
-    if (home === undefined || link === undefined) return undefined;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#leaving.set(address, { home, resolve });
-    link.note({ note: "keep", address });
-    return promise;
-  }
-
-  #left(address: Address, to: number, asks: readonly AskedBy[]): void {
-    this.#guests.delete(address);
-    if (this.homeOf(address) === this.#host.life) this.#keep(address, to);
-    const byThread = new Map<number, MovedAsk[]>();
-    for (const { life, number, moves } of asks) {
-      const others = byThread.get(life) ?? [];
-      byThread.set(life, [...others, { number, moves: moves + 1 }]);
-    }
-    for (const [life, moved] of byThread) {
-      if (life === this.#host.life) this.#asksMoved(moved, to);
-      else this.#host.links.get(life)?.note({ note: "asksMoved", asks: moved, to });
-    }
-  }
-
-  #asksMoved(asks: readonly MovedAsk[], to: number): void {
-    for (const { number, moves } of asks) this.#host.asks.moved(number, to, moves);
-  }
-
-  #stays(address: Address): void {
-    this.#leaving.delete(address);
-    // An actor that has ended meanwhile has told so.
-    if (this.#guests.has(address)) this.#tellHome({ note: "here", address });
-  }
-
-  /** An actor has arrived in this thread, and takes letters. */
-  arrived(address: Address): void {
-    if (this.homeOf(address) !== this.#host.life) this.#guests.add(address);
-    this.#tellHome({ note: "here", address });
-  }
-
-  /** The connection of an actor has closed in this thread. */
-  ended(address: Address): void {
-    this.#leaving.get(address)?.resolve();
-    this.#leaving.delete(address);
-    if (this.#guests.delete(address)) this.#tellHome({ note: "ended", address });
-  }
-
-  #tellHome(note: Extract<MailNote, { address: Address }>): void {
-    const home = this.homeOf(note.address);
-    if (home === this.#host.life) this.#noteAtHome(note, home);
-    else if (home !== undefined) this.#host.links.get(home)?.note(note);
-  }
+  // ── what other threads tell ────────────────────────────────────────────────────────────────────────────
 
   noteReceived(note: MailNote, link: MailLink): void {
     switch (note.note) {
@@ -267,14 +196,13 @@ export class MovingMail {
         else this.#early.push(() => this.#noteAtHome(note, link.life));
         return;
       case "kept":
-        this.#leaving.get(note.address)?.resolve();
-        this.#leaving.delete(note.address);
+        this.travellers.kept(note.address);
         return;
       case "asksMoved":
-        this.#asksMoved(note.asks, note.to);
+        this.travellers.asksMoved(note.asks, note.to);
         return;
       case "report":
-        this.#report(link);
+        this.travellers.report(link, this.#shards.get(link.life));
         return;
       case "reported":
         this.#reported(link.life);
@@ -288,7 +216,7 @@ export class MovingMail {
   }
 
   /** Handles a note about an actor of this home. */
-  #noteAtHome({ note, address }: MailNote & { readonly address: Address }, life: number): void {
+  #noteAtHome({ note, address }: HomeNote, life: number): void {
     const place = this.#places.get(address);
     switch (note) {
       case "keep":
@@ -299,7 +227,7 @@ export class MovingMail {
         clearTimeout(place?.timer);
         this.#settleAt(address, life, place?.kept);
         return;
-      default:
+      case "ended":
         if (place?.life !== life) return;
         this.#places.delete(address);
         clearTimeout(place.timer);
@@ -326,12 +254,6 @@ export class MovingMail {
   }
 
   // ── a home that knows nothing ──────────────────────────────────────────────────────────────────────────
-
-  #report(link: MailLink): void {
-    const shard = this.#shards.get(link.life);
-    for (const address of this.#guests) if (shardOf(address) === shard) link.note({ note: "here", address });
-    link.note({ note: "reported" });
-  }
 
   #reported(life: number): void {
     if (!this.#unreported.delete(life) || this.#unreported.size > 0) return;
@@ -401,7 +323,7 @@ export class MovingMail {
       if (place.moves) this.#keep(place.address, place.life);
       else this.#settleAt(place.address, place.life);
     }
-    for (const address of this.#guests) if (shardOf(address) === shard) this.#guests.delete(address);
+    this.travellers.becameHome(shard);
     this.#takeEarly();
   }
 

@@ -15,7 +15,7 @@ import type { WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Leaver, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
-import type { LeavingActors } from "../../../runtime/mail/moving-mail.ts";
+import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
