@@ -1,4 +1,4 @@
-/** The number of connections of one shard, for placement and limits. `ShardHandle` owns one. */
+/** The number of connections of one shard, for placement and limits. `SocketDispatch` owns one. */
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 

@@ -14,10 +14,10 @@ import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/mess
 import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { BoardTopics } from "../board-topics.ts";
+import type { EngineThread } from "../engine/engine-thread.ts";
 import { Whereabouts } from "../moving/whereabouts.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { SocketsChoice } from "../sockets-choice.ts";
-import type { EngineThread } from "./engine-thread.ts";
 import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import type { ShardThreads } from "./shard-threads.ts";

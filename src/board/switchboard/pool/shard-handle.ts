@@ -5,11 +5,8 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../../../errors.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
-import { HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
-import { createHandoffChannel } from "../../../wire/transport/pending-handoffs.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
-import { RelaySender } from "../../../wire/transport/relay.ts";
 import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
@@ -17,7 +14,6 @@ import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
   ActorModuleFacts,
   ModuleReport,
-  RawSocketEnvelope,
   ShardEngine,
   ShardOrder,
   ShardPortNotice,
@@ -27,7 +23,6 @@ import type {
 import type { MovesReport } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
-import { ConnectionCount } from "./connection-count.ts";
 import { PendingQueries } from "./pending-queries.ts";
 import type { ShardCandidate } from "./placement.ts";
 import {
@@ -40,9 +35,10 @@ import {
   type ShardLoss,
 } from "./shard-loss.ts";
 import type { ShardThreads } from "./shard-threads.ts";
+import { SocketDispatch, type SocketDispatchSettings } from "./socket-dispatch.ts";
 import { Watchdog } from "./watchdog.ts";
 
-export interface ShardSpec {
+export interface ShardSpec extends SocketDispatchSettings {
   readonly shard: number;
   /** Number of the thread, unique in the board, from 1. */
   readonly life: number;
@@ -54,17 +50,12 @@ export interface ShardSpec {
   readonly warmUp: boolean;
   readonly options: ConnectionLimits;
   readonly trustedProxies: readonly string[];
-  /** True if movable sockets are moved; all others are relayed. */
-  readonly moves: boolean;
   /** True if the shard reads and writes them through io_uring. */
   readonly uring: boolean;
   /** Milliseconds for which the shard's event loop may be blocked. 0: no limit. */
   readonly timeoutMs: number;
-  /** Milliseconds that the shard has to answer for a socket. */
-  readonly handoffTimeoutMs: number;
   /** Milliseconds that the shard has to become ready. 0: no limit. */
   readonly startTimeoutMs: number;
-  readonly counters: Counters;
   /** Way to the engine; undefined if the board has none. */
   readonly engine: ShardEngine | undefined;
   /** Links; their far ends are with the main thread's bus and with the other shards. */
@@ -73,8 +64,6 @@ export interface ShardSpec {
   readonly event: (event: ShardEvent) => void;
   /** Takes what actors and their modules report. */
   readonly reported: (reports: readonly ModuleReport[]) => void;
-  /** A connection or a handshake of a client has ended, if clients are counted. */
-  readonly clientLeft: (clientKey: string) => void;
   /** Connections have left the shard for others, or have come. */
   readonly moved: (report: MovesReport) => void;
 }
@@ -97,15 +86,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly life: number;
   readonly #moved: (report: MovesReport) => void;
   readonly #counters: Counters;
-  readonly #occupancy: ConnectionCount;
+  readonly #dispatch: SocketDispatch;
   readonly #eventLoop: EventLoopReader;
   readonly #event: (event: ShardEvent) => void;
   readonly #reported: (reports: readonly ModuleReport[]) => void;
   readonly #control: MessagePort;
-  readonly #moves: boolean;
-  readonly #handoff: HandoffSender<HandoffEnvelope>;
-  readonly #relay: RelaySender<HandoffEnvelope>;
-  readonly #rawSockets: HandoffSender<RawSocketEnvelope, ShardPortNotice>;
   readonly #queries = new PendingQueries();
   /** List of what the shard owns past Node; undefined without io_uring. */
   readonly #uringEstate: UringEstate | undefined;
@@ -131,9 +116,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       warmUp,
       options,
       trustedProxies,
-      moves,
       timeoutMs,
-      handoffTimeoutMs,
       startTimeoutMs,
       counters,
       links,
@@ -142,22 +125,15 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.life = life;
     this.#moved = spec.moved;
     this.#counters = counters;
-    this.#occupancy = new ConnectionCount(counters, spec.clientLeft);
+    this.#dispatch = new SocketDispatch(spec);
     const meter = createMeterMemory();
     this.#eventLoop = new EventLoopReader(meter);
     this.#event = spec.event;
     this.#reported = spec.reported;
     const control = new MessageChannel();
-    const handoff = createHandoffChannel();
-    const relay = createHandoffChannel();
-    const rawSockets = createHandoffChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
-    this.#moves = moves;
     this.#uringEstate = spec.uring ? new UringEstate() : undefined;
-    this.#handoff = new HandoffSender(handoff.sender, handoffTimeoutMs);
-    this.#relay = new RelaySender(relay.sender, handoffTimeoutMs);
-    this.#rawSockets = new HandoffSender(rawSockets.sender, handoffTimeoutMs);
     if (timeoutMs > 0) {
       this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
     }
@@ -166,7 +142,8 @@ export class ShardHandle implements Destination, ShardCandidate {
       this.#startTimer = setTimeout(giveUp, startTimeoutMs);
     }
     const pulse = this.#watchdog?.pulse.source;
-    const ends = [handoff.receiver, relay.receiver, rawSockets.receiver, ...links];
+    const { receivers } = this.#dispatch;
+    const ends = [...Object.values(receivers), ...links];
     const ports = [control.port2, ...ends.map(({ port }) => port)];
     if (spec.engine?.port !== undefined) ports.push(spec.engine.port);
     const task = {
@@ -181,9 +158,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       meter,
       pulse,
       control: control.port2,
-      handoff: handoff.receiver,
-      relay: relay.receiver,
-      rawSockets: rawSockets.receiver,
+      ...receivers,
       uringEstate: this.#uringEstate?.memory,
       engine: spec.engine,
       links,
@@ -208,7 +183,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** True if the shard takes connections: it is ready and answers for its sockets. */
   get takesConnections(): boolean {
-    return this.isReady && !this.#handoff.isFull && !this.#relay.isFull && !this.#rawSockets.isFull;
+    return this.isReady && !this.#dispatch.isFull;
   }
 
   /** True if the shard was ready at any time. */
@@ -237,7 +212,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** Number of connections in the shard, in their handshake there, or on their way. */
   get connections(): number {
-    return this.#occupancy.count;
+    return this.#dispatch.connections;
   }
 
   /** Delay of the event loop now, also while the shard is blocked. */
@@ -255,34 +230,21 @@ export class ShardHandle implements Destination, ShardCandidate {
   }
 
   handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> {
-    const handoff =
-      this.#moves && isMovable(socket)
-        ? this.#handoff.send(socket, head, envelope)
-        : this.#relay.send(socket, head, envelope);
-    return this.#timed(this.#occupancy.follow(handoff, envelope.clientKey));
+    return this.#dispatch.handOff(socket, head, envelope);
   }
 
   /** Sets how the shard does the handshakes of a port, from the next socket on. */
   configure(notice: ShardPortNotice): void {
-    this.#rawSockets.tell(notice);
+    this.#dispatch.configure(notice);
   }
 
   handOffRawSocket(socket: Socket, listenerId: number, clientKey: string | undefined): Promise<HandoffResult> {
-    const handoff = this.#rawSockets.sendRawSocket(socket, { listenerId, clientKey });
-    return this.#timed(this.#occupancy.follow(handoff, clientKey));
-  }
-
-  async #timed(handoff: Promise<HandoffResult>): Promise<HandoffResult> {
-    const startedAt = performance.now();
-    const result = await handoff;
-    if (result.outcome === "adopted") this.#counters.handoff.observe((performance.now() - startedAt) / 1_000);
-    else if (result.outcome !== "peerGone") this.#counters.add("handoffsFailed");
-    return result;
+    return this.#dispatch.handOffRawSocket(socket, listenerId, clientKey);
   }
 
   /** Lets the shard accept the sockets of a port by itself. */
   giveServer(server: Server, listenerId: number): void {
-    this.#rawSockets.sendServer(server, { listenerId, clientKey: undefined });
+    this.#dispatch.giveServer(server, listenerId);
   }
 
   /** Gives the shard its way to a new engine thread. */
@@ -304,7 +266,7 @@ export class ShardHandle implements Destination, ShardCandidate {
 
   /** A connection of a client is on its way to another shard; undefined if that shard has ended. */
   clientMoved(clientKey: string, to: ShardHandle | undefined): void {
-    this.#occupancy.clientMoved(clientKey, to === undefined ? undefined : to.#occupancy);
+    this.#dispatch.clientMoved(clientKey, to === undefined ? undefined : to.#dispatch);
   }
 
   /**
@@ -359,7 +321,7 @@ export class ShardHandle implements Destination, ShardCandidate {
         this.#queries.settle(report.serial, report.answer);
         return;
       case "socketsClosed":
-        for (const clientKey of report.clientKeys) this.#occupancy.clientLeft(clientKey);
+        this.#dispatch.clientsLeft(report.clientKeys);
         return;
       case "moves":
         this.#moved(report);
@@ -381,10 +343,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#phase = "ended";
     this.#queries.end();
     this.#control.close();
-    this.#handoff.close();
-    this.#relay.close();
-    this.#rawSockets.close();
-    this.#occupancy.end();
+    this.#dispatch.end();
     // Sockets in their handshake ended with the thread.
     this.#counters.upgrades.add("failed", this.#counters.get("handshakes"));
     this.#counters.set("handshakes", 0);

@@ -3,9 +3,9 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, reviveOurError, SwitchboardError } from "../../../errors.ts";
 import type { EngineOrder, EngineReport, EngineTask } from "../../../runtime/engine/messages.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
-import { exitCodeOf } from "./piscina-exit.ts";
-import type { ShardThreads } from "./shard-threads.ts";
-import { Watchdog } from "./watchdog.ts";
+import { exitCodeOf } from "../pool/piscina-exit.ts";
+import type { ShardThreads } from "../pool/shard-threads.ts";
+import { Watchdog } from "../pool/watchdog.ts";
 
 /** Times that an engine thread has, in milliseconds. 0: no limit. */
 export interface EngineTimeouts {

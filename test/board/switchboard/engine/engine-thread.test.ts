@@ -1,5 +1,5 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { EngineThread, type EngineThreadOwner } from "../../../../src/board/switchboard/pool/engine-thread.ts";
+import { EngineThread, type EngineThreadOwner } from "../../../../src/board/switchboard/engine/engine-thread.ts";
 import { ShardThreads } from "../../../../src/board/switchboard/pool/shard-threads.ts";
 import { EngineClient } from "../../../../src/runtime/engine/engine-client.ts";
 import { memory } from "../../../../src/runtime/streams/memory/memory-options.ts";

@@ -2,9 +2,9 @@
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { EngineSpec } from "../../../runtime/streams/engine.ts";
 import type { TopicRule } from "../../../runtime/streams/topic-rules.ts";
+import { Restarts } from "../pool/restarts.ts";
+import type { ShardThreads } from "../pool/shard-threads.ts";
 import { EngineLife, type EngineTimeouts } from "./engine-life.ts";
-import { Restarts } from "./restarts.ts";
-import type { ShardThreads } from "./shard-threads.ts";
 
 export interface EngineThreadSettings extends EngineTimeouts {
   readonly engine: EngineSpec;
