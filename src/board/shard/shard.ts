@@ -1,5 +1,4 @@
 /** A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`. */
-import type { Duplex } from "node:stream";
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
@@ -16,17 +15,8 @@ import { EventLoopMeter } from "../../runtime/stats/event-loop-meter.ts";
 import { Pulse } from "../../runtime/stats/pulse.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
-import { receiveHandoffs, receiveRawSockets } from "../../wire/transport/handoff.ts";
-import { localHandoff } from "../../wire/transport/local-handoff.ts";
-import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
-import { receiveRelayed } from "../../wire/transport/relay.ts";
-import { nodeSockets, type TcpSockets } from "../../wire/transport/tcp-sockets.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
-import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
-import { Acceptor, type Destination } from "../accept/acceptor.ts";
-import { ClientAddresses } from "../accept/client-address.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
-import { SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
 import { Connection } from "../connection/connection.ts";
 import type { ActorName, ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/outbound/flush-queue.ts";
@@ -35,22 +25,15 @@ import { type ActorModule, type ActorModules, loadActorModules } from "./actor-m
 import { ConnectionRegistry } from "./connection-registry.ts";
 import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
-import type {
-  ActorModuleFacts,
-  RawSocketEnvelope,
-  ShardOrder,
-  ShardPortNotice,
-  ShardReport,
-  ShardTask,
-  ThreadLink,
-} from "./messages.ts";
+import type { ActorModuleFacts, ShardOrder, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
 import { Mover, type MoverOwner } from "./moving/mover.ts";
 import { Passing } from "./moving/passing.ts";
 import { answerQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
-import { mayWarmUp, WARM_UP_ACTORS, WARM_UP_LISTENER, WARM_UP_SETTINGS, warmUp, warmUpTask } from "./warm-up.ts";
+import { SocketIntake } from "./socket-intake.ts";
+import { mayWarmUp, WARM_UP_ACTORS, warmUpTask } from "./warm-up.ts";
 
 /**
  * Runs one shard in this thread until it is told to stop. Returns a report of the error if it couldn't start: an error
@@ -85,7 +68,7 @@ class Shard {
   readonly #host: ConnectionHost;
   readonly #stopped = Promise.withResolvers<void>();
   #hasStopped = false;
-  readonly #acceptor: Acceptor;
+  readonly #intake: SocketIntake;
   readonly #closedSockets: ClosedSocketReporter;
   readonly #mover: Mover;
   readonly #passing: Passing;
@@ -98,9 +81,6 @@ class Shard {
   /** Empty until all modules are loaded. */
   #actors: ActorModules = new Map();
   readonly #loaded = Promise.withResolvers<ActorModules>();
-  #sockets: SocketAcceptor | undefined;
-  /** Undefined if this shard uses Node's sockets. */
-  #uring: UringSockets | undefined;
   #shutdown: Shutdown | undefined;
   #releaseDetached: () => void = () => {};
 
@@ -157,7 +137,15 @@ class Shard {
       escalate,
       connectionClosed: (connection, clean) => this.#connectionClosed(connection, clean),
     };
-    this.#acceptor = this.#createAcceptor();
+    this.#intake = new SocketIntake({
+      task,
+      counters: this.#counters,
+      turns,
+      closedSockets: this.#closedSockets,
+      events: this.#events,
+      moduleOf: (actor) => this.#actors.get(actor),
+      adopt: (transport, envelope) => this.#adopt(transport, envelope),
+    });
     const moverOwner = this.#moverOwner();
     this.#mover = new Mover(moverOwner);
     this.#passing = new Passing(moverOwner, this.#mover);
@@ -189,47 +177,9 @@ class Shard {
         if (this.#connections.get(address) === connection) this.#mail.arrived(address);
         this.#shutdown?.add(connection);
       },
-      serverArrived: (server, listenerId) => this.#sockets?.listen(server, listenerId),
+      serverArrived: (server, listenerId) => this.#intake.listen(server, listenerId),
       report: (report) => this.report(report),
     };
-  }
-
-  /** Creates the acceptor for this shard's own handshakes. */
-  #createAcceptor(): Acceptor {
-    const { shard, trustedProxies } = this.#task;
-    const handOff = (socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> => {
-      const take = (transport: Transport): void => {
-        const adopt = (clientKey: string | undefined): void => this.#adopt(transport, { ...envelope, clientKey });
-        if (this.#sockets === undefined) adopt(undefined);
-        else this.#sockets.http.handOver(socket, adopt);
-      };
-      return localHandoff(socket, head, take, this.#tcpSockets);
-    };
-    const here: Destination = {
-      shard,
-      handOff,
-      requestHeadersOf: (actor) => this.#actors.get(actor)?.requestHeaders ?? [],
-    };
-    const owner = {
-      isRemote: false,
-      place: () => here,
-      here,
-      clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
-      handshakeFailed: (error: Error) => this.#handshakeFailed(error),
-      acceptFailed: (error: Error) => this.#acceptFailed(error),
-    };
-    // Ids must differ from those of the main thread, and from those of this shard's earlier threads.
-    const series = `${Date.now().toString(36)}-`;
-    return new Acceptor(owner, {
-      counters: this.#counters.upgrades,
-      addressPrefix: () => this.#task.addressPrefix,
-      series,
-      compression: this.#task.options.compression,
-    });
-  }
-
-  get #tcpSockets(): TcpSockets {
-    return this.#uring ?? nodeSockets;
   }
 
   get stopped(): Promise<void> {
@@ -243,8 +193,7 @@ class Shard {
       this.#events.report("actorFailed", { id: undefined, actor: undefined, ...failure });
     });
     this.#control.on("message", (order: ShardOrder) => this.#obey(order));
-    const { uringEstate } = this.#task;
-    this.#uring = uringEstate && new UringSockets(uringEstate);
+    this.#intake.openRing();
     if (this.#task.warmUp && mayWarmUp()) await this.#warmUp();
     const linked = this.#task.links.map((link) => this.#addLink(link));
     // Actors of an earlier thread of this shard may live elsewhere.
@@ -254,56 +203,16 @@ class Shard {
     this.#loaded.resolve(this.#actors);
     await Promise.all(linked);
     if (this.#hasStopped) return;
-    const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#adopt(transport, envelope);
-    // Adopting is background work: a storm of new connections doesn't delay the established ones.
-    const pace = this.#host.turns.runInBackground;
-    receiveHandoffs(this.#task.handoff, adopt, pace, this.#tcpSockets);
-    receiveRelayed(this.#task.relay, adopt, pace);
-    const sockets = this.#createSocketAcceptor();
-    this.#sockets = sockets;
-    receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(
-      this.#task.rawSockets,
-      {
-        settingsReceived: ({ listenerId, settings }) => sockets.configure(listenerId, settings),
-        adoptServer: (server, { listenerId }) => sockets.listen(server, listenerId),
-        adopt: (socket, { listenerId, clientKey }) => sockets.accept(socket, listenerId, clientKey),
-      },
-      pace,
-    );
+    this.#intake.open();
     this.#meter.start();
     this.report({ kind: "ready", actors: factsOf(this.#actors) });
-  }
-
-  #handshakeFailed(error: Error): void {
-    this.#events.report("handshakeFailed", { error: reportError(error) });
-  }
-
-  #acceptFailed(error: Error): void {
-    this.#counters.add("acceptsFailed");
-    this.#events.report("acceptFailed", { error: reportError(error) });
-  }
-
-  #createSocketAcceptor(): SocketAcceptor {
-    return new SocketAcceptor({
-      acceptor: this.#acceptor,
-      closedSockets: this.#closedSockets,
-      turns: this.#host.turns,
-      counters: this.#counters,
-      sockets: this.#tcpSockets,
-      authorizeOf: (actor) => this.#actors.get(actor)?.authorize,
-      adopt: (transport, envelope) => this.#adopt(transport, envelope),
-      acceptFailed: (error) => this.#acceptFailed(error),
-    });
   }
 
   /** Lets a second shard in this thread, which nothing else knows, take connections that exist only in memory. */
   async #warmUp(): Promise<void> {
     const double = new Shard(warmUpTask(this.#task));
     double.#actors = WARM_UP_ACTORS;
-    const sockets = double.#createSocketAcceptor();
-    sockets.configure(WARM_UP_LISTENER, WARM_UP_SETTINGS);
-    await warmUp((transport) => sockets.acceptTransport(transport, WARM_UP_LISTENER));
-    sockets.close();
+    await double.#intake.warmUp();
     double.stop();
   }
 
@@ -319,11 +228,7 @@ class Shard {
     this.#sampler.stop();
     this.#releaseDetached();
     this.#topics.close();
-    this.#task.handoff.port.close();
-    this.#task.relay.port.close();
-    this.#task.rawSockets.port.close();
-    this.#sockets?.close();
-    this.#uring?.close();
+    this.#intake.close();
     this.#control.close();
     this.#stopped.resolve();
   }
@@ -340,7 +245,7 @@ class Shard {
         this.#answer(order.serial, order.query);
         return;
       case "retire":
-        this.#mover.retire(order.to, this.#sockets?.takeServers() ?? []);
+        this.#mover.retire(order.to, this.#intake.takeServers());
         return;
       case "reportsHandled":
         this.#reports.handled(order.count);
@@ -415,14 +320,11 @@ class Shard {
   }
 
   #startShutdown(settings: ShutdownSettings): void {
-    this.#sockets?.stopListening();
     // Requests under way get their answer first, if there is time.
-    const answered = this.#acceptor.close();
-    const cutOff = setTimeout(() => this.#sockets?.close(), settings.timeoutMs);
+    const answered = this.#intake.stopListening(settings.timeoutMs);
     const runningActors = (): number => this.#counters.get("actors");
     this.#shutdown = new Shutdown(this.#connections, runningActors, settings, (counts) => {
       void answered.then(() => {
-        clearTimeout(cutOff);
         // Posted after answers to asks, which leave at the end of the tick.
         setImmediate(() => this.report({ kind: "shutdownDone", ...counts }));
       });
