@@ -3,6 +3,7 @@ import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../runtime/stats/upgrade-counters.ts";
 import type { EngineState, EngineStats } from "./board-topics.ts";
 import type { ClusterStats } from "./cluster/node-list.ts";
+import type { ShardPool } from "./pool/shard-pool.ts";
 import type { ShardState } from "./pool/shard-slot.ts";
 import type { SocketsChoice } from "./sockets-choice.ts";
 
@@ -13,6 +14,15 @@ export interface ShardStats extends ShardCounts {
   readonly ready: boolean;
   /** True if the shard died so often that it isn't started again. */
   readonly failed: boolean;
+}
+
+/** Returns the counters and the state of each shard. */
+export function statsOf(pool: ShardPool): ShardStats[] {
+  const states = pool.states();
+  return pool.counters().map((counters, shard) => {
+    const state = states[shard] as ShardState;
+    return { shard, state, ready: state === "ready", failed: state === "failed", ...counters };
+  });
 }
 
 export interface Stats {

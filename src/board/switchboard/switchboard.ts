@@ -9,7 +9,6 @@ import { type Address, checkAddress, isForeign } from "../../runtime/actor/addre
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
-import type { ShardCounts } from "../../runtime/stats/counters.ts";
 import { sumUpgrades } from "../../runtime/stats/upgrade-counters.ts";
 import type { PresenceStats } from "../../runtime/streams/engine.ts";
 import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runtime/streams/topic-memory.ts";
@@ -17,12 +16,7 @@ import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
-import { Acceptor, type AcceptorOwner } from "../accept/acceptor.ts";
-import { AdmissionControl } from "../accept/admission-control.ts";
-import { ClientAddresses } from "../accept/client-address.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
-import type { RouteSettings } from "../accept/routes/route.ts";
-import { UpgradeRoutes } from "../accept/routes/upgrade-routes.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import { BoardHub } from "./board-hub.ts";
@@ -30,8 +24,7 @@ import { BoardLife } from "./board-life.ts";
 import type { NodeStatus } from "./cluster/node-list.ts";
 import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
-import { MainListeners } from "./listen/main-listeners.ts";
-import { ShardListeners } from "./listen/shard-listeners.ts";
+import { UpgradeIntake } from "./listen/upgrade-intake.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
 import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
 import { type RebalanceResult, Rebalancer } from "./moving/rebalance.ts";
@@ -44,27 +37,17 @@ import {
   checkCloseOnSignalsOptions,
   checkCloseOptions,
 } from "./options/close-options.ts";
-import {
-  type AttachOptions,
-  checkAttachOptions,
-  checkListenOptions,
-  type ListenOptions,
-} from "./options/listen-options.ts";
+import type { AttachOptions, ListenOptions } from "./options/listen-options.ts";
 import { withoutUndefined } from "./options/option-validation.ts";
 import { checkReloadOptions, type ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
 import { chooseSockets, type SocketsChoice } from "./sockets-choice.ts";
-import type { Health, Stats } from "./stats.ts";
+import { type Health, type Stats, statsOf } from "./stats.ts";
 import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./survey.ts";
 
 const NO_OPTIONS: AttachOptions = {};
-
-/** Longest time, in milliseconds, that `close` waits for sockets on their way to shards. */
-const MAX_ARRIVAL_MS = 1_000;
-/** Fraction of the time of `close` for these sockets at most: one in this many. */
-const ARRIVAL_PART = 5;
 
 /**
  * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
@@ -73,17 +56,10 @@ const ARRIVAL_PART = 5;
 export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #hub: BoardHub;
   readonly #sockets: SocketsChoice;
-  readonly #acceptor: Acceptor;
-  /** Set if the options have limits of admission. */
-  readonly #admission: AdmissionControl | undefined;
-  readonly #routes: UpgradeRoutes;
-  readonly #mainPorts: MainListeners;
-  readonly #shardPorts: ShardListeners;
+  readonly #intake: UpgradeIntake;
   readonly #events = new EventAnnouncer(this);
   /** Names of the actor modules besides the default one. */
   readonly #actors: readonly string[];
-  readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
-    checkAttachOptions(options, this.#actors, "handleUpgrade");
   #pool!: ShardPool; // set by `start`, the only way to get a board
   readonly #life = new BoardLife();
   #rebalancer!: Rebalancer; // set by `start`, too
@@ -105,35 +81,16 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   private constructor(settings: Settings, sockets: SocketsChoice) {
     super();
-    const { actors, connection, limits } = settings;
     this.#sockets = sockets;
-    this.#actors = [...actors.keys()].filter((name) => name !== undefined);
+    this.#actors = [...settings.actors.keys()].filter((name) => name !== undefined);
     const { handshakeFailed, acceptFailed } = this.#events;
     const pool = (): ShardPool => this.#pool;
     this.#hub = new BoardHub(settings, pool, this.#events);
-    const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
-    this.#admission = admission;
-    const { trustedProxies = [] } = limits;
-    const owner: AcceptorOwner = {
-      isRemote: true,
-      clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
-      admit: admission && ((request) => admission.admit(request)),
-      place: (request, params, actor) => this.#pool.place({ request, params, actor }),
-      handshakeFailed,
-      acceptFailed,
-    };
-    this.#acceptor = new Acceptor(owner, {
-      addressPrefix: () => this.#hub.topics.addressPrefix,
-      compression: connection.compression,
-    });
-    this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => this.#pool.authorizes(actor));
-    this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
-    this.#shardPorts = new ShardListeners(settings, {
+    this.#intake = new UpgradeIntake(settings, this.#actors, {
       moves: sockets.kind !== "relay",
-      counters: this.#acceptor.counters,
-      admission,
+      life: this.#life,
       pool,
-      closing: this.#life.closing,
+      addressPrefix: () => this.#hub.topics.addressPrefix,
       handshakeFailed,
       acceptFailed,
     });
@@ -143,7 +100,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#pool = await ShardPool.start(settings, this.#sockets.kind, this.#hub, {
       event: (shard, event) => this.#events.shardEvent(shard, event),
       reported: (shard, reports) => this.#events.reported(shard, reports),
-      clientLeft: (clientKey) => this.#admission?.clientLeft(clientKey),
+      clientLeft: (clientKey) => this.#intake.clientLeft(clientKey),
       shardLost: (loss) => this.#events.announce("shardLost", loss),
       shardFailed: (loss) => this.#events.announce("shardFailed", loss),
       moved: (address, shard) => this.emit("moved", { address, shard }),
@@ -167,9 +124,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   attach<Session>(server: Server | AnyHttp2Server, options: AttachOptions<Session> = {}): this {
     checkServer("attach", server);
-    const settings = checkAttachOptions(options, this.#actors);
-    this.#life.checkOpen();
-    this.#routes.addRoute(server, settings);
+    this.#intake.attach(server, options);
     return this;
   }
 
@@ -187,7 +142,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     head: Buffer,
     options: AttachOptions<Session> = NO_OPTIONS as AttachOptions<Session>,
   ): void {
-    this.#routes.handleUpgrade(request, socket, head, options, this.#checkUpgradeOptions);
+    this.#intake.handleUpgrade(request, socket, head, options);
   }
 
   /**
@@ -199,14 +154,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `ERR_ABORTED` if `signal` is aborted. After a rejection the port isn't bound.
    */
   async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
-    const settings = checkListenOptions(options, this.#actors);
-    const { handshake, shard } = settings;
-    this.#life.checkOpen();
-    const { closing } = this.#life;
-    const signal = settings.signal === undefined ? closing : AbortSignal.any([closing, settings.signal]);
-    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny))
-      return this.#mainPorts.listen(settings, signal);
-    return this.#shardPorts.listen(settings, shard, signal);
+    return this.#intake.listen(options);
   }
 
   /**
@@ -215,8 +163,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `ERR_NO_TLS_PORT` for a port without TLS, `ERR_CLOSED` while the board is closing.
    */
   updateTls(port: number, tls: TlsOptions): void {
-    this.#life.checkOpen();
-    this.#shardPorts.updateTls(port, tls);
+    this.#intake.updateTls(port, tls);
   }
 
   /**
@@ -386,14 +333,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /** Returns the counters since the start, from memory that the shards share: cheap, and never waits for a shard. */
   stats(): Stats {
-    const counters = this.#pool.counters();
-    const shards = this.#pool.states().map((state, shard) => {
-      const health = { state, ready: state === "ready", failed: state === "failed" };
-      return { shard, ...health, ...(counters[shard] as ShardCounts) };
-    });
+    const shards = statsOf(this.#pool);
     return {
       connections: shards.reduce((sum, { connections }) => sum + connections, 0),
-      upgrades: sumUpgrades([this.#acceptor.counters.snapshot(), ...this.#pool.upgrades()]),
+      upgrades: sumUpgrades([this.#intake.upgrades(), ...this.#pool.upgrades()]),
       publishesDropped: this.#hub.topics.publishesDropped,
       publishesFailed: this.#hub.topics.publishesFailed,
       deadLetters: this.#hub.deadLetters,
@@ -435,25 +378,20 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     queueMicrotask(() => this.emit("closing"));
     this.#rebalancer.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
-    this.#shardPorts.close();
-    this.#mainPorts.close();
     const deadline = performance.now() + settings.timeoutMs;
-    // Sockets that are on their way may arrive, unless their shard doesn't take them.
-    const arrivalMs = Math.min(settings.timeoutMs / ARRIVAL_PART, MAX_ARRIVAL_MS);
-    await Promise.race([this.#acceptor.close(), delay(arrivalMs, undefined, { ref: false })]);
+    await this.#intake.close(settings.timeoutMs);
     this.#hub.topics.closing();
     this.#hub.cluster.close();
     const counts = await this.#pool.close({ ...settings, timeoutMs: Math.max(0, deadline - performance.now()) });
     this.#hub.topics.close();
     this.#life.ended();
-    this.#routes.removeRoutes();
-    this.#mainPorts.closeAllConnections();
+    this.#intake.end();
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
   }
 
   #shardReplaced(shard: number): void {
-    this.#shardPorts.reopen(shard).then(
+    this.#intake.reopen(shard).then(
       () => this.emit("shardReplaced", { shard }),
       (error: Error) => this.#events.announce("handshakeFailed", error),
     );

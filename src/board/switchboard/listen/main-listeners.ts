@@ -1,4 +1,4 @@
-/** All ports of a board on which the main thread does the handshakes. `Switchboard` has one. */
+/** All ports of a board on which the main thread does the handshakes. `UpgradeIntake` has one. */
 import type { Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";

@@ -1,0 +1,153 @@
+/**
+ * All ways by which upgrades come to a board: attached servers, `handleUpgrade`, and ports of its own. `Switchboard` has
+ * one.
+ */
+import type { IncomingMessage, Server } from "node:http";
+import type { AddressInfo } from "node:net";
+import type { Duplex } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
+import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
+import { Acceptor, type AcceptorOwner } from "../../accept/acceptor.ts";
+import { AdmissionControl } from "../../accept/admission-control.ts";
+import { ClientAddresses } from "../../accept/client-address.ts";
+import type { AnyHttp2Server } from "../../accept/routes/http2-route.ts";
+import type { RouteSettings } from "../../accept/routes/route.ts";
+import { UpgradeRoutes } from "../../accept/routes/upgrade-routes.ts";
+import type { TlsOptions } from "../../accept/tls-settings.ts";
+import type { BoardLife } from "../board-life.ts";
+import {
+  type AttachOptions,
+  checkAttachOptions,
+  checkListenOptions,
+  type ListenOptions,
+} from "../options/listen-options.ts";
+import type { Settings } from "../options/start-options.ts";
+import type { ShardPool } from "../pool/shard-pool.ts";
+import { MainListeners } from "./main-listeners.ts";
+import { ShardListeners } from "./shard-listeners.ts";
+
+export interface UpgradeIntakeOwner {
+  /** True if sockets are moved to the shards. */
+  readonly moves: boolean;
+  readonly life: BoardLife;
+  /** Returns the shards; called only once they have started. */
+  pool(): ShardPool;
+  /** Returns the beginning of all addresses of this node: `<node>.`, or "". */
+  addressPrefix(): string;
+  handshakeFailed(error: Error): void;
+  acceptFailed(error: Error): void;
+}
+
+/** Longest time, in milliseconds, that `close` waits for sockets on their way to shards. */
+const MAX_ARRIVAL_MS = 1_000;
+/** Fraction of the time of `close` for these sockets at most: one in this many. */
+const ARRIVAL_PART = 5;
+
+export class UpgradeIntake {
+  readonly #life: BoardLife;
+  readonly #acceptor: Acceptor;
+  /** Set if the options have limits of admission. */
+  readonly #admission: AdmissionControl | undefined;
+  readonly #routes: UpgradeRoutes;
+  readonly #mainPorts: MainListeners;
+  readonly #shardPorts: ShardListeners;
+  /** Names of the actor modules besides the default one. */
+  readonly #actors: readonly string[];
+  readonly #checkUpgradeOptions = (options: AttachOptions): RouteSettings =>
+    checkAttachOptions(options, this.#actors, "handleUpgrade");
+
+  /** @param actors names of the actor modules besides the default one */
+  constructor(settings: Settings, actors: readonly string[], owner: UpgradeIntakeOwner) {
+    const { connection, limits } = settings;
+    const { moves, life, pool, addressPrefix, handshakeFailed, acceptFailed } = owner;
+    this.#actors = actors;
+    this.#life = life;
+    const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
+    this.#admission = admission;
+    const { trustedProxies = [] } = limits;
+    const acceptorOwner: AcceptorOwner = {
+      isRemote: true,
+      clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
+      admit: admission && ((request) => admission.admit(request)),
+      place: (request, params, actor) => pool().place({ request, params, actor }),
+      handshakeFailed,
+      acceptFailed,
+    };
+    this.#acceptor = new Acceptor(acceptorOwner, { addressPrefix, compression: connection.compression });
+    this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => pool().authorizes(actor));
+    this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
+    const counters = this.#acceptor.counters;
+    const { closing } = life;
+    this.#shardPorts = new ShardListeners(settings, {
+      moves,
+      counters,
+      admission,
+      pool,
+      closing,
+      handshakeFailed,
+      acceptFailed,
+    });
+  }
+
+  attach(server: Server | AnyHttp2Server, options: AttachOptions): void {
+    const settings = checkAttachOptions(options, this.#actors);
+    this.#life.checkOpen();
+    this.#routes.addRoute(server, settings);
+  }
+
+  handleUpgrade(request: IncomingMessage, socket: Duplex, head: Buffer, options: AttachOptions): void {
+    this.#routes.handleUpgrade(request, socket, head, options, this.#checkUpgradeOptions);
+  }
+
+  /** Opens a port, with the handshake in the shards where nothing needs the main thread. */
+  async listen(options: ListenOptions): Promise<AddressInfo> {
+    const settings = checkListenOptions(options, this.#actors);
+    const { handshake, shard } = settings;
+    this.#life.checkOpen();
+    const { closing } = this.#life;
+    const signal = settings.signal === undefined ? closing : AbortSignal.any([closing, settings.signal]);
+    if (shard === undefined || (handshake === "any" && !this.#shardPorts.suitAny))
+      return this.#mainPorts.listen(settings, signal);
+    return this.#shardPorts.listen(settings, shard, signal);
+  }
+
+  updateTls(port: number, tls: TlsOptions): void {
+    this.#life.checkOpen();
+    this.#shardPorts.updateTls(port, tls);
+  }
+
+  /** Gives a new thread of a shard its part of all ports. */
+  reopen(shard: number): Promise<unknown> {
+    return this.#shardPorts.reopen(shard);
+  }
+
+  /** A connection or a handshake of a client has ended, if clients are counted. */
+  clientLeft(clientKey: string): void {
+    this.#admission?.clientLeft(clientKey);
+  }
+
+  /** Outcomes of upgrades in the main thread. */
+  upgrades(): UpgradeCounts {
+    return this.#acceptor.counters.snapshot();
+  }
+
+  /**
+   * Closes the ports, and turns further upgrades away. Resolves when sockets that are on their way to shards have
+   * arrived, or their time is over.
+   *
+   * @param timeoutMs milliseconds that the board has to close, of which the sockets have a part
+   */
+  async close(timeoutMs: number): Promise<void> {
+    this.#shardPorts.close();
+    this.#mainPorts.close();
+    // Sockets that are on their way may arrive, unless their shard doesn't take them.
+    const arrivalMs = Math.min(timeoutMs / ARRIVAL_PART, MAX_ARRIVAL_MS);
+    await Promise.race([this.#acceptor.close(), delay(arrivalMs, undefined, { ref: false })]);
+  }
+
+  /** Ends what is left once the shards have ended. */
+  end(): void {
+    this.#routes.removeRoutes();
+    this.#mainPorts.closeAllConnections();
+  }
+}
