@@ -10,8 +10,8 @@ import type { InboundState } from "./inbound.ts";
 import type { OutboundState } from "./outbound/outbound.ts";
 import type { SubscriptionsState } from "./subscriptions.ts";
 
-export interface ConnectionState {
-  readonly identity: ConnectionIdentity;
+/** The part of the state that `Endpoint` saves and loads. */
+export interface EndpointState {
   readonly deflate: DeflateAgreement | undefined;
   /** Bytes of the peer that nobody has decoded, behind those of the decoder. */
   readonly unread: Uint8Array;
@@ -19,6 +19,10 @@ export interface ConnectionState {
   readonly unsent: readonly Uint8Array[];
   readonly inbound: InboundState;
   readonly outbound: OutboundState;
+}
+
+export interface ConnectionState extends EndpointState {
+  readonly identity: ConnectionIdentity;
   readonly cell: CellState;
   readonly subscriptions: SubscriptionsState;
   /** Names the connection in the bus's part of the move; undefined if it has no topics. */
