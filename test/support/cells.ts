@@ -2,7 +2,7 @@
 import { ActorScopes } from "../../src/runtime/actor/actor-scopes.ts";
 import type { CellSettings } from "../../src/runtime/actor/cell-host.ts";
 import type { HandlerWatch } from "../../src/runtime/actor/handlers/handler-watch.ts";
-import { MailboxCompactor, type MailboxLimits } from "../../src/runtime/actor/mailbox.ts";
+import { MailboxCompactor, type MailboxLimits } from "../../src/runtime/actor/queue/mailbox.ts";
 import { type LostMail, MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../src/runtime/scheduling/fair-scheduler.ts";
 

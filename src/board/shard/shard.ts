@@ -4,7 +4,7 @@ import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
-import { MailboxCompactor } from "../../runtime/actor/mailbox.ts";
+import { MailboxCompactor } from "../../runtime/actor/queue/mailbox.ts";
 import { setReportSink } from "../../runtime/actor/report-sink.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";

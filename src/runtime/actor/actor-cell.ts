@@ -1,25 +1,20 @@
-/** Runs the actor of one connection: its mailbox, its turns, its failures, its end. `Connection` owns one. */
+/** Runs the actor of one connection: its handlers, its failures, its moves, its end. `Connection` owns one. */
 import { deserialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../errors.ts";
-import type { Message } from "../../wire/protocol/message.ts";
-import { TURN_BUDGET } from "../scheduling/fair-scheduler.ts";
 import type { ActorClass } from "./actor.ts";
-import { type ActorTimer, ActorTimers, type TimerCall } from "./actor-timers.ts";
-import type { ActorCellOwner, CellSettings } from "./cell-host.ts";
+import type { TimerCall } from "./actor-timers.ts";
 import type { ActorContext } from "./context/actor-context.ts";
 import { AsyncHandlers, type AsyncHandlersOwner, isPromise } from "./handlers/async-handlers.ts";
 import { Incarnation, type IncarnationOwner } from "./incarnation.ts";
-import { type Mail, type MailVerdict, UNHANDLED } from "./mail.ts";
-import { Mailbox } from "./mailbox.ts";
-import { type CellState, loadWaiting, saveWaiting } from "./moving/cell-state.ts";
+import type { CellState } from "./moving/cell-state.ts";
 import { type StayReason, Suspension, type SuspensionDone } from "./moving/suspension.ts";
+import { CellQueue } from "./queue/cell-queue.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
 import { type SlowConsumerClose, slowConsumerCloseOf } from "./slow-consumer-close.ts";
 import { Supervisor, supervisionOf } from "./supervision.ts";
 import {
   type Ending,
   type HandlerName,
-  type Notice,
   OPENING,
   type Restart,
   type Resume,
@@ -28,36 +23,19 @@ import {
   type Work,
 } from "./work.ts";
 
-/** Handlers that an actor may run in any turn, even if the time of the turn is used up. */
-const LIGHT_HANDLERS = 16;
-
 /**
- * Runs one actor, one message at a time: a handler, async or not, is finished before the next one starts. While the
- * actor is idle and its mailbox empty, a message goes straight to its handler and no queue exists. After a budget of
- * handlers, or when the time of a turn is over, the rest waits for the next turn.
+ * Runs one actor, one message at a time: a handler, async or not, is finished before the next one starts. `CellQueue`
+ * says what waits meanwhile.
  */
-export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
-  readonly #owner: ActorCellOwner;
-  readonly #settings: CellSettings;
+export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandlersOwner {
   #actorClass: ActorClass | undefined;
   #incarnation: Incarnation | undefined;
-  #mailbox: Mailbox<Message | Mail | ActorTimer | Notice> | undefined;
-  /** Topics of which the actor is yet to be told that it missed changes of presence. */
-  #missed: Set<string> | undefined;
-  #timers: ActorTimers | undefined;
   #supervisor: Supervisor | undefined;
   /** Replacement of the actor object, which comes before everything that waits. */
   #restart: Restart | Resume | undefined;
   #busy = false;
   #asyncHandlers: AsyncHandlers | undefined;
   #stopped = false;
-  #wasFull = false;
-  /** Last turn in which the actor handled something, and its budget left in that turn. */
-  #turn = -1;
-  #budget = 0;
-  /** True while the budget of this turn is spent. */
-  #resting = false;
-  #awaitsTurn = false;
   /** End of the connection, until `closed` has been called. */
   #ending: Ending | undefined;
   #ended = false;
@@ -65,11 +43,6 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   #shutdownNotice: ShutdownNotice | undefined;
   /** Set while the connection is about to move. A suspended actor counts as busy. */
   #suspension: Suspension | undefined;
-
-  constructor(settings: CellSettings, owner: ActorCellOwner) {
-    this.#settings = settings;
-    this.#owner = owner;
-  }
 
   /** Code and reason with which the actor's class closes a peer that reads too slowly. */
   get slowConsumerClose(): SlowConsumerClose {
@@ -79,7 +52,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Constructs the actor and opens it. */
   open(actorClass: ActorClass, context: ActorContext): void {
     this.#actorClass = actorClass;
-    this.#incarnation = new Incarnation(actorClass, context, this.#settings.scopes, this);
+    this.#incarnation = new Incarnation(actorClass, context, this.settings.scopes, this);
     try {
       this.#incarnation.construct();
     } catch (error) {
@@ -87,40 +60,21 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       return;
     }
     this.#handle(OPENING);
-    this.#proceed();
+    this.proceed();
   }
 
-  /** Gives one message to the actor, at once or when its turn comes. Check `full` before the next message. */
-  deliver(message: Message): void {
-    if (this.#isOver()) return;
-    if (this.#mustWait()) {
-      this.#mailbox ??= this.#newMailbox();
-      this.#mailbox.push(message);
-      this.#settings.waiting?.(this.#mailbox.length);
-      this.#wasFull ||= this.#mailbox.full;
-      return;
-    }
-    this.#handleNow(message);
+  protected get isBusy(): boolean {
+    return this.#busy;
   }
 
-  #newMailbox(): Mailbox<Message | Mail | ActorTimer | Notice> {
-    return new Mailbox(this.#settings.limits, this.#settings.compactor);
-  }
-
-  /** True if a new message or mail has to wait. */
-  #mustWait(): boolean {
-    return this.#busy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
-  }
-
-  /** True if the actor gets nothing new. */
-  #isOver(): boolean {
+  protected get isOver(): boolean {
     return this.#stopped || this.hasEnded;
   }
 
-  #handleNow(work: Work): void {
-    this.#spend();
+  protected handleNow(work: Work): void {
+    this.spend();
     this.#handle(work);
-    if (this.#ending !== undefined || this.#restart !== undefined) this.#proceed();
+    if (this.#ending !== undefined || this.#restart !== undefined) this.proceed();
   }
 
   /**
@@ -130,68 +84,19 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    * @param actor the actor object that asks; an object that was replaced has no timers any more
    */
   schedule(actor: object, delayMs: number, call: TimerCall, repeats: boolean): () => void {
-    const timers = this.#timers ?? this.#newTimers();
-    const cancel = timers.add(delayMs, call, repeats);
+    const cancel = this.addTimer(delayMs, call, repeats);
     const { isConstructed = false } = this.#incarnation ?? {};
-    if (this.#isOver() || (isConstructed && !this.#incarnation?.is(actor))) cancel();
-    else this.#timers = timers;
+    if (this.isOver || (isConstructed && !this.#incarnation?.is(actor))) cancel();
     return cancel;
-  }
-
-  #newTimers(): ActorTimers {
-    return new ActorTimers((timer) => this.#timerExpired(timer));
-  }
-
-  #timerExpired(timer: ActorTimer): void {
-    if (timer.waits) return;
-    if (!this.#mustWait()) {
-      this.#handleNow(timer);
-      return;
-    }
-    timer.waits = true;
-    this.#mailbox ??= this.#newMailbox();
-    this.#mailbox.push(timer);
-  }
-
-  /**
-   * Puts mail into the mailbox. The mail is handled in a later turn, never within this call: the sender may be in the
-   * middle of a handler.
-   */
-  mail(mail: Mail): MailVerdict {
-    if (this.#isOver()) return "gone";
-    this.#mailbox ??= this.#newMailbox();
-    if (this.#mailbox.mailFull) return "full";
-    this.#mailbox.push(mail);
-    this.#settings.waiting?.(this.#mailbox.length);
-    this.#awaitTurn();
-    return "accepted";
-  }
-
-  /** Gives the actor news of a topic, in a later turn. */
-  notify(notice: Notice): void {
-    if (this.#isOver()) return;
-    this.#mailbox ??= this.#newMailbox();
-    if (notice.handler === "presenceChanged" && this.#mailbox.noticesFull) {
-      // One notice more for each topic, in the place of all changes from here to the time when the actor reads it.
-      const { topic } = notice.event;
-      this.#missed ??= new Set();
-      if (this.#missed.has(topic)) return;
-      this.#missed.add(topic);
-      this.#mailbox.push({ kind: "notice", handler: "presenceChanged", event: { kind: "missed", topic } });
-    } else {
-      this.#mailbox.push(notice);
-    }
-    this.#settings.waiting?.(this.#mailbox.length);
-    this.#awaitTurn();
   }
 
   /** Tells the actor that the board is closing: at once or as soon as it is free, before everything that waits. */
   announceShutdown(): void {
-    if (this.#shutdownNotice !== undefined || this.#isOver()) return;
+    if (this.#shutdownNotice !== undefined || this.isOver) return;
     this.#giveUpSuspension();
     // An actor without a `shuttingDown` of its own isn't waited for.
     if (this.#incarnation?.wantsShutdownNotice) this.#shutdownNotice = new ShutdownNotice();
-    this.#proceed();
+    this.proceed();
   }
 
   /** Calls back when `shuttingDown` has ended; at once if it isn't called. */
@@ -205,12 +110,12 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
    * `resumeHere`.
    */
   suspend(limitMs: number, version: number, done: SuspensionDone): void {
-    if (this.#isOver() || this.#shutdownNotice !== undefined || this.#suspension !== undefined) {
+    if (this.isOver || this.#shutdownNotice !== undefined || this.#suspension !== undefined) {
       done("closing");
       return;
     }
     this.#suspension = new Suspension(limitMs, version, () => this.#suspensionLimitReached(), done);
-    this.#proceed();
+    this.proceed();
   }
 
   #suspensionLimitReached(): void {
@@ -232,21 +137,14 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     return this.#suspension?.isSuspended === true;
   }
 
-  /** Arguments of the timers that move with the actor. */
-  get timerArguments(): unknown[] {
-    return this.#timers?.all.map(({ call }) => (typeof call === "function" ? undefined : call.argument)) ?? [];
-  }
-
   /**
    * Takes a suspended actor out, for `load` in another thread. This cell gives its actor nothing more.
    *
    * @param state what `suspended` returned, as bytes
    */
   save(state: Uint8Array): CellState {
-    const timers = this.#timers?.all.filter(({ call }) => typeof call !== "function") ?? [];
     const saved = {
-      waiting: saveWaiting(this.#mailbox?.clear() ?? [], timers),
-      timers: this.#timers?.save(timers) ?? [],
+      ...this.saveQueue(),
       failuresMs: this.#supervisor?.save(performance.now()) ?? [],
       version: this.#suspension?.version ?? 0,
       state,
@@ -254,7 +152,6 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#stopped = true;
     this.#ended = true;
     this.#suspension = undefined;
-    this.#timers?.clear();
     this.#asyncHandlers?.end();
     this.#incarnation?.abandon();
     return saved;
@@ -263,26 +160,20 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Constructs an actor of a state that came from another thread, in place of `open`. */
   load(actorClass: ActorClass, context: ActorContext, { state, version, ...saved }: CellState): void {
     this.#actorClass = actorClass;
-    this.#incarnation = new Incarnation(actorClass, context, this.#settings.scopes, this);
-    if (saved.timers.length > 0 || saved.waiting.length > 0) {
-      this.#timers = this.#newTimers();
-      this.#timers.load(saved.timers);
-      this.#mailbox = new Mailbox(this.#settings.limits);
-      for (const one of loadWaiting(saved.waiting, this.#timers, this.#settings.revive)) this.#mailbox.push(one);
-      this.#wasFull = this.#mailbox.full;
-    }
+    this.#incarnation = new Incarnation(actorClass, context, this.settings.scopes, this);
+    this.loadQueue(saved);
     if (saved.failuresMs.length > 0) {
       this.#supervisor = new Supervisor(supervisionOf(actorClass));
       this.#supervisor.load(saved.failuresMs, performance.now());
     }
     this.#restart = { kind: "resume", state: deserialize(state), version };
-    this.#proceed();
+    this.proceed();
   }
 
   /** The connection stays. Another actor object takes over what `suspended` returned, and goes on. */
   resumeHere(): void {
     this.#replaceSuspended();
-    this.#proceed();
+    this.proceed();
   }
 
   /** Something comes before the move: the connection stays. */
@@ -295,16 +186,11 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     const suspension = this.#suspension;
     if (suspension?.isSuspended !== true) return;
     this.#suspension = undefined;
-    this.#timers?.clearFunctions();
+    this.clearFunctionTimers();
     this.#incarnation?.detachActor();
     this.#incarnation?.retire();
     this.#restart = { kind: "resume", state: suspension.value, version: suspension.version };
     this.#busy = false;
-  }
-
-  /** True while the peer must wait because the actor has too much to do. `mailboxHasRoom` tells the end of that. */
-  get full(): boolean {
-    return this.#wasFull || this.#resting;
   }
 
   /** The actor gets nothing more except its `closed`. Everything queued is dropped. */
@@ -314,12 +200,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#shutdownNotice?.cancel();
     if (this.isSuspended) this.#busy = false;
     this.#endSuspension("closing");
-    this.#timers?.clear();
-    // The owner may wait for `mailboxHasRoom`.
-    if (this.#wasFull) this.#rest();
-    this.#wasFull = false;
-    this.#missed = undefined;
-    for (const one of this.#mailbox?.clear() ?? []) if (one.kind === "mail") this.#deadLetter(one, "closed");
+    this.dropWaiting();
   }
 
   /** The connection has ended: `closed` is called after everything before it. Only the first call counts. */
@@ -328,54 +209,32 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#ending = { kind: "closing", code, reason };
     this.#shutdownNotice?.cancel();
     this.#giveUpSuspension();
-    this.#timers?.clear();
+    this.clearTimers();
     this.#asyncHandlers?.connectionEnded();
-    this.#proceed();
-  }
-
-  /** Called by the `FairScheduler`. */
-  takeTurn(): void {
-    this.#awaitsTurn = false;
-    const rested = this.#resting;
-    this.#resting = false;
-    this.#proceed();
-    if (rested && !this.full) this.#owner.mailboxHasRoom();
+    this.proceed();
   }
 
   /**
    * Handles everything that waits, as far as the actor is free and its budget lasts: a restart first, then
    * `shuttingDown`, then the mailbox, then `closed`.
    */
-  #proceed(): void {
-    while (!this.#busy && !this.#resting) {
-      const work = this.#takeRestart() ?? this.#takeNotice() ?? this.#next();
+  protected proceed(): void {
+    while (!this.#busy && !this.isResting) {
+      const work = this.#takeRestart() ?? this.#takeNotice() ?? this.next();
       if (work === undefined) break;
-      this.#spend();
-      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.#deadLetter(work, "unhandled");
+      this.spend();
+      if (work.kind === "mail" && !this.#incarnation?.handlesMail) this.deadLetter(work, "unhandled");
       else this.#handle(work);
-      if (this.#wasFull && this.#mailbox?.roomy) {
-        this.#wasFull = false;
-        if (!this.#resting) this.#owner.mailboxHasRoom();
-      }
-      if (this.#mayRest() && this.#settings.turns.over) this.#rest();
+      this.spent();
     }
-    if (this.#ending !== undefined && !this.#mustWait() && this.#restart === undefined) this.#close();
-  }
-
-  /** Takes what has waited longest. */
-  #next(): Message | Mail | ActorTimer | Notice | undefined {
-    const next = this.#mailbox?.shift();
-    if (next?.kind === "notice" && next.handler === "presenceChanged" && next.event.kind === "missed") {
-      this.#missed?.delete(next.event.topic);
-    }
-    return next;
+    if (this.#ending !== undefined && !this.mustWait() && this.#restart === undefined) this.#close();
   }
 
   #takeRestart(): Restart | Resume | undefined {
     const restart = this.#restart;
     if (restart === undefined) return undefined;
     this.#restart = undefined;
-    if (restart.kind === "restart") this.#timers?.clear();
+    if (restart.kind === "restart") this.clearTimers();
     return restart;
   }
 
@@ -398,33 +257,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     this.#asyncHandlers?.end();
     // A handler that was given up may still run: it must not keep this cell and its connection in memory.
     if (this.#asyncHandlers?.gaveUp) this.#incarnation?.abandon();
-    this.#owner.actorEnded();
-  }
-
-  /** True if the actor has handled something in this turn and has more to do. */
-  #mayRest(): boolean {
-    return TURN_BUDGET - this.#budget >= LIGHT_HANDLERS && !this.#resting && (this.#mailbox?.length ?? 0) > 0;
-  }
-
-  /** Takes one handler from the budget of this turn. */
-  #spend(): void {
-    const { turns } = this.#settings;
-    if (this.#turn !== turns.now) {
-      this.#turn = turns.enter();
-      this.#budget = TURN_BUDGET;
-    }
-    if (--this.#budget === 0) this.#rest();
-  }
-
-  #rest(): void {
-    this.#resting = true;
-    this.#awaitTurn();
-  }
-
-  #awaitTurn(): void {
-    if (this.#awaitsTurn) return;
-    this.#awaitsTurn = true;
-    this.#settings.turns.add(this);
+    this.owner.actorEnded();
   }
 
   #handle(work: Work): void {
@@ -432,7 +265,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     try {
       const result = (this.#incarnation as Incarnation).handle(work);
       if (isPromise(result)) {
-        this.#asyncHandlers ??= new AsyncHandlers(this, this.#settings.watch);
+        this.#asyncHandlers ??= new AsyncHandlers(this, this.settings.watch);
         this.#asyncHandlers.begin(work, result);
         return;
       }
@@ -445,15 +278,15 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
 
   /** Fails the actor for a function of its class that isn't a handler. */
   fail(handler: HandlerName, error: unknown): void {
-    this.#fail(handler, error, !this.#isOver());
-    this.#proceed();
+    this.#fail(handler, error, !this.isOver);
+    this.proceed();
   }
 
   /** Called by the incarnation. */
   detachedFailed(error: unknown, replaced: boolean): void {
     if (replaced) {
       // The object that replaced it takes no part.
-      this.#owner.actorFailed("detached", error, "restarted");
+      this.owner.actorFailed("detached", error, "restarted");
       return;
     }
     this.fail("detached", error);
@@ -474,7 +307,7 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
   /** Called by `AsyncHandlers` at the limit: the handler fails now, even if it still runs. */
   handlerGivenUp(work: Work, limitMs: number): void {
     const handler = (this.#incarnation as Incarnation).handlerOf(work);
-    this.#owner.handlerTimedOut(handler, limitMs);
+    this.owner.handlerTimedOut(handler, limitMs);
     const message = `${handler} was still running after ${limitMs} ms, and is waited for no longer`;
     this.#failAt(work, new SwitchboardError("ERR_HANDLER_TIMEOUT", message));
     if (this.#restart !== undefined) this.#incarnation?.detachActor();
@@ -491,19 +324,19 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
     if (work.kind === "mail") work.answer?.({ kind: "answered", value });
     else if (work.kind === "shuttingDown") this.#shutdownNotice?.end();
     else if (work.kind === "suspending") this.#suspension?.succeed(value);
-    else if (work.kind === "resume") this.#owner.actorResumed();
+    else if (work.kind === "resume") this.owner.actorResumed();
   }
 
   #settled(): void {
     this.#busy = this.isSuspended;
     if (this.#ended) this.#finish();
-    else this.#proceed();
+    else this.proceed();
   }
 
   #failAt(work: Work, error: unknown): void {
     if (work.kind === "suspending") {
       this.#endSuspension("failed");
-      this.#owner.actorFailed("suspended", error, "resumed");
+      this.owner.actorFailed("suspended", error, "resumed");
       return;
     }
     if (work.kind === "mail") work.answer?.({ kind: "failed", error: reportError(error) });
@@ -518,11 +351,6 @@ export class ActorCell implements IncarnationOwner, AsyncHandlersOwner {
       this.#restart = { kind: "restart", error };
       this.#incarnation?.retire();
     } else if (outcome !== "resumed") this.stop();
-    this.#owner.actorFailed(handler, error, outcome);
-  }
-
-  #deadLetter(mail: Mail, reason: "closed" | "unhandled"): void {
-    this.#owner.mailUndelivered(mail, reason);
-    mail.answer?.(reason === "closed" ? { kind: "gone" } : UNHANDLED);
+    this.owner.actorFailed(handler, error, outcome);
   }
 }

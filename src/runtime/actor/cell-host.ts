@@ -3,7 +3,7 @@ import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { ActorScopes } from "./actor-scopes.ts";
 import type { HandlerWatch } from "./handlers/handler-watch.ts";
 import type { DeadLetterReason, Mail, MailData } from "./mail.ts";
-import type { MailboxCompactor, MailboxLimits } from "./mailbox.ts";
+import type { MailboxCompactor, MailboxLimits } from "./queue/mailbox.ts";
 import type { FailureOutcome } from "./supervision.ts";
 import type { HandlerName } from "./work.ts";
 

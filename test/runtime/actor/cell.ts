@@ -6,7 +6,7 @@ import type { ActorCellOwner } from "../../../src/runtime/actor/cell-host.ts";
 import type { ActorContext } from "../../../src/runtime/actor/context/actor-context.ts";
 import { ConnectionRequest } from "../../../src/runtime/actor/context/connection-request.ts";
 import { HandlerWatch, type WatchedActor } from "../../../src/runtime/actor/handlers/handler-watch.ts";
-import type { MailboxLimits } from "../../../src/runtime/actor/mailbox.ts";
+import type { MailboxLimits } from "../../../src/runtime/actor/queue/mailbox.ts";
 import { TimerWheel } from "../../../src/runtime/scheduling/timer-wheel.ts";
 import { NOTHING_KEPT } from "../../../src/runtime/streams/subscribe.ts";
 import { Message } from "../../../src/wire/protocol/message.ts";

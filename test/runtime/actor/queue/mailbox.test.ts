@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { Mailbox } from "../../../src/runtime/actor/mailbox.ts";
+import { Mailbox } from "../../../../src/runtime/actor/queue/mailbox.ts";
 
 interface Letter {
   readonly kind: "message";

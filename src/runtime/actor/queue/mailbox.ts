@@ -1,4 +1,4 @@
-/** The bounded queue before an actor. `ActorCell` owns one. */
+/** The bounded queue before an actor. `CellQueue` has one once something waits. */
 export interface MailboxLimits {
   /** Messages at which the mailbox is full. */
   readonly messages: number;
