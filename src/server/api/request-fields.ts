@@ -97,7 +97,8 @@ export class RequestFields {
   /** Strings by name; undefined if there are none. */
   record(key: string): Readonly<Record<string, string>> | undefined {
     const value = this.#object[key];
-    if (value === undefined || value === null) return undefined;
+    // PHP writes an empty object as [].
+    if (value === undefined || value === null || (Array.isArray(value) && value.length === 0)) return undefined;
     if (typeof value !== "object" || Array.isArray(value)) throw this.#wrong(key, "an object of strings", value);
     const names = Object.keys(value);
     for (const name of names) {

@@ -10,8 +10,13 @@ export type RawValue = Pick<Node, "type" | "value" | "children">;
 
 export type Checked =
   | { readonly kind: "value"; readonly value: unknown }
-  /** The message says what the key takes; `item` is the number of the element of a list with the fault. */
-  | { readonly kind: "fault"; readonly message: string; readonly item?: number };
+  | { readonly kind: "faults"; readonly faults: readonly ValueFault[] };
+
+/** Says what a key takes. `item` is the number of the element of a list with the fault. */
+interface ValueFault {
+  readonly message: string;
+  readonly item?: number;
+}
 
 /** Name of a namespace. */
 const NAMESPACE = /^[-a-zA-Z0-9_.]{2,250}$/;
@@ -25,7 +30,7 @@ const MAX_SHOWN = 60;
 export function checkValue(key: Key, raw: RawValue): Checked {
   const { rule } = key;
   const given = raw.value as unknown;
-  const refuse = (takes: string): Checked => ({ kind: "fault", message: `takes ${takes}, not ${show(key, raw)}` });
+  const refuse = (takes: string): Checked => refusal(`takes ${takes}, not ${show(key, raw)}`);
   switch (rule.type) {
     case "boolean":
       return typeof given === "boolean" ? accept(given) : refuse(`true or false${quotesHint(key, raw)}`);
@@ -52,50 +57,56 @@ function accept(value: unknown): Checked {
   return { kind: "value", value };
 }
 
+function refusal(message: string): Checked {
+  return { kind: "faults", faults: [{ message }] };
+}
+
 function checkDuration(key: Key, { least, most }: Rule & { readonly type: "duration" }, raw: RawValue): Checked {
   const given = raw.value as unknown;
   const takes = `a duration with its unit in quotes, such as "300ms", "25s", "5m", "1h" or "30d"`;
   if (given === 0 && least === 0) return accept(0);
   const ms = typeof given === "string" ? parseDuration(given) : undefined;
-  if (ms === undefined) return { kind: "fault", message: `takes ${takes}, not ${show(key, raw)}` };
+  if (ms === undefined) return refusal(`takes ${takes}, not ${show(key, raw)}`);
   if (ms >= least && ms <= most) return accept(ms);
   const limit = ms < least ? `at least "${formatDuration(least)}"` : `at most "${formatDuration(most)}"`;
-  return { kind: "fault", message: `takes ${limit}, not ${show(key, raw)}` };
+  return refusal(`takes ${limit}, not ${show(key, raw)}`);
 }
 
 function checkTexts(key: Key, { choices, format }: Rule & { readonly type: "texts" }, raw: RawValue): Checked {
-  if (raw.type !== "array") {
-    return { kind: "fault", message: `takes a list of text, such as ["…"], not ${show(key, raw)}` };
-  }
+  if (raw.type !== "array") return refusal(`takes a list of text, such as ["…"], not ${show(key, raw)}`);
   const items = raw.children ?? [];
   const fault = (value: unknown): string | undefined => {
     if (choices.length > 0) return choices.includes(value as string) ? undefined : oneOf(choices);
     return typeof value !== "string" || value === "" ? "text in quotes" : checkFormat(format, value);
   };
-  for (const [item, one] of items.entries()) {
+  const faults = items.flatMap((one, item): ValueFault[] => {
     const takes = fault(one.value);
-    if (takes !== undefined) return { kind: "fault", message: `takes ${takes}, not ${show(key, one)}`, item };
-  }
-  return accept(items.map(({ value }) => value as string));
+    return takes === undefined ? [] : [{ message: `takes ${takes}, not ${show(key, one)}`, item }];
+  });
+  return faults.length > 0 ? { kind: "faults", faults } : accept(items.map(({ value }) => value as string));
 }
 
 function checkHeaders(key: Key, raw: RawValue): Checked {
   const entries = (raw.children ?? []).map(({ children = [] }) => [children[0]?.value, children[1]?.value] as const);
-  if (raw.type !== "object" || entries.some(([, value]) => typeof value !== "string")) {
-    return { kind: "fault", message: `takes an object of text, such as { "name": "text" }, not ${show(key, raw)}` };
+  if (raw.type !== "object") {
+    return refusal(`takes an object of text, such as { "name": "text" }, not ${show(key, raw)}`);
   }
-  for (const [name, value] of entries) {
-    const shown = JSON.stringify(name).slice(0, MAX_SHOWN);
-    if (!HEADER_NAME.test(name)) {
-      return { kind: "fault", message: `takes names of headers, such as "X-Key", and ${shown} can't be one` };
-    }
-    if (!HEADER_VALUE.test(value)) {
-      const takes = "takes values that can stand in a header: no line breaks, no characters beyond Latin-1";
-      return { kind: "fault", message: `${takes}, and that of ${shown} can't` };
-    }
-  }
+  const faults = entries.flatMap(([name, value]): ValueFault[] => {
+    const message = headerFault(String(name), value);
+    return message === undefined ? [] : [{ message }];
+  });
   // Makes own properties of all names, `__proto__` included.
-  return accept(Object.fromEntries(entries));
+  return faults.length > 0 ? { kind: "faults", faults } : accept(Object.fromEntries(entries));
+}
+
+/** Says why a header can't be sent; undefined if it can. */
+function headerFault(name: string, value: unknown): string | undefined {
+  const shown = JSON.stringify(name).slice(0, MAX_SHOWN);
+  if (!HEADER_NAME.test(name)) return `takes names of headers, such as "X-Key", and ${shown} can't be one`;
+  if (typeof value !== "string") return `takes text in quotes for each header, and that of ${shown} isn't`;
+  if (HEADER_VALUE.test(value)) return undefined;
+  const takes = "takes values that can stand in a header: no line breaks, no characters beyond Latin-1";
+  return `${takes}, and that of ${shown} can't`;
 }
 
 /** What a text of this form has to be; undefined if it is. */

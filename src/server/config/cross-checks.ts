@@ -36,11 +36,11 @@ function checkServer({ httpServer, httpApi, engine, shutdown }: FileConfig, read
       );
     }
   }
-  const strange = httpServer.trustedProxies.find((proxy) => proxy !== UNIX_PEERS && !isAddressOrNetwork(proxy));
-  if (strange !== undefined) {
+  const strange = httpServer.trustedProxies.filter((proxy) => proxy !== UNIX_PEERS && !isAddressOrNetwork(proxy));
+  for (const proxy of strange) {
     reader.fault(
       ["http_server.trusted_proxies"],
-      `takes addresses, networks such as "10.0.0.0/8" and "unix:", not ${JSON.stringify(strange)}`,
+      `takes addresses, networks such as "10.0.0.0/8" and "unix:", not ${JSON.stringify(proxy)}`,
     );
   }
   if (shutdown.readinessDelayMs >= shutdown.timeoutMs && shutdown.readinessDelayMs > 0) {

@@ -158,11 +158,12 @@ export class ConfigReader {
     if (node === undefined) return key.fallback;
     const checked = checkValue(key, node);
     if (checked.kind === "value") return checked.value;
-    const { item } = checked;
-    const wrong = item === undefined ? node : (node.children?.[item] ?? node);
-    const place = source.placeAt("offset" in wrong ? (wrong.offset as number) : 0);
     this.#broken.add(path);
-    this.#addFault(item === undefined ? path : `${path}[${item}]`, place, checked.message);
+    for (const { message, item } of checked.faults) {
+      const wrong = item === undefined ? node : (node.children?.[item] ?? node);
+      const place = source.placeAt("offset" in wrong ? (wrong.offset as number) : 0);
+      this.#addFault(item === undefined ? path : `${path}[${item}]`, place, message);
+    }
     return key.fallback;
   }
 

@@ -283,6 +283,24 @@ it("tells all faults at once, in the order of the file, with lines and columns",
   ]);
 });
 
+it("tells all faults of a list, and of an object of headers", () => {
+  const static_headers = { "a b": "1", ok: "2", c: 3, d: "\n" };
+  const faults = faultsOf({
+    http_server: { trusted_proxies: ["a.example", "::1", "b.example"] },
+    client: { allowed_origins: ["htps://x", "https://y.example", 5] },
+    hooks: { disconnect: { http: { static_headers } } },
+  });
+  expect(faults.map((fault) => fault.replace(/ takes .* (not|that of) /, " … "))).toEqual([
+    'client.allowed_origins[0]: … "htps://x"',
+    "client.allowed_origins[2]: … 5",
+    'http_server.trusted_proxies: … "a.example"',
+    'http_server.trusted_proxies: … "b.example"',
+    'hooks.disconnect.http.static_headers: takes names of headers, such as "X-Key", and "a b" can\'t be one',
+    'hooks.disconnect.http.static_headers: … "c" isn\'t',
+    'hooks.disconnect.http.static_headers: … "d" can\'t',
+  ]);
+});
+
 it("draws no conclusion from a key whose value isn't known", () => {
   expect(faultsOf({ channel: { without_namespace: { history_size: 5, history_ttl: "5 minutes" } } })).toEqual([
     expect.stringMatching(/^channel\.without_namespace\.history_ttl: takes a duration/),

@@ -193,9 +193,9 @@ export abstract class CellQueue implements ScheduledTask {
     if (timers.length === 0 && waiting.length === 0) return;
     this.#timers = this.#newTimers();
     this.#timers.load(timers);
-    this.#mailbox = new Mailbox(this.settings.limits);
-    for (const one of loadWaiting(waiting, this.#timers, this.settings.revive)) this.#mailbox.push(one);
-    this.#wasFull = this.#mailbox.full;
+    const mailbox = this.#openMailbox();
+    for (const one of loadWaiting(waiting, this.#timers, this.settings.revive)) mailbox.push(one);
+    this.#wasFull = mailbox.full;
   }
 
   #push(work: Message | Mail | Notice): Mailbox<QueuedWork> {

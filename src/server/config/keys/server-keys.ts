@@ -102,7 +102,7 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     format: choice(["json", "text"], "text", "Lines of JSON, or lines for people"),
   }),
   node: section("This server among others", {
-    name: text("", "Name. Empty: host name and port", "name"),
+    name: text("", "Name. Empty: the host name", "name"),
   }),
   shards: integer(0, "Number of threads with clients. 0: one for each core", { most: 1024 }),
 });
