@@ -1,6 +1,6 @@
 /** A channel as a sequence of messages, with a limit for the silence of the other process. Both ends have one. */
 import { SwitchboardError } from "../../errors.ts";
-import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
 import type { Alive, PredecessorMessage, SuccessorMessage } from "./messages.ts";
 

@@ -1,6 +1,6 @@
 /** The part of the process that is taken over: gives everything away in steps, and takes it back when that fails. */
 import { SwitchboardError } from "../../errors.ts";
-import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
 import { Conversation } from "./conversation.ts";

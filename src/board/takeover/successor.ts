@@ -1,6 +1,6 @@
 /** The part of the process that takes over: gets listening sockets, then connections, group by group. */
 import { reportError, SwitchboardError } from "../../errors.ts";
-import { closeDescriptor } from "../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
 import { ownFacts } from "./compatibility.ts";
 import { Conversation, type Received } from "./conversation.ts";

@@ -5,6 +5,7 @@
 import { endianness } from "node:os";
 import { SwitchboardError } from "../../errors.ts";
 import { addressOf, bind, type CFunction, systemError, whyNoLibc } from "./libc.ts";
+import { closeDescriptor } from "./sockets.ts";
 
 /** Largest number of descriptors in one message (SCM_MAX_FD of Linux). */
 export const MAX_DESCRIPTORS_IN_MESSAGE = 253;
@@ -39,14 +40,12 @@ const TYPE_AT = 12;
 
 const SENDMSG = { arguments: ["int32", "pointer", "int32"], return: "int64" } as const;
 const FCNTL = { arguments: ["int32", "int32", "int32"], return: "int32" } as const;
-const CLOSE = { arguments: ["int32"], return: "int32" } as const;
 const GETSOCKOPT = { arguments: ["int32", "int32", "int32", "pointer", "pointer"], return: "int32" } as const;
 
 interface Functions {
   readonly sendmsg: CFunction<typeof SENDMSG>;
   readonly recvmsg: CFunction<typeof SENDMSG>;
   readonly fcntl: CFunction<typeof FCNTL>;
-  readonly close: CFunction<typeof CLOSE>;
   readonly getsockopt: CFunction<typeof GETSOCKOPT>;
   readonly message: Message;
 }
@@ -58,7 +57,6 @@ function functions(): Functions {
     sendmsg: bind("sendmsg", SENDMSG),
     recvmsg: bind("recvmsg", SENDMSG),
     fcntl: bind("fcntl", FCNTL),
-    close: bind("close", CLOSE),
     getsockopt: bind("getsockopt", GETSOCKOPT),
     message: new Message(),
   };
@@ -116,11 +114,6 @@ export function duplicate(descriptor: number): number {
   const copy = functions().fcntl(descriptor, F_DUPFD_CLOEXEC, 0);
   if (copy < 0) throw systemError("fcntl");
   return copy;
-}
-
-/** Closes a descriptor that no object of Node owns. */
-export function closeDescriptor(descriptor: number): void {
-  functions().close(descriptor);
 }
 
 /** Returns who is at the other end of a connected Unix socket: who connected, or who listened. */

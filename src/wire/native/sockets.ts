@@ -42,6 +42,7 @@ const AF_INET = 2;
 export const READ_AND_WRITE = 2;
 export const WRITE = 1;
 
+/** Closes a descriptor that no object of Node owns. */
 export function closeDescriptor(descriptor: number): void {
   calls().close(descriptor);
 }

@@ -5,7 +5,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
 import {
-  closeDescriptor,
   duplicate,
   MAX_DESCRIPTORS_IN_MESSAGE,
   peerOf,
@@ -13,6 +12,7 @@ import {
   sendDescriptors,
   whyNoPassing,
 } from "../../../src/wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../../src/wire/native/sockets.ts";
 import { descriptorOf } from "../../../src/wire/node-internals/net.ts";
 import { RunningProgram } from "../../e2e/support/process.ts";
 import { missingLibc } from "./availability.ts";

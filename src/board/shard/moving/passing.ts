@@ -4,7 +4,7 @@
  */
 import { deserialize, serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";
-import { closeDescriptor } from "../../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import { ownerOf } from "../../../wire/node-internals/net.ts";
 import { fromDescriptor, toDescriptor } from "../../../wire/passing/descriptor-transport.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";

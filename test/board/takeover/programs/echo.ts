@@ -10,7 +10,8 @@ import type { MovingConnection, MovingListener } from "../../../../src/board/tak
 import { DEFAULT_HAND_OVER, type TakeoverSource } from "../../../../src/board/takeover/predecessor.ts";
 import { DEFAULT_TAKE_OVER, type TakeoverSink, takeOver } from "../../../../src/board/takeover/successor.ts";
 import { TakeoverServer } from "../../../../src/board/takeover/takeover-server.ts";
-import { closeDescriptor, duplicate } from "../../../../src/wire/native/pass-descriptors.ts";
+import { duplicate } from "../../../../src/wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../../../src/wire/native/sockets.ts";
 import { handleOf } from "../../../../src/wire/node-internals/net.ts";
 import { connectChannel } from "../../../../src/wire/passing/connect-channel.ts";
 import { fromDescriptor, toDescriptor } from "../../../../src/wire/passing/descriptor-transport.ts";
