@@ -24,7 +24,7 @@ import { type Links, SingleLink } from "./link/links.ts";
 import { Nodes } from "./nodes.ts";
 import type { RedisSettings } from "./options.ts";
 import { Presence } from "./presence.ts";
-import { createScripts } from "./scripts.ts";
+import { createScripts } from "./scripts/scripts.ts";
 import { Streams } from "./streams.ts";
 
 /** Time within which `stop` resolves, in ms. */

@@ -3,7 +3,7 @@ import type { Member } from "../../runtime/streams/engine.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import type { StreamRecord } from "../../runtime/streams/publication.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { EPOCH_LENGTH } from "./scripts.ts";
+import { EPOCH_LENGTH } from "./scripts/scripts.ts";
 
 /** The first byte of a message on the channel of a topic. */
 export const Kind = {
@@ -77,7 +77,7 @@ export function decodeChanges(bytes: Buffer): MemberChange[] {
   return changes;
 }
 
-/** Encodes the record of a member, see `scripts.ts`. A member without a user counts as a user of its own. */
+/** Encodes the record of a member, see `presence-scripts.ts`. A member without a user counts as a user of its own. */
 export function encodeMember({ address, node, user, info }: Member, reportsChanges: boolean): string {
   const key = user === undefined ? `a${address}` : `u${user}`;
   return `${reportsChanges ? 1 : 0}${Buffer.byteLength(key)}:${key}${JSON.stringify({ address, node, user, info })}`;

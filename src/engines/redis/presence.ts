@@ -12,7 +12,7 @@ import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
 import type { Links } from "./link/links.ts";
 import { decodeMember, encodeGrace, encodeMember } from "./messages.ts";
-import type { Script, Scripts } from "./scripts.ts";
+import type { Script, Scripts } from "./scripts/scripts.ts";
 
 /** Number of changes, or of members to renew, in one call: no script may hold up Redis. */
 const BATCH = 200;

@@ -29,7 +29,7 @@ import {
   Kind,
 } from "./messages.ts";
 import { PublishBatches } from "./publish-batches.ts";
-import { EPOCH_LENGTH, type Scripts } from "./scripts.ts";
+import { EPOCH_LENGTH, type Scripts } from "./scripts/scripts.ts";
 
 /** Bytes of memory that a call takes beside its frame, roughly. */
 const CALL_BYTES = 500;

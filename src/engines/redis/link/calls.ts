@@ -1,7 +1,8 @@
 /** The calls of scripts over a link: in order, also when Redis hasn't run some for a reason that the link can mend. */
 import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, full, refused, unavailable } from "../failures.ts";
-import { type Script, STALE } from "../scripts.ts";
+import type { Script } from "../scripts/scripts.ts";
+import { STALE } from "../scripts/stream-scripts.ts";
 import { type Connection, MISROUTED, type Reply, wasNotRun } from "./connection.ts";
 
 export interface CallOptions {

@@ -6,7 +6,7 @@ import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { messageOf, nameOf, unavailable } from "../failures.ts";
 import { SLOTS, slotOf } from "../keys.ts";
 import type { Address } from "../options.ts";
-import type { Script } from "../scripts.ts";
+import type { Script } from "../scripts/scripts.ts";
 import type { CallOptions } from "./calls.ts";
 import { Connection, type Reply } from "./connection.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";

@@ -4,7 +4,7 @@
  */
 import { full, messageOf, nameOf, unavailable } from "../failures.ts";
 import type { Access, Address } from "../options.ts";
-import type { Script } from "../scripts.ts";
+import type { Script } from "../scripts/scripts.ts";
 
 /** The package `@redis/client`, an optional peer. */
 export type RedisClientPackage = typeof import("@redis/client");

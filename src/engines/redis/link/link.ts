@@ -7,7 +7,7 @@ import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, messageOf, nameOf, refused, unavailable } from "../failures.ts";
 import type { Address, RedisSettings } from "../options.ts";
-import { identityOf, type Script, type Scripts } from "../scripts.ts";
+import { identityOf, type Script, type Scripts } from "../scripts/scripts.ts";
 import { Calls } from "./calls.ts";
 import { type Connection, MISROUTED, type RedisClientPackage, type Reply, wasNotRun } from "./connection.ts";
 import { Line } from "./line.ts";

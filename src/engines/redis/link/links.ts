@@ -4,7 +4,7 @@
 import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { messageOf, nameOf, unavailable } from "../failures.ts";
 import type { Access, Address, RedisSettings, Topology } from "../options.ts";
-import type { Script, Scripts } from "../scripts.ts";
+import type { Script, Scripts } from "../scripts/scripts.ts";
 import type { CallOptions } from "./calls.ts";
 import { Connection, type RedisClientPackage, type Reply } from "./connection.ts";
 import { dialled, Link, type LinkOwner } from "./link.ts";

@@ -4,7 +4,7 @@
  */
 import type { SwitchboardError } from "../../../errors.ts";
 import { failureOf, full, mayHaveRun, messageOf, refused, unavailable } from "../failures.ts";
-import type { Script } from "../scripts.ts";
+import type { Script } from "../scripts/scripts.ts";
 import type { CallOptions } from "./calls.ts";
 import type { Reply } from "./connection.ts";
 import type { Link } from "./link.ts";
