@@ -5,7 +5,8 @@ import { fileURLToPath } from "node:url";
 import { formatFault } from "../server/config/fault.ts";
 import { freshFile } from "../server/config/fresh-file.ts";
 import { loadConfig } from "../server/config/load.ts";
-import { count, DEFAULT_FILE, unusedFile } from "./load-config.ts";
+import { certificateOf } from "../server/serve/certificate.ts";
+import { count, DEFAULT_FILE, type GoodConfig, unusedFile } from "./load-config.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
@@ -13,7 +14,8 @@ const HELP = `Usage: switchboard config init [FILE]
        switchboard config check [--config FILE]
 
 init writes a config file with fresh secrets that only you may read (switchboard.json). A file that exists stays as it is.
-check tells all faults of a config file and of the SWITCHBOARD_ variables; without a file, of the variables only.
+check tells all faults of a config file, of the files for TLS that it names and of the SWITCHBOARD_ variables; without
+a file, of the variables only. It doesn't try addresses, backends or Redis.
 
   --config FILE  the file to check
   --help         show this help
@@ -58,12 +60,24 @@ async function init(file: string): Promise<number> {
 
 async function check(file: string | undefined): Promise<number> {
   const loaded = await loadConfig({ file, env: process.env });
-  const faults = loaded.kind === "faults" ? loaded.faults : [];
-  for (const fault of faults) console.error(formatFault(fault, file));
+  const faults =
+    loaded.kind === "faults" ? loaded.faults.map((fault) => formatFault(fault, file)) : await tlsFaults(loaded);
+  for (const fault of faults) console.error(fault);
   for (const warning of loaded.warnings) console.error(`warning: ${formatFault(warning, file)}`);
   const unused = unusedFile(file);
   if (unused !== undefined) console.error(`warning: found ${unused}; say --config ${unused} to check it`);
-  if (loaded.kind === "ok") console.log("ok");
-  else console.error(count(faults.length, "fault"));
-  return loaded.kind === "ok" ? 0 : 1;
+  if (faults.length > 0) console.error(count(faults.length, "fault"));
+  else console.log("ok");
+  return faults.length > 0 ? 1 : 0;
+}
+
+/** Reads the files of `http_server.tls` as the server would. */
+async function tlsFaults({ config: { httpServer } }: GoodConfig): Promise<string[]> {
+  if (httpServer.tls === undefined) return [];
+  try {
+    await certificateOf(httpServer.tls);
+    return [];
+  } catch (error) {
+    return [error instanceof Error ? error.message : String(error)];
+  }
 }

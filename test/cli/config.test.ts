@@ -65,6 +65,17 @@ warning: a.json:4:15: client.insecure: is on: anybody may connect, subscribe and
   });
 });
 
+it("opens the files for TLS", async () => {
+  await writeFile(join(cwd, "cert.pem"), "no certificate");
+  const tls = { enabled: true, cert_pem: "cert.pem", key_pem: "key.pem" };
+  await writeFile(join(cwd, "tls.json"), JSON.stringify({ http_server: { tls }, http_api: { disabled: true } }));
+  expect(await run({}, "check", "--config", "tls.json")).toMatchObject({
+    code: 1,
+    stdout: "",
+    stderr: expect.stringMatching(/^http_server\.tls\.key_pem: ENOENT: .+\n(warning: .+\n)*1 fault\n$/),
+  });
+});
+
 it("checks the environment alone", async () => {
   const env = { SWITCHBOARD_CLIENT_INSECURE: "true" };
   expect(await run({ env }, "check")).toMatchObject({

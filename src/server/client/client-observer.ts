@@ -18,9 +18,9 @@ export interface Refused {
   readonly cause: RefusalCause | undefined;
 }
 
-/** Why a token was refused. The client isn't told. */
+/** Why a client was refused, beyond the code. The client isn't told. */
 export interface RefusalCause {
-  readonly kind: "invalid_token" | "expired_token" | "token_keys_unavailable" | "foreign_token";
+  readonly kind: "invalid_token" | "expired_token" | "token_keys_unavailable" | "foreign_token" | "invalid_user";
   /** A sentence without any part of a token or a key. */
   readonly detail: string;
 }

@@ -24,6 +24,7 @@ it("counts refused commands by their reason, also those of tokens", async () => 
   };
   await outcome({ token: token({ sub: "a" }, { key: "another" }) });
   await outcome({ token: token({ sub: "a", exp: 1 }) });
+  await outcome({ token: token({ sub: "a".repeat(255) }) });
   await outcome({});
   const client = await outcome({ token: token({ sub: "a" }) });
   await client.call({ subscribe: { channel: "nowhere:a" } });
@@ -31,7 +32,7 @@ it("counts refused commands by their reason, also those of tokens", async () => 
   const metrics = (await (await fetch(`${url}/metrics`)).text()).split("\n");
   const count = (command: string, reason: string) =>
     expect(metrics).toContain(`switchboard_server_refused_total{command="${command}",reason="${reason}"} 1`);
-  for (const reason of ["invalid_token", "expired_token", "unauthorized"]) count("connect", reason);
+  for (const reason of ["invalid_token", "expired_token", "invalid_user", "unauthorized"]) count("connect", reason);
   for (const reason of ["unknown_channel", "foreign_token"]) count("subscribe", reason);
 });
 

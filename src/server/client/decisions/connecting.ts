@@ -3,7 +3,7 @@ import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { ConnectRequest } from "../../protocol/messages.ts";
 import type { Answer, ClientFacts, ConnectionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
-import { disconnected, granted, refused, refusedToken } from "./answers.ts";
+import { because, disconnected, granted, refused, refusedToken } from "./answers.ts";
 
 /** Bytes of a user id at most: presence keeps it with one character before it. */
 const MAX_USER_BYTES = 254;
@@ -21,7 +21,10 @@ export async function decideConnection(
   const answer = await ask(server, request, client);
   if (answer.kind !== "result") return answer;
   const { user, expireAt } = answer.result;
-  if (Buffer.byteLength(user) > MAX_USER_BYTES || !user.isWellFormed()) return disconnected(DISCONNECTS.badRequest);
+  if (Buffer.byteLength(user) > MAX_USER_BYTES || !user.isWellFormed()) {
+    const detail = `the user id has lone surrogates, or more than ${MAX_USER_BYTES} bytes`;
+    return because(disconnected(DISCONNECTS.badRequest), "invalid_user", detail);
+  }
   if (expireAt !== undefined && expireAt * 1_000 <= Date.now()) return refused(ERRORS.expired);
   return answer;
 }
