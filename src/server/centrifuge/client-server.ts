@@ -3,6 +3,7 @@ import { SwitchboardError } from "../../errors.ts";
 import { checkNames } from "../../wire/handshake/option-check.ts";
 import type { ChannelOptions, ChannelsConfig } from "../channels/channel-options.ts";
 import { ClientServer, type ClientServerOptions } from "../client/client-server.ts";
+import { checkedBackend } from "./checked-backend.ts";
 import { type ProtocolOptions, protocolConfig } from "./protocol-options.ts";
 
 export type ClientServerSettings = ProtocolOptions &
@@ -30,7 +31,8 @@ export function clientServer(settings: ClientServerSettings = {}): ClientServer 
   const config = gather(faults, () => protocolConfig({ client, channel }));
   if (config !== undefined) faults.push(...missingFunctions(config.channel, rest));
   if (config === undefined || faults.length > 0) throw new SwitchboardError("ERR_OPTION", faults.join("\n"));
-  return new ClientServer({ client: config.client, channel: config.channel, ...rest });
+  const backend = rest.backend === undefined ? undefined : checkedBackend(rest.backend);
+  return new ClientServer({ ...rest, client: config.client, channel: config.channel, backend });
 }
 
 /** Runs a check. Adds the message of what it refuses to the faults. */
