@@ -7,12 +7,13 @@ import type { Member, PresenceLimits, PresenceStats } from "../../runtime/stream
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { isOutOfMemory } from "./failures.ts";
-import type { Keys, PresenceKeys } from "./keys.ts";
+import type { Keys } from "./keys.ts";
 import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
 import type { Links } from "./link/links.ts";
 import { decodeMember, encodeGrace, encodeMember } from "./messages.ts";
 import type { Script, Scripts } from "./scripts/scripts.ts";
+import { type Change, TopicPresence } from "./topic-presence.ts";
 
 /** Number of changes, or of members to renew, in one call: no script may hold up Redis. */
 const BATCH = 200;
@@ -26,47 +27,6 @@ const SWEEP_DELAY_MS = 2;
 
 /** Time until a topic is swept again that has members which have expired and are still left alone, in ms. */
 const OVERDUE_MS = 250;
-
-/** A join or a leave that waits for the end of the tick. */
-type Change =
-  | { readonly kind: "j"; readonly address: string; readonly record: string }
-  | { readonly kind: "l"; readonly address: string; readonly graceMs: number };
-
-/** What this node knows of one topic: its own members. */
-class TopicPresence {
-  readonly topic: string;
-  readonly keys: PresenceKeys;
-  /** Record of each member of this node, by address. */
-  readonly members = new Map<string, string>();
-  /** Leaves that Redis hasn't got, because it was away: grace time by address. */
-  readonly unsent = new Map<string, number>();
-  /** Addresses of members that Redis hasn't got, because it was out of memory. */
-  readonly unstored = new Set<string>();
-  changes: Change[] = [];
-  /** Settles when the changes of this tick are stored. */
-  flushed: Promise<void> | undefined;
-  renewAt: number;
-  /** True until the members are known to be stored on another server. */
-  isQuiet = false;
-  /** Time at which the last grace time ends that began here. */
-  graceUntil = 0;
-  sweep: NodeJS.Timeout | undefined;
-  sweepAt = 0;
-
-  constructor(topic: string, keys: PresenceKeys, renewAt: number) {
-    this.topic = topic;
-    this.keys = keys;
-    this.renewAt = renewAt;
-  }
-
-  get all(): readonly string[] {
-    const { members, users, leaving, deadlines } = this.keys;
-    return [members, users, leaving, deadlines];
-  }
-
-  /** Longest time for which the keys must be kept, in ms: the largest grace time that was used. */
-  graceMs = 0;
-}
 
 export interface PresenceOptions {
   readonly ttlMs: number;
