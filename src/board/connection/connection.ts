@@ -12,8 +12,8 @@ import type { StayReason, SuspensionDone } from "../../runtime/actor/moving/susp
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
-import type { BusSubscription, Ticket } from "../../runtime/bus/moving/move.ts";
-import type { FeedMember } from "../../runtime/feeds/feeds.ts";
+import type { Ticket } from "../../runtime/bus/moving/move.ts";
+import type { FeedMember } from "../../runtime/feeds/membership.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { PresenceEvent } from "../../runtime/streams/topic-memory.ts";
@@ -35,7 +35,9 @@ import { Endpoint } from "./endpoint.ts";
 import type { Inbound } from "./inbound.ts";
 import type { BroadcastGroup } from "./outbound/broadcast-group.ts";
 import type { ShutdownTarget } from "./shutdown-target.ts";
-import { Subscriptions } from "./subscriptions.ts";
+import { Subscriptions, type TopicsLeaver } from "./subscriptions.ts";
+
+const NO_TOPICS: TopicsLeaver = { subscriptions: [], memberships: [] };
 
 /** One WebSocket in a shard, its actor and its topics, put together. */
 export class Connection
@@ -96,9 +98,9 @@ export class Connection
     return this.#subscriptions?.arrived;
   }
 
-  /** Returns the subscriptions of the bus, which move with the connection. */
-  get busSubscriptions(): readonly BusSubscription[] {
-    return this.#subscriptions?.leaver() ?? [];
+  /** The topics, which move with the connection. */
+  get leaver(): TopicsLeaver {
+    return this.#subscriptions?.leaver() ?? NO_TOPICS;
   }
 
   /** The suspended connection goes on here, with another actor object. */

@@ -4,8 +4,10 @@
 import { SwitchboardError } from "../../errors.ts";
 import type { StayReason } from "../../runtime/actor/moving/suspension.ts";
 import type { Subscriber } from "../../runtime/bus/audience.ts";
-import type { BusSubscription, Ticket } from "../../runtime/bus/moving/move.ts";
-import { checkSubscribeOptions, type FeedMember, type Feeds, type Membership } from "../../runtime/feeds/feeds.ts";
+import type { BusSubscription, Leaver, Ticket } from "../../runtime/bus/moving/move.ts";
+import type { Feeds } from "../../runtime/feeds/feeds.ts";
+import type { FeedMember, Membership, MembershipState } from "../../runtime/feeds/membership.ts";
+import { checkSubscribeOptions } from "../../runtime/feeds/subscribe-options.ts";
 import type { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler, ScheduledTask } from "../../runtime/scheduling/fair-scheduler.ts";
 import { SmallMap } from "../../runtime/scheduling/small-map.ts";
@@ -32,7 +34,14 @@ export interface SubscriptionsState {
     readonly hasPolicy: boolean;
     /** True if the subscription has an `encode`, which can't travel: the actor gives it again. */
     readonly isEncoded: boolean;
+    /** Set on a topic with history or presence. */
+    readonly membership: MembershipState | undefined;
   }[];
+}
+
+/** What leaves with a connection that moves. */
+export interface TopicsLeaver extends Leaver {
+  readonly memberships: readonly Membership[];
 }
 
 export interface SubscriptionsHost {
@@ -82,9 +91,12 @@ export class Subscriptions implements ScheduledTask {
   add(topic: string, options: SubscribeOptions = NO_OPTIONS): Promise<Subscribed> {
     if (!this.#topics.has(topic)) this.#checkRoom();
     const rule = this.#host.topics.ruleOf(topic);
+    if (options !== NO_OPTIONS) checkSubscribeOptions(topic, rule, options);
+    const { encode, since } = options;
+    if (encode !== undefined && since === undefined && this.#awaitsEncode?.has(topic)) {
+      return this.#encodeAgain(topic, encode);
+    }
     if (rule !== undefined) return this.#enter(topic, rule, options);
-    if (options !== NO_OPTIONS) checkSubscribeOptions(topic, undefined, options);
-    if (options.encode !== undefined && this.#awaitsEncode?.has(topic)) return this.#encodeAgain(topic, options.encode);
     if (this.#topics.has(topic)) return this.#again(topic);
     const known = this.#subscribeToBus(topic, options);
     this.#topics.set(topic, undefined);
@@ -94,7 +106,6 @@ export class Subscriptions implements ScheduledTask {
   }
 
   #enter(topic: string, rule: TopicRule, options: SubscribeOptions): Promise<Subscribed> {
-    checkSubscribeOptions(topic, rule, options);
     const before = this.#topics.get(topic);
     if (before !== undefined && options.since === undefined) return before.again(options);
     // Presence hears of a leave if the new subscription is hidden.
@@ -151,22 +162,30 @@ export class Subscriptions implements ScheduledTask {
 
   /** Why the topics can't move now, or ever; undefined if they can. */
   get stayReason(): StayReason | undefined {
-    for (const membership of this.#topics.values()) if (membership !== undefined) return "streams";
+    for (const membership of this.#topics.values()) if (membership?.isJoining) return "busy";
     return this.#held === undefined ? undefined : "busy";
   }
 
-  /** Returns the subscriptions of the bus, for `Bus.leaveFor`. */
-  leaver(): BusSubscription[] {
+  /** Returns what leaves with the connection, for `ShardTopics.leaveFor`. */
+  leaver(): TopicsLeaver {
     const subscriber = this.#subscriber;
-    return Array.from(this.#topics.keys(), (topic) => ({ topic, subscriber, encode: this.#encodes?.get(topic) }));
+    const subscriptions: BusSubscription[] = [];
+    const memberships: Membership[] = [];
+    for (const [topic, membership] of this.#topics.entries()) {
+      if (membership !== undefined) memberships.push(membership);
+      if (membership?.subscription !== undefined) continue;
+      subscriptions.push({ topic, subscriber, encode: this.#encodes?.get(topic) });
+    }
+    return { subscriptions, memberships };
   }
 
   /** Takes the topics out, for `load`. The bus has let go of the subscriptions. */
   save(): SubscriptionsState {
-    const topics = Array.from(this.#topics.keys(), (topic) => ({
+    const topics = Array.from(this.#topics.entries(), ([topic, membership]) => ({
       topic,
       hasPolicy: this.#ownPolicies?.has(topic) === true,
-      isEncoded: this.#encodes?.has(topic) === true,
+      isEncoded: this.#encodes?.has(topic) === true || membership?.subscription?.encode !== undefined,
+      membership: membership?.save(),
     }));
     this.#topics = new SmallMap();
     return { topics };
@@ -180,20 +199,35 @@ export class Subscriptions implements ScheduledTask {
    */
   load({ topics }: SubscriptionsState, ticket: Ticket | undefined): void {
     const { bus } = this.#host.topics;
-    const arriving = topics.map(({ topic, hasPolicy, isEncoded }): BusSubscription => {
-      this.#topics.set(topic, undefined);
+    const arriving: BusSubscription[] = [];
+    for (const { topic, hasPolicy, isEncoded, membership: state } of topics) {
+      const membership = state && this.#enterAgain(topic, state, ticket);
+      this.#topics.set(topic, membership);
       if (hasPolicy) {
         this.#ownPolicies ??= new Set();
         this.#ownPolicies.add(topic);
       }
-      return { topic, subscriber: isEncoded ? this.#hold(topic) : this.#subscriber };
-    });
+      if (membership?.subscription === undefined) {
+        arriving.push({ topic, subscriber: isEncoded ? this.#hold(topic) : this.#subscriber });
+      } else if (!isEncoded) {
+        void membership.arrived(undefined);
+      }
+    }
     this.#awaitsEncode = new Set(topics.filter(({ isEncoded }) => isEncoded).map(({ topic }) => topic));
     if (ticket !== undefined) this.#arrived = bus.arrive(ticket, arriving);
     else for (const { topic, subscriber } of arriving) void bus.subscribe(topic, subscriber);
   }
 
-  /** Resolves when the topics that came along are ordinary subscriptions. */
+  #enterAgain(topic: string, state: MembershipState, ticket: Ticket | undefined): Membership | undefined {
+    const { topics, feeds } = this.#host;
+    const rule = topics.ruleOf(topic);
+    if (rule === undefined || feeds === undefined) return undefined;
+    const membership = feeds.arrive(topic, rule, this.#subscriber, state, ticket);
+    membership.result.catch(() => this.forget(topic, membership));
+    return membership;
+  }
+
+  /** Resolves when the topics of the bus that came along are ordinary subscriptions. */
   get arrived(): Promise<void> | undefined {
     return this.#arrived;
   }
@@ -207,6 +241,11 @@ export class Subscriptions implements ScheduledTask {
   /** The actor gives the `encode` of a topic that came along. */
   #encodeAgain(topic: string, encode: Encode): Promise<Subscribed> {
     this.#awaitsEncode?.delete(topic);
+    const membership = this.#topics.get(topic);
+    if (membership?.subscription !== undefined) {
+      void membership.arrived(encode);
+      return membership.result;
+    }
     this.#encodes ??= new SmallMap();
     this.#encodes.set(topic, encode);
     const held = this.#held?.get(topic);
@@ -256,10 +295,10 @@ export class Subscriptions implements ScheduledTask {
 
   #leave(topic: string, membership: Membership | undefined): void {
     membership?.leave();
+    this.#awaitsEncode?.delete(topic);
     if (membership?.subscription !== undefined) return;
     const subscriber = this.#held?.get(topic) ?? this.#subscriber;
     this.#host.topics.bus.unsubscribe(topic, subscriber, this.#encodes?.get(topic));
-    this.#awaitsEncode?.delete(topic);
     this.#forgetHeld(topic);
     this.#encodes?.delete(topic);
     if (this.#ownPolicies?.delete(topic)) this.#subscriber.setTopicPolicy(topic, undefined);

@@ -1,14 +1,18 @@
 /** The topics of one shard, put together: its bus, its way to the engine, and its feeds. `Shard` has one. */
 import type { MessagePort } from "node:worker_threads";
 import { Bus } from "../../runtime/bus/bus.ts";
-import type { Departure, Leaver } from "../../runtime/bus/moving/move.ts";
+import type { Departure } from "../../runtime/bus/moving/move.ts";
+import type { ComingPreparation } from "../../runtime/bus/moving/moves-host.ts";
 import { EngineClient } from "../../runtime/engine/engine-client.ts";
-import { Feeds } from "../../runtime/feeds/feeds.ts";
+import { Feeds, type MoveName } from "../../runtime/feeds/feeds.ts";
+import type { Membership } from "../../runtime/feeds/membership.ts";
+import type { ComingLuggage } from "../../runtime/feeds/moving/coming-topics.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
 import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../runtime/stats/counters.ts";
 import { TopicRules } from "../../runtime/streams/topic-rules.ts";
 import { BroadcastGroup } from "../connection/outbound/broadcast-group.ts";
+import type { TopicsLeaver } from "../connection/subscriptions.ts";
 import type { ShardEngine } from "./messages.ts";
 
 export class ShardTopics {
@@ -33,6 +37,8 @@ export class ShardTopics {
       ...audience,
       publishDropped: () => counters.add("publishesDropped"),
       batchArrived: (lagSeconds: number) => counters.busLag.observe(lagSeconds),
+      subscribersComing: (from: number, move: number, luggage: unknown, wanted: Promise<unknown>) =>
+        this.#expect({ from, move }, luggage as ComingLuggage | undefined, wanted),
       ...(engine?.isShared === true && {
         firstSubscribed: (topic: string) => this.#hold(topic),
         lastUnsubscribed: (topic: string) => this.#letGo(topic),
@@ -44,7 +50,16 @@ export class ShardTopics {
       return;
     }
     const { port, rules, isShared } = engine;
-    const client = new EngineClient({ publishFailed: () => counters.add("publishesFailed") });
+    const client = new EngineClient(
+      {
+        publishFailed: () => counters.add("publishesFailed"),
+        marked: (from, move) => {
+          this.feeds?.marked({ from, move });
+          this.#bus.engineMarked(from, move);
+        },
+      },
+      { life },
+    );
     if (port !== undefined) client.connect(port);
     this.#client = client;
     this.topics = new Topics(this.#bus, { client, rules: new TopicRules(rules), isShared });
@@ -63,9 +78,29 @@ export class ShardTopics {
     return this.#bus.addLink(port, life);
   }
 
-  /** Begins a move of connections to another thread, with their subscriptions. */
-  leaveFor<L extends Leaver>(life: number, leavers: readonly L[]): Departure<L> {
-    return this.#bus.leaveFor(life, leavers);
+  /** Begins a move of connections to another thread, with all their topics. */
+  leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L> {
+    const memberships = leavers.flatMap((leaver) => leaver.memberships);
+    const cutsEngine = memberships.length > 0 || this.topics.areShared;
+    if (!cutsEngine) return this.#bus.leaveFor(life, leavers);
+    return this.#bus.leaveFor(life, leavers, {
+      luggage: luggageOf(memberships),
+      cutsEngine,
+      engineMarked: () => {
+        for (const membership of memberships) membership.pause();
+      },
+      stays: (leaver) => {
+        for (const membership of leaver.memberships) membership.goOn();
+      },
+    });
+  }
+
+  /** Prepares for connections that are to come. The other thread lets go once that is done, and the engine thread has cut. */
+  #expect(name: MoveName, luggage: ComingLuggage | undefined, wanted: Promise<unknown>): ComingPreparation | undefined {
+    if (luggage === undefined) return undefined;
+    const coming = this.feeds?.expect(name, luggage, (topic) => this.topics.ruleOf(topic));
+    const prepared = Promise.all([wanted, coming?.prepared]).then(() => this.#client?.cut(name.from, name.move));
+    return { prepared, ended: () => coming?.ended() };
   }
 
   /** The engine thread was replaced. */
@@ -89,4 +124,12 @@ export class ShardTopics {
     this.#held.get(topic)?.();
     this.#held.delete(topic);
   }
+}
+
+/** What the other thread of a move has to know first. */
+function luggageOf(memberships: readonly Membership[]): ComingLuggage {
+  return {
+    topics: [...new Set(memberships.map(({ topic }) => topic))],
+    members: memberships.flatMap(({ topic, shown }) => (shown === undefined ? [] : [[topic, shown] as const])),
+  };
 }

@@ -36,7 +36,12 @@ export interface BusOwner extends AudienceOwner {
    * @param luggage what `leaveFor` was given there
    * @param wanted resolves when what other nodes publish to their topics arrives here
    */
-  subscribersComing?(from: number, move: number, luggage: unknown, wanted: Promise<unknown>): ComingPreparation;
+  subscribersComing?(
+    from: number,
+    move: number,
+    luggage: unknown,
+    wanted: Promise<unknown>,
+  ): ComingPreparation | undefined;
 }
 
 export interface BusSettings {
@@ -140,7 +145,7 @@ export class Bus {
   }
 
   /** Begins to move subscribers to another thread. Rejections come from the `ready` of the result. README.md explains it. */
-  leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions = {}): Departure<L> {
+  leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions<L> = {}): Departure<L> {
     return this.#moves.leaveFor(life, leavers, options);
   }
 

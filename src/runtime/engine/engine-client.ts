@@ -30,7 +30,7 @@ import { MergedReads } from "./merged-reads.ts";
 import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead } from "./messages.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
 
-/** What a client tells its thread. Only the client of the main thread is told the last four. */
+/** What a client tells its thread. Only the client of the main thread is told of health, nodes and gauges. */
 export interface EngineClientOwner {
   /** A publication isn't stored for certain, or a message for other nodes was dropped. */
   publishFailed?(): void;
@@ -42,6 +42,8 @@ export interface EngineClientOwner {
   nodeChanged?(id: string, facts: string | undefined): void;
   /** Gauges of the engine and its host, once a second. */
   gaugesTold?(gauges: Readonly<Record<string, number>>): void;
+  /** The host has made its cut for a move: see `cut`. */
+  marked?(from: number, move: number): void;
 }
 
 export interface PublishOptions {
@@ -105,6 +107,7 @@ export class EngineClient {
     this.#reads.forget();
     const session = new EngineSession(port, this.#sessionOwner, this.#schedule, this.#settings);
     this.#session = session;
+    if (this.#settings.life !== undefined) session.call({ kind: "life", life: this.#settings.life });
     this.#announced = undefined;
     void this.#announce(session);
     for (const [topic, members] of this.#joined) {
@@ -236,6 +239,14 @@ export class EngineClient {
     await this.#session?.request({ kind: "leave", topic, address });
   }
 
+  /**
+   * Asks for a cut of a move from the thread `from` to this one. Both threads are told `marked`, in line with what the host
+   * delivers. A thread whose engine thread ends meanwhile isn't told.
+   */
+  cut(from: number, move: number): void {
+    this.#session?.call({ kind: "cut", from, move });
+  }
+
   members(topic: string, limit: number): Promise<readonly Member[]> {
     return this.#request({ kind: "members", topic, limit });
   }
@@ -361,6 +372,9 @@ export class EngineClient {
         return;
       case "gaugesTold":
         this.#owner.gaugesTold?.(notice.gauges);
+        return;
+      case "marked":
+        this.#owner.marked?.(notice.from, notice.move);
         return;
       default:
         this.#wanted.noticed(notice);

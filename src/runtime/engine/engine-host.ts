@@ -40,7 +40,7 @@ export class EngineHost {
   constructor(engine: Engine, node: string, rules: TopicRules, settings: EngineHostSettings = {}) {
     this.engine = engine;
     this.rules = rules;
-    this.#requests = new HostRequests(engine, rules, node);
+    this.#requests = new HostRequests(engine, rules, node, this.#clients);
     const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
     this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };
     this.#checks = new TopChecks(this.#topics, (topic) => this.#checkTop(topic), this.#schedule.turns, checkEachMs);
@@ -150,6 +150,14 @@ export class EngineHost {
     switch (call.kind) {
       case "request":
         void this.#answer(client, call.serial, call.request);
+        return;
+      case "life":
+        client.life = call.life;
+        return;
+      case "cut":
+        for (const one of this.#clients) {
+          if (one === client || one.life === call.from) one.notice({ ...call, kind: "marked" });
+        }
         return;
       case "unwant": {
         const interest = client.interests.get(call.topic);

@@ -29,6 +29,8 @@ export interface EngineClientSettings {
   readonly maxBytesUnderWay?: number;
   /** Number of publishes, and number of requests, that may be under way. Default: 65,536. */
   readonly maxUnderWay?: number;
+  /** Number of the client's thread, unique in the board. Without it no subscriber moves from or to the thread. */
+  readonly life?: number;
 }
 
 export interface SessionOwner {

@@ -64,6 +64,8 @@ export class HostClient {
   readonly interests = new Map<string, Interest<HostClient>>();
   /** Addresses of the members that the client has joined, by topic. */
   readonly joined = new Map<string, Set<string>>();
+  /** Number of the client's thread; undefined if the client hasn't told it. */
+  life: number | undefined;
 
   constructor(port: MessagePort, isMain: boolean, schedule: HostSchedule, owner: HostClientOwner) {
     this.isMain = isMain;

@@ -16,12 +16,17 @@ export class HostRequests {
   readonly #engine: Engine;
   readonly #rules: TopicRules;
   readonly #node: string;
+  readonly #clients: Iterable<Joining>;
 
-  /** @param node id of this node */
-  constructor(engine: Engine, rules: TopicRules, node: string) {
+  /**
+   * @param node id of this node
+   * @param clients all clients that are there
+   */
+  constructor(engine: Engine, rules: TopicRules, node: string, clients: Iterable<Joining>) {
     this.#engine = engine;
     this.#rules = rules;
     this.#node = node;
+    this.#clients = clients;
   }
 
   /** Does what a request asks for, and returns the answer. Calls the engine before the first await. */
@@ -68,7 +73,8 @@ export class HostRequests {
         const joined = client.joined.get(topic);
         joined?.delete(request.address);
         if (joined?.size === 0) client.joined.delete(topic);
-        await engine.leave(topic, request.address, this.#presence(topic));
+        const rule = this.#presence(topic);
+        if (!this.#isJoined(topic, request.address)) await engine.leave(topic, request.address, rule);
         return undefined;
       }
       case "members":
@@ -81,12 +87,19 @@ export class HostRequests {
   }
 
   /** Lets all members of a client that is gone leave. */
-  leaveAll(client: Joining): void {
-    for (const [topic, addresses] of client.joined) {
+  leaveAll({ joined }: Joining): void {
+    const all = [...joined];
+    joined.clear();
+    for (const [topic, addresses] of all) {
       const rule = this.#presence(topic);
-      for (const address of addresses) void this.#leave(topic, address, rule);
+      for (const address of addresses) if (!this.#isJoined(topic, address)) void this.#leave(topic, address, rule);
     }
-    client.joined.clear();
+  }
+
+  /** A connection that moves is joined in both of its threads for a moment: it hasn't left until neither has it. */
+  #isJoined(topic: string, address: string): boolean {
+    for (const { joined } of this.#clients) if (joined.get(topic)?.has(address) === true) return true;
+    return false;
   }
 
   #history(topic: string): HistoryLimits {

@@ -69,7 +69,14 @@ export interface EngineAnswers {
 /** One call of a client. */
 export type ClientCall =
   | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
-  | { readonly kind: "unwant"; readonly topic: string };
+  | { readonly kind: "unwant"; readonly topic: string }
+  /** Tells the number of the client's thread, before all else. */
+  | { readonly kind: "life"; readonly life: number }
+  /**
+   * Asks for a cut: the host posts `marked` to the client and to the one in the thread `from`, in line with deliveries.
+   * Subscribers move from there to the client's thread.
+   */
+  | { readonly kind: "cut"; readonly from: number; readonly move: number };
 
 /** Message from a client to the host. */
 export type ClientMessage =
@@ -116,6 +123,8 @@ export type HostNotice =
   | { readonly kind: "presenceChanged"; readonly number: number; readonly change: PresenceChange }
   /** Changes of presence of a wanted topic may have been lost. */
   | { readonly kind: "presenceDoubted"; readonly number: number }
+  /** Answers a cut, in both threads of a move: what the thread `from` gets from here on is for the other thread. */
+  | { readonly kind: "marked"; readonly from: number; readonly move: number }
   | { readonly kind: "controlReceived"; readonly from: string; readonly message: string }
   | { readonly kind: "nodeChanged"; readonly id: string; readonly facts: string | undefined }
   | { readonly kind: "healthChanged"; readonly health: EngineHealth }

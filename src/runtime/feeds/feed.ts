@@ -2,6 +2,7 @@
  * One topic of the engine in one shard: takes what the engine thread sends, in order and without a hole, to all
  * subscriptions of the shard. `Feeds` has one for each topic with history or presence that the shard wants.
  */
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { AudienceOwner } from "../bus/audience.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
@@ -11,15 +12,19 @@ import type { HistoryRead, PresenceChange } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { StreamRecord } from "../streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
-import type { PresenceEvent } from "../streams/topic-memory.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
 import { catchUp } from "./catch-up.ts";
 import { type FirstResultFeed, firstResult } from "./first-result.ts";
 import { LiveSubscriptions } from "./live-subscriptions.ts";
+import { PresenceWatchers } from "./presence-watchers.ts";
 import { Recent } from "./recent.ts";
 import { type CursorOwner, StreamCursor } from "./stream-cursor.ts";
-import { type StreamSubscriber, StreamSubscription, type SubscriptionOwner } from "./stream-subscription.ts";
-import { presenceMember } from "./topics.ts";
+import {
+  type HeldPublication,
+  type StreamSubscriber,
+  StreamSubscription,
+  type SubscriptionOwner,
+} from "./stream-subscription.ts";
 
 /** What a shard has for its feeds. */
 export interface FeedHost {
@@ -50,6 +55,14 @@ export interface FeedOwner {
   feedClosed(feed: Feed): void;
 }
 
+const NOBODY: StreamSubscriber = {
+  deliverPublication: () => "closed",
+  whenDrained: () => Promise.resolve(),
+  streamLost: noop,
+  encodeFailed: noop,
+  presenceChanged: noop,
+};
+
 export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstResultFeed {
   readonly topic: string;
   readonly retryMs: number;
@@ -60,7 +73,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   /** True while a publication that isn't stored is delivered. */
   #deliversUnstored = false;
   /** Resolves when everything that is published from now on arrives. */
-  readonly #wanted: Promise<unknown>;
+  readonly wanted: Promise<unknown>;
   readonly #cursor: StreamCursor;
   readonly #live: LiveSubscriptions;
   /** Subscriptions that read what they missed. While there are any, the newest publications are remembered for them. */
@@ -68,7 +81,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   /** Those of them whose read was ahead of the feed. They go live when the feed has come as far. */
   readonly #ahead = new Set<StreamSubscription>();
   readonly #recent = new Recent();
-  readonly #watchers = new Set<StreamSubscriber>();
+  readonly watchers: PresenceWatchers;
   /** Number of reasons to want the topic. */
   #holders = 0;
   #closed = false;
@@ -81,15 +94,16 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.#owner = owner;
     this.#cursor = new StreamCursor(this, this.#thins);
     this.#live = new LiveSubscriptions(topic, owner.host.audience);
-    this.#wanted = owner.client.want(topic, this, { presence: rule?.presence?.changes === true });
+    this.watchers = new PresenceWatchers(topic);
+    this.wanted = owner.client.want(topic, this, { presence: rule?.presence?.changes === true });
     // The holders get the rejection. Whoever comes later gets another feed, which asks the engine again.
-    this.#wanted.catch(() => this.#close());
+    this.wanted.catch(() => this.#close());
   }
 
   /** Keeps the topic wanted until `release`. Resolves when everything that is published from now on arrives. */
   hold(): Promise<unknown> {
     this.#holders++;
-    return this.#wanted;
+    return this.wanted;
   }
 
   release(): void {
@@ -102,14 +116,6 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.#closed = true;
     this.#cursor.close();
     this.#owner.feedClosed(this);
-  }
-
-  watch(subscriber: StreamSubscriber): void {
-    this.#watchers.add(subscriber);
-  }
-
-  unwatch(subscriber: StreamSubscriber): void {
-    this.#watchers.delete(subscriber);
   }
 
   // ── subscriptions ──────────────────────────────────────────────────────────────────────────────────────
@@ -180,6 +186,10 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   /** Brings a subscription from its place to the feed's, and makes it live. */
   settle(subscription: StreamSubscription): void {
     if (subscription.hasEnded) return;
+    if (subscription.isPaused) {
+      subscription.phase = "joining";
+      return;
+    }
     const { epoch, offset } = this.#cursor;
     if (subscription.epoch !== epoch) {
       // Either the feed hasn't heard of the epoch yet, or the subscription's read was too early.
@@ -207,7 +217,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.stopJoining(subscription);
     subscription.phase = "live";
     this.#live.add(subscription);
-    for (const record of subscription.takeHeld()) this.#deliverUnstored(subscription, record);
+    this.#deliverHeld(subscription);
   }
 
   /** Remembers what is published from now on for a subscription. */
@@ -224,6 +234,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   /** Delivers publications to one subscription. Returns false if its peer refuses one, or the subscription ends. */
   deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean {
     for (const record of records) {
+      this.#deliverHeld(subscription, record.offset);
       let frame: Frame | undefined;
       try {
         frame = this.#live.frameOf(subscription.encode, record, subscription.epoch);
@@ -277,6 +288,54 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     subscription.subscriber.encodeFailed(error);
   }
 
+  // ── moves to another thread ────────────────────────────────────────────────────────────────────────────
+
+  /** Stops the deliveries to a subscription that is about to move. Then call `goOn`, or `unsubscribe`. */
+  pause(subscription: StreamSubscription): void {
+    if (subscription.hasEnded) return;
+    subscription.isPaused = true;
+    if (subscription.phase !== "live") return;
+    this.#live.delete(subscription);
+    subscription.moveTo(this.place);
+    subscription.phase = "joining";
+    this.startJoining(subscription);
+  }
+
+  /** A subscription that was paused goes on at its place. */
+  goOn(subscription: StreamSubscription): void {
+    if (!subscription.isPaused) return;
+    subscription.isPaused = false;
+    if (subscription.phase !== "joining") return;
+    const isRemembered = this.#recent.all.length > 0 || !subscription.isBefore(this.place);
+    if (isRemembered) this.settle(subscription);
+    else this.#fallBehind(subscription);
+  }
+
+  /** A subscription that has come begins, paused: what is published from now on is remembered for it. */
+  begin(subscription: StreamSubscription, held: readonly HeldPublication[] = []): void {
+    if (subscription.hasEnded) return;
+    this.startJoining(subscription);
+    for (const { record, after } of held) subscription.hold(record, after);
+  }
+
+  /** Returns a subscription of nobody, for which the feed remembers once it has begun. */
+  shadow(): StreamSubscription {
+    return this.arrive(NOBODY, { epoch: "", offset: 0 });
+  }
+
+  /**
+   * Adds a subscription that comes from another thread, paused. Then call `begin` and `goOn`.
+   *
+   * @param place last publication that its connection was given
+   */
+  arrive(subscriber: StreamSubscriber, place: Position): StreamSubscription {
+    const subscription = new StreamSubscription(this.topic, subscriber, undefined, this.#thins, this);
+    subscription.isPaused = true;
+    subscription.moveTo(place);
+    void this.hold();
+    return subscription;
+  }
+
   // ── from the engine ────────────────────────────────────────────────────────────────────────────────────
 
   published(record: StreamRecord, epoch: string): void {
@@ -301,21 +360,28 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
       this.#deliversUnstored = false;
     }
     for (const subscription of this.#joining) {
-      const isHeld = subscription.phase === "joining" && subscription.hold(record);
+      const isHeld = subscription.phase === "joining" && subscription.hold(record, this.#cursor.offset);
       if (!isHeld) this.#owner.host.unstoredDropped();
     }
   }
 
-  #deliverUnstored(subscription: StreamSubscription, record: StreamRecord): void {
-    if (subscription.hasEnded) return;
-    try {
-      const frame = this.#live.frameOf(subscription.encode, record, "");
-      this.#deliversUnstored = true;
-      if (frame !== undefined) subscription.deliver(frame, this.topic);
-    } catch (error) {
-      this.#fail(subscription, error);
-    } finally {
-      this.#deliversUnstored = false;
+  /**
+   * Delivers what isn't stored and was held for a subscription.
+   *
+   * @param before offset of the stored publication that comes next. Default: none comes
+   */
+  #deliverHeld(subscription: StreamSubscription, before?: number): void {
+    for (const record of subscription.takeHeld(before)) {
+      if (subscription.hasEnded) return;
+      try {
+        const frame = this.#live.frameOf(subscription.encode, record, "");
+        this.#deliversUnstored = true;
+        if (frame !== undefined) subscription.deliver(frame, this.topic);
+      } catch (error) {
+        this.#fail(subscription, error);
+      } finally {
+        this.#deliversUnstored = false;
+      }
     }
   }
 
@@ -323,17 +389,12 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     return this.#deliversUnstored;
   }
 
-  presenceChanged({ kind, topic, member, ofUser }: PresenceChange): void {
-    if (this.#watchers.size === 0) return;
-    this.#tellWatchers({ kind, topic, member: presenceMember(member), ofUser });
+  presenceChanged(change: PresenceChange): void {
+    this.watchers.changed(change);
   }
 
   presenceDoubted(): void {
-    this.#tellWatchers({ kind: "missed", topic: this.topic });
-  }
-
-  #tellWatchers(event: PresenceEvent): void {
-    for (const watcher of [...this.#watchers]) watcher.presenceChanged(event);
+    this.watchers.doubted();
   }
 
   // ── from the cursor ────────────────────────────────────────────────────────────────────────────────────

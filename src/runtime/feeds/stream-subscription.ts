@@ -44,21 +44,30 @@ export interface SubscriptionOwner {
 }
 
 /** Number of publications that aren't stored and wait for a subscription that is joining. Their bytes are shared. */
-const MAX_HELD = 128;
+const MAX_HELD = 1_024;
+
+/** A publication that isn't stored, and the offset of the stored one before. */
+export interface HeldPublication {
+  readonly record: StreamRecord;
+  readonly after: number;
+}
 
 export class StreamSubscription implements Subscriber {
   readonly topic: string;
   readonly subscriber: StreamSubscriber;
-  readonly encode: Encode | undefined;
+  /** Set again by the actor after a move: a function can't travel. */
+  encode: Encode | undefined;
   readonly #owner: SubscriptionOwner;
   /** True if the newest publication makes older ones worthless. */
   readonly thins: boolean;
   phase: SubscriptionPhase = "joining";
+  /** True while the subscription is about to move, or has moved and waits for its `encode`: it doesn't go live. */
+  isPaused = false;
   /** Place: epoch and offset of the last publication that the connection was given. While `live`, the feed's counts. */
   epoch = "";
   offset = 0;
   /** Publications that aren't stored and came while the subscription was joining. */
-  #held: StreamRecord[] | undefined;
+  #held: HeldPublication[] | undefined;
 
   constructor(
     topic: string,
@@ -94,19 +103,30 @@ export class StreamSubscription implements Subscriber {
     this.offset = offset;
   }
 
-  /** Keeps a publication that isn't stored until the subscription is live. Returns false if there is no room. */
-  hold(record: StreamRecord): boolean {
+  /**
+   * Keeps a publication that isn't stored until the subscription is live. Returns false if there is no room.
+   *
+   * @param after offset of the stored publication before
+   */
+  hold(record: StreamRecord, after: number): boolean {
     this.#held ??= [];
     if (this.#held.length >= MAX_HELD) return false;
-    this.#held.push(record);
+    this.#held.push({ record, after });
     return true;
   }
 
-  /** Returns what was kept, and keeps nothing more. */
-  takeHeld(): readonly StreamRecord[] {
-    const held = this.#held ?? [];
-    this.#held = undefined;
-    return held;
+  /** What is kept, in order. */
+  get held(): readonly HeldPublication[] {
+    return this.#held ?? [];
+  }
+
+  /** Returns what was kept and came before the stored publication with an offset, and keeps that no more. Default: all. */
+  takeHeld(offset = Number.POSITIVE_INFINITY): readonly StreamRecord[] {
+    if (this.#held === undefined) return [];
+    const end = this.#held.findIndex(({ after }) => after >= offset);
+    const taken = this.#held.splice(0, end === -1 ? this.#held.length : end);
+    if (this.#held.length === 0) this.#held = undefined;
+    return taken.map(({ record }) => record);
   }
 
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {

@@ -1,5 +1,5 @@
 /** How presence keeps facts about a client, and how the protocol tells them. */
-import { MAX_INFO_BYTES } from "../../runtime/feeds/feeds.ts";
+import { MAX_INFO_BYTES } from "../../runtime/feeds/subscribe-options.ts";
 import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 

@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, it } from "vitest";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import type { StreamFeed } from "../../../src/runtime/engine/wanted-topics.ts";
-import type { Membership } from "../../../src/runtime/feeds/feeds.ts";
+import type { Membership } from "../../../src/runtime/feeds/membership.ts";
 import type { Position } from "../../../src/runtime/streams/position.ts";
 import type { Encode, Publication } from "../../../src/runtime/streams/publication.ts";
 import type { Subscribed, SubscribeOptions } from "../../../src/runtime/streams/subscribe.ts";

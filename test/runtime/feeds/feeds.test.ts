@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { checkSubscribeOptions } from "../../../src/runtime/feeds/feeds.ts";
+import { checkSubscribeOptions } from "../../../src/runtime/feeds/subscribe-options.ts";
 import type { SubscribeOptions } from "../../../src/runtime/streams/subscribe.ts";
 import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";
 import { GatedEngine } from "../engine/gated-engine.ts";

@@ -13,7 +13,7 @@ import type { Address } from "../../../runtime/actor/address.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
 import type { WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
-import type { Departure, Leaver, Ticket } from "../../../runtime/bus/moving/move.ts";
+import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
@@ -22,6 +22,7 @@ import type { Transport } from "../../../wire/transport/transport.ts";
 import { Connection } from "../../connection/connection.ts";
 import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
+import type { TopicsLeaver } from "../../connection/subscriptions.ts";
 import type { ActorModule } from "../actor-module.ts";
 import type { ConnectionRegistry } from "../connection-registry.ts";
 import { Departures } from "./departures.ts";
@@ -37,7 +38,7 @@ export interface MoverOwner {
   readonly isClosing: boolean;
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Begins to move subscriptions to another thread. */
-  leaveFor<L extends Leaver>(life: number, leavers: readonly L[]): Departure<L>;
+  leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L>;
   readonly mail: Pick<MailRouter, "leaveFor">;
   /** A connection has left. Returns the key of its client, if clients are counted. */
   departed(connection: Connection): string | undefined;
@@ -56,7 +57,7 @@ const MAX_TOGETHER = 64;
 const POLL_MS = 10;
 
 /** Reasons that are no failure of a move. */
-const SILENT: ReadonlySet<StayReason> = new Set(["closing", "actor", "transport", "streams"]);
+const SILENT: ReadonlySet<StayReason> = new Set(["closing", "actor", "transport"]);
 
 /** What became of a move. An error: something can't be cloned. */
 type Outcome = "moved" | StayReason | SwitchboardError;
@@ -220,11 +221,9 @@ export class Mover {
 
   /** Sends suspended connections away together, or lets them go on here. */
   async #departAll(life: number, leaving: readonly Leaving[]): Promise<void> {
-    const leavers = leaving.map((one) => ({ ...one, subscriptions: one.connection.busSubscriptions }));
-    const [alone, subscribed] = [
-      leavers.filter(({ subscriptions }) => subscriptions.length === 0),
-      leavers.filter(({ subscriptions }) => subscriptions.length > 0),
-    ];
+    const leavers = leaving.map((one) => ({ ...one, ...one.connection.leaver }));
+    const alone = leavers.filter(({ subscriptions, memberships }) => subscriptions.length + memberships.length === 0);
+    const subscribed = leavers.filter((leaver) => !alone.includes(leaver));
     const mail = this.#owner.mail.leaveFor(
       life,
       leaving.map(({ connection }) => connection.address),

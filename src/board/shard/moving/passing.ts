@@ -61,7 +61,7 @@ export class Passing {
   }
 
   #takeApart(connection: Connection, bytes: Uint8Array): PassedConnection | undefined {
-    const subscriptions = connection.busSubscriptions;
+    const { subscriptions } = connection.leaver;
     const parts = connection.takeApart(bytes, undefined);
     if (parts === undefined) {
       connection.stay();

@@ -16,8 +16,6 @@ export type StayReason =
   | "actor"
   /** The bytes of the connection are relayed, or this system can't move sockets. */
   | "transport"
-  /** The connection is subscribed to a topic with history or presence. */
-  | "streams"
   /** The other shard has ended, or no descriptor is left. */
   | "shard";
 

@@ -114,8 +114,9 @@ export class Arriving {
 
   /** A thread has ended, and everything that came from there has been delivered. */
   ended(origin: number): void {
-    // Without its mark, the thread has had its subscribers to the end.
-    if (origin === this.#settings.link.life && this.#awaited.has(origin)) this.end();
+    // Without its mark, or a word of who has left, the thread has had its subscribers to the end.
+    const isOpen = this.#awaited.has(origin) || this.#expected === undefined;
+    if (origin === this.#settings.link.life && isOpen) this.end();
     else this.marked(origin);
   }
 

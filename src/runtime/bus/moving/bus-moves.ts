@@ -8,20 +8,26 @@ import type { BusSubscription, Departure, Leaver, Ticket } from "./move.ts";
 import type { MovesHost } from "./moves-host.ts";
 import { ENGINE_ORIGIN } from "./moving-subscribers.ts";
 
-export interface LeaveOptions {
+export interface LeaveOptions<L extends Leaver = Leaver> {
   /** What the owner of the other bus is given, as `subscribersComing` there. A value that can be cloned. */
   readonly luggage?: unknown;
-  /** True if messages of other nodes reach the topics: the engine thread makes a cut, too. */
+  /** True if what the engine thread sends reaches the leavers: the engine thread makes a cut, too. */
   readonly cutsEngine?: boolean;
+  /** The engine thread has made its cut: what it sends from here on is for the other thread. */
+  readonly engineMarked?: () => void;
+  /** A leaver stays in this thread. */
+  readonly stays?: (leaver: L) => void;
   /** Time in ms that the other threads have. Default: 5,000. */
   readonly timeoutMs?: number;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
+type AnyDeparting = Pick<Departing, "marked" | "callOff" | "ended" | "prepared" | "calledOff">;
+
 export class BusMoves {
   readonly #host: MovesHost;
-  readonly #departing = new Map<number, Departing>();
+  readonly #departing = new Map<number, AnyDeparting>();
   /** By the life of the thread that is left, and the number of the move there. */
   readonly #arriving = new Map<string, Arriving>();
   #nextMove = 0;
@@ -30,23 +36,24 @@ export class BusMoves {
     this.#host = host;
   }
 
-  leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions): Departure<L> {
-    const { luggage, cutsEngine = false, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+  leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions<L>): Departure<L> {
+    const { luggage, cutsEngine = false, timeoutMs = DEFAULT_TIMEOUT_MS, engineMarked, stays } = options;
     const links = this.#host.links();
     const link = links.find((one) => one.life === life);
     if (link === undefined) return notBegun(`no thread has the life ${life}`);
     const move = this.#nextMove++;
     const hasTopics = leavers.some(({ subscriptions }) => subscriptions.length > 0);
-    const awaited = hasTopics || cutsEngine ? links.map((one) => one.life) : [];
+    const awaited = hasTopics ? links.map((one) => one.life) : [];
     if (cutsEngine) awaited.push(ENGINE_ORIGIN);
     const ended = (): void => void this.#departing.delete(move);
-    const departing = new Departing(leavers, { move, link, awaited, host: this.#host, ended });
+    const settings = { move, link, awaited, host: this.#host, ended, engineMarked, stays };
+    const departing = new Departing(leavers, settings);
     if (departing.isOver) return departing;
     this.#departing.set(move, departing);
     departing.expireAfter(timeoutMs);
     const { names: topics, counts } = departing.topics;
     const { state } = departing;
-    link.tell({ kind: "coming", move, topics, counts, state, hasCut: awaited.length > 0, cutsEngine, luggage });
+    link.tell({ kind: "coming", move, topics, counts, state, hasCut: hasTopics, cutsEngine, luggage });
     return departing;
   }
 

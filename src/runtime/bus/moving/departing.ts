@@ -9,12 +9,13 @@ import { type LeavingOwner, LeavingSubscribers } from "./leaving-subscribers.ts"
 import { decide, MoveState } from "./messages.ts";
 import type { BusSubscription, Depart, Departure, Leaver } from "./move.ts";
 import type { MovesHost } from "./moves-host.ts";
+import { ENGINE_ORIGIN } from "./moving-subscribers.ts";
 
 /** Bytes of messages that are kept in the thread that is left. Beyond them the move is called off: nothing is lost. */
 const MAX_KEPT_BYTES = 8 * 1024 * 1024;
 const NOBODY: LocalResult = Object.freeze({ delivered: 0, buffered: 0, dropped: 0, closed: 0 });
 
-export interface DepartingSettings {
+export interface DepartingSettings<L extends Leaver> {
   /** Number of the move in this thread. */
   readonly move: number;
   /** Link to the thread that the leavers go to. */
@@ -24,10 +25,14 @@ export interface DepartingSettings {
   readonly host: MovesHost;
   /** The move is over in this thread. */
   readonly ended: (move: number) => void;
+  /** The engine thread has made its cut. */
+  readonly engineMarked: (() => void) | undefined;
+  /** A leaver stays. */
+  readonly stays: ((leaver: L) => void) | undefined;
 }
 
 export class Departing<L extends Leaver = Leaver> implements Departure<L>, LeavingOwner {
-  readonly #settings: DepartingSettings;
+  readonly #settings: DepartingSettings<L>;
   readonly #leavers: readonly L[];
   /** Leavers that are in the move and haven't left. */
   readonly #here: Set<L>;
@@ -44,7 +49,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
   /** True when the move has been decided. */
   isOver = false;
 
-  constructor(leavers: readonly L[], settings: DepartingSettings) {
+  constructor(leavers: readonly L[], settings: DepartingSettings<L>) {
     this.#settings = settings;
     this.#leavers = leavers;
     this.#here = new Set(leavers);
@@ -104,6 +109,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
    */
   marked(origin: number, cutting: readonly number[] | undefined): void {
     if (this.isOver) return;
+    if (origin === ENGINE_ORIGIN) this.#settings.engineMarked?.();
     this.#cut.add(origin);
     this.#awaited.delete(origin);
     if (cutting === undefined || this.#agrees(cutting)) this.#checkReady();
@@ -202,7 +208,8 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
   }
 
   /** Gives a leaver what was kept, and makes it an ordinary subscriber. */
-  #restore({ subscriptions }: L): void {
+  #restore(leaver: L): void {
+    const { subscriptions } = leaver;
     const { topics, audience } = this.#settings.host;
     const kept = new Map(subscriptions.map((one) => [one.topic, one]));
     for (const [name, one] of kept) if (!this.#has(one)) kept.delete(name);
@@ -213,6 +220,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
       if (topic === undefined || !leaving?.delete(one.subscriber, one.encode)) continue;
       topics.addSubscriber(topic, one.subscriber, one.encode);
     }
+    this.#settings.stays?.(leaver);
   }
 }
 
