@@ -18,6 +18,7 @@ const IO_URING_REGISTER = 427n;
 const REGISTER_EVENTFD = 4n;
 const REGISTER_PROBE = 8n;
 const REGISTER_PBUF_RING = 22n;
+const REGISTER_SYNC_CANCEL = 24n;
 
 // Flags of the set-up (`struct io_uring_params`, `include/uapi/linux/io_uring.h`).
 const SETUP_CQSIZE = 1 << 3;
@@ -135,6 +136,23 @@ export function registerEventfd(descriptor: number, eventfd: number): void {
   const call = systemCall();
   const failed = call(IO_URING_REGISTER, BigInt(descriptor), REGISTER_EVENTFD, addressOf(argument), 1n, 0n, 0n) < 0n;
   if (failed) throw systemError("io_uring_register");
+}
+
+const CANCEL_ALL = 1 << 0;
+const CANCEL_BY_DESCRIPTOR = 1 << 1;
+/** Nanoseconds that a cancellation may take. Operations on sockets are cancelled at once. */
+const CANCEL_NS = 100_000_000n;
+
+/**
+ * Cancels all operations on a descriptor that the kernel has, within the call. Their completions come when the kernel is
+ * entered (`struct io_uring_sync_cancel_reg`; Linux 6.0).
+ */
+export function cancelOperations(ring: number, descriptor: number): void {
+  const block = Buffer.alloc(64);
+  block.writeInt32LE(descriptor, 8);
+  block.writeUInt32LE(CANCEL_ALL | CANCEL_BY_DESCRIPTOR, 12);
+  block.writeBigInt64LE(CANCEL_NS, 24);
+  systemCall()(IO_URING_REGISTER, BigInt(ring), REGISTER_SYNC_CANCEL, addressOf(block), 1n, 0n, 0n);
 }
 
 /** Tells in one sentence why this process can have no ring. Undefined if it can. */

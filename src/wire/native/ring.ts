@@ -5,8 +5,39 @@
 import { threadId } from "node:worker_threads";
 import { createEstateMemory, Estate, hangUpEstate, settleEstate, threadOf } from "./estate.ts";
 import { LoopAlarm } from "./event-loop.ts";
+import {
+  ACCEPT_MULTISHOT,
+  CQ_EVENTFD_DISABLED,
+  CQE_BUFFER,
+  CQE_MORE,
+  errors,
+  KIND_BITS,
+  KIND_MASK,
+  kinds,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_WAITALL,
+  OP_ACCEPT,
+  OP_ASYNC_CANCEL,
+  OP_POLL_ADD,
+  OP_RECV,
+  OP_SEND,
+  POLLOUT,
+  RECV_MULTISHOT,
+  SOCK_CLOEXEC,
+  SQE_BUFFER_SELECT,
+  SQE_SKIP_SUCCESS,
+} from "./operations.ts";
 import { BUFFERS, ReceiveBuffers } from "./receive-buffers.ts";
-import { CQE_WORDS, type RingParts, registerBufferRing, registerEventfd, setUpRing, whyNoRing } from "./ring-setup.ts";
+import {
+  CQE_WORDS,
+  cancelOperations,
+  type RingParts,
+  registerBufferRing,
+  registerEventfd,
+  setUpRing,
+  whyNoRing,
+} from "./ring-setup.ts";
 import { SendArena } from "./send-arena.ts";
 import { type SlotOwner, Slots } from "./slots.ts";
 import { READ_AND_WRITE, shutDown } from "./sockets.ts";
@@ -14,45 +45,12 @@ import { SubmissionQueue } from "./submission-queue.ts";
 
 /** Entries of the submission queue: operations that a turn may begin. The completion queue has twice as many. */
 const ENTRIES = 8192;
-
-// Operations and flags of `include/uapi/linux/io_uring.h` and of sockets.
-const OP_POLL_ADD = 6;
-const OP_ACCEPT = 13;
-const OP_ASYNC_CANCEL = 14;
-const OP_SEND = 26;
-const OP_RECV = 27;
-const SQE_BUFFER_SELECT = 1 << 5;
-const SQE_SKIP_SUCCESS = 1 << 6;
-const ACCEPT_MULTISHOT = 1;
-const RECV_MULTISHOT = 1 << 1;
-const CQE_BUFFER = 1;
-const CQE_MORE = 1 << 1;
-const MSG_DONTWAIT = 0x40;
-const MSG_WAITALL = 0x100;
-const MSG_NOSIGNAL = 0x4000;
-/** Flag of the completion queue: the eventfd is left alone. */
-const CQ_EVENTFD_DISABLED = 1;
-const SOCK_CLOEXEC = 0x80000;
-const POLLOUT = 4;
 const BUFFER_GROUP = 0;
-
-/** Kinds of operations, the lower bits of the name of an operation. The slot's number is above them. */
-const kinds = { receive: 0, send: 1, poll: 2, accept: 3, cancel: 4 } as const;
-const KIND_BITS = 3;
-const KIND_MASK = (1 << KIND_BITS) - 1;
-
+/** Completions that may wait when a second batch of a turn begins: both fit into their queue. */
+const MAX_UNHANDLED = ENTRIES / 2;
+/** Number of times that the kernel is entered until the last completions of a slot are there. */
+const MAX_CANCEL_TRIES = 8;
 const EMPTY = Buffer.alloc(0);
-
-/** Error numbers that completions have, as negative results. */
-export const errors = {
-  EINTR: 4,
-  EAGAIN: 11,
-  ENOMEM: 12,
-  ENFILE: 23,
-  EMFILE: 24,
-  ENOBUFS: 105,
-  ECANCELED: 125,
-} as const;
 
 /** Tells in one sentence why there can be no ring here. Undefined if there can. */
 export function whyNoUring(): string | undefined {
@@ -268,6 +266,60 @@ export class Ring {
     return left + this.#dispatch();
   }
 
+  /**
+   * Hands the batch to the kernel now, so that another batch can follow in this turn, and tells the owners of sends that
+   * stopped. Returns false, and does nothing, if too many completions wait for `turn`.
+   */
+  flush(): boolean {
+    // What completes at once must find room: of a send that stopped, the next one of its slot must not overtake the rest.
+    if (this.#queue.isOverflown || ((this.#tail - this.#cqHead) | 0) > MAX_UNHANDLED) return false;
+    // As in `turn`: the half of the arena that comes next may have sends that stopped.
+    this.#dispatchSends(this.#tail);
+    if (this.#queue.submit()) this.#arena.flip();
+    this.#dispatchSends(this.#tail);
+    return true;
+  }
+
+  /**
+   * Ends all operations of a slot within this call. Its owner is told what they still brought, and of a poll as if there
+   * were room. Returns false if one goes on, which is rare: too many completions wait for `turn`.
+   */
+  quiesce(slot: number): boolean {
+    const { inFlight } = this.#slots;
+    // The kernel must know an operation to cancel it.
+    if (!this.flush()) return false;
+    if (inFlight[slot] !== 0) cancelOperations(this.#parts.descriptor, this.descriptorOf(slot));
+    for (let tries = 0; inFlight[slot] !== 0 && tries < MAX_CANCEL_TRIES; tries++) {
+      this.#queue.complete();
+      this.#completeSlot(slot);
+    }
+    // Completions of other slots may have come, without a signal.
+    this.#wanted();
+    return inFlight[slot] === 0;
+  }
+
+  /** Handles the completions of one slot, out of turn. */
+  #completeSlot(slot: number): void {
+    const { words, cqMask, cqEntries } = this.#parts;
+    const tail = this.#tail;
+    this.#dispatchSends(tail);
+    for (let head = this.#cqHead; head !== tail; head = (head + 1) | 0) {
+      const at = cqEntries + (head & cqMask) * CQE_WORDS;
+      const name = words[at] as number;
+      const kind = name & KIND_MASK;
+      if (name >>> KIND_BITS !== slot || kind === kinds.send || kind === kinds.cancel) continue;
+      const result = words[at + 2] as number;
+      if (kind === kinds.accept && result >= 0) this.#estate.own(result);
+      // In its turn it means nothing any more.
+      words[at] = kinds.cancel;
+      this.#complete(slot, kind, result, words[at + 3] as number);
+    }
+  }
+
+  get #tail(): number {
+    return Atomics.load(this.#parts.words, this.#parts.cqTail);
+  }
+
   /** True if the next turn has something to do for certain. */
   get hasWork(): boolean {
     return this.#releasing.length > 0 || !this.#queue.isEmpty;
@@ -281,8 +333,7 @@ export class Ring {
     if (!this.#alarm.watch()) return false;
     this.#setSignals(true);
     // A completion from before these signals has left a sign.
-    const { words, cqTail } = this.#parts;
-    return !this.#queue.hasCompletions && Atomics.load(words, cqTail) === this.#cqHead;
+    return !this.#queue.hasCompletions && this.#tail === this.#cqHead;
   }
 
   /** While the ring has something to do, a signal would only cost. */
@@ -304,8 +355,8 @@ export class Ring {
   }
 
   #dispatch(): number {
-    const { words, cqHead, cqTail, cqMask, cqEntries } = this.#parts;
-    const tail = Atomics.load(words, cqTail);
+    const { words, cqHead, cqMask, cqEntries } = this.#parts;
+    const tail = this.#tail;
     this.#dispatchSends(tail);
     let count = 0;
     while (this.#cqHead !== tail) {
@@ -380,4 +431,4 @@ export class Ring {
   }
 }
 
-export { createEstateMemory, hangUpEstate as hangUp, threadOf };
+export { createEstateMemory, errors, hangUpEstate as hangUp, threadOf };

@@ -55,7 +55,7 @@ function shardOf(board: Switchboard): Stats["shards"][number] | undefined {
 }
 
 it("is all zeros at the start, with every shard ready", async () => {
-  const { board } = await startBoard({ shards: 2 });
+  const { board } = await startBoard({ shards: 2, sockets: "auto" });
   expect(board.stats()).toEqual({
     connections: 0,
     upgrades: { accepted: 0, refused: {}, abandoned: 0, timedOut: 0, failed: 0 },

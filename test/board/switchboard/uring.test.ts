@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { type ListenOptions, Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
@@ -47,6 +47,15 @@ describe.skipIf(missingUring !== undefined)("a board over io_uring", () => {
     const { port } = await startBoard({ sockets: "uring", attach: { accept: "shard", path: "/chat" } });
     const response = await fetch(`http://127.0.0.1:${port}/elsewhere`);
     expect(response.status).toBe(404);
+  });
+
+  it("tells a peer that its request came too late, in a shard that accepts", async () => {
+    const attach = { accept: "shard", handshakeTimeoutMs: 200 } as const;
+    const { port } = await startBoard({ sockets: "uring", attach });
+    const peer = connect(port, "127.0.0.1").on("error", () => {});
+    peer.write("GET / HTTP/1.1\r\nHost:");
+    expect(String((await once(peer, "data"))[0])).toMatch(/^HTTP\/1.1 408 /);
+    peer.destroy();
   });
 
   it.each(["exit", "throw later", "overflow the stack later"])(

@@ -22,6 +22,8 @@ interface Entry {
   settled: boolean;
   /** Deadline of the request. */
   readonly timer: NodeJS.Timeout;
+  /** True if the first bytes of the request were read before the socket came here. */
+  readonly hasBegun: boolean;
 }
 
 export class HttpSockets {
@@ -35,11 +37,13 @@ export class HttpSockets {
   /**
    * Gives a socket to the HTTP server of its port.
    *
-   * @param timer a deadline that runs already and calls `timeOut`. Default: a new one
+   * @param running the deadline of a request whose first bytes were read. The deadline calls `timeOut`. Default: a new one
    */
-  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, timer = this.#startTimer(socket, port)): void {
+  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, running?: NodeJS.Timeout): void {
     const { server, isSecure } = port;
-    this.#entries.set(socket, { stream: isSecure ? undefined : socket, settled: false, timer });
+    const timer = running ?? this.#startTimer(socket, port);
+    const stream = isSecure ? undefined : socket;
+    this.#entries.set(socket, { stream, settled: false, timer, hasBegun: running !== undefined });
     this.#owner.counters.add("handshakes");
     this.#owner.closedSockets.arrived(socket, clientKey);
     // The socket's close follows its error.
@@ -113,11 +117,11 @@ export class HttpSockets {
 
   /** Ends a socket whose deadline has passed: with 408 when a part of a request came, else unanswered. */
   timeOut(socket: Socket): void {
-    const stream = this.#entryOf(socket)?.stream;
+    const { stream, hasBegun = false } = this.#entryOf(socket) ?? {};
     const { acceptor, counters } = this.#owner;
     if (!this.settle(socket)) {
       socket.destroy();
-    } else if (stream !== undefined && socket.bytesRead > 0) {
+    } else if (stream !== undefined && (hasBegun || socket.bytesRead > 0)) {
       acceptor.refuseTooLate(stream);
     } else {
       counters.upgrades.add("timedOut");

@@ -8,8 +8,8 @@ import type { Unsettled, UringLoop } from "./uring-loop.ts";
 
 const NOTHING = Buffer.alloc(0);
 
-/** Bytes that one connection hands to the kernel in a turn. What is more waits, and counts as buffered. */
-const MAX_TURN_BYTES = 256 * 1024;
+/** Bytes of one connection in a batch. */
+const MAX_BATCH_BYTES = 256 * 1024;
 
 /**
  * - `none`: the kernel receives nothing for this connection.
@@ -19,8 +19,8 @@ const MAX_TURN_BYTES = 256 * 1024;
 type ReceiveState = "none" | "armed" | "cancelling";
 
 /**
- * Receives and sends through the ring of its thread. Bytes leave at the end of the turn in which they were written, so
- * that a socket that is full shows a turn later: `bufferedBytes` is 0 until then.
+ * Receives and sends through the ring of its thread. Bytes leave at the end of the turn in which they were written, or
+ * when 256 KiB have gathered. A socket that is full shows only then: `bufferedBytes` is 0 before.
  */
 export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled {
   readonly #loop: UringLoop;
@@ -114,19 +114,30 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
     else this.#send(bytes);
   }
 
-  /** Sends as much as this turn takes, and lets the rest wait. */
+  /** Sends as much as the socket takes, and lets the rest wait. A batch that is full leaves at once. */
   #send(bytes: Buffer): void {
+    const sent = this.#sendSome(bytes);
+    if (sent === bytes.length) return;
+    for (let rest = bytes.subarray(sent); rest.length > 0; rest = rest.subarray(this.#sendSome(rest))) {
+      const mayTakeMore = this.#loop.ring.flush() && !this.#stopped;
+      if (this.#destroyed) return;
+      if (!mayTakeMore) {
+        this.#wait(rest);
+        return;
+      }
+    }
+  }
+
+  /** Adds bytes to the present batch. Returns their number; 0 if the batch is full. */
+  #sendSome(bytes: Buffer): number {
     const { ring } = this.#loop;
     const isFirst = this.sentBatch !== ring.batch;
     if (isFirst) this.#sentBytes = 0;
-    const room = MAX_TURN_BYTES - this.#sentBytes;
+    const room = MAX_BATCH_BYTES - this.#sentBytes;
     const now = bytes.length <= room ? bytes : bytes.subarray(0, room);
-    if (now.length === 0 || !(isFirst ? this.#sendFirst(now) : ring.sendMore(this.#slot, this.#sentAt, now))) {
-      this.#wait(bytes);
-      return;
-    }
+    if (now.length === 0 || !(isFirst ? this.#sendFirst(now) : ring.sendMore(this.#slot, this.#sentAt, now))) return 0;
     this.#sentBytes += now.length;
-    if (now.length < bytes.length) this.#wait(bytes.subarray(now.length));
+    return now.length;
   }
 
   #sendFirst(bytes: Buffer): boolean {

@@ -6,7 +6,8 @@ import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets
 import type { UringTransport } from "../../../../src/wire/transport/uring/uring-transport.ts";
 import { missingUring } from "../../native/availability.ts";
 import { itIsATransport } from "../contract.ts";
-import type { TransportPair } from "../pair.ts";
+import { collect, type TransportPair } from "../pair.ts";
+import { Recorder } from "../recorder.ts";
 
 describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
   const memory = createEstateMemory();
@@ -35,6 +36,16 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
   }
 
   itIsATransport(open);
+
+  it("buffers nothing of a burst that the socket has room for, however large a batch is", async () => {
+    const { transport, peer } = await open();
+    transport.start(new Recorder());
+    transport.write(Buffer.alloc(200_000));
+    transport.write(Buffer.alloc(200_000));
+    expect(transport.bufferedBytes).toBe(0);
+    transport.end();
+    expect(await collect(peer)).toHaveLength(400_000);
+  });
 
   it("closes when its source has no handle any more", async () => {
     const transport = sockets.take(new Socket().destroy(), Buffer.alloc(0));
