@@ -166,3 +166,17 @@ it("serves an established peer at once while a crowd of new ones sends its first
   expect(Math.max(...perTurn)).toBeLessThanOrEqual(4);
   expect(log.filter((name) => name !== "established")).toEqual(crowd.map((_, i) => `new ${i}`));
 });
+
+it("takes a peer for an established one after its first 16 reads", async () => {
+  const { log, connect } = shard(() => TURN_MS / 4);
+  const [regular, other] = [connect("regular"), connect("other")];
+  for (let reads = 0; reads < 16; reads++) regular.received(text("hello"));
+  for (let reads = 0; reads < 15; reads++) other.received(text("hello"));
+  const crowd = Array.from({ length: 50 }, (_, i) => connect(`new ${i}`));
+  for (const each of crowd) each.received(text("hello"));
+  await turn();
+  for (const peer of [regular, other]) peer.received(text("hello"));
+  expect(log.at(-1)).toBe("regular");
+  while (!other.reading) await turn();
+  expect(log.at(-1)).toBe("other");
+});
