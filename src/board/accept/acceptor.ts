@@ -124,6 +124,11 @@ export class Acceptor {
     return this.outcomes.counters;
   }
 
+  /** Number of handshakes under way. */
+  get underWay(): number {
+    return this.#pending.size;
+  }
+
   /** Answers everything with 503 from now on; resolves when the handshakes under way have ended. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -123,6 +123,11 @@ export class AdmissionControl {
     };
   }
 
+  /** Counts one connection more of a client: it has come from another process. */
+  clientArrived(address: string): void {
+    this.#byAddress.set(address, (this.#byAddress.get(address) ?? 0) + 1);
+  }
+
   /** Counts one connection less of a client, when a shard reports that it closed. */
   clientLeft(address: string): void {
     const count = this.#byAddress.get(address) ?? 0;

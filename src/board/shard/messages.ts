@@ -104,6 +104,8 @@ export interface ActorModuleFacts {
   readonly authorizes: boolean;
   /** Headers that the actor class asks for, in lower case. */
   readonly requestHeaders: readonly string[];
+  /** Version of the state with which its connections move; undefined if they don't. */
+  readonly moves: number | undefined;
 }
 
 /** A value that an actor, or other code of an actor module, tells the program in the main thread. */

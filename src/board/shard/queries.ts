@@ -1,6 +1,7 @@
 /** Questions of the main thread to a shard, and their answers. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { HeldPublish } from "../../runtime/feeds/topics.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
@@ -11,7 +12,11 @@ import type {
   PassedConnection,
   PassInQuery,
   PassOutQuery,
+  ResumeAllQuery,
+  StartedConnections,
+  StartPassedQuery,
   SucceedQuery,
+  SuspendAllQuery,
 } from "./moving/messages.ts";
 
 /** Question to a shard: about its connections, or a survey that an actor module answers. */
@@ -22,7 +27,39 @@ export type ShardQuery =
   | MovingQuery;
 
 /** Question about connections that move, which is no question to the registry. */
-export type MovingQuery = MoveQuery | SucceedQuery | PassOutQuery | PassInQuery;
+export type MovingQuery = MoveQuery | SucceedQuery | TakeoverQuery;
+
+/** Question in a takeover by another process, or of another process. */
+export type TakeoverQuery =
+  | SuspendAllQuery
+  | ResumeAllQuery
+  | PassOutQuery
+  | PassInQuery
+  | StartPassedQuery
+  /** Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them. */
+  | { readonly kind: "stopAccepting" }
+  /** Keep publishes to topics without history from now on. */
+  | { readonly kind: "holdPublishes" }
+  /** Make the publishes that were kept. The answer has them, for another process. */
+  | { readonly kind: "releasePublishes" }
+  /** The answer comes when all publishes and mail of this shard have arrived in their threads. */
+  | { readonly kind: "settle" };
+
+const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
+  "suspendAll",
+  "resumeAll",
+  "passOut",
+  "passIn",
+  "startPassed",
+  "stopAccepting",
+  "holdPublishes",
+  "releasePublishes",
+  "settle",
+]);
+
+export function isTakeoverQuery(query: ShardQuery): query is TakeoverQuery {
+  return TAKEOVER_QUERIES.has(query.kind);
+}
 
 /** What an actor module said to a survey. */
 export type SurveyOutcome =
@@ -42,9 +79,17 @@ export interface QueryAnswers {
   readonly survey: SurveyOutcome;
   readonly move: MoveCounts;
   readonly succeed: true;
+  /** Number of connections that are suspended. */
+  readonly suspendAll: number;
+  readonly resumeAll: true;
   readonly passOut: readonly PassedConnection[];
-  /** Number of connections that run now. */
-  readonly passIn: number;
+  /** Error of a state that can't be read. */
+  readonly passIn: ErrorReport | undefined;
+  readonly startPassed: StartedConnections;
+  readonly stopAccepting: true;
+  readonly holdPublishes: true;
+  readonly releasePublishes: readonly HeldPublish[];
+  readonly settle: true;
 }
 
 /**

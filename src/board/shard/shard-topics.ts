@@ -103,6 +103,11 @@ export class ShardTopics {
     return { prepared, ended: () => coming?.ended() };
   }
 
+  /** Resolves when everything that was published here has arrived in the other threads, which know the topics of this one. */
+  settled(): Promise<void> {
+    return this.#bus.settled();
+  }
+
   /** The engine thread was replaced. */
   connectEngine(port: MessagePort): void {
     this.#client?.connect(port);

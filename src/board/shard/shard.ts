@@ -27,9 +27,17 @@ import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
 import type { ActorModuleFacts, ShardOrder, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
+import type { StartedConnections } from "./moving/messages.ts";
 import { Mover, type MoverOwner } from "./moving/mover.ts";
 import { Passing } from "./moving/passing.ts";
-import { answerQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
+import {
+  answerQuery,
+  isTakeoverQuery,
+  type QueryAnswers,
+  type ShardQuery,
+  surveyFailed,
+  type TakeoverQuery,
+} from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { SocketIntake } from "./socket-intake.ts";
@@ -162,6 +170,7 @@ class Shard {
       },
       moduleOf: (actor) => this.#actors.get(actor),
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
+      topicsKnown: () => this.#topics.settled(),
       mail: this.#mail,
       departed: (connection) => {
         const clientKey = this.#closedSockets.clientKeyOf(connection);
@@ -264,19 +273,17 @@ class Shard {
       this.#mover.flushReports();
       this.report({ kind: "queryAnswered", serial, answer });
     };
-    switch (query.kind) {
-      case "move":
-        void this.#mover.move(query).then(post);
-        return;
-      case "passOut":
-        void this.#passing.giveUp(query).then(post);
-        return;
-      case "passIn":
-        post(this.#passing.takeIn(query));
-        return;
-      case "succeed":
-        void this.#mail.succeed(query.shard, query.life).then(() => post(true));
-        return;
+    if (isTakeoverQuery(query)) {
+      void Promise.resolve(this.#answerTakeover(query)).then(post);
+      return;
+    }
+    if (query.kind === "move") {
+      void this.#mover.move(query).then(post);
+      return;
+    }
+    if (query.kind === "succeed") {
+      void this.#mail.succeed(query.shard, query.life).then(() => post(true));
+      return;
     }
     const answer = answerQuery(this.#connections, this.#loaded.promise, query);
     if (!(answer instanceof Promise)) post(answer);
@@ -285,6 +292,35 @@ class Shard {
         const message = "surveyed must return plain data, without functions or class instances";
         post(surveyFailed(new SwitchboardError("ERR_MAIL_NOT_CLONEABLE", message, { cause })));
       });
+  }
+
+  #answerTakeover(
+    query: TakeoverQuery,
+  ): QueryAnswers[TakeoverQuery["kind"]] | Promise<number | StartedConnections | true> {
+    const { topics } = this.#topics;
+    switch (query.kind) {
+      case "suspendAll":
+        return this.#passing.suspendAll(query);
+      case "resumeAll":
+        this.#passing.resumeAll();
+        return true;
+      case "passOut":
+        return this.#passing.giveUp(query);
+      case "passIn":
+        return this.#passing.takeIn(query);
+      case "startPassed":
+        return this.#passing.start();
+      case "stopAccepting":
+        this.#intake.stopAccepting();
+        return true;
+      case "holdPublishes":
+        topics.hold();
+        return true;
+      case "releasePublishes":
+        return topics.release();
+      case "settle":
+        return this.#topics.settled().then(() => true);
+    }
   }
 
   #addLink({ port, shard, life }: ThreadLink): Promise<void> {
@@ -334,8 +370,8 @@ class Shard {
 
 /** Returns the facts about the modules that the main thread needs. */
 function factsOf(actors: ActorModules): ReadonlyMap<ActorName, ActorModuleFacts> {
-  const facts = Array.from(actors, ([name, { authorize, requestHeaders }]) => {
-    return [name, { authorizes: authorize !== undefined, requestHeaders }] as const;
+  const facts = Array.from(actors, ([name, { authorize, requestHeaders, moves }]) => {
+    return [name, { authorizes: authorize !== undefined, requestHeaders, moves }] as const;
   });
   return new Map(facts);
 }

@@ -157,6 +157,11 @@ export class SocketIntake {
     return this.#sockets?.takeServers() ?? [];
   }
 
+  /** Closes the listening servers. Handshakes under way go on. */
+  stopAccepting(): void {
+    this.#sockets?.stopListening();
+  }
+
   /**
    * Begins the shutdown: stops listening. Resolves when requests under way have their answers.
    *

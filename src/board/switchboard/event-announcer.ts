@@ -18,6 +18,8 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "engineFull",
   "engineLost",
   "engineFailed",
+  "takeoverFailed",
+  "successorFailed",
 ] as const);
 
 /** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */

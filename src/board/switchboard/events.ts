@@ -81,12 +81,54 @@ export interface SwitchboardEvents {
   moveFailed: [MoveFailure];
   /** An actor, or other code of an actor module, has called `report`. */
   reported: [Report];
+  /** Everything has come from the process that this board takes over from. */
+  takenOver: [TakenOver];
+  /** The takeover from another process failed once it had begun. The other process goes on; this board closes. */
+  takeoverFailed: [Error];
+  /** Another process wanted to take over from this board and couldn't. Everything goes on here. */
+  successorFailed: [SuccessorFailure];
+  /** Another process has taken over everything that can move. The board closes now, with what is left. */
+  handedOver: [HandedOver];
   /** A new thread takes connections in place of one that was lost. */
   shardReplaced: [{ readonly shard: number }];
   /** The board begins to close. `ready` is false from now on. */
   closing: [];
   /** The board is closed. */
   closed: [ShutdownCounts];
+}
+
+/** A takeover from another process. */
+export interface TakenOver {
+  /** Process id of the other process. */
+  readonly pid: number;
+  /** Number of connections that came. */
+  readonly connections: number;
+  /** True if the other process ended before it had given everything. */
+  readonly predecessorDied: boolean;
+  /** Time from the first message to the other process until everything ran here, in ms. */
+  readonly ms: number;
+}
+
+/** A process that couldn't take over. */
+export interface SuccessorFailure {
+  /** Process id of the other process. */
+  readonly pid: number;
+  /** `ERR_TAKEOVER_REFUSED`, `ERR_TAKEOVER_TIMEOUT`, `ERR_TAKEOVER_LOST`, or what went wrong in the other process. */
+  readonly error: Error;
+  /** True if it was refused before anything was stopped. */
+  readonly wasRefused: boolean;
+}
+
+/** A takeover by another process. */
+export interface HandedOver {
+  /** Process id of the other process. */
+  readonly pid: number;
+  /** Number of connections that went. */
+  readonly connections: number;
+  /** Time for which the connections were stopped at most, in ms. */
+  readonly pauseMs: number;
+  /** Time of the whole takeover, in ms. The start of the other program is a part of it. */
+  readonly ms: number;
 }
 
 /** An open connection that has moved to another shard. */

@@ -1,6 +1,6 @@
 /** The public class `Switchboard`: the object in the main thread that puts all parts together. */
 import type { IncomingMessage, Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
@@ -15,6 +15,7 @@ import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runt
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import { isServer } from "../../wire/transport/raw-socket-server.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
 import type { AnyHttp2Server } from "../accept/routes/http2-route.ts";
 import type { TlsOptions } from "../accept/tls-settings.ts";
@@ -37,7 +38,7 @@ import {
   checkCloseOnSignalsOptions,
   checkCloseOptions,
 } from "./options/close-options.ts";
-import type { AttachOptions, ListenOptions } from "./options/listen-options.ts";
+import type { AttachOptions, ListenOptions, ServerListenOptions } from "./options/listen-options.ts";
 import { withoutUndefined } from "./options/option-validation.ts";
 import { checkReloadOptions, type ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
@@ -46,6 +47,7 @@ import { handleSignals } from "./signals.ts";
 import { chooseSockets, type SocketsChoice } from "./sockets-choice.ts";
 import { type Health, type Stats, statsOf } from "./stats.ts";
 import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./survey.ts";
+import { BoardTakeover, checkTakeover } from "./takeover/board-takeover.ts";
 
 const NO_OPTIONS: AttachOptions = {};
 
@@ -63,6 +65,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #pool!: ShardPool; // set by `start`, the only way to get a board
   readonly #life = new BoardLife();
   #rebalancer!: Rebalancer; // set by `start`, too
+  /** Set with the option `takeover`. */
+  #takeover: BoardTakeover | undefined;
 
   /**
    * Starts the shards. Resolves when all of them take connections.
@@ -74,7 +78,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
-    const board = new Switchboard(settings, chooseSockets(settings.sockets));
+    const sockets = chooseSockets(settings.sockets);
+    if (settings.takeover !== undefined) checkTakeover(settings.takeover, sockets);
+    const board = new Switchboard(settings, sockets);
     await board.#start(settings);
     return board;
   }
@@ -110,6 +116,32 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     });
     this.#rebalancer = new Rebalancer(() => this.#pool, settings.rebalance);
     this.#hub.cluster.start();
+    if (settings.takeover !== undefined) await this.#takeOver(settings.takeover);
+  }
+
+  /** Takes over from another process, or waits for one. */
+  async #takeOver(path: string): Promise<void> {
+    this.#takeover = new BoardTakeover(path, {
+      pool: this.#pool,
+      intake: this.#intake,
+      topics: this.#hub.topics.topics,
+      takenOver: (result) => this.emit("takenOver", result),
+      takeoverFailed: (error) => {
+        this.#events.announce("takeoverFailed", error);
+        void this.close({ timeoutMs: 0 });
+      },
+      successorFailed: (failure) => this.#events.announce("successorFailed", failure),
+      handedOver: (result) => {
+        this.emit("handedOver", result);
+        void this.close({ code: CloseCode.serviceRestart, timeoutMs: 30_000 });
+      },
+    });
+    try {
+      await this.#takeover.begin();
+    } catch (error) {
+      await this.close({ timeoutMs: 0 });
+      throw error;
+    }
   }
 
   /**
@@ -153,8 +185,16 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Rejects as `net.Server` does (`EADDRINUSE`), with `ERR_CLOSED` if the board is closed or closes meanwhile, and with
    * `ERR_ABORTED` if `signal` is aborted. After a rejection the port isn't bound.
    */
-  async listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo> {
-    return this.#intake.listen(options);
+  listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo>;
+  /**
+   * Lets a `node:http` server of the program listen, or any other `net.Server`, so that another process can take its socket
+   * over: see the option `takeover`. Resolves with the address, for a Unix socket with its path. `attach` takes the
+   * server's upgrades. Rejects as above, and with `ERR_ARGUMENT`.
+   */
+  listen(server: NetServer, options: ServerListenOptions): Promise<AddressInfo | string>;
+  async listen(first: NetServer | ListenOptions, options?: ServerListenOptions): Promise<AddressInfo | string> {
+    if (!isServer(first)) return this.#intake.listen(first);
+    return this.#intake.listenWith(first, options ?? {});
   }
 
   /**
@@ -379,6 +419,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#rebalancer.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     const deadline = performance.now() + settings.timeoutMs;
+    this.#takeover?.close();
     await this.#intake.close(settings.timeoutMs);
     this.#hub.topics.closing();
     this.#hub.cluster.close();

@@ -7,10 +7,10 @@ import { TAKEOVER_PROTOCOL, type TakeoverFacts } from "./messages.ts";
 const RESERVE = 64;
 
 /** Facts of this process. */
-export function ownFacts(moves: TakeoverFacts["moves"]): TakeoverFacts {
+export function ownFacts({ moves, shards }: Pick<TakeoverFacts, "moves" | "shards">): TakeoverFacts {
   // The second byte of everything that is serialized.
   const format = serialize(null)[1] ?? 0;
-  return { protocol: TAKEOVER_PROTOCOL, node: process.versions.node, format, moves, room: descriptorsLeft() };
+  return { protocol: TAKEOVER_PROTOCOL, node: process.versions.node, format, moves, room: descriptorsLeft(), shards };
 }
 
 /**
@@ -37,6 +37,9 @@ export function whyIncompatible(
     if (theirs === null) return `${actor} has \`static moves\` in the old process and not in the new one`;
     if (theirs < moves)
       return `${actor} has \`static moves = ${moves}\` in the old process and ${theirs} in the new one`;
+  }
+  if (successor.shards < predecessor.shards) {
+    return `the old process has ${predecessor.shards} shards and the new one ${successor.shards}: addresses name shards, so there can't be fewer`;
   }
   if (needed + RESERVE > successor.room) {
     return `${needed} files are to be passed, and the new process can open ${successor.room} more: raise its limit (ulimit -n)`;

@@ -15,6 +15,8 @@ export interface TakeoverFacts {
   readonly moves: Readonly<Record<string, number | null>>;
   /** Number of files that the process can still open. */
   readonly room: number;
+  /** Number of shards. Addresses of connections name their shard. */
+  readonly shards: number;
 }
 
 /** Message from the process that takes over. */
@@ -37,7 +39,12 @@ export type PredecessorMessage =
   /** Names of the listening sockets; their descriptors come with the message. */
   | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
   /** Connections that are stopped. Their descriptors come with the message. Nobody serves them until "go". */
-  | { readonly kind: "connections"; readonly serial: number; readonly states: readonly Uint8Array[] }
+  | {
+      readonly kind: "connections";
+      readonly serial: number;
+      readonly states: readonly Uint8Array[];
+      readonly shards: readonly number[];
+    }
   /** All connections that were adopted belong to the successor only. */
   | { readonly kind: "go" }
   /** There is nothing left to take over. */
@@ -54,6 +61,8 @@ export interface MovingConnection {
   /** Descriptor of the socket. Its owner closes it, or makes a socket of it. */
   readonly descriptor: number;
   readonly state: Uint8Array;
+  /** Number of the shard in the connection's address. */
+  readonly shard: number;
 }
 
 /** A listening socket on its way. */

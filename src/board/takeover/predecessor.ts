@@ -15,6 +15,7 @@ import type {
 /** What a process gives away. */
 export interface TakeoverSource {
   readonly moves: TakeoverFacts["moves"];
+  readonly shards: number;
   /** Number of connections now. */
   readonly connections: number;
   /** Listening sockets. The descriptors stay the source's. */
@@ -136,7 +137,7 @@ class Predecessor {
       const { facts } = await this.#expect("hello");
       this.#listeners = await this.#source.listeners();
       const needed = this.#source.connections + this.#listeners.length;
-      const reason = whyIncompatible(ownFacts(this.#source.moves), facts, needed);
+      const reason = whyIncompatible(ownFacts(this.#source), facts, needed);
       return reason === undefined ? undefined : refused(reason);
     } catch (error) {
       return error instanceof SwitchboardError ? error : refused((error as Error).message);
@@ -146,7 +147,7 @@ class Predecessor {
   async #giveListeners(): Promise<void> {
     const listeners = this.#listeners.map(({ name }) => name);
     const descriptors = this.#listeners.map(({ descriptor }) => descriptor);
-    this.#talk.send({ kind: "welcome", facts: ownFacts(this.#source.moves), listeners }, descriptors);
+    this.#talk.send({ kind: "welcome", facts: ownFacts(this.#source), listeners }, descriptors);
     const { listenTimeoutMs } = this.#settings;
     const slow = Promise.withResolvers<never>();
     const timer = setTimeout(() => {
@@ -173,7 +174,8 @@ class Predecessor {
       const serial = this.#serial++;
       const states = batch.map(({ state }) => state);
       const descriptors = batch.map(({ descriptor }) => descriptor);
-      this.#talk.send({ kind: "connections", serial, states }, descriptors);
+      const shards = batch.map(({ shard }) => shard);
+      this.#talk.send({ kind: "connections", serial, states, shards }, descriptors);
       const adopted = await this.#expect("adopted");
       if (adopted.serial !== serial) throw unexpected("adopted");
     }

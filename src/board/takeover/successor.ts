@@ -16,6 +16,7 @@ import type {
 /** What a process takes over with. */
 export interface TakeoverSink {
   readonly moves: TakeoverFacts["moves"];
+  readonly shards: number;
   /** Takes the listening sockets, and resolves when the program listens. */
   listen(listeners: readonly MovingListener[]): Promise<void>;
   /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
@@ -89,7 +90,7 @@ class Successor {
   }
 
   async #greet(): Promise<readonly MovingListener[]> {
-    this.#talk.send({ kind: "hello", facts: ownFacts(this.#sink.moves) });
+    this.#talk.send({ kind: "hello", facts: ownFacts(this.#sink) });
     const received = await this.#talk.next();
     if (received === undefined) {
       throw new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#pid} closed the connection`);
@@ -113,7 +114,10 @@ class Successor {
       const { message, descriptors } = received;
       switch (message.kind) {
         case "connections": {
-          const some = message.states.map((state, index) => ({ state, descriptor: descriptors[index] as number }));
+          const { states, shards } = message;
+          const some = states.map((state, index) => {
+            return { state, descriptor: descriptors[index] as number, shard: shards[index] as number };
+          });
           this.#held.push(...some);
           await this.#sink.adopt(some);
           this.#talk.send({ kind: "adopted", serial: message.serial });

@@ -13,6 +13,8 @@ import { checkTakeoverPath } from "./takeover-directory.ts";
 export interface TakeoverServerOwner {
   readonly source: TakeoverSource;
   readonly settings?: HandOverSettings;
+  /** A process has connected that wants to take over. */
+  begun?(): void;
   /** A process has taken over, was refused, or failed. */
   ended(result: HandOverResult): void;
 }
@@ -46,9 +48,10 @@ export class TakeoverServer {
       return;
     }
     this.#busy = true;
-    const { source, settings, ended } = this.#owner;
+    const { source, settings } = this.#owner;
+    this.#owner.begun?.();
     const result = await handOver(channel, source, settings);
     this.#busy = result.outcome === "handedOver";
-    ended(result);
+    this.#owner.ended(result);
   }
 }

@@ -2,6 +2,7 @@
  * One thread's end of the bus: its subscribers, and a link to every other thread. Each shard and the main thread have
  * one.
  */
+import { setImmediate as immediate } from "node:timers/promises";
 import type { MessagePort } from "node:worker_threads";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
@@ -195,6 +196,16 @@ export class Bus {
     const all = { ...result };
     for (const moving of topic.moving) addResult(all, moving.take(frame, origin, except));
     return all;
+  }
+
+  /**
+   * Resolves when everything that this tick and those before have published has been delivered in the other threads, and
+   * when these know which topics are wanted here.
+   */
+  async settled(): Promise<void> {
+    // Mail of this tick leaves at its end, on the same ports.
+    await immediate();
+    await Promise.all([...this.#links].map((link) => link.settled()));
   }
 
   close(): void {

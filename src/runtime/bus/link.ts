@@ -31,6 +31,9 @@ type LinkMessage =
       readonly ids: readonly number[];
     }
   | { readonly kind: "interestKnown"; readonly serial: number }
+  /** Asks for an answer once everything that was sent before has been delivered. */
+  | { readonly kind: "settle"; readonly serial: number }
+  | { readonly kind: "settled"; readonly serial: number }
   /** `sentAt`: nanoseconds of the clock that all threads share. */
   | { readonly kind: "publishes"; readonly batch: ArrayBuffer; readonly sentAt: bigint }
   | { readonly kind: "consumed"; readonly bytes: number }
@@ -82,7 +85,7 @@ export class Link implements ScheduledTask {
   #changes: InterestChange[] = [];
   /** Promise that the other side knows the changes of this tick; undefined without changes. */
   #known: PromiseWithResolvers<void> | undefined;
-  /** Such promises of the messages that were posted, by their serials. */
+  /** Such promises of the messages that were posted, and of `settle` messages, by their serials. */
   readonly #awaitingKnown = new PendingReplies<PromiseWithResolvers<void>>();
   readonly #synced = Promise.withResolvers<void>();
   /** Batches that have arrived and aren't delivered to their end, as a linked list. */
@@ -155,6 +158,15 @@ export class Link implements ScheduledTask {
     this.#post(message);
   }
 
+  /** Resolves when the other side has delivered everything that was published before, or is gone. */
+  settled(): Promise<void> {
+    if (this.#closed) return Promise.resolve();
+    this.flush();
+    const settled = Promise.withResolvers<void>();
+    this.#post({ kind: "settle", serial: this.#awaitingKnown.add(settled) });
+    return settled.promise;
+  }
+
   close(): void {
     this.#port.close();
   }
@@ -190,6 +202,10 @@ export class Link implements ScheduledTask {
         this.#post({ kind: "interestKnown", serial: message.serial });
         this.#synced.resolve();
         break;
+      case "settle":
+        this.#inLine(() => this.#post({ kind: "settled", serial: message.serial }));
+        break;
+      case "settled":
       case "interestKnown":
         this.#awaitingKnown.take(message.serial)?.resolve();
         break;

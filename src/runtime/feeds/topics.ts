@@ -8,7 +8,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { PublishOptions } from "../actor/context/actor-context.ts";
 import type { PublishResult } from "../actor/context/publish-result.ts";
 import type { Subscriber } from "../bus/audience.ts";
-import type { Bus } from "../bus/bus.ts";
+import { type Bus, NOBODY } from "../bus/bus.ts";
 import { checkTopic } from "../bus/topic-index.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { Member, PresenceStats } from "../streams/engine.ts";
@@ -25,6 +25,16 @@ export interface TopicEngine {
   readonly isShared: boolean;
 }
 
+/** A publish that waited while subscribers were on their way between two processes. */
+export interface HeldPublish {
+  readonly topic: string;
+  /** Bytes of the frame. */
+  readonly frame: Uint8Array;
+}
+
+/** Bytes of publishes that wait at most. More are dropped. */
+const MAX_HELD_BYTES = 64 * 1024 * 1024;
+
 const DEFAULT_PAGE = 100;
 const MAX_PAGE = 1_000;
 const MAX_MEMBERS = 10_000;
@@ -38,6 +48,9 @@ const NO_OPTIONS: PublishOptions & ReadHistoryOptions = {};
 export class Topics implements TopicMemory {
   readonly bus: Bus;
   readonly #engine: TopicEngine | undefined;
+  /** Publishes that wait for `release`; undefined while none has to wait. */
+  #held: { readonly topic: string; readonly frame: Frame; readonly except: Subscriber | undefined }[] | undefined;
+  #heldBytes = 0;
 
   constructor(bus: Bus, engine: TopicEngine | undefined) {
     this.bus = bus;
@@ -75,9 +88,48 @@ export class Topics implements TopicMemory {
     }
     const { self, idempotencyKey, expiresMs } = options;
     if (idempotencyKey !== undefined || expiresMs !== undefined) throw noHistory(topic);
-    const result = this.bus.publish(topic, frame, self ? undefined : publisher);
-    if (engine?.isShared === true) engine.client.relay(topic, frame);
+    const except = self ? undefined : publisher;
+    if (this.#held === undefined) return this.#publishNow(topic, frame, except);
+    checkTopic(topic);
+    const bytes = frame.end - frame.start;
+    if (this.#heldBytes + bytes > MAX_HELD_BYTES) return { ...NOBODY, dropped: 1 };
+    this.#heldBytes += bytes;
+    this.#held.push({ topic, frame, except });
+    return NOBODY;
+  }
+
+  #publishNow(topic: string, frame: Frame, except: Subscriber | undefined): PublishResult {
+    const result = this.bus.publish(topic, frame, except);
+    if (this.areShared) this.#engine?.client.relay(topic, frame);
     return result;
+  }
+
+  /**
+   * Keeps publishes to topics without history from now on, at most 64 MiB: subscribers are on their way between two
+   * processes. The result of such a publish says nothing.
+   */
+  hold(): void {
+    this.#held ??= [];
+  }
+
+  /** Publishes a message that was kept in another process. */
+  publishHeld({ topic, frame }: HeldPublish): void {
+    const block = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
+    if (this.#held === undefined) this.bus.publish(topic, { block, start: 0, end: block.length });
+    else this.#held.push({ topic, frame: { block, start: 0, end: block.length }, except: undefined });
+  }
+
+  /** Makes the publishes that were kept, in order, and returns them. */
+  release(): readonly HeldPublish[] {
+    const held = this.#held ?? [];
+    this.#held = undefined;
+    this.#heldBytes = 0;
+    for (const { topic, frame, except } of held) this.#publishNow(topic, frame, except);
+    // A copy: a frame may be a small part of its block.
+    return held.map(({ topic, frame: { block, start, end } }) => ({
+      topic,
+      frame: Uint8Array.from(block.subarray(start, end)),
+    }));
   }
 
   async history(topic: string, options: ReadHistoryOptions = NO_OPTIONS): Promise<HistoryPage> {

@@ -106,6 +106,12 @@ export function setAcceptOptions(server: Server, options: AcceptOptions): void {
   Object.assign(server, options);
 }
 
+/** Returns these options of a server. Source: as for `setAcceptOptions`. */
+export function acceptOptionsOf(server: Server): AcceptOptions {
+  const { noDelay = false, allowHalfOpen = false, pauseOnConnect = false } = server as Server & AcceptOptions;
+  return { noDelay, allowHalfOpen, pauseOnConnect };
+}
+
 /**
  * Lets a socket be moved on which bytes were read and written. Node (24.20, 26.6 and newer) moves only sockets whose
  * two byte counters are 0, lest bytes be left behind (`assertTransferableSocket` in `lib/net.js`). The caller has taken

@@ -1,6 +1,6 @@
 /** TCP servers whose sockets move to a shard before anything is read, and servers that a shard accepts with. */
-import { createServer, type Server, type Socket } from "node:net";
-import { listeningHandleOf, ownerOf, setAcceptOptions } from "../node-internals/net.ts";
+import { createServer, Server, type Socket } from "node:net";
+import { acceptOptionsOf, listeningHandleOf, ownerOf, setAcceptOptions } from "../node-internals/net.ts";
 import { type DescriptorRoom, descriptorRoom } from "./descriptors.ts";
 import { TcpTransport } from "./tcp-transport.ts";
 
@@ -17,6 +17,18 @@ export function createRawSocketServer(accepted: (socket: Socket) => void): Serve
 /** Creates a TCP server that moves to another thread before it accepts anything. */
 export function createMovableServer(): Server {
   return createServer();
+}
+
+/** Creates a server that accepts for another one: the sockets come as if the other server had accepted them. */
+export function createServerFor(other: Server): Server {
+  const server = createServer((socket) => void other.emit("connection", socket));
+  setAcceptOptions(server, acceptOptionsOf(other));
+  return server;
+}
+
+/** True for a server of `node:net`, and for the servers of `node:http` and others that stand on it. */
+export function isServer(value: object): value is Server {
+  return value instanceof Server;
 }
 
 /** Starts to accept with a server that has moved here. Of its options only the handle came along. */

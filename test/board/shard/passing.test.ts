@@ -98,8 +98,9 @@ class Client {
 /** Takes all connections out of the shard of a pool. */
 async function giveUp(pool: ShardPool): Promise<PassedConnection[]> {
   const all: PassedConnection[] = [];
+  await pool.query(0, { kind: "suspendAll", limitMs: 20_000 }, 60_000);
   for (;;) {
-    const some = await pool.query(0, { kind: "passOut", count: 8, limitMs: 20_000 }, 60_000);
+    const some = await pool.query(0, { kind: "passOut", count: 8 }, 60_000);
     if (some === undefined || some.length === 0) return all;
     all.push(...some);
   }
@@ -116,7 +117,8 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
       const passed = await giveUp(from);
       expect(passed).toHaveLength(clients.length);
       expect(from.counters()[0]?.connections).toBe(0);
-      expect(await to.query(0, { kind: "passIn", connections: passed })).toBe(clients.length);
+      expect(await to.query(0, { kind: "passIn", connections: passed, isReturn: false })).toBeUndefined();
+      expect(await to.query(0, { kind: "startPassed" })).toEqual({ running: clients.length, clientKeys: [] });
       expect(to.counters()[0]?.connections).toBe(clients.length);
     }
     const faults = await Promise.all(clients.map((client) => client.stop()));
@@ -133,14 +135,19 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
     socket.terminate();
   });
 
-  it("can't go on with a state that can't be read, and are closed", async () => {
+  it("are refused with a state that can't be read, and go on where they came from", async () => {
     const pool = await startPool("counting");
     const socket = new WebSocket(`ws://127.0.0.1:${await listen(pool)}/`);
     await once(socket, "open");
     const [passed] = await giveUp(pool);
-    const broken = { descriptor: passed?.descriptor ?? -1, state: Buffer.from("broken") };
-    const closed = once(socket, "close");
-    expect(await pool.query(0, { kind: "passIn", connections: [broken] })).toBe(0);
-    expect((await closed)[0]).toBe(1006);
+    if (passed === undefined) throw new Error("nothing was given up");
+    const broken = { ...passed, state: Buffer.from("broken") };
+    const error = await pool.query(0, { kind: "passIn", connections: [broken], isReturn: false });
+    expect(error).toMatchObject({ message: expect.stringMatching(/deserialize/) });
+    expect(await pool.query(0, { kind: "passIn", connections: [passed], isReturn: true })).toBeUndefined();
+    expect(await pool.query(0, { kind: "startPassed" })).toEqual({ running: 1, clientKeys: [] });
+    socket.send("on");
+    expect((await once(socket, "message"))[0].toString()).toMatch(/on$/);
+    socket.terminate();
   });
 });

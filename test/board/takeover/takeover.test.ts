@@ -167,7 +167,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
   });
 
   it("is refused while another is under way", async () => {
-    const { path, old, clients } = await serve();
+    const { path, old, clients } = await serve({ settings: { ...SMALL, patienceMs: 60_000 } });
     const first = new EchoProcess({ path, failure: { step: "adopt", how: "SIGSTOP" } });
     await first.tells("failing");
     const second = new EchoProcess({ path });

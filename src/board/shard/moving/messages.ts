@@ -79,24 +79,57 @@ export interface ConnectionMessage {
   readonly hops: number;
 }
 
-/** Question to a shard: give up connections for another process. The answer has as many as could go, at most `count`. */
-export interface PassOutQuery {
-  readonly kind: "passOut";
-  readonly count: number;
+/**
+ * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their number. A
+ * suspended connection goes on sending what its topics bring; its messages and mail wait.
+ */
+export interface SuspendAllQuery {
+  readonly kind: "suspendAll";
   /** Time that an actor has to become idle and to be suspended, in ms. */
   readonly limitMs: number;
 }
 
-/** Question to a shard: take connections that came from another process, or that couldn't go there. */
+/** Question to a shard: let all connections go on that are suspended and weren't given up. */
+export interface ResumeAllQuery {
+  readonly kind: "resumeAll";
+}
+
+/** Question to a shard: give up suspended connections for another process, at most `count`. */
+export interface PassOutQuery {
+  readonly kind: "passOut";
+  readonly count: number;
+}
+
+/**
+ * Question to a shard: read the states of connections that came from another process, or that couldn't go there. The shard
+ * keeps them until `startPassed`. The answer is an error if a state can't be read: then none is kept.
+ */
 export interface PassInQuery {
   readonly kind: "passIn";
   readonly connections: readonly PassedConnection[];
+  /** True for connections that this process has given up itself. */
+  readonly isReturn: boolean;
+}
+
+/** Question to a shard: start the connections of all `passIn`. The answer comes when other threads know their topics. */
+export interface StartPassedQuery {
+  readonly kind: "startPassed";
+}
+
+/** Connections that have been started. */
+export interface StartedConnections {
+  /** Number of connections that run. */
+  readonly running: number;
+  /** Keys of their clients, where clients are counted. */
+  readonly clientKeys: readonly string[];
 }
 
 /** A connection without an owner among the shards, on its way to another process. */
 export interface PassedConnection {
-  /** Descriptor of the socket, valid in every thread. Whoever holds the connection closes it. */
+  /** Descriptor of the socket, valid in every thread. The holder of the connection closes it. */
   readonly descriptor: number;
   /** `PassedState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;
+  /** Number of the shard in the address. */
+  readonly shard: number;
 }

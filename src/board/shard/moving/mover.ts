@@ -39,6 +39,8 @@ export interface MoverOwner {
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Begins to move subscriptions to another thread. */
   leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L>;
+  /** Resolves when all threads know the topics that are wanted here now. */
+  topicsKnown(): Promise<void>;
   readonly mail: Pick<MailRouter, "leaveFor">;
   /** A connection has left. Returns the key of its client, if clients are counted. */
   departed(connection: Connection): string | undefined;
@@ -127,6 +129,13 @@ export class Mover {
     this.#reports.flush();
   }
 
+  /** A connection leaves for another process. Returns the number of its moves. */
+  takeHops(connection: Connection): number {
+    const hops = this.#hops.get(connection) ?? 0;
+    this.#hops.delete(connection);
+    return hops;
+  }
+
   /** A connection of this shard has closed. */
   closed(connection: { readonly address: Address }): void {
     const hops = this.#hops.get(connection);
@@ -173,7 +182,7 @@ export class Mover {
     if (life === this.#owner.life) return "moved";
     const version = this.#owner.moduleOf(connection.actor)?.moves;
     if (version === undefined) return "actor";
-    if (this.#leaving.has(connection)) return "busy";
+    if (this.#leaving.has(connection) || connection.isSuspended) return "busy";
     this.#leaving.add(connection);
     const outcome = await this.#leave(connection, life, version, performance.now() + limitMs);
     this.#leaving.delete(connection);

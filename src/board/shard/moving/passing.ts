@@ -1,63 +1,82 @@
 /**
- * Connections between a shard and another process: given up as a descriptor and the bytes of a state, and taken in. `Shard`
- * has one. Topics don't come along by marks, as between threads: the subscriptions end here, and begin again there.
+ * Connections between a shard and another process: suspended together, given up as a descriptor and the bytes of a state,
+ * taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the board keeps all
+ * publishes while connections are on their way.
  */
 import { deserialize, serialize } from "node:v8";
-import { reportError, SwitchboardError } from "../../../errors.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
+import { shardOf } from "../../../runtime/actor/address.ts";
+import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import { ownerOf } from "../../../wire/node-internals/net.ts";
 import { fromDescriptor, toDescriptor } from "../../../wire/passing/descriptor-transport.ts";
 import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
-import type { PassedConnection, PassInQuery, PassOutQuery } from "./messages.ts";
+import type { PassedConnection, PassInQuery, PassOutQuery, StartedConnections, SuspendAllQuery } from "./messages.ts";
 import type { Luggage, Mover, MoverOwner } from "./mover.ts";
 
 /** Everything that travels with a descriptor. */
-interface PassedState extends Omit<Luggage, "hops"> {
+interface PassedState extends Luggage {
   readonly state: ConnectionState;
 }
 
-/** Number of connections of a shard that are suspended, or about to be, at the same time. */
+/** A connection that was taken in and doesn't run yet. */
+interface Guest extends PassedState {
+  readonly descriptor: number;
+}
+
+/** Number of connections of a shard that are about to be suspended at the same time. */
 const MAX_TOGETHER = 64;
 
 export class Passing {
   readonly #owner: MoverOwner;
   readonly #mover: Mover;
+  /** Suspended connections, with what their actors' `suspended` returned, as bytes. */
+  readonly #suspended = new Map<Connection, Uint8Array>();
+  #guests: Guest[] = [];
 
   constructor(owner: MoverOwner, mover: Mover) {
     this.#owner = owner;
     this.#mover = mover;
   }
 
-  /** Gives up connections. Those whose actors have no `moves`, or can't be suspended, stay and go on. */
-  async giveUp({ count, limitMs }: PassOutQuery): Promise<readonly PassedConnection[]> {
+  /** Suspends all connections. Those whose actors have no `moves`, or can't be suspended in time, go on. */
+  async suspendAll({ limitMs }: SuspendAllQuery): Promise<number> {
     const deadline = performance.now() + limitMs;
     const all = this.#owner.connections[Symbol.iterator]();
-    const passed: PassedConnection[] = [];
-    let room = count;
     const oneByOne = async (): Promise<void> => {
-      while (room > 0) {
-        const { done, value: connection } = all.next();
-        if (done === true) return;
-        room--;
-        const one = await this.#giveUpOne(connection, deadline);
-        if (one === undefined) room++;
-        else passed.push(one);
-      }
+      for (let next = all.next(); next.done !== true; next = all.next()) await this.#suspend(next.value, deadline);
     };
-    await Promise.all(Array.from({ length: Math.min(MAX_TOGETHER, count) }, oneByOne));
-    return passed;
+    await Promise.all(Array.from({ length: MAX_TOGETHER }, oneByOne));
+    return this.#suspended.size;
   }
 
-  async #giveUpOne(connection: Connection, deadline: number): Promise<PassedConnection | undefined> {
+  async #suspend(connection: Connection, deadline: number): Promise<void> {
     const version = this.#owner.moduleOf(connection.actor)?.moves;
-    if (version === undefined) return undefined;
-    const reason = (): "closing" | Connection["stayReason"] =>
-      this.#owner.isClosing ? "closing" : connection.stayReason;
-    const bytes = await this.#mover.suspend(connection, version, deadline, reason);
+    if (version === undefined || this.#suspended.has(connection)) return;
+    const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : connection.stayReason);
+    const bytes = await this.#mover.suspend(connection, version, deadline, stayReason);
     if (bytes instanceof SwitchboardError) this.#failed(connection, bytes);
-    return bytes instanceof Uint8Array ? this.#takeApart(connection, bytes) : undefined;
+    if (bytes instanceof Uint8Array) this.#suspended.set(connection, bytes);
+  }
+
+  /** Lets the connections go on that are suspended. */
+  resumeAll(): void {
+    for (const connection of this.#suspended.keys()) if (connection.isSuspended) connection.stay();
+    this.#suspended.clear();
+  }
+
+  /** Gives up suspended connections, at most `count`. */
+  giveUp({ count }: PassOutQuery): readonly PassedConnection[] {
+    const passed: PassedConnection[] = [];
+    for (const [connection, bytes] of this.#suspended) {
+      if (passed.length === count) break;
+      this.#suspended.delete(connection);
+      const one = connection.isSuspended ? this.#takeApart(connection, bytes) : undefined;
+      if (one !== undefined) passed.push(one);
+    }
+    return passed;
   }
 
   #takeApart(connection: Connection, bytes: Uint8Array): PassedConnection | undefined {
@@ -72,32 +91,50 @@ export class Passing {
     const openedAt = connections.openedAt(connection) ?? Date.now();
     connections.delete(connection);
     const clientKey = this.#owner.departed(connection);
+    const luggage: Luggage = { openedAt, clientKey, hops: this.#mover.takeHops(connection) };
     const { state, socket } = parts;
     try {
-      const passed: PassedState = { state, openedAt, clientKey };
+      const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
-      return { state: serialized, descriptor: toDescriptor(socket) };
+      return { state: serialized, descriptor: toDescriptor(socket), shard: shardOf(connection.address) };
     } catch (cause) {
       // The session can't be cloned, or no descriptor is left.
       const { unread } = socket;
       const transport = new TcpTransport(ownerOf(socket.handle), unread, true);
-      this.#mover.adopt(state, transport, { openedAt, clientKey, hops: 0 });
+      this.#mover.adopt(state, transport, luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
       this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));
       return undefined;
     }
   }
 
-  /** Takes connections in, which go on where they were stopped. Returns their number: one that can't go on is closed. */
-  takeIn({ connections }: PassInQuery): number {
+  /** Reads the states of connections, and keeps them for `start`. Returns an error if a state can't be read. */
+  takeIn({ connections, isReturn }: PassInQuery): ErrorReport | undefined {
+    try {
+      const guests = connections.map(({ descriptor, state }): Guest => {
+        const passed: PassedState = deserialize(state);
+        return { ...(isReturn ? passed : asForeign(passed)), descriptor };
+      });
+      this.#guests.push(...guests);
+      return undefined;
+    } catch (error) {
+      return reportError(error);
+    }
+  }
+
+  /** Starts the connections that were taken in, where they were stopped. One that can't go on is closed. */
+  async start(): Promise<StartedConnections> {
+    const guests = this.#guests;
+    this.#guests = [];
+    const clientKeys: string[] = [];
     let running = 0;
-    for (const { descriptor, state: bytes } of connections) {
+    for (const { descriptor, state, ...luggage } of guests) {
       let transport: TcpTransport | undefined;
       try {
-        const { state, ...luggage }: PassedState = deserialize(bytes);
         const { buffer, byteOffset, byteLength } = state.unread;
         transport = fromDescriptor(descriptor, Buffer.from(buffer, byteOffset, byteLength));
-        this.#mover.adopt(state, transport, { ...luggage, hops: 0 });
+        this.#mover.adopt(state, transport, luggage);
+        if (luggage.clientKey !== undefined) clientKeys.push(luggage.clientKey);
         running++;
       } catch (error) {
         if (transport === undefined) closeDescriptor(descriptor);
@@ -105,7 +142,8 @@ export class Passing {
         this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
       }
     }
-    return running;
+    await this.#owner.topicsKnown();
+    return { running, clientKeys };
   }
 
   #failed({ address, actor }: Connection, error: SwitchboardError): void {
@@ -113,4 +151,16 @@ export class Passing {
     counters.add("movesFailed");
     events.report("moveFailed", { id: address, actor, reason: "state", error: reportError(error) });
   }
+}
+
+/**
+ * Returns a connection of another process without what means something else here: its moves between threads, and the
+ * askers of the asks that wait in its mailbox. Those have ended with their process.
+ */
+function asForeign(foreign: PassedState): PassedState {
+  const passed = { ...foreign, hops: 0 };
+  const { cell } = passed.state;
+  if (!cell.waiting.some((one) => one.kind === "mail" && one.askedBy !== undefined)) return passed;
+  const waiting = cell.waiting.map((one) => (one.kind === "mail" ? { ...one, askedBy: undefined } : one));
+  return { ...passed, state: { ...passed.state, cell: { ...cell, waiting } } };
 }

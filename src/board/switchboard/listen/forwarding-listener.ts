@@ -9,7 +9,7 @@ import { createRawSocketServer } from "../../../wire/transport/raw-socket-server
 import { refuseUpgrade, type UpgradeRefusal } from "../../../wire/upgrade/response.ts";
 import type { Permit } from "../../accept/admission-control.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
-import { openServer } from "./open-server.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 
 export interface ForwardingListenerOwner {
   /** Counters for outcomes that no shard counts. */
@@ -21,6 +21,7 @@ export interface ForwardingListenerOwner {
   handshakeFailed(error: Error): void;
   /** A socket was refused or not accepted, because few descriptors are left. */
   acceptFailed(error: Error): void;
+  readonly sockets: ListeningSockets;
 }
 
 /** A port whose sockets go to the shards as they were accepted. The shards do TLS and the opening handshake. */
@@ -40,7 +41,8 @@ export class ForwardingListener {
 
   /** Rejects as `openServer` does. */
   async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
-    const address = await openServer(this.#server, host === undefined ? { port } : { port, host }, signal);
+    const asked = host === undefined ? { port } : { port, host };
+    const address = (await this.#owner.sockets.open(this.#server, asked, signal)) as AddressInfo;
     // An error such as running out of descriptors: open sockets are not concerned.
     this.#server.on("error", (error) => this.#owner.acceptFailed(error));
     return address;

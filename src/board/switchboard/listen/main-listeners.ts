@@ -6,13 +6,14 @@ import type { Acceptor } from "../../accept/acceptor.ts";
 import { createHandshakeServer } from "../../accept/handshake-server.ts";
 import type { UpgradeRoutes } from "../../accept/routes/upgrade-routes.ts";
 import type { ListenSettings } from "../options/listen-options.ts";
-import { openServer } from "./open-server.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 
 export interface MainListenersOwner {
   readonly acceptor: Acceptor;
   readonly routes: UpgradeRoutes;
   /** Reports a socket that was closed because few descriptors are left, or an error of a port. */
   readonly acceptFailed: (error: Error) => void;
+  readonly sockets: ListeningSockets;
 }
 
 /** Ports with a server of `node:http` each, to which the board is attached. */
@@ -26,7 +27,7 @@ export class MainListeners {
 
   /** Opens a port with one route. Rejects as `openServer` does. */
   async listen({ port, host, route }: ListenSettings, signal: AbortSignal): Promise<AddressInfo> {
-    const { acceptor, routes, acceptFailed } = this.#owner;
+    const { acceptor, routes, acceptFailed, sockets } = this.#owner;
     const server = createHandshakeServer(route);
     server.on("clientError", (error, socket) => acceptor.refuseUnparsed(socket, error));
     server.on("connection", (socket) => {
@@ -37,7 +38,8 @@ export class MainListeners {
     });
     routes.addRoute(server, route);
     try {
-      const address = await openServer(server, host === undefined ? { port } : { port, host }, signal);
+      const asked = host === undefined ? { port } : { port, host };
+      const address = (await sockets.open(server, asked, signal)) as AddressInfo;
       this.#servers.push(server);
       server.on("error", acceptFailed);
       return address;

@@ -10,7 +10,7 @@ import { throwIfAbandoned } from "../abandoned.ts";
  */
 export async function openServer(
   server: Server,
-  options: ListenOptions,
+  options: ListenOptions | { readonly fd: number },
   signal: AbortSignal | undefined,
 ): Promise<AddressInfo> {
   throwIfAbandoned(signal);

@@ -3,14 +3,20 @@ import cluster from "node:cluster";
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
+import { duplicate } from "../../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../../wire/native/sockets.ts";
+import { descriptorOf } from "../../../wire/node-internals/net.ts";
 import { createMovableServer } from "../../../wire/transport/raw-socket-server.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
+import type { AskedSocket } from "./inheritance.ts";
+import type { ListeningSockets, PassableSockets } from "./listening-sockets.ts";
 import { openServer } from "./open-server.ts";
 
 export interface ReusePortListenerOwner {
   readonly shards: number;
   /** Aborted when the board begins to close. */
   readonly closing: AbortSignal;
+  readonly sockets: ListeningSockets;
   /** Lets a shard accept with this server. Throws, and closes the server, if the server can't be moved there. */
   giveServer(shard: number, server: Server): void;
   /** A shard can't accept yet. It gets its port later. */
@@ -24,7 +30,7 @@ const RETRY_MS = 1_000;
  * A port on which each shard accepts by itself; the operating system spreads the connections (SO_REUSEPORT). The main
  * thread takes no part in a connection, so it is no bottleneck when all peers return at once.
  */
-export class ReusePortListener {
+export class ReusePortListener implements PassableSockets {
   readonly listenerId: number;
   settings: ShardPortSettings;
   readonly #owner: ReusePortListenerOwner;
@@ -33,6 +39,8 @@ export class ReusePortListener {
   /** Timers of the next attempts, by shard. */
   readonly #retries = new Map<number, NodeJS.Timeout>();
   #closed = false;
+  /** Descriptors of the sockets, if another process may take them over. */
+  #kept: number[] = [];
 
   constructor(listenerId: number, settings: ShardPortSettings, owner: ReusePortListenerOwner) {
     this.listenerId = listenerId;
@@ -43,13 +51,30 @@ export class ReusePortListener {
   /** Rejects as `openServer` does, and with `ERR_ACCEPT_IN_SHARDS` if the system can't spread connections. */
   async listen(port: number, host: string | undefined, signal: AbortSignal): Promise<AddressInfo> {
     this.#host = host;
+    this.asked = host === undefined ? { port } : { port, host };
+    const { sockets } = this.#owner;
+    const inherited = sockets.claim(this.asked);
+    if (inherited !== undefined) {
+      this.#address = inherited.address as AddressInfo;
+      this.#kept = [...inherited.descriptors];
+      sockets.add(this);
+      await sockets.settled();
+      return this.#address;
+    }
+    await this.#listen(port, host, signal);
+    if (sockets.isPassable) sockets.add(this);
+    return this.address;
+  }
+
+  async #listen(port: number, host: string | undefined, signal: AbortSignal): Promise<void> {
     // Another program of the same user may share the port: a server without sharing finds out whether the port is free.
     // Workers of a cluster share it on purpose.
     const first = await bind(port, host, cluster.isWorker, signal);
     this.#address = first.address() as AddressInfo;
     if (this.#owner.shards === 1) {
+      this.#keep([first]);
       this.#owner.giveServer(0, first);
-      return this.#address;
+      return;
     }
     first.close();
     await once(first, "close");
@@ -60,8 +85,43 @@ export class ReusePortListener {
       for (const server of servers) server.close();
       throw error;
     }
+    this.#keep(servers);
     this.#giveServers(servers);
-    return this.#address;
+  }
+
+  #keep(servers: readonly Server[]): void {
+    if (this.#owner.sockets.isPassable) this.#kept = servers.map((server) => duplicate(descriptorOf(server)));
+  }
+
+  // ── for a takeover ─────────────────────────────────────────────────────────────────────────────────────
+
+  asked: AskedSocket = {};
+
+  get address(): AddressInfo {
+    return this.#address as AddressInfo;
+  }
+
+  get descriptors(): readonly number[] {
+    return this.#kept;
+  }
+
+  /** The shards close their servers themselves. */
+  pause(): void {}
+
+  async goOn(): Promise<void> {
+    for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);
+  }
+
+  /** Gives a shard its sockets. With fewer sockets than shards, several shards accept from one. */
+  async #giveKept(shard: number): Promise<void> {
+    const { shards, giveServer } = this.#owner;
+    const all = this.#kept;
+    const own = all.length < shards ? [all[shard % all.length]] : all.filter((_, index) => index % shards === shard);
+    for (const descriptor of own) {
+      const server = createMovableServer();
+      await openServer(server, { fd: duplicate(descriptor as number) }, undefined);
+      giveServer(shard, server);
+    }
   }
 
   /** A shard that doesn't get its server now gets one later. Throws if no shard gets one. */
@@ -84,7 +144,9 @@ export class ReusePortListener {
     clearTimeout(this.#retries.get(shard));
     if (this.#address === undefined || this.#closed || closing.aborted) return;
     try {
-      this.#owner.giveServer(shard, await this.#bindOne(closing));
+      // A socket without a thread would take connections that nobody serves.
+      if (this.#kept.length > 0) await this.#giveKept(shard);
+      else this.#owner.giveServer(shard, await this.#bindOne(closing));
     } catch (error) {
       if (!this.#closed && !closing.aborted) this.#retryLater(shard, error as Error);
     }
@@ -100,6 +162,7 @@ export class ReusePortListener {
   close(): void {
     this.#closed = true;
     for (const timer of this.#retries.values()) clearTimeout(timer);
+    for (const descriptor of this.#kept.splice(0)) closeDescriptor(descriptor);
   }
 
   get port(): number | undefined {

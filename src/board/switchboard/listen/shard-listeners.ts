@@ -11,6 +11,7 @@ import { checkTlsOptions } from "../options/tls-options.ts";
 import { placesByRequest } from "../pool/placement.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
 import { ForwardingListener } from "./forwarding-listener.ts";
+import type { ListeningSockets } from "./listening-sockets.ts";
 import { ReusePortListener } from "./reuse-port-listener.ts";
 
 export interface ShardListenersOwner {
@@ -23,6 +24,7 @@ export interface ShardListenersOwner {
   readonly pool: () => ShardPool;
   /** Aborted when the board begins to close. */
   readonly closing: AbortSignal;
+  readonly sockets: ListeningSockets;
   handshakeFailed(error: Error): void;
   acceptFailed(error: Error): void;
 }
@@ -86,10 +88,16 @@ export class ShardListeners {
 
   #createListener(accept: "main" | "shard", settings: ShardPortSettings): ForwardingListener | ReusePortListener {
     const listenerId = this.#listeners.length;
-    const { counters, admission, pool, closing, handshakeFailed, acceptFailed } = this.#owner;
+    const { counters, admission, pool, closing, sockets, handshakeFailed, acceptFailed } = this.#owner;
     if (accept === "shard") {
       const giveServer = (shard: number, server: Server): void => pool().giveServer(shard, server, listenerId);
-      return new ReusePortListener(listenerId, settings, { shards: pool().shards, closing, giveServer, acceptFailed });
+      return new ReusePortListener(listenerId, settings, {
+        shards: pool().shards,
+        closing,
+        sockets,
+        giveServer,
+        acceptFailed,
+      });
     }
     return new ForwardingListener(listenerId, settings, {
       counters,
@@ -97,6 +105,7 @@ export class ShardListeners {
       handOffRawSocket: (socket, clientKey) => pool().placeRawSocket()?.handOffRawSocket(socket, listenerId, clientKey),
       handshakeFailed,
       acceptFailed,
+      sockets,
     });
   }
 

@@ -3,7 +3,7 @@
  * one.
  */
 import type { IncomingMessage, Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
@@ -19,10 +19,13 @@ import {
   type AttachOptions,
   checkAttachOptions,
   checkListenOptions,
+  checkServerListenOptions,
   type ListenOptions,
+  type ServerListenOptions,
 } from "../options/listen-options.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
+import { ListeningSockets } from "./listening-sockets.ts";
 import { MainListeners } from "./main-listeners.ts";
 import { ShardListeners } from "./shard-listeners.ts";
 
@@ -44,6 +47,8 @@ const MAX_ARRIVAL_MS = 1_000;
 const ARRIVAL_PART = 5;
 
 export class UpgradeIntake {
+  /** The listening sockets, for a takeover. */
+  readonly sockets: ListeningSockets;
   readonly #life: BoardLife;
   readonly #acceptor: Acceptor;
   /** Set if the options have limits of admission. */
@@ -65,6 +70,8 @@ export class UpgradeIntake {
     const admission = AdmissionControl.isNeeded(limits) ? new AdmissionControl(limits, pool) : undefined;
     this.#admission = admission;
     const { trustedProxies = [] } = limits;
+    // Ids must differ from those of the processes before and after this one, and from those of the shards.
+    const series = settings.takeover === undefined ? "" : `${Date.now().toString(36)}m-`;
     const acceptorOwner: AcceptorOwner = {
       isRemote: true,
       clients: trustedProxies.length === 0 ? undefined : new ClientAddresses(trustedProxies),
@@ -73,9 +80,11 @@ export class UpgradeIntake {
       handshakeFailed,
       acceptFailed,
     };
-    this.#acceptor = new Acceptor(acceptorOwner, { addressPrefix, compression: connection.compression });
+    this.#acceptor = new Acceptor(acceptorOwner, { addressPrefix, series, compression: connection.compression });
     this.#routes = new UpgradeRoutes(this.#acceptor, (actor) => pool().authorizes(actor));
-    this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed });
+    const sockets = new ListeningSockets(settings.takeover !== undefined);
+    this.sockets = sockets;
+    this.#mainPorts = new MainListeners({ acceptor: this.#acceptor, routes: this.#routes, acceptFailed, sockets });
     const counters = this.#acceptor.counters;
     const { closing } = life;
     this.#shardPorts = new ShardListeners(settings, {
@@ -84,6 +93,7 @@ export class UpgradeIntake {
       admission,
       pool,
       closing,
+      sockets,
       handshakeFailed,
       acceptFailed,
     });
@@ -111,6 +121,14 @@ export class UpgradeIntake {
     return this.#shardPorts.listen(settings, shard, signal);
   }
 
+  /** Lets a server of the user listen. */
+  async listenWith(server: NetServer, options: ServerListenOptions): Promise<AddressInfo | string> {
+    const { signal, ...asked } = checkServerListenOptions(options);
+    this.#life.checkOpen();
+    const { closing } = this.#life;
+    return this.sockets.open(server, asked, signal === undefined ? closing : AbortSignal.any([closing, signal]));
+  }
+
   updateTls(port: number, tls: TlsOptions): void {
     this.#life.checkOpen();
     this.#shardPorts.updateTls(port, tls);
@@ -124,6 +142,16 @@ export class UpgradeIntake {
   /** A connection or a handshake of a client has ended, if clients are counted. */
   clientLeft(clientKey: string): void {
     this.#admission?.clientLeft(clientKey);
+  }
+
+  /** A connection of a client has come from another process. */
+  clientArrived(clientKey: string): void {
+    this.#admission?.clientArrived(clientKey);
+  }
+
+  /** Number of handshakes under way in the main thread. */
+  get underWay(): number {
+    return this.#acceptor.underWay;
   }
 
   /** Outcomes of upgrades in the main thread. */
@@ -140,6 +168,7 @@ export class UpgradeIntake {
   async close(timeoutMs: number): Promise<void> {
     this.#shardPorts.close();
     this.#mainPorts.close();
+    this.sockets.close();
     // Sockets that are on their way may arrive, unless their shard doesn't take them.
     const arrivalMs = Math.min(timeoutMs / ARRIVAL_PART, MAX_ARRIVAL_MS);
     await Promise.race([this.#acceptor.close(), delay(arrivalMs, undefined, { ref: false })]);

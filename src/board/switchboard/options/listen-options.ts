@@ -62,6 +62,28 @@ export interface ListenOptions<Session = unknown> extends AttachOptions<Session>
   readonly signal?: AbortSignal;
 }
 
+/** Options of `board.listen(server, options)`: a port, or the path of a Unix socket. */
+export interface ServerListenOptions {
+  /** TCP port. 0: the operating system chooses. */
+  readonly port?: number;
+  /** Address to listen on. Default: all addresses. */
+  readonly host?: string;
+  /** Path of a Unix socket. A socket that is there already is replaced. */
+  readonly path?: string;
+  /** Signal that aborts the call, as in `ListenOptions`. */
+  readonly signal?: AbortSignal;
+}
+
+/** Checks the options of `listen` for a server of the user. Throws `ERR_OPTION`. */
+export function checkServerListenOptions(options: ServerListenOptions): ServerListenOptions {
+  const isText = (value: unknown): boolean => typeof value === "string" && value !== "";
+  check("listen", options, ["port", "host", "path", "signal"], options.path === undefined ? ["port"] : [], {
+    path: { takes: "the path of a Unix socket", accepts: isText },
+  });
+  if (options.path === undefined || options.port === undefined) return withoutUndefined(options);
+  throw listenError("port and path exclude each other");
+}
+
 const attachOptions = ["path", "authorize", "origins", "protocols", "handshakeTimeoutMs", "actor"] as const;
 
 /**

@@ -44,6 +44,10 @@ const checks = {
     accepts: isPlacement,
   },
   rebalance: integer(0, MAX_INT32),
+  takeover: {
+    takes: "the path of a Unix socket, true or false",
+    accepts: (value) => typeof value === "boolean" || (typeof value === "string" && value !== ""),
+  },
   maxEventLoopDelayMs: integer(1, MAX_INT32),
   maxConnections: integer(1, MAX_INT32),
   maxConnectionsPerShard: integer(1, MAX_INT32),

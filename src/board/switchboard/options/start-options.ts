@@ -112,6 +112,13 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly nodeName?: string;
   /**
+   * Path of a Unix socket by which processes take over from each other: if a process listens there, this board takes its
+   * listening sockets and its open connections over; in any case it listens there afterwards. True: the path is in the
+   * environment variable `SWITCHBOARD_TAKEOVER`, which `switchboard run` sets; without the variable there is no takeover.
+   * The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer. Default: false.
+   */
+  readonly takeover?: string | boolean;
+  /**
    * Signal that aborts the start: all threads end, and `start` rejects with `ERR_ABORTED`, whose `cause` is the reason
    * of the signal. After the start the signal has no effect: call `close`.
    */
@@ -165,6 +172,7 @@ const startOptions = [
   "topics",
   "engine",
   "nodeName",
+  "takeover",
   "signal",
   ...admissionOptions,
   ...connectionOptions,
@@ -200,6 +208,8 @@ export interface Settings {
   /** Rules of topics and the engine that serves them; undefined if the board has no use for one. */
   readonly engine: EngineSettings | undefined;
   readonly nodeName: string;
+  /** Path of the socket for takeovers; undefined: none. */
+  readonly takeover: string | undefined;
   readonly signal: AbortSignal | undefined;
   readonly connection: ConnectionLimits;
 }
@@ -223,6 +233,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     topics,
     engine,
     nodeName = hostname(),
+    takeover = false,
     signal,
     compression = false,
     ...limits
@@ -244,6 +255,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     startTimeoutMs,
     engine: checkEngine(topics, engine),
     nodeName,
+    takeover: takeover === true ? process.env["SWITCHBOARD_TAKEOVER"] || undefined : takeover || undefined,
     signal,
     resourceLimits: checkResourceLimits(resourceLimits),
     connection: {

@@ -44,6 +44,11 @@ export class ConnectionCount {
     return result;
   }
 
+  /** A connection of the client has come from another process. */
+  clientArrived(clientKey: string): void {
+    if (!this.#ended) this.#add(clientKey, 1);
+  }
+
   /** A connection or a handshake of the client has ended in this shard. */
   clientLeft(clientKey: string): void {
     // The clients of a shard that ended were all removed at once.

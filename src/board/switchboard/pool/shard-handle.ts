@@ -229,6 +229,16 @@ export class ShardHandle implements Destination, ShardCandidate {
     return this.#actors.get(actor)?.authorizes ?? false;
   }
 
+  /** `static moves` of the actor module of this name; undefined for a class without. */
+  movesOf(actor: ActorName): number | undefined {
+    return this.#actors.get(actor)?.moves;
+  }
+
+  /** A connection of a client has come from another process. */
+  clientArrived(clientKey: string): void {
+    this.#dispatch.clientArrived(clientKey);
+  }
+
   handOff(socket: Duplex, head: Buffer, envelope: HandoffEnvelope): Promise<HandoffResult> {
     return this.#dispatch.handOff(socket, head, envelope);
   }

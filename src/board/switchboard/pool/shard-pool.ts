@@ -226,6 +226,14 @@ export class ShardPool {
     return this.#slots.some(({ current }) => current.authorizes(actor));
   }
 
+  /** `static moves` of the actor modules, by name: "" for the default module; null for a class without. */
+  moves(): Record<string, number | null> {
+    const moves = (name: ActorName): number | null => {
+      return this.handles.find((shard) => shard.wasReady)?.movesOf(name) ?? null;
+    };
+    return Object.fromEntries(Array.from(this.#actors.keys(), (name) => [name ?? "", moves(name)]));
+  }
+
   /** True if a shard takes connections. */
   get isReady(): boolean {
     return this.#slots.some(({ current }) => current.takesConnections);

@@ -83,6 +83,11 @@ export class SocketDispatch {
     this.#rawSockets.sendServer(server, { listenerId, clientKey: undefined });
   }
 
+  /** A connection of a client has come from another process. */
+  clientArrived(clientKey: string): void {
+    this.#count.clientArrived(clientKey);
+  }
+
   /** Connections or handshakes of these clients have ended in the shard. */
   clientsLeft(clientKeys: readonly string[]): void {
     for (const clientKey of clientKeys) this.#count.clientLeft(clientKey);

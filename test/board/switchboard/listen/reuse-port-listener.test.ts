@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect as connectSocket, createServer, type Server } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
+import { ListeningSockets } from "../../../../src/board/switchboard/listen/listening-sockets.ts";
 import { ReusePortListener } from "../../../../src/board/switchboard/listen/reuse-port-listener.ts";
 import { type StartOptions, Switchboard } from "../../../../src/index.ts";
 import { connect } from "../../../../src/wire/websocket/index.ts";
@@ -170,6 +171,7 @@ it.each([
   const port = new ReusePortListener(0, settings, {
     shards: 3,
     closing: signal,
+    sockets: new ListeningSockets(false),
     giveServer: (shard, server) => {
       if (fails.delete(shard)) {
         server.close();
@@ -206,6 +208,7 @@ it("gives a replaced shard its port again after a failure, and reports the failu
   const port = new ReusePortListener(0, settings, {
     shards: 1,
     closing: signal,
+    sockets: new ListeningSockets(false),
     giveServer: (_, server) => {
       if (fails) {
         fails = false;

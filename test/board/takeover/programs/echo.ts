@@ -90,7 +90,7 @@ class Echo {
     connections.delete(this);
     const { unread, unsent } = detached;
     const state: EchoState = { count: this.#count, rest: this.#rest, unread, unsent };
-    return { descriptor: toDescriptor(detached), state: serialize(state) };
+    return { descriptor: toDescriptor(detached), state: serialize(state), shard: 0 };
   }
 
   #received(text: string): void {
@@ -115,6 +115,7 @@ async function listen(options: object): Promise<void> {
 
 const source: TakeoverSource = {
   moves: { "": moves },
+  shards: 1,
   get connections() {
     return connections.size;
   },
@@ -159,6 +160,7 @@ async function waitForSuccessor(): Promise<void> {
 
 const sink: TakeoverSink = {
   moves: { "": moves },
+  shards: 1,
   async listen(listeners: readonly MovingListener[]) {
     pass("listen");
     for (const { descriptor } of listeners) await listen({ fd: descriptor });

@@ -1,0 +1,107 @@
+/**
+ * The listening sockets of a board: opened here, or inherited from the process that the board takes over from, and passed
+ * to the process that takes over from the board. `UpgradeIntake` has one.
+ */
+import type { AddressInfo, Server } from "node:net";
+import type { MovingListener } from "../../takeover/messages.ts";
+import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
+import { openServer } from "./open-server.ts";
+import { PassableServer } from "./passable-server.ts";
+
+/** The sockets of one call of `listen`. */
+export interface PassableSockets extends SocketsOfCall {
+  /** Stops accepting. The sockets stay open. */
+  pause(): void;
+  /** Accepts again. */
+  goOn(): Promise<void>;
+  /** Closes what is kept for another process. */
+  close(): void;
+}
+
+export class ListeningSockets {
+  readonly #isPassable: boolean;
+  readonly #open = new Set<PassableSockets>();
+  #inheritance: Inheritance | undefined;
+
+  /** @param isPassable true if another process may take the sockets over */
+  constructor(isPassable: boolean) {
+    this.#isPassable = isPassable;
+  }
+
+  get isPassable(): boolean {
+    return this.#isPassable;
+  }
+
+  /** Opens a server with a socket that was inherited, or with a new one. Rejects as `openServer` does. */
+  async open(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<AddressInfo | string> {
+    if (!this.#isPassable) return openServer(server, asked, signal);
+    const inherited = this.claim(asked);
+    const sockets =
+      inherited === undefined
+        ? await PassableServer.open(server, asked, signal)
+        : PassableServer.inherit(server, inherited);
+    this.add(sockets);
+    server.on("close", () => this.#forget(sockets));
+    if (inherited !== undefined) await this.settled();
+    return sockets.address;
+  }
+
+  /** Returns sockets that came from another process for such a call. They belong to the caller. */
+  claim(asked: AskedSocket): SocketsOfCall | undefined {
+    return this.#inheritance?.claim(asked);
+  }
+
+  /** Adds sockets that can be passed. */
+  add(sockets: PassableSockets): void {
+    this.#open.add(sockets);
+  }
+
+  /** Resolves when the takeover is over, if all sockets of the other process have been asked for. Rejects if it fails. */
+  async settled(): Promise<void> {
+    await this.#inheritance?.settled();
+  }
+
+  // ── for the takeover ───────────────────────────────────────────────────────────────────────────────────
+
+  /** Takes the sockets of the process that the board takes over from. Resolves when the program has asked for them. */
+  inherit(listeners: readonly MovingListener[]): Promise<void> {
+    this.#inheritance = new Inheritance(listeners);
+    return this.#inheritance.claimed;
+  }
+
+  /** Accepts with all inherited sockets. */
+  async inherited(): Promise<void> {
+    await this.goOn();
+    this.#inheritance?.end();
+    this.#inheritance = undefined;
+  }
+
+  /** The takeover has failed. */
+  disinherited(error: Error): void {
+    this.#inheritance?.end(error);
+    this.#inheritance = undefined;
+  }
+
+  listeners(): MovingListener[] {
+    return listenersOf([...this.#open]);
+  }
+
+  pause(): void {
+    for (const sockets of this.#open) sockets.pause();
+  }
+
+  async goOn(): Promise<void> {
+    for (const sockets of this.#open) await sockets.goOn();
+  }
+
+  /** Closes what is kept for other processes. */
+  close(): void {
+    for (const sockets of this.#open) sockets.close();
+    this.#open.clear();
+  }
+
+  /** A server was closed, but not by `pause`. */
+  #forget(sockets: PassableSockets): void {
+    if (sockets.descriptors.length === 0) this.#open.delete(sockets);
+  }
+}

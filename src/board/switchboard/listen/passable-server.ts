@@ -1,0 +1,76 @@
+/** A listening server of the main thread that another process can take over. `ListeningSockets` has one for each. */
+import { renameSync } from "node:fs";
+import type { AddressInfo, Server } from "node:net";
+import { duplicate } from "../../../wire/native/pass-descriptors.ts";
+import { closeDescriptor } from "../../../wire/native/sockets.ts";
+import { descriptorOf } from "../../../wire/node-internals/net.ts";
+import { createServerFor } from "../../../wire/transport/raw-socket-server.ts";
+import type { AskedSocket, SocketsOfCall } from "./inheritance.ts";
+import { openServer } from "./open-server.ts";
+
+export class PassableServer implements SocketsOfCall {
+  readonly asked: AskedSocket;
+  readonly address: AddressInfo | string;
+  readonly #server: Server;
+  /** Servers of further sockets of the same port, which had a socket for each shard. */
+  #others: Server[] = [];
+  /** Descriptors of the sockets while the server is closed. */
+  #kept: number[] = [];
+
+  private constructor(server: Server, { asked, address, descriptors }: SocketsOfCall) {
+    this.#server = server;
+    this.asked = asked;
+    this.address = address;
+    this.#kept = [...descriptors];
+  }
+
+  /** Opens a server. Rejects as `openServer` does. */
+  static async open(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<PassableServer> {
+    const { path } = asked;
+    if (path === undefined) {
+      const address = await openServer(server, asked, signal);
+      return new PassableServer(server, { asked, address, descriptors: [] });
+    }
+    // Node removes the file when the server closes, but by the name that it was bound with: never that of a successor.
+    const own = `${path}.${process.pid}`;
+    await openServer(server, { path: own }, signal);
+    renameSync(own, path);
+    return new PassableServer(server, { asked, address: path, descriptors: [] });
+  }
+
+  /** Prepares a server for sockets that came from another process. `goOn` opens them. */
+  static inherit(server: Server, inherited: SocketsOfCall): PassableServer {
+    return new PassableServer(server, inherited);
+  }
+
+  get descriptors(): readonly number[] {
+    if (this.#kept.length > 0) return this.#kept;
+    return [this.#server, ...this.#others].map(descriptorOf).filter((descriptor) => descriptor >= 0);
+  }
+
+  /** Stops accepting. New connections wait in the sockets, which stay open. */
+  pause(): void {
+    this.#kept = this.descriptors.map(duplicate);
+    for (const server of [this.#server, ...this.#others.splice(0)]) server.close();
+  }
+
+  /** Accepts with the sockets that were kept. */
+  async goOn(): Promise<void> {
+    const [first, ...others] = this.#kept.splice(0);
+    if (first === undefined) return;
+    await openServer(this.#server, { fd: first }, undefined);
+    for (const descriptor of others) this.#others.push(await this.#openAnother(descriptor));
+  }
+
+  /** Closes all sockets, but not the server itself. */
+  close(): void {
+    for (const descriptor of this.#kept.splice(0)) closeDescriptor(descriptor);
+    for (const server of this.#others.splice(0)) server.close();
+  }
+
+  async #openAnother(descriptor: number): Promise<Server> {
+    const server = createServerFor(this.#server);
+    await openServer(server, { fd: descriptor }, undefined);
+    return server;
+  }
+}

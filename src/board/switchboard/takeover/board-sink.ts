@@ -1,0 +1,74 @@
+/** What a board does with everything that it gets from another process. `BoardTakeover` has one. */
+import { reviveError } from "../../../errors.ts";
+import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
+import type { TakeoverSink } from "../../takeover/successor.ts";
+import type { TakeoverParts } from "./board-source.ts";
+import { NO_TIMEOUT_MS } from "./limits.ts";
+
+export interface BoardSinkOwner extends TakeoverParts {
+  /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
+  welcomed(): void;
+  /** Waits for the next process. */
+  awaitSuccessor(): Promise<void>;
+}
+
+export class BoardSink implements TakeoverSink {
+  readonly #owner: BoardSinkOwner;
+  #started: Promise<unknown> = Promise.resolve();
+
+  constructor(owner: BoardSinkOwner) {
+    this.#owner = owner;
+  }
+
+  get moves(): TakeoverSink["moves"] {
+    return this.#owner.pool.moves();
+  }
+
+  get shards(): number {
+    return this.#owner.pool.shards;
+  }
+
+  async listen(listeners: readonly MovingListener[]): Promise<void> {
+    const { intake, pool, topics, welcomed } = this.#owner;
+    const claimed = intake.sockets.inherit(listeners);
+    // Subscribers may be on their way to here.
+    topics.hold();
+    await Promise.all(pool.handles.map((shard) => shard.query({ kind: "holdPublishes" } as const)));
+    welcomed();
+    await claimed;
+  }
+
+  async adopt(connections: readonly MovingConnection[]): Promise<void> {
+    const { handles } = this.#owner.pool;
+    const all = Array.from(
+      Map.groupBy(connections, ({ shard }) => shard),
+      async ([shard, guests]) => {
+        const query = { kind: "passIn", connections: guests, isReturn: false } as const;
+        const error = await handles[shard]?.query(query, NO_TIMEOUT_MS);
+        if (error !== undefined) throw reviveError(error);
+      },
+    );
+    await Promise.all(all);
+  }
+
+  start(): void {
+    const { pool, intake } = this.#owner;
+    const all = pool.handles.map(async (shard) => {
+      const started = await shard.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
+      for (const clientKey of started?.clientKeys ?? []) {
+        shard.clientArrived(clientKey);
+        intake.clientArrived(clientKey);
+      }
+    });
+    this.#started = Promise.all([this.#started, ...all]);
+  }
+
+  async finish(): Promise<void> {
+    const { pool, intake, topics, awaitSuccessor } = this.#owner;
+    await this.#started;
+    topics.release();
+    await Promise.all(pool.handles.map((shard) => shard.query({ kind: "releasePublishes" } as const)));
+    await awaitSuccessor();
+    await intake.sockets.inherited();
+  }
+}

@@ -1,0 +1,118 @@
+/**
+ * Takeovers of one board: from the process that listens at the path when the board starts, and later by another process.
+ * `Switchboard` has one, with the option `takeover`.
+ */
+import { SwitchboardError } from "../../../errors.ts";
+import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
+import { connectChannel } from "../../../wire/passing/connect-channel.ts";
+import type { HandOverResult } from "../../takeover/predecessor.ts";
+import { takeOver } from "../../takeover/successor.ts";
+import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
+import { TakeoverServer } from "../../takeover/takeover-server.ts";
+import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
+import type { SocketsChoice } from "../sockets-choice.ts";
+import { BoardSink } from "./board-sink.ts";
+import { BoardSource, type TakeoverParts } from "./board-source.ts";
+import { HAND_OVER } from "./limits.ts";
+
+export interface BoardTakeoverOwner extends TakeoverParts {
+  /** Everything has come from another process. */
+  takenOver(result: TakenOver): void;
+  /** The takeover from another process has failed after it began: this board is to end. */
+  takeoverFailed(error: Error): void;
+  /** Another process wanted to take over and couldn't. Everything goes on here. */
+  successorFailed(failure: SuccessorFailure): void;
+  /** Everything that could go is in another process: this board is to end. */
+  handedOver(result: HandedOver): void;
+}
+
+/**
+ * Throws if processes can't take over from each other here: `ERR_NO_FFI`, `ERR_SOCKETS_STAY` and
+ * `ERR_TAKEOVER_DIRECTORY`.
+ */
+export function checkTakeover(path: string, sockets: SocketsChoice): void {
+  const why = whyNoPassing();
+  if (why !== undefined) throw new SwitchboardError("ERR_NO_FFI", `takeover can't work here: ${why}`);
+  if (sockets.kind === "uring") {
+    const message = "takeover can't work with sockets: \"uring\": its connections can't move yet";
+    throw new SwitchboardError("ERR_SOCKETS_STAY", message);
+  }
+  checkTakeoverPath(path);
+}
+
+export class BoardTakeover {
+  readonly #path: string;
+  readonly #owner: BoardTakeoverOwner;
+  #server: TakeoverServer | undefined;
+  #isClosed = false;
+
+  constructor(path: string, owner: BoardTakeoverOwner) {
+    this.#path = path;
+    this.#owner = owner;
+  }
+
+  /**
+   * Begins the takeover from the process that listens at the path; without one, waits there for the next. Resolves when
+   * the other process has agreed. Rejects as `connectChannel` and `takeOver` do.
+   */
+  async begin(): Promise<void> {
+    const channel = await connectChannel(this.#path);
+    if (channel === undefined) {
+      await this.#awaitSuccessor();
+      return;
+    }
+    const startedAt = performance.now();
+    const welcome = Promise.withResolvers<void>();
+    let isWelcome = false;
+    const sink = new BoardSink({
+      ...this.#owner,
+      welcomed: () => {
+        isWelcome = true;
+        welcome.resolve();
+      },
+      awaitSuccessor: () => this.#awaitSuccessor(),
+    });
+    takeOver(channel, sink).then(
+      (result) => this.#owner.takenOver({ ...result, ms: performance.now() - startedAt }),
+      (error: Error) => {
+        this.#owner.intake.sockets.disinherited(error);
+        if (isWelcome) this.#owner.takeoverFailed(error);
+        else welcome.reject(error);
+      },
+    );
+    await welcome.promise;
+  }
+
+  /** Waits no longer for another process. */
+  close(): void {
+    this.#isClosed = true;
+    this.#server?.close();
+  }
+
+  async #awaitSuccessor(): Promise<void> {
+    if (this.#isClosed) return;
+    const { pool, intake, topics } = this.#owner;
+    const source = new BoardSource({ pool, intake, topics });
+    let startedAt = performance.now();
+    this.#server = await TakeoverServer.listen(this.#path, {
+      source,
+      settings: HAND_OVER,
+      begun: () => {
+        startedAt = performance.now();
+      },
+      ended: (result) => void this.#ended(result, source, startedAt),
+    });
+  }
+
+  async #ended(result: HandOverResult, source: BoardSource, startedAt: number): Promise<void> {
+    const { pid, outcome } = result;
+    if (outcome !== "handedOver") {
+      this.#owner.successorFailed({ pid, error: result.error, wasRefused: outcome === "refused" });
+      return;
+    }
+    const { connections } = result;
+    const { pauseMs } = source;
+    await source.releasePublishes();
+    this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
+  }
+}

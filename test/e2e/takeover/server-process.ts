@@ -1,0 +1,52 @@
+/** Processes of `programs/server.ts`, and the folder of their takeover socket. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { onTestFinished } from "vitest";
+import { actorUrl } from "../../support/actor-url.ts";
+import { RunningProgram } from "../support/process.ts";
+import type { ServerOptions } from "./programs/server.ts";
+
+const program = fileURLToPath(new URL("programs/server.ts", import.meta.url));
+
+/** What the program prints. */
+export interface ServerStories {
+  readonly listening: { readonly ports: readonly number[] };
+  readonly takenOver: { readonly connections: number; readonly predecessorDied: boolean; readonly ms: number };
+  readonly handedOver: { readonly connections: number; readonly ms: number; readonly pauseMs: number };
+  readonly successorFailed: { readonly code: string; readonly message: string; readonly wasRefused: boolean };
+  readonly takeoverFailed: { readonly message: string };
+  readonly refused: { readonly code: string; readonly message: string };
+  readonly closed: { readonly closed: number; readonly dropped: number };
+}
+
+export class ServerProcess {
+  readonly program: RunningProgram;
+
+  /** `start.actor` is the name of a module of `test/support/actors`. */
+  constructor({ start, ...options }: ServerOptions, env: Readonly<Record<string, string>> = {}) {
+    const all = { ...options, start: { ...start, actor: String(actorUrl(start.actor)) } };
+    this.program = new RunningProgram(process.execPath, [program, JSON.stringify(all)], {
+      env: { ...process.env, ...env },
+    });
+    onTestFinished(() => this.program.destroy());
+  }
+
+  async tells<Event extends keyof ServerStories>(event: Event): Promise<ServerStories[Event]> {
+    const [, story = ""] = await this.program.prints(new RegExp(`^(\\{"event":"${event}".*)\\n`, "m"));
+    return JSON.parse(story);
+  }
+
+  async end(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly stderr: string }> {
+    const { code, signal, stderr } = await this.program.exit;
+    return { code, signal, stderr };
+  }
+}
+
+/** Returns the path of a takeover socket in a folder of its own. */
+export function takeoverPath(): string {
+  const folder = mkdtempSync(join(tmpdir(), "takeover-"));
+  onTestFinished(() => rmSync(folder, { recursive: true }));
+  return join(folder, "socket");
+}
