@@ -14,6 +14,8 @@ const HELP = `Usage: switchboard <command>
   connections            list the clients
   info                   show the nodes and their counts
 
+  run FILE               run a program, and replace it at SIGHUP without dropping a connection
+
   bench <url>            put a load on a WebSocket server and measure it
   demo                   serve a chat for the browser, on all cores; the variable PORT sets its port (8080)
 
@@ -25,6 +27,7 @@ const USAGE = 2;
 
 async function run([command, ...args]: readonly string[]): Promise<number> {
   if (command === "bench") return (await import("./bench.ts")).bench(args);
+  if (command === "run") return (await import("./run/command.ts")).run(args);
   if (command === "serve") return (await import("./serve.ts")).serve(args);
   if (command === "config") return (await import("./config.ts")).config(args);
   if (command === "token") return (await import("./token.ts")).token(args);

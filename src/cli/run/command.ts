@@ -1,0 +1,132 @@
+/** The command `switchboard run`: a supervisor for one program, which replaces it without dropping a connection. */
+import { closeSync, mkdtempSync, openSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { type ParseArgsConfig, parseArgs } from "node:util";
+import { onNpmShellEnd } from "../npm-shell.ts";
+import { parseFlags } from "../parse-flags.ts";
+import { CommandError, UsageError } from "../usage-error.ts";
+import { reapOrphans } from "./children.ts";
+import { serviceManager } from "./service-manager.ts";
+import { Supervisor } from "./supervisor.ts";
+import { watchFolder } from "./watch.ts";
+
+const HELP = `Usage: switchboard run [flags] FILE [arguments of the program]
+
+Runs a program of Node, and replaces it without dropping a connection: at SIGHUP or SIGUSR2 a new process of it starts
+beside the old one and takes over its ports and connections, if its board has the option takeover: true. If the new
+process fails, the old one goes on.
+
+  --restart             start the program again when it fails: after 0.1 s, then twice as long each time, up to 30 s
+  --watch               replace it when a file below its folder changes, except in node_modules
+  --node PATH           the program that runs FILE (this Node); looked up again at each replacement
+  --ready-timeout SECS  time that a new process has to take over (120)
+  --stop-timeout SECS   time that the program has to end after SIGTERM or SIGINT, before it is killed (40)
+  --help                show this help
+
+The exit code is that of the program. Guide: src/guides/deploying.md
+`;
+
+const FLAGS = {
+  restart: { type: "boolean" },
+  watch: { type: "boolean" },
+  node: { type: "string" },
+  "ready-timeout": { type: "string" },
+  "stop-timeout": { type: "string" },
+  help: { type: "boolean" },
+} satisfies NonNullable<ParseArgsConfig["options"]>;
+
+const DEFAULT_READY_TIMEOUT_S = 120;
+const DEFAULT_STOP_TIMEOUT_S = 40;
+
+/** Runs the command. Resolves with the exit code of the program. */
+export async function run(args: readonly string[]): Promise<number> {
+  const { own, program } = split(args);
+  const { values } = parseFlags("run", own, FLAGS);
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  const [file] = program;
+  if (file === undefined) throw new UsageError("run needs the file of a program: switchboard run server.js");
+  const cwd = workingDirectory();
+  const path = resolve(cwd, file);
+  if (statSync(path, { throwIfNoEntry: false }) === undefined) throw new CommandError(`there is no file ${path}`);
+  const settings = {
+    node: values.node ?? process.execPath,
+    args: [...process.execArgv, ...program],
+    cwd,
+    readyTimeoutMs: timeoutMs("ready-timeout", values["ready-timeout"], DEFAULT_READY_TIMEOUT_S),
+    stopTimeoutMs: timeoutMs("stop-timeout", values["stop-timeout"], DEFAULT_STOP_TIMEOUT_S),
+    restart: values.restart === true,
+  };
+  const report = (line: string): void => void process.stderr.write(`switchboard: ${line}\n`);
+  // The folder has mode 0700: whoever can connect there gets every connection.
+  const folder = mkdtempSync(join(process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir(), "switchboard-"));
+  try {
+    const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(folder, "takeover.sock");
+    reapOrphans();
+    const supervisor = new Supervisor({ ...settings, takeover }, serviceManager(report), report);
+    handleSignals(supervisor);
+    if (values.watch) watchFolder(dirname(path), () => supervisor.replace());
+    return await supervisor.ended;
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** Parts the supervisor's own arguments from the program and its arguments, which may look like flags. */
+function split(args: readonly string[]): { own: readonly string[]; program: readonly string[] } {
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: FLAGS,
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const first = tokens.find(({ kind }) => kind !== "option")?.index ?? args.length;
+  return { own: args.slice(0, first), program: args.slice(args[first] === "--" ? first + 1 : first) };
+}
+
+function timeoutMs(flag: string, text: string | undefined, defaultSeconds: number): number {
+  const seconds = text === undefined ? defaultSeconds : Number(text);
+  if (!(seconds > 0 && seconds <= 86_400))
+    throw new UsageError(`--${flag} takes a number of seconds above 0, not ${text}`);
+  return seconds * 1_000;
+}
+
+/**
+ * Returns the working directory by the name that the shell knows (PWD). A name such as /srv/chat/current may lead to
+ * another folder at the next replacement.
+ */
+function workingDirectory(): string {
+  const cwd = process.cwd();
+  const named = process.env["PWD"];
+  if (named === undefined) return cwd;
+  const [one, other] = [cwd, named].map((path) => statSync(path, { throwIfNoEntry: false }));
+  return one?.ino === other?.ino && one?.dev === other?.dev ? named : cwd;
+}
+
+function handleSignals(supervisor: Supervisor): void {
+  const hasTerminal = canOpenTerminal();
+  process.on("SIGHUP", () => {
+    // The system sends this signal also when the terminal closes.
+    if (hasTerminal && !canOpenTerminal()) supervisor.stop("SIGTERM");
+    else supervisor.replace();
+  });
+  process.on("SIGUSR2", () => supervisor.replace());
+  for (const signal of ["SIGTERM", "SIGINT", "SIGQUIT"] as const) process.on(signal, () => supervisor.stop(signal));
+  // If the supervisor itself fails, the program doesn't stay behind.
+  process.once("exit", () => supervisor.stop("SIGTERM"));
+  onNpmShellEnd(() => supervisor.stop("SIGTERM"));
+}
+
+/** Tells whether this process belongs to a terminal that is open. */
+function canOpenTerminal(): boolean {
+  try {
+    closeSync(openSync("/dev/tty", "r"));
+    return true;
+  } catch {
+    return false;
+  }
+}

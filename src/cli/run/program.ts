@@ -1,0 +1,128 @@
+/** One process of the program that `switchboard run` supervises. */
+import type { ChildProcess } from "node:child_process";
+import { statSync } from "node:fs";
+import { constants } from "node:os";
+import { startChild } from "./children.ts";
+
+/** Time between two looks at the path of the takeover while a process starts, in ms. */
+const LOOK_MS = 20;
+
+/** What is started, and how. */
+export interface ProgramSettings {
+  /** The program that runs the file: Node. */
+  readonly node: string;
+  /** File and arguments. */
+  readonly args: readonly string[];
+  /** Working directory. */
+  readonly cwd: string;
+  /** Path of the takeover socket. */
+  readonly takeover: string;
+  /** Time from the start until the process must listen at the path, in ms. */
+  readonly readyTimeoutMs: number;
+}
+
+/** The end of a process. */
+export interface ProgramExit {
+  /** Exit code as shells know it: 128 + the number of the signal that ended the process. */
+  readonly code: number;
+  /** "ended with code 1" */
+  readonly text: string;
+}
+
+export type Readiness =
+  | { readonly kind: "listening" }
+  | { readonly kind: "silent" }
+  | ({ readonly kind: "ended" } & ProgramExit);
+
+export class Program {
+  readonly #child: ChildProcess;
+  readonly startedAt = performance.now();
+  readonly exit: Promise<ProgramExit>;
+  /**
+   * Resolves once: when the board of the process waits for its own successor, at the end of the time for that, or at
+   * the end of the process.
+   */
+  readonly ready: Promise<Readiness>;
+  #ended = false;
+
+  private constructor(child: ChildProcess, { takeover, readyTimeoutMs }: ProgramSettings, before: string | undefined) {
+    this.#child = child;
+    this.exit = new Promise((resolve) => {
+      const end = (exit: ProgramExit): void => {
+        this.#ended = true;
+        resolve(exit);
+      };
+      child.once("error", (error) => end({ code: 127, text: `didn't start: ${error.message}` }));
+      child.once("exit", (code, signal) => {
+        if (signal === null) end({ code: code ?? 1, text: `ended with code ${code}` });
+        else end({ code: 128 + constants.signals[signal], text: `was ended by ${signal}` });
+      });
+    });
+    this.ready = this.#untilListening(takeover, readyTimeoutMs, before);
+  }
+
+  static start(settings: ProgramSettings): Program {
+    const { node, args, cwd, takeover } = settings;
+    const before = socketAt(takeover);
+    // The supervisor alone speaks with the service manager.
+    const { NOTIFY_SOCKET: _, ...env } = process.env;
+    const child = startChild(node, args, {
+      cwd,
+      env: { ...env, SWITCHBOARD_TAKEOVER: takeover },
+      stdio: "inherit",
+      // Ctrl+C and a terminal that closes would reach the process directly, and a second time from the supervisor.
+      detached: true,
+    });
+    return new Program(child, settings, before);
+  }
+
+  /** Process id; 0 if the process couldn't be started. */
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Sends a signal, unless the process has ended. */
+  signal(signal: NodeJS.Signals): void {
+    if (!this.#ended) this.#child.kill(signal);
+  }
+
+  /** Ends the process and those that it has started at once. */
+  kill(): void {
+    if (this.#ended || this.pid === 0) return;
+    try {
+      process.kill(-this.pid, "SIGKILL");
+    } catch {
+      this.#child.kill("SIGKILL");
+    }
+  }
+
+  /**
+   * A board that listens at the path has taken over everything, and replaces the socket of its predecessor in one step.
+   * So another socket at the path means that it is ready.
+   */
+  async #untilListening(path: string, timeoutMs: number, before: string | undefined): Promise<Readiness> {
+    const silentAt = performance.now() + timeoutMs;
+    return new Promise((resolve) => {
+      const timer = setInterval(() => {
+        const now = socketAt(path);
+        if (now !== undefined && now !== before) settle({ kind: "listening" });
+        else if (performance.now() > silentAt) settle({ kind: "silent" });
+      }, LOOK_MS);
+      const settle = (readiness: Readiness): void => {
+        clearInterval(timer);
+        resolve(readiness);
+      };
+      void this.exit.then((exit) => settle({ kind: "ended", ...exit }));
+    });
+  }
+}
+
+/** Identifies the socket at a path; undefined if there is none. */
+function socketAt(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found?.isSocket() ? `${found.ino} ${found.ctimeNs}` : undefined;
+}

@@ -1,0 +1,212 @@
+/**
+ * The supervisor of `switchboard run`: keeps one process of a program running, and replaces it by a new one on request.
+ */
+import { Program, type ProgramExit, type ProgramSettings, type Readiness } from "./program.ts";
+import type { ServiceManager } from "./service-manager.ts";
+
+export interface SupervisorSettings extends ProgramSettings {
+  /** True to start the program again when it fails. */
+  readonly restart: boolean;
+  /** Time that a process has to end after a signal, in ms. Then it is killed. */
+  readonly stopTimeoutMs: number;
+}
+
+/** Time that a process has to end by itself once another has taken over from it, in ms. Then it gets SIGTERM. */
+const LINGER_MS = 10_000;
+
+/** Time before the first restart, in ms. Doubles with each. */
+const MIN_RESTART_DELAY_MS = 100;
+const MAX_RESTART_DELAY_MS = 30_000;
+/** A process that ran for this time, in ms, failed for another reason than the one before it. */
+const HEALTHY_MS = 60_000;
+
+export class Supervisor {
+  readonly #settings: SupervisorSettings;
+  readonly #manager: ServiceManager;
+  readonly #report: (line: string) => void;
+  /** The process that has the ports and the connections. */
+  #current: Program;
+  /** All processes that run: the current one, one that takes over from it, and those that were taken over. */
+  readonly #running = new Set<Program>();
+  /** "starting" until the current process is ready; "replacing" while another takes over from it. */
+  #phase: "starting" | "serving" | "replacing" | "restarting" | "stopping" = "starting";
+  /** True if the next replacement begins when the present one, or the start, is over. */
+  #queued = false;
+  #restartDelayMs = MIN_RESTART_DELAY_MS;
+  #wakeRestart: () => void = () => {};
+  readonly #end = Promise.withResolvers<number>();
+
+  constructor(settings: SupervisorSettings, manager: ServiceManager, report: (line: string) => void) {
+    this.#settings = settings;
+    this.#manager = manager;
+    this.#report = report;
+    this.#current = this.#startCurrent();
+  }
+
+  /** Resolves with the exit code of the program when no process of it runs any more. */
+  get ended(): Promise<number> {
+    return this.#end.promise;
+  }
+
+  /** Starts a new process, which takes over from the current one. One request waits while another is under way. */
+  replace(): void {
+    switch (this.#phase) {
+      case "stopping":
+        return;
+      case "restarting":
+        this.#wakeRestart();
+        return;
+      case "serving":
+        void this.#replace();
+        return;
+      default:
+        if (!this.#queued) this.#report(`pid ${this.#current.pid} isn't done yet: the next replacement waits`);
+        this.#queued = true;
+    }
+  }
+
+  /** Passes a signal on, waits for the end of all processes, and kills those that take too long. */
+  stop(signal: NodeJS.Signals): void {
+    if (this.#phase === "restarting") this.#end.resolve(0);
+    if (this.#phase !== "stopping") {
+      this.#manager.stopping();
+      setTimeout(() => this.#killAll(), this.#settings.stopTimeoutMs).unref();
+    }
+    this.#phase = "stopping";
+    this.#wakeRestart();
+    for (const program of this.#running) program.signal(signal);
+  }
+
+  #killAll(): void {
+    for (const program of this.#running) {
+      this.#report(`pid ${program.pid} didn't end within ${seconds(this.#settings.stopTimeoutMs)}: it is killed`);
+      program.kill();
+    }
+  }
+
+  #start(): Program {
+    const program = Program.start(this.#settings);
+    this.#running.add(program);
+    void program.exit.then((exit) => {
+      this.#running.delete(program);
+      this.#exited(program, exit);
+    });
+    return program;
+  }
+
+  /** Starts a process with nothing to take over. */
+  #startCurrent(): Program {
+    this.#phase = "starting";
+    const program = this.#start();
+    this.#current = program;
+    void program.ready.then((readiness) => {
+      if (this.#phase !== "starting" || readiness.kind === "ended") return;
+      if (readiness.kind === "silent") this.#report(irreplaceable(program));
+      this.#serve();
+    });
+    return program;
+  }
+
+  /** The current process serves, and may be replaced. */
+  #serve(): void {
+    this.#phase = "serving";
+    this.#manager.ready();
+    if (!this.#queued) return;
+    this.#queued = false;
+    void this.#replace();
+  }
+
+  async #replace(): Promise<void> {
+    const old = this.#current;
+    if ((await old.ready).kind !== "listening") {
+      this.#report(irreplaceable(old));
+      return;
+    }
+    this.#phase = "replacing";
+    this.#manager.reloading();
+    const next = this.#start();
+    this.#report(`pid ${next.pid} starts, to take over from pid ${old.pid}`);
+    const readiness = await next.ready;
+    if (this.#isStopping) return;
+    if (readiness.kind === "listening") {
+      this.#current = next;
+      this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(performance.now() - next.startedAt)}`);
+      this.#retire(old);
+    } else {
+      await this.#giveUp(next, readiness);
+      if (this.#isStopping) return;
+      // It ended meanwhile, and nobody has what it had.
+      if (old.ended) return this.#failed(old, await old.exit);
+    }
+    // The new process may have ended since it listened.
+    if (this.#current.ended) this.#failed(this.#current, await this.#current.exit);
+    else this.#serve();
+  }
+
+  get #isStopping(): boolean {
+    return this.#phase === "stopping";
+  }
+
+  /** Ends a process that didn't take over. Its end lets the old process go on with what it had given. */
+  async #giveUp(next: Program, readiness: Readiness): Promise<void> {
+    const { readyTimeoutMs } = this.#settings;
+    const why = readiness.kind === "ended" ? readiness.text : `wasn't ready within ${seconds(readyTimeoutMs)}`;
+    next.kill();
+    await next.exit;
+    const goesOn = this.#current.ended ? "" : `: pid ${this.#current.pid} goes on`;
+    this.#report(`pid ${next.pid} ${why} before it took over${goesOn}`);
+  }
+
+  /** Gives a process that was taken over some time to end by itself. */
+  #retire(old: Program): void {
+    const remind = setTimeout(() => old.signal("SIGTERM"), LINGER_MS);
+    const kill = setTimeout(() => old.kill(), LINGER_MS + this.#settings.stopTimeoutMs);
+    void old.exit.then(() => {
+      clearTimeout(remind);
+      clearTimeout(kill);
+    });
+  }
+
+  #exited(program: Program, exit: ProgramExit): void {
+    if (this.#isStopping) {
+      if (this.#running.size === 0) void this.#current.exit.then(({ code }) => this.#end.resolve(code));
+    } else if (program === this.#current && this.#phase !== "replacing") {
+      this.#failed(program, exit);
+    }
+  }
+
+  /** The process that had the ports and the connections has ended, and no other has them. */
+  #failed(program: Program, { code, text }: ProgramExit): void {
+    if (code !== 0) this.#report(`pid ${program.pid} ${text}`);
+    if (!this.#settings.restart || code === 0) this.#endWith(code);
+    else void this.#restart(program);
+  }
+
+  /** Waits for processes that were taken over, which may still finish requests. */
+  #endWith(code: number): void {
+    this.#phase = "stopping";
+    void Promise.all([...this.#running].map(({ exit }) => exit)).then(() => this.#end.resolve(code));
+  }
+
+  async #restart(failed: Program): Promise<void> {
+    this.#phase = "restarting";
+    this.#queued = false;
+    if (performance.now() - failed.startedAt > HEALTHY_MS) this.#restartDelayMs = MIN_RESTART_DELAY_MS;
+    const delayMs = this.#restartDelayMs;
+    this.#restartDelayMs = Math.min(2 * delayMs, MAX_RESTART_DELAY_MS);
+    this.#report(`the program starts again in ${seconds(delayMs)}`);
+    await new Promise<void>((resolve) => {
+      this.#wakeRestart = resolve;
+      setTimeout(resolve, delayMs);
+    });
+    if (!this.#isStopping) this.#startCurrent();
+  }
+}
+
+function irreplaceable({ pid }: Program): string {
+  return `pid ${pid} can't be replaced: it has no board with takeover: true, or its Node can't pass sockets on`;
+}
+
+function seconds(ms: number): string {
+  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+}

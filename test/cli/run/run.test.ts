@@ -1,0 +1,217 @@
+/** `switchboard run` as a program, with programs to supervise. */
+import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
+import { EchoClients } from "../../board/takeover/echo-clients.ts";
+import { childrenOf, ECHO, ended, newFolder, script, supervise, superviseIn, times } from "./supervise.ts";
+
+const CLIENTS = 20;
+
+const ALIVE = "setInterval(() => {}, 1e6);";
+
+describe("one process", () => {
+  it("gets the arguments behind the file, also those that look like flags", async () => {
+    const file = script("console.log(JSON.stringify(process.argv.slice(2)))");
+    const supervisor = supervise("--restart", file, "--watch", "a b", "--", "--help");
+    expect(await ended(supervisor)).toEqual({ code: 0, stdout: '["--watch","a b","--","--help"]\n', stderr: "" });
+  });
+
+  it("gives its exit code to the supervisor", async () => {
+    const { code, stderr } = await ended(supervise(script("process.exit(7)")));
+    expect(code).toBe(7);
+    expect(stderr).toMatch(/^switchboard: pid \d+ ended with code 7\n$/);
+  });
+
+  it("gives its signal to the supervisor, as shells do", async () => {
+    const { code, stderr } = await ended(supervise(script(`process.kill(process.pid, "SIGKILL"); ${ALIVE}`)));
+    expect(code).toBe(137);
+    expect(stderr).toMatch(/^switchboard: pid \d+ was ended by SIGKILL\n$/);
+  });
+
+  it.each(["SIGTERM", "SIGINT"] as const)("gets %s, and the supervisor waits for its end", async (signal) => {
+    const file = script(
+      `process.on("${signal}", () => setImmediate(() => { console.log("bye"); process.exit(3); })); console.log("up"); ${ALIVE}`,
+    );
+    const supervisor = supervise(file);
+    await supervisor.prints(/up/);
+    supervisor.kill(signal);
+    expect(await ended(supervisor)).toEqual({ code: 3, stdout: "up\nbye\n", stderr: "" });
+  });
+
+  it("is killed with its own children when it takes too long to end", async () => {
+    // The child holds the output open: it ends with the child.
+    const file = script(
+      `import { spawn } from "node:child_process"; spawn("sleep", ["1000"], { stdio: "inherit" }); process.on("SIGTERM", () => {}); console.log("up"); ${ALIVE}`,
+    );
+    const supervisor = supervise("--stop-timeout", "0.1", file);
+    await supervisor.prints(/up/);
+    supervisor.kill("SIGTERM");
+    const { code, stderr } = await ended(supervisor);
+    expect(code).toBe(137);
+    expect(stderr).toMatch(/^switchboard: pid \d+ didn't end within 0.1 s: it is killed\n$/);
+  });
+
+  it("starts again after a failure with --restart, later each time, and not after a success", async () => {
+    const count = join(newFolder(), "count");
+    const file = script(
+      `import { appendFileSync, readFileSync } from "node:fs"; appendFileSync("${count}", "x"); process.exit(readFileSync("${count}").length < 4 ? 9 : 0);`,
+    );
+    const { code, stderr } = await ended(supervise("--restart", file));
+    expect(code).toBe(0);
+    expect(readFileSync(count, "utf8")).toBe("xxxx");
+    expect(stderr.match(/starts again in \S+ s/g)).toEqual(["0.1", "0.2", "0.4"].map((s) => `starts again in ${s} s`));
+  });
+
+  it("finds a path of mode 0700 in its environment, which is gone at the end", async () => {
+    const file = script(
+      'import { statSync } from "node:fs"; import { dirname } from "node:path"; const path = dirname(process.env.SWITCHBOARD_TAKEOVER); console.log((statSync(path).mode & 0o777).toString(8), path)',
+    );
+    const { stdout } = await ended(supervise(file));
+    const [, path = ""] = /^700 (\S+)\n$/.exec(stdout) ?? [];
+    expect(() => readFileSync(path)).toThrow("ENOENT");
+  });
+
+  it("starts in a folder by its name, which may lead elsewhere by then", async () => {
+    const base = newFolder();
+    for (const version of ["one", "two"]) {
+      mkdirSync(join(base, version));
+      writeFileSync(
+        join(base, version, "program.mjs"),
+        `console.log("${version}", process.pid); process.exitCode = ${version === "one" ? 1 : 0}; ${version === "one" ? `process.on("SIGTERM", () => process.exit(1)); ${ALIVE}` : ""}`,
+      );
+    }
+    const current = join(base, "current");
+    symlinkSync("one", current);
+    const supervisor = superviseIn({ cwd: current, env: { PWD: current } }, "--restart", "program.mjs");
+    const [, pid] = await supervisor.prints(/one (\d+)/);
+    symlinkSync("two", join(base, "next"));
+    renameSync(join(base, "next"), current);
+    process.kill(Number(pid));
+    expect(await ended(supervisor)).toMatchObject({ code: 0, stdout: expect.stringContaining("two") });
+  });
+
+  it("isn't replaced if it can't be, which one line says", async () => {
+    const supervisor = supervise("--ready-timeout", "0.1", script(ALIVE));
+    await supervisor.logs(/pid \d+ can't be replaced: it has no board with takeover: true/);
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(times(2, "can't be replaced"));
+    supervisor.kill("SIGTERM");
+    expect(await ended(supervisor)).toMatchObject({ code: 143 });
+  });
+});
+
+it.each([
+  [[], "switchboard: run needs the file of a program: switchboard run server.js\n", 2],
+  [["--fast", "a.js"], "switchboard: run has no flag --fast; switchboard run --help lists all\n", 2],
+  [["--stop-timeout", "soon", "a.js"], "switchboard: --stop-timeout takes a number of seconds above 0, not soon\n", 2],
+  [["/nowhere/a.js"], "switchboard: there is no file /nowhere/a.js\n", 1],
+])("refuses %j with one sentence", async (args, stderr, code) => {
+  const file = args.includes("a.js") ? [...args.slice(0, -1), script(ALIVE)] : args;
+  expect(await ended(supervise(...file))).toEqual({ code, stdout: "", stderr });
+});
+
+/** A server that can be taken over, under a supervisor, with clients. The options apply to the next process. */
+async function serve(...flags: readonly string[]) {
+  const file = join(newFolder(), "options.json");
+  const change = (options: object): void => writeFileSync(file, JSON.stringify(options));
+  change({});
+  const supervisor = supervise(...flags, ECHO, file);
+  const [, port] = await supervisor.prints(/"event":"listening","port":(\d+)/);
+  const clients = await EchoClients.open(Number(port), CLIENTS);
+  return { supervisor, change, clients, file };
+}
+
+describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
+  it("moves every connection to a new process, and one request more waits while one is under way", async () => {
+    const { supervisor, clients } = await serve();
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(/pid \d+ starts, to take over from pid \d+\n/);
+    for (let more = 0; more < 3; more++) {
+      supervisor.kill("SIGHUP");
+      await supervisor.logs(/the next replacement waits/);
+    }
+    await supervisor.logs(times(2, "took over from pid .*"));
+    await clients.allAnswered();
+    supervisor.kill("SIGUSR2");
+    await supervisor.logs(times(3, "took over from pid .*"));
+    expect(await clients.faults()).toEqual([]);
+    supervisor.kill("SIGTERM");
+    const { code, stdout, stderr } = await ended(supervisor);
+    expect(code).toBe(143);
+    expect(stdout.match(/"outcome":"handedOver","connections":20/g)).toHaveLength(3);
+    expect(stderr.match(/took over/g)).toHaveLength(3);
+    expect(stderr.match(/the next replacement waits/g)).toHaveLength(1);
+  });
+
+  it.each([
+    [{ exit: 5 }, [], /pid \d+ ended with code 5 before it took over: pid \d+ goes on/],
+    [
+      { hang: true },
+      ["--ready-timeout", "3"],
+      /pid \d+ wasn't ready within 3.0 s before it took over: pid \d+ goes on/,
+    ],
+    [{ moves: null }, [], /pid \d+ ended with code 1 before it took over: pid \d+ goes on/],
+    [
+      { failure: { step: "adopt", how: "SIGKILL" } },
+      [],
+      /pid \d+ was ended by SIGKILL before it took over: pid \d+ goes on/,
+    ],
+  ])("by a process that fails (%j) disturbs nobody, and the next one works", async (failure, flags, line) => {
+    const { supervisor, change, clients } = await serve(...flags);
+    change(failure);
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(line);
+    await clients.allAnswered();
+    change({});
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(/pid \d+ took over from pid \d+/);
+    expect(await clients.faults()).toEqual([]);
+    supervisor.kill("SIGTERM");
+    expect(await ended(supervisor)).toMatchObject({ code: 143 });
+  });
+
+  it("goes on when the old process is killed half way", async () => {
+    const { supervisor, change } = await serve();
+    const [old = 0] = childrenOf(supervisor.pid);
+    change({ failure: { step: "adopt", how: "SIGSTOP" } });
+    supervisor.kill("SIGHUP");
+    await supervisor.prints(/"event":"failing"/);
+    const next = childrenOf(supervisor.pid).at(-1) ?? 0;
+    process.kill(old, "SIGKILL");
+    process.kill(next, "SIGCONT");
+    await supervisor.logs(new RegExp(`pid ${next} took over from pid ${old}`));
+    supervisor.kill("SIGTERM");
+    expect(await ended(supervisor)).toMatchObject({ code: 143 });
+  });
+
+  it("comes by itself with --watch when a file changes", async () => {
+    const base = newFolder();
+    const file = join(base, "server.ts");
+    writeFileSync(file, `await import(${JSON.stringify(ECHO)});\n`);
+    const options = join(newFolder(), "options.json");
+    writeFileSync(options, "{}");
+    const supervisor = supervise("--watch", file, options);
+    await supervisor.prints(/"event":"listening"/);
+    writeFileSync(join(base, ".hidden"), "");
+    writeFileSync(join(base, "part.js"), "");
+    await supervisor.logs(/took over from/);
+    supervisor.kill("SIGTERM");
+    expect((await ended(supervisor)).stderr.match(/took over/g)).toHaveLength(1);
+  });
+
+  it("also to another supervisor at the same path, after which the first ends with 0", async () => {
+    const path = join(newFolder(), "takeover.sock");
+    const options = join(newFolder(), "options.json");
+    writeFileSync(options, "{}");
+    const env = { SWITCHBOARD_TAKEOVER: path };
+    const first = superviseIn({ env }, ECHO, options);
+    const [, port] = await first.prints(/"event":"listening","port":(\d+)/);
+    const clients = await EchoClients.open(Number(port), CLIENTS);
+    const second = superviseIn({ env }, ECHO, options);
+    expect(await ended(first)).toMatchObject({ code: 0, stderr: "" });
+    expect(await clients.faults()).toEqual([]);
+    second.kill("SIGTERM");
+    expect(await ended(second)).toMatchObject({ code: 143 });
+  });
+});
