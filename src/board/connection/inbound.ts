@@ -60,6 +60,8 @@ export interface MessageSink {
   /** True while no message can be taken. The owner calls `Inbound.mailboxHasRoom` when `full` becomes false. */
   readonly full: boolean;
   deliver(message: Message): void;
+  /** Calls `read`, which delivers the messages of one read. */
+  takeRead<T>(read: (this: T) => void, reader: T): void;
 }
 
 /** Frames that concern the connection itself. */
@@ -249,6 +251,12 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
       this.#turn = this.#host.turns.now;
       this.#forgetTurn();
     }
+    this.#messages.takeRead(this.#decodeAll, this);
+    this.#decoding = false;
+    if (this.#isLight()) this.#forgetTurn();
+  }
+
+  #decodeAll(): void {
     while (!this.#over) {
       if (this.#wantsMessages && this.#messages.full) this.#hold(MAILBOX_FULL);
       if (this.#isTurnOver()) this.#hold(TURN_OVER);
@@ -273,8 +281,6 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
         this.#owner.controlReceived(event);
       }
     }
-    this.#decoding = false;
-    if (this.#isLight()) this.#forgetTurn();
   }
 
   #take(message: Message): void {

@@ -71,6 +71,12 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     return this.#stopped || this.hasEnded;
   }
 
+  /** Calls `read`, which delivers the messages of one read. */
+  takeRead<T>(read: (this: T) => void, reader: T): void {
+    if (this.#incarnation === undefined) read.call(reader);
+    else this.#incarnation.enter(read, reader);
+  }
+
   protected handleNow(work: Work): void {
     this.spend();
     this.#handle(work);

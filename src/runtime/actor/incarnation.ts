@@ -33,6 +33,8 @@ export class Incarnation implements ScopeOwner {
   #life = 0;
   /** Scope that is kept from one message to the next, for a while. */
   #scope: AsyncResource | undefined;
+  /** Scope that `enter` has entered. */
+  #entered: AsyncResource | undefined;
 
   constructor(actorClass: ActorClass, context: ActorContext, scopes: ActorScopes, owner: IncarnationOwner) {
     this.#actorClass = actorClass;
@@ -71,7 +73,23 @@ export class Incarnation implements ScopeOwner {
   handle(work: Work): unknown {
     const scope = this.#scope ?? this.#newScope();
     this.#keepScope(scope, work);
-    return scope.runInAsyncScope(handlersAreTraced() ? this.#trace : this.#call, this, work);
+    if (handlersAreTraced()) return scope.runInAsyncScope(this.#trace, this, work);
+    return scope === this.#entered ? this.#call(work) : scope.runInAsyncScope(this.#call, this, work);
+  }
+
+  /** Calls `read` for messages that come together: in the kept scope, so that it is entered once for all of them. */
+  enter<T>(read: (this: T) => void, reader: T): void {
+    const scope = this.#scope;
+    if (scope === undefined || this.#entered !== undefined) {
+      read.call(reader);
+      return;
+    }
+    this.#entered = scope;
+    try {
+      scope.runInAsyncScope(read, reader);
+    } finally {
+      this.#entered = undefined;
+    }
   }
 
   handlerOf(work: Work): HandlerName {

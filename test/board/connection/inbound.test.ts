@@ -25,6 +25,7 @@ function setUp(rates: RateOptions = { rateLimitPolicy: "pause" }, onOverRate: (i
   const events: string[] = [];
   const sink = {
     full: false,
+    takeRead: <T>(read: (this: T) => void, reader: T) => read.call(reader),
     deliver: ({ byteLength, text }: Message) => void events.push(byteLength > 100 ? "big" : text),
   };
   const owner = {

@@ -40,6 +40,7 @@ function shard(takesMs: (bytes: number) => number) {
     const limits = { maxPayloadBytes: MIB, maxFragments: 100, inflater, mayInflate: turns.hasTime };
     const sink = {
       full: false,
+      takeRead: <T>(read: (this: T) => void, reader: T) => read.call(reader),
       deliver: ({ byteLength }: Message) => {
         log.push(name);
         now += takesMs(byteLength);

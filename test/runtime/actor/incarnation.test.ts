@@ -1,4 +1,4 @@
-import { AsyncResource } from "node:async_hooks";
+import { AsyncResource, executionAsyncId } from "node:async_hooks";
 import { expect, it, vi } from "vitest";
 import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
 import { ActorScopes } from "../../../src/runtime/actor/actor-scopes.ts";
@@ -209,4 +209,33 @@ it("releases its owner, its actor and its connection when it is abandoned", () =
   // No actor takes the failure any more: the shard reports the failure without an actor.
   expect(first.fail(new Error("late"))).toBe(false);
   expect(owner.detachedFailed).not.toHaveBeenCalled();
+});
+
+it("enters its scope once for all messages of a read, and another scope after a restart", () => {
+  const { incarnation, owner, first } = constructed();
+  incarnation.handle(message("a first one, which leaves its scope"));
+  const ids: number[] = [];
+  const read = (): void => {
+    const received = (text: string): void => {
+      incarnation.handle(message(text));
+      ids.push(executionAsyncId());
+    };
+    received("one");
+    received("two");
+    const fail = first.fail;
+    incarnation.retire();
+    incarnation.handle(RESTART);
+    received("three");
+    fail(new Error("of the old object"));
+    Plain.objects[1]?.fail(new Error("of the new object"));
+  };
+  const outside = executionAsyncId();
+  incarnation.enter(read, undefined);
+  expect(new Set(ids).size).toBe(1);
+  expect(ids[0]).not.toBe(outside);
+  expect(executionAsyncId()).toBe(outside);
+  expect(owner.detachedFailed.mock.calls.map(([error, replaced]) => [(error as Error).message, replaced])).toEqual([
+    ["of the old object", true],
+    ["of the new object", false],
+  ]);
 });
