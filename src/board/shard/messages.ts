@@ -1,6 +1,7 @@
 /** All messages between the main thread and a shard over the control port, and what a shard is started with. */
 import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../runtime/actor/address.ts";
+import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
@@ -129,4 +130,6 @@ export type ShardReport =
   /** Keys of clients of which a connection or a handshake has ended, where clients are counted. */
   | { readonly kind: "socketsClosed"; readonly clientKeys: readonly string[] }
   | MovesReport
+  /** A publish for subscribers that have gone to another process. */
+  | { readonly kind: "published"; readonly publish: PassedPublish }
   | ({ readonly kind: "shutdownDone" } & ShutdownCounts);

@@ -1,7 +1,6 @@
 /** Questions of the main thread to a shard, and their answers. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
-import type { HeldPublish } from "../../runtime/feeds/topics.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
@@ -40,8 +39,8 @@ export type TakeoverQuery =
   | { readonly kind: "stopAccepting" }
   /** Keep publishes to topics without history from now on. */
   | { readonly kind: "holdPublishes" }
-  /** Make the publishes that were kept. The answer has them, for another process. */
-  | { readonly kind: "releasePublishes" }
+  /** Make the publishes that were kept. `forwards`: report them, and all later ones, for another process. */
+  | { readonly kind: "releasePublishes"; readonly forwards: boolean }
   /** The answer comes when all publishes and mail of this shard have arrived in their threads. */
   | { readonly kind: "settle" };
 
@@ -88,7 +87,7 @@ export interface QueryAnswers {
   readonly startPassed: StartedConnections;
   readonly stopAccepting: true;
   readonly holdPublishes: true;
-  readonly releasePublishes: readonly HeldPublish[];
+  readonly releasePublishes: true;
   readonly settle: true;
 }
 

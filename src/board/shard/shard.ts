@@ -317,7 +317,8 @@ class Shard {
         topics.hold();
         return true;
       case "releasePublishes":
-        return topics.release();
+        topics.release(query.forwards ? (publish) => this.report({ kind: "published", publish }) : undefined);
+        return true;
       case "settle":
         return this.#topics.settled().then(() => true);
     }

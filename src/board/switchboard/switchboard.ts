@@ -110,6 +110,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       shardLost: (loss) => this.#events.announce("shardLost", loss),
       shardFailed: (loss) => this.#events.announce("shardFailed", loss),
       moved: (address, shard) => this.emit("moved", { address, shard }),
+      published: (publish) => this.#takeover?.published(publish),
       shardReplaced: (shard) => this.#shardReplaced(shard),
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),

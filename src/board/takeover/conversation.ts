@@ -76,6 +76,13 @@ export class Conversation<
     }
   }
 
+  /** Watches the other process no longer. The conversation goes on, and keeps no process alive. */
+  rest(): void {
+    clearInterval(this.#timer);
+    this.#silentParts = 0;
+    this.#channel.unref();
+  }
+
   /** Ends the other process if it hasn't ended, and resolves when it has. */
   async kill(): Promise<void> {
     if (!this.#ended) {

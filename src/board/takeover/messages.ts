@@ -1,5 +1,6 @@
 /** What the two processes of a takeover say to each other. A change that the other version can't read is a new protocol. */
 import type { ErrorCode } from "../../errors.ts";
+import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 
 /** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
 export const TAKEOVER_PROTOCOL = 1;
@@ -49,6 +50,8 @@ export type PredecessorMessage =
   | { readonly kind: "go" }
   /** There is nothing left to take over. */
   | { readonly kind: "done" }
+  /** Publishes of the old process after "finished", for the subscribers that have gone. */
+  | { readonly kind: "published"; readonly publishes: readonly PassedPublish[] }
   | Alive;
 
 /** Sent now and then by a process that works on something. */

@@ -1,5 +1,6 @@
 /** The part of the process that is taken over: gives everything away in steps, and takes it back when that fails. */
 import { SwitchboardError } from "../../errors.ts";
+import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
@@ -53,7 +54,13 @@ export const DEFAULT_HAND_OVER: HandOverSettings = {
 
 export type HandOverResult =
   /** Everything belongs to the successor. */
-  | { readonly outcome: "handedOver"; readonly pid: number; readonly connections: number }
+  | {
+      readonly outcome: "handedOver";
+      readonly pid: number;
+      readonly connections: number;
+      /** Passes publishes on, until this process or the successor ends. */
+      readonly publish: (publishes: readonly PassedPublish[]) => void;
+    }
   /** Nothing was stopped. */
   | { readonly outcome: "refused"; readonly pid: number; readonly error: SwitchboardError }
   /**
@@ -117,8 +124,9 @@ class Predecessor {
       while (await this.#giveGroup());
       this.#talk.send({ kind: "done" });
       await this.#expect("finished");
-      this.#talk.close();
-      return { outcome: "handedOver", pid, connections: this.#given };
+      this.#talk.rest();
+      const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
+      return { outcome: "handedOver", pid, connections: this.#given, publish };
     } catch (error) {
       if (error instanceof SuccessorRefused) this.#talk.close();
       else await this.#talk.kill();

@@ -1,5 +1,6 @@
 /** The part of the process that takes over: gets listening sockets, then connections, group by group. */
 import { reportError, SwitchboardError } from "../../errors.ts";
+import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
 import { ownFacts } from "./compatibility.ts";
@@ -25,6 +26,8 @@ export interface TakeoverSink {
   start(connections: readonly MovingConnection[]): void;
   /** Everything has been taken over. Resolves when the next takeover can come. */
   finish(): Promise<void>;
+  /** The old process has published, after it gave everything away. */
+  published(publishes: readonly PassedPublish[]): void;
 }
 
 export interface TakeOverSettings {
@@ -76,6 +79,8 @@ class Successor {
       await this.#sink.listen(await this.#greet());
       this.#talk.send({ kind: "listening" });
       const predecessorDied = !(await this.#takeAll());
+      if (predecessorDied) this.#talk.close();
+      else void this.#takePublishes();
       return { pid: this.#pid, connections: this.#started, predecessorDied };
     } catch (error) {
       // First the connections are let go of, then the old process may take them back.
@@ -83,10 +88,22 @@ class Successor {
       const { message } = reportError(error);
       const code = error instanceof SwitchboardError ? error.code : "ERR_TAKEOVER_LOST";
       this.#talk.send({ kind: "failed", code, message });
-      throw error;
-    } finally {
       this.#talk.close();
+      throw error;
     }
+  }
+
+  /** Takes what the old process publishes until it ends. */
+  async #takePublishes(): Promise<void> {
+    this.#talk.rest();
+    try {
+      for (let next = await this.#talk.next(); next !== undefined; next = await this.#talk.next()) {
+        if (next.message.kind === "published") this.#sink.published(next.message.publishes);
+      }
+    } catch {
+      // The channel is broken: nothing more comes.
+    }
+    this.#talk.close();
   }
 
   async #greet(): Promise<readonly MovingListener[]> {

@@ -25,11 +25,11 @@ export interface TopicEngine {
   readonly isShared: boolean;
 }
 
-/** A publish that waited while subscribers were on their way between two processes. */
-export interface HeldPublish {
+/** A publish for subscribers that have gone to another process. */
+export interface PassedPublish {
   readonly topic: string;
   /** Bytes of the frame. */
-  readonly frame: Uint8Array;
+  readonly bytes: Uint8Array;
 }
 
 /** Bytes of publishes that wait at most. More are dropped. */
@@ -51,6 +51,7 @@ export class Topics implements TopicMemory {
   /** Publishes that wait for `release`; undefined while none has to wait. */
   #held: { readonly topic: string; readonly frame: Frame; readonly except: Subscriber | undefined }[] | undefined;
   #heldBytes = 0;
+  #forward: ((publish: PassedPublish) => void) | undefined;
 
   constructor(bus: Bus, engine: TopicEngine | undefined) {
     this.bus = bus;
@@ -101,6 +102,7 @@ export class Topics implements TopicMemory {
   #publishNow(topic: string, frame: Frame, except: Subscriber | undefined): PublishResult {
     const result = this.bus.publish(topic, frame, except);
     if (this.areShared) this.#engine?.client.relay(topic, frame);
+    else this.#forward?.({ topic, bytes: bytesOf(frame) });
     return result;
   }
 
@@ -112,24 +114,26 @@ export class Topics implements TopicMemory {
     this.#held ??= [];
   }
 
-  /** Publishes a message that was kept in another process. */
-  publishHeld({ topic, frame }: HeldPublish): void {
-    const block = Buffer.from(frame.buffer, frame.byteOffset, frame.byteLength);
-    if (this.#held === undefined) this.bus.publish(topic, { block, start: 0, end: block.length });
-    else this.#held.push({ topic, frame: { block, start: 0, end: block.length }, except: undefined });
-  }
-
-  /** Makes the publishes that were kept, in order, and returns them. */
-  release(): readonly HeldPublish[] {
+  /**
+   * Makes the publishes that were kept, in order.
+   *
+   * @param forward gets these publishes and all later ones, for subscribers in another process. An engine that the other
+   * process shares does that by itself.
+   */
+  release(forward?: (publish: PassedPublish) => void): void {
+    this.#forward = forward;
     const held = this.#held ?? [];
     this.#held = undefined;
     this.#heldBytes = 0;
     for (const { topic, frame, except } of held) this.#publishNow(topic, frame, except);
-    // A copy: a frame may be a small part of its block.
-    return held.map(({ topic, frame: { block, start, end } }) => ({
-      topic,
-      frame: Uint8Array.from(block.subarray(start, end)),
-    }));
+  }
+
+  /** Makes a publish of another process, which has passed on its subscribers. */
+  publishPassed({ topic, bytes }: PassedPublish): void {
+    const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const frame = { block, start: 0, end: block.length };
+    if (this.#held === undefined) this.#publishNow(topic, frame, undefined);
+    else this.#held.push({ topic, frame, except: undefined });
   }
 
   async history(topic: string, options: ReadHistoryOptions = NO_OPTIONS): Promise<HistoryPage> {
@@ -174,6 +178,11 @@ export class Topics implements TopicMemory {
     if (engine?.rules.of(topic)?.presence === undefined) throw noPresence(topic);
     return engine;
   }
+}
+
+/** Returns a copy: a frame may be a small part of its block. */
+function bytesOf({ block, start, end }: Frame): Uint8Array {
+  return Uint8Array.from(block.subarray(start, end));
 }
 
 function append(

@@ -77,6 +77,12 @@ export class DescriptorChannel {
     this.#messages.end();
   }
 
+  /** Lets the process end while the channel is open. */
+  unref(): void {
+    this.#messages.unref();
+    this.#descriptors.unref();
+  }
+
   /** Closes the channel at once. */
   destroy(): void {
     this.#messages.destroy();

@@ -18,7 +18,7 @@ const LISTENER = 0;
 async function startPool(actor: string): Promise<ShardPool> {
   const owner = {
     ...{ event: vi.fn(), reported: vi.fn(), shardLost: vi.fn(), shardReplaced: vi.fn(), shardFailed: vi.fn() },
-    ...{ clientLeft: vi.fn(), moved: vi.fn(), engineLost: vi.fn(), engineFailed: vi.fn() },
+    ...{ clientLeft: vi.fn(), moved: vi.fn(), published: vi.fn(), engineLost: vi.fn(), engineFailed: vi.fn() },
   };
   const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });
   const topics = new BoardTopics(undefined, {

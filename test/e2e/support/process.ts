@@ -78,6 +78,12 @@ export class RunningProgram {
     }
   }
 
+  /** Forgets the output so far. */
+  forget(): void {
+    this.#stdout = "";
+    this.#stderr = "";
+  }
+
   write(text: string): void {
     this.#child.stdin?.write(text);
   }

@@ -18,6 +18,8 @@ export interface ServerStories {
   readonly successorFailed: { readonly code: string; readonly message: string; readonly wasRefused: boolean };
   readonly takeoverFailed: { readonly message: string };
   readonly refused: { readonly code: string; readonly message: string };
+  readonly asked: object;
+  readonly ended: { readonly ticks: number };
   readonly closed: { readonly closed: number; readonly dropped: number };
 }
 
@@ -31,6 +33,11 @@ export class ServerProcess {
       env: { ...process.env, ...env },
     });
     onTestFinished(() => this.program.destroy());
+  }
+
+  /** Forgets what the program has told so far. */
+  forget(): void {
+    this.program.forget();
   }
 
   async tells<Event extends keyof ServerStories>(event: Event): Promise<ServerStories[Event]> {

@@ -1,5 +1,7 @@
 /** Boards that are taken over by other processes, with clients that know nothing of it and check every byte. */
+import { once } from "node:events";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { CountedClient, type CountedOptions } from "../../support/counted-client.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
@@ -53,4 +55,138 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     }
     await expectAllRight(clients);
   });
+
+  it("brings every publish of all processes to every subscriber once, in order, while they move", async () => {
+    const start = { actor: "ticking", takeover: takeoverPath(), shards: 2, warmUp: false };
+    const run = (name: number) => new ServerProcess({ start, listen: [{}], ticks: String(name) });
+    let old = run(0);
+    const { ports } = await old.tells("listening");
+    const clients = await Promise.all(Array.from({ length: 20 }, () => TickClient.open(ports[0] as number)));
+    const published: number[] = [];
+    for (let name = 1; name <= 2; name++) {
+      const next = run(name);
+      await next.tells("takenOver");
+      published.push((await old.tells("ended")).ticks);
+      await Promise.all(clients.map((client) => client.gets(`${name} `)));
+      old = next;
+    }
+    for (const { errors, nextOf } of clients) {
+      expect(errors).toEqual([]);
+      expect([nextOf.get("0"), nextOf.get("1")]).toEqual(published);
+    }
+  });
+
+  it("finishes the HTTP requests of the old process, and answers the others in the new one", async () => {
+    const options = {
+      start: { actor: "counting", takeover: takeoverPath(), shards: 1, warmUp: false },
+      listen: ["http"] as const,
+    };
+    const old = new ServerProcess(options);
+    const { ports } = await old.tells("listening");
+    const url = `http://127.0.0.1:${ports[0]}`;
+    const slow = fetch(`${url}/slow`);
+    await old.tells("asked");
+    const next = new ServerProcess(options);
+    await next.tells("takenOver");
+    expect(await (await fetch(url)).text()).toBe(String(next.program.pid));
+    old.program.kill("SIGUSR2");
+    expect(await (await slow).text()).toBe(String(old.program.pid));
+    expect(await old.end()).toEqual({ code: 0, signal: null, stderr: "" });
+  });
+
+  it("closes what can't move with 1012", async () => {
+    const start = { actor: "echo", takeover: takeoverPath(), shards: 1, warmUp: false };
+    const old = new ServerProcess({ start, listen: [{}] });
+    const { ports } = await old.tells("listening");
+    const socket = new WebSocket(`ws://127.0.0.1:${ports[0]}`);
+    await once(socket, "open");
+    const closed = once(socket, "close");
+    const next = new ServerProcess({ start, listen: [{}] });
+    expect(await next.tells("takenOver")).toMatchObject({ connections: 0 });
+    const [code, reason] = await closed;
+    expect([code, String(reason)]).toEqual([1012, "server is restarting"]);
+    expect(await old.tells("closed")).toMatchObject({ closed: 1, dropped: 0 });
+  });
+
+  it("goes on as before when the new process fails in its listen, and when it is killed", async () => {
+    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+    const old = new ServerProcess({ start, listen: [{}] });
+    const { ports } = await old.tells("listening");
+    const port = ports[0] as number;
+    const clients = await openClients(20, { port });
+    for (const fails of ["listen", "suspend"] as const) {
+      const next = new ServerProcess({ start, listen: [{}], fails });
+      expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_LOST", wasRefused: false });
+      expect((await next.end()).signal).toBe("SIGKILL");
+      old.forget();
+      await allAnswered(clients);
+      clients.push(...(await openClients(2, { port })));
+    }
+    const last = new ServerProcess({ start, listen: [{}] });
+    expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
+    await allAnswered(clients);
+    await expectAllRight(clients);
+  });
+
+  it.each([
+    { start: { actor: "echo" }, says: /has `static moves` in the old process and not in the new one/ },
+    { start: { actor: "counting", shards: 1 }, says: /has 2 shards and the new one 1/ },
+  ])("refuses a process with $start before anything is stopped", async ({ start, says }) => {
+    const takeover = takeoverPath();
+    const old = new ServerProcess({ start: { actor: "counting", takeover, shards: 2, warmUp: false }, listen: [{}] });
+    const { ports } = await old.tells("listening");
+    const clients = await openClients(5, { port: ports[0] as number });
+    const next = new ServerProcess({ start: { takeover, shards: 2, warmUp: false, ...start }, listen: [{}] });
+    const refused = { code: "ERR_TAKEOVER_REFUSED", message: expect.stringMatching(says) };
+    expect(await next.tells("refused")).toMatchObject(refused);
+    expect((await next.end()).code).toBe(1);
+    expect(await old.tells("successorFailed")).toMatchObject({ ...refused, wasRefused: true });
+    await allAnswered(clients);
+    await expectAllRight(clients);
+  });
+
+  it("takes the path from the environment, and does without a takeover where there is none", async () => {
+    const start = { actor: "counting", takeover: true, shards: 1, warmUp: false };
+    const env = { SWITCHBOARD_TAKEOVER: takeoverPath() };
+    const alone = new ServerProcess({ start, listen: [{}] });
+    const old = new ServerProcess({ start, listen: [{}] }, env);
+    for (const one of [alone, old]) await one.tells("listening");
+    const next = new ServerProcess({ start, listen: [{}] }, env);
+    expect(await next.tells("takenOver")).toMatchObject({ connections: 0, predecessorDied: false });
+    expect(await old.end()).toMatchObject({ code: 0, stderr: "" });
+  });
 });
+
+/** A client of a `Ticking` actor, which counts what comes from each publisher. */
+class TickClient {
+  readonly errors: string[] = [];
+  /** Number of the next tick, by the publisher's name. */
+  readonly nextOf = new Map<string, number>();
+  readonly #socket: WebSocket;
+
+  private constructor(socket: WebSocket) {
+    this.#socket = socket;
+    socket.on("message", (data) => this.#take(String(data)));
+    socket.on("close", (code) => this.errors.push(`closed with ${code}`));
+    onTestFinished(() => socket.terminate());
+  }
+
+  static async open(port: number): Promise<TickClient> {
+    const socket = new WebSocket(`ws://127.0.0.1:${port}`);
+    await once(socket, "message");
+    return new TickClient(socket);
+  }
+
+  /** Resolves when a message that begins so has come. */
+  async gets(beginning: string): Promise<void> {
+    for (;;) if (String((await once(this.#socket, "message"))[0]).startsWith(beginning)) return;
+  }
+
+  #take(text: string): void {
+    const [name = "", number = ""] = text.split(" ");
+    // A client of the first process may have come later than its first tick.
+    const expected = this.nextOf.get(name) ?? (name === "0" ? Number(number) : 0);
+    if (Number(number) !== expected) this.errors.push(`${text} in place of ${expected}`);
+    this.nextOf.set(name, Number(number) + 1);
+  }
+}

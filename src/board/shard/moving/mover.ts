@@ -129,6 +129,11 @@ export class Mover {
     this.#reports.flush();
   }
 
+  /** True while a connection is being moved to another shard. */
+  isLeaving(connection: Connection): boolean {
+    return this.#leaving.has(connection);
+  }
+
   /** A connection leaves for another process. Returns the number of its moves. */
   takeHops(connection: Connection): number {
     const hops = this.#hops.get(connection) ?? 0;

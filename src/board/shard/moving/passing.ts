@@ -3,6 +3,7 @@
  * taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the board keeps all
  * publishes while connections are on their way.
  */
+import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
 import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
 import { shardOf } from "../../../runtime/actor/address.ts";
@@ -28,6 +29,8 @@ interface Guest extends PassedState {
 
 /** Number of connections of a shard that are about to be suspended at the same time. */
 const MAX_TOGETHER = 64;
+
+const POLL_MS = 5;
 
 export class Passing {
   readonly #owner: MoverOwner;
@@ -55,6 +58,7 @@ export class Passing {
   async #suspend(connection: Connection, deadline: number): Promise<void> {
     const version = this.#owner.moduleOf(connection.actor)?.moves;
     if (version === undefined || this.#suspended.has(connection)) return;
+    while (this.#mover.isLeaving(connection)) await delay(POLL_MS);
     const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : connection.stayReason);
     const bytes = await this.#mover.suspend(connection, version, deadline, stayReason);
     if (bytes instanceof SwitchboardError) this.#failed(connection, bytes);

@@ -4,6 +4,7 @@
  */
 import { MessageChannel } from "node:worker_threads";
 import { type Address, shardOf } from "../../../runtime/actor/address.ts";
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
@@ -32,6 +33,8 @@ export interface ShardNews {
   clientLeft(clientKey: string): void;
   /** An open connection has come to this shard from another one. */
   moved(address: Address, shard: number): void;
+  /** An actor has published for subscribers that have gone to another process. */
+  published(publish: PassedPublish): void;
 }
 
 export interface LiveShardsOwner {
@@ -125,6 +128,7 @@ export class LiveShards {
       reported: (reports) => news.reported(shard, reports),
       clientLeft: (clientKey) => news.clientLeft(clientKey),
       moved: (report) => this.#moved(handle, report),
+      published: (publish) => news.published(publish),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
     this.#handles.add(handle);

@@ -3,6 +3,7 @@ import type { Server, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import type { ErrorReport } from "../../../errors.ts";
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
@@ -66,6 +67,8 @@ export interface ShardSpec extends SocketDispatchSettings {
   readonly reported: (reports: readonly ModuleReport[]) => void;
   /** Connections have left the shard for others, or have come. */
   readonly moved: (report: MovesReport) => void;
+  /** Takes publishes for subscribers that have gone to another process. */
+  readonly published: (publish: PassedPublish) => void;
 }
 
 /** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
@@ -85,6 +88,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Number of the thread, unique in the board. */
   readonly life: number;
   readonly #moved: (report: MovesReport) => void;
+  readonly #published: (publish: PassedPublish) => void;
   readonly #counters: Counters;
   readonly #dispatch: SocketDispatch;
   readonly #eventLoop: EventLoopReader;
@@ -124,6 +128,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.shard = shard;
     this.life = life;
     this.#moved = spec.moved;
+    this.#published = spec.published;
     this.#counters = counters;
     this.#dispatch = new SocketDispatch(spec);
     const meter = createMeterMemory();
@@ -335,6 +340,9 @@ export class ShardHandle implements Destination, ShardCandidate {
         return;
       case "moves":
         this.#moved(report);
+        return;
+      case "published":
+        this.#published(report.publish);
         return;
       case "shutdownDone":
         this.#shutdownDone.resolve(report);

@@ -1,5 +1,6 @@
 /** What a board does with everything that it gets from another process. `BoardTakeover` has one. */
 import { reviveError } from "../../../errors.ts";
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
@@ -51,6 +52,10 @@ export class BoardSink implements TakeoverSink {
     await Promise.all(all);
   }
 
+  published(publishes: readonly PassedPublish[]): void {
+    for (const publish of publishes) this.#owner.topics.publishPassed(publish);
+  }
+
   start(): void {
     const { pool, intake } = this.#owner;
     const all = pool.handles.map(async (shard) => {
@@ -67,7 +72,7 @@ export class BoardSink implements TakeoverSink {
     const { pool, intake, topics, awaitSuccessor } = this.#owner;
     await this.#started;
     topics.release();
-    await Promise.all(pool.handles.map((shard) => shard.query({ kind: "releasePublishes" } as const)));
+    await Promise.all(pool.handles.map((shard) => shard.query({ kind: "releasePublishes", forwards: false } as const)));
     await awaitSuccessor();
     await intake.sockets.inherited();
   }

@@ -1,6 +1,6 @@
 /** What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { HeldPublish, Topics } from "../../../runtime/feeds/topics.ts";
+import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
@@ -83,7 +83,11 @@ export class BoardSource implements TakeoverSource {
   async #suspendAll(): Promise<ShardHandle[]> {
     const { pool, topics } = this.#parts;
     this.#suspendedAt = performance.now();
-    await this.#askAll({ kind: "suspendAll", limitMs: SUSPEND_LIMIT_MS });
+    // Those that were on their way to another shard are in the second round.
+    for (let round = 0; round < 2; round++) {
+      await this.#askAll({ kind: "suspendAll", limitMs: SUSPEND_LIMIT_MS });
+      await pool.allArrived();
+    }
     topics.hold();
     await this.#askAll({ kind: "holdPublishes" });
     // Mail may go by way of a third thread.
@@ -112,11 +116,15 @@ export class BoardSource implements TakeoverSource {
     await this.#parts.intake.sockets.goOn();
   }
 
-  /** Makes the publishes that were kept. Resolves with them. */
-  async releasePublishes(): Promise<readonly HeldPublish[]> {
-    const own = this.#parts.topics.release();
-    const others = await this.#askAll({ kind: "releasePublishes" });
-    return [...own, ...others.flatMap((publishes) => publishes ?? [])];
+  /**
+   * Makes the publishes that were kept.
+   *
+   * @param forward gets the publishes of this thread, and all later ones, for the other process. Those of the shards come by
+   * their reports.
+   */
+  async releasePublishes(forward?: (publish: PassedPublish) => void): Promise<void> {
+    this.#parts.topics.release(forward);
+    await this.#askAll({ kind: "releasePublishes", forwards: forward !== undefined });
   }
 
   #askAll<Query extends TakeoverQuery>(query: Query): Promise<(QueryAnswers[Query["kind"]] | undefined)[]> {

@@ -3,6 +3,7 @@
  * `Switchboard` has one, with the option `takeover`.
  */
 import { SwitchboardError } from "../../../errors.ts";
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
@@ -45,6 +46,8 @@ export class BoardTakeover {
   readonly #owner: BoardTakeoverOwner;
   #server: TakeoverServer | undefined;
   #isClosed = false;
+  /** Passes a publish on to the process that has taken over. */
+  #forward: ((publish: PassedPublish) => void) | undefined;
 
   constructor(path: string, owner: BoardTakeoverOwner) {
     this.#path = path;
@@ -83,6 +86,11 @@ export class BoardTakeover {
     await welcome.promise;
   }
 
+  /** An actor has published for subscribers that have gone to another process. */
+  published(publish: PassedPublish): void {
+    this.#forward?.(publish);
+  }
+
   /** Waits no longer for another process. */
   close(): void {
     this.#isClosed = true;
@@ -110,9 +118,10 @@ export class BoardTakeover {
       this.#owner.successorFailed({ pid, error: result.error, wasRefused: outcome === "refused" });
       return;
     }
-    const { connections } = result;
+    const { connections, publish } = result;
     const { pauseMs } = source;
-    await source.releasePublishes();
+    this.#forward = (one) => publish([one]);
+    await source.releasePublishes(this.#forward);
     this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
   }
 }

@@ -9,6 +9,7 @@ import { actorUrl } from "../../../support/actor-url.ts";
 it("replaces a shard that the main thread ends", async () => {
   const owner = {
     event: vi.fn(),
+    published: vi.fn(),
     reported: vi.fn(),
     shardLost: vi.fn(),
     shardReplaced: vi.fn(),

@@ -177,6 +177,7 @@ const sink: TakeoverSink = {
     pass("finish");
     await waitForSuccessor();
   },
+  published() {},
 };
 
 const channel = await connectChannel(path);

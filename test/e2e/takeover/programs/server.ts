@@ -1,7 +1,7 @@
 /**
  * A program with a board that can be taken over, for tests: `server.ts <options as JSON>`. Prints a JSON line for each event.
  */
-import { writeSync } from "node:fs";
+import { readdirSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
 import { type StartOptions, Switchboard } from "../../../../src/index.ts";
 
@@ -11,9 +11,11 @@ export interface ServerOptions {
   readonly listen: readonly (object | "http")[];
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
+  /** When the program kills itself: before it listens, or once connections have arrived. */
+  readonly fails?: "listen" | "suspend";
 }
 
-const { start, listen, ticks }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
+const { start, listen, ticks, fails }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
 
 function tell(event: string, detail: object): void {
   writeSync(1, `${JSON.stringify({ event, ...detail })}\n`);
@@ -29,11 +31,15 @@ board.on("successorFailed", ({ error, ...detail }) => {
 });
 board.on("takeoverFailed", (error) => tell("takeoverFailed", { message: error.message }));
 const ports: unknown[] = [];
+if (fails === "listen") process.kill(process.pid, "SIGKILL");
+if (fails === "suspend") killWhenConnectionsArrive();
 for (const options of listen) {
   if (options === "http") {
     const server = createServer((request, response) => {
-      if (request.url !== "/slow") response.end(String(process.pid));
-      else setTimeout(() => response.end(String(process.pid)), 1_000);
+      const answer = (): void => void response.end(String(process.pid));
+      if (request.url !== "/slow") return answer();
+      process.once("SIGUSR2", answer);
+      tell("asked", {});
     });
     board.attach(server);
     ports.push(await board.listen(server, { port: 0, host: "127.0.0.1" }));
@@ -43,4 +49,16 @@ for (const options of listen) {
 }
 tell("listening", { ports: ports.map((address) => (address as { readonly port: number }).port) });
 let tick = 0;
-if (ticks !== undefined) setInterval(() => board.publish("ticks", `${ticks} ${tick++}`), 1).unref();
+if (ticks !== undefined) {
+  setInterval(() => board.publish("ticks", `${ticks} ${tick++}`), 1).unref();
+  process.on("exit", () => tell("ended", { ticks: tick }));
+}
+
+/** The descriptors of connections come by tens; before them, the process opens few. */
+function killWhenConnectionsArrive(): void {
+  const open = (): number => readdirSync("/proc/self/fd").length;
+  const before = open();
+  setInterval(() => {
+    if (open() > before + 10) process.kill(process.pid, "SIGKILL");
+  }, 0);
+}
