@@ -1,6 +1,7 @@
 /** What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
+import type { PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
@@ -16,14 +17,20 @@ export interface TakeoverParts {
   readonly topics: Topics;
 }
 
+/** Connections that a shard has given up. */
+interface Batch {
+  readonly shard: ShardHandle;
+  readonly passed: readonly PassedConnection[];
+}
+
 const POLL_MS = 5;
 
 export class BoardSource implements TakeoverSource {
   readonly #parts: TakeoverParts;
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
-  /** Shards that have connections to give; undefined before all are suspended. */
-  #shards: ShardHandle[] | undefined;
+  /** What the shards are giving up, in turn: a batch of each is ahead of what was asked for. Undefined before all are suspended. */
+  #batches: Promise<Batch>[] | undefined;
   /** Time at which the first connection was suspended. */
   #suspendedAt = 0;
 
@@ -63,24 +70,31 @@ export class BoardSource implements TakeoverSource {
   }
 
   async suspend(count: number): Promise<readonly MovingConnection[]> {
-    this.#shards ??= await this.#suspendAll();
-    const shards = this.#shards;
-    for (let shard = shards.shift(); shard !== undefined; shard = shards.shift()) {
-      const passed = await shard.query({ kind: "passOut", count } as const, NO_TIMEOUT_MS);
-      if (passed === undefined || passed.length === 0) continue;
-      // The shards take turns, so that they work at the same time as the other process.
-      shards.push(shard);
-      for (const { descriptor } of passed) this.#origins.set(descriptor, shard);
+    if (this.#batches === undefined) {
+      await this.#suspendAll();
+      this.#batches = this.#parts.pool.handles.map((shard) => this.#giveUp(shard, count));
+    }
+    const batches = this.#batches;
+    for (let next = batches.shift(); next !== undefined; next = batches.shift()) {
+      const { shard, passed } = await next;
+      if (passed.length === 0) continue;
+      batches.push(this.#giveUp(shard, count));
       return passed;
     }
     return [];
+  }
+
+  async #giveUp(shard: ShardHandle, count: number): Promise<Batch> {
+    const passed = (await shard.query({ kind: "passOut", count } as const, NO_TIMEOUT_MS)) ?? [];
+    for (const { descriptor } of passed) this.#origins.set(descriptor, shard);
+    return { shard, passed };
   }
 
   /**
    * Suspends everybody, and waits for all publishes and mail under way. From here on publishes are kept: their subscribers
    * are in neither of the two processes.
    */
-  async #suspendAll(): Promise<ShardHandle[]> {
+  async #suspendAll(): Promise<void> {
     const { pool, topics } = this.#parts;
     this.#suspendedAt = performance.now();
     // Those that were on their way to another shard are in the second round.
@@ -94,12 +108,10 @@ export class BoardSource implements TakeoverSource {
     for (let round = 0; round < 2; round++) {
       await Promise.all([topics.bus.settled(), this.#askAll({ kind: "settle" })]);
     }
-    return [...pool.handles];
   }
 
   async resume(connections: readonly MovingConnection[]): Promise<void> {
     const byShard = Map.groupBy(connections, ({ descriptor }) => this.#origins.get(descriptor));
-    this.#origins.clear();
     const all = Array.from(byShard, async ([shard, returned]) => {
       await shard?.query({ kind: "passIn", connections: returned, isReturn: true } as const, NO_TIMEOUT_MS);
       await shard?.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
@@ -108,7 +120,9 @@ export class BoardSource implements TakeoverSource {
   }
 
   async acceptAgain(): Promise<void> {
-    this.#shards = undefined;
+    const ahead = await Promise.all(this.#batches ?? []);
+    await this.resume(ahead.flatMap(({ passed }) => passed));
+    this.#batches = undefined;
     this.#suspendedAt = 0;
     this.#origins.clear();
     await this.#askAll({ kind: "resumeAll" });
