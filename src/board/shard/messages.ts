@@ -1,10 +1,12 @@
 /** All messages between the main thread and a shard over the control port, and what a shard is started with. */
+
 import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import type { PulseSource } from "../../runtime/stats/pulse.ts";
 import type { TopicRule } from "../../runtime/streams/topic-rules.ts";
 import type { HandoffEnd } from "../../wire/transport/pending-handoffs.ts";
+import type { ThreadWay } from "../../wire/transport/tcp-sockets.ts";
 import type { ShardPortSettings } from "../accept/shard-port.ts";
 import type { ActorName, ConnectionLimits } from "../connection/connection-host.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
@@ -55,9 +57,8 @@ export interface ShardEngine {
   readonly isShared: boolean;
 }
 
-/** A direct port to another thread, for publishes and mail. */
-export interface ThreadLink {
-  readonly port: MessagePort;
+/** A direct port to another thread, for publishes, mail and connections that move. */
+export interface ThreadLink extends ThreadWay {
   /** Number of the shard; undefined for the main thread. */
   readonly shard: number | undefined;
   /** Number of the thread, unique in the board; 0 for the main thread. */

@@ -161,12 +161,16 @@ class Shard {
 
   #moverOwner(): MoverOwner {
     const isClosing = (): boolean => this.#shutdown !== undefined;
+    const intake = this.#intake;
     return {
       life: this.#task.life,
       host: this.#host,
       connections: this.#connections,
       get isClosing() {
         return isClosing();
+      },
+      get sockets() {
+        return intake.tcpSockets;
       },
       moduleOf: (actor) => this.#actors.get(actor),
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
@@ -324,9 +328,10 @@ class Shard {
     }
   }
 
-  #addLink({ port, shard, life }: ThreadLink): Promise<void> {
+  #addLink(link: ThreadLink): Promise<void> {
+    const { port, shard, life } = link;
     this.#mail.addLink(port, shard, life);
-    this.#mover.addLink(port, life);
+    this.#mover.addLink(link, life);
     return this.#topics.addLink(port, life);
   }
 

@@ -60,7 +60,7 @@ export class SocketIntake {
         if (this.#sockets === undefined) adopt(undefined);
         else this.#sockets.http.handOver(socket, adopt);
       };
-      return localHandoff(socket, head, take, this.#tcpSockets);
+      return localHandoff(socket, head, take, this.tcpSockets);
     };
     const here: Destination = {
       shard,
@@ -92,14 +92,15 @@ export class SocketIntake {
       closedSockets,
       turns,
       counters,
-      sockets: this.#tcpSockets,
+      sockets: this.tcpSockets,
       authorizeOf: (actor) => this.#owner.moduleOf(actor)?.authorize,
       adopt: (transport, envelope) => this.#owner.adopt(transport, envelope),
       acceptFailed: (error) => this.#acceptFailed(error),
     });
   }
 
-  get #tcpSockets(): TcpSockets {
+  /** The sockets of this shard. */
+  get tcpSockets(): TcpSockets {
     return this.#uring ?? nodeSockets;
   }
 
@@ -132,7 +133,7 @@ export class SocketIntake {
     const adopt = (transport: Transport, envelope: HandoffEnvelope): void => this.#owner.adopt(transport, envelope);
     // Adopting is background work: a storm of new connections doesn't delay the established ones.
     const pace = turns.runInBackground;
-    receiveHandoffs(task.handoff, adopt, pace, this.#tcpSockets);
+    receiveHandoffs(task.handoff, adopt, pace, this.tcpSockets);
     receiveRelayed(task.relay, adopt, pace);
     const sockets = this.#createSocketAcceptor();
     this.#sockets = sockets;

@@ -339,16 +339,11 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `static moves` or their bytes are relayed, are closed with 1012 in batches. Resolves with the numbers.
    *
    * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects with
-   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, with `ERR_CLOSED` while the board closes, and with
-   * `ERR_SOCKETS_STAY` on a board with `sockets: "uring"`.
+   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, and with `ERR_CLOSED` while the board closes.
    */
   async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
     this.#life.checkOpen();
     const { actors, close } = checkReloadOptions(options, this.#pool.actors);
-    if (this.#sockets.kind === "uring") {
-      const message = "a board with sockets: \"uring\" can't reload: its connections and ports can't move yet";
-      throw new SwitchboardError("ERR_SOCKETS_STAY", message);
-    }
     return this.#pool.reload(actors, close);
   }
 

@@ -2,6 +2,7 @@
  * What a thread owns past Node: descriptors, mapped memory and a ring. Nobody would close them when the thread dies, so
  * they are listed in memory that the main thread shares and settles.
  */
+import { SwitchboardError } from "../../errors.ts";
 import { bind, bufferAt, systemError } from "./libc.ts";
 import { type Mapping, unmap } from "./memory.ts";
 import type { CompletionQueuePlace, RingOwner } from "./ring-setup.ts";
@@ -12,7 +13,18 @@ const MAX_DESCRIPTOR = 2 ** 22 - 1;
 const MAX_MAPPINGS = 8;
 
 /** Names of the first words of the memory. The list of descriptors, a bit for each, follows the mappings. */
-const words = { threadId: 0, ring: 1, mappings: 2, cqMapping: 3, cqHead: 4, cqTail: 5, cqMask: 6, cqEntries: 7 };
+const words = {
+  threadId: 0,
+  ring: 1,
+  mappings: 2,
+  cqMapping: 3,
+  cqHead: 4,
+  cqTail: 5,
+  cqMask: 6,
+  cqEntries: 7,
+  /** 1 from the beginning of the estate's end. */
+  sealed: 8,
+};
 const EFD_NONBLOCK = 0x800;
 const EFD_CLOEXEC = 0x80000;
 
@@ -36,7 +48,8 @@ export class Estate implements RingOwner {
 
   constructor(memory: SharedArrayBuffer, threadId: number) {
     this.#words = new Int32Array(memory);
-    this.#words[words.threadId] = threadId;
+    Atomics.store(this.#words, words.threadId, threadId);
+    if (isSealed(this.#words)) throw new SwitchboardError("ERR_CLOSED", "the thread is to end");
   }
 
   /** Lists a ring, which has nothing mapped yet. */
@@ -68,22 +81,40 @@ export class Estate implements RingOwner {
     Atomics.store(this.#words, words.threadId, 0);
   }
 
-  /** Lists a descriptor that the kernel opened. */
+  /** Lists a descriptor that the kernel opened, or that came from elsewhere. */
   own(descriptor: number): void {
-    (this.#words[BITS_AT + (descriptor >> 5)] as number) |= 1 << (descriptor & 31);
+    Atomics.or(this.#words, BITS_AT + (descriptor >> 5), 1 << (descriptor & 31));
   }
 
-  /** Takes a descriptor off the list that is given to Node. */
+  /** Takes a descriptor off the list that is given to Node, or to another process. */
   disown(descriptor: number): void {
-    (this.#words[BITS_AT + (descriptor >> 5)] as number) &= ~(1 << (descriptor & 31));
+    Atomics.and(this.#words, BITS_AT + (descriptor >> 5), ~(1 << (descriptor & 31)));
+  }
+
+  /**
+   * Gives a descriptor to another thread. From then on that thread closes it, or whoever settles the thread's estate.
+   * Returns false if that thread has ended; then the descriptor stays here.
+   */
+  give(descriptor: number, to: SharedArrayBuffer): boolean {
+    const theirs = new Int32Array(to);
+    const at = BITS_AT + (descriptor >> 5);
+    const bit = 1 << (descriptor & 31);
+    // As in `duplicate`: no thread may end between the two.
+    Atomics.and(this.#words, at, ~bit);
+    Atomics.or(theirs, at, bit);
+    if (!isSealed(theirs)) return true;
+    // Whoever clears the bit has the descriptor: this thread, or the one that settles.
+    const wasListed = (Atomics.and(theirs, at, ~bit) & bit) !== 0;
+    if (wasListed) Atomics.or(this.#words, at, bit);
+    return !wasListed;
   }
 
   /** Opens and lists a second descriptor of the same socket. Throws `ERR_SYSTEM_CALL`, such as EMFILE. */
   duplicate(descriptor: number): number {
     const copy = this.#dup(descriptor);
     if (copy < 0) throw systemError("dup");
-    // A thread is terminated at calls and loops only: nothing of the kind may stand between the two.
-    (this.#words[BITS_AT + (copy >> 5)] as number) |= 1 << (copy & 31);
+    // V8 ends a thread at the beginning of functions of JavaScript and in loops: neither may stand between the two.
+    Atomics.or(this.#words, BITS_AT + (copy >> 5), 1 << (copy & 31));
     return copy;
   }
 
@@ -100,13 +131,22 @@ export class Estate implements RingOwner {
   close(descriptor: number): void {
     this.#close(descriptor);
     // As in `duplicate`. A descriptor that is listed but closed may be somebody else's by the time it is settled.
-    (this.#words[BITS_AT + (descriptor >> 5)] as number) &= ~(1 << (descriptor & 31));
+    Atomics.and(this.#words, BITS_AT + (descriptor >> 5), ~(1 << (descriptor & 31)));
   }
 }
 
-/** Returns the thread that uses this estate; 0 before a thread has taken it, and after the thread left it. */
-export function threadOf(memory: SharedArrayBuffer): number {
-  return Atomics.load(new Int32Array(memory), words.threadId);
+function isSealed(all: Int32Array): boolean {
+  return Atomics.load(all, words.sealed) !== 0;
+}
+
+/**
+ * Begins the end of an estate: no thread takes it, and nobody gives it a descriptor, from now on. Returns the thread that
+ * uses the estate; 0 if none has taken it, or if the thread left it.
+ */
+export function sealEstate(memory: SharedArrayBuffer): number {
+  const all = new Int32Array(memory);
+  Atomics.store(all, words.sealed, 1);
+  return Atomics.load(all, words.threadId);
 }
 
 /**
@@ -118,10 +158,10 @@ export function threadOf(memory: SharedArrayBuffer): number {
  */
 export function settleEstate(memory: SharedArrayBuffer, isAccepted: (name: number) => boolean): number {
   const all = new Int32Array(memory);
+  sealEstate(memory);
   const ring = (all[words.ring] as number) - 1;
-  if (ring < 0) return 0;
   const accepted = acceptedUnseen(all, isAccepted);
-  closeDescriptor(ring);
+  if (ring >= 0) closeDescriptor(ring);
   let closed = 0;
   const close = (descriptor: number): void => {
     // The kernel may hold the socket for a moment longer: the end must not wait for that.
@@ -130,9 +170,9 @@ export function settleEstate(memory: SharedArrayBuffer, isAccepted: (name: numbe
     closed++;
   };
   for (const descriptor of accepted) close(descriptor);
-  for (const descriptor of listedIn(all)) close(descriptor);
+  for (const descriptor of takenFrom(all)) close(descriptor);
   for (let index = 0; index < (all[words.mappings] as number); index++) unmap(mappingAt(all, index));
-  all.fill(0);
+  all.fill(0, 0, words.sealed);
   return closed;
 }
 
@@ -145,11 +185,18 @@ export function hangUpEstate(memory: SharedArrayBuffer): void {
 }
 
 function* listedIn(all: Int32Array): Generator<number, void> {
+  for (let at = BITS_AT; at < all.length; at++) if (all[at] !== 0) yield* descriptorsOf(at, all[at] as number);
+}
+
+/** Takes all descriptors off a list. Another thread may give one to the list meanwhile: then one of the two gets it. */
+function* takenFrom(all: Int32Array): Generator<number, void> {
   for (let at = BITS_AT; at < all.length; at++) {
-    for (let bits = all[at] as number; bits !== 0; bits &= bits - 1) {
-      yield ((at - BITS_AT) << 5) + 31 - Math.clz32(bits & -bits);
-    }
+    if (all[at] !== 0) yield* descriptorsOf(at, Atomics.exchange(all, at, 0));
   }
+}
+
+function* descriptorsOf(at: number, word: number): Generator<number, void> {
+  for (let bits = word; bits !== 0; bits &= bits - 1) yield ((at - BITS_AT) << 5) + 31 - Math.clz32(bits & -bits);
 }
 
 /** Returns the descriptors that the kernel accepted and the thread didn't live to see. */

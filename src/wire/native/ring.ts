@@ -3,7 +3,7 @@
  * `src/wire/transport/uring` has one ring for each thread.
  */
 import { threadId } from "node:worker_threads";
-import { createEstateMemory, Estate, hangUpEstate, settleEstate, threadOf } from "./estate.ts";
+import { createEstateMemory, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
 import { LoopAlarm } from "./event-loop.ts";
 import {
   ACCEPT_MULTISHOT,
@@ -118,8 +118,9 @@ export class Ring {
     return this.#slots.take(this.#estate.duplicate(descriptor), owner);
   }
 
-  /** Takes a descriptor over that this ring accepted. The descriptor is closed with its slot. */
+  /** Takes a descriptor over: accepted by this ring, or from elsewhere. The descriptor is closed with its slot. */
   open(descriptor: number, owner: SlotOwner): number {
+    this.#estate.own(descriptor);
     return this.#slots.take(descriptor, owner);
   }
 
@@ -148,9 +149,27 @@ export class Ring {
    * send. `released` isn't called.
    */
   surrender(slot: number): number {
+    return this.disown(this.detach(slot));
+  }
+
+  /**
+   * Gives a slot up as `surrender` does, but the descriptor belongs to this thread still: until `open`, `give` or
+   * `disown`.
+   */
+  detach(slot: number): number {
     const descriptor = this.descriptorOf(slot);
-    this.#estate.disown(descriptor);
     this.#slots.free(slot);
+    return descriptor;
+  }
+
+  /** Gives a detached descriptor to another thread. Returns false, and changes nothing, if that thread has ended. */
+  give(descriptor: number, to: SharedArrayBuffer): boolean {
+    return this.#estate.give(descriptor, to);
+  }
+
+  /** Gives a detached descriptor to the caller, who closes it. */
+  disown(descriptor: number): number {
+    this.#estate.disown(descriptor);
     return descriptor;
   }
 
@@ -431,4 +450,4 @@ export class Ring {
   }
 }
 
-export { createEstateMemory, errors, hangUpEstate as hangUp, threadOf };
+export { createEstateMemory, errors, hangUpEstate as hangUp, sealEstate as seal };

@@ -161,7 +161,7 @@ export class TcpTransport implements HandshakeTransport, MovableTransport {
     this.#waiting = undefined;
     this.#waitingBytes = 0;
     takeHandle(this.#socket);
-    return { handle, unread, unsent };
+    return { socket: { handle }, unread, unsent };
   }
 
   #restInHand(handle: object): Buffer[] {

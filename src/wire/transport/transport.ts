@@ -26,10 +26,15 @@ export interface Transport {
   destroy(): void;
 }
 
+/**
+ * A socket without a transport: a handle of Node, or a descriptor past Node, whose number is valid in every thread. Nobody
+ * reads it. Its owner adopts, posts or releases it (`TcpSockets`).
+ */
+export type BareSocket = { readonly handle: TcpHandle } | { readonly descriptor: number };
+
 /** A socket that was taken from its transport, for a transport in another thread or process. */
 export interface DetachedSocket {
-  /** Handle of the socket. Nobody reads it, and its owner must post or close it. */
-  readonly handle: TcpHandle;
+  readonly socket: BareSocket;
   /** Bytes that were read and not delivered. */
   readonly unread: Buffer;
   /** Bytes that were written and that the system hasn't taken, in order: the next owner writes them first. */

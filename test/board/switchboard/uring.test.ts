@@ -4,6 +4,7 @@ import { type AddressInfo, connect } from "node:net";
 import { describe, expect, it, vi } from "vitest";
 import { type ListenOptions, Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
+import { CountedClient } from "../../support/counted-client.ts";
 import { text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
 import { missingUring } from "../../wire/native/availability.ts";
@@ -76,9 +77,25 @@ describe.skipIf(missingUring !== undefined)("a board over io_uring", () => {
     },
   );
 
-  it("can't be reloaded", async () => {
-    const { board } = await startBoard({ sockets: "uring" });
-    await expect(board.reload()).rejects.toMatchObject({ code: "ERR_SOCKETS_STAY" });
+  it("moves connections that answer all the time, and a port, to new threads", async () => {
+    const { board, port } = await startBoard({
+      actor: "counting",
+      sockets: "uring",
+      shards: 2,
+      attach: { accept: "shard" },
+    });
+    const clients = await Promise.all(Array.from({ length: 12 }, () => CountedClient.open({ port })));
+    await vi.waitFor(() => expect(board.stats().connections).toBe(12));
+    const { connections } = await board.connections();
+    for (const { address } of connections) {
+      expect(await board.move(address, 1 - Number.parseInt(address, 10))).toEqual({ moved: true });
+    }
+    expect(await board.reload()).toMatchObject({ moved: 12, closed: 0 });
+    expect((await board.evacuate(0)).stayed).toEqual({});
+    clients.push(await CountedClient.open({ port }));
+    await Promise.all(clients.map((client) => client.stop()));
+    expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
+    for (const { socket } of clients) socket.destroy();
   });
 });
 

@@ -8,6 +8,7 @@ import { pathMatcher } from "../../../wire/handshake/path.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { type DescriptorRoom, descriptorRoom, outOfDescriptors } from "../../../wire/transport/descriptors.ts";
 import { acceptWith } from "../../../wire/transport/raw-socket-server.ts";
+import { type ListeningSocket, listeningWith } from "../../../wire/transport/tcp-sockets.ts";
 import type { HandshakeTransport } from "../../../wire/transport/transport.ts";
 import { UNAVAILABLE } from "../acceptor.ts";
 import { createHandshakeServer } from "../handshake-server.ts";
@@ -23,10 +24,8 @@ export class SocketAcceptor {
   readonly #owner: SocketAcceptorOwner;
   /** The ports whose handshakes this shard does, by listener id. */
   readonly #ports = new Map<number, ShardPort>();
-  /** The listening sockets of the ports on which this shard accepts by itself. */
-  readonly #listening = new Set<{ close(): unknown }>();
-  /** The servers among them that can move to another thread, with their listener ids. */
-  readonly #servers = new Map<NetServer, number>();
+  /** The listening sockets of the ports on which this shard accepts by itself, with their listener ids. */
+  readonly #listening = new Map<ListeningSocket, number>();
 
   constructor(owner: SocketAcceptorOwner) {
     this.#owner = owner;
@@ -67,9 +66,7 @@ export class SocketAcceptor {
         counters.add("acceptedHere");
         this.acceptTransport(transport, listenerId);
       };
-      const listening = sockets.accept(server, accepted, failed);
-      this.#listening.add(listening);
-      if (listening === server) this.#servers.set(server, listenerId);
+      this.#listening.set(sockets.accept(server, accepted, failed), listenerId);
     } else {
       acceptWith(server, (socket) => {
         const port = this.#portOf(listenerId);
@@ -81,24 +78,24 @@ export class SocketAcceptor {
         counters.add("acceptedHere");
         this.http.enter(socket, port, undefined);
       });
-      this.#listening.add(server.on("error", failed));
-      this.#servers.set(server, listenerId);
+      this.#listening.set(listeningWith(server.on("error", failed)), listenerId);
     }
   }
 
   /** Gives up all servers, for another thread to accept with. */
   takeServers(): (readonly [server: NetServer, listenerId: number])[] {
-    const servers = [...this.#servers];
-    for (const [server] of servers) this.#listening.delete(server);
-    this.#servers.clear();
-    return servers;
+    const all = [...this.#listening];
+    this.#listening.clear();
+    return all.flatMap(([listening, listenerId]) => {
+      const server = listening.toServer();
+      return server === undefined ? [] : [[server, listenerId] as const];
+    });
   }
 
   /** Stops accepting: the operating system refuses new connections. */
   stopListening(): void {
-    for (const one of this.#listening) one.close();
+    for (const one of this.#listening.keys()) one.close();
     this.#listening.clear();
-    this.#servers.clear();
   }
 
   /**

@@ -2,7 +2,7 @@
 import type { Server } from "node:net";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
-import type { TcpHandle } from "../../../wire/node-internals/net.ts";
+import type { BareSocket } from "../../../wire/transport/transport.ts";
 
 /** Question to a shard: move connections. The shard answers with `MoveCounts` when each has moved or stays. */
 export interface MoveQuery {
@@ -73,7 +73,7 @@ export interface ConnectionMessage {
   readonly kind: "connection";
   /** `ConnectionState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;
-  readonly handle: TcpHandle;
+  readonly socket: BareSocket;
   readonly openedAt: number;
   readonly clientKey: string | undefined;
   readonly hops: number;

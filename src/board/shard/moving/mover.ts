@@ -7,7 +7,6 @@ import type { Server } from "node:net";
 import { devNull } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
-import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
@@ -16,9 +15,9 @@ import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspen
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
-import { ownerOf, transferable } from "../../../wire/node-internals/net.ts";
-import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
-import type { Transport } from "../../../wire/transport/transport.ts";
+import { transferable } from "../../../wire/node-internals/net.ts";
+import type { TcpSockets, ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
+import type { BareSocket, Transport } from "../../../wire/transport/transport.ts";
 import { Connection } from "../../connection/connection.ts";
 import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
@@ -34,6 +33,7 @@ export interface MoverOwner {
   readonly life: number;
   readonly host: ConnectionHost;
   readonly connections: ConnectionRegistry;
+  readonly sockets: TcpSockets;
   /** True while the shard closes its connections: none moves. */
   readonly isClosing: boolean;
   moduleOf(actor: ActorName): ActorModule | undefined;
@@ -73,13 +73,13 @@ interface Leaving {
 }
 
 /** Everything that travels with a connection beside its state. */
-export type Luggage = Omit<ConnectionMessage, "kind" | "state" | "handle">;
+export type Luggage = Omit<ConnectionMessage, "kind" | "state" | "socket">;
 
 export class Mover {
   readonly #owner: MoverOwner;
   readonly #reports: MoveReports;
-  /** Ports to the other shards, by the life of their thread. */
-  readonly #ports = new Map<number, MessagePort>();
+  /** The ways to the other shards, by the life of their thread. */
+  readonly #ways = new Map<number, ThreadWay>();
   /** Connections that came by a move, with the number of their moves. */
   readonly #hops = new Map<object, number>();
   /** Life of the thread that takes the place of this one. */
@@ -95,8 +95,9 @@ export class Mover {
   }
 
   /** Connects the shard to another one, over the port that the bus and the mail use as well. */
-  addLink(port: MessagePort, life: number): void {
-    this.#ports.set(life, port);
+  addLink(way: ThreadWay, life: number): void {
+    this.#ways.set(life, way);
+    const { port } = way;
     port.on("message", (message: { readonly kind: string }) => {
       if (message.kind === "connection") this.#arrive(message as ConnectionMessage);
       else if (message.kind === "listeningServer") {
@@ -104,13 +105,13 @@ export class Mover {
         this.#owner.serverArrived(server, listenerId);
       }
     });
-    port.on("close", () => this.#ports.delete(life));
+    port.on("close", () => this.#ways.delete(life));
   }
 
   /** Another thread takes the place of this one: connections that open from now on go there at once. */
   retire(to: number, servers: readonly (readonly [server: Server, listenerId: number])[]): void {
     this.#successor = to;
-    const port = this.#ports.get(to);
+    const port = this.#ways.get(to)?.port;
     for (const [server, listenerId] of servers) {
       const message: ListeningServerMessage = { kind: "listeningServer", server, listenerId };
       if (port === undefined) server.close();
@@ -230,7 +231,7 @@ export class Mover {
 
   #stayReason(connection: Connection, life: number): StayReason | undefined {
     if (this.#owner.isClosing) return "closing";
-    return connection.stayReason ?? (this.#ports.has(life) ? undefined : "shard");
+    return connection.stayReason ?? (this.#ways.has(life) ? undefined : "shard");
   }
 
   /** Sends suspended connections away together, or lets them go on here. */
@@ -275,11 +276,11 @@ export class Mover {
     mail: LeavingActors,
   ): Outcome {
     if (!connection.isSuspended) return "closing";
-    const port = hasDescriptor() ? this.#ports.get(life) : undefined;
-    const parts = port === undefined ? undefined : connection.takeApart(bytes, ticket);
-    if (parts === undefined || port === undefined) {
+    const way = hasDescriptor() ? this.#ways.get(life) : undefined;
+    const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
+    if (parts === undefined || way === undefined) {
       connection.stay();
-      return port === undefined ? "shard" : "closing";
+      return way === undefined ? "shard" : "closing";
     }
     const { connections } = this.#owner;
     const openedAt = connections.openedAt(connection) ?? Date.now();
@@ -287,31 +288,32 @@ export class Mover {
     const hops = (this.#hops.get(connection) ?? 0) + 1;
     this.#hops.delete(connection);
     const clientKey = this.#owner.departed(connection);
-    const { state, socket } = parts;
-    const { handle } = socket;
+    const { state } = parts;
+    const { socket } = parts.socket;
     const luggage: Luggage = { openedAt, clientKey, hops };
+    const stay = (): void => {
+      this.adopt({ ...state, ticket: undefined }, this.#transportOver(socket, state), { ...luggage, hops: hops - 1 });
+    };
     try {
       const bytes = serialize(state);
-      const message: ConnectionMessage = { kind: "connection", state: bytes, handle, ...luggage };
-      port.postMessage(message, [bytes.buffer as ArrayBuffer, transferable(handle)]);
+      const message: ConnectionMessage = { kind: "connection", state: bytes, socket, ...luggage };
+      if (!this.#owner.sockets.post(way, message, [bytes.buffer as ArrayBuffer])) {
+        stay();
+        return "shard";
+      }
     } catch (cause) {
       // A mail that `structuredClone` can copy and `v8.serialize` can't write.
-      this.adopt({ ...state, ticket: undefined }, transportOver(handle, state), { ...luggage, hops: hops - 1 });
+      stay();
       return notCloneable(cause);
-    }
-    // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handle open.
-    if (handle.fd !== undefined && handle.fd >= 0) {
-      this.adopt({ ...state, ticket: undefined }, transportOver(handle, state), { ...luggage, hops: hops - 1 });
-      return "shard";
     }
     mail.left(connection.address, asksIn(state.cell.waiting));
     this.#reports.departed({ address: connection.address, to: life, hops, clientKey });
     return "moved";
   }
 
-  #arrive({ state, handle, ...luggage }: ConnectionMessage): void {
+  #arrive({ state, socket, ...luggage }: ConnectionMessage): void {
     const known: ConnectionState = deserialize(state);
-    const connection = this.adopt(known, transportOver(handle, known), luggage);
+    const connection = this.adopt(known, this.#transportOver(socket, known), luggage);
     this.#reports.arrived({ address: connection.address, hops: luggage.hops });
   }
 
@@ -326,6 +328,10 @@ export class Mover {
     return connection;
   }
 
+  #transportOver(socket: BareSocket, { unread }: ConnectionState): Transport {
+    return this.#owner.sockets.adopt(socket, bufferOver(unread));
+  }
+
   #failed({ address, actor }: Connection, failure: StayReason | SwitchboardError): void {
     const { counters, events } = this.#owner.host;
     counters.add("movesFailed");
@@ -335,9 +341,8 @@ export class Mover {
   }
 }
 
-function transportOver(handle: object, { unread }: ConnectionState): TcpTransport {
-  const { buffer, byteOffset, byteLength } = unread;
-  return new TcpTransport(ownerOf(handle), Buffer.from(buffer, byteOffset, byteLength), true);
+export function bufferOver({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
+  return Buffer.from(buffer, byteOffset, byteLength);
 }
 
 /** The reasons that a move may fail for once it has begun, in words. */

@@ -9,13 +9,11 @@ import { type ErrorReport, reportError, SwitchboardError } from "../../../errors
 import { shardOf } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
-import { ownerOf } from "../../../wire/node-internals/net.ts";
-import { fromDescriptor, toDescriptor } from "../../../wire/passing/descriptor-transport.ts";
-import { TcpTransport } from "../../../wire/transport/tcp-transport.ts";
+import type { Transport } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import type { PassedConnection, PassInQuery, PassOutQuery, StartedConnections, SuspendAllQuery } from "./messages.ts";
-import type { Luggage, Mover, MoverOwner } from "./mover.ts";
+import { bufferOver, type Luggage, type Mover, type MoverOwner } from "./mover.ts";
 
 /** Everything that travels with a descriptor. */
 interface PassedState extends Luggage {
@@ -90,7 +88,7 @@ export class Passing {
       connection.stay();
       return undefined;
     }
-    const { connections, host } = this.#owner;
+    const { connections, host, sockets } = this.#owner;
     for (const { topic, subscriber, encode } of subscriptions) host.topics.bus.unsubscribe(topic, subscriber, encode);
     const openedAt = connections.openedAt(connection) ?? Date.now();
     connections.delete(connection);
@@ -100,12 +98,10 @@ export class Passing {
     try {
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
-      return { state: serialized, descriptor: toDescriptor(socket), shard: shardOf(connection.address) };
+      return { state: serialized, descriptor: sockets.release(socket.socket), shard: shardOf(connection.address) };
     } catch (cause) {
       // The session can't be cloned, or no descriptor is left.
-      const { unread } = socket;
-      const transport = new TcpTransport(ownerOf(socket.handle), unread, true);
-      this.#mover.adopt(state, transport, luggage);
+      this.#mover.adopt(state, sockets.adopt(socket.socket, socket.unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
       this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));
       return undefined;
@@ -133,10 +129,9 @@ export class Passing {
     const clientKeys: string[] = [];
     let running = 0;
     for (const { descriptor, state, ...luggage } of guests) {
-      let transport: TcpTransport | undefined;
+      let transport: Transport | undefined;
       try {
-        const { buffer, byteOffset, byteLength } = state.unread;
-        transport = fromDescriptor(descriptor, Buffer.from(buffer, byteOffset, byteLength));
+        transport = this.#owner.sockets.adopt({ descriptor }, bufferOver(state.unread));
         this.#mover.adopt(state, transport, luggage);
         if (luggage.clientKey !== undefined) clientKeys.push(luggage.clientKey);
         running++;

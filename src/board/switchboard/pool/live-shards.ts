@@ -8,6 +8,7 @@ import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
+import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
@@ -104,6 +105,7 @@ export class LiveShards {
     const { warmUp, connection, shardTimeoutMs, handoffTimeoutMs, startTimeoutMs, limits } = this.#settings;
     const { news } = this.#owner;
     const life = ++this.#lastLife;
+    const uringEstate = this.#sockets === "uring" ? new UringEstate() : undefined;
     const handle: ShardHandle = new ShardHandle(threads, {
       shard,
       life,
@@ -113,7 +115,7 @@ export class LiveShards {
       options: connection,
       trustedProxies: limits.trustedProxies ?? [],
       moves: this.#sockets !== "relay",
-      uring: this.#sockets === "uring",
+      uringEstate,
       timeoutMs: shardTimeoutMs,
       handoffTimeoutMs,
       startTimeoutMs,
@@ -123,7 +125,7 @@ export class LiveShards {
         rules: this.#settings.engine?.rules ?? [],
         isShared: this.#engine.isShared,
       },
-      links: this.#linkToOthers(shard, life),
+      links: this.#linkToOthers(shard, life, uringEstate?.memory),
       event: (event) => news.event(shard, event),
       reported: (reports) => news.reported(shard, reports),
       clientLeft: (clientKey) => news.clientLeft(clientKey),
@@ -146,15 +148,15 @@ export class LiveShards {
   }
 
   /** Links a new shard to the main thread and to every other shard. Returns the new shard's ends. */
-  #linkToOthers(shard: number, life: number): ThreadLink[] {
+  #linkToOthers(shard: number, life: number, uringEstate: SharedArrayBuffer | undefined): ThreadLink[] {
     const hub = new MessageChannel();
     this.#hub.mail.addLink(hub.port1, shard, life);
     void this.#hub.topics.bus.addLink(hub.port1, life);
-    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0 }];
+    const links: ThreadLink[] = [{ port: hub.port2, shard: undefined, life: 0, uringEstate: undefined }];
     for (const other of this.#handles) {
       const { port1, port2 } = new MessageChannel();
-      other.link({ port: port1, shard, life });
-      links.push({ port: port2, shard: other.shard, life: other.life });
+      other.link({ port: port1, shard, life, uringEstate });
+      links.push({ port: port2, shard: other.shard, life: other.life, uringEstate: other.uringEstate });
     }
     return links;
   }

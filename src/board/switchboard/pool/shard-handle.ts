@@ -8,7 +8,7 @@ import type { Counters } from "../../../runtime/stats/counters.ts";
 import { createMeterMemory, EventLoopReader } from "../../../runtime/stats/event-loop-meter.ts";
 import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
-import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
+import type { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { Destination } from "../../accept/acceptor.ts";
 import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
@@ -51,8 +51,8 @@ export interface ShardSpec extends SocketDispatchSettings {
   readonly warmUp: boolean;
   readonly options: ConnectionLimits;
   readonly trustedProxies: readonly string[];
-  /** True if the shard reads and writes them through io_uring. */
-  readonly uring: boolean;
+  /** List of what the shard owns past Node, if it reads and writes them through io_uring. */
+  readonly uringEstate: UringEstate | undefined;
   /** Milliseconds for which the shard's event loop may be blocked. 0: no limit. */
   readonly timeoutMs: number;
   /** Milliseconds that the shard has to become ready. 0: no limit. */
@@ -138,7 +138,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     const control = new MessageChannel();
     this.#control = control.port1;
     this.#control.on("message", (report: ShardReport) => this.#handle(report));
-    this.#uringEstate = spec.uring ? new UringEstate() : undefined;
+    this.#uringEstate = spec.uringEstate;
     if (timeoutMs > 0) {
       this.#watchdog = new Watchdog({ timeoutMs, silent: () => this.#abort.abort(explainSilence()) });
     }
@@ -164,7 +164,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       pulse,
       control: control.port2,
       ...receivers,
-      uringEstate: this.#uringEstate?.memory,
+      uringEstate: this.uringEstate,
       engine: spec.engine,
       links,
     };
@@ -223,6 +223,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** Delay of the event loop now, also while the shard is blocked. */
   get eventLoopDelayMs(): number {
     return this.#eventLoop.delayMs;
+  }
+
+  /** List of what the shard owns past Node; undefined without io_uring. */
+  get uringEstate(): SharedArrayBuffer | undefined {
+    return this.#uringEstate?.memory;
   }
 
   requestHeadersOf(actor: ActorName): readonly string[] {

@@ -1,5 +1,5 @@
 /** What a thread owns past Node, as the main thread sees it. The main thread has one for each shard with io_uring. */
-import { createEstateMemory, hangUp, settle, threadOf } from "../../native/ring.ts";
+import { createEstateMemory, hangUp, seal, settle } from "../../native/ring.ts";
 
 /** Milliseconds that a thread has to end before its connections are shut down under it. */
 const EXIT_MS = 500;
@@ -16,7 +16,7 @@ export class UringEstate {
    * @param exited resolves when the thread of this id has ended
    */
   async settle(exited: (threadId: number) => Promise<void>): Promise<void> {
-    const thread = threadOf(this.memory);
+    const thread = seal(this.memory);
     const ended = thread === 0 ? Promise.resolve() : exited(thread);
     const settled = ended.then(() => settle(this.memory));
     const timer = Promise.withResolvers<void>();

@@ -1,12 +1,14 @@
 /** The sockets of a thread over io_uring: takes Node's sockets over, and accepts on Node's servers. */
-import type { Server, Socket } from "node:net";
+import { createServer, type Server, type Socket } from "node:net";
+import type { Transferable } from "node:worker_threads";
 import { SwitchboardError } from "../../../errors.ts";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { letWait, sendAtOnce } from "../../native/sockets.ts";
 import { handleOf, takeHandle } from "../../node-internals/net.ts";
 import { type DescriptorRoom, descriptorRoomOf } from "../descriptors.ts";
-import type { TcpSockets } from "../tcp-sockets.ts";
+import { type ListeningSocket, nodeSockets, type TcpSockets, type ThreadWay } from "../tcp-sockets.ts";
+import type { BareSocket, MovableTransport } from "../transport.ts";
 import { UringLoop } from "./uring-loop.ts";
 import { UringTransport } from "./uring-transport.ts";
 
@@ -44,11 +46,36 @@ export class UringSockets implements TcpSockets {
     server: Server,
     accepted: (transport: UringTransport, room: DescriptorRoom) => void,
     failed: (error: Error) => void,
-  ): { close(): void } {
+  ): ListeningSocket {
     const listener = new UringListener(this.#loop, accepted, failed);
     listener.attach(this.#takeSlot(server, listener));
     server.close();
     return listener;
+  }
+
+  /** A socket of Node stays one. */
+  adopt(socket: BareSocket, unread: Buffer): MovableTransport {
+    if ("handle" in socket) return nodeSockets.adopt(socket, unread);
+    const { ring } = this.#loop;
+    const transport = new UringTransport(this.#loop, unread, false);
+    // What comes from another process was read by Node.
+    letWait(socket.descriptor);
+    transport.attach(ring.open(socket.descriptor, transport));
+    return transport;
+  }
+
+  /** The descriptor is the other thread's before the message is on its way: whatever happens then, somebody closes it. */
+  post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean {
+    const { socket } = message;
+    const { port, uringEstate } = to;
+    if ("handle" in socket) return nodeSockets.post(to, message, transfer);
+    if (uringEstate === undefined || !this.#loop.ring.give(socket.descriptor, uringEstate)) return false;
+    port.postMessage(message, [...transfer]);
+    return true;
+  }
+
+  release(socket: BareSocket): number {
+    return "handle" in socket ? nodeSockets.release(socket) : this.#loop.ring.disown(socket.descriptor);
   }
 
   /** Closes all sockets at once. */
@@ -75,7 +102,7 @@ export class UringSockets implements TcpSockets {
 }
 
 /** A listening socket. */
-class UringListener implements SlotOwner {
+class UringListener implements SlotOwner, ListeningSocket {
   readonly #loop: UringLoop;
   readonly #accepted: (transport: UringTransport, room: DescriptorRoom) => void;
   readonly #failed: (error: Error) => void;
@@ -128,6 +155,22 @@ class UringListener implements SlotOwner {
     this.#closed = true;
     clearTimeout(this.#retry);
     this.#loop.ring.retire(this.#slot);
+  }
+
+  /** A connection that the kernel has accepted is accepted here. */
+  toServer(): Server | undefined {
+    if (this.#closed) return undefined;
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    const { ring } = this.#loop;
+    if (!ring.quiesce(this.#slot)) {
+      this.#failed(
+        new SwitchboardError("ERR_SOCKET_STAYED", "a listening socket is too busy to move: its queue is lost"),
+      );
+      ring.retire(this.#slot);
+      return undefined;
+    }
+    return createServer().listen({ fd: ring.surrender(this.#slot), exclusive: true });
   }
 
   released(): void {}

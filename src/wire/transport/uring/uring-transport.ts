@@ -3,10 +3,8 @@ import { Socket } from "node:net";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { peerAddress, shutDown, WRITE } from "../../native/sockets.ts";
-import type { HandshakeTransport, TransportReceiver } from "../transport.ts";
+import type { DetachedSocket, HandshakeTransport, MovableTransport, TransportReceiver } from "../transport.ts";
 import type { Unsettled, UringLoop } from "./uring-loop.ts";
-
-const NOTHING = Buffer.alloc(0);
 
 /** Bytes of one connection in a batch. */
 const MAX_BATCH_BYTES = 256 * 1024;
@@ -22,16 +20,19 @@ type ReceiveState = "none" | "armed" | "cancelling";
  * Receives and sends through the ring of its thread. Bytes leave at the end of the turn in which they were written, or
  * when 256 KiB have gathered. A socket that is full shows only then: `bufferedBytes` is 0 before.
  */
-export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled {
+export class UringTransport implements HandshakeTransport, MovableTransport, SlotOwner, Unsettled {
   readonly #loop: UringLoop;
   /** Number of the slot in the ring; -1 without one. */
   #slot = -1;
   #receiver: TransportReceiver | undefined;
   /** Bytes that come before all others: read before this transport existed, or received while it was paused. */
-  #head: Buffer | undefined;
+  #head: Buffer[] = [];
   #reading = true;
   #receive: ReceiveState = "none";
-  /** True if receives go on until they are cancelled. The first receive of a handshake doesn't: see `toStream`. */
+  /**
+   * True if the next receive goes on until it is cancelled. The first one of a handshake doesn't: see `toStream`. Nor does
+   * one after a pause: a receiver that falls behind would get much that it doesn't want yet.
+   */
   #many: boolean;
   /** True if the peer's end, or a failure, waits until the transport is read again. */
   #endWaits = false;
@@ -52,6 +53,8 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
   #ending = false;
   /** Directions that have ended: ours, and the peer's if the receiver knows. */
   #ended = 0;
+  /** True within `detach`: the operations of the socket end, and nobody is told. */
+  #detaching = false;
   #destroyed = false;
   #closed = false;
   #address: string | undefined;
@@ -59,7 +62,7 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
   /** @param inHandshake true if the transport may still become a stream with its first bytes */
   constructor(loop: UringLoop, head: Buffer, inHandshake: boolean) {
     this.#loop = loop;
-    this.#head = head;
+    if (head.length > 0) this.#head.push(head);
     this.#many = !inHandshake;
   }
 
@@ -79,7 +82,7 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
 
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
-    if (rest.length > 0) this.#head = Buffer.from(rest);
+    if (rest.length > 0) this.#head.unshift(Buffer.from(rest));
   }
 
   /** The kernel receives nothing for the socket then: the first receive of a handshake is a single one. */
@@ -91,8 +94,35 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
     this.#closed = true;
     const socket = new Socket({ fd, allowHalfOpen: true });
     socket.pause();
-    if (rest.length > 0) socket.unshift(Buffer.from(rest));
+    const head = Buffer.concat([rest, ...this.#head]);
+    if (head.length > 0) socket.unshift(head);
     return socket;
+  }
+
+  detach(): DetachedSocket | undefined {
+    if (this.#destroyed || this.#ending || this.#ended > 0 || this.#failureWaits) return undefined;
+    const { ring } = this.#loop;
+    const wasReading = this.#reading;
+    this.#reading = false;
+    this.#detaching = true;
+    const isQuiet = ring.quiesce(this.#slot);
+    this.#detaching = false;
+    // A failure may have come.
+    if (!isQuiet || this.#destroyed || this.#failureWaits) {
+      if (this.#stopped) this.writable();
+      if (wasReading) this.resume();
+      return undefined;
+    }
+    const detached = {
+      socket: { descriptor: ring.detach(this.#slot) },
+      unread: Buffer.concat(this.#head),
+      unsent: this.#waiting,
+    };
+    this.#receiver = undefined;
+    this.#destroyed = true;
+    this.#closed = true;
+    this.#forgetWaiting();
+    return detached;
   }
 
   get bufferedBytes(): number {
@@ -176,6 +206,7 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
   }
 
   writable(): void {
+    if (this.#detaching || this.#destroyed) return;
     this.#stopped = false;
     this.#sendWaiting();
   }
@@ -239,9 +270,9 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
   /** Continues to read. */
   #read(): void {
     const head = this.#head;
-    this.#head = undefined;
+    this.#head = [];
     if (this.#destroyed) return;
-    if (head !== undefined && head.length > 0) this.#receiver?.received(head);
+    if (head.length > 0) this.#receiver?.received(head.length === 1 ? (head[0] as Buffer) : Buffer.concat(head));
     if (!this.#reading || this.#destroyed) return;
     if (this.#endWaits) this.#tellEnd();
     else if (this.#failureWaits) this.destroy();
@@ -252,7 +283,6 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
     if (this.#receive !== "none" || this.#ended > 1) return;
     this.#receive = "armed";
     this.#loop.ring.receive(this.#slot, this.#many);
-    this.#many = true;
   }
 
   receivedBytes(bytes: Buffer, more: boolean): void {
@@ -263,8 +293,11 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
       return;
     }
     try {
+      // The receiver may begin the next receive.
+      this.#many = this.#reading;
       if (this.#reading) this.#receiver?.received(bytes);
       else this.#keep(bytes);
+      if (!this.#reading) this.#many = false;
     } finally {
       if (this.#receive === "none" && this.#reading && !this.#destroyed && this.#receiver !== undefined) this.#arm();
     }
@@ -272,8 +305,8 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
 
   /** Keeps bytes that came while paused, and stops the kernel: a pause that brings no bytes costs nothing. */
   #keep(bytes: Buffer): void {
-    this.#head = Buffer.concat([this.#head ?? NOTHING, bytes]);
-    if (this.#receive !== "armed") return;
+    this.#head.push(Buffer.from(bytes));
+    if (this.#receive !== "armed" || this.#detaching) return;
     this.#receive = "cancelling";
     this.#loop.ring.cancelReceive(this.#slot);
   }
@@ -293,7 +326,7 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
 
   /** The connection is lost. What came before is delivered first. */
   #fail(): void {
-    if (this.#reading || this.#head === undefined) this.destroy();
+    if (this.#reading || this.#head.length === 0) this.destroy();
     else this.#failureWaits = true;
   }
 
@@ -305,10 +338,14 @@ export class UringTransport implements HandshakeTransport, SlotOwner, Unsettled 
     if (this.#destroyed) return;
     // Known before it is asked for: a closed socket has no address.
     this.#destroyed = true;
+    this.#forgetWaiting();
+    this.#loop.ring.retire(this.#slot);
+  }
+
+  #forgetWaiting(): void {
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#behind = false;
-    this.#loop.ring.retire(this.#slot);
   }
 
   released(): void {

@@ -14,8 +14,9 @@ import { duplicate } from "../../../../src/wire/native/pass-descriptors.ts";
 import { closeDescriptor } from "../../../../src/wire/native/sockets.ts";
 import { handleOf } from "../../../../src/wire/node-internals/net.ts";
 import { connectChannel } from "../../../../src/wire/passing/connect-channel.ts";
-import { fromDescriptor, toDescriptor } from "../../../../src/wire/passing/descriptor-transport.ts";
+import { nodeSockets } from "../../../../src/wire/transport/tcp-sockets.ts";
 import { TcpTransport } from "../../../../src/wire/transport/tcp-transport.ts";
+import type { MovableTransport } from "../../../../src/wire/transport/transport.ts";
 import type { EchoOptions, EchoStory, Step } from "../echo-story.ts";
 
 const { path, settings, patienceMs, moves = 1, failure }: EchoOptions = JSON.parse(process.argv[2] ?? "{}");
@@ -60,11 +61,11 @@ const connections = new Set<Echo>();
 
 /** One connection. Its state is the number of its lines, and the line in progress. */
 class Echo {
-  readonly #transport: TcpTransport;
+  readonly #transport: MovableTransport;
   #count: number;
   #rest: string;
 
-  constructor(transport: TcpTransport, count = 0, rest = "") {
+  constructor(transport: MovableTransport, count = 0, rest = "") {
     this.#transport = transport;
     this.#count = count;
     this.#rest = rest;
@@ -79,7 +80,7 @@ class Echo {
 
   static resume({ descriptor, state }: MovingConnection): void {
     const { count, rest, unread, unsent }: EchoState = deserialize(state);
-    const transport = fromDescriptor(descriptor, Buffer.from(unread));
+    const transport = nodeSockets.adopt({ descriptor }, Buffer.from(unread));
     for (const bytes of unsent) transport.write(Buffer.from(bytes));
     new Echo(transport, count, rest);
   }
@@ -88,9 +89,9 @@ class Echo {
     const detached = this.#transport.detach();
     if (detached === undefined) return undefined;
     connections.delete(this);
-    const { unread, unsent } = detached;
+    const { socket, unread, unsent } = detached;
     const state: EchoState = { count: this.#count, rest: this.#rest, unread, unsent };
-    return { descriptor: toDescriptor(detached), state: serialize(state), shard: 0 };
+    return { descriptor: nodeSockets.release(socket), state: serialize(state), shard: 0 };
   }
 
   #received(text: string): void {
