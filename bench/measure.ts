@@ -41,7 +41,7 @@ export async function measure(job: Job, round: number, settings: RunSettings): P
   try {
     const { server: serverCores } = placesOf(job.scenario, settings.cores);
     const command = [...job.command, ...serverFlags(job.scenario, settings)];
-    const server = await ServerProcess.start(command, serverCores, job.scenario.cold);
+    const server = await ServerProcess.start(command, serverCores, job.scenario.cold === "uncached");
     try {
       const measured = isMemory(job.scenario.primary)
         ? await measureMemory(job, job.scenario.primary, settings, server)
@@ -97,7 +97,7 @@ async function measureTraffic(job: Job, settings: RunSettings, server: ServerPro
   const latency = mergeCounts(results.map((result) => result.latency.counts));
   const cores = (cpuAfter - cpuBefore) / ((to - from) / 1000);
   const opened = results.reduce((sum, { connections }) => sum + connections.opened, 0);
-  const cpuSeconds = cold ? (cpuAfter - cpuAtStart) / opened : cores / perSecond;
+  const cpuSeconds = cold !== undefined ? (cpuAfter - cpuAtStart) / opened : cores / perSecond;
   const figures: Figures = {
     perSecond,
     ...(latency.length > 0 && { p99Micros: quantile(latency, 0.99) }),
@@ -172,7 +172,7 @@ function startLoad({ scenario, variant, server }: Job, settings: RunSettings, po
       process.execPath,
       ...program,
       ...withConnections(flags, settings.connections),
-      ...(scenario.cold ? [] : ["--duration", String(times.duration), "--warmup", String(times.warmup)]),
+      ...(scenario.cold !== undefined ? [] : ["--duration", String(times.duration), "--warmup", String(times.warmup)]),
     ],
     core,
   );

@@ -4,6 +4,7 @@
  *
  *     npm run bench [-- --full] [--list] [--scenario ID]… [--server ID]… [--custom-server NAME="COMMAND ARGS"]…
  *         [--rounds N] [--seconds S] [--warmup S] [--connections N] [--json FILE] [--html FILE] [--svg FILE]
+ *         [--markdown FILE]
  *
  * Exit code: 1 if a run of a scenario's reference variant failed, 2 for invalid flags. The method is in
  * bench/README.md.
@@ -19,12 +20,14 @@ import { jobsOfRound, planScenarioRuns, type ReadyServer, type ScenarioRun } fro
 import { Progress } from "./progress.ts";
 import { formatFigure } from "./report/format.ts";
 import { htmlReport } from "./report/html.ts";
+import { markdownReport } from "./report/markdown.ts";
 import { chartSvg } from "./report/svg.ts";
 import { terminalReport } from "./report/terminal.ts";
 import { RESULT_VERSION, type Run, type ScenarioResult, type SuiteResult } from "./results.ts";
 import { SCENARIOS } from "./scenarios.ts";
 import { HAS_TASKSET } from "./server-process.ts";
 import { SERVERS } from "./servers.ts";
+import { URING_THRESHOLDS } from "./thresholds.ts";
 import { UsageError } from "./usage-error.ts";
 
 const flags = readFlags();
@@ -148,5 +151,11 @@ function writeReports(result: SuiteResult): void {
   writeFileSync(json, JSON.stringify(result));
   writeFileSync(html, htmlReport(result));
   writeFileSync(svg, chartSvg(result));
+  const markdown = flags.markdown ?? (flags.bars ? json.replace(/(\.json)?$/, ".md") : undefined);
+  if (markdown !== undefined) {
+    const text = markdownReport(result, URING_THRESHOLDS);
+    writeFileSync(resolve(markdown), text);
+    console.log(`\n${text}`);
+  }
   console.log(`\n${[html, json, svg].map((path) => relative(process.cwd(), path)).join("\n")}`);
 }

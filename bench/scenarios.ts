@@ -50,8 +50,11 @@ export interface Scenario {
   readonly quick: boolean;
   /** Factor for the counted time of the suite. */
   readonly durationFactor: number;
-  /** True to count all CPU since the start of the server, without a warm-up and without a cache of compiled code. */
-  readonly cold: boolean;
+  /**
+   * "uncached": count all CPU since the server listens, without a warm-up and without a cache of compiled code.
+   * "cached": the same with Node's cache of compiled code. undefined: after a warm-up.
+   */
+  readonly cold: "uncached" | "cached" | undefined;
   /** Factor for the warm-up of the suite: above 1 where code runs so seldom that the engine would still compile it. */
   readonly warmupFactor: number;
 }
@@ -69,7 +72,7 @@ const ECHO: Omit<Scenario, "id" | "title" | "load"> = {
   paths: 1,
   cores: "one",
   quick: false,
-  cold: false,
+  cold: undefined,
   durationFactor: 1,
   warmupFactor: 1,
 };
@@ -98,7 +101,7 @@ const echoes = SIZES.flatMap(({ bytes, name, id }) =>
           ...(text ? ["--text"] : []),
         ],
         needs: [...(bytes > 65_535 ? ["long" as const] : []), ...(text ? ["text" as const] : [])],
-        echoOnlyServers: bytes > 65_535 || text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
+        echoOnlyServers: text ? "never" : bytes === 20 && inflight === 1 ? "always" : "full",
         quick: !text && (bytes === 20 || (bytes === 4096 && inflight === 1)),
       }),
     ),
@@ -136,6 +139,7 @@ const FANOUT = {
   unit: "delivery",
   server: ["--mode", "fanout"],
   needs: ["fanout" as const],
+  echoOnlyServers: "full" as const,
 };
 
 const fanouts: readonly Scenario[] = [
@@ -178,18 +182,18 @@ const connections: readonly Scenario[] = [
     quick: true,
     warmupFactor: 4,
   },
-  {
+  ...(["uncached", "cached"] as const).map((cold) => ({
     ...ECHO,
-    group: "Connections",
-    id: "cold-storm",
-    title: "Cold storm: the first 8,000 connections",
+    group: "Connections" as const,
+    id: cold === "cached" ? "cached-storm" : "cold-storm",
+    title: `Cold storm: the first 8,000 connections${cold === "cached" ? ", with a compile cache" : ""}`,
     unit: "connection",
     load: ["--scenario", "storm", "--connections", "50", "--bytes", "20", "--total", "8000"],
-    needs: ["storm"],
-    echoOnlyServers: "full",
-    quick: true,
-    cold: true,
-  },
+    needs: ["storm" as const],
+    echoOnlyServers: "full" as const,
+    quick: cold === "uncached",
+    cold,
+  })),
   {
     ...ECHO,
     group: "Connections",
@@ -199,6 +203,7 @@ const connections: readonly Scenario[] = [
     primary: "bytesPerConnection",
     load: ["--scenario", "idle", "--connections", "6000", "--step", "2000"],
     needs: ["idle"],
+    echoOnlyServers: "full",
     quick: true,
   },
 ];

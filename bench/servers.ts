@@ -6,6 +6,7 @@ import { createRequire } from "node:module";
 import os from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { ServerProcess } from "./server-process.ts";
 import { UsageError } from "./usage-error.ts";
 
 const run = promisify(execFile);
@@ -42,13 +43,22 @@ export interface TestedServer {
 const EVERYTHING: readonly Ability[] = ["fanout", "storm", "long", "text", "compress", "tls", "idle"];
 const SERVER = { abilities: EVERYTHING, echoOnly: false, threads: 1, greeting: 0, path: "/" };
 const ECHO_ONLY = { abilities: ["storm" as const], echoOnly: true, threads: 1, greeting: 0, path: "/" };
+/** Id of the server that `Scenario.reference` names, and of the same server over io_uring. */
+export const OURS = "switchboard";
+export const OURS_OVER_URING = "switchboard-uring";
 
 export const SERVERS: readonly TestedServer[] = [
   {
     ...SERVER,
-    id: "switchboard",
+    id: OURS,
     title: "Switchboard",
     find: async () => script("targets/switchboard.ts", packageVersion("../package.json"), "--shards", "1"),
+  },
+  {
+    ...SERVER,
+    id: OURS_OVER_URING,
+    title: "Switchboard, io_uring",
+    find: findUring,
   },
   {
     ...SERVER,
@@ -80,7 +90,13 @@ export const SERVERS: readonly TestedServer[] = [
     title: "plain node:net",
     find: async () => script("servers/node-net.ts", undefined),
   },
-  { ...ECHO_ONLY, id: "epoll", title: "plain epoll, C", find: compileEpoll },
+  {
+    ...ECHO_ONLY,
+    id: "epoll",
+    title: "plain epoll, C",
+    abilities: ["storm", "fanout", "long", "idle"],
+    find: compileEpoll,
+  },
 ];
 
 /**
@@ -117,20 +133,47 @@ function packageDirectory(name: string): string | undefined {
     .find((directory) => existsSync(join(directory, "package.json")));
 }
 
+/** Starts Switchboard over io_uring once: the kernel, Node or a sandbox may refuse. */
+async function findUring(): Promise<Found> {
+  const found = script("targets/switchboard.ts", undefined, "--shards", "1", "--sockets", "uring");
+  if (found.kind === "missing") return found;
+  try {
+    const server = await ServerProcess.start([...found.command, "--port", "0"], undefined);
+    await server.stop();
+    return found;
+  } catch (error) {
+    const [reason = String(error)] = /sockets: "uring" can't work here.*/.exec(String(error)) ?? [];
+    return { kind: "missing", reason };
+  }
+}
+
 /**
- * Checks that uWebSockets.js loads: its native part is built for each version of Node, and often not for the newest.
+ * Looks for a Node in which uWebSockets.js loads: this one, or another `node` of the PATH. Its native part is built for
+ * each version of Node, and often not for the newest, nor for an older libc.
  */
 async function findUwebsockets(): Promise<Found> {
   const program = "servers/uwebsockets.ts";
   const found = nodeServer("uWebSockets.js", program, "npm install --no-save uNetworking/uWebSockets.js#v20.x");
   if (found.kind === "missing") return found;
-  try {
-    await run(process.execPath, ["-e", "require('uWebSockets.js')"], { cwd: import.meta.dirname });
-    return found;
-  } catch {
-    const reason = `uWebSockets.js doesn't load in Node ${process.versions.node}: --custom-server uwebsockets="OTHER_NODE bench/${program}"`;
-    return { kind: "missing", reason };
+  for (const node of [process.execPath, ...nodesOfPath()]) {
+    try {
+      await run(node, ["-e", "require('uWebSockets.js')"], { cwd: import.meta.dirname });
+      if (node === process.execPath) return found;
+      const { stdout } = await run(node, ["--version"]);
+      const version = `${found.version} in Node ${stdout.trim().slice(1)}`;
+      // An old Node reads no TypeScript by itself.
+      return { kind: "found", command: [node, "--import", "tsx", join(import.meta.dirname, program)], version };
+    } catch {
+      // Doesn't load in this Node: try the next.
+    }
   }
+  const reason = `uWebSockets.js doesn't load in Node ${process.versions.node}: --custom-server uwebsockets="OTHER_NODE bench/${program}"`;
+  return { kind: "missing", reason };
+}
+
+function nodesOfPath(): string[] {
+  const directories = (process.env["PATH"] ?? "").split(":");
+  return directories.map((directory) => join(directory, "node")).filter((path) => existsSync(path));
 }
 
 async function findBun(): Promise<Found> {

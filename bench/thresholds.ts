@@ -1,6 +1,6 @@
 /** The limits that a result should keep, and the check against them. The reports show both. */
 import { figuresOf, type Metric, ratioOf, type SuiteResult } from "./results.ts";
-import { SERVERS } from "./servers.ts";
+import { OURS, OURS_OVER_URING, SERVERS } from "./servers.ts";
 import { spreadOf } from "./statistics.ts";
 
 /**
@@ -18,8 +18,6 @@ export interface Threshold {
   readonly limit: { readonly atMost: number } | { readonly atLeast: number } | undefined;
 }
 
-const OURS = "switchboard";
-
 /** Thresholds for Switchboard's ratio to ws, uWebSockets.js and Bun, in this order. undefined: no limit. */
 function againstServers(
   scenario: string,
@@ -31,6 +29,35 @@ function againstServers(
     return { scenario, metric, variant: OURS, against, limit: atMost === undefined ? undefined : { atMost } };
   });
 }
+
+/** Limits over io_uring: the scenario, the metric, and the limit for each server that the figure is divided by. */
+const URING_LIMITS: readonly (readonly [string, Metric, Readonly<Record<string, number>>])[] = [
+  ["echo-20", "cpuMicros", { bun: 0.9, uwebsockets: 0.85 }],
+  ["echo-20-x16", "cpuMicros", { bun: 0.9 }],
+  ["echo-4k", "cpuMicros", { bun: 0.8, uwebsockets: 0.9 }],
+  ["echo-64k", "cpuMicros", { bun: 1 }],
+  ["fanout", "cpuMicros", { bun: 0.95, uwebsockets: 0.85, epoll: 1.15 }],
+  ["fanout-x16", "cpuMicros", { bun: 0.9, uwebsockets: 0.9, epoll: 1.15 }],
+  ["storm", "cpuMicros", { bun: 1.2, uwebsockets: 1.2 }],
+  ["cold-storm", "cpuMicros", { bun: 1.6, uwebsockets: 1.6 }],
+  ["cached-storm", "cpuMicros", { bun: 1.6, uwebsockets: 1.6 }],
+];
+
+/** The bars that a run with `--bars` is for. */
+export const URING_THRESHOLDS: readonly Threshold[] = [
+  ...URING_LIMITS.flatMap(([scenario, metric, limits]) =>
+    Object.entries(limits).map(([against, atMost]) => {
+      return { scenario, metric, variant: OURS_OVER_URING, against, limit: { atMost } };
+    }),
+  ),
+  {
+    scenario: "idle",
+    metric: "bytesPerConnection",
+    variant: OURS_OVER_URING,
+    against: undefined,
+    limit: { atMost: 1536 },
+  },
+];
 
 export const THRESHOLDS: readonly Threshold[] = [
   ...againstServers("echo-20", "cpuMicros", [0.5, 1.1, 1.2]),
@@ -57,6 +84,7 @@ export const THRESHOLDS: readonly Threshold[] = [
     limit: { atMost: 250 },
   },
   { scenario: "stream-resume", metric: "cpuMicros", variant: "behind", against: "new", limit: { atMost: 1.5 } },
+  ...URING_THRESHOLDS,
 ];
 
 /** A threshold with the measured figure and the outcome of the check. */
@@ -66,6 +94,8 @@ export interface ThresholdCheck {
   readonly title: string;
   /** Median over the rounds. undefined: not measured. */
   readonly figure: number | undefined;
+  /** Least and greatest figure of a round. */
+  readonly range: readonly [number, number] | undefined;
   readonly verdict: "met" | "not met" | "no limit" | "not measured";
 }
 
@@ -88,11 +118,12 @@ export function checkThresholds(result: SuiteResult, thresholds: readonly Thresh
     const subject = variant === OURS ? METRIC_NAMES[metric] : `${METRIC_NAMES[metric]} ${titleOf(variant)}`;
     const title = `${scenario.title}: ${subject}${against === undefined ? "" : ` against ${titleOf(against)}`}`;
     const measured = scenario.variants.find(({ id }) => id === variant);
-    const figure =
+    const spread =
       against === undefined
-        ? spreadOf(figuresOf(measured, metric).map(({ value }) => value))?.median
-        : ratioOf(scenario, metric, variant, against)?.median;
-    return [{ threshold, title, figure, verdict: verdictOf(figure, limit) }];
+        ? spreadOf(figuresOf(measured, metric).map(({ value }) => value))
+        : ratioOf(scenario, metric, variant, against);
+    const range = spread && ([spread.min, spread.max] as const);
+    return [{ threshold, title, figure: spread?.median, range, verdict: verdictOf(spread?.median, limit) }];
   });
 }
 

@@ -1,8 +1,9 @@
 /*
- * The lowest cost on the machine: a WebSocket echo in one thread over epoll, with no library. The server accepts any
- * handshake and returns each frame unmasked. It checks nothing, and supports messages of less than 64 KiB in one frame.
+ * The lowest cost on the machine: a WebSocket server in one thread over epoll, with no library. The server accepts any
+ * handshake and returns each frame unmasked; in the mode "fanout" it sends the frames to all other connections, of
+ * whatever path. It checks nothing, and supports messages of up to 256 KiB in one frame.
  *
- *     cc -O2 -o epoll epoll.c && ./epoll --port P
+ *     cc -O2 -o epoll epoll.c && ./epoll --port P [--mode echo|fanout]
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -17,11 +18,12 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INPUT_BYTES = 1 << 18, LONGEST_FRAME = 8 + 65535 };
+enum { INPUT_BYTES = 1 << 18, LONGEST_FRAME = 14 + (1 << 18), MOST_CONNECTIONS = 1 << 16 };
 
 /* A connection. `rest` keeps the start of a frame between two reads. */
 struct connection {
   int fd;
+  int index;
   int upgraded;
   uint8_t *rest;
   size_t rest_bytes;
@@ -73,8 +75,13 @@ static void fail(const char *what) {
   exit(1);
 }
 
+static struct connection *members[MOST_CONNECTIONS];
+static int member_count, fans_out;
+
 static void drop(struct connection *connection) {
   close(connection->fd);
+  members[connection->index] = members[--member_count];
+  members[connection->index]->index = connection->index;
   free(connection->rest);
   free(connection);
 }
@@ -117,10 +124,12 @@ static int upgrade(struct connection *connection, char *request) {
 static size_t unmask(uint8_t *bytes, size_t length, size_t *written) {
   size_t read = 0;
   *written = 0;
-  while (read + 8 <= length) {
+  while (read + 6 <= length) {
     uint8_t *frame = bytes + read, key[8];
-    size_t payload_bytes = frame[1] & 0x7f, header_bytes = 2;
-    if (payload_bytes >= 126) payload_bytes = (size_t)frame[2] << 8 | frame[3], header_bytes = 4;
+    size_t payload_bytes = frame[1] & 0x7f, header_bytes = payload_bytes < 126 ? 2 : payload_bytes == 126 ? 4 : 10;
+    if (read + header_bytes + 4 > length) break;
+    if (header_bytes > 2) payload_bytes = 0;
+    for (size_t i = 2; i < header_bytes; i++) payload_bytes = payload_bytes << 8 | frame[i];
     if (read + header_bytes + 4 + payload_bytes > length) break;
     uint8_t *payload = frame + header_bytes + 4, *out = bytes + *written;
     memcpy(key, payload - 4, 4);
@@ -159,7 +168,13 @@ static int serve(struct connection *connection) {
     if (!connection->rest) return -1;
     memcpy(connection->rest, input + used, connection->rest_bytes);
   }
-  return written > 0 ? write_all(connection->fd, input, written) : 0;
+  if (written == 0) return 0;
+  if (!fans_out) return write_all(connection->fd, input, written);
+  // A receiver that is gone is dropped when its own end is read.
+  for (int i = 0; i < member_count; i++) {
+    if (members[i] != connection && members[i]->upgraded) write_all(members[i]->fd, input, written);
+  }
+  return 0;
 }
 
 int main(int argc, char **argv) {
@@ -169,6 +184,7 @@ int main(int argc, char **argv) {
   struct epoll_event events[256], event = {.events = EPOLLIN, .data.ptr = NULL};
   for (int i = 1; i + 1 < argc; i++) {
     if (!strcmp(argv[i], "--port")) address.sin_port = htons((uint16_t)atoi(argv[i + 1]));
+    if (!strcmp(argv[i], "--mode")) fans_out = !strcmp(argv[i + 1], "fanout");
   }
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
@@ -189,8 +205,10 @@ int main(int argc, char **argv) {
       for (int fd; (fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0;) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
         connection = calloc(1, sizeof *connection);
-        if (!connection) fail("calloc");
+        if (!connection || member_count == MOST_CONNECTIONS) fail("calloc");
         connection->fd = fd;
+        connection->index = member_count;
+        members[member_count++] = connection;
         event.data.ptr = connection;
         epoll_ctl(poll, EPOLL_CTL_ADD, fd, &event);
       }
