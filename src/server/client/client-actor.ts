@@ -2,31 +2,32 @@
  * The actor of one client of the protocol. Extend it in an actor module, and give it the `ClientServer` of the module.
  * It starts commands in their order and sends their answers; `client-commands.ts` has the commands.
  */
-import { randomUUID, timingSafeEqual } from "node:crypto";
 import { SwitchboardError } from "../../errors.ts";
-import { Actor } from "../../runtime/actor/actor.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import type { PresenceEvent } from "../../runtime/streams/topic-memory.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { Message } from "../../wire/protocol/message.ts";
 import { type CodeWithReason, DISCONNECTS, ERRORS, fitReason, UNSUBSCRIBES } from "../protocol/codes.ts";
-import type { EmulatedCommands, EmulationSession } from "../protocol/emulation.ts";
-import { jsonCodec } from "../protocol/json/codec.ts";
-import type { ClientInfo, Codec, Command, ConnectRequest, Push, Reply } from "../protocol/messages.ts";
-import { protobufCodec } from "../protocol/protobuf/codec.ts";
-import type { ClientFacts, ConnectionGrant } from "./backend.ts";
+import type { EmulatedCommands } from "../protocol/emulation.ts";
+import type { Command, Push, Reply } from "../protocol/messages.ts";
+import type { ConnectionGrant } from "./backend.ts";
 import { type ClientCommand, type CommandingClient, runCommand } from "./client-commands.ts";
+import { ClientIdentity } from "./client-identity.ts";
 import type { RegisteredClient } from "./client-registry.ts";
-import type { ClientServer } from "./client-server.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
-import { CommandLanes, laneOf } from "./command-lanes.ts";
+import { laneOf } from "./work/command-lanes.ts";
+import { changeClient } from "./control/client-changes.ts";
+import type { ChangeQuestion } from "./control/control.ts";
 import { disconnected, expiryOf, type Refusal, refused } from "./decisions/answers.ts";
 import { decideConnection } from "./decisions/connecting.ts";
+import { CLIENT_STATE_VERSION, type ClientState, type ForwardedQuestion, isForwarded } from "./moving/client-state.ts";
 import { pushOfPresence } from "./presence-pushes.ts";
 import { beginServerSide } from "./server-side.ts";
 import { ClientExpiry, type ExpiringClient } from "./timing/client-expiry.ts";
 import type { ClientPings, PingedClient } from "./timing/client-pings.ts";
 import { Deadlines } from "./timing/deadlines.ts";
+import { WorkUnderWay } from "./work/work-under-way.ts";
 
 /** The highest close code that clients and networks cause, or leave out. Source: RFC 6455, section 7.4.1. */
 const ABNORMAL_CLOSURE = 1006;
@@ -36,53 +37,28 @@ const ABNORMAL_CLOSURE = 1006;
  * - `connecting`: it is being decided whether the client may connect.
  * - `connected`: the client may do all that it is allowed to.
  * - `refused`: the client got an error in place of the connection.
- * - `ended`: the close frame is on its way.
+ * - `ended`: the close frame is on its way, or another object of the client has taken over.
  */
-type ClientPhase = "new" | "connecting" | "connected" | "refused" | "ended";
-
-type Told = Pick<ConnectRequest, "name" | "version" | "headers">;
-
-/** Most clients tell the same: they share one object. */
-const NOTHING_TOLD: Told = Object.freeze({ name: "", version: "", headers: Object.freeze({}) });
-let lastTold = NOTHING_TOLD;
-
-const NO_GRANT: ConnectionGrant = Object.freeze({ user: "" });
+type ClientPhase = ClientState["phase"] | "connecting" | "ended";
 
 export abstract class ClientActor
-  extends Actor<EmulationSession | undefined>
+  extends ClientIdentity
   implements SubscriptionOwner, CommandingClient, ExpiringClient, PingedClient, RegisteredClient
 {
   /** Clients come back after this code, and not so readily after one of WebSocket's own. */
   static override readonly slowConsumerClose: CodeWithReason = DISCONNECTS.slow;
 
-  /** What all clients of the shard share. The subclass gives it. */
-  abstract readonly server: ClientServer;
-
-  readonly clientId: string = randomUUID();
-  codec: Codec = jsonCodec;
   readonly subscriptions = new ClientSubscriptions(this);
   #phase: ClientPhase = "new";
-  /** What the client told in `connect`. */
-  #told: Told = NOTHING_TOLD;
-  #grant = NO_GRANT;
-  #connectedAt = 0;
-  /** Secret with which commands that come another way are accepted; undefined for WebSockets. */
-  #session: string | undefined;
   awaitsPong = false;
   readonly deadlines = new Deadlines<ClientActor>(this);
-  /** Commands that are under way; undefined if there are none. */
-  #lanes: CommandLanes | undefined;
-  /** Work for the API that hasn't run yet. */
-  #waiting: Set<(done: boolean) => void> | undefined;
+  /** Undefined for an idle client. */
+  #work: WorkUnderWay | undefined;
 
   // ── the life of the connection ─────────────────────────────────────────────────────────────────────────
 
   override opened(): void {
-    const { protocol } = this;
-    const format = this.#parameter("format") ?? this.#parameter("cf_protocol");
-    if (protocol === "centrifuge-protobuf" || format === "protobuf") this.codec = protobufCodec;
-    // The address can't be asked for any more when the client has gone: a first question keeps the answer.
-    if (this.server.backend.disconnected !== undefined) this.facts();
+    this.begin();
     this.deadlines.set("stale", this.server.config.staleCloseDelayMs, closeStale);
   }
 
@@ -91,8 +67,9 @@ export abstract class ClientActor
   }
 
   override mailed(mail: unknown, from: Address | undefined): unknown {
+    if (from === this.address && isForwarded(mail)) return changeClient(this.server, this, mail.question);
     // Only the board's own mail is trusted: any actor may write to any address.
-    if (from !== undefined || !isEmulated(mail) || !this.#isSession(mail.session)) return false;
+    if (from !== undefined || !isEmulated(mail) || !this.isSecret(mail.session)) return false;
     const { data } = mail;
     const bytes = Buffer.from(data.buffer, data.byteOffset, data.length);
     return this.#take(bytes)?.then(() => true) ?? true;
@@ -104,9 +81,8 @@ export abstract class ClientActor
     this.server.left(this);
     this.server.observer?.disconnected(this, code, reason);
     this.subscriptions.endAll();
-    this.#lanes?.end();
-    for (const resolve of this.#waiting ?? []) resolve(false);
-    if (this.#connectedAt === 0) return;
+    this.#work?.end();
+    if (this.connectedAt === 0) return;
     const end = code <= ABNORMAL_CLOSURE ? DISCONNECTS.connectionClosed : { code, reason };
     this.server.backend.disconnected?.(this.facts(), end.code, end.reason);
   }
@@ -157,20 +133,22 @@ export abstract class ClientActor
       return undefined;
     }
     if (command.kind === "connect") return this.#run(command.id, () => this.#connect(command));
-    const { lanes, done } = this.#commandLanes();
-    const isTaken = lanes.start(laneOf(command), bytes, () => this.#run(command.id, () => this.#answer(command)), done);
-    if (!isTaken) this.#refuse(command, refused(ERRORS.tooManyRequests));
+    const run = (): Promise<void> => this.#run(command.id, () => this.#answer(command));
+    if (!this.#working().start(laneOf(command), bytes, run)) this.#refuse(command, refused(ERRORS.tooManyRequests));
     return undefined;
   }
 
-  #commandLanes(): { readonly lanes: CommandLanes; readonly done: () => void } {
-    const lanes = this.#lanes ?? new CommandLanes();
-    this.#lanes = lanes;
-    // An idle client keeps none.
-    const done = (): void => {
-      if (lanes.isEmpty && this.#lanes === lanes) this.#lanes = undefined;
-    };
-    return { lanes, done };
+  #working(): WorkUnderWay {
+    this.#work ??= new WorkUnderWay(this);
+    return this.#work;
+  }
+
+  get hasEnded(): boolean {
+    return this.#phase === "ended";
+  }
+
+  workDone(): void {
+    if (this.#work?.isEmpty) this.#work = undefined;
   }
 
   /** Runs a command, unless the client has ended while the command waited. */
@@ -201,19 +179,19 @@ export abstract class ClientActor
     this.#phase = "connecting";
     const { id, request } = command;
     const { server } = this;
-    this.#told = toldBy(request);
+    this.tellsOfItself(request);
     const decision = await decideConnection(server, request, this);
     if (decision.kind !== "result") return this.#refuseConnection(command, decision);
-    this.#grant = decision.result;
+    this.grant = decision.result;
     const excess = await server.admission?.admit(this);
     if (excess !== undefined) return this.#refuseConnection(command, disconnected(excess));
     const deliverAfter = Promise.withResolvers<void>();
-    const subs = await beginServerSide(server, this.subscriptions, request, this.#grant, deliverAfter.promise);
+    const subs = await beginServerSide(server, this.subscriptions, request, this.grant, deliverAfter.promise);
     if (subs.kind !== "result") return this.#refuseConnection(command, subs);
-    const { expireAt, data } = this.#grant;
+    const { expireAt, data } = this.grant;
     this.deadlines.delete("stale");
     this.#phase = "connected";
-    this.#connectedAt = Date.now();
+    this.connectedAt = Date.now();
     server.connected(this);
     const result = {
       client: this.clientId,
@@ -223,7 +201,7 @@ export abstract class ClientActor
       ...(server.backend.refresh === undefined ? expiryOf(expireAt) : {}),
       ...(Object.keys(subs.result).length > 0 ? { subs: subs.result } : {}),
       ...this.#startPings(),
-      ...this.#emulation(),
+      ...this.beginEmulation(),
     };
     this.#reply({ id, kind: "connect", result });
     for (const channel of Object.keys(subs.result)) this.pushOwnJoin(channel);
@@ -276,7 +254,7 @@ export abstract class ClientActor
 
   #startPings(): Partial<ClientPings["terms"]> {
     const { config } = this.server;
-    if (config.pingIntervalMs === 0 || this.#parameter("cf_ws_frame_ping_pong") === "true") return {};
+    if (config.pingIntervalMs === 0 || this.parameter("cf_ws_frame_ping_pong") === "true") return {};
     this.server.pings.start(this);
     return this.server.pings.terms;
   }
@@ -291,8 +269,8 @@ export abstract class ClientActor
 
   renewed({ expireAt, info, meta }: Pick<ConnectionGrant, "expireAt" | "info" | "meta">): void {
     if (this.#phase === "ended") return;
-    const { info: infoBefore, meta: metaBefore } = this.#grant;
-    this.#grant = { ...this.#grant, expireAt, info: info ?? infoBefore, meta: meta ?? metaBefore };
+    const { info: infoBefore, meta: metaBefore } = this.grant;
+    this.grant = { ...this.grant, expireAt, info: info ?? infoBefore, meta: meta ?? metaBefore };
     this.#expiry().connection(expireAt);
   }
 
@@ -315,84 +293,54 @@ export abstract class ClientActor
     }
   }
 
-  // ── facts ──────────────────────────────────────────────────────────────────────────────────────────────
-
-  get user(): string {
-    return this.#grant.user;
-  }
-
-  get clientInfo(): ClientInfo {
-    return { user: this.user, client: this.clientId, conn_info: this.#grant.info };
-  }
-
-  get emulatedSession(): string | undefined {
-    return this.#session;
-  }
-
-  /** Returns the facts that are told to the application. */
-  facts(): ClientFacts {
-    const { request, session, codec } = this;
-    const hasHeaders = (this.constructor as typeof ClientActor).requestHeaders.length > 0;
-    return {
-      client: this.clientId,
-      transport: session?.transport ?? "websocket",
-      encoding: codec.name === "json" ? "json" : "binary",
-      user: this.user,
-      meta: this.#grant.meta,
-      headers: hasHeaders ? definedOf(request.headers) : {},
-      remoteAddress: request.clientAddress ?? "",
-      emulatedHeaders: this.#told.headers,
-    };
-  }
-
-  /** The JavaScript client doesn't find channels by number in Protobuf: in Node it compares objects. */
-  get takesNumbers(): boolean {
-    return this.codec.name === "json" || this.#told.name !== "js";
-  }
-
-  /** A parameter of the URL. Most URLs have none, and a parsed query would be kept as long as the client. */
-  #parameter(name: string): string | null {
-    return this.request.url.includes("?") ? this.request.query.get(name) : null;
-  }
-
-  /** What a client without a WebSocket needs to send more commands. */
-  #emulation(): { readonly session?: string; readonly node?: string } {
-    if (this.session === undefined) return {};
-    this.#session = randomUUID();
-    return { session: this.#session, node: this.address };
-  }
-
-  #isSession(session: string): boolean {
-    const [own, given] = [Buffer.from(this.#session ?? ""), Buffer.from(session)];
-    return own.length > 0 && own.length === given.length && timingSafeEqual(own, given);
-  }
-
   // ── for the API, by way of the registry ────────────────────────────────────────────────────────────────
 
-  get life() {
-    const { name, version } = this.#told;
-    return { name, version, connectedAt: this.#connectedAt, expireAt: this.#grant.expireAt };
+  soon(work: () => boolean | Promise<boolean>, channel?: string): Promise<boolean> {
+    return this.#working().soon(work, channel);
   }
 
-  soon(work: () => boolean | Promise<boolean>, channel?: string): Promise<boolean> {
-    const { promise, resolve } = Promise.withResolvers<boolean>();
-    this.#waiting ??= new Set();
-    this.#waiting.add(resolve);
-    const run = async (): Promise<void> => {
-      try {
-        resolve(this.#phase !== "ended" && (await work()));
-      } finally {
-        this.#waiting?.delete(resolve);
-        resolve(false);
-      }
+  // ── moves to another shard ─────────────────────────────────────────────────────────────────────────────
+
+  /** Ends what is under way, and gives everything that the next object needs. Overrides call it. */
+  override async suspended(): Promise<unknown> {
+    await this.#work?.settled();
+    const { awaitsPong } = this;
+    const phase = this.#phase as ClientState["phase"];
+    const state: ClientState = {
+      identity: this.saveIdentity(),
+      phase,
+      awaitsPong,
+      deadlines: this.deadlines.save(),
+      subscriptions: this.subscriptions.save(),
     };
-    this.after(0, async () => {
-      if (channel === "") await this.#lanes?.settled();
-      if (!channel) return run();
-      const { lanes, done } = this.#commandLanes();
-      lanes.startOwn(channel, run, done);
-    });
-    return promise;
+    this.#phase = "ended";
+    this.server.leaving(this);
+    return state;
+  }
+
+  /** Takes over from another object of the client. Overrides call it. Throws for a state of another version. */
+  override resumed(suspended: unknown, version: number): void {
+    if (version !== CLIENT_STATE_VERSION) throw new Error(`a client's state has the version ${version}`);
+    const state = suspended as ClientState;
+    this.begin();
+    this.loadIdentity(state.identity);
+    this.#phase = state.phase;
+    this.awaitsPong = state.awaitsPong;
+    if (state.phase === "connected") this.server.arrived(this);
+    this.subscriptions.load(state.subscriptions);
+    for (const [name, dueInMs] of state.deadlines) this.#setAgain(name, dueInMs);
+  }
+
+  #setAgain(name: string, dueInMs: number): void {
+    const { server } = this;
+    if (name === "stale") this.deadlines.set(name, dueInMs, closeStale);
+    else if (name === "ping") server.pings.again(this, dueInMs);
+    else if (name === "pong") server.pings.awaitPong(this, dueInMs);
+    else this.#expiry().again(name, dueInMs, (channel) => this.subscriptions.get(channel)?.byToken);
+  }
+
+  forward(question: ChangeQuestion): void {
+    void this.tell(this.address, { kind: "control", question } satisfies ForwardedQuestion).catch(noop);
   }
 }
 
@@ -400,21 +348,6 @@ function closeStale(client: ClientActor): void {
   client.closeWith(DISCONNECTS.stale);
 }
 
-/** Returns what a client told; the object of the client before if both told the same. */
-function toldBy({ name, version, headers }: ConnectRequest): Told {
-  if (Object.keys(headers).length > 0) return { name, version, headers };
-  if (lastTold.name !== name || lastTold.version !== version) {
-    lastTold = { name, version, headers: NOTHING_TOLD.headers };
-  }
-  return lastTold;
-}
-
 function isEmulated(mail: unknown): mail is EmulatedCommands {
   return typeof mail === "object" && mail !== null && "kind" in mail && mail.kind === "emulated";
-}
-
-function definedOf(headers: Readonly<Record<string, string | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(headers).filter((header): header is [string, string] => header[1] !== undefined),
-  );
 }

@@ -4,6 +4,7 @@ import type { ClientInfo, Codec, Push } from "../protocol/messages.ts";
 import type { ClientFacts, ConnectionGrant } from "./backend.ts";
 import type { ClientSubscription } from "./client-subscription.ts";
 import type { ClientSubscriptions } from "./client-subscriptions.ts";
+import type { ChangeQuestion } from "./control/control.ts";
 
 /** A client as the rest of its shard sees it. */
 export interface RegisteredClient {
@@ -37,11 +38,24 @@ export interface RegisteredClient {
    * @param channel channel whose commands that are under way come first; "" for all channels
    */
   soon(work: () => boolean | Promise<boolean>, channel?: string): Promise<boolean>;
+  /** Passes a question on to the object of the client that takes over from this one, in whichever shard. */
+  forward(question: ChangeQuestion): void;
 }
 
+/** A client that has left its shard, or is about to. */
+interface Leaving {
+  readonly client: RegisteredClient;
+  /** Time by `performance.now()`, in ms. */
+  readonly sinceMs: number;
+}
+
+/** Time for which questions about a client that moves are passed on. A move takes at most half of it. */
+const LEAVING_MS = 10_000;
+/** Numbers of channels take three bytes in Protobuf at most. */
+const MAX_NUMBER = 2 ** 21 - 1;
+
 interface SubscribedChannel {
-  /** Number that stands for the channel in pushes to clients that agreed to that. From 1. */
-  readonly id: number;
+  readonly number: number;
   clients: number;
   /** Records that several subscriptions share, at most `MAX_SHARED`. */
   readonly shared: ClientSubscription[];
@@ -61,7 +75,8 @@ export class ClientRegistry {
   readonly #clients = new Map<string, RegisteredClient>();
   readonly #channels = new Map<string, SubscribedChannel>();
   readonly #owner: RegistryOwner;
-  #nextId = 1;
+  readonly #leaving = new Map<string, Leaving>();
+  #timer: NodeJS.Timeout | undefined;
   #subscriptions = 0;
 
   constructor(owner: RegistryOwner) {
@@ -83,27 +98,48 @@ export class ClientRegistry {
   }
 
   add(id: string, client: RegisteredClient): void {
+    this.#leaving.delete(id);
     this.#clients.set(id, client);
   }
 
   delete(id: string): void {
+    this.#leaving.delete(id);
     this.#clients.delete(id);
   }
+
+  /** A client is about to move to another shard. It may come back here. */
+  leaves(id: string): void {
+    const client = this.#clients.get(id);
+    if (client === undefined) return;
+    this.#clients.delete(id);
+    this.#leaving.set(id, { client, sinceMs: performance.now() });
+    this.#timer ??= setTimeout(this.#forgetLeaving, LEAVING_MS).unref();
+  }
+
+  /** The clients that have left by a move within the last seconds, or are about to. */
+  *leaving(): Iterable<RegisteredClient> {
+    for (const { client } of this.#leaving.values()) yield client;
+  }
+
+  readonly #forgetLeaving = (): void => {
+    const before = performance.now() - LEAVING_MS;
+    for (const [id, { sinceMs }] of this.#leaving) if (sinceMs <= before) this.#leaving.delete(id);
+    this.#timer = this.#leaving.size === 0 ? undefined : setTimeout(this.#forgetLeaving, LEAVING_MS).unref();
+  };
 
   values(): Iterable<RegisteredClient> {
     return this.#clients.values();
   }
 
-  /** Counts a subscription. Returns the number of the channel. */
-  subscribed(channel: string): number {
+  /** Counts a subscription. */
+  subscribed(channel: string): void {
     this.#subscriptions++;
     let known = this.#channels.get(channel);
     if (known === undefined) {
-      known = { id: this.#nextId++, clients: 0, shared: [] };
+      known = { number: numberOf(channel), clients: 0, shared: [] };
       this.#channels.set(channel, known);
     }
     if (known.clients++ === 0) this.#owner.occupied(channel);
-    return known.id;
   }
 
   /** Returns the record of another subscription to the channel that is equal, else the one that is given. */
@@ -123,10 +159,20 @@ export class ClientRegistry {
     this.#owner.vacated(channel);
   }
 
-  /** Returns the number of a channel with subscribers, else 0. */
-  idOf(channel: string): number {
-    return this.#channels.get(channel)?.id ?? 0;
+  /**
+   * Returns the number that stands for a channel in pushes, from 1: the same in all shards, for clients that move. Two
+   * channels may have the same number.
+   */
+  numberOf(channel: string): number {
+    return this.#channels.get(channel)?.number ?? numberOf(channel);
   }
+}
+
+/** Source: FNV-1a, folded to 21 bits. */
+function numberOf(channel: string): number {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < channel.length; at++) hash = Math.imul(hash ^ channel.charCodeAt(at), 0x01000193);
+  return 1 + ((hash >>> 0) % MAX_NUMBER);
 }
 
 function areEqual(one: ClientSubscription, other: ClientSubscription): boolean {

@@ -38,6 +38,8 @@ export interface ClientAdmission {
   admit(client: Pick<RegisteredClient, "clientId" | "user">): Promise<CodeWithReason | undefined>;
   /** The connection of a client has ended, whether or not `admit` was called for it. */
   left(client: Pick<RegisteredClient, "clientId" | "user">): void;
+  /** A client that was let in has come from another shard. */
+  arrived(client: Pick<RegisteredClient, "clientId" | "user" | "life">): void;
 }
 
 /** What the main thread is told of the clients of one shard. */
@@ -89,7 +91,7 @@ export class ClientServer implements ServerParts {
       vacated: (name) => this.#tellOccupancy("vacated", name),
     });
     this.encoder = new PublicationEncoder({
-      idOf: (name) => this.registry.idOf(name),
+      numberOf: (name) => this.registry.numberOf(name),
       notJson: (name) => this.#notJson(name),
     });
   }
@@ -111,6 +113,17 @@ export class ClientServer implements ServerParts {
   connected(client: RegisteredClient): void {
     this.registry.add(client.clientId, client);
     this.observer?.connected(client);
+  }
+
+  /** A client is about to move to another shard. `arrived` follows, there or here. */
+  leaving(client: RegisteredClient): void {
+    this.registry.leaves(client.clientId);
+    this.admission?.left(client);
+  }
+
+  arrived(client: RegisteredClient): void {
+    this.registry.add(client.clientId, client);
+    this.admission?.arrived(client);
   }
 
   /** The connection of a client has ended, whether or not it was let in. */

@@ -6,50 +6,28 @@ import { SwitchboardError } from "../../errors.ts";
 import type { Actor } from "../../runtime/actor/actor.ts";
 import { SmallMap } from "../../runtime/scheduling/small-map.ts";
 import type { Publication } from "../../runtime/streams/publication.ts";
-import type { Subscribed, SubscribeOptions } from "../../runtime/streams/subscribe.ts";
+import type { SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import { noop } from "../../wire/protocol/empty.ts";
-import { hasHistory } from "../channels/channel-options.ts";
 import type { Channel } from "../channels/channels.ts";
-import {
-  type SubscriptionRights,
-  type SubscriptionWishes,
-  subscriptionRights,
-} from "../channels/subscription-rights.ts";
+import { type SubscriptionRights, subscriptionRights } from "../channels/subscription-rights.ts";
 import { type CodeWithReason, DISCONNECTS, ERRORS, UNSUBSCRIBES } from "../protocol/codes.ts";
 import {
   type ClientInfo,
   type Codec,
   type FilterNode,
-  type Publication as ProtocolPublication,
   type Push,
   SUBSCRIBE_FLAGS,
-  type SubscribeRequest,
   type SubscribeResult,
 } from "../protocol/messages.ts";
-import { decodeStored } from "../protocol/stored-publication.ts";
-import { checkFilter, matches } from "../protocol/tag-filter.ts";
+import { checkFilter } from "../protocol/tag-filter.ts";
 import type { Answer, ClientFacts, SubscriptionGrant } from "./backend.ts";
 import type { ClientSubscription } from "./client-subscription.ts";
 import { granted, refused, secondsUntil } from "./decisions/answers.ts";
+import type { SubscriptionState } from "./moving/client-state.ts";
 import { keptInfo, presenceUser } from "./presence-info.ts";
-import { canGet, deltaData, type PublicationEncode } from "./publication-encoder.ts";
+import type { PublicationEncode } from "./publication-encoder.ts";
 import type { ServerParts } from "./server-parts.ts";
-
-/** What a client says when it subscribes, as far as the subscription itself needs to know. */
-export type Begin = SubscriptionWishes & Pick<SubscribeRequest, "recover" | "epoch" | "offset" | "flag" | "tf">;
-
-/** The wishes of a server-side subscription that the client hasn't had before. */
-export const NO_BEGIN: Begin = Object.freeze({
-  positioned: false,
-  recoverable: false,
-  join_leave: false,
-  delta: "",
-  recover: false,
-  epoch: "",
-  offset: 0,
-  flag: 0,
-  tf: undefined,
-});
+import { answerOf, type Begin } from "./subscribe-answer.ts";
 
 /** What the subscriptions of a client need of its actor. */
 export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
@@ -136,7 +114,8 @@ export class ClientSubscriptions {
     try {
       if (recovers || rights.autoCacheRecover) await this.#fillCache(channel, rights);
       const asksForNumber = (begin.flag & SUBSCRIBE_FLAGS.compaction) !== 0;
-      const compact = asksForNumber && this.#client.takesNumbers && !admission.isServerSide;
+      const number = this.#client.server.registry.numberOf(name);
+      const compact = asksForNumber && this.#client.takesNumbers && !admission.isServerSide && !this.#has(number);
       const subscription = this.#create(channel, rights, filter, compact, admission);
       const result = await this.#client.subscribe(name, {
         ...this.#optionsOf(subscription),
@@ -145,20 +124,19 @@ export class ClientSubscriptions {
       });
       // The command was under way while the connection ended, or the stream was lost.
       if (this.#hasEnded || this.#lostEarly?.delete(name)) return refused(ERRORS.internal);
-      const answer = this.#answer(subscription, begin, recovers, result);
+      const answer = answerOf(this.#client, subscription, { begin, recovers }, result);
       if (wantsReject && recovers && answer.recovered !== true) {
         this.#client.unsubscribe(name);
         return refused(ERRORS.unrecoverablePosition);
       }
-      const id = this.#client.server.registry.subscribed(name);
-      const { base: _, ...record } = compact ? { ...subscription, id } : subscription;
-      const isPlain = filter === undefined && rights.delta === undefined && record.info === undefined;
-      this.#subscriptions.set(name, isPlain ? this.#client.server.registry.shared(record) : record);
+      this.#client.server.registry.subscribed(name);
+      const { base: _, ...record } = compact ? { ...subscription, id: number } : subscription;
+      this.#keep(record);
       this.#client.server.observer?.subscribed(this.#client, name);
       if (expireAt !== undefined) this.#client.subscriptionExpires(name, expireAt, admission.byToken);
       // The client refreshes only what it has a token for.
       const expiry = ttl !== undefined && admission.byToken ? { expires: true, ttl } : {};
-      return granted({ ...answer, ...expiry, data: admission.data, ...(compact ? { id } : {}) });
+      return granted({ ...answer, ...expiry, data: admission.data, ...(compact ? { id: number } : {}) });
     } catch (error) {
       this.#client.unsubscribe(name);
       if (!(error instanceof SwitchboardError)) throw error;
@@ -217,6 +195,8 @@ export class ClientSubscriptions {
     if (subscription.rights.positioned && subscription.isServerSide) {
       this.#client.closeWith(DISCONNECTS.insufficientState);
     } else if (subscription.rights.positioned) {
+      // A move may have begun it anew.
+      this.#client.unsubscribe(name);
       this.#forget(name);
       this.#client.pushUnsubscribe(name, UNSUBSCRIBES.insufficientState);
     } else {
@@ -236,6 +216,58 @@ export class ClientSubscriptions {
     if (!this.#hasEnded) this.#client.server.observer?.unsubscribed(this.#client, name);
   }
 
+  /** True if a number may stand for another channel already. */
+  #has(number: number): boolean {
+    for (const { id } of this.#subscriptions.values()) if (id === number) return true;
+    const names = [...(this.#pending ?? [])];
+    return names.filter((name) => this.#client.server.registry.numberOf(name) === number).length > 1;
+  }
+
+  /** Keeps a record; one that other clients have, too, if there is nothing of its own in it. */
+  #keep(record: ClientSubscription): void {
+    const isPlain = record.filter === undefined && record.rights.delta === undefined && record.info === undefined;
+    this.#subscriptions.set(record.channel.name, isPlain ? this.#client.server.registry.shared(record) : record);
+  }
+
+  /** Takes all subscriptions out, for `load` of another object of the client. The library keeps them. */
+  save(): SubscriptionState[] {
+    this.#hasEnded = true;
+    const all = [...this.#subscriptions.values()];
+    for (const { channel } of all) {
+      this.#subscriptions.delete(channel.name);
+      this.#client.server.registry.unsubscribed(channel.name);
+    }
+    return all.map(({ channel, encode: _, ...record }) => ({ ...record, channel: channel.name }));
+  }
+
+  /** Goes on with the subscriptions of another object. Those to channels that the config doesn't have any more end. */
+  load(all: readonly SubscriptionState[]): void {
+    const { server, codec } = this.#client;
+    for (const { channel: name, info, ...state } of all) {
+      const found = server.channels.of(name);
+      if (found.kind !== "known") {
+        this.#endUnknown(name, state.isServerSide);
+        continue;
+      }
+      const { id, filter, rights } = state;
+      const encode = server.encoder.for({
+        codec,
+        compact: id !== undefined,
+        filter,
+        deltas: rights.delta !== undefined,
+      });
+      server.registry.subscribed(name);
+      this.#keep({ ...state, channel: found.channel, info: info && Buffer.from(info), encode });
+      this.#client.subscribe(name, { encode }).catch(noop);
+    }
+  }
+
+  #endUnknown(name: string, isServerSide: boolean): void {
+    this.#client.unsubscribe(name);
+    if (isServerSide) this.#client.closeWith(DISCONNECTS.insufficientState);
+    else this.#client.pushUnsubscribe(name, UNSUBSCRIBES.server);
+  }
+
   #create(
     channel: Channel,
     rights: SubscriptionRights,
@@ -249,7 +281,7 @@ export class ClientSubscriptions {
       ? withBase((newest) => server.encoder.for(wishes, newest))
       : { encode: server.encoder.for(wishes), base: noop };
     const expires = expireAt !== undefined;
-    return { channel, isServerSide, rights, info, id: undefined, byToken, expires, encode, base };
+    return { channel, isServerSide, rights, info, id: undefined, byToken, expires, filter, encode, base };
   }
 
   /** Publications that are missed by a client of a channel in cache mode: the newest one. Otherwise all. */
@@ -282,50 +314,6 @@ export class ClientSubscriptions {
     const { kept, leftOutBytes } = keptInfo({ ...this.#client.clientInfo, chan_info: info });
     if (leftOutBytes > 0) this.#client.server.observer?.infoLeftOut(this.#client, name, leftOutBytes);
     return { ...plain, user: presenceUser(this.#client.user), info: kept, presenceChanges };
-  }
-
-  #answer(
-    subscription: ClientSubscription & { base(publication: Publication): void },
-    begin: Begin,
-    recovers: boolean,
-    { position, publications, recovered }: Subscribed,
-  ): SubscribeResult {
-    const { rights, channel } = subscription;
-    const delta = rights.delta === undefined ? {} : { delta: true };
-    if (!hasHistory(channel.options) || position === undefined || !rights.positioned) return delta;
-    const state = { positioned: true, epoch: position.epoch, ...(rights.recoverable ? { recoverable: true } : {}) };
-    const asked = recovers ? { was_recovering: true } : {};
-    const isCache = rights.recoveryMode === "cache";
-    const missed = isCache ? this.#missedInCache(begin, recovers, publications) : publications;
-    const fits = missed.length <= this.#client.server.limits.recoveryMaxPublicationLimit;
-    const gets = missed.every((publication) => canGet(this.#client.codec, publication));
-    const isRecovered = (recovers || rights.autoCacheRecover) && recovered && fits && gets;
-    if (!isRecovered) return { ...state, ...asked, ...delta, offset: position.offset };
-    const newest = missed.at(-1);
-    if (newest !== undefined) subscription.base(newest);
-    const shown = missed.flatMap((publication) => this.#shown(publication, subscription, begin.tf));
-    const offset = missed.length === 0 || isCache ? position.offset : begin.offset;
-    const flags = recovers ? { recovered: true } : {};
-    return { ...state, ...asked, ...flags, ...delta, offset, ...(shown.length === 0 ? {} : { publications: shown }) };
-  }
-
-  /** A client in cache mode that has the newest publication already gets nothing. */
-  #missedInCache(begin: Begin, recovers: boolean, publications: readonly Publication[]): readonly Publication[] {
-    const newest = publications.at(-1);
-    const has = recovers && newest?.offset === begin.offset && newest.epoch === begin.epoch;
-    return newest === undefined || has ? [] : [newest];
-  }
-
-  /** A publication in the answer; nothing for one that the filter keeps back. */
-  #shown(
-    publication: Publication,
-    { rights }: ClientSubscription,
-    filter: FilterNode | undefined,
-  ): ProtocolPublication[] {
-    const { data, info, tags, time } = decodeStored(publication.message);
-    if (filter !== undefined && !matches(filter, tags ?? {})) return [];
-    const shown = rights.delta === undefined ? data : deltaData(this.#client.codec, data);
-    return [{ data: shown, info, tags, time, offset: publication.offset }];
   }
 }
 

@@ -13,7 +13,7 @@ import { matches } from "../protocol/tag-filter.ts";
 /** What the encoder asks of its shard. */
 export interface EncoderOwner {
   /** Returns the number that stands for a channel in pushes to clients that agreed to that. */
-  idOf(channel: string): number;
+  numberOf(channel: string): number;
   /** A publication that isn't JSON reached a channel with clients that speak JSON. */
   notJson(channel: string): void;
 }
@@ -76,7 +76,7 @@ export class PublicationEncoder {
     let encode = this.#shared.get(name);
     if (encode === undefined) {
       encode = ({ message, topic, offset }) => {
-        const target = compact ? this.#owner.idOf(topic) : topic;
+        const target = compact ? this.#owner.numberOf(topic) : topic;
         const encoded = codec.encodePublication(message, target, offset === 0 ? undefined : offset);
         if (encoded.kind === "push") return encoded.push;
         this.#owner.notJson(topic);
@@ -116,7 +116,7 @@ export class PublicationEncoder {
     const isDelta = delta !== undefined && delta.length < stored.data.length;
     const { info, tags, time } = stored;
     const data = deltaData(codec, isDelta ? delta : stored.data);
-    const id = compact ? this.#owner.idOf(topic) : undefined;
+    const id = compact ? this.#owner.numberOf(topic) : undefined;
     const push = codec.encodePush({
       kind: "pub",
       channel: topic,

@@ -21,9 +21,11 @@ export interface ServerParts {
   readonly encoder: PublicationEncoder;
   readonly observer: ClientObserver | undefined;
   readonly registry: {
-    /** Counts a subscription. Returns the number of the channel. */
-    subscribed(channel: string): number;
+    /** Counts a subscription. */
+    subscribed(channel: string): void;
     unsubscribed(channel: string): void;
+    /** Returns the number that stands for a channel in pushes: the same in all shards. */
+    numberOf(channel: string): number;
     /** Returns a record that may stand for the given one, so that equal subscriptions take memory once. */
     shared(record: ClientSubscription): ClientSubscription;
   };

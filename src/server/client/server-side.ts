@@ -2,9 +2,10 @@
 import { ERRORS } from "../protocol/codes.ts";
 import type { ConnectRequest, SubscribeResult } from "../protocol/messages.ts";
 import type { Answer, ConnectionGrant, SubscriptionGrant } from "./backend.ts";
-import { type ClientSubscriptions, NO_BEGIN } from "./client-subscriptions.ts";
+import type { ClientSubscriptions } from "./client-subscriptions.ts";
 import { granted, refused } from "./decisions/answers.ts";
 import type { ServerParts } from "./server-parts.ts";
+import { NO_BEGIN } from "./subscribe-answer.ts";
 
 /** A client with these subscriptions may come back with a position. */
 export const SERVER_SIDE_BEGIN = Object.freeze({ ...NO_BEGIN, recoverable: true, positioned: true });

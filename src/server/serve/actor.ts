@@ -1,8 +1,10 @@
 /** The actor module of `switchboard serve`. */
+import { threadId } from "node:worker_threads";
 import { Actor } from "../../runtime/actor/actor.ts";
 import type { Backend } from "../client/backend.ts";
 import { ClientActor } from "../client/client-actor.ts";
 import { ClientServer } from "../client/client-server.ts";
+import { CLIENT_STATE_VERSION } from "../client/moving/client-state.ts";
 import type { EndpointConfig, ServerConfig } from "../config/config.ts";
 import { disconnectEvent } from "../hooks/hook-events.ts";
 import { httpBackend } from "../hooks/http-backend.ts";
@@ -33,10 +35,11 @@ const server = new ClientServer({
   version,
   admission,
   observer: watch,
-  tell: (report) => Actor.report(report),
+  tell: (report) => Actor.report({ ...report, thread: threadId } satisfies ShardReport),
 });
 
 export default class Client extends ClientActor {
+  static override readonly moves = CLIENT_STATE_VERSION;
   static override readonly requestHeaders = headersToKeep(config);
   readonly server = server;
 }

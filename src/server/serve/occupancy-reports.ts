@@ -1,4 +1,4 @@
-/** Adds up what shards report of their channels: the first subscriber and the last one of the whole node. */
+/** Adds up what the threads of shards report of their channels: the first subscriber and the last one of the whole node. */
 import type { ClientReport } from "../client/client-server.ts";
 
 export interface OccupancyOwner {
@@ -6,38 +6,41 @@ export interface OccupancyOwner {
   vacated(channel: string): void;
 }
 
+/** What a thread reports of its clients. While a shard gets new code, two threads of it report. */
+export type ThreadReport = ClientReport & { readonly thread: number };
+
 export class OccupancyReports {
-  /** Shards with subscribers, by channel. */
-  readonly #shards = new Map<string, Set<number>>();
+  /** Threads with subscribers, and their shards, by channel. */
+  readonly #channels = new Map<string, Map<number, number>>();
   readonly #owner: OccupancyOwner;
 
   constructor(owner: OccupancyOwner) {
     this.#owner = owner;
   }
 
-  reported(shard: number, { kind, channel }: ClientReport & { readonly kind: "occupied" | "vacated" }): void {
+  reported(shard: number, { kind, channel, thread }: ThreadReport): void {
+    const threads = this.#channels.get(channel);
     if (kind === "vacated") {
-      this.#left(shard, channel);
-      return;
+      if (threads?.delete(thread)) this.#check(channel, threads);
+    } else if (threads !== undefined) {
+      threads.set(thread, shard);
+    } else {
+      this.#channels.set(channel, new Map([[thread, shard]]));
+      this.#owner.occupied(channel);
     }
-    const shards = this.#shards.get(channel);
-    if (shards !== undefined) {
-      shards.add(shard);
-      return;
-    }
-    this.#shards.set(channel, new Set([shard]));
-    this.#owner.occupied(channel);
   }
 
-  /** The shard's thread ended, and its clients with it. */
-  shardLost(shard: number): void {
-    for (const channel of [...this.#shards.keys()]) this.#left(shard, channel);
+  /** A thread of the shard ended, and its clients with it. */
+  shardLost(lost: number): void {
+    for (const [channel, threads] of [...this.#channels]) {
+      for (const [thread, shard] of [...threads]) if (shard === lost) threads.delete(thread);
+      this.#check(channel, threads);
+    }
   }
 
-  #left(shard: number, channel: string): void {
-    const shards = this.#shards.get(channel);
-    if (shards === undefined || !shards.delete(shard) || shards.size > 0) return;
-    this.#shards.delete(channel);
+  #check(channel: string, threads: Map<number, number>): void {
+    if (threads.size > 0) return;
+    this.#channels.delete(channel);
     this.#owner.vacated(channel);
   }
 }

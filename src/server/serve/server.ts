@@ -13,7 +13,6 @@ import { http } from "../../wire/upgrade/node-http.ts";
 import { createApi } from "../api/api.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
-import type { ClientReport } from "../client/client-server.ts";
 import { clientInfoOf } from "../client/presence-info.ts";
 import type { ServerConfig } from "../config/config.ts";
 import { createEmulation } from "../emulation/emulation.ts";
@@ -23,7 +22,7 @@ import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import { ApiCounts } from "./api-counts.ts";
 import { certificateOf } from "./certificate.ts";
 import type { Log } from "./log.ts";
-import { OccupancyReports } from "./occupancy-reports.ts";
+import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import type { CountedParts } from "./server-metrics.ts";
 import { publishSettings } from "./shard-settings.ts";
@@ -48,7 +47,7 @@ export interface ServerOptions {
 
 /** What a shard reports to the main thread. */
 export type ShardReport =
-  | ClientReport
+  | ThreadReport
   /** A client of a user wants to connect. Told only where the connections of a user have a limit. */
   | { readonly kind: "connecting"; readonly user: string }
   | { readonly kind: "disconnected"; readonly event: string };

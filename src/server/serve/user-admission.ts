@@ -2,6 +2,7 @@
  * A shard's part of the limits on the connections of one user: it holds clients that are about to connect until the main
  * thread has counted those of all shards and nodes (`UserLimits`). The actor module has one `UserAdmission`.
  */
+import type { RegisteredClient } from "../client/client-registry.ts";
 import type { ClientAdmission } from "../client/client-server.ts";
 import type { ClientConfig } from "../config/config.ts";
 import { type CodeWithReason, DISCONNECTS } from "../protocol/codes.ts";
@@ -100,6 +101,13 @@ export class UserAdmission implements ClientAdmission {
   left({ clientId, user }: { readonly clientId: string; readonly user: string }): void {
     const clients = this.#users.get(user);
     if (clients?.delete(clientId) && clients.size === 0) this.#users.delete(user);
+  }
+
+  /** A client has come from another shard, where it was let in. */
+  arrived({ clientId, user, life }: Pick<RegisteredClient, "clientId" | "user" | "life">): void {
+    if (user === "") return;
+    const clients = this.#users.get(user) ?? new Map<string, Held>();
+    this.#users.set(user, clients.set(clientId, { since: life.connectedAt, decide: undefined }));
   }
 
   answer(question: AdmissionQuestion): AdmissionAnswer {

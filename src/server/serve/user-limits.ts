@@ -51,7 +51,10 @@ export class UserLimits {
 
   /** The newest client stays if there may be one only. Else those that are in stay, and the oldest of those that wait. */
   async #decide(user: string): Promise<void> {
-    const clients = (await this.#ask({ kind: "clientsOf", user })).flatMap((answer) => answer.clients);
+    const answers = await this.#ask({ kind: "clientsOf", user });
+    // A client that moves may be told by both of its shards.
+    const byId = new Map(answers.flatMap((answer) => answer.clients).map((one) => [one.client, one]));
+    const clients = [...byId.values()];
     const single = this.#isSingle ? clients.toSorted(byAge).slice(0, -1) : [];
     const rest = clients.filter((client) => !single.includes(client)).sort(insideFirst);
     const [kept, excess] = this.#limit === 0 ? [rest, []] : [rest.slice(0, this.#limit), rest.slice(this.#limit)];

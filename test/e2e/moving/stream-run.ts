@@ -185,6 +185,11 @@ export async function runStreams({
   const publisher = new Publisher(boards, burst);
   let moves = 0;
   const problems: string[] = [];
+  for (const board of boards) {
+    board.on("engineDown", () => problems.push("the engine was down"));
+    board.on("engineLost", (error) => problems.push(`the engine thread was lost: ${error.message}`));
+    board.on("shardLost", ({ reason }) => problems.push(`a shard was lost: ${reason}`));
+  }
   await Promise.all(
     moving.map(async ({ board, address }, index) => {
       for (let hop = 0; hop < hops; hop++) {

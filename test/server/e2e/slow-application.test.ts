@@ -2,7 +2,7 @@
 import { once } from "node:events";
 import type { ServerResponse } from "node:http";
 import { expect, it, vi } from "vitest";
-import { MAX_UNDER_WAY } from "../../../src/server/client/command-lanes.ts";
+import { MAX_UNDER_WAY } from "../../../src/server/client/work/command-lanes.ts";
 import { startApplication } from "../hooks/support/application.ts";
 import { RawClient } from "../support/raw-client.ts";
 import { API_KEY, startTestServer } from "../support/server.ts";

@@ -1,18 +1,8 @@
 /** Answers the control questions of the HTTP API for the clients of one shard. `ClientServer` asks it. */
-import type { Channels } from "../../channels/channels.ts";
 import { compileGlob } from "../../channels/glob.ts";
-import { DISCONNECTS } from "../../protocol/codes.ts";
-import type { ClientRegistry, RegisteredClient } from "../client-registry.ts";
-import { SERVER_SIDE_BEGIN } from "../server-side.ts";
-import type {
-  ClientDescription,
-  ClientSelection,
-  ControlAnswer,
-  ControlQuestion,
-  RefreshQuestion,
-  SubscribeClientsQuestion,
-  UnsubscribeQuestion,
-} from "./control.ts";
+import type { RegisteredClient } from "../client-registry.ts";
+import { type ControlledShard, changeClient } from "./client-changes.ts";
+import type { ChangeQuestion, ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "./control.ts";
 import { DistinctCount } from "./distinct-count.ts";
 
 /** Bytes of one answer about connections or channels, about. An answer to another node must fit into 1 MiB. */
@@ -24,27 +14,14 @@ const MAX_DESCRIBED_CHANNELS = 128;
 /** Bytes of a channel in an answer, without its name. */
 const CHANNEL_BYTES = 20;
 
-/** The clients of a shard, and its channels. */
-export interface ControlledShard {
-  readonly registry: ClientRegistry;
-  readonly channels: Channels;
-}
-
 export async function answerControl(server: ControlledShard, question: ControlQuestion): Promise<ControlAnswer> {
   const { registry } = server;
   switch (question.kind) {
-    case "disconnect": {
-      const kept = new Set(question.whitelist);
-      const clients = selected(registry, question).filter(({ clientId }) => !kept.has(clientId));
-      for (const client of clients) closeSoon(client, question);
-      return { kind: "disconnect", clients: clients.length };
-    }
+    case "disconnect":
     case "unsubscribe":
-      return forEach(registry, question, (client) => unsubscribe(client, question));
     case "subscribe":
-      return forEach(registry, question, (client) => subscribe(server, client, question));
     case "refresh":
-      return forEach(registry, question, (client) => refresh(client, question));
+      return change(server, question);
     case "channels": {
       // The API has checked the pattern: one that is none matches nothing.
       const matches = question.pattern === "" ? () => true : (compileGlob(question.pattern) ?? (() => false));
@@ -69,7 +46,7 @@ export async function answerControl(server: ControlledShard, question: ControlQu
     }
     case "connections": {
       const { after, limit } = question;
-      const found = selected(registry, question)
+      const found = selected(registry.values(), question)
         .filter(({ clientId }) => clientId > after)
         .sort((one, other) => (one.clientId < other.clientId ? -1 : 1));
       const clients = fitting(found.slice(0, limit).map(describe));
@@ -78,8 +55,8 @@ export async function answerControl(server: ControlledShard, question: ControlQu
   }
 }
 
-function selected(registry: ClientRegistry, { user, client, session }: ClientSelection): RegisteredClient[] {
-  return [...registry.values()].filter(
+function selected(clients: Iterable<RegisteredClient>, { user, client, session }: ClientSelection): RegisteredClient[] {
+  return [...clients].filter(
     (each) =>
       (user === undefined || user === each.user) &&
       (client === undefined || client === each.clientId) &&
@@ -87,62 +64,21 @@ function selected(registry: ClientRegistry, { user, client, session }: ClientSel
   );
 }
 
-async function forEach(
-  registry: ClientRegistry,
-  question: SubscribeClientsQuestion | UnsubscribeQuestion | RefreshQuestion,
-  change: (client: RegisteredClient) => boolean | Promise<boolean>,
-): Promise<ControlAnswer> {
-  const clients = selected(registry, question);
-  const channel = question.kind === "refresh" ? undefined : question.channel;
-  const changed = await Promise.all(clients.map((client) => client.soon(() => change(client), channel)));
+/**
+ * Changes clients. Those that are on their way to another shard are changed there, and aren't counted: the other shard may
+ * have counted them.
+ */
+async function change(server: ControlledShard, question: ChangeQuestion): Promise<ControlAnswer> {
+  const { registry } = server;
+  const kept = new Set(question.kind === "disconnect" ? question.whitelist : []);
+  const concerned = (clients: Iterable<RegisteredClient>): RegisteredClient[] =>
+    selected(clients, question).filter(({ clientId }) => !kept.has(clientId));
+  for (const client of concerned(registry.leaving())) client.forward(question);
+  const changes = concerned(registry.values()).map((client) => changeClient(server, client, question));
+  // Who is closed may take a while to be gone.
+  if (question.kind === "disconnect") return { kind: "disconnect", clients: changes.length };
+  const changed = await Promise.all(changes);
   return { kind: question.kind, clients: changed.filter((was) => was).length };
-}
-
-function closeSoon(
-  client: RegisteredClient,
-  { code, reason }: { readonly code: number; readonly reason: string },
-): void {
-  void client.soon(() => {
-    client.closeWith({ code, reason });
-    return true;
-  });
-}
-
-async function subscribe(
-  server: ControlledShard,
-  client: RegisteredClient,
-  { channel: name, info, data, expireAt, override, recoverSince }: SubscribeClientsQuestion,
-): Promise<boolean> {
-  const found = server.channels.of(name);
-  if (found.kind !== "known" || client.subscriptions.has(name)) return false;
-  const deliverAfter = Promise.withResolvers<void>();
-  const begin =
-    recoverSince === undefined ? SERVER_SIDE_BEGIN : { ...SERVER_SIDE_BEGIN, ...recoverSince, recover: true };
-  const grant = { info: info && bufferOf(info), data: data && bufferOf(data), expireAt, override };
-  const admission = { ...grant, isServerSide: true, byToken: false };
-  try {
-    const answer = await client.subscriptions.begin(found.channel, begin, admission, deliverAfter.promise);
-    if (answer.kind !== "result") return false;
-    client.push({ kind: "subscribe", channel: name, result: answer.result });
-    for (const pub of answer.result.publications ?? []) client.push({ kind: "pub", channel: name, pub });
-    client.pushOwnJoin(name);
-    return true;
-  } finally {
-    deliverAfter.resolve();
-  }
-}
-
-function unsubscribe(client: RegisteredClient, { channel, code, reason }: UnsubscribeQuestion): boolean {
-  const all = Array.from(client.subscriptions.values(), (subscription) => subscription.channel.name);
-  const ended = (channel === "" ? all : [channel]).filter((name) => client.subscriptions.end(name) !== undefined);
-  for (const name of ended) client.pushUnsubscribe(name, { code, reason });
-  return ended.length > 0;
-}
-
-function refresh(client: RegisteredClient, { expired, expireAt, info }: RefreshQuestion): boolean {
-  if (expired) client.closeWith(DISCONNECTS.expired);
-  else client.renewed({ expireAt, info: info && bufferOf(info) });
-  return true;
 }
 
 function describe(client: RegisteredClient): ClientDescription {
@@ -171,8 +107,4 @@ function fitting(all: readonly ClientDescription[]): readonly ClientDescription[
     return index > 0 && bytes > MAX_ANSWER_BYTES;
   });
   return end === -1 ? all : all.slice(0, end);
-}
-
-function bufferOf(bytes: Uint8Array): Buffer {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
 }

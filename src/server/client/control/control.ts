@@ -79,11 +79,11 @@ export interface ConnectionsQuestion extends ClientSelection {
   readonly limit: number;
 }
 
+/** What the API does with clients. */
+export type ChangeQuestion = DisconnectQuestion | UnsubscribeQuestion | SubscribeClientsQuestion | RefreshQuestion;
+
 export type ControlQuestion =
-  | DisconnectQuestion
-  | UnsubscribeQuestion
-  | SubscribeClientsQuestion
-  | RefreshQuestion
+  | ChangeQuestion
   | ChannelsQuestion
   | InfoQuestion
   | ConnectionsQuestion;

@@ -23,6 +23,10 @@ export interface ExpiringClient {
   endExpired(channel: string): void;
 }
 
+/** Name of the deadline of the connection, and the beginning of those of its subscriptions. */
+const OF_CONNECTION = "expiry";
+const OF_CHANNEL = "expiry ";
+
 export class ClientExpiry {
   readonly #client: ExpiringClient;
   readonly #deadlines: ExpiryDeadlines;
@@ -36,19 +40,38 @@ export class ClientExpiry {
   connection(expireAt: number | undefined): void {
     const { server } = this.#client;
     if (expireAt === undefined) {
-      this.#deadlines.delete("expiry");
+      this.#deadlines.delete(OF_CONNECTION);
     } else if (server.backend.refresh === undefined) {
-      this.#deadlines.set("expiry", leftMs(expireAt) + server.config.expiredCloseDelayMs, endConnection);
+      this.#deadlines.set(OF_CONNECTION, leftMs(expireAt) + server.config.expiredCloseDelayMs, endConnection);
     } else {
-      this.#deadlines.set("expiry", leftMs(expireAt), async () => {
+      this.#deadlines.set(OF_CONNECTION, leftMs(expireAt), async () => {
         const answer = await server.backend.refresh?.(this.#client.facts());
         if (goesOn(answer)) this.#client.renewed(answer.result);
         // The application can't answer now: the client has the time that a token has.
         else if (answer?.kind === "error")
-          this.#deadlines.set("expiry", server.config.expiredCloseDelayMs, endConnection);
+          this.#deadlines.set(OF_CONNECTION, server.config.expiredCloseDelayMs, endConnection);
         else this.#client.closeWith(answer?.kind === "disconnect" ? answer : DISCONNECTS.expired);
       });
     }
+  }
+
+  /**
+   * Sets a deadline again, for a client that came from another shard.
+   *
+   * @param name name of the deadline
+   * @param isByToken tells whether the client brings a new token for its subscription to a channel; undefined: it has none
+   */
+  again(name: string, dueInMs: number, isByToken: (channel: string) => boolean | undefined): void {
+    const dueAt = (Date.now() + dueInMs) / 1_000;
+    if (name === OF_CONNECTION) {
+      if (this.#client.server.backend.refresh === undefined) this.#deadlines.set(name, dueInMs, endConnection);
+      else this.connection(dueAt);
+      return;
+    }
+    const channel = name.slice(OF_CHANNEL.length);
+    const byToken = isByToken(channel);
+    if (byToken === true) this.#deadlines.set(name, dueInMs, () => this.#client.endExpired(channel));
+    else if (byToken === false) this.subscription(channel, dueAt, byToken);
   }
 
   /**
@@ -56,7 +79,7 @@ export class ClientExpiry {
    * @param byToken true if the client brings a new token; false if the application is asked
    */
   subscription(channel: string, expireAt: number | undefined, byToken: boolean): void {
-    const name = `expiry ${channel}`;
+    const name = `${OF_CHANNEL}${channel}`;
     if (expireAt === undefined) {
       this.#deadlines.delete(name);
       return;

@@ -25,6 +25,15 @@ export class ClientPings {
     deadlines.set("ping", this.#config.pingIntervalMs * (0.5 + Math.random() / 2), this.#ping);
   }
 
+  /** Goes on with a client that came from another shard. */
+  again({ deadlines }: PingedClient, dueInMs: number): void {
+    deadlines.set("ping", dueInMs, this.#ping);
+  }
+
+  awaitPong({ deadlines }: PingedClient, dueInMs: number): void {
+    deadlines.set("pong", dueInMs, noPong);
+  }
+
   /** What a client is told: seconds between pings, and that it has to answer. */
   get terms(): { readonly ping: number; readonly pong: boolean } {
     // Clients without a WebSocket answer as well: nothing else tells that one of them vanished without a word.
@@ -47,7 +56,7 @@ export class ClientPings {
     client.deadlines.set("ping", pingIntervalMs, this.#ping);
     if (pongTimeoutMs === 0) return;
     client.awaitsPong = true;
-    client.deadlines.set("pong", pongTimeoutMs, noPong);
+    this.awaitPong(client, pongTimeoutMs);
   };
 }
 

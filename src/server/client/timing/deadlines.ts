@@ -61,6 +61,14 @@ export class Deadlines<Client extends TimedClient> implements Waiting {
     this.#dueAtMs = 0;
   }
 
+  /** Takes all deadlines out: their names, and the time that is left, in ms. */
+  save(): (readonly [name: string, dueInMs: number])[] {
+    const now = performance.now();
+    const all = this.#all().map(({ name, atMs }) => [name, Math.max(0, atMs - now)] as const);
+    this.clear();
+    return all;
+  }
+
   /** Called by the clock. */
   due(): void {
     this.#dueAtMs = 0;

@@ -6,7 +6,7 @@ import {
   MAX_COMMAND_BYTES,
   MAX_COMMANDS,
   MAX_UNDER_WAY,
-} from "../../../src/server/client/command-lanes.ts";
+} from "../../../../src/server/client/work/command-lanes.ts";
 
 /** Lanes, and work that ends when the test says so. */
 function setUp() {

@@ -2,7 +2,7 @@
  * The commands of one client that are under way. Commands of one lane, such as a channel, run one after the other;
  * commands of different lanes run side by side. The client's actor has one `CommandLanes` while commands are under way.
  */
-import type { Command } from "../protocol/messages.ts";
+import type { Command } from "../../protocol/messages.ts";
 
 /** Number of commands of one client that are under way together. The next ones wait until one of them is done. */
 export const MAX_UNDER_WAY = 32;
