@@ -75,7 +75,26 @@ export class Connection
   /** Why the connection can't move, ever or now; undefined if it can, as far as this can be told. */
   get stayReason(): StayReason | undefined {
     if (!this.isOpen) return "closing";
-    return isMovableTransport(this.transport) ? this.#subscriptions?.stayReason : "transport";
+    return this.isMovable ? this.#subscriptions?.stayReason : "transport";
+  }
+
+  /** True if the connection is open and its bytes can leave this thread. */
+  get isMovable(): boolean {
+    return this.isOpen && isMovableTransport(this.transport);
+  }
+
+  /** True if no handler is under way, and nothing waits for the actor. */
+  get isIdle(): boolean {
+    return this.#cell.isIdle;
+  }
+
+  /** Takes no more messages from the peer, until `readOn`. Mail still comes. */
+  setAside(): void {
+    this.inbound.setAside();
+  }
+
+  readOn(): void {
+    this.inbound.readOn();
   }
 
   /** Suspends the actor once it is idle. Then call `takeApart` or `stay`. */

@@ -38,6 +38,8 @@ const TURN_OVER = 2;
 const OVER_RATE = 4;
 /** The connection is new, and many others are. */
 const CROWDED = 8;
+/** The shard waits until no handler is under way. */
+const SET_ASIDE = 16;
 const WAITS_FOR_TURN = TURN_OVER | CROWDED;
 
 /** Parts that the connections of a shard share. */
@@ -175,6 +177,15 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
 
   mailboxHasRoom(): void {
     this.#release(MAILBOX_FULL);
+  }
+
+  /** Takes no more from the peer, until `readOn`. */
+  setAside(): void {
+    this.#hold(SET_ASIDE);
+  }
+
+  readOn(): void {
+    this.#release(SET_ASIDE);
   }
 
   /** Drops messages from now on, and only looks for the peer's close frame. */

@@ -6,6 +6,7 @@ import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
 import type {
+  CalmQuery,
   MoveCounts,
   MoveQuery,
   PassedConnection,
@@ -30,6 +31,7 @@ export type MovingQuery = MoveQuery | SucceedQuery | TakeoverQuery;
 
 /** Question in a takeover by another process, or of another process. */
 export type TakeoverQuery =
+  | CalmQuery
   | SuspendAllQuery
   | ResumeAllQuery
   | PassOutQuery
@@ -45,6 +47,7 @@ export type TakeoverQuery =
   | { readonly kind: "settle" };
 
 const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
+  "calm",
   "suspendAll",
   "resumeAll",
   "passOut",
@@ -78,6 +81,7 @@ export interface QueryAnswers {
   readonly survey: SurveyOutcome;
   readonly move: MoveCounts;
   readonly succeed: true;
+  readonly calm: true;
   /** Number of connections that are suspended. */
   readonly suspendAll: number;
   readonly resumeAll: true;

@@ -303,6 +303,8 @@ class Shard {
   ): QueryAnswers[TakeoverQuery["kind"]] | Promise<number | StartedConnections | true> {
     const { topics } = this.#topics;
     switch (query.kind) {
+      case "calm":
+        return this.#passing.calm(query).then(() => true);
       case "suspendAll":
         return this.#passing.suspendAll(query);
       case "resumeAll":

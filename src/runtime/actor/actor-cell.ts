@@ -63,6 +63,11 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     this.proceed();
   }
 
+  /** True if no handler is under way, and nothing waits. */
+  get isIdle(): boolean {
+    return !this.mustWait();
+  }
+
   protected get isBusy(): boolean {
     return this.#busy;
   }

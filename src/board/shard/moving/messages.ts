@@ -80,6 +80,17 @@ export interface ConnectionMessage {
 }
 
 /**
+ * Question to a shard: wait until each actor of a connection that can go to another process was idle once. An actor whose
+ * handler waits for the answer of another actor must end it before that other actor is suspended.
+ */
+export interface CalmQuery {
+  readonly kind: "calm";
+  /** True to take no more messages from peers, until `resumeAll`. */
+  readonly setsAside: boolean;
+  readonly limitMs: number;
+}
+
+/**
  * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their number. A
  * suspended connection goes on sending what its topics bring; its messages and mail wait.
  */

@@ -12,7 +12,14 @@ import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
-import type { PassedConnection, PassInQuery, PassOutQuery, StartedConnections, SuspendAllQuery } from "./messages.ts";
+import type {
+  CalmQuery,
+  PassedConnection,
+  PassInQuery,
+  PassOutQuery,
+  StartedConnections,
+  SuspendAllQuery,
+} from "./messages.ts";
 import { bufferOver, type Luggage, type Mover, type MoverOwner } from "./mover.ts";
 
 /** Everything that travels with a descriptor. */
@@ -42,6 +49,23 @@ export class Passing {
     this.#mover = mover;
   }
 
+  /** Resolves when each actor that can go was idle once, or the time is over. */
+  async calm({ setsAside, limitMs }: CalmQuery): Promise<void> {
+    const deadline = performance.now() + limitMs;
+    const movable = [...this.#owner.connections].filter((one) => this.#versionOf(one) !== undefined && one.isMovable);
+    if (setsAside) for (const connection of movable) connection.setAside();
+    let busy = movable;
+    for (;;) {
+      busy = busy.filter((connection) => !connection.isIdle);
+      if (busy.length === 0 || performance.now() > deadline) return;
+      await delay(POLL_MS);
+    }
+  }
+
+  #versionOf({ actor }: Connection): number | undefined {
+    return this.#owner.moduleOf(actor)?.moves;
+  }
+
   /** Suspends all connections. Those whose actors have no `moves`, or can't be suspended in time, go on. */
   async suspendAll({ limitMs }: SuspendAllQuery): Promise<number> {
     const deadline = performance.now() + limitMs;
@@ -54,7 +78,7 @@ export class Passing {
   }
 
   async #suspend(connection: Connection, deadline: number): Promise<void> {
-    const version = this.#owner.moduleOf(connection.actor)?.moves;
+    const version = this.#versionOf(connection);
     if (version === undefined || this.#suspended.has(connection)) return;
     while (this.#mover.isLeaving(connection)) await delay(POLL_MS);
     const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : connection.stayReason);
@@ -67,6 +91,7 @@ export class Passing {
   resumeAll(): void {
     for (const connection of this.#suspended.keys()) if (connection.isSuspended) connection.stay();
     this.#suspended.clear();
+    for (const connection of this.#owner.connections) connection.readOn();
   }
 
   /** Gives up suspended connections, at most `count`. */

@@ -8,7 +8,7 @@ import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { UpgradeIntake } from "../listen/upgrade-intake.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-import { HANDSHAKES_MS, NO_TIMEOUT_MS, SUSPEND_LIMIT_MS } from "./limits.ts";
+import { CALM_LIMIT_MS, HANDSHAKES_MS, NO_TIMEOUT_MS, STILL_LIMIT_MS, SUSPEND_LIMIT_MS } from "./limits.ts";
 
 /** The parts of a board that a takeover concerns. */
 export interface TakeoverParts {
@@ -31,7 +31,7 @@ export class BoardSource implements TakeoverSource {
   readonly #origins = new Map<number, ShardHandle>();
   /** What the shards are giving up, in turn: a batch of each is ahead of what was asked for. Undefined before all are suspended. */
   #batches: Promise<Batch>[] | undefined;
-  /** Time at which the first connection was suspended. */
+  /** Time at which the first connection was stopped. */
   #suspendedAt = 0;
 
   constructor(parts: TakeoverParts) {
@@ -50,7 +50,7 @@ export class BoardSource implements TakeoverSource {
     return this.#parts.pool.connections;
   }
 
-  /** Time in ms since the first connection was suspended. */
+  /** Time in ms since the first connection was stopped. */
   get pauseMs(): number {
     return this.#suspendedAt === 0 ? 0 : performance.now() - this.#suspendedAt;
   }
@@ -96,7 +96,9 @@ export class BoardSource implements TakeoverSource {
    */
   async #suspendAll(): Promise<void> {
     const { pool, topics } = this.#parts;
+    await this.#askAll({ kind: "calm", setsAside: false, limitMs: CALM_LIMIT_MS });
     this.#suspendedAt = performance.now();
+    await this.#askAll({ kind: "calm", setsAside: true, limitMs: STILL_LIMIT_MS });
     // Those that were on their way to another shard are in the second round.
     for (let round = 0; round < 2; round++) {
       await this.#askAll({ kind: "suspendAll", limitMs: SUSPEND_LIMIT_MS });

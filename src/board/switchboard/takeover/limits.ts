@@ -1,8 +1,12 @@
 /** Times and sizes of a takeover. */
 import { DEFAULT_HAND_OVER, type HandOverSettings } from "../../takeover/predecessor.ts";
 
-/** Time that all actors have to become idle and to be suspended, in ms. Everybody waits meanwhile. */
-export const SUSPEND_LIMIT_MS = 5_000;
+/** Time in ms that handlers under way have to end before anybody is stopped. */
+export const CALM_LIMIT_MS = 5_000;
+/** The same for handlers that have begun meanwhile. Peers' messages wait from here on. */
+export const STILL_LIMIT_MS = 1_000;
+/** Time in ms that all actors have to become idle, and for their `suspended`. Everybody waits meanwhile. */
+export const SUSPEND_LIMIT_MS = 2_000;
 /** Time in which handshakes under way become connections that can move, in ms. */
 export const HANDSHAKES_MS = 2_000;
 /** A shard answers when it is done. A shard that stands still is ended by its watchdog. */
