@@ -35,7 +35,7 @@ export function spawnOn(cores: readonly number[] | undefined, command: readonly 
 /**
  * Folder of Node's cache of compiled code. The cache saves half a second in each run, of which the suite has a hundred.
  */
-const COMPILE_CACHE = join(os.tmpdir(), "switchboard-bench-compile-cache");
+export const COMPILE_CACHE = join(os.tmpdir(), "switchboard-bench-compile-cache");
 
 /** True if programs can be pinned to cores. */
 export const HAS_TASKSET = ["/usr/bin/taskset", "/bin/taskset"].some((path) => existsSync(path));
