@@ -79,7 +79,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     checkNode(process.versions.node);
     const settings = checkStartOptions(options);
     const sockets = chooseSockets(settings.sockets);
-    if (settings.takeover !== undefined) checkTakeover(settings.takeover, sockets);
+    if (settings.takeover !== undefined) checkTakeover(settings.takeover);
     const board = new Switchboard(settings, sockets);
     await board.#start(settings);
     return board;

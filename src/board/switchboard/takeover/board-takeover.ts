@@ -11,7 +11,6 @@ import { takeOver } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
 import { TakeoverServer } from "../../takeover/takeover-server.ts";
 import type { HandedOver, SuccessorFailure, TakenOver } from "../events.ts";
-import type { SocketsChoice } from "../sockets-choice.ts";
 import { BoardSink } from "./board-sink.ts";
 import { BoardSource, type TakeoverParts } from "./board-source.ts";
 import { HAND_OVER } from "./limits.ts";
@@ -28,16 +27,11 @@ export interface BoardTakeoverOwner extends TakeoverParts {
 }
 
 /**
- * Throws if processes can't take over from each other here: `ERR_NO_FFI`, `ERR_SOCKETS_STAY` and
- * `ERR_TAKEOVER_DIRECTORY`.
+ * Throws if processes can't take over from each other here: `ERR_NO_FFI` and `ERR_TAKEOVER_DIRECTORY`.
  */
-export function checkTakeover(path: string, sockets: SocketsChoice): void {
+export function checkTakeover(path: string): void {
   const why = whyNoPassing();
   if (why !== undefined) throw new SwitchboardError("ERR_NO_FFI", `takeover can't work here: ${why}`);
-  if (sockets.kind === "uring") {
-    const message = "takeover can't work with sockets: \"uring\": its connections can't move yet";
-    throw new SwitchboardError("ERR_SOCKETS_STAY", message);
-  }
   checkTakeoverPath(path);
 }
 

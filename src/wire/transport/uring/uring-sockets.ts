@@ -150,11 +150,14 @@ class UringListener implements SlotOwner, ListeningSocket {
     this.#retry = setTimeout(() => this.#acceptAgain(0), RETRY_MS);
   }
 
+  /** Nothing is shut down, if possible: another process may accept with the same socket. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
-    this.#loop.ring.retire(this.#slot);
+    const { ring } = this.#loop;
+    ring.quiesce(this.#slot);
+    ring.retire(this.#slot);
   }
 
   /** A connection that the kernel has accepted is accepted here. */
