@@ -33,11 +33,11 @@ export class SubmissionQueue {
 
   /** True if the present batch takes one more entry. */
   get hasRoom(): boolean {
-    return this.#unsubmitted < this.#parts.sqEntries;
+    return this.#written < this.#parts.sqEntries;
   }
 
   get isEmpty(): boolean {
-    return this.#waiting.length === 0 && this.#unsubmitted === 0;
+    return this.#waiting.length === 0 && this.#written === 0;
   }
 
   /** True if completions wait in the kernel because their queue is full. */
@@ -59,11 +59,12 @@ export class SubmissionQueue {
   /** Writes an entry, with zeros where nothing is given. Returns its place in `words`. */
   write(first: number, descriptor: number, name: number, generation: number): number {
     const at = (this.#tail & (this.#parts.sqEntries - 1)) * SQE_WORDS;
-    this.words.fill(0, at + 2, at + SQE_WORDS);
-    this.words[at] = first;
-    this.words[at + 1] = descriptor;
-    this.words[at + 8] = name;
-    this.words[at + 9] = generation;
+    const { words } = this;
+    words[at] = first;
+    words[at + 1] = descriptor;
+    for (let word = at + 2; word < at + SQE_WORDS; word++) words[word] = 0;
+    words[at + 8] = name;
+    words[at + 9] = generation;
     if (this.#tail === this.#submitted) this.#wanted();
     this.#tail = (this.#tail + 1) | 0;
     return at;
@@ -77,7 +78,7 @@ export class SubmissionQueue {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const write of waiting) this.queue(write);
-    let left = this.#unsubmitted;
+    let left = this.#written;
     if (left === 0) {
       if (this.hasCompletions) this.complete();
       return false;
@@ -96,6 +97,11 @@ export class SubmissionQueue {
   /** Lets the kernel complete what it can, without a batch. */
   complete(): void {
     this.#enter(0);
+  }
+
+  /** Number of entries in the present batch: the kernel has taken all entries of the batches before. */
+  get #written(): number {
+    return (this.#tail - this.#submitted) | 0;
   }
 
   get #unsubmitted(): number {

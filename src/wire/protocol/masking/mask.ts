@@ -31,6 +31,14 @@ let sourceStart = 0;
 let viewedTarget: Buffer | undefined;
 let targetView: DataView = sourceView;
 
+/** Memory from which the input of this thread comes, for as long as the thread runs. */
+let inputMemory: ArrayBufferLike = NO_MEMORY;
+
+/** Tells from which memory the input of this thread comes. Its view is kept, however large it is. */
+export function keepInputView(memory: ArrayBuffer): void {
+  inputMemory = memory;
+}
+
 /** Reads the masking key at `bytes[at]` as a number. The lowest byte comes first. */
 export function readKey(bytes: Uint8Array, at: number): number {
   return (
@@ -84,7 +92,7 @@ function viewSource(source: Buffer): void {
   const { buffer } = source;
   sourceStart = source.byteOffset;
   if (buffer !== sourceMemory) sourceView = new DataView(buffer);
-  const keep = buffer.byteLength <= MAX_VIEWED_BYTES;
+  const keep = buffer.byteLength <= MAX_VIEWED_BYTES || buffer === inputMemory;
   sourceMemory = keep ? buffer : NO_MEMORY;
   viewedSource = keep ? source : undefined;
 }
