@@ -2,9 +2,17 @@
 import { keepInputView } from "../protocol/masking/mask.ts";
 import { type Mapping, mapMemory } from "./memory.ts";
 
-/** Number of buffers: as many reads as a turn may bring without a pause. A power of two. More buffers would fall out of the CPU's cache between two uses: 256 make an echo of 4 KiB 2 to 4 % cheaper than 512. */
+/**
+ * Number of buffers: as many reads as a turn may bring without a pause. A power of two. More buffers would fall out of
+ * the CPU's cache between two uses: with 256 an echo of 4 KiB costs 2 to 4 % less than with 512.
+ */
 export const BUFFERS = 256;
-const BUFFER_BYTES = 8 * 1024;
+/**
+ * Bytes of a buffer: a frame of 64 KiB fits. The additional 64 bytes keep buffers from beginning at the same place of the
+ * CPU's cache: without them an echo of 4 KiB costs 8 % more. Measured with 64 KiB: a read of a whole frame in place of
+ * eight saves a quarter of the CPU of an echo.
+ */
+const BUFFER_BYTES = 64 * 1024 + 64;
 /** Bytes of an entry of the ring of buffers (`struct io_uring_buf`). */
 const ENTRY_BYTES = 16;
 const ENTRY_WORDS = ENTRY_BYTES / 4;
