@@ -192,7 +192,8 @@ export class EngineHost {
     try {
       await topic.ready;
       const limits = this.rules.of(name)?.history;
-      const top = limits && (await topic.readTop(() => this.#readTop(name, limits)));
+      // A connection that moves has the place of a client that follows the stream, and a read may be ahead of that one.
+      const top = limits && (topic.followed ?? (await topic.readTop(() => this.#readTop(name, limits))));
       interest.isKnown = true;
       interest.epoch = top?.epoch ?? "";
       client.answer<"want">(serial, top);

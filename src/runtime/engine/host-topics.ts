@@ -30,6 +30,16 @@ export class HostTopic<Client> {
     this.ready = ready;
   }
 
+  /**
+   * Position of the newest publication that all clients have been sent, while the host follows the stream; undefined
+   * otherwise. The top may be ahead: what lies between is on its way from the engine.
+   */
+  get followed(): Position | undefined {
+    if (this.#epoch === "") return undefined;
+    for (const { isKnown } of this.interests) if (isKnown) return { epoch: this.#epoch, offset: this.#offset };
+    return undefined;
+  }
+
   published(epoch: string, offset: number): void {
     this.#epoch = epoch;
     this.#offset = offset;

@@ -96,12 +96,25 @@ export class StreamCursor {
       this.#told = undefined;
       const read = await this.#readUntilItSucceeds();
       if (read === undefined) return;
-      this.#apply(read);
+      if (!this.#isRepairedBy(read) && held.all.length === 0)
+        await delay(this.#owner.retryMs, undefined, { ref: false });
+      if (this.#closed) return;
+      if (this.#isRepairedBy(read) || !this.#isFollowedBy(held)) this.#apply(read);
     } while (this.#heardOfAnotherEpoch(held));
     this.#held = undefined;
     for (const record of held.all) this.published(record, this.#epoch);
     if (this.#told !== undefined) this.topTold(this.#told);
     if (this.#held === undefined) this.#owner.checked();
+  }
+
+  /** Whether a read has everything that the cursor misses. */
+  #isRepairedBy(read: HistoryRead): boolean {
+    return this.#thins || read.top.epoch !== this.#epoch || recover(this.position, read).recovered;
+  }
+
+  /** Whether nothing was lost: the read was only faster than the publications, of which it has too few. */
+  #isFollowedBy(held: Recent): boolean {
+    return this.#heldEpoch === this.#epoch && held.all[0]?.offset === this.#offset + 1;
   }
 
   /** Whether something of another epoch arrived during a check. It may be older than the read: another read tells. */

@@ -120,3 +120,17 @@ it("keeps no process alive between two reads, and reads no more once it is close
   await new Promise(setImmediate);
   expect([reads.length, log]).toEqual([1, []]);
 });
+
+it.each([{ when: "during the read" }, { when: "a moment after it" }])(
+  "loses nothing when a read is ahead of what is on its way, which arrives $when",
+  async ({ when }) => {
+    const { cursor, log, reads } = setUp();
+    cursor.topTold({ epoch: "e", offset: 9 });
+    if (when === "during the read") cursor.published(record(6), "e");
+    reads[0]?.resolve(read("e", 9, 8));
+    await reads[0]?.promise;
+    for (const offset of when === "during the read" ? [7, 8, 9] : [6, 7, 8, 9]) cursor.published(record(offset), "e");
+    await until(() => log.includes("checked"));
+    expect(log).toEqual([...span(6, 9).map((offset) => `took ${offset}`), "checked"]);
+  },
+);
