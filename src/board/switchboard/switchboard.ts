@@ -309,7 +309,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async move(address: Address, shard: number): Promise<MoveResult> {
     checkAddress(address);
-    this.#life.checkOpen();
+    this.#checkMoves();
     if (!isForeign(address, this.#hub.topics.addressPrefix)) return moveConnection(this.#pool, address, shard);
     throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");
   }
@@ -319,7 +319,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Resolves with the numbers when each has moved or stays. Rejects as `move` does.
    */
   async evacuate(shard: number): Promise<EvacuationResult> {
-    this.#life.checkOpen();
+    this.#checkMoves();
     return evacuate(this.#pool, shard);
   }
 
@@ -329,7 +329,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * closes.
    */
   async rebalance(): Promise<RebalanceResult> {
-    this.#life.checkOpen();
+    this.#checkMoves();
     return this.#rebalancer.rebalance();
   }
 
@@ -342,7 +342,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * `ERR_OPTION`, with `ERR_RELOADING` during another reload, and with `ERR_CLOSED` while the board closes.
    */
   async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
-    this.#life.checkOpen();
+    this.#checkMoves();
     const { actors, close } = checkReloadOptions(options, this.#pool.actors);
     return this.#pool.reload(actors, close);
   }
@@ -409,13 +409,18 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return handleSignals(signals, () => void this.close(close));
   }
 
+  #checkMoves(): void {
+    this.#life.checkOpen();
+    this.#pool.checkMoves();
+  }
+
   async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
     // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
     this.#rebalancer.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     const deadline = performance.now() + settings.timeoutMs;
-    this.#takeover?.close();
+    await this.#takeover?.close();
     await this.#intake.close(settings.timeoutMs);
     this.#hub.topics.closing();
     this.#hub.cluster.close();

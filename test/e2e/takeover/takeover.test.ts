@@ -1,5 +1,6 @@
 /** Boards that are taken over by other processes, with clients that know nothing of it and check every byte. */
 import { once } from "node:events";
+import { get } from "node:http";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
@@ -32,14 +33,23 @@ async function expectAllRight(clients: readonly CountedClient[]): Promise<void> 
   expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
 }
 
+/** True in `npm run takeovers`: longer chains, and more ways. */
+const all = process.env["TAKEOVERS"] === "all";
+/** Version of the last process of a chain. */
+const LAST = all ? 6 : 2;
+const WAYS = [
+  { way: "accepts in the main thread", listen: [{}] },
+  { way: "accepts in the shards", listen: [{ accept: "shard" }] },
+  { way: "has a server of the program's", listen: ["http"] as const },
+  { way: "does handshakes in the main thread", listen: [{ handshake: "main" }] },
+  { way: "uses io_uring", listen: [{ accept: "shard" }], sockets: "uring" },
+];
+
 describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover", () => {
-  it.each([
-    { way: "accepts in the main thread", listen: [{}] },
-    { way: "does handshakes in the main thread", listen: [{ handshake: "main" }] },
-    { way: "accepts in the shards", listen: [{ accept: "shard" }] },
-    { way: "has a server of the program's", listen: ["http"] as const },
-    ...(whyNoUring() === undefined ? [{ way: "uses io_uring", listen: [{ accept: "shard" }], sockets: "uring" }] : []),
-  ])("gives everything to the next process when it $way", async ({ listen, sockets = "node" }) => {
+  const ways = WAYS.slice(0, all ? undefined : 3).filter(
+    ({ sockets }) => sockets !== "uring" || whyNoUring() === undefined,
+  );
+  it.each(ways)("gives everything to the next process when it $way", async ({ listen, sockets = "node" }) => {
     const start = { actor: "counting", sockets, takeover: takeoverPath(), shards: 2, warmUp: false };
     const options = { listen, start: start as ServerOptions["start"] };
     let old = new ServerProcess(options);
@@ -47,7 +57,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     const port = ports[0] as number;
     const sizeOf = (number: number): number => 20 + ((number * 7_919) % 20_000);
     const clients = await openClients(20, { port, sizeOf, pieceBytes: 900 });
-    for (let version = 2; version <= 3; version++) {
+    for (let version = 2; version <= LAST; version++) {
       const next = new ServerProcess(options);
       expect(await next.tells("takenOver")).toMatchObject({ connections: clients.length, predecessorDied: false });
       expect(await next.tells("listening")).toEqual({ event: "listening", ports });
@@ -113,6 +123,29 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     expect(await old.end()).toEqual({ code: 0, signal: null, stderr: "" });
   });
 
+  it.runIf(all)("passes on a Unix socket of the program's", async () => {
+    const takeover = takeoverPath();
+    const socketPath = `${takeover}.http`;
+    const options = {
+      start: { actor: "counting", takeover, shards: 1, warmUp: false },
+      listen: [{ path: socketPath }],
+    };
+    const ask = async (): Promise<string> => {
+      const [response] = await once(get({ socketPath, agent: false }), "response");
+      return String(await response.toArray());
+    };
+    let old = new ServerProcess(options);
+    await old.tells("listening");
+    for (let version = 2; version <= 3; version++) {
+      expect(await ask()).toBe(String(old.program.pid));
+      const next = new ServerProcess(options);
+      await next.tells("takenOver");
+      await old.end();
+      old = next;
+    }
+    expect(await ask()).toBe(String(old.program.pid));
+  });
+
   it("closes what can't move with 1012", async () => {
     const start = { actor: "echo", takeover: takeoverPath(), shards: 1, warmUp: false };
     const old = new ServerProcess({ start, listen: [{}] });
@@ -127,16 +160,17 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     expect(await old.tells("closed")).toMatchObject({ closed: 1, dropped: 0 });
   });
 
-  it("goes on as before when the new process fails in its listen, and when it is killed", async () => {
+  it("goes on as before when the new process is killed, and when it closes its board", async () => {
     const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
     const old = new ServerProcess({ start, listen: [{}] });
     const { ports } = await old.tells("listening");
     const port = ports[0] as number;
     const clients = await openClients(20, { port });
-    for (const fails of ["listen", "suspend"] as const) {
+    for (const fails of (["suspend", "listen", "close"] as const).slice(0, all ? 3 : 1)) {
       const next = new ServerProcess({ start, listen: [{}], fails });
-      expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_LOST", wasRefused: false });
-      expect((await next.end()).signal).toBe("SIGKILL");
+      const code = fails === "close" ? "ERR_CLOSED" : "ERR_TAKEOVER_LOST";
+      expect(await old.tells("successorFailed")).toMatchObject({ code, wasRefused: false });
+      expect((await next.end()).signal).toBe(fails === "close" ? null : "SIGKILL");
       old.forget();
       await allAnswered(clients);
       clients.push(...(await openClients(2, { port })));
@@ -149,7 +183,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
 
   it.each([
     { start: { actor: "echo" }, says: /has `static moves` in the old process and not in the new one/ },
-    { start: { actor: "counting", shards: 1 }, says: /has 2 shards and the new one 1/ },
+    ...(all ? [{ start: { actor: "counting", shards: 1 }, says: /has 2 shards and the new one 1/ }] : []),
   ])("refuses a process with $start before anything is stopped", async ({ start, says }) => {
     const takeover = takeoverPath();
     const old = new ServerProcess({ start: { actor: "counting", takeover, shards: 2, warmUp: false }, listen: [{}] });

@@ -44,6 +44,7 @@ export class Inheritance {
       return { asked, address, descriptors };
     });
     this.#over.promise.catch(() => {});
+    this.#claimed.promise.catch(() => {});
     if (this.#unclaimed.length === 0) this.#claimed.resolve();
   }
 
@@ -71,6 +72,12 @@ export class Inheritance {
    */
   async settled(): Promise<void> {
     if (this.#unclaimed.length === 0) await this.#over.promise;
+  }
+
+  /** Nothing more will be claimed. `claimed` rejects, unless everything has been. */
+  renounce(reason: Error): void {
+    if (this.#unclaimed.length > 0) this.#claimed.reject(reason);
+    this.#closeRest();
   }
 
   /** @param error why the takeover has failed */

@@ -69,6 +69,11 @@ export class ListeningSockets {
     return this.#inheritance.claimed;
   }
 
+  /** The program won't listen: sockets that it hasn't asked for are given up, and `inherit` rejects. */
+  renounce(reason: Error): void {
+    this.#inheritance?.renounce(reason);
+  }
+
   /** Accepts with all inherited sockets. */
   async inherited(): Promise<void> {
     await this.goOn();

@@ -84,6 +84,7 @@ export class Rebalancer {
   /** Returns the number of connections that moved. */
   async #move(most: number): Promise<number> {
     const pool = this.#pool();
+    if (pool.movesPaused) return 0;
     const shards = pool.handles.filter(({ takesConnections }) => takesConnections);
     const plan = planRebalance(shards.map(({ connections }) => connections));
     this.#isUneven = plan !== undefined;

@@ -45,6 +45,7 @@ export class ShardPool {
   readonly #choose: Place<ShardHandle>;
   #closing = false;
   readonly #closed = new AbortController();
+  #movesPaused = false;
   /** The reload under way. It never rejects. */
   #reloading: Promise<unknown> | undefined;
 
@@ -180,6 +181,31 @@ export class ShardPool {
   passOver(shard: ShardHandle): () => void {
     this.#passedOver.add(shard);
     return () => this.#passedOver.delete(shard);
+  }
+
+  /** True while another process takes over: no connection moves between shards. */
+  get movesPaused(): boolean {
+    return this.#movesPaused;
+  }
+
+  /** Lets no connection move between shards. Resolves when those that move have arrived, and no reload is under way. */
+  async pauseMoves(): Promise<void> {
+    this.#movesPaused = true;
+    await this.#reloading;
+    await this.allArrived();
+  }
+
+  resumeMoves(): void {
+    this.#movesPaused = false;
+  }
+
+  /** Throws `ERR_MOVE_FAILED` while no connection moves between shards. */
+  checkMoves(): void {
+    if (!this.#movesPaused) return;
+    throw new SwitchboardError(
+      "ERR_MOVE_FAILED",
+      "no connection moves between shards while another process takes over",
+    );
   }
 
   /** Resolves when all connections that are on their way to another shard have arrived, or are lost. */

@@ -61,6 +61,7 @@ export class BoardSource implements TakeoverSource {
 
   async stopAccepting(): Promise<void> {
     const { pool, intake } = this.#parts;
+    await pool.pauseMoves();
     intake.sockets.pause();
     await this.#askAll({ kind: "stopAccepting" });
     const deadline = performance.now() + HANDSHAKES_MS;
@@ -129,6 +130,7 @@ export class BoardSource implements TakeoverSource {
     this.#origins.clear();
     await this.#askAll({ kind: "resumeAll" });
     await this.releasePublishes();
+    this.#parts.pool.resumeMoves();
     await this.#parts.intake.sockets.goOn();
   }
 

@@ -40,6 +40,8 @@ export class BoardTakeover {
   readonly #owner: BoardTakeoverOwner;
   #server: TakeoverServer | undefined;
   #isClosed = false;
+  /** The takeover from or by another process. It never rejects. */
+  #underWay: Promise<void> | undefined;
   /** Passes a publish on to the process that has taken over. */
   #forward: ((publish: PassedPublish) => void) | undefined;
 
@@ -69,7 +71,7 @@ export class BoardTakeover {
       },
       awaitSuccessor: () => this.#awaitSuccessor(),
     });
-    takeOver(channel, sink).then(
+    this.#underWay = takeOver(channel, sink).then(
       (result) => this.#owner.takenOver({ ...result, ms: performance.now() - startedAt }),
       (error: Error) => {
         this.#owner.intake.sockets.disinherited(error);
@@ -85,10 +87,15 @@ export class BoardTakeover {
     this.#forward?.(publish);
   }
 
-  /** Waits no longer for another process. */
-  close(): void {
+  /**
+   * The board closes: waits no longer for another process, and gives up a takeover for which the program hasn't listened yet.
+   * Resolves when no takeover is under way.
+   */
+  async close(): Promise<void> {
     this.#isClosed = true;
     this.#server?.close();
+    this.#owner.intake.sockets.renounce(new SwitchboardError("ERR_CLOSED", "this board is closed"));
+    await this.#underWay;
   }
 
   async #awaitSuccessor(): Promise<void> {
@@ -96,13 +103,19 @@ export class BoardTakeover {
     const { pool, intake, topics } = this.#owner;
     const source = new BoardSource({ pool, intake, topics });
     let startedAt = performance.now();
+    let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {
       source,
       settings: HAND_OVER,
       begun: () => {
         startedAt = performance.now();
+        over = Promise.withResolvers();
+        this.#underWay = over.promise;
       },
-      ended: (result) => void this.#ended(result, source, startedAt),
+      ended: (result) => {
+        over.resolve();
+        void this.#ended(result, source, startedAt);
+      },
     });
   }
 

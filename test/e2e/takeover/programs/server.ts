@@ -8,11 +8,11 @@ import { type StartOptions, Switchboard } from "../../../../src/index.ts";
 export interface ServerOptions {
   readonly start: Omit<StartOptions, "actor"> & { readonly actor: string };
   /** How the program listens: the options of `listen`, or "http" for a server of its own. */
-  readonly listen: readonly (object | "http")[];
+  readonly listen: readonly (Readonly<Record<string, string>> | "http")[];
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
-  /** When the program kills itself: before it listens, or once connections have arrived. */
-  readonly fails?: "listen" | "suspend";
+  /** When the program kills itself: before it listens, or once connections have arrived. "close": it closes its board. */
+  readonly fails?: "listen" | "suspend" | "close";
 }
 
 const { start, listen, ticks, fails }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
@@ -31,10 +31,11 @@ board.on("successorFailed", ({ error, ...detail }) => {
 });
 board.on("takeoverFailed", (error) => tell("takeoverFailed", { message: error.message }));
 const ports: unknown[] = [];
+if (fails === "close") await board.close();
 if (fails === "listen") process.kill(process.pid, "SIGKILL");
 if (fails === "suspend") killWhenConnectionsArrive();
-for (const options of listen) {
-  if (options === "http") {
+for (const options of fails === "close" ? [] : listen) {
+  if (options === "http" || "path" in options) {
     const server = createServer((request, response) => {
       const answer = (): void => void response.end(String(process.pid));
       if (request.url !== "/slow") return answer();
@@ -42,7 +43,7 @@ for (const options of listen) {
       tell("asked", {});
     });
     board.attach(server);
-    ports.push(await board.listen(server, { port: 0, host: "127.0.0.1" }));
+    ports.push(await board.listen(server, options === "http" ? { port: 0, host: "127.0.0.1" } : options));
   } else {
     ports.push(await board.listen({ port: 0, host: "127.0.0.1", ...options }));
   }
