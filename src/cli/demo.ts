@@ -1,12 +1,23 @@
 /** The command `switchboard demo`: a chat in the browser that shows the shards at work. */
 import { once } from "node:events";
 import { readFile } from "node:fs/promises";
-import { Switchboard } from "../index.ts";
+import { type StartOptions, Switchboard } from "../index.ts";
 import { http } from "../wire/upgrade/node-http.ts";
 import type { Session } from "./demo/chat.ts";
 import { servePage } from "./demo/page.ts";
+import { parseFlags } from "./parse-flags.ts";
+import { UsageError } from "./usage-error.ts";
+
+type SocketsOption = NonNullable<StartOptions["sockets"]>;
 
 const SIGNALS = ["SIGINT", "SIGTERM"] as const;
+const SOCKETS: readonly SocketsOption[] = ["auto", "node", "uring", "relay"];
+const HELP = `Usage: switchboard demo [--sockets auto|node|uring|relay]
+
+  --sockets KIND         how the shards read and write their sockets; auto: as node
+
+The variable PORT sets the port (8080).
+`;
 const CLOSE_TIMEOUT_MS = 5_000;
 /** True in the built package, where the files lie elsewhere than in the sources. */
 const built = !import.meta.url.endsWith(".ts");
@@ -14,7 +25,7 @@ const PAGE = new URL(built ? "./cli/demo/page.html" : "./demo/page.html", import
 const ACTOR = new URL(built ? "./cli/demo/chat.js" : "./demo/chat.ts", import.meta.url);
 
 /** Serves the chat: the page from an HTTP server in this thread, its WebSockets from the shards. */
-async function serve(port: number): Promise<void> {
+async function serve(port: number, sockets: SocketsOption): Promise<void> {
   const server = http.createServer(servePage(await readFile(PAGE, "utf8")));
   server.listen(port);
   await once(server, "listening");
@@ -22,8 +33,10 @@ async function serve(port: number): Promise<void> {
   const board = await Switchboard.start({
     actor: ACTOR,
     maxPayloadBytes: 16 * 1024,
+    sockets,
   });
-  const shards = board.stats().shards.length;
+  const { shards: all, sockets: chosen } = board.stats();
+  const shards = all.length;
   board.attach<Session>(server, { path: "/chat/:room", authorize: () => ({ session: { shards } }) });
 
   const reload = async (): Promise<void> => {
@@ -52,6 +65,7 @@ async function serve(port: number): Promise<void> {
   const address = server.address();
   const url = `http://localhost:${typeof address === "object" ? address?.port : port}`;
   console.log(`The chat is at ${url}, with ${shards} ${shards === 1 ? "shard" : "shards"}. Ctrl+C ends it.`);
+  console.log(`Its sockets: ${chosen.kind} (${chosen.reason}).`);
 }
 
 /** Describes a failure to start in one sentence. */
@@ -63,9 +77,19 @@ function explain(error: unknown): string {
 }
 
 /** Runs the command. Resolves with the exit code once the chat is served; the chat goes on until a signal. */
-export async function demo(): Promise<number> {
+export async function demo(args: readonly string[]): Promise<number> {
+  const { values, positionals } = parseFlags("demo", args, { sockets: { type: "string" }, help: { type: "boolean" } });
+  if (values.help) {
+    process.stdout.write(HELP);
+    return 0;
+  }
+  if (positionals[0] !== undefined) {
+    throw new UsageError(`demo takes no ${positionals[0]}; set its port with the variable PORT`);
+  }
+  const sockets = SOCKETS.find((one) => one === (values.sockets ?? "auto"));
+  if (sockets === undefined) throw new UsageError(`--sockets takes ${SOCKETS.join(", ")}, not ${values.sockets}`);
   try {
-    await serve(Number(process.env["PORT"] || 8080));
+    await serve(Number(process.env["PORT"] || 8080), sockets);
     return 0;
   } catch (error) {
     console.error(`The demo can't start: ${explain(error)}`);

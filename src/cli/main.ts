@@ -34,10 +34,7 @@ async function run([command, ...args]: readonly string[]): Promise<number> {
   if (command === "publish" || command === "channels" || command === "connections" || command === "info") {
     return (await import("./api-commands.ts")).apiCommand(command, args);
   }
-  if (command === "demo") {
-    if (args[0] !== undefined) throw new UsageError(`demo takes no ${args[0]}; set its port with the variable PORT`);
-    return (await import("./demo.ts")).demo();
-  }
+  if (command === "demo") return (await import("./demo.ts")).demo(args);
   if (command === "--version") {
     console.log(await version());
     return 0;

@@ -106,9 +106,9 @@ function tellStart({ config, generated }: Good, server: RunningServer, log: Log)
   const addresses = addressesOf(config, server);
   const { sockets, shards: all } = server.board.stats();
   const shards = all.length;
-  const facts = { shards, sockets: sockets.kind, engine: config.engine.type };
+  const facts = { shards, sockets: sockets.kind, socketsReason: sockets.reason, engine: config.engine.type };
   if (config.log.format === "json") log.info("listening", { ...addresses, ...facts });
-  else process.stdout.write(`${overview(config, addresses, shards)}\n`);
+  else process.stdout.write(`${overview(config, addresses, server.board)}\n`);
   if (generated.length > 0) process.stdout.write(`${firstSteps(config, generated, addresses)}\n`);
 }
 
@@ -144,12 +144,15 @@ function hostOf(address: string): string {
   return address.includes(":") ? `[${address}]` : address;
 }
 
-function overview({ httpApi, engine }: ServerConfig, addresses: Addresses, shards: number): string {
+function overview({ httpApi, engine }: ServerConfig, addresses: Addresses, board: RunningServer["board"]): string {
+  const { sockets, shards: all } = board.stats();
+  const shards = all.length;
   const api = httpApi.loopbackOnly ? " (this machine only)" : "";
   const lines = Object.entries(addresses).map(
     ([what, url]) => `  ${what.padEnd(8)} ${url}${what === "api" ? api : ""}`,
   );
   const where = engine.type === "memory" ? "channels are kept in this process" : "channels are kept in Redis";
+  lines.push(`  ${"sockets".padEnd(8)} ${sockets.kind} (${sockets.reason})`);
   return [`Switchboard runs with ${shards} ${shards === 1 ? "shard" : "shards"}; ${where}:`, "", ...lines, ""].join(
     "\n",
   );

@@ -28,7 +28,9 @@ it("lists the flags of bench", async () => {
 it.each([
   [["server"], "switchboard: there is no command server; switchboard --help lists all\n"],
   [["--verbose"], "switchboard: there is no flag --verbose; switchboard --help lists all\n"],
-  [["demo", "--port"], "switchboard: demo takes no --port; set its port with the variable PORT\n"],
+  [["demo", "--port"], "switchboard: demo has no flag --port; switchboard demo --help lists all\n"],
+  [["demo", "8081"], "switchboard: demo takes no 8081; set its port with the variable PORT\n"],
+  [["demo", "--sockets", "io"], "switchboard: --sockets takes auto, node, uring, relay, not io\n"],
   [["bench", "ws://a", "--fast"], "switchboard: bench has no flag --fast; switchboard bench --help lists all\n"],
 ])("refuses %j with one sentence and exit code 2", async (args, stderr) => {
   expect(await switchboard(...args).exit).toMatchObject({ code: 2, stdout: "", stderr });

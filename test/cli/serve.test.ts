@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { expect, it, onTestFinished } from "vitest";
 import { isInNpmShell } from "../../src/cli/npm-shell.ts";
 import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
+import { missingUring } from "../wire/native/availability.ts";
 import { switchboard, switchboardIn } from "./program.ts";
 
 function file(config: object): string {
@@ -20,7 +21,7 @@ const SECRETS = { client: { token: { hmac_secret_key: "s".repeat(32) } }, http_a
 it("tells where everything is, and with a config no secrets", async () => {
   const config = file({ ...SECRETS, prometheus: { enabled: true }, http_server: { internal_address: "127.0.0.1" } });
   const server = switchboard("serve", "--config", config, "--port", "0");
-  await server.prints(/metrics +http:\S+\n\n/);
+  await server.prints(/sockets +\S.+\n\n/);
   server.kill("SIGINT");
   const { code, stdout } = await server.exit;
   expect(code).toBe(0);
@@ -32,9 +33,23 @@ it("tells where everything is, and with a config no secrets", async () => {
     "  api      http://localhost:0/api",
     "  health   http://localhost:0/health",
     "  metrics  http://localhost:0/metrics",
+    "  sockets  node (the default)",
     "",
     "",
   ]);
+});
+
+it("says which sockets it uses, and why, or that it can't", async () => {
+  const env = { SWITCHBOARD_SOCKETS: "uring", SWITCHBOARD_LOG_FORMAT: "json" };
+  const server = switchboardIn({ env }, "serve", "--config", file(SECRETS), "--port", "0");
+  if (missingUring === undefined) {
+    const [line] = await server.logs(/.*"listening".*/);
+    expect(JSON.parse(line)).toMatchObject({ sockets: "uring", socketsReason: 'the option sockets: "uring"' });
+    server.kill("SIGTERM");
+    expect((await server.exit).code).toBe(0);
+  } else {
+    expect(await server.exit).toMatchObject({ code: 1, stderr: expect.stringContaining(missingUring) });
+  }
 });
 
 it("writes JSON only, if the log is to be JSON, and no secret", async () => {

@@ -54,6 +54,16 @@ export function createMetrics(
     });
   }
   new Gauge({
+    name: `${prefix}board_info`,
+    help: "1, with how the shards read and write their sockets, and why.",
+    registers,
+    labelNames: ["sockets", "reason"],
+    collect() {
+      const { kind, reason } = stats().sockets;
+      this.set({ sockets: kind, reason }, 1);
+    },
+  });
+  new Gauge({
     name: `${prefix}shard_ready`,
     help: "1 when the shard takes connections, else 0.",
     registers,

@@ -105,10 +105,11 @@ async function startBoard(config: ServerConfig, actor: URL): Promise<Switchboard
 }
 
 function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switchboard.start>[0] {
-  const { client, channel, websocket, engine, shards, node, httpServer } = config;
+  const { client, channel, websocket, engine, shards, sockets, node, httpServer } = config;
   return {
     actor,
     ...(shards === 0 ? {} : { shards }),
+    sockets,
     topics: topicsOf(channel),
     engine: engine.type === "redis" ? redis({ url: engine.redis.address, prefix: engine.redis.prefix }) : memory(),
     maxPayloadBytes: websocket.messageSizeLimit,

@@ -96,6 +96,7 @@ it("registers with the user's own metrics and labels, under the user's prefix", 
   const shown = await createMetrics(board, { registry, prefix: "ws_" }).text();
   expect(sample(shown, 'rooms{app="chat"}')).toBe(3);
   expect(sample(shown, 'ws_connections{shard="0",app="chat"}')).toBe(0);
+  expect(sample(shown, 'ws_board_info{sockets="node",reason="the default",app="chat"}')).toBe(1);
 });
 
 it("shows the engine: whether it is up, what it counts, and publications that it didn't store", async () => {

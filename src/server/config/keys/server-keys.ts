@@ -105,6 +105,11 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     name: text("", "Name. Empty: the host name", "name"),
   }),
   shards: integer(0, "Number of threads with clients. 0: one for each core", { most: 1024 }),
+  sockets: choice(
+    ["auto", "node", "uring", "relay"],
+    "auto",
+    "How the threads read and write their clients' sockets. `uring`: by Linux's io_uring, experimental; the server doesn't start where that can't work. `relay`: through the main thread. `auto`: as `node`, by Node's sockets",
+  ),
 });
 
 /** The config as the file has it: names in camel case, durations in ms, defaults filled in. */
