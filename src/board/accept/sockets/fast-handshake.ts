@@ -2,7 +2,6 @@
  * Opening handshakes that a shard does without `node:http`, on ports without TLS and without `authorize`. Used by
  * `SocketAcceptor`.
  */
-import type { Socket } from "node:net";
 import type { ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 import { type RequestHead, readSimpleHead } from "../../../wire/handshake/request-head.ts";
@@ -14,12 +13,20 @@ import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
 const ADOPTED = { outcome: "adopted" } as const;
 
-/** The fast handshakes of one shard that are under way. */
+/** Milliseconds by which a timer of Node may be early. */
+const EARLY_MS = 1;
+/** Part of its time by which a handshake may end late. */
+const LATE = 1 / 20;
+
+/** The fast handshakes of one shard that are under way, with one timer for all of their deadlines. */
 export class FastHandshakes {
   readonly owner: SocketAcceptorOwner;
   /** Takes the sockets whose first bytes are no simple request. */
   readonly http: HttpSockets;
   readonly #open = new UnorderedList<FastHandshake>();
+  #timer: NodeJS.Timeout | undefined;
+  /** Time at which the timer is due, in milliseconds of `performance.now()`; infinite without a timer. */
+  #dueAt = Number.POSITIVE_INFINITY;
 
   constructor(owner: SocketAcceptorOwner, http: HttpSockets) {
     this.owner = owner;
@@ -30,6 +37,7 @@ export class FastHandshakes {
   start(transport: HandshakeTransport, port: ShardPort, clientKey: string | undefined): void {
     const handshake = new FastHandshake(transport, port, clientKey, this);
     this.#open.add(handshake);
+    this.#wakeAt(handshake.deadline);
     this.owner.counters.add("handshakes");
     this.owner.closedSockets.arrived(handshake, clientKey);
     transport.start(handshake);
@@ -42,7 +50,30 @@ export class FastHandshakes {
     return true;
   }
 
+  #wakeAt(deadline: number): void {
+    if (deadline >= this.#dueAt) return;
+    clearTimeout(this.#timer);
+    this.#dueAt = deadline;
+    this.#timer = setTimeout(this.#expire, deadline - performance.now());
+  }
+
+  /** Ends the handshakes whose deadline has passed. */
+  readonly #expire = (): void => {
+    this.#dueAt = Number.POSITIVE_INFINITY;
+    const now = performance.now() + EARLY_MS;
+    let next = Number.POSITIVE_INFINITY;
+    // From the end: a handshake that is removed is replaced by one that was looked at.
+    for (let place = this.#open.length - 1; place >= 0; place--) {
+      const handshake = this.#open.at(place);
+      if (handshake === undefined) continue;
+      if (handshake.deadline <= now) handshake.expired();
+      else next = Math.min(next, Math.max(handshake.deadline, now + LATE * handshake.timeoutMs));
+    }
+    if (next !== Number.POSITIVE_INFINITY) this.#wakeAt(next);
+  };
+
   close(): void {
+    clearTimeout(this.#timer);
     for (let place = this.#open.length - 1; place >= 0; place--) this.#open.at(place)?.transport.destroy();
   }
 }
@@ -58,10 +89,8 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
   readonly #port: ShardPort;
   readonly #clientKey: string | undefined;
   readonly #all: FastHandshakes;
-  /** Deadline of the handshake. It goes on when `node:http` gets the socket. */
-  readonly #timer: NodeJS.Timeout;
-  /** The socket that `node:http` got; undefined before. */
-  #socket: Socket | undefined;
+  /** Time at which the handshake must have ended, in milliseconds of `performance.now()`. */
+  readonly deadline: number;
   /** Bytes of a request that waits for its turn, because many come at once. */
   #waiting: Buffer | undefined;
   #over = false;
@@ -71,7 +100,12 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     this.#port = port;
     this.#clientKey = clientKey;
     this.#all = all;
-    this.#timer = setTimeout(timeOut, port.settings.handshakeTimeoutMs, this);
+    this.deadline = performance.now() + port.settings.handshakeTimeoutMs;
+  }
+
+  /** Time for a whole handshake, in milliseconds. */
+  get timeoutMs(): number {
+    return this.#port.settings.handshakeTimeoutMs;
   }
 
   received(chunk: Buffer): void {
@@ -108,12 +142,11 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
 
   closed(): void {
     if (!this.#over) this.#lose("abandoned");
-    this.#over = true;
   }
 
+  /** Called when the deadline has passed. */
   expired(): void {
-    if (this.#socket !== undefined) this.#all.http.timeOut(this.#socket);
-    else this.#lose("timedOut");
+    this.#lose("timedOut");
   }
 
   /** Makes a connection. Returns false, with nothing done, for a request that must be answered in another way. */
@@ -125,7 +158,6 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     const accepted = acceptor.checkFast(request, checks);
     if (accepted === undefined) return false;
     const { transport } = this;
-    clearTimeout(this.#timer);
     this.#all.remove(this);
     transport.handOver(rest);
     transport.resume();
@@ -147,23 +179,18 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
     this.#all.remove(this);
     this.#all.owner.closedSockets.forget(this);
     const socket = this.transport.toStream(chunk);
-    this.#socket = socket;
-    this.#all.http.enter(socket, this.#port, this.#clientKey, this.#timer);
+    const restMs = Math.max(0, this.deadline - performance.now());
+    this.#all.http.enter(socket, this.#port, this.#clientKey, restMs);
     socket.resume();
   }
 
   /** Ends a handshake whose request never came. */
   #lose(outcome: "abandoned" | "timedOut"): void {
     this.#waiting = undefined;
-    clearTimeout(this.#timer);
+    this.#over = true;
     if (!this.#all.remove(this)) return;
     this.#all.owner.counters.upgrades.add(outcome);
     this.#all.owner.closedSockets.left(this);
     this.transport.destroy();
   }
-}
-
-/** One function for all handshakes, instead of a closure for each. */
-function timeOut(handshake: FastHandshake): void {
-  handshake.expired();
 }

@@ -37,13 +37,14 @@ export class HttpSockets {
   /**
    * Gives a socket to the HTTP server of its port.
    *
-   * @param running the deadline of a request whose first bytes were read. The deadline calls `timeOut`. Default: a new one
+   * @param restMs time that is left for a request whose first bytes were read, in milliseconds. Default: no bytes were
+   * read, and the time of the port begins
    */
-  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, running?: NodeJS.Timeout): void {
-    const { server, isSecure } = port;
-    const timer = running ?? this.#startTimer(socket, port);
+  enter(socket: Socket, port: ShardPort, clientKey: string | undefined, restMs?: number): void {
+    const { server, isSecure, settings } = port;
+    const timer = setTimeout(() => this.timeOut(socket), restMs ?? settings.handshakeTimeoutMs);
     const stream = isSecure ? undefined : socket;
-    this.#entries.set(socket, { stream, settled: false, timer, hasBegun: running !== undefined });
+    this.#entries.set(socket, { stream, settled: false, timer, hasBegun: restMs !== undefined });
     this.#owner.counters.add("handshakes");
     this.#owner.closedSockets.arrived(socket, clientKey);
     // The socket's close follows its error.
@@ -55,10 +56,6 @@ export class HttpSockets {
     // A peer that ends its direction in the middle of TLS has left.
     if (isSecure) socket.allowHalfOpen = false;
     server.emit("connection", socket);
-  }
-
-  #startTimer(socket: Socket, { settings }: ShardPort): NodeJS.Timeout {
-    return setTimeout(() => this.timeOut(socket), settings.handshakeTimeoutMs);
   }
 
   /** Handles the `secureConnection` event of a server. */

@@ -3,13 +3,17 @@ import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { Acceptor } from "../../../../src/board/accept/acceptor.ts";
 import { ClosedSocketReporter } from "../../../../src/board/accept/closed-socket-reporter.ts";
+import type { ShardPort } from "../../../../src/board/accept/shard-port.ts";
+import { FastHandshakes } from "../../../../src/board/accept/sockets/fast-handshake.ts";
+import { HttpSockets } from "../../../../src/board/accept/sockets/http-sockets.ts";
 import { SocketAcceptor } from "../../../../src/board/accept/sockets/socket-acceptor.ts";
+import type { SocketAcceptorOwner } from "../../../../src/board/accept/sockets/socket-acceptor-owner.ts";
 import type { HandoffEnvelope } from "../../../../src/board/connection/connection-host.ts";
 import { FairScheduler, type ScheduledTask } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../../src/runtime/stats/counters.ts";
 import { createMovableServer } from "../../../../src/wire/transport/raw-socket-server.ts";
 import { nodeSockets } from "../../../../src/wire/transport/tcp-sockets.ts";
-import type { Transport } from "../../../../src/wire/transport/transport.ts";
+import type { HandshakeTransport, Transport } from "../../../../src/wire/transport/transport.ts";
 import { RawClient, upgradeRequest } from "../../../support/raw-client.ts";
 
 interface Options {
@@ -189,4 +193,37 @@ it("ends a request that waits for longer than the time of its handshake", async 
   turns.free();
   expect(adopted).not.toHaveBeenCalled();
   expect(counters.get("handshakes")).toBe(0);
+});
+
+it("ends each handshake at its own deadline, at most a twentieth of its time late, by one timer", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout", "performance"] });
+  onTestFinished(() => void vi.useRealTimers());
+  const counters = new Counters();
+  const owner = { counters, closedSockets: new ClosedSocketReporter(counters, () => {}) } as SocketAcceptorOwner;
+  const handshakes = new FastHandshakes(owner, new HttpSockets(owner));
+  const ended: string[] = [];
+  const start = (name: string, handshakeTimeoutMs: number): void => {
+    const transport: Partial<HandshakeTransport> = { start() {}, destroy: () => void ended.push(name) };
+    const port = { settings: { handshakeTimeoutMs } } as ShardPort;
+    handshakes.start(transport as HandshakeTransport, port, undefined);
+  };
+  start("slow", 10_000);
+  start("quick", 100);
+  vi.advanceTimersByTime(50);
+  start("slow, 50 ms later", 10_000);
+  expect(vi.getTimerCount()).toBe(1);
+  vi.advanceTimersByTime(49);
+  expect(ended).toEqual([]);
+  vi.advanceTimersByTime(1);
+  expect(ended).toEqual(["quick"]);
+  vi.advanceTimersByTime(9_899);
+  expect(ended).toEqual(["quick"]);
+  vi.advanceTimersByTime(1);
+  expect(ended).toEqual(["quick", "slow"]);
+  vi.advanceTimersByTime(48);
+  expect(ended).toEqual(["quick", "slow"]);
+  vi.advanceTimersByTime(502);
+  expect(ended).toEqual(["quick", "slow", "slow, 50 ms later"]);
+  expect(counters.upgrades.snapshot().timedOut).toBe(3);
+  expect(vi.getTimerCount()).toBe(0);
 });
