@@ -4,6 +4,9 @@ import { compilePathPattern } from "./path-pattern.ts";
 /** Decoded values of a path's parameters, by name: `room` for `/chat/:room`. */
 type Params = Readonly<Record<string, string>>;
 
+/** The parameters of all requests to a route without a pattern: one object, which all their connections keep. */
+const NO_PARAMS: Params = Object.freeze({});
+
 /**
  * Creates a function that matches a request's path against `pattern` (in the syntax of `URLPattern`). The function
  * returns the parameters, or undefined when the path doesn't match. Without a pattern every path matches.
@@ -11,7 +14,7 @@ type Params = Readonly<Record<string, string>>;
 export function pathMatcher(
   pattern: string | undefined,
 ): (request: { readonly url?: string | undefined }) => Params | undefined {
-  if (pattern === undefined) return () => ({});
+  if (pattern === undefined) return () => NO_PARAMS;
   const compiled = compilePathPattern(pattern);
   return ({ url = "" }) => {
     const groups = compiled(pathOf(url));

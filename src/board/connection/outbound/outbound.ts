@@ -1,9 +1,7 @@
 /**
- * The sending half of one connection: queues frames, bounds the bytes that wait, and applies the policy for slow
- * consumers. Each `Connection` has one `Outbound`.
+ * The sending half of one connection: bounds the bytes that wait, and applies the policy for slow consumers. Each
+ * `Connection` has one `Outbound`.
  */
-
-import type { FairScheduler, ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { encodeFrame, type Frame } from "../../../wire/protocol/frame.ts";
@@ -12,27 +10,17 @@ import type { SendResult } from "../../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import { Backlog, type BacklogPiece } from "./backlog.ts";
-import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
-import type { FlushQueue } from "./flush-queue.ts";
-import type { FrameChain } from "./frame-chain.ts";
+import type { BroadcastGroup } from "./broadcast-group.ts";
+import { OutboundQueue, type OutboundQueueHost } from "./outbound-queue.ts";
 
-/**
- * Largest pending write, in bytes, that waits for a turn with time for it. A fan-out of such writes to hundreds of
- * connections takes tens of milliseconds.
- */
-const MAX_PENDING_BYTES = 1024 * 1024;
 /**
  * Waiting bytes below which every ping is answered. Over TLS some bytes wait in each tick, however fast the peer reads.
  */
 const PONG_ROOM_BYTES = 4 * 1024;
-/** Bytes of the backlog that a transport gets in one write at most. Written bytes can't be dropped any more. */
-const SLICE_BYTES = 64 * 1024;
 /** Memory of a waiting piece beyond its own bytes, in bytes. Counting this bounds many small pieces, too. */
 const PIECE_COST = 128;
 
-export interface OutboundHost {
-  readonly flushQueue: FlushQueue;
-  readonly turns: FairScheduler;
+export interface OutboundHost extends OutboundQueueHost {
   /** Connections that may wait for their peer. The reader of the set removes connections that no longer wait. */
   readonly behind?: Set<Outbound>;
   readonly counters: Counters;
@@ -60,30 +48,11 @@ export interface OutboundOwner {
 }
 
 /**
- * The frames that one connection has to write. They leave at the end of the tick. While the peer doesn't read, and the
- * transport is therefore behind, frames wait in a backlog, from which they can still be dropped. The policy decides
- * about a frame that would make more than `maxBufferedBytes` wait. Bytes that the operating system has taken don't
- * count. A single frame always fits when nothing else waits.
- *
- * A large write is done at once while the shard's turn has time. Otherwise it waits in line with the shard's other
- * work, with `maxBufferedBytes` pending at most: a connection is never treated as slow because the shard itself was
- * busy. With a policy that may drop waiting frames, large writes are done at once in any turn.
+ * The frames that one connection has to write, with a bound on those that wait. The policy decides about a frame that
+ * would make more than `maxBufferedBytes` wait. Bytes that the operating system has taken don't count. A single frame
+ * always fits when nothing else waits.
  */
-export class Outbound implements ScheduledTask {
-  // Fields used for every frame come first, so that they share a cache line.
-  /** Frames that wait until the transport's buffer is empty; undefined rather than empty. */
-  #backlog: Backlog | undefined;
-  readonly #transport: Transport;
-  /** Frames queued in this tick. While the connection is in a group, the group has the newer chain. */
-  #pending: FrameChain | undefined;
-  #group: BroadcastGroup | undefined;
-  /** True while the `FlushQueue` or the `FairScheduler` will call this connection for its pending frames. */
-  #queued = false;
-  /** True if a frame of this tick is kept. */
-  #holdsKept = false;
-  readonly #host: OutboundHost;
-  /** True once nothing follows the queued frames. They no longer wait in the backlog then. */
-  #ending = false;
+export class Outbound extends OutboundQueue<OutboundHost> {
   /** Promise of all callers of `whenDrained`. */
   #drainWait: PromiseWithResolvers<void> | undefined;
   readonly #owner: OutboundOwner;
@@ -100,15 +69,9 @@ export class Outbound implements ScheduledTask {
   #bounded = false;
 
   constructor(transport: Transport, host: OutboundHost, owner: OutboundOwner) {
-    this.#transport = transport;
-    this.#host = host;
+    super(transport, host);
     this.#owner = owner;
     this.policy = host.options.slowConsumerPolicy;
-  }
-
-  /** Number of bytes that the operating system hasn't taken yet. */
-  get bufferedBytes(): number {
-    return this.#transport.bufferedBytes + (this.#queuedNow?.bytes ?? 0) + (this.#backlog?.bytes ?? 0);
   }
 
   /**
@@ -120,8 +83,8 @@ export class Outbound implements ScheduledTask {
    * and at the bound the result is "dropped", whatever the policy
    */
   push(frame: Frame, topic?: string, group?: BroadcastGroup, isKept = false): SendResult | "refused" {
-    if (!this.#behind()) {
-      this.#queue(frame, group, isKept);
+    if (!this.isBehind) {
+      this.queue(frame, group, isKept);
       return "sent";
     }
     const policy = (topic !== undefined ? this.#policies?.get(topic) : undefined) ?? this.policy;
@@ -131,16 +94,16 @@ export class Outbound implements ScheduledTask {
       this.#reachBound(policy);
       if (isKept) return "dropped";
       if (policy === "dropNewest") {
-        this.#host.counters.add("droppedNewest");
+        this.host.counters.add("droppedNewest");
         return "dropped";
       }
       if (policy !== "dropOldest") return "refused";
       if (!this.#makeRoom(bytes)) {
-        this.#host.counters.add("droppedNewest");
+        this.host.counters.add("droppedNewest");
         return "dropped";
       }
     }
-    this.#queue(frame, undefined, isKept);
+    this.queue(frame, undefined, isKept);
     return "buffered";
   }
 
@@ -154,62 +117,28 @@ export class Outbound implements ScheduledTask {
     }
   }
 
-  /** Queues a frame regardless of the bound, for the connection's own few frames. */
-  pushControl(frame: Frame): void {
-    this.#queue(frame);
-  }
-
-  #queue(frame: Frame, group?: BroadcastGroup, isKept = false): void {
-    if (isKept) this.#holdsKept = true;
-    const pending = (this.#leaveGroup() ?? this.#host.flushQueue.root).append(frame);
-    this.#pending = pending;
-    if (!this.#queued) {
-      this.#queued = true;
-      this.#host.flushQueue.add(this);
-    }
-    if (pending.bytes >= EARLY_FLUSH_BYTES) {
-      if (!this.#mustWait(pending)) this.flush();
-    } else if (group?.join(pending)) {
-      this.#group = group;
-    }
-  }
-
-  /** Frames queued in this tick, alone or in a group; undefined if there are none. */
-  get #queuedNow(): FrameChain | undefined {
-    return this.#group === undefined ? this.#pending : this.#group.queued;
-  }
-
-  /** Leaves the group, if any, and returns the queued frames. */
-  #leaveGroup(): FrameChain | undefined {
-    if (this.#group !== undefined) {
-      this.#pending = this.#group.leave();
-      this.#group = undefined;
-    }
-    return this.#pending;
-  }
-
   /** Queues the close frame. Nothing follows, no frame is dropped any more, and `whenDrained` resolves. */
   pushLast(frame: Frame): void {
-    this.#end();
+    this.end();
     this.pushControl(frame);
   }
 
-  #end(): void {
-    this.#ending = true;
+  protected override end(): void {
+    super.end();
     this.#owedPong = undefined;
     this.#giveUpWaiting();
   }
 
   /** Answers a ping: at once, or as soon as the earlier bytes are gone if many wait. */
   pong(payload: Buffer): void {
-    const waiting = this.#transport.bufferedBytes + (this.#backlog?.bytes ?? 0);
+    const waiting = this.transport.bufferedBytes + (this.backlog?.bytes ?? 0);
     if (waiting >= PONG_ROOM_BYTES || this.#owedPong !== undefined) this.#owedPong = payload;
     else this.pushControl(encodeFrame(Opcode.pong, payload));
   }
 
   /** Sends a ping, unless bytes wait already: a peer that takes bytes proves that it is there. */
   ping(): void {
-    if (!this.#behind()) this.pushControl(encodeFrame(Opcode.ping, EMPTY));
+    if (!this.isBehind) this.pushControl(encodeFrame(Opcode.ping, EMPTY));
   }
 
   /**
@@ -219,9 +148,9 @@ export class Outbound implements ScheduledTask {
    */
   whenDrained(): Promise<void> {
     if (this.#drainWait !== undefined) return this.#drainWait.promise;
-    if (this.#pending === undefined && !this.#behind()) {
-      if (!this.#host.turns.over) return Promise.resolve();
-      this.#host.turns.add(this);
+    if (!this.hasPending && !this.isBehind) {
+      if (!this.host.turns.over) return Promise.resolve();
+      this.host.turns.add(this);
     }
     this.#drainWait = Promise.withResolvers();
     return this.#drainWait.promise;
@@ -232,11 +161,11 @@ export class Outbound implements ScheduledTask {
     const state = {
       policy: this.policy,
       policies: [...(this.#policies ?? [])],
-      backlog: this.#backlog?.save() ?? [],
+      backlog: this.backlog?.save() ?? [],
       owedPong: this.#owedPong,
       bounded: this.#bounded,
     };
-    this.#backlog = undefined;
+    this.backlog = undefined;
     this.giveUp();
     return state;
   }
@@ -246,21 +175,21 @@ export class Outbound implements ScheduledTask {
     this.policy = policy;
     if (policies.length > 0) this.#policies = new Map(policies);
     if (backlog.length > 0) {
-      this.#backlog = new Backlog();
-      this.#backlog.load(backlog);
+      this.backlog = new Backlog();
+      this.backlog.load(backlog);
     }
     this.#owedPong = owedPong === undefined ? undefined : Buffer.from(owedPong);
     this.#bounded = bounded;
-    if (!this.#behind() && owedPong === undefined) return;
-    this.#host.behind?.add(this);
+    if (!this.isBehind && owedPong === undefined) return;
+    this.host.behind?.add(this);
     // The system may have taken all of the transport's bytes at once: then no `drained` follows.
-    if (this.#transport.bufferedBytes === 0) this.#host.turns.add(this);
+    if (this.transport.bufferedBytes === 0) this.host.turns.add(this);
   }
 
   /** Ends the queue when the connection has ended: no frame follows, and `whenDrained` resolves. */
   giveUp(): void {
-    this.#leaveGroup();
-    this.#end();
+    this.leaveGroup();
+    this.end();
   }
 
   #giveUpWaiting(): void {
@@ -270,79 +199,37 @@ export class Outbound implements ScheduledTask {
 
   /** Writes the backlog in slices. Called when the transport's buffer is empty again. */
   drained(): void {
-    while (this.#backlog !== undefined && this.#transport.bufferedBytes === 0) {
-      if (this.#host.turns.over) {
-        this.#host.turns.add(this);
-        return;
-      }
-      const slice = this.#backlog.take(SLICE_BYTES);
-      this.#forgetEmptyBacklog();
-      this.#transport.write(slice);
-    }
-    if (this.#behind()) return;
+    if (!this.writeSlices()) return;
+    if (this.isBehind) return;
     this.#bounded = false;
     const payload = this.#owedPong;
     if (payload !== undefined) {
       this.#owedPong = undefined;
       this.pushControl(encodeFrame(Opcode.pong, payload));
     }
-    if (this.#pending === undefined) this.#giveUpWaiting();
+    if (!this.hasPending) this.#giveUpWaiting();
   }
 
-  /** Called by the `FlushQueue` at the end of the tick. */
-  flushQueued(): void {
-    const queued = this.#queuedNow;
-    if (queued !== undefined && this.#mustWait(queued)) this.#host.turns.add(this);
-    else this.#endTick();
+  protected get mayDrop(): boolean {
+    return this.#policies !== undefined || this.policy === "dropOldest" || this.policy === "conflate";
   }
 
-  /** Writes what had to wait for a turn. Called by the `FairScheduler`. */
-  takeTurn(): void {
-    this.#endTick();
-    if (this.#backlog !== undefined || this.#owedPong !== undefined) this.drained();
+  protected fellBehind(): void {
+    this.host.behind?.add(this);
   }
 
-  #endTick(): void {
-    this.#queued = false;
-    this.flush();
-    if (this.#drainWait !== undefined && !this.#behind()) this.#giveUpWaiting();
+  protected tickEnded(): void {
+    if (this.#drainWait !== undefined && !this.isBehind) this.#giveUpWaiting();
   }
 
-  /** Writes the queued frames now, not at the end of the tick. Moves them to the backlog if the transport is behind. */
-  flush(): void {
-    if (this.#ending) this.#writeBacklog();
-    const pending = this.#leaveGroup();
-    if (pending === undefined) return;
-    this.#pending = undefined;
-    const isKept = this.#holdsKept;
-    this.#holdsKept = false;
-    if (!this.#behind()) {
-      this.#transport.write(pending.join());
-      if (this.#transport.bufferedBytes > 0) this.#host.behind?.add(this);
-    } else if (this.#ending) {
-      this.#transport.write(pending.joinCompact());
-    } else {
-      this.#backlog ??= new Backlog();
-      this.#backlog.add(pending.joinCompact(), isKept);
-    }
-  }
-
-  /** True if the pending bytes are many, and this turn has no time left for writing them. */
-  #mustWait({ bytes }: FrameChain): boolean {
-    if (bytes < EARLY_FLUSH_BYTES || this.#behind()) return false;
-    // The write would be one piece, of which no frame can be dropped any more.
-    if (this.#policies !== undefined || this.policy === "dropOldest" || this.policy === "conflate") return false;
-    return bytes < Math.min(MAX_PENDING_BYTES, this.#host.options.maxBufferedBytes) && this.#host.turns.over;
-  }
-
-  /** True if a frame queued now has to wait. The backlog may last a moment longer than the transport's own bytes. */
-  #behind(): boolean {
-    return this.#backlog !== undefined || this.#transport.bufferedBytes > 0;
+  override takeTurn(): void {
+    super.takeTurn();
+    if (this.backlog !== undefined || this.#owedPong !== undefined) this.drained();
   }
 
   #fits(bytes: number): boolean {
-    const costs = (this.#backlog?.length ?? 0) * PIECE_COST;
-    return this.bufferedBytes + costs + bytes <= this.#host.options.maxBufferedBytes;
+    const costs = (this.backlog?.length ?? 0) * PIECE_COST;
+    return this.bufferedBytes + costs + bytes <= this.host.options.maxBufferedBytes;
   }
 
   #reachBound(policy: SlowConsumerPolicy): void {
@@ -355,42 +242,32 @@ export class Outbound implements ScheduledTask {
   #conflate(frame: Frame, topic: string, isKept: boolean): SendResult | "refused" {
     // Frames that were queued earlier in this tick come before this frame.
     this.flush();
-    const replaced = this.#backlog?.waitingOf(topic);
+    const replaced = this.backlog?.waitingOf(topic);
     // The transport's bytes can't be replaced, and may be as many as the bound: one frame more is let through.
-    const isOnly = (this.#backlog?.length ?? 0) === (replaced === undefined ? 0 : 1);
+    const isOnly = (this.backlog?.length ?? 0) === (replaced === undefined ? 0 : 1);
     if (!isOnly && !this.#fits(frame.end - frame.start - (replaced ?? 0))) {
       this.#reachBound("conflate");
       return isKept ? "dropped" : "refused";
     }
-    if (replaced !== undefined) this.#host.counters.add("conflated");
-    this.#backlog ??= new Backlog();
-    this.#backlog.conflate(topic, this.#host.flushQueue.root.append(frame).joinCompact(), isKept);
+    if (replaced !== undefined) this.host.counters.add("conflated");
+    this.backlog ??= new Backlog();
+    this.backlog.conflate(topic, this.host.flushQueue.root.append(frame).joinCompact(), isKept);
     return "buffered";
   }
 
   /** Drops the oldest frames until `bytes` more fit. Returns false if frames wait that are kept, and no others. */
   #makeRoom(bytes: number): boolean {
     while (!this.#fits(bytes)) {
-      if (this.#backlog?.dropOldest() === true) {
-        this.#host.counters.add("droppedOldest");
-        this.#forgetEmptyBacklog();
-      } else if (this.#pending === undefined) {
+      if (this.backlog?.dropOldest() === true) {
+        this.host.counters.add("droppedOldest");
+        this.forgetEmptyBacklog();
+      } else if (!this.hasPending) {
         // What the transport has can't be dropped; a frame more is let through.
-        return this.#backlog === undefined;
+        return this.backlog === undefined;
       } else {
         this.flush();
       }
     }
     return true;
-  }
-
-  #writeBacklog(): void {
-    const backlog = this.#backlog;
-    this.#backlog = undefined;
-    while (backlog !== undefined && backlog.length > 0) this.#transport.write(backlog.take(0));
-  }
-
-  #forgetEmptyBacklog(): void {
-    if (this.#backlog?.length === 0) this.#backlog = undefined;
   }
 }
