@@ -8,12 +8,16 @@ export const OP_RECV = 27;
 export const SQE_BUFFER_SELECT = 1 << 5;
 export const SQE_SKIP_SUCCESS = 1 << 6;
 export const ACCEPT_MULTISHOT = 1;
+/** The kernel waits for bytes first, and doesn't try in vain. */
+export const RECV_POLL_FIRST = 1;
 export const RECV_MULTISHOT = 1 << 1;
 export const CQE_BUFFER = 1;
 export const CQE_MORE = 1 << 1;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_WAITALL = 0x100;
 export const MSG_NOSIGNAL = 0x4000;
+/** The kernel may keep the last bytes back until more follow, or the end. */
+export const MSG_MORE = 0x8000;
 /** Flag of the completion queue: the eventfd is left alone. */
 export const CQ_EVENTFD_DISABLED = 1;
 export const SOCK_CLOEXEC = 0x80000;

@@ -15,6 +15,7 @@ import {
   KIND_MASK,
   kinds,
   MSG_DONTWAIT,
+  MSG_MORE,
   MSG_NOSIGNAL,
   MSG_WAITALL,
   OP_ACCEPT,
@@ -24,6 +25,7 @@ import {
   OP_SEND,
   POLLOUT,
   RECV_MULTISHOT,
+  RECV_POLL_FIRST,
   SOCK_CLOEXEC,
   SQE_BUFFER_SELECT,
   SQE_SKIP_SUCCESS,
@@ -188,7 +190,7 @@ export class Ring {
 
   /** Receives once, or until the receive is cancelled. */
   receive(slot: number, many: boolean): void {
-    const first = OP_RECV | (SQE_BUFFER_SELECT << 8) | ((many ? RECV_MULTISHOT : 0) << 16);
+    const first = OP_RECV | (SQE_BUFFER_SELECT << 8) | (((many ? RECV_MULTISHOT : 0) | RECV_POLL_FIRST) << 16);
     this.#begin(slot, () => {
       this.#queue.words[this.#write(first, slot, kinds.receive) + 10] = BUFFER_GROUP;
     });
@@ -243,6 +245,11 @@ export class Ring {
     const place = this.#arena.placeBehind(this.#slots.sentPlaces[slot] as number, length, bytes);
     this.#setBytes(at, slot, place, length + bytes.length);
     return true;
+  }
+
+  /** Tells that `shutDown` follows the slot's send in the present batch: one packet then carries the bytes and the end. */
+  sendLast(at: number): void {
+    (this.#queue.words[at + 7] as number) |= MSG_MORE;
   }
 
   #setBytes(at: number, slot: number, place: number, length: number): void {

@@ -239,7 +239,10 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
   end(): void {
     if (this.#ending || this.#destroyed) return;
     this.#ending = true;
-    if (this.#behind || this.sentBatch === this.#loop.ring.batch) this.#settleLater();
+    const { ring } = this.#loop;
+    const isUnsent = this.sentBatch === ring.batch;
+    if (isUnsent && !this.#behind) ring.sendLast(this.#sentAt);
+    if (this.#behind || isUnsent) this.#settleLater();
     else this.#shutDown();
   }
 
