@@ -9,7 +9,7 @@ export const HELP = `Usage: npm run bench -- [flags]
 Puts the same load on several WebSocket servers, in turns, and writes a table, a page with charts, a picture and a JSON file.
 
   --full                   all scenarios, 7 rounds of 4 seconds
-  --bars                   the scenarios and servers that io_uring is measured against, 5 rounds; also writes a Markdown table
+  --bars                   the scenarios and servers that io_uring is measured against, 5 rounds of 0.5 seconds; also writes Markdown tables
   --list                   list the scenarios and the servers of each, and run none
   --scenario ID            run only this scenario; may be repeated
   --server ID              run only this server, or this variant of Switchboard; may be repeated
@@ -70,8 +70,8 @@ export function parseFlags(args: readonly string[]): BenchFlags {
     servers: values.server ?? (bars ? [OURS, OURS_OVER_URING, "bun", "uwebsockets", "ws", "epoll"] : undefined),
     customServers: values["custom-server"].map(customServer),
     rounds: number("rounds", true) ?? (full ? 7 : bars ? 5 : 3),
-    seconds: number("seconds", false) ?? (full ? 4 : 1),
-    warmup: number("warmup", false) ?? (full ? 2 : 0.6),
+    seconds: number("seconds", false) ?? (full ? 4 : bars ? 0.5 : 1),
+    warmup: number("warmup", false) ?? (full ? 2 : bars ? 0.5 : 0.6),
     connections: number("connections", true),
   };
 }

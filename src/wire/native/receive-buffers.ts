@@ -1,5 +1,4 @@
 /** The buffers into which the kernel receives. All connections of a ring share them. */
-import { keepInputView } from "../protocol/masking/mask.ts";
 import { type Mapping, mapMemory } from "./memory.ts";
 
 /**
@@ -33,9 +32,13 @@ export class ReceiveBuffers {
     listed.ownMapping(this.ring);
     this.#memory = mapMemory(BUFFERS * BUFFER_BYTES);
     listed.ownMapping(this.#memory);
-    keepInputView(this.#memory.buffer);
     this.#ring = new Int32Array(this.ring.buffer);
     this.#views = Array.from({ length: BUFFERS }, (_, id) => this.#view(id, BUFFER_BYTES));
+  }
+
+  /** The memory of all buffers. */
+  get buffer(): ArrayBuffer {
+    return this.#memory.buffer;
   }
 
   /** Gives the kernel all buffers, once it knows of the ring of buffers. */

@@ -108,6 +108,11 @@ export class Ring {
     return this.#queue.batch;
   }
 
+  /** The memory of which all received bytes are views. */
+  get receiveMemory(): ArrayBuffer {
+    return this.#buffers.buffer;
+  }
+
   /** Number of slots in use. */
   get slots(): number {
     return this.#slots.count;

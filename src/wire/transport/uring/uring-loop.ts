@@ -1,6 +1,7 @@
 /** Drives the ring of a thread: one turn of the ring for each turn of the event loop. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Ring } from "../../native/ring.ts";
+import { keepInputView } from "../../protocol/masking/mask.ts";
 
 /** Somebody who must know that a batch of sends is done. */
 export interface Unsettled {
@@ -30,6 +31,7 @@ export class UringLoop {
   /** @param memory the estate of this thread */
   constructor(memory: SharedArrayBuffer) {
     this.ring = new Ring(memory, () => this.#wake());
+    keepInputView(this.ring.receiveMemory);
   }
 
   /** Calls `settled` once, after the batch of the newest send. */

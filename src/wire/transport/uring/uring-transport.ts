@@ -41,7 +41,8 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
   sentBatch = 0;
   #sentAt = 0;
   #sentBytes = 0;
-  #waiting: Buffer[] = [];
+  /** Bytes that wait for a later batch; undefined while none do. */
+  #waiting: Buffer[] | undefined;
   #waitingBytes = 0;
   /** True while the kernel waits for room in the socket's buffer. */
   #stopped = false;
@@ -116,7 +117,7 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
     const detached = {
       socket: { descriptor: ring.detach(this.#slot) },
       unread: Buffer.concat(this.#head),
-      unsent: this.#waiting,
+      unsent: this.#waiting ?? [],
     };
     this.#receiver = undefined;
     this.#destroyed = true;
@@ -179,6 +180,7 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
   }
 
   #wait(bytes: Buffer): void {
+    this.#waiting ??= [];
     this.#waiting.push(bytes);
     this.#waitingBytes += bytes.length;
     this.#behind = true;
@@ -197,6 +199,7 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
       this.#fail();
       return;
     }
+    this.#waiting ??= [];
     this.#waiting.unshift(Buffer.from(rest));
     this.#waitingBytes += rest.length;
     this.#sentBytes = 0;
@@ -226,8 +229,8 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
   }
 
   #sendWaiting(): void {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
     this.#waitingBytes = 0;
     for (const bytes of waiting) {
       if (this.#waitingBytes > 0) this.#wait(bytes);
@@ -346,7 +349,7 @@ export class UringTransport implements HandshakeTransport, MovableTransport, Slo
   }
 
   #forgetWaiting(): void {
-    this.#waiting = [];
+    this.#waiting = undefined;
     this.#waitingBytes = 0;
     this.#behind = false;
   }
