@@ -127,3 +127,24 @@ describe.each([
     );
   });
 });
+
+it("unmasks from kept memory, large memory and small memory in turns", () => {
+  const { keepInputView, readKey, unmask } = mask;
+  const kept = new ArrayBuffer(256 * 1024);
+  keepInputView(kept);
+  const payload = Buffer.from("the payload of a short frame");
+  const sources = [
+    Buffer.from(kept, 0, 100),
+    Buffer.from(new ArrayBuffer(256 * 1024), 0, 100),
+    Buffer.from(kept, 70_000, 100),
+    Buffer.from(new ArrayBuffer(1_000), 500, 100),
+    Buffer.from(kept, 0, 100),
+    Buffer.from(new ArrayBuffer(1_000), 0, 100),
+  ];
+  for (const source of sources) {
+    masked(payload, KEY, 0).copy(source, 7);
+    const block = target(200);
+    unmask(source, 7, block, 3, payload.length, readKey(KEY, 0), 0);
+    expect(block.subarray(3, 3 + payload.length).toString()).toBe(payload.toString());
+  }
+});
