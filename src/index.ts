@@ -23,9 +23,11 @@ export type {
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { EvacuationResult, MoveRefusal, MoveResult } from "./board/switchboard/moving/moving.ts";
 export type { RebalanceResult } from "./board/switchboard/moving/rebalance.ts";
-export type { ReloadResult } from "./board/switchboard/moving/reload.ts";
+export type { RecycledShard, RecycleFailure } from "./board/switchboard/moving/recycler.ts";
+export type { RenewalResult } from "./board/switchboard/moving/renewals.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
 export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";
+export type { AutoRecycleOptions, RecycleOptions } from "./board/switchboard/options/recycle-options.ts";
 export type { ReloadOptions } from "./board/switchboard/options/reload-options.ts";
 export type { ShardResourceLimits, SocketsOption, StartOptions } from "./board/switchboard/options/start-options.ts";
 export type { Placement, PlacementFunction, ShardCandidate, StickyBy } from "./board/switchboard/pool/placement.ts";

@@ -25,7 +25,12 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
-import { type DetachedSocket, isMovableTransport, type Transport } from "../../wire/transport/transport.ts";
+import {
+  type Detached,
+  isMovableTransport,
+  isRelayedTransport,
+  type Transport,
+} from "../../wire/transport/transport.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
 import type { ConnectionState } from "./connection-state.ts";
@@ -97,6 +102,11 @@ export class Connection
     this.inbound.readOn();
   }
 
+  /** True if the main thread relays the bytes: the connection can't leave the process. */
+  get isRelayed(): boolean {
+    return isRelayedTransport(this.transport);
+  }
+
   /** Suspends the actor once it is idle. Then call `takeApart` or `stay`. */
   suspend(limitMs: number, version: number, done: SuspensionDone): void {
     this.#cell.suspend(limitMs, version, done);
@@ -124,12 +134,13 @@ export class Connection
 
   /** The suspended connection goes on here, with another actor object. */
   stay(): void {
+    this.release();
     this.#cell.resumeHere();
   }
 
   /**
-   * Takes a suspended connection apart: it has left this thread, and nothing is told to its actor. Returns undefined, and
-   * changes nothing, if its socket has closed.
+   * Takes a suspended connection apart: it has left this thread, and nothing is told to its actor. Returns undefined,
+   * and changes nothing, if its socket has closed.
    *
    * @param actorState what `suspended` returned, as bytes
    * @param ticket names the connection in the bus's part of the move
@@ -137,14 +148,14 @@ export class Connection
   takeApart(
     actorState: Uint8Array,
     ticket: Ticket | undefined,
-  ): { readonly state: ConnectionState; readonly socket: DetachedSocket } | undefined {
+  ): { readonly state: ConnectionState; readonly detached: Detached } | undefined {
     const detached = this.detach();
     if (detached === undefined) return undefined;
     const subscriptions = this.#subscriptions?.save() ?? { topics: [] };
     const cell = this.#cell.save(actorState);
     return {
       state: { ...detached.state, identity: this.identity, cell, subscriptions, ticket },
-      socket: detached.socket,
+      detached: detached.detached,
     };
   }
 
@@ -206,6 +217,10 @@ export class Connection
 
   schedule(actor: object, delayMs: number, callback: () => unknown, repeats: boolean): () => void {
     return this.#cell.schedule(actor, delayMs, callback, repeats);
+  }
+
+  cancelTimers(method: string): number {
+    return this.#cell.cancelTimers(method);
   }
 
   withoutConnection(): ActorContext {

@@ -56,6 +56,10 @@ export class EndedContext extends ConnectionContext implements ActorContext {
     return () => {};
   }
 
+  cancelTimers(): number {
+    return 0;
+  }
+
   withoutConnection(): ActorContext {
     return this;
   }

@@ -22,7 +22,7 @@ import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame
 import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
-import { type DetachedSocket, isMovableTransport, type Transport } from "../../wire/transport/transport.ts";
+import { type Detached, isMovableTransport, type Transport } from "../../wire/transport/transport.ts";
 import { ConnectionContext } from "./connection-context.ts";
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import type { EndpointState } from "./connection-state.ts";
@@ -103,20 +103,30 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
     this.outbound.pushControl(encodeLatin1(answer));
   }
 
+  /** Resolves when the transport may be taken apart. A transport over a socket always may: undefined. */
+  hold(): Promise<void> | undefined {
+    return isMovableTransport(this.transport) ? this.transport.hold?.() : undefined;
+  }
+
+  /** The endpoint stays after all. */
+  protected release(): void {
+    if (isMovableTransport(this.transport)) this.transport.release?.();
+  }
+
   /**
    * Takes the endpoint apart, for `load` in another thread. Returns undefined, and changes nothing, if its socket has
    * closed.
    */
-  protected detach(): { readonly state: EndpointState; readonly socket: DetachedSocket } | undefined {
+  protected detach(): { readonly state: EndpointState; readonly detached: Detached } | undefined {
     this.outbound.flush();
-    const socket = isMovableTransport(this.transport) ? this.transport.detach() : undefined;
-    if (socket === undefined) return undefined;
+    const detached = isMovableTransport(this.transport) ? this.transport.detach() : undefined;
+    if (detached === undefined) return undefined;
     this.#phase = "closed";
     this.host.wheel.cancel(this);
     countDeparture(this.host, this);
-    const { unread, unsent } = socket;
+    const { unread, unsent } = detached;
     const halves = { outbound: this.outbound.save(), inbound: this.inbound.save() };
-    return { state: { deflate: this.#deflate, unread, unsent, ...halves }, socket };
+    return { state: { deflate: this.#deflate, unread, unsent, ...halves }, detached };
   }
 
   /** Goes on where another endpoint was taken apart, in place of `answer`. The transport begins with its `unread`. */

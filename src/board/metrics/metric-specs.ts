@@ -32,6 +32,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
     scale: 0.001,
   },
   heapUsedBytes: gauge("heap_used_bytes", "JavaScript memory in use in the shard."),
+  memoryBytes: gauge("memory_bytes", "JavaScript memory and buffers in use in the shard."),
   bufferedBytes: gauge("buffered_bytes", "Bytes that wait for peers."),
   mailboxHighWater: gauge("mailbox_high_water", "The most messages and mails that ever waited for one actor."),
   acceptedHere: total("sockets_accepted", "Sockets that the shard accepted by itself."),
@@ -66,6 +67,7 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
   rateLimited: total("rate_limited", "Times that a connection was above its rates."),
   abnormalClosures: total("abnormal_closures", "Connections whose peer vanished without a close handshake."),
   handoffsFailed: total("handoffs_failed", "Sockets that couldn't be moved to the shard, or that it didn't take."),
+  recycled: total("shard_recycled", "Times that the shard's thread was replaced by a recycling."),
   acceptsFailed: total(
     "accepts_failed",
     "Sockets that the shard refused or couldn't accept, because few descriptors were left.",

@@ -40,6 +40,11 @@ export class ConnectionRegistry implements Iterable<Connection> {
     return this.#byAddress.get(address)?.connection;
   }
 
+  /** Iterates over the addresses of all connections. */
+  addresses(): Iterable<Address> {
+    return this.#byAddress.keys() as Iterable<Address>;
+  }
+
   /** @param openedAt time of the opening, in ms since 1970, of a connection that opened in another shard */
   add(connection: Connection, openedAt?: number): void {
     this.#last = Math.max(this.#last + 1, Date.now() * SERIALS_PER_MS);

@@ -7,6 +7,8 @@ import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
 import type {
   CalmQuery,
+  CloseStayersQuery,
+  EmptiedQuery,
   MoveCounts,
   MoveQuery,
   PassedConnection,
@@ -15,6 +17,7 @@ import type {
   ResumeAllQuery,
   StartedConnections,
   StartPassedQuery,
+  StayerCounts,
   SucceedQuery,
   SuspendAllQuery,
 } from "./moving/messages.ts";
@@ -27,7 +30,7 @@ export type ShardQuery =
   | MovingQuery;
 
 /** Question about connections that move, which is no question to the registry. */
-export type MovingQuery = MoveQuery | SucceedQuery | TakeoverQuery;
+export type MovingQuery = MoveQuery | SucceedQuery | CloseStayersQuery | EmptiedQuery | TakeoverQuery;
 
 /** Question in a takeover by another process, or of another process. */
 export type TakeoverQuery =
@@ -82,6 +85,8 @@ export interface QueryAnswers {
   readonly move: MoveCounts;
   readonly succeed: true;
   readonly calm: true;
+  readonly closeStayers: StayerCounts;
+  readonly emptied: true;
   /** Number of connections that are suspended. */
   readonly suspendAll: number;
   readonly resumeAll: true;

@@ -15,6 +15,7 @@ import { EventLoopMeter } from "../../runtime/stats/event-loop-meter.ts";
 import { Pulse } from "../../runtime/stats/pulse.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
+import type { RelayReceiver } from "../../wire/transport/relay/relay.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { Connection } from "../connection/connection.ts";
@@ -30,6 +31,7 @@ import { ModuleReports } from "./module-reports.ts";
 import type { StartedConnections } from "./moving/messages.ts";
 import { Mover, type MoverOwner } from "./moving/mover.ts";
 import { Passing } from "./moving/passing.ts";
+import { Stayers } from "./moving/stayers.ts";
 import {
   answerQuery,
   isTakeoverQuery,
@@ -80,6 +82,7 @@ class Shard {
   readonly #closedSockets: ClosedSocketReporter;
   readonly #mover: Mover;
   readonly #passing: Passing;
+  readonly #stayers = new Stayers(this.#connections);
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
   readonly #reports = new ModuleReports(
@@ -116,6 +119,7 @@ class Shard {
       addressPrefix: task.addressPrefix,
       mailReceived: (to, mail) => this.#connections.get(to)?.mailReceived(mail) ?? "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
+      addresses: () => this.#connections.addresses(),
     });
     const { maxMailboxMessages: messages, maxMailboxBytes: bytes, maxMails: mails } = task.options;
     this.#host = {
@@ -162,6 +166,7 @@ class Shard {
   #moverOwner(): MoverOwner {
     const isClosing = (): boolean => this.#shutdown !== undefined;
     const intake = this.#intake;
+    const relay = (): RelayReceiver => intake.relay;
     return {
       life: this.#task.life,
       host: this.#host,
@@ -176,6 +181,9 @@ class Shard {
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
       topicsKnown: () => this.#topics.settled(),
       mail: this.#mail,
+      get relay() {
+        return relay();
+      },
       departed: (connection) => {
         const clientKey = this.#closedSockets.clientKeyOf(connection);
         this.#closedSockets.forget(connection);
@@ -258,6 +266,7 @@ class Shard {
         this.#answer(order.serial, order.query);
         return;
       case "retire":
+        this.#mail.retire(order.to);
         this.#mover.retire(order.to, this.#intake.takeServers());
         return;
       case "reportsHandled":
@@ -281,13 +290,19 @@ class Shard {
       void Promise.resolve(this.#answerTakeover(query)).then(post);
       return;
     }
-    if (query.kind === "move") {
-      void this.#mover.move(query).then(post);
-      return;
-    }
-    if (query.kind === "succeed") {
-      void this.#mail.succeed(query.shard, query.life).then(() => post(true));
-      return;
+    switch (query.kind) {
+      case "move":
+        void this.#mover.move(query).then(post);
+        return;
+      case "closeStayers":
+        void this.#stayers.close(query.settings).then(post);
+        return;
+      case "emptied":
+        void this.#stayers.emptied().then(post);
+        return;
+      case "succeed":
+        void this.#mail.succeed(query.shard, query.life).then(() => post(true));
+        return;
     }
     const answer = answerQuery(this.#connections, this.#loaded.promise, query);
     if (!(answer instanceof Promise)) post(answer);
@@ -360,6 +375,7 @@ class Shard {
       this.#mail.ended(connection.address);
     }
     this.#mover.closed(connection);
+    this.#stayers.connectionClosed(connection, clean);
     this.#shutdown?.connectionClosed(clean);
   }
 

@@ -10,7 +10,7 @@ import type { Counters } from "../../runtime/stats/counters.ts";
 import { receiveHandoffs, receiveRawSockets } from "../../wire/transport/handoff.ts";
 import { localHandoff } from "../../wire/transport/local-handoff.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
-import { receiveRelayed } from "../../wire/transport/relay.ts";
+import { type RelayReceiver, receiveRelayed } from "../../wire/transport/relay/relay.ts";
 import { nodeSockets, type TcpSockets } from "../../wire/transport/tcp-sockets.ts";
 import type { Transport } from "../../wire/transport/transport.ts";
 import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
@@ -42,6 +42,8 @@ export class SocketIntake {
   readonly #acceptor: Acceptor;
   /** Undefined until the shard takes sockets. */
   #sockets: SocketAcceptor | undefined;
+  /** Undefined until the shard takes sockets. */
+  #relay: RelayReceiver | undefined;
   /** Undefined if this shard uses Node's sockets. */
   #uring: UringSockets | undefined;
   /** Timer for the requests that have no answer at the end of a shutdown. */
@@ -134,7 +136,7 @@ export class SocketIntake {
     // Adopting is background work: a storm of new connections doesn't delay the established ones.
     const pace = turns.runInBackground;
     receiveHandoffs(task.handoff, adopt, pace, this.tcpSockets);
-    receiveRelayed(task.relay, adopt, pace);
+    this.#relay = receiveRelayed(task.relay, adopt, pace);
     const sockets = this.#createSocketAcceptor();
     this.#sockets = sockets;
     receiveRawSockets<RawSocketEnvelope, ShardPortNotice>(
@@ -146,6 +148,12 @@ export class SocketIntake {
       },
       pace,
     );
+  }
+
+  /** Streams that the main thread relays. Throws before the shard takes sockets: until then none moves. */
+  get relay(): RelayReceiver {
+    if (this.#relay === undefined) throw new Error("the shard takes no sockets yet");
+    return this.#relay;
   }
 
   /** Accepts the connections of a server from another thread of this shard. */

@@ -30,8 +30,7 @@ export class BoardHub {
       link: topics,
       facts: () => factsOf(settings.nodeName, startedAt, pool().counters()),
       deliver: (mail, settle) => this.mail.deliver(mail, settle),
-      list: (page) =>
-        listPage(pool().shards, page, (shard, after, limit) => pool().query(shard, { kind: "list", after, limit })),
+      list: (page) => listPage(pool().shards, page, (shard, after, limit) => pool().list(shard, after, limit)),
       disconnect: async (address, code, reason) => {
         const query = { kind: "disconnect", address, code, reason } as const;
         return (await pool().queryAt(address, query, (wasOpen) => !wasOpen)) ?? false;

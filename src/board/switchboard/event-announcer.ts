@@ -12,6 +12,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "actorFailed",
   "shardLost",
   "shardFailed",
+  "recycleFailed",
   "handshakeFailed",
   "acceptFailed",
   "engineDown",

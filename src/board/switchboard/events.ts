@@ -6,6 +6,7 @@ import type { LostMail } from "../../runtime/mail/mail-router.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { ShutdownCounts } from "../shard/shutdown.ts";
 import type { NodeStatus } from "./cluster/node-list.ts";
+import type { RecycledShard, RecycleFailure } from "./moving/recycler.ts";
 import type { ShardLoss } from "./pool/shard-loss.ts";
 
 /** Events of a board. Without a listener, the first failure of each kind becomes a process warning. */
@@ -36,14 +37,15 @@ export interface SwitchboardEvents {
    */
   engineDown: [Error];
   /**
-   * The engine refuses to store, because it is out of memory: publishes to topics with history reject, and new members of
-   * topics with presence are stored later. Subscriptions and recoveries go on. `engineUp` follows.
+   * The engine refuses to store, because it is out of memory: publishes to topics with history reject, and new members
+   * of topics with presence are stored later. Subscriptions and recoveries go on. `engineUp` follows.
    */
   engineFull: [Error];
   /** The engine works again. Every subscriber of a stream gets what it missed, or is told that it can't. */
   engineUp: [];
   /**
-   * The engine's thread ended, or was ended because it was blocked for `shardTimeoutMs`. It is replaced, unless `engineFailed` follows; streams in memory begin another epoch.
+   * The engine's thread ended, or was ended because it was blocked for `shardTimeoutMs`. It is replaced, unless
+   * `engineFailed` follows; streams in memory begin another epoch.
    */
   engineLost: [Error];
   /** The engine's thread died for the fifth time within a minute. It isn't started again. */
@@ -79,6 +81,10 @@ export interface SwitchboardEvents {
    * is only counted.
    */
   moveFailed: [MoveFailure];
+  /** The thread of a shard was replaced by `recycle`, or by itself. Its connections go on. */
+  shardRecycled: [RecycledShard];
+  /** The thread of a shard was to be replaced by itself, and no other could start: everything goes on in it. */
+  recycleFailed: [RecycleFailure];
   /** An actor, or other code of an actor module, has called `report`. */
   reported: [Report];
   /** Everything has come from the process that this board takes over from. */

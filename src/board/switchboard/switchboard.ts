@@ -27,9 +27,10 @@ import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { UpgradeIntake } from "./listen/upgrade-intake.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
-import { type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
+import { checkShard, type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
 import { type RebalanceResult, Rebalancer } from "./moving/rebalance.ts";
-import type { ReloadResult } from "./moving/reload.ts";
+import { type RecycledShard, type RecycleFailure, Recycler } from "./moving/recycler.ts";
+import type { RenewalResult } from "./moving/renewals.ts";
 import { checkNode } from "./node-version.ts";
 import {
   type CloseOnSignalsOptions,
@@ -40,6 +41,7 @@ import {
 } from "./options/close-options.ts";
 import type { AttachOptions, ListenOptions, ServerListenOptions } from "./options/listen-options.ts";
 import { withoutUndefined } from "./options/option-validation.ts";
+import { checkRecycleOptions, type RecycleOptions } from "./options/recycle-options.ts";
 import { checkReloadOptions, type ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
@@ -67,13 +69,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   #rebalancer!: Rebalancer; // set by `start`, too
   /** Set with the option `takeover`. */
   #takeover: BoardTakeover | undefined;
+  #recycler!: Recycler; // set by `start`, too
 
   /**
    * Starts the shards. Resolves when all of them take connections.
    *
    * Rejects with an actor module's own error if the module can't be loaded, and with a `SwitchboardError`:
-   * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_NO_URING` if `sockets: "uring"` can't work here, `ERR_START_TIMEOUT` after `startTimeoutMs`,
-   * `ERR_ABORTED` if `signal` is aborted. After a rejection nothing is left running.
+   * `ERR_OPTION`, `ERR_NODE_VERSION` on a Node older than 22.18, `ERR_NO_URING` if `sockets: "uring"` can't work here,
+   * `ERR_START_TIMEOUT` after `startTimeoutMs`, `ERR_ABORTED` if `signal` is aborted. After a rejection nothing is left
+   * running.
    */
   static async start(options: StartOptions): Promise<Switchboard> {
     checkNode(process.versions.node);
@@ -116,6 +120,12 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       engineFailed: (error) => this.#events.announce("engineFailed", error),
     });
     this.#rebalancer = new Rebalancer(() => this.#pool, settings.rebalance);
+    const recycler = {
+      pool: () => this.#pool,
+      recycled: (result: RecycledShard) => this.emit("shardRecycled", result),
+      failed: (failure: RecycleFailure) => this.#events.announce("recycleFailed", failure),
+    };
+    this.#recycler = new Recycler(recycler, settings.recycle);
     this.#hub.cluster.start();
     if (settings.takeover !== undefined) await this.#takeOver(settings.takeover);
   }
@@ -303,8 +313,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
 
   /**
    * Moves an open connection of this node to another shard, with its actor's state: its class needs `static moves`.
-   * Resolves with `{ moved: true }`, also if the connection was there already, or with the reason why it stayed. Rejects
-   * with `ERR_ADDRESS`, also for an address of another node, `ERR_OPTION` for a shard that doesn't exist,
+   * Resolves with `{ moved: true }`, also if the connection was there already, or with the reason why it stayed.
+   * Rejects with `ERR_ADDRESS`, also for an address of another node, `ERR_OPTION` for a shard that doesn't exist,
    * `ERR_MOVE_FAILED` for one that takes no connections now, and `ERR_CLOSED` while the board closes.
    */
   async move(address: Address, shard: number): Promise<MoveResult> {
@@ -324,9 +334,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Moves connections from the fullest to the emptiest shards, until these differ by less than a tenth, or 16. The option
-   * `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_CLOSED` while the board
-   * closes.
+   * Moves connections from the fullest to the emptiest shards, until these differ by less than a tenth, or 16. The
+   * option `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_CLOSED` while
+   * the board closes.
    */
   async rebalance(): Promise<RebalanceResult> {
     this.#checkMoves();
@@ -334,24 +344,41 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Loads the actor modules anew, without dropping anybody: new threads load them, all connections that can move go on
-   * there with their actors' state, the old threads end. Connections that can't move, because their class has no
-   * `static moves` or their bytes are relayed, are closed with 1012 in batches. Resolves with the numbers.
+   * Replaces the thread of one shard, with all its memory, without dropping anybody: a second thread with the same
+   * actor modules starts beside it and takes all connections that can move. What can't is treated as in `reload`. The
+   * option `recycle` does it by itself. Resolves with the numbers.
    *
-   * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects with
-   * `ERR_OPTION`, with `ERR_RELOADING` during another reload, and with `ERR_CLOSED` while the board closes.
+   * Rejects with the error of a module that can't be loaded, and nothing has changed then; with `ERR_OPTION`, with
+   * `ERR_RELOADING` during another recycling or a reload, and with `ERR_CLOSED` while the board closes.
    */
-  async reload(options: ReloadOptions = {}): Promise<ReloadResult> {
+  async recycle(shard: number, options: RecycleOptions = {}): Promise<RenewalResult> {
     this.#checkMoves();
-    const { actors, close } = checkReloadOptions(options, this.#pool.actors);
-    return this.#pool.reload(actors, close);
+    const settings = checkRecycleOptions(options);
+    checkShard(this.#pool, shard);
+    return this.#recycler.recycle(shard, settings);
+  }
+
+  /**
+   * Loads the actor modules anew, without dropping anybody: new threads load them, all connections that can move go on
+   * there with their actors' state, the old threads end. Connections whose TLS an old thread does go on there for at
+   * most `keepOldMs`; others that can't move, because their class has no `static moves`, are closed with 1012 in
+   * batches. Resolves with the numbers, once only what is kept is left in the old threads.
+   *
+   * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects
+   * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, and with `ERR_CLOSED` while the board closes.
+   */
+  async reload(options: ReloadOptions = {}): Promise<RenewalResult> {
+    this.#checkMoves();
+    const { actors, renewal } = checkReloadOptions(options, this.#pool.actors);
+    return this.#pool.reload(actors, renewal);
   }
 
   /**
    * Asks all shards of all nodes a question, which the function `surveyed` of their actor module answers. Resolves with
    * all answers, by node, then by shard: a shard or a node that doesn't answer within `timeoutMs` is in the list as
-   * failed. Shards of other nodes have four fifths of the time. Rejects with `ERR_OPTION`, with `ERR_MAIL_NOT_CLONEABLE`,
-   * with `ERR_MAIL_TOO_LARGE` for a question of more than 1 MiB to other nodes, and with `ERR_CLOSED` after `close`.
+   * failed. Shards of other nodes have four fifths of the time. Rejects with `ERR_OPTION`, with
+   * `ERR_MAIL_NOT_CLONEABLE`, with `ERR_MAIL_TOO_LARGE` for a question of more than 1 MiB to other nodes, and with
+   * `ERR_CLOSED` after `close`.
    */
   async survey(question: unknown, options: SurveyOptions = {}): Promise<readonly SurveyAnswer[]> {
     const settings = checkSurveyOptions(options, this.#actors);
@@ -418,6 +445,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
     this.#rebalancer.stop();
+    this.#recycler.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     const deadline = performance.now() + settings.timeoutMs;
     await this.#takeover?.close();

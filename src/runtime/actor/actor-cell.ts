@@ -7,6 +7,7 @@ import type { ActorContext } from "./context/actor-context.ts";
 import { AsyncHandlers, type AsyncHandlersOwner, isPromise } from "./handlers/async-handlers.ts";
 import { Incarnation, type IncarnationOwner } from "./incarnation.ts";
 import type { CellState } from "./moving/cell-state.ts";
+import { warnOfEndedTimers } from "./moving/function-timers.ts";
 import { type StayReason, Suspension, type SuspensionDone } from "./moving/suspension.ts";
 import { CellQueue } from "./queue/cell-queue.ts";
 import { ShutdownNotice } from "./shutdown-notice.ts";
@@ -101,6 +102,15 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     return cancel;
   }
 
+  /** Cancels all timers that call this method of the actor. Returns their number. */
+  cancelTimers(method: string): number {
+    return this.cancelCallsOf(method);
+  }
+
+  #endFunctionTimers(): void {
+    if (this.clearFunctionTimers() && this.#actorClass !== undefined) warnOfEndedTimers(this.#actorClass);
+  }
+
   /** Tells the actor that the board is closing: at once or as soon as it is free, before everything that waits. */
   announceShutdown(): void {
     if (this.#shutdownNotice !== undefined || this.isOver) return;
@@ -154,6 +164,7 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
    * @param state what `suspended` returned, as bytes
    */
   save(state: Uint8Array): CellState {
+    this.#endFunctionTimers();
     const saved = {
       ...this.saveQueue(),
       failuresMs: this.#supervisor?.save(performance.now()) ?? [],
@@ -197,7 +208,7 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     const suspension = this.#suspension;
     if (suspension?.isSuspended !== true) return;
     this.#suspension = undefined;
-    this.clearFunctionTimers();
+    this.#endFunctionTimers();
     this.#incarnation?.detachActor();
     this.#incarnation?.retire();
     this.#restart = { kind: "resume", state: suspension.value, version: suspension.version };

@@ -118,6 +118,13 @@ export class ActorTimers {
     for (const timer of this.all) this.#cancel(timer);
   }
 
+  /** Cancels all timers that call this method. Returns their number. */
+  cancelCallsOf(method: string): number {
+    const calls = this.all.filter(({ call }) => typeof call !== "function" && call.method === method);
+    for (const timer of calls) this.#cancel(timer);
+    return calls.length;
+  }
+
   /** Cancels all timers that call a function. Returns their number. */
   clearFunctions(): number {
     const functions = this.all.filter(({ call }) => typeof call === "function");

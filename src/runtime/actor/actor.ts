@@ -323,7 +323,8 @@ export abstract class Actor<Session = unknown> {
    * time, no function, or no method of that name.
    *
    * A timer by the name of a method moves with the connection, with the time that is left, and calls the method of the
-   * next object. A timer with a function doesn't move.
+   * next object: cancel it there by `cancelTimers`. A timer with a function ends when the connection moves, with a warning
+   * once for each class.
    *
    * @param delayMs milliseconds, from 0
    * @param call a function, or the name of a method of this actor
@@ -340,6 +341,14 @@ export abstract class Actor<Session = unknown> {
    */
   every(intervalMs: number, call: (() => unknown) | string, argument?: unknown): () => void {
     return this.#context.schedule(this, intervalMs, this.#timerCall(call, argument), true);
+  }
+
+  /**
+   * Cancels all timers that call this method, with any argument, also those that came along when the connection moved.
+   * Returns their number.
+   */
+  cancelTimers(method: string): number {
+    return this.#context.cancelTimers(method);
   }
 
   #timerCall(call: (() => unknown) | string, argument: unknown): TimerCall {

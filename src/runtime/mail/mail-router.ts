@@ -34,7 +34,9 @@ export interface LostMail {
 export interface MailRouterOwner {
   /** Index of this shard; undefined in the main thread, which has no actors. */
   readonly shard: number | undefined;
-  /** Number of this thread, unique among all that are ever linked. Default: 0 in the main thread, else the index + 1. */
+  /**
+   * Number of this thread, unique among all that are ever linked. Default: 0 in the main thread, else the index + 1.
+   */
   readonly life?: number;
   /** What the addresses of this node begin with. Default: "", no other node shares the engine. */
   readonly addressPrefix?: string;
@@ -44,6 +46,8 @@ export interface MailRouterOwner {
   mailReceived(to: Address, mail: Mail): MailVerdict;
   /** Mail from this thread was refused because its receiver doesn't exist any more. */
   mailUndelivered(lost: LostMail): void;
+  /** Returns the addresses of all connections of this thread. Default: none, as in the main thread. */
+  addresses?(): Iterable<Address>;
 }
 
 const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
@@ -68,6 +72,7 @@ export class MailRouter implements Mailer {
       asks: this.#asks,
       links: this.#links,
       deliver: (letter, link) => this.#deliver(letter, link),
+      addresses: () => owner.addresses?.() ?? [],
     });
   }
 
@@ -162,7 +167,10 @@ export class MailRouter implements Mailer {
 
   // ── actors that move to another thread ─────────────────────────────────────────────────────────────────
 
-  /** Asks all other threads which actors with addresses of this shard live there. For a new thread, once it has its links. */
+  /**
+   * Asks all other threads which actors with addresses of this shard live there. For a new thread, once it has its
+   * links.
+   */
   rebuild(): void {
     this.#moving.rebuild();
   }
@@ -182,9 +190,14 @@ export class MailRouter implements Mailer {
     this.#moving.travellers.ended(address);
   }
 
+  /** A second thread takes new connections of this shard from now on: it gets letters to addresses unknown here. */
+  retire(to: number): void {
+    this.#moving.retire(to);
+  }
+
   /**
-   * A second thread takes the place of a shard's first: call it in every thread, when no actor is left in the first. In
-   * the first thread it resolves when the thread may end; elsewhere at once.
+   * A second thread takes the place of a shard's first: call it in every thread, when all actors that can move have
+   * left the first. In the first thread it resolves when the thread may end; elsewhere at once.
    */
   succeed(shard: number, life: number): Promise<void> {
     return this.#moving.succeed(shard, life);

@@ -1,6 +1,6 @@
 /**
- * The home's side of moves: the table of the actors that have left this thread, the letters that are kept while an actor
- * moves, and the change of a shard's thread. `MailRouter` has one.
+ * The home's side of moves: the table of the actors that have left this thread, the letters that are kept while an
+ * actor moves, and the change of a shard's thread. `MailRouter` has one.
  */
 import { type Address, shardOf } from "../actor/address.ts";
 import type { MailVerdict } from "../actor/mail.ts";
@@ -37,6 +37,8 @@ export interface MovingMailHost {
   readonly links: ReadonlyMap<number, MailLink>;
   /** Puts a letter into a mailbox of this thread. */
   deliver(letter: MailEnvelope, link: MailLink | undefined): MailVerdict;
+  /** Returns the addresses of all connections of this thread. */
+  addresses(): Iterable<Address>;
 }
 
 export class MovingMail {
@@ -54,6 +56,8 @@ export class MovingMail {
   /** Threads that haven't reported yet, and letters to unknown addresses meanwhile. */
   readonly #unreported = new Set<number>();
   #unknown: KeptLetter[] = [];
+  /** Life of the second thread of this shard, which takes its new connections; set in the first. */
+  #successor: number | undefined;
   /** Set in the old thread of a shard: its successor, and the threads that still send letters here. */
   #succession: { readonly to: number; readonly awaited: Set<number>; readonly passed: () => void } | undefined;
   /** Resolves when nothing that was passed on waits for its verdict; undefined before the table was passed on. */
@@ -96,7 +100,9 @@ export class MovingMail {
     if (!isTaken) this.#homes.set(shard, life);
   }
 
-  /** Asks all threads which actors of this home live there. Call it in a new thread of a shard, once it has its links. */
+  /**
+   * Asks all threads which actors of this home live there. Call it in a new thread of a shard, once it has its links.
+   */
   rebuild(): void {
     if (!this.#isHome) return;
     for (const [life, link] of this.#host.links) {
@@ -109,6 +115,7 @@ export class MovingMail {
     const own = this.#shards.get(life);
     this.#shards.delete(life);
     if (own !== undefined && this.#homes.get(own) === life) this.#forgetHome(own);
+    if (this.#successor === life) this.#successor = undefined;
     for (const [address, place] of this.#places) {
       // An actor that was about to leave that thread may have arrived in another: its letters wait.
       if (place.life === life && place.kept === undefined) this.#places.delete(address);
@@ -134,8 +141,8 @@ export class MovingMail {
   // ── letters ────────────────────────────────────────────────────────────────────────────────────────────
 
   /**
-   * Takes a letter: into a mailbox of this thread, or on to the place of its receiver. Returns the verdict; undefined if
-   * `settle` gets it.
+   * Takes a letter: into a mailbox of this thread, or on to the place of its receiver. Returns the verdict; undefined
+   * if `settle` gets it.
    *
    * @param link link that the letter came over; undefined for a letter of this thread
    */
@@ -163,7 +170,12 @@ export class MovingMail {
 
   #deliverHere(kept: KeptLetter): MailVerdict | undefined {
     const verdict = this.#host.deliver(kept.letter, kept.link);
-    if (verdict !== "gone" || this.#unreported.size === 0) return verdict;
+    if (verdict !== "gone") return verdict;
+    if (this.#successor !== undefined) {
+      this.#passOn(kept, this.#successor);
+      return undefined;
+    }
+    if (this.#unreported.size === 0) return verdict;
     // The receiver may live elsewhere.
     this.#unknown.push(kept);
     return undefined;
@@ -264,9 +276,15 @@ export class MovingMail {
 
   // ── another thread for a shard ─────────────────────────────────────────────────────────────────────────
 
+  /** A second thread takes new connections of this shard from now on. */
+  retire(to: number): void {
+    if (this.#host.links.has(to)) this.#successor = to;
+  }
+
   /**
-   * A second thread takes the place of a shard's first. Call it in every thread, also in these two, when all have moved.
-   * In the first thread it resolves when that thread isn't needed any more; elsewhere at once.
+   * A second thread takes the place of a shard's first. Call it in every thread, also in these two, when all have moved
+   * that can. Actors that stay in the first are guests there from then on. In the first thread it resolves when that
+   * thread isn't needed any more; elsewhere at once.
    */
   succeed(shard: number, to: number): Promise<void> {
     const { life, links } = this.#host;
@@ -300,6 +318,11 @@ export class MovingMail {
     this.#places.clear();
     this.#homes.set(this.#host.shard as number, succession.to);
     const places = all.map(([address, { life, kept }]) => ({ address, life, moves: kept !== undefined }));
+    for (const address of this.#host.addresses()) {
+      if (shardOf(address) !== this.#host.shard) continue;
+      this.travellers.staysBehind(address);
+      places.push({ address, life: this.#host.life, moves: false });
+    }
     successor?.note({ note: "table", places });
     for (const { timer, kept = [] } of all.map(([, place]) => place)) {
       clearTimeout(timer);

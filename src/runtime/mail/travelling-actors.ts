@@ -101,6 +101,11 @@ export class TravellingActors {
     this.#tellHome({ note: "here", address });
   }
 
+  /** An actor stays in this thread, which isn't its home any more. The new home knows. */
+  staysBehind(address: Address): void {
+    this.#guests.add(address);
+  }
+
   /** The connection of an actor has closed in this thread. */
   ended(address: Address): void {
     this.kept(address);

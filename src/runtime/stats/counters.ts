@@ -21,6 +21,8 @@ const gauges = [
   "eventLoopDelayMs",
   /** Bytes of JavaScript memory in use, sampled once a second. */
   "heapUsedBytes",
+  /** Bytes of JavaScript memory and of buffers in use, sampled once a second. */
+  "memoryBytes",
   /** Bytes that wait for peers, sampled once a second. */
   "bufferedBytes",
   /** Largest number of messages and mails that ever waited for one actor since the shard started. */
@@ -85,6 +87,8 @@ const totals = [
   "abnormalClosures",
   /** Sockets that couldn't be moved to this shard, or that it didn't take. Written by the main thread. */
   "handoffsFailed",
+  /** Times that the shard's thread was replaced by a recycling. Written by the main thread. */
+  "recycled",
   /** Sockets that this shard refused or couldn't accept, because few descriptors were left. */
   "acceptsFailed",
 ] as const;

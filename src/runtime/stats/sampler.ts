@@ -32,7 +32,9 @@ export class Sampler {
     const now = performance.eventLoopUtilization();
     this.#counters.set("eventLoopUtilization", performance.eventLoopUtilization(now, this.#last).utilization);
     this.#last = now;
-    this.#counters.set("heapUsedBytes", getHeapStatistics().used_heap_size);
+    const { used_heap_size: heap, external_memory: buffers } = getHeapStatistics();
+    this.#counters.set("heapUsedBytes", heap);
+    this.#counters.set("memoryBytes", heap + buffers);
     this.#counters.set("bufferedBytes", this.#countBuffered());
   };
 

@@ -16,7 +16,6 @@ import { type ClientCommand, type CommandingClient, runCommand } from "./client-
 import { ClientIdentity } from "./client-identity.ts";
 import type { RegisteredClient } from "./client-registry.ts";
 import { ClientSubscriptions, type SubscriptionOwner } from "./client-subscriptions.ts";
-import { laneOf } from "./work/command-lanes.ts";
 import { changeClient } from "./control/client-changes.ts";
 import type { ChangeQuestion } from "./control/control.ts";
 import { disconnected, expiryOf, type Refusal, refused } from "./decisions/answers.ts";
@@ -27,6 +26,7 @@ import { beginServerSide } from "./server-side.ts";
 import { ClientExpiry, type ExpiringClient } from "./timing/client-expiry.ts";
 import type { ClientPings, PingedClient } from "./timing/client-pings.ts";
 import { Deadlines } from "./timing/deadlines.ts";
+import { laneOf } from "./work/command-lanes.ts";
 import { WorkUnderWay } from "./work/work-under-way.ts";
 
 /** The highest close code that clients and networks cause, or leave out. Source: RFC 6455, section 7.4.1. */

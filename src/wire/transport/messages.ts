@@ -51,16 +51,36 @@ interface RelayOpening<Envelope> {
   readonly remoteAddress: string | undefined;
 }
 
-/** Messages between the two ends of one relayed stream, the same in both directions. `id` is the stream's number. */
-export type StreamMessage =
+/** The shard's end of a stream that came from another shard asks for what follows. `id` is the stream's new number. */
+interface RelayTake {
+  readonly kind: "take";
+  readonly id: number;
+  /** Life of the shard's thread that had the stream before, and the stream's number there. */
+  readonly from: number;
+  readonly before: number;
+}
+
+/** Messages between the two ends of one relayed stream. The first four are the same in both directions. */
+export type StreamNews =
   /** Bytes, in memory that belongs to the message alone. */
-  | { readonly kind: "bytes"; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly kind: "bytes"; readonly bytes: Uint8Array }
   /** The receiver took this much: the sender may send as much again. */
-  | { readonly kind: "credit"; readonly id: number; readonly cost: number }
+  | { readonly kind: "credit"; readonly cost: number }
   /** No more bytes follow. */
-  | { readonly kind: "end"; readonly id: number }
+  | { readonly kind: "end" }
   /** Both directions are closed. */
-  | { readonly kind: "closed"; readonly id: number };
+  | { readonly kind: "closed" }
+  /** To the main thread: keep what you have for this end, because it is about to go to another thread. */
+  | { readonly kind: "hold" }
+  /** From the main thread: nothing follows until the shard's end stays or has moved. */
+  | { readonly kind: "held" }
+  /** To the main thread: this end stays. */
+  | { readonly kind: "release" }
+  /** To the main thread: this end has left its thread. Another thread will take the stream. */
+  | { readonly kind: "left" };
+
+/** A message for one of the streams of a port. `id` is the stream's number. */
+export type StreamMessage = StreamNews & { readonly id: number };
 
 /** The messages of all relayed streams of a port that gathered within a turn, in order. */
 interface StreamMessages {
@@ -69,7 +89,7 @@ interface StreamMessages {
 }
 
 /** A message on the port of a relay that concerns the handoff of a stream. */
-export type RelayHandoff<Envelope> = RelayOpening<Envelope> | HandoffAnswer;
+export type RelayHandoff<Envelope> = RelayOpening<Envelope> | RelayTake | HandoffAnswer;
 
 /** All messages on the port of a relay. */
 export type RelayMessage<Envelope> = RelayHandoff<Envelope> | StreamMessages;

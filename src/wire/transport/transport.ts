@@ -32,27 +32,62 @@ export interface Transport {
  */
 export type BareSocket = { readonly handle: TcpHandle } | { readonly descriptor: number };
 
-/** A socket that was taken from its transport, for a transport in another thread or process. */
-export interface DetachedSocket {
-  readonly socket: BareSocket;
+/** Bytes that a transport had when it was taken apart. */
+interface DetachedBytes {
   /** Bytes that were read and not delivered. */
   readonly unread: Buffer;
-  /** Bytes that were written and that the system hasn't taken, in order: the next owner writes them first. */
+  /** Bytes that were written and that nobody has taken, in order: the next owner writes them first. */
   readonly unsent: readonly Buffer[];
 }
 
-/** A transport whose socket can move to another thread. */
-export interface MovableTransport extends Transport {
-  /**
-   * Takes the socket out of the transport, which calls its receiver no more and is of no use afterwards. Returns undefined,
-   * and changes nothing, if the socket is closed or its end has begun.
-   */
-  detach(): DetachedSocket | undefined;
+/** A socket that was taken from its transport, for a transport in another thread or process. */
+export interface DetachedSocket extends DetachedBytes {
+  readonly socket: BareSocket;
 }
 
-/** True if the socket of a transport can move to another thread: a TCP socket without TLS can. */
-export function isMovableTransport(transport: Transport): transport is MovableTransport {
+/** The shard's end of a relayed stream that was taken from its transport, for another thread. */
+export interface DetachedStream extends DetachedBytes {
+  readonly stream: RelayedStream;
+}
+
+/** The shard's end of a relayed stream on its way to another thread, as plain data. */
+export interface RelayedStream {
+  /** Number of the stream in the thread that it left. */
+  readonly id: number;
+  readonly remoteAddress: string | undefined;
+  /** Cost that this end may still send. */
+  readonly credit: number;
+  /** Cost that was taken and not reported. */
+  readonly taken: number;
+  /** True if the peer's end has arrived and wasn't told to the receiver; true also if the close after it has. */
+  readonly peerEnded: boolean;
+  readonly peerClosed: boolean;
+}
+
+/** What a transport that moves is, for its next owner. */
+export type Detached = DetachedSocket | DetachedStream;
+
+/** A transport that can move to another thread. */
+export interface MovableTransport<D extends Detached = DetachedSocket> extends Transport {
+  /**
+   * Takes what moves out of the transport, which calls its receiver no more and is of no use afterwards. Returns undefined,
+   * and changes nothing, if the transport is closed, its end has begun, or `hold` hasn't resolved.
+   */
+  detach(): D | undefined;
+  /** Asks the far end to keep what it has. Resolves when `detach` may be called, or the transport has closed. */
+  hold?(): Promise<void>;
+  /** The transport stays after all: what was kept comes. */
+  release?(): void;
+}
+
+/** True if a transport can move to another thread: over a TCP socket without TLS, and over a relay. */
+export function isMovableTransport(transport: Transport): transport is MovableTransport<Detached> {
   return "detach" in transport;
+}
+
+/** True if the bytes of a transport are relayed by the main thread: it can move to another thread of this process only. */
+export function isRelayedTransport(transport: Transport): boolean {
+  return "hold" in transport;
 }
 
 /** The transport of a connection from its accept on, when the opening handshake hasn't been read. */

@@ -15,6 +15,7 @@ const zeros = {
   movedIn: 0,
   movedOut: 0,
   movesFailed: 0,
+  recycled: 0,
   messagesReceived: 0,
   bytesReceived: 0,
   messagesSent: 0,
@@ -48,6 +49,7 @@ const zeros = {
   mailboxHighWater: 0,
   eventLoopUtilization: expect.any(Number),
   heapUsedBytes: expect.any(Number),
+  memoryBytes: expect.any(Number),
 };
 
 function shardOf(board: Switchboard): Stats["shards"][number] | undefined {

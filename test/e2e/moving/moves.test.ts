@@ -1,54 +1,6 @@
-import { expect, it, onTestFinished, vi } from "vitest";
-import type { Address, Switchboard } from "../../../src/index.ts";
+import { expect, it, vi } from "vitest";
 import { startBoard } from "../../support/board.ts";
-import { CountedClient, type CountedOptions } from "../../support/counted-client.ts";
-
-async function openClients(count: number, options: CountedOptions): Promise<CountedClient[]> {
-  const clients = await Promise.all(Array.from({ length: count }, () => CountedClient.open(options)));
-  onTestFinished(() => {
-    for (const { socket } of clients) socket.destroy();
-  });
-  return clients;
-}
-
-async function addressesOf(board: Switchboard, count: number): Promise<Address[]> {
-  const addresses: Address[] = [];
-  while (addresses.length < count) {
-    addresses.length = 0;
-    let cursor: string | undefined;
-    do {
-      const page = await board.connections({ limit: 1_000, ...(cursor !== undefined && { cursor }) });
-      addresses.push(...page.connections.map(({ address }) => address));
-      cursor = page.cursor;
-    } while (cursor !== undefined);
-  }
-  return addresses;
-}
-
-/** Moves every connection `rounds` times. Returns the number of moves. */
-async function moveAll(board: Switchboard, addresses: readonly Address[], rounds: number): Promise<number> {
-  const { length: shards } = board.stats().shards;
-  const moves = await Promise.all(
-    addresses.map(async (address) => {
-      let moved = 0;
-      let shard = Number.parseInt(address, 10);
-      for (let round = 0; round < rounds; round++) {
-        shard = (shard + 1 + (round % (shards - 1))) % shards;
-        const result = await board.move(address, shard);
-        if (!result.moved) throw new Error(`${address} stayed: ${result.reason}`);
-        moved++;
-      }
-      return moved;
-    }),
-  );
-  return moves.reduce((sum, one) => sum + one, 0);
-}
-
-async function expectAllRight(clients: readonly CountedClient[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.stop()));
-  expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
-  for (const { answers } of clients) expect(answers).toBeGreaterThan(0);
-}
+import { addressesOf, expectAllRight, moveAll, openClients } from "../../support/moves.ts";
 
 it("moves connections that answer all the time, with every message answered once and in order", async () => {
   const { board, port } = await startBoard({ actor: "counting", shards: 3 });

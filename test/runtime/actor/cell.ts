@@ -33,6 +33,7 @@ export const context: ActorContext = {
   unsubscribe: () => {},
   close: () => {},
   schedule: () => () => {},
+  cancelTimers: () => 0,
   withoutConnection: () => ({ ...context, send: () => "closed" }),
 };
 

@@ -44,6 +44,7 @@ export function recordingContext(): { context: ActorContext; calls: Call[] } {
     },
     unsubscribe: (topic) => void calls.push(["unsubscribe", topic]),
     close: (...args) => void calls.push(["close", ...args]),
+    cancelTimers: () => 0,
     schedule: (_actor, delayMs, _callback, repeats) => {
       calls.push(["schedule", delayMs, repeats]);
       return () => {};

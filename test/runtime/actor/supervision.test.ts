@@ -119,6 +119,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
     unsubscribe: () => {},
     close: () => {},
     schedule: (...args) => cell.schedule(...args),
+    cancelTimers: (method) => cell.cancelTimers(method),
     withoutConnection: () => context,
   };
   cell.open(actorClass, context);

@@ -2,7 +2,8 @@
 import type { Server } from "node:net";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
-import type { BareSocket } from "../../../wire/transport/transport.ts";
+import type { BareSocket, RelayedStream } from "../../../wire/transport/transport.ts";
+import type { ShutdownSettings } from "../shutdown.ts";
 
 /** Question to a shard: move connections. The shard answers with `MoveCounts` when each has moved or stays. */
 export interface MoveQuery {
@@ -18,14 +19,35 @@ export interface MoveQuery {
 }
 
 /**
- * Question to every shard: send mail for the addresses of a shard to another thread from now on. The thread that has these
- * addresses answers when it may end; all others answer at once.
+ * Question to every shard: send mail for the addresses of a shard to another thread from now on. The thread that has
+ * these addresses answers when it may end; all others answer at once.
  */
 export interface SucceedQuery {
   readonly kind: "succeed";
   readonly shard: number;
   /** Life of the thread that takes the addresses. */
   readonly life: number;
+}
+
+/**
+ * Question to a thread that has been replaced: close all connections but those whose TLS the thread does. The shard
+ * answers with `StayerCounts` when the others are gone.
+ */
+export interface CloseStayersQuery {
+  readonly kind: "closeStayers";
+  readonly settings: ShutdownSettings;
+}
+
+/** Question to a shard, which answers when it has no connection any more. */
+export interface EmptiedQuery {
+  readonly kind: "emptied";
+}
+
+export interface StayerCounts {
+  /** Connections that were closed. */
+  readonly closed: number;
+  /** Connections that go on. */
+  readonly kept: number;
 }
 
 /** What became of connections that were to move. */
@@ -68,15 +90,25 @@ export interface ListeningServerMessage {
   readonly listenerId: number;
 }
 
-/** A connection on its way to another shard, on the port between the two. */
-export interface ConnectionMessage {
-  readonly kind: "connection";
+/** Everything that travels with a connection beside what carries its bytes. */
+interface TravellingConnection {
   /** `ConnectionState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;
-  readonly socket: BareSocket;
   readonly openedAt: number;
   readonly clientKey: string | undefined;
   readonly hops: number;
+}
+
+/** A connection on its way to another shard, on the port between the two. */
+export interface ConnectionMessage extends TravellingConnection {
+  readonly kind: "connection";
+  readonly socket: BareSocket;
+}
+
+/** The same for a connection whose bytes the main thread relays. */
+export interface RelayedConnectionMessage extends TravellingConnection {
+  readonly kind: "relayedConnection";
+  readonly stream: RelayedStream;
 }
 
 /**

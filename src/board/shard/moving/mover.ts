@@ -16,8 +16,10 @@ import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { transferable } from "../../../wire/node-internals/net.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import type { RelayReceiver } from "../../../wire/transport/relay/relay.ts";
 import type { TcpSockets, ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
-import type { BareSocket, Transport } from "../../../wire/transport/transport.ts";
+import type { Detached, DetachedSocket, DetachedStream, Transport } from "../../../wire/transport/transport.ts";
 import { Connection } from "../../connection/connection.ts";
 import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
@@ -25,7 +27,14 @@ import type { TopicsLeaver } from "../../connection/subscriptions.ts";
 import type { ActorModule } from "../actor-module.ts";
 import type { ConnectionRegistry } from "../connection-registry.ts";
 import { Departures } from "./departures.ts";
-import type { ConnectionMessage, ListeningServerMessage, MoveCounts, MoveQuery, MovesReport } from "./messages.ts";
+import type {
+  ConnectionMessage,
+  ListeningServerMessage,
+  MoveCounts,
+  MoveQuery,
+  MovesReport,
+  RelayedConnectionMessage,
+} from "./messages.ts";
 import { MoveReports } from "./move-reports.ts";
 
 export interface MoverOwner {
@@ -42,6 +51,8 @@ export interface MoverOwner {
   /** Resolves when all threads know the topics that are wanted here now. */
   topicsKnown(): Promise<void>;
   readonly mail: Pick<MailRouter, "leaveFor">;
+  /** Streams that the main thread relays. */
+  readonly relay: RelayReceiver;
   /** A connection has left. Returns the key of its client, if clients are counted. */
   departed(connection: Connection): string | undefined;
   /** A connection has come, and is about to be resumed. */
@@ -53,10 +64,15 @@ export interface MoverOwner {
   report(report: MovesReport): void;
 }
 
-/** Number of connections of a shard that are suspended, or about to be, at the same time. */
-const MAX_TOGETHER = 64;
+/**
+ * Number of connections of a shard that are suspended, or about to be, at the same time. As many leave in one turn, and
+ * arrive in one, which takes about 2 ms on either side.
+ */
+const MAX_TOGETHER = 32;
 
 const POLL_MS = 10;
+/** Time that the main thread has to keep what it has for relayed connections, in ms. After it they stay. */
+const HOLD_LIMIT_MS = 5_000;
 
 /** Reasons that are no failure of a move. */
 const SILENT: ReadonlySet<StayReason> = new Set(["closing", "actor", "transport"]);
@@ -86,7 +102,10 @@ export class Mover {
   #successor: number | undefined;
   /** Suspended connections, which leave together at the end of the tick. */
   readonly #departures = new Departures<Leaving>((life, leaving) => void this.#departAll(life, leaving));
-  /** Connections that are being suspended. */
+  /** Number of connections that are being suspended, and moves that wait for their turn, the oldest first. */
+  #suspending = 0;
+  readonly #waiting: (() => void)[] = [];
+  /** Connections that are being suspended, or wait for it. */
   readonly #leaving = new Set<Connection>();
 
   constructor(owner: MoverOwner) {
@@ -99,8 +118,9 @@ export class Mover {
     this.#ways.set(life, way);
     const { port } = way;
     port.on("message", (message: { readonly kind: string }) => {
-      if (message.kind === "connection") this.#arrive(message as ConnectionMessage);
-      else if (message.kind === "listeningServer") {
+      if (message.kind === "connection" || message.kind === "relayedConnection") {
+        this.#arrive(message as ConnectionMessage | RelayedConnectionMessage, life);
+      } else if (message.kind === "listeningServer") {
         const { server, listenerId } = message as ListeningServerMessage;
         this.#owner.serverArrived(server, listenerId);
       }
@@ -190,12 +210,22 @@ export class Mover {
     if (version === undefined) return "actor";
     if (this.#leaving.has(connection) || connection.isSuspended) return "busy";
     this.#leaving.add(connection);
+    // Each `board.move` is an order of its own, and thousands may come in one turn.
+    while (this.#suspending >= MAX_TOGETHER) await this.#slot();
+    this.#suspending++;
     const outcome = await this.#leave(connection, life, version, performance.now() + limitMs);
+    this.#suspending--;
+    this.#waiting.shift()?.();
     this.#leaving.delete(connection);
     if (outcome === "moved") return outcome;
     const isSilent = typeof outcome === "string" && SILENT.has(outcome);
     if (!isSilent) this.#failed(connection, outcome);
     return typeof outcome === "string" ? outcome : "state";
+  }
+
+  /** Resolves when one of those that are being suspended has gone, or stays. */
+  #slot(): Promise<void> {
+    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
   async #leave(connection: Connection, life: number, version: number, deadline: number): Promise<Outcome> {
@@ -245,14 +275,17 @@ export class Mover {
     );
     const departure = subscribed.length === 0 ? undefined : this.#owner.leaveFor(life, subscribed);
     const left = new Set<Leaving>();
+    let hasRoom = false;
     const send = (one: Leaving, ticket: Ticket | undefined): boolean => {
-      const outcome = this.#send(one, life, ticket, mail);
+      const outcome = this.#send(one, life, ticket, mail, hasRoom);
       left.add(one);
       if (outcome !== "moved") mail.stays(one.connection.address);
       one.done(outcome);
       return outcome === "moved";
     };
-    await mail.ready;
+    const relayed = leaving.filter(({ connection }) => connection.isRelayed);
+    await Promise.all([mail.ready, relayed.length === 0 ? undefined : allHeld(relayed)]);
+    hasRoom = relayed.length === leaving.length || hasDescriptor();
     for (const one of alone) send(one, undefined);
     try {
       await departure?.ready;
@@ -274,9 +307,10 @@ export class Mover {
     life: number,
     ticket: Ticket | undefined,
     mail: LeavingActors,
+    hasRoom: boolean,
   ): Outcome {
     if (!connection.isSuspended) return "closing";
-    const way = hasDescriptor() ? this.#ways.get(life) : undefined;
+    const way = connection.isRelayed || hasRoom ? this.#ways.get(life) : undefined;
     const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
     if (parts === undefined || way === undefined) {
       connection.stay();
@@ -288,16 +322,14 @@ export class Mover {
     const hops = (this.#hops.get(connection) ?? 0) + 1;
     this.#hops.delete(connection);
     const clientKey = this.#owner.departed(connection);
-    const { state } = parts;
-    const { socket } = parts.socket;
+    const { state, detached } = parts;
     const luggage: Luggage = { openedAt, clientKey, hops };
     const stay = (): void => {
-      this.adopt({ ...state, ticket: undefined }, this.#transportOver(socket, state), { ...luggage, hops: hops - 1 });
+      const transport = this.#transportOver(detached, state, this.#owner.life);
+      this.adopt({ ...state, ticket: undefined }, transport, { ...luggage, hops: hops - 1 });
     };
     try {
-      const bytes = serialize(state);
-      const message: ConnectionMessage = { kind: "connection", state: bytes, socket, ...luggage };
-      if (!this.#owner.sockets.post(way, message, [bytes.buffer as ArrayBuffer])) {
+      if (!this.#post(way, detached, { state: serialize(state), ...luggage })) {
         stay();
         return "shard";
       }
@@ -311,9 +343,26 @@ export class Mover {
     return "moved";
   }
 
-  #arrive({ state, socket, ...luggage }: ConnectionMessage): void {
+  /** Posts a connection that was taken apart. Returns false if the socket stays here. */
+  #post(way: ThreadWay, detached: Detached, luggage: Luggage & Pick<ConnectionMessage, "state">): boolean {
+    const transfer = [luggage.state.buffer as ArrayBuffer];
+    if ("socket" in detached) {
+      const message: ConnectionMessage = { kind: "connection", socket: detached.socket, ...luggage };
+      return this.#owner.sockets.post(way, message, transfer);
+    }
+    const message: RelayedConnectionMessage = { kind: "relayedConnection", stream: detached.stream, ...luggage };
+    // What the stream has written is on its way before the other thread takes the stream.
+    this.#owner.relay.flush();
+    way.port.postMessage(message, transfer);
+    return true;
+  }
+
+  /** @param from life of the thread that the connection has left */
+  #arrive({ kind, state, ...message }: ConnectionMessage | RelayedConnectionMessage, from: number): void {
     const known: ConnectionState = deserialize(state);
-    const connection = this.adopt(known, this.#transportOver(socket, known), luggage);
+    const { openedAt, clientKey, hops } = message;
+    const luggage: Luggage = { openedAt, clientKey, hops };
+    const connection = this.adopt(known, this.#transportOver(message, known, from), luggage);
     this.#reports.arrived({ address: connection.address, hops: luggage.hops });
   }
 
@@ -328,8 +377,14 @@ export class Mover {
     return connection;
   }
 
-  #transportOver(socket: BareSocket, { unread }: ConnectionState): Transport {
-    return this.#owner.sockets.adopt(socket, bufferOver(unread));
+  #transportOver(
+    carrier: Pick<DetachedSocket, "socket"> | Pick<DetachedStream, "stream">,
+    { unread }: ConnectionState,
+    from: number,
+  ): Transport {
+    const bytes = bufferOver(unread);
+    if ("socket" in carrier) return this.#owner.sockets.adopt(carrier.socket, bytes);
+    return this.#owner.relay.take(carrier.stream, from, bytes);
   }
 
   #failed({ address, actor }: Connection, failure: StayReason | SwitchboardError): void {
@@ -374,6 +429,14 @@ function notCloneable(cause: unknown): SwitchboardError {
 /** Returns the asks that wait in a mailbox. */
 function asksIn(waiting: readonly WaitingState[]): AskedBy[] {
   return waiting.flatMap((one) => (one.kind === "mail" && one.askedBy !== undefined ? [one.askedBy] : []));
+}
+
+/** Resolves when relayed connections may be taken apart, or the main thread has taken too long: then they stay. */
+async function allHeld(leaving: readonly Leaving[]): Promise<void> {
+  const over = new AbortController();
+  const limit = delay(HOLD_LIMIT_MS, undefined, { signal: over.signal, ref: false }).catch(noop);
+  await Promise.race([Promise.all(leaving.map(({ connection }) => connection.hold())), limit]);
+  over.abort();
 }
 
 /** True if the process may open one more file: a move needs a descriptor for a moment. */

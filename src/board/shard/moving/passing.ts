@@ -81,7 +81,10 @@ export class Passing {
     const version = this.#versionOf(connection);
     if (version === undefined || this.#suspended.has(connection)) return;
     while (this.#mover.isLeaving(connection)) await delay(POLL_MS);
-    const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : connection.stayReason);
+    // The main thread's streams can't leave the process.
+    const reason = (): StayReason | undefined =>
+      connection.stayReason ?? (connection.isRelayed ? "transport" : undefined);
+    const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : reason());
     const bytes = await this.#mover.suspend(connection, version, deadline, stayReason);
     if (bytes instanceof SwitchboardError) this.#failed(connection, bytes);
     if (bytes instanceof Uint8Array) this.#suspended.set(connection, bytes);
@@ -113,20 +116,22 @@ export class Passing {
       connection.stay();
       return undefined;
     }
+    const { state, detached } = parts;
+    if (!("socket" in detached)) throw new Error("a relayed connection can't leave the process");
     const { connections, host, sockets } = this.#owner;
     for (const { topic, subscriber, encode } of subscriptions) host.topics.bus.unsubscribe(topic, subscriber, encode);
     const openedAt = connections.openedAt(connection) ?? Date.now();
     connections.delete(connection);
     const clientKey = this.#owner.departed(connection);
+    const { socket, unread } = detached;
     const luggage: Luggage = { openedAt, clientKey, hops: this.#mover.takeHops(connection) };
-    const { state, socket } = parts;
     try {
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
-      return { state: serialized, descriptor: sockets.release(socket.socket), shard: shardOf(connection.address) };
+      return { state: serialized, descriptor: sockets.release(socket), shard: shardOf(connection.address) };
     } catch (cause) {
       // The session can't be cloned, or no descriptor is left.
-      this.#mover.adopt(state, sockets.adopt(socket.socket, socket.unread), luggage);
+      this.#mover.adopt(state, sockets.adopt(socket, unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
       this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));
       return undefined;

@@ -23,7 +23,7 @@ export async function moveConnection(pool: ShardPool, address: Address, shard: n
   const target = readyShard(pool, shard);
   const query = { kind: "move", to: [target.life], addresses: [address], count: 1, limitMs: MOVE_LIMIT_MS } as const;
   const counts = await pool.queryAt(address, query, ({ stayed }) => stayed.gone !== undefined, NO_TIMEOUT_MS);
-  await pool.allArrived();
+  await pool.hasArrived(address);
   if (counts?.moved === 1) return { moved: true };
   const [reason = "gone"] = Object.keys(counts?.stayed ?? {}) as MoveRefusal[];
   return { moved: false, reason };
@@ -53,7 +53,7 @@ function readyShard(pool: ShardPool, shard: number): ShardHandle {
 }
 
 /** Throws `ERR_OPTION` unless there is such a shard. */
-function checkShard(pool: ShardPool, shard: unknown): ShardHandle {
+export function checkShard(pool: ShardPool, shard: unknown): ShardHandle {
   const handle = typeof shard === "number" ? pool.handles[shard] : undefined;
   if (handle !== undefined) return handle;
   throw new SwitchboardError("ERR_OPTION", `shard takes an integer from 0 to ${pool.shards - 1}, got ${String(shard)}`);

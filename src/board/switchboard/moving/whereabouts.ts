@@ -20,6 +20,8 @@ interface Whereabout {
 
 export class Whereabouts {
   readonly #byAddress = new Map<Address, Whereabout>();
+  /** Those that haven't arrived. */
+  readonly #underWay = new Set<Whereabout>();
   readonly #isHome: (address: Address, life: number) => boolean;
 
   /** @param isHome returns whether connections with this address are looked for in this thread anyway */
@@ -43,8 +45,7 @@ export class Whereabouts {
 
   /** Resolves when all connections that are on their way now have arrived, or are lost. */
   async allArrived(): Promise<void> {
-    const underWay = [...this.#byAddress.values()].filter(({ arrived }) => !arrived);
-    await Promise.all(underWay.map(({ settled }) => settled.promise));
+    await Promise.all(Array.from(this.#underWay, ({ settled }) => settled.promise));
   }
 
   departed({ address, to, hops }: Departure): void {
@@ -74,7 +75,7 @@ export class Whereabouts {
     for (const [address, place] of this.#byAddress) {
       if (place.life !== life) continue;
       this.#byAddress.delete(address);
-      place.settled.resolve();
+      this.#ended(place);
     }
   }
 
@@ -83,16 +84,22 @@ export class Whereabouts {
     const before = this.#byAddress.get(address);
     if (before !== undefined && before.hops > hops) return undefined;
     if (before?.hops === hops) return before;
-    before?.settled.resolve();
+    if (before !== undefined) this.#ended(before);
     const settled = Promise.withResolvers<void>();
     const place = { life, hops, departed: false, arrived: false, closed: false, settled };
     this.#byAddress.set(address, place);
+    this.#underWay.add(place);
     return place;
   }
 
+  /** This move is over. */
+  #ended(place: Whereabout): void {
+    if (this.#underWay.delete(place)) place.settled.resolve();
+  }
+
   #settle(address: Address, place: Whereabout): void {
-    const { life, departed, arrived, closed, settled } = place;
-    if (arrived) settled.resolve();
+    const { life, departed, arrived, closed } = place;
+    if (arrived) this.#ended(place);
     if (departed && (closed || (arrived && this.#isHome(address, life)))) this.#byAddress.delete(address);
   }
 }

@@ -10,6 +10,7 @@ import type { AdmissionLimits } from "../../accept/admission-control.ts";
 import type { ActorName, ConnectionLimits } from "../../connection/connection-host.ts";
 import { type Placement, placesByRequest } from "../pool/placement.ts";
 import { check, pick, withoutUndefined } from "./option-validation.ts";
+import { type AutoRecycleOptions, checkAutoRecycle, type RecycleSettings } from "./recycle-options.ts";
 
 /**
  * Limits of one shard's thread, in MiB, as in `node:worker_threads`. A shard that needs more ends. Default: Node's
@@ -51,9 +52,9 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly compression?: boolean | Partial<CompressionOptions>;
   /**
-   * How connections reach the network. "node" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) to their
-   * shards, and relays the bytes of all others. "uring" does the same, but the shards receive, send and accept through
-   * io_uring, past Node's sockets: experimental, for Linux 6.1 and Node 26.9 or newer; `start` rejects with
+   * How connections reach the network. "node" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) to
+   * their shards, and relays the bytes of all others. "uring" does the same, but the shards receive, send and accept
+   * through io_uring, past Node's sockets: experimental, for Linux 6.1 and Node 26.9 or newer; `start` rejects with
    * `ERR_NO_URING` where it can't work. "relay" moves none. "auto" is "node". Default: "auto".
    */
   readonly sockets?: SocketsOption;
@@ -64,11 +65,17 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly placement?: Placement;
   /**
-   * Number of connections in a second that may move from the fullest to the emptiest shard while these differ by more than
-   * a tenth, and 16. Only connections whose class has `static moves` do. Needs a placement that doesn't look at the
-   * request. Default: 0, none.
+   * Number of connections in a second that may move from the fullest to the emptiest shard while these differ by more
+   * than a tenth, and 16. Only connections whose class has `static moves` do. Needs a placement that doesn't look at
+   * the request. Default: 0, none.
    */
   readonly rebalance?: number;
+  /**
+   * Bounds of a shard's memory and of the delay of its event loop. The thread of a shard that is above one for long is
+   * replaced, and its connections go on in the new thread, as in `board.recycle`: one shard at a time. Connections
+   * whose class has no `static moves` are closed with 1012. Default: no shard is replaced by itself.
+   */
+  readonly recycle?: AutoRecycleOptions;
   /**
    * Delay of a shard's event loop, as a mean over about a second, above which the shard gets no new connections.
    * Default: 200.
@@ -164,6 +171,7 @@ const startOptions = [
   "sockets",
   "placement",
   "rebalance",
+  "recycle",
   "maxEventLoopDelayMs",
   "resourceLimits",
   "shardTimeoutMs",
@@ -197,6 +205,7 @@ export interface Settings {
   readonly placement: Placement;
   /** Connections in a second. */
   readonly rebalance: number;
+  readonly recycle: RecycleSettings | undefined;
   readonly maxEventLoopDelayMs: number;
   readonly limits: AdmissionLimits;
   readonly resourceLimits: ShardResourceLimits;
@@ -225,6 +234,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     sockets = "auto",
     placement = "leastConnections",
     rebalance = 0,
+    recycle,
     maxEventLoopDelayMs = 200,
     resourceLimits = {},
     shardTimeoutMs = 10_000,
@@ -248,6 +258,7 @@ export function checkStartOptions(options: StartOptions): Settings {
     sockets,
     placement,
     rebalance: checkRebalance(rebalance, placement),
+    recycle: checkAutoRecycle(recycle),
     maxEventLoopDelayMs,
     limits: pick(limits, admissionOptions),
     shardTimeoutMs,

@@ -8,13 +8,14 @@ import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
+import { RelayMoves } from "../../../wire/transport/relay/relay-moves.ts";
 import { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type { ModuleReport, ShardPortNotice, ThreadLink } from "../../shard/messages.ts";
 import type { MovesReport } from "../../shard/moving/messages.ts";
-import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import type { QueryAnswers, ShardPage, ShardQuery } from "../../shard/queries.ts";
 import type { BoardTopics } from "../board-topics.ts";
 import type { EngineThread } from "../engine/engine-thread.ts";
 import { Whereabouts } from "../moving/whereabouts.ts";
@@ -62,6 +63,7 @@ export class LiveShards {
   /** Settings of ports, for every shard, also for those that are started later. */
   readonly #listeners = new Map<number, ShardPortSettings>();
   readonly #whereabouts: Whereabouts;
+  readonly #relayMoves = new RelayMoves();
   #lastLife = 0;
 
   /** @param engine the engine; undefined if the board has none */
@@ -114,6 +116,7 @@ export class LiveShards {
       warmUp,
       options: connection,
       trustedProxies: limits.trustedProxies ?? [],
+      relayMoves: this.#relayMoves,
       moves: this.#sockets !== "relay",
       uringEstate,
       timeoutMs: shardTimeoutMs,
@@ -183,6 +186,24 @@ export class LiveShards {
     return Promise.all([this.#hub.mail.succeed(shard, life), ...all]);
   }
 
+  /** Returns the threads of a shard, the oldest first: a thread that was replaced may keep connections. */
+  #threadsOf(shard: number): ShardHandle[] {
+    return [...this.#handles].filter((handle) => handle.shard === shard);
+  }
+
+  /** Returns a page of the connections of a shard, those of older threads first. */
+  async list(shard: number, after: number, limit: number): Promise<ShardPage | undefined> {
+    let page: ShardPage | undefined;
+    for (const handle of this.#threadsOf(shard)) {
+      const { connections: before = [], last = after } = page ?? {};
+      if (before.length === limit) break;
+      const more = await handle.query({ kind: "list", after, limit: limit - before.length });
+      const connections = [...before, ...(more?.connections ?? [])];
+      if (more !== undefined) page = { connections, last: Math.max(last, more.last) };
+    }
+    return page;
+  }
+
   // ── connections that have moved ────────────────────────────────────────────────────────────────────────
 
   /** Resolves when all connections that are on their way to another shard have arrived, or are lost. */
@@ -202,16 +223,34 @@ export class LiveShards {
   ): Promise<QueryAnswers[Query["kind"]] | undefined> {
     let asked: ShardHandle | undefined;
     for (;;) {
-      const handle = await this.#locate(address);
+      const handle = await this.locate(address);
       const answer = await handle?.query(query, timeoutMs);
-      if (answer === undefined || !isWrong(answer) || handle === asked) return answer;
-      if ((await this.#locate(address)) === handle) return answer;
+      if (answer === undefined || !isWrong(answer)) return answer;
+      if (handle === asked || (await this.locate(address)) === handle) {
+        return (await this.#askKept(address, handle, query, isWrong, timeoutMs)) ?? answer;
+      }
       asked = handle;
     }
   }
 
+  /** Asks the other threads of an address's shard: one that was replaced may keep the connection. */
+  async #askKept<Query extends ShardQuery>(
+    address: Address,
+    asked: ShardHandle | undefined,
+    query: Query,
+    isWrong: (answer: QueryAnswers[Query["kind"]]) => boolean,
+    timeoutMs: number | undefined,
+  ): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    for (const handle of this.#threadsOf(shardOf(address))) {
+      if (handle === asked) continue;
+      const answer = await handle.query(query, timeoutMs);
+      if (answer !== undefined && !isWrong(answer)) return answer;
+    }
+    return undefined;
+  }
+
   /** Resolves with the thread where the connection with this address is, if the connection exists. */
-  async #locate(address: Address): Promise<ShardHandle | undefined> {
+  async locate(address: Address): Promise<ShardHandle | undefined> {
     const life = await this.#whereabouts.find(address);
     return life === undefined ? this.#owner.currentOf(shardOf(address)) : this.#handleOf(life);
   }

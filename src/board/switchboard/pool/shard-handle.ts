@@ -41,8 +41,6 @@ import { Watchdog } from "./watchdog.ts";
 
 export interface ShardSpec extends SocketDispatchSettings {
   readonly shard: number;
-  /** Number of the thread, unique in the board, from 1. */
-  readonly life: number;
   /** Beginning of all addresses of this node: `<node>.`, or "". */
   readonly addressPrefix: string;
   /** URLs of the actor modules, by name. */
@@ -228,6 +226,11 @@ export class ShardHandle implements Destination, ShardCandidate {
   /** List of what the shard owns past Node; undefined without io_uring. */
   get uringEstate(): SharedArrayBuffer | undefined {
     return this.#uringEstate?.memory;
+  }
+
+  /** Bytes of the thread's JavaScript objects and buffers, at most a second old. */
+  get memoryBytes(): number {
+    return this.#counters.get("memoryBytes");
   }
 
   requestHeadersOf(actor: ActorName): readonly string[] {

@@ -4,14 +4,14 @@ import { SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { Counters, ShardCounts } from "../../../runtime/stats/counters.ts";
 import type { UpgradeCounts } from "../../../runtime/stats/upgrade-counters.ts";
-import { noop } from "../../../wire/protocol/empty.ts";
 import type { ActorName } from "../../connection/connection-host.ts";
 import type { ShardPortNotice } from "../../shard/messages.ts";
-import type { QueryAnswers, ShardQuery } from "../../shard/queries.ts";
+import type { QueryAnswers, ShardPage, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
 import { EngineThread, type EngineThreadOwner } from "../engine/engine-thread.ts";
-import { type ReloadResult, reloadShards } from "../moving/reload.ts";
+import { type RenewalHost, type RenewalResult, Renewals } from "../moving/renewals.ts";
+import type { RenewalSettings } from "../options/reload-options.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { SocketsChoice } from "../sockets-choice.ts";
 import { type Hub, LiveShards, type ShardNews } from "./live-shards.ts";
@@ -31,8 +31,10 @@ export interface ShardPoolOwner extends ShardNews, ShardSlotOwner {
 /** Starts the shards of a board, one in each thread, picks one for each connection, and reloads and closes them. */
 export class ShardPool {
   readonly #settings: Settings;
-  /** Threads of the shards. A reload replaces them. */
-  #threads: ShardThreads;
+  /** Thread of each shard. A renewal replaces it. */
+  readonly #threads: ShardThreads[];
+  /** These, and threads that have been replaced or are about to replace others. */
+  readonly #allThreads: Set<ShardThreads>;
   /** Thread of the engine; undefined if the board has no engine. */
   readonly #engineThreads: ShardThreads | undefined;
   readonly #engine: EngineThread | undefined;
@@ -46,8 +48,7 @@ export class ShardPool {
   #closing = false;
   readonly #closed = new AbortController();
   #movesPaused = false;
-  /** The reload under way. It never rejects. */
-  #reloading: Promise<unknown> | undefined;
+  readonly #renewals: Renewals;
 
   /**
    * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
@@ -60,7 +61,8 @@ export class ShardPool {
     owner: ShardPoolOwner,
   ): Promise<ShardPool> {
     throwIfAbandoned(settings.signal);
-    const threads = await ShardThreads.start(settings.shards, settings.resourceLimits);
+    const one = (): Promise<ShardThreads> => ShardThreads.start(1, settings.resourceLimits);
+    const threads = await Promise.all(Array.from({ length: settings.shards }, one));
     const engineThreads = settings.engine && (await ShardThreads.start(1, settings.resourceLimits));
     let pool: ShardPool | undefined;
     let engine: EngineThread | undefined;
@@ -77,7 +79,7 @@ export class ShardPool {
     } catch (error) {
       // First, so that the end of the engine's thread isn't taken for a death.
       hub.topics.closing();
-      await Promise.all([engine?.stop(0), threads.end(), engineThreads?.end()]);
+      await Promise.all([engine?.stop(0), ...threads.map((one) => one.end()), engineThreads?.end()]);
       throw error;
     }
     return pool;
@@ -99,12 +101,13 @@ export class ShardPool {
     sockets: SocketsChoice["kind"],
     hub: Hub,
     owner: ShardPoolOwner,
-    threads: ShardThreads,
+    threads: ShardThreads[],
     engineThreads: ShardThreads | undefined,
     engine: EngineThread | undefined,
   ) {
     this.#settings = settings;
     this.#threads = threads;
+    this.#allThreads = new Set(threads);
     this.#engineThreads = engineThreads;
     this.#engine = engine;
     this.#actors = settings.actors;
@@ -118,9 +121,10 @@ export class ShardPool {
     const names = [...settings.actors.keys()];
     for (let shard = 0; shard < settings.shards; shard++) {
       const launch = (counters: Counters): ShardHandle =>
-        this.#live.launch(shard, this.#threads, this.#actors, counters);
+        this.#live.launch(shard, this.#threads[shard] as ShardThreads, this.#actors, counters);
       this.#slots.push(new ShardSlot(names, launch, owner));
     }
+    this.#renewals = new Renewals(this.#renewalHost());
   }
 
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
@@ -191,7 +195,7 @@ export class ShardPool {
   /** Lets no connection move between shards. Resolves when those that move have arrived, and no reload is under way. */
   async pauseMoves(): Promise<void> {
     this.#movesPaused = true;
-    await this.#reloading;
+    await this.#renewals.current;
     await this.allArrived();
   }
 
@@ -206,6 +210,11 @@ export class ShardPool {
       "ERR_MOVE_FAILED",
       "no connection moves between shards while another process takes over",
     );
+  }
+
+  /** Resolves when this connection isn't on its way to another shard. */
+  async hasArrived(address: Address): Promise<void> {
+    await this.#live.locate(address);
   }
 
   /** Resolves when all connections that are on their way to another shard have arrived, or are lost. */
@@ -226,6 +235,14 @@ export class ShardPool {
   /** Lets one shard accept the sockets of a port by itself. A shard that has ended closes the server. */
   giveServer(shard: number, server: Server, listenerId: number): void {
     this.#slots[shard]?.current.giveServer(server, listenerId);
+  }
+
+  /**
+   * Returns a page of the connections of one shard, those that an old thread of the shard keeps first; undefined if the
+   * shard doesn't exist or ends first.
+   */
+  list(shard: number, after: number, limit: number): Promise<ShardPage | undefined> {
+    return this.#live.list(shard, after, limit);
   }
 
   /** Asks one shard something. Resolves with undefined if the shard doesn't exist or ends first. */
@@ -294,8 +311,8 @@ export class ShardPool {
     );
     await Promise.all(shards.map((shard) => shard.stop()));
     await this.#engine?.stop(deadline - performance.now());
-    await this.#reloading;
-    await Promise.all([this.#threads.end(), this.#engineThreads?.end()]);
+    await this.#renewals.settled();
+    await Promise.all([...Array.from(this.#allThreads, (threads) => threads.end()), this.#engineThreads?.end()]);
     return {
       closed: counts.reduce((sum, { closed }) => sum + closed, 0),
       dropped: counts.reduce((sum, { dropped }) => sum + dropped, 0),
@@ -304,44 +321,54 @@ export class ShardPool {
   }
 
   /**
-   * Replaces the threads of all shards by new ones with other actor modules, and moves everybody. Rejects with the error
-   * of a thread that can't start, and nothing is changed then; with `ERR_RELOADING` during another reload.
+   * Replaces the threads of all shards by new ones with other actor modules, and moves everybody. Rejects with the
+   * error of a thread that can't start, and nothing is changed then; with `ERR_RELOADING` during another replacement.
    */
-  async reload(actors: ReadonlyMap<ActorName, string>, settings: ShutdownSettings): Promise<ReloadResult> {
-    if (this.#reloading !== undefined)
-      throw new SwitchboardError("ERR_RELOADING", "the board is being reloaded already");
-    const reload = this.#reload(actors, settings);
-    this.#reloading = reload.catch(noop);
-    try {
-      return await reload;
-    } finally {
-      this.#reloading = undefined;
-    }
+  async reload(actors: ReadonlyMap<ActorName, string>, settings: RenewalSettings): Promise<RenewalResult> {
+    return this.#renewals.renew([...this.#slots.keys()], actors, settings);
   }
 
-  async #reload(actors: ReadonlyMap<ActorName, string>, settings: ShutdownSettings): Promise<ReloadResult> {
-    const startedAt = performance.now();
-    const before = this.#threads;
-    const threads = await ShardThreads.start(this.#settings.shards, this.#settings.resourceLimits);
-    const counters = this.#slots.map((slot) => slot.createCounters());
-    const next = counters.map((one, shard) => this.#live.launch(shard, threads, actors, one));
-    const replace = (): ShardHandle[] => {
-      this.#threads = threads;
-      this.#actors = actors;
-      return this.#slots.map((slot, shard) => slot.replace(next[shard] as ShardHandle, counters[shard] as Counters));
+  /** Replaces the thread of one shard, with the same actor modules. Rejects as `reload` does. */
+  async recycle(shard: number, settings: RenewalSettings): Promise<RenewalResult> {
+    const result = await this.#renewals.renew([shard], this.#actors, settings);
+    this.#slots[shard]?.recycled();
+    return result;
+  }
+
+  /** True while no thread can be replaced: others are being replaced, or another process takes over. */
+  get isRenewing(): boolean {
+    return this.#movesPaused || this.#renewals.isBusy;
+  }
+
+  async #startThreads(): Promise<ShardThreads> {
+    const threads = await ShardThreads.start(1, this.#settings.resourceLimits);
+    this.#allThreads.add(threads);
+    return threads;
+  }
+
+  #renewalHost(): RenewalHost {
+    return {
+      closing: this.#closed.signal,
+      launch: async (shard, actors) => {
+        const threads = await this.#startThreads();
+        const counters = (this.#slots[shard] as ShardSlot).createCounters();
+        return { handle: this.#live.launch(shard, threads, actors, counters), threads, counters, actors };
+      },
+      giveUp: (threads) => this.#live.giveUp(threads.map(({ handle }) => handle)),
+      replace: ({ handle, threads, counters, actors }) => {
+        const { shard } = handle;
+        const before = this.#threads[shard] as ShardThreads;
+        this.#threads[shard] = threads;
+        this.#actors = actors;
+        return { handle: (this.#slots[shard] as ShardSlot).replace(handle, counters), threads: before };
+      },
+      ended: async (threads) => {
+        await threads.end();
+        this.#allThreads.delete(threads);
+      },
+      succeed: (next) => this.#live.succeed(next),
+      allArrived: () => this.allArrived(),
     };
-    try {
-      const { signal: closing } = this.#closed;
-      const succeed = (shard: ShardHandle): Promise<unknown> => this.#live.succeed(shard);
-      const allArrived = (): Promise<void> => this.allArrived();
-      const counts = await reloadShards({ next, closing, replace, succeed, allArrived }, settings);
-      return { ...counts, ms: performance.now() - startedAt };
-    } catch (error) {
-      if (this.#threads !== threads) this.#live.giveUp(next);
-      throw error;
-    } finally {
-      await (this.#threads === threads ? before : threads).end();
-    }
   }
 
   /** Ends the engine's thread at once. It is replaced as if it had died. */

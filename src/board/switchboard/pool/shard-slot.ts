@@ -98,6 +98,11 @@ export class ShardSlot {
     return old;
   }
 
+  /** The thread of the shard has been replaced by a recycling. */
+  recycled(): void {
+    this.#history.current.add("recycled");
+  }
+
   /** Starts the shard again after its delay, unless it died too often, or another thread has its place. */
   lost(handle: ShardHandle, loss: ShardLoss): void {
     if (this.#isClosing) return;

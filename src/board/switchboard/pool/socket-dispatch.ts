@@ -4,12 +4,17 @@ import type { Duplex } from "node:stream";
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { HandoffSender, isMovable } from "../../../wire/transport/handoff.ts";
 import { createHandoffChannel, type HandoffResult } from "../../../wire/transport/pending-handoffs.ts";
-import { RelaySender } from "../../../wire/transport/relay.ts";
+import { RelaySender } from "../../../wire/transport/relay/relay.ts";
+import type { RelayMoves } from "../../../wire/transport/relay/relay-moves.ts";
 import type { HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { RawSocketEnvelope, ShardPortNotice, ShardTask } from "../../shard/messages.ts";
 import { ConnectionCount } from "./connection-count.ts";
 
 export interface SocketDispatchSettings {
+  /** Number of the thread, unique in the board, from 1. */
+  readonly life: number;
+  /** Relayed streams between the shards of the board. */
+  readonly relayMoves: RelayMoves;
   readonly counters: Counters;
   /** True if movable sockets are moved; all others are relayed. */
   readonly moves: boolean;
@@ -29,7 +34,7 @@ export class SocketDispatch {
   /** The shard's ends. */
   readonly receivers: Pick<ShardTask, "handoff" | "relay" | "rawSockets">;
 
-  constructor({ counters, moves, handoffTimeoutMs, clientLeft }: SocketDispatchSettings) {
+  constructor({ life, relayMoves, counters, moves, handoffTimeoutMs, clientLeft }: SocketDispatchSettings) {
     this.#counters = counters;
     this.#moves = moves;
     this.#count = new ConnectionCount(counters, clientLeft);
@@ -37,7 +42,7 @@ export class SocketDispatch {
     const relay = createHandoffChannel();
     const rawSockets = createHandoffChannel();
     this.#handoff = new HandoffSender(handoff.sender, handoffTimeoutMs);
-    this.#relay = new RelaySender(relay.sender, handoffTimeoutMs);
+    this.#relay = new RelaySender(relay.sender, handoffTimeoutMs, life, relayMoves);
     this.#rawSockets = new HandoffSender(rawSockets.sender, handoffTimeoutMs);
     this.receivers = { handoff: handoff.receiver, relay: relay.receiver, rawSockets: rawSockets.receiver };
   }

@@ -64,6 +64,8 @@ export interface ActorContext<Session = unknown> {
    * @param actor the actor object that asks; an object that was replaced gets no timer
    */
   schedule(actor: object, delayMs: number, call: TimerCall, repeats: boolean): () => void;
+  /** Cancels all timers that call this method. Returns their number. */
+  cancelTimers(method: string): number;
   /** Returns a context for an actor object that has lost its connection. It doesn't hold the connection in memory. */
   withoutConnection(): ActorContext<Session>;
 }

@@ -14,7 +14,7 @@ export type StayReason =
   | "state"
   /** The class of the actor has no `moves`. */
   | "actor"
-  /** The bytes of the connection are relayed, or this system can't move sockets. */
+  /** The shard does the TLS of the connection, or the bytes are relayed and the move is one to another process. */
   | "transport"
   /** The other shard has ended, or no descriptor is left. */
   | "shard";

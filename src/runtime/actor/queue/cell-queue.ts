@@ -158,9 +158,27 @@ export abstract class CellQueue implements ScheduledTask {
     this.#timers?.clear();
   }
 
-  /** Cancels the timers that call functions of the actor object. */
-  protected clearFunctionTimers(): void {
-    this.#timers?.clearFunctions();
+  /** Cancels all timers that call this method, and calls that wait. Returns the number of both. */
+  protected cancelCallsOf(method: string): number {
+    let count = this.#timers?.cancelCallsOf(method) ?? 0;
+    for (const one of this.#mailbox ?? []) {
+      if (one.kind !== "timer" || one.cancelled || typeof one.call === "function" || one.call.method !== method)
+        continue;
+      one.cancelled = true;
+      count++;
+    }
+    return count;
+  }
+
+  /** Cancels the timers that call functions of the actor object. Returns true if there were any, or if their calls wait. */
+  protected clearFunctionTimers(): boolean {
+    let any = (this.#timers?.clearFunctions() ?? 0) > 0;
+    for (const one of this.#mailbox ?? []) {
+      if (one.kind !== "timer" || one.cancelled || typeof one.call !== "function") continue;
+      one.cancelled = true;
+      any = true;
+    }
+    return any;
   }
 
   /** Drops everything that waits, and ends all timers. */

@@ -102,6 +102,11 @@ export class Mailbox<T extends Waiting> implements Compactable {
     return one;
   }
 
+  /** Iterates over what waits. */
+  *[Symbol.iterator](): Generator<T, void> {
+    for (let at = this.#head; at < this.#queue.length; at++) yield this.#queue[at] as T;
+  }
+
   /** Empties the mailbox. Returns its content. */
   clear(): T[] {
     const left = this.#queue.slice(this.#head);

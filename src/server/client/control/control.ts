@@ -82,11 +82,7 @@ export interface ConnectionsQuestion extends ClientSelection {
 /** What the API does with clients. */
 export type ChangeQuestion = DisconnectQuestion | UnsubscribeQuestion | SubscribeClientsQuestion | RefreshQuestion;
 
-export type ControlQuestion =
-  | ChangeQuestion
-  | ChannelsQuestion
-  | InfoQuestion
-  | ConnectionsQuestion;
+export type ControlQuestion = ChangeQuestion | ChannelsQuestion | InfoQuestion | ConnectionsQuestion;
 
 /** One client, as the API lists it. */
 export interface ClientDescription {

@@ -1,5 +1,5 @@
 import { setImmediate as turn } from "node:timers/promises";
-import { expect, it } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import type { ActorCell } from "../../../../src/runtime/actor/actor-cell.ts";
 import type { StayReason, Suspended } from "../../../../src/runtime/actor/moving/suspension.ts";
 import { context, log, message, Sync, start } from "../cell.ts";
@@ -134,4 +134,58 @@ it("moves timers of methods with the time that is left, and no functions", async
   await expect.poll(() => next.log).toContain("late once");
   next.cell.end(1000, "");
   expect(next.log).toEqual(['resumed {"from":"before"} 1', "late once", "closed 1000 "]);
+});
+
+it("warns once for each class that timers with a function have ended, and not of timers by name", async () => {
+  const warnings: Error[] = [];
+  const collect = (warning: Error): void => void warnings.push(warning);
+  process.on("warning", collect);
+  onTestFinished(() => void process.off("warning", collect));
+  class Named extends Moving {
+    override opened(): void {
+      started.cell.schedule(this, 60_000, { method: "late", argument: 1 }, false);
+    }
+  }
+  class WithFunctions extends Moving {
+    override opened(): void {
+      started.cell.schedule(this, 60_000, () => {}, false);
+    }
+  }
+  let started = start(Named);
+  for (const actorClass of [Named, WithFunctions, WithFunctions]) {
+    started = start(actorClass);
+    started.open();
+    started.cell.save(await bytesOf(started.cell));
+  }
+  await new Promise((resolve) => setImmediate(resolve));
+  expect(warnings).toMatchObject([{ name: "SwitchboardWarning", code: "timersEnded" }]);
+  expect(warnings[0]?.message).toContain("WithFunctions");
+});
+
+it("cancels timers by name after a move, also a call that waits", async () => {
+  class Timed extends Moving {
+    override opened(): void {
+      const { schedule } = { schedule: started.cell.schedule.bind(started.cell, this) };
+      schedule(0, { method: "late", argument: "again" }, false);
+      schedule(60_000, { method: "late", argument: "later" }, true);
+      schedule(60_000, { method: "suspended", argument: "other" }, true);
+    }
+    override resumed(): void {
+      log.push(`cancelled ${next?.cell.cancelTimers("late")}`);
+    }
+  }
+  const log: string[] = [];
+  let next: ReturnType<typeof start> | undefined;
+  const started = start(Timed);
+  started.open();
+  const bytes = await bytesOf(started.cell);
+  await vi.waitFor(() => expect(started.cell.timerArguments).toHaveLength(2));
+  const state = started.cell.save(bytes);
+  expect(state.waiting).toEqual([{ kind: "expired", method: "late", argument: "again" }]);
+  next = start(Timed);
+  next.cell.load(Timed, context, structuredClone(state));
+  expect(log).toEqual(["cancelled 2"]);
+  expect(next.cell.timerArguments).toEqual(["other"]);
+  next.cell.end(1000, "");
+  expect(next.log.filter((one) => one.startsWith("late"))).toEqual([]);
 });

@@ -2,11 +2,11 @@ import { once } from "node:events";
 import type { Duplex } from "node:stream";
 import { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { HandoffAnswer, RelayMessage } from "../../../src/wire/transport/messages.ts";
-import { createHandoffChannel } from "../../../src/wire/transport/pending-handoffs.ts";
-import { RelaySender, receiveRelayed } from "../../../src/wire/transport/relay.ts";
-import { WINDOW_COST } from "../../../src/wire/transport/relay-transport.ts";
-import type { Transport } from "../../../src/wire/transport/transport.ts";
+import type { HandoffAnswer, RelayMessage } from "../../../../src/wire/transport/messages.ts";
+import { createHandoffChannel } from "../../../../src/wire/transport/pending-handoffs.ts";
+import { RelaySender, receiveRelayed } from "../../../../src/wire/transport/relay/relay.ts";
+import { WINDOW_COST } from "../../../../src/wire/transport/relay/relay-transport.ts";
+import type { Transport } from "../../../../src/wire/transport/transport.ts";
 import {
   openHttp2Streams,
   openMemoryStreams,
@@ -14,9 +14,9 @@ import {
   openTlsSockets,
   openUnixSockets,
   type StreamPair,
-} from "../../support/streams.ts";
-import { itIsATransport } from "./contract.ts";
-import type { TransportFactory } from "./pair.ts";
+} from "../../../support/streams.ts";
+import { itIsATransport } from "../contract.ts";
+import type { TransportFactory } from "../pair.ts";
 
 /** A relay whose both ends are in this thread, over a real port. */
 function openRelay(adopt: (transport: Transport, envelope: unknown) => void) {

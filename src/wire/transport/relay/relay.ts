@@ -1,12 +1,14 @@
 /** The relay for streams that can't be moved to a shard: the main thread's end and the shard's end. */
 import type { Duplex } from "node:stream";
-import type { ErrorReport } from "../../errors.ts";
-import { DuplexTransport, remoteAddressOf } from "./duplex-transport.ts";
-import { Arrivals, type Pace } from "./handoff.ts";
-import type { RelayHandoff } from "./messages.ts";
-import { HANDOFF_TIMEOUT_MS, type HandoffEnd, type HandoffResult, lost, PendingHandoffs } from "./pending-handoffs.ts";
+import type { ErrorReport } from "../../../errors.ts";
+import { DuplexTransport, remoteAddressOf } from "../duplex-transport.ts";
+import { Arrivals, type Pace } from "../handoff.ts";
+import type { RelayHandoff } from "../messages.ts";
+import { HANDOFF_TIMEOUT_MS, type HandoffEnd, type HandoffResult, lost, PendingHandoffs } from "../pending-handoffs.ts";
+import type { RelayedStream, Transport, TransportReceiver } from "../transport.ts";
+import { RelayMoves } from "./relay-moves.ts";
 import { RelayPort } from "./relay-port.ts";
-import type { Transport, TransportReceiver } from "./transport.ts";
+import type { RelayTransport } from "./relay-transport.ts";
 
 /** A stream that waits for the shard's answer. */
 interface WaitingStream {
@@ -27,17 +29,34 @@ export class RelaySender<Envelope> {
   /** By serial. */
   readonly #waiting = new Map<number, WaitingStream>();
 
-  /** @param timeoutMs milliseconds that the shard has to answer for a stream */
-  constructor({ port, decisions }: HandoffEnd, timeoutMs = HANDOFF_TIMEOUT_MS) {
+  /**
+   * @param timeoutMs milliseconds that the shard has to answer for a stream
+   * @param life number of the shard's thread, unique in the board
+   * @param moves streams between the shards of the board
+   */
+  constructor(
+    { port, decisions }: HandoffEnd,
+    timeoutMs = HANDOFF_TIMEOUT_MS,
+    life = 0,
+    moves: RelayMoves = new RelayMoves(),
+  ) {
     this.#pending = new PendingHandoffs(decisions, timeoutMs);
-    const handle = (message: RelayHandoff<Envelope>): void => {
-      if (message.kind === "answer") this.#answered(message.serial, message.error);
-    };
     // Posts after all sockets of this turn were read.
-    this.#relay = new RelayPort(port, setImmediate, handle, () => {
-      for (const { stream } of this.#waiting.values()) stream.destroy();
-      this.#waiting.clear();
-      this.#pending.lose();
+    this.#relay = new RelayPort(port, setImmediate, {
+      handle: (message) => {
+        if (message.kind === "answer") this.#answered(message.serial, message.error);
+        else if (message.kind === "take") {
+          const { id, from, before } = message;
+          this.#relay.expect(id);
+          moves.take(from, before, (stream) => this.#relay.attach(id, stream));
+        }
+      },
+      left: (id, stream) => moves.left(life, id, stream),
+      lost: () => {
+        for (const { stream } of this.#waiting.values()) stream.destroy();
+        this.#waiting.clear();
+        this.#pending.lose();
+      },
     });
   }
 
@@ -94,6 +113,18 @@ export class RelaySender<Envelope> {
   }
 }
 
+/** The shard's end, for streams that move between shards. */
+export interface RelayReceiver {
+  /** Posts at once what streams have written: call it before a stream that left is told to its next thread. */
+  flush(): void;
+  /**
+   * Goes on with a stream that was taken apart.
+   *
+   * @param from life of the thread where that was: another one, or this one if the stream couldn't leave
+   */
+  take(stream: RelayedStream, from: number, unread: Buffer): RelayTransport;
+}
+
 /**
  * The shard's end. `adopt` takes over the transport, or throws: then the stream is closed.
  *
@@ -103,14 +134,28 @@ export function receiveRelayed<Envelope>(
   end: HandoffEnd,
   adopt: (transport: Transport, envelope: Envelope) => void,
   pace?: Pace,
-): void {
-  const relay = new RelayPort<Envelope>(end.port, queueMicrotask, (message) => {
-    if (message.kind !== "open") return;
-    const { serial, envelope, remoteAddress } = message;
-    const transport = relay.open(serial, remoteAddress);
-    arrivals.adopt(serial, transport, () => adopt(transport, envelope));
+): RelayReceiver {
+  const relay: RelayPort<Envelope> = new RelayPort<Envelope>(end.port, queueMicrotask, {
+    handle: (message: RelayHandoff<Envelope>) => {
+      if (message.kind !== "open") return;
+      const { serial, envelope, remoteAddress } = message;
+      const transport = relay.open(serial, remoteAddress);
+      arrivals.adopt(serial, transport, () => adopt(transport, envelope));
+    },
   });
   const arrivals = new Arrivals(end, (answer) => relay.tell(answer), pace);
+  // The main thread numbers streams that it opens from 0.
+  let lastTaken = 0;
+  return {
+    flush: relay.flush,
+    take: (stream, from, unread) => {
+      const id = --lastTaken;
+      relay.tell({ kind: "take", id, from, before: stream.id });
+      const transport = relay.open(id, stream.remoteAddress);
+      transport.load(stream, unread);
+      return transport;
+    },
+  };
 }
 
 /**
