@@ -56,3 +56,15 @@ it("empties a shard, which goes on to take new connections", async () => {
   expect((await board.connections({ shard: 1 })).connections).toHaveLength(1);
   await expectAllRight([...clients, ...late]);
 });
+
+it("suspends few connections of a shard at a time, however many orders come at once", async () => {
+  const { board, port } = await startBoard({ actor: "pacing", shards: 2 });
+  const clients = await openClients(200, { port });
+  expect(await moveAll(board, await addressesOf(board, 200), 2)).toBe(400);
+  const answers = await board.survey("most");
+  for (const one of answers) expect(one).toMatchObject({ kind: "answered", answer: expect.any(Number) });
+  const most = answers.map((one) => (one.kind === "answered" ? (one.answer as number) : Number.NaN));
+  expect(Math.max(...most)).toBeGreaterThan(1);
+  expect(Math.max(...most)).toBeLessThanOrEqual(32);
+  await expectAllRight(clients);
+});
