@@ -75,6 +75,45 @@ it("stays when the argument of a timer can't be cloned", async () => {
   expect(await ask("log")).toBe("opened, suspended on 0, resumed 7 on 0");
 });
 
+it("stays, with everything that waited, when a mail can be copied but not written as bytes", async () => {
+  const { board, address, socket, failed, ask } = await open();
+  await ask("plan slow");
+  const suspending = once(socket, "message");
+  const move = board.move(address, 1);
+  expect(String((await suspending)[0])).toBe("suspending");
+  const echoed = once(socket, "message");
+  socket.send("meanwhile");
+  expect(await board.tell(address, new SharedArrayBuffer(8))).toEqual({ status: "accepted" });
+  expect(await move).toEqual({ moved: false, reason: "state" });
+  expect(String((await echoed)[0])).toBe("meanwhile");
+  expect(failed).toMatchObject([{ reason: "state", error: { code: "ERR_STATE_NOT_CLONEABLE" } }]);
+  expect((await ask("log")).split(", ").slice(2)).toEqual(["resumed 7 on 0", "mailed [object SharedArrayBuffer] on 0"]);
+});
+
+it("lets a handler that is under way end first, and messages behind it be handled in the other shard", async () => {
+  const { board, address, socket, ask } = await open();
+  const messages: string[] = [];
+  socket.on("message", (data) => messages.push(String(data)));
+  for (const text of ["wait 100", "log", "after"]) socket.send(text);
+  await vi.waitFor(() => expect(messages).toEqual(["waiting"]));
+  expect(await board.move(address, 1)).toEqual({ moved: true });
+  await vi.waitFor(() => expect(messages).toHaveLength(4));
+  expect(messages).toEqual(["waiting", "waited", "opened, suspended on 0, resumed 7 on 1", "after"]);
+  expect(await ask("still")).toBe("still");
+});
+
+it("moves a connection whose handler asks for it", async () => {
+  const { board, address, ask } = await open();
+  const moves: Promise<unknown>[] = [];
+  board.on("reported", ({ address: from, value }) => {
+    if (from !== undefined && typeof value === "number") moves.push(board.move(from, value));
+  });
+  for (const shard of [1, 0, 1]) expect(await ask(`move ${shard}`)).toBe("asked");
+  expect(await Promise.all(moves)).toHaveLength(3);
+  expect(await ask("log")).toMatch(/^opened, suspended on 0, resumed 7 on 1/);
+  expect(await board.move(address, 0)).toEqual({ moved: true });
+});
+
 it("gives up after 5 s when suspended never resolves, and when a handler goes on, and takes messages meanwhile", async () => {
   const { board, address, failed, ask, socket } = await open();
   await ask("plan hang");

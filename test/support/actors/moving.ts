@@ -33,6 +33,9 @@ export default class Moving extends Actor {
         return { ...state, method: () => {} };
       case "large":
         return { ...state, plan: "", bytes: Buffer.alloc(1024 * 1024) };
+      case "slow":
+        this.send("suspending");
+        return new Promise((resolve) => setTimeout(() => resolve({ ...state, plan: "" }), 300));
       case "async":
         return new Promise((resolve) => setTimeout(() => resolve(state), 20));
       default:
@@ -60,6 +63,12 @@ export default class Moving extends Actor {
         await new Promise((resolve) => setTimeout(resolve, Number(argument)));
         this.send("waited");
         return;
+      case "move":
+        this.report(Number(argument));
+        this.send("asked");
+        // The order to move comes while this handler runs.
+        await new Promise((resolve) => setTimeout(resolve, 50));
+        return;
       case "uncloneable":
         this.after(60_000, "late", { told: () => {} });
         this.send("planned");
@@ -80,6 +89,10 @@ export default class Moving extends Actor {
 
   again(argument: unknown): void {
     this.send(`${argument} on ${this.shard}`);
+  }
+
+  override mailed(mail: unknown): void {
+    this.#log.push(`mailed ${mail} on ${this.shard}`);
   }
 
   override closed(code: number): void {
