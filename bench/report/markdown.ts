@@ -1,8 +1,11 @@
 /** The report as Markdown tables, for README.md: the figures of all servers, and the thresholds. */
-import { type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
+import { ratioOf, type ScenarioResult, type SuiteResult, summarize } from "../results.ts";
 import { checkThresholds, type Threshold } from "../thresholds.ts";
-import { figureName, formatFigure } from "./format.ts";
+import { figureName, formatFigure, formatRatio } from "./format.ts";
 import { disturbance, formatLimit, formatThresholdFigure } from "./terminal.ts";
+
+/** Id of the server that does the least that a server can. */
+const FLOOR = "epoll";
 
 /**
  * Formats the scenarios that compare servers, a row for each, and the outcome of the thresholds.
@@ -24,12 +27,13 @@ export function markdownReport(result: SuiteResult, thresholds: readonly Thresho
       ]),
     ),
     table(
-      ["bar", "measured", "range", "limit", ""],
+      ["bar", "measured", "range", "limit", "the floor in C", ""],
       checkThresholds(result, thresholds).map(({ threshold, title, figure, range, verdict }) => [
         title,
         formatThresholdFigure(threshold, figure),
         range === undefined ? "" : range.map((end) => formatThresholdFigure(threshold, end)).join(" to "),
         formatLimit(threshold),
+        floorOf(result, threshold),
         verdict,
       ]),
     ),
@@ -44,6 +48,14 @@ function figureOf(scenario: ScenarioResult, id: string): string {
   if (summary === undefined) return "";
   const figure = formatFigure(scenario.primary, summary.figures[scenario.primary]?.median);
   return summary.failures.length === 0 ? figure : `${figure} (failed ${summary.failures.length}×)`;
+}
+
+/** Formats what the server in C has in place of the variant: where this is above the limit, the kernel alone is. */
+function floorOf({ scenarios }: SuiteResult, { scenario: id, metric, against }: Threshold): string {
+  const scenario = scenarios.find((candidate) => candidate.id === id);
+  if (scenario === undefined || against === undefined || against === FLOOR) return "";
+  const ratio = ratioOf(scenario, metric, FLOOR, against);
+  return ratio === undefined ? "" : formatRatio(ratio.median);
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
