@@ -59,6 +59,6 @@ function floorOf({ scenarios }: SuiteResult, { scenario: id, metric, against }: 
 }
 
 function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
-  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`;
+  const line = (cells: readonly string[]): string => `| ${cells.join(" | ")} |`.replaceAll(/ {2,}/g, " ");
   return [line(head), line(head.map(() => "---")), ...rows.map(line)].join("\n");
 }
