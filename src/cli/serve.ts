@@ -9,6 +9,7 @@ import { type RunningServer, startServer } from "../server/serve/server.ts";
 import { count, unusedFile } from "./load-config.ts";
 import { onNpmShellEnd } from "./npm-shell.ts";
 import { parseFlags } from "./parse-flags.ts";
+import { Reloads } from "./serve/reloads.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
 
@@ -20,10 +21,12 @@ Every key of the config can also be set as a variable: http_server.port is SWITC
   --config FILE   the config: see switchboard config init
   --port PORT     port of the clients (http_server.port)
   --address ADDR  address of the clients (http_server.address)
+  --watch         reload when the config file changes: for development
   --insecure      let every client do everything, without tokens (client.insecure): for development
   --help          show this help
 
 SIGTERM and SIGINT end it: /health says 503 at once, then clients are closed in batches and come back to other servers.
+SIGHUP reloads the config: clients move to new threads and notice nothing.
 Logs go to stderr. Guide: src/guides/serving.md
 `;
 
@@ -44,6 +47,7 @@ export async function serve(args: readonly string[]): Promise<number> {
     port: { type: "string" },
     address: { type: "string" },
     insecure: { type: "boolean" },
+    watch: { type: "boolean" },
     help: { type: "boolean" },
   } satisfies NonNullable<Parameters<typeof parseArgs>[0]>["options"]);
   if (values.help) {
@@ -53,15 +57,21 @@ export async function serve(args: readonly string[]): Promise<number> {
   if (positionals[0] !== undefined) {
     throw new UsageError(`serve takes no ${positionals[0]}; write a config file as --config ${positionals[0]}`);
   }
-  const loaded = await loadConfig({
-    file: values.config,
-    env: process.env,
-    flags: {
-      ...(values.port === undefined ? {} : { "http_server.port": { flag: "--port", value: values.port } }),
-      ...(values.address === undefined ? {} : { "http_server.address": { flag: "--address", value: values.address } }),
-      ...(values.insecure ? { "client.insecure": { flag: "--insecure", value: "true" } } : {}),
-    },
-  });
+  if (values.watch && values.config === undefined)
+    throw new UsageError("--watch needs --config FILE: there is no file");
+  const load = (): Promise<LoadedConfig> =>
+    loadConfig({
+      file: values.config,
+      env: process.env,
+      flags: {
+        ...(values.port === undefined ? {} : { "http_server.port": { flag: "--port", value: values.port } }),
+        ...(values.address === undefined
+          ? {}
+          : { "http_server.address": { flag: "--address", value: values.address } }),
+        ...(values.insecure ? { "client.insecure": { flag: "--insecure", value: "true" } } : {}),
+      },
+    });
+  const loaded = await load();
   if (loaded.kind === "faults") {
     const faults = loaded.faults.map((fault) => formatFault(fault, values.config));
     throw new CommandError(`the config has ${count(faults.length, "fault")}:\n${faults.join("\n")}`);
@@ -73,7 +83,11 @@ export async function serve(args: readonly string[]): Promise<number> {
   logWarningsOfNode(log);
   const starting = start(loaded, log);
   closeOnSignals(starting, log);
-  tellStart(loaded, await starting, log);
+  const server = await starting;
+  const reloads = new Reloads(server, { file: values.config, load }, log);
+  process.on("SIGHUP", () => void reloads.reload("SIGHUP"));
+  if (values.watch && values.config !== undefined) reloads.watch(values.config);
+  tellStart(loaded, server, log);
   return 0;
 }
 

@@ -6,6 +6,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { ClientAddresses } from "../../board/accept/client-address.ts";
+import type { ReloadResult } from "../../board/switchboard/moving/reload.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
@@ -24,8 +25,8 @@ import { certificateOf } from "./certificate.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
+import { ReloadableSettings, type ReloadedConfig } from "./reloading.ts";
 import type { CountedParts } from "./server-metrics.ts";
-import { publishSettings } from "./shard-settings.ts";
 import { UserLimits } from "./user-limits.ts";
 
 /** True in the built package, where the files lie elsewhere than in the sources. */
@@ -54,10 +55,17 @@ export type ShardReport =
 
 export interface RunningServer {
   readonly board: Switchboard;
+  /** The config that the clients are served by. */
+  readonly config: ServerConfig;
   /** Port of the clients; with the API too, unless that has a port of its own. */
   readonly address: AddressInfo;
   /** Port of the API, health and metrics. */
   readonly internalAddress: AddressInfo;
+  /**
+   * Moves all clients to new threads, with the parts of a config that can change while the server runs. Rejects, with nothing
+   * changed, if the threads can't start.
+   */
+  reload(config: ServerConfig): Promise<ReloadResult & Pick<ReloadedConfig, "kept">>;
   /** Ends: readiness first, then clients in batches with 3001, then the ports. */
   close(): Promise<void>;
 }
@@ -66,9 +74,10 @@ type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** Starts a server. Rejects if a port is taken, or the engine can't be reached. Nothing is left running then. */
 export async function startServer({ config, version, log }: ServerOptions): Promise<RunningServer> {
-  const { url, forget } = publishSettings(ACTOR, { config, version });
+  const settings = new ReloadableSettings(ACTOR, { config, version });
+  const { url } = settings;
   const hooks = new Hooks(config.hooks, { log });
-  const started: (() => Promise<unknown>)[] = [async () => forget(), () => hooks.close(0)];
+  const started: (() => Promise<unknown>)[] = [async () => settings.forget(), () => hooks.close(0)];
   try {
     const board = await startBoard(config, url);
     started.push(() => board.close({ timeoutMs: 0 }));
@@ -84,9 +93,13 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     if (internal !== server) started.push(() => closeServer(internal));
     return {
       board,
+      get config() {
+        return settings.config;
+      },
       address: server.address() as AddressInfo,
       internalAddress: internal.address() as AddressInfo,
-      close: () => close(config, board, hooks, [...new Set([server, internal])], forget),
+      reload: (next) => settings.reload(board, next),
+      close: () => close(config, board, hooks, [...new Set([server, internal])], () => settings.forget()),
     };
   } catch (error) {
     for (const stop of started.reverse()) await stop();

@@ -123,7 +123,7 @@ class Publisher {
         for (const [index, board] of this.#boards.entries()) {
           for (const topic of NAMES) {
             const result = board.publish(topic, `publication ${topic} p${index} ${this.count}`);
-            if (result.stored !== undefined) stored.push(result.stored);
+            if (result.stored !== undefined) stored.push(result.stored.catch(() => {}));
           }
           void board.publish("stream:raw", `publication stream:raw u${index} ${this.count}`, { store: false });
         }

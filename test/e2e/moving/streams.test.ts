@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { redis } from "../../../src/engines/redis/index.ts";
 import { memory } from "../../../src/index.ts";
 import { RedisServer } from "../../support/redis-server.ts";
@@ -6,6 +6,7 @@ import { runStreams } from "./stream-run.ts";
 
 /** `npm run moves:connections` runs these tests for minutes. */
 const isLong = process.env["MOVES"] === "long";
+vi.setConfig({ testTimeout: isLong ? 900_000 : 120_000 });
 const LENGTH = isLong ? { subscribers: 20, hops: 100, burst: 5 } : { subscribers: 4, hops: 6, burst: 2 };
 
 it("subscribers of streams and presence move, and lose, double and reorder nothing; presence sees no move", async () => {

@@ -231,3 +231,30 @@ it("answers publish, channels, connections and info, and takes tokens of the com
   ]);
   expect(await ask("info")).toMatch(/1/);
 });
+
+it("SIGHUP and --watch load the config anew: clients stay, what needs a restart is said, and faults change nothing", async () => {
+  const { program, file, url, logged } = await start({}, "--watch");
+  const client = await connected(url);
+  const heard = await listen(client, "news");
+  const ends = endsOf([client]);
+  const config = JSON.parse(readFileSync(file, "utf8"));
+  const told = (message: string) => logged().filter((line) => line.message.startsWith(message));
+  program.kill("SIGHUP");
+  await vi.waitFor(() => expect(told("reloaded")).toMatchObject([{ because: "SIGHUP", moved: 1, closed: 0 }]));
+
+  // The client may call methods that the application answers only after the reload: here, an address where nothing listens.
+  const proxy = { endpoint: "http://127.0.0.1:1/rpc", timeout: "1s" };
+  const changed = { ...config, shards: 2, rpc: { proxy: { ...proxy, enabled: true } } };
+  await expect(client.rpc("add", {})).rejects.toMatchObject({ code: 108 });
+  writeFileSync(file, JSON.stringify(changed));
+  await vi.waitFor(() => expect(told("reloaded")).toHaveLength(2));
+  expect(told("shards has changed")).toHaveLength(1);
+  await expect(client.rpc("add", {})).rejects.toMatchObject({ code: 100 });
+
+  writeFileSync(file, "{");
+  await vi.waitFor(() => expect(told("not reloaded")).toHaveLength(1));
+  await callApi(url, API_KEY, "publish", { channel: "news", data: 1 });
+  await vi.waitFor(() => expect(heard).toEqual([1]));
+  expect(ends).toEqual([]);
+  client.disconnect();
+});
