@@ -8,8 +8,8 @@ import { type Mapping, unmap } from "./memory.ts";
 import type { CompletionQueuePlace, RingOwner } from "./ring-setup.ts";
 import { closeDescriptor, READ_AND_WRITE, shutDown } from "./sockets.ts";
 
-/** Largest number of a descriptor that can be listed. Linux allows a process 2^20 descriptors unless told otherwise. */
-const MAX_DESCRIPTOR = 2 ** 22 - 1;
+/** Number of descriptors that can be listed. Linux allows a process 2^20 descriptors unless told otherwise. */
+const MAX_DESCRIPTORS = 2 ** 22;
 const MAX_MAPPINGS = 8;
 
 /** Names of the first words of the memory. The list of descriptors, a bit for each, follows the mappings. */
@@ -25,6 +25,7 @@ const words = {
   /** 1 from the beginning of the estate's end. */
   sealed: 8,
 };
+const EMFILE = 24;
 const EFD_NONBLOCK = 0x800;
 const EFD_CLOEXEC = 0x80000;
 
@@ -35,19 +36,26 @@ const MAPPING_WORDS = 3;
 const MAPPINGS_AT = 16;
 const BITS_AT = MAPPINGS_AT + MAX_MAPPINGS * MAPPING_WORDS;
 
-/** Creates the memory for one thread. Pages that are never written take no memory. */
-export function createEstateMemory(): SharedArrayBuffer {
-  return new SharedArrayBuffer((BITS_AT + (MAX_DESCRIPTOR + 1) / 32) * 4);
+/**
+ * Creates the memory for one thread. Pages that are never written take no memory.
+ *
+ * @param descriptors number of descriptors that can be listed: a multiple of 32. Higher ones are never opened. Default: 2^22
+ */
+export function createEstateMemory(descriptors = MAX_DESCRIPTORS): SharedArrayBuffer {
+  return new SharedArrayBuffer((BITS_AT + descriptors / 32) * 4);
 }
 
 /** The owner's end: the thread with the ring. */
 export class Estate implements RingOwner {
   readonly #words: Int32Array;
+  /** Number of descriptors that can be listed. */
+  readonly #limit: number;
   readonly #close = bind("close", ONE);
   readonly #dup = bind("dup", ONE);
 
   constructor(memory: SharedArrayBuffer, threadId: number) {
     this.#words = new Int32Array(memory);
+    this.#limit = (this.#words.length - BITS_AT) * 32;
     Atomics.store(this.#words, words.threadId, threadId);
     if (isSealed(this.#words)) throw new SwitchboardError("ERR_CLOSED", "the thread is to end");
   }
@@ -79,6 +87,19 @@ export class Estate implements RingOwner {
   /** Tells that this thread uses nothing of its estate any more, and runs on. */
   leave(): void {
     Atomics.store(this.#words, words.threadId, 0);
+  }
+
+  /**
+   * Lists a descriptor that the kernel opened for an accept. Returns it, or a negative EMFILE if it can't be listed: then it
+   * is closed.
+   */
+  ownAccepted(descriptor: number): number {
+    if (descriptor < this.#limit) {
+      this.own(descriptor);
+      return descriptor;
+    }
+    this.#close(descriptor);
+    return -EMFILE;
   }
 
   /** Lists a descriptor that the kernel opened, or that came from elsewhere. */
@@ -113,6 +134,10 @@ export class Estate implements RingOwner {
   duplicate(descriptor: number): number {
     const copy = this.#dup(descriptor);
     if (copy < 0) throw systemError("dup");
+    if (copy >= this.#limit) {
+      this.#close(copy);
+      throw systemError("dup", EMFILE);
+    }
     // V8 ends a thread at the beginning of functions of JavaScript and in loops: neither may stand between the two.
     Atomics.or(this.#words, BITS_AT + (copy >> 5), 1 << (copy & 31));
     return copy;

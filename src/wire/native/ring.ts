@@ -339,8 +339,8 @@ export class Ring {
       const name = words[at] as number;
       const kind = name & KIND_MASK;
       if (name >>> KIND_BITS !== slot || kind === kinds.send || kind === kinds.cancel) continue;
-      const result = words[at + 2] as number;
-      if (kind === kinds.accept && result >= 0) this.#estate.own(result);
+      let result = words[at + 2] as number;
+      if (kind === kinds.accept && result >= 0) result = this.#estate.ownAccepted(result);
       // In its turn it means nothing any more.
       words[at] = kinds.cancel;
       this.#complete(slot, kind, result, words[at + 3] as number);
@@ -393,10 +393,10 @@ export class Ring {
     while (this.#cqHead !== tail) {
       const at = cqEntries + (this.#cqHead & cqMask) * CQE_WORDS;
       const name = words[at] as number;
-      const result = words[at + 2] as number;
+      let result = words[at + 2] as number;
       const flags = words[at + 3] as number;
       // Listed before the completion counts as seen: between the two the main thread finds the descriptor twice.
-      if ((name & KIND_MASK) === kinds.accept && result >= 0) this.#estate.own(result);
+      if ((name & KIND_MASK) === kinds.accept && result >= 0) result = this.#estate.ownAccepted(result);
       this.#cqHead = (this.#cqHead + 1) | 0;
       Atomics.store(words, cqHead, this.#cqHead);
       count++;

@@ -1,6 +1,7 @@
 /**
  * A thread that echoes bytes over io_uring and dies as its peers tell it. The tests of dead threads start it as a worker.
  */
+import { spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { parentPort, workerData } from "node:worker_threads";
@@ -17,6 +18,10 @@ const ways: Readonly<Record<string, () => void>> = {
   },
   spin: () => {
     for (;;);
+  },
+  wedge: () => {
+    // A call of C that `terminate` doesn't end.
+    spawnSync("sleep", ["4"]);
   },
   "fill the heap": () => {
     const kept: number[][] = [];

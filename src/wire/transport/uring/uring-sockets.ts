@@ -129,6 +129,7 @@ class UringListener implements SlotOwner, ListeningSocket {
   accepted(descriptor: number, more: boolean): void {
     try {
       if (descriptor >= 0) this.#take(descriptor);
+      else if (more) this.#tellLack();
     } finally {
       if (!more) this.#acceptAgain(descriptor);
     }
@@ -146,8 +147,12 @@ class UringListener implements SlotOwner, ListeningSocket {
       this.#loop.ring.accept(this.#slot);
       return;
     }
-    this.#failed(new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", "the system has no descriptor left to accept with"));
+    this.#tellLack();
     this.#retry = setTimeout(() => this.#acceptAgain(0), RETRY_MS);
+  }
+
+  #tellLack(): void {
+    this.#failed(new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", "the system has no descriptor left to accept with"));
   }
 
   /** Nothing is shut down, if possible: another process may accept with the same socket. */

@@ -1,6 +1,7 @@
 import { once } from "node:events";
 import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
+import { BUFFERS } from "../../../../src/wire/native/receive-buffers.ts";
 import { createEstateMemory, settle } from "../../../../src/wire/native/ring.ts";
 import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets.ts";
 import type { UringTransport } from "../../../../src/wire/transport/uring/uring-transport.ts";
@@ -45,6 +46,20 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
     expect(transport.bufferedBytes).toBe(0);
     transport.end();
     expect(await collect(peer)).toHaveLength(400_000);
+  });
+
+  it("receives from more peers at once than there are buffers to receive into", async () => {
+    const pairs = await Promise.all(Array.from({ length: BUFFERS + 44 }, () => open()));
+    const recorders = pairs.map(({ transport }) => {
+      const recorder = new Recorder();
+      transport.start(recorder);
+      return recorder;
+    });
+    // The kernel waits for all of them.
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    for (const [index, { peer }] of pairs.entries()) peer.write(`from ${index}`);
+    await Promise.all(recorders.map((recorder) => recorder.called("received")));
+    expect(recorders.map(({ bytes }) => String(bytes))).toEqual(pairs.map((_, index) => `from ${index}`));
   });
 
   it("closes when its source has no handle any more", async () => {

@@ -1,0 +1,25 @@
+/** Two boards over io_uring in one process, which ends as its standard input tells it. */
+import { createInterface } from "node:readline";
+import { SwitchboardError } from "../../../src/errors.ts";
+import { Switchboard } from "../../../src/index.ts";
+
+const actor = new URL("../actors/wedging.ts", import.meta.url);
+const options = { actor, sockets: "uring", shards: 2 } as const;
+
+try {
+  const boards = [await Switchboard.start(options), await Switchboard.start(options)];
+  const [board] = boards;
+  const port = await board?.listen({ port: 0, host: "127.0.0.1", accept: "shard" });
+  console.log(`port ${port?.port}`);
+  createInterface(process.stdin).on("line", async (line) => {
+    if (line === "exit") process.exit();
+    if (line === "throw") throw new Error("thrown by the main thread");
+    await Promise.all(boards.map((one) => one.close({ timeoutMs: 100 })));
+    console.log("closed");
+    process.exit();
+  });
+} catch (error) {
+  if (!(error instanceof SwitchboardError)) throw error;
+  console.log(`${error.code} ${error.message}`);
+  process.exitCode = 3;
+}
