@@ -4,11 +4,19 @@ import base from "../vitest.config.ts";
 
 const { test } = base;
 
+/** Tests that can't run over io_uring, with the reason. */
+const EXCLUDED = {
+  "test/e2e/loaders.test.ts":
+    "compares what Node prints under other loaders, and the role is a module that is loaded first",
+};
+for (const [file, reason] of Object.entries(EXCLUDED)) console.log(`not over io_uring: ${file} (${reason})`);
+
 export default mergeConfig(
   { ...base, test: { ...test, include: [] } },
   {
     test: {
       include: ["test/{board,e2e,conformance,fault}/**/*.test.ts"],
+      exclude: Object.keys(EXCLUDED),
       setupFiles: ["test/support/uring-role.ts"],
     },
   },
