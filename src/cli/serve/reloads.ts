@@ -67,8 +67,8 @@ export class Reloads {
         return;
       }
       for (const warning of loaded.warnings) log.warn(formatFault(warning, file));
-      const { kept, moved, closed, ms } = await this.#server.reload(this.#withoutNewSecrets(loaded));
-      for (const key of kept) log.warn(`${key} has changed, and needs a restart: the old value goes on`);
+      const { needRestart, moved, closed, ms } = await this.#server.reload(this.#withoutNewSecrets(loaded));
+      for (const key of needRestart) log.warn(`${key} has changed, and needs a restart: the old value goes on`);
       log.info("reloaded", { because, moved, closed, ms: Math.round(ms) });
     } catch (error) {
       log.error("not reloaded: the server goes on as before", {

@@ -1,6 +1,6 @@
 /** A server that gets another config while it runs: which part of the config, and how its shards get it. `server.ts` has one. */
 import { isDeepStrictEqual } from "node:util";
-import type { ReloadResult } from "../../board/switchboard/moving/reload.ts";
+import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { topicsOf } from "../channels/topics.ts";
 import type { ClientConfig, ServerConfig } from "../config/config.ts";
@@ -21,7 +21,7 @@ const RELOADED: ReadonlySet<keyof ServerConfig> = new Set(["client", "channel", 
 export interface ReloadedConfig {
   readonly config: ServerConfig;
   /** Keys whose new values need a restart: the old ones go on. */
-  readonly kept: readonly string[];
+  readonly needRestart: readonly string[];
 }
 
 /** The settings of the shards of one server. */
@@ -49,15 +49,15 @@ export class ReloadableSettings {
   }
 
   /** Moves all clients to threads with another config. Rejects, with nothing changed, if the threads can't start. */
-  async reload(board: Switchboard, next: ServerConfig): Promise<ReloadResult & Pick<ReloadedConfig, "kept">> {
-    const { config, kept } = reloaded(this.#config, next);
+  async reload(board: Switchboard, next: ServerConfig): Promise<RenewalResult & Pick<ReloadedConfig, "needRestart">> {
+    const { config, needRestart } = reloaded(this.#config, next);
     const published = publishSettings(this.#actor, { config, version: this.#version });
     try {
       const result = await board.reload({ actor: published.url });
       this.#published.forget();
       this.#published = published;
       this.#config = config;
-      return { ...result, kept };
+      return { ...result, needRestart };
     } catch (error) {
       published.forget();
       throw error;
@@ -71,19 +71,19 @@ export class ReloadableSettings {
 
 /** Returns the config with which a server goes on that has run with `before`. */
 export function reloaded(before: ServerConfig, after: ServerConfig): ReloadedConfig {
-  const kept: string[] = [];
+  const needRestart: string[] = [];
   const client: ClientConfig = { ...after.client, ...fixedOf(before.client) };
   for (const key of FIXED_CLIENT) {
-    if (!isDeepStrictEqual(before.client[key], after.client[key])) kept.push(`client.${snake(key)}`);
+    if (!isDeepStrictEqual(before.client[key], after.client[key])) needRestart.push(`client.${snake(key)}`);
   }
   // History and presence are kept by the engine, by rules that don't change.
   const hasTopics = isDeepStrictEqual(shapeOf(before.channel), shapeOf(after.channel));
-  if (!hasTopics) kept.push("channel (its history, presence or namespaces)");
+  if (!hasTopics) needRestart.push("channel (its history, presence or namespaces)");
   for (const section of Object.keys(before) as (keyof ServerConfig)[]) {
-    if (!RELOADED.has(section) && !isDeepStrictEqual(before[section], after[section])) kept.push(snake(section));
+    if (!RELOADED.has(section) && !isDeepStrictEqual(before[section], after[section])) needRestart.push(snake(section));
   }
   const { proxy } = after;
-  return { config: { ...before, client, channel: hasTopics ? after.channel : before.channel, proxy }, kept };
+  return { config: { ...before, client, channel: hasTopics ? after.channel : before.channel, proxy }, needRestart };
 }
 
 /** What the engine and the API know of channels. */

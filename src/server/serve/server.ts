@@ -6,7 +6,7 @@ import type { IncomingMessage, RequestListener, Server, ServerResponse } from "n
 import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { ClientAddresses } from "../../board/accept/client-address.ts";
-import type { ReloadResult } from "../../board/switchboard/moving/reload.ts";
+import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
@@ -65,7 +65,7 @@ export interface RunningServer {
    * Moves all clients to new threads, with the parts of a config that can change while the server runs. Rejects, with nothing
    * changed, if the threads can't start.
    */
-  reload(config: ServerConfig): Promise<ReloadResult & Pick<ReloadedConfig, "kept">>;
+  reload(config: ServerConfig): Promise<RenewalResult & Pick<ReloadedConfig, "needRestart">>;
   /** Ends: readiness first, then clients in batches with 3001, then the ports. */
   close(): Promise<void>;
 }
