@@ -240,8 +240,8 @@ export class EngineClient {
   }
 
   /**
-   * Asks for a cut of a move from the thread `from` to this one. Both threads are told `marked`, in line with what the host
-   * delivers. A thread whose engine thread ends meanwhile isn't told.
+   * Asks for a cut of a move from the thread `from` to this one. Both threads are told `marked`, in line with what the
+   * host delivers. A thread whose engine thread ends meanwhile isn't told.
    */
   cut(from: number, move: number): void {
     this.#session?.call({ kind: "cut", from, move });

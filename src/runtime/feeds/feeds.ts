@@ -63,7 +63,8 @@ export class Feeds {
   // ── connections that come from another thread ──────────────────────────────────────────────────────────
 
   /**
-   * Prepares the topics of connections that are to come. `prepared` rejects if the engine can't be asked. Then call `ended`.
+   * Prepares the topics of connections that are to come. `prepared` rejects if the engine can't be asked. Then call
+   * `ended`.
    */
   expect(
     name: MoveName,
@@ -88,8 +89,8 @@ export class Feeds {
   }
 
   /**
-   * A connection has come. It gets everything after its place from `Membership.arrived` on. The result rejects if the engine
-   * can't be asked.
+   * A connection has come. It gets everything after its place from `Membership.arrived` on. The result rejects if the
+   * engine can't be asked.
    *
    * @param name undefined for a connection that comes without notice, such as one from another process
    */

@@ -154,8 +154,8 @@ export class Membership implements PresenceWatcher {
   }
 
   /**
-   * A connection that came from another thread gets what came since the cut, and what comes from now on. A stream waits for
-   * `arrived`.
+   * A connection that came from another thread gets what came since the cut, and what comes from now on. A stream waits
+   * for `arrived`.
    */
   begin(since: SinceCut | undefined): void {
     if (this.#left) return;

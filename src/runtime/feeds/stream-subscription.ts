@@ -120,7 +120,9 @@ export class StreamSubscription implements Subscriber {
     return this.#held ?? [];
   }
 
-  /** Returns what was kept and came before the stored publication with an offset, and keeps that no more. Default: all. */
+  /**
+   * Returns what was kept and came before the stored publication with an offset, and keeps that no more. Default: all.
+   */
   takeHeld(offset = Number.POSITIVE_INFINITY): readonly StreamRecord[] {
     if (this.#held === undefined) return [];
     const end = this.#held.findIndex(({ after }) => after >= offset);

@@ -111,7 +111,9 @@ export interface Backend {
   rpc?(question: RpcQuestion): Promise<Answer<{ readonly data?: Buffer | undefined }>>;
   /** A client has gone. Never waited for. */
   disconnected?(facts: ClientFacts, code: number, reason: string): void;
-  /** A client subscribed to a channel in cache mode, and nothing is there. Resolves when the application has seen it. */
+  /**
+   * A client subscribed to a channel in cache mode, and nothing is there. Resolves when the application has seen it.
+   */
   cacheMissed?(facts: ClientFacts, channel: string): Promise<void>;
 }
 

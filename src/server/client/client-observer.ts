@@ -1,4 +1,7 @@
-/** Who is told what clients do and what is refused to them: for logs and counts. `switchboard serve` has one in each shard. */
+/**
+ * Who is told what clients do and what is refused to them: for logs and counts. `switchboard serve` has one in each
+ * shard.
+ */
 
 export interface ObservedClient {
   readonly clientId: string;

@@ -317,7 +317,9 @@ export class ClientSubscriptions {
   }
 }
 
-/** Returns a function for deltas, which begins with the publication that came with the answer, and what sets that one. */
+/**
+ * Returns a function for deltas, which begins with the publication that came with the answer, and what sets that one.
+ */
 function withBase(encodeFrom: (base: Publication | undefined) => PublicationEncode): {
   readonly encode: PublicationEncode;
   base(publication: Publication): void;

@@ -94,7 +94,8 @@ export class PublicationEncoder {
       const stored = this.#storedOf(publication);
       const { data } = stored;
       const from = stored.delta === true && before?.offset === publication.offset - 1 ? before.data : undefined;
-      // The client takes one that isn't stored for the base of the next, if it gets it at all: the next one is sent full.
+      // The client takes one that isn't stored for the base of the next, if it gets it at all: the next one is sent
+      // full.
       before = publication.offset === 0 ? undefined : { offset: publication.offset, data };
       const name = `${from === undefined ? "full" : "delta"} ${codec.name} ${compact}`;
       return this.#form(publication, name, () => this.#deltaPush(publication, stored, from, codec, compact));

@@ -1,4 +1,6 @@
-/** What a client is told when its subscription begins: its place, and what it missed. `ClientSubscriptions` asks for it. */
+/**
+ * What a client is told when its subscription begins: its place, and what it missed. `ClientSubscriptions` asks for it.
+ */
 import type { Publication } from "../../runtime/streams/publication.ts";
 import type { Subscribed } from "../../runtime/streams/subscribe.ts";
 import { hasHistory } from "../channels/channel-options.ts";

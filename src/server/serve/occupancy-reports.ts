@@ -1,4 +1,6 @@
-/** Adds up what the threads of shards report of their channels: the first subscriber and the last one of the whole node. */
+/**
+ * Adds up what the threads of shards report of their channels: the first subscriber and the last one of the whole node.
+ */
 import type { ClientReport } from "../client/client-server.ts";
 
 export interface OccupancyOwner {

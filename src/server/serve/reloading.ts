@@ -1,4 +1,7 @@
-/** A server that gets another config while it runs: which part of the config, and how its shards get it. `server.ts` has one. */
+/**
+ * A server that gets another config while it runs: which part of the config, and how its shards get it. `server.ts` has
+ * one.
+ */
 import { isDeepStrictEqual } from "node:util";
 import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";

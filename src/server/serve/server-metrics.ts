@@ -1,6 +1,6 @@
 /**
- * The metrics of the server beside those of its board: the API, hooks, clients without WebSockets. `server.ts` loads this
- * file only where `prom-client` is wanted.
+ * The metrics of the server beside those of its board: the API, hooks, clients without WebSockets. `server.ts` loads
+ * this file only where `prom-client` is wanted.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { Counter, Gauge, type Registry } from "prom-client";

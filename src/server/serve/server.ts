@@ -1,5 +1,6 @@
 /**
- * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests do.
+ * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests
+ * do.
  */
 import { once } from "node:events";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
@@ -62,8 +63,8 @@ export interface RunningServer {
   /** Port of the API, health and metrics. */
   readonly internalAddress: AddressInfo;
   /**
-   * Moves all clients to new threads, with the parts of a config that can change while the server runs. Rejects, with nothing
-   * changed, if the threads can't start.
+   * Moves all clients to new threads, with the parts of a config that can change while the server runs. Rejects, with
+   * nothing changed, if the threads can't start.
    */
   reload(config: ServerConfig): Promise<RenewalResult & Pick<ReloadedConfig, "needRestart">>;
   /** Ends: readiness first, then clients in batches with 3001, then the ports. */

@@ -1,6 +1,6 @@
 /**
- * A shard's part of the limits on the connections of one user: it holds clients that are about to connect until the main
- * thread has counted those of all shards and nodes (`UserLimits`). The actor module has one `UserAdmission`.
+ * A shard's part of the limits on the connections of one user: it holds clients that are about to connect until the
+ * main thread has counted those of all shards and nodes (`UserLimits`). The actor module has one `UserAdmission`.
  */
 import type { RegisteredClient } from "../client/client-registry.ts";
 import type { ClientAdmission } from "../client/client-server.ts";
@@ -71,7 +71,9 @@ export class UserAdmission implements ClientAdmission {
     return config.userConnectionLimit > 0 || isSingle(config);
   }
 
-  /** Resolves with the reason why the client may not connect; with undefined if it may. Anonymous clients always may. */
+  /**
+   * Resolves with the reason why the client may not connect; with undefined if it may. Anonymous clients always may.
+   */
   async admit({ clientId, user }: { readonly clientId: string; readonly user: string }) {
     if (user === "") return undefined;
     const clients = this.#users.get(user) ?? new Map<string, Held>();

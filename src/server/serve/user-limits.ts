@@ -1,7 +1,7 @@
 /**
  * Limits on the connections of one user, over all shards and nodes: `user_connection_limit`, and one connection only
- * (`single_connection`). The main thread hears of each client that wants to connect, counts those of its user, and tells
- * the shards who may (`UserAdmission`).
+ * (`single_connection`). The main thread hears of each client that wants to connect, counts those of its user, and
+ * tells the shards who may (`UserAdmission`).
  */
 import type { SurveyAnswer } from "../../board/switchboard/survey.ts";
 import type { Switchboard } from "../../board/switchboard/switchboard.ts";
@@ -49,7 +49,9 @@ export class UserLimits {
     }
   }
 
-  /** The newest client stays if there may be one only. Else those that are in stay, and the oldest of those that wait. */
+  /**
+   * The newest client stays if there may be one only. Else those that are in stay, and the oldest of those that wait.
+   */
   async #decide(user: string): Promise<void> {
     const answers = await this.#ask({ kind: "clientsOf", user });
     // A client that moves may be told by both of its shards.

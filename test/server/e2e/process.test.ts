@@ -244,7 +244,7 @@ it("SIGHUP and --watch load the config anew: clients stay, what needs a restart 
 
   // The client may call methods that the application answers only after the reload: here, an address where nothing listens.
   const proxy = { endpoint: "http://127.0.0.1:1/rpc", timeout: "1s" };
-  const changed = { ...config, shards: 2, rpc: { proxy: { ...proxy, enabled: true } } };
+  const changed = { ...config, shards: 2, rpc: { proxy, without_namespace: { proxy_enabled: true } } };
   await expect(client.rpc("add", {})).rejects.toMatchObject({ code: 108 });
   writeFileSync(file, JSON.stringify(changed));
   await vi.waitFor(() => expect(told("reloaded")).toHaveLength(2));

@@ -1,4 +1,6 @@
-/** What the HTTP API does with one client: `control-answers.ts` asks for it, and a client that came with the question. */
+/**
+ * What the HTTP API does with one client: `control-answers.ts` asks for it, and a client that came with the question.
+ */
 import type { Channels } from "../../channels/channels.ts";
 import { DISCONNECTS } from "../../protocol/codes.ts";
 import type { ClientRegistry, RegisteredClient } from "../client-registry.ts";

@@ -65,8 +65,8 @@ function selected(clients: Iterable<RegisteredClient>, { user, client, session }
 }
 
 /**
- * Changes clients. Those that are on their way to another shard are changed there, and aren't counted: the other shard may
- * have counted them.
+ * Changes clients. Those that are on their way to another shard are changed there, and aren't counted: the other shard
+ * may have counted them.
  */
 async function change(server: ControlledShard, question: ChangeQuestion): Promise<ControlAnswer> {
   const { registry } = server;

@@ -1,7 +1,7 @@
 /**
  * The control questions of the HTTP API, and what a shard answers. The API sends them to all shards of all nodes with
- * `board.survey`; `surveyed` of the actor module answers them. All of it crosses threads and nodes: plain data, and bytes
- * arrive as `Uint8Array`.
+ * `board.survey`; `surveyed` of the actor module answers them. All of it crosses threads and nodes: plain data, and
+ * bytes arrive as `Uint8Array`.
  */
 import type { SubscriptionOverride } from "../backend.ts";
 

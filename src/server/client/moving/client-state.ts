@@ -1,4 +1,7 @@
-/** A client that moves to another shard, as plain data. Its actor gives the state to `suspended` and gets it in `resumed`. */
+/**
+ * A client that moves to another shard, as plain data. Its actor gives the state to `suspended` and gets it in
+ * `resumed`.
+ */
 import type { SubscriptionRights } from "../../channels/subscription-rights.ts";
 import type { ConnectRequest, FilterNode } from "../../protocol/messages.ts";
 import type { ConnectionGrant } from "../backend.ts";

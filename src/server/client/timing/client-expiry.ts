@@ -59,7 +59,8 @@ export class ClientExpiry {
    * Sets a deadline again, for a client that came from another shard.
    *
    * @param name name of the deadline
-   * @param isByToken tells whether the client brings a new token for its subscription to a channel; undefined: it has none
+   * @param isByToken tells whether the client brings a new token for its subscription to a channel; undefined: it has
+   * none
    */
   again(name: string, dueInMs: number, isByToken: (channel: string) => boolean | undefined): void {
     const dueAt = (Date.now() + dueInMs) / 1_000;

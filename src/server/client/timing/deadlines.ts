@@ -1,6 +1,6 @@
 /**
- * The deadlines of one client: its pings, its pongs, and what expires. The actor of the client has one `Deadlines`. Most
- * clients have one or two deadlines, and there are many clients: a list takes less memory than a map or an array.
+ * The deadlines of one client: its pings, its pongs, and what expires. The actor of the client has one `Deadlines`.
+ * Most clients have one or two deadlines, and there are many clients: a list takes less memory than a map or an array.
  */
 import type { DeadlineClock, Waiting } from "./deadline-clock.ts";
 
