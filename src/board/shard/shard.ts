@@ -6,6 +6,7 @@ import type { Address } from "../../runtime/actor/address.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
 import { MailboxCompactor } from "../../runtime/actor/queue/mailbox.ts";
 import { setReportSink } from "../../runtime/actor/report-sink.ts";
+import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -28,18 +29,11 @@ import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
 import type { ActorModuleFacts, ShardOrder, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
-import type { StartedConnections } from "./moving/messages.ts";
 import { Mover, type MoverOwner } from "./moving/mover.ts";
 import { Passing } from "./moving/passing.ts";
 import { Stayers } from "./moving/stayers.ts";
-import {
-  answerQuery,
-  isTakeoverQuery,
-  type QueryAnswers,
-  type ShardQuery,
-  surveyFailed,
-  type TakeoverQuery,
-} from "./queries.ts";
+import { answerTakeover } from "./moving/takeover-queries.ts";
+import { answerQuery, isTakeoverQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { SocketIntake } from "./socket-intake.ts";
@@ -287,7 +281,9 @@ class Shard {
       this.report({ kind: "queryAnswered", serial, answer });
     };
     if (isTakeoverQuery(query)) {
-      void Promise.resolve(this.#answerTakeover(query)).then(post);
+      const parts = { passing: this.#passing, topics: this.#topics, intake: this.#intake };
+      const published = (publish: PassedPublish): void => this.report({ kind: "published", publish });
+      void answerTakeover(query, parts, published).then(post);
       return;
     }
     switch (query.kind) {
@@ -311,38 +307,6 @@ class Shard {
         const message = "surveyed must return plain data, without functions or class instances";
         post(surveyFailed(new SwitchboardError("ERR_MAIL_NOT_CLONEABLE", message, { cause })));
       });
-  }
-
-  #answerTakeover(
-    query: TakeoverQuery,
-  ): QueryAnswers[TakeoverQuery["kind"]] | Promise<number | StartedConnections | true> {
-    const { topics } = this.#topics;
-    switch (query.kind) {
-      case "calm":
-        return this.#passing.calm(query).then(() => true);
-      case "suspendAll":
-        return this.#passing.suspendAll(query);
-      case "resumeAll":
-        this.#passing.resumeAll();
-        return true;
-      case "passOut":
-        return this.#passing.giveUp(query);
-      case "passIn":
-        return this.#passing.takeIn(query);
-      case "startPassed":
-        return this.#passing.start();
-      case "stopAccepting":
-        this.#intake.stopAccepting();
-        return true;
-      case "holdPublishes":
-        topics.hold();
-        return true;
-      case "releasePublishes":
-        topics.release(query.forwards ? (publish) => this.report({ kind: "published", publish }) : undefined);
-        return true;
-      case "settle":
-        return this.#topics.settled().then(() => true);
-    }
   }
 
   #addLink(link: ThreadLink): Promise<void> {

@@ -81,8 +81,9 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     for (let name = 1; name <= 2; name++) {
       const next = run(name);
       await next.tells("takenOver");
-      published.push((await old.tells("ended")).ticks);
-      await Promise.all(clients.map((client) => client.gets(`${name} `)));
+      const { ticks } = await old.tells("ended");
+      published.push(ticks);
+      await Promise.all(clients.map((client) => client.gets(name - 1, ticks)));
       old = next;
     }
     for (const { errors, nextOf } of clients) {
@@ -265,9 +266,9 @@ class TickClient {
     return new TickClient(socket);
   }
 
-  /** Resolves when a message that begins so has come. */
-  async gets(beginning: string): Promise<void> {
-    for (;;) if (String((await once(this.#socket, "message"))[0]).startsWith(beginning)) return;
+  /** Resolves when so many ticks of a publisher have come. */
+  async gets(name: number, ticks: number): Promise<void> {
+    while ((this.nextOf.get(String(name)) ?? 0) < ticks) await once(this.#socket, "message");
   }
 
   #take(text: string): void {

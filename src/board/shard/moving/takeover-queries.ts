@@ -1,0 +1,49 @@
+/** Answers the questions of the main thread in a takeover. `Shard` calls it. */
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
+import type { QueryAnswers, TakeoverQuery } from "../queries.ts";
+import type { ShardTopics } from "../shard-topics.ts";
+import type { SocketIntake } from "../socket-intake.ts";
+import type { Passing } from "./passing.ts";
+
+/** The parts of a shard that a takeover concerns. */
+export interface TakeoverShard {
+  readonly passing: Passing;
+  readonly topics: ShardTopics;
+  readonly intake: SocketIntake;
+}
+
+/** @param published gets publishes for subscribers that have gone to another process */
+export async function answerTakeover(
+  query: TakeoverQuery,
+  { passing, topics, intake }: TakeoverShard,
+  published: (publish: PassedPublish) => void,
+): Promise<QueryAnswers[TakeoverQuery["kind"]]> {
+  switch (query.kind) {
+    case "calm":
+      await passing.calm(query);
+      return true;
+    case "suspendAll":
+      return passing.suspendAll(query);
+    case "resumeAll":
+      passing.resumeAll();
+      return true;
+    case "passOut":
+      return passing.giveUp(query);
+    case "passIn":
+      return passing.takeIn(query);
+    case "startPassed":
+      return passing.start();
+    case "stopAccepting":
+      intake.stopAccepting();
+      return true;
+    case "holdPublishes":
+      topics.topics.hold();
+      return true;
+    case "releasePublishes":
+      topics.topics.release(query.forwards ? published : undefined);
+      return true;
+    case "settle":
+      await topics.settled();
+      return true;
+  }
+}
