@@ -1,7 +1,8 @@
 /** Faults of Redis and of the links to it, as clients of three boards see them. `npm run faults` has the long form. */
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { RedisServer } from "../support/redis-server.ts";
-import { Cluster, isLong, STANDSTILL_MS, Trial } from "./cluster/trial.ts";
+import { Cluster, STANDSTILL_MS, Trial } from "./cluster/trial.ts";
+import { isLong } from "./rows.ts";
 
 const cluster = new Cluster();
 let server: RedisServer;

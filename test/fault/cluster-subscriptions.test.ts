@@ -6,7 +6,8 @@ import { RedisServer } from "../support/redis-server.ts";
 import type { BystanderTimes } from "./cluster/bystander-thread.ts";
 import { judge } from "./cluster/checker.ts";
 import { Reader, Writer } from "./cluster/clients.ts";
-import { Cluster, seconds, writeRow } from "./cluster/trial.ts";
+import { Cluster, seconds } from "./cluster/trial.ts";
+import { writeRow } from "./rows.ts";
 
 const TOPICS = Array.from({ length: 1_000 }, (_, number) => `t-${number}`);
 const READERS = 100;

@@ -1,10 +1,11 @@
 /**
  * The fault report: runs every attack at full size, one after the other, each against a new server process. An attack
- * that takes less than five seconds is repeated. Then come the faults of boards over one Redis (`cluster/report.ts`).
+ * that takes less than five seconds is repeated. Then come the faults of connections that move (`moving/report.ts`) and of
+ * boards over one Redis (`cluster/report.ts`).
  *
  *    npm run faults -- [--only WORD] [--short] [--json]
  *
- * `--only redis` runs the faults of Redis and nothing else. Prints a Markdown table with a row for each attack:
+ * `--only redis` and `--only moving` run these faults and nothing else. Prints a Markdown table with a row for each attack:
  * verdicts of the attackers; number of other connections that survived and that were lost; largest growth of the
  * server's memory; p99 echo time of the other connections before and during the attack, and during it on a second
  * server that nobody attacks. Exits with 1 if a bound was broken. Linux only: it reads /proc.
@@ -13,6 +14,7 @@ import { parseArgs } from "node:util";
 import { attacks } from "./attacks/all.ts";
 import type { Attack } from "./attacks/attack.ts";
 import { reportClusterFaults } from "./cluster/report.ts";
+import { reportMovingFaults } from "./moving/report.ts";
 import { TargetProcess } from "./target-process.ts";
 import { type TrialResult, tryAttack } from "./trial.ts";
 
@@ -24,6 +26,7 @@ const { values } = parseArgs({
   },
 });
 if (values.only === "redis") process.exit(await reportClusterFaults());
+if (values.only === "moving") process.exit(await reportMovingFaults());
 const chosen = attacks.filter(({ fault }) => fault.includes(values.only));
 if (chosen.length === 0) throw new RangeError(`no fault has ${values.only} in its name`);
 
@@ -45,8 +48,11 @@ for (const [index, attack] of chosen.entries()) {
 await unattacked.close();
 if (values.json) console.log(JSON.stringify(results, undefined, 2));
 else printTable();
-const clusterCode = values.only === "" && !values.short && !values.json ? await reportClusterFaults() : 0;
-process.exit(results.some(({ broken }) => broken.length > 0) ? 1 : clusterCode);
+const codes = [results.some(({ broken }) => broken.length > 0) ? 1 : 0];
+if (values.only === "" && !values.short && !values.json) {
+  codes.push(await reportMovingFaults(), await reportClusterFaults());
+}
+process.exit(Math.max(...codes));
 
 async function report(attack: Attack): Promise<TrialResult> {
   const target = await TargetProcess.start();

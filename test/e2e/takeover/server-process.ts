@@ -1,9 +1,9 @@
 /** Processes of `programs/server.ts`, and the folder of their takeover socket. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { onTestFinished } from "vitest";
+import { expect, onTestFinished, vi } from "vitest";
 import { actorUrl } from "../../support/actor-url.ts";
 import { RunningProgram } from "../support/process.ts";
 import type { ServerOptions } from "./programs/server.ts";
@@ -19,6 +19,7 @@ export interface ServerStories {
   readonly takeoverFailed: { readonly message: string };
   readonly refused: { readonly code: string; readonly message: string };
   readonly asked: object;
+  readonly failing: object;
   readonly ended: { readonly ticks: number };
   readonly closed: { readonly closed: number; readonly dropped: number };
 }
@@ -43,6 +44,14 @@ export class ServerProcess {
   async tells<Event extends keyof ServerStories>(event: Event): Promise<ServerStories[Event]> {
     const [, story = ""] = await this.program.prints(new RegExp(`^(\\{"event":"${event}".*)\\n`, "m"));
     return JSON.parse(story);
+  }
+
+  /** Resolves when the program has stopped itself (SIGSTOP). */
+  async stands(): Promise<void> {
+    await this.tells("failing");
+    await vi.waitFor(() => {
+      expect(readFileSync(`/proc/${this.program.pid}/stat`, "latin1")).toMatch(/\) T /);
+    });
   }
 
   async end(): Promise<{ readonly code: number | null; readonly signal: string | null; readonly stderr: string }> {

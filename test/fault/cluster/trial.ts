@@ -1,18 +1,14 @@
 /** A cluster of boards over one Redis, and one trial of a fault: readers, writers, and what became of them. */
-import { writeFileSync } from "node:fs";
-import { join } from "node:path";
 import { expect, onTestFinished, vi } from "vitest";
 import type { RedisOptions } from "../../../src/engines/redis/index.ts";
 import type { TopicsOption } from "../../../src/index.ts";
 import { TcpProxy } from "../../support/tcp-proxy.ts";
+import { isLong, writeRow } from "../rows.ts";
 import { BoardProcess } from "./board-process.ts";
 import { judge } from "./checker.ts";
 import { Reader, Writer } from "./clients.ts";
 
-/** True for the long form, which has the default times of the engine and longer faults: `npm run faults`. */
-export const isLong = process.env["SWITCHBOARD_FAULTS"] !== undefined;
-
-/** Times of the engine. The short ones are long enough for a machine that is busy. */
+/** Times of the engine: in the long form its defaults. The short ones are long enough for a machine that is busy. */
 export const TIMES: RedisOptions = isLong
   ? { presenceTtlMs: 15_000 }
   : { probeIntervalMs: 100, commandTimeoutMs: 1_500, connectTimeoutMs: 5_000, nodeTtlMs: 1_500, presenceTtlMs: 2_000 };
@@ -276,12 +272,4 @@ export class Trial {
 
 export function seconds(ms: number): string {
   return `${(ms / 1_000).toFixed(ms < 10_000 ? 2 : 1)} s`;
-}
-
-/** Hands a row to `npm run faults`, if that runs this test. */
-export function writeRow(row: Row): void {
-  const folder = process.env["SWITCHBOARD_FAULTS"];
-  if (folder === undefined) return;
-  const file = `${String(Math.round(performance.timeOrigin + performance.now()))}.json`;
-  writeFileSync(join(folder, file), JSON.stringify(row));
 }

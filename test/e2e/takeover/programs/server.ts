@@ -11,11 +11,16 @@ export interface ServerOptions {
   readonly listen: readonly (Readonly<Record<string, string>> | "http")[];
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
-  /** When the program kills itself: before it listens, or once connections have arrived. "close": it closes its board. */
+  /**
+   * When the program sends itself a signal: before it listens, or once connections have arrived. "close": it closes its
+   * board.
+   */
   readonly fails?: "listen" | "suspend" | "close";
+  /** The signal. Default: SIGKILL. */
+  readonly failsBy?: "SIGKILL" | "SIGSTOP";
 }
 
-const { start, listen, ticks, fails }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
+const { start, listen, ticks, fails, failsBy = "SIGKILL" }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
 
 function tell(event: string, detail: object): void {
   writeSync(1, `${JSON.stringify({ event, ...detail })}\n`);
@@ -32,8 +37,8 @@ board.on("successorFailed", ({ error, ...detail }) => {
 board.on("takeoverFailed", (error) => tell("takeoverFailed", { message: error.message }));
 const ports: unknown[] = [];
 if (fails === "close") await board.close();
-if (fails === "listen") process.kill(process.pid, "SIGKILL");
-if (fails === "suspend") killWhenConnectionsArrive();
+if (fails === "listen") fail();
+if (fails === "suspend") failWhenConnectionsArrive();
 for (const options of fails === "close" ? [] : listen) {
   if (options === "http" || "path" in options) {
     const server = createServer((request, response) => {
@@ -56,10 +61,17 @@ if (ticks !== undefined) {
 }
 
 /** The descriptors of connections come by tens; before them, the process opens few. */
-function killWhenConnectionsArrive(): void {
+function failWhenConnectionsArrive(): void {
   const open = (): number => readdirSync("/proc/self/fd").length;
   const before = open();
-  setInterval(() => {
-    if (open() > before + 10) process.kill(process.pid, "SIGKILL");
+  const timer = setInterval(() => {
+    if (open() <= before + 10) return;
+    clearInterval(timer);
+    fail();
   }, 0);
+}
+
+function fail(): void {
+  tell("failing", {});
+  process.kill(process.pid, failsBy);
 }
