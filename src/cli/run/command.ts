@@ -39,7 +39,7 @@ const FLAGS = {
 const DEFAULT_READY_TIMEOUT_S = 120;
 const DEFAULT_STOP_TIMEOUT_S = 40;
 
-/** Runs the command. Resolves with the exit code of the program. */
+/** Runs the command. Ends the process with the exit code of the program, and resolves only with the help. */
 export async function run(args: readonly string[]): Promise<number> {
   const { own, program } = split(args);
   const { values } = parseFlags("run", own, FLAGS);
@@ -63,16 +63,14 @@ export async function run(args: readonly string[]): Promise<number> {
   const report = (line: string): void => void process.stderr.write(`switchboard: ${line}\n`);
   // The folder has mode 0700: whoever can connect there gets every connection.
   const folder = mkdtempSync(join(process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir(), "switchboard-"));
-  try {
-    const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(folder, "takeover.sock");
-    reapOrphans();
-    const supervisor = new Supervisor({ ...settings, takeover }, serviceManager(report), report);
-    handleSignals(supervisor);
-    if (values.watch) watchFolder(dirname(path), () => supervisor.replace());
-    return await supervisor.ended;
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(folder, "takeover.sock");
+  reapOrphans();
+  const supervisor = new Supervisor({ ...settings, takeover }, serviceManager(report), report);
+  handleSignals(supervisor);
+  if (values.watch) watchFolder(dirname(path), () => supervisor.replace());
+  // PM2 listens in this process, which would keep the process alive.
+  process.exit(await supervisor.ended);
 }
 
 /** Parts the supervisor's own arguments from the program and its arguments, which may look like flags. */

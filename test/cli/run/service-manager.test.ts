@@ -70,16 +70,17 @@ describe.skipIf(whyNoPassing() !== undefined)("tells its starter", () => {
     await ended(supervisor);
   });
 
-  it("that it is ready, over the channel of a fork, as PM2 asks", async () => {
+  it("that it is ready, over the channel of a fork, as PM2 asks, and ends though somebody listens there", async () => {
     const { file } = optionsFile({});
     const supervisor = fork(`${projectFolder}src/cli/main.ts`, ["run", ECHO, file], {
+      // PM2 loads a module of its own into what it starts.
+      execArgv: ["--import", "data:text/javascript,process.on('message', () => {})"],
       stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
+    onTestFinished(() => void supervisor.kill("SIGKILL"));
     const exit = once(supervisor, "exit");
-    onTestFinished(async () => {
-      supervisor.kill("SIGTERM");
-      await exit;
-    });
     expect(await once(supervisor, "message")).toEqual(["ready", undefined]);
+    supervisor.kill("SIGTERM");
+    expect(await exit).toEqual([143, null]);
   });
 });

@@ -56,7 +56,8 @@ export class Crowd {
 
   /** Waits for all answers that are still to come, judges, and writes the row. */
   async end(fault: string, result: string): Promise<Fate> {
-    const longestMs = Math.max(...this.#clients.flatMap(({ waits }, index) => waits.slice(this.#before[index])));
+    const waits = this.#clients.flatMap((client, index) => client.waits.slice(this.#before[index]));
+    const longestMs = waits.reduce((longest, wait) => Math.max(longest, wait), 0);
     await Promise.all(this.#clients.map((client) => client.stop()));
     const isLoss = (error: string): boolean => /^closed after|ECONNRESET|EPIPE/.test(error);
     const lost = this.#clients.filter(({ errors }) => errors.some(isLoss)).length;
@@ -80,8 +81,11 @@ async function allAnswered(clients: readonly CountedClient[]): Promise<void> {
   for (const [index, client] of clients.entries()) {
     while (client.answers === before[index] && client.errors.length === 0) {
       await new Promise<void>((resolve) => {
-        client.socket.once("data", () => resolve());
-        client.socket.once("close", () => resolve());
+        const wake = (): void => {
+          client.socket.off("data", wake).off("close", wake);
+          resolve();
+        };
+        client.socket.on("data", wake).on("close", wake);
       });
     }
   }
