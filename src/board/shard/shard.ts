@@ -1,4 +1,7 @@
-/** A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`. */
+/**
+ * A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`, and
+ * `bench/memory.ts` measures a `Shard` without a thread.
+ */
 import type { MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
@@ -17,7 +20,7 @@ import { Pulse } from "../../runtime/stats/pulse.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
 import type { RelayReceiver } from "../../wire/transport/relay/relay.ts";
-import type { Transport } from "../../wire/transport/transport.ts";
+import type { HandshakeTransport, Transport } from "../../wire/transport/transport.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { Connection } from "../connection/connection.ts";
 import type { ActorName, ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
@@ -37,7 +40,7 @@ import { answerQuery, isTakeoverQuery, type QueryAnswers, type ShardQuery, surve
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { SocketIntake } from "./socket-intake.ts";
-import { mayWarmUp, WARM_UP_ACTORS, warmUpTask } from "./warm-up.ts";
+import { mayWarmUp, WARM_UP_ACTORS, warmUp, warmUpTask } from "./warm-up.ts";
 
 /**
  * Runs one shard in this thread until it is told to stop. Returns a report of the error if it couldn't start: an error
@@ -60,7 +63,7 @@ export async function runShard(task: ShardTask): Promise<ErrorReport | undefined
   return undefined;
 }
 
-class Shard {
+export class Shard {
   readonly #task: ShardTask;
   readonly #control: MessagePort;
   readonly #counters: Counters;
@@ -226,9 +229,14 @@ class Shard {
   /** Lets a second shard in this thread, which nothing else knows, take connections that exist only in memory. */
   async #warmUp(): Promise<void> {
     const double = new Shard(warmUpTask(this.#task));
-    double.#actors = WARM_UP_ACTORS;
-    await double.#intake.warmUp();
+    await warmUp(double.acceptInMemory(WARM_UP_ACTORS));
     double.stop();
+  }
+
+  /** Lets connections that exist only in memory come in, each by its transport. For a shard that is never started. */
+  acceptInMemory(actors: ActorModules): (transport: HandshakeTransport) => void {
+    this.#actors = actors;
+    return this.#intake.acceptInMemory();
   }
 
   report(report: ShardReport): void {

@@ -12,7 +12,7 @@ import { localHandoff } from "../../wire/transport/local-handoff.ts";
 import type { HandoffResult } from "../../wire/transport/pending-handoffs.ts";
 import { type RelayReceiver, receiveRelayed } from "../../wire/transport/relay/relay.ts";
 import { nodeSockets, type TcpSockets } from "../../wire/transport/tcp-sockets.ts";
-import type { Transport } from "../../wire/transport/transport.ts";
+import type { HandshakeTransport, Transport } from "../../wire/transport/transport.ts";
 import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
@@ -22,7 +22,7 @@ import type { ActorName, HandoffEnvelope } from "../connection/connection-host.t
 import type { ActorModule } from "./actor-module.ts";
 import type { EventReporter } from "./event-reporter.ts";
 import type { RawSocketEnvelope, ShardPortNotice, ShardTask } from "./messages.ts";
-import { WARM_UP_LISTENER, WARM_UP_SETTINGS, warmUp } from "./warm-up.ts";
+import { WARM_UP_LISTENER, WARM_UP_SETTINGS } from "./warm-up.ts";
 
 export interface SocketIntakeOwner {
   readonly task: ShardTask;
@@ -121,12 +121,12 @@ export class SocketIntake {
     this.#uring = uringEstate && new UringSockets(uringEstate);
   }
 
-  /** Lets connections that exist only in memory come in. For an intake that is never opened. */
-  async warmUp(): Promise<void> {
+  /** Lets connections that exist only in memory come in, each by its transport. For an intake that is never opened. */
+  acceptInMemory(): (transport: HandshakeTransport) => void {
     const sockets = this.#createSocketAcceptor();
+    this.#sockets = sockets;
     sockets.configure(WARM_UP_LISTENER, WARM_UP_SETTINGS);
-    await warmUp((transport) => sockets.acceptTransport(transport, WARM_UP_LISTENER));
-    sockets.close();
+    return (transport) => sockets.acceptTransport(transport, WARM_UP_LISTENER);
   }
 
   /** Takes sockets from now on. */

@@ -70,7 +70,11 @@ export function mayWarmUp(): boolean {
  * Returns the task of the second shard: with counters and ports that nothing else knows, and no limits that its
  * messages would reach.
  */
-export function warmUpTask({ shard, actors, options: wanted }: ShardTask): ShardTask {
+export function warmUpTask({
+  shard,
+  actors,
+  options: wanted,
+}: Pick<ShardTask, "shard" | "actors" | "options">): ShardTask {
   const { maxMessagesPerSecond, maxBytesPerSecond, ...options } = { ...wanted, maxPayloadBytes: 1024 };
   const end = () => createHandoffChannel().receiver;
   return {
