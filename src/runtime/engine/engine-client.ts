@@ -26,6 +26,7 @@ import {
   type SessionSchedule,
   unavailable,
 } from "./engine-session.ts";
+import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
 import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead } from "./messages.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
@@ -56,9 +57,6 @@ export interface PublishOptions {
 
 const NO_OPTIONS: PublishOptions = {};
 
-/** Time after which a topic is asked for again whose renewal failed, in ms. */
-const RENEW_AGAIN_MS = 1_000;
-
 /**
  * Every call that returns a promise rejects with `ERR_ENGINE_UNAVAILABLE` while no engine thread is connected, when the
  * thread ends first, and after 5 s without an answer; with `ERR_ENGINE_FULL` while too much is under way; and with the
@@ -70,10 +68,8 @@ export class EngineClient {
   readonly #settings: EngineClientSettings;
   readonly #schedule: SessionSchedule;
   readonly #wanted = new WantedTopics();
-  /** Members that this thread has joined, by topic and address: the next engine thread must know them, too. */
-  readonly #joined = new Map<string, Map<string, LocalMember>>();
+  readonly #members = new JoinedMembers(() => this.#session);
   readonly #reads: MergedReads;
-  readonly #renewals = new Set<NodeJS.Timeout>();
   #session: EngineSession | undefined;
   #facts: string | undefined;
   /** Facts that the engine thread has. */
@@ -110,9 +106,7 @@ export class EngineClient {
     if (this.#settings.life !== undefined) session.call({ kind: "life", life: this.#settings.life });
     this.#announced = undefined;
     void this.#announce(session);
-    for (const [topic, members] of this.#joined) {
-      for (const member of members.values()) void this.#renewMember(session, topic, member);
-    }
+    this.#members.renewAll(session);
     for (const wanted of this.#wanted.values()) {
       wanted.isKnown = false;
       void this.#renewWant(session, wanted);
@@ -122,7 +116,6 @@ export class EngineClient {
   /** Posts what is left and closes the port. The members of this thread leave. Calls reject with `ERR_CLOSED` then. */
   close(): void {
     this.#isClosed = true;
-    for (const timer of this.#renewals) clearTimeout(timer);
     this.#session?.close();
     this.#session = undefined;
   }
@@ -205,38 +198,18 @@ export class EngineClient {
 
   /** Returns the member that this thread has joined with an address. */
   joinedMember(topic: string, address: string): LocalMember | undefined {
-    return this.#joined.get(topic)?.get(address);
+    return this.#members.get(topic, address);
   }
 
   /** Adds a member, or replaces the member with this address. If that fails, the replaced member stays. */
   async join(topic: string, member: LocalMember): Promise<void> {
     const session = this.#session;
     if (session === undefined) throw this.#notConnected();
-    const members = this.#joined.get(topic) ?? new Map<string, LocalMember>();
-    const replaced = members.get(member.address);
-    members.set(member.address, member);
-    this.#joined.set(topic, members);
-    try {
-      await session.request({ kind: "join", topic, member });
-    } catch (error) {
-      if (members.get(member.address) === member) {
-        if (replaced === undefined) {
-          this.leave(topic, member.address).catch(noop);
-        } else {
-          members.set(member.address, replaced);
-          if (this.#session !== undefined) void this.#renewMember(this.#session, topic, replaced);
-        }
-      }
-      throw error;
-    }
+    return this.#members.join(session, topic, member);
   }
 
-  async leave(topic: string, address: string): Promise<void> {
-    const members = this.#joined.get(topic);
-    if (members?.delete(address) !== true) return;
-    if (members.size === 0) this.#joined.delete(topic);
-    // Members of a thread that isn't connected have left already.
-    await this.#session?.request({ kind: "leave", topic, address });
+  leave(topic: string, address: string): Promise<void> {
+    return this.#members.leave(topic, address);
   }
 
   /**
@@ -284,7 +257,7 @@ export class EngineClient {
       this.#stopAnnouncing(session);
     } catch {
       this.#stopAnnouncing(session);
-      this.#renewLater(session, () => void this.#announce(session));
+      session.later(() => void this.#announce(session));
     }
   }
 
@@ -321,31 +294,10 @@ export class EngineClient {
       await this.#want(session, wanted);
       if (wanted.presence && this.#wanted.get(wanted.name) === wanted) wanted.feed.presenceDoubted();
     } catch {
-      this.#renewLater(session, () => {
+      session.later(() => {
         if (this.#wanted.get(wanted.name) === wanted) void this.#renewWant(session, wanted);
       });
     }
-  }
-
-  async #renewMember(session: EngineSession, topic: string, member: LocalMember): Promise<void> {
-    try {
-      await session.request({ kind: "join", topic, member });
-    } catch {
-      this.#renewLater(session, () => {
-        const isJoined = this.#joined.get(topic)?.get(member.address) === member;
-        if (isJoined) void this.#renewMember(session, topic, member);
-      });
-    }
-  }
-
-  /** Calls `renew` after a pause, unless the engine thread has ended: the next one begins anew. */
-  #renewLater(session: EngineSession, renew: () => void): void {
-    if (this.#session !== session) return;
-    const timer = setTimeout(() => {
-      this.#renewals.delete(timer);
-      if (this.#session === session) renew();
-    }, RENEW_AGAIN_MS);
-    this.#renewals.add(timer);
   }
 
   readonly #sessionOwner: SessionOwner = {

@@ -57,6 +57,8 @@ interface PendingRequest {
 const DEFAULT_TIMEOUT_MS = 5_000;
 const DEFAULT_MAX_BYTES_UNDER_WAY = 64 * 1024 * 1024;
 const DEFAULT_MAX_UNDER_WAY = 65_536;
+/** Time after which a renewal that failed is tried again, in ms. */
+const RENEW_AGAIN_MS = 1_000;
 /** Bytes that are handled before the host is told. */
 const CONSUMED_STEP_BYTES = 1024 * 1024;
 
@@ -84,6 +86,8 @@ export class EngineSession {
   readonly #pending = new PendingReplies<PendingRequest>();
   /** Bytes of each request that the host has not answered, by serial; also of requests whose deadline is over. */
   readonly #unanswered = new Map<number, number>();
+  /** Timers of renewals that failed. */
+  readonly #renewals = new Set<NodeJS.Timeout>();
   #requestBytes = 0;
   #consumedBytes = 0;
   #ended = false;
@@ -155,6 +159,16 @@ export class EngineSession {
   /** Makes a call that has no answer. */
   call(call: Exclude<ClientCall, { kind: "request" }>): void {
     this.#outbox.call(call);
+  }
+
+  /** Calls `renew` after a second, unless the session ends first: the next session begins anew. */
+  later(renew: () => void): void {
+    if (this.#ended) return;
+    const timer = setTimeout(() => {
+      this.#renewals.delete(timer);
+      renew();
+    }, RENEW_AGAIN_MS);
+    this.#renewals.add(timer);
   }
 
   /** Posts what the tick gathered, then closes the port. Everything that waits is rejected. */
@@ -230,6 +244,7 @@ export class EngineSession {
 
   #settleAll(): void {
     this.#ended = true;
+    for (const timer of this.#renewals) clearTimeout(timer);
     this.#outbox.close();
     this.#inbox.clear();
     const error = unavailable("the engine thread has ended before it answered");
