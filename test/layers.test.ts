@@ -408,7 +408,7 @@ it.each([
   { file: "src/wire/native/libc.ts", source: 'process.getBuiltinModule("node:ffi");' },
   { file: "src/index.ts", source: 'export { a } from "./cli/main.ts"; export { b } from "./errors.ts";' },
   { file: "src/cli/main.ts", source: 'import { Switchboard } from "../index.ts";' },
-  { file: "workers/shard.ts", source: 'import { runShard } from "../src/board/shard/shard.ts";' },
+  { file: "workers/shard.ts", source: 'import { runShard } from "../src/board/shard/run-shard.ts";' },
   { file: "src/wire/handshake/server.ts", source: 'import type { IncomingHttpHeaders } from "node:http";' },
   { file: "src/wire/transport/handoff.ts", source: 'import { Socket } from "node:net";' },
   { file: "src/load/client.ts", source: 'import { connect } from "node:net"; import "../wire/handshake/client.ts";' },

@@ -7,6 +7,6 @@ import type { ShardTask } from "../src/board/shard/messages.ts";
  * would double the shard's code in memory.
  */
 export default async (task: ShardTask): Promise<unknown> => {
-  const { runShard } = await import("../src/board/shard/shard.ts");
+  const { runShard } = await import("../src/board/shard/run-shard.ts");
   return runShard(task);
 };

@@ -7,6 +7,7 @@ import { slowConsumerCloseOf } from "../../runtime/actor/slow-consumer-close.ts"
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import type { Authorize } from "../accept/authorize.ts";
 import type { ActorName } from "../connection/connection-host.ts";
+import type { ActorModuleFacts } from "./messages.ts";
 
 /** What a shard uses of one actor module. */
 export interface ActorModule {
@@ -36,8 +37,8 @@ interface Exports {
 /**
  * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
  * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_MOVES`,
- * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports. The
- * message names the URL of the module.
+ * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports.
+ * The message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
   const loads = Array.from(urls, async ([name, url]) => {
@@ -102,4 +103,12 @@ function describe(value: unknown): string {
   if (value === null) return "null";
   if (typeof value === "function") return "a function or class that doesn't";
   return `${typeof value === "object" ? "an" : "a"} ${typeof value}`;
+}
+
+/** Returns the facts about the modules that the main thread needs. */
+export function factsOf(actors: ActorModules): ReadonlyMap<ActorName, ActorModuleFacts> {
+  const facts = Array.from(actors, ([name, { authorize, requestHeaders, moves }]) => {
+    return [name, { authorizes: authorize !== undefined, requestHeaders, moves }] as const;
+  });
+  return new Map(facts);
 }

@@ -1,10 +1,8 @@
 /** Questions of the main thread to a shard, and their answers. */
-import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import type { ErrorReport } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
-import type { ActorModules } from "./actor-module.ts";
-import type { ConnectionRegistry } from "./connection-registry.ts";
 import type {
   CalmQuery,
   CloseStayersQuery,
@@ -22,15 +20,16 @@ import type {
   SuspendAllQuery,
 } from "./moving/messages.ts";
 
-/** Question to a shard: about its connections, or a survey that an actor module answers. */
+/** Question to a shard: about its connections, a survey that an actor module answers, or an order for moves. */
 export type ShardQuery =
   | { readonly kind: "list"; readonly after: number; readonly limit: number }
   | { readonly kind: "disconnect"; readonly address: Address; readonly code: number; readonly reason: string }
   | { readonly kind: "survey"; readonly actor: ActorName; readonly question: unknown }
-  | MovingQuery;
-
-/** Question about connections that move, which is no question to the registry. */
-export type MovingQuery = MoveQuery | SucceedQuery | CloseStayersQuery | EmptiedQuery | TakeoverQuery;
+  | MoveQuery
+  | SucceedQuery
+  | CloseStayersQuery
+  | EmptiedQuery
+  | TakeoverQuery;
 
 /** Question in a takeover by another process, or of another process. */
 export type TakeoverQuery =
@@ -40,7 +39,9 @@ export type TakeoverQuery =
   | PassOutQuery
   | PassInQuery
   | StartPassedQuery
-  /** Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them. */
+  /**
+   * Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them.
+   */
   | { readonly kind: "stopAccepting" }
   /** Keep publishes to topics without history from now on. */
   | { readonly kind: "holdPublishes" }
@@ -98,48 +99,4 @@ export interface QueryAnswers {
   readonly holdPublishes: true;
   readonly releasePublishes: true;
   readonly settle: true;
-}
-
-/**
- * Answers a query. The answer to a survey is a promise, which never rejects.
- *
- * @param actors resolves when the actor modules are loaded
- */
-export function answerQuery(
-  directory: ConnectionRegistry,
-  actors: Promise<ActorModules>,
-  query: Exclude<ShardQuery, MovingQuery>,
-): QueryAnswers[ShardQuery["kind"]] | Promise<SurveyOutcome> {
-  switch (query.kind) {
-    case "disconnect":
-      return directory.get(query.address)?.startClosing(query.code, query.reason) ?? false;
-    case "survey":
-      return answerSurvey(actors, query.actor, query.question);
-    case "list": {
-      const entries = directory.page(query.after, query.limit);
-      const connections = entries.map(({ connection, openedAt }) => ({ ...connection.describe(), openedAt }));
-      return { connections, last: entries.at(-1)?.serial ?? query.after };
-    }
-  }
-}
-
-async function answerSurvey(
-  actors: Promise<ActorModules>,
-  actor: ActorName,
-  question: unknown,
-): Promise<SurveyOutcome> {
-  try {
-    const surveyed = (await actors).get(actor)?.surveyed;
-    if (surveyed === undefined) {
-      const message = `the actor module ${actor ?? "of the option actor"} exports no function surveyed`;
-      throw new SwitchboardError("ERR_NO_SURVEYED", message);
-    }
-    return { kind: "answered", answer: await surveyed(question) };
-  } catch (error) {
-    return surveyFailed(error);
-  }
-}
-
-export function surveyFailed(error: unknown): SurveyOutcome {
-  return { kind: "failed", error: reportError(error) };
 }

@@ -1,67 +1,44 @@
 /**
- * A shard: everything that runs in one worker thread, put together. `workers/shard.ts` calls `runShard`, and
- * `bench/memory.ts` measures a `Shard` without a thread.
+ * A shard: everything that runs in one worker thread, put together. `runShard` makes one, and `bench/memory.ts`
+ * measures a `Shard` without a thread.
  */
 import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
+import { reportError } from "../../errors.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import { HandlerWatch } from "../../runtime/actor/handlers/handler-watch.ts";
 import { MailboxCompactor } from "../../runtime/actor/queue/mailbox.ts";
 import { setReportSink } from "../../runtime/actor/report-sink.ts";
-import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { DeadLetters } from "../../runtime/mail/dead-letters.ts";
 import { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
 import { TimerWheel } from "../../runtime/scheduling/timer-wheel.ts";
 import { Counters } from "../../runtime/stats/counters.ts";
 import { EventLoopMeter } from "../../runtime/stats/event-loop-meter.ts";
-import { Pulse } from "../../runtime/stats/pulse.ts";
 import { Sampler } from "../../runtime/stats/sampler.ts";
 import { Deflaters } from "../../wire/protocol/deflate/deflater.ts";
 import type { RelayReceiver } from "../../wire/transport/relay/relay.ts";
 import type { HandshakeTransport, Transport } from "../../wire/transport/transport.ts";
 import { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
 import { Connection } from "../connection/connection.ts";
-import type { ActorName, ConnectionHost, ConnectionLimits, HandoffEnvelope } from "../connection/connection-host.ts";
+import type { ConnectionHost, HandoffEnvelope } from "../connection/connection-host.ts";
 import { FlushQueue } from "../connection/outbound/flush-queue.ts";
 import type { Outbound } from "../connection/outbound/outbound.ts";
-import { type ActorModule, type ActorModules, loadActorModules } from "./actor-module.ts";
+import { type ActorModule, type ActorModules, factsOf, loadActorModules } from "./actor-module.ts";
 import { ConnectionRegistry } from "./connection-registry.ts";
 import { catchDetached } from "./detached-failures.ts";
 import { EventReporter } from "./event-reporter.ts";
-import type { ActorModuleFacts, ShardOrder, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
+import type { ShardOrder, ShardReport, ShardTask, ThreadLink } from "./messages.ts";
 import { ModuleReports } from "./module-reports.ts";
 import { Mover, type MoverOwner } from "./moving/mover.ts";
 import { Passing } from "./moving/passing.ts";
 import { Stayers } from "./moving/stayers.ts";
-import { answerTakeover } from "./moving/takeover-queries.ts";
-import { answerQuery, isTakeoverQuery, type QueryAnswers, type ShardQuery, surveyFailed } from "./queries.ts";
+import { QueryResponder } from "./query-responder.ts";
 import { ShardTopics } from "./shard-topics.ts";
 import { Shutdown, type ShutdownSettings } from "./shutdown.ts";
 import { SocketIntake } from "./socket-intake.ts";
+import { tickMs } from "./tick-ms.ts";
 import { mayWarmUp, WARM_UP_ACTORS, warmUp, warmUpTask } from "./warm-up.ts";
-
-/**
- * Runs one shard in this thread until it is told to stop. Returns a report of the error if it couldn't start: an error
- * that is thrown across threads would lose its name and code.
- */
-export async function runShard(task: ShardTask): Promise<ErrorReport | undefined> {
-  // The pulse starts first: loading an actor module may already block the thread.
-  const pulse = task.pulse && new Pulse(task.pulse).start();
-  const shard = new Shard(task);
-  try {
-    // A top-level await of an actor module may never end; the shard still stops.
-    await Promise.race([shard.start(), shard.stopped]);
-    await shard.stopped;
-  } catch (error) {
-    shard.stop();
-    return reportError(error);
-  } finally {
-    clearInterval(pulse);
-  }
-  return undefined;
-}
 
 export class Shard {
   readonly #task: ShardTask;
@@ -80,6 +57,7 @@ export class Shard {
   readonly #mover: Mover;
   readonly #passing: Passing;
   readonly #stayers = new Stayers(this.#connections);
+  readonly #queries: QueryResponder;
   readonly #meter: EventLoopMeter;
   readonly #events = new EventReporter((event) => this.report(event));
   readonly #reports = new ModuleReports(
@@ -158,6 +136,17 @@ export class Shard {
     const moverOwner = this.#moverOwner();
     this.#mover = new Mover(moverOwner);
     this.#passing = new Passing(moverOwner, this.#mover);
+    this.#queries = new QueryResponder({
+      connections: this.#connections,
+      loaded: this.#loaded.promise,
+      mail: this.#mail,
+      mover: this.#mover,
+      passing: this.#passing,
+      stayers: this.#stayers,
+      topics: this.#topics,
+      intake: this.#intake,
+      report: (report) => this.report(report),
+    });
   }
 
   #moverOwner(): MoverOwner {
@@ -265,7 +254,7 @@ export class Shard {
         void this.#addLink(order.link);
         return;
       case "query":
-        this.#answer(order.serial, order.query);
+        this.#queries.respond(order.serial, order.query);
         return;
       case "retire":
         this.#mail.retire(order.to);
@@ -281,40 +270,6 @@ export class Shard {
         this.stop();
         return;
     }
-  }
-
-  #answer(serial: number, query: ShardQuery): void {
-    const post = (answer: QueryAnswers[ShardQuery["kind"]]): void => {
-      this.#mover.flushReports();
-      this.report({ kind: "queryAnswered", serial, answer });
-    };
-    if (isTakeoverQuery(query)) {
-      const parts = { passing: this.#passing, topics: this.#topics, intake: this.#intake };
-      const published = (publish: PassedPublish): void => this.report({ kind: "published", publish });
-      void answerTakeover(query, parts, published).then(post);
-      return;
-    }
-    switch (query.kind) {
-      case "move":
-        void this.#mover.move(query).then(post);
-        return;
-      case "closeStayers":
-        void this.#stayers.close(query.settings).then(post);
-        return;
-      case "emptied":
-        void this.#stayers.emptied().then(post);
-        return;
-      case "succeed":
-        void this.#mail.succeed(query.shard, query.life).then(() => post(true));
-        return;
-    }
-    const answer = answerQuery(this.#connections, this.#loaded.promise, query);
-    if (!(answer instanceof Promise)) post(answer);
-    else
-      void answer.then(post).catch((cause) => {
-        const message = "surveyed must return plain data, without functions or class instances";
-        post(surveyFailed(new SwitchboardError("ERR_MAIL_NOT_CLONEABLE", message, { cause })));
-      });
   }
 
   #addLink(link: ThreadLink): Promise<void> {
@@ -364,32 +319,9 @@ export class Shard {
   }
 }
 
-/** Returns the facts about the modules that the main thread needs. */
-function factsOf(actors: ActorModules): ReadonlyMap<ActorName, ActorModuleFacts> {
-  const facts = Array.from(actors, ([name, { authorize, requestHeaders, moves }]) => {
-    return [name, { authorizes: authorize !== undefined, requestHeaders, moves }] as const;
-  });
-  return new Map(facts);
-}
-
 /** Ends this thread with an uncaught error, after pending reports have left. All its connections close. */
 function escalate(error: unknown): void {
   setImmediate(() => {
     throw error;
   });
-}
-
-/**
- * Returns the tick of the wheel in milliseconds: a tenth of the shortest deadline in the options, between 5 and 500.
- */
-function tickMs(options: ConnectionLimits): number {
-  const { pingIntervalMs, pongTimeoutMs, closeTimeoutMs, maxMessagesPerSecond, maxBytesPerSecond } = options;
-  const { handlerTimeoutMs, handlerTimeoutAfterCloseMs } = options;
-  const limited = maxMessagesPerSecond !== undefined || maxBytesPerSecond !== undefined;
-  const never = Number.POSITIVE_INFINITY;
-  // Rates count in seconds.
-  const handlers = Math.min(handlerTimeoutMs || never, handlerTimeoutAfterCloseMs || never);
-  const peers = Math.min(pingIntervalMs || never, pongTimeoutMs, closeTimeoutMs, limited ? 1_000 / 4 : never);
-  const shortest = Math.min(handlers, peers);
-  return Math.min(500, Math.max(5, Math.floor(shortest / 10)));
 }

@@ -4,7 +4,7 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { Connection } from "../../../src/board/connection/connection.ts";
 import { closedChannel, openedChannel, upgradeChannel } from "../../../src/board/connection/diagnostics.ts";
 import type { ShardTask } from "../../../src/board/shard/messages.ts";
-import { runShard } from "../../../src/board/shard/shard.ts";
+import { runShard } from "../../../src/board/shard/run-shard.ts";
 import { WarmUpActor } from "../../../src/board/shard/warm-up.ts";
 import { checkStartOptions } from "../../../src/board/switchboard/options/start-options.ts";
 import type { StartOptions } from "../../../src/index.ts";
