@@ -55,6 +55,8 @@ export class Connection
   #subscriptions: Subscriptions | undefined;
   /** Created when the actor first reads `request`. */
   #request: ConnectionRequest | undefined;
+  /** Called when the actor's `resumed` has ended. */
+  #resumeEnded: ((isLost: boolean) => void) | undefined;
 
   constructor(
     transport: Transport,
@@ -159,8 +161,18 @@ export class Connection
     };
   }
 
-  /** Goes on where another connection was taken apart, in place of `open`. The transport begins with its `unread`. */
-  resume(actorClass: ActorClass, { cell, subscriptions, ticket, ...state }: ConnectionState): void {
+  /**
+   * Goes on where another connection was taken apart, in place of `open`. The transport begins with its `unread`.
+   *
+   * @param ended called once: with true if the actor's `resumed` failed, and closed the connection; with false if the actor
+   *   goes on, or if the connection has ended for another reason
+   */
+  resume(
+    actorClass: ActorClass,
+    { cell, subscriptions, ticket, ...state }: ConnectionState,
+    ended: (isLost: boolean) => void,
+  ): void {
+    this.#resumeEnded = ended;
     this.load(state);
     if (subscriptions.topics.length > 0) {
       this.#subscriptions = new Subscriptions(this, this.host);
@@ -286,7 +298,9 @@ export class Connection
 
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
     reportFailure(this.host, this, handler, error, outcome);
-    if (outcome === "stopped" || outcome === "escalated") this.startClosing(CloseCode.internalError, "internal error");
+    const isLost = outcome === "stopped" || outcome === "escalated";
+    this.#endResume(isLost);
+    if (isLost) this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.host.escalate(error);
   }
 
@@ -301,6 +315,13 @@ export class Connection
 
   actorResumed(): void {
     this.#subscriptions?.resumed();
+    this.#endResume(false);
+  }
+
+  #endResume(isLost: boolean): void {
+    const ended = this.#resumeEnded;
+    this.#resumeEnded = undefined;
+    ended?.(isLost);
   }
 
   mailboxHasRoom(): void {
@@ -318,11 +339,13 @@ export class Connection
   }
 
   protected closingBegun(): void {
+    this.#endResume(false);
     this.#cell.stop();
     this.#subscriptions?.leaveAll();
   }
 
   protected endReached({ code, reason }: Closing): void {
+    this.#endResume(false);
     this.#subscriptions?.leaveAll();
     this.#cell.end(code, reason);
   }

@@ -43,9 +43,15 @@ export default class Moving extends Actor {
     }
   }
 
-  override resumed({ log, plan }: State & { readonly plan: string }, version: number): void {
+  override resumed({ log, plan }: State & { readonly plan: string }, version: number): void | Promise<void> {
     this.#log = [...log, `resumed ${version} on ${this.shard}`];
     if (plan === "fail") throw new Error("resumed throws");
+    if (plan === "failLater") return this.#failLater();
+  }
+
+  async #failLater(): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    throw new Error("resumed rejects");
   }
 
   override async received(message: Message): Promise<void> {

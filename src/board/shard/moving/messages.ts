@@ -53,9 +53,15 @@ export interface StayerCounts {
 /** What became of connections that were to move. */
 export interface MoveCounts {
   readonly moved: number;
-  /** Numbers of connections that stayed, by the reason. `gone`: there is no such connection. */
-  readonly stayed: Readonly<Partial<Record<StayReason | "gone", number>>>;
+  /** Numbers of connections that didn't move, by the reason. */
+  readonly stayed: Readonly<Partial<Record<MoveFailureReason, number>>>;
 }
+
+/**
+ * Why a connection didn't move. `gone`: there is no such connection. `lost`: it left, and was closed because `resumed`
+ * threw, or because the other shard ended.
+ */
+export type MoveFailureReason = StayReason | "gone" | "lost";
 
 /** A connection that has left a shard. */
 export interface Departure {
@@ -72,6 +78,18 @@ export interface Departure {
 export interface Arrival {
   readonly address: Address;
   readonly hops: number;
+}
+
+/** How `resumed` of a connection ended that has arrived. */
+export interface Resumption extends Arrival {
+  /** True if the connection was closed because `resumed` threw. */
+  readonly isLost: boolean;
+}
+
+/** Answers of a tick to the shard that connections have left, on the port between the two. */
+export interface ResumptionsMessage {
+  readonly kind: "resumptions";
+  readonly resumptions: readonly Resumption[];
 }
 
 /** What a shard tells the main thread about the moves of one tick. */

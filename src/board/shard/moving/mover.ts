@@ -34,8 +34,11 @@ import type {
   MoveQuery,
   MovesReport,
   RelayedConnectionMessage,
+  ResumptionsMessage,
 } from "./messages.ts";
 import { MoveReports } from "./move-reports.ts";
+import { MoveTally } from "./move-tally.ts";
+import { type ResumptionEnded, Resumptions } from "./resumptions.ts";
 
 export interface MoverOwner {
   /** Number of this thread. */
@@ -86,6 +89,8 @@ interface Leaving {
   /** What `suspended` returned, as bytes. */
   readonly state: Uint8Array;
   readonly done: (outcome: Outcome) => void;
+  /** Called after `done` if the connection has left. */
+  readonly resumed: ResumptionEnded;
 }
 
 /** Everything that travels with a connection beside its state. */
@@ -96,6 +101,7 @@ export class Mover {
   readonly #reports: MoveReports;
   /** The ways to the other shards, by the life of their thread. */
   readonly #ways = new Map<number, ThreadWay>();
+  readonly #resumptions = new Resumptions((life) => this.#ways.get(life)?.port);
   /** Connections that came by a move, with the number of their moves. */
   readonly #hops = new Map<object, number>();
   /** Life of the thread that takes the place of this one. */
@@ -123,9 +129,14 @@ export class Mover {
       } else if (message.kind === "listeningServer") {
         const { server, listenerId } = message as ListeningServerMessage;
         this.#owner.serverArrived(server, listenerId);
+      } else if (message.kind === "resumptions") {
+        this.#resumptions.told(message as ResumptionsMessage);
       }
     });
-    port.on("close", () => this.#ways.delete(life));
+    port.on("close", () => {
+      this.#ways.delete(life);
+      this.#resumptions.lifeEnded(life);
+    });
   }
 
   /** Another thread takes the place of this one: connections that open from now on go there at once. */
@@ -170,11 +181,10 @@ export class Mover {
     this.#reports.closed({ address: connection.address, hops });
   }
 
-  /** Moves connections, many at a time. Resolves when each has moved or stays. */
+  /** Moves connections, many at a time. Resolves when each goes on in its new thread, stays, or is lost. */
   async move({ to, addresses, count, limitMs }: MoveQuery): Promise<MoveCounts> {
     const { connections } = this.#owner;
-    const stayed: Record<string, number> = {};
-    let moved = 0;
+    const tally = new MoveTally();
     let begun = 0;
     /** Connections that may still begin to move. */
     let room = count;
@@ -185,18 +195,16 @@ export class Mover {
         if (done === true) return;
         room--;
         const life = to[begun++ % to.length] as number;
-        const outcome = connection === undefined ? "gone" : await this.#move(connection, life, limitMs);
-        if (outcome === "moved") {
-          moved++;
-        } else {
-          room++;
-          stayed[outcome] = (stayed[outcome] ?? 0) + 1;
-        }
+        const outcome = connection === undefined ? "gone" : await this.#move(connection, life, limitMs, tally);
+        if (outcome === "moved") continue;
+        room++;
+        tally.stayed(outcome);
       }
     };
     const together = Math.min(MAX_TOGETHER, count, addresses?.length ?? connections.size);
     await Promise.all(Array.from({ length: together }, moveOneByOne));
-    return { moved, stayed };
+    await tally.allResumed(limitMs);
+    return tally.counts;
   }
 
   *#find(addresses: readonly Address[]): Generator<Connection | undefined, undefined> {
@@ -204,8 +212,11 @@ export class Mover {
     return undefined;
   }
 
-  async #move(connection: Connection, life: number, limitMs: number): Promise<"moved" | StayReason> {
-    if (life === this.#owner.life) return "moved";
+  async #move(connection: Connection, life: number, limitMs: number, tally: MoveTally): Promise<"moved" | StayReason> {
+    if (life === this.#owner.life) {
+      tally.moved();
+      return "moved";
+    }
     const version = this.#owner.moduleOf(connection.actor)?.moves;
     if (version === undefined) return "actor";
     if (this.#leaving.has(connection) || connection.isSuspended) return "busy";
@@ -213,11 +224,14 @@ export class Mover {
     // Each `board.move` is an order of its own, and thousands may come in one turn.
     while (this.#suspending >= MAX_TOGETHER) await this.#slot();
     this.#suspending++;
-    const outcome = await this.#leave(connection, life, version, performance.now() + limitMs);
+    const outcome = await this.#leave(connection, life, version, performance.now() + limitMs, tally.resumed);
     this.#suspending--;
     this.#waiting.shift()?.();
     this.#leaving.delete(connection);
-    if (outcome === "moved") return outcome;
+    if (outcome === "moved") {
+      tally.left();
+      return outcome;
+    }
     const isSilent = typeof outcome === "string" && SILENT.has(outcome);
     if (!isSilent) this.#failed(connection, outcome);
     return typeof outcome === "string" ? outcome : "state";
@@ -228,10 +242,16 @@ export class Mover {
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  async #leave(connection: Connection, life: number, version: number, deadline: number): Promise<Outcome> {
+  async #leave(
+    connection: Connection,
+    life: number,
+    version: number,
+    deadline: number,
+    resumed: ResumptionEnded,
+  ): Promise<Outcome> {
     const bytes = await this.suspend(connection, version, deadline, () => this.#stayReason(connection, life));
     if (!(bytes instanceof Uint8Array)) return bytes;
-    return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done }));
+    return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done, resumed }));
   }
 
   /** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection goes on. */
@@ -303,7 +323,7 @@ export class Mover {
 
   /** Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
   #send(
-    { connection, state: bytes }: Omit<Leaving, "done">,
+    { connection, state: bytes, resumed }: Leaving,
     life: number,
     ticket: Ticket | undefined,
     mail: LeavingActors,
@@ -340,6 +360,7 @@ export class Mover {
     }
     mail.left(connection.address, asksIn(state.cell.waiting));
     this.#reports.departed({ address: connection.address, to: life, hops, clientKey });
+    this.#resumptions.expect({ address: connection.address, hops }, life, resumed);
     return "moved";
   }
 
@@ -362,19 +383,25 @@ export class Mover {
     const known: ConnectionState = deserialize(state);
     const { openedAt, clientKey, hops } = message;
     const luggage: Luggage = { openedAt, clientKey, hops };
-    const connection = this.adopt(known, this.#transportOver(message, known, from), luggage);
-    this.#reports.arrived({ address: connection.address, hops: luggage.hops });
+    const address = known.identity.id as Address;
+    const resumed = (isLost: boolean): void => this.#resumptions.ended(from, address, hops, isLost);
+    this.adopt(known, this.#transportOver(message, known, from), luggage, resumed);
+    this.#reports.arrived({ address, hops });
   }
 
   /** Puts a connection together that was taken apart here or elsewhere. */
-  adopt(state: ConnectionState, transport: Transport, { openedAt, clientKey, hops }: Luggage): Connection {
+  adopt(
+    state: ConnectionState,
+    transport: Transport,
+    { openedAt, clientKey, hops }: Luggage,
+    resumed: ResumptionEnded = noop,
+  ): void {
     const { identity, deflate } = state;
     const connection = new Connection(transport, identity, this.#owner.host, deflate);
     if (hops > 0) this.#hops.set(connection, hops);
     this.#owner.arrived(connection, clientKey, openedAt);
-    connection.resume((this.#owner.moduleOf(identity.actor) as ActorModule).actorClass, state);
+    connection.resume((this.#owner.moduleOf(identity.actor) as ActorModule).actorClass, state, resumed);
     this.#owner.resumed(connection);
-    return connection;
   }
 
   #transportOver(

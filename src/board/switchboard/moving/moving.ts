@@ -1,18 +1,20 @@
 /** Moves connections between the shards of a board. `Switchboard` calls it. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
-import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
-import type { MoveCounts } from "../../shard/moving/messages.ts";
+import type { MoveCounts, MoveFailureReason } from "../../shard/moving/messages.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
 import { MOVE_LIMIT_MS, NO_TIMEOUT_MS } from "./limits.ts";
 
-/** Why a connection didn't move. `gone`: there is no such connection. */
-export type MoveRefusal = StayReason | "gone";
+/**
+ * Why a connection didn't move. `gone`: there is no such connection. `lost`: it left, and was closed because `resumed`
+ * threw, or because the other shard ended.
+ */
+export type MoveRefusal = MoveFailureReason;
 
 export type MoveResult = { readonly moved: true } | { readonly moved: false; readonly reason: MoveRefusal };
 
-/** Numbers of connections that moved, and of those that stayed, by the reason. */
+/** Numbers of connections that moved, and of those that didn't, by the reason. */
 export interface EvacuationResult extends MoveCounts {
   /** Time that it took, in ms. */
   readonly ms: number;

@@ -20,7 +20,7 @@ export interface RenewalResult {
   readonly moved: number;
   /** Connections that go on in the old threads, which do their TLS, for `keepOldMs` at most. */
   readonly kept: number;
-  /** Connections that couldn't move and were closed. */
+  /** Connections that couldn't move and were closed, and connections that were closed because `resumed` threw. */
   readonly closed: number;
   /** Time that it took, from the call until the old threads had ended or only had kept connections, in ms. */
   readonly ms: number;
@@ -149,10 +149,10 @@ export class Renewals {
     { close, keepOldMs }: RenewalSettings,
   ): Promise<Omit<RenewalResult, "ms">> {
     const { closing, allArrived, succeed } = this.#host;
-    const moved = await moveEverybody(old, next, closing);
+    const { moved, lost } = await moveEverybody(old, next, closing);
     if (closing.aborted || old.hasEnded) {
       if (old.hasEnded) await this.#host.ended(threads);
-      return { moved, kept: 0, closed: 0 };
+      return { moved, kept: 0, closed: lost };
     }
     await allArrived();
     const stayers =
@@ -165,11 +165,11 @@ export class Renewals {
       return closed + dropped;
     };
     if (stayers === undefined || stayers.kept === 0) {
-      return { moved, kept: 0, closed: (stayers?.closed ?? 0) + (await end()) };
+      return { moved, kept: 0, closed: lost + (stayers?.closed ?? 0) + (await end()) };
     }
     await succeed(next);
     this.#keep(old, keepOldMs, end);
-    return { moved, ...stayers };
+    return { moved, kept: stayers.kept, closed: lost + stayers.closed };
   }
 
   /** Lets an old thread go on until it has no connection any more, or its time is over. */
@@ -195,9 +195,13 @@ export class Renewals {
   }
 }
 
-/** Moves all connections of an old thread, also those whose handshake is still under way. Returns the number. */
-async function moveEverybody(old: ShardHandle, next: ShardHandle, closing: AbortSignal): Promise<number> {
-  if (!old.isReady) return 0;
+/** Moves all connections of an old thread, also those whose handshake is still under way. Returns their numbers. */
+async function moveEverybody(
+  old: ShardHandle,
+  next: ShardHandle,
+  closing: AbortSignal,
+): Promise<{ readonly moved: number; readonly lost: number }> {
+  if (!old.isReady) return { moved: 0, lost: 0 };
   old.retire(next.life);
   const query = {
     kind: "move",
@@ -208,11 +212,13 @@ async function moveEverybody(old: ShardHandle, next: ShardHandle, closing: Abort
   } as const;
   const deadline = performance.now() + HANDSHAKES_MS;
   let moved = 0;
+  let lost = 0;
   for (;;) {
     const counts = await old.query(query, NO_TIMEOUT_MS);
     moved += counts?.moved ?? 0;
-    if (counts === undefined || closing.aborted) return moved;
-    if (old.underWay === 0 || performance.now() > deadline) return moved;
+    lost += counts?.stayed.lost ?? 0;
+    if (counts === undefined || closing.aborted) return { moved, lost };
+    if (old.underWay === 0 || performance.now() > deadline) return { moved, lost };
     await delay(POLL_MS);
   }
 }
