@@ -1,14 +1,16 @@
 /**
  * Gives every board `sockets: "uring"`, unless a test chooses otherwise: in the process of a test file, as a setup file of
- * `npm run test:uring`, and in the processes that the test starts, as a module that Node loads first.
+ * `npm run test:uring`, and in the processes that the test starts, by `uring-preload.cts`.
  */
-import { isMainThread } from "node:worker_threads";
+import { fileURLToPath } from "node:url";
+import { Switchboard } from "../../src/index.ts";
 
-if (isMainThread) {
-  const { Switchboard } = await import("../../src/index.ts");
-  const start = Switchboard.start;
-  Switchboard.start = (options) => start.call(Switchboard, { sockets: "uring", ...options });
-  const self = new URL("uring-role.ts", import.meta.url).href;
-  // Tests look at what their processes say.
-  process.env["NODE_OPTIONS"] = `--import=${self} --disable-warning=SWITCHBOARD_URING`;
-}
+const start = Switchboard.start;
+Switchboard.start = (options) => start.call(Switchboard, { sockets: "uring", ...options });
+// Tests look at what is warned of.
+const { emitWarning } = process;
+process.emitWarning = (...args: unknown[]) => {
+  if ((args[1] as { readonly code?: string } | undefined)?.code === "SWITCHBOARD_URING") return;
+  Reflect.apply(emitWarning, process, args);
+};
+process.env["NODE_OPTIONS"] = `--require=${fileURLToPath(new URL("uring-preload.cts", import.meta.url))}`;

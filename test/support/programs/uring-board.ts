@@ -4,7 +4,7 @@ import { SwitchboardError } from "../../../src/errors.ts";
 import { Switchboard } from "../../../src/index.ts";
 
 const actor = new URL("../actors/wedging.ts", import.meta.url);
-const options = { actor, sockets: "uring", shards: 2 } as const;
+const options = { actor, sockets: "uring", shards: 1 } as const;
 
 try {
   const boards = [await Switchboard.start(options), await Switchboard.start(options)];
