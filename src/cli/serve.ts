@@ -27,6 +27,7 @@ Every key of the config can also be set as a variable: http_server.port is SWITC
 
 SIGTERM and SIGINT end it: /health says 503 at once, then clients are closed in batches and come back to other servers.
 SIGHUP reloads the config: clients move to new threads and notice nothing.
+switchboard run serve replaces the whole process in the same way, for a new version.
 Logs go to stderr. Guide: src/guides/serving.md
 `;
 
@@ -87,6 +88,7 @@ export async function serve(args: readonly string[]): Promise<number> {
   const reloads = new Reloads(server, { file: values.config, load }, log);
   process.on("SIGHUP", () => void reloads.reload("SIGHUP"));
   if (values.watch && values.config !== undefined) reloads.watch(values.config);
+  void server.handedOver.then(() => process.exit(0));
   tellStart(loaded, server, log);
   return 0;
 }

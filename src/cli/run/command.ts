@@ -12,10 +12,11 @@ import { Supervisor } from "./supervisor.ts";
 import { watchFolder } from "./watch.ts";
 
 const HELP = `Usage: switchboard run [flags] FILE [arguments of the program]
+       switchboard run [flags] serve [flags of serve]
 
 Runs a program of Node, and replaces it without dropping a connection: at SIGHUP or SIGUSR2 a new process of it starts
 beside the old one and takes over its ports and connections, if its board has the option takeover: true. If the new
-process fails, the old one goes on.
+process fails, the old one goes on. serve is the server of switchboard serve; a file of that name is ./serve.
 
   --restart             start the program again when it fails: after 0.1 s, then twice as long each time, up to 30 s
   --watch               replace it when a file below its folder changes, except in node_modules
@@ -41,12 +42,16 @@ const DEFAULT_STOP_TIMEOUT_S = 40;
 
 /** Runs the command. Ends the process with the exit code of the program, and resolves only with the help. */
 export async function run(args: readonly string[]): Promise<number> {
-  const { own, program } = split(args);
+  const { own, program: named } = split(args);
   const { values } = parseFlags("run", own, FLAGS);
   if (values.help) {
     process.stdout.write(HELP);
     return 0;
   }
+  const isServe = named[0] === "serve";
+  if (isServe && values.watch) throw new UsageError("run --watch is for programs: switchboard serve --watch reloads");
+  // By the name that the shell gave: it may lead to another version of this package at the next replacement.
+  const program = isServe ? [process.argv[1] ?? "", ...named] : named;
   const [file] = program;
   if (file === undefined) throw new UsageError("run needs the file of a program: switchboard run server.js");
   const cwd = workingDirectory();

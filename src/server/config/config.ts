@@ -134,4 +134,6 @@ export interface ServerConfig {
   /** How the shards read and write their sockets. */
   readonly sockets: "auto" | "node" | "uring" | "relay";
   readonly node: { readonly name: string };
+  /** Path of the socket by which another process takes over. "": none. */
+  readonly takeover: string;
 }

@@ -2,16 +2,13 @@
  * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests
  * do.
  */
-import { once } from "node:events";
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
-import { createServer as createTlsServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { ClientAddresses } from "../../board/accept/client-address.ts";
 import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
-import { http } from "../../wire/upgrade/node-http.ts";
 import { createApi } from "../api/api.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
@@ -22,7 +19,7 @@ import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import { ApiCounts } from "./api-counts.ts";
-import { certificateOf } from "./certificate.ts";
+import { closeServer, createServer, type Handler } from "./http-servers.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
@@ -35,8 +32,6 @@ const built = !import.meta.url.endsWith(".ts");
 const ACTOR = new URL(built ? "./server/actor.js" : "./actor.ts", import.meta.url);
 /** Topics of a client beside its channels: none now, some to spare. */
 const SPARE_TOPICS = 8;
-/** Time for requests that are under way when the server closes, in ms. */
-const REQUESTS_END_MS = 1_000;
 /** Time for hooks that wait when the server closes, in ms. */
 const HOOKS_END_MS = 2_000;
 
@@ -67,11 +62,11 @@ export interface RunningServer {
    * nothing changed, if the threads can't start.
    */
   reload(config: ServerConfig): Promise<RenewalResult & Pick<ReloadedConfig, "needRestart">>;
+  /** Resolves when another process has taken everything over (the key `takeover`), and this server has ended. */
+  readonly handedOver: Promise<void>;
   /** Ends: readiness first, then clients in batches with 3001, then the ports. */
   close(): Promise<void>;
 }
-
-type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
 
 /** Starts a server. Rejects if a port is taken, or the engine can't be reached. Nothing is left running then. */
 export async function startServer({ config, version, log }: ServerOptions): Promise<RunningServer> {
@@ -83,24 +78,29 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     const board = await startBoard(config, url);
     started.push(() => board.close({ timeoutMs: 0 }));
     watch(board, config, hooks, log);
+    const handedOver = new Promise((resolve) => board.once("handedOver", () => board.once("closed", resolve)));
     const handlers = await handlersOf(board, config, hooks, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
-    const server = await open(config, publicHandlers, config.httpServer.port, config.httpServer.address);
+    const { port, address: host, tls, internalPort, internalAddress: internalHost } = config.httpServer;
+    const server = await createServer(publicHandlers, tls);
     started.push(() => closeServer(server));
     attach(board, server, config);
-    const { internalAddress, internalPort } = config.httpServer;
-    const internal = isShared ? server : await open(undefined, handlers.internal, internalPort, internalAddress);
+    const internal = isShared ? server : await createServer(handlers.internal);
     if (internal !== server) started.push(() => closeServer(internal));
+    const address = await listen(board, server, port, host);
+    const internalAddress = isShared ? address : await listen(board, internal, internalPort, internalHost);
+    const end = () => close(config, board, hooks, [...new Set([server, internal])], () => settings.forget());
     return {
       board,
       get config() {
         return settings.config;
       },
-      address: server.address() as AddressInfo,
-      internalAddress: internal.address() as AddressInfo,
+      address,
+      internalAddress,
+      handedOver: handedOver.then(end),
       reload: (next) => settings.reload(board, next),
-      close: () => close(config, board, hooks, [...new Set([server, internal])], () => settings.forget()),
+      close: end,
     };
   } catch (error) {
     for (const stop of started.reverse()) await stop();
@@ -119,7 +119,7 @@ async function startBoard(config: ServerConfig, actor: URL): Promise<Switchboard
 }
 
 function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switchboard.start>[0] {
-  const { client, channel, websocket, engine, shards, sockets, node, httpServer } = config;
+  const { client, channel, websocket, engine, shards, sockets, node, httpServer, takeover } = config;
   return {
     actor,
     ...(shards === 0 ? {} : { shards }),
@@ -134,6 +134,7 @@ function boardOptions(config: ServerConfig, actor: URL): Parameters<typeof Switc
     // The protocol has pings of its own.
     pingIntervalMs: 0,
     ...(node.name === "" ? {} : { nodeName: node.name }),
+    ...(takeover === "" ? {} : { takeover }),
   };
 }
 
@@ -165,6 +166,15 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("engineLost", (error) =>
     log.error("the engine's thread died and is started again", { error: error.message }),
   );
+  board.on("takenOver", ({ connections, ms }) => {
+    log.info("took over from another process", { connections, ms: Math.round(ms) });
+  });
+  board.on("handedOver", ({ pid, connections, pauseMs }) => {
+    log.info("handed over to another process", { pid, connections, pauseMs: Math.round(pauseMs) });
+  });
+  board.on("successorFailed", ({ pid, error }) => {
+    log.error("another process couldn't take over; everything goes on here", { pid, error: error.message });
+  });
   board.on("acceptFailed", ({ error }) => log.error("a connection can't be accepted", { error: error.message }));
 }
 
@@ -266,6 +276,11 @@ function pathOf({ url = "" }: IncomingMessage): string {
   return mark === -1 ? url : url.slice(0, mark);
 }
 
+/** The board opens the port, so that another process can take its socket over. */
+async function listen(board: Switchboard, server: Server, port: number, host: string): Promise<AddressInfo> {
+  return (await board.listen(server, { port, ...(host === "" ? {} : { host }) })) as AddressInfo;
+}
+
 function attach(board: Switchboard, server: Server, { client, websocket }: ServerConfig): void {
   const origins = originsOf(client.allowedOrigins);
   board.attach(server, {
@@ -273,24 +288,6 @@ function attach(board: Switchboard, server: Server, { client, websocket }: Serve
     protocols: SUBPROTOCOLS,
     ...(origins === undefined ? {} : { origins }),
   });
-}
-
-async function open(
-  config: ServerConfig | undefined,
-  handlers: readonly Handler[],
-  port: number,
-  host: string,
-): Promise<Server> {
-  const listener: RequestListener = (request, response) => {
-    if (handlers.some((handle) => handle(request, response))) return;
-    response.writeHead(404, { "Content-Type": "text/plain" });
-    response.end("not found\n");
-  };
-  const tls = config?.httpServer.tls;
-  const server = tls === undefined ? http.createServer(listener) : createTlsServer(await certificateOf(tls), listener);
-  server.listen({ port, ...(host === "" ? {} : { host }) });
-  await once(server, "listening");
-  return server;
 }
 
 async function close(
@@ -305,12 +302,4 @@ async function close(
   await Promise.all(servers.map(closeServer));
   await hooks.close(HOOKS_END_MS);
   forget();
-}
-
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise((resolve) => server.close(resolve));
-  server.closeIdleConnections();
-  const timer = setTimeout(() => server.closeAllConnections(), REQUESTS_END_MS);
-  await closed;
-  clearTimeout(timer);
 }

@@ -110,6 +110,10 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     "auto",
     "How the threads read and write their clients' sockets. `uring`: by Linux's io_uring, experimental; the server doesn't start where that can't work. `relay`: through the main thread. `auto`: as `node`, by Node's sockets",
   ),
+  takeover: text(
+    "",
+    "Path of a Unix socket by which a new process takes over ports and clients from the old one, in a folder of mode 0700. `switchboard run serve` sets the variable. Linux and Node 26.9 or newer. Empty: none",
+  ),
 });
 
 /** The config as the file has it: names in camel case, durations in ms, defaults filled in. */

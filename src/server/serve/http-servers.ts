@@ -1,0 +1,34 @@
+/** The HTTP servers of a server: for clients, and for the API, health and metrics. `server.ts` makes them. */
+import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import { createServer as createTlsServer } from "node:https";
+import { http } from "../../wire/upgrade/node-http.ts";
+import type { ServerConfig } from "../config/config.ts";
+import { certificateOf } from "./certificate.ts";
+
+/** Answers a request, or returns false. */
+export type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+/** Time for requests that are under way when a server closes, in ms. */
+const REQUESTS_END_MS = 1_000;
+
+/** Returns a server that doesn't listen yet. The first handler that takes a request answers it; without one it gets 404. */
+export async function createServer(
+  handlers: readonly Handler[],
+  tls?: ServerConfig["httpServer"]["tls"],
+): Promise<Server> {
+  const listener: RequestListener = (request, response) => {
+    if (handlers.some((handle) => handle(request, response))) return;
+    response.writeHead(404, { "Content-Type": "text/plain" });
+    response.end("not found\n");
+  };
+  return tls === undefined ? http.createServer(listener) : createTlsServer(await certificateOf(tls), listener);
+}
+
+/** Closes a server. Requests under way have a second. */
+export async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise((resolve) => server.close(resolve));
+  server.closeIdleConnections();
+  const timer = setTimeout(() => server.closeAllConnections(), REQUESTS_END_MS);
+  await closed;
+  clearTimeout(timer);
+}
