@@ -50,6 +50,7 @@ const RUN = [
   "cluster-node.js",
   "tallies.js",
   "tally.js",
+  "growing-board.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -127,6 +128,10 @@ it("counters.js sends mail to an actor, which restarts after a failure", async (
 it("tallies.js moves a connection there and back, with its actor's state", async () => {
   const lines = await linesOf("tallies.js");
   expect(lines).toEqual(["1 on shard 0", "{ moved: true }", "2 on shard 1", "3 on shard 0"]);
+});
+
+it("growing-board.js gives a shard another thread, and says so", async () => {
+  expect(await linesOf("growing-board.js")).toEqual(["shard 0 has a new thread (request): 0 moved, 0 closed"]);
 });
 
 it("rooms.js gets what it missed after a cut, and is told when it can't", async () => {

@@ -1,7 +1,7 @@
 /** `switchboard run` as a program, with programs to supervise. */
 import { mkdirSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { EchoClients } from "../../board/takeover/echo-clients.ts";
 import { childrenOf, ECHO, ended, newFolder, script, supervise, superviseIn, times } from "./supervise.ts";
@@ -178,6 +178,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
     supervisor.kill("SIGHUP");
     await supervisor.prints(/"event":"failing"/);
     const next = childrenOf(supervisor.pid).at(-1) ?? 0;
+    await vi.waitFor(() => expect(readFileSync(`/proc/${next}/stat`, "latin1")).toMatch(/\) T /), { timeout: 10_000 });
     process.kill(old, "SIGKILL");
     process.kill(next, "SIGCONT");
     await supervisor.logs(new RegExp(`pid ${next} took over from pid ${old}`));

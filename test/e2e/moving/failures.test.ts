@@ -148,26 +148,29 @@ it.each(["fail", "failLater"])("closes with 1011 when resumed plans to %s, and s
   expect(await board.move(address, 0)).toEqual({ moved: false, reason: "gone" });
 });
 
-it.each(["evacuate", "reload", "recycle"] as const)("counts a connection whose resumed throws as lost: %s", async (order) => {
-  const { board, socket, address, ask } = await open();
-  const other = new WebSocket(socket.url);
-  onTestFinished(() => other.terminate());
-  await once(other, "open");
-  expect(await board.move(address, 0)).toEqual({ moved: true });
-  await vi.waitFor(async () => expect((await board.connections()).connections).toHaveLength(2));
-  const second = (await board.connections()).connections.find((one) => one.address !== address)?.address as Address;
-  expect(await board.move(second, 0)).toEqual({ moved: true });
-  await ask("plan failLater");
-  const closed = once(socket, "close");
-  if (order === "evacuate") {
-    expect(await board.evacuate(0)).toMatchObject({ moved: 1, stayed: { lost: 1 } });
-  } else {
-    const done = order === "reload" ? board.reload() : board.recycle(0);
-    expect(await done).toMatchObject({ moved: 1, kept: 0, closed: 1 });
-  }
-  expect((await closed)[0]).toBe(1011);
-  await vi.waitFor(() => expect(board.stats().connections).toBe(1));
-});
+it.each(["evacuate", "reload", "recycle"] as const)(
+  "counts a connection whose resumed throws as lost: %s",
+  async (order) => {
+    const { board, socket, address, ask } = await open();
+    const other = new WebSocket(socket.url);
+    onTestFinished(() => other.terminate());
+    await once(other, "open");
+    expect(await board.move(address, 0)).toEqual({ moved: true });
+    await vi.waitFor(async () => expect((await board.connections()).connections).toHaveLength(2));
+    const second = (await board.connections()).connections.find((one) => one.address !== address)?.address as Address;
+    expect(await board.move(second, 0)).toEqual({ moved: true });
+    await ask("plan failLater");
+    const closed = once(socket, "close");
+    if (order === "evacuate") {
+      expect(await board.evacuate(0)).toMatchObject({ moved: 1, stayed: { lost: 1 } });
+    } else {
+      const done = order === "reload" ? board.reload() : board.recycle(0);
+      expect(await done).toMatchObject({ moved: 1, kept: 0, closed: 1 });
+    }
+    expect((await closed)[0]).toBe(1011);
+    await vi.waitFor(() => expect(board.stats().connections).toBe(1));
+  },
+);
 
 it("moves timers by method name with the time that is left, and ends functions", async () => {
   const { board, address, socket, ask } = await open();
