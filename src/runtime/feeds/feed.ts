@@ -2,9 +2,7 @@
  * One topic of the engine in one shard: takes what the engine thread sends, in order and without a hole, to all
  * subscriptions of the shard. `Feeds` has one for each topic with history or presence that the shard wants.
  */
-import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { AudienceOwner } from "../bus/audience.ts";
 import type { EngineClient } from "../engine/engine-client.ts";
 import type { StreamFeed } from "../engine/wanted-topics.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
@@ -14,36 +12,15 @@ import type { StreamRecord } from "../streams/publication.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
 import { catchUp } from "./catch-up.ts";
+import type { FeedHost } from "./feed-host.ts";
 import { type FirstResultFeed, firstResult } from "./first-result.ts";
+import { JoiningSubscriptions } from "./joining-subscriptions.ts";
 import { LiveSubscriptions } from "./live-subscriptions.ts";
+import { SubscriptionMoves } from "./moving/subscription-moves.ts";
 import { PresenceWatchers } from "./presence-watchers.ts";
-import { Recent } from "./recent.ts";
 import { type CursorOwner, StreamCursor } from "./stream-cursor.ts";
-import {
-  type HeldPublication,
-  type StreamSubscriber,
-  StreamSubscription,
-  type SubscriptionOwner,
-} from "./stream-subscription.ts";
-
-/** What a shard has for its feeds. */
-export interface FeedHost {
-  /** How publications reach subscriptions of this thread. */
-  readonly audience: AudienceOwner;
-  /** A message to a topic without history came from another node. */
-  relayed(topic: string, frame: Frame): void;
-  /** A publication that isn't stored doesn't reach a subscription, because its peer reads too slowly. */
-  unstoredDropped(): void;
-  /** A subscription has ended, because publications are lost for it. */
-  subscriptionLost(): void;
-  /** A subscription has fallen behind, because its peer reads too slowly. */
-  subscriptionBehind(): void;
-  /**
-   * Resolves when a subscription may go on that waited for the engine; undefined if it may now. The engine's answers
-   * come for a crowd of subscriptions at once.
-   */
-  mayGoOn(): Promise<void> | undefined;
-}
+import { type StreamSubscriber, StreamSubscription, type SubscriptionOwner } from "./stream-subscription.ts";
+import { UnstoredPublications } from "./unstored.ts";
 
 export interface FeedOwner {
   readonly host: FeedHost;
@@ -55,14 +32,6 @@ export interface FeedOwner {
   feedClosed(feed: Feed): void;
 }
 
-const NOBODY: StreamSubscriber = {
-  deliverPublication: () => "closed",
-  whenDrained: () => Promise.resolve(),
-  streamLost: noop,
-  encodeFailed: noop,
-  presenceChanged: noop,
-};
-
 export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstResultFeed {
   readonly topic: string;
   readonly retryMs: number;
@@ -70,17 +39,13 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   readonly #thins: boolean;
   readonly #hasHistory: boolean;
   readonly #owner: FeedOwner;
-  /** True while a publication that isn't stored is delivered. */
-  #deliversUnstored = false;
   /** Resolves when everything that is published from now on arrives. */
   readonly wanted: Promise<unknown>;
   readonly #cursor: StreamCursor;
   readonly #live: LiveSubscriptions;
-  /** Subscriptions that read what they missed. While there are any, the newest publications are remembered for them. */
-  readonly #joining = new Set<StreamSubscription>();
-  /** Those of them whose read was ahead of the feed. They go live when the feed has come as far. */
-  readonly #ahead = new Set<StreamSubscription>();
-  readonly #recent = new Recent();
+  readonly #joining = new JoiningSubscriptions();
+  readonly #unstored: UnstoredPublications;
+  readonly moves: SubscriptionMoves;
   readonly watchers: PresenceWatchers;
   /** Number of reasons to want the topic. */
   #holders = 0;
@@ -94,10 +59,39 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.#owner = owner;
     this.#cursor = new StreamCursor(this, this.#thins);
     this.#live = new LiveSubscriptions(topic, owner.host.audience);
+    this.#unstored = this.#createUnstored();
+    this.moves = this.#createMoves();
     this.watchers = new PresenceWatchers(topic);
     this.wanted = owner.client.want(topic, this, { presence: rule?.presence?.changes === true });
     // The holders get the rejection. Whoever comes later gets another feed, which asks the engine again.
     this.wanted.catch(() => this.#close());
+  }
+
+  #createUnstored(): UnstoredPublications {
+    return new UnstoredPublications({
+      topic: this.topic,
+      live: this.#live,
+      joining: this.#joining,
+      dropped: () => this.#owner.host.unstoredDropped(),
+      failed: this.#failed,
+    });
+  }
+
+  #createMoves(): SubscriptionMoves {
+    const cursor = this.#cursor;
+    return new SubscriptionMoves({
+      get place() {
+        return cursor.position;
+      },
+      live: this.#live,
+      joining: this.#joining,
+      create: (subscriber) => {
+        void this.hold();
+        return new StreamSubscription(this.topic, subscriber, undefined, this.#thins, this);
+      },
+      settle: (subscription) => this.settle(subscription),
+      fallBehind: (subscription) => this.#fallBehind(subscription),
+    });
   }
 
   /** Keeps the topic wanted until `release`. Resolves when everything that is published from now on arrives. */
@@ -177,7 +171,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   }
 
   takeRecent(subscription: StreamSubscription): readonly StreamRecord[] {
-    const records = subscription.isBefore(this.place) ? this.#recent.since(subscription.offset) : undefined;
+    const records = subscription.isBefore(this.place) ? this.#joining.since(subscription.offset) : undefined;
     if (records === undefined) return [];
     subscription.moveTo(this.place);
     return records;
@@ -193,12 +187,12 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     const { epoch, offset } = this.#cursor;
     if (subscription.epoch !== epoch) {
       // Either the feed hasn't heard of the epoch yet, or the subscription's read was too early.
-      this.#ahead.add(subscription);
+      this.#joining.addAhead(subscription);
       this.#cursor.check();
     } else if (subscription.offset > offset) {
-      this.#ahead.add(subscription);
+      this.#joining.addAhead(subscription);
     } else {
-      this.#ahead.delete(subscription);
+      this.#joining.deleteAhead(subscription);
       const records = subscription.isBefore(this.place) ? this.#toSettle(subscription) : [];
       if (records !== undefined && this.deliverAll(subscription, records)) this.#goLive(subscription);
       else if (!subscription.hasEnded) this.#fallBehind(subscription);
@@ -207,9 +201,9 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
 
   /** Returns what a subscription needs to come to the feed's place; undefined if that isn't remembered. */
   #toSettle({ offset, phase }: StreamSubscription): readonly StreamRecord[] | undefined {
-    const records = this.#thins && phase === "behind" ? undefined : this.#recent.since(offset);
+    const records = this.#thins && phase === "behind" ? undefined : this.#joining.since(offset);
     if (records !== undefined || !this.#thins) return records;
-    const newest = this.#recent.all.at(-1);
+    const { newest } = this.#joining;
     return newest !== undefined && newest.offset > offset ? [newest] : [];
   }
 
@@ -217,24 +211,21 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.stopJoining(subscription);
     subscription.phase = "live";
     this.#live.add(subscription);
-    this.#deliverHeld(subscription);
+    this.#unstored.deliverHeld(subscription);
   }
 
-  /** Remembers what is published from now on for a subscription. */
   startJoining(subscription: StreamSubscription): void {
     this.#joining.add(subscription);
   }
 
   stopJoining(subscription: StreamSubscription): void {
-    this.#ahead.delete(subscription);
     this.#joining.delete(subscription);
-    if (this.#joining.size === 0) this.#recent.clear();
   }
 
   /** Delivers publications to one subscription. Returns false if its peer refuses one, or the subscription ends. */
   deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean {
     for (const record of records) {
-      this.#deliverHeld(subscription, record.offset);
+      this.#unstored.deliverHeld(subscription, record.offset);
       let frame: Frame | undefined;
       try {
         frame = this.#live.frameOf(subscription.encode, record, subscription.epoch);
@@ -255,7 +246,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
 
   /** Called by a live subscription in the middle of a delivery. */
   publicationRefused(subscription: StreamSubscription): void {
-    if (this.#deliversUnstored) {
+    if (this.#unstored.isDelivering) {
       this.#owner.host.unstoredDropped();
       return;
     }
@@ -288,54 +279,6 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     subscription.subscriber.encodeFailed(error);
   }
 
-  // ── moves to another thread ────────────────────────────────────────────────────────────────────────────
-
-  /** Stops the deliveries to a subscription that is about to move. Then call `goOn`, or `unsubscribe`. */
-  pause(subscription: StreamSubscription): void {
-    if (subscription.hasEnded) return;
-    subscription.isPaused = true;
-    if (subscription.phase !== "live") return;
-    this.#live.delete(subscription);
-    subscription.moveTo(this.place);
-    subscription.phase = "joining";
-    this.startJoining(subscription);
-  }
-
-  /** A subscription that was paused goes on at its place. */
-  goOn(subscription: StreamSubscription): void {
-    if (!subscription.isPaused) return;
-    subscription.isPaused = false;
-    if (subscription.phase !== "joining") return;
-    const isRemembered = this.#recent.all.length > 0 || !subscription.isBefore(this.place);
-    if (isRemembered) this.settle(subscription);
-    else this.#fallBehind(subscription);
-  }
-
-  /** A subscription that has come begins, paused: what is published from now on is remembered for it. */
-  begin(subscription: StreamSubscription, held: readonly HeldPublication[] = []): void {
-    if (subscription.hasEnded) return;
-    this.startJoining(subscription);
-    for (const { record, after } of held) subscription.hold(record, after);
-  }
-
-  /** Returns a subscription of nobody, for which the feed remembers once it has begun. */
-  shadow(): StreamSubscription {
-    return this.arrive(NOBODY, { epoch: "", offset: 0 });
-  }
-
-  /**
-   * Adds a subscription that comes from another thread, paused. Then call `begin` and `goOn`.
-   *
-   * @param place last publication that its connection was given
-   */
-  arrive(subscriber: StreamSubscriber, place: Position): StreamSubscription {
-    const subscription = new StreamSubscription(this.topic, subscriber, undefined, this.#thins, this);
-    subscription.isPaused = true;
-    subscription.moveTo(place);
-    void this.hold();
-    return subscription;
-  }
-
   // ── from the engine ────────────────────────────────────────────────────────────────────────────────────
 
   published(record: StreamRecord, epoch: string): void {
@@ -346,47 +289,13 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
     this.#cursor.topTold(top);
   }
 
-  /** Publications that aren't stored move no subscription. One that is behind doesn't get them. */
   relayed(frame: Frame): void {
-    if (!this.#hasHistory) {
-      this.#owner.host.relayed(this.topic, frame);
-      return;
-    }
-    const record: StreamRecord = { offset: 0, timeMs: Date.now(), frame };
-    this.#deliversUnstored = true;
-    try {
-      this.#live.deliver(record, "", false, this.#failed);
-    } finally {
-      this.#deliversUnstored = false;
-    }
-    for (const subscription of this.#joining) {
-      const isHeld = subscription.phase === "joining" && subscription.hold(record, this.#cursor.offset);
-      if (!isHeld) this.#owner.host.unstoredDropped();
-    }
-  }
-
-  /**
-   * Delivers what isn't stored and was held for a subscription.
-   *
-   * @param before offset of the stored publication that comes next. Default: none comes
-   */
-  #deliverHeld(subscription: StreamSubscription, before?: number): void {
-    for (const record of subscription.takeHeld(before)) {
-      if (subscription.hasEnded) return;
-      try {
-        const frame = this.#live.frameOf(subscription.encode, record, "");
-        this.#deliversUnstored = true;
-        if (frame !== undefined) subscription.deliver(frame, this.topic);
-      } catch (error) {
-        this.#fail(subscription, error);
-      } finally {
-        this.#deliversUnstored = false;
-      }
-    }
+    if (this.#hasHistory) this.#unstored.deliver(frame, this.#cursor.offset);
+    else this.#owner.host.relayed(this.topic, frame);
   }
 
   get deliversUnstored(): boolean {
-    return this.#deliversUnstored;
+    return this.#unstored.isDelivering;
   }
 
   presenceChanged(change: PresenceChange): void {
@@ -423,11 +332,10 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
 
   took(record: StreamRecord): void {
     const { epoch } = this.#cursor;
-    const isRemembered = this.#joining.size > 0;
-    if (isRemembered) this.#recent.add(record);
+    const isRemembered = this.#joining.remember(record);
     this.#live.deliver(record, epoch, isRemembered, this.#failed);
-    if (this.#ahead.size === 0) return;
-    for (const subscription of [...this.#ahead]) {
+    if (!this.#joining.hasAhead) return;
+    for (const subscription of this.#joining.ahead()) {
       if (subscription.epoch === epoch && subscription.offset <= record.offset) this.settle(subscription);
     }
   }
@@ -436,18 +344,18 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
 
   skipped(from: Position): void {
     const { epoch, offset } = this.#cursor;
-    this.#recent.clear();
+    this.#joining.forget();
     for (const subscription of this.#live.all()) this.lose(subscription);
     // Offsets that repeat would look like publications that a subscription has.
     const wentBack = from.epoch === epoch && offset < from.offset;
-    for (const subscription of [...this.#joining]) {
+    for (const subscription of this.#joining.all()) {
       if (wentBack && subscription.epoch === epoch && subscription.offset > offset) this.lose(subscription);
-      else if (this.#ahead.has(subscription)) this.settle(subscription);
+      else if (this.#joining.isAhead(subscription)) this.settle(subscription);
     }
   }
 
   checked(): void {
     const { epoch } = this.#cursor;
-    for (const subscription of [...this.#ahead]) if (subscription.epoch !== epoch) this.lose(subscription);
+    for (const subscription of this.#joining.ahead()) if (subscription.epoch !== epoch) this.lose(subscription);
   }
 }

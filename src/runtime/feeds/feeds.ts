@@ -6,7 +6,8 @@ import type { EngineClient } from "../engine/engine-client.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { NOTHING_KEPT, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
-import { Feed, type FeedHost, type FeedOwner } from "./feed.ts";
+import { Feed, type FeedOwner } from "./feed.ts";
+import type { FeedHost } from "./feed-host.ts";
 import { type FeedMember, join, Membership, type MembershipState } from "./membership.ts";
 import { type ComingLuggage, ComingTopics } from "./moving/coming-topics.ts";
 
@@ -105,7 +106,7 @@ export class Feeds {
     const coming = name && this.#coming.get(keyOf(name));
     const isJoined = shown === undefined || coming?.takeMember(topic, member.address) === true;
     const joined = isJoined ? undefined : this.#client.join(topic, shown);
-    const subscription = place && rule.history && feed.arrive(member, place);
+    const subscription = place && rule.history && feed.moves.arrive(member, place);
     const held = subscription === undefined ? feed.hold() : feed.wanted;
     const begun = Promise.withResolvers<void>();
     const result = Promise.all([held, joined, begun.promise]).then(() => NOTHING_KEPT);

@@ -133,13 +133,13 @@ export class Membership implements PresenceWatcher {
   pause(): void {
     if (this.#left) return;
     if (this.#watches) this.#waiting ??= new WaitingPresence();
-    if (this.subscription !== undefined) this.#feed.pause(this.subscription);
+    if (this.subscription !== undefined) this.#feed.moves.pause(this.subscription);
   }
 
   /** The connection doesn't move: it gets what waits. */
   goOn(): void {
     if (this.#left) return;
-    if (this.subscription !== undefined) this.#feed.goOn(this.subscription);
+    if (this.subscription !== undefined) this.#feed.moves.goOn(this.subscription);
     const waiting = this.#waiting;
     this.#waiting = undefined;
     waiting?.tell(this.#member);
@@ -163,7 +163,7 @@ export class Membership implements PresenceWatcher {
       for (const event of since?.presence.events ?? []) this.presenceChanged(event);
       this.#feed.watchers.add(this);
     }
-    if (this.subscription !== undefined) this.#feed.begin(this.subscription, since?.held);
+    if (this.subscription !== undefined) this.#feed.moves.begin(this.subscription, since?.held);
   }
 
   /** The subscription of a connection that came from another thread may go on, once it has its result. */
@@ -176,7 +176,7 @@ export class Membership implements PresenceWatcher {
     } catch {
       this.#feed.lose(subscription);
     }
-    this.#feed.goOn(subscription);
+    this.#feed.moves.goOn(subscription);
   }
 }
 

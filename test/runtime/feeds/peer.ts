@@ -2,7 +2,7 @@
 
 import type { Address } from "../../../src/runtime/actor/address.ts";
 import type { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
-import type { FeedHost } from "../../../src/runtime/feeds/feed.ts";
+import type { FeedHost } from "../../../src/runtime/feeds/feed-host.ts";
 import { Feeds } from "../../../src/runtime/feeds/feeds.ts";
 import type { FeedMember } from "../../../src/runtime/feeds/membership.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";

@@ -33,8 +33,8 @@ class ComingTopic implements SinceCut {
 
   constructor(feed: Feed) {
     this.feed = feed;
-    this.#shadow = feed.shadow();
-    feed.begin(this.#shadow);
+    this.#shadow = feed.moves.shadow();
+    feed.moves.begin(this.#shadow);
     feed.watchers.add(this.presence);
   }
 

@@ -1,0 +1,21 @@
+/** What a shard does for its feeds. `ShardTopics` implements `FeedHost`. */
+import type { Frame } from "../../wire/protocol/frame.ts";
+import type { AudienceOwner } from "../bus/audience.ts";
+
+export interface FeedHost {
+  /** How publications reach subscriptions of this thread. */
+  readonly audience: AudienceOwner;
+  /** A message to a topic without history came from another node. */
+  relayed(topic: string, frame: Frame): void;
+  /** A publication that isn't stored doesn't reach a subscription, because its peer reads too slowly. */
+  unstoredDropped(): void;
+  /** A subscription has ended, because publications are lost for it. */
+  subscriptionLost(): void;
+  /** A subscription has fallen behind, because its peer reads too slowly. */
+  subscriptionBehind(): void;
+  /**
+   * Resolves when a subscription may go on that waited for the engine; undefined if it may now. The engine's answers
+   * come for a crowd of subscriptions at once.
+   */
+  mayGoOn(): Promise<void> | undefined;
+}
