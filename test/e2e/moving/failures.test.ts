@@ -54,6 +54,8 @@ it.each(["throw", "reject"])("goes on with the same object when suspended plans 
 
 it.each([
   { plan: "function", code: "ERR_STATE_NOT_CLONEABLE" },
+  { plan: "blob", code: "ERR_STATE_NOT_CLONEABLE" },
+  { plan: "class", code: "ERR_STATE_NOT_CLONEABLE" },
   { plan: "large", code: "ERR_STATE_TOO_LARGE" },
 ])("goes on with another object in the same shard after a state that is a $plan", async ({ plan, code }) => {
   const { board, address, failed, ask } = await open();
@@ -75,20 +77,23 @@ it("stays when the argument of a timer can't be cloned", async () => {
   expect(await ask("log")).toBe("opened, suspended on 0, resumed 7 on 0");
 });
 
-it("stays, with everything that waited, when a mail can be copied but not written as bytes", async () => {
-  const { board, address, socket, failed, ask } = await open();
-  await ask("plan slow");
-  const suspending = once(socket, "message");
-  const move = board.move(address, 1);
-  expect(String((await suspending)[0])).toBe("suspending");
-  const echoed = once(socket, "message");
-  socket.send("meanwhile");
-  expect(await board.tell(address, new SharedArrayBuffer(8))).toEqual({ status: "accepted" });
-  expect(await move).toEqual({ moved: false, reason: "state" });
-  expect(String((await echoed)[0])).toBe("meanwhile");
-  expect(failed).toMatchObject([{ reason: "state", error: { code: "ERR_STATE_NOT_CLONEABLE" } }]);
-  expect((await ask("log")).split(", ").slice(2)).toEqual(["resumed 7 on 0", "mailed [object SharedArrayBuffer] on 0"]);
-});
+it.each([new SharedArrayBuffer(8), new Blob(["bytes"])])(
+  "stays, with everything that waited, when a mail can be copied but not written as bytes: %s",
+  async (mail) => {
+    const { board, address, socket, failed, ask } = await open();
+    await ask("plan slow");
+    const suspending = once(socket, "message");
+    const move = board.move(address, 1);
+    expect(String((await suspending)[0])).toBe("suspending");
+    const echoed = once(socket, "message");
+    socket.send("meanwhile");
+    expect(await board.tell(address, mail)).toEqual({ status: "accepted" });
+    expect(await move).toEqual({ moved: false, reason: "state" });
+    expect(String((await echoed)[0])).toBe("meanwhile");
+    expect(failed).toMatchObject([{ reason: "state", error: { code: "ERR_STATE_NOT_CLONEABLE" } }]);
+    expect((await ask("log")).split(", ").slice(2)).toEqual(["resumed 7 on 0", `mailed ${mail} on 0`]);
+  },
+);
 
 it("lets a handler that is under way end first, and messages behind it be handled in the other shard", async () => {
   const { board, address, socket, ask } = await open();

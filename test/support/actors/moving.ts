@@ -4,6 +4,11 @@ interface State {
   readonly log: readonly string[];
 }
 
+/** A class of the application. */
+class Settings {
+  readonly theme = "dark";
+}
+
 /** Shards of which this thread runs one, as its actors tell. */
 const shards = new Set<number>();
 
@@ -31,6 +36,10 @@ export default class Moving extends Actor {
         return new Promise(() => {});
       case "function":
         return { ...state, method: () => {} };
+      case "blob":
+        return { ...state, deep: [new Map([["file", new Blob(["bytes"])]])] };
+      case "class":
+        return Object.assign(new Settings(), state);
       case "large":
         return { ...state, plan: "", bytes: Buffer.alloc(1024 * 1024) };
       case "slow":

@@ -10,7 +10,8 @@ import { deserialize, serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
-import type { WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
+import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
+import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
@@ -349,12 +350,13 @@ export class Mover {
       this.adopt({ ...state, ticket: undefined }, transport, { ...luggage, hops: hops - 1 });
     };
     try {
+      checkWaiting(state.cell.waiting);
       if (!this.#post(way, detached, { state: serialize(state), ...luggage })) {
         stay();
         return "shard";
       }
     } catch (cause) {
-      // A mail that `structuredClone` can copy and `v8.serialize` can't write.
+      // A mail that `structuredClone` can copy, and that `v8.serialize` can't write or changes.
       stay();
       return notCloneable(cause);
     }
@@ -438,10 +440,15 @@ function moveFailed(reason: StayReason): SwitchboardError {
   return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
 }
 
+/** What moves with a connection and is the application's, beside the actor's state. */
+const TRAVELLING = "the session, arguments of timers, and mail";
+
 /** Checked before anything is taken apart: from then on there is no way back for subscriptions. */
 function checkCloneable(connection: Connection): SwitchboardError | undefined {
   try {
-    serialize(connection.travellingValues);
+    const values = connection.travellingValues;
+    serialize(values);
+    checkPlainData(values, TRAVELLING);
     return undefined;
   } catch (cause) {
     return notCloneable(cause);
@@ -449,7 +456,8 @@ function checkCloneable(connection: Connection): SwitchboardError | undefined {
 }
 
 function notCloneable(cause: unknown): SwitchboardError {
-  const message = "the session, and arguments of timers, must be plain data, without functions or class instances";
+  if (cause instanceof SwitchboardError) return cause;
+  const message = `${TRAVELLING} must be plain data, without functions or class instances`;
   return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
 }
 

@@ -7,6 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
 import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
 import { shardOf } from "../../../runtime/actor/address.ts";
+import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
@@ -126,11 +127,12 @@ export class Passing {
     const { socket, unread } = detached;
     const luggage: Luggage = { openedAt, clientKey, hops: this.#mover.takeHops(connection) };
     try {
+      checkWaiting(state.cell.waiting);
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
       return { state: serialized, descriptor: sockets.release(socket), shard: shardOf(connection.address) };
     } catch (cause) {
-      // The session can't be cloned, or no descriptor is left.
+      // A mail can't be written as bytes, or no descriptor is left.
       this.#mover.adopt(state, sockets.adopt(socket, unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
       this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));

@@ -4,6 +4,7 @@ import { Opcode } from "../../../wire/protocol/opcode.ts";
 import type { ActorTimer, ActorTimers, TimerState } from "../actor-timers.ts";
 import { type Mail, type MailData, mailData } from "../mail.ts";
 import type { Notice } from "../work.ts";
+import { checkPlainData } from "./plain-data.ts";
 
 /** An actor between two handlers, as plain data. */
 export interface CellState {
@@ -49,6 +50,17 @@ function saveOne(one: Waiting, timers: readonly ActorTimer[]): WaitingState | un
       const of = timers.indexOf(one);
       return of >= 0 ? { kind: "timer", of } : { kind: "expired", ...call };
     }
+  }
+}
+
+/**
+ * Throws `ERR_STATE_NOT_CLONEABLE` if something that waits would be changed on its way: mail between threads may hold a
+ * `Blob`, and bytes can't.
+ */
+export function checkWaiting(waiting: readonly WaitingState[]): void {
+  for (const one of waiting) {
+    if (one.kind === "mail") checkPlainData(one.value, "a mail that waits");
+    else if (one.kind === "expired") checkPlainData(one.argument, "the argument of a timer");
   }
 }
 

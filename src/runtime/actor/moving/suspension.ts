@@ -1,6 +1,7 @@
 /** One attempt to suspend an actor, so that its connection can move. `ActorCell` has one at a time. */
 import { serialize } from "node:v8";
 import { SwitchboardError } from "../../../errors.ts";
+import { checkPlainData } from "./plain-data.ts";
 
 /** Why a connection stays where it is. */
 export type StayReason =
@@ -103,7 +104,14 @@ function toBytes(value: unknown): Uint8Array | SwitchboardError {
     const message = "suspended must return plain data, without functions or class instances";
     return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
   }
-  if (bytes.length <= MAX_STATE_BYTES) return bytes;
-  const message = `suspended may return ${MAX_STATE_BYTES} bytes, and returned ${bytes.length}`;
-  return new SwitchboardError("ERR_STATE_TOO_LARGE", message);
+  if (bytes.length > MAX_STATE_BYTES) {
+    const message = `suspended may return ${MAX_STATE_BYTES} bytes, and returned ${bytes.length}`;
+    return new SwitchboardError("ERR_STATE_TOO_LARGE", message);
+  }
+  try {
+    checkPlainData(value, "what suspended returns");
+  } catch (error) {
+    return error as SwitchboardError;
+  }
+  return bytes;
 }
