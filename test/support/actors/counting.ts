@@ -1,7 +1,9 @@
 import { Actor, type Message } from "../../../src/index.ts";
 
-interface State {
+export interface State {
   readonly count: number;
+  /** Set by `Pausing`. */
+  readonly suspendedAt?: number;
 }
 
 /** Echoes every message behind a number of its own, which counts the messages and moves along. */
