@@ -42,6 +42,11 @@ export class Slots {
   /** Places in the arena, and lengths, of the newest sends. */
   readonly sentPlaces: number[] = [];
   readonly sentLengths: number[] = [];
+  /**
+   * Retired slots without an operation in flight. They are closed after the next batch, which may still name their
+   * descriptors: a descriptor that was closed before could be another connection's by then.
+   */
+  releasing: number[] = [];
   readonly #free: number[] = [];
 
   /** Number of slots in use. */
@@ -61,6 +66,13 @@ export class Slots {
     this.descriptors[slot] = descriptor;
     this.retired[slot] = false;
     return slot;
+  }
+
+  /** Returns the retired slots that may be closed now, and forgets them. */
+  takeReleasing(): number[] {
+    const slots = this.releasing;
+    this.releasing = [];
+    return slots;
   }
 
   free(slot: number): void {
