@@ -3,7 +3,7 @@ import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { type ErrorReport, reportError, reviveOurError, SwitchboardError } from "../../../errors.ts";
 import type { EngineOrder, EngineReport, EngineTask } from "../../../runtime/engine/messages.ts";
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
-import { exitCodeOf } from "../pool/piscina-exit.ts";
+import { exitCodeOf } from "../pool/shard-loss.ts";
 import type { ShardThreads } from "../pool/shard-threads.ts";
 import { Watchdog } from "../pool/watchdog.ts";
 

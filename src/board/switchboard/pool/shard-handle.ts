@@ -10,12 +10,11 @@ import type { HandoffResult } from "../../../wire/transport/pending-handoffs.ts"
 import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import type { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
 import type { Destination } from "../../accept/acceptor.ts";
-import type { ActorName, ConnectionLimits, HandoffEnvelope } from "../../connection/connection-host.ts";
+import type { ActorName, HandoffEnvelope } from "../../connection/connection-host.ts";
 import type { ShardEvent } from "../../connection/shard-events.ts";
 import type {
   ActorModuleFacts,
   ModuleReport,
-  ShardEngine,
   ShardOrder,
   ShardPortNotice,
   ShardReport,
@@ -35,39 +34,10 @@ import {
   type LossCause,
   type ShardLoss,
 } from "./shard-loss.ts";
+import { type ShardSpec, shardTask } from "./shard-spec.ts";
 import type { ShardThreads } from "./shard-threads.ts";
-import { SocketDispatch, type SocketDispatchSettings } from "./socket-dispatch.ts";
+import { SocketDispatch } from "./socket-dispatch.ts";
 import { Watchdog } from "./watchdog.ts";
-
-export interface ShardSpec extends SocketDispatchSettings {
-  readonly shard: number;
-  /** Beginning of all addresses of this node: `<node>.`, or "". */
-  readonly addressPrefix: string;
-  /** URLs of the actor modules, by name. */
-  readonly actors: ReadonlyMap<ActorName, string>;
-  /** True if the thread is warmed up before the shard is ready. */
-  readonly warmUp: boolean;
-  readonly options: ConnectionLimits;
-  readonly trustedProxies: readonly string[];
-  /** List of what the shard owns past Node, if it reads and writes them through io_uring. */
-  readonly uringEstate: UringEstate | undefined;
-  /** Milliseconds for which the shard's event loop may be blocked. 0: no limit. */
-  readonly timeoutMs: number;
-  /** Milliseconds that the shard has to become ready. 0: no limit. */
-  readonly startTimeoutMs: number;
-  /** Way to the engine; undefined if the board has none. */
-  readonly engine: ShardEngine | undefined;
-  /** Links; their far ends are with the main thread's bus and with the other shards. */
-  readonly links: readonly ThreadLink[];
-  /** Takes the events of the shard. */
-  readonly event: (event: ShardEvent) => void;
-  /** Takes what actors and their modules report. */
-  readonly reported: (reports: readonly ModuleReport[]) => void;
-  /** Connections have left the shard for others, or have come. */
-  readonly moved: (report: MovesReport) => void;
-  /** Takes publishes for subscribers that have gone to another process. */
-  readonly published: (publish: PassedPublish) => void;
-}
 
 /** Milliseconds that a shard may be late with its shutdown or its end before its thread is terminated. */
 const SHUTDOWN_GRACE_MS = 1_000;
@@ -110,21 +80,9 @@ export class ShardHandle implements Destination, ShardCandidate {
   readonly ended: Promise<ShardLoss | undefined>;
 
   constructor(threads: ShardThreads, spec: ShardSpec) {
-    const {
-      shard,
-      life,
-      addressPrefix,
-      actors,
-      warmUp,
-      options,
-      trustedProxies,
-      timeoutMs,
-      startTimeoutMs,
-      counters,
-      links,
-    } = spec;
-    this.shard = shard;
-    this.life = life;
+    const { timeoutMs, startTimeoutMs, counters } = spec;
+    this.shard = spec.shard;
+    this.life = spec.life;
     this.#moved = spec.moved;
     this.#published = spec.published;
     this.#counters = counters;
@@ -145,27 +103,7 @@ export class ShardHandle implements Destination, ShardCandidate {
       this.#startTimer = setTimeout(giveUp, startTimeoutMs);
     }
     const pulse = this.#watchdog?.pulse.source;
-    const { receivers } = this.#dispatch;
-    const ends = [...Object.values(receivers), ...links];
-    const ports = [control.port2, ...ends.map(({ port }) => port)];
-    if (spec.engine?.port !== undefined) ports.push(spec.engine.port);
-    const task = {
-      shard,
-      life,
-      addressPrefix,
-      actors,
-      warmUp,
-      options,
-      trustedProxies,
-      counters: counters.memory,
-      meter,
-      pulse,
-      control: control.port2,
-      ...receivers,
-      uringEstate: this.uringEstate,
-      engine: spec.engine,
-      links,
-    };
+    const { task, ports } = shardTask(spec, { control: control.port2, meter, pulse, ...this.#dispatch.receivers });
     // Only the first start of a board awaits this; later failures go through `ended`.
     this.#ready.promise.catch(() => {});
     this.ended = this.#run(threads.run(task, ports, this.#abort.signal), threads);

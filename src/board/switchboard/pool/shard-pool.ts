@@ -9,13 +9,15 @@ import type { ShardPortNotice } from "../../shard/messages.ts";
 import type { QueryAnswers, ShardPage, ShardQuery } from "../../shard/queries.ts";
 import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
-import { EngineThread, type EngineThreadOwner } from "../engine/engine-thread.ts";
+import type { EngineThread } from "../engine/engine-thread.ts";
+import { startEngine } from "../engine/start-engine.ts";
 import { type RenewalHost, type RenewalResult, Renewals } from "../moving/renewals.ts";
 import type { RenewalSettings } from "../options/reload-options.ts";
 import type { Settings } from "../options/start-options.ts";
 import type { SocketsChoice } from "../sockets-choice.ts";
 import { type Hub, LiveShards, type ShardNews } from "./live-shards.ts";
-import { createPlacement, eligible, type Place, type Placed } from "./placement.ts";
+import type { Placed } from "./placement.ts";
+import { ShardChoice } from "./shard-choice.ts";
 import type { ShardHandle } from "./shard-handle.ts";
 import { ShardSlot, type ShardSlotOwner, type ShardState } from "./shard-slot.ts";
 import { ShardThreads } from "./shard-threads.ts";
@@ -42,9 +44,7 @@ export class ShardPool {
   #actors: ReadonlyMap<ActorName, string>;
   readonly #slots: ShardSlot[] = [];
   readonly #live: LiveShards;
-  /** Shards that are being evacuated. */
-  readonly #passedOver = new Set<ShardHandle>();
-  readonly #choose: Place<ShardHandle>;
+  readonly #choice: ShardChoice;
   #closing = false;
   readonly #closed = new AbortController();
   #movesPaused = false;
@@ -111,7 +111,7 @@ export class ShardPool {
     this.#engineThreads = engineThreads;
     this.#engine = engine;
     this.#actors = settings.actors;
-    this.#choose = createPlacement(settings.placement);
+    this.#choice = new ShardChoice(this.#slots, settings);
     this.#live = new LiveShards(settings, sockets, hub, engine, {
       news: owner,
       currentOf: (shard) => this.#slots[shard]?.current,
@@ -129,26 +129,12 @@ export class ShardPool {
 
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
   place(placed?: Placed): ShardHandle | undefined {
-    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    const taking = this.#taking();
-    const wanted = this.#passedOver.size === 0 ? taking : taking.filter((shard) => !this.#passedOver.has(shard));
-    const ready = wanted.length > 0 ? wanted : taking;
-    return this.#choose(eligible(ready, maxConnectionsPerShard, this.#settings.maxEventLoopDelayMs), placed);
+    return this.#choice.place(placed);
   }
 
   /** Returns the shard for a raw socket. If all shards are closing, one of them answers it. */
   placeRawSocket(): ShardHandle | undefined {
-    if (this.#slots.some(({ current }) => current.isReady)) return this.place();
-    return this.#choose(
-      this.handles.filter((shard) => shard.takesRawSockets),
-      undefined,
-    );
-  }
-
-  #taking(): ShardHandle[] {
-    const taking: ShardHandle[] = [];
-    for (const { current } of this.#slots) if (current.takesConnections) taking.push(current);
-    return taking;
+    return this.#choice.placeRawSocket();
   }
 
   /** Number of connections in all shards or on their way there. */
@@ -158,8 +144,7 @@ export class ShardPool {
 
   /** Number of connections that ready shards may still take; infinite without a limit. */
   get room(): number {
-    const { maxConnectionsPerShard = Number.POSITIVE_INFINITY } = this.#settings.limits;
-    return this.#taking().reduce((sum, { connections }) => sum + Math.max(0, maxConnectionsPerShard - connections), 0);
+    return this.#choice.room;
   }
 
   /** Sets how the shards do the handshakes of a port, from the next socket on. */
@@ -183,8 +168,7 @@ export class ShardPool {
 
   /** Gives no new connections to a shard, unless it is the only one. Returns a function that ends that. */
   passOver(shard: ShardHandle): () => void {
-    this.#passedOver.add(shard);
-    return () => this.#passedOver.delete(shard);
+    return this.#choice.passOver(shard);
   }
 
   /** True while another process takes over: no connection moves between shards. */
@@ -381,17 +365,4 @@ export class ShardPool {
     this.#closing = true;
     for (const slot of this.#slots) slot.closing();
   }
-}
-
-/** Starts the engine, if the board has one. Rejects with its error, or with `ERR_ABORTED`. */
-async function startEngine(
-  threads: ShardThreads | undefined,
-  { engine, startTimeoutMs, shardTimeoutMs, signal }: Settings,
-  node: string,
-  owner: EngineThreadOwner,
-): Promise<EngineThread | undefined> {
-  if (engine === undefined || threads === undefined) return undefined;
-  const { spec, rules } = engine;
-  const settings = { engine: spec, node, rules, startTimeoutMs, blockedTimeoutMs: shardTimeoutMs };
-  return unlessAbandoned(signal, EngineThread.start(threads, settings, owner));
 }

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Piscina } from "piscina";
 import { expect, it } from "vitest";
-import { exitCodeOf } from "../../../../src/board/switchboard/pool/piscina-exit.ts";
+import { exitCodeOf } from "../../../../src/board/switchboard/pool/shard-loss.ts";
 
 it("reads the exit code of a thread from the error that piscina rejects with", async () => {
   const folder = mkdtempSync(join(tmpdir(), "switchboard-exit-"));
