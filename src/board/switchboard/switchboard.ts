@@ -4,8 +4,7 @@ import type { AddressInfo, Server as NetServer } from "node:net";
 import type { Duplex } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { EventEmitter } from "eventemitter3";
-import { SwitchboardError } from "../../errors.ts";
-import { type Address, checkAddress, isForeign } from "../../runtime/actor/address.ts";
+import { type Address, checkAddress } from "../../runtime/actor/address.ts";
 import type { PublishOptions } from "../../runtime/actor/context/actor-context.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import { type AskOptions, cloneMail, type TellResult } from "../../runtime/actor/mail.ts";
@@ -27,9 +26,9 @@ import { EventAnnouncer } from "./event-announcer.ts";
 import type { SwitchboardEvents } from "./events.ts";
 import { UpgradeIntake } from "./listen/upgrade-intake.ts";
 import { type ConnectionsPage, checkConnectionsOptions, type ListConnectionsOptions } from "./listing.ts";
-import { checkShard, type EvacuationResult, evacuate, type MoveResult, moveConnection } from "./moving/moving.ts";
-import { type RebalanceResult, Rebalancer } from "./moving/rebalance.ts";
-import { type RecycledShard, type RecycleFailure, Recycler } from "./moving/recycler.ts";
+import { BoardMoves, type BoardMovesOwner } from "./moving/board-moves.ts";
+import type { EvacuationResult, MoveResult } from "./moving/moving.ts";
+import type { RebalanceResult } from "./moving/rebalance.ts";
 import type { RenewalResult } from "./moving/renewals.ts";
 import { checkNode } from "./node-version.ts";
 import {
@@ -41,8 +40,8 @@ import {
 } from "./options/close-options.ts";
 import type { AttachOptions, ListenOptions, ServerListenOptions } from "./options/listen-options.ts";
 import { withoutUndefined } from "./options/option-validation.ts";
-import { checkRecycleOptions, type RecycleOptions } from "./options/recycle-options.ts";
-import { checkReloadOptions, type ReloadOptions } from "./options/reload-options.ts";
+import type { RecycleOptions } from "./options/recycle-options.ts";
+import type { ReloadOptions } from "./options/reload-options.ts";
 import { checkStartOptions, type Settings, type StartOptions } from "./options/start-options.ts";
 import { ShardPool } from "./pool/shard-pool.ts";
 import { handleSignals } from "./signals.ts";
@@ -66,10 +65,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   readonly #actors: readonly string[];
   #pool!: ShardPool; // set by `start`, the only way to get a board
   readonly #life = new BoardLife();
-  #rebalancer!: Rebalancer; // set by `start`, too
+  #moves!: BoardMoves; // set by `start`, too
   /** Set with the option `takeover`. */
   #takeover: BoardTakeover | undefined;
-  #recycler!: Recycler; // set by `start`, too
 
   /**
    * Starts the shards. Resolves when all of them take connections.
@@ -119,13 +117,14 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       engineLost: (error) => this.#events.announce("engineLost", error),
       engineFailed: (error) => this.#events.announce("engineFailed", error),
     });
-    this.#rebalancer = new Rebalancer(() => this.#pool, settings.rebalance);
-    const recycler = {
-      pool: () => this.#pool,
-      recycled: (result: RecycledShard) => this.emit("shardRecycled", result),
-      failed: (failure: RecycleFailure) => this.#events.announce("recycleFailed", failure),
+    const moves: BoardMovesOwner = {
+      life: this.#life,
+      pool: this.#pool,
+      addressPrefix: this.#hub.topics.addressPrefix,
+      recycled: (result) => this.emit("shardRecycled", result),
+      recycleFailed: (failure) => this.#events.announce("recycleFailed", failure),
     };
-    this.#recycler = new Recycler(recycler, settings.recycle);
+    this.#moves = new BoardMoves(moves, settings);
     this.#hub.cluster.start();
     if (settings.takeover !== undefined) await this.#takeOver(settings.takeover);
   }
@@ -319,18 +318,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   async move(address: Address, shard: number): Promise<MoveResult> {
     checkAddress(address);
-    this.#checkMoves();
-    if (!isForeign(address, this.#hub.topics.addressPrefix)) return moveConnection(this.#pool, address, shard);
-    throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");
+    return this.#moves.move(address, shard);
   }
 
   /**
    * Moves all connections of a shard that can move to the other shards. New connections go to the others meanwhile.
    * Resolves with the numbers when each has moved or stays. Rejects as `move` does.
    */
-  async evacuate(shard: number): Promise<EvacuationResult> {
-    this.#checkMoves();
-    return evacuate(this.#pool, shard);
+  evacuate(shard: number): Promise<EvacuationResult> {
+    return this.#moves.evacuate(shard);
   }
 
   /**
@@ -338,9 +334,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * option `rebalance` does the same slowly and by itself. Resolves with the number. Rejects with `ERR_CLOSED` while
    * the board closes.
    */
-  async rebalance(): Promise<RebalanceResult> {
-    this.#checkMoves();
-    return this.#rebalancer.rebalance();
+  rebalance(): Promise<RebalanceResult> {
+    return this.#moves.rebalance();
   }
 
   /**
@@ -351,11 +346,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Rejects with the error of a module that can't be loaded, and nothing has changed then; with `ERR_OPTION`, with
    * `ERR_RELOADING` during another recycling or a reload, and with `ERR_CLOSED` while the board closes.
    */
-  async recycle(shard: number, options: RecycleOptions = {}): Promise<RenewalResult> {
-    this.#checkMoves();
-    const settings = checkRecycleOptions(options);
-    checkShard(this.#pool, shard);
-    return this.#recycler.recycle(shard, settings);
+  recycle(shard: number, options: RecycleOptions = {}): Promise<RenewalResult> {
+    return this.#moves.recycle(shard, options);
   }
 
   /**
@@ -367,10 +359,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects
    * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, and with `ERR_CLOSED` while the board closes.
    */
-  async reload(options: ReloadOptions = {}): Promise<RenewalResult> {
-    this.#checkMoves();
-    const { actors, renewal } = checkReloadOptions(options, this.#pool.actors);
-    return this.#pool.reload(actors, renewal);
+  reload(options: ReloadOptions = {}): Promise<RenewalResult> {
+    return this.#moves.reload(options);
   }
 
   /**
@@ -436,16 +426,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return handleSignals(signals, () => void this.close(close));
   }
 
-  #checkMoves(): void {
-    this.#life.checkOpen();
-    this.#pool.checkMoves();
-  }
-
   async #close({ readinessDelayMs, ...settings }: CloseSettings): Promise<ShutdownCounts> {
     // An error of a listener is its own: the board closes all the same.
     queueMicrotask(() => this.emit("closing"));
-    this.#rebalancer.stop();
-    this.#recycler.stop();
+    this.#moves.stop();
     if (readinessDelayMs > 0) await delay(readinessDelayMs);
     const deadline = performance.now() + settings.timeoutMs;
     await this.#takeover?.close();
