@@ -208,8 +208,9 @@ export class EngineClient {
     return this.#members.join(session, topic, member);
   }
 
-  leave(topic: string, address: string): Promise<void> {
-    return this.#members.leave(topic, address);
+  /** @param travels true if the connection joins again in another thread or process: presence shows no leave then */
+  leave(topic: string, address: string, travels = false): Promise<void> {
+    return this.#members.leave(topic, address, travels);
   }
 
   /**

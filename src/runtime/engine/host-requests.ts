@@ -6,6 +6,9 @@ import type { TopicRules } from "../streams/topic-rules.ts";
 import type { EngineAnswers, EngineRequest, PackedRead } from "./messages.ts";
 import { noHistory } from "./publish-receiver.ts";
 
+/** Time in ms that a connection has on its way to another process. One that doesn't arrive is reported as gone then. */
+const TRAVEL_MS = 10_000;
+
 /** What a client has joined. */
 interface Joining {
   /** Addresses of the members, by topic. */
@@ -73,7 +76,7 @@ export class HostRequests {
         const joined = client.joined.get(topic);
         joined?.delete(request.address);
         if (joined?.size === 0) client.joined.delete(topic);
-        const rule = this.#presence(topic);
+        const rule = request.travels ? travelling(this.#presence(topic)) : this.#presence(topic);
         if (!this.#isJoined(topic, request.address)) await engine.leave(topic, request.address, rule);
         return undefined;
       }
@@ -128,4 +131,9 @@ export class HostRequests {
 
 function pack({ top, records }: HistoryRead): PackedRead {
   return { top, batch: packRecords(records) };
+}
+
+/** Returns a rule with time for a connection to arrive in another process. */
+function travelling(rule: PresenceLimits): PresenceLimits {
+  return { ...rule, leaveGraceMs: Math.max(rule.leaveGraceMs, TRAVEL_MS) };
 }

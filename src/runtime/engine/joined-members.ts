@@ -42,13 +42,17 @@ export class JoinedMembers {
     }
   }
 
-  /** Removes a member. Rejects if the engine thread doesn't answer; the member has left this list all the same. */
-  async leave(topic: string, address: string): Promise<void> {
+  /**
+   * Removes a member. Rejects if the engine thread doesn't answer; the member has left this list all the same.
+   *
+   * @param travels true if the connection joins again in another thread or process: presence shows no leave then
+   */
+  async leave(topic: string, address: string, travels = false): Promise<void> {
     const members = this.#members.get(topic);
     if (members?.delete(address) !== true) return;
     if (members.size === 0) this.#members.delete(topic);
     // Members of a thread that isn't connected have left already.
-    await this.#currentSession()?.request({ kind: "leave", topic, address });
+    await this.#currentSession()?.request({ kind: "leave", topic, address, travels });
   }
 
   /** Joins all members again, in a new engine thread. */

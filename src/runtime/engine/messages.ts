@@ -36,7 +36,8 @@ export type EngineRequest =
   /** `number`: the client's number for the topic, for deliveries. A second request changes `presence`. */
   | { readonly kind: "want"; readonly topic: string; readonly number: number; readonly presence: boolean }
   | { readonly kind: "join"; readonly topic: string; readonly member: LocalMember }
-  | { readonly kind: "leave"; readonly topic: string; readonly address: string }
+  /** `travels`: the connection leaves this thread for another thread or process, and joins again there. */
+  | { readonly kind: "leave"; readonly topic: string; readonly address: string; readonly travels: boolean }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
   /** Only from the client of the main thread. */

@@ -104,11 +104,15 @@ export class Membership implements PresenceWatcher {
    * @param isReplaced true if another membership of the connection takes its place: presence knows of no leave then
    */
   leave(isReplaced = false): void {
+    this.#end(isReplaced, false);
+  }
+
+  #end(isReplaced: boolean, travels: boolean): void {
     if (this.#left) return;
     this.#left = true;
     this.#feed.watchers.delete(this);
     // A leave that fails isn't lost: the member expires.
-    if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address).catch(noop);
+    if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address, travels).catch(noop);
     if (this.subscription === undefined) this.#feed.release();
     else this.#feed.unsubscribe(this.subscription);
   }
@@ -145,11 +149,14 @@ export class Membership implements PresenceWatcher {
     waiting?.tell(this.#member);
   }
 
-  /** Ends the membership in this thread, for another in a thread that has joined the member already. */
+  /**
+   * Ends the membership in this thread, for another in a thread that has joined the member already, or in another process,
+   * which joins it soon.
+   */
   save(): MembershipState {
     const { shown, subscription } = this;
     const place = subscription && this.#feed.positionOf(subscription);
-    this.leave();
+    this.#end(false, true);
     return { place, member: shown, watches: this.#watches };
   }
 

@@ -24,6 +24,10 @@ local function report(kind, record, ofUser)
   reported = reported + 1
   if reported == 100 then flush() end
 end
+-- A connection that has come from another process, with its address, is the same member on another node.
+local function withoutNode(record)
+  return record and (string.gsub(record, '"node":"[^"]*"', '', 1))
+end
 local function fewer(key, field)
   if redis.call('HINCRBY', key, field, -1) <= 0 then redis.call('HDEL', key, field) end
 end
@@ -69,7 +73,8 @@ end
 /**
  * Joins and leaves, in their order. ARGV: identity, channel, ttlMs of members, time for which the keys are kept in ms,
  * 1 to report no joins; then three for each change: j, address, record; or l, address, graceMs. A join replaces the
- * member with its address, also one in its grace time: the same record is no change, another user ends the old member.
+ * member with its address, also one in its grace time: the same record is no change, whatever its
+ * node; another user ends the old member.
  */
 export const CHANGE = `
 ${PRESENCE}
@@ -92,7 +97,7 @@ for index = 6, #ARGV, 3 do
     redis.call('HSET', KEYS[1], address, record)
     redis.call('HINCRBY', KEYS[2], user, 1)
     redis.call('ZADD', KEYS[4], now + ARGV[3], address)
-    if old ~= record and ARGV[5] ~= '1' then report('j', record, isFirst) end
+    if withoutNode(old) ~= withoutNode(record) and ARGV[5] ~= '1' then report('j', record, isFirst) end
   elseif member then
     local user = userOf(member)
     redis.call('HDEL', KEYS[1], address)
