@@ -16,6 +16,7 @@ export interface ServerStories {
   readonly takenOver: { readonly connections: number; readonly predecessorDied: boolean; readonly ms: number };
   readonly handedOver: { readonly connections: number; readonly ms: number; readonly pauseMs: number };
   readonly successorFailed: { readonly code: string; readonly message: string; readonly wasRefused: boolean };
+  readonly reloadFailed: { readonly code: string; readonly message: string };
   readonly takeoverFailed: { readonly message: string };
   readonly refused: { readonly code: string; readonly message: string };
   readonly asked: object;

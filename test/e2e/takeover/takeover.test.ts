@@ -182,6 +182,39 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     await expectAllRight(clients);
   });
 
+  it.runIf(all)("refuses a reload during a takeover, and goes on when the new process stands still", async () => {
+    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+    const old = new ServerProcess({ start, listen: [{}] });
+    const { ports } = await old.tells("listening");
+    const clients = await openClients(20, { port: ports[0] as number });
+    const next = new ServerProcess({ start, listen: [{}], fails: "suspend", failsBy: "SIGSTOP" });
+    await next.stands();
+    old.program.kill("SIGHUP");
+    expect(await old.tells("reloadFailed")).toMatchObject({ code: "ERR_MOVE_FAILED" });
+    expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_TIMEOUT", wasRefused: false });
+    expect((await next.end()).signal).toBe("SIGKILL");
+    await allAnswered(clients);
+    await expectAllRight(clients);
+  });
+
+  it("refuses a third process during a takeover, and goes on when the second one is killed", async () => {
+    const start = { actor: "counting", takeover: takeoverPath(), shards: 1, warmUp: false };
+    const old = new ServerProcess({ start, listen: [{}] });
+    const { ports } = await old.tells("listening");
+    const clients = await openClients(5, { port: ports[0] as number });
+    const second = new ServerProcess({ start, listen: [{}], fails: "listen", failsBy: "SIGSTOP" });
+    await second.stands();
+    const third = new ServerProcess({ start, listen: [{}] });
+    expect(await third.tells("refused")).toMatchObject({ code: "ERR_TAKEOVER_REFUSED" });
+    await allAnswered(clients);
+    second.program.kill("SIGKILL");
+    expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_LOST", wasRefused: false });
+    const last = new ServerProcess({ start, listen: [{}] });
+    expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
+    await allAnswered(clients);
+    await expectAllRight(clients);
+  });
+
   it.each([
     { start: { actor: "echo" }, says: /has `static moves` in the old process and not in the new one/ },
     ...(all ? [{ start: { actor: "counting", shards: 1 }, says: /has 2 shards and the new one 1/ }] : []),

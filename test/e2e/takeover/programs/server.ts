@@ -1,5 +1,6 @@
 /**
  * A program with a board that can be taken over, for tests: `server.ts <options as JSON>`. Prints a JSON line for each event.
+ * SIGHUP reloads the board.
  */
 import { readdirSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
@@ -33,6 +34,9 @@ const board = await Switchboard.start(start).catch((error) => {
 for (const event of ["takenOver", "handedOver", "closed"] as const) board.on(event, (detail) => tell(event, detail));
 board.on("successorFailed", ({ error, ...detail }) => {
   tell("successorFailed", { ...detail, code: (error as { readonly code?: string }).code, message: error.message });
+});
+process.on("SIGHUP", () => {
+  board.reload().catch((error) => tell("reloadFailed", { code: error.code, message: error.message }));
 });
 board.on("takeoverFailed", (error) => tell("takeoverFailed", { message: error.message }));
 const ports: unknown[] = [];
