@@ -2,11 +2,15 @@
  * Fuzzes our codec against that of ws: both must give the same verdict and the same messages for every session.
  *
  *    npm run fuzz -- [--seconds 60] [--seed N] [--findings 1] [--without-context] [--replay HEX]
+ *    npm run fuzz -- --sockets uring|relay [--seconds 60] [--seed N] [--findings 1]
+ *
+ * With `--sockets`, compares two boards in place of the decoders: one over Node's sockets, one over these.
  *
  * Exits with 1 after a finding. Prints each finding for `--replay`.
  */
 import { parseArgs } from "node:util";
 import { type Finding, fuzz } from "./fuzzer.ts";
+import { fuzzSockets, type Sockets } from "./over-sockets.ts";
 import { fromHex, toHex } from "./session.ts";
 import { judge } from "./verdict.ts";
 
@@ -17,10 +21,30 @@ const { values } = parseArgs({
     findings: { type: "string", default: "1" },
     "without-context": { type: "boolean", default: false },
     replay: { type: "string" },
+    sockets: { type: "string" },
   },
 });
 
-process.exitCode = values.replay === undefined ? await search() : await replay(values.replay);
+if (values.sockets !== undefined) process.exitCode = await searchSockets(values.sockets as Sockets);
+else process.exitCode = values.replay === undefined ? await search() : await replay(values.replay);
+
+async function searchSockets(sockets: Sockets): Promise<number> {
+  console.log(`seed ${values.seed}`);
+  const { runs, findings } = await fuzzSockets({
+    sockets,
+    seed: Number(values.seed),
+    seconds: Number(values.seconds),
+    maxFindings: Number(values.findings),
+    progress: (runs) => console.log(`${runs} sessions`),
+  });
+  console.log(`${runs} sessions, ${findings.length} findings`);
+  for (const { session, node, other } of findings) {
+    console.log(`session ${toHex(session)}`);
+    console.log(`node: ${node.bytes.toString("hex")}${node.reset ? ", reset" : ""}`);
+    console.log(`${sockets}: ${other.bytes.toString("hex")}${other.reset ? ", reset" : ""}`);
+  }
+  return findings.length === 0 ? 0 : 1;
+}
 
 async function search(): Promise<number> {
   console.log(`seed ${values.seed}`);
