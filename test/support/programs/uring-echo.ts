@@ -19,6 +19,10 @@ const ways: Readonly<Record<string, () => void>> = {
   spin: () => {
     for (;;);
   },
+  "stop for good": () => {
+    parentPort?.postMessage("stops");
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+  },
   wedge: () => {
     // A call of C that `terminate` doesn't end.
     spawnSync("sleep", ["4"]);

@@ -106,6 +106,27 @@ describe.skipIf(missingUring !== undefined)("a thread with io_uring that dies", 
     });
   });
 
+  it("leaves nothing behind when peers send more than its buffers hold, and connect, while it is stopped", async () => {
+    await kill("terminate");
+    const before = descriptors();
+    const { worker, estate, port, exit } = await startThread();
+    const peers = await Promise.all(Array.from({ length: PEERS }, () => openPeer(port)));
+    const stopped = once(worker, "message");
+    peers[0]?.write("stop for good");
+    await stopped;
+    // Each peer sends until the kernel takes no more: far more than all buffers of the ring hold.
+    const full = Buffer.alloc(1024 * 1024);
+    for (const peer of peers.slice(1)) while (peer.writableLength < 8 * full.length) peer.write(full);
+    const late = Array.from({ length: PEERS }, () => connect(port, "127.0.0.1").on("error", () => {}));
+    await Promise.all(late.map((peer) => once(peer, "connect")));
+    const all = [...peers, ...late.map((peer) => peer.resume())];
+    const closed = Promise.all(all.map((peer) => new Promise((resolve) => peer.once("close", resolve))));
+    void worker.terminate();
+    await estate.settle(() => exit.then(() => {}));
+    await closed;
+    await vi.waitFor(() => expect(descriptors()).toBe(before));
+  });
+
   it(`leaves no descriptor and no memory behind, ${KILLS} times in a row`, async () => {
     // What is allocated once is allocated now, such as the arenas of malloc that a heap at its limit needs.
     for (const way of WAYS) await kill(way);
