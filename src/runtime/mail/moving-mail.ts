@@ -95,8 +95,9 @@ export class MovingMail {
     if (shard === undefined) return;
     this.#shards.set(life, shard);
     const home = this.#homes.get(shard);
-    // A second thread of a shard waits for `succeed`. In that thread the first one is the home.
-    const isTaken = home !== undefined && (this.#host.links.has(home) || life > this.#host.life);
+    // Of two threads of a shard the older one is its home until `succeed`, in whichever order they are linked.
+    const isThere = home !== undefined && (home === this.#host.life || this.#host.links.has(home));
+    const isTaken = isThere && life > home;
     if (!isTaken) this.#homes.set(shard, life);
   }
 
@@ -135,7 +136,8 @@ export class MovingMail {
       this.#takeEarly();
       return;
     }
-    for (const [life, its] of this.#shards) if (its === shard) this.#homes.set(shard, life);
+    const lives = [...this.#shards].filter(([, its]) => its === shard).map(([life]) => life);
+    if (lives.length > 0) this.#homes.set(shard, Math.min(...lives));
   }
 
   // ── letters ────────────────────────────────────────────────────────────────────────────────────────────
@@ -150,8 +152,12 @@ export class MovingMail {
     const { shard } = this.#host;
     if (shard === undefined || shardOf(letter.to) !== shard) return this.#host.deliver(letter, link);
     if (!this.#isHome) {
+      const home = this.#homes.get(shard);
       // The old thread of this shard passes on what is for actors here.
-      if (link === undefined || link.life === this.#homes.get(shard)) return this.#host.deliver(letter, link);
+      if (link === undefined || link.life === home) return this.#host.deliver(letter, link);
+      // The old thread itself lives on with a few actors: a new thread of another shard takes it for the home.
+      if (this.#passedAll !== undefined && home !== undefined)
+        return this.#deliverOrPassOn({ letter, link, settle }, home);
       this.#early.push(() => this.#takeLate({ letter, link, settle }));
       return undefined;
     }
@@ -168,13 +174,17 @@ export class MovingMail {
     if (verdict !== undefined) settle(verdict);
   }
 
-  #deliverHere(kept: KeptLetter): MailVerdict | undefined {
+  #deliverOrPassOn(kept: KeptLetter, life: number): MailVerdict | undefined {
     const verdict = this.#host.deliver(kept.letter, kept.link);
     if (verdict !== "gone") return verdict;
-    if (this.#successor !== undefined) {
-      this.#passOn(kept, this.#successor);
-      return undefined;
-    }
+    this.#passOn(kept, life);
+    return undefined;
+  }
+
+  #deliverHere(kept: KeptLetter): MailVerdict | undefined {
+    if (this.#successor !== undefined) return this.#deliverOrPassOn(kept, this.#successor);
+    const verdict = this.#host.deliver(kept.letter, kept.link);
+    if (verdict !== "gone") return verdict;
     if (this.#unreported.size === 0) return verdict;
     // The receiver may live elsewhere.
     this.#unknown.push(kept);

@@ -296,3 +296,50 @@ it("gives a shard's addresses to its new thread in order, with the actors that l
   await move(B, third, next);
   expect(await second.router.tell(undefined, B, "home again")).toEqual({ status: "accepted" });
 });
+
+/** Two shards, both with a second thread; the second threads were linked to each other first. */
+function renewedTogether(): Record<"main" | "oldOne" | "oldTwo" | "nextOne" | "nextTwo", TestThread> {
+  const [main, oldOne, oldTwo] = mesh(2) as [TestThread, TestThread, TestThread];
+  const [nextOne, nextTwo] = [new TestThread(0, 3), new TestThread(1, 4)];
+  all.push(nextOne, nextTwo);
+  link(nextOne, 0, nextTwo, 1);
+  for (const [next, shard] of [
+    [nextOne, 0],
+    [nextTwo, 1],
+  ] as const) {
+    for (const other of [main, oldOne, oldTwo]) link(next, shard, other, shardOf(other.life));
+  }
+  return { main, oldOne, oldTwo, nextOne, nextTwo };
+}
+
+it("gives the addresses of two shards to their new threads at the same time", async () => {
+  const threads = renewedTogether();
+  for (const [shard, life] of [
+    [0, 3],
+    [1, 4],
+  ] as const) {
+    await Promise.all(Object.values(threads).map(({ router }) => router.succeed(shard, life)));
+  }
+  const A = address("1-a");
+  threads.nextTwo.open(A);
+  for (const { router } of Object.values(threads)) {
+    expect(await router.tell(undefined, A, "hello")).toEqual({ status: "accepted" });
+  }
+  expect(threads.nextTwo.texts(A)).toHaveLength(5);
+});
+
+it("passes on from an old thread that lives on what later threads send to its shard", async () => {
+  const { main, oldOne, oldTwo, nextOne, nextTwo } = renewedTogether();
+  const threads = [main, oldOne, oldTwo, nextOne, nextTwo];
+  const [stays, moved] = [address("1-a"), address("1-b")];
+  oldTwo.open(stays);
+  nextTwo.open(moved);
+  await Promise.all(threads.map(({ router }) => router.succeed(1, 4)));
+  const later = new TestThread(0, 5);
+  all.push(later);
+  for (const other of [oldTwo, main, nextTwo]) link(later, 0, other, other === main ? undefined : 1);
+  for (const to of [stays, moved]) {
+    expect(await later.router.tell(undefined, to, "hello")).toEqual({ status: "accepted" });
+  }
+  expect([oldTwo.texts(stays), nextTwo.texts(moved)]).toEqual([["hello"], ["hello"]]);
+});
