@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from "node:net";
 import { connect as connectTls } from "node:tls";
 import { fileURLToPath } from "node:url";
 import { onTestFinished } from "vitest";
-import type { StartOptions, Stats } from "../../src/index.ts";
+import type { EvacuationResult, StartOptions, Stats } from "../../src/index.ts";
 import { RunningProgram } from "../e2e/support/process.ts";
 import { upgradeRequest } from "./raw-client.ts";
 
@@ -28,9 +28,12 @@ export interface LimitedServerOptions {
   readonly tls?: { readonly key: string; readonly cert: string };
 }
 
+export type Evacuated = Pick<EvacuationResult, "moved" | "stayed">;
+
 export type LimitedStory =
   | { readonly event: "listening"; readonly port: number }
   | { readonly event: "handshakeFailed" | "acceptFailed"; readonly code: string }
+  | ({ readonly event: "evacuated"; readonly number: number } & Evacuated)
   | { readonly event: "stats"; readonly ready: boolean; readonly stats: Stats };
 
 const program = fileURLToPath(new URL("./programs/limited.ts", import.meta.url));
@@ -40,6 +43,7 @@ export class LimitedServer {
   readonly port: number;
   readonly #running: RunningProgram;
   #asked = 0;
+  #evacuations = 0;
 
   private constructor(port: number, running: RunningProgram) {
     this.port = port;
@@ -64,6 +68,17 @@ export class LimitedServer {
   async tells(event: "handshakeFailed" | "acceptFailed"): Promise<string> {
     const [, code = ""] = await this.#running.prints(new RegExp(`"event":"${event}","code":"(.*?)"`));
     return code;
+  }
+
+  /** Moves all connections out of a shard: out of shard 0 at first, then out of shard 1. */
+  async evacuate(): Promise<Evacuated> {
+    this.#running.kill("SIGHUP");
+    const number = ++this.#evacuations;
+    const [, story = ""] = await this.#running.prints(
+      new RegExp(`^(\\{"event":"evacuated","number":${number},.*)\n`, "m"),
+    );
+    const { moved, stayed } = JSON.parse(story);
+    return { moved, stayed };
   }
 
   async stats(): Promise<{ readonly ready: boolean; readonly stats: Stats }> {

@@ -1,6 +1,6 @@
 /**
  * A server with a low limit of open files, for tests: accepts WebSockets in one way, and prints a JSON line for each
- * event and each question (SIGUSR2).
+ * event, each question (SIGUSR2) and each evacuation (SIGHUP): of shard 0 at first, then of shard 1.
  */
 import { once } from "node:events";
 import { createServer } from "node:http";
@@ -32,6 +32,13 @@ const board = await Switchboard.start({
 board.on("handshakeFailed", (error) => tell({ event: "handshakeFailed", code: codeOf(error) }));
 board.on("acceptFailed", ({ error }) => tell({ event: "acceptFailed", code: codeOf(error) }));
 process.on("SIGUSR2", () => tell({ event: "stats", ready: board.ready, stats: board.stats() }));
+
+let evacuations = 0;
+process.on("SIGHUP", async () => {
+  const number = ++evacuations;
+  const { moved, stayed } = await board.evacuate(number === 1 ? 0 : 1);
+  tell({ event: "evacuated", number, moved, stayed });
+});
 
 const answer = (_: unknown, response: { end(text: string): unknown }): void => {
   response.end("plain");
