@@ -1,12 +1,15 @@
 /**
  * The supervisor of `switchboard run`: keeps one process of a program running, and replaces it by a new one on request.
  */
+import { lacksFfi } from "./ffi-check.ts";
 import { Program, type ProgramExit, type ProgramSettings, type Readiness } from "./program.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
 export interface SupervisorSettings extends ProgramSettings {
   /** True to start the program again when it fails. */
   readonly restart: boolean;
+  /** Flags of Node at the front of `args`. */
+  readonly flags: readonly string[];
   /** Time that a process has to end after a signal, in ms. Then it is killed. */
   readonly stopTimeoutMs: number;
 }
@@ -87,11 +90,21 @@ export class Supervisor {
   #start(): Program {
     const program = Program.start(this.#settings);
     this.#running.add(program);
+    void this.#checkFfi(program);
     void program.exit.then((exit) => {
       this.#running.delete(program);
       this.#exited(program, exit);
     });
     return program;
+  }
+
+  /** Says once for each process that it can't be replaced because its Node has no `node:ffi`. */
+  async #checkFfi(program: Program): Promise<void> {
+    const { node, flags } = this.#settings;
+    if (!(await lacksFfi(node, flags)) || this.#isStopping) return;
+    this.#report(
+      `pid ${program.pid} can't be replaced without reconnects: its Node has no node:ffi (use Node 26.9 or newer)`,
+    );
   }
 
   /** Starts a process with nothing to take over. */
