@@ -1,4 +1,6 @@
 /** A channel as a sequence of messages, with a limit for the silence of the other process. Both ends have one. */
+import { readFileSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { SwitchboardError } from "../../errors.ts";
 import { closeDescriptor } from "../../wire/native/sockets.ts";
 import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
@@ -13,8 +15,22 @@ export interface Received<Message> {
 /** The other process counts as hanging after so many parts of the patience, each without a sign of life. */
 const PARTS = 5;
 
+/** A sign of life leaves after so many milliseconds at most: the patience of the other process may be shorter than ours. */
+const SIGN_MS = 500;
+
 /** Milliseconds that the other process has to close its end as well. */
 const CLOSE_TIMEOUT_MS = 5_000;
+
+const POLL_MS = 5;
+
+/** True unless a process has ended. One whose parent hasn't asked for its end yet has closed everything. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+  } catch {
+    return false;
+  }
+}
 
 export class Conversation<
   Theirs extends PredecessorMessage | SuccessorMessage,
@@ -23,6 +39,7 @@ export class Conversation<
   readonly #channel: DescriptorChannel;
   readonly #patienceMs: number;
   readonly #timer: NodeJS.Timeout;
+  readonly #signs: NodeJS.Timeout;
   #silentParts = 0;
   readonly #queue: Received<Exclude<Theirs, Alive>>[] = [];
   #ended = false;
@@ -39,12 +56,14 @@ export class Conversation<
     this.#channel = channel;
     this.#patienceMs = patienceMs;
     this.#timer = setInterval(() => this.#tick(), patienceMs / PARTS);
+    const sign = (): void => channel.send({ kind: "alive" } satisfies Alive);
+    this.#signs = setInterval(sign, Math.min(SIGN_MS, patienceMs / PARTS));
     channel.start({
       received: (message, descriptors) => this.#received(message as Theirs, descriptors),
       ended: (error) => {
         this.#ended = true;
         this.#error = error;
-        clearInterval(this.#timer);
+        this.#stopTimers();
         this.#end.resolve();
         this.#wake();
       },
@@ -78,27 +97,31 @@ export class Conversation<
 
   /** Watches the other process no longer. The conversation goes on, and keeps no process alive. */
   rest(): void {
-    clearInterval(this.#timer);
+    this.#stopTimers();
     this.#silentParts = 0;
     this.#channel.unref();
   }
 
   /** Ends the other process if it hasn't ended, and resolves when it has. */
   async kill(): Promise<void> {
-    if (!this.#ended) {
+    const { pid } = this.#channel.peer;
+    // A channel that ended by an error of this process says nothing about the other one.
+    const mayRun = !this.#ended || this.#error !== undefined;
+    if (mayRun) {
       try {
-        process.kill(this.#channel.peer.pid, "SIGKILL");
+        process.kill(pid, "SIGKILL");
       } catch {
         // It has just ended.
       }
     }
     await this.#end.promise;
+    while (mayRun && isRunning(pid)) await delay(POLL_MS);
   }
 
   /** Closes the channel when all messages have left, and closes descriptors that nobody took. */
   close(): void {
     this.#silentParts = 0;
-    clearInterval(this.#timer);
+    this.#stopTimers();
     this.#channel.close();
     if (!this.#ended) setTimeout(() => this.#channel.destroy(), CLOSE_TIMEOUT_MS).unref();
     for (const { descriptors } of this.#queue.splice(0)) for (const one of descriptors) closeDescriptor(one);
@@ -111,8 +134,12 @@ export class Conversation<
     this.#wake();
   }
 
+  #stopTimers(): void {
+    clearInterval(this.#timer);
+    clearInterval(this.#signs);
+  }
+
   #tick(): void {
-    this.#channel.send({ kind: "alive" } satisfies Alive);
     this.#silentParts++;
     if (this.#silentParts >= PARTS) this.#wake();
   }

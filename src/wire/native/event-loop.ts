@@ -1,5 +1,5 @@
 /** Wakes this thread's event loop by an eventfd, without a handle in the loop. */
-import { readFileSync, readlinkSync } from "node:fs";
+import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { bind, type CFunction, eventLoopAddress } from "./libc.ts";
 
 const BACKEND = { return: "int32", arguments: ["pointer"] } as const;
@@ -64,4 +64,14 @@ function wakeupOf(epoll: number): number | undefined {
   const set = readFileSync(`/proc/self/fdinfo/${epoll}`, "latin1");
   const members = Array.from(set.matchAll(/^tfd:\s*(\d+)/gm), ([, descriptor]) => Number(descriptor));
   return members.toSorted((a, b) => a - b).find((one) => readlinkSync(`/proc/self/fd/${one}`).endsWith("[eventfd]"));
+}
+
+/** Returns why the loop's descriptors can't be found here, as a part of a sentence; undefined if they can. */
+export function whyNoAlarm(): string | undefined {
+  try {
+    for (const folder of ["/proc/self/fdinfo", "/proc/self/fd"]) readdirSync(folder);
+    return undefined;
+  } catch (error) {
+    return `/proc/self can't be read (with --permission, add --allow-fs-read=/proc/): ${(error as Error).message}`;
+  }
 }

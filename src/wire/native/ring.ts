@@ -5,7 +5,7 @@
 import { threadId } from "node:worker_threads";
 import { CompletionQueue } from "./completion-queue.ts";
 import { createEstateMemory, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
-import { LoopAlarm } from "./event-loop.ts";
+import { LoopAlarm, whyNoAlarm } from "./event-loop.ts";
 import {
   ACCEPT_MULTISHOT,
   errors,
@@ -49,7 +49,7 @@ const MAX_CANCEL_TRIES = 8;
 
 /** Tells in one sentence why there can be no ring here. Undefined if there can. */
 export function whyNoUring(): string | undefined {
-  return whyNoRing([OP_POLL_ADD, OP_ACCEPT, OP_ASYNC_CANCEL, OP_SEND, OP_RECV]);
+  return whyNoRing([OP_POLL_ADD, OP_ACCEPT, OP_ASYNC_CANCEL, OP_SEND, OP_RECV]) ?? whyNoAlarm();
 }
 
 /** Closes everything that a thread owned, after its end. Returns the number of sockets that were closed. */

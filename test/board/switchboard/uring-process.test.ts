@@ -73,6 +73,10 @@ describe.skipIf(missingUring !== undefined)("Node's flags", () => {
       ["--permission", "--allow-fs-read=*", "--allow-worker"],
       /permission model forbids node:ffi: start Node with --allow-ffi/,
     ],
+    [
+      ["--permission", `--allow-fs-read=${process.cwd()}`, "--allow-worker", "--allow-ffi"],
+      /\/proc\/self can't be read \(with --permission, add --allow-fs-read=\/proc\/\)/,
+    ],
   ])("%j forbid io_uring, and the error says so in one sentence", async (flags, reason) => {
     const { code, stdout } = await start(...flags).exit;
     expect({ code, stdout }).toEqual({ code: 3, stdout: expect.stringMatching(reason) });

@@ -113,6 +113,24 @@ it("puts new code under connections that answer all the time, again and again", 
   expect(reports.filter((report) => report !== "closed 1006")).toEqual([]);
 });
 
+it("takes turns with evacuations and single moves that are asked for at the same time", async () => {
+  const { board, port } = await startReloadable(counting(1));
+  const clients = await openClients(20, port);
+  for (const shard of [0, 1, 0, 1]) {
+    const before = board.evacuate(shard);
+    const reloaded = board.reload();
+    const after = [board.evacuate(shard), board.rebalance()];
+    const [address] = (await board.connections()).connections.map((one) => one.address);
+    const moved = address === undefined ? undefined : await board.move(address, shard);
+    expect(await reloaded).toMatchObject({ moved: 20, closed: 0 });
+    expect((await before).stayed).toEqual({});
+    expect(moved === undefined || moved.moved || moved.reason === "busy").toBe(true);
+    await Promise.all(after);
+  }
+  await Promise.all(clients.map((client) => client.stop()));
+  expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
+});
+
 it("rejects with the error of a module that can't be loaded, and changes nothing", async () => {
   const { board, port, write } = await startReloadable(counting(1));
   const clients = await openClients(10, port);

@@ -42,18 +42,20 @@ export class BoardMoves {
 
   async move(address: Address, shard: number): Promise<MoveResult> {
     this.#check();
-    if (!isForeign(address, this.#owner.addressPrefix)) return moveConnection(this.#pool, address, shard);
+    if (!isForeign(address, this.#owner.addressPrefix)) {
+      return this.#pool.runMove(() => moveConnection(this.#pool, address, shard));
+    }
     throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");
   }
 
   async evacuate(shard: number): Promise<EvacuationResult> {
     this.#check();
-    return evacuate(this.#pool, shard);
+    return this.#pool.runMove(() => evacuate(this.#pool, shard));
   }
 
   async rebalance(): Promise<RebalanceResult> {
     this.#check();
-    return this.#rebalancer.rebalance();
+    return this.#pool.runMove(() => this.#rebalancer.rebalance());
   }
 
   async recycle(shard: number, options: RecycleOptions): Promise<RenewalResult> {

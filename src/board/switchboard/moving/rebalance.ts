@@ -74,10 +74,12 @@ export class Rebalancer {
   }
 
   async #pass(): Promise<void> {
-    if (this.#isBusy || this.#skipped-- > 0) return;
+    const pool = this.#pool();
+    if (this.#isBusy || pool.isRenewing || this.#skipped-- > 0) return;
     this.#isBusy = true;
     this.#skipped = 0;
-    if ((await this.#move(this.#perSecond)) === 0 && this.#isUneven) this.#skipped = SKIPPED_PASSES;
+    const moved = await pool.runMove(() => this.#move(this.#perSecond));
+    if (moved === 0 && this.#isUneven) this.#skipped = SKIPPED_PASSES;
     this.#isBusy = false;
   }
 

@@ -47,6 +47,8 @@ export interface RenewalHost {
   replace(next: RenewedThread): Pick<RenewedThread, "handle" | "threads">;
   /** Gives the addresses of a shard to its new thread. Resolves when the old thread isn't needed for them any more. */
   succeed(next: ShardHandle): Promise<unknown>;
+  /** Resolves when no connection moves between shards by another call. None begins during a renewal. */
+  movesEnded(): Promise<void>;
   /** Nothing runs in a thread any more: ends it. */
   ended(threads: ShardThreads): Promise<void>;
   /** Resolves when all connections that left a thread have arrived. */
@@ -126,6 +128,7 @@ export class Renewals {
       throw error;
     }
     await this.#endKept(shards);
+    await this.#host.movesEnded();
     const old = next.map((one) => this.#host.replace(one));
     const loads = old.map(({ handle }) => handle.connections);
     const batches = shareBatch(settings.close.batchSize, loads);

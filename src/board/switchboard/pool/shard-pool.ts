@@ -49,6 +49,8 @@ export class ShardPool {
   readonly #closed = new AbortController();
   #movesPaused = false;
   readonly #renewals: Renewals;
+  /** Moves between shards that are under way. */
+  readonly #moves = new Set<Promise<unknown>>();
 
   /**
    * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
@@ -194,6 +196,20 @@ export class ShardPool {
       "ERR_MOVE_FAILED",
       "no connection moves between shards while another process takes over",
     );
+  }
+
+  /**
+   * Moves connections between shards. Waits while threads are being replaced; a replacement waits for the moves under way:
+   * a connection that comes to a thread which others leave would be closed with it.
+   */
+  async runMove<Result>(move: () => Promise<Result>): Promise<Result> {
+    while (this.#renewals.isBusy) await this.#renewals.current;
+    this.checkMoves();
+    const result = move();
+    this.#moves.add(result);
+    const ended = (): boolean => this.#moves.delete(result);
+    result.then(ended, ended);
+    return result;
   }
 
   /** Resolves when this connection isn't on its way to another shard. */
@@ -352,6 +368,9 @@ export class ShardPool {
       },
       succeed: (next) => this.#live.succeed(next),
       allArrived: () => this.allArrived(),
+      movesEnded: async () => {
+        while (this.#moves.size > 0) await Promise.allSettled(this.#moves);
+      },
     };
   }
 

@@ -8,7 +8,14 @@ import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { UpgradeIntake } from "../listen/upgrade-intake.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-import { CALM_LIMIT_MS, HANDSHAKES_MS, NO_TIMEOUT_MS, STILL_LIMIT_MS, SUSPEND_LIMIT_MS } from "./limits.ts";
+import {
+  CALM_LIMIT_MS,
+  HANDSHAKES_MS,
+  LATE_SUSPEND_LIMIT_MS,
+  NO_TIMEOUT_MS,
+  STILL_LIMIT_MS,
+  SUSPEND_LIMIT_MS,
+} from "./limits.ts";
 
 /** The parts of a board that a takeover concerns. */
 export interface TakeoverParts {
@@ -101,8 +108,8 @@ export class BoardSource implements TakeoverSource {
     this.#suspendedAt = performance.now();
     await this.#askAll({ kind: "calm", setsAside: true, limitMs: STILL_LIMIT_MS });
     // Those that were on their way to another shard are in the second round.
-    for (let round = 0; round < 2; round++) {
-      await this.#askAll({ kind: "suspendAll", limitMs: SUSPEND_LIMIT_MS });
+    for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
+      await this.#askAll({ kind: "suspendAll", limitMs });
       await pool.allArrived();
     }
     topics.hold();

@@ -7,6 +7,8 @@ export const CALM_LIMIT_MS = 5_000;
 export const STILL_LIMIT_MS = 1_000;
 /** Time in ms that all actors have to become idle, and for their `suspended`. Everybody waits meanwhile. */
 export const SUSPEND_LIMIT_MS = 2_000;
+/** The same for those that were on their way to another shard before. Everybody else has had the time above. */
+export const LATE_SUSPEND_LIMIT_MS = 200;
 /** Time in which handshakes under way become connections that can move, in ms. */
 export const HANDSHAKES_MS = 2_000;
 /** A shard answers when it is done. A shard that stands still is ended by its watchdog. */
