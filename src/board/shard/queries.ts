@@ -18,6 +18,7 @@ import type {
   StayerCounts,
   SucceedQuery,
   SuspendAllQuery,
+  TakenIn,
 } from "./moving/messages.ts";
 
 /** Question to a shard: about its connections, a survey that an actor module answers, or an order for moves. */
@@ -92,8 +93,7 @@ export interface QueryAnswers {
   readonly suspendAll: number;
   readonly resumeAll: true;
   readonly passOut: readonly PassedConnection[];
-  /** Error of a state that can't be read. */
-  readonly passIn: ErrorReport | undefined;
+  readonly passIn: TakenIn;
   readonly startPassed: StartedConnections;
   readonly stopAccepting: true;
   readonly holdPublishes: true;

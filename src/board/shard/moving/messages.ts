@@ -1,5 +1,7 @@
 /** All messages about connections that move: from the main thread to a shard and back, and between two shards. */
+
 import type { Server } from "node:net";
+import type { ErrorReport } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { BareSocket, RelayedStream } from "../../../wire/transport/transport.ts";
@@ -170,6 +172,12 @@ export interface PassInQuery {
   readonly connections: readonly PassedConnection[];
   /** True for connections that this process has given up itself. */
   readonly isReturn: boolean;
+}
+
+/** Answer to `passIn`. */
+export interface TakenIn {
+  /** Error of a state that can't be read. */
+  readonly error: ErrorReport | undefined;
 }
 
 /** Question to a shard: start the connections of all `passIn`. The answer comes when other threads know their topics. */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
-import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
+import { reportError, SwitchboardError } from "../../../errors.ts";
 import { shardOf } from "../../../runtime/actor/address.ts";
 import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
@@ -20,6 +20,7 @@ import type {
   PassOutQuery,
   StartedConnections,
   SuspendAllQuery,
+  TakenIn,
 } from "./messages.ts";
 import { bufferOver, type Luggage, type Mover, type MoverOwner } from "./mover.ts";
 
@@ -141,16 +142,16 @@ export class Passing {
   }
 
   /** Reads the states of connections, and keeps them for `start`. Returns an error if a state can't be read. */
-  takeIn({ connections, isReturn }: PassInQuery): ErrorReport | undefined {
+  takeIn({ connections, isReturn }: PassInQuery): TakenIn {
     try {
       const guests = connections.map(({ descriptor, state }): Guest => {
         const passed: PassedState = deserialize(state);
         return { ...(isReturn ? passed : asForeign(passed)), descriptor };
       });
       this.#guests.push(...guests);
-      return undefined;
+      return { error: undefined };
     } catch (error) {
-      return reportError(error);
+      return { error: reportError(error) };
     }
   }
 

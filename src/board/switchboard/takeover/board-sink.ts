@@ -1,5 +1,5 @@
 /** What a board does with everything that it gets from another process. `BoardTakeover` has one. */
-import { reviveError } from "../../../errors.ts";
+import { reviveError, SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
@@ -45,8 +45,9 @@ export class BoardSink implements TakeoverSink {
       Map.groupBy(connections, ({ shard }) => shard),
       async ([shard, guests]) => {
         const query = { kind: "passIn", connections: guests, isReturn: false } as const;
-        const error = await handles[shard]?.query(query, NO_TIMEOUT_MS);
-        if (error !== undefined) throw reviveError(error);
+        const taken = await handles[shard]?.query(query, NO_TIMEOUT_MS);
+        if (taken === undefined) throw new SwitchboardError("ERR_SHARD_EXITED", `shard ${shard} has ended`);
+        if (taken.error !== undefined) throw reviveError(taken.error);
       },
     );
     await Promise.all(all);
