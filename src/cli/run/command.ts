@@ -72,11 +72,14 @@ export async function run(args: readonly string[]): Promise<number> {
   process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
   const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(folder, "takeover.sock");
   reapOrphans();
-  const supervisor = new Supervisor({ ...settings, takeover }, serviceManager(report), report);
+  const manager = serviceManager(report);
+  const supervisor = new Supervisor({ ...settings, takeover }, manager, report);
   handleSignals(supervisor);
   if (values.watch) watchFolder(dirname(path), () => supervisor.replace());
+  const code = await supervisor.ended;
+  await manager.told();
   // PM2 listens in this process, which would keep the process alive.
-  process.exit(await supervisor.ended);
+  process.exit(code);
 }
 
 /** Parts the supervisor's own arguments from the program and its arguments, which may look like flags. */

@@ -1,4 +1,5 @@
 /** What `switchboard run` tells the program that has started it: systemd, or PM2. */
+import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "./children.ts";
 
 /** Tells the state of the service. Does nothing where nobody asks for it. */
@@ -7,7 +8,11 @@ export interface ServiceManager {
   ready(): void;
   reloading(): void;
   stopping(): void;
+  /** Resolves when everything has been told, at the latest after 2 s. */
+  told(): Promise<void>;
 }
+
+const MAX_TELL_MS = 2_000;
 
 /**
  * systemd reads messages at the socket NOTIFY_SOCKET. Node has no sockets of that kind, so the program `systemd-notify`
@@ -35,6 +40,7 @@ export function serviceManager(report: (line: string) => void): ServiceManager {
     // systemd compares the time with that of its own signal. `hrtime` is the clock that it means (CLOCK_MONOTONIC).
     reloading: () => notify("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1_000n}`),
     stopping: () => notify("STOPPING=1"),
+    told: () => Promise.race([last, delay(MAX_TELL_MS)]),
   };
 }
 
