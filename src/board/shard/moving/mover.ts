@@ -11,7 +11,6 @@ import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
 import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
-import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
@@ -37,6 +36,7 @@ import type {
   RelayedConnectionMessage,
   ResumptionsMessage,
 } from "./messages.ts";
+import { checkCloneable, moveFailed, notCloneable } from "./move-failures.ts";
 import { MoveReports } from "./move-reports.ts";
 import { MoveTally } from "./move-tally.ts";
 import { type ResumptionEnded, Resumptions } from "./resumptions.ts";
@@ -427,38 +427,6 @@ export class Mover {
 
 export function bufferOver({ buffer, byteOffset, byteLength }: Uint8Array): Buffer {
   return Buffer.from(buffer, byteOffset, byteLength);
-}
-
-/** The reasons that a move may fail for once it has begun, in words. */
-const EXPLANATIONS: Partial<Record<StayReason, string>> = {
-  busy: "a handler of its actor was under way for too long, or it is moving already",
-  failed: "its actor's suspended threw, or took too long",
-  shard: "the other shard has ended, or the system has no descriptor left",
-};
-
-function moveFailed(reason: StayReason): SwitchboardError {
-  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
-}
-
-/** What moves with a connection and is the application's, beside the actor's state. */
-const TRAVELLING = "the session, arguments of timers, and mail";
-
-/** Checked before anything is taken apart: from then on there is no way back for subscriptions. */
-function checkCloneable(connection: Connection): SwitchboardError | undefined {
-  try {
-    const values = connection.travellingValues;
-    serialize(values);
-    checkPlainData(values, TRAVELLING);
-    return undefined;
-  } catch (cause) {
-    return notCloneable(cause);
-  }
-}
-
-function notCloneable(cause: unknown): SwitchboardError {
-  if (cause instanceof SwitchboardError) return cause;
-  const message = `${TRAVELLING} must be plain data, without functions or class instances`;
-  return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
 }
 
 /** Returns the asks that wait in a mailbox. */

@@ -1,0 +1,40 @@
+/** Errors of moves, in words, and the check of what travels with a connection. `Mover` uses them. */
+import { serialize } from "node:v8";
+import { SwitchboardError } from "../../../errors.ts";
+import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
+import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
+import type { Connection } from "../../connection/connection.ts";
+
+/** The reasons that a move may fail for once it has begun, in words. */
+const EXPLANATIONS: Partial<Record<StayReason, string>> = {
+  busy: "a handler of its actor was under way for too long, or it is moving already",
+  failed: "its actor's suspended threw, or took too long",
+  shard: "the other shard has ended, or the system has no descriptor left",
+};
+
+/** The error of the event `moveFailed` for a reason. */
+export function moveFailed(reason: StayReason): SwitchboardError {
+  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+}
+
+/** What moves with a connection and is the application's, beside the actor's state. */
+const TRAVELLING = "the session, arguments of timers, and mail";
+
+/** Checked before anything is taken apart: from then on there is no way back for subscriptions. */
+export function checkCloneable(connection: Connection): SwitchboardError | undefined {
+  try {
+    const values = connection.travellingValues;
+    serialize(values);
+    checkPlainData(values, TRAVELLING);
+    return undefined;
+  } catch (cause) {
+    return notCloneable(cause);
+  }
+}
+
+/** The error for what travels and isn't plain data. */
+export function notCloneable(cause: unknown): SwitchboardError {
+  if (cause instanceof SwitchboardError) return cause;
+  const message = `${TRAVELLING} must be plain data, without functions or class instances`;
+  return new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message, { cause });
+}
