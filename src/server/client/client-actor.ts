@@ -67,7 +67,11 @@ export abstract class ClientActor
   }
 
   override mailed(mail: unknown, from: Address | undefined): unknown {
-    if (from === this.address && isForwarded(mail)) return changeClient(this.server, this, mail.question);
+    if (from === this.address && isForwarded(mail)) {
+      // The change is a handler of its own, which begins after this one: to wait for it here would be for ever.
+      void changeClient(this.server, this, mail.question);
+      return undefined;
+    }
     // Only the board's own mail is trusted: any actor may write to any address.
     if (from !== undefined || !isEmulated(mail) || !this.isSecret(mail.session)) return false;
     const { data } = mail;

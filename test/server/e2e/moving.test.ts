@@ -191,17 +191,36 @@ it("the same on two nodes with Redis, also in a channel without history", async 
   await run([await startTestServer(config({ engine })), await startTestServer(config({ engine }))]);
 });
 
-it("an API call that meets a client on its way reaches it", async () => {
+it("an API call that meets clients on their way reaches each of them", async () => {
   const server = await startTestServer(config());
-  const client = await RawClient.open(server.ws);
-  await client.call({ connect: { token: tokenFor({ user: "ada" }) } });
-  const [address] = await addressesOf(server);
-  const moves = Array.from({ length: 20 }, (_, hop) => hop % 2).reduce(
-    (before, shard) => before.then(() => server.board.move(address as Address, shard)).then(() => {}),
-    Promise.resolve(),
+  const clients = await Promise.all(
+    Array.from({ length: 8 }, async () => {
+      const client = await RawClient.open(server.ws);
+      await client.call({ connect: { token: tokenFor({ user: "ada" }) } });
+      return client;
+    }),
   );
-  const closed = new Promise<number>((resolve) => client.socket.once("close", resolve));
+  const closed = Promise.all(clients.map(({ socket }) => new Promise((resolve) => socket.once("close", resolve))));
+  const addresses = await addressesOf(server);
+  let isOver = false;
+  const moves = addresses.map(async (address) => {
+    const reasons: string[] = [];
+    for (let hop = 0; !isOver; hop++) {
+      const result = await server.board.move(address, hop % 2);
+      if (!result.moved) reasons.push(result.reason);
+    }
+    return reasons;
+  });
+  await callApi(server.url, API_KEY, "subscribe", { user: "ada", channel: CHANNEL });
+  await vi.waitFor(
+    async () => {
+      const { result } = await callApi(server.url, API_KEY, "presence_stats", { channel: CHANNEL });
+      expect(result).toMatchObject({ num_clients: clients.length });
+    },
+    { timeout: 60_000 },
+  );
   await callApi(server.url, API_KEY, "disconnect", { user: "ada" });
-  expect(await closed).toBe(3503);
-  await moves;
+  expect(await closed).toEqual(clients.map(() => 3503));
+  isOver = true;
+  for (const reasons of await Promise.all(moves)) expect(reasons).not.toContain("busy");
 });
