@@ -13,6 +13,7 @@ import type { PresenceStats } from "../../runtime/streams/engine.ts";
 import type { HistoryPage, PresenceMember, ReadHistoryOptions } from "../../runtime/streams/topic-memory.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import { isServer } from "../../wire/transport/raw-socket-server.ts";
 import { checkServer } from "../../wire/upgrade/arguments.ts";
@@ -51,6 +52,8 @@ import { checkSurveyOptions, type SurveyAnswer, type SurveyOptions } from "./sur
 import { BoardTakeover, checkTakeover } from "./takeover/board-takeover.ts";
 
 const NO_OPTIONS: AttachOptions = {};
+/** Time that `close` leaves for the end of the engine when requests of HTTP servers take long, in ms. */
+const ENGINE_END_MS = 1_000;
 
 /**
  * One WebSocket server on every core: it takes upgrades in the main thread, moves or relays their sockets to shards,
@@ -288,8 +291,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * A connection that stays open meanwhile is in exactly one page. A page costs its shard the same however many
    * connections it has. Rejects with `ERR_OPTION`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if a shard
    * or a node doesn't answer within 5 s, with `ERR_NODE_GONE` if there is no such node, and with
-   * `ERR_ENGINE_UNAVAILABLE`. While the board closes, only its own connections are listed, and another `node` rejects
-   * with `ERR_CLOSED`; after `close` every call does.
+   * `ERR_ENGINE_UNAVAILABLE`, and with `ERR_CLOSED` after `close`.
    */
   async connections(options: ListConnectionsOptions = {}): Promise<ConnectionsPage> {
     checkConnectionsOptions(options);
@@ -300,8 +302,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   /**
    * Closes one connection, on any node. Resolves with true if it was open. Rejects with `ERR_ADDRESS`, `ERR_CLOSE_CODE`
    * or `ERR_CLOSE_REASON`, with `ERR_SHARD_UNRESPONSIVE` or `ERR_NODE_UNRESPONSIVE` if its shard or its node doesn't
-   * answer within 5 s, with `ERR_ENGINE_UNAVAILABLE`, and with `ERR_CLOSED` after `close`; for a connection of another
-   * node also while the board closes.
+   * answer within 5 s, with `ERR_ENGINE_UNAVAILABLE`, and with `ERR_CLOSED` after `close`.
    */
   async disconnect(address: Address, code: number = CloseCode.normal, reason = ""): Promise<boolean> {
     checkAddress(address);
@@ -406,7 +407,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * Retry-After, and ports that `listen` opened are closed. Then every actor's `shuttingDown` is called, connections
    * are closed in batches with `code` and `reason`, and handlers that are under way, `closed` included, are awaited.
    * Connections that are left shortly before the end of `timeoutMs` ms are dropped, and handlers that still run at its
-   * end are cut. Resolves when the shards have ended, with what became of the connections and their actors, of which a
+   * end are cut. Requests under way in closed servers that `listen` was given are awaited, too: they may still publish.
+   * Resolves when the shards have ended, with what became of the connections and their actors, of which a
    * `closed` event tells, too. A second call waits for the first.
    */
   async close(options: CloseOptions = {}): Promise<ShutdownCounts> {
@@ -434,14 +436,24 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const deadline = performance.now() + settings.timeoutMs;
     await this.#takeover?.close();
     await this.#intake.close(settings.timeoutMs);
-    this.#hub.topics.closing();
-    this.#hub.cluster.close();
-    const counts = await this.#pool.close({ ...settings, timeoutMs: Math.max(0, deadline - performance.now()) });
+    const timeoutMs = Math.max(0, deadline - performance.now());
+    const counts = await this.#pool.close({ ...settings, timeoutMs }, () => this.#requestsEnd(deadline));
     this.#hub.topics.close();
     this.#life.ended();
     this.#intake.end();
     queueMicrotask(() => this.emit("closed", counts));
     return counts;
+  }
+
+  /** All connections have closed. Requests under way may still publish and ask. */
+  async #requestsEnd(deadline: number): Promise<void> {
+    const limit = new AbortController();
+    const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
+    const limitReached = delay(limitMs, undefined, { signal: limit.signal }).catch(noop);
+    await Promise.race([this.#intake.sockets.answered(), limitReached]);
+    limit.abort();
+    this.#hub.topics.closing();
+    this.#hub.cluster.close();
   }
 
   #shardReplaced(shard: number): void {

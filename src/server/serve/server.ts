@@ -9,6 +9,7 @@ import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
 import { Switchboard } from "../../board/switchboard/switchboard.ts";
 import { redis } from "../../engines/redis/index.ts";
 import { memory } from "../../runtime/streams/memory/memory-options.ts";
+import { closeWhenAnswered } from "../../wire/transport/close-when-answered.ts";
 import { createApi } from "../api/api.ts";
 import { Channels } from "../channels/channels.ts";
 import { topicsOf } from "../channels/topics.ts";
@@ -298,7 +299,11 @@ async function close(
   forget: () => void,
 ): Promise<void> {
   const { readinessDelayMs, timeoutMs } = shutdown;
-  await board.close({ ...shutdown, timeoutMs: timeoutMs - readinessDelayMs, ...DISCONNECTS.shutdown });
+  const ended = board.close({ ...shutdown, timeoutMs: timeoutMs - readinessDelayMs, ...DISCONNECTS.shutdown });
+  // A request that has come is answered before the engine ends: the board waits for servers that are closed.
+  const timer = setTimeout(() => servers.forEach(closeWhenAnswered), readinessDelayMs);
+  await ended;
+  clearTimeout(timer);
   await Promise.all(servers.map(closeServer));
   await hooks.close(HOOKS_END_MS);
   forget();

@@ -380,6 +380,31 @@ it("answers calls about connections, mail and plain topics while it closes and a
   expect([board.ready, board.health()]).toEqual([false, { ok: false, ready: false, engine: undefined }]);
 });
 
+it("waits for a request under way in a server that listen was given: the request may still publish to a stream", async () => {
+  const { board, port } = await startBoard({ topics: { chat: { history: { size: 10 } } } });
+  const client = await RawClient.open({ port });
+  const begun = Promise.withResolvers<void>();
+  const server = createServer(async (_request, response) => {
+    begun.resolve();
+    await client.closed();
+    try {
+      // The board has nothing left but this request: without it the engine would end within these publishes.
+      for (let i = 0; i < 500; i++) await board.publish("chat", "late").stored;
+      response.end("stored");
+    } catch (error) {
+      response.end(String(error));
+    }
+  });
+  const { port: httpPort } = (await board.listen(server, { port: 0, host: "127.0.0.1" })) as AddressInfo;
+  const answer = fetch(`http://127.0.0.1:${httpPort}`);
+  await begun.promise;
+  server.close();
+  const closing = board.close({ timeoutMs: 60_000 });
+  await answerClose(client);
+  expect(await (await answer).text()).toBe("stored");
+  await closing;
+});
+
 it("rejects calls on streams after it with ERR_CLOSED, and health() says that the board is closed", async () => {
   const topics = { chat: { history: { size: 10 }, presence: true } };
   const { board } = await startBoard({ topics });

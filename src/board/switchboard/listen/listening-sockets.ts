@@ -2,6 +2,7 @@
  * The listening sockets of a board: opened here, or inherited from the process that the board takes over from, and passed
  * to the process that takes over from the board. `UpgradeIntake` has one.
  */
+import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
 import type { MovingListener } from "../../takeover/messages.ts";
 import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
@@ -21,6 +22,8 @@ export interface PassableSockets extends SocketsOfCall {
 export class ListeningSockets {
   readonly #isPassable: boolean;
   readonly #open = new Set<PassableSockets>();
+  /** Servers that listen, or have connections left. */
+  readonly #servers = new Set<Server>();
   #inheritance: Inheritance | undefined;
 
   /** @param isPassable true if another process may take the sockets over */
@@ -34,6 +37,8 @@ export class ListeningSockets {
 
   /** Opens a server with a socket that was inherited, or with a new one. Rejects as `openServer` does. */
   async open(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<AddressInfo | string> {
+    server.on("listening", () => this.#servers.add(server));
+    server.on("close", () => this.#servers.delete(server));
     if (!this.#isPassable) return openServer(server, asked, signal);
     const inherited = this.claim(asked);
     const sockets =
@@ -49,6 +54,12 @@ export class ListeningSockets {
   /** Returns sockets that came from another process for such a call. They belong to the caller. */
   claim(asked: AskedSocket): SocketsOfCall | undefined {
     return this.#inheritance?.claim(asked);
+  }
+
+  /** Resolves when the servers that don't listen any more have answered their last requests. */
+  async answered(): Promise<void> {
+    const closing = [...this.#servers].filter(({ listening }) => !listening);
+    await Promise.all(closing.map((server) => once(server, "close")));
   }
 
   /** Adds sockets that can be passed. */

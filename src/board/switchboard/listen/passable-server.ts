@@ -1,16 +1,13 @@
 /** A listening server of the main thread that another process can take over. `ListeningSockets` has one for each. */
 import { renameSync } from "node:fs";
-import type { Server as HttpServer } from "node:http";
 import type { AddressInfo, Server } from "node:net";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import { descriptorOf } from "../../../wire/node-internals/net.ts";
+import { closeWhenAnswered } from "../../../wire/transport/close-when-answered.ts";
 import { createServerFor } from "../../../wire/transport/raw-socket-server.ts";
 import type { AskedSocket, SocketsOfCall } from "./inheritance.ts";
 import { openServer } from "./open-server.ts";
-
-/** Time in ms after which a connection that has become idle is closed. */
-const CLOSE_IDLE_MS = 100;
 
 export class PassableServer implements SocketsOfCall {
   readonly asked: AskedSocket;
@@ -55,16 +52,9 @@ export class PassableServer implements SocketsOfCall {
   /** Stops accepting. New connections wait in the sockets, which stay open. */
   pause(): void {
     this.#kept = this.descriptors.map(duplicate);
-    for (const server of [this.#server, ...this.#others.splice(0)]) server.close();
-    this.#closeIdle();
-  }
-
-  /** Closes the connections of a closed HTTP server as they become idle: their clients connect to the other process. */
-  #closeIdle(): void {
-    const server = this.#server as Server & Partial<Pick<HttpServer, "closeIdleConnections">>;
-    if (server.closeIdleConnections === undefined) return;
-    const timer = setInterval(() => server.closeIdleConnections?.(), CLOSE_IDLE_MS).unref();
-    for (const event of ["close", "listening"]) server.once(event, () => clearInterval(timer));
+    for (const server of this.#others.splice(0)) server.close();
+    // Clients with a request for each connection after this one go to the other process.
+    closeWhenAnswered(this.#server);
   }
 
   /** Accepts with the sockets that were kept. */

@@ -296,8 +296,12 @@ export class ShardPool {
    * of the engine, which has what is left of the time.
    *
    * @param settings `batchSize` counts over all shards
+   * @param connectionsEnded called before the threads end, and awaited
    */
-  async close(settings: ShutdownSettings): Promise<ShutdownCounts> {
+  async close(
+    settings: ShutdownSettings,
+    connectionsEnded: () => Promise<void> = async () => {},
+  ): Promise<ShutdownCounts> {
     this.#stopRestarts();
     this.#closed.abort(new SwitchboardError("ERR_CLOSED", "this board is closed"));
     const deadline = performance.now() + settings.timeoutMs;
@@ -309,6 +313,7 @@ export class ShardPool {
     const counts = await Promise.all(
       shards.map((shard, index) => shard.shutDown({ ...settings, batchSize: batches[index] as number })),
     );
+    await connectionsEnded();
     await Promise.all(shards.map((shard) => shard.stop()));
     await this.#engine?.stop(deadline - performance.now());
     await this.#renewals.settled();
