@@ -1,14 +1,66 @@
-/** Gathers what leaves for the same thread in one tick. `Mover` has one. */
+/**
+ * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has one
+ * `Departures`.
+ */
+import { closeSync, openSync } from "node:fs";
+import { devNull } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
+import { serialize } from "node:v8";
+import type { SwitchboardError } from "../../../errors.ts";
+import type { AskedBy } from "../../../runtime/actor/mail.ts";
+import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
+import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
+import type { Ticket } from "../../../runtime/bus/moving/move.ts";
+import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import type { ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
+import type { Detached } from "../../../wire/transport/transport.ts";
+import type { Connection } from "../../connection/connection.ts";
+import type { Arrivals } from "./arrivals.ts";
+import type { ConnectionMessage, Luggage, RelayedConnectionMessage } from "./messages.ts";
+import { notCloneable } from "./move-failures.ts";
+import type { MoveReports } from "./move-reports.ts";
+import type { MoverOwner } from "./mover-owner.ts";
+import type { ResumptionEnded, Resumptions } from "./resumptions.ts";
 
-export class Departures<T> {
-  readonly #depart: (life: number, leaving: readonly T[]) => void;
-  readonly #byLife = new Map<number, T[]>();
+/** Time that the main thread has to keep what it has for relayed connections, in ms. After it they stay. */
+const HOLD_LIMIT_MS = 5_000;
 
-  constructor(depart: (life: number, leaving: readonly T[]) => void) {
-    this.#depart = depart;
+/** What became of a move. An error: something can't be cloned. */
+export type MoveOutcome = "moved" | StayReason | SwitchboardError;
+
+/** A suspended connection. */
+export interface Leaving {
+  readonly connection: Connection;
+  /** What `suspended` returned, as bytes. */
+  readonly state: Uint8Array;
+  readonly done: (outcome: MoveOutcome) => void;
+  /** Called after `done` if the connection has left. */
+  readonly resumed: ResumptionEnded;
+}
+
+/** Parts of `Mover` that departures use. */
+export interface DeparturesParts {
+  readonly arrivals: Arrivals;
+  readonly reports: MoveReports;
+  readonly resumptions: Resumptions;
+  /** Returns the way to another shard, by the life of its thread. */
+  readonly wayTo: (life: number) => ThreadWay | undefined;
+}
+
+export class Departures {
+  readonly #owner: MoverOwner;
+  readonly #parts: DeparturesParts;
+  /** Connections that leave at the end of the tick, by the life of the thread that takes them. */
+  readonly #byLife = new Map<number, Leaving[]>();
+
+  constructor(owner: MoverOwner, parts: DeparturesParts) {
+    this.#owner = owner;
+    this.#parts = parts;
   }
 
-  add(life: number, one: T): void {
+  /** Sends a suspended connection away at the end of the tick, or lets it go on here. */
+  add(life: number, one: Leaving): void {
     if (this.#byLife.size === 0) setImmediate(this.#departAll);
     const leaving = this.#byLife.get(life);
     if (leaving === undefined) this.#byLife.set(life, [one]);
@@ -18,6 +70,120 @@ export class Departures<T> {
   readonly #departAll = (): void => {
     const all = [...this.#byLife];
     this.#byLife.clear();
-    for (const [life, leaving] of all) this.#depart(life, leaving);
+    for (const [life, leaving] of all) void this.#depart(life, leaving);
   };
+
+  /** Sends suspended connections away together, or lets them go on here. */
+  async #depart(life: number, leaving: readonly Leaving[]): Promise<void> {
+    const leavers = leaving.map((one) => ({ ...one, ...one.connection.leaver }));
+    const alone = leavers.filter(({ subscriptions, memberships }) => subscriptions.length + memberships.length === 0);
+    const subscribed = leavers.filter((leaver) => !alone.includes(leaver));
+    const mail = this.#owner.mail.leaveFor(
+      life,
+      leaving.map(({ connection }) => connection.address),
+    );
+    const departure = subscribed.length === 0 ? undefined : this.#owner.leaveFor(life, subscribed);
+    const left = new Set<Leaving>();
+    let hasRoom = false;
+    const send = (one: Leaving, ticket: Ticket | undefined): boolean => {
+      const outcome = this.#send(one, life, ticket, mail, hasRoom);
+      left.add(one);
+      if (outcome !== "moved") mail.stays(one.connection.address);
+      one.done(outcome);
+      return outcome === "moved";
+    };
+    const relayed = leaving.filter(({ connection }) => connection.isRelayed);
+    await Promise.all([mail.ready, relayed.length === 0 ? undefined : allHeld(relayed)]);
+    hasRoom = relayed.length === leaving.length || hasDescriptor();
+    for (const one of alone) send(one, undefined);
+    try {
+      await departure?.ready;
+      departure?.commit(send);
+    } catch {
+      // Called off: the other thread has ended or has no room, or a thread doesn't answer.
+    }
+    for (const one of subscribed) {
+      if (left.has(one)) continue;
+      mail.stays(one.connection.address);
+      one.done(one.connection.isSuspended ? "shard" : "closing");
+      if (one.connection.isSuspended) one.connection.stay();
+    }
+  }
+
+  /** Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
+  #send(
+    { connection, state: bytes, resumed }: Leaving,
+    life: number,
+    ticket: Ticket | undefined,
+    mail: LeavingActors,
+    hasRoom: boolean,
+  ): MoveOutcome {
+    if (!connection.isSuspended) return "closing";
+    const way = connection.isRelayed || hasRoom ? this.#parts.wayTo(life) : undefined;
+    const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
+    if (parts === undefined || way === undefined) {
+      connection.stay();
+      return way === undefined ? "shard" : "closing";
+    }
+    const { connections } = this.#owner;
+    const openedAt = connections.openedAt(connection) ?? Date.now();
+    connections.delete(connection);
+    const hops = this.#parts.arrivals.takeHops(connection) + 1;
+    const clientKey = this.#owner.departed(connection);
+    const { state, detached } = parts;
+    const luggage: Luggage = { openedAt, clientKey, hops };
+    const stay = (): void => this.#parts.arrivals.takeBack(state, detached, { ...luggage, hops: hops - 1 });
+    try {
+      checkWaiting(state.cell.waiting);
+      if (!this.#post(way, detached, { state: serialize(state), ...luggage })) {
+        stay();
+        return "shard";
+      }
+    } catch (cause) {
+      // A mail that `structuredClone` can copy, and that `v8.serialize` can't write or changes.
+      stay();
+      return notCloneable(cause);
+    }
+    mail.left(connection.address, asksIn(state.cell.waiting));
+    this.#parts.reports.departed({ address: connection.address, to: life, hops, clientKey });
+    this.#parts.resumptions.expect({ address: connection.address, hops }, life, resumed);
+    return "moved";
+  }
+
+  /** Posts a connection that was taken apart. Returns false if the socket stays here. */
+  #post(way: ThreadWay, detached: Detached, luggage: Luggage & Pick<ConnectionMessage, "state">): boolean {
+    const transfer = [luggage.state.buffer as ArrayBuffer];
+    if ("socket" in detached) {
+      const message: ConnectionMessage = { kind: "connection", socket: detached.socket, ...luggage };
+      return this.#owner.sockets.post(way, message, transfer);
+    }
+    const message: RelayedConnectionMessage = { kind: "relayedConnection", stream: detached.stream, ...luggage };
+    // What the stream has written is on its way before the other thread takes the stream.
+    this.#owner.relay.flush();
+    way.port.postMessage(message, transfer);
+    return true;
+  }
+}
+
+/** Returns the asks that wait in a mailbox. */
+function asksIn(waiting: readonly WaitingState[]): AskedBy[] {
+  return waiting.flatMap((one) => (one.kind === "mail" && one.askedBy !== undefined ? [one.askedBy] : []));
+}
+
+/** Resolves when relayed connections may be taken apart, or the main thread has taken too long: then they stay. */
+async function allHeld(leaving: readonly Leaving[]): Promise<void> {
+  const over = new AbortController();
+  const limit = delay(HOLD_LIMIT_MS, undefined, { signal: over.signal, ref: false }).catch(noop);
+  await Promise.race([Promise.all(leaving.map(({ connection }) => connection.hold())), limit]);
+  over.abort();
+}
+
+/** True if the process may open one more file: a move needs a descriptor for a moment. */
+function hasDescriptor(): boolean {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }

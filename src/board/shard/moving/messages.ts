@@ -110,13 +110,19 @@ export interface ListeningServerMessage {
   readonly listenerId: number;
 }
 
-/** Everything that travels with a connection beside what carries its bytes. */
-interface TravellingConnection {
+/** Everything that travels with a connection beside its state and what carries its bytes. */
+export interface Luggage {
+  /** Time of the opening, as of `Date.now()`. */
+  readonly openedAt: number;
+  /** Key under which the client is counted; undefined if clients aren't counted. */
+  readonly clientKey: string | undefined;
+  /** Number of moves of the connection. */
+  readonly hops: number;
+}
+
+interface TravellingConnection extends Luggage {
   /** `ConnectionState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;
-  readonly openedAt: number;
-  readonly clientKey: string | undefined;
-  readonly hops: number;
 }
 
 /** A connection on its way to another shard, on the port between the two. */

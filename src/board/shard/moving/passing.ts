@@ -13,8 +13,10 @@ import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
+import { bufferOver } from "./arrivals.ts";
 import type {
   CalmQuery,
+  Luggage,
   PassedConnection,
   PassInQuery,
   PassOutQuery,
@@ -22,7 +24,9 @@ import type {
   SuspendAllQuery,
   TakenIn,
 } from "./messages.ts";
-import { bufferOver, type Luggage, type Mover, type MoverOwner } from "./mover.ts";
+import type { Mover } from "./mover.ts";
+import type { MoverOwner } from "./mover-owner.ts";
+import { suspend } from "./suspend.ts";
 
 /** Everything that travels with a descriptor. */
 interface PassedState extends Luggage {
@@ -87,7 +91,7 @@ export class Passing {
     const reason = (): StayReason | undefined =>
       connection.stayReason ?? (connection.isRelayed ? "transport" : undefined);
     const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : reason());
-    const bytes = await this.#mover.suspend(connection, version, deadline, stayReason);
+    const bytes = await suspend(connection, version, deadline, stayReason);
     if (bytes instanceof SwitchboardError) this.#failed(connection, bytes);
     if (bytes instanceof Uint8Array) this.#suspended.set(connection, bytes);
   }
@@ -126,7 +130,7 @@ export class Passing {
     connections.delete(connection);
     const clientKey = this.#owner.departed(connection);
     const { socket, unread } = detached;
-    const luggage: Luggage = { openedAt, clientKey, hops: this.#mover.takeHops(connection) };
+    const luggage: Luggage = { openedAt, clientKey, hops: this.#mover.arrivals.takeHops(connection) };
     try {
       checkWaiting(state.cell.waiting);
       const passed: PassedState = { state, ...luggage };
@@ -134,7 +138,7 @@ export class Passing {
       return { state: serialized, descriptor: sockets.release(socket), shard: shardOf(connection.address) };
     } catch (cause) {
       // A mail can't be written as bytes, or no descriptor is left.
-      this.#mover.adopt(state, sockets.adopt(socket, unread), luggage);
+      this.#mover.arrivals.adopt(state, sockets.adopt(socket, unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
       this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));
       return undefined;
@@ -165,7 +169,7 @@ export class Passing {
       let transport: Transport | undefined;
       try {
         transport = this.#owner.sockets.adopt({ descriptor }, bufferOver(state.unread));
-        this.#mover.adopt(state, transport, luggage);
+        this.#mover.arrivals.adopt(state, transport, luggage);
         if (luggage.clientKey !== undefined) clientKeys.push(luggage.clientKey);
         running++;
       } catch (error) {

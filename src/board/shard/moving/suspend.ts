@@ -1,0 +1,34 @@
+/** Suspends the actor of a connection that is to leave its thread. `Mover` and `Passing` use it. */
+import { setTimeout as delay } from "node:timers/promises";
+import { SwitchboardError } from "../../../errors.ts";
+import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
+import type { Connection } from "../../connection/connection.ts";
+import { checkCloneable } from "./move-failures.ts";
+
+/** Time between two looks at a connection that can't be suspended yet, in ms. */
+const POLL_MS = 10;
+
+/** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection goes on. */
+export async function suspend(
+  connection: Connection,
+  version: number,
+  deadline: number,
+  stayReason: () => StayReason | undefined,
+): Promise<Uint8Array | StayReason | SwitchboardError> {
+  await connection.hasArrived;
+  for (let reason = stayReason(); reason !== undefined; ) {
+    if (reason !== "busy" || performance.now() > deadline) return reason;
+    await delay(POLL_MS);
+    reason = stayReason();
+  }
+  const suspension = Promise.withResolvers<Suspended | StayReason>();
+  connection.suspend(Math.max(1, deadline - performance.now()), version, suspension.resolve);
+  const suspended = await suspension.promise;
+  if (typeof suspended === "string") return suspended;
+  const { bytes } = suspended;
+  const uncloneable = bytes instanceof SwitchboardError ? bytes : checkCloneable(connection);
+  const reason = uncloneable ?? stayReason();
+  if (reason === undefined && !(bytes instanceof SwitchboardError)) return bytes;
+  if (connection.isSuspended) connection.stay();
+  return reason ?? "state";
+}
