@@ -43,19 +43,19 @@ export class BoardMoves {
   async move(address: Address, shard: number): Promise<MoveResult> {
     this.#check();
     if (!isForeign(address, this.#owner.addressPrefix)) {
-      return this.#pool.runMove(() => moveConnection(this.#pool, address, shard));
+      return this.#pool.moveGate.run(() => moveConnection(this.#pool, address, shard));
     }
     throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");
   }
 
   async evacuate(shard: number): Promise<EvacuationResult> {
     this.#check();
-    return this.#pool.runMove(() => evacuate(this.#pool, shard));
+    return this.#pool.moveGate.run(() => evacuate(this.#pool, shard));
   }
 
   async rebalance(): Promise<RebalanceResult> {
     this.#check();
-    return this.#pool.runMove(() => this.#rebalancer.rebalance());
+    return this.#pool.moveGate.run(() => this.#rebalancer.rebalance());
   }
 
   async recycle(shard: number, options: RecycleOptions): Promise<RenewalResult> {
@@ -80,6 +80,6 @@ export class BoardMoves {
   /** Throws `ERR_CLOSED` once the board closes, and `ERR_MOVE_FAILED` while another process takes over. */
   #check(): void {
     this.#owner.life.checkOpen();
-    this.#pool.checkMoves();
+    this.#pool.moveGate.check();
   }
 }

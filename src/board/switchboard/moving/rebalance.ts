@@ -75,10 +75,10 @@ export class Rebalancer {
 
   async #pass(): Promise<void> {
     const pool = this.#pool();
-    if (this.#isBusy || pool.isRenewing || this.#skipped-- > 0) return;
+    if (this.#isBusy || pool.moveGate.isBusy || this.#skipped-- > 0) return;
     this.#isBusy = true;
     this.#skipped = 0;
-    const moved = await pool.runMove(() => this.#move(this.#perSecond));
+    const moved = await pool.moveGate.run(() => this.#move(this.#perSecond));
     if (moved === 0 && this.#isUneven) this.#skipped = SKIPPED_PASSES;
     this.#isBusy = false;
   }
@@ -86,7 +86,7 @@ export class Rebalancer {
   /** Returns the number of connections that moved. */
   async #move(most: number): Promise<number> {
     const pool = this.#pool();
-    if (pool.movesPaused) return 0;
+    if (pool.moveGate.isPaused) return 0;
     const shards = pool.handles.filter(({ takesConnections }) => takesConnections);
     const plan = planRebalance(shards.map(({ connections }) => connections));
     this.#isUneven = plan !== undefined;

@@ -54,7 +54,7 @@ export class Recycler {
 
   #check(watch: RecycleWatch, renewal: RenewalSettings): void {
     const pool = this.#owner.pool();
-    if (pool.isRenewing) return;
+    if (pool.moveGate.isBusy) return;
     const due = watch.next(
       performance.now(),
       pool.handles.filter(({ takesConnections }) => takesConnections),

@@ -11,6 +11,7 @@ import type { ShutdownCounts, ShutdownSettings } from "../../shard/shutdown.ts";
 import { throwIfAbandoned, unlessAbandoned } from "../abandoned.ts";
 import type { EngineThread } from "../engine/engine-thread.ts";
 import { startEngine } from "../engine/start-engine.ts";
+import { MoveGate } from "../moving/move-gate.ts";
 import { type RenewalHost, type RenewalResult, Renewals } from "../moving/renewals.ts";
 import type { RenewalSettings } from "../options/reload-options.ts";
 import type { Settings } from "../options/start-options.ts";
@@ -47,10 +48,9 @@ export class ShardPool {
   readonly #choice: ShardChoice;
   #closing = false;
   readonly #closed = new AbortController();
-  #movesPaused = false;
   readonly #renewals: Renewals;
-  /** Moves between shards that are under way. */
-  readonly #moves = new Set<Promise<unknown>>();
+  /** Every move between shards goes through it. */
+  readonly moveGate: MoveGate;
 
   /**
    * Resolves when all shards take connections. Rejects, after all threads have ended, with the first reason why a shard
@@ -127,6 +127,7 @@ export class ShardPool {
       this.#slots.push(new ShardSlot(names, launch, owner));
     }
     this.#renewals = new Renewals(this.#renewalHost());
+    this.moveGate = new MoveGate(this.#renewals);
   }
 
   /** Returns the shard for a new connection; undefined if none takes any. Throws the error of the placement. */
@@ -171,45 +172,6 @@ export class ShardPool {
   /** Gives no new connections to a shard, unless it is the only one. Returns a function that ends that. */
   passOver(shard: ShardHandle): () => void {
     return this.#choice.passOver(shard);
-  }
-
-  /** True while another process takes over: no connection moves between shards. */
-  get movesPaused(): boolean {
-    return this.#movesPaused;
-  }
-
-  /** Lets no connection move between shards. Resolves when those that move have arrived, and no reload is under way. */
-  async pauseMoves(): Promise<void> {
-    this.#movesPaused = true;
-    await this.#renewals.current;
-    await this.allArrived();
-  }
-
-  resumeMoves(): void {
-    this.#movesPaused = false;
-  }
-
-  /** Throws `ERR_MOVE_FAILED` while no connection moves between shards. */
-  checkMoves(): void {
-    if (!this.#movesPaused) return;
-    throw new SwitchboardError(
-      "ERR_MOVE_FAILED",
-      "no connection moves between shards while another process takes over",
-    );
-  }
-
-  /**
-   * Moves connections between shards. Waits while threads are being replaced; a replacement waits for the moves under way:
-   * a connection that comes to a thread which others leave would be closed with it.
-   */
-  async runMove<Result>(move: () => Promise<Result>): Promise<Result> {
-    while (this.#renewals.isBusy) await this.#renewals.current;
-    this.checkMoves();
-    const result = move();
-    this.#moves.add(result);
-    const ended = (): boolean => this.#moves.delete(result);
-    result.then(ended, ended);
-    return result;
   }
 
   /** Resolves when this connection isn't on its way to another shard. */
@@ -340,11 +302,6 @@ export class ShardPool {
     return result;
   }
 
-  /** True while no thread can be replaced: others are being replaced, or another process takes over. */
-  get isRenewing(): boolean {
-    return this.#movesPaused || this.#renewals.isBusy;
-  }
-
   async #startThreads(): Promise<ShardThreads> {
     const threads = await ShardThreads.start(1, this.#settings.resourceLimits);
     this.#allThreads.add(threads);
@@ -373,9 +330,7 @@ export class ShardPool {
       },
       succeed: (next) => this.#live.succeed(next),
       allArrived: () => this.allArrived(),
-      movesEnded: async () => {
-        while (this.#moves.size > 0) await Promise.allSettled(this.#moves);
-      },
+      movesEnded: () => this.moveGate.movesEnded(),
     };
   }
 

@@ -68,7 +68,8 @@ export class BoardSource implements TakeoverSource {
 
   async stopAccepting(): Promise<void> {
     const { pool, intake } = this.#parts;
-    await pool.pauseMoves();
+    await pool.moveGate.pause();
+    await pool.allArrived();
     intake.sockets.pause();
     await this.#askAll({ kind: "stopAccepting" });
     const deadline = performance.now() + HANDSHAKES_MS;
@@ -137,7 +138,7 @@ export class BoardSource implements TakeoverSource {
     this.#origins.clear();
     await this.#askAll({ kind: "resumeAll" });
     await this.releasePublishes();
-    this.#parts.pool.resumeMoves();
+    this.#parts.pool.moveGate.resume();
     await this.#parts.intake.sockets.goOn();
   }
 
