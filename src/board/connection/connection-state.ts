@@ -1,6 +1,6 @@
 /**
- * A connection that moves, as plain data: without shared memory, ports and functions, so that `v8.serialize` writes it for
- * another thread or another process. `Connection` takes itself apart into it, and is put together from it.
+ * A connection that moves, as plain data: without shared memory, ports and functions, so that `v8.serialize` writes it
+ * for another thread or another process. `Connection` takes itself apart into it, and is put together from it.
  */
 import type { CellState } from "../../runtime/actor/moving/cell-state.ts";
 import type { Ticket } from "../../runtime/bus/moving/move.ts";

@@ -164,8 +164,8 @@ export class Connection
   /**
    * Goes on where another connection was taken apart, in place of `open`. The transport begins with its `unread`.
    *
-   * @param ended called once: with true if the actor's `resumed` failed, and closed the connection; with false if the actor
-   *   goes on, or if the connection has ended for another reason
+   * @param ended called once: with true if the actor's `resumed` failed, and closed the connection; with false if the
+   * actor goes on, or if the connection has ended for another reason
    */
   resume(
     actorClass: ActorClass,

@@ -1,6 +1,6 @@
 /**
- * Counters, events and channels of `node:diagnostics_channel` for what happens to a connection: its opening, failures of
- * its actor, its end. The acceptor and the connections publish to the channels.
+ * Counters, events and channels of `node:diagnostics_channel` for what happens to a connection: its opening, failures
+ * of its actor, its end. The acceptor and the connections publish to the channels.
  */
 import { channel } from "node:diagnostics_channel";
 import { reportError } from "../../errors.ts";

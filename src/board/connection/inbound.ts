@@ -25,7 +25,8 @@ const LIGHT_MESSAGE_BYTES = 64 * 1024;
 /**
  * Milliseconds, by the shard's wheel, and reads for which a connection is new: until one of the two is over. The reads
  * of a new connection are background work: clients that all come at once don't delay those that were there before. A
- * client tells what it wants in its first reads; to pause and copy all reads of 5 s took half of the CPU of their echoes.
+ * client tells what it wants in its first reads; to pause and copy all reads of 5 s took half of the CPU of their
+ * echoes.
  */
 const NEW_MS = 5_000;
 const NEW_READS = 16;

@@ -195,7 +195,8 @@ export class Subscriptions implements ScheduledTask {
    * Arrives with the topics of a connection that was saved. Deliveries of topics with an `encode` wait until the actor
    * has subscribed again, or until `resumed`.
    *
-   * @param ticket what the bus gave the connection in the other thread; undefined if the connection comes without the bus
+   * @param ticket what the bus gave the connection in the other thread; undefined if the connection comes without the
+   * bus
    */
   load({ topics }: SubscriptionsState, ticket: Ticket | undefined): void {
     const { bus } = this.#host.topics;

@@ -86,8 +86,8 @@ export type ShardOrder =
   | { readonly kind: "link"; readonly link: ThreadLink }
   | { readonly kind: "query"; readonly serial: number; readonly query: ShardQuery }
   /**
-   * Another thread takes the place of this one: give it the listening servers, and the connections that open from now on.
-   * `to` is its life.
+   * Another thread takes the place of this one: give it the listening servers, and the connections that open from now
+   * on. `to` is its life.
    */
   | { readonly kind: "retire"; readonly to: number }
   /** So many more reports of actors have been handled. */

@@ -95,7 +95,10 @@ export class ShardTopics {
     });
   }
 
-  /** Prepares for connections that are to come. The other thread lets go once that is done, and the engine thread has cut. */
+  /**
+   * Prepares for connections that are to come. The other thread lets go once that is done, and the engine thread has
+   * cut.
+   */
   #expect(name: MoveName, luggage: ComingLuggage | undefined, wanted: Promise<unknown>): ComingPreparation | undefined {
     if (luggage === undefined) return undefined;
     const coming = this.feeds?.expect(name, luggage, (topic) => this.topics.ruleOf(topic));
@@ -103,7 +106,10 @@ export class ShardTopics {
     return { prepared, ended: () => coming?.ended() };
   }
 
-  /** Resolves when everything that was published here has arrived in the other threads, which know the topics of this one. */
+  /**
+   * Resolves when everything that was published here has arrived in the other threads, which know the topics of this
+   * one.
+   */
   settled(): Promise<void> {
     return this.#bus.settled();
   }

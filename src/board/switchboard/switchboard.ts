@@ -200,9 +200,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    */
   listen<Session>(options: ListenOptions<Session>): Promise<AddressInfo>;
   /**
-   * Lets a `node:http` server of the program listen, or any other `net.Server`, so that another process can take its socket
-   * over: see the option `takeover`. Resolves with the address, for a Unix socket with its path. `attach` takes the
-   * server's upgrades. Rejects as above, and with `ERR_ARGUMENT`.
+   * Lets a `node:http` server of the program listen, or any other `net.Server`, so that another process can take its
+   * socket over: see the option `takeover`. Resolves with the address, for a Unix socket with its path. `attach` takes
+   * the server's upgrades. Rejects as above, and with `ERR_ARGUMENT`.
    */
   listen(server: NetServer, options: ServerListenOptions): Promise<AddressInfo | string>;
   async listen(first: NetServer | ListenOptions, options?: ServerListenOptions): Promise<AddressInfo | string> {
@@ -358,7 +358,8 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
    * batches. Resolves with the numbers, once only what is kept is left in the old threads.
    *
    * Rejects with a module's own error if it can't be loaded, and as `start` does; then nothing has changed. Rejects
-   * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, and with `ERR_CLOSED` while the board closes.
+   * with `ERR_OPTION`, with `ERR_RELOADING` during another reload or a recycling, and with `ERR_CLOSED` while the board
+   * closes.
    */
   reload(options: ReloadOptions = {}): Promise<RenewalResult> {
     return this.#moves.reload(options);

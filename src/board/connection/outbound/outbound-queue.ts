@@ -26,8 +26,8 @@ export interface OutboundQueueHost {
 }
 
 /**
- * Frames leave at the end of the tick. While the peer doesn't read, and the transport is therefore behind, frames wait in
- * a backlog, from which they can still be dropped.
+ * Frames leave at the end of the tick. While the peer doesn't read, and the transport is therefore behind, frames wait
+ * in a backlog, from which they can still be dropped.
  *
  * A large write is done at once while the shard's turn has time. Otherwise it waits in line with the shard's other
  * work, with `maxBufferedBytes` pending at most: a connection is never treated as slow because the shard itself was

@@ -156,7 +156,9 @@ export class Outbound extends OutboundQueue<OutboundHost> {
     return this.#drainWait.promise;
   }
 
-  /** Takes the state out, for `load`. Call `flush` first: what this tick queued must be in the transport or the backlog. */
+  /**
+   * Takes the state out, for `load`. Call `flush` first: what this tick queued must be in the transport or the backlog.
+   */
   save(): OutboundState {
     const state = {
       policy: this.policy,

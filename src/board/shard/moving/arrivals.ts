@@ -1,6 +1,6 @@
 /**
- * Puts connections together that were taken apart here or elsewhere, and counts the moves of each. `Mover` has one, which
- * `Passing` uses for the connections of another process.
+ * Puts connections together that were taken apart here or elsewhere, and counts the moves of each. `Mover` has one,
+ * which `Passing` uses for the connections of another process.
  */
 import { deserialize } from "node:v8";
 import type { Address } from "../../../runtime/actor/address.ts";

@@ -1,6 +1,6 @@
 /**
- * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has one
- * `Departures`.
+ * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has
+ * one `Departures`.
  */
 import { closeSync, openSync } from "node:fs";
 import { devNull } from "node:os";

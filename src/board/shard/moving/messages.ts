@@ -138,8 +138,8 @@ export interface RelayedConnectionMessage extends TravellingConnection {
 }
 
 /**
- * Question to a shard: wait until each actor of a connection that can go to another process was idle once. An actor whose
- * handler waits for the answer of another actor must end it before that other actor is suspended.
+ * Question to a shard: wait until each actor of a connection that can go to another process was idle once. An actor
+ * whose handler waits for the answer of another actor must end it before that other actor is suspended.
  */
 export interface CalmQuery {
   readonly kind: "calm";
@@ -149,8 +149,8 @@ export interface CalmQuery {
 }
 
 /**
- * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their number. A
- * suspended connection goes on sending what its topics bring; its messages and mail wait.
+ * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their
+ * number. A suspended connection goes on sending what its topics bring; its messages and mail wait.
  */
 export interface SuspendAllQuery {
   readonly kind: "suspendAll";
@@ -170,8 +170,8 @@ export interface PassOutQuery {
 }
 
 /**
- * Question to a shard: read the states of connections that came from another process, or that couldn't go there. The shard
- * keeps them until `startPassed`. The answer is an error if a state can't be read: then none is kept.
+ * Question to a shard: read the states of connections that came from another process, or that couldn't go there. The
+ * shard keeps them until `startPassed`. The answer is an error if a state can't be read: then none is kept.
  */
 export interface PassInQuery {
   readonly kind: "passIn";
@@ -186,7 +186,9 @@ export interface TakenIn {
   readonly error: ErrorReport | undefined;
 }
 
-/** Question to a shard: start the connections of all `passIn`. The answer comes when other threads know their topics. */
+/**
+ * Question to a shard: start the connections of all `passIn`. The answer comes when other threads know their topics.
+ */
 export interface StartPassedQuery {
   readonly kind: "startPassed";
 }

@@ -10,8 +10,8 @@ const MAX_ERROR_LENGTH = 400;
 const RESERVED_LENGTH = 256;
 
 /**
- * Packs answers. An answer with more than 1 MiB, and one that no longer fits into the message of about 3 MiB beside those
- * of the shards before, becomes a failure with `ERR_MAIL_TOO_LARGE`.
+ * Packs answers. An answer with more than 1 MiB, and one that no longer fits into the message of about 3 MiB beside
+ * those of the shards before, becomes a failure with `ERR_MAIL_TOO_LARGE`.
  */
 export function packAnswers(answers: readonly SurveyAnswer[]): PackedAnswer[] {
   const packed = answers.map(pack);

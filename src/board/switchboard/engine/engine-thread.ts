@@ -15,8 +15,8 @@ export interface EngineThreadSettings extends EngineTimeouts {
 
 export interface EngineThreadOwner {
   /**
-   * The thread ended unexpectedly, was ended because its event loop was blocked, or its engine couldn't start again. All
-   * clients have seen their ports close.
+   * The thread ended unexpectedly, was ended because its event loop was blocked, or its engine couldn't start again.
+   * All clients have seen their ports close.
    */
   engineLost(error: Error): void;
   /** A new thread runs in the place of a lost one: every client is to be given a new port. */

@@ -67,8 +67,8 @@ export class Inheritance {
   }
 
   /**
-   * Waits for the end of the takeover, if all sockets have been claimed. Before that, waiting would be for the next call
-   * of `listen`. Rejects if the takeover fails.
+   * Waits for the end of the takeover, if all sockets have been claimed. Before that, waiting would be for the next
+   * call of `listen`. Rejects if the takeover fails.
    */
   async settled(): Promise<void> {
     if (this.#unclaimed.length === 0) await this.#over.promise;

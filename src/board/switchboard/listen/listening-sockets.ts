@@ -1,6 +1,6 @@
 /**
- * The listening sockets of a board: opened here, or inherited from the process that the board takes over from, and passed
- * to the process that takes over from the board. `UpgradeIntake` has one.
+ * The listening sockets of a board: opened here, or inherited from the process that the board takes over from, and
+ * passed to the process that takes over from the board. `UpgradeIntake` has one.
  */
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
@@ -67,7 +67,9 @@ export class ListeningSockets {
     this.#open.add(sockets);
   }
 
-  /** Resolves when the takeover is over, if all sockets of the other process have been asked for. Rejects if it fails. */
+  /**
+   * Resolves when the takeover is over, if all sockets of the other process have been asked for. Rejects if it fails.
+   */
   async settled(): Promise<void> {
     await this.#inheritance?.settled();
   }

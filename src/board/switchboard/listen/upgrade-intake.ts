@@ -1,6 +1,6 @@
 /**
- * All ways by which upgrades come to a board: attached servers, `handleUpgrade`, and ports of its own. `Switchboard` has
- * one.
+ * All ways by which upgrades come to a board: attached servers, `handleUpgrade`, and ports of its own. `Switchboard`
+ * has one.
  */
 import type { IncomingMessage, Server } from "node:http";
 import type { AddressInfo, Server as NetServer } from "node:net";

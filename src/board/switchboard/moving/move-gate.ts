@@ -1,6 +1,6 @@
 /**
- * Says when connections may move between the shards: not while threads are being replaced, and not while another process
- * takes over. `ShardPool` has one `MoveGate`.
+ * Says when connections may move between the shards: not while threads are being replaced, and not while another
+ * process takes over. `ShardPool` has one `MoveGate`.
  */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Renewals } from "./renewals.ts";
@@ -45,8 +45,8 @@ export class MoveGate {
   }
 
   /**
-   * Moves connections. Waits while threads are being replaced. A replacement waits for the moves under way: a connection
-   * that comes to a thread which others leave would be closed with it.
+   * Moves connections. Waits while threads are being replaced. A replacement waits for the moves under way: a
+   * connection that comes to a thread which others leave would be closed with it.
    */
   async run<Result>(move: () => Promise<Result>): Promise<Result> {
     while (this.#renewals.isBusy) await this.#renewals.current;

@@ -34,7 +34,9 @@ export class Whereabouts {
     return this.#byAddress.size;
   }
 
-  /** Resolves with the life of the thread where the connection is, once it has arrived; undefined: at home, or nowhere. */
+  /**
+   * Resolves with the life of the thread where the connection is, once it has arrived; undefined: at home, or nowhere.
+   */
   async find(address: Address): Promise<number | undefined> {
     for (let place = this.#byAddress.get(address); place !== undefined; place = this.#byAddress.get(address)) {
       if (place.arrived) return place.life;

@@ -119,10 +119,10 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly nodeName?: string;
   /**
-   * Path of a Unix socket by which processes take over from each other: if a process listens there, this board takes its
-   * listening sockets and its open connections over; in any case it listens there afterwards. True: the path is in the
-   * environment variable `SWITCHBOARD_TAKEOVER`, which `switchboard run` sets; without the variable there is no takeover.
-   * The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer. Default: false.
+   * Path of a Unix socket by which processes take over from each other: if a process listens there, this board takes
+   * its listening sockets and its open connections over; in any case it listens there afterwards. True: the path is in
+   * the environment variable `SWITCHBOARD_TAKEOVER`, which `switchboard run` sets; without the variable there is no
+   * takeover. The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer. Default: false.
    */
   readonly takeover?: string | boolean;
   /**

@@ -64,7 +64,9 @@ export class ConnectionCount {
     else to.#add(clientKey, 1);
   }
 
-  /** The count may be below 0 for a moment: a connection has closed in this shard before the other told that it left. */
+  /**
+   * The count may be below 0 for a moment: a connection has closed in this shard before the other told that it left.
+   */
   #add(clientKey: string, change: 1 | -1): void {
     const count = (this.#clientKeys.get(clientKey) ?? 0) + change;
     if (count === 0) this.#clientKeys.delete(clientKey);

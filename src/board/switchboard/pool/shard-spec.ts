@@ -1,4 +1,6 @@
-/** What a shard's thread is started with. `LiveShards` fills in a `ShardSpec`, and `ShardHandle` makes the task of it. */
+/**
+ * What a shard's thread is started with. `LiveShards` fills in a `ShardSpec`, and `ShardHandle` makes the task of it.
+ */
 import type { MessagePort } from "node:worker_threads";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { UringEstate } from "../../../wire/transport/uring/uring-estate.ts";
