@@ -1,9 +1,9 @@
 /** A channel as a sequence of messages, with a limit for the silence of the other process. Both ends have one. */
-import { readFileSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
 import { SwitchboardError } from "../../errors.ts";
-import { closeDescriptor } from "../../wire/native/sockets.ts";
-import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import type { Channel } from "../../wire/passing/channel.ts";
+import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import type { Alive, PredecessorMessage, SuccessorMessage } from "./messages.ts";
 
 export interface Received<Message> {
@@ -23,10 +23,11 @@ const CLOSE_TIMEOUT_MS = 5_000;
 
 const POLL_MS = 5;
 
-/** True unless a process has ended. One whose parent hasn't asked for its end yet has closed everything. */
+/** True unless a process has ended. One whose parent hasn't asked for its end yet has closed everything with its last thread. */
 function isRunning(pid: number): boolean {
   try {
-    return !/\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    const hasEnded = /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    return !hasEnded || readdirSync(`/proc/${pid}/task`).length > 1;
   } catch {
     return false;
   }
@@ -36,7 +37,7 @@ export class Conversation<
   Theirs extends PredecessorMessage | SuccessorMessage,
   Ours extends PredecessorMessage | SuccessorMessage,
 > {
-  readonly #channel: DescriptorChannel;
+  readonly #channel: Channel;
   readonly #patienceMs: number;
   readonly #timer: NodeJS.Timeout;
   readonly #signs: NodeJS.Timeout;
@@ -46,13 +47,12 @@ export class Conversation<
   #error: Error | undefined;
   /** Looks again at the queue, the end and the silence. */
   #wake: () => void = () => {};
-  readonly #end = Promise.withResolvers<void>();
 
   /**
    * @param patienceMs time without a sign of life after which the other process hangs. Counted in parts, of which a
    * process that was itself stopped for a while counts only one.
    */
-  constructor(channel: DescriptorChannel, patienceMs: number) {
+  constructor(channel: Channel, patienceMs: number) {
     this.#channel = channel;
     this.#patienceMs = patienceMs;
     this.#timer = setInterval(() => this.#tick(), patienceMs / PARTS);
@@ -64,7 +64,6 @@ export class Conversation<
         this.#ended = true;
         this.#error = error;
         this.#stopTimers();
-        this.#end.resolve();
         this.#wake();
       },
     });
@@ -102,7 +101,10 @@ export class Conversation<
     this.#channel.unref();
   }
 
-  /** Ends the other process if it hasn't ended, and resolves when it has. */
+  /**
+   * Ends the other process if it hasn't ended, and resolves when it has. What it has sent before may still arrive: `next`
+   * has the patience for that once more.
+   */
   async kill(): Promise<void> {
     const { pid } = this.#channel.peer;
     // A channel that ended by an error of this process says nothing about the other one.
@@ -114,8 +116,23 @@ export class Conversation<
         // It has just ended.
       }
     }
-    await this.#end.promise;
-    while (mayRun && isRunning(pid)) await delay(POLL_MS);
+    while (mayRun && this.isOtherRunning) await delay(POLL_MS);
+    this.#silentParts = 0;
+  }
+
+  /** False if the other process has ended. */
+  get isOtherRunning(): boolean {
+    return isRunning(this.#channel.peer.pid);
+  }
+
+  /** Resolves when the other process has ended. Ends it after the patience, which is counted as the silence is. */
+  async outlive(): Promise<void> {
+    const stepMs = this.#patienceMs / PARTS;
+    for (let part = 0; part < PARTS && this.isOtherRunning; part++) {
+      const deadline = performance.now() + stepMs;
+      while (this.isOtherRunning && performance.now() < deadline) await delay(POLL_MS);
+    }
+    await this.kill();
   }
 
   /** Closes the channel when all messages have left, and closes descriptors that nobody took. */
@@ -124,7 +141,7 @@ export class Conversation<
     this.#stopTimers();
     this.#channel.close();
     if (!this.#ended) setTimeout(() => this.#channel.destroy(), CLOSE_TIMEOUT_MS).unref();
-    for (const { descriptors } of this.#queue.splice(0)) for (const one of descriptors) closeDescriptor(one);
+    for (const { descriptors } of this.#queue.splice(0)) for (const one of descriptors) closePassed(one);
   }
 
   #received(message: Theirs, descriptors: readonly number[]): void {

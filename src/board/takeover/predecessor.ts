@@ -1,8 +1,8 @@
 /** The part of the process that is taken over: gives everything away in steps, and takes it back when that fails. */
 import { SwitchboardError } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
-import { closeDescriptor } from "../../wire/native/sockets.ts";
-import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import { type Channel, ChannelCut } from "../../wire/passing/channel.ts";
+import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
 import { Conversation } from "./conversation.ts";
 import type {
@@ -75,7 +75,7 @@ class SuccessorRefused extends SwitchboardError {}
 
 /** Gives everything to the process at the other end of a channel. Never rejects because of that process. */
 export async function handOver(
-  channel: DescriptorChannel,
+  channel: Channel,
   source: TakeoverSource,
   settings: HandOverSettings = DEFAULT_HAND_OVER,
 ): Promise<HandOverResult> {
@@ -83,7 +83,7 @@ export async function handOver(
 }
 
 /** Tells a process that it can't take over now. */
-export function refuseTakeover(channel: DescriptorChannel, message: string): void {
+export function refuseTakeover(channel: Channel, message: string): void {
   const talk = new Conversation<SuccessorMessage, PredecessorMessage>(channel, DEFAULT_HAND_OVER.patienceMs);
   talk.send({ kind: "refused", message });
   talk.close();
@@ -101,8 +101,10 @@ class Predecessor {
   #given = 0;
   #serial = 0;
   #stoppedAccepting = false;
+  /** True once nothing is left to give. */
+  #hasGivenAll = false;
 
-  constructor(channel: DescriptorChannel, source: TakeoverSource, settings: HandOverSettings) {
+  constructor(channel: Channel, source: TakeoverSource, settings: HandOverSettings) {
     this.#pid = channel.peer.pid;
     this.#talk = new Conversation(channel, settings.patienceMs);
     this.#source = source;
@@ -122,17 +124,24 @@ class Predecessor {
     try {
       await this.#giveListeners();
       while (await this.#giveGroup());
+      this.#hasGivenAll = true;
       this.#talk.send({ kind: "done" });
       await this.#expect("finished");
-      this.#talk.rest();
-      const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
-      return { outcome: "handedOver", pid, connections: this.#given, publish };
+      return this.#handedOver();
     } catch (error) {
       if (error instanceof SuccessorRefused) this.#talk.close();
+      // The successor may not have read "go" and "done". The end of this process tells it the same.
+      else if (error instanceof ChannelCut && this.#hasGivenAll && this.#talk.isOtherRunning) return this.#handedOver();
       else await this.#talk.kill();
       await this.#takeBack();
       return { outcome: "failed", pid, connections: this.#given, error: error as Error };
     }
+  }
+
+  #handedOver(): HandOverResult {
+    this.#talk.rest();
+    const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
+    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, publish };
   }
 
   /** Resolves with the reason if the successor can't take over. */
@@ -190,7 +199,7 @@ class Predecessor {
     if (group.length === 0) return false;
     // The successor has all of them: first they cease to be ours, then they are its own.
     this.#group = [];
-    for (const { descriptor } of group) closeDescriptor(descriptor);
+    for (const { descriptor } of group) closePassed(descriptor);
     this.#given += group.length;
     this.#talk.send({ kind: "go" });
     return true;

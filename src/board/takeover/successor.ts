@@ -1,8 +1,8 @@
 /** The part of the process that takes over: gets listening sockets, then connections, group by group. */
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
-import { closeDescriptor } from "../../wire/native/sockets.ts";
-import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import { type Channel, ChannelCut } from "../../wire/passing/channel.ts";
+import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts } from "./compatibility.ts";
 import { Conversation, type Received } from "./conversation.ts";
 import type {
@@ -52,7 +52,7 @@ export interface TakenOver {
  * `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
  */
 export async function takeOver(
-  channel: DescriptorChannel,
+  channel: Channel,
   sink: TakeoverSink,
   settings: TakeOverSettings = DEFAULT_TAKE_OVER,
 ): Promise<TakenOver> {
@@ -68,7 +68,7 @@ class Successor {
   /** Number of connections that were started. */
   #started = 0;
 
-  constructor(channel: DescriptorChannel, sink: TakeoverSink, settings: TakeOverSettings) {
+  constructor(channel: Channel, sink: TakeoverSink, settings: TakeOverSettings) {
     this.#pid = channel.peer.pid;
     this.#talk = new Conversation(channel, settings.patienceMs);
     this.#sink = sink;
@@ -84,7 +84,7 @@ class Successor {
       return { pid: this.#pid, connections: this.#started, predecessorDied };
     } catch (error) {
       // First the connections are let go of, then the old process may take them back.
-      for (const { descriptor } of this.#held.splice(0)) closeDescriptor(descriptor);
+      for (const { descriptor } of this.#held.splice(0)) closePassed(descriptor);
       const { message } = reportError(error);
       const code = error instanceof SwitchboardError ? error.code : "ERR_TAKEOVER_LOST";
       this.#talk.send({ kind: "failed", code, message });
@@ -165,11 +165,26 @@ class Successor {
     try {
       return await this.#talk.next();
     } catch (error) {
-      if (!(error instanceof SwitchboardError) || error.code !== "ERR_TAKEOVER_TIMEOUT") throw error;
-      await this.#talk.kill();
-      return this.#talk.next();
+      if (error instanceof ChannelCut) {
+        // The old process ends this one if it has anything to take back. Otherwise it ends by itself.
+        await this.#talk.outlive();
+        return undefined;
+      }
+      if (!isTimeout(error)) throw error;
+    }
+    await this.#talk.kill();
+    try {
+      return await this.#talk.next();
+    } catch (error) {
+      // The supervisor hangs as well, and the old process has ended.
+      if (isTimeout(error) || error instanceof ChannelCut) return undefined;
+      throw error;
     }
   }
+}
+
+function isTimeout(error: unknown): boolean {
+  return error instanceof SwitchboardError && error.code === "ERR_TAKEOVER_TIMEOUT";
 }
 
 function unexpected(kind: string): SwitchboardError {

@@ -41,7 +41,7 @@ export function handleOf(owner: Socket | Server): TcpHandle | null {
 }
 
 /** Takes the handle out of its owner, which is of no use afterwards. Throws `ERR_NODE_INTERNALS`. */
-export function takeHandle(source: Socket | HandleOwner): object | null {
+export function takeHandle(source: Socket | Server | HandleOwner): object | null {
   const owner = source as HandleOwner;
   const { _handle: handle } = owner as Partial<HandleOwner>;
   if (handle === undefined) throw missingError("net.Socket._handle");

@@ -11,18 +11,8 @@ import {
   sendDescriptors,
 } from "../native/pass-descriptors.ts";
 import { descriptorOf } from "../node-internals/net.ts";
+import type { Channel, ChannelReceiver } from "./channel.ts";
 import { encodeFrame, FrameReader } from "./frames.ts";
-
-export interface ChannelReceiver {
-  /** @param descriptors belong to the receiver, who closes them */
-  received(message: unknown, descriptors: readonly number[]): void;
-  /**
-   * The channel has ended. Nothing is received afterwards.
-   *
-   * @param error what went wrong here; undefined if the other process closed the channel, or ended
-   */
-  ended(error: Error | undefined): void;
-}
 
 /**
  * A channel has two Unix sockets: one for messages in both directions, which Node reads and writes, and one for
@@ -30,7 +20,7 @@ export interface ChannelReceiver {
  * `read`, which drops descriptors. Descriptors are sent before their message, so they are there when it arrives, and
  * nobody has to wait for them.
  */
-export class DescriptorChannel {
+export class DescriptorChannel implements Channel {
   /** The process at the other end. */
   readonly peer: PeerProcess;
   readonly #messages: Socket;

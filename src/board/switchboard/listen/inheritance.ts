@@ -1,6 +1,6 @@
 /** The listening sockets that a board gets from the process that it takes over from. `ListeningSockets` has one. */
 import type { AddressInfo } from "node:net";
-import { closeDescriptor } from "../../../wire/native/sockets.ts";
+import { closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 
 /** What `listen` was asked for: a port and a host, or the path of a Unix socket. */
@@ -92,7 +92,7 @@ export class Inheritance {
 
   #closeRest(): void {
     clearTimeout(this.#timer);
-    for (const { descriptors } of this.#unclaimed.splice(0)) for (const one of descriptors) closeDescriptor(one);
+    for (const { descriptors } of this.#unclaimed.splice(0)) for (const one of descriptors) closePassed(one);
     this.#claimed.resolve();
   }
 }
