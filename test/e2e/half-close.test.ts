@@ -4,6 +4,7 @@ import type { AddressInfo, Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import type { AttachOptions, ListenOptions, StartOptions, Switchboard } from "../../src/index.ts";
+import { whyNoUring } from "../../src/wire/native/ring.ts";
 import { startBoard } from "../support/board.ts";
 import { selfSigned } from "../support/certificate.ts";
 import { close, text } from "../support/frames.ts";
@@ -52,6 +53,9 @@ const ways: readonly Way[] = [
   { name: "a handshake in the main thread", dial: dialTcp, start: listening({}) },
   { name: "a handshake in the shard", dial: dialTcp, start: listening({ handshake: "shard" }) },
   { name: "accept in the shard", dial: dialTcp, start: listening({ accept: "shard" }) },
+  ...(whyNoUring() === undefined
+    ? [{ name: "io_uring", dial: dialTcp, start: listening({ accept: "shard" }, { sockets: "uring" }) }]
+    : []),
   { name: "the relay", dial: dialTcp, start: listening({}, { sockets: "relay" }) },
   { name: "TLS in the shard", dial: dialTls, start: listening({ tls }) },
   { name: "accept and TLS in the shard", dial: dialTls, start: listening({ tls, accept: "shard" }) },
@@ -98,6 +102,16 @@ describe.each(ways)("over $name, a peer that ends its direction", ({ dial, start
     await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
   });
 
+  it.each([
+    ["a message", message],
+    ["a message and a close frame", both],
+  ])("right after %s gets the answer of an actor that is late", async (_, { sent, answer }) => {
+    const { board, port } = await start("late");
+    const answers = await Promise.all(Array.from({ length: BATCH }, () => answerTo(dial(port), sent, false)));
+    for (const one of answers) expect(one).toEqual(answer);
+    await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: BATCH } }));
+  });
+
   it("gets all messages that were sent to it before", async () => {
     const { port } = await start("pouring");
     const answer = await answerTo(dial(port), text(JSON.stringify(LARGE)), false);
@@ -118,6 +132,16 @@ describe("over an HTTP/2 stream, a peer that ends its direction", () => {
       for (const stream of streams) expect(await allOf(stream)).toEqual(answer);
     }
     await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: PEERS } }));
+  });
+
+  it.each([
+    ["a message", message],
+    ["a message and a close frame", both],
+  ])("right after %s gets the answer of an actor that is late", async (_, { sent, answer }) => {
+    const { board, session } = await startHttp2({ actor: "late" });
+    const streams = Array.from({ length: BATCH }, () => ask(session).end(sent));
+    for (const stream of streams) expect(await allOf(stream)).toEqual(answer);
+    await vi.waitFor(() => expect(board.stats()).toMatchObject({ connections: 0, upgrades: { accepted: BATCH } }));
   });
 
   it("gets all messages that were sent to it before", async () => {

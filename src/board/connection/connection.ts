@@ -81,7 +81,7 @@ export class Connection
 
   /** Why the connection can't move, ever or now; undefined if it can, as far as this can be told. */
   get stayReason(): StayReason | undefined {
-    if (!this.isOpen) return "closing";
+    if (!this.isOpen || this.isLeaving) return "closing";
     return this.isMovable ? this.#subscriptions?.stayReason : "transport";
   }
 
@@ -324,6 +324,10 @@ export class Connection
     ended?.(isLost);
   }
 
+  messagesAnswered(): void {
+    this.answered();
+  }
+
   mailboxHasRoom(): void {
     this.inbound.mailboxHasRoom();
   }
@@ -336,6 +340,14 @@ export class Connection
 
   protected get slowConsumerClose(): Closing {
     return this.#cell.slowConsumerClose;
+  }
+
+  protected get isAnswered(): boolean {
+    return this.#cell.isAnswered;
+  }
+
+  protected endWaits(): void {
+    this.#cell.peerEnded();
   }
 
   protected closingBegun(): void {

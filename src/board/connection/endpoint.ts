@@ -42,7 +42,10 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
   readonly #deflater: Deflater | undefined;
   protected readonly outbound: Outbound;
   protected readonly transport: Transport;
-  /** Code and reason of our close frame; set in the phase `closingByUs`. */
+  /**
+   * Code and reason of our close frame, in the phase `closingByUs`. In the phase `open` those of the peer's end, which
+   * waits for the answers to the messages before it.
+   */
   #closing: Closing | undefined;
   /** True once the peer's close frame arrived. */
   #peerClosed = false;
@@ -74,6 +77,12 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
   /** Our close frame is about to be queued: no message follows in either direction. */
   protected abstract closingBegun(): void;
 
+  /** True if no message of the peer waits or is being handled. */
+  protected abstract readonly isAnswered: boolean;
+
+  /** The peer's end waits until `isAnswered`: call `answered` then. The connection doesn't move any more. */
+  protected abstract endWaits(): void;
+
   /** The connection has ended for the actor, with the code and reason for its `closed`. Called once. */
   protected abstract endReached(closing: Closing): void;
 
@@ -93,6 +102,11 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
   /** True while messages go in both directions. */
   protected get isOpen(): boolean {
     return this.#phase === "open";
+  }
+
+  /** True if the peer has ended, and the end waits for answers. */
+  protected get isLeaving(): boolean {
+    return this.#phase === "open" && this.#closing !== undefined;
   }
 
   /** Answers the upgrade request, and starts the heartbeat. */
@@ -160,12 +174,14 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
   /** Begins the close handshake. Returns false if the close handshake had begun already. */
   startClosing(code: number, reason: string): boolean {
     if (this.#phase !== "open") return false;
+    const peers = this.#closing;
     this.#phase = "closingByUs";
     this.#closing = { code, reason };
     this.closingBegun();
     this.outbound.pushLast(encodeClose(code, reason));
     this.host.wheel.schedule(this, this.host.options.closeTimeoutMs);
     this.inbound.ignoreMessages();
+    if (peers !== undefined) this.#endByPeer(peers);
     return true;
   }
 
@@ -188,10 +204,29 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
    * crowd of peers that leave at once doesn't delay those that stay.
    */
   ended(): void {
-    const takeTurn = (): void => {
-      if (this.#phase === "open" || this.#phase === "closingByUs") this.#end(endedByPeer());
-    };
-    this.host.turns.addBackground({ takeTurn });
+    this.host.turns.addBackground({ takeTurn: () => this.#peerEnded(LOST) });
+  }
+
+  /** The peer's end comes after the messages before it: their handlers run first, and their answers leave. */
+  #peerEnded(closing: Closing): void {
+    if (this.isLeaving || this.#phase === "ending" || this.#phase === "closed") return;
+    if (this.#phase === "closingByUs" || this.isAnswered) {
+      this.#endByPeer(closing);
+      return;
+    }
+    this.#closing = closing;
+    this.host.wheel.schedule(this, lingerMs(this.host.options.closeTimeoutMs));
+    this.endWaits();
+  }
+
+  #endByPeer(closing: Closing): void {
+    const ours = this.#phase === "closingByUs" ? this.#closing : undefined;
+    this.#end(this.#peerClosed ? closedByPeer("server", ours, closing) : endedByPeer());
+  }
+
+  /** No message of the peer waits for its answer. */
+  protected answered(): void {
+    if (this.isLeaving) this.#endByPeer(this.#closing as Closing);
   }
 
   closed(): void {
@@ -213,7 +248,7 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
         return;
       case "close":
         this.#peerClosed = true;
-        this.#end(closedByPeer("server", this.#closing, event));
+        this.#peerEnded(event);
         return;
       case "violation":
         this.host.counters.add("violations");
@@ -235,6 +270,10 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
   // ── from the wheel: the only timer of a connection, for its heartbeat or for its end ───────────────────
 
   expired(): void {
+    if (this.isLeaving) {
+      this.#endByPeer(this.#closing as Closing);
+      return;
+    }
     if (this.#phase !== "open") {
       this.transport.destroy();
       return;

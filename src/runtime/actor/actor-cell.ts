@@ -69,6 +69,13 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     return !this.mustWait();
   }
 
+  /** True if no message of the peer waits or is being handled. */
+  get isAnswered(): boolean {
+    if (this.hasMessages) return false;
+    const work = this.#asyncHandlers?.work;
+    return !this.#busy || (work !== undefined && work.kind !== "message");
+  }
+
   protected get isBusy(): boolean {
     return this.#busy;
   }
@@ -198,6 +205,12 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
     this.proceed();
   }
 
+  /** The peer has ended: the connection doesn't move, and its actor answers the messages before that end. */
+  peerEnded(): void {
+    this.#giveUpSuspension();
+    this.proceed();
+  }
+
   /** Something comes before the move: the connection stays. */
   #giveUpSuspension(): void {
     if (this.isSuspended) this.#replaceSuspended();
@@ -250,6 +263,7 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
       this.spent();
     }
     if (this.#ending !== undefined && !this.mustWait() && this.#restart === undefined) this.#close();
+    else if (this.isAnswered) this.owner.messagesAnswered();
   }
 
   #takeRestart(): Restart | Resume | undefined {

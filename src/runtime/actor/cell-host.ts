@@ -15,6 +15,8 @@ export interface ActorCellOwner {
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void;
   /** The actor's `resumed` has ended. */
   actorResumed(): void;
+  /** The cell's `isAnswered` may have become true. */
+  messagesAnswered(): void;
   /** The cell's `full` was true and is false now. */
   mailboxHasRoom(): void;
   /** Mail was accepted but won't be handled. */

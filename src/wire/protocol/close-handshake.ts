@@ -43,7 +43,10 @@ export const LOST: Closing = { code: CloseCode.abnormal, reason: "" };
 
 const MAX_LINGER_MS = 2_000;
 
-/** Time, in milliseconds, that the peer has to end its direction of the transport after our last byte. */
+/**
+ * Time, in milliseconds, that each end gives the other to finish: the peer to end its direction of the transport after our
+ * last byte, and the user's code to answer the messages that came before the peer's end.
+ */
 export function lingerMs(closeTimeoutMs: number): number {
   return Math.min(MAX_LINGER_MS, closeTimeoutMs);
 }

@@ -27,6 +27,7 @@ function hangAndGiveUp(strategy: "stop" | "restart", watch = new ManualWatch()):
   const own: ActorContext = { ...context, withoutConnection: () => context };
   const owner = {
     actorFailed() {},
+    messagesAnswered() {},
     mailboxHasRoom() {},
     actorResumed() {},
     mailUndelivered() {},

@@ -15,6 +15,7 @@ function setUp(takesMs: number) {
     const mailboxHasRoom = (): number => log.push(`${name} drained`);
     const owner = {
       actorFailed() {},
+      messagesAnswered() {},
       mailboxHasRoom,
       actorResumed() {},
       mailUndelivered() {},

@@ -76,6 +76,7 @@ export function start(actorClass: ActorClass, limits: Partial<MailboxLimits> = {
   ends = 0;
   const owner: ActorCellOwner = {
     actorFailed: (handler, error) => log.push(`failed ${handler}: ${(error as Error).message}`),
+    messagesAnswered: () => {},
     mailboxHasRoom: () => log.push("drained"),
     actorResumed: () => {},
     mailUndelivered: ({ value }, reason) => log.push(`dead ${value}: ${reason}`),

@@ -99,6 +99,7 @@ function start(supervision: Supervision, base: ActorClass = Counting) {
   const settings = cellSettings();
   const cell: ActorCell = new ActorCell(settings, {
     actorFailed: (handler, error, outcome) => log.push(`${handler} ${outcome}: ${(error as Error).message}`),
+    messagesAnswered() {},
     mailboxHasRoom: () => {},
     actorResumed: () => {},
     mailUndelivered: ({ value }) => log.push(`dead ${value}`),

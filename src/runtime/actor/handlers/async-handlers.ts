@@ -36,6 +36,11 @@ export class AsyncHandlers implements WatchedActor {
     return this.#gaveUp;
   }
 
+  /** Work of the handler that runs. */
+  get work(): Work | undefined {
+    return this.#call?.work;
+  }
+
   /** Called by the watch. */
   get handlerCall(): HandlerCall | undefined {
     return this.#call;

@@ -120,6 +120,11 @@ export abstract class CellQueue implements ScheduledTask {
     return this.isBusy || this.#resting || (this.#mailbox !== undefined && this.#mailbox.length > 0);
   }
 
+  /** True if messages of the peer wait. */
+  protected get hasMessages(): boolean {
+    return this.#mailbox?.hasMessages === true;
+  }
+
   /** Takes what has waited longest. */
   protected next(): QueuedWork | undefined {
     const next = this.#mailbox?.shift();

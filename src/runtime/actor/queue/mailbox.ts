@@ -52,6 +52,10 @@ export class Mailbox<T extends Waiting> implements Compactable {
     return this.#queue.length - this.#head;
   }
 
+  get hasMessages(): boolean {
+    return this.#messages > 0;
+  }
+
   /** True when messages have to wait outside. */
   get full(): boolean {
     return this.#messages >= this.#limits.messages || this.#bytes >= this.#limits.bytes;
