@@ -45,7 +45,10 @@ export interface ConnectionLimits extends HandlerLimits, HeartbeatOptions, RateO
   readonly maxSubscriptions: number;
   /** Policy for a message beyond `maxBufferedBytes`, until an actor chooses another. Default: `close`. */
   readonly slowConsumerPolicy: SlowConsumerPolicy;
-  /** Time that a peer has to answer our close frame, in milliseconds. Default: 10,000. */
+  /**
+   * Time that a peer has to answer our close frame, in milliseconds. After the peer's own end, messages before it are
+   * answered for so long, and for 2 s at most. Default: 10,000.
+   */
   readonly closeTimeoutMs: number;
   /** Compression of messages; undefined disables compression. */
   readonly compression?: CompressionOptions;

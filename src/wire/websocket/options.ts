@@ -24,7 +24,10 @@ export interface WebSocketOptions {
   readonly pingIntervalMs?: number;
   /** The connection is closed when the peer stays silent for so long after a ping. Default: 10,000. */
   readonly pongTimeoutMs?: number;
-  /** Time to send what is queued, and for the peer to answer our close frame. Default: 10,000. */
+  /**
+   * Time to send what is queued, and for the peer to answer our close frame. After the peer's own end, messages before
+   * it may be answered for so long, and for 2 s at most. Default: 10,000.
+   */
   readonly closeTimeoutMs?: number;
   /**
    * Compresses messages (permessage-deflate, RFC 7692) if the peer does too. `true`: with the defaults. Default: false.

@@ -78,8 +78,9 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   #result: Closed | undefined;
   #error: SwitchboardError | undefined;
   #reading = true;
-  /** The peer's last event, until the readers of the messages before it have had the chance to answer. */
-  #last: Close | Violation | undefined;
+  /** The peer's end, until the readers of the messages before it have answered. "end": without a close frame. */
+  #last: Close | Violation | "end" | undefined;
+  /** Time for the answers, for the peer's close frame, or for its end. */
   #closeTimer: NodeJS.Timeout | undefined;
   #readable: ReadableStream<Message> | undefined;
   #writable: WritableStream<Sendable> | undefined;
@@ -99,7 +100,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     const deflater =
       negotiated.deflate && settings.compression && deflaterFor(negotiated.deflate, settings.compression);
     this.#decoder = new Decoder({ role: negotiated.role, maxPayloadBytes, maxFragments, inflater });
-    this.#inbox = new Inbox(settings, () => this.#inboxDrained());
+    this.#inbox = new Inbox(settings, { drained: () => this.#inboxDrained(), answered: () => this.#answered() });
     this.#outbound = new Outbound(socket, {
       role: negotiated.role,
       maxBufferedBytes: settings.maxBufferedBytes,
@@ -133,7 +134,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   }
 
   [Symbol.asyncIterator](): AsyncIterator<Message, undefined> {
-    return { next: () => this.#inbox.next() };
+    return this.#inbox.loop();
   }
 
   /**
@@ -200,6 +201,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     // The peer's close frame may be among the bytes that the full inbox held back.
     if (!this.#reading) this.#decode();
     this.#resumeReading();
+    this.#conclude();
   }
 
   /**
@@ -234,17 +236,15 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
   /**
    * The peer ended its direction and may still read ours, so everything that was sent before still leaves. The end may
    * come in the same read as the last messages, and their readers answer in microtasks: the connection ends after this
-   * turn.
+   * turn at the earliest.
    */
   #handleEnd(): void {
-    setImmediate(() => {
-      this.#conclude();
-      if (this.#phase !== "closed") this.#end(endedByPeer(), lostError());
-    });
+    if (this.#phase === "ending") this.#outbound.end();
+    else this.#peerEnded(this.#last ?? "end");
   }
 
   #handleStreamClosed(): void {
-    this.#conclude();
+    if (this.#last !== "end") this.#conclude();
     this.#finish({ ...LOST, wasClean: false }, lostError());
     this.#phase = "closed";
     clearTimeout(this.#closeTimer);
@@ -267,11 +267,11 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
       const event = this.#decoder.next();
       if (event === undefined) return;
       if (event.kind === "close" || event.kind === "violation") {
-        this.#last = event;
-        // Readers get their messages in microtasks: an answer that they send at once still goes out, before our close
-        // frame.
-        if (delivered) setImmediate(() => this.#conclude());
-        else this.#conclude();
+        if (delivered || !this.#inbox.isAnswered) this.#peerEnded(event);
+        else {
+          this.#last = event;
+          this.#conclude();
+        }
         return;
       }
       delivered ||= event.kind === "message";
@@ -293,18 +293,42 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     }
   }
 
+  /**
+   * Keeps the peer's end until the messages before it have been answered. Readers get messages in microtasks: an answer
+   * that they send at once leaves in any case, and that of a loop if it takes no longer than `lingerMs`.
+   */
+  #peerEnded(last: Close | Violation | "end"): void {
+    if (this.#phase === "open" && this.#last === undefined) {
+      this.#heartbeat.stop();
+      this.#closeTimer = setTimeout(() => this.#conclude(), lingerMs(this.#settings.closeTimeoutMs)).unref();
+    }
+    this.#last = last;
+    this.#answered();
+  }
+
+  /** The readers may have answered everything, in this turn or before. */
+  #answered(): void {
+    if (this.#last === undefined) return;
+    setImmediate(() => {
+      const last = this.#last;
+      const isViolation = typeof last === "object" && last.kind === "violation";
+      if (isViolation || this.#phase !== "open" || this.#inbox.isAnswered) this.#conclude();
+    });
+  }
+
   #conclude(): void {
     const last = this.#last;
     if (last === undefined) return;
     this.#last = undefined;
-    if (last.kind === "close") this.#end(closedByPeer(this.#role, this.#closing, last), undefined);
+    if (last === "end") this.#end(endedByPeer(), lostError());
+    else if (last.kind === "close") this.#end(closedByPeer(this.#role, this.#closing, last), undefined);
     else this.#end(failed(this.#phase, { code: last.closeCode, reason: last.reason }), violationError(last));
   }
 
   #end({ frame, closing, wasClean, endsTransport }: ClosingStep, error: SwitchboardError | undefined): void {
     if (frame !== undefined) this.#outbound.sendClose(frame);
     this.#finish({ ...closing, wasClean }, error);
-    if (endsTransport) this.#outbound.end();
+    if (endsTransport || this.#stream.readableEnded) this.#outbound.end();
     // What is queued leaves, then the peer has a moment to end its direction.
     this.#destroyAfter(lingerMs(this.#settings.closeTimeoutMs));
     this.#resumeReading();

@@ -36,8 +36,8 @@ describe("closing", () => {
     expect(await client.closed).toMatchObject({ wasClean: true });
   });
 
-  it("keeps earlier messages for the reader", async () => {
-    const { client, server } = await openPair();
+  it("keeps earlier messages for the reader, who may come after closeTimeoutMs", async () => {
+    const { client, server } = await openPair({ closeTimeoutMs: 10 });
     void client.send("last words");
     client.close();
     await server.closed;
@@ -98,6 +98,7 @@ describe("closing", () => {
     {
       await using socket = client;
       void socket.send("hello");
+      expect(await nextText(server)).toBe("hello");
     }
     expect(await server.closed).toMatchObject({ code: 1000, wasClean: true });
   });

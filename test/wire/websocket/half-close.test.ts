@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { createServer as createTcpServer, type Socket } from "node:net";
+import { setImmediate } from "node:timers/promises";
 import { createServer as createTlsServer } from "node:tls";
 import { describe, expect, it } from "vitest";
 import { acceptKey } from "../../../src/wire/handshake/accept-key.ts";
-import { connect } from "../../../src/wire/websocket/index.ts";
+import { connect, type WebSocket } from "../../../src/wire/websocket/index.ts";
 import { selfSigned } from "../../support/certificate.ts";
 import { close, text } from "../../support/frames.ts";
 import { dialTcp, dialTls } from "../../support/half-open.ts";
@@ -14,10 +15,13 @@ import { echo, listen, startSocketServer } from "./servers.ts";
  * Number of peers of each test, one after the other. Whether the end arrives in the same read as the data differs from
  * peer to peer.
  */
-const PEERS = 100;
+const PEERS = 30;
 
 /** More bytes than the operating system takes at once. */
 const LARGE_BYTES = 16 * 1024 * 1024;
+
+/** The answer to a message and a close frame. */
+const BOTH = "\x81\x05hello\x88\x02\x03\xe8";
 
 const tls = selfSigned();
 const halfOpen = { allowHalfOpen: true };
@@ -39,21 +43,37 @@ const kinds = [
   },
 ];
 
+/** Echoes every message, but not at once: comes late, and waits before each answer. */
+async function echoLate(socket: WebSocket): Promise<void> {
+  await someTurns();
+  for await (const message of socket) {
+    await someTurns();
+    await socket.send(message);
+  }
+}
+
+async function someTurns(): Promise<void> {
+  for (let i = 0; i < 5; i++) await setImmediate();
+}
+
 describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
   it.each([
-    ["a message", text("hello"), "\x81\x05hello"],
-    ["a message and a close frame", Buffer.concat([text("hello"), close(1000)]), "\x81\x05hello\x88\x02\x03\xe8"],
-  ])(`a server answers each of ${PEERS} clients that send %s and end their direction`, async (_, sent, answer) => {
+    ["a message", text("hello"), "\x81\x05hello", echo],
+    ["a message and a close frame", Buffer.concat([text("hello"), close(1000)]), BOTH, echo],
+    ["messages and a close frame to a late reader", Buffer.concat([text("hello"), close(1000)]), BOTH, echoLate],
+    ["messages to a late reader", Buffer.concat([text("a"), text("b")]), "\x81\x01a\x81\x01b", echoLate],
+  ])(`a server answers each of ${PEERS} clients that send %s and end their direction`, async (...row) => {
+    const [, sent, answer, serve] = row;
     const { port, nextSocket } = await startSocketServer(server);
     for (let i = 0; i < PEERS; i++) {
       const client = new RawClient(dial(port));
       client.write(upgradeRequest());
       expect((await client.response()).status).toBe(101);
       const socket = await nextSocket();
-      void echo(socket);
+      void serve(socket);
       client.socket.end(sent);
       expect(await client.rest()).toBe(Buffer.from(answer, "latin1").toString());
-      expect((await socket.closed).wasClean).toBe(answer.length > 7);
+      expect((await socket.closed).wasClean).toBe(answer === BOTH);
     }
   });
 
@@ -71,7 +91,10 @@ describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
     expect(await socket.closed).toMatchObject({ code: 1006 });
   });
 
-  it(`a client answers each of ${PEERS} servers that send a message and end their direction`, async () => {
+  it.each([
+    ["ends its direction", "\x81\x05hello", { code: 1006, reason: "", wasClean: false }, 22],
+    ["closes", BOTH, { code: 1000, reason: "", wasClean: true }, 30],
+  ])(`a late client answers each of ${PEERS} servers that sends a message and %s`, async (_, sent, closed, length) => {
     const answers: Promise<Buffer[]>[] = [];
     const { port } = await listen(
       createServer((socket) => {
@@ -80,7 +103,7 @@ describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
           socket.write(
             `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${acceptKey(key)}\r\n\r\n`,
           );
-          socket.once("data", () => socket.end("\x81\x05hello", "latin1"));
+          socket.once("data", () => socket.end(sent, "latin1"));
           answers.push(socket.toArray());
         });
       }),
@@ -88,10 +111,10 @@ describe.each(kinds)("over $kind", ({ scheme, server, dial, createServer }) => {
     for (let i = 0; i < PEERS; i++) {
       const socket = await connect(`${scheme}://127.0.0.1:${port}/`, { proxy: false, tls: { ca: tls.cert } });
       await socket.send("begin");
-      await echo(socket);
-      expect(await socket.closed).toEqual({ code: 1006, reason: "", wasClean: false });
-      // Two frames with headers of 6 bytes, one with "begin" and one with "hello".
-      expect(Buffer.concat((await answers[i]) ?? [])).toHaveLength(22);
+      await echoLate(socket);
+      expect(await socket.closed).toEqual(closed);
+      // Frames with headers of 6 bytes: "begin", "hello" and a close code.
+      expect(Buffer.concat((await answers[i]) ?? [])).toHaveLength(length);
     }
   });
 });
