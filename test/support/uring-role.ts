@@ -6,11 +6,16 @@ import { fileURLToPath } from "node:url";
 import { Switchboard } from "../../src/index.ts";
 
 const start = Switchboard.start;
-Switchboard.start = (options) => start.call(Switchboard, { sockets: "uring", ...options });
+/** True once a test has chosen io_uring itself: the warning is part of the test. */
+let chosen = false;
+Switchboard.start = (options) => {
+  if (options.sockets === "uring") chosen = true;
+  return start.call(Switchboard, { sockets: "uring", ...options });
+};
 // Tests look at what is warned of.
 const { emitWarning } = process;
 process.emitWarning = (...args: unknown[]) => {
-  if ((args[1] as { readonly code?: string } | undefined)?.code === "SWITCHBOARD_URING") return;
+  if ((args[1] as { readonly code?: string } | undefined)?.code === "SWITCHBOARD_URING" && !chosen) return;
   Reflect.apply(emitWarning, process, args);
 };
 process.env["NODE_OPTIONS"] = `--require=${fileURLToPath(new URL("uring-preload.cts", import.meta.url))}`;

@@ -180,7 +180,12 @@ export class MailRouter implements Mailer {
     return this.#moving.travellers.leaveFor(life, addresses);
   }
 
-  /** An actor has come from another thread, and takes letters. */
+  /** An actor comes from another process: letters wait for it until `arrived`. */
+  expect(address: Address): void {
+    this.#moving.travellers.expect(address);
+  }
+
+  /** An actor has come from another thread or process, and takes letters. */
   arrived(address: Address): void {
     this.#moving.travellers.arrived(address);
   }

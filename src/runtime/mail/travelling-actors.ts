@@ -95,6 +95,12 @@ export class TravellingActors {
     if (this.#guests.has(address)) this.#tellHome({ note: "here", address });
   }
 
+  /** An actor comes to this thread from another process. If its home is here, its letters wait until `arrived`. */
+  expect(address: Address): void {
+    const { life } = this.#host;
+    if (this.#host.homeOf(address) === life) this.#host.keepAtHome(address, life);
+  }
+
   /** An actor has arrived in this thread, and takes letters. */
   arrived(address: Address): void {
     if (this.#host.homeOf(address) !== this.#host.life) this.#guests.add(address);

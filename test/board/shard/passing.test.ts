@@ -10,12 +10,14 @@ import { checkStartOptions } from "../../../src/board/switchboard/options/start-
 import { ShardPool } from "../../../src/board/switchboard/pool/shard-pool.ts";
 import { MailRouter } from "../../../src/runtime/mail/mail-router.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
+import { whyNoUring } from "../../../src/wire/native/ring.ts";
 import { createRawSocketServer } from "../../../src/wire/transport/raw-socket-server.ts";
 import { actorUrl } from "../../support/actor-url.ts";
 
 const LISTENER = 0;
+const SOCKETS = whyNoUring() === undefined ? (["node", "uring"] as const) : (["node"] as const);
 
-async function startPool(actor: string): Promise<ShardPool> {
+async function startPool(actor: string, sockets: "node" | "uring" = "node"): Promise<ShardPool> {
   const owner = {
     ...{ event: vi.fn(), reported: vi.fn(), shardLost: vi.fn(), shardReplaced: vi.fn(), shardFailed: vi.fn() },
     ...{ clientLeft: vi.fn(), moved: vi.fn(), published: vi.fn(), engineLost: vi.fn(), engineFailed: vi.fn() },
@@ -25,7 +27,7 @@ async function startPool(actor: string): Promise<ShardPool> {
     ...{ engineHealthChanged: vi.fn(), engineLost: vi.fn(), controlReceived: vi.fn(), nodeChanged: vi.fn() },
   });
   const settings = checkStartOptions({ actor: actorUrl(actor), shards: 1, warmUp: false, compression: true });
-  const pool = await ShardPool.start(settings, "node", { topics, mail }, owner);
+  const pool = await ShardPool.start(settings, sockets, { topics, mail }, owner);
   pool.configure({ listenerId: LISTENER, settings: { route: { handshakeTimeoutMs: 10_000 } } });
   onTestFinished(async () => {
     await pool.close(checkCloseOptions({ timeoutMs: 0 }));
@@ -123,6 +125,32 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
     }
     const faults = await Promise.all(clients.map((client) => client.stop()));
     expect(faults.filter((fault) => fault !== undefined)).toEqual([]);
+  });
+
+  it.each(SOCKETS)("go on together: each finds the others, over sockets of %s", async (sockets) => {
+    const pools = [await startPool("asking", sockets), await startPool("asking", sockets)] as const;
+    const port = await listen(pools[0]);
+    const clients: { readonly socket: WebSocket; readonly address: string }[] = [];
+    for (let opened = 0; opened < 4; opened++) {
+      const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
+      onTestFinished(() => socket.terminate());
+      clients.push({ socket, address: String((await once(socket, "message"))[0]) });
+    }
+    await pools[0].query(0, { kind: "suspendAll", limitMs: 20_000 }, 60_000);
+    // The first asks the last, and the third one the second: one of the two begins before the other has begun.
+    const asks = [
+      [0, 3],
+      [2, 1],
+    ] as const;
+    const answers = asks.map(async ([from, to]) => {
+      const { socket } = clients[from] as (typeof clients)[0];
+      socket.send(clients[to]?.address ?? "");
+      return Promise.race([once(socket, "message"), once(socket, "close")]);
+    });
+    const passed = await giveUp(pools[0]);
+    await pools[1].query(0, { kind: "passIn", connections: passed, isReturn: false });
+    expect(await pools[1].query(0, { kind: "startPassed" })).toMatchObject({ running: 4 });
+    expect((await Promise.all(answers)).map(([data]) => String(data))).toEqual(["1", "1"]);
   });
 
   it("stay if the class of their actor has no `moves`", async () => {

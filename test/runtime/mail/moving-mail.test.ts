@@ -161,6 +161,22 @@ it("keeps letters at home while an actor moves, and refuses none", async () => {
   expect(second.texts(A).sort()).toEqual([1, 2, 3]);
 });
 
+it("keeps letters for an actor that comes from another process, and refuses them if it doesn't begin", async () => {
+  const { home, second } = await scene();
+  const [comes, fails] = [address("0-comes"), address("0-fails")];
+  for (const guest of [comes, fails]) home.router.expect(guest);
+  const tells = [home, second].map((thread) => thread.router.tell(undefined, comes, `from ${thread.life}`));
+  const lost = second.router.tell(undefined, fails, "lost");
+  // The letter to another actor is behind those to the guests.
+  await second.router.tell(undefined, A, "behind");
+  home.open(comes);
+  home.router.arrived(comes);
+  home.router.arrived(fails);
+  expect(await Promise.all(tells)).toEqual([{ status: "accepted" }, { status: "accepted" }]);
+  expect(home.texts(comes)).toEqual(["from 1", "from 2"]);
+  expect(await lost).toMatchObject({ status: "gone" });
+});
+
 it("sends the letters back to an actor that stays after all", async () => {
   const { home, second, third } = await scene();
   await move(A, home, second);

@@ -24,7 +24,7 @@ export interface MoverOwner {
   leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L>;
   /** Resolves when all threads know the topics that are wanted here now. */
   topicsKnown(): Promise<void>;
-  readonly mail: Pick<MailRouter, "leaveFor">;
+  readonly mail: Pick<MailRouter, "leaveFor" | "expect" | "arrived">;
   /** Streams that the main thread relays. */
   readonly relay: RelayReceiver;
   /** A connection has left. Returns the key of its client, if clients are counted. */

@@ -6,7 +6,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";
-import { shardOf } from "../../../runtime/actor/address.ts";
+import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
@@ -153,6 +153,8 @@ export class Passing {
         return { ...(isReturn ? passed : asForeign(passed)), descriptor };
       });
       this.#guests.push(...guests);
+      // The first that starts may send mail to the last at once, also from another shard.
+      for (const { state } of guests) this.#owner.mail.expect(state.identity.id as Address);
       return { error: undefined };
     } catch (error) {
       return { error: reportError(error) };
@@ -175,6 +177,8 @@ export class Passing {
       } catch (error) {
         if (transport === undefined) closeDescriptor(descriptor);
         else transport.destroy();
+        // What was kept for the actor has no receiver.
+        this.#owner.mail.arrived(state.identity.id as Address);
         this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
       }
     }
