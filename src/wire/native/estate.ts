@@ -45,6 +45,12 @@ export function createEstateMemory(descriptors = MAX_DESCRIPTORS): SharedArrayBu
   return new SharedArrayBuffer((BITS_AT + descriptors / 32) * 4);
 }
 
+/** A handle of Node that has no descriptor yet. */
+export interface EmptyHandle {
+  /** Takes a descriptor over: a native function. Returns 0, or a negative error number. */
+  open(descriptor: number): number;
+}
+
 /** The owner's end: the thread with the ring. */
 export class Estate implements RingOwner {
   readonly #words: Int32Array;
@@ -107,7 +113,21 @@ export class Estate implements RingOwner {
     Atomics.or(this.#words, BITS_AT + (descriptor >> 5), 1 << (descriptor & 31));
   }
 
-  /** Takes a descriptor off the list that is given to Node, or to another process. */
+  /**
+   * Gives a descriptor to a handle of Node, which closes it from then on. Returns 0, or a negative error number: then
+   * the descriptor is still here.
+   */
+  handOver(descriptor: number, handle: EmptyHandle): number {
+    const at = BITS_AT + (descriptor >> 5);
+    const bit = 1 << (descriptor & 31);
+    Atomics.and(this.#words, at, ~bit);
+    // As in `duplicate`: no thread may end between the two.
+    const result = handle.open(descriptor);
+    if (result !== 0) Atomics.or(this.#words, at, bit);
+    return result;
+  }
+
+  /** Takes a descriptor off the list that is given to another process. */
   disown(descriptor: number): void {
     Atomics.and(this.#words, BITS_AT + (descriptor >> 5), ~(1 << (descriptor & 31)));
   }

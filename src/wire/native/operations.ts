@@ -33,6 +33,7 @@ export const errors = {
   EINTR: 4,
   EAGAIN: 11,
   ENOMEM: 12,
+  EBUSY: 16,
   ENFILE: 23,
   EMFILE: 24,
   ENOBUFS: 105,

@@ -4,7 +4,7 @@
  */
 import { threadId } from "node:worker_threads";
 import { CompletionQueue } from "./completion-queue.ts";
-import { createEstateMemory, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
+import { createEstateMemory, type EmptyHandle, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
 import { LoopAlarm, whyNoAlarm } from "./event-loop.ts";
 import {
   ACCEPT_MULTISHOT,
@@ -147,15 +147,17 @@ export class Ring {
   }
 
   /**
-   * Gives the descriptor of a slot to the caller, who closes it. The slot has no operation in flight and nothing to
-   * send. `released` isn't called.
+   * Gives a slot up, and its descriptor to a handle of Node that has none. The slot has no operation in flight and
+   * nothing to send. `released` isn't called. Returns 0, or a negative error number: then nothing has changed.
    */
-  surrender(slot: number): number {
-    return this.disown(this.detach(slot));
+  handOver(slot: number, handle: EmptyHandle): number {
+    const result = this.#estate.handOver(this.descriptorOf(slot), handle);
+    if (result === 0) this.#slots.free(slot);
+    return result;
   }
 
   /**
-   * Gives a slot up as `surrender` does, but the descriptor belongs to this thread still: until `open`, `give` or
+   * Gives a slot up as `handOver` does, but the descriptor belongs to this thread still: until `open`, `give` or
    * `disown`.
    */
   detach(slot: number): number {

@@ -54,6 +54,28 @@ export function ownerOf(handle: object): HandleOwner {
   return { _handle: handle };
 }
 
+/** A TCP handle that has no descriptor yet. */
+export interface EmptyTcpHandle extends TcpHandle {
+  /** Takes a descriptor over. Returns 0, or a negative error number. Source: `Open` in `src/tcp_wrap.cc`. */
+  open(descriptor: number): number;
+}
+
+/** The class of TCP handles (`TCP` in `src/tcp_wrap.cc`). Its argument is what `async_hooks` shows: see `handleKinds`. */
+export type TcpHandleClass = new (kind: number) => EmptyTcpHandle;
+
+/** `TCPConstants` of `src/tcp_wrap.cc`. */
+export const handleKinds = { socket: 0, server: 1 } as const;
+
+/**
+ * Returns the class of a TCP handle, which Node gives out in no other way. Without it a socket can't become one of Node
+ * again: throws `ERR_NODE_INTERNALS`.
+ */
+export function classOf(handle: TcpHandle): TcpHandleClass {
+  const { constructor: handleClass, open } = handle as Partial<EmptyTcpHandle>;
+  if (typeof handleClass !== "function" || typeof open !== "function") throw missingError("open of a TCP handle");
+  return handleClass as TcpHandleClass;
+}
+
 /**
  * Returns the options of a `net.Socket` over a handle. The socket doesn't read by itself. `handle` and `manualStart`
  * are private options of `net.Socket` (`lib/net.js`). Without them the new socket has no handle: `checkHandle` throws.

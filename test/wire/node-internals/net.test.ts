@@ -7,10 +7,13 @@ import { type AddressInfo, connect, createServer, type Server, Socket } from "no
 import { connect as connectTls, createServer as createTlsServer, type TLSSocket } from "node:tls";
 import { MessageChannel } from "node:worker_threads";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { duplicate, whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import {
   checkHandle,
+  classOf,
   descriptorOf,
   endBelowQueue,
+  handleKinds,
   handleOf,
   listeningHandleOf,
   makeTransferable,
@@ -18,6 +21,7 @@ import {
   ownerOf,
   setAcceptOptions,
   socketBelow,
+  type TcpHandle,
   takeHandle,
   transferable,
   writeBelowQueue,
@@ -69,6 +73,25 @@ it("takes the handle out of a socket", async () => {
   expect(takeHandle(socket)).toBe(handle);
   expect(handleOf(socket)).toBeNull();
   handle?.close();
+});
+
+it.skipIf(whyNoPassing() !== undefined)(
+  "creates a handle, which takes a descriptor over or refuses it (class, `open`)",
+  async () => {
+    const [{ fd }, other] = (await socketPair()).map((socket) => handleOf(socket)) as [TcpHandle, TcpHandle];
+    const handle = new (classOf(other))(handleKinds.socket);
+    onTestFinished(() => handle.close());
+    expect(handle.fd).toBe(-1);
+    expect(handle.open(-1)).toBeLessThan(0);
+    const copy = duplicate(fd ?? -1);
+    expect(handle.open(copy)).toBe(0);
+    expect(handle.fd).toBe(copy);
+    expect(handle.open(copy + 1)).toBeLessThan(0);
+  },
+);
+
+it("throws ERR_NODE_INTERNALS when a handle has no `open`", () => {
+  expect(() => classOf({ fd: 1, close: () => {} })).toThrow(expect.objectContaining({ code: "ERR_NODE_INTERNALS" }));
 });
 
 it("creates a socket over a handle, which doesn't read by itself (`handle`, `manualStart`)", async () => {

@@ -1,6 +1,7 @@
 /** Drives the ring of a thread: one turn of the ring for each turn of the event loop. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Ring } from "../../native/ring.ts";
+import { type EmptyTcpHandle, handleKinds, type TcpHandleClass } from "../../node-internals/net.ts";
 import { keepInputView } from "../../protocol/masking/mask.ts";
 
 /** Somebody who must know that a batch of sends is done. */
@@ -19,6 +20,8 @@ export interface Unsettled {
  */
 export class UringLoop {
   readonly ring: Ring;
+  /** Class of Node's TCP handles; undefined until a socket of Node was taken. */
+  handleClass: TcpHandleClass | undefined;
   /** Runs a function in the async context in which the loop was created: no connection's context may leak into it. */
   readonly #inRoot = AsyncLocalStorage.snapshot();
   #immediate: NodeJS.Immediate | undefined;
@@ -32,6 +35,13 @@ export class UringLoop {
   constructor(memory: SharedArrayBuffer) {
     this.ring = new Ring(memory, () => this.#wake());
     keepInputView(this.ring.receiveMemory);
+  }
+
+  /** Returns a handle of Node without a descriptor, for a socket that goes back to Node. */
+  newHandle(kind: keyof typeof handleKinds): EmptyTcpHandle {
+    if (this.handleClass === undefined)
+      throw new Error("every socket that goes back to Node, or its server, came from there");
+    return new this.handleClass(handleKinds[kind]);
   }
 
   /** Calls `settled` once, after the batch of the newest send. */

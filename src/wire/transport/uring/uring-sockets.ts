@@ -2,10 +2,11 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Transferable } from "node:worker_threads";
 import { SwitchboardError } from "../../../errors.ts";
+import { systemError } from "../../native/libc.ts";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { letWait, sendAtOnce } from "../../native/sockets.ts";
-import { handleOf, takeHandle } from "../../node-internals/net.ts";
+import { classOf, handleOf, takeHandle } from "../../node-internals/net.ts";
 import { type DescriptorRoom, descriptorRoomOf } from "../descriptors.ts";
 import { type ListeningSocket, nodeSockets, type TcpSockets, type ThreadWay } from "../tcp-sockets.ts";
 import type { BareSocket, MovableTransport } from "../transport.ts";
@@ -89,6 +90,7 @@ export class UringSockets implements TcpSockets {
     if (handle?.fd === undefined || handle.fd < 0) return -1;
     const { ring } = this.#loop;
     try {
+      this.#loop.handleClass ??= classOf(handle);
       const slot = ring.openCopy(handle.fd, owner);
       const descriptor = ring.descriptorOf(slot);
       letWait(descriptor);
@@ -171,14 +173,15 @@ class UringListener implements SlotOwner, ListeningSocket {
     this.#closed = true;
     clearTimeout(this.#retry);
     const { ring } = this.#loop;
-    if (!ring.quiesce(this.#slot)) {
-      this.#failed(
-        new SwitchboardError("ERR_SOCKET_STAYED", "a listening socket is too busy to move: its queue is lost"),
-      );
-      ring.retire(this.#slot);
-      return undefined;
-    }
-    return createServer().listen({ fd: ring.surrender(this.#slot), exclusive: true });
+    const handle = this.#loop.newHandle("server");
+    const result = ring.quiesce(this.#slot) ? ring.handOver(this.#slot, handle) : -errors.EBUSY;
+    if (result === 0) return createServer().listen(handle);
+    handle.close();
+    ring.retire(this.#slot);
+    const cause = systemError("open", -result);
+    const message = "a listening socket can't move, and its queue is lost";
+    this.#failed(new SwitchboardError("ERR_SOCKET_STAYED", message, { cause }));
+    return undefined;
   }
 
   released(): void {}

@@ -3,6 +3,7 @@ import { Socket } from "node:net";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { peerAddress, shutDown, WRITE } from "../../native/sockets.ts";
+import { optionsOver } from "../../node-internals/net.ts";
 import type { DetachedSocket, HandshakeTransport, MovableTransport, TransportReceiver } from "../transport.ts";
 import type { UringLoop } from "./uring-loop.ts";
 import { UringSender } from "./uring-sender.ts";
@@ -62,14 +63,23 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     if (rest.length > 0) this.#head.unshift(Buffer.from(rest));
   }
 
-  /** The kernel receives nothing for the socket then: the first receive of a handshake is a single one. */
+  /**
+   * The kernel receives nothing for the socket then: the first receive of a handshake is a single one. The stream is
+   * closed if Node can't take the socket.
+   */
   toStream(rest: Buffer): Socket {
     if (this.destroyed) return new Socket().destroy();
-    const fd = this.loop.ring.surrender(this.slot);
+    const handle = this.loop.newHandle("socket");
+    // From here on the handle closes the descriptor, and closes with its thread.
+    if (this.loop.ring.handOver(this.slot, handle) !== 0) {
+      handle.close();
+      this.destroy();
+      return new Socket().destroy();
+    }
     this.#receiver = undefined;
     this.destroyed = true;
     this.#closed = true;
-    const socket = new Socket({ fd, allowHalfOpen: true });
+    const socket = new Socket(optionsOver(handle, { allowHalfOpen: true }));
     socket.pause();
     const head = Buffer.concat([rest, ...this.#head]);
     if (head.length > 0) socket.unshift(head);
