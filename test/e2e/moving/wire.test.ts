@@ -137,14 +137,14 @@ it("keeps what waits for a slow reader droppable, and replaceable by topic", asy
   send(0, 800);
   await vi.waitFor(() => expect(board.stats().shards[0]?.messagesReceived).toBe(800));
   expect(await board.move(address, 1)).toEqual({ moved: true });
-  const before = board.stats().shards[0]?.droppedOldest ?? 0;
   send(800, 1_200);
   await vi.waitFor(() => expect(board.stats().shards[1]?.messagesReceived).toBe(400));
-  const after = board.stats().shards[1]?.droppedOldest ?? 0;
-  expect(after).toBeGreaterThan(300);
   client.socket.resume();
   const numbers: number[] = [];
   while (numbers.at(-1) !== 1_199) numbers.push(Number((await client.frame()).payload.toString("utf8", 0, 6)));
   expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+  // A message is received before its echo drops others: only now all are counted.
+  const [before = 0, after = 0] = board.stats().shards.map(({ droppedOldest }) => droppedOldest);
+  expect(after).toBeGreaterThan(300);
   expect(numbers).toHaveLength(1_200 - before - after);
 });
