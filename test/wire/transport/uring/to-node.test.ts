@@ -52,7 +52,9 @@ describe.skipIf(missingUring !== undefined)("a socket that goes back to Node", (
     const { open } = handleClass.prototype as { open(descriptor: number): number };
     vi.spyOn(handleClass.prototype, "open").mockImplementation(() => open.call(handleOf(other), descriptor + 1));
     handle.close();
-    onTestFinished(() => vi.restoreAllMocks());
+    onTestFinished(() => {
+      vi.restoreAllMocks();
+    });
   }
 
   it("is closed if Node can't take it, and its descriptor with it", async () => {
