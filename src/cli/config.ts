@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { formatFault } from "../server/config/fault.ts";
 import { freshFile } from "../server/config/fresh-file.ts";
 import { loadConfig } from "../server/config/load.ts";
-import { certificateOf } from "../server/serve/certificate.ts";
+import { certificateOf } from "../server/serve/http/certificate.ts";
 import { count, DEFAULT_FILE, type GoodConfig, unusedFile } from "./load-config.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { CommandError, UsageError } from "./usage-error.ts";

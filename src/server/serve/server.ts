@@ -2,7 +2,7 @@
  * The server: a board, its HTTP ports, the API, the endpoints for clients. `switchboard serve` starts one, and tests
  * do.
  */
-import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
+import type { RequestListener, Server, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { ClientAddresses } from "../../board/accept/client-address.ts";
 import type { RenewalResult } from "../../board/switchboard/moving/renewals.ts";
@@ -20,12 +20,13 @@ import { Hooks } from "../hooks/hooks.ts";
 import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import { ApiCounts } from "./api-counts.ts";
-import { closeServer, createServer, type Handler } from "./http-servers.ts";
+import { closeServer, createServer, type Handler, pathOf } from "./http/http-servers.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import { ReloadableSettings, type ReloadedConfig } from "./reloading.ts";
 import type { CountedParts } from "./server-metrics.ts";
+import { Successor } from "./http/successor.ts";
 import { UserLimits } from "./user-limits.ts";
 
 /** True in the built package, where the files lie elsewhere than in the sources. */
@@ -80,7 +81,8 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     started.push(() => board.close({ timeoutMs: 0 }));
     watch(board, config, hooks, log);
     const handedOver = new Promise((resolve) => board.once("handedOver", () => board.once("closed", resolve)));
-    const handlers = await handlersOf(board, config, hooks, log);
+    const successor = new Successor(board);
+    const handlers = await handlersOf(board, config, hooks, successor, log);
     const isShared = config.httpServer.internalPort === 0;
     const publicHandlers = isShared ? [...handlers.clients, ...handlers.internal] : handlers.clients;
     const { port, address: host, tls, internalPort, internalAddress: internalHost } = config.httpServer;
@@ -91,6 +93,7 @@ export async function startServer({ config, version, log }: ServerOptions): Prom
     if (internal !== server) started.push(() => closeServer(internal));
     const address = await listen(board, server, port, host);
     const internalAddress = isShared ? address : await listen(board, internal, internalPort, internalHost);
+    successor.listens({ address: internalAddress, isTls: isShared && tls !== undefined });
     const end = () => close(config, board, hooks, [...new Set([server, internal])], () => settings.forget());
     return {
       board,
@@ -183,6 +186,7 @@ async function handlersOf(
   board: Switchboard,
   config: ServerConfig,
   hooks: Hooks,
+  successor: Successor,
   log: Log,
 ): Promise<{ clients: Handler[]; internal: Handler[] }> {
   const { sse, httpStream, emulation, client, websocket, health, prometheus } = config;
@@ -197,10 +201,15 @@ async function handlersOf(
   });
   const internal: Handler[] = [];
   const api = new ApiCounts();
-  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, log));
-  if (health.enabled) internal.push(at(health.handlerPrefix, (_, response) => answerHealth(board, response)));
-  if (prometheus.enabled)
-    internal.push(at(prometheus.handlerPrefix, await metricsHandler({ board, api, hooks, emulation: endpoints })));
+  if (!config.httpApi.disabled) internal.push(apiOf(board, config, api, successor, log));
+  if (health.enabled) {
+    const answer = at(health.handlerPrefix, (_, response) => answerHealth(board, response));
+    internal.push(successor.first(health.handlerPrefix, answer));
+  }
+  if (prometheus.enabled) {
+    const answer = at(prometheus.handlerPrefix, await metricsHandler({ board, api, hooks, emulation: endpoints }));
+    internal.push(successor.first(prometheus.handlerPrefix, answer));
+  }
   const clients: Handler[] = sse.enabled || httpStream.enabled ? [(...args) => endpoints.handle(...args)] : [];
   return { clients, internal };
 }
@@ -209,9 +218,10 @@ function apiOf(
   board: Switchboard,
   { httpApi, httpServer, channel, engine }: ServerConfig,
   counts: ApiCounts,
+  successor: Successor,
   log: Log,
 ): Handler {
-  const handle = createApi({
+  const answer = createApi({
     board,
     channels: new Channels(channel),
     clientInfoOf,
@@ -226,6 +236,7 @@ function apiOf(
       });
     },
   });
+  const handle = successor.first(httpApi.handlerPrefix, answer);
   if (!httpApi.loopbackOnly) return handle;
   const addresses = new ClientAddresses(httpServer.trustedProxies);
   return (request, response) => {
@@ -270,11 +281,6 @@ function at(path: string, listener: RequestListener): Handler {
     listener(request, response);
     return true;
   };
-}
-
-function pathOf({ url = "" }: IncomingMessage): string {
-  const mark = url.indexOf("?");
-  return mark === -1 ? url : url.slice(0, mark);
 }
 
 /** The board opens the port, so that another process can take its socket over. */

@@ -1,8 +1,8 @@
 /** The certificate of the port of clients, from the files that the config names. */
 import { readFile } from "node:fs/promises";
 import { createSecureContext } from "node:tls";
-import { SwitchboardError } from "../../errors.ts";
-import type { ServerConfig } from "../config/config.ts";
+import { SwitchboardError } from "../../../errors.ts";
+import type { ServerConfig } from "../../config/config.ts";
 
 type TlsFiles = NonNullable<ServerConfig["httpServer"]["tls"]>;
 

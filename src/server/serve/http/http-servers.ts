@@ -1,8 +1,8 @@
 /** The HTTP servers of a server: for clients, and for the API, health and metrics. `server.ts` makes them. */
 import type { IncomingMessage, RequestListener, Server, ServerResponse } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import { http } from "../../wire/upgrade/node-http.ts";
-import type { ServerConfig } from "../config/config.ts";
+import { http } from "../../../wire/upgrade/node-http.ts";
+import type { ServerConfig } from "../../config/config.ts";
 import { certificateOf } from "./certificate.ts";
 
 /** Answers a request, or returns false. */
@@ -10,6 +10,12 @@ export type Handler = (request: IncomingMessage, response: ServerResponse) => bo
 
 /** Time for requests that are under way when a server closes, in ms. */
 const REQUESTS_END_MS = 1_000;
+
+/** Returns the path of a request, without its query. */
+export function pathOf({ url = "" }: IncomingMessage): string {
+  const mark = url.indexOf("?");
+  return mark === -1 ? url : url.slice(0, mark);
+}
 
 /** Returns a server that doesn't listen yet. The first handler that takes a request answers it; without one it gets 404. */
 export async function createServer(

@@ -1,0 +1,74 @@
+/**
+ * The process that has taken over from this server. Callers of the API, probes and scrapers may still send requests on
+ * connections of this process: the other one answers them, because it has the clients. `server.ts` has one.
+ */
+import type { IncomingMessage, ServerResponse } from "node:http";
+import { request as requestTls } from "node:https";
+import type { AddressInfo } from "node:net";
+import { pipeline } from "node:stream";
+import type { Switchboard } from "../../../board/switchboard/switchboard.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { http } from "../../../wire/upgrade/node-http.ts";
+import { type Handler, pathOf } from "./http-servers.ts";
+
+/** The socket that this process has passed on. */
+export interface PassedSocket {
+  readonly address: AddressInfo;
+  readonly isTls: boolean;
+}
+
+/** Longest wait for an answer, in ms. */
+const ANSWER_LIMIT_MS = 30_000;
+
+export class Successor {
+  #socket: PassedSocket | undefined;
+  #hasTakenOver = false;
+
+  constructor(board: Switchboard) {
+    board.once("handedOver", () => {
+      this.#hasTakenOver = true;
+    });
+  }
+
+  /** Sets where the requests come in. */
+  listens(socket: PassedSocket): void {
+    this.#socket = socket;
+  }
+
+  /** Returns a handler that answers requests here, and once another process has taken over passes those of its path on. */
+  first(prefix: string, here: Handler): Handler {
+    return (request, response) => {
+      if (!this.#hasTakenOver || this.#socket === undefined) return here(request, response);
+      const path = pathOf(request);
+      if (path !== prefix && !path.startsWith(`${prefix}/`)) return false;
+      passOn(request, response, this.#socket);
+      return true;
+    };
+  }
+}
+
+function passOn(request: IncomingMessage, response: ServerResponse, { address, isTls }: PassedSocket): void {
+  const { method, url: path, headers } = request;
+  const target = { host: dialable(address), port: address.port, agent: false, method, path, headers } as const;
+  const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
+  // The certificate names the outside: this connection goes to the socket that this process has passed on.
+  const onward = isTls
+    ? requestTls({ ...target, signal, rejectUnauthorized: false })
+    : http.request({ ...target, signal });
+  onward.on("response", (answer) => {
+    response.writeHead(answer.statusCode ?? 502, { ...answer.headers, connection: "close" });
+    pipeline(answer, response, noop);
+  });
+  onward.on("error", () => {
+    if (response.headersSent) response.destroy();
+    else
+      response.writeHead(502, { "Content-Type": "text/plain", Connection: "close" }).end("the next process is gone\n");
+  });
+  pipeline(request, onward, noop);
+}
+
+/** Returns an address that a client can connect to: a server may listen on all addresses. */
+function dialable({ address }: AddressInfo): string {
+  if (address === "::") return "::1";
+  return address === "0.0.0.0" ? "127.0.0.1" : address;
+}
