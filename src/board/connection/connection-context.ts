@@ -9,6 +9,8 @@ import type { ActorName, ConnectionHost, ConnectionIdentity } from "./connection
 export abstract class ConnectionContext {
   protected readonly identity: ConnectionIdentity;
   protected readonly host: ConnectionHost;
+  /** True once the actor has published, or sent mail, in this thread. */
+  hasSpoken = false;
 
   constructor(identity: ConnectionIdentity, host: ConnectionHost) {
     this.identity = identity;
@@ -45,6 +47,7 @@ export abstract class ConnectionContext {
   }
 
   get mailer(): Mailer {
+    this.hasSpoken = true;
     return this.host.mailer;
   }
 }

@@ -208,6 +208,7 @@ export class Connection
   }
 
   publish(topic: string, data: Sendable, options?: PublishOptions): PublishResult {
+    this.hasSpoken = true;
     this.host.counters.add("publishes");
     return this.host.topics.publish(topic, toFrame(data), options, this);
   }

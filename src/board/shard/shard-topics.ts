@@ -114,6 +114,11 @@ export class ShardTopics {
     return this.#bus.settled();
   }
 
+  /** Resolves when everything that was published here has arrived in the other threads, the engine thread included. */
+  async publishesArrived(): Promise<void> {
+    await Promise.all([this.#bus.settled(), this.#client?.settled()]);
+  }
+
   /** The engine thread was replaced. */
   connectEngine(port: MessagePort): void {
     this.#client?.connect(port);

@@ -167,6 +167,7 @@ export class Shard {
       moduleOf: (actor) => this.#actors.get(actor),
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
       topicsKnown: () => this.#topics.settled(),
+      publishesArrived: () => this.#topics.publishesArrived(),
       mail: this.#mail,
       get relay() {
         return relay();

@@ -139,6 +139,13 @@ export class EngineClient {
     return stored;
   }
 
+  /**
+   * Resolves when everything that was published before has reached the engine, or the engine thread can't be reached.
+   */
+  async settled(): Promise<void> {
+    await this.#session?.request({ kind: "settle" }).catch(noop);
+  }
+
   /** Sends a message without history to other nodes. Returns false if the message was dropped. */
   relay(topic: string, frame: Frame): boolean {
     const isSent = this.#session?.relay(topic, frame) ?? false;

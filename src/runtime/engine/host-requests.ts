@@ -38,6 +38,7 @@ export class HostRequests {
     request: Exclude<EngineRequest, { kind: "want" }>,
   ): Promise<EngineAnswers[EngineRequest["kind"]]> {
     const engine = this.#engine;
+    if (request.kind === "settle") return undefined;
     if (request.kind === "sendControl") {
       engine.sendControl(request.to, request.message);
       return undefined;

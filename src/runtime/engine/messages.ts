@@ -40,6 +40,8 @@ export type EngineRequest =
   | { readonly kind: "leave"; readonly topic: string; readonly address: string; readonly travels: boolean }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
+  /** Answered once everything that the client has sent before has reached the engine. */
+  | { readonly kind: "settle" }
   /** Only from the client of the main thread. */
   | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
   /** Only from the client of the main thread. */
@@ -61,6 +63,7 @@ export interface EngineAnswers {
   readonly want: Position | undefined;
   readonly join: undefined;
   readonly leave: undefined;
+  readonly settle: undefined;
   readonly members: readonly Member[];
   readonly memberStats: PresenceStats;
   readonly sendControl: undefined;

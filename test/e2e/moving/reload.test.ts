@@ -228,3 +228,18 @@ it("loses, doubles and reorders no mail to actors that a reload moves, and answe
     }
   }
 });
+
+it("moves connections with topics while threads of other shards, which are empty already, end", async () => {
+  const { board, port } = await startBoard({ actor: "hopping", shards: 4 });
+  const sockets = await Promise.all(Array.from({ length: 200 }, () => open(port)));
+  for (const socket of sockets) socket.send("subscribe");
+  await expect
+    .poll(async () => (await board.connections({ limit: 200 })).connections.filter(({ topics }) => topics === 3).length)
+    .toBe(200);
+  for (let round = 0; round < 3; round++) {
+    const { connections } = await board.connections({ limit: 200 });
+    await Promise.all(connections.map(({ address }) => board.move(address, 3)));
+    const { moved, closed } = await board.reload();
+    expect({ moved, closed }).toEqual({ moved: 200, closed: 0 });
+  }
+}, 60_000);

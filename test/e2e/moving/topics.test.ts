@@ -1,4 +1,9 @@
 import { once } from "node:events";
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import type { Address } from "../../../src/index.ts";
@@ -95,4 +100,39 @@ it("loses and doubles no publish of actors on all shards and of the board, while
   for (const { next } of receipts) expect([...next.values()]).toEqual(Array(all).fill(count));
   expect(moved).toBe(SUBSCRIBERS * HOPS);
   expect(board.stats().shards.reduce((sum, { movesFailed }) => sum + movesFailed, 0)).toBe(0);
+});
+
+it("keeps the order of a publisher that moves while another thread is behind with its publishes", async () => {
+  const folder = await mkdtemp(join(tmpdir(), "switchboard-order-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const { board, port } = await startBoard({ actor: "hopping", shards: 3 });
+  const [subscriber, publisher] = [await open(port), await open(port)];
+  subscriber.send("subscribe");
+  await once(subscriber, "message");
+  const { connections } = await board.connections();
+  const find = (topics: number): Address => connections.find((one) => one.topics === topics)?.address as Address;
+  await board.move(find(3), 2);
+  const got: string[] = [];
+  subscriber.on("message", (data) => got.push(String(data)));
+  const expected: string[] = [];
+  const publish = async (text: string): Promise<void> => {
+    expected.push(text);
+    publisher.send(`publishNow|raw|${text}`);
+    await once(publisher, "message");
+  };
+  for (const [round, shard] of [1, 0, 1, 0].entries()) {
+    const block = join(folder, `${round}`);
+    subscriber.send(`block|${block}`);
+    await expect.poll(() => existsSync(block)).toBe(true);
+    await publish(`before move ${round}`);
+    const moved = board.move(find(0), shard);
+    const published = moved.then(() => publish(`after move ${round}`));
+    // The move waits for the blocked shard. One that doesn't has half a second to show it.
+    await Promise.race([published, delay(500)]);
+    await rm(block);
+    await published;
+    expect(await moved).toEqual({ moved: true });
+    await expect.poll(() => got, { timeout: 10_000 }).toHaveLength(expected.length);
+  }
+  expect(got).toEqual(expected);
 });

@@ -10,12 +10,13 @@ import type { SwitchboardError } from "../../../errors.ts";
 import type { AskedBy } from "../../../runtime/actor/mail.ts";
 import { checkWaiting, type WaitingState } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
-import type { Ticket } from "../../../runtime/bus/moving/move.ts";
+import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import type { ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
 import type { Detached } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
+import type { TopicsLeaver } from "../../connection/subscriptions.ts";
 import type { Arrivals } from "./arrivals.ts";
 import type { ConnectionMessage, Luggage, RelayedConnectionMessage } from "./messages.ts";
 import { notCloneable } from "./move-failures.ts";
@@ -25,6 +26,11 @@ import type { ResumptionEnded, Resumptions } from "./resumptions.ts";
 
 /** Time that the main thread has to keep what it has for relayed connections, in ms. After it they stay. */
 const HOLD_LIMIT_MS = 5_000;
+
+/** Time that the other threads have to take the publishes of actors that leave, in ms. After it these actors stay. */
+const ARRIVAL_LIMIT_MS = 5_000;
+/** Time after which a move is tried again that was called off because threads have begun or ended, in ms. */
+const TRY_AGAIN_MS = 10;
 
 /** What became of a move. An error: something can't be cloned. */
 export type MoveOutcome = "moved" | StayReason | SwitchboardError;
@@ -38,6 +44,8 @@ export interface Leaving {
   /** Called after `done` if the connection has left. */
   readonly resumed: ResumptionEnded;
 }
+
+type LeavingWithTopics = Leaving & TopicsLeaver;
 
 /** Parts of `Mover` that departures use. */
 export interface DeparturesParts {
@@ -75,7 +83,7 @@ export class Departures {
 
   /** Sends suspended connections away together, or lets them go on here. */
   async #depart(life: number, leaving: readonly Leaving[]): Promise<void> {
-    const leavers = leaving.map((one) => ({ ...one, ...one.connection.leaver }));
+    const leavers = leaving.map(withTopics);
     const alone = leavers.filter(({ subscriptions, memberships }) => subscriptions.length + memberships.length === 0);
     const subscribed = leavers.filter((leaver) => !alone.includes(leaver));
     const mail = this.#owner.mail.leaveFor(
@@ -83,43 +91,79 @@ export class Departures {
       leaving.map(({ connection }) => connection.address),
     );
     const departure = subscribed.length === 0 ? undefined : this.#owner.leaveFor(life, subscribed);
-    const left = new Set<Leaving>();
+    /** Connections of which it is known whether they have left. */
+    const decided = new Set<Connection>();
     let hasRoom = false;
+    let isHeard = true;
     const send = (one: Leaving, ticket: Ticket | undefined): boolean => {
-      const outcome = this.#send(one, life, ticket, mail, hasRoom);
-      left.add(one);
-      if (outcome !== "moved") mail.stays(one.connection.address);
+      const { connection } = one;
+      const mayGo = (connection.isRelayed || hasRoom) && (isHeard || !connection.hasSpoken);
+      const outcome = this.#send(one, mayGo ? this.#parts.wayTo(life) : undefined, life, ticket, mail);
+      decided.add(connection);
+      if (outcome !== "moved") mail.stays(connection.address);
       one.done(outcome);
       return outcome === "moved";
     };
     const relayed = leaving.filter(({ connection }) => connection.isRelayed);
-    await Promise.all([mail.ready, relayed.length === 0 ? undefined : allHeld(relayed)]);
+    const all = [
+      mail.ready,
+      relayed.length === 0 ? undefined : allHeld(relayed),
+      leaving.some(({ connection }) => connection.hasSpoken) ? this.#allHeard() : true,
+    ] as const;
+    isHeard = (await Promise.all(all))[2];
     hasRoom = relayed.length === leaving.length || hasDescriptor();
     for (const one of alone) send(one, undefined);
-    try {
-      await departure?.ready;
-      departure?.commit(send);
-    } catch {
-      // Called off: the other thread has ended or has no room, or a thread doesn't answer.
-    }
-    for (const one of subscribed) {
-      if (left.has(one)) continue;
-      mail.stays(one.connection.address);
-      one.done(one.connection.isSuspended ? "shard" : "closing");
-      if (one.connection.isSuspended) one.connection.stay();
+    if (departure !== undefined) await this.#commit(departure, life, subscribed, send);
+    for (const { connection, done } of subscribed) {
+      if (decided.has(connection)) continue;
+      mail.stays(connection.address);
+      done(connection.isSuspended ? "shard" : "closing");
+      if (connection.isSuspended) connection.stay();
     }
   }
 
-  /** Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned. */
+  /**
+   * Resolves with true when the publishes and the mail of this thread have arrived everywhere: those that the actors
+   * make in the other thread must not overtake them. With false if a thread takes too long.
+   */
+  #allHeard(): Promise<boolean> {
+    return within(ARRIVAL_LIMIT_MS, this.#owner.publishesArrived());
+  }
+
+  /** Sends connections with topics away. Begins anew if threads have begun or ended meanwhile. */
+  async #commit(
+    departure: Departure<LeavingWithTopics>,
+    life: number,
+    leavers: readonly LeavingWithTopics[],
+    send: (one: Leaving, ticket: Ticket) => boolean,
+  ): Promise<void> {
+    const deadline = performance.now() + ARRIVAL_LIMIT_MS;
+    for (let current = departure; ; ) {
+      try {
+        await current.ready;
+        current.commit(send);
+      } catch {
+        // Called off: the other thread has ended or has no room, or a thread doesn't answer.
+      }
+      if (!current.mayTryAgain || performance.now() > deadline) return;
+      await delay(TRY_AGAIN_MS);
+      current = this.#owner.leaveFor(life, leavers.filter(({ connection }) => connection.isSuspended).map(withTopics));
+    }
+  }
+
+  /**
+   * Sends one suspended connection away, or lets it go on here. Returns an error for what can't be cloned.
+   *
+   * @param way undefined: the connection can't go
+   */
   #send(
     { connection, state: bytes, resumed }: Leaving,
+    way: ThreadWay | undefined,
     life: number,
     ticket: Ticket | undefined,
     mail: LeavingActors,
-    hasRoom: boolean,
   ): MoveOutcome {
     if (!connection.isSuspended) return "closing";
-    const way = connection.isRelayed || hasRoom ? this.#parts.wayTo(life) : undefined;
     const parts = way === undefined ? undefined : connection.takeApart(bytes, ticket);
     if (parts === undefined || way === undefined) {
       connection.stay();
@@ -165,17 +209,27 @@ export class Departures {
   }
 }
 
+function withTopics(one: Leaving): LeavingWithTopics {
+  return { ...one, ...one.connection.leaver };
+}
+
 /** Returns the asks that wait in a mailbox. */
 function asksIn(waiting: readonly WaitingState[]): AskedBy[] {
   return waiting.flatMap((one) => (one.kind === "mail" && one.askedBy !== undefined ? [one.askedBy] : []));
 }
 
 /** Resolves when relayed connections may be taken apart, or the main thread has taken too long: then they stay. */
-async function allHeld(leaving: readonly Leaving[]): Promise<void> {
+function allHeld(leaving: readonly Leaving[]): Promise<boolean> {
+  return within(HOLD_LIMIT_MS, Promise.all(leaving.map(({ connection }) => connection.hold())));
+}
+
+/** Resolves with true when a promise resolves, or with false after a time in ms. */
+async function within(limitMs: number, promise: Promise<unknown>): Promise<boolean> {
   const over = new AbortController();
-  const limit = delay(HOLD_LIMIT_MS, undefined, { signal: over.signal, ref: false }).catch(noop);
-  await Promise.race([Promise.all(leaving.map(({ connection }) => connection.hold())), limit]);
+  const limit = delay(limitMs, false, { signal: over.signal, ref: false }).catch(noop);
+  const inTime = await Promise.race([promise.then(() => true), limit]);
   over.abort();
+  return inTime === true;
 }
 
 /** True if the process may open one more file: a move needs a descriptor for a moment. */

@@ -9,7 +9,7 @@ import type { Connection } from "../../connection/connection.ts";
 const EXPLANATIONS: Partial<Record<StayReason, string>> = {
   busy: "a handler of its actor was under way for too long, or it is moving already",
   failed: "its actor's suspended threw, or took too long",
-  shard: "the other shard has ended, or the system has no descriptor left",
+  shard: "the other shard has ended, a thread took too long to answer, or the system has no descriptor left",
 };
 
 /** The error of the event `moveFailed` for a reason. */

@@ -24,6 +24,8 @@ export interface MoverOwner {
   leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L>;
   /** Resolves when all threads know the topics that are wanted here now. */
   topicsKnown(): Promise<void>;
+  /** Resolves when all publishes and mail of this thread have arrived in the other threads. */
+  publishesArrived(): Promise<void>;
   readonly mail: Pick<MailRouter, "leaveFor" | "expect" | "arrived">;
   /** Streams that the main thread relays. */
   readonly relay: RelayReceiver;

@@ -65,6 +65,8 @@ interface KeptThread {
 /** Time in which handshakes under way in the old threads become connections that can move, in ms. */
 const HANDSHAKES_MS = 2_000;
 const POLL_MS = 10;
+/** Number of times that all connections are asked to move, while threads answer too slowly for some of them. */
+const MAX_ROUNDS = 4;
 
 export class Renewals {
   readonly #host: RenewalHost;
@@ -216,12 +218,13 @@ async function moveEverybody(
   const deadline = performance.now() + HANDSHAKES_MS;
   let moved = 0;
   let lost = 0;
-  for (;;) {
+  for (let round = 1; ; round++) {
     const counts = await old.query(query, NO_TIMEOUT_MS);
     moved += counts?.moved ?? 0;
     lost += counts?.stayed.lost ?? 0;
     if (counts === undefined || closing.aborted) return { moved, lost };
-    if (old.underWay === 0 || performance.now() > deadline) return { moved, lost };
+    const mayTryAgain = (counts.stayed.shard ?? 0) > 0 && round < MAX_ROUNDS;
+    if (!mayTryAgain && (old.underWay === 0 || performance.now() > deadline)) return { moved, lost };
     await delay(POLL_MS);
   }
 }

@@ -23,7 +23,7 @@ export interface LeaveOptions<L extends Leaver = Leaver> {
 
 const DEFAULT_TIMEOUT_MS = 5_000;
 
-type AnyDeparting = Pick<Departing, "marked" | "callOff" | "ended" | "prepared" | "calledOff">;
+type AnyDeparting = Pick<Departing, "marked" | "threadsChanged" | "ended" | "prepared" | "calledOff">;
 
 export class BusMoves {
   readonly #host: MovesHost;
@@ -77,7 +77,7 @@ export class BusMoves {
 
   /** Another thread has begun: what it publishes is part of no cut that was asked for. */
   linkOpened(): void {
-    for (const departing of this.#departing.values()) departing.callOff("another thread has begun meanwhile");
+    for (const departing of this.#departing.values()) departing.threadsChanged();
   }
 
   /** Another thread has ended, and everything that came from there has been delivered. */
@@ -140,5 +140,5 @@ function notBegun<L extends Leaver>(reason: string): Departure<L> {
   const error = new SwitchboardError("ERR_MOVE_CALLED_OFF", `the connections stay in their thread: ${reason}`);
   const ready = Promise.reject(error);
   ready.catch(() => {});
-  return { ready, commit: () => 0, cancel: () => {}, callOff: () => {} };
+  return { ready, mayTryAgain: false, commit: () => 0, cancel: () => {}, callOff: () => {} };
 }

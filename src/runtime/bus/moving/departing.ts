@@ -1,4 +1,6 @@
-/** One move of subscribers to another thread, in the thread that they leave. `BusMoves` has those that are under way. */
+/**
+ * One move of subscribers to another thread, in the thread that they leave. `BusMoves` has those that are under way.
+ */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
 import type { LocalResult, Subscriber } from "../audience.ts";
@@ -48,6 +50,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
   #timer: NodeJS.Timeout | undefined;
   /** True when the move has been decided. */
   isOver = false;
+  mayTryAgain = false;
 
   constructor(leavers: readonly L[], settings: DepartingSettings<L>) {
     this.#settings = settings;
@@ -113,7 +116,13 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
     this.#cut.add(origin);
     this.#awaited.delete(origin);
     if (cutting === undefined || this.#agrees(cutting)) this.#checkReady();
-    else this.callOff("threads have begun or ended meanwhile");
+    else this.threadsChanged();
+  }
+
+  /** The two threads aren't linked to the same others, so that they would wait for different marks. */
+  threadsChanged(): void {
+    this.mayTryAgain = !this.isOver;
+    this.callOff("threads have begun or ended meanwhile");
   }
 
   /** A thread has ended, and everything that came from there has been delivered. */

@@ -21,7 +21,9 @@ export interface ComingSubscribers {
 /** Messages about a move between its two threads, and between them and all other threads. */
 export type MoveMessage =
   | ComingSubscribers
-  /** Asks a third thread for its cut: what it publishes after its marks reaches the subscribers in the sender's thread. */
+  /**
+   * Asks a third thread for its cut: what it publishes after its marks reaches the subscribers in the sender's thread.
+   */
   | { readonly kind: "cut"; readonly from: number; readonly move: number }
   /** Answers a cut, in line with publishes, in both threads of the move. */
   | {

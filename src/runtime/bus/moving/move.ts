@@ -33,16 +33,18 @@ export type Depart<L extends Leaver> = (leaver: L, ticket: Ticket) => boolean;
 /** A move that has begun, in the thread that is left. */
 export interface Departure<L extends Leaver = Leaver> {
   /**
-   * Resolves when `commit` may be called. Until then, and between then and `commit`, publishes reach the leavers in this
-   * thread as long as the other thread doesn't get them for the leavers; those after that are kept here, too. Rejects
-   * with `ERR_MOVE_CALLED_OFF` if the move has been called off: the leavers are ordinary subscribers again then, and
-   * have got what was kept.
+   * Resolves when `commit` may be called. Until then, and between then and `commit`, publishes reach the leavers in
+   * this thread as long as the other thread doesn't get them for the leavers; those after that are kept here, too.
+   * Rejects with `ERR_MOVE_CALLED_OFF` if the move has been called off: the leavers are ordinary subscribers again
+   * then, and have got what was kept.
    */
   readonly ready: Promise<void>;
+  /** True if the move was called off because threads have begun or ended meanwhile: another attempt may succeed. */
+  readonly mayTryAgain: boolean;
   /**
    * Lets the leavers go, within this call: `depart` is called for each of them. Whoever stays, because `depart` returns
-   * false or throws, is an ordinary subscriber again and gets what was kept. Returns the number of leavers that left; 0 if the
-   * move has been called off before. Call `commit` once, and only after `ready`.
+   * false or throws, is an ordinary subscriber again and gets what was kept. Returns the number of leavers that left; 0
+   * if the move has been called off before. Call `commit` once, and only after `ready`.
    */
   commit(depart: Depart<L>): number;
   /** Takes one leaver out of the move, before `commit`: an ordinary subscriber again, or one that has ended. */

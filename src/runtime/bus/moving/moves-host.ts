@@ -19,7 +19,9 @@ export interface MovesHost {
   readonly topics: TopicIndex<Link>;
   readonly audience: AudienceOwner;
   links(): Link[];
-  /** Adds subscribers that are coming: their topic is wanted from now on. Resolves when messages of other nodes arrive. */
+  /**
+   * Adds subscribers that are coming: their topic is wanted from now on. Resolves when messages of other nodes arrive.
+   */
   beginMoving(topic: Topic<Link>, subscribers: MovingSubscribers): Promise<unknown>;
   /** Removes subscribers that were leaving or coming. Without others the topic isn't wanted any more. */
   endMoving(topic: Topic<Link>, subscribers: MovingSubscribers): void;
