@@ -117,7 +117,7 @@ it("isn't ready from the start of the readiness delay on, and accepts upgrades u
   const readyWhenClosing = new Promise<boolean>((resolve) => board.once("closing", () => resolve(board.ready)));
   const closed = new Promise((resolve) => board.once("closed", resolve));
   expect(board.ready).toBe(true);
-  const closing = board.close({ timeoutMs: 20_000, readinessDelayMs: 500 });
+  const closing = board.close({ timeoutMs: 20_000, readinessDelayMs: 5_000 });
   expect(board.ready).toBe(false);
   expect(await readyWhenClosing).toBe(false);
   const late = await RawClient.open({ port });

@@ -75,7 +75,7 @@ function endsOf(clients: readonly Centrifuge[]): unknown[] {
 }
 
 it("ends at SIGTERM: health turns red while clients are still served, then all get 3001, and the exit code is 0", async () => {
-  const shutdown = { readiness_delay: "1s", timeout: "10s", batch_size: 2, batch_interval: "100ms" };
+  const shutdown = { readiness_delay: "5s", timeout: "10s", batch_size: 2, batch_interval: "100ms" };
   const { program, url, logged } = await start({ shutdown });
   const clients = await Promise.all(Array.from({ length: 5 }, () => connected(url)));
   const heard = await listen(clients[0] as Centrifuge, "news");
