@@ -68,7 +68,7 @@ async function startReloadable(source: string, options: TestBoardOptions = {}): 
 }
 
 async function openClients(count: number, port: number): Promise<CountedClient[]> {
-  const clients = await Promise.all(Array.from({ length: count }, () => CountedClient.open({ port })));
+  const clients = await Promise.all(Array.from({ length: count }, () => CountedClient.open({ port, thinkMs: 5 })));
   onTestFinished(() => {
     for (const { socket } of clients) socket.destroy();
   });
@@ -116,7 +116,7 @@ it("puts new code under connections that answer all the time, again and again", 
 it("takes turns with evacuations and single moves that are asked for at the same time", async () => {
   const { board, port } = await startReloadable(counting(1));
   const clients = await openClients(20, port);
-  for (const shard of [0, 1, 0, 1]) {
+  for (const shard of [0, 1]) {
     const before = board.evacuate(shard);
     const reloaded = board.reload();
     const after = [board.evacuate(shard), board.rebalance()];

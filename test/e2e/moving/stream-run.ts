@@ -12,8 +12,9 @@ export interface StreamRun {
   readonly shards: number;
   /** Subscribers of each board. */
   readonly subscribers: number;
-  /** Moves of each subscriber. After them come two reloads and an evacuation. */
+  /** Moves of each subscriber. After them come reloads and an evacuation. */
   readonly hops: number;
+  readonly reloads: number;
   /** Number of publishes to one topic at which the publisher waits for a turn of the loop. */
   readonly burst: number;
 }
@@ -160,6 +161,7 @@ export async function runStreams({
   shards,
   subscribers,
   hops,
+  reloads,
   burst,
 }: StreamRun): Promise<StreamResult> {
   const started = await Promise.all(
@@ -203,7 +205,7 @@ export async function runStreams({
   await Promise.all([
     ...started.map(({ port }) => comeAndGo(port, visits)),
     ...boards.map(async (board) => {
-      for (let i = 0; i < 2; i++) {
+      for (let i = 0; i < reloads; i++) {
         const { moved, closed } = await board.reload();
         moves += moved;
         if (closed > 0) problems.push(`a reload closed ${closed}`);

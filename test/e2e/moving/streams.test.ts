@@ -7,7 +7,9 @@ import { runStreams } from "./stream-run.ts";
 /** `npm run moves:connections` runs these tests for minutes. */
 const isLong = process.env["MOVES"] === "long";
 vi.setConfig({ testTimeout: isLong ? 900_000 : 120_000 });
-const LENGTH = isLong ? { subscribers: 20, hops: 100, burst: 5 } : { subscribers: 4, hops: 6, burst: 2 };
+const LENGTH = isLong
+  ? { subscribers: 20, hops: 100, reloads: 2, burst: 5 }
+  : { subscribers: 4, hops: 6, reloads: 1, burst: 2 };
 
 it("subscribers of streams and presence move, and lose, double and reorder nothing; presence sees no move", async () => {
   const run = { actor: "streaming", engines: [memory()], shards: 3, ...LENGTH } as const;
@@ -29,7 +31,7 @@ it("the same on two nodes with Redis, also for topics without history", async ()
 });
 
 it("who leaves its topics and subscribes again after the move loses publications, and is seen to leave", async () => {
-  const run = { actor: "streaming-naively", engines: [memory()], shards: 3, ...LENGTH } as const;
+  const run = { actor: "streaming-naively", engines: [memory()], shards: 3, ...LENGTH, reloads: 0 } as const;
   const { problems } = await runStreams(run);
   expect(problems.some((problem) => / p0 \d+, not \d+/.test(problem))).toBe(true);
   expect(problems.some((problem) => / (joined|left) /.test(problem))).toBe(true);

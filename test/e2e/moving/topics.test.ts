@@ -10,9 +10,9 @@ import type { Address } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
 
 const TOPICS = ["plain", "raw", "encoded"];
-const SUBSCRIBERS = 12;
+const SUBSCRIBERS = 8;
 const PUBLISHERS = 4;
-const HOPS = 15;
+const HOPS = 6;
 
 async function open(port: number): Promise<WebSocket> {
   const socket = new WebSocket(`ws://127.0.0.1:${port}/`);

@@ -56,7 +56,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     const { ports } = await old.tells("listening");
     const port = ports[0] as number;
     const sizeOf = (number: number): number => 20 + ((number * 7_919) % 20_000);
-    const clients = await openClients(20, { port, sizeOf, pieceBytes: 900 });
+    const clients = await openClients(20, { port, sizeOf, pieceBytes: 900, thinkMs: 5 });
     for (let version = 2; version <= LAST; version++) {
       const next = new ServerProcess(options);
       expect(await next.tells("takenOver")).toMatchObject({ connections: clients.length, predecessorDied: false });
