@@ -2,6 +2,7 @@
  * What a thread owns past Node: descriptors, mapped memory and a ring. Nobody would close them when the thread dies, so
  * they are listed in memory that the main thread shares and settles.
  */
+import { readFileSync } from "node:fs";
 import { SwitchboardError } from "../../errors.ts";
 import { bind, bufferAt, systemError } from "./libc.ts";
 import { type Mapping, unmap } from "./memory.ts";
@@ -206,6 +207,7 @@ export function settleEstate(memory: SharedArrayBuffer, isAccepted: (name: numbe
   sealEstate(memory);
   const ring = (all[words.ring] as number) - 1;
   const accepted = acceptedUnseen(all, isAccepted);
+  if (ring >= 0) accepted.push(...acceptedBeyond(ring, isAccepted).filter((descriptor) => !isListed(all, descriptor)));
   if (ring >= 0) closeDescriptor(ring);
   let closed = 0;
   const close = (descriptor: number): void => {
@@ -256,6 +258,20 @@ function acceptedUnseen(all: Int32Array, isAccepted: (name: number) => boolean):
     const at = (all[words.cqEntries] as number) + (head & (all[words.cqMask] as number)) * 4;
     const result = queue[at + 2] as number;
     if (result >= 0 && isAccepted(queue[at] as number) && !isListed(all, result)) found.push(result);
+  }
+  return found;
+}
+
+/**
+ * Returns the descriptors of accepts for whose completions the queue had no room. The kernel keeps such completions
+ * (IORING_FEAT_NODROP), and gives them to the ring's thread alone; to others it shows them in `/proc`.
+ */
+function acceptedBeyond(ring: number, isAccepted: (name: number) => boolean): number[] {
+  const shown = readFileSync(`/proc/self/fdinfo/${ring}`, "latin1");
+  const found: number[] = [];
+  for (const [, userData = "", result] of shown.matchAll(/^\s*user_data=(\d+), res=(-?\d+), flags=/gm)) {
+    const name = Number(BigInt.asUintN(32, BigInt(userData)));
+    if (Number(result) >= 0 && isAccepted(name)) found.push(Number(result));
   }
   return found;
 }

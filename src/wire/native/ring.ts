@@ -42,8 +42,6 @@ import { SubmissionQueue } from "./submission-queue.ts";
 /** Entries of the submission queue: operations that a turn may begin. The completion queue has twice as many. */
 const ENTRIES = 8192;
 const BUFFER_GROUP = 0;
-/** Completions that may wait when a second batch of a turn begins: both fit into their queue. */
-const MAX_UNHANDLED = ENTRIES / 2;
 /** Number of times that the kernel is entered until the last completions of a slot are there. */
 const MAX_CANCEL_TRIES = 8;
 
@@ -59,6 +57,8 @@ export function settle(memory: SharedArrayBuffer): number {
 
 export class Ring {
   readonly #estate: Estate;
+  /** Number of completions that may wait when a second batch of a turn begins: both fit into their queue. */
+  readonly #maxUnhandled: number;
   readonly #parts: RingParts;
   readonly #queue: SubmissionQueue;
   readonly #slots = new Slots();
@@ -74,11 +74,13 @@ export class Ring {
   /**
    * @param memory the estate of this thread, which the main thread settles when the thread has ended
    * @param wanted called when there is something for `turn` to do
+   * @param entries entries of the submission queue: a power of two. Fewer than 8192 are for tests
    */
-  constructor(memory: SharedArrayBuffer, wanted: () => void) {
+  constructor(memory: SharedArrayBuffer, wanted: () => void, entries = ENTRIES) {
     this.#wanted = wanted;
+    this.#maxUnhandled = entries / 2;
     this.#estate = new Estate(memory, threadId);
-    const parts = setUpRing(ENTRIES, this.#estate);
+    const parts = setUpRing(entries, this.#estate);
     this.#parts = parts;
     this.#queue = new SubmissionQueue(parts, wanted);
     this.#buffers = new ReceiveBuffers(this.#estate);
@@ -259,7 +261,7 @@ export class Ring {
    */
   flush(): boolean {
     // What completes at once must find room: of a send that stopped, the next one of its slot must not overtake the rest.
-    if (this.#queue.isOverflown || this.#completions.length > MAX_UNHANDLED) return false;
+    if (this.#queue.isOverflown || this.#completions.length > this.#maxUnhandled) return false;
     // As in `turn`: the half of the arena that comes next may have sends that stopped.
     this.#completions.dispatchStoppedSends();
     if (this.#queue.submit()) this.#arena.flip();

@@ -31,9 +31,12 @@ export class UringLoop {
   #closed = false;
   #unsettled: Unsettled[] = [];
 
-  /** @param memory the estate of this thread */
-  constructor(memory: SharedArrayBuffer) {
-    this.ring = new Ring(memory, () => this.#wake());
+  /**
+   * @param memory the estate of this thread
+   * @param entries see `Ring`
+   */
+  constructor(memory: SharedArrayBuffer, entries?: number) {
+    this.ring = new Ring(memory, () => this.#wake(), entries);
     keepInputView(this.ring.receiveMemory);
   }
 

@@ -19,9 +19,12 @@ const RETRY_MS = 100;
 export class UringSockets implements TcpSockets {
   readonly #loop: UringLoop;
 
-  /** @param memory the estate of this thread */
-  constructor(memory: SharedArrayBuffer) {
-    this.#loop = new UringLoop(memory);
+  /**
+   * @param memory the estate of this thread
+   * @param entries see `Ring`
+   */
+  constructor(memory: SharedArrayBuffer, entries?: number) {
+    this.#loop = new UringLoop(memory, entries);
   }
 
   /**
