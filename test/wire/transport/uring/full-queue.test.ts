@@ -20,8 +20,8 @@ const ENTRIES = 4;
 const BRIEF_CLIENTS = 100;
 const BRIEF_BYTES = 1_000;
 /** Clients that send more than the buffers of a socket hold before they read. */
-const FULL_CLIENTS = 6;
-const FULL_BYTES = 10 * 1024 * 1024;
+const FULL_CLIENTS = 4;
+const FULL_BYTES = 8 * 1024 * 1024;
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 

@@ -2,17 +2,12 @@
 import { once } from "node:events";
 import { readdirSync } from "node:fs";
 import { type AddressInfo, connect, createServer, type Server, type Socket } from "node:net";
-import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, it, onTestFinished, vi } from "vitest";
 import { createEstateMemory, settle } from "../../../../src/wire/native/ring.ts";
 import { classOf, handleKinds, handleOf } from "../../../../src/wire/node-internals/net.ts";
-import { UringEstate } from "../../../../src/wire/transport/uring/uring-estate.ts";
 import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets.ts";
 import { missingUring } from "../../native/availability.ts";
 import { collect } from "../pair.ts";
-
-const KILLS = 16;
-const PROGRAM = new URL("../../../support/programs/uring-to-node.ts", import.meta.url);
 
 const descriptors = (): number => readdirSync("/proc/self/fd").length;
 
@@ -68,23 +63,5 @@ describe.skipIf(missingUring !== undefined)("a socket that goes back to Node", (
     expect(await ended).toHaveLength(0);
     peer.destroy();
     await vi.waitFor(() => expect(descriptors()).toBe(before - 2));
-  });
-
-  it("leaves no descriptor behind when its thread ends on the way", async () => {
-    const before = descriptors();
-    for (let kill = 0; kill < KILLS; kill++) {
-      const estate = new UringEstate();
-      const worker = new Worker(PROGRAM, { workerData: estate.memory });
-      const exit = once(worker, "exit");
-      const [port] = (await once(worker, "message")) as [number];
-      const peer = connect(port, "127.0.0.1").on("error", () => {});
-      const closed = once(peer.resume(), "close");
-      await once(worker, "message");
-      await worker.terminate();
-      await exit;
-      await estate.settle(async () => {});
-      await closed;
-    }
-    await vi.waitFor(() => expect(descriptors()).toBe(before));
   });
 });
