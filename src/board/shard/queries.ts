@@ -7,9 +7,10 @@ import type {
   CalmQuery,
   CloseStayersQuery,
   EmptiedQuery,
+  GivenUpConnection,
   MoveCounts,
   MoveQuery,
-  PassedConnection,
+  PassHandlesQuery,
   PassInQuery,
   PassOutQuery,
   ResumeAllQuery,
@@ -39,6 +40,7 @@ export type TakeoverQuery =
   | ResumeAllQuery
   | PassOutQuery
   | PassInQuery
+  | PassHandlesQuery
   | StartPassedQuery
   /**
    * Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them.
@@ -57,6 +59,7 @@ const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
   "resumeAll",
   "passOut",
   "passIn",
+  "passHandles",
   "startPassed",
   "stopAccepting",
   "holdPublishes",
@@ -92,8 +95,9 @@ export interface QueryAnswers {
   /** Number of connections that are suspended. */
   readonly suspendAll: number;
   readonly resumeAll: true;
-  readonly passOut: readonly PassedConnection[];
+  readonly passOut: readonly GivenUpConnection[];
   readonly passIn: TakenIn;
+  readonly passHandles: true;
   readonly startPassed: StartedConnections;
   readonly stopAccepting: true;
   readonly holdPublishes: true;

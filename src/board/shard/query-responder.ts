@@ -1,13 +1,16 @@
 /**
  * Answers the main thread's questions to a shard, each by the part that it concerns. `Shard` has one `QueryResponder`.
  */
+import type { Transferable } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import type { MailRouter } from "../../runtime/mail/mail-router.ts";
+import { transferable } from "../../wire/node-internals/net.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ActorModules } from "./actor-module.ts";
 import type { ConnectionRegistry } from "./connection-registry.ts";
 import type { ShardReport } from "./messages.ts";
+import type { PassOutQuery } from "./moving/messages.ts";
 import type { Mover } from "./moving/mover.ts";
 import type { Stayers } from "./moving/stayers.ts";
 import { answerTakeover, type TakeoverShard } from "./moving/takeover-queries.ts";
@@ -23,7 +26,7 @@ export interface RespondingShard extends TakeoverShard {
   readonly mail: MailRouter;
   readonly mover: Mover;
   readonly stayers: Stayers;
-  report(report: ShardReport): void;
+  report(report: ShardReport, transfer?: Transferable[]): void;
 }
 
 export class QueryResponder {
@@ -40,13 +43,17 @@ export class QueryResponder {
       mover.flushReports();
       this.#shard.report({ kind: "queryAnswered", serial, answer });
     };
+    if (query.kind === "passOut") {
+      this.#giveUp(serial, query);
+      return;
+    }
     const answer = this.#answer(query);
     if (!(answer instanceof Promise)) post(answer);
     else if (query.kind !== "survey") void answer.then(post);
     else void answer.then(post).catch((cause) => post(notCloneable(cause)));
   }
 
-  #answer(query: ShardQuery): Answer | Promise<Answer> {
+  #answer(query: Exclude<ShardQuery, PassOutQuery>): Answer | Promise<Answer> {
     const { connections, loaded, mail, mover, stayers } = this.#shard;
     if (isTakeoverQuery(query)) return answerTakeover(query, this.#shard, this.#published);
     switch (query.kind) {
@@ -65,6 +72,19 @@ export class QueryResponder {
       case "succeed":
         return mail.succeed(query.shard, query.life).then(() => true);
     }
+  }
+
+  /** Reports connections that leave the process. Those whose handles can't be moved to the main thread go on here. */
+  #giveUp(serial: number, query: PassOutQuery): void {
+    const { mover, passing, report } = this.#shard;
+    const answer = passing.giveUp(query);
+    const handles = answer.flatMap(({ socket }) => ("handle" in socket ? [socket.handle] : []));
+    mover.flushReports();
+    report({ kind: "queryAnswered", serial, answer }, handles.map(transferable));
+    // Without a descriptor for the move Node posts nothing, throws nothing, and leaves the handles open.
+    if (!handles.some(({ fd = -1 }) => fd >= 0)) return;
+    passing.takeBack(answer);
+    report({ kind: "queryAnswered", serial, answer: [] });
   }
 
   readonly #published = (publish: PassedPublish): void => this.#shard.report({ kind: "published", publish });

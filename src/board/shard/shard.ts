@@ -2,7 +2,7 @@
  * A shard: everything that runs in one worker thread, put together. `runShard` makes one, and `bench/memory.ts`
  * measures a `Shard` without a thread.
  */
-import type { MessagePort } from "node:worker_threads";
+import type { MessagePort, Transferable } from "node:worker_threads";
 import { reportError } from "../../errors.ts";
 import { ActorScopes } from "../../runtime/actor/actor-scopes.ts";
 import type { Address } from "../../runtime/actor/address.ts";
@@ -146,7 +146,7 @@ export class Shard {
       stayers: this.#stayers,
       topics: this.#topics,
       intake: this.#intake,
-      report: (report) => this.report(report),
+      report: (report, transfer) => this.report(report, transfer),
     });
   }
 
@@ -230,8 +230,8 @@ export class Shard {
     return this.#intake.acceptInMemory();
   }
 
-  report(report: ShardReport): void {
-    this.#control.postMessage(report);
+  report(report: ShardReport, transfer: Transferable[] = []): void {
+    this.#control.postMessage(report, transfer);
   }
 
   stop(): void {

@@ -104,7 +104,9 @@ async function giveUp(pool: ShardPool): Promise<PassedConnection[]> {
   for (;;) {
     const some = await pool.query(0, { kind: "passOut", count: 8 }, 60_000);
     if (some === undefined || some.length === 0) return all;
-    all.push(...some);
+    for (const { socket, state, shard } of some) {
+      if ("descriptor" in socket) all.push({ descriptor: socket.descriptor, state, shard });
+    }
   }
 }
 

@@ -4,6 +4,7 @@ import type { Server } from "node:net";
 import type { ErrorReport } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
+import type { TcpHandle } from "../../../wire/node-internals/net.ts";
 import type { BareSocket, RelayedStream } from "../../../wire/transport/transport.ts";
 import type { ShutdownSettings } from "../shutdown.ts";
 
@@ -193,6 +194,13 @@ export interface StartPassedQuery {
   readonly kind: "startPassed";
 }
 
+/** Question to a shard: keep the handles of connections of `passIn`, where numbers don't hold sockets, for `startPassed`. */
+export interface PassHandlesQuery {
+  readonly kind: "passHandles";
+  /** By the numbers in `passIn`. */
+  readonly handles: ReadonlyMap<number, TcpHandle>;
+}
+
 /** Connections that have been started. */
 export interface StartedConnections {
   /** Number of connections that run. */
@@ -201,9 +209,14 @@ export interface StartedConnections {
   readonly clientKeys: readonly string[];
 }
 
+/** A connection that a shard has given up for another process. Its holder closes the socket. */
+export interface GivenUpConnection extends Omit<PassedConnection, "descriptor"> {
+  readonly socket: BareSocket;
+}
+
 /** A connection without an owner among the shards, on its way to another process. */
 export interface PassedConnection {
-  /** Descriptor of the socket, valid in every thread. The holder of the connection closes it. */
+  /** Number of the socket: with `node:ffi` a descriptor that is valid in every thread, else the main thread's name for it. */
   readonly descriptor: number;
   /** `PassedState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;

@@ -1,5 +1,5 @@
 /**
- * Connections between a shard and another process: suspended together, given up as a descriptor and the bytes of a
+ * Connections between a shard and another process: suspended together, given up as a socket and the bytes of a
  * state, taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the
  * board keeps all publishes while connections are on their way.
  */
@@ -10,14 +10,17 @@ import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
-import type { Transport } from "../../../wire/transport/transport.ts";
+import type { TcpHandle } from "../../../wire/node-internals/net.ts";
+import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
+import type { BareSocket, Transport } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import { bufferOver } from "./arrivals.ts";
 import type {
   CalmQuery,
+  GivenUpConnection,
   Luggage,
-  PassedConnection,
+  PassHandlesQuery,
   PassInQuery,
   PassOutQuery,
   StartedConnections,
@@ -49,6 +52,8 @@ export class Passing {
   /** Suspended connections, with what their actors' `suspended` returned, as bytes. */
   readonly #suspended = new Map<Connection, Uint8Array>();
   #guests: Guest[] = [];
+  /** Handles of guests, by their numbers. */
+  readonly #handles = new Map<number, TcpHandle>();
 
   constructor(owner: MoverOwner, mover: Mover) {
     this.#owner = owner;
@@ -104,8 +109,8 @@ export class Passing {
   }
 
   /** Gives up suspended connections, at most `count`. */
-  giveUp({ count }: PassOutQuery): readonly PassedConnection[] {
-    const passed: PassedConnection[] = [];
+  giveUp({ count }: PassOutQuery): readonly GivenUpConnection[] {
+    const passed: GivenUpConnection[] = [];
     for (const [connection, bytes] of this.#suspended) {
       if (passed.length === count) break;
       this.#suspended.delete(connection);
@@ -115,7 +120,7 @@ export class Passing {
     return passed;
   }
 
-  #takeApart(connection: Connection, bytes: Uint8Array): PassedConnection | undefined {
+  #takeApart(connection: Connection, bytes: Uint8Array): GivenUpConnection | undefined {
     const { subscriptions } = connection.leaver;
     const parts = connection.takeApart(bytes, undefined);
     if (parts === undefined) {
@@ -135,7 +140,8 @@ export class Passing {
       checkWaiting(state.cell.waiting);
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
-      return { state: serialized, descriptor: sockets.release(socket), shard: shardOf(connection.address) };
+      const given = holdsByNumber() ? { descriptor: sockets.release(socket) } : socket;
+      return { state: serialized, socket: given, shard: shardOf(connection.address) };
     } catch (cause) {
       // A mail can't be written as bytes, or no descriptor is left.
       this.#mover.arrivals.adopt(state, sockets.adopt(socket, unread), luggage);
@@ -161,29 +167,56 @@ export class Passing {
     }
   }
 
+  /** Connections that were given up couldn't leave this thread: they go on here. */
+  takeBack(given: readonly GivenUpConnection[]): void {
+    for (const { socket, state } of given) this.#run(deserialize(state), () => socket);
+  }
+
+  takeHandles({ handles }: PassHandlesQuery): void {
+    for (const [descriptor, handle] of handles) this.#handles.set(descriptor, handle);
+  }
+
   /** Starts the connections that were taken in, where they were stopped. One that can't go on is closed. */
   async start(): Promise<StartedConnections> {
     const guests = this.#guests;
     this.#guests = [];
     const clientKeys: string[] = [];
     let running = 0;
-    for (const { descriptor, state, ...luggage } of guests) {
-      let transport: Transport | undefined;
-      try {
-        transport = this.#owner.sockets.adopt({ descriptor }, bufferOver(state.unread));
-        this.#mover.arrivals.adopt(state, transport, luggage);
-        if (luggage.clientKey !== undefined) clientKeys.push(luggage.clientKey);
-        running++;
-      } catch (error) {
-        if (transport === undefined) closeDescriptor(descriptor);
-        else transport.destroy();
-        // What was kept for the actor has no receiver.
-        this.#owner.mail.arrived(state.identity.id as Address);
-        this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
-      }
+    for (const { descriptor, ...passed } of guests) {
+      if (!this.#run(passed, () => this.#socketOf(descriptor))) continue;
+      running++;
+      if (passed.clientKey !== undefined) clientKeys.push(passed.clientKey);
     }
     await this.#owner.topicsKnown();
     return { running, clientKeys };
+  }
+
+  /** Lets a connection go on in this thread. Returns false if the connection can't go on, and is closed. */
+  #run({ state, ...luggage }: PassedState, socketOf: () => BareSocket): boolean {
+    let socket: BareSocket | undefined;
+    let transport: Transport | undefined;
+    try {
+      socket = socketOf();
+      transport = this.#owner.sockets.adopt(socket, bufferOver(state.unread));
+      this.#mover.arrivals.adopt(state, transport, luggage);
+      return true;
+    } catch (error) {
+      if (transport !== undefined) transport.destroy();
+      else if (socket !== undefined) closeBare(socket);
+      // What was kept for the actor has no receiver.
+      this.#owner.mail.arrived(state.identity.id as Address);
+      this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
+      return false;
+    }
+  }
+
+  /** Throws if the socket's handle got lost on its way to this thread. */
+  #socketOf(descriptor: number): BareSocket {
+    if (holdsByNumber()) return { descriptor };
+    const handle = this.#handles.get(descriptor);
+    this.#handles.delete(descriptor);
+    if (handle === undefined) throw new SwitchboardError("ERR_SOCKET_STAYED", "the system has no descriptor left");
+    return { handle };
   }
 
   #failed({ address, actor }: Connection, error: SwitchboardError): void {
@@ -191,6 +224,11 @@ export class Passing {
     counters.add("movesFailed");
     events.report("moveFailed", { id: address, actor, reason: "state", error: reportError(error) });
   }
+}
+
+function closeBare(socket: BareSocket): void {
+  if ("handle" in socket) socket.handle.close();
+  else closeDescriptor(socket.descriptor);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { QueryAnswers, TakeoverQuery } from "../queries.ts";
 import type { ShardTopics } from "../shard-topics.ts";
 import type { SocketIntake } from "../socket-intake.ts";
+import type { PassOutQuery } from "./messages.ts";
 import type { Passing } from "./passing.ts";
 
 /** The parts of a shard that a takeover concerns. */
@@ -14,7 +15,7 @@ export interface TakeoverShard {
 
 /** @param published gets publishes for subscribers that have gone to another process */
 export async function answerTakeover(
-  query: TakeoverQuery,
+  query: Exclude<TakeoverQuery, PassOutQuery>,
   { passing, topics, intake }: TakeoverShard,
   published: (publish: PassedPublish) => void,
 ): Promise<QueryAnswers[TakeoverQuery["kind"]]> {
@@ -27,10 +28,11 @@ export async function answerTakeover(
     case "resumeAll":
       passing.resumeAll();
       return true;
-    case "passOut":
-      return passing.giveUp(query);
     case "passIn":
       return passing.takeIn(query);
+    case "passHandles":
+      passing.takeHandles(query);
+      return true;
     case "startPassed":
       return passing.start();
     case "stopAccepting":

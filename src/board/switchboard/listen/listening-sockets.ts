@@ -4,6 +4,8 @@
  */
 import { once } from "node:events";
 import type { AddressInfo, Server } from "node:net";
+import { SwitchboardError } from "../../../errors.ts";
+import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 import { type AskedSocket, Inheritance, listenersOf, type SocketsOfCall } from "./inheritance.ts";
 import { openServer } from "./open-server.ts";
@@ -35,11 +37,17 @@ export class ListeningSockets {
     return this.#isPassable;
   }
 
-  /** Opens a server with a socket that was inherited, or with a new one. Rejects as `openServer` does. */
+  /** Opens a server with a socket that was inherited, or with a new one. Rejects as `openServer` does, and with `ERR_NO_FFI`. */
   async open(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<AddressInfo | string> {
     server.on("listening", () => this.#servers.add(server));
     server.on("close", () => this.#servers.delete(server));
     if (!this.#isPassable) return openServer(server, asked, signal);
+    if (asked.path !== undefined && !holdsByNumber()) {
+      throw new SwitchboardError(
+        "ERR_NO_FFI",
+        "a Unix socket can be taken over only with node:ffi (Node 26.9): listen on a port",
+      );
+    }
     const inherited = this.claim(asked);
     const sockets =
       inherited === undefined

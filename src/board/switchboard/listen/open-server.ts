@@ -1,6 +1,7 @@
 /** Opens the port of a server. All listeners of this folder use it. */
 import type { AddressInfo, ListenOptions, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
+import type { TcpHandle } from "../../../wire/node-internals/net.ts";
 import { throwIfAbandoned } from "../abandoned.ts";
 
 /**
@@ -10,7 +11,7 @@ import { throwIfAbandoned } from "../abandoned.ts";
  */
 export async function openServer(
   server: Server,
-  options: ListenOptions | { readonly fd: number },
+  options: ListenOptions | { readonly fd: number } | TcpHandle,
   signal: AbortSignal | undefined,
 ): Promise<AddressInfo> {
   throwIfAbandoned(signal);

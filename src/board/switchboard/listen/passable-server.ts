@@ -2,8 +2,9 @@
 import { renameSync } from "node:fs";
 import type { AddressInfo, Server } from "node:net";
 import { duplicate } from "../../../wire/native/pass-descriptors.ts";
-import { closeDescriptor } from "../../../wire/native/sockets.ts";
-import { descriptorOf } from "../../../wire/node-internals/net.ts";
+import { descriptorOf, handleOf, takeHandle } from "../../../wire/node-internals/net.ts";
+import { closePassed, holdsByNumber, keepHandle, takeHandleAt } from "../../../wire/passing/passed-sockets.ts";
+import { atRest } from "../../../wire/transport/at-rest.ts";
 import { closeWhenAnswered } from "../../../wire/transport/close-when-answered.ts";
 import { createServerFor } from "../../../wire/transport/raw-socket-server.ts";
 import type { AskedSocket, SocketsOfCall } from "./inheritance.ts";
@@ -46,12 +47,13 @@ export class PassableServer implements SocketsOfCall {
 
   get descriptors(): readonly number[] {
     if (this.#kept.length > 0) return this.#kept;
-    return [this.#server, ...this.#others].map(descriptorOf).filter((descriptor) => descriptor >= 0);
+    return [this.#server, ...this.#others].map(numberOf).filter((descriptor) => descriptor >= 0);
   }
 
   /** Stops accepting. New connections wait in the sockets, which stay open. */
   pause(): void {
-    this.#kept = this.descriptors.map(duplicate);
+    const servers = [this.#server, ...this.#others];
+    this.#kept = holdsByNumber() ? this.descriptors.map(duplicate) : servers.flatMap(keepAtRest);
     for (const server of this.#others.splice(0)) server.close();
     // Clients with a request for each connection after this one go to the other process.
     closeWhenAnswered(this.#server);
@@ -61,19 +63,36 @@ export class PassableServer implements SocketsOfCall {
   async goOn(): Promise<void> {
     const [first, ...others] = this.#kept.splice(0);
     if (first === undefined) return;
-    await openServer(this.#server, { fd: first }, undefined);
+    await openServer(this.#server, takeHandleAt(first) ?? { fd: first }, undefined);
     for (const descriptor of others) this.#others.push(await this.#openAnother(descriptor));
   }
 
   /** Closes all sockets, but not the server itself. */
   close(): void {
-    for (const descriptor of this.#kept.splice(0)) closeDescriptor(descriptor);
+    for (const descriptor of this.#kept.splice(0)) closePassed(descriptor);
     for (const server of this.#others.splice(0)) server.close();
   }
 
   async #openAnother(descriptor: number): Promise<Server> {
     const server = createServerFor(this.#server);
-    await openServer(server, { fd: descriptor }, undefined);
+    await openServer(server, takeHandleAt(descriptor) ?? { fd: descriptor }, undefined);
     return server;
   }
+}
+
+/** Returns the number of a server's socket; -1 if it is closed. */
+function numberOf(server: Server): number {
+  const descriptor = descriptorOf(server);
+  const handle = handleOf(server);
+  if (descriptor >= 0 && handle !== null && !holdsByNumber()) keepHandle(handle);
+  return descriptor;
+}
+
+/** Takes a server's socket out of the server, which accepts no more. The socket stays open under the number. */
+function keepAtRest(server: Server): number[] {
+  const handle = handleOf(server);
+  if (handle === null) return [];
+  const resting = atRest(handle);
+  takeHandle(server);
+  return [keepHandle(resting)];
 }

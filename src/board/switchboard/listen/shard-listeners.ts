@@ -2,6 +2,7 @@
 import type { AddressInfo, Server } from "node:net";
 import { SwitchboardError } from "../../../errors.ts";
 import type { UpgradeCounters } from "../../../runtime/stats/upgrade-counters.ts";
+import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import type { AdmissionControl } from "../../accept/admission-control.ts";
 import type { ShardPortSettings } from "../../accept/shard-port.ts";
 import type { TlsOptions } from "../../accept/tls-settings.ts";
@@ -115,12 +116,18 @@ export class ShardListeners {
    */
   #checkChoosesNothing(): void {
     const { placement } = this.#settings;
+    const { admission, sockets } = this.#owner;
     const wants =
-      this.#owner.admission !== undefined
+      admission !== undefined
         ? "a limit of connections or upgrades"
         : placement !== "leastConnections"
           ? "a placement"
           : undefined;
+    if (wants === undefined && sockets.isPassable && !holdsByNumber()) {
+      const message =
+        'accept: "shard" and takeover go together only with node:ffi (Node 26.9): listen without accept: "shard"';
+      throw new SwitchboardError("ERR_NO_FFI", message);
+    }
     if (wants === undefined) return;
     const message = `${wants} needs the main thread to accept: listen without accept: "shard"`;
     throw new SwitchboardError("ERR_ACCEPT_IN_SHARDS", message);

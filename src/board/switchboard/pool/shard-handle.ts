@@ -221,8 +221,13 @@ export class ShardHandle implements Destination, ShardCandidate {
    * Asks the shard something. Resolves with undefined if the shard ends first. Rejects with `ERR_SHARD_UNRESPONSIVE` if
    * the shard doesn't answer within `timeoutMs`. Default: 5 s.
    */
-  query<Query extends ShardQuery>(query: Query, timeoutMs?: number): Promise<QueryAnswers[Query["kind"]] | undefined> {
-    return this.#queries.ask<Query["kind"]>((serial) => this.#order({ kind: "query", serial, query }), timeoutMs);
+  query<Query extends ShardQuery>(
+    query: Query,
+    timeoutMs?: number,
+    transfer: MessagePort[] = [],
+  ): Promise<QueryAnswers[Query["kind"]] | undefined> {
+    const post = (serial: number): void => this.#order({ kind: "query", serial, query }, transfer);
+    return this.#queries.ask<Query["kind"]>(post, timeoutMs);
   }
 
   /** A connection of a client is on its way to another shard; undefined if that shard has ended. */

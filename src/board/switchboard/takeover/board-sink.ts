@@ -5,6 +5,7 @@ import type { MovingConnection, MovingListener } from "../../takeover/messages.t
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
 import { NO_TIMEOUT_MS } from "./limits.ts";
+import { passHandles } from "./pass-handles.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
   /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
@@ -57,9 +58,11 @@ export class BoardSink implements TakeoverSink {
     for (const publish of publishes) this.#owner.topics.publishPassed(publish);
   }
 
-  start(): void {
+  start(connections: readonly MovingConnection[]): void {
     const { pool, intake } = this.#owner;
-    const all = pool.handles.map(async (shard) => {
+    const byShard = Map.groupBy(connections, ({ shard }) => shard);
+    const all = pool.handles.map(async (shard, number) => {
+      await passHandles(shard, byShard.get(number) ?? []);
       const started = await shard.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
       for (const clientKey of started?.clientKeys ?? []) {
         shard.clientArrived(clientKey);

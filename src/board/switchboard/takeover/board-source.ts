@@ -1,6 +1,7 @@
 /** What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
+import { keepHandle } from "../../../wire/passing/passed-sockets.ts";
 import type { PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
@@ -16,6 +17,7 @@ import {
   STILL_LIMIT_MS,
   SUSPEND_LIMIT_MS,
 } from "./limits.ts";
+import { passHandles } from "./pass-handles.ts";
 
 /** The parts of a board that a takeover concerns. */
 export interface TakeoverParts {
@@ -94,7 +96,11 @@ export class BoardSource implements TakeoverSource {
   }
 
   async #giveUp(shard: ShardHandle, count: number): Promise<Batch> {
-    const passed = (await shard.query({ kind: "passOut", count } as const, NO_TIMEOUT_MS)) ?? [];
+    const given = (await shard.query({ kind: "passOut", count } as const, NO_TIMEOUT_MS)) ?? [];
+    const passed = given.map(({ socket, state, shard: number }) => {
+      const descriptor = "handle" in socket ? keepHandle(socket.handle) : socket.descriptor;
+      return { descriptor, state, shard: number };
+    });
     for (const { descriptor } of passed) this.#origins.set(descriptor, shard);
     return { shard, passed };
   }
@@ -125,6 +131,7 @@ export class BoardSource implements TakeoverSource {
     const byShard = Map.groupBy(connections, ({ descriptor }) => this.#origins.get(descriptor));
     const all = Array.from(byShard, async ([shard, returned]) => {
       await shard?.query({ kind: "passIn", connections: returned, isReturn: true } as const, NO_TIMEOUT_MS);
+      if (shard !== undefined) await passHandles(shard, returned);
       await shard?.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
     });
     await Promise.all(all);
