@@ -11,11 +11,16 @@ export interface ProgramOptions {
   readonly env?: NodeJS.ProcessEnv;
   /** Folder in which the program runs. Default: that of the project. */
   readonly cwd?: string;
+  /** Node that runs the command. Default: that of the tests. */
+  readonly node?: string;
 }
 
 /** Starts `switchboard` with arguments. It ends with the test. */
-export function switchboardIn({ env, cwd = projectFolder }: ProgramOptions, ...args: string[]): RunningProgram {
-  const program = new RunningProgram(process.execPath, [`${projectFolder}src/cli/main.ts`, ...args], {
+export function switchboardIn(
+  { env, cwd = projectFolder, node = process.execPath }: ProgramOptions,
+  ...args: string[]
+): RunningProgram {
+  const program = new RunningProgram(node, [`${projectFolder}src/cli/main.ts`, ...args], {
     cwd,
     env: { ...inherited, ...env },
   });

@@ -1,6 +1,10 @@
 /** Waits at a path for the process that takes over. A board with the option `takeover` has one. */
+import type { Channel } from "../../wire/passing/channel.ts";
 import { ChannelServer } from "../../wire/passing/channel-server.ts";
-import type { DescriptorChannel } from "../../wire/passing/descriptor-channel.ts";
+import { HandleChannel } from "../../wire/passing/handle-channel.ts";
+import { holdsByNumber } from "../../wire/passing/passed-sockets.ts";
+import { awaitSuccessor, isSupervised } from "../../wire/passing/supervised.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import {
   type HandOverResult,
   type HandOverSettings,
@@ -21,7 +25,10 @@ export interface TakeoverServerOwner {
 
 export class TakeoverServer {
   readonly #owner: TakeoverServerOwner;
+  /** Waits for any process of the user. */
   #channels: ChannelServer | undefined;
+  /** Ends the wait for a process of the same supervisor. */
+  #rest: () => void = noop;
   /** True during a takeover, and after one that succeeded. */
   #busy = false;
 
@@ -33,16 +40,22 @@ export class TakeoverServer {
   static async listen(path: string, owner: TakeoverServerOwner): Promise<TakeoverServer> {
     checkTakeoverPath(path);
     const server = new TakeoverServer(owner);
-    server.#channels = await ChannelServer.listen(path, (channel) => void server.#accept(channel));
+    if (holdsByNumber()) {
+      server.#channels = await ChannelServer.listen(path, (channel) => void server.#accept(channel));
+    }
+    if (isSupervised(path)) {
+      server.#rest = awaitSuccessor((session) => void server.#accept(new HandleChannel(session)));
+    }
     return server;
   }
 
   /** Waits no longer. A takeover that is under way goes on. */
   close(): void {
     this.#channels?.close();
+    this.#rest();
   }
 
-  async #accept(channel: DescriptorChannel): Promise<void> {
+  async #accept(channel: Channel): Promise<void> {
     if (this.#busy) {
       refuseTakeover(channel, "another process is taking over, or has taken over");
       return;

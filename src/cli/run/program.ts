@@ -2,6 +2,7 @@
 import type { ChildProcess } from "node:child_process";
 import { statSync } from "node:fs";
 import { constants } from "node:os";
+import { SUPERVISOR_VARIABLE, supervisorName } from "../../wire/passing/supervisor-messages.ts";
 import { startChild } from "./children.ts";
 
 /** Time between two looks at the path of the takeover while a process starts, in ms. */
@@ -35,7 +36,8 @@ export type Readiness =
   | ({ readonly kind: "ended" } & ProgramExit);
 
 export class Program {
-  readonly #child: ChildProcess;
+  /** The process, for `Relay`. */
+  readonly child: ChildProcess;
   readonly startedAt = performance.now();
   readonly exit: Promise<ProgramExit>;
   /**
@@ -44,9 +46,10 @@ export class Program {
    */
   readonly ready: Promise<Readiness>;
   #ended = false;
+  #awaits = false;
 
   private constructor(child: ChildProcess, { takeover, readyTimeoutMs }: ProgramSettings, before: string | undefined) {
-    this.#child = child;
+    this.child = child;
     this.exit = new Promise((resolve) => {
       const end = (exit: ProgramExit): void => {
         this.#ended = true;
@@ -68,17 +71,24 @@ export class Program {
     const { NOTIFY_SOCKET: _, ...env } = process.env;
     const child = startChild(node, args, {
       cwd,
-      env: { ...env, SWITCHBOARD_TAKEOVER: takeover },
-      stdio: "inherit",
+      env: { ...env, SWITCHBOARD_TAKEOVER: takeover, [SUPERVISOR_VARIABLE]: supervisorName(process.pid) },
+      // The board speaks with the supervisor, and through it with other processes, where `node:ffi` is missing.
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
+      serialization: "advanced",
       // Ctrl+C and a terminal that closes would reach the process directly, and a second time from the supervisor.
       detached: true,
     });
     return new Program(child, settings, before);
   }
 
+  /** A board of the process waits for a successor, and has said so. */
+  awaits(): void {
+    this.#awaits = true;
+  }
+
   /** Process id; 0 if the process couldn't be started. */
   get pid(): number {
-    return this.#child.pid ?? 0;
+    return this.child.pid ?? 0;
   }
 
   get ended(): boolean {
@@ -87,7 +97,7 @@ export class Program {
 
   /** Sends a signal, unless the process has ended. */
   signal(signal: NodeJS.Signals): void {
-    if (!this.#ended) this.#child.kill(signal);
+    if (!this.#ended) this.child.kill(signal);
   }
 
   /** Ends the process and those that it has started at once. */
@@ -96,20 +106,20 @@ export class Program {
     try {
       process.kill(-this.pid, "SIGKILL");
     } catch {
-      this.#child.kill("SIGKILL");
+      this.child.kill("SIGKILL");
     }
   }
 
   /**
    * A board that listens at the path has taken over everything, and replaces the socket of its predecessor in one step.
-   * So another socket at the path means that it is ready.
+   * So another socket at the path means that it is ready. A board without `node:ffi` has no socket there, and says so.
    */
   async #untilListening(path: string, timeoutMs: number, before: string | undefined): Promise<Readiness> {
     const silentAt = performance.now() + timeoutMs;
     return new Promise((resolve) => {
       const timer = setInterval(() => {
         const now = socketAt(path);
-        if (now !== undefined && now !== before) settle({ kind: "listening" });
+        if (this.#awaits || (now !== undefined && now !== before)) settle({ kind: "listening" });
         else if (performance.now() > silentAt) settle({ kind: "silent" });
       }, LOOK_MS);
       const settle = (readiness: Readiness): void => {

@@ -1,8 +1,9 @@
 /**
  * The supervisor of `switchboard run`: keeps one process of a program running, and replaces it by a new one on request.
  */
-import { lacksFfi } from "./ffi-check.ts";
+import type { ChildProcess } from "node:child_process";
 import { Program, type ProgramExit, type ProgramSettings, type Readiness } from "./program.ts";
+import { Relay } from "./relay.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
 export interface SupervisorSettings extends ProgramSettings {
@@ -38,6 +39,10 @@ export class Supervisor {
   #restartDelayMs = MIN_RESTART_DELAY_MS;
   #wakeRestart: () => void = () => {};
   readonly #end = Promise.withResolvers<number>();
+  readonly #relay = new Relay({
+    predecessorOf: (child) => (this.#current.child === child ? undefined : this.#current.child),
+    awaits: (child, holdsByNumber) => this.#awaits(child, holdsByNumber),
+  });
 
   constructor(settings: SupervisorSettings, manager: ServiceManager, report: (line: string) => void) {
     this.#settings = settings;
@@ -90,7 +95,7 @@ export class Supervisor {
   #start(): Program {
     const program = Program.start(this.#settings);
     this.#running.add(program);
-    void this.#checkFfi(program);
+    this.#relay.add(program.child);
     void program.exit.then((exit) => {
       this.#running.delete(program);
       this.#exited(program, exit);
@@ -98,13 +103,10 @@ export class Supervisor {
     return program;
   }
 
-  /** Says once for each process that it can't be replaced because its Node has no `node:ffi`. */
-  async #checkFfi(program: Program): Promise<void> {
-    const { node, flags } = this.#settings;
-    if (!(await lacksFfi(node, flags)) || this.#isStopping) return;
-    this.#report(
-      `pid ${program.pid} can't be replaced without reconnects: its Node has no node:ffi (use Node 26.9 or newer)`,
-    );
+  #awaits(child: ChildProcess, holdsByNumber: boolean): void {
+    for (const program of this.#running) if (program.child === child) program.awaits();
+    if (holdsByNumber) return;
+    this.#report(`pid ${child.pid} has no node:ffi: this process passes its connections on, which takes longer`);
   }
 
   /** Starts a process with nothing to take over. */

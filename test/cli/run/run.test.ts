@@ -91,13 +91,6 @@ describe("one process", () => {
     expect(await ended(supervisor)).toMatchObject({ code: 0, stdout: expect.stringContaining("two") });
   });
 
-  it("can't be replaced without node:ffi, which one line says at its start", async () => {
-    const supervisor = superviseIn({ env: { NODE_OPTIONS: "--no-experimental-ffi" } }, script(ALIVE));
-    await supervisor.logs(/pid \d+ can't be replaced without reconnects: its Node has no node:ffi/);
-    supervisor.kill("SIGTERM");
-    expect(await ended(supervisor)).toMatchObject({ code: 143 });
-  });
-
   it("isn't replaced if it can't be, which one line says", async () => {
     const supervisor = supervise("--ready-timeout", "0.1", script(ALIVE));
     await supervisor.logs(/pid \d+ can't be replaced: it has no board with takeover: true/);

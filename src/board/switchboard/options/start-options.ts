@@ -122,7 +122,8 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    * Path of a Unix socket by which processes take over from each other: if a process listens there, this board takes
    * its listening sockets and its open connections over; in any case it listens there afterwards. True: the path is in
    * the environment variable `SWITCHBOARD_TAKEOVER`, which `switchboard run` sets; without the variable there is no
-   * takeover. The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer. Default: false.
+   * takeover. The folder must belong to the user, with mode 0700. Linux and Node 26.9 or newer; under `switchboard run`
+   * also Node 24.20 or newer. Default: false.
    */
   readonly takeover?: string | boolean;
   /**

@@ -5,7 +5,12 @@
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
+import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
+import { HandleChannel } from "../../../wire/passing/handle-channel.ts";
+import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
+import { findPredecessor, isSupervised } from "../../../wire/passing/supervised.ts";
+import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver } from "../../takeover/successor.ts";
 import { checkTakeoverPath } from "../../takeover/takeover-directory.ts";
@@ -31,7 +36,10 @@ export interface BoardTakeoverOwner extends TakeoverParts {
  */
 export function checkTakeover(path: string): void {
   const why = whyNoPassing();
-  if (why !== undefined) throw new SwitchboardError("ERR_NO_FFI", `takeover can't work here: ${why}`);
+  if (why !== undefined && !(isSupervised(path) && canMoveSockets(process.versions.node))) {
+    const message = `takeover can't work here: ${why}; or start the program by \`switchboard run\`, with Node 24.20 or newer`;
+    throw new SwitchboardError("ERR_NO_FFI", message);
+  }
   checkTakeoverPath(path);
 }
 
@@ -55,7 +63,7 @@ export class BoardTakeover {
    * the other process has agreed. Rejects as `connectChannel` and `takeOver` do.
    */
   async begin(): Promise<void> {
-    const channel = await connectChannel(this.#path);
+    const channel = await this.#connect();
     if (channel === undefined) {
       await this.#awaitSuccessor();
       return;
@@ -80,6 +88,13 @@ export class BoardTakeover {
       },
     );
     await welcome.promise;
+  }
+
+  /** Resolves with the way to the process before; undefined if there is none. */
+  async #connect(): Promise<Channel | undefined> {
+    const session = isSupervised(this.#path) ? await findPredecessor() : undefined;
+    if (session !== undefined) return new HandleChannel(session);
+    return holdsByNumber() ? connectChannel(this.#path) : undefined;
   }
 
   /** An actor has published for subscribers that have gone to another process. */

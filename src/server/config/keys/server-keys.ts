@@ -112,7 +112,7 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
   ),
   takeover: text(
     "",
-    "Path of a Unix socket by which a new process takes over ports and clients from the old one, in a folder of mode 0700. `switchboard run serve` sets the variable. Linux and Node 26.9 or newer. Empty: none",
+    "Path of a Unix socket by which a new process takes over ports and clients from the old one, in a folder of mode 0700. `switchboard run serve` sets the variable. Linux and Node 26.9 or newer; under `switchboard run` also 24.20 or newer. Empty: none",
   ),
 });
 
