@@ -60,7 +60,6 @@ export async function run(args: readonly string[]): Promise<number> {
   const settings = {
     node: values.node ?? process.execPath,
     args: [...process.execArgv, ...program],
-    flags: process.execArgv,
     cwd,
     readyTimeoutMs: timeoutMs("ready-timeout", values["ready-timeout"], DEFAULT_READY_TIMEOUT_S),
     stopTimeoutMs: timeoutMs("stop-timeout", values["stop-timeout"], DEFAULT_STOP_TIMEOUT_S),

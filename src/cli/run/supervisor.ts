@@ -9,8 +9,6 @@ import type { ServiceManager } from "./service-manager.ts";
 export interface SupervisorSettings extends ProgramSettings {
   /** True to start the program again when it fails. */
   readonly restart: boolean;
-  /** Flags of Node at the front of `args`. */
-  readonly flags: readonly string[];
   /** Time that a process has to end after a signal, in ms. Then it is killed. */
   readonly stopTimeoutMs: number;
 }

@@ -36,11 +36,16 @@ export interface BoardTakeoverOwner extends TakeoverParts {
  */
 export function checkTakeover(path: string): void {
   const why = whyNoPassing();
-  if (why !== undefined && !(isSupervised(path) && canMoveSockets(process.versions.node))) {
-    const message = `takeover can't work here: ${why}; or start the program by \`switchboard run\`, with Node 24.20 or newer`;
-    throw new SwitchboardError("ERR_NO_FFI", message);
-  }
+  if (why !== undefined) checkSupervised(path, why);
   checkTakeoverPath(path);
+}
+
+/** Throws `ERR_NO_FFI` unless `switchboard run` passes sockets on, which needs no `node:ffi`. */
+function checkSupervised(path: string, why: string): void {
+  const isLinux = process.platform === "linux";
+  if (isLinux && isSupervised(path) && canMoveSockets(process.versions.node)) return;
+  const advice = isLinux ? "; or start the program by `switchboard run`, with Node 24.20 or newer" : "";
+  throw new SwitchboardError("ERR_NO_FFI", `takeover can't work here: ${why}${advice}`);
 }
 
 export class BoardTakeover {
