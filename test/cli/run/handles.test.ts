@@ -2,7 +2,7 @@
  * Replacements in a Node without `node:ffi`: connections go through the supervisor, as handles. `npm run takeovers:handles`
  * runs all of them with an older Node, and a few more.
  */
-import { chmodSync, readFileSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
+import { chmodSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -10,6 +10,7 @@ import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import type { ServerOptions } from "../../e2e/takeover/programs/server.ts";
 import { actorUrl } from "../../support/actor-url.ts";
 import { CountedClient } from "../../support/counted-client.ts";
+import { stateOf } from "../../support/process-state.ts";
 import { childrenOf, ended, newFolder, superviseIn, times } from "./supervise.ts";
 
 /** A Node that really has no `node:ffi`, for the supervisor and the programs. Default: this Node, without by a flag. */
@@ -91,15 +92,6 @@ async function serve() {
     return [old, next];
   };
   return { supervisor, change, use, clients, answered, faults, replaceByStopped };
-}
-
-/** State of a process: "T" for one that is stopped; "Z", or undefined, for one that has ended. */
-function stateOf(pid: number): string | undefined {
-  try {
-    return /\) (\w) /.exec(readFileSync(`/proc/${pid}/stat`, "latin1"))?.[1];
-  } catch {
-    return undefined;
-  }
 }
 
 // The same Node has `node:ffi` in chains of both.
@@ -184,7 +176,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     onTestFinished(() => void process.kill(old, "SIGKILL"));
     supervisor.kill("SIGKILL");
     await supervisor.prints(/"event":"successorFailed".*"code":"ERR_TAKEOVER_LOST"/);
-    expect(stateOf(next) ?? "Z").toBe("Z");
+    expect(stateOf(next)).toBe("Z");
     expect(await faults()).toEqual([]);
   });
 

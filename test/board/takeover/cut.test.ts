@@ -1,0 +1,159 @@
+/** Takeovers whose two processes lose the way between them, while both run: their supervisor was killed, or lost a part. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
+import { setImmediate } from "node:timers/promises";
+import { describe, expect, it, onTestFinished } from "vitest";
+import type { MovingConnection, PredecessorMessage, SuccessorMessage } from "../../../src/board/takeover/messages.ts";
+import { handOver, type TakeoverSource } from "../../../src/board/takeover/predecessor.ts";
+import { type TakeoverSink, takeOver } from "../../../src/board/takeover/successor.ts";
+import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
+import { type Channel, ChannelCut, type ChannelReceiver } from "../../../src/wire/passing/channel.ts";
+import { stateOf } from "../../support/process-state.ts";
+
+type Kind = (PredecessorMessage | SuccessorMessage)["kind"];
+
+const CONNECTIONS = 3;
+
+/** A process in place of one of the two, which run in the test: it is killed, or ends, for them. */
+function standIn(): ChildProcess {
+  const child = spawn("sleep", ["1000"]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  return child;
+}
+
+function isRunning({ pid = 0 }: ChildProcess): boolean {
+  return stateOf(pid) !== "Z";
+}
+
+/** One end of a channel in memory. */
+class MemoryChannel implements Channel {
+  readonly peer: { readonly pid: number };
+  readonly #cutsAt: Kind;
+  other: MemoryChannel | undefined;
+  #receiver: ChannelReceiver | undefined;
+  #hasEnded = false;
+
+  /** @param cutsAt kind of the message at which the channel is cut, in place of its delivery */
+  constructor(peer: ChildProcess, cutsAt: Kind) {
+    this.peer = { pid: peer.pid ?? 0 };
+    this.#cutsAt = cutsAt;
+  }
+
+  start(receiver: ChannelReceiver): void {
+    this.#receiver = receiver;
+  }
+
+  send(message: unknown, descriptors: readonly number[] = []): void {
+    if (this.#hasEnded) return;
+    if ((message as { readonly kind: Kind }).kind === this.#cutsAt) {
+      for (const end of [this, this.other]) end?.cut();
+      return;
+    }
+    const copies = descriptors.map(openSocket);
+    queueMicrotask(() => this.other?.deliver(structuredClone(message), copies));
+  }
+
+  deliver(message: unknown, descriptors: readonly number[]): void {
+    this.#receiver?.received(message, descriptors);
+  }
+
+  cut(): void {
+    this.#hasEnded = true;
+    queueMicrotask(() => this.#receiver?.ended(new ChannelCut("as the test wants")));
+  }
+
+  close(): void {}
+  unref(): void {}
+  destroy(): void {}
+}
+
+/** A descriptor in place of a socket. */
+function openSocket(): number {
+  return openSync("/dev/null", "r");
+}
+
+function close(connections: readonly MovingConnection[]): void {
+  for (const { descriptor } of connections) closeSync(descriptor);
+}
+
+/** A takeover whose channel is cut at a message. */
+function takeoverCutAt(kind: Kind, next = standIn()) {
+  const old = standIn();
+  const [oldEnd, newEnd] = [new MemoryChannel(next, kind), new MemoryChannel(old, kind)];
+  oldEnd.other = newEnd;
+  newEnd.other = oldEnd;
+  const told: string[] = [];
+  const left: MovingConnection[] = Array.from({ length: CONNECTIONS }, () => {
+    return { descriptor: openSocket(), state: new Uint8Array(1), shard: 0 };
+  });
+  const source: TakeoverSource = {
+    moves: {},
+    shards: 1,
+    connections: CONNECTIONS,
+    listeners: async () => [],
+    stopAccepting: async () => {},
+    acceptAgain: async () => void told.push("the old one accepts again"),
+    suspend: async () => left.splice(0),
+    resume: async (connections) => {
+      told.push(`the old one has ${connections.length} back, the new one ${isRunning(next) ? "runs" : "has ended"}`);
+      close(connections);
+    },
+  };
+  const sink: TakeoverSink = {
+    moves: {},
+    shards: 1,
+    listen: async () => {},
+    adopt: async () => {},
+    start: (connections) => {
+      told.push(`the new one starts ${connections.length}, the old one ${isRunning(old) ? "runs" : "has ended"}`);
+      close(connections);
+    },
+    finish: async () => {},
+    published: () => {},
+  };
+  return { old, next, told, handedOver: handOver(oldEnd, source), takenOver: takeOver(newEnd, sink) };
+}
+
+async function end(child: ChildProcess): Promise<void> {
+  child.kill("SIGKILL");
+  if (child.signalCode === null) await once(child, "exit");
+}
+
+describe.skipIf(whyNoPassing() !== undefined)("a takeover that is cut", () => {
+  it.each(["connections", "adopted"] as const)(
+    "at %j: the old process ends the new one, then goes on",
+    async (kind) => {
+      const { old, told, handedOver, takenOver } = takeoverCutAt(kind);
+      expect(await handedOver).toMatchObject({ outcome: "failed", error: { code: "ERR_TAKEOVER_LOST" } });
+      expect(told).toEqual([`the old one has ${CONNECTIONS} back, the new one has ended`, "the old one accepts again"]);
+      // In place of the new process, which has ended.
+      await end(old);
+      await takenOver;
+    },
+  );
+
+  it.each(["go", "done"] as const)(
+    "at %j: the old process has nothing left and ends, then the new one goes on",
+    async (kind) => {
+      const { old, next, told, handedOver, takenOver } = takeoverCutAt(kind);
+      expect(await handedOver).toMatchObject({ outcome: "handedOver", connections: CONNECTIONS });
+      expect(isRunning(next)).toBe(true);
+      for (let turn = 0; turn < 10; turn++) await setImmediate();
+      expect(told).toEqual(kind === "go" ? [] : [`the new one starts ${CONNECTIONS}, the old one runs`]);
+      await end(old);
+      expect(await takenOver).toMatchObject({ connections: CONNECTIONS });
+      if (kind === "go") expect(told).toContain(`the new one starts ${CONNECTIONS}, the old one has ended`);
+    },
+  );
+
+  it("after everything was given to a process that has ended: the old one accepts again", async () => {
+    const next = standIn();
+    await end(next);
+    const { old, told, handedOver, takenOver } = takeoverCutAt("finished", next);
+    expect(await handedOver).toMatchObject({ outcome: "failed", connections: CONNECTIONS });
+    expect(told).toContain("the old one accepts again");
+    await end(old);
+    await takenOver;
+  });
+});
