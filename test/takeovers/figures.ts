@@ -1,17 +1,28 @@
 /**
- * `npm run takeovers:figures -- [connections…]`: a chain of five takeovers under load, with clients that know nothing of them
- * and check every byte. Prints one line for each takeover. Default: 2,000 and 10,000 connections. Needs about twice as many
- * descriptors as connections.
+ * `npm run takeovers:figures -- [--run] [--node PATH] [connections…]`: a chain of five takeovers under load, with clients that
+ * know nothing of them and check every byte. Prints one line for each takeover. Default: 2,000 and 10,000 connections. Needs
+ * about twice as many descriptors as connections.
+ *
+ * `--run`: under `switchboard run`. `--node PATH`: the Node of the programs; one without `node:ffi` needs `--run`.
  */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { RunningProgram } from "../e2e/support/process.ts";
+import { parseArgs } from "node:util";
+import { projectFolder, RunningProgram } from "../e2e/support/process.ts";
 import { actorUrl } from "../support/actor-url.ts";
 import { CountedClient } from "../support/counted-client.ts";
 
+const { values, positionals } = parseArgs({
+  options: { run: { type: "boolean" }, node: { type: "string" } },
+  allowPositionals: true,
+});
+const node = values.node ?? process.execPath;
+
 const program = fileURLToPath(new URL("../e2e/takeover/programs/server.ts", import.meta.url));
+/** The same with its options in a file, for `switchboard run`. */
+const supervised = fileURLToPath(new URL("../cli/run/programs/board.ts", import.meta.url));
 
 const TAKEOVERS = 5;
 const SHARDS = 2;
@@ -20,20 +31,74 @@ const MESSAGES_PER_SECOND = 4_000;
 /** Clients that connect at the same time. */
 const TOGETHER = 100;
 
-function start(path: string): RunningProgram {
+type Story = Readonly<Record<string, number>>;
+
+/** A server that is replaced again and again. */
+interface Chain {
+  readonly port: number;
+  /** Resolves with what the new and the old process say. */
+  replace(): Promise<readonly [takenOver: Story, handedOver: Story]>;
+  end(): Promise<void>;
+}
+
+function optionsWith(takeover: string | undefined): string {
   const start = {
     actor: String(actorUrl("counting")),
-    takeover: path,
+    ...(takeover === undefined ? {} : { takeover }),
     shards: SHARDS,
     pingIntervalMs: 0,
     maxEventLoopDelayMs: 60_000,
   };
-  return new RunningProgram(process.execPath, [program, JSON.stringify({ start, listen: [{}] })]);
+  return JSON.stringify({ start, listen: [{}] });
 }
 
-async function told(process: RunningProgram, event: string): Promise<Record<string, number>> {
+async function told(process: RunningProgram, event: string): Promise<Story> {
   const [, story = ""] = await process.prints(new RegExp(`^(\\{"event":"${event}".*)\\n`, "m"));
   return JSON.parse(story);
+}
+
+async function portOf(process: RunningProgram): Promise<number> {
+  const { ports } = (await told(process, "listening")) as unknown as { readonly ports: readonly number[] };
+  return ports[0] as number;
+}
+
+/** Processes that meet at a path. */
+async function atPath(folder: string): Promise<Chain> {
+  const start = (): RunningProgram => new RunningProgram(node, [program, optionsWith(join(folder, "socket"))]);
+  let old = start();
+  return {
+    port: await portOf(old),
+    replace: async () => {
+      const next = start();
+      const both = [await told(next, "takenOver"), await told(old, "handedOver")] as const;
+      await old.exit;
+      old = next;
+      return both;
+    },
+    end: () => old.destroy(),
+  };
+}
+
+/** Processes under one supervisor. */
+async function underSupervisor(folder: string): Promise<Chain> {
+  const file = join(folder, "options.json");
+  writeFileSync(file, optionsWith(undefined));
+  const main = join(projectFolder, "src/cli/main.ts");
+  const supervisor = new RunningProgram(node, [main, "run", supervised, file]);
+  return {
+    port: await portOf(supervisor),
+    replace: async () => {
+      supervisor.forget();
+      supervisor.kill("SIGHUP");
+      const both = [await told(supervisor, "takenOver"), await told(supervisor, "handedOver")] as const;
+      await supervisor.logs(/took over from/);
+      return both;
+    },
+    end: async () => {
+      supervisor.kill("SIGTERM");
+      await supervisor.exit;
+    },
+  };
 }
 
 async function openClients(port: number, count: number): Promise<CountedClient[]> {
@@ -51,17 +116,12 @@ async function openClients(port: number, count: number): Promise<CountedClient[]
 /** Runs a chain of takeovers. Returns everything that was wrong. */
 async function run(connections: number): Promise<string[]> {
   const folder = mkdtempSync(join(tmpdir(), "takeover-"));
-  let old = start(join(folder, "socket"));
+  const chain = await (values.run ? underSupervisor(folder) : atPath(folder));
   try {
-    const { ports } = (await told(old, "listening")) as unknown as { readonly ports: readonly number[] };
-    const clients = await openClients(ports[0] as number, connections);
+    const clients = await openClients(chain.port, connections);
     for (let takeover = 1; takeover <= TAKEOVERS; takeover++) {
       for (const { waits } of clients) waits.length = 0;
-      const next = start(join(folder, "socket"));
-      const taken = await told(next, "takenOver");
-      const given = await told(old, "handedOver");
-      await old.exit;
-      old = next;
+      const [taken, given] = await chain.replace();
       const before = clients.map(({ answers }) => answers);
       while (clients.some((client, at) => client.answers === before[at] && client.errors.length === 0)) {
         await new Promise((resolve) => setTimeout(resolve, 10));
@@ -77,12 +137,12 @@ async function run(connections: number): Promise<string[]> {
     await Promise.all(clients.map((client) => client.stop()));
     return clients.flatMap(({ errors }) => errors);
   } finally {
-    await old.destroy();
+    await chain.end();
     rmSync(folder, { recursive: true });
   }
 }
 
-const counts = process.argv.slice(2).map(Number);
+const counts = positionals.map(Number);
 for (const connections of counts.length === 0 ? [2_000, 10_000] : counts) {
   const errors = await run(connections);
   for (const error of errors.slice(0, 5)) console.log(`  ${error}`);
