@@ -44,6 +44,16 @@ import { Subscriptions, type TopicsLeaver } from "./subscriptions.ts";
 
 const NO_TOPICS: TopicsLeaver = { subscriptions: [], memberships: [] };
 
+/** The entry of a connection in the registry of its shard. */
+export interface Registration {
+  /** Undefined once the connection was deleted. */
+  connection: Connection | undefined;
+  /** Serial, larger than those of all connections before. */
+  readonly serial: number;
+  /** Set for a connection that opened in another shard; the serial of all others tells. */
+  readonly openedAt: number | undefined;
+}
+
 /** One WebSocket in a shard, its actor and its topics, put together. */
 export class Connection
   extends Endpoint
@@ -55,6 +65,8 @@ export class Connection
   #subscriptions: Subscriptions | undefined;
   /** Created when the actor first reads `request`. */
   #request: ConnectionRequest | undefined;
+  /** Undefined while the connection isn't registered. The registry of the shard owns the field. */
+  registration: Registration | undefined;
   /** Called when the actor's `resumed` has ended. */
   #resumeEnded: ((isLost: boolean) => void) | undefined;
 

@@ -204,6 +204,7 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
    * crowd of peers that leave at once doesn't delay those that stay.
    */
   ended(): void {
+    if (this.#phase === "ending" || this.#phase === "closed") return;
     this.host.turns.addBackground({ takeTurn: () => this.#peerEnded(LOST) });
   }
 

@@ -299,7 +299,7 @@ export class Shard {
   }
 
   #connectionClosed(connection: { readonly address: Address }, clean: boolean): void {
-    if (this.#connections.delete(connection)) {
+    if (this.#connections.delete(connection as Connection)) {
       this.#closedSockets.left(connection);
       this.#mail.ended(connection.address);
     }

@@ -46,7 +46,7 @@ export function versionOf(actorClass: ActorClass): number | undefined {
 }
 
 /** True if the actor's class has the handler itself, and doesn't inherit it from `Actor`. */
-export function overrides(actor: Actor, handler: "mailed" | "shuttingDown"): boolean {
+export function overrides(actor: Actor, handler: "opened" | "closed" | "mailed" | "shuttingDown"): boolean {
   return actor[handler] !== originOf(actor).base[handler];
 }
 

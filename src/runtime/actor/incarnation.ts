@@ -71,10 +71,21 @@ export class Incarnation implements ScopeOwner {
 
   /** Calls the handler. Returns its result, throws its error. */
   handle(work: Work): unknown {
+    if (this.#isInherited(work) && !handlersAreTraced()) {
+      this.dropScope();
+      return undefined;
+    }
     const scope = this.#scope ?? this.#newScope();
     this.#keepScope(scope, work);
     if (handlersAreTraced()) return scope.runInAsyncScope(this.#trace, this, work);
     return scope === this.#entered ? this.#call(work) : scope.runInAsyncScope(this.#call, this, work);
+  }
+
+  /** True for `opened` and `closed` of a class that has none of its own: they do nothing, and need no scope. */
+  #isInherited({ kind }: Work): boolean {
+    const actor = this.#actor;
+    if (kind === "opening") return actor !== undefined && !overrides(actor, "opened");
+    return kind === "closing" && (actor === undefined || !overrides(actor, "closed"));
   }
 
   /** Calls `read` for messages that come together: in the kept scope, so that it is entered once for all of them. */

@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { expect, it, vi } from "vitest";
 import { Connection } from "../../../src/board/connection/connection.ts";
 import type { ConnectionHost } from "../../../src/board/connection/connection-host.ts";
 import { Actor, type ActorClass } from "../../../src/runtime/actor/actor.ts";
@@ -141,4 +141,13 @@ it.each([
   expect(log).toEqual(["mail 1", "a", "b", "c", `closed ${sent}`]);
   // The end of the peer's direction has to arrive.
   expect(transport.reading).toBe(true);
+});
+
+it("leaves no work for later when the peer ends its direction after the close handshake", () => {
+  const { host, transport } = open();
+  const added = vi.spyOn(host.turns, "addBackground");
+  transport.feed(close(1000));
+  transport.endByPeer();
+  expect(log).toEqual(["closed 1000"]);
+  expect(added).not.toHaveBeenCalled();
 });

@@ -48,9 +48,9 @@ const numbers = (directory: Iterable<Connection>): string[] => [...directory].ma
 it("finds a connection by its address while it is open", () => {
   const { directory, all } = filled(2);
   expect(directory.get("0-1" as Address)).toBe(all[1]);
-  expect(directory.delete({ address: "0-1" as Address })).toBe(true);
+  expect(directory.delete(all[1] as Connection)).toBe(true);
   expect(directory.get("0-1" as Address)).toBeUndefined();
-  expect(directory.delete({ address: "0-1" as Address })).toBe(false);
+  expect(directory.delete(all[1] as Connection)).toBe(false);
   expect(directory.size).toBe(1);
 });
 
@@ -108,4 +108,33 @@ it("skips connections that leave during an iteration, and reaches those that are
     directory.add(late);
   }
   expect(seen).toEqual(["0-0", "0-2", "0-3"]);
+});
+
+it("finds by address what came before the first look-up and after it, also across many that have left", () => {
+  const { directory, all } = filled(200);
+  const [first, last, ...others] = [all[0], all[199], ...all.slice(1, 199)] as [
+    Connection,
+    Connection,
+    ...Connection[],
+  ];
+  expect(directory.get(first.address)).toBe(first);
+  directory.delete(first);
+  directory.add(first);
+  for (const connection of others) directory.delete(connection);
+  expect([first, last, others[0]].map((one) => directory.get(one?.address as Address))).toEqual([
+    first,
+    last,
+    undefined,
+  ]);
+  expect([...directory.addresses()]).toEqual(["0-199", "0-0"]);
+});
+
+it("continues an iteration over all connections when most of them leave meanwhile", () => {
+  const { directory, all } = filled(200);
+  const seen: string[] = [];
+  for (const connection of directory) {
+    seen.push(connection.address);
+    if (seen.length === 10) for (const one of all.slice(0, 195)) directory.delete(one);
+  }
+  expect(seen.slice(10)).toEqual(["0-195", "0-196", "0-197", "0-198", "0-199"]);
 });

@@ -239,3 +239,14 @@ it("enters its scope once for all messages of a read, and another scope after a 
     ["of the new object", false],
   ]);
 });
+
+it("calls no handler, and creates no scope, for `opened` and `closed` of a class that has none of its own", () => {
+  const { incarnation } = create(class extends Actor {});
+  incarnation.construct();
+  const [opening, created] = [vi.spyOn(Actor.prototype, "opened"), vi.spyOn(scopes, "create")];
+  incarnation.handle(OPENING);
+  incarnation.handle(CLOSING);
+  expect(opening).not.toHaveBeenCalled();
+  expect(created).not.toHaveBeenCalled();
+  vi.restoreAllMocks();
+});
