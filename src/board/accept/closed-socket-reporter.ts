@@ -23,7 +23,7 @@ export class ClosedSocketReporter {
 
   /** Forgets a socket that became a connection, or that went back to the main thread. */
   forget(who: object): void {
-    this.#clientKeys.delete(who);
+    if (this.#clientKeys.size > 0) this.#clientKeys.delete(who);
   }
 
   clientKeyOf(who: object): string | undefined {
@@ -32,7 +32,7 @@ export class ClosedSocketReporter {
 
   left(who: object): void {
     this.#counters.add("departed");
-    const clientKey = this.#clientKeys.get(who);
+    const clientKey = this.#clientKeys.size === 0 ? undefined : this.#clientKeys.get(who);
     if (clientKey === undefined) return;
     this.#clientKeys.delete(who);
     if (this.#gone.push(clientKey) === 1) setImmediate(() => this.#flush());

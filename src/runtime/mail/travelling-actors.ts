@@ -114,6 +114,7 @@ export class TravellingActors {
 
   /** The connection of an actor has closed in this thread. */
   ended(address: Address): void {
+    if (this.#guests.size === 0 && this.#leaving.size === 0) return;
     this.kept(address);
     if (this.#guests.delete(address)) this.#tellHome({ note: "ended", address });
   }

@@ -34,16 +34,24 @@ export function actorCountersBytes(modules: number): number {
 export class ActorCounters {
   readonly #values: Float64Array;
   readonly #firstSlots: ReadonlyMap<string | undefined, number>;
+  /** The module that was counted last, and its first slot: a shard mostly counts for one module. */
+  #last: string | undefined;
+  #lastFirst: number | undefined;
 
   /** @param actors names of the modules, in the same order in all threads */
   constructor(actors: readonly (string | undefined)[], memory: SharedArrayBuffer, byteOffset: number) {
     this.#values = new Float64Array(memory, byteOffset, actors.length * names.length);
     this.#firstSlots = new Map(actors.map((actor, index) => [actor, index * names.length]));
+    this.#lastFirst = this.#firstSlots.get(undefined);
   }
 
   /** Adds to a count of a module. A module that isn't known is not counted. */
   add(actor: string | undefined, name: ActorCounterName, amount = 1): void {
-    const first = this.#firstSlots.get(actor);
+    if (actor !== this.#last) {
+      this.#last = actor;
+      this.#lastFirst = this.#firstSlots.get(actor);
+    }
+    const first = this.#lastFirst;
     if (first !== undefined) (this.#values[first + names.indexOf(name)] as number) += amount;
   }
 

@@ -13,6 +13,7 @@ export interface RequestHead extends UpgradeRequest {
 /** Longest head that is looked at, in bytes: the limit of Node's own parser. */
 const MAX_HEAD_BYTES = 16 * 1024;
 const END = "\r\n\r\n";
+const SPACE = 0x20;
 /**
  * A GET request in the simple form of RFC 9112 sections 3 and 5: no obsolete line folding, no bytes beyond ASCII, no
  * bare CR or LF.
@@ -86,8 +87,18 @@ function readHeaders(text: string, at: number, end: number): IncomingHttpHeaders
     const name = KNOWN_NAMES.get(written) ?? written.toLowerCase();
     if (headers[name] !== undefined) return undefined;
     if (name === "content-length" || name === "transfer-encoding" || name === "expect") return undefined;
-    headers[name] = trimBlanks(text, colon + 1, lineEnd);
+    headers[name] = readValue(text, colon + 1, lineEnd);
     at = lineEnd + 2;
   }
   return headers;
+}
+
+/** Reads the value of a header line. Nearly every client writes one space before the value, and nothing behind. */
+function readValue(text: string, start: number, end: number): string {
+  const isPlain =
+    start + 1 < end &&
+    text.charCodeAt(start) === SPACE &&
+    text.charCodeAt(start + 1) > SPACE &&
+    text.charCodeAt(end - 1) > SPACE;
+  return isPlain ? text.slice(start + 1, end) : trimBlanks(text, start, end);
 }

@@ -42,6 +42,12 @@ import { SubmissionQueue } from "./submission-queue.ts";
 /** Entries of the submission queue: operations that a turn may begin. The completion queue has twice as many. */
 const ENTRIES = 8192;
 const BUFFER_GROUP = 0;
+/** First words of a receive. The kernel waits for bytes first, and doesn't try in vain. */
+const RECEIVE_ONE = OP_RECV | (SQE_BUFFER_SELECT << 8) | (RECV_POLL_FIRST << 16);
+const RECEIVE_MANY = RECEIVE_ONE | (RECV_MULTISHOT << 16);
+/** Words of an entry: the flags of an operation, and the group of buffers. */
+const FLAGS_AT = 7;
+const BUFFER_GROUP_AT = 10;
 /** Number of times that the kernel is entered until the last completions of a slot are there. */
 const MAX_CANCEL_TRIES = 8;
 
@@ -133,7 +139,7 @@ export class Ring {
   }
 
   /**
-   * Gives a slot up. Its descriptor is closed, and `released` called, in a later turn, when the kernel has completed
+   * Gives a slot up. Its descriptor is closed, and `released` called, at the end of a turn, when the kernel has completed
    * the last operation. Both directions end at once if an operation is in flight.
    */
   retire(slot: number): void {
@@ -180,6 +186,7 @@ export class Ring {
   }
 
   #releaseAll(): void {
+    if (this.#slots.releasing.length === 0) return;
     for (const slot of this.#slots.takeReleasing()) {
       this.#estate.close(this.descriptorOf(slot));
       const owner = this.#slots.owners[slot];
@@ -192,10 +199,7 @@ export class Ring {
 
   /** Receives once, or until the receive is cancelled. */
   receive(slot: number, many: boolean): void {
-    const first = OP_RECV | (SQE_BUFFER_SELECT << 8) | (((many ? RECV_MULTISHOT : 0) | RECV_POLL_FIRST) << 16);
-    this.#begin(slot, () => {
-      this.#queue.words[this.#write(first, slot, kinds.receive) + 10] = BUFFER_GROUP;
-    });
+    this.#begin(slot, many ? RECEIVE_MANY : RECEIVE_ONE, kinds.receive, BUFFER_GROUP_AT, BUFFER_GROUP);
   }
 
   /** Ends the receive of a slot. Its last completion follows. */
@@ -213,22 +217,24 @@ export class Ring {
 
   /** Waits until the socket's buffer has room. */
   pollWritable(slot: number): void {
-    this.#begin(slot, () => {
-      this.#queue.words[this.#write(OP_POLL_ADD, slot, kinds.poll) + 7] = POLLOUT;
-    });
+    this.#begin(slot, OP_POLL_ADD, kinds.poll, FLAGS_AT, POLLOUT);
   }
 
   /** Accepts connections until the slot is retired. */
   accept(slot: number): void {
-    this.#begin(slot, () => {
-      this.#queue.words[this.#write(OP_ACCEPT | (ACCEPT_MULTISHOT << 16), slot, kinds.accept) + 7] = SOCK_CLOEXEC;
-    });
+    this.#begin(slot, OP_ACCEPT | (ACCEPT_MULTISHOT << 16), kinds.accept, FLAGS_AT, SOCK_CLOEXEC);
   }
 
-  #begin(slot: number, write: () => void): void {
+  /** Begins an operation with one parameter, the word `at` of its entry: in this batch, or in the next if this one is full. */
+  #begin(slot: number, first: number, kind: number, at: number, parameter: number): void {
     const { inFlight } = this.#slots;
     inFlight[slot] = (inFlight[slot] as number) + 1;
-    this.#queue.queue(write);
+    if (this.#queue.hasRoom) this.#writeWith(slot, first, kind, at, parameter);
+    else this.#queue.queue(() => this.#writeWith(slot, first, kind, at, parameter));
+  }
+
+  #writeWith(slot: number, first: number, kind: number, at: number, parameter: number): void {
+    this.#queue.words[this.#write(first, slot, kind) + at] = parameter;
   }
 
   #write(first: number, slot: number, kind: number): number {
@@ -252,7 +258,10 @@ export class Ring {
       if (this.#queue.submit()) this.#arena.flip();
       this.#releaseAll();
     }
-    return left + this.#completions.dispatch();
+    const count = left + this.#completions.dispatch();
+    // Without another batch no operation names a descriptor: the end of a connection alone takes no further turn.
+    if (this.#queue.isEmpty && !this.#queue.isOverflown) this.#releaseAll();
+    return count;
   }
 
   /**

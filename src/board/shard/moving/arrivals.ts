@@ -70,6 +70,7 @@ export class Arrivals {
 
   /** Returns the number of moves of a connection that leaves or has closed, and forgets it. */
   takeHops(connection: object): number {
+    if (this.#hops.size === 0) return 0;
     const hops = this.#hops.get(connection) ?? 0;
     this.#hops.delete(connection);
     return hops;

@@ -44,7 +44,8 @@ export class Stayers {
 
   /** A connection of the shard has closed, and isn't registered any more. */
   connectionClosed(connection: object, clean: boolean): void {
-    if (this.#leaving.delete(connection as Connection)) this.#shutdown?.connectionClosed(clean);
+    if (this.#leaving.size > 0 && this.#leaving.delete(connection as Connection))
+      this.#shutdown?.connectionClosed(clean);
     this.#checkEmpty();
   }
 

@@ -101,17 +101,16 @@ export class UringLoop {
     const all = this.#unsettled;
     if (all.length === 0) return;
     this.#unsettled = [];
-    for (const [index, one] of all.entries()) {
-      if (one.sentBatch >= this.ring.batch) {
-        this.#unsettled.push(one);
-        continue;
+    let handled = 0;
+    try {
+      while (handled < all.length) {
+        const one = all[handled++] as Unsettled;
+        if (one.sentBatch < this.ring.batch) one.settled();
+        else this.#unsettled.push(one);
       }
-      try {
-        one.settled();
-      } catch (error) {
-        this.#unsettled.push(...all.slice(index + 1));
-        throw error;
-      }
+    } finally {
+      // What throws must not keep the others from being told.
+      if (handled < all.length) this.#unsettled.push(...all.slice(handled));
     }
   }
 }

@@ -18,8 +18,11 @@ type ReceiveState = "none" | "armed" | "cancelling";
 /** Receives and sends through the ring of its thread. A socket that is full shows after a send: `bufferedBytes` is 0 before. */
 export class UringTransport extends UringSender implements HandshakeTransport, MovableTransport, SlotOwner {
   #receiver: TransportReceiver | undefined;
-  /** Bytes that come before all others: read before this transport existed, or received while it was paused. */
-  #head: Buffer[] = [];
+  /**
+   * Bytes that come before all others: read before this transport existed, or received while it was paused. Undefined
+   * rather than empty.
+   */
+  #head: Buffer[] | undefined;
   #reading = true;
   #receive: ReceiveState = "none";
   /**
@@ -40,7 +43,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   /** @param inHandshake true if the transport may still become a stream with its first bytes */
   constructor(loop: UringLoop, head: Buffer, inHandshake: boolean) {
     super(loop);
-    if (head.length > 0) this.#head.push(head);
+    if (head.length > 0) this.#head = [head];
     this.#many = !inHandshake;
   }
 
@@ -60,7 +63,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
 
   handOver(rest: Buffer): void {
     this.#receiver = undefined;
-    if (rest.length > 0) this.#head.unshift(Buffer.from(rest));
+    if (rest.length > 0) this.#head = [Buffer.from(rest), ...(this.#head ?? [])];
   }
 
   /**
@@ -81,7 +84,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     this.#closed = true;
     const socket = new Socket(optionsOver(handle, { allowHalfOpen: true }));
     socket.pause();
-    const head = Buffer.concat([rest, ...this.#head]);
+    const head = Buffer.concat([rest, ...(this.#head ?? [])]);
     if (head.length > 0) socket.unshift(head);
     return socket;
   }
@@ -102,7 +105,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     }
     const detached = {
       socket: { descriptor: ring.detach(this.slot) },
-      unread: Buffer.concat(this.#head),
+      unread: Buffer.concat(this.#head ?? []),
       unsent: this.takeUnsent(),
     };
     this.#receiver = undefined;
@@ -133,9 +136,9 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   /** Continues to read. */
   #read(): void {
     const head = this.#head;
-    this.#head = [];
+    this.#head = undefined;
     if (this.destroyed) return;
-    if (head.length > 0) this.#receiver?.received(head.length === 1 ? (head[0] as Buffer) : Buffer.concat(head));
+    if (head !== undefined) this.#receiver?.received(Buffer.concat(head));
     if (!this.#reading || this.destroyed) return;
     if (this.#endWaits) this.#tellEnd();
     else if (this.#failureWaits) this.destroy();
@@ -168,6 +171,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
 
   /** Keeps bytes that came while paused, and stops the kernel: a pause that brings no bytes costs nothing. */
   #keep(bytes: Buffer): void {
+    this.#head ??= [];
     this.#head.push(Buffer.from(bytes));
     if (this.#receive !== "armed" || this.#detaching) return;
     this.#receive = "cancelling";
@@ -189,7 +193,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
 
   /** The connection is lost. What came before is delivered first. */
   protected override failed(): void {
-    if (this.#reading || this.#head.length === 0) this.destroy();
+    if (this.#reading || this.#head === undefined) this.destroy();
     else this.#failureWaits = true;
   }
 
