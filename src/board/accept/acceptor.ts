@@ -106,6 +106,8 @@ export class Acceptor {
   readonly #addressPrefix: () => string;
   readonly #series: string;
   #serial = 0;
+  /** Shard and address prefix of the newest id, and what that id begins with: ids share the text. */
+  #newest = { shard: -1, addressPrefix: "", text: "" };
   #closed = false;
   readonly #verdicts = new PendingVerdicts();
 
@@ -301,11 +303,19 @@ export class Acceptor {
     this.#owner.handshakeFailed(error);
   }
 
+  #idPrefix(shard: number): string {
+    const addressPrefix = this.#addressPrefix();
+    if (this.#newest.shard !== shard || this.#newest.addressPrefix !== addressPrefix) {
+      this.#newest = { shard, addressPrefix, text: `${addressPrefix}${shard}-${this.#series}` };
+    }
+    return this.#newest.text;
+  }
+
   #envelope(destination: Destination, handshake: AcceptedHandshake): HandoffEnvelope {
     const { accepted, answer, request, peer, params, actor, session, clientKey } = handshake;
     const requestHeaders = destination.requestHeadersOf(actor);
     const { url, headers, clientAddress } = recordRequest(request, peer, requestHeaders, this.#owner.clients);
-    const id = `${this.#addressPrefix()}${destination.shard}-${this.#series}${this.#serial++}`;
+    const id = `${this.#idPrefix(destination.shard)}${this.#serial++}`;
     const plain = { id, session, params, protocol: accepted.protocol, url, headers, clientAddress };
     const identity = actor === undefined ? plain : { ...plain, actor };
     return { identity, answer, deflate: accepted.deflate?.agreement, clientKey };
