@@ -1,6 +1,6 @@
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
@@ -129,6 +129,24 @@ it("takes turns with evacuations and single moves that are asked for at the same
   }
   await Promise.all(clients.map((client) => client.stop()));
   expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
+});
+
+it("lists connections while new threads still load a module", async () => {
+  const { board, port, write } = await startReloadable(counting(1));
+  for (let i = 0; i < 3; i++) await ask(await open(port), "version");
+  const gate = join(await mkdtemp(join(tmpdir(), "switchboard-gate-")), "open");
+  onTestFinished(() => rm(dirname(gate), { recursive: true }));
+  await write(`
+    import { existsSync } from "node:fs";
+    while (!existsSync(${JSON.stringify(gate)}));
+    ${counting(2)}
+  `);
+  const reloaded = board.reload();
+  const listed = board.connections().catch((error: Error) => error);
+  const { connections } = (await listed) as Awaited<ReturnType<Switchboard["connections"]>>;
+  await writeFile(gate, "");
+  expect(connections).toHaveLength(3);
+  expect(await reloaded).toMatchObject({ moved: 3, closed: 0 });
 });
 
 it("rejects with the error of a module that can't be loaded, and changes nothing", async () => {

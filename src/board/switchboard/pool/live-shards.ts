@@ -186,9 +186,12 @@ export class LiveShards {
     return Promise.all([this.#hub.mail.succeed(shard, life), ...all]);
   }
 
-  /** Returns the threads of a shard, the oldest first: a thread that was replaced may keep connections. */
+  /**
+   * Returns the threads of a shard, the oldest first: a thread that was replaced may keep connections. One that still
+   * starts has none, and may not answer.
+   */
   #threadsOf(shard: number): ShardHandle[] {
-    return [...this.#handles].filter((handle) => handle.shard === shard);
+    return [...this.#handles].filter((handle) => handle.shard === shard && handle.wasReady);
   }
 
   /** Returns a page of the connections of a shard, those of older threads first. */
