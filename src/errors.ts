@@ -123,6 +123,8 @@ export const ERROR_KINDS = {
   ERR_PROXY: "configuration",
   ERR_REQUEST_HEADERS: "configuration",
   ERR_SLOW_CONSUMER_CLOSE: "configuration",
+  ERR_MESSAGES: "configuration",
+  ERR_MESSAGE_RETURNED: "misuse",
   ERR_SOCKETS_STAY: "configuration",
   ERR_SUPERVISION: "configuration",
   ERR_MOVES: "configuration",

@@ -8,6 +8,7 @@ import type { ActorContext, PublishOptions } from "../../runtime/actor/context/a
 import { ConnectionRequest } from "../../runtime/actor/context/connection-request.ts";
 import type { PublishResult } from "../../runtime/actor/context/publish-result.ts";
 import type { DeadLetterReason, Mail, MailVerdict } from "../../runtime/actor/mail.ts";
+import { messagesOf } from "../../runtime/actor/message-memory.ts";
 import type { StayReason, SuspensionDone } from "../../runtime/actor/moving/suspension.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
@@ -22,7 +23,7 @@ import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Closing } from "../../wire/protocol/close-handshake.ts";
 import type { DeflateAgreement } from "../../wire/protocol/deflate/compression.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
-import { type Sendable, toFrame } from "../../wire/protocol/message.ts";
+import { LentMessage, type Sendable, toFrame } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import {
@@ -85,6 +86,7 @@ export class Connection
   open(actorClass: ActorClass, answer: string): void {
     this.answer(answer);
     reportOpening(this.host, this);
+    if (messagesOf(actorClass) === "borrowed") this.inbound.borrow();
     this.#cell.open(actorClass, this);
     this.transport.start(this.inbound);
   }
@@ -185,6 +187,7 @@ export class Connection
     ended: (isLost: boolean) => void,
   ): void {
     this.#resumeEnded = ended;
+    if (messagesOf(actorClass) === "borrowed") this.inbound.borrow();
     this.load(state);
     if (subscriptions.topics.length > 0) {
       this.#subscriptions = new Subscriptions(this, this.host);
@@ -211,8 +214,7 @@ export class Connection
   }
 
   send(data: Sendable): SendResult {
-    const frame = toFrame(data);
-    return this.push(frame);
+    return data instanceof LentMessage ? this.pushLent(data) : this.push(toFrame(data));
   }
 
   whenDrained(): Promise<void> {

@@ -20,6 +20,7 @@ import type { Deflater } from "../../wire/protocol/deflate/deflater.ts";
 import { Inflater } from "../../wire/protocol/deflate/inflater.ts";
 import { encodeClose, encodeLatin1, type Frame } from "../../wire/protocol/frame.ts";
 import { Heartbeat } from "../../wire/protocol/heartbeat.ts";
+import type { LentMessage } from "../../wire/protocol/message.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import { type Detached, isMovableTransport, type Transport } from "../../wire/transport/transport.ts";
@@ -160,6 +161,17 @@ export abstract class Endpoint extends ConnectionContext implements InboundOwner
     if (this.#phase !== "open") return "closed";
     const frame = this.#deflater === undefined ? uncompressed : this.#deflater.compress(uncompressed);
     const result = this.outbound.push(frame, topic, frame === uncompressed ? group : undefined, isKept);
+    return this.#pushed(frame, result);
+  }
+
+  /** Sends a message of lent memory. */
+  protected pushLent(message: LentMessage): SendResult {
+    if (this.#phase !== "open") return "closed";
+    if (this.#deflater !== undefined) return this.push(message.toOwned());
+    return this.#pushed(message, this.outbound.pushLent(message));
+  }
+
+  #pushed(frame: Frame, result: SendResult | "refused"): SendResult {
     if (result === "dropped") return result;
     if (result === "refused") {
       this.host.counters.add("slowConsumersClosed");

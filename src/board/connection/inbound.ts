@@ -6,7 +6,7 @@ import type { Timed, TimerWheel } from "../../runtime/scheduling/timer-wheel.ts"
 import type { Counters } from "../../runtime/stats/counters.ts";
 import type { Decoder, DecoderEvent, DecoderState } from "../../wire/protocol/decoder.ts";
 import type { Heartbeat, HeartbeatState } from "../../wire/protocol/heartbeat.ts";
-import type { Message } from "../../wire/protocol/message.ts";
+import { type LentMemory, LentMessage, type Message } from "../../wire/protocol/message.ts";
 import type { Transport, TransportReceiver } from "../../wire/transport/transport.ts";
 import { RateLimit, type RateOptions, type RateState } from "./rate-limit.ts";
 
@@ -111,6 +111,8 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #events = 0;
   #messageBytes = 0;
   #decoding = false;
+  /** True if messages may stay in memory of the transport. */
+  #borrows = false;
   /** False once our close frame is queued: messages are then decoded and dropped. */
   #wantsMessages = true;
   #over = false;
@@ -139,11 +141,11 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
     return this.#held === 0;
   }
 
-  received(chunk: Buffer): void {
+  received(chunk: Buffer, memory?: LentMemory): void {
     this.#host.counters.add("bytesReceived", chunk.length);
     this.#heartbeat.heard(this.#host.wheel.nowMs);
     if (this.#over) return;
-    this.#decoder.feed(chunk);
+    this.#decoder.feed(chunk, this.#borrows ? memory : undefined);
     this.#charge(0, chunk.length);
     if (this.#newReads > 0 && this.#held === 0 && this.#isNew() && !this.#isAdmitted()) this.#hold(CROWDED);
     // A transport may end the read in progress after a pause.
@@ -162,6 +164,11 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
   #isAdmitted(): boolean {
     const { turns } = this.#host;
     return this.#turn === turns.now || turns.admitsBackground();
+  }
+
+  /** Long messages may stay in memory of the transport: their sink gives them back. */
+  borrow(): void {
+    this.#borrows = true;
   }
 
   drained(): void {
@@ -287,8 +294,8 @@ export class Inbound implements TransportReceiver, Timed, ScheduledTask {
       if (event.kind === "message") {
         this.#messageBytes += event.byteLength;
         this.#charge(1, 0);
-        if (this.#over) break;
-        this.#take(event);
+        if (!this.#over) this.#take(event);
+        if (event instanceof LentMessage) event.handled();
       } else {
         this.#owner.controlReceived(event);
       }

@@ -3,6 +3,7 @@ import { type ErrorCode, reportError, reviveError, SwitchboardError } from "../.
 import type { ActorClass } from "../../runtime/actor/actor.ts";
 import { checkActorContract, isActorClass, versionOf } from "../../runtime/actor/actor-class.ts";
 import { requestHeadersOf } from "../../runtime/actor/context/connection-request.ts";
+import { messagesOf } from "../../runtime/actor/message-memory.ts";
 import { slowConsumerCloseOf } from "../../runtime/actor/slow-consumer-close.ts";
 import { supervisionOf } from "../../runtime/actor/supervision.ts";
 import type { Authorize } from "../accept/authorize.ts";
@@ -37,7 +38,7 @@ interface Exports {
 /**
  * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
  * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_MOVES`,
- * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports.
+ * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_MESSAGES`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports.
  * The message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
@@ -68,6 +69,7 @@ async function loadActorModule(url: string): Promise<ActorModule> {
   checkActorContract(actorClass);
   supervisionOf(actorClass);
   slowConsumerCloseOf(actorClass);
+  messagesOf(actorClass);
   return {
     actorClass,
     moves: versionOf(actorClass),

@@ -21,6 +21,7 @@ import type { ActorContext, Params, PublishOptions } from "./context/actor-conte
 import type { ConnectionRequest } from "./context/connection-request.ts";
 import type { PublishResult } from "./context/publish-result.ts";
 import type { AskOptions, TellResult } from "./mail.ts";
+import { DEFAULT_MESSAGE_MEMORY, type MessageMemory } from "./message-memory.ts";
 import { reportToBoard } from "./report-sink.ts";
 import { DEFAULT_SLOW_CONSUMER_CLOSE, type SlowConsumerClose } from "./slow-consumer-close.ts";
 import type { Supervision } from "./supervision.ts";
@@ -60,6 +61,13 @@ export abstract class Actor<Session = unknown> {
   static readonly slowConsumerClose: SlowConsumerClose = DEFAULT_SLOW_CONSUMER_CLOSE;
 
   /**
+   * Memory of the messages that `received` gets. `"borrowed"` is a promise: no message, and no view of its bytes, is used
+   * after the handler, or the promise that it returned, has ended. Long messages then need no memory of their own, and
+   * are sent on without a copy. Keep `message.compact()`, a copy, where you keep one. Default: `"owned"`.
+   */
+  static readonly messages: MessageMemory = DEFAULT_MESSAGE_MEMORY;
+
+  /**
    * Version of the state that `suspended` returns, an integer from 1. A connection moves to another shard only if its
    * class has it, and both methods. Default: objects of this class don't move.
    */
@@ -92,7 +100,10 @@ export abstract class Actor<Session = unknown> {
   /** Called instead of `opened` when this object replaces one whose handler failed. The connection stayed open. */
   restarted(_error: unknown): Handled {}
 
-  /** Called for each message. You may keep the message; its bytes don't change. */
+  /**
+   * Called for each message. You may keep the message, and its bytes don't change, unless the class says otherwise
+   * (`static messages`).
+   */
   received(_message: Message): Handled {}
 
   /**

@@ -127,16 +127,19 @@ export class CompletionQueue {
       return;
     }
     const id = flags >>> 16;
+    const lent = this.#buffers.lend(id);
+    lent?.hold();
     try {
-      owner.receivedBytes(this.#buffers.bytes(id, result), more);
+      owner.receivedBytes(this.#buffers.take(id, result), more, lent);
     } finally {
-      this.#buffers.giveBack(id);
+      if (lent === undefined) this.#buffers.giveBack(id);
+      else lent.release();
     }
   }
 
   /** Handles a completion of a slot that was given up. */
   #drop(slot: number, kind: number, result: number, flags: number): void {
-    if (kind === kinds.receive && (flags & CQE_BUFFER) !== 0) this.#buffers.giveBack(flags >>> 16);
+    if (kind === kinds.receive && (flags & CQE_BUFFER) !== 0) this.#buffers.drop(flags >>> 16);
     if (kind === kinds.accept && result >= 0) this.#estate.close(result);
     if (this.#slots.inFlight[slot] === 0) this.#slots.releasing.push(slot);
   }

@@ -6,6 +6,7 @@ import { threadId } from "node:worker_threads";
 import { CompletionQueue } from "./completion-queue.ts";
 import { createEstateMemory, type EmptyHandle, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
 import { LoopAlarm, whyNoAlarm } from "./event-loop.ts";
+import { mapMemory } from "./memory.ts";
 import {
   ACCEPT_MULTISHOT,
   errors,
@@ -24,7 +25,7 @@ import {
   SQE_BUFFER_SELECT,
   SQE_SKIP_SUCCESS,
 } from "./operations.ts";
-import { BUFFERS, ReceiveBuffers } from "./receive-buffers.ts";
+import { BUFFERS, RECEIVE_BYTES, ReceiveBuffers } from "./receive-buffers.ts";
 import {
   cancelOperations,
   type RingParts,
@@ -33,7 +34,7 @@ import {
   setUpRing,
   whyNoRing,
 } from "./ring-setup.ts";
-import { SendArena } from "./send-arena.ts";
+import { SEND_BYTES, SendArena } from "./send-arena.ts";
 import { Sends } from "./sends.ts";
 import { type SlotOwner, Slots } from "./slots.ts";
 import { READ_AND_WRITE, shutDown } from "./sockets.ts";
@@ -42,9 +43,6 @@ import { SubmissionQueue } from "./submission-queue.ts";
 /** Entries of the submission queue: operations that a turn may begin. The completion queue has twice as many. */
 const ENTRIES = 8192;
 const BUFFER_GROUP = 0;
-/** First words of a receive. The kernel waits for bytes first, and doesn't try in vain. */
-const RECEIVE_ONE = OP_RECV | (SQE_BUFFER_SELECT << 8) | (RECV_POLL_FIRST << 16);
-const RECEIVE_MANY = RECEIVE_ONE | (RECV_MULTISHOT << 16);
 /** Words of an entry: the flags of an operation, and the group of buffers. */
 const FLAGS_AT = 7;
 const BUFFER_GROUP_AT = 10;
@@ -89,10 +87,12 @@ export class Ring {
     const parts = setUpRing(entries, this.#estate);
     this.#parts = parts;
     this.#queue = new SubmissionQueue(parts, wanted);
-    this.#buffers = new ReceiveBuffers(this.#estate);
+    const mapping = mapMemory(SEND_BYTES + RECEIVE_BYTES);
+    this.#estate.ownMapping(mapping);
+    this.#buffers = new ReceiveBuffers(this.#estate, mapping, SEND_BYTES);
     registerBufferRing(parts.descriptor, this.#buffers.ring, BUFFERS, BUFFER_GROUP);
     this.#buffers.provideAll();
-    this.#arena = new SendArena(this.#estate);
+    this.#arena = new SendArena(mapping);
     this.sends = new Sends(this.#queue, this.#slots, this.#arena);
     this.#eventfd = this.#estate.openEventfd();
     registerEventfd(parts.descriptor, this.#eventfd);
@@ -113,7 +113,7 @@ export class Ring {
 
   /** The memory of which all received bytes are views. */
   get receiveMemory(): ArrayBuffer {
-    return this.#buffers.buffer;
+    return this.#arena.mapping.buffer;
   }
 
   /** Number of slots in use. */
@@ -197,9 +197,20 @@ export class Ring {
 
   // ── operations ─────────────────────────────────────────────────────────────────────────────────────────
 
-  /** Receives once, or until the receive is cancelled. */
-  receive(slot: number, many: boolean): void {
-    this.#begin(slot, many ? RECEIVE_MANY : RECEIVE_ONE, kinds.receive, BUFFER_GROUP_AT, BUFFER_GROUP);
+  /** Number of receives that would find a buffer now. */
+  get receiveRoom(): number {
+    return this.#buffers.provided;
+  }
+
+  /**
+   * Receives once, or until the receive is cancelled.
+   *
+   * @param isReady true if bytes wait in the socket for certain
+   */
+  receive(slot: number, many: boolean, isReady: boolean): void {
+    const how = (many ? RECV_MULTISHOT : 0) | (isReady ? 0 : RECV_POLL_FIRST);
+    const first = OP_RECV | (SQE_BUFFER_SELECT << 8) | (how << 16);
+    this.#begin(slot, first, kinds.receive, BUFFER_GROUP_AT, BUFFER_GROUP);
   }
 
   /** Ends the receive of a slot. Its last completion follows. */
@@ -259,22 +270,32 @@ export class Ring {
       this.#releaseAll();
     }
     const count = left + this.#completions.dispatch();
+    if (!this.#queue.isOverflown) this.#arena.releaseLent();
     // Without another batch no operation names a descriptor: the end of a connection alone takes no further turn.
     if (this.#queue.isEmpty && !this.#queue.isOverflown) this.#releaseAll();
     return count;
   }
 
+  /** Sends what leaves in lent buffers, so that the receives of this turn find them. */
+  sendLent(): void {
+    if (this.#arena.hasLent) this.flush(false);
+    this.#buffers.refill();
+  }
+
   /**
    * Hands the batch to the kernel now, so that another batch can follow in this turn, and tells the owners of sends that
    * stopped. Returns false, and does nothing, if too many completions wait for `turn`.
+   *
+   * @param completes false if the kernel shall begin the batch, but complete nothing of earlier ones
    */
-  flush(): boolean {
+  flush(completes = true): boolean {
     // What completes at once must find room: of a send that stopped, the next one of its slot must not overtake the rest.
     if (this.#queue.isOverflown || this.#completions.length > this.#maxUnhandled) return false;
     // As in `turn`: the half of the arena that comes next may have sends that stopped.
     this.#completions.dispatchStoppedSends();
-    if (this.#queue.submit()) this.#arena.flip();
+    if (this.#queue.submit(completes)) this.#arena.flip();
     this.#completions.dispatchStoppedSends();
+    if (!this.#queue.isOverflown) this.#arena.releaseLent();
     return true;
   }
 

@@ -10,6 +10,7 @@ import {
   OP_SEND,
   SQE_SKIP_SUCCESS,
 } from "./operations.ts";
+import type { LentBuffer } from "./receive-buffers.ts";
 import type { SendArena } from "./send-arena.ts";
 import type { Slots } from "./slots.ts";
 import type { SubmissionQueue } from "./submission-queue.ts";
@@ -28,12 +29,15 @@ export class Sends {
   /**
    * Sends bytes at the end of the turn. Returns the place of the operation, for `extend` and `finish`; -1 if this turn has no room
    * for the bytes. A slot has one send in a batch.
+   *
+   * @param lent the buffer of the bytes, if they are to be sent from where they are
    */
-  begin(slot: number, bytes: Buffer): number {
+  begin(slot: number, bytes: Buffer, lent?: LentBuffer): number {
     if (bytes.length > this.#arena.room || !this.#queue.hasRoom) return -1;
     const at = this.#write(slot);
     this.#queue.words[at + 7] = MSG_DONTWAIT | MSG_WAITALL | MSG_NOSIGNAL;
-    this.#setBytes(at, slot, this.#arena.place(bytes), bytes.length);
+    const place = lent === undefined ? this.#arena.place(bytes) : this.#arena.placeOfLent(bytes, lent);
+    this.#setBytes(at, slot, place, bytes.length);
     return at;
   }
 

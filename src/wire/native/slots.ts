@@ -1,13 +1,16 @@
 /** The slots of a ring: one for each descriptor, with the number of operations that the kernel works on. */
 
+import type { LentBuffer } from "./receive-buffers.ts";
+
 /** The owner of a slot, told of completions. Methods are called from `Ring.turn` alone. */
 export interface SlotOwner {
   /**
    * Bytes arrived, valid until the call returns. Empty: the peer ended its direction.
    *
    * @param more false if the receive is over
+   * @param lent the buffer of the bytes, from its beginning; undefined if it can't be lent
    */
-  receivedBytes(bytes: Buffer, more: boolean): void;
+  receivedBytes(bytes: Buffer, more: boolean, lent?: LentBuffer): void;
   /** A receive failed, with an error number. The receive is over. */
   receiveFailed(error: number): void;
   /**

@@ -71,22 +71,24 @@ export class SubmissionQueue {
   }
 
   /**
-   * Hands the batch to the kernel, and lets the kernel complete what it can. Returns false if there was no batch. Throws
-   * `ERR_SYSTEM_CALL` when the kernel takes no batch any more.
+   * Hands the batch to the kernel. Returns false if there was no batch. Throws `ERR_SYSTEM_CALL` when the kernel takes no
+   * batch any more.
+   *
+   * @param completes false if the kernel shall complete nothing of earlier batches
    */
-  submit(): boolean {
+  submit(completes = true): boolean {
     const waiting = this.#waiting;
     this.#waiting = [];
     for (const write of waiting) this.queue(write);
     let left = this.#written;
     if (left === 0) {
-      if (this.hasCompletions) this.complete();
+      if (completes && this.hasCompletions) this.complete();
       return false;
     }
     Atomics.store(this.#parts.words, this.#parts.sqTail, this.#tail);
     for (let tries = 0; left > 0; tries++) {
       if (tries === MAX_TRIES) throw systemError("io_uring_enter");
-      this.#enter(left);
+      this.#enter(left, completes);
       left = this.#unsubmitted;
     }
     this.#submitted = this.#tail;
@@ -96,7 +98,7 @@ export class SubmissionQueue {
 
   /** Lets the kernel complete what it can, without a batch. */
   complete(): void {
-    this.#enter(0);
+    this.#enter(0, true);
   }
 
   /** Number of entries in the present batch: the kernel has taken all entries of the batches before. */
@@ -112,7 +114,8 @@ export class SubmissionQueue {
     return Atomics.load(this.#parts.words, this.#parts.sqFlags);
   }
 
-  #enter(entries: number): void {
-    this.#call(IO_URING_ENTER, this.#descriptor, BigInt(entries), 0n, ENTER_GETEVENTS, 0n, 0n);
+  #enter(entries: number, completes: boolean): void {
+    const flags = completes ? ENTER_GETEVENTS : 0n;
+    this.#call(IO_URING_ENTER, this.#descriptor, BigInt(entries), 0n, flags, 0n, 0n);
   }
 }

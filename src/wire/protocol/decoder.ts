@@ -10,7 +10,7 @@ import type { Inflater } from "./deflate/inflater.ts";
 import { EMPTY } from "./empty.ts";
 import { headerBytes, writeHeader } from "./frame.ts";
 import { NO_KEY, readKey, unmask } from "./masking/mask.ts";
-import { Message, messageOf } from "./message.ts";
+import { type LentMemory, LentMessage, Message, messageOf } from "./message.ts";
 import { isControl, Opcode } from "./opcode.ts";
 import type { Role } from "./role.ts";
 import { type Violation, type ViolationCode, violation } from "./violation.ts";
@@ -91,6 +91,8 @@ const RESERVED_BITS = 0x70;
  * of 1, so such a payload stays below 64 KiB.
  */
 const MAX_SHORT_COMPRESSED_BYTES = 63;
+/** Shortest payload, in bytes, that stays in lent memory. */
+const MIN_LENT_BYTES = 1024;
 /** Reserved bit that marks a compressed message on its first frame. Source: RFC 7692 section 6. */
 const COMPRESSED = 0x40;
 
@@ -108,6 +110,8 @@ export class Decoder {
   /** Offset in `#chunk` of the first unread byte. */
   #at = 0;
   #state: State = "owning";
+  /** Memory of the borrowed chunk, if messages may stay in it. */
+  #memory: LentMemory | undefined;
   /** Number of frames that the last call of `next` read and that made no event. */
   fragments = 0;
 
@@ -141,14 +145,19 @@ export class Decoder {
     this.#frame = frame && { ...frame };
   }
 
-  /** Adds the next bytes of the peer. */
-  feed(chunk: Buffer): void {
+  /**
+   * Adds the next bytes of the peer.
+   *
+   * @param memory memory that begins with the chunk, and in which long messages may stay (`LentMessage`)
+   */
+  feed(chunk: Buffer, memory?: LentMemory): void {
     if (this.#state === "ended") return;
     // An earlier chunk leaves a rest when it ends inside a header or a control frame, or when it was suspended.
     const rest = this.#chunk.length - this.#at;
     this.#state = rest === 0 ? "borrowing" : "owning";
     this.#chunk = rest === 0 ? chunk : Buffer.concat([this.#chunk.subarray(this.#at), chunk]);
     this.#at = 0;
+    this.#memory = rest === 0 ? memory : undefined;
   }
 
   /** True when unread bytes or an uninflated message are left. */
@@ -188,6 +197,7 @@ export class Decoder {
     // A suspended copy may be read in many small steps. It is copied again only when at least half of it has been read.
     if (this.#state === "owning" && (this.#chunk.length - this.#at) * 2 > this.#chunk.length) return;
     if (this.#state === "borrowing") this.#state = "owning";
+    this.#memory = undefined;
     this.#chunk = this.#at < this.#chunk.length ? Buffer.from(this.#chunk.subarray(this.#at)) : EMPTY;
     this.#at = 0;
   }
@@ -289,6 +299,9 @@ export class Decoder {
    * The hot path: one frame that is one message and has arrived completely. It makes one copy, no views, no closures.
    */
   #readWholeMessage(opcode: Opcode, payloadBytes: number, key: number): Message | Violation {
+    if (this.#memory !== undefined && payloadBytes >= MIN_LENT_BYTES) {
+      return this.#lendWholeMessage(this.#memory, opcode, payloadBytes, key);
+    }
     const { block, start } = allocate(headerBytes(payloadBytes) + payloadBytes);
     const payloadStart = writeHeader(block, start, opcode, payloadBytes);
     const ascii = unmask(this.#chunk, this.#at, block, payloadStart, payloadBytes, key, 0);
@@ -298,6 +311,21 @@ export class Decoder {
       return this.#fail("ERR_INVALID_UTF8");
     }
     return new Message(block, start, payloadStart, end);
+  }
+
+  /** Unmasks a message where it is. The header takes the place of the end of the longer one that came. */
+  #lendWholeMessage(memory: LentMemory, opcode: Opcode, payloadBytes: number, key: number): Message | Violation {
+    const { block } = memory;
+    const payloadStart = this.#at;
+    const end = payloadStart + payloadBytes;
+    this.#at = end;
+    const ascii = unmask(block, payloadStart, block, payloadStart, payloadBytes, key, 0);
+    if (opcode === Opcode.text && !ascii && !isUtf8(block.subarray(payloadStart, end))) {
+      return this.#fail("ERR_INVALID_UTF8");
+    }
+    const start = payloadStart - headerBytes(payloadBytes);
+    writeHeader(block, start, opcode, payloadBytes);
+    return new LentMessage(memory, start, payloadStart, end);
   }
 
   /** Moves the available payload of a frame to the message in progress. Returns the message when it is complete. */

@@ -1,5 +1,6 @@
 /** A received message, and the conversion of whatever an application sends to a frame. */
 import { SwitchboardError } from "../../errors.ts";
+import { allocate } from "./allocator.ts";
 import { encodeFrame, encodeText, type Frame } from "./frame.ts";
 import { Opcode } from "./opcode.ts";
 
@@ -37,6 +38,11 @@ export class Message implements Frame {
     return new Message(block, 0, this.#payloadStart - this.start, size);
   }
 
+  /** The message in memory that stays as it is: this message, unless its memory is lent. */
+  toOwned(): Message {
+    return this;
+  }
+
   /** The type that the sender gave the message. */
   get type(): "text" | "binary" {
     return ((this.block[this.start] as number) & 0xf) === Opcode.text ? "text" : "binary";
@@ -60,6 +66,92 @@ export class Message implements Frame {
   }
 }
 
+/** Memory of a transport that is lent for longer than the call that hands out its bytes. */
+export interface LentMemory {
+  /** The whole memory. */
+  readonly block: Buffer<ArrayBuffer>;
+  /** Keeps the memory as it is, until as many calls of `release`. */
+  hold(): void;
+  release(): void;
+}
+
+/**
+ * A message whose bytes lie in lent memory, for an actor that keeps no message. The message holds the memory until
+ * `giveBack`; from then on every use of the message throws `ERR_MESSAGE_RETURNED`.
+ */
+export class LentMessage extends Message {
+  #memory: LentMemory | undefined;
+  #isKept = false;
+
+  constructor(memory: LentMemory, start: number, payloadStart: number, end: number) {
+    super(memory.block, start, payloadStart, end);
+    this.#memory = memory;
+    memory.hold();
+  }
+
+  /** The memory, for a send that doesn't copy. Throws `ERR_MESSAGE_RETURNED`. */
+  get memory(): LentMemory {
+    return this.#check();
+  }
+
+  /** Keeps `handled` from giving the memory back: somebody calls `giveBack` later. */
+  keep(): void {
+    this.#isKept = true;
+  }
+
+  /** The call that got the message is over. */
+  handled(): void {
+    if (!this.#isKept) this.giveBack();
+  }
+
+  /** Gives the memory back. The second call does nothing. */
+  giveBack(): void {
+    const memory = this.#memory;
+    this.#memory = undefined;
+    memory?.release();
+  }
+
+  override compact(): Message {
+    return this.toOwned();
+  }
+
+  override toOwned(): Message {
+    this.#check();
+    const { block, start, end } = this;
+    const size = end - start;
+    const own = allocate(size);
+    block.copy(own.block, own.start, start, end);
+    return new Message(own.block, own.start, own.start + size - super.byteLength, own.start + size);
+  }
+
+  override get type(): "text" | "binary" {
+    this.#check();
+    return super.type;
+  }
+
+  override get byteLength(): number {
+    this.#check();
+    return super.byteLength;
+  }
+
+  override get bytes(): Buffer {
+    this.#check();
+    return super.bytes;
+  }
+
+  override get text(): string {
+    this.#check();
+    return super.text;
+  }
+
+  #check(): LentMemory {
+    if (this.#memory !== undefined) return this.#memory;
+    const message =
+      "a message was used after its handler: the actor class borrows its messages (static messages), so keep a copy (message.compact)";
+    throw new SwitchboardError("ERR_MESSAGE_RETURNED", message);
+  }
+}
+
 /** The name under which each copy of this package marks its `Message`, so that every other copy recognises it. */
 const MESSAGE = Symbol.for("switchboard.message");
 Object.defineProperty(Message.prototype, MESSAGE, { value: true });
@@ -76,10 +168,10 @@ export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
   return new Message(block, start, end - payload.length, end);
 }
 
-/** Encodes `data` as a frame. A `Message` is returned as it is. Throws `ERR_DATA` for anything that can't be sent. */
+/** Encodes `data` as a frame. A `Message` is returned as it is, a lent one as a copy. Throws `ERR_DATA` for anything that can't be sent. */
 export function toFrame(data: Sendable): Frame {
   if (typeof data === "string") return encodeText(data);
-  if (data instanceof Message) return data;
+  if (data instanceof Message) return data.toOwned();
   if (ArrayBuffer.isView(data)) {
     return encodeFrame(Opcode.binary, new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }

@@ -1,19 +1,25 @@
 /** The port between a connection and its socket. */
 import type { Socket } from "node:net";
 import type { TcpHandle } from "../node-internals/net.ts";
+import type { LentMemory } from "../protocol/message.ts";
 
 /**
  * Carries the bytes of one connection. Every implementation passes the contract in `test/wire/transport/contract.ts`.
  *
  * - MUST call no method of its receiver before `start`, and none after `closed`.
  * - MUST deliver bytes in order and at most once, and none while paused, except those of the read in progress.
- * - MUST NOT keep a chunk after `received` returns: the receiver copies what it needs.
+ * - MUST NOT keep a chunk after `received` returns: the receiver copies what it needs, or holds the memory that it is lent.
  */
 export interface Transport {
   /** Starts to read. Called once, or once by each receiver if the implementation can be passed on. */
   start(receiver: TransportReceiver): void;
-  /** Queues bytes, which belong to the transport until they are written. Ignored after the close. */
-  write(bytes: Buffer): void;
+  /**
+   * Queues bytes, which belong to the transport until they are written. Ignored after the close.
+   *
+   * @param memory memory that this transport has lent, if the bytes lie there: they are the caller's again after the call,
+   *   and the transport holds or copies what it still needs
+   */
+  write(bytes: Buffer, memory?: LentMemory): void;
   /** Bytes queued that the operating system hasn't taken yet. */
   readonly bufferedBytes: number;
   /** Address of the other end, if it is known. */
@@ -108,8 +114,12 @@ export interface HandshakeTransport extends Transport {
 }
 
 export interface TransportReceiver {
-  /** Bytes arrived. The chunk is borrowed. */
-  received(chunk: Buffer): void;
+  /**
+   * Bytes arrived. The chunk is borrowed.
+   *
+   * @param memory memory that begins with the chunk, for a receiver that holds it for longer
+   */
+  received(chunk: Buffer, memory?: LentMemory): void;
   /** `bufferedBytes` was above 0 after a write and is 0 again. */
   drained(): void;
   /** The peer ended its direction. */

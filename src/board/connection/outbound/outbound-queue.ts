@@ -4,6 +4,7 @@
  */
 import type { FairScheduler, ScheduledTask } from "../../../runtime/scheduling/fair-scheduler.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
+import type { LentMessage } from "../../../wire/protocol/message.ts";
 import type { Transport } from "../../../wire/transport/transport.ts";
 import { Backlog } from "./backlog.ts";
 import { type BroadcastGroup, EARLY_FLUSH_BYTES } from "./broadcast-group.ts";
@@ -102,6 +103,20 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
     } else if (group?.join(pending)) {
       this.#group = group;
     }
+  }
+
+  /**
+   * Writes a frame of lent memory now, behind those of this tick. Returns false, and does nothing, if the frame would have
+   * to wait.
+   */
+  protected writeLent({ block, start, end, memory }: LentMessage): boolean {
+    if (this.isBehind || this.#ending) return false;
+    if (end - start >= EARLY_FLUSH_BYTES && !this.mayDrop && this.host.turns.over) return false;
+    this.flush();
+    if (this.isBehind) return false;
+    this.transport.write(block.subarray(start, end), memory);
+    if (this.transport.bufferedBytes > 0) this.fellBehind();
+    return true;
   }
 
   /** Frames queued in this tick, alone or in a group; undefined if there are none. */

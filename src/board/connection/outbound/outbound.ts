@@ -5,6 +5,7 @@
 import type { Counters } from "../../../runtime/stats/counters.ts";
 import { EMPTY } from "../../../wire/protocol/empty.ts";
 import { encodeFrame, type Frame } from "../../../wire/protocol/frame.ts";
+import type { LentMessage } from "../../../wire/protocol/message.ts";
 import { Opcode } from "../../../wire/protocol/opcode.ts";
 import type { SendResult } from "../../../wire/protocol/send-result.ts";
 import type { SlowConsumerPolicy } from "../../../wire/protocol/slow-consumer-policy.ts";
@@ -105,6 +106,11 @@ export class Outbound extends OutboundQueue<OutboundHost> {
     }
     this.queue(frame, undefined, isKept);
     return "buffered";
+  }
+
+  /** Sends a frame of lent memory. A frame that would have to wait is queued as a copy. */
+  pushLent(message: LentMessage): SendResult | "refused" {
+    return this.writeLent(message) ? "sent" : this.push(message.toOwned());
   }
 
   /** Sets the policy of one topic's frames; undefined: the policy of the connection. */

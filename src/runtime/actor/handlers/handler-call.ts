@@ -1,4 +1,5 @@
 /** One call of an async handler. `AsyncHandlers` creates it. */
+import { LentMessage } from "../../../wire/protocol/message.ts";
 import type { Work } from "../work.ts";
 
 export interface HandlerCallOwner {
@@ -26,6 +27,7 @@ export class HandlerCall {
 
   constructor(work: Work, owner: HandlerCallOwner) {
     this.work = work;
+    if (work instanceof LentMessage) work.keep();
     this.#owner = owner;
   }
 
@@ -33,8 +35,8 @@ export class HandlerCall {
   follow(promise: PromiseLike<unknown>): void {
     // `Promise.resolve` also takes thenables: it settles once, and never within this call.
     Promise.resolve(promise).then(
-      (value) => this.#leaveOwner()?.handlerReturned(this.work, value),
-      (error) => this.#leaveOwner()?.handlerFailed(this.work, error),
+      (value) => this.#end()?.handlerReturned(this.work, value),
+      (error) => this.#end()?.handlerFailed(this.work, error),
     );
   }
 
@@ -43,7 +45,8 @@ export class HandlerCall {
     this.#owner = undefined;
   }
 
-  #leaveOwner(): HandlerCallOwner | undefined {
+  #end(): HandlerCallOwner | undefined {
+    if (this.work instanceof LentMessage) this.work.giveBack();
     const owner = this.#owner;
     this.#owner = undefined;
     return owner;

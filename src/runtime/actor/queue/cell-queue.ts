@@ -60,7 +60,7 @@ export abstract class CellQueue implements ScheduledTask {
       this.handleNow(message);
       return;
     }
-    this.#wasFull ||= this.#push(message).full;
+    this.#wasFull ||= this.#push(message.toOwned()).full;
   }
 
   /**

@@ -12,6 +12,12 @@ export interface Unsettled {
   settled(): void;
 }
 
+/** Somebody who receives nothing because the kernel had no buffer. */
+export interface Starved {
+  /** There is a buffer: the next receive may begin. */
+  fed(): void;
+}
+
 /**
  * The turns of a ring. Each turn is an immediate, after the I/O of Node in every turn of the event loop. While the ring
  * has something to do, the immediate keeps the event loop from sleeping. When it has nothing to do, the ring wakes the
@@ -30,6 +36,8 @@ export class UringLoop {
   #inTurn = false;
   #closed = false;
   #unsettled: Unsettled[] = [];
+  /** Receivers for which the kernel had no buffer, the one that has waited longest first. */
+  #starved: Starved[] = [];
 
   /**
    * @param memory the estate of this thread
@@ -50,6 +58,12 @@ export class UringLoop {
   /** Calls `settled` once, after the batch of the newest send. */
   settle(unsettled: Unsettled): void {
     this.#unsettled.push(unsettled);
+    this.#wake();
+  }
+
+  /** Calls `fed` once, in a turn with a buffer for it. */
+  starve(starved: Starved): void {
+    this.#starved.push(starved);
     this.#wake();
   }
 
@@ -79,6 +93,8 @@ export class UringLoop {
     // What throws must not end the turns.
     let isBusy = true;
     try {
+      this.ring.sendLent();
+      this.#feed();
       isBusy = this.ring.turn() > 0;
       this.#settleAll();
     } finally {
@@ -90,11 +106,16 @@ export class UringLoop {
   #next(isBusy: boolean): void {
     if (this.#closed) return;
     const { ring } = this;
-    const mustGoOn = isBusy || ring.hasWork || this.#unsettled.length > 0;
+    const mustGoOn = isBusy || ring.hasWork || this.#unsettled.length > 0 || this.#starved.length > 0;
     if (!mustGoOn && ring.slots === 0) return;
     this.#inRoot(this.#schedule);
     if (mustGoOn || !ring.arm()) this.#awake = true;
     else this.#immediate?.unref();
+  }
+
+  #feed(): void {
+    if (this.#starved.length === 0) return;
+    for (const starved of this.#starved.splice(0, this.ring.receiveRoom)) starved.fed();
   }
 
   #settleAll(): void {

@@ -1,5 +1,7 @@
 /** The sending half of `UringTransport`. */
+import type { LentBuffer } from "../../native/receive-buffers.ts";
 import { errors } from "../../native/ring.ts";
+import type { LentMemory } from "../../protocol/message.ts";
 import type { Unsettled, UringLoop } from "./uring-loop.ts";
 
 /** Bytes of one connection in a batch. */
@@ -50,51 +52,52 @@ export abstract class UringSender implements Unsettled {
   /** The connection is lost. */
   protected abstract failed(): void;
 
-  write(bytes: Buffer): void {
+  write(bytes: Buffer, memory?: LentMemory): void {
     if (this.#ending || this.destroyed || bytes.length === 0) return;
-    if (this.#waitingBytes > 0) this.#wait(bytes);
-    else this.#send(bytes);
+    const lent = memory as LentBuffer | undefined;
+    if (this.#waitingBytes > 0) this.#wait(bytes, lent);
+    else this.#send(bytes, lent);
   }
 
   /** Sends as much as the socket takes, and lets the rest wait. A batch that is full leaves at once. */
-  #send(bytes: Buffer): void {
-    const sent = this.#sendSome(bytes);
+  #send(bytes: Buffer, lent?: LentBuffer): void {
+    const sent = this.#sendSome(bytes, lent);
     if (sent === bytes.length) return;
-    for (let rest = bytes.subarray(sent); rest.length > 0; rest = rest.subarray(this.#sendSome(rest))) {
+    for (let rest = bytes.subarray(sent); rest.length > 0; rest = rest.subarray(this.#sendSome(rest, lent))) {
       const mayTakeMore = this.loop.ring.flush() && !this.#stopped;
       if (this.destroyed) return;
       if (!mayTakeMore) {
-        this.#wait(rest);
+        this.#wait(rest, lent);
         return;
       }
     }
   }
 
   /** Adds bytes to the present batch. Returns their number; 0 if the batch is full. */
-  #sendSome(bytes: Buffer): number {
+  #sendSome(bytes: Buffer, lent: LentBuffer | undefined): number {
     const { ring } = this.loop;
     const isFirst = this.sentBatch !== ring.batch;
     if (isFirst) this.#sentBytes = 0;
     const room = MAX_BATCH_BYTES - this.#sentBytes;
     const now = bytes.length <= room ? bytes : bytes.subarray(0, room);
     if (now.length === 0) return 0;
-    const isTaken = isFirst ? this.#sendFirst(now) : ring.sends.extend(this.slot, this.#sentAt, now);
+    const isTaken = isFirst ? this.#sendFirst(now, lent) : ring.sends.extend(this.slot, this.#sentAt, now);
     if (!isTaken) return 0;
     this.#sentBytes += now.length;
     return now.length;
   }
 
-  #sendFirst(bytes: Buffer): boolean {
-    const at = this.loop.ring.sends.begin(this.slot, bytes);
+  #sendFirst(bytes: Buffer, lent: LentBuffer | undefined): boolean {
+    const at = this.loop.ring.sends.begin(this.slot, bytes, lent);
     if (at < 0) return false;
     this.sentBatch = this.loop.ring.batch;
     this.#sentAt = at;
     return true;
   }
 
-  #wait(bytes: Buffer): void {
+  #wait(bytes: Buffer, lent?: LentBuffer): void {
     this.#waiting ??= [];
-    this.#waiting.push(bytes);
+    this.#waiting.push(lent === undefined ? bytes : Buffer.from(bytes));
     this.#waitingBytes += bytes.length;
     this.#behind = true;
     if (!this.#stopped) this.#settleLater();

@@ -1,5 +1,6 @@
 /** The transport over io_uring. A shard with `sockets: "uring"` uses it for its TCP sockets. */
 import { Socket } from "node:net";
+import type { LentBuffer } from "../../native/receive-buffers.ts";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
 import { peerAddress, shutDown, WRITE } from "../../native/sockets.ts";
@@ -145,13 +146,13 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     else this.#arm();
   }
 
-  #arm(): void {
+  #arm(isReady = false): void {
     if (this.#receive !== "none" || this.#ended > 1) return;
     this.#receive = "armed";
-    this.loop.ring.receive(this.slot, this.#many);
+    this.loop.ring.receive(this.slot, this.#many, isReady);
   }
 
-  receivedBytes(bytes: Buffer, more: boolean): void {
+  receivedBytes(bytes: Buffer, more: boolean, lent?: LentBuffer): void {
     if (!more) this.#receive = "none";
     if (bytes.length === 0) {
       if (this.#reading) this.#tellEnd();
@@ -161,7 +162,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     try {
       // The receiver may begin the next receive.
       this.#many = this.#reading;
-      if (this.#reading) this.#receiver?.received(bytes);
+      if (this.#reading) this.#receiver?.received(bytes, lent);
       else this.#keep(bytes);
       if (!this.#reading) this.#many = false;
     } finally {
@@ -182,7 +183,13 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     this.#receive = "none";
     const { ECANCELED, ENOBUFS, EINTR, EAGAIN } = errors;
     if (error !== ECANCELED && error !== ENOBUFS && error !== EINTR && error !== EAGAIN) this.failed();
+    else if (error === ENOBUFS) this.loop.starve(this);
     else if (this.#reading) this.#arm();
+  }
+
+  /** Called by the loop. */
+  fed(): void {
+    if (this.#reading && !this.destroyed && this.#receiver !== undefined) this.#arm(true);
   }
 
   #tellEnd(): void {

@@ -105,7 +105,7 @@ describe.skipIf(missingUring !== undefined)("a completion queue that is full", (
     server.close();
     const queue = new SubmissionQueue(setUpRing(1, estate), () => {});
     queue.write(OP_ACCEPT | (ACCEPT_MULTISHOT << 16), listening, (1 << KIND_BITS) | kinds.accept, 0);
-    queue.submit();
+    queue.submit(true);
     // The queue has two entries.
     const peers = [await open(port), await open(port), await open(port)];
     queue.complete();

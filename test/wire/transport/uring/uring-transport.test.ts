@@ -3,12 +3,13 @@ import { type AddressInfo, connect, createServer, Socket } from "node:net";
 import { afterAll, describe, expect, it, onTestFinished } from "vitest";
 import { BUFFERS } from "../../../../src/wire/native/receive-buffers.ts";
 import { createEstateMemory, settle } from "../../../../src/wire/native/ring.ts";
+import type { LentMemory } from "../../../../src/wire/protocol/message.ts";
 import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets.ts";
 import type { UringTransport } from "../../../../src/wire/transport/uring/uring-transport.ts";
 import { missingUring } from "../../native/availability.ts";
 import { itIsATransport } from "../contract.ts";
 import { collect, type TransportPair } from "../pair.ts";
-import { Recorder } from "../recorder.ts";
+import { pattern, Recorder } from "../recorder.ts";
 
 describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
   const memory = createEstateMemory();
@@ -60,6 +61,105 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
     for (const [index, { peer }] of pairs.entries()) peer.write(`from ${index}`);
     await Promise.all(recorders.map((recorder) => recorder.called("received")));
     expect(recorders.map(({ bytes }) => String(bytes))).toEqual(pairs.map((_, index) => `from ${index}`));
+  });
+
+  it("receives long reads of many peers, more than it lets the kernel have buffers for", async () => {
+    const pairs = await Promise.all(Array.from({ length: 60 }, () => open()));
+    const long = pattern(300_000);
+    const received = pairs.map(async ({ transport, peer }) => {
+      const all = Promise.withResolvers<void>();
+      const recorder: Recorder = new Recorder(() => {
+        if (recorder.byteLength >= long.length) all.resolve();
+      });
+      transport.start(recorder);
+      peer.write(long);
+      await all.promise;
+      return recorder.bytes.equals(long);
+    });
+    expect(new Set(await Promise.all(received))).toEqual(new Set([true]));
+  });
+
+  /** Writes bytes at the peer, and resolves with the memory of the read that brings them: the receiver holds it. */
+  async function borrow({ transport, peer }: TransportPair, bytes: Buffer): Promise<LentMemory> {
+    const read = Promise.withResolvers<LentMemory>();
+    transport.start({
+      received: (chunk, memory) => {
+        if (memory === undefined || chunk.length !== bytes.length) return read.reject(new Error("nothing was lent"));
+        memory.hold();
+        read.resolve(memory);
+      },
+      drained: () => {},
+      ended: () => {},
+      closed: () => {},
+    });
+    peer.write(bytes);
+    return read.promise;
+  }
+
+  it("lends its memory until the last holder has released it", async () => {
+    const memory = await borrow(await open(), pattern(20_000));
+    memory.hold();
+    memory.release();
+    const others = await Promise.all(Array.from({ length: BUFFERS }, () => open()));
+    await Promise.all(
+      others.map(async ({ transport, peer }) => {
+        const recorder = new Recorder();
+        transport.start(recorder);
+        peer.write("other");
+        await recorder.called("received");
+      }),
+    );
+    expect(memory.block.subarray(0, 20_000).equals(pattern(20_000))).toBe(true);
+    memory.release();
+    expect(memory.block.every((byte) => byte === 0xdd)).toBe(true);
+  });
+
+  it("refuses to let its lent memory be transferred", async () => {
+    const memory = await borrow(await open(), pattern(2_000));
+    expect(() => structuredClone(memory.block, { transfer: [memory.block.buffer] })).toThrow("transfer");
+    expect(structuredClone(memory.block).buffer.byteLength).toBeLessThan(70_000);
+    memory.release();
+  });
+
+  it("goes on when half of its memory is lent for good", async () => {
+    const pairs = await Promise.all(Array.from({ length: BUFFERS }, () => open()));
+    const lent: LentMemory[] = [];
+    for (const { transport, peer } of pairs) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      const received = (_: Buffer, memory: LentMemory | undefined): void => {
+        memory?.hold();
+        if (memory !== undefined) lent.push(memory);
+        resolve();
+      };
+      transport.start({ received, drained: () => {}, ended: () => {}, closed: () => {} });
+      peer.write("x");
+      await promise;
+    }
+    expect(lent.length).toBeGreaterThan(BUFFERS / 4);
+    expect(lent.length).toBeLessThan((BUFFERS * 3) / 4);
+    for (const memory of lent) memory.release();
+  });
+
+  it.each([
+    ["at once, with what is written behind them", 30_000, 0],
+    ["later, to a peer that doesn't read", 60_000, 8_000_000],
+  ])("sends bytes of lent memory, which is the caller's again after the write: %s", async (_, length, before) => {
+    const pair = await open();
+    const bytes = pattern(length);
+    const memory = await borrow(pair, bytes);
+    pair.peer.pause();
+    const first = Buffer.alloc(before, 1);
+    pair.transport.write(first);
+    const last = Buffer.from("last");
+    pair.transport.write(memory.block.subarray(0, length), memory);
+    pair.transport.write(last);
+    memory.release();
+    pair.transport.end();
+    const collected = collect(pair.peer);
+    pair.peer.resume();
+    const got = await collected;
+    expect(got.equals(Buffer.concat([first, bytes, last]))).toBe(true);
+    expect(memory.block.every((byte) => byte === 0xdd)).toBe(true);
   });
 
   it("closes when its source has no handle any more", async () => {
