@@ -128,6 +128,11 @@ export class Connection
     this.#cell.suspend(limitMs, version, done);
   }
 
+  /** The suspension takes too long: the connection goes on, if it isn't suspended. */
+  suspensionOverdue(): void {
+    this.#cell.suspensionOverdue();
+  }
+
   /** True from a successful `suspend` until the connection moves, stays or ends. */
   get isSuspended(): boolean {
     return this.isOpen && this.#cell.isSuspended;

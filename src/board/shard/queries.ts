@@ -14,6 +14,7 @@ import type {
   PassInQuery,
   PassOutQuery,
   ResumeAllQuery,
+  StandStillQuery,
   StartedConnections,
   StartPassedQuery,
   StayerCounts,
@@ -36,6 +37,7 @@ export type ShardQuery =
 /** Question in a takeover by another process, or of another process. */
 export type TakeoverQuery =
   | CalmQuery
+  | StandStillQuery
   | SuspendAllQuery
   | ResumeAllQuery
   | PassOutQuery
@@ -55,6 +57,7 @@ export type TakeoverQuery =
 
 const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
   "calm",
+  "standStill",
   "suspendAll",
   "resumeAll",
   "passOut",
@@ -90,6 +93,8 @@ export interface QueryAnswers {
   readonly move: MoveCounts;
   readonly succeed: true;
   readonly calm: true;
+  /** Number of connections whose handlers go on. */
+  readonly standStill: number;
   readonly closeStayers: StayerCounts;
   readonly emptied: true;
   /** Number of connections that are suspended. */

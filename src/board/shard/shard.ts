@@ -166,7 +166,6 @@ export class Shard {
       },
       moduleOf: (actor) => this.#actors.get(actor),
       leaveFor: (life, leavers) => this.#topics.leaveFor(life, leavers),
-      topicsKnown: () => this.#topics.settled(),
       publishesArrived: () => this.#topics.publishesArrived(),
       mail: this.#mail,
       get relay() {

@@ -142,11 +142,13 @@ export class ActorCell extends CellQueue implements IncarnationOwner, AsyncHandl
       done("closing");
       return;
     }
-    this.#suspension = new Suspension(limitMs, version, () => this.#suspensionLimitReached(), done);
+    this.#suspension = new Suspension(limitMs, version, () => this.suspensionOverdue(), done);
     this.proceed();
   }
 
-  #suspensionLimitReached(): void {
+  /** The suspension takes too long: the actor goes on. Does nothing if the actor is suspended. */
+  suspensionOverdue(): void {
+    if (this.isSuspended) return;
     const wasRunning = this.#suspension?.isRunning === true;
     if (wasRunning) this.#asyncHandlers?.giveUp();
     this.#endSuspension(wasRunning ? "failed" : "busy");

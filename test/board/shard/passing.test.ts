@@ -1,48 +1,12 @@
 /** Connections that leave a shard as descriptors and bytes, and go on in a shard of another pool. */
 import { once } from "node:events";
-import type { AddressInfo } from "node:net";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
-import type { PassedConnection } from "../../../src/board/shard/moving/messages.ts";
-import { BoardTopics } from "../../../src/board/switchboard/board-topics.ts";
-import { checkCloseOptions } from "../../../src/board/switchboard/options/close-options.ts";
-import { checkStartOptions } from "../../../src/board/switchboard/options/start-options.ts";
-import { ShardPool } from "../../../src/board/switchboard/pool/shard-pool.ts";
-import { MailRouter } from "../../../src/runtime/mail/mail-router.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { whyNoUring } from "../../../src/wire/native/ring.ts";
-import { createRawSocketServer } from "../../../src/wire/transport/raw-socket-server.ts";
-import { actorUrl } from "../../support/actor-url.ts";
+import { giveUpAll, listenFor, startPool } from "../../support/shard-pool.ts";
 
-const LISTENER = 0;
 const SOCKETS = whyNoUring() === undefined ? (["node", "uring"] as const) : (["node"] as const);
-
-async function startPool(actor: string, sockets: "node" | "uring" = "node"): Promise<ShardPool> {
-  const owner = {
-    ...{ event: vi.fn(), reported: vi.fn(), shardLost: vi.fn(), shardReplaced: vi.fn(), shardFailed: vi.fn() },
-    ...{ clientLeft: vi.fn(), moved: vi.fn(), published: vi.fn(), engineLost: vi.fn(), engineFailed: vi.fn() },
-  };
-  const mail = new MailRouter({ shard: undefined, mailReceived: () => "gone", mailUndelivered: () => {} });
-  const topics = new BoardTopics(undefined, {
-    ...{ engineHealthChanged: vi.fn(), engineLost: vi.fn(), controlReceived: vi.fn(), nodeChanged: vi.fn() },
-  });
-  const settings = checkStartOptions({ actor: actorUrl(actor), shards: 1, warmUp: false, compression: true });
-  const pool = await ShardPool.start(settings, sockets, { topics, mail }, owner);
-  pool.configure({ listenerId: LISTENER, settings: { route: { handshakeTimeoutMs: 10_000 } } });
-  onTestFinished(async () => {
-    await pool.close(checkCloseOptions({ timeoutMs: 0 }));
-    topics.close();
-  });
-  return pool;
-}
-
-async function listen(pool: ShardPool): Promise<number> {
-  const server = createRawSocketServer((socket) => void pool.handles[0]?.handOffRawSocket(socket, LISTENER, undefined));
-  server.listen(0, "127.0.0.1");
-  await once(server, "listening");
-  onTestFinished(() => void server.close());
-  return (server.address() as AddressInfo).port;
-}
 
 /** A client that always has messages on their way, and checks what comes back, in order. */
 class Client {
@@ -97,28 +61,15 @@ class Client {
   }
 }
 
-/** Takes all connections out of the shard of a pool. */
-async function giveUp(pool: ShardPool): Promise<PassedConnection[]> {
-  const all: PassedConnection[] = [];
-  await pool.query(0, { kind: "suspendAll", limitMs: 20_000 }, 60_000);
-  for (;;) {
-    const some = await pool.query(0, { kind: "passOut", count: 8 }, 60_000);
-    if (some === undefined || some.length === 0) return all;
-    for (const { socket, state, shard } of some) {
-      if ("descriptor" in socket) all.push({ descriptor: socket.descriptor, state, shard });
-    }
-  }
-}
-
 describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as descriptors", () => {
   it("go on in another, and back, with every message once and in order", async () => {
     const pools = [await startPool("counting"), await startPool("counting")] as const;
-    const port = await listen(pools[0]);
+    const port = await listenFor(pools[0]);
     const clients = Array.from({ length: 20 }, (_, index) => new Client(port, index % 2 === 0));
     await Promise.all(clients.map(({ opened }) => opened));
     for (let turn = 0; turn < 6; turn++) {
       const [from, to] = turn % 2 === 0 ? pools : [pools[1], pools[0]];
-      const passed = await giveUp(from);
+      const passed = await giveUpAll(from);
       expect(passed).toHaveLength(clients.length);
       expect(from.counters()[0]?.connections).toBe(0);
       expect(await to.query(0, { kind: "passIn", connections: passed, isReturn: false })).toEqual({});
@@ -130,8 +81,8 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
   });
 
   it.each(SOCKETS)("go on together: each finds the others, over sockets of %s", async (sockets) => {
-    const pools = [await startPool("asking", sockets), await startPool("asking", sockets)] as const;
-    const port = await listen(pools[0]);
+    const pools = [await startPool("asking", { sockets }), await startPool("asking", { sockets })] as const;
+    const port = await listenFor(pools[0]);
     const clients: { readonly socket: WebSocket; readonly address: string }[] = [];
     for (let opened = 0; opened < 4; opened++) {
       const socket = new WebSocket(`ws://127.0.0.1:${port}/`);
@@ -149,7 +100,7 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
       socket.send(clients[to]?.address ?? "");
       return Promise.race([once(socket, "message"), once(socket, "close")]);
     });
-    const passed = await giveUp(pools[0]);
+    const passed = await giveUpAll(pools[0]);
     await pools[1].query(0, { kind: "passIn", connections: passed, isReturn: false });
     expect(await pools[1].query(0, { kind: "startPassed" })).toMatchObject({ running: 4 });
     expect((await Promise.all(answers)).map(([data]) => String(data))).toEqual(["1", "1"]);
@@ -157,9 +108,9 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
 
   it("stay if the class of their actor has no `moves`", async () => {
     const pool = await startPool("echo");
-    const socket = new WebSocket(`ws://127.0.0.1:${await listen(pool)}/`);
+    const socket = new WebSocket(`ws://127.0.0.1:${await listenFor(pool)}/`);
     await once(socket, "open");
-    expect(await giveUp(pool)).toEqual([]);
+    expect(await giveUpAll(pool)).toEqual([]);
     socket.send("still here");
     expect(String((await once(socket, "message"))[0])).toBe("still here");
     socket.terminate();
@@ -167,9 +118,9 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
 
   it("are refused with a state that can't be read, and go on where they came from", async () => {
     const pool = await startPool("counting");
-    const socket = new WebSocket(`ws://127.0.0.1:${await listen(pool)}/`);
+    const socket = new WebSocket(`ws://127.0.0.1:${await listenFor(pool)}/`);
     await once(socket, "open");
-    const [passed] = await giveUp(pool);
+    const [passed] = await giveUpAll(pool);
     if (passed === undefined) throw new Error("nothing was given up");
     const broken = { ...passed, state: Buffer.from("broken") };
     const taken = await pool.query(0, { kind: "passIn", connections: [broken], isReturn: false });

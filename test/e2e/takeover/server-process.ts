@@ -15,7 +15,14 @@ export interface ServerStories {
   readonly listening: { readonly ports: readonly number[] };
   readonly takenOver: { readonly connections: number; readonly predecessorDied: boolean; readonly ms: number };
   readonly handedOver: { readonly connections: number; readonly ms: number; readonly pauseMs: number };
-  readonly successorFailed: { readonly code: string; readonly message: string; readonly wasRefused: boolean };
+  readonly successorFailed: {
+    readonly code: string;
+    readonly message: string;
+    readonly wasRefused: boolean;
+    readonly lost: number;
+  };
+  readonly moveFailed: { readonly reason: string };
+  readonly moveRefused: { readonly code: string };
   readonly reloadFailed: { readonly code: string; readonly message: string };
   readonly takeoverFailed: { readonly message: string };
   readonly refused: { readonly code: string; readonly message: string };
@@ -28,12 +35,21 @@ export interface ServerStories {
 export class ServerProcess {
   readonly program: RunningProgram;
 
-  /** `start.actor` is the name of a module of `test/support/actors`. */
-  constructor({ start, ...options }: ServerOptions, env: Readonly<Record<string, string>> = {}) {
+  /**
+   * `start.actor` is the name of a module of `test/support/actors`.
+   *
+   * @param openFiles limit of open files
+   */
+  constructor(
+    { start, ...options }: ServerOptions,
+    env: Readonly<Record<string, string>> = {},
+    openFiles: number | undefined = undefined,
+  ) {
     const all = { ...options, start: { ...start, actor: String(actorUrl(start.actor)) } };
-    this.program = new RunningProgram(process.execPath, [program, JSON.stringify(all)], {
-      env: { ...process.env, ...env },
-    });
+    const command = [process.execPath, program, JSON.stringify(all)];
+    const limited = `ulimit -Sn ${openFiles} -Hn ${openFiles}; exec "$0" "$@"`;
+    const [first = "", ...rest] = openFiles === undefined ? command : ["bash", "-c", limited, ...command];
+    this.program = new RunningProgram(first, rest, { env: { ...process.env, ...env } });
     onTestFinished(() => this.program.destroy());
   }
 
@@ -45,6 +61,13 @@ export class ServerProcess {
   async tells<Event extends keyof ServerStories>(event: Event): Promise<ServerStories[Event]> {
     const [, story = ""] = await this.program.prints(new RegExp(`^(\\{"event":"${event}".*)\\n`, "m"));
     return JSON.parse(story);
+  }
+
+  /** Resolves with everything of this kind that the program has told, once there are so many. */
+  async tellsAll<Event extends keyof ServerStories>(event: Event, count: number): Promise<ServerStories[Event][]> {
+    const line = `\\{"event":"${event}".*\\n`;
+    const [stories] = await this.program.prints(new RegExp(`(?:^(?:${line})(?:[^]*?)){${count}}`, "m"));
+    return stories.match(new RegExp(`^${line}`, "gm"))?.map((story) => JSON.parse(story)) ?? [];
   }
 
   /** Resolves when the program has stopped itself (SIGSTOP). */

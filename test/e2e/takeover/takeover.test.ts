@@ -5,33 +5,9 @@ import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { whyNoUring } from "../../../src/wire/native/ring.ts";
-import { CountedClient, type CountedOptions } from "../../support/counted-client.ts";
+import { allAnswered, expectAllRight, openClients } from "./counted-clients.ts";
 import type { ServerOptions } from "./programs/server.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
-
-async function openClients(count: number, options: CountedOptions): Promise<CountedClient[]> {
-  const clients = await Promise.all(Array.from({ length: count }, () => CountedClient.open(options)));
-  onTestFinished(() => {
-    for (const { socket } of clients) socket.destroy();
-  });
-  await allAnswered(clients);
-  return clients;
-}
-
-/** Resolves when each client has had another answer. */
-async function allAnswered(clients: readonly CountedClient[]): Promise<void> {
-  const before = clients.map(({ answers }) => answers);
-  for (const [index, client] of clients.entries()) {
-    while (client.answers === before[index] && client.errors.length === 0) {
-      await new Promise((resolve) => client.socket.once("data", resolve));
-    }
-  }
-}
-
-async function expectAllRight(clients: readonly CountedClient[]): Promise<void> {
-  await Promise.all(clients.map((client) => client.stop()));
-  expect(clients.flatMap(({ errors }) => errors)).toEqual([]);
-}
 
 /** True in `npm run takeovers`: longer chains, and more ways. */
 const all = process.env["TAKEOVERS"] === "all";
@@ -159,77 +135,6 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with the option takeover"
     const [code, reason] = await closed;
     expect([code, String(reason)]).toEqual([1012, "server is restarting"]);
     expect(await old.tells("closed")).toMatchObject({ closed: 1, dropped: 0 });
-  });
-
-  it("goes on as before when the new process is killed, and when it closes its board", async () => {
-    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
-    const old = new ServerProcess({ start, listen: [{}] });
-    const { ports } = await old.tells("listening");
-    const port = ports[0] as number;
-    const clients = await openClients(20, { port });
-    for (const fails of (["suspend", "listen", "close"] as const).slice(0, all ? 3 : 1)) {
-      const next = new ServerProcess({ start, listen: [{}], fails });
-      const code = fails === "close" ? "ERR_CLOSED" : "ERR_TAKEOVER_LOST";
-      expect(await old.tells("successorFailed")).toMatchObject({ code, wasRefused: false });
-      expect((await next.end()).signal).toBe(fails === "close" ? null : "SIGKILL");
-      old.forget();
-      await allAnswered(clients);
-      clients.push(...(await openClients(2, { port })));
-    }
-    const last = new ServerProcess({ start, listen: [{}] });
-    expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
-    await allAnswered(clients);
-    await expectAllRight(clients);
-  });
-
-  it.runIf(all)("refuses a reload during a takeover, and goes on when the new process stands still", async () => {
-    const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
-    const old = new ServerProcess({ start, listen: [{}] });
-    const { ports } = await old.tells("listening");
-    const clients = await openClients(20, { port: ports[0] as number });
-    const next = new ServerProcess({ start, listen: [{}], fails: "suspend", failsBy: "SIGSTOP" });
-    await next.stands();
-    old.program.kill("SIGHUP");
-    expect(await old.tells("reloadFailed")).toMatchObject({ code: "ERR_MOVE_FAILED" });
-    expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_TIMEOUT", wasRefused: false });
-    expect((await next.end()).signal).toBe("SIGKILL");
-    await allAnswered(clients);
-    await expectAllRight(clients);
-  });
-
-  it("refuses a third process during a takeover, and goes on when the second one is killed", async () => {
-    const start = { actor: "counting", takeover: takeoverPath(), shards: 1, warmUp: false };
-    const old = new ServerProcess({ start, listen: [{}] });
-    const { ports } = await old.tells("listening");
-    const clients = await openClients(5, { port: ports[0] as number });
-    const second = new ServerProcess({ start, listen: [{}], fails: "listen", failsBy: "SIGSTOP" });
-    await second.stands();
-    const third = new ServerProcess({ start, listen: [{}] });
-    expect(await third.tells("refused")).toMatchObject({ code: "ERR_TAKEOVER_REFUSED" });
-    await allAnswered(clients);
-    second.program.kill("SIGKILL");
-    expect(await old.tells("successorFailed")).toMatchObject({ code: "ERR_TAKEOVER_LOST", wasRefused: false });
-    const last = new ServerProcess({ start, listen: [{}] });
-    expect(await last.tells("takenOver")).toMatchObject({ connections: clients.length });
-    await allAnswered(clients);
-    await expectAllRight(clients);
-  });
-
-  it.each([
-    { start: { actor: "echo" }, says: /has `static moves` in the old process and not in the new one/ },
-    ...(all ? [{ start: { actor: "counting", shards: 1 }, says: /has 2 shards and the new one 1/ }] : []),
-  ])("refuses a process with $start before anything is stopped", async ({ start, says }) => {
-    const takeover = takeoverPath();
-    const old = new ServerProcess({ start: { actor: "counting", takeover, shards: 2, warmUp: false }, listen: [{}] });
-    const { ports } = await old.tells("listening");
-    const clients = await openClients(5, { port: ports[0] as number });
-    const next = new ServerProcess({ start: { takeover, shards: 2, warmUp: false, ...start }, listen: [{}] });
-    const refused = { code: "ERR_TAKEOVER_REFUSED", message: expect.stringMatching(says) };
-    expect(await next.tells("refused")).toMatchObject(refused);
-    expect((await next.end()).code).toBe(1);
-    expect(await old.tells("successorFailed")).toMatchObject({ ...refused, wasRefused: true });
-    await allAnswered(clients);
-    await expectAllRight(clients);
   });
 
   it("takes the path from the environment, and does without a takeover where there is none", async () => {

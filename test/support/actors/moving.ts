@@ -1,3 +1,4 @@
+import { existsSync, writeFileSync } from "node:fs";
 import { Actor, type Message } from "../../../src/index.ts";
 
 interface State {
@@ -11,6 +12,8 @@ class Settings {
 
 /** Shards of which this thread runs one, as its actors tell. */
 const shards = new Set<number>();
+/** Ends the handlers that hold. */
+let held: (() => void)[] = [];
 
 /** Executes its peer's commands, so that a test can reach every branch of a move. Logs what is called. */
 export default class Moving extends Actor {
@@ -55,6 +58,8 @@ export default class Moving extends Actor {
   override resumed({ log, plan }: State & { readonly plan: string }, version: number): void | Promise<void> {
     this.#log = [...log, `resumed ${version} on ${this.shard}`];
     if (plan === "fail") throw new Error("resumed throws");
+    if (plan === "end") process.exit(1);
+    if (plan === "kill") process.kill(process.pid, "SIGKILL");
     if (plan === "failLater") return this.#failLater();
   }
 
@@ -78,6 +83,23 @@ export default class Moving extends Actor {
         await new Promise((resolve) => setTimeout(resolve, Number(argument)));
         this.send("waited");
         return;
+      case "hold":
+        this.send("holding");
+        await new Promise<void>((resolve) => held.push(resolve));
+        this.send("held");
+        return;
+      case "release":
+        for (const end of held) end();
+        held = [];
+        return;
+      case "block": {
+        // Until the test makes a file of this name.
+        writeFileSync(`${argument}.held`, "");
+        const never = new Int32Array(new SharedArrayBuffer(4));
+        while (!existsSync(argument)) Atomics.wait(never, 0, 0, 5);
+        this.send("blocked");
+        return;
+      }
       case "move":
         this.report(Number(argument));
         this.send("asked");

@@ -139,24 +139,39 @@ export interface RelayedConnectionMessage extends TravellingConnection {
 }
 
 /**
- * Question to a shard: wait until each actor of a connection that can go to another process was idle once. An actor
- * whose handler waits for the answer of another actor must end it before that other actor is suspended.
+ * Question to a shard: wait until each actor of a connection that can go to another process was idle once. Everybody goes on
+ * meanwhile, except connections that were too slow for an earlier `standStill`.
  */
 export interface CalmQuery {
   readonly kind: "calm";
-  /** True to take no more messages from peers, until `resumeAll`. */
-  readonly setsAside: boolean;
   readonly limitMs: number;
 }
 
 /**
- * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their
- * number. A suspended connection goes on sending what its topics bring; its messages and mail wait.
+ * Question to a shard: read no more from the peers of connections that can go to another process, and wait until no handler is
+ * under way. An actor whose handler waits for the answer of another actor must end it before that other actor is suspended.
+ * The answer is the number of connections whose handlers go on.
+ */
+export interface StandStillQuery {
+  readonly kind: "standStill";
+  /** Time that handlers have, in ms. */
+  readonly limitMs: number;
+  /** The same for few handlers, while all others stand. */
+  readonly fewLimitMs: number;
+  /** True to give up connections whose handlers go on. Otherwise `calm` comes again. */
+  readonly isLast: boolean;
+}
+
+/**
+ * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their number. A
+ * suspended connection goes on sending what its topics bring; its messages and mail wait.
  */
 export interface SuspendAllQuery {
   readonly kind: "suspendAll";
   /** Time that an actor has to become idle and to be suspended, in ms. */
   readonly limitMs: number;
+  /** The same for the last few, once all others are suspended. */
+  readonly fewLimitMs: number;
 }
 
 /** Question to a shard: let all connections go on that are suspended and weren't given up. */
@@ -187,9 +202,7 @@ export interface TakenIn {
   readonly error: ErrorReport | undefined;
 }
 
-/**
- * Question to a shard: start the connections of all `passIn`. The answer comes when other threads know their topics.
- */
+/** Question to a shard: start the connections of all `passIn`. After it, `settle` waits until other threads know their topics. */
 export interface StartPassedQuery {
   readonly kind: "startPassed";
 }

@@ -1,9 +1,10 @@
-/** Errors of moves, in words, and the check of what travels with a connection. `Mover` uses them. */
+/** Errors of moves, in words, and the check of what travels with a connection. `Mover`, `Standstill` and `Passing` use them. */
 import { serialize } from "node:v8";
-import { SwitchboardError } from "../../../errors.ts";
+import { reportError, SwitchboardError } from "../../../errors.ts";
 import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Connection } from "../../connection/connection.ts";
+import type { ConnectionHost } from "../../connection/connection-host.ts";
 
 /** The reasons that a move may fail for once it has begun, in words. */
 const EXPLANATIONS: Partial<Record<StayReason, string>> = {
@@ -12,9 +13,24 @@ const EXPLANATIONS: Partial<Record<StayReason, string>> = {
   shard: "the other shard has ended, a thread took too long to answer, or the system has no descriptor left",
 };
 
-/** The error of the event `moveFailed` for a reason. */
-export function moveFailed(reason: StayReason): SwitchboardError {
-  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays in its shard: ${EXPLANATIONS[reason] ?? reason}`);
+/** Reasons that are no failure of a move. */
+const SILENT: ReadonlySet<StayReason | undefined> = new Set(["closing", "actor", "transport"]);
+
+/** Counts a move that has begun and failed, and emits `moveFailed`. Does nothing for a connection that never could move. */
+export function reportMoveFailure(
+  { counters, events }: ConnectionHost,
+  { address, actor }: Connection,
+  failure: StayReason | SwitchboardError,
+): void {
+  const reason = typeof failure === "string" ? failure : "state";
+  if (SILENT.has(reason)) return;
+  counters.add("movesFailed");
+  const error = typeof failure === "string" ? moveFailed(failure) : failure;
+  events.report("moveFailed", { id: address, actor, reason, error: reportError(error) });
+}
+
+function moveFailed(reason: StayReason): SwitchboardError {
+  return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays where it is: ${EXPLANATIONS[reason] ?? reason}`);
 }
 
 /** What moves with a connection and is the application's, beside the actor's state. */

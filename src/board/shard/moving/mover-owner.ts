@@ -22,8 +22,6 @@ export interface MoverOwner {
   moduleOf(actor: ActorName): ActorModule | undefined;
   /** Begins to move subscriptions to another thread. */
   leaveFor<L extends TopicsLeaver>(life: number, leavers: readonly L[]): Departure<L>;
-  /** Resolves when all threads know the topics that are wanted here now. */
-  topicsKnown(): Promise<void>;
   /** Resolves when all publishes and mail of this thread have arrived in the other threads. */
   publishesArrived(): Promise<void>;
   readonly mail: Pick<MailRouter, "leaveFor" | "expect" | "arrived">;

@@ -3,7 +3,6 @@
  * steps and the failures.
  */
 import type { Server } from "node:net";
-import { reportError, type SwitchboardError } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { transferable } from "../../../wire/node-internals/net.ts";
@@ -19,21 +18,18 @@ import type {
   RelayedConnectionMessage,
   ResumptionsMessage,
 } from "./messages.ts";
-import { moveFailed } from "./move-failures.ts";
+import { reportMoveFailure } from "./move-failures.ts";
 import { MoveReports } from "./move-reports.ts";
 import { MoveTally } from "./move-tally.ts";
 import type { MoverOwner } from "./mover-owner.ts";
 import { type ResumptionEnded, Resumptions } from "./resumptions.ts";
-import { suspend } from "./suspend.ts";
+import { type SuspensionLimit, suspend } from "./suspend.ts";
 
 /**
  * Number of connections of a shard that are suspended, or about to be, at the same time. As many leave in one turn, and
  * arrive in one, which takes about 2 ms on either side.
  */
 const MAX_TOGETHER = 32;
-
-/** Reasons that are no failure of a move. */
-const SILENT: ReadonlySet<StayReason> = new Set(["closing", "actor", "transport"]);
 
 export class Mover {
   /** Puts together what comes from another shard, and for `Passing` what comes from another process. */
@@ -159,7 +155,13 @@ export class Mover {
     // Each `board.move` is an order of its own, and thousands may come in one turn.
     while (this.#suspending >= MAX_TOGETHER) await this.#slot();
     this.#suspending++;
-    const outcome = await this.#leave(connection, life, version, performance.now() + limitMs, tally.resumed);
+    const outcome = await this.#leave(
+      connection,
+      life,
+      version,
+      { untilMs: performance.now() + limitMs },
+      tally.resumed,
+    );
     this.#suspending--;
     this.#waiting.shift()?.();
     this.#leaving.delete(connection);
@@ -167,8 +169,7 @@ export class Mover {
       tally.left();
       return outcome;
     }
-    const isSilent = typeof outcome === "string" && SILENT.has(outcome);
-    if (!isSilent) this.#failed(connection, outcome);
+    reportMoveFailure(this.#owner.host, connection, outcome);
     return typeof outcome === "string" ? outcome : "state";
   }
 
@@ -181,10 +182,10 @@ export class Mover {
     connection: Connection,
     life: number,
     version: number,
-    deadline: number,
+    limit: SuspensionLimit,
     resumed: ResumptionEnded,
   ): Promise<MoveOutcome> {
-    const bytes = await suspend(connection, version, deadline, () => this.#stayReason(connection, life));
+    const bytes = await suspend(connection, version, limit, () => this.#stayReason(connection, life));
     if (!(bytes instanceof Uint8Array)) return bytes;
     return new Promise((done) => this.#departures.add(life, { connection, state: bytes, done, resumed }));
   }
@@ -192,13 +193,5 @@ export class Mover {
   #stayReason(connection: Connection, life: number): StayReason | undefined {
     if (this.#owner.isClosing) return "closing";
     return connection.stayReason ?? (this.#ways.has(life) ? undefined : "shard");
-  }
-
-  #failed({ address, actor }: Connection, failure: StayReason | SwitchboardError): void {
-    const { counters, events } = this.#owner.host;
-    counters.add("movesFailed");
-    const reason = typeof failure === "string" ? failure : "state";
-    const error = typeof failure === "string" ? moveFailed(failure) : failure;
-    events.report("moveFailed", { id: address, actor, reason, error: reportError(error) });
   }
 }

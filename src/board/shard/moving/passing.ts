@@ -1,14 +1,12 @@
 /**
- * Connections between a shard and another process: suspended together, given up as a socket and the bytes of a
- * state, taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the
+ * Connections between a shard and another process: suspended together (`Standstill`), given up as a socket and the bytes
+ * of a state, taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the
  * board keeps all publishes while connections are on their way.
  */
-import { setTimeout as delay } from "node:timers/promises";
 import { deserialize, serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
-import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import type { TcpHandle } from "../../../wire/node-internals/net.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
@@ -17,19 +15,18 @@ import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import { bufferOver } from "./arrivals.ts";
 import type {
-  CalmQuery,
   GivenUpConnection,
   Luggage,
   PassHandlesQuery,
   PassInQuery,
   PassOutQuery,
   StartedConnections,
-  SuspendAllQuery,
   TakenIn,
 } from "./messages.ts";
+import { reportMoveFailure } from "./move-failures.ts";
 import type { Mover } from "./mover.ts";
 import type { MoverOwner } from "./mover-owner.ts";
-import { suspend } from "./suspend.ts";
+import { Standstill } from "./standstill.ts";
 
 /** Everything that travels with a descriptor. */
 interface PassedState extends Luggage {
@@ -41,16 +38,10 @@ interface Guest extends PassedState {
   readonly descriptor: number;
 }
 
-/** Number of connections of a shard that are about to be suspended at the same time. */
-const MAX_TOGETHER = 64;
-
-const POLL_MS = 5;
-
 export class Passing {
   readonly #owner: MoverOwner;
   readonly #mover: Mover;
-  /** Suspended connections, with what their actors' `suspended` returned, as bytes. */
-  readonly #suspended = new Map<Connection, Uint8Array>();
+  readonly standstill: Standstill;
   #guests: Guest[] = [];
   /** Handles of guests, by their numbers. */
   readonly #handles = new Map<number, TcpHandle>();
@@ -58,62 +49,16 @@ export class Passing {
   constructor(owner: MoverOwner, mover: Mover) {
     this.#owner = owner;
     this.#mover = mover;
-  }
-
-  /** Resolves when each actor that can go was idle once, or the time is over. */
-  async calm({ setsAside, limitMs }: CalmQuery): Promise<void> {
-    const deadline = performance.now() + limitMs;
-    const movable = [...this.#owner.connections].filter((one) => this.#versionOf(one) !== undefined && one.isMovable);
-    if (setsAside) for (const connection of movable) connection.setAside();
-    let busy = movable;
-    for (;;) {
-      busy = busy.filter((connection) => !connection.isIdle);
-      if (busy.length === 0 || performance.now() > deadline) return;
-      await delay(POLL_MS);
-    }
-  }
-
-  #versionOf({ actor }: Connection): number | undefined {
-    return this.#owner.moduleOf(actor)?.moves;
-  }
-
-  /** Suspends all connections. Those whose actors have no `moves`, or can't be suspended in time, go on. */
-  async suspendAll({ limitMs }: SuspendAllQuery): Promise<number> {
-    const deadline = performance.now() + limitMs;
-    const all = this.#owner.connections[Symbol.iterator]();
-    const oneByOne = async (): Promise<void> => {
-      for (let next = all.next(); next.done !== true; next = all.next()) await this.#suspend(next.value, deadline);
-    };
-    await Promise.all(Array.from({ length: MAX_TOGETHER }, oneByOne));
-    return this.#suspended.size;
-  }
-
-  async #suspend(connection: Connection, deadline: number): Promise<void> {
-    const version = this.#versionOf(connection);
-    if (version === undefined || this.#suspended.has(connection)) return;
-    while (this.#mover.isLeaving(connection)) await delay(POLL_MS);
-    // The main thread's streams can't leave the process.
-    const reason = (): StayReason | undefined =>
-      connection.stayReason ?? (connection.isRelayed ? "transport" : undefined);
-    const stayReason = (): StayReason | undefined => (this.#owner.isClosing ? "closing" : reason());
-    const bytes = await suspend(connection, version, deadline, stayReason);
-    if (bytes instanceof SwitchboardError) this.#failed(connection, bytes);
-    if (bytes instanceof Uint8Array) this.#suspended.set(connection, bytes);
-  }
-
-  /** Lets the connections go on that are suspended. */
-  resumeAll(): void {
-    for (const connection of this.#suspended.keys()) if (connection.isSuspended) connection.stay();
-    this.#suspended.clear();
-    for (const connection of this.#owner.connections) connection.readOn();
+    this.standstill = new Standstill(owner, mover);
   }
 
   /** Gives up suspended connections, at most `count`. */
   giveUp({ count }: PassOutQuery): readonly GivenUpConnection[] {
     const passed: GivenUpConnection[] = [];
-    for (const [connection, bytes] of this.#suspended) {
+    const { suspended } = this.standstill;
+    for (const [connection, bytes] of suspended) {
       if (passed.length === count) break;
-      this.#suspended.delete(connection);
+      suspended.delete(connection);
       const one = connection.isSuspended ? this.#takeApart(connection, bytes) : undefined;
       if (one !== undefined) passed.push(one);
     }
@@ -146,7 +91,7 @@ export class Passing {
       // A mail can't be written as bytes, or no descriptor is left.
       this.#mover.arrivals.adopt(state, sockets.adopt(socket, unread), luggage);
       const code = cause instanceof SwitchboardError ? cause.code : "ERR_STATE_NOT_CLONEABLE";
-      this.#failed(connection, new SwitchboardError(code, (cause as Error).message, { cause }));
+      reportMoveFailure(host, connection, new SwitchboardError(code, (cause as Error).message, { cause }));
       return undefined;
     }
   }
@@ -176,8 +121,11 @@ export class Passing {
     for (const [descriptor, handle] of handles) this.#handles.set(descriptor, handle);
   }
 
-  /** Starts the connections that were taken in, where they were stopped. One that can't go on is closed. */
-  async start(): Promise<StartedConnections> {
+  /**
+   * Starts the connections that were taken in, where they were stopped. One that can't go on is closed. The answer is
+   * posted before anything else happens in this thread: see `PassedIn`.
+   */
+  start(): StartedConnections {
     const guests = this.#guests;
     this.#guests = [];
     const clientKeys: string[] = [];
@@ -187,7 +135,6 @@ export class Passing {
       running++;
       if (passed.clientKey !== undefined) clientKeys.push(passed.clientKey);
     }
-    await this.#owner.topicsKnown();
     return { running, clientKeys };
   }
 
@@ -217,12 +164,6 @@ export class Passing {
     this.#handles.delete(descriptor);
     if (handle === undefined) throw new SwitchboardError("ERR_SOCKET_STAYED", "the system has no descriptor left");
     return { handle };
-  }
-
-  #failed({ address, actor }: Connection, error: SwitchboardError): void {
-    const { counters, events } = this.#owner.host;
-    counters.add("movesFailed");
-    events.report("moveFailed", { id: address, actor, reason: "state", error: reportError(error) });
   }
 }
 

@@ -1,4 +1,4 @@
-/** Suspends the actor of a connection that is to leave its thread. `Mover` and `Passing` use it. */
+/** Suspends the actor of a connection that is to leave its thread. `Mover` and `Standstill` use it. */
 import { setTimeout as delay } from "node:timers/promises";
 import { SwitchboardError } from "../../../errors.ts";
 import type { StayReason, Suspended } from "../../../runtime/actor/moving/suspension.ts";
@@ -8,21 +8,26 @@ import { checkCloneable } from "./move-failures.ts";
 /** Time between two looks at a connection that can't be suspended yet, in ms. */
 const POLL_MS = 10;
 
+/** Time of this thread's clock until which an actor may become idle and be suspended. The caller may bring it forward. */
+export interface SuspensionLimit {
+  readonly untilMs: number;
+}
+
 /** Suspends the actor of a connection. Resolves with its state, or with the reason why the connection goes on. */
 export async function suspend(
   connection: Connection,
   version: number,
-  deadline: number,
+  limit: SuspensionLimit,
   stayReason: () => StayReason | undefined,
 ): Promise<Uint8Array | StayReason | SwitchboardError> {
   await connection.hasArrived;
   for (let reason = stayReason(); reason !== undefined; ) {
-    if (reason !== "busy" || performance.now() > deadline) return reason;
+    if (reason !== "busy" || performance.now() > limit.untilMs) return reason;
     await delay(POLL_MS);
     reason = stayReason();
   }
   const suspension = Promise.withResolvers<Suspended | StayReason>();
-  connection.suspend(Math.max(1, deadline - performance.now()), version, suspension.resolve);
+  connection.suspend(Math.max(1, limit.untilMs - performance.now()), version, suspension.resolve);
   const suspended = await suspension.promise;
   if (typeof suspended === "string") return suspended;
   const { bytes } = suspended;

@@ -19,14 +19,17 @@ export async function answerTakeover(
   { passing, topics, intake }: TakeoverShard,
   published: (publish: PassedPublish) => void,
 ): Promise<QueryAnswers[TakeoverQuery["kind"]]> {
+  const { standstill } = passing;
   switch (query.kind) {
     case "calm":
-      await passing.calm(query);
+      await standstill.calm(query);
       return true;
+    case "standStill":
+      return standstill.standStill(query);
     case "suspendAll":
-      return passing.suspendAll(query);
+      return standstill.suspendAll(query);
     case "resumeAll":
-      passing.resumeAll();
+      standstill.resumeAll();
       return true;
     case "passIn":
       return passing.takeIn(query);

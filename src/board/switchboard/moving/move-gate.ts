@@ -25,10 +25,11 @@ export class MoveGate {
     return this.#isPaused || this.#renewals.isBusy;
   }
 
-  /** Lets no connection move and no thread be replaced. Resolves when no thread is being replaced. */
+  /** Lets no connection move and no thread be replaced. Resolves when no move and no replacement is under way. */
   async pause(): Promise<void> {
     this.#isPaused = true;
     await this.#renewals.current;
+    await this.movesEnded();
   }
 
   resume(): void {

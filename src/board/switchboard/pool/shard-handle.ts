@@ -78,6 +78,7 @@ export class ShardHandle implements Destination, ShardCandidate {
   #actors: ReadonlyMap<ActorName, ActorModuleFacts> = new Map();
   /** Resolves when the thread has ended or is free again; with the loss if the end was not asked for. */
   readonly ended: Promise<ShardLoss | undefined>;
+  readonly #threads: ShardThreads;
 
   constructor(threads: ShardThreads, spec: ShardSpec) {
     const { timeoutMs, startTimeoutMs, counters } = spec;
@@ -106,7 +107,14 @@ export class ShardHandle implements Destination, ShardCandidate {
     const { task, ports } = shardTask(spec, { control: control.port2, meter, pulse, ...this.#dispatch.receivers });
     // Only the first start of a board awaits this; later failures go through `ended`.
     this.#ready.promise.catch(() => {});
-    this.ended = this.#run(threads.run(task, ports, this.#abort.signal), threads);
+    this.#threads = threads;
+    this.ended = this.#run(threads.run(task, ports, this.#abort.signal));
+  }
+
+  /** Resolves after `ended`, when the thread has exited and closed its sockets. */
+  async exited(): Promise<void> {
+    await this.ended;
+    await this.#threads.exits();
   }
 
   /** Resolves when the shard takes connections. Rejects with the reason if it can't start. */
@@ -301,7 +309,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     }
   }
 
-  async #run(task: Promise<ErrorReport | undefined>, threads: ShardThreads): Promise<ShardLoss | undefined> {
+  async #run(task: Promise<ErrorReport | undefined>): Promise<ShardLoss | undefined> {
     const { reason, error }: LossCause = await task.then(explainReturn, (thrown) =>
       this.#abort.signal.aborted ? this.#abort.signal.reason : explainRejection(thrown),
     );
@@ -325,7 +333,7 @@ export class ShardHandle implements Destination, ShardCandidate {
     this.#shutdownDone.resolve({ closed: 0, dropped: asked ? connections : 0, cut: asked ? actors : 0 });
     this.#ready.reject(error);
     // Only then is the port free for the shard's next thread.
-    if (this.#uringEstate !== undefined) await this.#uringEstate.settle((threadId) => threads.exited(threadId));
+    if (this.#uringEstate !== undefined) await this.#uringEstate.settle((threadId) => this.#threads.exited(threadId));
     return asked ? undefined : { shard: this.shard, reason, connections, error };
   }
 }

@@ -82,6 +82,11 @@ export class ShardThreads {
     if (worker !== undefined) await once(worker, "exit");
   }
 
+  /** Resolves when all threads that were given up so far have ended. */
+  async exits(): Promise<void> {
+    await Promise.all(this.#exits.values());
+  }
+
   /** Ends all threads. Resolves when each has exited, also those that were ended before. */
   async end(): Promise<void> {
     do {

@@ -1,11 +1,10 @@
 /** What a board does with everything that it gets from another process. `BoardTakeover` has one. */
-import { reviveError, SwitchboardError } from "../../../errors.ts";
+import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
-import { NO_TIMEOUT_MS } from "./limits.ts";
-import { passHandles } from "./pass-handles.ts";
+import { PassedIn } from "./passed-in.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
   /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
@@ -16,6 +15,7 @@ export interface BoardSinkOwner extends TakeoverParts {
 
 export class BoardSink implements TakeoverSink {
   readonly #owner: BoardSinkOwner;
+  readonly #passedIn = new PassedIn();
   #started: Promise<unknown> = Promise.resolve();
 
   constructor(owner: BoardSinkOwner) {
@@ -44,11 +44,10 @@ export class BoardSink implements TakeoverSink {
     const { handles } = this.#owner.pool;
     const all = Array.from(
       Map.groupBy(connections, ({ shard }) => shard),
-      async ([shard, guests]) => {
-        const query = { kind: "passIn", connections: guests, isReturn: false } as const;
-        const taken = await handles[shard]?.query(query, NO_TIMEOUT_MS);
-        if (taken === undefined) throw new SwitchboardError("ERR_SHARD_EXITED", `shard ${shard} has ended`);
-        if (taken.error !== undefined) throw reviveError(taken.error);
+      ([number, guests]) => {
+        const shard = handles[number];
+        if (shard === undefined) throw new SwitchboardError("ERR_TAKEOVER_LOST", `there is no shard ${number}`);
+        return this.#passedIn.takeIn(shard, guests, false);
       },
     );
     await Promise.all(all);
@@ -58,18 +57,15 @@ export class BoardSink implements TakeoverSink {
     for (const publish of publishes) this.#owner.topics.publishPassed(publish);
   }
 
-  start(connections: readonly MovingConnection[]): void {
-    const { pool, intake } = this.#owner;
-    const byShard = Map.groupBy(connections, ({ shard }) => shard);
-    const all = pool.handles.map(async (shard, number) => {
-      await passHandles(shard, byShard.get(number) ?? []);
-      const started = await shard.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
-      for (const clientKey of started?.clientKeys ?? []) {
+  start(): void {
+    const { intake } = this.#owner;
+    const started = this.#passedIn.start((shard, { clientKeys }) => {
+      for (const clientKey of clientKeys) {
         shard.clientArrived(clientKey);
         intake.clientArrived(clientKey);
       }
     });
-    this.#started = Promise.all([this.#started, ...all]);
+    this.#started = Promise.all([this.#started, started]);
   }
 
   async finish(): Promise<void> {

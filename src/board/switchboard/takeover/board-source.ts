@@ -1,7 +1,7 @@
 /** What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
-import { keepHandle } from "../../../wire/passing/passed-sockets.ts";
+import { closePassed, keepHandle } from "../../../wire/passing/passed-sockets.ts";
 import type { PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
@@ -9,15 +9,9 @@ import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { UpgradeIntake } from "../listen/upgrade-intake.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-import {
-  CALM_LIMIT_MS,
-  HANDSHAKES_MS,
-  LATE_SUSPEND_LIMIT_MS,
-  NO_TIMEOUT_MS,
-  STILL_LIMIT_MS,
-  SUSPEND_LIMIT_MS,
-} from "./limits.ts";
-import { passHandles } from "./pass-handles.ts";
+import { FEW_LIMIT_MS, HANDSHAKES_MS, LATE_SUSPEND_LIMIT_MS, NO_TIMEOUT_MS, SUSPEND_LIMIT_MS } from "./limits.ts";
+import { PassedIn } from "./passed-in.ts";
+import { standStill } from "./stand-still.ts";
 
 /** The parts of a board that a takeover concerns. */
 export interface TakeoverParts {
@@ -111,12 +105,10 @@ export class BoardSource implements TakeoverSource {
    */
   async #suspendAll(): Promise<void> {
     const { pool, topics } = this.#parts;
-    await this.#askAll({ kind: "calm", setsAside: false, limitMs: CALM_LIMIT_MS });
-    this.#suspendedAt = performance.now();
-    await this.#askAll({ kind: "calm", setsAside: true, limitMs: STILL_LIMIT_MS });
+    this.#suspendedAt = await standStill(pool.handles);
     // Those that were on their way to another shard are in the second round.
     for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
-      await this.#askAll({ kind: "suspendAll", limitMs });
+      await this.#askAll({ kind: "suspendAll", limitMs, fewLimitMs: FEW_LIMIT_MS });
       await pool.allArrived();
     }
     topics.hold();
@@ -128,13 +120,18 @@ export class BoardSource implements TakeoverSource {
   }
 
   async resume(connections: readonly MovingConnection[]): Promise<void> {
+    const passedIn = new PassedIn();
     const byShard = Map.groupBy(connections, ({ descriptor }) => this.#origins.get(descriptor));
     const all = Array.from(byShard, async ([shard, returned]) => {
-      await shard?.query({ kind: "passIn", connections: returned, isReturn: true } as const, NO_TIMEOUT_MS);
-      if (shard !== undefined) await passHandles(shard, returned);
-      await shard?.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
+      try {
+        await passedIn.takeIn(shard as ShardHandle, returned, true);
+      } catch {
+        // The shard has ended, and its connections with it.
+        for (const { descriptor } of returned) closePassed(descriptor);
+      }
     });
     await Promise.all(all);
+    await passedIn.start();
   }
 
   async acceptAgain(): Promise<void> {

@@ -140,9 +140,10 @@ export class BoardTakeover {
   }
 
   async #ended(result: HandOverResult, source: BoardSource, startedAt: number): Promise<void> {
-    const { pid, outcome } = result;
-    if (outcome !== "handedOver") {
-      this.#owner.successorFailed({ pid, error: result.error, wasRefused: outcome === "refused" });
+    const { pid } = result;
+    if (result.outcome !== "handedOver") {
+      const wasRefused = result.outcome === "refused";
+      this.#owner.successorFailed({ pid, error: result.error, wasRefused, lost: wasRefused ? 0 : result.connections });
       return;
     }
     const { connections, publish } = result;

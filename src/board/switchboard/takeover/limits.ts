@@ -1,10 +1,17 @@
 /** Times and sizes of a takeover. */
 import { DEFAULT_HAND_OVER, type HandOverSettings } from "../../takeover/predecessor.ts";
 
-/** Time in ms that handlers under way have to end before anybody is stopped. */
+/**
+ * Time in ms that handlers under way have to end before anybody is stopped, and in which the stop is tried again after a
+ * handler that has begun meanwhile takes too long.
+ */
 export const CALM_LIMIT_MS = 5_000;
-/** The same for handlers that have begun meanwhile. Peers' messages wait from here on. */
-export const STILL_LIMIT_MS = 1_000;
+/** Time in ms for which few connections may make all others wait, in each step. */
+export const FEW_LIMIT_MS = 250;
+/** Time in ms after which a shard that doesn't answer counts as busy. */
+export const BLOCKED_LIMIT_MS = 500;
+/** Time in ms that many handlers have to end in the last attempt to stop everybody. Everybody waits meanwhile. */
+export const STILL_LIMIT_MS = 3_000;
 /** Time in ms that all actors have to become idle, and for their `suspended`. Everybody waits meanwhile. */
 export const SUSPEND_LIMIT_MS = 2_000;
 /** The same for those that were on their way to another shard before. Everybody else has had the time above. */

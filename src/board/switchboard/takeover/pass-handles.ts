@@ -1,7 +1,6 @@
 /** Gives a shard the handles of sockets that came from another process, where numbers don't hold sockets. */
 import { type TcpHandle, transferable } from "../../../wire/node-internals/net.ts";
 import { takeHandleAt } from "../../../wire/passing/passed-sockets.ts";
-import type { MovingConnection } from "../../takeover/messages.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import { NO_TIMEOUT_MS } from "./limits.ts";
 
@@ -9,7 +8,10 @@ import { NO_TIMEOUT_MS } from "./limits.ts";
 const MAX_TOGETHER = 64;
 
 /** Resolves when the shard has the handles of all connections. The shard closes a connection whose handle it hasn't got. */
-export async function passHandles(shard: ShardHandle, connections: readonly MovingConnection[]): Promise<void> {
+export async function passHandles(
+  shard: ShardHandle,
+  connections: readonly { readonly descriptor: number }[],
+): Promise<void> {
   const all = connections.flatMap(({ descriptor }) => {
     const handle = takeHandleAt(descriptor);
     return handle === undefined ? [] : [[descriptor, handle] as const];

@@ -5,6 +5,7 @@ import { checkStartOptions } from "../../../../src/board/switchboard/options/sta
 import { ShardPool } from "../../../../src/board/switchboard/pool/shard-pool.ts";
 import { MailRouter } from "../../../../src/runtime/mail/mail-router.ts";
 import { actorUrl } from "../../../support/actor-url.ts";
+import { startPool } from "../../../support/shard-pool.ts";
 
 it("replaces a shard that the main thread ends", async () => {
   const owner = {
@@ -42,4 +43,21 @@ it("replaces a shard that the main thread ends", async () => {
   expect(owner.shardLost.mock.calls).toEqual([[{ shard: 1, reason: "terminated", connections: 0, error }]]);
   expect(pool.states()).toEqual(["ready", "ready"]);
   expect(owner.shardFailed).not.toHaveBeenCalled();
+});
+
+it("waits for the moves under way before a takeover, and refuses others", async () => {
+  const pool = await startPool("echo");
+  const { moveGate } = pool;
+  const order: string[] = [];
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const moved = moveGate.run(() => promise).then(() => order.push("moved"));
+  const paused = moveGate.pause().then(() => order.push("paused"));
+  await expect(moveGate.run(() => Promise.resolve())).rejects.toMatchObject({ code: "ERR_MOVE_FAILED" });
+  await pool.query(0, { kind: "settle" });
+  expect(order).toEqual([]);
+  resolve();
+  await Promise.all([moved, paused]);
+  expect(order).toEqual(["moved", "paused"]);
+  moveGate.resume();
+  expect(await moveGate.run(() => Promise.resolve("goes"))).toBe("goes");
 });

@@ -1,10 +1,10 @@
 /**
  * A program with a board that can be taken over, for tests: `server.ts <options as JSON>`. Prints a JSON line for each event.
- * SIGHUP reloads the board.
+ * SIGHUP reloads the board, and moves a connection.
  */
-import { readdirSync, writeSync } from "node:fs";
+import { openSync, readdirSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
-import { type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { type Address, type StartOptions, Switchboard } from "../../../../src/index.ts";
 
 export interface ServerOptions {
   readonly start: Omit<StartOptions, "actor"> & { readonly actor: string };
@@ -17,8 +17,8 @@ export interface ServerOptions {
    * board.
    */
   readonly fails?: "listen" | "suspend" | "close";
-  /** The signal. Default: SIGKILL. */
-  readonly failsBy?: "SIGKILL" | "SIGSTOP";
+  /** The signal. Default: SIGKILL. "wait": goes no further. "exhaust": opens files until no descriptor is left. */
+  readonly failsBy?: "SIGKILL" | "SIGSTOP" | "wait" | "exhaust";
 }
 
 const { start, listen, ticks, fails, failsBy = "SIGKILL" }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
@@ -35,13 +35,17 @@ for (const event of ["takenOver", "handedOver", "closed"] as const) board.on(eve
 board.on("successorFailed", ({ error, ...detail }) => {
   tell("successorFailed", { ...detail, code: (error as { readonly code?: string }).code, message: error.message });
 });
+for (const event of ["moveFailed", "actorFailed"] as const) {
+  board.on(event, ({ error: _, ...detail }) => tell(event, detail));
+}
 process.on("SIGHUP", () => {
+  board.move("0-any" as Address, 0).catch((error) => tell("moveRefused", { code: error.code }));
   board.reload().catch((error) => tell("reloadFailed", { code: error.code, message: error.message }));
 });
 board.on("takeoverFailed", (error) => tell("takeoverFailed", { message: error.message }));
 const ports: unknown[] = [];
 if (fails === "close") await board.close();
-if (fails === "listen") fail();
+if (fails === "listen") await fail();
 if (fails === "suspend") failWhenConnectionsArrive();
 for (const options of fails === "close" ? [] : listen) {
   if (options === "http" || "path" in options) {
@@ -71,11 +75,22 @@ function failWhenConnectionsArrive(): void {
   const timer = setInterval(() => {
     if (open() <= before + 10) return;
     clearInterval(timer);
-    fail();
+    void fail();
   }, 0);
 }
 
-function fail(): void {
+async function fail(): Promise<void> {
   tell("failing", {});
-  process.kill(process.pid, failsBy);
+  if (failsBy === "exhaust") exhaust();
+  else if (failsBy !== "wait") process.kill(process.pid, failsBy);
+  // The interval keeps the process.
+  else await new Promise<never>(() => setInterval(() => {}, 60_000));
+}
+
+function exhaust(): void {
+  try {
+    for (;;) openSync("/dev/null", "r");
+  } catch {
+    // As wanted.
+  }
 }
