@@ -1,5 +1,5 @@
 /** Takeovers between real processes, with clients that check every byte. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -11,6 +11,8 @@ import { EchoClients } from "./echo-clients.ts";
 import type { EchoOptions, EchoStory } from "./echo-story.ts";
 
 const program = fileURLToPath(new URL("programs/echo.ts", import.meta.url));
+
+const babbler = fileURLToPath(new URL("programs/babbler.ts", import.meta.url));
 
 type StoryOf<Event extends EchoStory["event"]> = Extract<EchoStory, { readonly event: Event }>;
 
@@ -123,6 +125,17 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
       expect(await clients.faults()).toEqual([]);
     });
 
+    it("because it speaks nonsense disturbs no connection, and ends it first", async () => {
+      const { path, old, port, clients } = await serve();
+      const next = new RunningProgram(process.execPath, [babbler, path]);
+      onTestFinished(() => next.destroy());
+      // The channel ends by an error of the old process, which says nothing about the end of the new one.
+      expect(await old.tells("ended")).toMatchObject({ outcome: "failed", code: "ERR_TAKEOVER_LOST", connections: 0 });
+      expect(isRunning(next.pid)).toBe(false);
+      expect(await faultsOfNewcomer(port)).toEqual([]);
+      expect(await clients.faults()).toEqual([]);
+    });
+
     it.runIf(all)("after it got everything leaves the old process listening", async () => {
       const { path, old, port } = await serve();
       new EchoProcess({ path, failure: { step: "finish", how: "SIGKILL" } });
@@ -201,6 +214,15 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
     expect(await clients.faults()).toEqual([]);
   });
 });
+
+/** True unless the process has ended, also if nobody has asked for its end. */
+function isRunning(pid: number): boolean {
+  try {
+    return !/^State:\s+[ZX]/m.test(readFileSync(`/proc/${pid}/status`, "latin1"));
+  } catch {
+    return false;
+  }
+}
 
 /** The faults of a client that comes now. */
 async function faultsOfNewcomer(port: number): Promise<string[]> {
