@@ -1,6 +1,8 @@
 /** Takeovers in which something goes wrong. `npm run faults` makes a table of them. */
+import { once } from "node:events";
 import { connect } from "node:net";
 import { describe, expect, it, onTestFinished } from "vitest";
+import { WebSocket } from "ws";
 import { whyNoPassing } from "../../src/wire/native/pass-descriptors.ts";
 import type { ServerOptions } from "../e2e/takeover/programs/server.ts";
 import { ServerProcess, takeoverPath } from "../e2e/takeover/server-process.ts";
@@ -8,14 +10,15 @@ import { Crowd } from "./moving/crowd.ts";
 import { isLong } from "./rows.ts";
 
 /** A server with clients. */
-async function serve() {
-  const start = { actor: "counting", takeover: takeoverPath(), shards: 2, warmUp: false };
+async function serve(actor = "counting") {
+  const start = { actor, takeover: takeoverPath(), shards: 2, warmUp: false };
   const run = (options: Partial<ServerOptions> = {}): ServerProcess =>
     new ServerProcess({ start: { ...start, ...options.start }, listen: [{}], ...without(options) });
   const old = run();
   const { ports } = await old.tells("listening");
-  const crowd = await Crowd.join(ports[0] as number);
-  return { run, old, crowd, path: start.takeover };
+  const port = ports[0] as number;
+  const crowd = await Crowd.join(port);
+  return { run, old, crowd, port, path: start.takeover };
 }
 
 function without({ start: _, ...rest }: Partial<ServerOptions>): Omit<Partial<ServerOptions>, "start"> {
@@ -89,6 +92,20 @@ describe.runIf(isLong && whyNoPassing() === undefined)("a takeover", () => {
     const result = `the new process ends it after 30 s, and goes on with the ${connections} connections that it has got`;
     const { wrong } = await crowd.end("the old process stands still while connections leave", result);
     expect(wrong).toEqual([]);
+  });
+
+  it("while a handler never ends", async () => {
+    const { run, old, crowd, port } = await serve("holding");
+    const holding = new WebSocket(`ws://127.0.0.1:${port}/`);
+    await once(holding, "open");
+    holding.send("hold");
+    await once(holding, "message");
+    const closed = once(holding, "close");
+    await takesOver(() => run(), crowd);
+    const [code] = await closed;
+    const { reason } = await old.tells("moveFailed");
+    const result = `its connection is closed with ${code} (\`moveFailed\`, ${reason}); nobody else waits for the handler`;
+    expect(await crowd.end("one handler never ends", result)).toEqual(NOTHING_LOST);
   });
 
   it("by two processes at once", async () => {

@@ -176,8 +176,8 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("handedOver", ({ pid, connections, pauseMs }) => {
     log.info("handed over to another process", { pid, connections, pauseMs: Math.round(pauseMs) });
   });
-  board.on("successorFailed", ({ pid, error }) => {
-    log.error("another process couldn't take over; everything goes on here", { pid, error: error.message });
+  board.on("successorFailed", ({ pid, error, lost }) => {
+    log.error("another process couldn't take over; everything goes on here", { pid, error: error.message, lost });
   });
   board.on("acceptFailed", ({ error }) => log.error("a connection can't be accepted", { error: error.message }));
 }
