@@ -77,8 +77,8 @@ export interface SwitchboardEvents {
   /** An open connection has moved to another shard. */
   moved: [MovedConnection];
   /**
-   * A connection was to move to another shard or process and stayed where it is. At most 100 in a second from each shard; the rest
-   * is only counted.
+   * A connection was to move to another shard or process and stayed where it is. At most 100 in a second from each
+   * shard; the rest is only counted.
    */
   moveFailed: [MoveFailure];
   /** The thread of a shard was replaced by `recycle`, or by itself. Its connections go on. */
@@ -124,9 +124,9 @@ export interface SuccessorFailure {
   /** True if it was refused before anything was stopped. */
   readonly wasRefused: boolean;
   /**
-   * Number of connections that ended with that process: 0, or all that could go, because all go together. They are lost if
-   * that process ends after it was told to start them, and before it has said that they run. If it ends later, `handedOver`
-   * has come, and this board doesn't learn of it.
+   * Number of connections that ended with that process: 0, or all that could go, because all go together. They are lost
+   * if that process ends after it was told to start them, and before it has said that they run. If it ends later,
+   * `handedOver` has come, and this board doesn't learn of it.
    */
   readonly lost: number;
 }

@@ -1,6 +1,6 @@
 /** Connections that leave a shard as descriptors and bytes, and go on in a shard of another pool. */
 import { once } from "node:events";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { whyNoUring } from "../../../src/wire/native/ring.ts";
@@ -89,7 +89,7 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
       onTestFinished(() => socket.terminate());
       clients.push({ socket, address: String((await once(socket, "message"))[0]) });
     }
-    await pools[0].query(0, { kind: "suspendAll", limitMs: 20_000 }, 60_000);
+    await pools[0].query(0, { kind: "suspendAll", limitMs: 20_000, fewLimitMs: 20_000 }, 60_000);
     // The first asks the last, and the third one the second: one of the two begins before the other has begun.
     const asks = [
       [0, 3],

@@ -1,4 +1,7 @@
-/** How the connections of a shard come to a stand together. The limits are long: a test that waits for one of them fails. */
+/**
+ * How the connections of a shard come to a stand together. The limits are long: a test that waits for one of them
+ * fails.
+ */
 import { expect, it, onTestFinished } from "vitest";
 import type { ShardPool } from "../../../src/board/switchboard/pool/shard-pool.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";

@@ -139,8 +139,8 @@ export interface RelayedConnectionMessage extends TravellingConnection {
 }
 
 /**
- * Question to a shard: wait until each actor of a connection that can go to another process was idle once. Everybody goes on
- * meanwhile, except connections that were too slow for an earlier `standStill`.
+ * Question to a shard: wait until each actor of a connection that can go to another process was idle once. Everybody
+ * goes on meanwhile, except connections that were too slow for an earlier `standStill`.
  */
 export interface CalmQuery {
   readonly kind: "calm";
@@ -148,9 +148,9 @@ export interface CalmQuery {
 }
 
 /**
- * Question to a shard: read no more from the peers of connections that can go to another process, and wait until no handler is
- * under way. An actor whose handler waits for the answer of another actor must end it before that other actor is suspended.
- * The answer is the number of connections whose handlers go on.
+ * Question to a shard: read no more from the peers of connections that can go to another process, and wait until no
+ * handler is under way. An actor whose handler waits for the answer of another actor must end it before that other
+ * actor is suspended. The answer is the number of connections whose handlers go on.
  */
 export interface StandStillQuery {
   readonly kind: "standStill";
@@ -163,8 +163,8 @@ export interface StandStillQuery {
 }
 
 /**
- * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their number. A
- * suspended connection goes on sending what its topics bring; its messages and mail wait.
+ * Question to a shard: suspend the actors of all connections that can go to another process. The answer is their
+ * number. A suspended connection goes on sending what its topics bring; its messages and mail wait.
  */
 export interface SuspendAllQuery {
   readonly kind: "suspendAll";
@@ -202,7 +202,10 @@ export interface TakenIn {
   readonly error: ErrorReport | undefined;
 }
 
-/** Question to a shard: start the connections of all `passIn`. After it, `settle` waits until other threads know their topics. */
+/**
+ * Question to a shard: start the connections of all `passIn`. After it, `settle` waits until other threads know their
+ * topics.
+ */
 export interface StartPassedQuery {
   readonly kind: "startPassed";
 }

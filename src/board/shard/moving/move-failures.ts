@@ -1,4 +1,7 @@
-/** Errors of moves, in words, and the check of what travels with a connection. `Mover`, `Standstill` and `Passing` use them. */
+/**
+ * Errors of moves, in words, and the check of what travels with a connection. `Mover`, `Standstill` and `Passing` use
+ * them.
+ */
 import { serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import { checkPlainData } from "../../../runtime/actor/moving/plain-data.ts";
@@ -16,7 +19,9 @@ const EXPLANATIONS: Partial<Record<StayReason, string>> = {
 /** Reasons that are no failure of a move. */
 const SILENT: ReadonlySet<StayReason | undefined> = new Set(["closing", "actor", "transport"]);
 
-/** Counts a move that has begun and failed, and emits `moveFailed`. Does nothing for a connection that never could move. */
+/**
+ * Counts a move that has begun and failed, and emits `moveFailed`. Does nothing for a connection that never could move.
+ */
 export function reportMoveFailure(
   { counters, events }: ConnectionHost,
   { address, actor }: Connection,

@@ -1,7 +1,7 @@
 /**
- * Connections between a shard and another process: suspended together (`Standstill`), given up as a socket and the bytes
- * of a state, taken in, and started together. `Shard` has one. Topics don't come along by marks, as between threads: the
- * board keeps all publishes while connections are on their way.
+ * Connections between a shard and another process: suspended together (`Standstill`), given up as a socket and the
+ * bytes of a state, taken in, and started together. `Shard` has one. Topics don't come along by marks, as between
+ * threads: the board keeps all publishes while connections are on their way.
  */
 import { deserialize, serialize } from "node:v8";
 import { reportError, SwitchboardError } from "../../../errors.ts";

@@ -1,6 +1,6 @@
 /**
- * Brings the connections of a shard to a stand between two handlers, all at the same time, so that they can go to another
- * process together. `Passing` has one. Few connections never make the others wait: they are given up and stay.
+ * Brings the connections of a shard to a stand between two handlers, all at the same time, so that they can go to
+ * another process together. `Passing` has one. Few connections never make the others wait: they are given up and stay.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { SwitchboardError } from "../../../errors.ts";
@@ -26,7 +26,10 @@ export class Standstill {
   readonly #mover: Mover;
   /** Suspended connections, with what their actors' `suspended` returned, as bytes. */
   readonly suspended = new Map<Connection, Uint8Array>();
-  /** Connections whose handlers were under way when all others stood. They aren't read, so they stand at the next attempt. */
+  /**
+   * Connections whose handlers were under way when all others stood. They aren't read, so they stand at the next
+   * attempt.
+   */
   readonly #slow = new Set<Connection>();
   /** Connections of which a handler was under way, or waited, for the whole time of the last `calm`. */
   #neverIdle: ReadonlySet<Connection> = new Set();
@@ -73,7 +76,10 @@ export class Standstill {
     }
   }
 
-  /** Suspends all connections that can go. Those that can't be suspended in time are given up. Resolves with their number. */
+  /**
+   * Suspends all connections that can go. Those that can't be suspended in time are given up. Resolves with their
+   * number.
+   */
   async suspendAll({ limitMs, fewLimitMs }: SuspendAllQuery): Promise<number> {
     const all = this.#leaving().filter((connection) => !this.suspended.has(connection));
     const left = new Set(all);

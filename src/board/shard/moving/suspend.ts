@@ -8,7 +8,9 @@ import { checkCloneable } from "./move-failures.ts";
 /** Time between two looks at a connection that can't be suspended yet, in ms. */
 const POLL_MS = 10;
 
-/** Time of this thread's clock until which an actor may become idle and be suspended. The caller may bring it forward. */
+/**
+ * Time of this thread's clock until which an actor may become idle and be suspended. The caller may bring it forward.
+ */
 export interface SuspensionLimit {
   readonly untilMs: number;
 }

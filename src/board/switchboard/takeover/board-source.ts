@@ -1,4 +1,6 @@
-/** What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one. */
+/**
+ * What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one.
+ */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
 import { closePassed, keepHandle } from "../../../wire/passing/passed-sockets.ts";
@@ -32,7 +34,10 @@ export class BoardSource implements TakeoverSource {
   readonly #parts: TakeoverParts;
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
-  /** What the shards are giving up, in turn: a batch of each is ahead of what was asked for. Undefined before all are suspended. */
+  /**
+   * What the shards are giving up, in turn: a batch of each is ahead of what was asked for. Undefined before all are
+   * suspended.
+   */
   #batches: Promise<Batch>[] | undefined;
   /** Time at which the first connection was stopped. */
   #suspendedAt = 0;
@@ -100,8 +105,8 @@ export class BoardSource implements TakeoverSource {
   }
 
   /**
-   * Suspends everybody, and waits for all publishes and mail under way. From here on publishes are kept: their subscribers
-   * are in neither of the two processes.
+   * Suspends everybody, and waits for all publishes and mail under way. From here on publishes are kept: their
+   * subscribers are in neither of the two processes.
    */
   async #suspendAll(): Promise<void> {
     const { pool, topics } = this.#parts;
@@ -149,8 +154,8 @@ export class BoardSource implements TakeoverSource {
   /**
    * Makes the publishes that were kept.
    *
-   * @param forward gets the publishes of this thread, and all later ones, for the other process. Those of the shards come by
-   * their reports.
+   * @param forward gets the publishes of this thread, and all later ones, for the other process. Those of the shards
+   * come by their reports.
    */
   async releasePublishes(forward?: (publish: PassedPublish) => void): Promise<void> {
     this.#parts.topics.release(forward);

@@ -1,6 +1,6 @@
 /**
- * Takeovers of one board: from the process that listens at the path when the board starts, and later by another process.
- * `Switchboard` has one, with the option `takeover`.
+ * Takeovers of one board: from the process that listens at the path when the board starts, and later by another
+ * process. `Switchboard` has one, with the option `takeover`.
  */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
@@ -108,8 +108,8 @@ export class BoardTakeover {
   }
 
   /**
-   * The board closes: waits no longer for another process, and gives up a takeover for which the program hasn't listened yet.
-   * Resolves when no takeover is under way.
+   * The board closes: waits no longer for another process, and gives up a takeover for which the program hasn't
+   * listened yet. Resolves when no takeover is under way.
    */
   async close(): Promise<void> {
     this.#isClosed = true;

@@ -2,8 +2,8 @@
 import { DEFAULT_HAND_OVER, type HandOverSettings } from "../../takeover/predecessor.ts";
 
 /**
- * Time in ms that handlers under way have to end before anybody is stopped, and in which the stop is tried again after a
- * handler that has begun meanwhile takes too long.
+ * Time in ms that handlers under way have to end before anybody is stopped, and in which the stop is tried again after
+ * a handler that has begun meanwhile takes too long.
  */
 export const CALM_LIMIT_MS = 5_000;
 /** Time in ms for which few connections may make all others wait, in each step. */

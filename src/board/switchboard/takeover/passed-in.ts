@@ -1,6 +1,7 @@
 /**
- * Connections that shards take in from the main thread, and whose their descriptors are: the caller's until `start`, then the
- * shard's. `PassedIn` closes those that a shard that ends leaves behind. `BoardSink` and `BoardSource` have one each.
+ * Connections that shards take in from the main thread, and whose their descriptors are: the caller's until `start`,
+ * then the shard's. `PassedIn` closes those that a shard that ends leaves behind. `BoardSink` and `BoardSource` have
+ * one each.
  */
 import { fstatSync } from "node:fs";
 import { reviveError, SwitchboardError } from "../../../errors.ts";
@@ -40,8 +41,8 @@ export class PassedIn {
   }
 
   /**
-   * Lets the shards start all connections that were taken in. The descriptors aren't the caller's from here on. Resolves when
-   * all threads know the topics of these connections.
+   * Lets the shards start all connections that were taken in. The descriptors aren't the caller's from here on.
+   * Resolves when all threads know the topics of these connections.
    *
    * @param started called for each shard
    */

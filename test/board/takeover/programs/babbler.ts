@@ -1,6 +1,6 @@
 /**
- * A process that takes over and speaks nonsense, for tests: `babbler.ts <path>`. Its hello is right, and then come bytes that
- * are no message. It goes on running.
+ * A process that takes over and speaks nonsense, for tests: `babbler.ts <path>`. Its hello is right, and then come
+ * bytes that are no message. It goes on running.
  */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";

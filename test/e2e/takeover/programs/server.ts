@@ -1,6 +1,6 @@
 /**
- * A program with a board that can be taken over, for tests: `server.ts <options as JSON>`. Prints a JSON line for each event.
- * SIGHUP reloads the board, and moves a connection.
+ * A program with a board that can be taken over, for tests: `server.ts <options as JSON>`. Prints a JSON line for each
+ * event. SIGHUP reloads the board, and moves a connection.
  */
 import { openSync, readdirSync, writeSync } from "node:fs";
 import { createServer } from "node:http";
