@@ -4,12 +4,14 @@ import type { Address } from "../../runtime/actor/address.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ConnectionInfo } from "../connection/connection-info.ts";
 import type {
+  AnswerForQuery,
   CalmQuery,
   CloseStayersQuery,
   EmptiedQuery,
   GivenUpConnection,
   MoveCounts,
   MoveQuery,
+  NodeCounts,
   PassHandlesQuery,
   PassInQuery,
   PassOutQuery,
@@ -44,6 +46,7 @@ export type TakeoverQuery =
   | PassInQuery
   | PassHandlesQuery
   | StartPassedQuery
+  | AnswerForQuery
   /**
    * Close the listening servers of this shard. Their sockets stay open where the main thread has descriptors of them.
    */
@@ -64,6 +67,7 @@ const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
   "passIn",
   "passHandles",
   "startPassed",
+  "answerFor",
   "stopAccepting",
   "holdPublishes",
   "releasePublishes",
@@ -92,7 +96,7 @@ export interface QueryAnswers {
   readonly survey: SurveyOutcome;
   readonly move: MoveCounts;
   readonly succeed: true;
-  readonly calm: true;
+  readonly calm: NodeCounts;
   /** Number of connections whose handlers go on. */
   readonly standStill: number;
   readonly closeStayers: StayerCounts;
@@ -104,6 +108,7 @@ export interface QueryAnswers {
   readonly passIn: TakenIn;
   readonly passHandles: true;
   readonly startPassed: StartedConnections;
+  readonly answerFor: true;
   readonly stopAccepting: true;
   readonly holdPublishes: true;
   readonly releasePublishes: true;

@@ -4,7 +4,6 @@
 import type { Transferable } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
-import type { MailRouter } from "../../runtime/mail/mail-router.ts";
 import { transferable } from "../../wire/node-internals/net.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ActorModules } from "./actor-module.ts";
@@ -23,7 +22,6 @@ export interface RespondingShard extends TakeoverShard {
   readonly connections: ConnectionRegistry;
   /** Resolves when the actor modules are loaded. */
   readonly loaded: Promise<ActorModules>;
-  readonly mail: MailRouter;
   readonly mover: Mover;
   readonly stayers: Stayers;
   report(report: ShardReport, transfer?: Transferable[]): void;

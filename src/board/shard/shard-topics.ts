@@ -107,11 +107,11 @@ export class ShardTopics {
   }
 
   /**
-   * Resolves when everything that was published here has arrived in the other threads, which know the topics of this
-   * one.
+   * Resolves when everything that was published here has arrived in the other threads and in the engine, which know the topics
+   * of this one.
    */
-  settled(): Promise<void> {
-    return this.#bus.settled();
+  async settled(): Promise<void> {
+    await Promise.all([this.#bus.settled(), this.feeds?.wanted(), this.#client?.settled()]);
   }
 
   /** Resolves when everything that was published here has arrived in the other threads, the engine thread included. */

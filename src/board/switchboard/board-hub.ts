@@ -28,7 +28,7 @@ export class BoardHub {
     const startedAt = Date.now();
     this.cluster = new Cluster({
       link: topics,
-      facts: () => factsOf(settings.nodeName, startedAt, pool().counters()),
+      facts: () => factsOf(settings.nodeName, startedAt, pool().counters(), this.mail.aliases),
       deliver: (mail, settle) => this.mail.deliver(mail, settle),
       list: (page) => listPage(pool().shards, page, (shard, after, limit) => pool().list(shard, after, limit)),
       disconnect: async (address, code, reason) => {
@@ -55,6 +55,18 @@ export class BoardHub {
       mailReceived: () => "gone",
       mailUndelivered: (lost) => deadLetters.add(lost),
     });
+  }
+
+  /** Connections of other nodes have come: their addresses lead to here. */
+  answerFor(nodes: readonly string[]): void {
+    this.mail.answerFor(nodes);
+    this.cluster.answerFor(nodes);
+  }
+
+  /** All connections have gone to another process, which answers for this node. */
+  handedOver(): void {
+    this.mail.handedOver();
+    this.cluster.handedOver();
   }
 
   /** Number of mails of the board whose receiver was gone. */

@@ -90,6 +90,11 @@ export class BoardTopics {
     this.#client?.connect(port);
   }
 
+  /** The way to the engine; undefined if the board has none. */
+  get client(): EngineClient | undefined {
+    return this.#client;
+  }
+
   /** True if other nodes may run the same engine. Known once the engine has started. */
   get isShared(): boolean {
     return this.#isShared;
@@ -103,6 +108,13 @@ export class BoardTopics {
   /** What the addresses of this node's actors begin with: "" if no other node may run the same engine. */
   get addressPrefix(): string {
     return this.#isShared ? `${this.node}.` : "";
+  }
+
+  /** Resolves when all that this thread has published, and all mail that it has sent, has arrived. */
+  async settled(): Promise<void> {
+    // Mail of other nodes comes by the engine thread, and goes on to the shards.
+    await this.#client?.settled();
+    await this.bus.settled();
   }
 
   /** Sends a control message to another node, at most once. */

@@ -123,7 +123,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const moves: BoardMovesOwner = {
       life: this.#life,
       pool: this.#pool,
-      addressPrefix: this.#hub.topics.addressPrefix,
+      isElsewhere: (address) => this.#hub.mail.isElsewhere(address),
       recycled: (result) => this.emit("shardRecycled", result),
       recycleFailed: (failure) => this.#events.announce("recycleFailed", failure),
     };
@@ -137,7 +137,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     this.#takeover = new BoardTakeover(path, {
       pool: this.#pool,
       intake: this.#intake,
-      topics: this.#hub.topics.topics,
+      hub: this.#hub,
       takenOver: (result) => this.emit("takenOver", result),
       takeoverFailed: (error) => {
         this.#events.announce("takeoverFailed", error);

@@ -3,7 +3,7 @@ import type { ErrorCode } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 
 /** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
-export const TAKEOVER_PROTOCOL = 1;
+export const TAKEOVER_PROTOCOL = 2;
 
 /** Facts of one of the two processes. */
 export interface TakeoverFacts {
@@ -25,6 +25,8 @@ export type SuccessorMessage =
   | { readonly kind: "hello"; readonly facts: TakeoverFacts }
   /** The program listens with the sockets of `welcome`. */
   | { readonly kind: "listening" }
+  /** The luggage before has been taken. */
+  | { readonly kind: "taken" }
   /** All connections of the message with this number have arrived, and their states can be read. */
   | { readonly kind: "adopted"; readonly serial: number }
   /** All connections run, and the next takeover is awaited. */
@@ -39,6 +41,8 @@ export type PredecessorMessage =
   | { readonly kind: "refused"; readonly message: string }
   /** Names of the listening sockets; their descriptors come with the message. */
   | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
+  /** What goes along beside connections: something that the source gives and the sink understands. */
+  | { readonly kind: "luggage"; readonly luggage: unknown }
   /** Connections that are stopped. Their descriptors come with the message. Nobody serves them until "go". */
   | {
       readonly kind: "connections";

@@ -26,6 +26,11 @@ export interface TakeoverSource {
   /** Accepts again, after a takeover that failed. */
   acceptAgain(): Promise<void>;
   /**
+   * What goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked for when the
+   * sink has taken the one before. Connections may be stopped meanwhile.
+   */
+  luggage(): AsyncIterable<unknown>;
+  /**
    * Stops connections, at most `count`, and gives them up with their descriptors. Resolves with an empty list when none
    * is left.
    */
@@ -123,6 +128,10 @@ class Predecessor {
     // successor ends first.
     try {
       await this.#giveListeners();
+      for await (const luggage of this.#source.luggage()) {
+        this.#talk.send({ kind: "luggage", luggage });
+        await this.#expect("taken");
+      }
       while (await this.#giveGroup());
       this.#hasGivenAll = true;
       this.#talk.send({ kind: "done" });

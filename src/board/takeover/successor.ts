@@ -20,6 +20,8 @@ export interface TakeoverSink {
   readonly shards: number;
   /** Takes the listening sockets, and resolves when the program listens. */
   listen(listeners: readonly MovingListener[]): Promise<void>;
+  /** Takes what goes along beside connections. Rejects if the takeover can't go on without. */
+  take(luggage: unknown): Promise<void>;
   /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
   adopt(connections: readonly MovingConnection[]): Promise<void>;
   /** Starts connections that were adopted. They and their descriptors belong to the sink. */
@@ -130,6 +132,10 @@ class Successor {
       }
       const { message, descriptors } = received;
       switch (message.kind) {
+        case "luggage":
+          await this.#sink.take(message.luggage);
+          this.#talk.send({ kind: "taken" });
+          break;
         case "connections": {
           const { states, shards } = message;
           const some = states.map((state, index) => {

@@ -15,6 +15,7 @@ import type {
 } from "../../runtime/streams/engine.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
+import { Cuts } from "./cuts.ts";
 import { messageOf, OUT_OF_MEMORY } from "./failures.ts";
 import { Keys } from "./keys.ts";
 import { ClusterLinks } from "./link/cluster.ts";
@@ -36,6 +37,7 @@ interface Parts {
   readonly streams: Streams;
   readonly presence: Presence;
   readonly nodes: Nodes;
+  readonly cuts: Cuts;
 }
 
 export class RedisEngine implements Engine {
@@ -94,7 +96,17 @@ export class RedisEngine implements Engine {
     const graceBegan = (topic: string, ms: number): void => presence.graceBegan(topic, ms);
     const streams: Streams = new Streams({ node, keys, links, scripts, isCluster, owner, graceBegan, fullness });
     const nodes = new Nodes({ node, nodeTtlMs: settings.nodeTtlMs, keys, links, owner });
-    this.#started = { links, streams, presence, nodes };
+    const cuts = new Cuts({
+      keys,
+      links,
+      flush: () => streams.flush(),
+      answerFor: (others) => nodes.answerFor(others),
+      dropped: (count) => {
+        streams.counts.waitingDropped += count;
+        owner.doubted();
+      },
+    });
+    this.#started = { links, streams, presence, nodes, cuts };
     links.start();
     try {
       await this.#working(links);
@@ -151,6 +163,10 @@ export class RedisEngine implements Engine {
     return this.#parts.presence.stats(topic);
   }
 
+  get cuts(): Cuts {
+    return this.#parts.cuts;
+  }
+
   sendControl(to: string | undefined, message: string): void {
     this.#parts.nodes.send(to, message);
   }
@@ -182,6 +198,7 @@ export class RedisEngine implements Engine {
       offsets_went_back_total: counts.wentBack,
       relayed_total: counts.relayed,
       relays_dropped_total: counts.relaysDropped,
+      waiting_dropped_total: counts.waitingDropped,
       members: presence.members,
       members_unstored: presence.unstored,
       nodes: nodes.count,

@@ -65,6 +65,11 @@ export class Keys {
     return `${this.#prefix}:probe:{${number}}:${node}`;
   }
 
+  /** The channel of a mark, on each server. `number` chooses the hash slot, as for `probe`. */
+  mark(name: string, number: number): string {
+    return `${this.#prefix}:mark:{${number}}:${name}`;
+  }
+
   /**
    * The hash tag ends at the first `}`. It has characters of its own before the topic, because an empty tag is none:
    * the keys of a topic that begins with `}` would else be spread over several slots.

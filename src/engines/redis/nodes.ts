@@ -67,10 +67,21 @@ export class Nodes {
   async start(): Promise<void> {
     const { keys, node, links } = this.#options;
     const received = (bytes: Buffer): void => this.#heard(bytes);
-    const channels = [keys.control(), keys.control(node)];
-    await Promise.all(channels.map((channel) => links.of(channel)?.listen(channel, { received })));
+    const all = keys.control();
+    await Promise.all([links.of(all)?.listen(all, { received }), this.#listenTo(keys.control(node))]);
     this.#beat(true);
     this.#timer = setInterval(() => this.#tick(), this.#beatMs);
+  }
+
+  /** Takes control messages to other nodes as well. */
+  async answerFor(nodes: readonly string[]): Promise<void> {
+    const { keys } = this.#options;
+    await Promise.all(nodes.map((node) => this.#listenTo(keys.control(node))));
+  }
+
+  async #listenTo(channel: string): Promise<void> {
+    const received = (bytes: Buffer): void => this.#heard(bytes);
+    await this.#options.links.of(channel)?.listen(channel, { waits: "control", received });
   }
 
   announce(facts: string): void {

@@ -56,7 +56,16 @@ export class Streams {
   readonly #batches: PublishBatches;
   readonly #wanted = new Map<string, WantedTopic>();
   /** Totals since the start. */
-  readonly counts = { published: 0, rejected: 0, relayed: 0, relaysDropped: 0, received: 0, malformed: 0, wentBack: 0 };
+  readonly counts = {
+    published: 0,
+    rejected: 0,
+    relayed: 0,
+    relaysDropped: 0,
+    received: 0,
+    malformed: 0,
+    wentBack: 0,
+    waitingDropped: 0,
+  };
 
   constructor(options: StreamsOptions) {
     this.#options = options;
@@ -97,6 +106,11 @@ export class Streams {
       throw error;
     }
     return { position: NO_POSITION, duplicate: false };
+  }
+
+  /** Sends what has been gathered: what this node sends next comes after it. */
+  flush(): void {
+    this.#batches.flush();
   }
 
   /** Publishes to a stream that nobody can have. */
@@ -205,6 +219,7 @@ interface WantedTopicOptions {
 
 /** A topic that this node wants: takes what is published apart. */
 class WantedTopic implements Listener {
+  readonly waits = "topics";
   readonly #options: WantedTopicOptions;
   #epoch = "";
   #offset = 0;

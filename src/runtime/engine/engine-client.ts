@@ -29,6 +29,7 @@ import {
 import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
 import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead } from "./messages.ts";
+import type { TakeoverAnswers, TakeoverStep } from "./takeover/steps.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
 
 /** What a client tells its thread. Only the client of the main thread is told of health, nodes and gauges. */
@@ -56,6 +57,8 @@ export interface PublishOptions {
 }
 
 const NO_OPTIONS: PublishOptions = {};
+/** Time for a step of a takeover, in ms. An engine that can't be reached is told earlier, by its health. */
+const STEP_TIMEOUT_MS = 30_000;
 
 /**
  * Every call that returns a promise rejects with `ERR_ENGINE_UNAVAILABLE` while no engine thread is connected, when the
@@ -140,7 +143,8 @@ export class EngineClient {
   }
 
   /**
-   * Resolves when everything that was published before has reached the engine, or the engine thread can't be reached.
+   * Resolves when the engine has everything that this thread has sent, and this thread has handled what came before; or when
+   * the engine thread can't be reached.
    */
   async settled(): Promise<void> {
     await this.#session?.request({ kind: "settle" }).catch(noop);
@@ -226,6 +230,15 @@ export class EngineClient {
    */
   cut(from: number, move: number): void {
     this.#session?.call({ kind: "cut", from, move });
+  }
+
+  /** Makes a step of a takeover, for which the engine thread has 30 s. Only for the main thread. */
+  async takeover<Kind extends TakeoverStep["kind"]>(
+    step: Extract<TakeoverStep, { kind: Kind }>,
+  ): Promise<TakeoverAnswers[Kind]> {
+    if (this.#session === undefined) throw this.#notConnected();
+    const answer = await this.#session.request({ kind: "takeover", step }, undefined, STEP_TIMEOUT_MS);
+    return answer as TakeoverAnswers[Kind];
   }
 
   members(topic: string, limit: number): Promise<readonly Member[]> {

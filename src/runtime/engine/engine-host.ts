@@ -8,6 +8,7 @@ import { HostClient, type HostClientOwner, type HostSchedule } from "./host-clie
 import { HostRequests } from "./host-requests.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
 import type { ClientCall, EngineRequest, HostNotice } from "./messages.ts";
+import { EngineTakeover } from "./takeover/engine-takeover.ts";
 import { TopChecks } from "./top-checks.ts";
 
 export interface EngineHostSettings {
@@ -31,6 +32,7 @@ export class EngineHost {
   readonly #nodes = new Map<string, string>();
   readonly #checks: TopChecks<HostClient>;
   readonly #requests: HostRequests;
+  readonly #takeover: EngineTakeover;
   readonly #gauges: NodeJS.Timeout;
   #health: EngineHealth = { status: "up" };
   /** Deliveries that were dropped for clients that are gone. */
@@ -41,6 +43,12 @@ export class EngineHost {
     this.engine = engine;
     this.rules = rules;
     this.#requests = new HostRequests(engine, rules, node, this.#clients);
+    this.#takeover = new EngineTakeover({
+      engine,
+      topicNames: () => [...this.#topics.keys()],
+      keepTopic: (name) => this.#keepTopic(name),
+      letGoOfTopic: (name) => this.#letGoOf(name),
+    });
     const { windowBytes = DEFAULT_WINDOW_BYTES, checkEachMs, gaugesEachMs = DEFAULT_GAUGES_EACH_MS } = settings;
     this.#schedule = { turns: new FairScheduler(), endOfTick: new EndOfTick(), windowBytes };
     this.#checks = new TopChecks(this.#topics, (topic) => this.#checkTop(topic), this.#schedule.turns, checkEachMs);
@@ -171,6 +179,7 @@ export class EngineHost {
     try {
       // A want is answered in the same step in which deliveries begin.
       if (request.kind === "want") await this.#want(client, serial, request);
+      else if (request.kind === "takeover") client.answer(serial, await this.#takeover.do(request.step));
       else client.answer(serial, await this.#requests.do(client, request));
     } catch (error) {
       client.refuse(serial, error);
@@ -209,6 +218,24 @@ export class EngineHost {
     return topic;
   }
 
+  async #keepTopic(name: string): Promise<void> {
+    const topic = this.#topics.get(name) ?? this.#addTopic(name);
+    topic.isKept = true;
+    try {
+      await topic.ready;
+    } catch (error) {
+      this.#letGoOf(name);
+      throw error;
+    }
+  }
+
+  #letGoOf(name: string): void {
+    const topic = this.#topics.get(name);
+    if (topic === undefined) return;
+    topic.isKept = false;
+    if (topic.interests.size === 0) this.#unwant(topic);
+  }
+
   async #wantFromEngine(name: string): Promise<void> {
     await this.engine.want(name);
   }
@@ -219,7 +246,10 @@ export class EngineHost {
     if (!topic.interests.delete(interest)) return;
     client.interests.delete(topic.name);
     client.forget(interest);
-    if (topic.interests.size > 0) return;
+    if (topic.interests.size === 0 && !topic.isKept) this.#unwant(topic);
+  }
+
+  #unwant(topic: HostTopic<HostClient>): void {
     this.#topics.delete(topic.name);
     this.#checks.delete(topic);
     this.engine.unwant(topic.name);

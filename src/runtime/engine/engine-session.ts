@@ -136,6 +136,7 @@ export class EngineSession {
   request<Kind extends EngineRequest["kind"]>(
     request: Extract<EngineRequest, { kind: Kind }>,
     answered?: (answer: EngineAnswers[Kind]) => void,
+    timeoutMs = this.#timeoutMs,
   ): Promise<EngineAnswers[Kind]> {
     const bytes = requestBytes(request);
     const hasRoom = this.#unanswered.size < this.#maxUnderWay && (bytes === 0 || this.#hasRoom(bytes));
@@ -149,7 +150,7 @@ export class EngineSession {
       },
       reject: reply.reject,
     };
-    const serial = this.#pending.addUntil(pending, this.#timeoutMs, ({ reject }) => reject(this.#late()));
+    const serial = this.#pending.addUntil(pending, timeoutMs, ({ reject }) => reject(this.#late()));
     this.#unanswered.set(serial, bytes);
     this.#requestBytes += bytes;
     this.#outbox.call({ kind: "request", serial, request });

@@ -35,7 +35,7 @@ export class HostRequests {
   /** Does what a request asks for, and returns the answer. Calls the engine before the first await. */
   async do(
     client: Joining,
-    request: Exclude<EngineRequest, { kind: "want" }>,
+    request: Exclude<EngineRequest, { kind: "want" | "takeover" }>,
   ): Promise<EngineAnswers[EngineRequest["kind"]]> {
     const engine = this.#engine;
     if (request.kind === "settle") return undefined;

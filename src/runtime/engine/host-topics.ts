@@ -15,10 +15,12 @@ export interface Interest<Client> {
   epoch: string;
 }
 
-/** A topic that at least one client wants. */
+/** A topic that at least one client wants, or that is kept for subscribers that are to come from another process. */
 export class HostTopic<Client> {
   readonly name: string;
   readonly interests = new Set<Interest<Client>>();
+  /** True while the topic is wanted without a client. */
+  isKept = false;
   /** Resolves when the engine reports what is published. Rejects if the engine can't. */
   readonly ready: Promise<void>;
   /** Position of the newest publication that the engine has reported; the epoch is empty before the first. */

@@ -15,6 +15,7 @@ import type {
 } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";
+import { stepBytes, type TakeoverAnswers, type TakeoverStep } from "./takeover/steps.ts";
 
 /** A member as a client knows it: the host adds the node. */
 export type LocalMember = Omit<Member, "node">;
@@ -40,12 +41,14 @@ export type EngineRequest =
   | { readonly kind: "leave"; readonly topic: string; readonly address: string; readonly travels: boolean }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
-  /** Answered once everything that the client has sent before has reached the engine. */
-  | { readonly kind: "settle" }
   /** Only from the client of the main thread. */
   | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
   /** Only from the client of the main thread. */
-  | { readonly kind: "announce"; readonly facts: string };
+  | { readonly kind: "announce"; readonly facts: string }
+  /** Answered when the engine has all that the client has sent before, and after all that the client gets before. */
+  | { readonly kind: "settle" }
+  /** Only from the client of the main thread. */
+  | { readonly kind: "takeover"; readonly step: TakeoverStep };
 
 /** A read of a stream with its publications packed by `BatchWriter.appendRecord`. */
 export interface PackedRead {
@@ -63,11 +66,12 @@ export interface EngineAnswers {
   readonly want: Position | undefined;
   readonly join: undefined;
   readonly leave: undefined;
-  readonly settle: undefined;
   readonly members: readonly Member[];
   readonly memberStats: PresenceStats;
   readonly sendControl: undefined;
   readonly announce: undefined;
+  readonly settle: undefined;
+  readonly takeover: TakeoverAnswers[TakeoverStep["kind"]];
 }
 
 /** One call of a client. */
@@ -156,6 +160,7 @@ export type HostMessage =
 export function requestBytes(request: EngineRequest): number {
   if (request.kind === "publish") return request.bytes.length;
   if (request.kind === "announce") return 2 * request.facts.length;
+  if (request.kind === "takeover") return stepBytes(request.step);
   return request.kind === "sendControl" ? 2 * request.message.length : 0;
 }
 

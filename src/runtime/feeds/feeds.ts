@@ -61,6 +61,11 @@ export class Feeds {
     return { wanted: feed.hold(), release: () => feed.release() };
   }
 
+  /** Resolves when everything that is published to the topics of now arrives, or can't be asked for. */
+  wanted(): Promise<unknown> {
+    return Promise.allSettled(Array.from(this.#feeds.values(), (feed) => feed.wanted));
+  }
+
   // ── connections that come from another thread ──────────────────────────────────────────────────────────
 
   /**

@@ -4,7 +4,7 @@
  */
 import type { MessagePort } from "node:worker_threads";
 import { reportError } from "../../errors.ts";
-import { type Address, isForeign } from "../actor/address.ts";
+import { type Address, isForeign, nodeOf } from "../actor/address.ts";
 import {
   type AskedBy,
   type AskOptions,
@@ -61,6 +61,9 @@ export class MailRouter implements Mailer {
   readonly #moving: MovingMail;
   /** Way to other nodes; undefined if there are none. */
   #elsewhere: Elsewhere | undefined;
+  /** Other nodes whose addresses lead to this one. */
+  #aliases: ReadonlySet<string> = new Set();
+  #isHandedOver = false;
 
   constructor(owner: MailRouterOwner) {
     this.#owner = owner;
@@ -97,8 +100,29 @@ export class MailRouter implements Mailer {
     return this.#owner.addressPrefix ?? "";
   }
 
+  /** Takes addresses of other nodes for addresses of this one: connections with such addresses have come here. */
+  answerFor(nodes: readonly string[]): void {
+    this.#aliases = new Set(nodes);
+  }
+
+  /** The actors of this node have gone to another: all mail goes there. */
+  handedOver(): void {
+    this.#isHandedOver = true;
+  }
+
+  /** Nodes whose addresses lead to this one, besides this one. */
+  get aliases(): readonly string[] {
+    return [...this.#aliases];
+  }
+
+  /** True if an address leads to another node. */
+  isElsewhere(to: Address): boolean {
+    if (this.#isHandedOver && this.#prefix !== "") return true;
+    return isForeign(to, this.#prefix) && !this.#aliases.has(nodeOf(to) ?? "");
+  }
+
   tell<Value>(from: Address | undefined, to: Address, mail: Value): Promise<TellResult<Value>> {
-    if (isForeign(to, this.#prefix)) return this.#tellElsewhere(from, to, mail);
+    if (this.isElsewhere(to)) return this.#tellElsewhere(from, to, mail);
     const letter: MailEnvelope = { to, from, value: cloneMail(mail), ask: undefined };
     let result: TellResult<Value> | undefined;
     let resolve: ((result: TellResult<Value>) => void) | undefined;
@@ -113,7 +137,7 @@ export class MailRouter implements Mailer {
   }
 
   ask(from: Address | undefined, to: Address, mail: unknown, options?: AskOptions): Promise<unknown> {
-    if (isForeign(to, this.#prefix)) return this.#askElsewhere(from, to, mail, options);
+    if (this.isElsewhere(to)) return this.#askElsewhere(from, to, mail, options);
     const value = cloneMail(mail);
     const begun = this.#asks.begin(to, this.#moving.homeOf(to), options);
     if (begun === undefined) return Promise.reject(askFull(to));

@@ -6,6 +6,7 @@
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { Position } from "./position.ts";
 import type { StreamRecord } from "./publication.ts";
+import type { EngineCuts } from "./takeover.ts";
 
 /** A value, or a promise of it: an engine in memory answers at once. */
 export type Maybe<T> = T | Promise<T>;
@@ -158,6 +159,9 @@ export interface EngineOwner {
 export interface Engine {
   /** True if other nodes may run the same engine: topics without history go through it as well. */
   readonly isShared: boolean;
+
+  /** The part of a shared engine that takeovers need. Without it, what others publish during a takeover may be lost. */
+  readonly cuts?: EngineCuts;
 
   /** Resolves when the engine works. Rejects with `ERR_ENGINE_UNREACHABLE` and what to check. Called once, first. */
   start(owner: EngineOwner): Promise<void>;

@@ -3,7 +3,7 @@ import { ownFacts, whyIncompatible } from "../../../src/board/takeover/compatibi
 import type { TakeoverFacts } from "../../../src/board/takeover/messages.ts";
 
 const facts: TakeoverFacts = {
-  protocol: 1,
+  protocol: 2,
   node: "26.10.0",
   format: 15,
   moves: { "": 2, admin: null },
@@ -24,7 +24,7 @@ it("finds nothing wrong with a process like this one", () => {
 });
 
 it.each([
-  { successor: { protocol: 2 }, says: /speaks version 1 of the takeover protocol, the new one version 2/ },
+  { successor: { protocol: 3 }, says: /speaks version 2 of the takeover protocol, the new one version 3/ },
   { successor: { protocol: 0 }, says: /the new one version 0/ },
   { successor: { format: 14, node: "20.1.0" }, says: /Node 20.1.0 can't read what Node 26.10.0 serializes/ },
   { successor: { moves: { "": 1, admin: null } }, says: /the actor has `static moves = 2` in the old process and 1/ },

@@ -93,6 +93,7 @@ function takeoverCutAt(kind: Kind, next = standIn()) {
     connections: CONNECTIONS,
     listeners: async () => [],
     stopAccepting: async () => {},
+    luggage: async function* () {},
     acceptAgain: async () => void told.push("the old one accepts again"),
     suspend: async () => left.splice(0),
     resume: async (connections) => {
@@ -104,6 +105,7 @@ function takeoverCutAt(kind: Kind, next = standIn()) {
     moves: {},
     shards: 1,
     listen: async () => {},
+    take: async () => {},
     adopt: async () => {},
     start: (connections) => {
       told.push(`the new one starts ${connections.length}, the old one ${isRunning(old) ? "runs" : "has ended"}`);

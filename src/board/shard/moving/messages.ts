@@ -138,9 +138,13 @@ export interface RelayedConnectionMessage extends TravellingConnection {
   readonly stream: RelayedStream;
 }
 
+/** Ids of the nodes in the addresses of connections, each with the number of its connections. */
+export type NodeCounts = readonly (readonly [node: string, count: number])[];
+
 /**
  * Question to a shard: wait until each actor of a connection that can go to another process was idle once. Everybody
- * goes on meanwhile, except connections that were too slow for an earlier `standStill`.
+ * goes on meanwhile, except connections that were too slow for an earlier `standStill`. The answer is the nodes in the
+ * addresses of these connections.
  */
 export interface CalmQuery {
   readonly kind: "calm";
@@ -215,6 +219,12 @@ export interface PassHandlesQuery {
   readonly kind: "passHandles";
   /** By the numbers in `passIn`. */
   readonly handles: ReadonlyMap<number, TcpHandle>;
+}
+
+/** Question to a shard: take addresses of these nodes for addresses of this node, from now on. */
+export interface AnswerForQuery {
+  readonly kind: "answerFor";
+  readonly nodes: readonly string[];
 }
 
 /** Connections that have been started. */

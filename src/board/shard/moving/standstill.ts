@@ -4,9 +4,10 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { SwitchboardError } from "../../../errors.ts";
+import { nodeOf } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Connection } from "../../connection/connection.ts";
-import type { CalmQuery, StandStillQuery, SuspendAllQuery } from "./messages.ts";
+import type { CalmQuery, NodeCounts, StandStillQuery, SuspendAllQuery } from "./messages.ts";
 import { reportMoveFailure } from "./move-failures.ts";
 import type { Mover } from "./mover.ts";
 import type { MoverOwner } from "./mover-owner.ts";
@@ -41,12 +42,16 @@ export class Standstill {
     this.#mover = mover;
   }
 
-  /** Lets everybody go on but the slow ones, and resolves when each connection was idle once, or the time is over. */
-  async calm({ limitMs }: CalmQuery): Promise<void> {
+  /**
+   * Lets everybody go on but the slow ones. Resolves when each connection was idle once, or the time is over: with the
+   * nodes in the addresses of these connections.
+   */
+  async calm({ limitMs }: CalmQuery): Promise<NodeCounts> {
     const all = this.#leaving();
     for (const connection of all) if (!this.#slow.has(connection)) connection.readOn();
     const over = performance.now() + limitMs;
     this.#neverIdle = new Set(await this.#untilIdle(all, () => performance.now() > over));
+    return nodesOf(all);
   }
 
   /** Reads nothing more. Resolves with the number of connections that don't stand. */
@@ -134,4 +139,13 @@ export class Standstill {
     this.#stayers.add(connection);
     reportMoveFailure(this.#owner.host, connection, failure);
   }
+}
+
+function nodesOf(connections: readonly Connection[]): NodeCounts {
+  const counts = new Map<string, number>();
+  for (const { address } of connections) {
+    const node = nodeOf(address);
+    if (node !== undefined) counts.set(node, (counts.get(node) ?? 0) + 1);
+  }
+  return [...counts];
 }

@@ -1,5 +1,6 @@
 /** Answers the questions of the main thread in a takeover. `Shard` calls it. */
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
+import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { QueryAnswers, TakeoverQuery } from "../queries.ts";
 import type { ShardTopics } from "../shard-topics.ts";
 import type { SocketIntake } from "../socket-intake.ts";
@@ -11,19 +12,19 @@ export interface TakeoverShard {
   readonly passing: Passing;
   readonly topics: ShardTopics;
   readonly intake: SocketIntake;
+  readonly mail: MailRouter;
 }
 
 /** @param published gets publishes for subscribers that have gone to another process */
 export async function answerTakeover(
   query: Exclude<TakeoverQuery, PassOutQuery>,
-  { passing, topics, intake }: TakeoverShard,
+  { passing, topics, intake, mail }: TakeoverShard,
   published: (publish: PassedPublish) => void,
 ): Promise<QueryAnswers[TakeoverQuery["kind"]]> {
   const { standstill } = passing;
   switch (query.kind) {
     case "calm":
-      await standstill.calm(query);
-      return true;
+      return standstill.calm(query);
     case "standStill":
       return standstill.standStill(query);
     case "suspendAll":
@@ -38,6 +39,9 @@ export async function answerTakeover(
       return true;
     case "startPassed":
       return passing.start();
+    case "answerFor":
+      mail.answerFor(query.nodes);
+      return true;
     case "stopAccepting":
       intake.stopAccepting();
       return true;

@@ -72,16 +72,21 @@ export class Cluster implements Elsewhere {
   #announced = "";
   #queries = 0;
   #isClosed = false;
+  /** Ids in the addresses of this node's actors: its own, and those of nodes that it answers for. */
+  #ids: ReadonlySet<string | undefined>;
+  #isHandedOver = false;
   /** Number of control messages that made no sense, and of queries that there was no room for. */
   #dropped = 0;
 
   constructor(owner: ClusterOwner) {
     this.#owner = owner;
     this.#link = owner.link;
+    this.#ids = new Set([this.#link.node]);
     this.#nodes = new NodeList(owner);
     this.#requests = new NodeRequests({
       isReachable: (node) => this.#link.isUp && this.#nodes.has(node) && !this.#isClosed,
       send: (node, message) => this.#link.sendControl(node, message),
+      ownerOf: (node) => this.#nodes.ownerOf(node),
     });
   }
 
@@ -100,11 +105,27 @@ export class Cluster implements Elsewhere {
     this.#requests.close();
   }
 
+  /** Connections of other nodes have come to this one: it gets what is sent to them. */
+  answerFor(nodes: readonly string[]): void {
+    this.#ids = new Set([this.#link.node, ...nodes]);
+    this.#announce();
+  }
+
+  /** The connections of this node have gone to another, which gets what is sent to them. */
+  handedOver(): void {
+    this.#isHandedOver = true;
+    this.#ids = new Set();
+  }
+
   /** A node has appeared, has changed its facts, or is gone (`facts` is then undefined). */
   nodeChanged(id: string, facts: string | undefined): void {
     if (this.#isClosed) return;
-    if (facts !== undefined) this.#nodes.changed(id, facts);
-    else if (this.#nodes.left(id)) this.#requests.nodeLeft(id);
+    if (facts !== undefined) {
+      this.#nodes.changed(id, facts);
+      return;
+    }
+    const orphans = this.#nodes.left(id);
+    if (orphans !== undefined) this.#requests.nodeLeft(id, orphans);
   }
 
   /** The engine thread has ended: this board hears of no node until the next thread does. */
@@ -115,9 +136,23 @@ export class Cluster implements Elsewhere {
   /** A control message has come. What makes no sense is counted. Never throws. */
   controlReceived(from: string, json: string): void {
     const message = parseMessage(json);
-    if (message === undefined) this.#dropped++;
-    else if (message.kind === "reply") this.#requests.replied(from, message.serial, message.reply);
-    else this.#answer(message.request, (reply) => this.#send(from, { kind: "reply", serial: message.serial, reply }));
+    if (message === undefined) {
+      this.#dropped++;
+      return;
+    }
+    const { to, serial } = message;
+    if (message.kind === "reply") {
+      // A node gets the replies to those that it answers for, too.
+      if (to === this.#link.node) this.#requests.replied(from, serial, message.reply);
+    } else if (this.#isForThis(to, message.request)) {
+      this.#answer(message.request, (reply) => this.#send(from, { kind: "reply", to: from, serial, reply }));
+    }
+  }
+
+  /** False for a request that another node gets as well, and answers. */
+  #isForThis(to: string, request: ClusterRequest): boolean {
+    const follows = "mail" in request || request.kind === "disconnect";
+    return follows ? !this.#isHandedOver : to === this.#link.node;
   }
 
   /** Returns all nodes, in the order of their ids; only this node after `close`. */
@@ -136,7 +171,7 @@ export class Cluster implements Elsewhere {
   /** Sends mail to an actor of another node. */
   send({ kind, to, from, bytes, timeoutMs }: RemoteMail, settle: (outcome: RemoteOutcome) => void): void {
     const mail = toBase64(bytes);
-    this.#requests.send(nodeOf(to) ?? "", { kind, to, from, mail, timeoutMs }, timeoutMs, (reply) => {
+    this.#requests.send(this.#nodeOf(to), { kind, to, from, mail, timeoutMs }, timeoutMs, (reply) => {
       settle(outcomeOf(kind, reply));
     });
   }
@@ -158,8 +193,8 @@ export class Cluster implements Elsewhere {
 
   /** Closes a connection of any node. Resolves with true if it was open. */
   async disconnect(address: Address, code: number, reason: string): Promise<boolean> {
-    const node = nodeOf(address);
-    if (node === undefined || node === this.#link.node) return this.#owner.disconnect(address, code, reason);
+    const node = this.#nodeOf(address);
+    if (node === "" || this.#ids.has(node)) return this.#owner.disconnect(address, code, reason);
     this.#checkUp(node);
     const reply = await this.#requests.query(node, { kind: "disconnect", address, code, reason }, "disconnected");
     return reply?.wasOpen ?? false;
@@ -212,6 +247,13 @@ export class Cluster implements Elsewhere {
     throw new SwitchboardError("ERR_ENGINE_UNAVAILABLE", `node ${node} can't be asked: the engine isn't up`);
   }
 
+  /** Returns the node to ask about an address; "" for an address that names none. */
+  #nodeOf(address: Address): string {
+    const node = nodeOf(address) ?? "";
+    // What this node sends to itself wouldn't leave it.
+    return node === this.#link.node && this.#isHandedOver ? this.#nodes.ownerOf(node) : node;
+  }
+
   #announce(): void {
     const facts = JSON.stringify(this.#owner.facts());
     if (facts === this.#announced) return;
@@ -241,7 +283,7 @@ export class Cluster implements Elsewhere {
   }
 
   #deliver({ kind, to, from, mail, timeoutMs }: MailRequest, reply: (reply: ClusterReply) => void): void {
-    if (nodeOf(to) !== this.#link.node || this.#isClosed) reply({ kind: "gone" });
+    if (!this.#ids.has(nodeOf(to)) || this.#isClosed) reply({ kind: "gone" });
     else
       this.#owner.deliver({ kind, to, from, bytes: fromBase64(mail), timeoutMs }, (outcome) => reply(replyOf(outcome)));
   }
@@ -257,7 +299,7 @@ export class Cluster implements Elsewhere {
     }
     if (query.kind === "disconnect") {
       const { address, code, reason } = query;
-      const isHere = nodeOf(address) === this.#link.node;
+      const isHere = this.#ids.has(nodeOf(address));
       return { kind: "disconnected", wasOpen: isHere && (await this.#owner.disconnect(address, code, reason)) };
     }
     const { shard, cursor, limit } = query;

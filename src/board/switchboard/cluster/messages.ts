@@ -58,9 +58,10 @@ export type ClusterReply =
   /** The request failed; of an ask: the actor failed. */
   | { readonly kind: "failed"; readonly error: ErrorReport };
 
+/** `to`: id of the node that the message is for. A node gets messages to others whose connections have come to it. */
 export type ClusterMessage =
-  | { readonly kind: "request"; readonly serial: number; readonly request: ClusterRequest }
-  | { readonly kind: "reply"; readonly serial: number; readonly reply: ClusterReply };
+  | { readonly kind: "request"; readonly to: string; readonly serial: number; readonly request: ClusterRequest }
+  | { readonly kind: "reply"; readonly to: string; readonly serial: number; readonly reply: ClusterReply };
 
 /** Number of characters that a control message may have. The largest are pages of connections. */
 export const MAX_MESSAGE_LENGTH = 4 * 1024 * 1024;
@@ -139,8 +140,8 @@ const bodies = { request: requests, reply: replies };
 /** Returns the message; undefined for a text that no board has sent. Never throws. */
 export function parseMessage(json: string): ClusterMessage | undefined {
   const message = json.length <= MAX_MESSAGE_LENGTH ? parse(json) : undefined;
-  if (!hasFields(message, { kind: (kind) => kind === "request" || kind === "reply", serial: isSerial }))
-    return undefined;
+  const isKind: Check = (kind) => kind === "request" || kind === "reply";
+  if (!hasFields(message, { kind: isKind, to: text(32), serial: isSerial })) return undefined;
   const kind = message["kind"] as "request" | "reply";
   return isBody(message[kind], bodies[kind]) ? (message as unknown as ClusterMessage) : undefined;
 }

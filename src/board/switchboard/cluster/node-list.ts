@@ -23,6 +23,8 @@ export interface NodeFacts extends NodeCounts {
   readonly version: string;
   /** Time of the start, in ms since 1970. */
   readonly startedAt: number;
+  /** Ids of earlier nodes whose connections this one has taken over: mail to their addresses is for this node. */
+  readonly answersFor?: readonly string[];
 }
 
 /** A node of the cluster. */
@@ -50,6 +52,8 @@ const COUNTS = [
   "deliveries",
 ] as const satisfies readonly (keyof NodeCounts)[];
 
+/** Number of earlier nodes that a node answers for. */
+export const MAX_ALIASES = 64;
 /** Number of characters of the facts of a node. */
 const MAX_FACTS_LENGTH = 4_096;
 const MAX_NAME_LENGTH = 255;
@@ -58,6 +62,9 @@ const MAX_NODES = 10_000;
 const NODE = /^[\w-]{1,32}$/;
 
 const isCount = (value: unknown): boolean => Number.isFinite(value) && Number(value) >= 0;
+const isNode = (value: unknown): boolean => typeof value === "string" && NODE.test(value);
+const areNodes = (value: unknown): boolean =>
+  Array.isArray(value) && value.length <= MAX_ALIASES && value.every(isNode);
 const isName = (value: unknown): boolean => typeof value === "string" && value.length <= MAX_NAME_LENGTH;
 
 export interface NodeListOwner {
@@ -69,14 +76,21 @@ export class NodeList {
   readonly #owner: NodeListOwner;
   /** Other nodes by id, with undefined for those that haven't announced their facts. */
   readonly #others = new Map<string, NodeFacts | undefined>();
+  /** Nodes that answer for others, by the ids of these. */
+  readonly #owners = new Map<string, string>();
 
   constructor(owner: NodeListOwner) {
     this.#owner = owner;
   }
 
-  /** True if the node is known and isn't this one. */
+  /** True if the node, or one that answers for it, is known and isn't this one. */
   has(id: string): boolean {
-    return this.#others.has(id);
+    return this.#others.has(id) || this.#owners.has(id);
+  }
+
+  /** Returns the node that answers for another one: that node itself, as far as is known. */
+  ownerOf(id: string): string {
+    return this.#owners.get(id) ?? id;
   }
 
   /** Returns the ids of all other nodes. */
@@ -96,24 +110,33 @@ export class NodeList {
     const before = this.#others.get(id);
     const facts = parseFacts(json) ?? before;
     this.#others.set(id, facts);
+    for (const alias of facts?.answersFor ?? []) this.#owners.set(alias, id);
     if (before === undefined && facts !== undefined) this.#owner.nodeJoined({ id, isSelf: false, ...facts });
   }
 
-  /** A node has left. Returns false if it wasn't known. */
-  left(id: string): boolean {
+  /** A node has left. Returns the nodes for which nobody answers any more; undefined if the node wasn't known. */
+  left(id: string): readonly string[] | undefined {
     const facts = this.#others.get(id);
     const wasKnown = this.#others.delete(id);
+    const orphans = facts?.answersFor?.filter((alias) => this.#owners.get(alias) === id) ?? [];
+    for (const orphan of orphans) this.#owners.delete(orphan);
     if (facts !== undefined) this.#owner.nodeLeft({ id, isSelf: false, ...facts });
-    return wasKnown;
+    return wasKnown ? orphans : undefined;
   }
 }
 
 /** Returns the facts about this node. */
-export function factsOf(name: string, startedAt: number, shards: readonly ShardCounts[]): NodeFacts {
+export function factsOf(
+  name: string,
+  startedAt: number,
+  shards: readonly ShardCounts[],
+  answersFor: readonly string[],
+): NodeFacts {
   const sum = (counter: Exclude<keyof NodeCounts, "shards">): number =>
     shards.reduce((total, counts) => total + counts[counter], 0);
   const counts = COUNTS.map((count) => [count, count === "shards" ? shards.length : sum(count)]);
-  return { name, version: packageVersion(), startedAt, ...(Object.fromEntries(counts) as unknown as NodeCounts) };
+  const sums = Object.fromEntries(counts) as unknown as NodeCounts;
+  return { name, version: packageVersion(), startedAt, ...(answersFor.length > 0 && { answersFor }), ...sums };
 }
 
 let version: string | undefined;
@@ -150,6 +173,7 @@ function parseFacts(json: unknown): NodeFacts | undefined {
   if (!hasFields(facts, { name: isName, version: isName, startedAt: isCount })) return undefined;
   // A node of another version may have other counts.
   const counts = COUNTS.map((name) => [name, isCount(facts[name]) ? facts[name] : 0]);
-  const { name, version, startedAt } = facts as unknown as NodeFacts;
-  return { name, version, startedAt, ...(Object.fromEntries(counts) as unknown as NodeCounts) };
+  const { name, version, startedAt, answersFor = [] } = facts as unknown as NodeFacts;
+  const sums = Object.fromEntries(counts) as unknown as NodeCounts;
+  return { name, version, startedAt, ...(areNodes(answersFor) && { answersFor }), ...sums };
 }

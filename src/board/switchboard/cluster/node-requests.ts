@@ -12,6 +12,8 @@ export const QUERY_TIMEOUT_MS = 5_000;
 
 interface PendingRequest {
   readonly node: string;
+  /** True for a request about a connection: where that has gone, another node replies. */
+  readonly follows: boolean;
   readonly length: number;
   settle(reply: ClusterReply): void;
 }
@@ -20,6 +22,8 @@ export interface NodeRequestsOwner {
   /** True if the node is known and the engine can reach it now. */
   isReachable(node: string): boolean;
   send(node: string, message: string): void;
+  /** Returns the node that answers for another one. Default: that node. */
+  ownerOf(node: string): string;
 }
 
 export class NodeRequests {
@@ -47,10 +51,11 @@ export class NodeRequests {
       settle({ kind: "full" });
       return;
     }
-    const pending: PendingRequest = { node, length, settle };
+    const follows = "mail" in request || request.kind === "disconnect";
+    const pending: PendingRequest = { node, follows, length, settle };
     const serial = this.#pending.addUntil(pending, timeoutMs, () => this.#settle(pending, { kind: "expired" }));
     this.#lengths.set(node, waiting + length);
-    const message: ClusterMessage = { kind: "request", serial, request };
+    const message: ClusterMessage = { kind: "request", to: node, serial, request };
     this.#owner.send(node, JSON.stringify(message));
   }
 
@@ -76,14 +81,22 @@ export class NodeRequests {
   /** Settles a request. A reply of another node than the one that was asked, or one that comes too late, is ignored. */
   replied(from: string, serial: number, reply: ClusterReply): void {
     const pending = this.#pending.get(serial);
-    if (pending?.node !== from) return;
+    if (pending === undefined || (pending.node !== from && this.#owner.ownerOf(pending.node) !== from)) return;
     this.#pending.take(serial);
     this.#settle(pending, reply);
   }
 
-  /** The node has left: its replies will not come. */
-  nodeLeft(node: string): void {
-    for (const pending of this.#pending.takeAll((one) => one.node === node)) this.#settle(pending, { kind: "gone" });
+  /**
+   * The node has left: its replies will not come.
+   *
+   * @param answeredFor nodes that it has answered for
+   */
+  nodeLeft(node: string, answeredFor: readonly string[]): void {
+    const isOver = (one: PendingRequest): boolean => {
+      if (answeredFor.includes(one.node)) return one.follows;
+      return one.node === node && (!one.follows || this.#owner.ownerOf(node) === node);
+    };
+    for (const pending of this.#pending.takeAll(isOver)) this.#settle(pending, { kind: "gone" });
   }
 
   /** Settles all requests as `gone`. */

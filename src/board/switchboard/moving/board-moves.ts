@@ -3,7 +3,7 @@
  * `Switchboard` has one `BoardMoves`. It documents the calls, and what they reject with.
  */
 import { SwitchboardError } from "../../../errors.ts";
-import { type Address, isForeign } from "../../../runtime/actor/address.ts";
+import type { Address } from "../../../runtime/actor/address.ts";
 import type { BoardLife } from "../board-life.ts";
 import { checkRecycleOptions, type RecycleOptions } from "../options/recycle-options.ts";
 import { checkReloadOptions, type ReloadOptions } from "../options/reload-options.ts";
@@ -17,8 +17,8 @@ import type { RenewalResult } from "./renewals.ts";
 export interface BoardMovesOwner {
   readonly life: BoardLife;
   readonly pool: ShardPool;
-  /** Beginning of all addresses of this node. */
-  readonly addressPrefix: string;
+  /** True if an address leads to another node. */
+  isElsewhere(address: Address): boolean;
   /** A shard runs in a new thread. */
   recycled(result: RecycledShard): void;
   /** A shard was to be recycled by itself, and goes on in its thread. */
@@ -42,7 +42,7 @@ export class BoardMoves {
 
   async move(address: Address, shard: number): Promise<MoveResult> {
     this.#check();
-    if (!isForeign(address, this.#owner.addressPrefix)) {
+    if (!this.#owner.isElsewhere(address)) {
       return this.#pool.moveGate.run(() => moveConnection(this.#pool, address, shard));
     }
     throw new SwitchboardError("ERR_ADDRESS", "only connections of this node can be moved");

@@ -136,6 +136,8 @@ export class LiveShards {
       published: (publish) => news.published(publish),
     });
     for (const [listenerId, settings] of this.#listeners) handle.configure({ listenerId, settings });
+    const { aliases } = this.#hub.mail;
+    if (aliases.length > 0) handle.query({ kind: "answerFor", nodes: aliases }).catch(noop);
     this.#handles.add(handle);
     void handle.ended.then((loss) => {
       const wasLive = this.#handles.delete(handle);

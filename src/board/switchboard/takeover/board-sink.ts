@@ -4,6 +4,7 @@ import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
+import { EngineSink } from "./engine-sink.ts";
 import { PassedIn } from "./passed-in.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
@@ -16,10 +17,12 @@ export interface BoardSinkOwner extends TakeoverParts {
 export class BoardSink implements TakeoverSink {
   readonly #owner: BoardSinkOwner;
   readonly #passedIn = new PassedIn();
+  readonly #engine: EngineSink;
   #started: Promise<unknown> = Promise.resolve();
 
   constructor(owner: BoardSinkOwner) {
     this.#owner = owner;
+    this.#engine = new EngineSink(owner.hub);
   }
 
   get moves(): TakeoverSink["moves"] {
@@ -31,13 +34,17 @@ export class BoardSink implements TakeoverSink {
   }
 
   async listen(listeners: readonly MovingListener[]): Promise<void> {
-    const { intake, pool, topics, welcomed } = this.#owner;
+    const { intake, pool, hub, welcomed } = this.#owner;
     const claimed = intake.sockets.inherit(listeners);
     // Subscribers may be on their way to here.
-    topics.hold();
+    hub.topics.topics.hold();
     await Promise.all(pool.handles.map((shard) => shard.query({ kind: "holdPublishes" } as const)));
     welcomed();
     await claimed;
+  }
+
+  take(luggage: unknown): Promise<void> {
+    return this.#engine.take(luggage);
   }
 
   async adopt(connections: readonly MovingConnection[]): Promise<void> {
@@ -54,24 +61,35 @@ export class BoardSink implements TakeoverSink {
   }
 
   published(publishes: readonly PassedPublish[]): void {
-    for (const publish of publishes) this.#owner.topics.publishPassed(publish);
+    for (const publish of publishes) this.#owner.hub.topics.topics.publishPassed(publish);
   }
 
   start(): void {
     const { intake } = this.#owner;
-    const started = this.#passedIn.start((shard, { clientKeys }) => {
-      for (const clientKey of clientKeys) {
-        shard.clientArrived(clientKey);
-        intake.clientArrived(clientKey);
-      }
-    });
-    this.#started = Promise.all([this.#started, started]);
+    const start = () =>
+      this.#passedIn.start((shard, { clientKeys }) => {
+        for (const clientKey of clientKeys) {
+          shard.clientArrived(clientKey);
+          intake.clientArrived(clientKey);
+        }
+      });
+    this.#started = Promise.all([this.#started, this.#ready().then(start)]);
+  }
+
+  /** Resolves when the old process delivers nothing more, and the addresses of its connections lead to here. */
+  async #ready(): Promise<void> {
+    const { pool, hub } = this.#owner;
+    await this.#engine.arrived();
+    const { nodes } = this.#engine;
+    hub.answerFor(nodes);
+    await Promise.all(pool.handles.map((shard) => shard.query({ kind: "answerFor", nodes } as const)));
   }
 
   async finish(): Promise<void> {
-    const { pool, intake, topics, awaitSuccessor } = this.#owner;
+    const { pool, intake, hub, awaitSuccessor } = this.#owner;
     await this.#started;
-    topics.release();
+    await this.#engine.end();
+    hub.topics.topics.release();
     await Promise.all(pool.handles.map((shard) => shard.query({ kind: "releasePublishes", forwards: false } as const)));
     await awaitSuccessor();
     await intake.sockets.inherited();

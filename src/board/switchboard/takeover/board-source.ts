@@ -2,16 +2,28 @@
  * What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one.
  */
 import { setTimeout as delay } from "node:timers/promises";
-import type { PassedPublish, Topics } from "../../../runtime/feeds/topics.ts";
+import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import { closePassed, keepHandle } from "../../../wire/passing/passed-sockets.ts";
-import type { PassedConnection } from "../../shard/moving/messages.ts";
+import type { NodeCounts, PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
+import type { BoardHub } from "../board-hub.ts";
+import { MAX_ALIASES } from "../cluster/node-list.ts";
 import type { UpgradeIntake } from "../listen/upgrade-intake.ts";
 import type { ShardHandle } from "../pool/shard-handle.ts";
 import type { ShardPool } from "../pool/shard-pool.ts";
-import { FEW_LIMIT_MS, HANDSHAKES_MS, LATE_SUSPEND_LIMIT_MS, NO_TIMEOUT_MS, SUSPEND_LIMIT_MS } from "./limits.ts";
+import { EngineSource } from "./engine-source.ts";
+import {
+  CALM_LIMIT_MS,
+  FEW_LIMIT_MS,
+  HANDSHAKES_MS,
+  LATE_SUSPEND_LIMIT_MS,
+  NO_TIMEOUT_MS,
+  POLL_MS,
+  SUSPEND_LIMIT_MS,
+} from "./limits.ts";
+import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { standStill } from "./stand-still.ts";
 
@@ -19,7 +31,7 @@ import { standStill } from "./stand-still.ts";
 export interface TakeoverParts {
   readonly pool: ShardPool;
   readonly intake: UpgradeIntake;
-  readonly topics: Topics;
+  readonly hub: BoardHub;
 }
 
 /** Connections that a shard has given up. */
@@ -28,10 +40,9 @@ interface Batch {
   readonly passed: readonly PassedConnection[];
 }
 
-const POLL_MS = 5;
-
 export class BoardSource implements TakeoverSource {
   readonly #parts: TakeoverParts;
+  readonly #engine: EngineSource;
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
   /**
@@ -44,6 +55,7 @@ export class BoardSource implements TakeoverSource {
 
   constructor(parts: TakeoverParts) {
     this.#parts = parts;
+    this.#engine = new EngineSource(parts.hub.topics);
   }
 
   get moves(): TakeoverSource["moves"] {
@@ -79,11 +91,24 @@ export class BoardSource implements TakeoverSource {
     while (isBusy() && performance.now() < deadline);
   }
 
+  /** Stops everybody on the way. */
+  async *luggage(): AsyncGenerator<unknown> {
+    yield* this.#engine.prepare();
+    const calmUntilMs = performance.now() + CALM_LIMIT_MS;
+    const nodes = await this.#askAll({ kind: "calm", limitMs: CALM_LIMIT_MS });
+    yield { kind: "nodes", nodes: mostFrequent(nodes) } satisfies BoardLuggage;
+    // The actors answer what other nodes have asked before. What others send from now on finds them in the new process.
+    await this.#engine.cut("control");
+    await this.#settle();
+    await this.#suspendAll(calmUntilMs);
+    yield* this.#engine.newTopics();
+    await this.#settle();
+    await this.#engine.cut("topics");
+    await this.#settle();
+  }
+
   async suspend(count: number): Promise<readonly MovingConnection[]> {
-    if (this.#batches === undefined) {
-      await this.#suspendAll();
-      this.#batches = this.#parts.pool.handles.map((shard) => this.#giveUp(shard, count));
-    }
+    this.#batches ??= this.#parts.pool.handles.map((shard) => this.#giveUp(shard, count));
     const batches = this.#batches;
     for (let next = batches.shift(); next !== undefined; next = batches.shift()) {
       const { shard, passed } = await next;
@@ -105,23 +130,26 @@ export class BoardSource implements TakeoverSource {
   }
 
   /**
-   * Suspends everybody, and waits for all publishes and mail under way. From here on publishes are kept: their
-   * subscribers are in neither of the two processes.
+   * Suspends everybody. From here on publishes are kept: their subscribers are in neither of the two processes.
+   *
+   * @param calmUntilMs time of this thread's clock until which handlers have time to end
    */
-  async #suspendAll(): Promise<void> {
-    const { pool, topics } = this.#parts;
-    this.#suspendedAt = await standStill(pool.handles);
+  async #suspendAll(calmUntilMs: number): Promise<void> {
+    const { pool, hub } = this.#parts;
+    this.#suspendedAt = await standStill(pool.handles, Math.max(0, calmUntilMs - performance.now()));
     // Those that were on their way to another shard are in the second round.
     for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
       await this.#askAll({ kind: "suspendAll", limitMs, fewLimitMs: FEW_LIMIT_MS });
       await pool.allArrived();
     }
-    topics.hold();
+    hub.topics.topics.hold();
     await this.#askAll({ kind: "holdPublishes" });
-    // Mail may go by way of a third thread.
-    for (let round = 0; round < 2; round++) {
-      await Promise.all([topics.bus.settled(), this.#askAll({ kind: "settle" })]);
-    }
+  }
+
+  /** Waits for all publishes and mail under way. Mail may go by way of a third thread, so there are two rounds. */
+  async #settle(): Promise<void> {
+    const { topics } = this.#parts.hub;
+    for (let round = 0; round < 2; round++) await Promise.all([topics.settled(), this.#askAll({ kind: "settle" })]);
   }
 
   async resume(connections: readonly MovingConnection[]): Promise<void> {
@@ -146,9 +174,17 @@ export class BoardSource implements TakeoverSource {
     this.#suspendedAt = 0;
     this.#origins.clear();
     await this.#askAll({ kind: "resumeAll" });
-    await this.releasePublishes();
+    await this.#engine.end();
+    await this.#releasePublishes();
     this.#parts.pool.moveGate.resume();
     await this.#parts.intake.sockets.goOn();
+  }
+
+  /** Everything has gone. */
+  async handedOver(forward: (publish: PassedPublish) => void): Promise<void> {
+    this.#parts.hub.handedOver();
+    await this.#engine.end();
+    await this.#releasePublishes(forward);
   }
 
   /**
@@ -157,12 +193,20 @@ export class BoardSource implements TakeoverSource {
    * @param forward gets the publishes of this thread, and all later ones, for the other process. Those of the shards
    * come by their reports.
    */
-  async releasePublishes(forward?: (publish: PassedPublish) => void): Promise<void> {
-    this.#parts.topics.release(forward);
+  async #releasePublishes(forward?: (publish: PassedPublish) => void): Promise<void> {
+    this.#parts.hub.topics.topics.release(forward);
     await this.#askAll({ kind: "releasePublishes", forwards: forward !== undefined });
   }
 
   #askAll<Query extends TakeoverQuery>(query: Query): Promise<(QueryAnswers[Query["kind"]] | undefined)[]> {
     return Promise.all(this.#parts.pool.handles.map((shard) => shard.query(query, NO_TIMEOUT_MS)));
   }
+}
+
+/** Returns the nodes of the most connections, at most as many as a board answers for. */
+function mostFrequent(counts: readonly (NodeCounts | undefined)[]): readonly string[] {
+  const sums = new Map<string, number>();
+  for (const [node, count] of counts.flatMap((one) => one ?? [])) sums.set(node, (sums.get(node) ?? 0) + count);
+  const nodes = [...sums].toSorted(([, a], [, b]) => b - a).map(([node]) => node);
+  return nodes.slice(0, MAX_ALIASES);
 }

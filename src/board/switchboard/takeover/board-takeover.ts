@@ -120,8 +120,8 @@ export class BoardTakeover {
 
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
-    const { pool, intake, topics } = this.#owner;
-    const source = new BoardSource({ pool, intake, topics });
+    const { pool, intake, hub } = this.#owner;
+    const source = new BoardSource({ pool, intake, hub });
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {
@@ -149,7 +149,7 @@ export class BoardTakeover {
     const { connections, publish } = result;
     const { pauseMs } = source;
     this.#forward = (one) => publish([one]);
-    await source.releasePublishes(this.#forward);
+    await source.handedOver(this.#forward);
     this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
   }
 }

@@ -18,8 +18,12 @@ export const SUSPEND_LIMIT_MS = 2_000;
 export const LATE_SUSPEND_LIMIT_MS = 200;
 /** Time in which handshakes under way become connections that can move, in ms. */
 export const HANDSHAKES_MS = 2_000;
+/** Number of names of topics in one message between the processes. */
+export const TOPICS_IN_MESSAGE = 10_000;
 /** A shard answers when it is done. A shard that stands still is ended by its watchdog. */
 export const NO_TIMEOUT_MS = 2 ** 31 - 1;
 
 /** All connections are one group: either all of them go, or none. */
 export const HAND_OVER: HandOverSettings = { ...DEFAULT_HAND_OVER, groupSize: Number.MAX_SAFE_INTEGER, batchSize: 250 };
+/** Time in ms between two looks at something that has no event. */
+export const POLL_MS = 5;

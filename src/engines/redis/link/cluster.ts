@@ -196,7 +196,15 @@ export class ClusterLinks implements Links {
     let number = 0;
     while (!isOwn(slotOf(probeChannel(number))) && number < MAX_PROBES) number++;
     const channel = probeChannel(number);
-    const options = { redis, settings, scripts, dial: dialled(address), probeChannel: channel, isCluster: true };
+    const options = {
+      redis,
+      settings,
+      scripts,
+      dial: dialled(address),
+      probeChannel: channel,
+      slotNumber: number,
+      isCluster: true,
+    };
     return { link: new Link(options, this.#owner), address, probeSlot: slotOf(channel) };
   }
 }

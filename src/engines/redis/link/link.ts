@@ -20,6 +20,8 @@ export interface LinkOptions {
   readonly dial: () => Promise<Address>;
   /** Channel that only this node uses, and only on this link. */
   readonly probeChannel: string;
+  /** Number that chooses a hash slot of the server, in names of channels. */
+  readonly slotNumber: number;
   readonly isCluster: boolean;
 }
 
@@ -118,6 +120,11 @@ export class Link {
 
   get health(): EngineHealth {
     return this.#health;
+  }
+
+  /** Number that chooses a hash slot of this link's server, in names of channels. */
+  get slotNumber(): number {
+    return this.#options.slotNumber;
   }
 
   get lagMs(): number {

@@ -45,7 +45,10 @@ export class SingleLink implements Links {
     topology: Exclude<Topology, { readonly kind: "cluster" }>,
   ) {
     const dial = topology.kind === "single" ? dialled(topology.address) : () => askSentinels(redis, settings, topology);
-    this.#link = new Link({ redis, settings, scripts, dial, probeChannel: probeChannel(0), isCluster: false }, owner);
+    this.#link = new Link(
+      { redis, settings, scripts, dial, probeChannel: probeChannel(0), slotNumber: 0, isCluster: false },
+      owner,
+    );
   }
 
   start(): void {

@@ -1,16 +1,30 @@
 /** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
 
+import type { Waiting } from "../../../runtime/streams/takeover.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, unavailable } from "../failures.ts";
 import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
 
 /** What gets the messages of a channel. */
 export interface Listener {
+  /** Kind of messages that wait for which `hold` is called. Default: they never wait. */
+  readonly waits?: Waiting;
   received(bytes: Buffer): void;
 }
 
 /** Number of channels in one command. */
 const BATCH = 1_000;
+/** Bytes of messages of one link that wait at most. More are dropped. */
+const MAX_WAITING_BYTES = 64 * 1024 * 1024;
+/** Bytes of memory that a message takes beside its own, roughly. */
+const MESSAGE_BYTES = 200;
+
+/** A message that waits. */
+interface WaitingMessage {
+  readonly channel: string;
+  readonly subscription: Subscription;
+  readonly bytes: Buffer;
+}
 
 class Subscription {
   readonly listener: Listener;
@@ -36,6 +50,11 @@ export class Subscriptions {
   /** The connection whose changes Redis hasn't answered yet. */
   #changing: Connection | undefined;
   #isScheduled = false;
+  /** Kinds of messages that wait for `release`. */
+  readonly #held = new Set<Waiting>();
+  #waiting: WaitingMessage[] = [];
+  #waitingBytes = 0;
+  #dropped = 0;
 
   /**
    * @param isSharded true to subscribe by `SSUBSCRIBE`: one channel in a command
@@ -51,7 +70,37 @@ export class Subscriptions {
   }
 
   received(channel: Buffer, bytes: Buffer): void {
-    this.#wanted.get(channel.toString())?.listener.received(bytes);
+    const name = channel.toString();
+    const subscription = this.#wanted.get(name);
+    if (subscription === undefined) return;
+    const { waits } = subscription.listener;
+    if (waits === undefined || !this.#held.has(waits)) subscription.listener.received(bytes);
+    else this.#wait({ channel: name, subscription, bytes });
+  }
+
+  #wait(message: WaitingMessage): void {
+    this.#waitingBytes += message.bytes.length + MESSAGE_BYTES;
+    if (this.#waitingBytes <= MAX_WAITING_BYTES) this.#waiting.push(message);
+    else this.#dropped++;
+  }
+
+  /** Lets messages of a kind wait from now on; at most 64 MiB. */
+  hold(waiting: Waiting): void {
+    this.#held.add(waiting);
+  }
+
+  /** Gives the messages that have waited to their listeners, in order. Returns the number of those that were dropped. */
+  release(): number {
+    const waiting = this.#waiting;
+    const dropped = this.#dropped;
+    this.#held.clear();
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#dropped = 0;
+    for (const { channel, subscription, bytes } of waiting) {
+      if (this.#wanted.get(channel) === subscription) subscription.listener.received(bytes);
+    }
+    return dropped;
   }
 
   /**

@@ -261,7 +261,7 @@ describe("a cluster", () => {
     const [here, there] = await startTwo();
     const publish = (message: unknown) =>
       server.command("PUBLISH", `cluster-${prefixes}:node:${here.id}`, JSON.stringify({ node: there.id, message }));
-    const senseless = ["", "{", "null", "[]", '{"kind":"request","serial":1,"request":{"kind":"toString"}}'];
+    const senseless = ["", "{", "null", "[]", '{"kind":"request","to":"x","serial":1,"request":{"kind":"toString"}}'];
     for (const message of senseless) expect(await publish(message)).toBe(1);
     // No engine sends something else than a text: such a message is none at all.
     for (const message of [5, { length: Number.NaN }]) expect(await publish(message)).toBe(1);

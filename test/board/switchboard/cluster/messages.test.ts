@@ -7,8 +7,8 @@ import type { Address } from "../../../../src/runtime/actor/address.ts";
 import { unpackMail } from "../../../../src/runtime/mail/packed-mail.ts";
 
 const tell = { kind: "tell", to: "node.0-1", mail: "/w8=", timeoutMs: 5_000 };
-const request = (body: object) => JSON.stringify({ kind: "request", serial: 0, request: body });
-const reply = (body: object) => JSON.stringify({ kind: "reply", serial: 0, reply: body });
+const request = (body: object) => JSON.stringify({ kind: "request", to: "n", serial: 0, request: body });
+const reply = (body: object) => JSON.stringify({ kind: "reply", to: "n", serial: 0, reply: body });
 
 it.each([
   request(tell),
@@ -26,7 +26,7 @@ it.each([
   "5",
   '{"kind":"request"}',
   '{"kind":"constructor","serial":0}',
-  '{"kind":"request","serial":-1,"request":{"kind":"list","limit":1}}',
+  '{"kind":"request","to":"n","serial":-1,"request":{"kind":"list","limit":1}}',
   request({ kind: "__proto__" }),
   request({ ...tell, to: "nobody" }),
   request({ ...tell, from: 5 }),

@@ -9,9 +9,11 @@ afterEach(() => void vi.useRealTimers());
 /** Requests to the nodes `a` and `b`, with the serials of those that were sent. */
 function setUp() {
   const serials: number[] = [];
+  const owners = new Map<string, string>();
   const requests = new NodeRequests({
     isReachable: (node) => node === "a" || node === "b",
     send: (_, message) => serials.push(JSON.parse(message).serial),
+    ownerOf: (node) => owners.get(node) ?? node,
   });
   const tell = (node: string, mail = "") => {
     const replies: ClusterReply[] = [];
@@ -19,7 +21,7 @@ function setUp() {
     requests.send(node, { kind: "tell", to, mail, timeoutMs: 100 }, 100, (reply) => replies.push(reply));
     return replies;
   };
-  return { requests, serials, tell };
+  return { requests, serials, owners, tell };
 }
 
 it("settles a request once, by the node that was asked", () => {
@@ -39,10 +41,23 @@ it("settles requests to a node that can't be reached, leaves, or is silent", () 
   const { requests, tell } = setUp();
   expect(tell("nowhere")).toEqual([{ kind: "gone" }]);
   const [toA, toB] = [tell("a"), tell("b")];
-  requests.nodeLeft("a");
+  requests.nodeLeft("a", []);
   expect([toA, toB]).toEqual([[{ kind: "gone" }], []]);
   vi.advanceTimersByTime(100);
   expect(toB).toEqual([{ kind: "expired" }]);
+});
+
+it("lets a request about a connection wait when its node leaves, while another node answers for it", () => {
+  const { requests, serials, owners, tell } = setUp();
+  const [first, second] = [tell("a"), tell("a")];
+  owners.set("a", "b");
+  requests.nodeLeft("a", []);
+  expect([first, second]).toEqual([[], []]);
+  requests.replied("c", serials[0] ?? -1, { kind: "full" });
+  requests.replied("b", serials[0] ?? -1, { kind: "accepted" });
+  owners.delete("a");
+  requests.nodeLeft("b", ["a"]);
+  expect([first, second]).toEqual([[{ kind: "accepted" }], [{ kind: "gone" }]]);
 });
 
 it("refuses mail to a node with too much under way, and takes mail again after a reply", () => {

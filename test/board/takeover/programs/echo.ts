@@ -133,6 +133,9 @@ const source: TakeoverSource = {
   async acceptAgain() {
     await listen({ fd: kept });
   },
+  async *luggage() {
+    for (let piece = 0; piece < 3; piece++) yield { piece };
+  },
   async suspend(count) {
     const some = [...connections].slice(0, count);
     const moving = some.map((one) => one.suspend()).filter((one) => one !== undefined);
@@ -165,6 +168,9 @@ const sink: TakeoverSink = {
   async listen(listeners: readonly MovingListener[]) {
     pass("listen");
     for (const { descriptor } of listeners) await listen({ fd: descriptor });
+  },
+  async take(luggage) {
+    if (luggage === undefined) throw new Error("no luggage");
   },
   async adopt(moving) {
     for (const { state } of moving) deserialize(state);

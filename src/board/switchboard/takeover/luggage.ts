@@ -1,0 +1,9 @@
+/** What goes from board to board in a takeover beside connections. The old board's `EngineSource` gives it. */
+
+export type BoardLuggage =
+  /** Name of the marks between what the old process gets of other nodes, and what the new one gets. */
+  | { readonly kind: "marks"; readonly mark: string }
+  /** Topics of the old process that other nodes may publish to. */
+  | { readonly kind: "topics"; readonly topics: readonly string[] }
+  /** Ids of nodes in the addresses of connections. */
+  | { readonly kind: "nodes"; readonly nodes: readonly string[] };

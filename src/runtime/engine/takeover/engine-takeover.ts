@@ -1,0 +1,62 @@
+/** The engine thread's part of a takeover: the steps of `steps.ts`, as calls of the engine. `EngineHost` has one. */
+import type { Engine } from "../../streams/engine.ts";
+import type { TakeoverAnswers, TakeoverStep } from "./steps.ts";
+
+/** What a takeover needs of the host. */
+export interface TakeoverHost {
+  readonly engine: Engine;
+  /** Names of the topics that are wanted. */
+  topicNames(): readonly string[];
+  /** Wants a topic, also while no client does. Resolves when everything that is published arrives. */
+  keepTopic(name: string): Promise<void>;
+  /** Ends what `keepTopic` began. */
+  letGoOfTopic(name: string): void;
+}
+
+export class EngineTakeover {
+  readonly #host: TakeoverHost;
+  readonly #kept = new Set<string>();
+
+  constructor(host: TakeoverHost) {
+    this.#host = host;
+  }
+
+  /** Rejects with the engine's error. */
+  async do(step: TakeoverStep): Promise<TakeoverAnswers[TakeoverStep["kind"]]> {
+    const { cuts } = this.#host.engine;
+    switch (step.kind) {
+      case "topics":
+        return this.#host.topicNames();
+      case "expectMarks":
+        await cuts?.expect(step.mark);
+        return undefined;
+      case "keepTopics":
+        await Promise.all(step.topics.map((topic) => this.#keep(topic)));
+        return undefined;
+      case "answerFor":
+        await cuts?.answerFor(step.nodes);
+        return undefined;
+      case "cut":
+        await cuts?.send(step.mark, step.waiting);
+        await cuts?.arrived(step.waiting);
+        return undefined;
+      case "awaitMarks":
+        await Promise.all([cuts?.arrived("control"), cuts?.arrived("topics")]);
+        return undefined;
+      case "end":
+        this.#end();
+        return undefined;
+    }
+  }
+
+  #keep(topic: string): Promise<void> {
+    this.#kept.add(topic);
+    return this.#host.keepTopic(topic);
+  }
+
+  #end(): void {
+    this.#host.engine.cuts?.end();
+    for (const topic of this.#kept) this.#host.letGoOfTopic(topic);
+    this.#kept.clear();
+  }
+}
