@@ -107,8 +107,8 @@ export class ShardTopics {
   }
 
   /**
-   * Resolves when everything that was published here has arrived in the other threads and in the engine, which know the topics
-   * of this one.
+   * Resolves when everything that was published here has arrived in the other threads and in the engine, which know the
+   * topics of this one.
    */
   async settled(): Promise<void> {
     await Promise.all([this.#bus.settled(), this.feeds?.wanted(), this.#client?.settled()]);

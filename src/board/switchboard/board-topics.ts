@@ -46,6 +46,8 @@ export class BoardTopics {
   #gauges: Readonly<Record<string, number>> = {};
   #isShared = false;
   #isClosing = false;
+  /** Other nodes whose control messages this one takes. */
+  #aliases: readonly string[] = [];
   /** Publishes of the board that were dropped because a shard was too far behind. */
   publishesDropped = 0;
   /** Publications of the board that the engine didn't store for certain. */
@@ -88,6 +90,17 @@ export class BoardTopics {
   connectEngine(port: MessagePort, isShared: boolean): void {
     this.#isShared = isShared;
     this.#client?.connect(port);
+    if (this.#aliases.length > 0) void this.#listenForAliases();
+  }
+
+  /** Takes control messages to other nodes as well, for good. */
+  async answerFor(nodes: readonly string[]): Promise<void> {
+    this.#aliases = nodes;
+    await this.#listenForAliases();
+  }
+
+  async #listenForAliases(): Promise<void> {
+    await this.#client?.takeover({ kind: "answerFor", nodes: this.#aliases }).catch(noop);
   }
 
   /** The way to the engine; undefined if the board has none. */
@@ -117,9 +130,13 @@ export class BoardTopics {
     await this.bus.settled();
   }
 
-  /** Sends a control message to another node, at most once. */
-  sendControl(to: string, message: string): void {
-    this.#client?.sendControl(to, message);
+  /**
+   * Sends a control message to another node, at most once.
+   *
+   * @param waits true if the message waits while another process takes that node's connections over
+   */
+  sendControl(to: string, message: string, waits: boolean): void {
+    this.#client?.sendControl(to, message, waits);
   }
 
   /** Sets what this node tells others about itself, as JSON. */

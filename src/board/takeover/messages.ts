@@ -1,4 +1,6 @@
-/** What the two processes of a takeover say to each other. A change that the other version can't read is a new protocol. */
+/**
+ * What the two processes of a takeover say to each other. A change that the other version can't read is a new protocol.
+ */
 import type { ErrorCode } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 

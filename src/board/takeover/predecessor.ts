@@ -26,8 +26,8 @@ export interface TakeoverSource {
   /** Accepts again, after a takeover that failed. */
   acceptAgain(): Promise<void>;
   /**
-   * What goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked for when the
-   * sink has taken the one before. Connections may be stopped meanwhile.
+   * What goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked for
+   * when the sink has taken the one before. Connections may be stopped meanwhile.
    */
   luggage(): AsyncIterable<unknown>;
   /**

@@ -50,8 +50,8 @@ export interface TakenOver {
 
 /**
  * Takes everything over from the process at the other end of a channel. Rejects with `ERR_TAKEOVER_REFUSED` and, before
- * the old process has answered, with `ERR_TAKEOVER_TIMEOUT` and `ERR_TAKEOVER_LOST`; with the error of the sink, and with
- * `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
+ * the old process has answered, with `ERR_TAKEOVER_TIMEOUT` and `ERR_TAKEOVER_LOST`; with the error of the sink, and
+ * with `ERR_OUT_OF_DESCRIPTORS`. After a rejection connections that weren't started go on in the old process.
  */
 export async function takeOver(
   channel: Channel,

@@ -1,4 +1,7 @@
-/** Marks on the channels of Redis, for takeovers: all processes get them in line with what is published. The engine has one. */
+/**
+ * Marks on the channels of Redis, for takeovers: all processes get them in line with what is published. The engine has
+ * one.
+ */
 import type { EngineCuts, Waiting } from "../../runtime/streams/takeover.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { unavailable } from "./failures.ts";
@@ -38,8 +41,8 @@ interface ExpectedMarks extends Readonly<Record<Waiting, ExpectedMark>> {
 }
 
 /**
- * Redis executes one command after the other, and a link has one connection for all its channels. So a mark on one channel of
- * a server stands at the same place between all messages of that server, for every node that listens.
+ * Redis executes one command after the other, and a link has one connection for all its channels. So a mark on one
+ * channel of a server stands at the same place between all messages of that server, for every node that listens.
  */
 export class Cuts implements EngineCuts {
   readonly #options: CutsOptions;

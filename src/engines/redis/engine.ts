@@ -167,8 +167,8 @@ export class RedisEngine implements Engine {
     return this.#parts.cuts;
   }
 
-  sendControl(to: string | undefined, message: string): void {
-    this.#parts.nodes.send(to, message);
+  sendControl(to: string | undefined, message: string, waits = false): void {
+    this.#parts.nodes.send(to, message, waits);
   }
 
   announce(facts: string): void {

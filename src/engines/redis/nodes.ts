@@ -3,6 +3,7 @@
  * in Redis, and no clock is compared: a node counts the time since it last heard another one.
  */
 import type { EngineOwner } from "../../runtime/streams/engine.ts";
+import type { Waiting } from "../../runtime/streams/takeover.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { unavailable } from "./failures.ts";
 import type { Keys } from "./keys.ts";
@@ -17,6 +18,8 @@ const MAX_NODES = 10_000;
 
 /** What nodes send to each other, as JSON. */
 interface NodeMessage {
+  /** True for a control message that waits at a cut. It is the first field: see `WAITS`. */
+  readonly waits?: true;
   /** Id of the sender. */
   readonly node: string;
   /** A beat: what the node tells about itself, as JSON. */
@@ -26,6 +29,9 @@ interface NodeMessage {
   /** A control message. Without it and `facts` the node leaves. */
   readonly message?: string;
 }
+
+/** Beginning of the messages that wait at a cut. */
+const WAITS = Buffer.from('{"waits":true,');
 
 interface Other {
   facts: string;
@@ -81,7 +87,9 @@ export class Nodes {
 
   async #listenTo(channel: string): Promise<void> {
     const received = (bytes: Buffer): void => this.#heard(bytes);
-    await this.#options.links.of(channel)?.listen(channel, { waits: "control", received });
+    const waits = (bytes: Buffer): Waiting | undefined =>
+      bytes.subarray(0, WAITS.length).equals(WAITS) ? "control" : undefined;
+    await this.#options.links.of(channel)?.listen(channel, { waits, received });
   }
 
   announce(facts: string): void {
@@ -89,13 +97,13 @@ export class Nodes {
     if (this.#timer !== undefined) this.#beat(false);
   }
 
-  send(to: string | undefined, message: string): void {
+  send(to: string | undefined, message: string, waits: boolean): void {
     const { node, owner, keys } = this.#options;
     if (to === node) {
       setImmediate(() => owner.controlReceived(node, message));
       return;
     }
-    this.#publish(keys.control(to), { node, message }).catch(() => {
+    this.#publish(keys.control(to), { ...(waits && { waits }), node, message }).catch(() => {
       this.#dropped++;
     });
   }

@@ -219,13 +219,16 @@ interface WantedTopicOptions {
 
 /** A topic that this node wants: takes what is published apart. */
 class WantedTopic implements Listener {
-  readonly waits = "topics";
   readonly #options: WantedTopicOptions;
   #epoch = "";
   #offset = 0;
 
   constructor(options: WantedTopicOptions) {
     this.#options = options;
+  }
+
+  waits(): "topics" {
+    return "topics";
   }
 
   received(bytes: Buffer): void {

@@ -252,9 +252,11 @@ export class EngineClient {
   /**
    * Sends a control message to one node, or to all: at most once, and not at all while the engine thread can't take it.
    * Only for the main thread.
+   *
+   * @param waits true for a message that waits at a cut: see `EngineCuts`
    */
-  sendControl(to: string | undefined, message: string): void {
-    this.#request({ kind: "sendControl", to, message }).catch(noop);
+  sendControl(to: string | undefined, message: string, waits = false): void {
+    this.#request({ kind: "sendControl", to, message, waits }).catch(noop);
   }
 
   /**

@@ -40,7 +40,7 @@ export class HostRequests {
     const engine = this.#engine;
     if (request.kind === "settle") return undefined;
     if (request.kind === "sendControl") {
-      engine.sendControl(request.to, request.message);
+      engine.sendControl(request.to, request.message, request.waits);
       return undefined;
     }
     if (request.kind === "announce") {

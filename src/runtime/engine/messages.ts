@@ -42,7 +42,13 @@ export type EngineRequest =
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
   /** Only from the client of the main thread. */
-  | { readonly kind: "sendControl"; readonly to: string | undefined; readonly message: string }
+  | {
+      readonly kind: "sendControl";
+      readonly to: string | undefined;
+      readonly message: string;
+      /** True for a message that waits at a cut: see `EngineCuts`. */
+      readonly waits: boolean;
+    }
   /** Only from the client of the main thread. */
   | { readonly kind: "announce"; readonly facts: string }
   /** Answered when the engine has all that the client has sent before, and after all that the client gets before. */

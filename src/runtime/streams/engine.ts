@@ -153,8 +153,9 @@ export interface EngineOwner {
  * node. It MUST store a publication before it resolves, and MUST reject what it hasn't stored. It MUST call `published`
  * for every publication of a wanted stream, also for this node's own. It MUST NOT call `published` with a lower offset
  * than before within an epoch. With `store: false` it MUST call `relayed` on each node that wants the topic, in order
- * with the node's other publishes to the topic, and MUST NOT change the stream. When it can't tell whether something was lost it MUST call `doubted`. It MUST begin
- * another epoch when offsets could repeat. It MUST bound all that it keeps.
+ * with the node's other publishes to the topic, and MUST NOT change the stream. When it can't tell whether something
+ * was lost it MUST call `doubted`. It MUST begin another epoch when offsets could repeat. It MUST bound all that it
+ * keeps.
  */
 export interface Engine {
   /** True if other nodes may run the same engine: topics without history go through it as well. */
@@ -187,7 +188,8 @@ export interface Engine {
 
   /**
    * Adds a member of this node, or replaces the member with its address, also one in its grace time. Rejects like
-   * `publish`, unless the engine stores a new member by itself as soon as there is room. What is reported of a replacement, at once:
+   * `publish`, unless the engine stores a new member by itself as soon as there is room. What is reported of a
+   * replacement, at once:
    * - same user, same info: nothing;
    * - same user, other info: `joined` with the new info, `ofUser` false;
    * - other user: `left` of the old member, then `joined` of the new one, each with its `ofUser`.
@@ -205,8 +207,10 @@ export interface Engine {
   /**
    * Sends a control message, at most once: to the node with an id, also to this one, or to all nodes but this one if
    * `to` is undefined. A message to a node that isn't there is dropped.
+   *
+   * @param waits true if the message is one that waits at a cut: see `EngineCuts`. Default: false
    */
-  sendControl(to: string | undefined, message: string): void;
+  sendControl(to: string | undefined, message: string, waits?: boolean): void;
   /** Sets what this node tells others about itself, as JSON. */
   announce(facts: string): void;
 

@@ -1,16 +1,16 @@
 /** What engines do in a takeover, when a process gives its connections to another. `EngineTakeover` calls it. */
 
-/** What waits from a mark on: control messages, or messages to topics. */
+/** What waits from a mark on: control messages that were sent with `waits`, or messages to topics. */
 export type Waiting = "control" | "topics";
 
 /**
- * Cuts in what other nodes publish: the places where an old process stops to report, and where a new process begins. Both
- * processes run an engine of their own, and listen to the same mark.
+ * Cuts in what other nodes publish: the places where an old process stops to report, and where a new process begins.
+ * Both processes run an engine of their own, and listen to the same mark.
  */
 export interface EngineCuts {
   /**
-   * Listens to marks. What arrives after a mark isn't reported until `end`: messages to topics, or control messages to this
-   * node and to nodes that it answers for. Resolves when the marks can't be missed any more.
+   * Listens to marks. What arrives after a mark isn't reported until `end`: messages to topics, or control messages
+   * with `waits` to this node and to nodes that it answers for. Resolves when the marks can't be missed any more.
    */
   expect(mark: string): Promise<void>;
   /** Sends a mark, behind everything that this node has published. */
@@ -20,8 +20,8 @@ export interface EngineCuts {
   /** Reports what has waited, in order, and everything from now on. Forgets the marks. */
   end(): void;
   /**
-   * Takes control messages to other nodes as well, until the engine stops. The owner tells them apart by the addresses in
-   * them. Resolves when such a message can't be missed any more.
+   * Takes control messages to other nodes as well, until the engine stops. The owner tells them apart by the addresses
+   * in them. Resolves when such a message can't be missed any more.
    */
   answerFor(nodes: readonly string[]): Promise<void>;
 }

@@ -26,7 +26,7 @@ import {
   type NodeStatus,
   sumNodes,
 } from "./node-list.ts";
-import { NodeRequests } from "./node-requests.ts";
+import { followsConnection, NodeRequests } from "./node-requests.ts";
 import { packAnswers, unpackAnswers } from "./survey-answers.ts";
 
 /** The way to the engine. */
@@ -37,7 +37,7 @@ export interface ClusterLink {
   readonly isShared: boolean;
   /** True while the engine works. */
   readonly isUp: boolean;
-  sendControl(to: string, message: string): void;
+  sendControl(to: string, message: string, waits: boolean): void;
   announce(facts: string): void;
 }
 
@@ -85,7 +85,7 @@ export class Cluster implements Elsewhere {
     this.#nodes = new NodeList(owner);
     this.#requests = new NodeRequests({
       isReachable: (node) => this.#link.isUp && this.#nodes.has(node) && !this.#isClosed,
-      send: (node, message) => this.#link.sendControl(node, message),
+      send: (node, message, follows) => this.#link.sendControl(node, message, follows),
       ownerOf: (node) => this.#nodes.ownerOf(node),
     });
   }
@@ -140,7 +140,7 @@ export class Cluster implements Elsewhere {
       this.#dropped++;
       return;
     }
-    const { to, serial } = message;
+    const { to = this.#link.node, serial } = message;
     if (message.kind === "reply") {
       // A node gets the replies to those that it answers for, too.
       if (to === this.#link.node) this.#requests.replied(from, serial, message.reply);
@@ -151,8 +151,7 @@ export class Cluster implements Elsewhere {
 
   /** False for a request that another node gets as well, and answers. */
   #isForThis(to: string, request: ClusterRequest): boolean {
-    const follows = "mail" in request || request.kind === "disconnect";
-    return follows ? !this.#isHandedOver : to === this.#link.node;
+    return followsConnection(request) ? this.#ids.has(to) : to === this.#link.node;
   }
 
   /** Returns all nodes, in the order of their ids; only this node after `close`. */
@@ -262,7 +261,7 @@ export class Cluster implements Elsewhere {
   }
 
   #send(to: string, message: ClusterMessage): void {
-    this.#link.sendControl(to, JSON.stringify(message));
+    this.#link.sendControl(to, JSON.stringify(message), false);
   }
 
   #answer(request: ClusterRequest, reply: (reply: ClusterReply) => void): void {

@@ -58,10 +58,17 @@ export type ClusterReply =
   /** The request failed; of an ask: the actor failed. */
   | { readonly kind: "failed"; readonly error: ErrorReport };
 
-/** `to`: id of the node that the message is for. A node gets messages to others whose connections have come to it. */
-export type ClusterMessage =
-  | { readonly kind: "request"; readonly to: string; readonly serial: number; readonly request: ClusterRequest }
-  | { readonly kind: "reply"; readonly to: string; readonly serial: number; readonly reply: ClusterReply };
+/** Node that a message is for. A node gets messages to others whose connections have come to it. */
+interface Addressed {
+  /** Id of the node. Default: the node that gets the message. */
+  readonly to?: string | undefined;
+}
+
+export type ClusterMessage = Addressed &
+  (
+    | { readonly kind: "request"; readonly serial: number; readonly request: ClusterRequest }
+    | { readonly kind: "reply"; readonly serial: number; readonly reply: ClusterReply }
+  );
 
 /** Number of characters that a control message may have. The largest are pages of connections. */
 export const MAX_MESSAGE_LENGTH = 4 * 1024 * 1024;
@@ -141,7 +148,7 @@ const bodies = { request: requests, reply: replies };
 export function parseMessage(json: string): ClusterMessage | undefined {
   const message = json.length <= MAX_MESSAGE_LENGTH ? parse(json) : undefined;
   const isKind: Check = (kind) => kind === "request" || kind === "reply";
-  if (!hasFields(message, { kind: isKind, to: text(32), serial: isSerial })) return undefined;
+  if (!hasFields(message, { kind: isKind, to: optional(text(32)), serial: isSerial })) return undefined;
   const kind = message["kind"] as "request" | "reply";
   return isBody(message[kind], bodies[kind]) ? (message as unknown as ClusterMessage) : undefined;
 }

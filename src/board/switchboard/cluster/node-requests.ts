@@ -21,7 +21,8 @@ interface PendingRequest {
 export interface NodeRequestsOwner {
   /** True if the node is known and the engine can reach it now. */
   isReachable(node: string): boolean;
-  send(node: string, message: string): void;
+  /** @param follows true for a request about a connection, which waits while the connection goes to another process */
+  send(node: string, message: string, follows: boolean): void;
   /** Returns the node that answers for another one. Default: that node. */
   ownerOf(node: string): string;
 }
@@ -51,12 +52,12 @@ export class NodeRequests {
       settle({ kind: "full" });
       return;
     }
-    const follows = "mail" in request || request.kind === "disconnect";
+    const follows = followsConnection(request);
     const pending: PendingRequest = { node, follows, length, settle };
     const serial = this.#pending.addUntil(pending, timeoutMs, () => this.#settle(pending, { kind: "expired" }));
     this.#lengths.set(node, waiting + length);
     const message: ClusterMessage = { kind: "request", to: node, serial, request };
-    this.#owner.send(node, JSON.stringify(message));
+    this.#owner.send(node, JSON.stringify(message), follows);
   }
 
   /**
@@ -110,6 +111,11 @@ export class NodeRequests {
     else this.#lengths.delete(node);
     settle(reply);
   }
+}
+
+/** True for a request about a connection, which the process with the connection answers. */
+export function followsConnection(request: ClusterRequest): boolean {
+  return "mail" in request || request.kind === "disconnect";
 }
 
 /** Number of characters of the data in a request. */

@@ -81,8 +81,11 @@ export class BoardSink implements TakeoverSink {
     const { pool, hub } = this.#owner;
     await this.#engine.arrived();
     const { nodes } = this.#engine;
+    if (nodes.length === 0) return;
     hub.answerFor(nodes);
     await Promise.all(pool.handles.map((shard) => shard.query({ kind: "answerFor", nodes } as const)));
+    // The others hear of it before the old process leaves.
+    await hub.topics.settled();
   }
 
   async finish(): Promise<void> {

@@ -29,7 +29,7 @@ export class EngineSink {
         return;
       case "nodes":
         this.#nodes = piece.nodes;
-        await engineStep(topics, { kind: "answerFor", nodes: piece.nodes });
+        if (topics.isShared) await topics.answerFor(piece.nodes);
         return;
     }
   }

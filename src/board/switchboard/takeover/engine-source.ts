@@ -7,13 +7,15 @@ import { TOPICS_IN_MESSAGE } from "./limits.ts";
 import type { BoardLuggage } from "./luggage.ts";
 
 /**
- * With an engine that other nodes share, both processes want the same topics, take control messages to the same nodes, and
- * listen to the same marks. What comes before a mark is the old process's, what comes after it the new one's. Without an
- * engine that can be reached there are no marks, and what others publish meanwhile is lost, as it is for everybody else.
+ * With an engine that other nodes share, both processes want the same topics, take control messages to the same nodes,
+ * and listen to the same marks. What comes before a mark is the old process's, what comes after it the new one's.
+ * Without an engine that can be reached there are no marks, and what others publish meanwhile is lost, as it is for
+ * everybody else.
  */
 export class EngineSource {
   readonly #topics: BoardTopics;
-  readonly #mark = randomBytes(9).toString("base64url");
+  /** Another one for each attempt. */
+  #mark = "";
   /** Topics that the new process wants already. */
   #given = new Set<string>();
   #isMarked = false;
@@ -24,6 +26,7 @@ export class EngineSource {
 
   /** What may go while everybody is still served here. */
   async *prepare(): AsyncGenerator<BoardLuggage> {
+    this.#mark = randomBytes(9).toString("base64url");
     const marked = await engineStep(this.#topics, { kind: "expectMarks", mark: this.#mark });
     if (marked === undefined) return;
     this.#isMarked = true;

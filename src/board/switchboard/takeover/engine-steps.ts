@@ -6,8 +6,8 @@ import type { BoardTopics } from "../board-topics.ts";
 import { POLL_MS } from "./limits.ts";
 
 /**
- * Makes a step in the engine thread of an engine that other nodes share. Resolves with undefined without such an engine, and
- * when the engine can't be reached: then the takeover goes on without.
+ * Makes a step in the engine thread of an engine that other nodes share. Resolves with undefined without such an
+ * engine, and when the engine can't be reached: then the takeover goes on without.
  */
 export async function engineStep<Kind extends TakeoverStep["kind"]>(
   topics: BoardTopics,

@@ -7,8 +7,11 @@ import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
 
 /** What gets the messages of a channel. */
 export interface Listener {
-  /** Kind of messages that wait for which `hold` is called. Default: they never wait. */
-  readonly waits?: Waiting;
+  /**
+   * Returns the kind of a message, which waits after `hold` of its kind; undefined for one that never waits. Default:
+   * none waits.
+   */
+  waits?(bytes: Buffer): Waiting | undefined;
   received(bytes: Buffer): void;
 }
 
@@ -73,8 +76,9 @@ export class Subscriptions {
     const name = channel.toString();
     const subscription = this.#wanted.get(name);
     if (subscription === undefined) return;
-    const { waits } = subscription.listener;
-    if (waits === undefined || !this.#held.has(waits)) subscription.listener.received(bytes);
+    const { listener } = subscription;
+    const waits = this.#held.size === 0 ? undefined : listener.waits?.(bytes);
+    if (waits === undefined || !this.#held.has(waits)) listener.received(bytes);
     else this.#wait({ channel: name, subscription, bytes });
   }
 
@@ -89,7 +93,9 @@ export class Subscriptions {
     this.#held.add(waiting);
   }
 
-  /** Gives the messages that have waited to their listeners, in order. Returns the number of those that were dropped. */
+  /**
+   * Gives the messages that have waited to their listeners, in order. Returns the number of those that were dropped.
+   */
   release(): number {
     const waiting = this.#waiting;
     const dropped = this.#dropped;
