@@ -6,6 +6,7 @@ import { EngineClient } from "../../runtime/engine/engine-client.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { TopicRules } from "../../runtime/streams/topic-rules.ts";
+import { noop } from "../../wire/protocol/empty.ts";
 import type { EngineSettings } from "./options/start-options.ts";
 
 export interface BoardTopicsOwner {

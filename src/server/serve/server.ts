@@ -21,12 +21,12 @@ import { DISCONNECTS, ERRORS } from "../protocol/codes.ts";
 import { SUBPROTOCOLS } from "../protocol/subprotocols.ts";
 import { ApiCounts } from "./api-counts.ts";
 import { closeServer, createServer, type Handler, pathOf } from "./http/http-servers.ts";
+import { Successor } from "./http/successor.ts";
 import type { Log } from "./log.ts";
 import { OccupancyReports, type ThreadReport } from "./occupancy-reports.ts";
 import { originsOf } from "./origins.ts";
 import { ReloadableSettings, type ReloadedConfig } from "./reloading.ts";
 import type { CountedParts } from "./server-metrics.ts";
-import { Successor } from "./http/successor.ts";
 import { UserLimits } from "./user-limits.ts";
 
 /** True in the built package, where the files lie elsewhere than in the sources. */

@@ -57,8 +57,8 @@ it.each(["one server", "a cluster of three"])(
         publisher.sendControl("old", `waits ${count}`, true);
         publisher.sendControl("old", `passes ${count}`);
         await turn();
-      // No more is under way than a busy machine bears.
-      if (count % 20 === 0) await vi.waitFor(() => expect(old.mail).toContain(`passes ${count}`), WAIT);
+        // No more is under way than a busy machine bears.
+        if (count % 20 === 0) await vi.waitFor(() => expect(old.mail).toContain(`passes ${count}`), WAIT);
       }
     })();
     await vi.waitFor(() => expect(old.heard.get("t7")?.length).toBeGreaterThan(10), WAIT);
