@@ -21,6 +21,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "engineFailed",
   "takeoverFailed",
   "successorFailed",
+  "takeoverUnavailable",
 ] as const);
 
 /** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */

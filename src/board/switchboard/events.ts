@@ -93,6 +93,11 @@ export interface SwitchboardEvents {
   takeoverFailed: [Error];
   /** Another process wanted to take over from this board and couldn't. Everything goes on here. */
   successorFailed: [SuccessorFailure];
+  /**
+   * This board has taken over and can't wait for the next process: the folder is gone, or no descriptor is left. It
+   * tries again every second.
+   */
+  takeoverUnavailable: [Error];
   /** Another process has taken over everything that can move. The board closes now, with what is left. */
   handedOver: [HandedOver];
   /** A new thread takes connections in place of one that was lost. */

@@ -144,6 +144,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
         void this.close({ timeoutMs: 0 });
       },
       successorFailed: (failure) => this.#events.announce("successorFailed", failure),
+      cannotWait: (error) => this.#events.announce("takeoverUnavailable", error),
       handedOver: (result) => {
         this.emit("handedOver", result);
         void this.close({ code: CloseCode.serviceRestart, timeoutMs: 30_000 });

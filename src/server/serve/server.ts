@@ -179,6 +179,9 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("successorFailed", ({ pid, error, lost }) => {
     log.error("another process couldn't take over; everything goes on here", { pid, error: error.message, lost });
   });
+  board.on("takeoverUnavailable", ({ message }) =>
+    log.error("no process can take over now; the server tries again to wait for one", { error: message }),
+  );
   board.on("acceptFailed", ({ error }) => log.error("a connection can't be accepted", { error: error.message }));
 }
 

@@ -29,7 +29,12 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   successorFailed(failure: SuccessorFailure): void;
   /** Everything that could go is in another process: this board is to end. */
   handedOver(result: HandedOver): void;
+  /** The board can't wait at the path: no process can take over now. It tries again. */
+  cannotWait(error: Error): void;
 }
+
+/** Time in ms after which a board tries again to wait at the path. */
+const WAIT_AGAIN_MS = 1_000;
 
 /**
  * Throws if processes can't take over from each other here: `ERR_NO_FFI` and `ERR_TAKEOVER_DIRECTORY`.
@@ -82,7 +87,7 @@ export class BoardTakeover {
         isWelcome = true;
         welcome.resolve();
       },
-      awaitSuccessor: () => this.#awaitSuccessor(),
+      awaitSuccessor: () => this.#awaitOrTryAgain(),
     });
     this.#underWay = takeOver(channel, sink).then(
       (result) => this.#owner.takenOver({ ...result, ms: performance.now() - startedAt }),
@@ -116,6 +121,16 @@ export class BoardTakeover {
     this.#server?.close();
     this.#owner.intake.sockets.renounce(new SwitchboardError("ERR_CLOSED", "this board is closed"));
     await this.#underWay;
+  }
+
+  /** Waits for the next process as soon as that can be. The connections are here, so a failure is none of theirs. */
+  async #awaitOrTryAgain(): Promise<void> {
+    try {
+      await this.#awaitSuccessor();
+    } catch (error) {
+      this.#owner.cannotWait(error as Error);
+      setTimeout(() => void this.#awaitOrTryAgain(), WAIT_AGAIN_MS).unref();
+    }
   }
 
   async #awaitSuccessor(): Promise<void> {
