@@ -51,6 +51,7 @@ const RUN = [
   "tallies.js",
   "tally.js",
   "growing-board.js",
+  "mirror.js",
 ];
 const ELSEWHERE = ["server.js", "chat.js", "chat.ts"];
 
@@ -144,6 +145,29 @@ it("rooms.js gets what it missed after a cut, and is told when it can't", async 
 
 it("prices.js gets the newest price at once, and then the next", async () => {
   expect(await linesOf("prices.js")).toEqual(["102", "103"]);
+});
+
+it("mirror.js sends back messages of any length", async () => {
+  const code = `
+    import { Switchboard } from "switchboard";
+    const board = await Switchboard.start({ actor: new URL("./mirror.js", import.meta.url), shards: 1 });
+    board.closeOnSignals();
+    const { port } = await board.listen({ port: 0 });
+    console.log("port", port);
+  `;
+  writeFileSync(join(folder, "mirror-board.js"), code);
+  const { program, port } = await start("mirror-board.js", /port (\d+)/);
+  const client = new WebSocket(`ws://localhost:${port}`);
+  await once(client, "open");
+  for (const bytes of [0, 20, 5_000, 200_000]) {
+    const message = Buffer.alloc(bytes, `${bytes} `);
+    client.send(message);
+    const [answer] = await once(client, "message");
+    expect(message.equals(answer)).toBe(true);
+  }
+  client.close();
+  await once(client, "close");
+  await stop(program);
 });
 
 it("lounge.js shows who is here, and takes a page reload for no leave", async () => {
