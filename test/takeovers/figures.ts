@@ -102,11 +102,12 @@ async function underSupervisor(folder: string): Promise<Chain> {
 }
 
 async function openClients(port: number, count: number): Promise<CountedClient[]> {
-  const thinkMs = (1_000 * count) / MESSAGES_PER_SECOND;
+  // Clients that all think for the same time would send together, and be silent together during a takeover.
+  const think = (): number => ((1_000 * count) / MESSAGES_PER_SECOND) * (0.5 + Math.random());
   const clients: CountedClient[] = [];
   while (clients.length < count) {
     const batch = Math.min(TOGETHER, count - clients.length);
-    const open = (): Promise<CountedClient> => CountedClient.open({ port, window: 1, thinkMs });
+    const open = (): Promise<CountedClient> => CountedClient.open({ port, window: 1, thinkMs: think() });
     clients.push(...(await Promise.all(Array.from({ length: batch }, open))));
   }
   while (clients.some(({ answers }) => answers === 0)) await new Promise((resolve) => setTimeout(resolve, 10));
