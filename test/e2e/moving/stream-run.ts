@@ -155,6 +155,28 @@ async function comeAndGo(port: number, times: number): Promise<void> {
   }
 }
 
+/** Resolves when all peers have been told of all joins until now: of one more that comes and goes, they hear later. */
+async function toldOfJoins(port: number, receipts: readonly Receipt[]): Promise<void> {
+  const socket = await open(port);
+  const address = await subscribe(socket);
+  const told = receipts.map(
+    ({ socket: peer }) =>
+      new Promise<void>((resolve) => {
+        const missing = new Set(WATCHED);
+        const hear = (data: unknown): void => {
+          const [kind, topic = "", member] = String(data).split(" ");
+          if (kind === "left" && member === address) missing.delete(topic);
+          if (missing.size > 0) return;
+          peer.off("message", hear);
+          resolve();
+        };
+        peer.on("message", hear);
+      }),
+  );
+  socket.close();
+  await Promise.all(told);
+}
+
 export async function runStreams({
   actor,
   engines,
@@ -179,9 +201,9 @@ export async function runStreams({
       receipts.push(receipt);
     }
   }
-  // Joins of the others are told until here.
   const present = receipts.length;
   await settled(() => boards.map((board) => board.presence("presence:raw")), present);
+  await toldOfJoins(started[0]?.port ?? 0, receipts);
   for (const receipt of receipts) receipt.begin();
 
   const publisher = new Publisher(boards, burst);
