@@ -98,6 +98,11 @@ export interface SwitchboardEvents {
    * tries again every second.
    */
   takeoverUnavailable: [Error];
+  /**
+   * All connections that can move are stopped for another process: calls about them find nobody from now on.
+   * `handedOver` or `successorFailed` follows.
+   */
+  handingOver: [];
   /** Another process has taken over everything that can move. The board closes now, with what is left. */
   handedOver: [HandedOver];
   /** A new thread takes connections in place of one that was lost. */

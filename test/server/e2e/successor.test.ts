@@ -24,7 +24,7 @@ async function beginRequest(port: number, path: string): Promise<() => Promise<s
 }
 
 it.skipIf(whyNoPassing() !== undefined)(
-  "answers a request that comes to the old process with what the new one knows",
+  "answers requests that come to the old process, also while clients are stopped, with what the new one knows",
   async () => {
     const folder = mkdtempSync(join(tmpdir(), "switchboard-successor-"));
     onTestFinished(() => rmSync(folder, { recursive: true }));
@@ -40,11 +40,14 @@ it.skipIf(whyNoPassing() !== undefined)(
     const requests = await Promise.all(
       ["/api/info", "/health", "/metrics", "/elsewhere"].map((path) => beginRequest(port, path)),
     );
+    const early = await beginRequest(port, "/api/info");
+    const duringTakeover = new Promise((resolve) => old.board.once("handingOver", () => resolve(early())));
     const handedOver = new Promise((resolve) => old.board.once("handedOver", resolve));
     const next = await launchTestServer(config, 1, port);
     onTestFinished(() => next.close());
     await handedOver;
     const [info, health, metrics, other] = await Promise.all(requests.map((finish) => finish()));
+    expect(await duringTakeover).toMatch(/^HTTP\/1\.1 200 OK\r\n.*"num_clients":1,/s);
     expect(info).toMatch(/^HTTP\/1\.1 200 OK\r\n.*"num_clients":1,/s);
     expect(health).toMatch(/^HTTP\/1\.1 200 OK\r\n.*"ready":true/s);
     expect(metrics).toMatch(/\nswitchboard_connections\b[^\n]* 1\n/);

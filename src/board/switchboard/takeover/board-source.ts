@@ -27,6 +27,12 @@ import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { standStill } from "./stand-still.ts";
 
+/** What the old board gives its part of a takeover. */
+export interface SourceParts extends TakeoverParts {
+  /** Everybody is about to be suspended. The takeover's result follows. */
+  suspending(): void;
+}
+
 /** The parts of a board that a takeover concerns. */
 export interface TakeoverParts {
   readonly pool: ShardPool;
@@ -41,7 +47,7 @@ interface Batch {
 }
 
 export class BoardSource implements TakeoverSource {
-  readonly #parts: TakeoverParts;
+  readonly #parts: SourceParts;
   readonly #engine: EngineSource;
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
@@ -53,7 +59,7 @@ export class BoardSource implements TakeoverSource {
   /** Time at which the first connection was stopped. */
   #suspendedAt = 0;
 
-  constructor(parts: TakeoverParts) {
+  constructor(parts: SourceParts) {
     this.#parts = parts;
     this.#engine = new EngineSource(parts.hub.topics);
   }
@@ -137,6 +143,7 @@ export class BoardSource implements TakeoverSource {
   async #suspendAll(calmUntilMs: number): Promise<void> {
     const { pool, hub } = this.#parts;
     this.#suspendedAt = await standStill(pool.handles, Math.max(0, calmUntilMs - performance.now()));
+    this.#parts.suspending();
     // Those that were on their way to another shard are in the second round.
     for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
       await this.#askAll({ kind: "suspendAll", limitMs, fewLimitMs: FEW_LIMIT_MS });

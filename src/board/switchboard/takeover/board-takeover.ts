@@ -27,6 +27,8 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   takeoverFailed(error: Error): void;
   /** Another process wanted to take over and couldn't. Everything goes on here. */
   successorFailed(failure: SuccessorFailure): void;
+  /** Everybody is about to be stopped for another process. `successorFailed` or `handedOver` follows. */
+  handingOver(): void;
   /** Everything that could go is in another process: this board is to end. */
   handedOver(result: HandedOver): void;
   /** The board can't wait at the path: no process can take over now. It tries again. */
@@ -135,8 +137,8 @@ export class BoardTakeover {
 
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
-    const { pool, intake, hub } = this.#owner;
-    const source = new BoardSource({ pool, intake, hub });
+    const { pool, intake, hub, handingOver } = this.#owner;
+    const source = new BoardSource({ pool, intake, hub, suspending: handingOver });
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {

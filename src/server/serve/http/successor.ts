@@ -19,15 +19,30 @@ export interface PassedSocket {
 
 /** Longest wait for an answer, in ms. */
 const ANSWER_LIMIT_MS = 30_000;
+/** Number of requests that wait while all clients are stopped. More are told to try again. */
+const MAX_WAITING = 1_000;
 
 export class Successor {
   #socket: PassedSocket | undefined;
   #hasTakenOver = false;
+  /** Requests that came while all clients are stopped, and are on their way to neither process. Undefined otherwise. */
+  #waiting: (() => void)[] | undefined;
 
   constructor(board: Switchboard) {
+    board.on("handingOver", () => {
+      this.#waiting = [];
+    });
+    board.on("successorFailed", () => this.#goOn());
     board.once("handedOver", () => {
       this.#hasTakenOver = true;
+      this.#goOn();
     });
+  }
+
+  #goOn(): void {
+    const waiting = this.#waiting ?? [];
+    this.#waiting = undefined;
+    for (const answer of waiting) answer();
   }
 
   /** Sets where the requests come in. */
@@ -35,19 +50,28 @@ export class Successor {
     this.#socket = socket;
   }
 
-  /** Returns a handler that answers requests here, and once another process has taken over passes those of its path on. */
+  /**
+   * Returns a handler that answers requests here, and once another process has taken over passes those of its path on.
+   * While all clients are stopped the requests wait: neither process knows the clients.
+   */
   first(prefix: string, here: Handler): Handler {
-    return (request, response) => {
-      if (!this.#hasTakenOver || this.#socket === undefined) return here(request, response);
+    const handle: Handler = (request, response) => {
+      if (this.#waiting === undefined && !this.#hasTakenOver) return here(request, response);
       const path = pathOf(request);
       if (path !== prefix && !path.startsWith(`${prefix}/`)) return false;
-      passOn(request, response, this.#socket);
+      if (this.#waiting === undefined) passOn(request, response, this.#socket);
+      else if (this.#waiting.length < MAX_WAITING) this.#waiting.push(() => void handle(request, response));
+      else response.writeHead(503, { "Retry-After": "1" }).end();
       return true;
     };
+    return handle;
   }
 }
 
-function passOn(request: IncomingMessage, response: ServerResponse, { address, isTls }: PassedSocket): void {
+function passOn(request: IncomingMessage, response: ServerResponse, socket: PassedSocket | undefined): void {
+  // Without a socket no request could have come.
+  if (socket === undefined) return;
+  const { address, isTls } = socket;
   const { method, url: path, headers } = request;
   const target = { host: dialable(address), port: address.port, agent: false, method, path, headers } as const;
   const signal = AbortSignal.timeout(ANSWER_LIMIT_MS);
