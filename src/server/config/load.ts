@@ -1,6 +1,7 @@
 /** The config of the server from a file, from the environment and from flags. Used by all commands. */
 import { randomBytes } from "node:crypto";
 import { readFile } from "node:fs/promises";
+import { SUPERVISOR_VARIABLE } from "../../wire/passing/supervisor-messages.ts";
 import { hasTokenKey } from "./client-checks.ts";
 import type { ServerConfig } from "./config.ts";
 import { checkTogether } from "./cross-checks.ts";
@@ -122,12 +123,20 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Co
   const known = Array.from(keysIn(SERVER_KEYS), ({ path, variable }) => ({ path, variable }));
   const names = new Set(known.flatMap(({ variable }) => variable ?? []));
   const unknown = Object.keys(env).filter((name) => name.startsWith(PREFIX) && !names.has(name));
-  return unknown
-    .filter((name) => !OF_KUBERNETES.test(name))
-    .map((name) => {
-      const namespaces = variableOf("channel.namespaces");
-      const meant = name.startsWith(`${namespaces}_`) ? namespaces : nearest(name, names);
-      const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
-      return { ...NOWHERE, variable: name, path: "", message: `no key has this variable, and it has no effect${hint}` };
-    });
+  return (
+    unknown
+      // Kubernetes and `switchboard run` set variables that are none of the config's.
+      .filter((name) => !OF_KUBERNETES.test(name) && name !== SUPERVISOR_VARIABLE)
+      .map((name) => {
+        const namespaces = variableOf("channel.namespaces");
+        const meant = name.startsWith(`${namespaces}_`) ? namespaces : nearest(name, names);
+        const hint = meant === undefined ? "" : `; did you mean ${meant}?`;
+        return {
+          ...NOWHERE,
+          variable: name,
+          path: "",
+          message: `no key has this variable, and it has no effect${hint}`,
+        };
+      })
+  );
 }

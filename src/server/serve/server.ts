@@ -247,7 +247,7 @@ function apiOf(
     if (!pathOf(request).startsWith(`${httpApi.handlerPrefix}/`)) return false;
     response.writeHead(403, { "Content-Type": "text/plain" });
     response.end(
-      "the API is for this machine only, because its key was made for this run: give it a key of your own\n",
+      "the API is for this machine only: give it a key of your own (http_api.key), or set http_api.loopback_only to false\n",
     );
     return true;
   };

@@ -99,7 +99,7 @@ it("takes namespaces and lists from variables", () => {
   expect(client.allowedOrigins).toEqual(["https://a.example", "https://b.example"]);
 });
 
-it("warns of variables that belong to no key, but not of those of Kubernetes and empty ones", () => {
+it("warns of variables that belong to no key, but not of those of Kubernetes, of switchboard run and empty ones", () => {
   expect(
     warningsOf(
       {},
@@ -108,6 +108,7 @@ it("warns of variables that belong to no key, but not of those of Kubernetes and
         SWITCHBOARD_CHANNEL_NAMESPACES_CHAT_PRESENCE: "true",
         SWITCHBOARD_PORT_8000_TCP_ADDR: "10.0.0.1",
         SWITCHBOARD_SERVICE_HOST: "10.0.0.1",
+        SWITCHBOARD_SUPERVISOR: "1:42",
         SWITCHBOARD_SHARDS: "",
         OTHER: "x",
       },
