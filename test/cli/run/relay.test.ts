@@ -112,6 +112,7 @@ describe("a session", () => {
     const { old, next } = await session();
     const { port, accepted } = await listen();
     next.says(text("hello"));
+    await vi.waitFor(() => expect(old.parts).toEqual(["hello"]));
     old.says(part({ kind: "socket", serial: 0 }), { port });
     await vi.waitFor(() => expect(old.parts).toEqual(["hello", "took"]));
     old.says(text("one socket"));
