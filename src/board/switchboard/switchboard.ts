@@ -448,7 +448,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return counts;
   }
 
-  /** All connections have closed. Requests under way may still publish and ask. */
+  /** Waits for requests under way, which may still publish and ask. Then the board knows no engine and no node any more. */
   async #requestsEnd(deadline: number): Promise<void> {
     const limit = new AbortController();
     const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
