@@ -20,7 +20,10 @@ export const badRequest = (message: string): ApiError => new ApiError(107, `bad 
 export const notAvailable = (message = "not available"): ApiError => new ApiError(108, message);
 export const unrecoverablePosition = (): ApiError => new ApiError(112, "unrecoverable position");
 
-/** Returns the error for the caller. Errors that the caller can't mend are 100, without their text: it may hold secrets. */
+/**
+ * Returns the error for the caller. Errors that the caller can't mend become error 100, without their text: the text
+ * may hold secrets.
+ */
 export function apiErrorOf(thrown: unknown): ApiError {
   if (thrown instanceof ApiError) return thrown;
   if (!(thrown instanceof SwitchboardError)) return internalError();

@@ -12,8 +12,8 @@ export class ApiKey {
   }
 
   /**
-   * True if a request has the key: as `X-API-Key`, as `Authorization: apikey KEY`, or as `api_key` in the query. The time
-   * of a comparison doesn't depend on the keys.
+   * True if a request has the key: as `X-API-Key`, as `Authorization: apikey KEY`, or as `api_key` in the query. The
+   * time of a comparison doesn't depend on the keys.
    */
   accepts(headers: IncomingHttpHeaders, query: string): boolean {
     const own = headers["x-api-key"];

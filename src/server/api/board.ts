@@ -18,7 +18,7 @@ export type ApiBoard = Pick<
  */
 export type RpcMethod = (params: Buffer | undefined) => unknown;
 
-/** What the methods of the API work with. */
+/** The board and the settings that the methods of the API work with. */
 export interface ApiContext {
   readonly board: ApiBoard;
   readonly channels: Channels;

@@ -83,7 +83,8 @@ export class Methods {
     for (let index = 0; index < commands.length; index++) {
       const command: unknown = commands[index];
       const name = this.#nameOf(command);
-      // Publishes keep their order without being awaited. All others see what came before, and come before what follows.
+      // Publishes keep their order without being awaited. Any other command runs after all commands before it and
+      // before all commands behind it.
       const isPublish = name === "publish" || name === "broadcast";
       if (!isParallel && !isPublish) await Promise.all(underWay);
       else if (!isPublish && underWay.size >= MAX_PARALLEL) await Promise.race(underWay);

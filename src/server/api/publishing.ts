@@ -19,11 +19,11 @@ const MAX_KEYS = 100_000;
 const SWEPT_AT_ONCE = 16;
 /** Longest key that the topics take. A longer one is replaced by its hash. */
 const MAX_KEY_LENGTH = 128;
-/** What a channel without history has instead of a position. */
+/** Position in a result for a channel without history. */
 const NO_POSITION = { epoch: "", offset: 0 };
 const DONE = "{}";
 
-/** What is published, apart from the channel. */
+/** A publication with its options, apart from the channel. */
 interface Payload {
   readonly data: Buffer;
   readonly isJson: boolean;

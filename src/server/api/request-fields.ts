@@ -1,4 +1,6 @@
-/** Reads the fields of one command of the HTTP API. A field of a wrong type is error 107, whose message names the field. */
+/**
+ * Reads the fields of one command of the HTTP API. A field of a wrong type is error 107; the message names the field.
+ */
 import { memberSpan, type Span } from "../protocol/json/scan.ts";
 import { type ApiError, badRequest } from "./api-error.ts";
 

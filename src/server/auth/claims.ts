@@ -4,7 +4,7 @@ import { bigIntegerOf, isObject } from "./compact-token.ts";
 
 type Claims = Readonly<Record<string, unknown>>;
 
-/** What a token says about one subscription. */
+/** Claims of a token, or of one entry of its `subs`, about one subscription. */
 export interface SubscriptionClaims {
   /** Shown to others as `chan_info`. JSON text, or binary if it came as `b64info`. */
   readonly info?: Buffer | undefined;
@@ -13,7 +13,7 @@ export interface SubscriptionClaims {
   readonly override?: SubscriptionOverride | undefined;
 }
 
-/** What a connection token grants. */
+/** Claims of a connection token: the user, and the rights and data of the connection. */
 export interface ConnectionToken {
   /** User id; "" is anonymous. */
   readonly user: string;
@@ -27,7 +27,7 @@ export interface ConnectionToken {
   readonly subs: Readonly<Record<string, SubscriptionClaims>>;
 }
 
-/** What a subscription token grants. `isTokenFor` says whether it is for a subscription. */
+/** Claims of a subscription token. `isTokenFor` says whether the token is for a subscription. */
 export interface SubscriptionToken extends SubscriptionClaims {
   readonly user: string;
   readonly channel: string;

@@ -1,4 +1,7 @@
-/** A token as it travels: three parts in Base64url with dots between them (RFC 7515, section 7.1). Nothing is checked. */
+/**
+ * A token in its compact form: three parts in Base64url with dots between them (RFC 7515, section 7.1). Nothing is
+ * checked.
+ */
 
 export interface CompactToken {
   /** The whole token. */
@@ -45,7 +48,10 @@ const { rawJSON, isRawJSON } = JSON as typeof JSON & {
   isRawJSON(value: unknown): value is { readonly rawJSON: string };
 };
 
-/** Parses JSON. An integer beyond 2^53 keeps its text: `JSON.stringify` writes it as it was, and `bigIntegerOf` has it. */
+/**
+ * Parses JSON. An integer beyond 2^53 keeps its text: `JSON.stringify` writes the same digits, and `bigIntegerOf`
+ * returns them.
+ */
 function parseExactly(text: string): unknown {
   if (!/\d{16}/.test(text)) return JSON.parse(text);
   const reviver = (_key: string, value: unknown, { source = "" }: { readonly source?: string }): unknown =>

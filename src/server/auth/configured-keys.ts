@@ -19,8 +19,9 @@ const ECDSA_ALGORITHMS: ReadonlyMap<string | undefined, string> = new Map([
 ]);
 
 /**
- * An algorithm decides which key is used, and a key is used only for its own algorithms. A public key is never a secret:
- * a token whose HMAC was made with it is refused.
+ * Checks signatures with the keys of the config. The algorithm of a token decides which key is used, and each key is
+ * used only for its own algorithms. A public key is never a secret: a token whose HMAC was made with a public key is
+ * refused.
  */
 export class ConfiguredKeys implements SignatureKeys {
   readonly #now: () => number;

@@ -1,6 +1,6 @@
 /**
- * HMAC signatures of tokens, with `node:crypto`. One check takes 4 µs; with WebCrypto, which `jose` uses, the same check
- * takes 25 to 60 µs of CPU and a detour through another thread. Each client's connect pays it.
+ * HMAC signatures of tokens, with `node:crypto`. One check takes 4 µs; with WebCrypto, which `jose` uses, the same
+ * check takes 25 to 60 µs of CPU and a detour through another thread. Each client's connect pays it.
  */
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 

@@ -1,4 +1,7 @@
-/** What a check of a signature gives. The configured keys and the key set of an endpoint both implement the check. */
+/**
+ * The result of a signature check, and the interface of the check. The configured keys and the key set of an endpoint
+ * implement it.
+ */
 import type { CompactToken } from "./compact-token.ts";
 
 /** `reason` is a sentence for a log, without any part of a token or a key. */

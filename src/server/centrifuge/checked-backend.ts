@@ -3,7 +3,7 @@ import type { Answer, Backend } from "../client/backend.ts";
 
 type Asked = "connect" | "refresh" | "subscribe" | "publish" | "subRefresh" | "rpc";
 
-/** What a field of a result must be if it is there. Fields that aren't named here are not checked. */
+/** The types of the fields of a result, for fields that are present. Fields that aren't named here are not checked. */
 const FIELDS: Readonly<Record<string, readonly [is: (value: unknown) => boolean, what: string]>> = {
   user: [(value) => typeof value === "string", "a string"],
   expireAt: [(value) => Number.isFinite(value), "a number of seconds"],

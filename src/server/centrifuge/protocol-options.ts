@@ -13,7 +13,9 @@ import { parseConfig } from "../config/load.ts";
 
 /** Keys of the config file: see the guide to the config. Durations are text, such as "25s". */
 export interface ProtocolOptions {
-  /** Who may connect, tokens, limits and times. Without keys of tokens, `backend.connect` decides who may connect. */
+  /**
+   * Admission of clients, tokens, limits and times. Without keys of tokens, `backend.connect` decides who may connect.
+   */
   readonly client?: Omit<FileOf<typeof client>, "proxy"> | undefined;
   /** Channels and their namespaces. */
   readonly channel?: Omit<FileOf<typeof channel>, "proxy"> | undefined;

@@ -1,4 +1,7 @@
-/** Publications with tags or deltas, made by a program of one's own. Without these, JSON text is a publication as it is. */
+/**
+ * Publications with tags or deltas, made by a program of one's own. A publication with neither is JSON text as it
+ * stands.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import { isJson } from "../protocol/json/validate.ts";
 import { encodeStored } from "../protocol/stored-publication.ts";

@@ -5,7 +5,7 @@
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 
 export interface ChannelOptions {
-  /** Who is there can be asked. */
+  /** Presence is kept, so that the API and clients can ask for the members of a channel. */
   readonly presence: boolean;
   /** Joins and leaves are pushed to clients that ask for them. Needs `presence`. */
   readonly joinLeave: boolean;

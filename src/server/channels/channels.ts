@@ -1,4 +1,4 @@
-/** What the name of a channel says: its namespace and options, `$` and `#`. The client's actor and the API ask it. */
+/** The meaning of a channel's name: its namespace and options, `$` and `#`. The client's actor and the API use it. */
 import { SwitchboardError } from "../../errors.ts";
 import type { ChannelOptions, ChannelsConfig } from "./channel-options.ts";
 
@@ -82,7 +82,10 @@ export class Channels {
   }
 }
 
-/** A regular expression alone decides about characters. Half of a surrogate pair has no UTF-8: two names would be one. */
+/**
+ * True if the characters of a name are allowed. A regular expression, if there is one, decides alone. Half of a
+ * surrogate pair has no UTF-8: two different names would be sent as one.
+ */
 function isWellFormed(name: string, rest: string, isAscii: boolean, regex: RegExp | undefined): boolean {
   return regex === undefined ? isAscii : name.isWellFormed() && regex.test(rest);
 }

@@ -1,6 +1,6 @@
 /**
- * What a client may do on a channel. Pure decisions: the client's actor asks the token or the application where a
- * decision says so, and answers errors.
+ * Decides whether a client may do something on a channel. The decisions are pure: where one of them says so, the
+ * client's actor asks the token or the application. The actor also answers the errors.
  *
  * The order of the checks is that of the existing server (centrifugal/centrifugo, internal/client/handler.go).
  */
@@ -79,12 +79,12 @@ export function mayHistory(channel: Channel, who: Who): Granted | Refused {
   return hasHistory(channel.options) ? mayAccessHistory(channel, who) : NOT_AVAILABLE;
 }
 
-/** For `presence` and `presence_stats`. */
+/** Decides about `presence` and `presence_stats`. */
 export function mayPresence(channel: Channel, who: Who): Granted | Refused {
   return channel.options.presence ? mayAccessPresence(channel, who) : NOT_AVAILABLE;
 }
 
-/** Whether history may be read, if there is any. */
+/** Decides whether history may be read, if there is any. */
 export function mayAccessHistory({ options }: Channel, who: Who): Granted | Refused {
   return mayAccess(who, {
     client: options.allowHistoryForClient,

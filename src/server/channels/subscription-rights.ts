@@ -1,10 +1,12 @@
-/** What a subscription gets, once it is allowed: by the channel's options, an override, and the client's wishes. */
+/** The rights of an allowed subscription, from the channel's options, an override, and the client's wishes. */
 import type { SubscribeRequest } from "../protocol/messages.ts";
 import { hasHistory } from "./channel-options.ts";
 import type { Channel } from "./channels.ts";
 import { mayAccessHistory, mayAccessPresence, type Who } from "./permissions.ts";
 
-/** What a server-side subscription, a token or an answer may change about one subscription. */
+/**
+ * Changes to the options of one subscription, from a server-side subscription, a token or an answer of the application.
+ */
 export interface SubscriptionOverride {
   readonly presence?: boolean | undefined;
   readonly joinLeave?: boolean | undefined;
@@ -13,7 +15,7 @@ export interface SubscriptionOverride {
   readonly forcePositioning?: boolean | undefined;
 }
 
-/** What a client asks for in `subscribe`. What isn't allowed is silently off. */
+/** Features that a client asks for in `subscribe`. A feature that isn't allowed is silently off. */
 export type SubscriptionWishes = Pick<SubscribeRequest, "positioned" | "recoverable" | "join_leave" | "delta">;
 
 /** Wishes of a server-side subscription. */

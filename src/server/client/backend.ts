@@ -5,14 +5,14 @@
 import type { SubscriptionOverride } from "../channels/subscription-rights.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 
-/** What every question tells about the client. */
+/** Facts about the client that go with every question. */
 export interface ClientFacts {
   readonly client: string;
   readonly transport: "websocket" | "sse" | "http_stream";
   readonly encoding: "json" | "binary";
   /** User id; "" for an anonymous client, and before the answer to `connect`. */
   readonly user: string;
-  /** What `connect` or the token gave for the server's use. JSON text. */
+  /** Data for the server's own use, from the answer to `connect` or from the token. JSON text. */
   readonly meta?: Buffer | undefined;
   /** Headers of the client's request, and its address. Names in lower case. */
   readonly headers: Readonly<Record<string, string>>;

@@ -161,7 +161,7 @@ export abstract class ClientActor
     try {
       await command();
     } catch (error) {
-      // What the library refuses is told to the client; other errors are faults, and the board reports them.
+      // Errors of the library are told to the client; other errors are faults, and the board reports them.
       if (!(error instanceof SwitchboardError)) throw error;
       this.#reply({ id, kind: "error", error: ERRORS.internal });
     }

@@ -13,7 +13,7 @@ import { renewedConnection, renewedSubscription } from "./decisions/renewing.ts"
 import { decideSubscription } from "./decisions/subscribing.ts";
 import type { ServerParts } from "./server-parts.ts";
 
-/** What the commands need of the client's actor. */
+/** The part of the client's actor that the commands use. */
 export interface CommandingClient
   extends Pick<Actor, "publish" | "history" | "removeHistory" | "presence" | "presenceStats"> {
   readonly server: ServerParts;
@@ -26,7 +26,7 @@ export interface CommandingClient
   renewed(grant: Pick<ConnectionGrant, "expireAt" | "info" | "meta">): void;
 }
 
-/** What `connect` doesn't do. */
+/** Every command except `connect` and `pong`. */
 export type ClientCommand = Exclude<Command, { readonly kind: "connect" | "pong" }>;
 
 /**

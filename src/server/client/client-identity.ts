@@ -1,4 +1,7 @@
-/** Who one client is: what it told, what it was granted, what others see of it. `ClientActor` extends this class. */
+/**
+ * The identity of one client: its facts from `connect`, its grant, and the info that others see. `ClientActor` extends
+ * this class.
+ */
 import { randomUUID, timingSafeEqual } from "node:crypto";
 import { Actor } from "../../runtime/actor/actor.ts";
 import type { EmulationSession } from "../protocol/emulation.ts";
@@ -9,7 +12,7 @@ import type { ClientFacts, ConnectionGrant } from "./backend.ts";
 import type { ClientServer } from "./client-server.ts";
 import type { IdentityState } from "./moving/client-state.ts";
 
-/** What the client told in `connect`. */
+/** The client's description of itself in `connect`. */
 type Told = Pick<ConnectRequest, "name" | "version" | "headers">;
 
 /** Most clients tell the same: they share one object. */
@@ -19,7 +22,7 @@ let lastTold = NOTHING_TOLD;
 const NO_GRANT: ConnectionGrant = Object.freeze({ user: "" });
 
 export abstract class ClientIdentity extends Actor<EmulationSession | undefined> {
-  /** What all clients of the shard share. The subclass gives it. */
+  /** The parts that all clients of the shard share. The subclass gives them. */
   abstract readonly server: ClientServer;
 
   clientId: string = randomUUID();

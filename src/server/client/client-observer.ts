@@ -1,6 +1,6 @@
 /**
- * Who is told what clients do and what is refused to them: for logs and counts. `switchboard serve` has one in each
- * shard.
+ * The listener for what clients do and what is refused to them: for logs and counts. `switchboard serve` has one in
+ * each shard.
  */
 
 export interface ObservedClient {

@@ -1,6 +1,6 @@
 /**
- * What all clients of one shard share: config, channels, tokens, the application, the registry. An actor module makes
- * one, and gives it to its subclass of `ClientActor`.
+ * The parts that all clients of one shard share: config, channels, tokens, the application, the registry. An actor
+ * module makes one `ClientServer`, and gives it to its subclass of `ClientActor`.
  */
 import { TokenVerifier } from "../auth/token-verifier.ts";
 import type { ChannelsConfig } from "../channels/channel-options.ts";
@@ -42,7 +42,9 @@ export interface ClientAdmission {
   arrived(client: Pick<RegisteredClient, "clientId" | "user" | "life">): void;
 }
 
-/** What the main thread is told of the clients of one shard. */
+/**
+ * A report of one shard about its clients to the main thread: a channel got its first subscriber, or its last one left.
+ */
 export type ClientReport =
   | { readonly kind: "occupied"; readonly channel: string }
   | { readonly kind: "vacated"; readonly channel: string };

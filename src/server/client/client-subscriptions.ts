@@ -29,7 +29,7 @@ import type { PublicationEncode } from "./publication-encoder.ts";
 import type { ServerParts } from "./server-parts.ts";
 import { answerOf, type Begin } from "./subscribe-answer.ts";
 
-/** What the subscriptions of a client need of its actor. */
+/** The part of the client's actor that its subscriptions use. */
 export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscribe" | "history"> {
   readonly server: ServerParts;
   readonly codec: Codec;
@@ -45,7 +45,7 @@ export interface SubscriptionOwner extends Pick<Actor, "subscribe" | "unsubscrib
   subscriptionExpires(channel: string, expireAt: number | undefined, byToken: boolean): void;
 }
 
-/** Who decided about a subscription, and what about it. */
+/** The grant of a subscription, and where the grant came from. */
 export interface Admission extends SubscriptionGrant {
   readonly isServerSide: boolean;
   readonly byToken: boolean;
@@ -56,7 +56,7 @@ export class ClientSubscriptions {
   readonly #subscriptions = new SmallMap<string, ClientSubscription>();
   /** Channels whose subscription has begun, and has no result yet. Undefined: none. */
   #pending: Set<string> | undefined;
-  /** Those among them that the library has lost already. */
+  /** Pending channels whose subscription the library has already lost. */
   #lostEarly: Set<string> | undefined;
   /** True once the connection has ended. */
   #hasEnded = false;
@@ -303,13 +303,13 @@ export class ClientSubscriptions {
     return options.allowTagsFilter && checkFilter(tf) === undefined ? tf : "bad";
   }
 
-  /** What the library is told of a subscription. */
+  /** Options for the library's own `subscribe`. */
   #optionsOf({ info, channel: { name, options }, rights, encode }: ClientSubscription): SubscribeOptions {
     const { slowConsumerPolicy } = options;
     const plain = { encode, slowConsumerPolicy };
     if (!options.presence && !options.joinLeave) return plain;
     const presenceChanges = options.joinLeave && rights.pushJoinLeave;
-    // Who isn't shown in presence isn't told of either.
+    // Neither presence nor joins and leaves may show this client.
     if (!rights.presence && !rights.joinLeave) return { ...plain, hidden: true, presenceChanges };
     const { kept, leftOutBytes } = keptInfo({ ...this.#client.clientInfo, chan_info: info });
     if (leftOutBytes > 0) this.#client.server.observer?.infoLeftOut(this.#client, name, leftOutBytes);
@@ -318,7 +318,8 @@ export class ClientSubscriptions {
 }
 
 /**
- * Returns a function for deltas, which begins with the publication that came with the answer, and what sets that one.
+ * Returns a function that encodes deltas from a base on, and a function that sets the base. The first base is the
+ * publication that came with the answer.
  */
 function withBase(encodeFrom: (base: Publication | undefined) => PublicationEncode): {
   readonly encode: PublicationEncode;

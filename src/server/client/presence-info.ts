@@ -3,7 +3,9 @@ import { MAX_INFO_BYTES } from "../../runtime/feeds/subscribe-options.ts";
 import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
 import type { ClientInfo } from "../protocol/messages.ts";
 
-/** What presence keeps beside the user. Raw JSON and bytes travel as strings, so that they come out as they went in. */
+/**
+ * The info of a client in presence, beside the user. Raw JSON and bytes are kept as strings, and come out unchanged.
+ */
 interface KeptInfo {
   readonly client: string;
   readonly conn?: string | undefined;

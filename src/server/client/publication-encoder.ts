@@ -10,7 +10,7 @@ import type { Codec, FilterNode } from "../protocol/messages.ts";
 import { decodeStored, type StoredPublication } from "../protocol/stored-publication.ts";
 import { matches } from "../protocol/tag-filter.ts";
 
-/** What the encoder asks of its shard. */
+/** The part of the shard that the encoder uses. */
 export interface EncoderOwner {
   /** Returns the number that stands for a channel in pushes to clients that agreed to that. */
   numberOf(channel: string): number;
@@ -18,7 +18,7 @@ export interface EncoderOwner {
   notJson(channel: string): void;
 }
 
-/** What one subscription wants beside the plain pushes. */
+/** The ways in which one subscription differs from plain pushes. */
 export interface Wishes {
   readonly codec: Codec;
   /** True for numbers in place of channel names. */

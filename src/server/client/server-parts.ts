@@ -1,4 +1,4 @@
-/** What the parts of a client use of their shard. `ClientServer` implements it. */
+/** The parts of a shard that the parts of a client use. `ClientServer` implements them. */
 import type { TokenVerifier } from "../auth/token-verifier.ts";
 import type { ChannelsConfig } from "../channels/channel-options.ts";
 import type { Channels } from "../channels/channels.ts";

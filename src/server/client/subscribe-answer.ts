@@ -1,5 +1,6 @@
 /**
- * What a client is told when its subscription begins: its place, and what it missed. `ClientSubscriptions` asks for it.
+ * The answer to a client whose subscription begins: its position, and the publications that it missed.
+ * `ClientSubscriptions` asks for it.
  */
 import type { Publication } from "../../runtime/streams/publication.ts";
 import type { Subscribed } from "../../runtime/streams/subscribe.ts";
@@ -18,7 +19,7 @@ import type { ClientSubscription } from "./client-subscription.ts";
 import { canGet, deltaData } from "./publication-encoder.ts";
 import type { ServerParts } from "./server-parts.ts";
 
-/** What a client says when it subscribes, as far as the subscription itself needs to know. */
+/** The fields of a client's `subscribe` that concern the subscription itself. */
 export type Begin = SubscriptionWishes & Pick<SubscribeRequest, "recover" | "epoch" | "offset" | "flag" | "tf">;
 
 /** The wishes of a server-side subscription that the client hasn't had before. */

@@ -109,7 +109,7 @@ function headerFault(name: string, value: unknown): string | undefined {
   return `${takes}, and that of ${shown} can't`;
 }
 
-/** What a text of this form has to be; undefined if it is. */
+/** Returns the form that the text should have had; undefined if the text has it. */
 function checkFormat(format: TextFormat, text: string): string | undefined {
   switch (format) {
     case "any":

@@ -1,7 +1,7 @@
 /** Objects whose secrets don't show in logs. */
 import { inspect } from "node:util";
 
-/** What stands in a log in the place of a secret. */
+/** Text that logs show in place of a secret. */
 const HIDDEN = "[secret]";
 
 /**

@@ -97,8 +97,8 @@ export interface ServerConfig {
     readonly key: string;
     readonly insecure: boolean;
     /**
-     * True: requests from other machines get 403. Behind trusted proxies their address is the one that these tell. True by default when the key was made
-     * for this run, else false.
+     * True: requests from other machines get 403. Behind trusted proxies, the client's address is the one that the
+     * proxies tell. Default: true if the key was made for this run, else false.
      */
     readonly loopbackOnly: boolean;
     readonly handlerPrefix: string;

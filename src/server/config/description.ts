@@ -4,7 +4,7 @@
  */
 import { formatDuration, parseDuration } from "./duration.ts";
 
-/** What a key takes. */
+/** The type of a key's value, and the limits of the value. */
 export type Rule =
   | { readonly type: "boolean" }
   | { readonly type: "integer"; readonly least: number; readonly most: number }
@@ -37,7 +37,7 @@ export interface Key<Value = unknown> {
   readonly kind: "key";
   readonly rule: Rule;
   readonly fallback: Value;
-  /** What the key means, as a line of Markdown. */
+  /** Meaning of the key, as a line of Markdown. */
   readonly about: string;
   /** True: the value stands in no message. */
   readonly secret: boolean;
@@ -80,7 +80,7 @@ export type ConfigOf<Node> =
         ? readonly ConfigOf<Section<Inside>>[]
         : never;
 
-/** What a config file may hold: names and values as in the file, durations as text. All keys may be left out. */
+/** The content of a config file: names and values as in the file, durations as text. All keys may be left out. */
 export type FileOf<Node> = Node extends DurationKey
   ? string | 0
   : Node extends Key<infer Value>

@@ -1,4 +1,4 @@
-/** What is wrong with a config, and where. */
+/** A fault of a config, and its place. */
 
 /** Place of a key: in the file, in the environment or on the command line. */
 export interface Place {
@@ -13,7 +13,7 @@ export interface Place {
 export interface ConfigFault extends Place {
   /** The key, such as `client.token.hmac_secret_key`; "" for the file as a whole. */
   readonly path: string;
-  /** What is wrong, and what to write instead. */
+  /** The fault, and the value to write instead. */
   readonly message: string;
 }
 

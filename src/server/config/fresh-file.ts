@@ -6,7 +6,9 @@ import { makeSecret } from "./load.ts";
 /** A value for a key, or keys of a section. The comments come from the description of the keys. */
 type Content = { readonly [name: string]: Content | string | number | boolean | readonly unknown[] };
 
-/** Text of a config file with new secrets: JSON with a comment above each key. `schema` is the path of the JSON schema. */
+/**
+ * Text of a config file with new secrets: JSON with a comment above each key. `schema` is the path of the JSON schema.
+ */
 export function freshFile(schema: string): string {
   const content: Content = {
     http_server: { port: 8000 },

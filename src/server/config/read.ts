@@ -44,7 +44,7 @@ export class ConfigReader {
     this.#overrides = overrides;
   }
 
-  /** Reads the text of a file, or "{}" if there is none. Returns values for all keys: defaults in the place of faults. */
+  /** Reads the text of a file; "{}" if there is none. Returns values for all keys: defaults in the place of faults. */
   read(text: string): Record<string, unknown> {
     const source = new Source(text);
     return this.#readSection(this.#root, this.#parse(source, ""), "", source);
@@ -204,7 +204,7 @@ export class ConfigReader {
     }
     const meant = nearest(name, Object.keys(section.keys));
     const elsewhere = meant === undefined ? this.#keysEndingWith(name) : [];
-    // What is wrong is told already: a check that misses the key that was meant would only confuse.
+    // This fault is enough: a check that misses the key that was meant would only confuse.
     if (meant !== undefined) this.#broken.add(join(path, meant));
     for (const other of elsewhere) this.#broken.add(other);
     const hint = meant ?? (elsewhere.length > 0 ? elsewhere.slice(0, 3).join(" or ") : undefined);
@@ -223,13 +223,15 @@ export class ConfigReader {
   }
 }
 
-/** Path of a key in a section. A name that no key has is in quotes where a terminal could take it for something else. */
+/**
+ * Path of a key in a section. A name that no key has is in quotes where a terminal could take it for something else.
+ */
 function join(path: string, name: string): string {
   const shown = /^[\w$-]{1,80}$/.test(name) ? name : JSON.stringify(name.slice(0, 80));
   return path === "" ? shown : `${path}.${shown}`;
 }
 
-/** What a value is, without the value. */
+/** Name of a value's type, for messages that must not show the value. */
 function describe({ type }: Node): string {
   if (type === "string") return "text";
   return type === "null" ? "null" : type === "array" ? "a list" : `${type === "object" ? "an" : "a"} ${type}`;

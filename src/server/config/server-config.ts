@@ -1,4 +1,4 @@
-/** From the config as the file has it to the config as the server's parts want it. */
+/** Turns the config in the form of the file into the form that the server's parts use. */
 import type { ChannelOptions } from "../channels/channel-options.ts";
 import { conceal } from "./conceal.ts";
 import type { EndpointConfig, ServerConfig, TokenKeys } from "./config.ts";

@@ -1,4 +1,4 @@
-/** What was meant by a name that is wrong. */
+/** Finds the name that was probably meant by a wrong one. */
 
 /** The candidate that is most like the name; undefined if none is like it. */
 export function nearest(name: string, candidates: Iterable<string>): string | undefined {

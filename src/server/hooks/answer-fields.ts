@@ -10,7 +10,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 export class Fields {
   readonly #bytes: Buffer;
   readonly #members: ReadonlyMap<string, Span>;
-  /** Where these fields stand in the answer, such as "result". */
+  /** Path of these fields in the answer, such as "result". */
   readonly #path: string;
 
   constructor(bytes: Buffer, members: ReadonlyMap<string, Span>, path: string) {

@@ -1,4 +1,4 @@
-/** What the log says about calls that fail: now and then, and with what to check. */
+/** Log lines about calls that fail: one line now and then, with advice what to check. */
 import type { CallFailure } from "./http-call.ts";
 
 /** The log of the server, as far as this folder needs it. `facts` hold no secret. */
@@ -10,7 +10,7 @@ export interface HooksLog {
 /** Time in ms between two lines about failures of one kind of one endpoint. */
 const BETWEEN_LINES_MS = 30_000;
 
-/** What the operator should check. */
+/** Advice for the operator: the thing to check. */
 function adviceFor({ kind, status = 0 }: CallFailure): string {
   switch (kind) {
     case "unreachable":
@@ -35,7 +35,10 @@ export class EndpointLog {
   readonly #log: HooksLog;
   readonly #facts: { readonly endpoint: string; readonly url: string };
   readonly #now: () => number;
-  /** By kind of failure: the time of the last line, and the numbers of failures and of what was given up since. */
+  /**
+   * Time of the last line, number of failures since, and number of dropped calls or notifications since, by kind of
+   * failure.
+   */
   readonly #lines = new Map<string, { at: number; silent: number; dropped: number }>();
 
   /**

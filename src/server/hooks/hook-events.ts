@@ -1,4 +1,4 @@
-/** What notifications look like: the events, the body of a POST, and its headers with the signature. */
+/** The form of notifications: the events, the body of a POST, and its headers with the signature. */
 import { createHmac } from "node:crypto";
 import type { ClientFacts } from "../client/backend.ts";
 import type { EndpointConfig } from "../config/config.ts";

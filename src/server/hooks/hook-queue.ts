@@ -114,7 +114,7 @@ export class HookQueue {
     }
     if (this.#sending) return;
     this.#sending = true;
-    // What this turn of the event loop adds goes together.
+    // The POST begins after this turn of the event loop, and takes all events that the turn adds.
     setImmediate(() => void this.#send());
   }
 
@@ -156,7 +156,7 @@ export class HookQueue {
       const gone = this.#gone;
       if (await this.#post(batch)) {
         this.#failuresInARow = 0;
-        // Those that were dropped during the POST, because too many waited, don't count twice.
+        // Events that were dropped during the POST, because too many waited, don't count twice.
         const taken = Math.max(0, batch.length - (this.#gone - gone));
         this.#shift(taken);
         this.#delivered += taken;
@@ -184,7 +184,7 @@ export class HookQueue {
     this.#posts++;
     const body = hookBody(batch.map(({ event }) => event));
     const headers = hookHeaders(this.#fixed, this.#secret, body);
-    // What is tried again anyway may arrive twice.
+    // The call is repeatable: a failed POST is tried again anyway, so an event may arrive twice.
     const outcome = await this.#caller.post({ body, headers, timeoutMs: this.#timeoutMs, repeatable: true });
     if (outcome.kind === "answered") {
       if (this.#failuresInARow > 0) this.#log.recovered();

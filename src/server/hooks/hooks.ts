@@ -1,6 +1,6 @@
 /**
- * What the application is told without being asked: clients that have gone, channels that are occupied and vacated. It
- * lives in the main thread; shards tell it what happens.
+ * Notifications to the application, without a question: clients that have gone, channels that are occupied and vacated.
+ * `Hooks` lives in the main thread; shards tell it what happens.
  */
 import type { ServerConfig } from "../config/config.ts";
 import type { HooksLog } from "./endpoint-log.ts";

@@ -21,10 +21,10 @@ export interface HttpBackend extends Backend {
   close(): void;
 }
 
-/** What clients get when the application can't be asked or gives no usable answer. */
+/** Answer to clients when the application can't be asked or gives no usable answer. */
 const INTERNAL_ERROR = { kind: "error", ...ERRORS.internal } as const;
 
-/** What a client gets whose question can't be passed on. */
+/** Answer to a client whose question can't be passed on. */
 const BAD_REQUEST = { kind: "error", ...ERRORS.badRequest } as const;
 
 /** Time in s that a connection or subscription goes on when the application can't be asked whether it may. */

@@ -42,7 +42,7 @@ export type FailureKind =
 
 export interface CallFailure {
   readonly kind: FailureKind;
-  /** What happened, for the log. Holds no secret. */
+  /** Description of the failure, for the log. Holds no secret. */
   readonly detail: string;
   /** HTTP status of the answer, if one came. */
   readonly status?: number | undefined;
@@ -68,8 +68,8 @@ export interface Call {
 interface Try {
   readonly outcome: CallOutcome;
   /**
-   * What the application may have of the call. "nowhere": nobody listens. "nothing": a kept-alive socket was closed, and
-   * not a byte was sent. "perhaps": a kept-alive socket broke after that.
+   * How much of the call the application may have. "nowhere": nobody listens. "nothing": a kept-alive socket was
+   * closed, and not a byte was sent. "perhaps": a kept-alive socket broke after that.
    */
   readonly arrived: "nowhere" | "nothing" | "perhaps" | "yes";
 }

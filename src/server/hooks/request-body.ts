@@ -29,7 +29,7 @@ export class JsonObject {
 /** The payload of a client that isn't JSON, where JSON is needed. */
 export const NOT_JSON = Symbol("not JSON");
 
-/** What is asked, apart from who asks. */
+/** The fields and the payload of a question, apart from the facts about the client. */
 export interface Asked {
   readonly fields: Readonly<Record<string, string | readonly string[]>>;
   readonly data?: Buffer | undefined;

@@ -32,7 +32,9 @@ export interface CodeWithReason {
   readonly reason: string;
 }
 
-/** Close codes. The client reconnects after 3000 to 3499 and gives up after 3500 to 3999. Applications use 4000 to 4999. */
+/**
+ * Close codes. A client reconnects after 3000 to 3499 and gives up after 3500 to 3999. Applications use 4000 to 4999.
+ */
 export const DISCONNECTS = {
   connectionClosed: { code: 3000, reason: "connection closed" },
   shutdown: { code: 3001, reason: "shutdown" },

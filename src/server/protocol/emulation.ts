@@ -1,4 +1,4 @@
-/** What `emulation` and the actor of a client tell each other about a client without a WebSocket. Plain data. */
+/** Data that `emulation` and the actor of a client without a WebSocket tell each other. Plain data. */
 
 /** A way of HTTP on which a client gets its messages, in place of a WebSocket. */
 export type EmulatedTransport = "sse" | "http_stream";

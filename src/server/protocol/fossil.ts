@@ -110,7 +110,7 @@ class SourceIndex {
     this.#bits = Math.max(4, Math.ceil(Math.log2(entries)));
     this.#heads = new Int32Array(1 << this.#bits).fill(-1);
     this.#next = new Int32Array(entries);
-    // From the back, so that the first place of several is tried first.
+    // Entries are added from the last to the first, so that the first of several equal places is tried first.
     for (let entry = entries - 1; entry >= 0; entry--) {
       const hash = hashAt(from, entry * this.#step, this.#bits);
       this.#next[entry] = this.#heads[hash] ?? -1;
@@ -160,8 +160,8 @@ class DeltaWriter {
   }
 
   /**
-   * Copies `length` bytes of the source from `from` on, which are the target's from `to` on, and inserts the bytes of the
-   * target before. Returns false, and does nothing, if the command would be longer than the bytes.
+   * Copies `length` bytes of the source at `from`, which equal those of the target at `to`, and inserts the bytes of
+   * the target before. Returns false, and does nothing, if the command would be longer than the bytes.
    */
   copy(from: number, to: number, length: number): boolean {
     // Bytes at both ends that are a part of a character are left to insertions.

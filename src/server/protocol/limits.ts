@@ -6,7 +6,7 @@ export const MAX_COMMANDS = 8_192;
 /** Depth of objects and arrays in one JSON command, the payload included. */
 export const MAX_JSON_DEPTH = 256;
 
-// Limits of tag filters: at decoding, a message with a filter over a limit is malformed. `checkFilter` has the same limits.
+// Limits of tag filters: a message with a filter over a limit is malformed. `checkFilter` has lower limits of its own.
 
 /** Depth of a tag filter. */
 export const MAX_FILTER_DEPTH = 16;

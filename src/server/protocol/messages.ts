@@ -244,8 +244,8 @@ export interface Codec {
   readonly name: "json" | "protobuf";
   /**
    * Reads one WebSocket message, or the body of one request. Returns undefined if any part of the message is malformed
-   * or over a limit of `limits.ts`: the client is then closed with 3501. Payloads are views of `payload`: copy a payload
-   * that is kept for long.
+   * or over a limit of `limits.ts`: the client is then closed with 3501. Payloads are views of `payload`: copy a
+   * payload that is kept for long.
    */
   decode(payload: Buffer): Command[] | undefined;
   /** Reads the body of an emulation request; undefined if the body is malformed. Doesn't read the commands in it. */

@@ -4,14 +4,17 @@
  */
 import type { FilterNode } from "./messages.ts";
 
-/** Nodes of a filter at most, comparisons included. Decoders read larger filters (`limits.ts`), so that clients hear why. */
+/**
+ * Nodes of a filter at most, comparisons included. Decoders read larger filters (`limits.ts`), so that clients hear
+ * why.
+ */
 export const MAX_FILTER_NODES = 100;
 /** Levels of nodes at most. */
 export const MAX_FILTER_DEPTH = 10;
 /** Values in all lists of a filter at most. */
 export const MAX_FILTER_VALUES = 1_000;
 
-/** What each comparison takes: one value, a list, or neither. */
+/** The argument of each comparison: one value, a list, or none. */
 const COMPARISONS: ReadonlyMap<string, "val" | "vals" | "none"> = new Map([
   ["eq", "val"],
   ["neq", "val"],
@@ -77,8 +80,8 @@ function quote(text: string): string {
 /**
  * True if the tags fulfil a filter that `checkFilter` found without fault.
  *
- * A tag that isn't there fulfils only `neq`, `nin` and `nex`; for `in` and `nin` it counts as "". Numbers are compared as
- * decimals, exactly. A comparison of numbers is false if either side is no decimal.
+ * A tag that isn't there fulfils only `neq`, `nin` and `nex`; for `in` and `nin` it counts as "". Numbers are compared
+ * as decimals, exactly. A comparison of numbers is false if either side is no decimal.
  */
 export function matches(filter: FilterNode, tags: Readonly<Record<string, string>>): boolean {
   switch (filter.op) {

@@ -8,7 +8,7 @@ export interface OccupancyOwner {
   vacated(channel: string): void;
 }
 
-/** What a thread reports of its clients. While a shard gets new code, two threads of it report. */
+/** A report about the clients of one thread. While a shard gets new code, two threads of the shard report. */
 export type ThreadReport = ClientReport & { readonly thread: number };
 
 export class OccupancyReports {

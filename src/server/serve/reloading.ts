@@ -89,7 +89,7 @@ export function reloaded(before: ServerConfig, after: ServerConfig): ReloadedCon
   return { config: { ...before, client, channel: hasTopics ? after.channel : before.channel, proxy }, needRestart };
 }
 
-/** What the engine and the API know of channels. */
+/** The part of the config of channels that the engine and the API know. */
 function shapeOf(channel: ServerConfig["channel"]): unknown {
   return [topicsOf(channel), channel.namespaces.map(({ name }) => name)];
 }

@@ -12,7 +12,7 @@ import type { HooksSnapshot } from "../hooks/hooks.ts";
 import type { ApiCount } from "./api-counts.ts";
 import { addClientMetrics } from "./client-metrics.ts";
 
-/** Where the numbers come from. They are read when Prometheus asks. */
+/** The sources of the numbers. They are read when Prometheus asks. */
 export interface CountedParts {
   readonly board: Switchboard;
   readonly api: Iterable<ApiCount>;

@@ -44,10 +44,10 @@ export interface ServerOptions {
   readonly log: Log;
 }
 
-/** What a shard reports to the main thread. */
+/** A report from a shard to the main thread. */
 export type ShardReport =
   | ThreadReport
-  /** A client of a user wants to connect. Told only where the connections of a user have a limit. */
+  /** A client of a user wants to connect. Reported only if the connections of a user have a limit. */
   | { readonly kind: "connecting"; readonly user: string }
   | { readonly kind: "disconnected"; readonly event: string };
 

@@ -15,11 +15,11 @@ const PATIENCE_MS = 3_000;
 /** Number of clients of one user that wait in one shard at most. */
 const MAX_WAITING = 1_000;
 
-/** What the main thread asks the shards of all nodes. */
+/** A question of the main thread to the shards of all nodes. */
 export type AdmissionQuestion =
-  /** Who are the clients of a user? */
+  /** Asks for the clients of a user. */
   | { readonly kind: "clientsOf"; readonly user: string }
-  /** Those of the user that wait may come in, or are refused. A client that is in already and is refused is closed. */
+  /** Lets waiting clients of the user in, or refuses them. A client that is in already and is refused is closed. */
   | ({
       readonly kind: "admit";
       readonly user: string;

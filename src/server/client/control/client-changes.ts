@@ -1,5 +1,6 @@
 /**
- * What the HTTP API does with one client: `control-answers.ts` asks for it, and a client that came with the question.
+ * Changes that the HTTP API makes to one client: `control-answers.ts` asks for them, and so does a client that arrived
+ * from another shard together with a question.
  */
 import type { Channels } from "../../channels/channels.ts";
 import { DISCONNECTS } from "../../protocol/codes.ts";

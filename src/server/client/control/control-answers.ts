@@ -75,7 +75,7 @@ async function change(server: ControlledShard, question: ChangeQuestion): Promis
     selected(clients, question).filter(({ clientId }) => !kept.has(clientId));
   for (const client of concerned(registry.leaving())) client.forward(question);
   const changes = concerned(registry.values()).map((client) => changeClient(server, client, question));
-  // Who is closed may take a while to be gone.
+  // The answer doesn't wait until the closed clients are gone, which may take a while.
   if (question.kind === "disconnect") return { kind: "disconnect", clients: changes.length };
   const changed = await Promise.all(changes);
   return { kind: question.kind, clients: changed.filter((was) => was).length };

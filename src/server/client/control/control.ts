@@ -79,7 +79,7 @@ export interface ConnectionsQuestion extends ClientSelection {
   readonly limit: number;
 }
 
-/** What the API does with clients. */
+/** A change that the API makes to clients. */
 export type ChangeQuestion = DisconnectQuestion | UnsubscribeQuestion | SubscribeClientsQuestion | RefreshQuestion;
 
 export type ControlQuestion = ChangeQuestion | ChannelsQuestion | InfoQuestion | ConnectionsQuestion;

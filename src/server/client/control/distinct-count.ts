@@ -21,7 +21,7 @@ const ESTIMATED = 1;
 export class DistinctCount {
   /** Hashes of the texts; undefined once there were too many. */
   #hashes: Set<number> | undefined = new Set();
-  /** For each register the largest rank of its hashes; undefined while the count is exact. */
+  /** Largest rank of the hashes of each register; undefined while the count is exact. */
   #ranks: Uint8Array | undefined;
   /** Number of hashes at which the count becomes an estimate. */
   readonly #maxExact: number;
@@ -89,7 +89,7 @@ export class DistinctCount {
     if (this.#hashes.size > this.#maxExact) this.#estimate();
   }
 
-  /** From now on the count is an estimate. */
+  /** Turns the count into an estimate, from now on. */
   #estimate(): Uint8Array {
     if (this.#ranks !== undefined) return this.#ranks;
     const ranks = new Uint8Array(REGISTERS);

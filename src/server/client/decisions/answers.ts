@@ -7,7 +7,7 @@ import type { RefusalCause } from "../client-observer.ts";
 
 /** An answer that isn't a decision. */
 export type Refusal = Exclude<Answer<never>, { readonly kind: "result" }> & {
-  /** For the log: the client isn't told. */
+  /** Cause for the log. The client isn't told. */
   readonly cause?: RefusalCause;
 };
 
@@ -52,7 +52,7 @@ export function secondsUntil(expireAt: number): number | undefined {
   return seconds > 0 ? seconds : undefined;
 }
 
-/** What a client is told about an expiry; nothing if there is none. */
+/** The fields of an answer about an expiry; none if there is no expiry. */
 export function expiryOf(expireAt: number | undefined): { readonly expires?: boolean; readonly ttl?: number } {
   const ttl = expireAt === undefined ? undefined : secondsUntil(expireAt);
   return ttl === undefined ? {} : { expires: true, ttl };

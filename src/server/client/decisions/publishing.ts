@@ -11,7 +11,7 @@ import type { Answer, ClientFacts, PublishGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";
 import { granted, refused } from "./answers.ts";
 
-/** What a client needs in order to publish. */
+/** The part of a client that publishing uses. */
 export interface Publisher extends Pick<Actor, "publish"> {
   readonly server: ServerParts;
   readonly codec: Codec;

@@ -1,4 +1,4 @@
-/** What a client's new tokens change: `refresh` for the connection, `sub_refresh` for one subscription. */
+/** Checks the new tokens of a client: `refresh` renews the connection, `sub_refresh` one subscription. */
 import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
 import type { Answer, ConnectionGrant } from "../backend.ts";
 import type { ServerParts } from "../server-parts.ts";

@@ -1,7 +1,6 @@
 /**
- * What happens when a connection or a subscription expires: the application is asked whether it goes on, or the client
- * has a time of grace for a new token. The client's actor creates a `ClientExpiry` when a time
- * is set.
+ * Handles the expiry of a connection or a subscription: the application is asked whether it goes on, or the client has
+ * a time of grace for a new token. The client's actor creates a `ClientExpiry` when an expiry is set.
  */
 import { type CodeWithReason, DISCONNECTS } from "../../protocol/codes.ts";
 import type { Answer, ClientFacts, ConnectionGrant, Renewal } from "../backend.ts";

@@ -34,7 +34,7 @@ export class ClientPings {
     deadlines.set("pong", dueInMs, noPong);
   }
 
-  /** What a client is told: seconds between pings, and that it has to answer. */
+  /** Fields of the answer to `connect`: seconds between pings, and that the client has to answer them. */
   get terms(): { readonly ping: number; readonly pong: boolean } {
     // Clients without a WebSocket answer as well: nothing else tells that one of them vanished without a word.
     return { ping: Math.max(1, Math.round(this.#config.pingIntervalMs / 1_000)), pong: true };

@@ -6,7 +6,7 @@
 
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 
-/** What waits for a time. */
+/** An object that waits for a time. */
 export interface Waiting extends Listed {
   /** Called once, outside of any handler. */
   due(): void;

@@ -4,7 +4,7 @@
  */
 import type { DeadlineClock, Waiting } from "./deadline-clock.ts";
 
-/** What deadlines need of their client. */
+/** The part of the client that deadlines use. */
 interface TimedClient {
   readonly server: { readonly clock: Pick<DeadlineClock, "add" | "delete"> };
   /** Runs a function as a handler of the client's actor. */

@@ -1,10 +1,10 @@
 /**
- * What is under way for one client: its commands, and what the API does with it. The client's actor has one
- * `WorkUnderWay` while there is something.
+ * The work under way for one client: its commands, and changes by the API. The client's actor has one `WorkUnderWay`
+ * while there is such work.
  */
 import { CommandLanes } from "./command-lanes.ts";
 
-/** What the work needs of the client's actor. */
+/** The part of the client's actor that the work uses. */
 interface WorkingClient {
   /** True once the client has ended: work that hasn't begun does nothing. */
   readonly hasEnded: boolean;

@@ -1,4 +1,7 @@
-/** Keys of Centrifugo 6 that mean nothing here. Who brings a file from there is told so, and not that they are typos. */
+/**
+ * Keys of Centrifugo 6 that mean nothing here. A user who brings a config file from Centrifugo is told so, and not that
+ * the keys are typos.
+ */
 
 /** Sections at the top of the file. */
 const SECTIONS =

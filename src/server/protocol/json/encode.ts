@@ -66,8 +66,8 @@ const NEWLINE = 0x0a;
 const CARRIAGE_RETURN = 0x0d;
 
 /**
- * Removes the line ends of a payload. In JSON, raw line ends stand only between tokens and mean nothing. A newline would
- * end the message; a carriage return would end the line of an event stream (SSE).
+ * Removes the line ends of a payload. In JSON, raw line ends stand only between tokens and mean nothing. A newline
+ * would end the message; a carriage return would end the line of an event stream (SSE).
  */
 export function withoutLineEnds(payload: Buffer): Buffer {
   if (!payload.includes(NEWLINE) && !payload.includes(CARRIAGE_RETURN)) return payload;
@@ -146,7 +146,10 @@ function infoText({ user, client, conn_info, chan_info }: ClientInfo): string {
   return object(names + info("conn_info", conn_info) + info("chan_info", chan_info));
 }
 
-/** What was told of a client in binary is a string in Base64, as in the HTTP API: others must get the rest. */
+/**
+ * Info about a client that came in binary is sent as a string in Base64, as in the HTTP API: others must get the other
+ * fields.
+ */
 function info(key: string, value: Buffer | undefined): string {
   return raw(key, value === undefined || value.length === 0 || isJson(value) ? value : base64Text(value));
 }

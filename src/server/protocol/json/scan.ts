@@ -19,7 +19,7 @@ export interface Span {
   readonly end: number;
 }
 
-/** Says whether objects and arrays in `bytes[start, end)` are nested deeper than `maxDepth`. The text may be malformed. */
+/** True if objects and arrays in `bytes[start, end)` are nested deeper than `maxDepth`. The text may be malformed. */
 export function isDeeperThan(bytes: Buffer, start: number, end: number, maxDepth: number): boolean {
   // Text of depth n has n opening and n closing characters at least.
   if (end - start <= 2 * maxDepth) return false;
@@ -64,8 +64,8 @@ export function memberSpan(bytes: Buffer, { start, end }: Span, key: string): Sp
 }
 
 /**
- * Finds the values of all members of the object in `bytes[start, end)`, which `JSON.parse` has accepted, by key. Returns
- * undefined if the value is no object.
+ * Finds the values of all members of the object in `bytes[start, end)`, which `JSON.parse` has accepted, by key.
+ * Returns undefined if the value is no object.
  */
 export function memberSpans(bytes: Buffer, { start, end }: Span): Map<string, Span> | undefined {
   let at = skipSpace(bytes, start, end);

@@ -17,7 +17,9 @@ export function pathOf({ url = "" }: IncomingMessage): string {
   return mark === -1 ? url : url.slice(0, mark);
 }
 
-/** Returns a server that doesn't listen yet. The first handler that takes a request answers it; without one it gets 404. */
+/**
+ * Returns a server that doesn't listen yet. The first handler that takes a request answers it; other requests get 404.
+ */
 export async function createServer(
   handlers: readonly Handler[],
   tls?: ServerConfig["httpServer"]["tls"],
