@@ -39,7 +39,7 @@ export interface SubscriptionsState {
   }[];
 }
 
-/** What leaves with a connection that moves. */
+/** A leaving subscriber that takes its memberships of topics along to another thread. */
 export interface TopicsLeaver extends Leaver {
   readonly memberships: readonly Membership[];
 }
@@ -100,7 +100,7 @@ export class Subscriptions implements ScheduledTask {
     if (this.#topics.has(topic)) return this.#again(topic);
     const known = this.#subscribeToBus(topic, options);
     this.#topics.set(topic, undefined);
-    // Where other nodes publish, too, the engine may be away.
+    // With an engine that other nodes share, a subscribe fails while the engine is away.
     if (this.#host.topics.areShared) known.catch(() => this.remove(topic));
     return known;
   }

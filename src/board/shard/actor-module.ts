@@ -10,7 +10,7 @@ import type { Authorize } from "../accept/authorize.ts";
 import type { ActorName } from "../connection/connection-host.ts";
 import type { ActorModuleFacts } from "./messages.ts";
 
-/** What a shard uses of one actor module. */
+/** The exports of one actor module, and the settings of its class, as a shard uses them. */
 export interface ActorModule {
   readonly actorClass: ActorClass;
   /** Version of the state with which its connections move; undefined if they don't. */
@@ -23,7 +23,9 @@ export interface ActorModule {
   readonly requestHeaders: readonly string[];
 }
 
-/** What an actor module may export as `surveyed`: the answer of this shard to `board.survey(question)`. */
+/**
+ * The function `surveyed` that an actor module may export: it returns this shard's answer to `board.survey(question)`.
+ */
 export type Surveyed = (question: unknown) => unknown;
 
 /** The actor modules of a shard, by name. */
@@ -38,8 +40,8 @@ interface Exports {
 /**
  * Loads all actor modules of a board at the same time. Rejects with the first error: with the own error of a module
  * that can't be loaded, and with `ERR_NO_ACTOR_CLASS`, `ERR_ACTOR_COPY`, `ERR_SUPERVISION`, `ERR_MOVES`,
- * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_MESSAGES`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for wrong exports.
- * The message names the URL of the module.
+ * `ERR_REQUEST_HEADERS`, `ERR_SLOW_CONSUMER_CLOSE`, `ERR_MESSAGES`, `ERR_AUTHORIZE_EXPORT` or `ERR_SURVEYED_EXPORT` for
+ * wrong exports. The message names the URL of the module.
  */
 export async function loadActorModules(urls: ReadonlyMap<ActorName, string>): Promise<ActorModules> {
   const loads = Array.from(urls, async ([name, url]) => {

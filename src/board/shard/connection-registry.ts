@@ -23,8 +23,8 @@ export class ConnectionRegistry implements Iterable<Connection> {
   #last = 0;
   #size = 0;
   /**
-   * Entries by address; undefined until somebody looks an address up. A connection that nobody looks up then pays nothing:
-   * V8 interns each string that becomes a key of a `Map`, which took 2 % of the CPU of a connection.
+   * Entries by address; undefined until somebody looks an address up. A connection that nobody looks up then pays
+   * nothing: V8 interns each string that becomes a key of a `Map`, which took 2 % of the CPU of a connection.
    */
   #index: Map<string, Registration> | undefined;
 

@@ -48,7 +48,7 @@ export interface ShardTask {
   readonly links: readonly ThreadLink[];
 }
 
-/** What a shard knows of the board's engine. */
+/** The board's engine as a shard sees it, with the rules of its topics. */
 export interface ShardEngine {
   /** Port to the engine thread; undefined while there is none. */
   readonly port: MessagePort | undefined;
@@ -90,7 +90,7 @@ export type ShardOrder =
    * on. `to` is its life.
    */
   | { readonly kind: "retire"; readonly to: number }
-  /** So many more reports of actors have been handled. */
+  /** Acknowledgement: the main thread has handled this number of further reports of actors. */
   | { readonly kind: "reportsHandled"; readonly count: number }
   /**
    * Close all connections, also those that still arrive, and await their actors. Drop and cut the rest when the time is
@@ -126,7 +126,7 @@ export type ShardReport =
       readonly serial: number;
       readonly answer: QueryAnswers[ShardQuery["kind"]];
     }
-  /** What actors and their modules have reported in one tick. */
+  /** Reports of actors and their modules, gathered over one tick. */
   | { readonly kind: "reported"; readonly reports: readonly ModuleReport[] }
   /** Keys of clients of which a connection or a handshake has ended, where clients are counted. */
   | { readonly kind: "socketsClosed"; readonly clientKeys: readonly string[] }

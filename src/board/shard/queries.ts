@@ -78,7 +78,7 @@ export function isTakeoverQuery(query: ShardQuery): query is TakeoverQuery {
   return TAKEOVER_QUERIES.has(query.kind);
 }
 
-/** What an actor module said to a survey. */
+/** Outcome of a survey in one actor module. */
 export type SurveyOutcome =
   | { readonly kind: "answered"; readonly answer: unknown }
   | { readonly kind: "failed"; readonly error: ErrorReport };

@@ -142,7 +142,7 @@ export class ShardTopics {
   }
 }
 
-/** What the other thread of a move has to know first. */
+/** Topics and members of a connection that moves: the thread that takes the connection has to know them first. */
 function luggageOf(memberships: readonly Membership[]): ComingLuggage {
   return {
     topics: [...new Set(memberships.map(({ topic }) => topic))],

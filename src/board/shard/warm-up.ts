@@ -106,7 +106,7 @@ export function warmUpTask({
 export async function warmUp(accept: (transport: HandshakeTransport) => void): Promise<void> {
   const done = Promise.withResolvers<void>();
   let over = false;
-  // Those that are open end first: their handlers mustn't run when the actor modules are there.
+  // Connections that are open end first: their handlers mustn't run when the actor modules are there.
   const timer = setTimeout(() => {
     over = true;
   }, MAX_MS);

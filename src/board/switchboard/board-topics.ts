@@ -119,7 +119,7 @@ export class BoardTopics {
     return this.#health.status === "up";
   }
 
-  /** What the addresses of this node's actors begin with: "" if no other node may run the same engine. */
+  /** Beginning of the addresses of this node's actors: "" if no other node may run the same engine. */
   get addressPrefix(): string {
     return this.#isShared ? `${this.node}.` : "";
   }

@@ -208,7 +208,7 @@ export interface ActorFailure {
   readonly actor: string | undefined;
   /** Name of the handler. `detached`: a promise that a handler, or work that it started, created and didn't await. */
   readonly handler: string;
-  /** What became of the actor, by the `supervision` of its class. */
+  /** The fate of the actor, by the `supervision` of its class. */
   readonly outcome: FailureOutcome;
   readonly error: Error;
 }

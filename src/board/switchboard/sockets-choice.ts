@@ -1,4 +1,4 @@
-/** What the shards of a board read and write with: what `sockets` asks for, and what this Node can do. */
+/** The choice of the shards' sockets, by the option `sockets` and by the abilities of this Node. */
 import { canMoveSockets } from "../../wire/transport/handoff.ts";
 import { checkUring } from "../../wire/transport/uring/uring-support.ts";
 import { warnOfRelay } from "./node-version.ts";

@@ -37,7 +37,7 @@ export interface Stats {
   readonly deadLetters: number;
   /** Sockets that the main thread refused or couldn't accept, because few descriptors are left. */
   readonly acceptsFailed: number;
-  /** What the shards read and write with, and why. */
+  /** The kind of sockets that the shards use, and the reason. */
   readonly sockets: SocketsChoice;
   /** The engine; undefined if the board has none. */
   readonly engine: EngineStats | undefined;

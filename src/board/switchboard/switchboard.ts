@@ -448,7 +448,9 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     return counts;
   }
 
-  /** Waits for requests under way, which may still publish and ask. Then the board knows no engine and no node any more. */
+  /**
+   * Waits for requests under way, which may still publish and ask. After that, the board knows no engine and no node.
+   */
   async #requestsEnd(deadline: number): Promise<void> {
     const limit = new AbortController();
     const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);

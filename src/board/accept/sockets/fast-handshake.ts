@@ -62,7 +62,7 @@ export class FastHandshakes {
     this.#dueAt = Number.POSITIVE_INFINITY;
     const now = performance.now() + EARLY_MS;
     let next = Number.POSITIVE_INFINITY;
-    // From the end: a handshake that is removed is replaced by one that was looked at.
+    // Backwards: the last handshake, which this loop has already seen, takes the place of one that is removed.
     for (let place = this.#open.length - 1; place >= 0; place--) {
       const handshake = this.#open.at(place);
       if (handshake === undefined) continue;
@@ -114,7 +114,7 @@ export class FastHandshake implements TransportReceiver, Listed, ScheduledTask {
       this.#read(chunk);
       return;
     }
-    // What follows the request stays in the transport.
+    // Bytes behind the request stay in the transport.
     this.transport.pause();
     this.#waiting = Buffer.from(chunk);
     turns.addBackground(this);

@@ -106,8 +106,8 @@ export abstract class OutboundQueue<Host extends OutboundQueueHost> implements S
   }
 
   /**
-   * Writes a frame of lent memory now, behind those of this tick. Returns false, and does nothing, if the frame would have
-   * to wait.
+   * Writes a frame of lent memory now, behind those of this tick. Returns false, and does nothing, if the frame would
+   * have to wait.
    */
   protected writeLent({ block, start, end, memory }: LentMessage): boolean {
     if (this.isBehind || this.#ending) return false;

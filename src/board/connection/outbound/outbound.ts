@@ -270,7 +270,7 @@ export class Outbound extends OutboundQueue<OutboundHost> {
         this.host.counters.add("droppedOldest");
         this.forgetEmptyBacklog();
       } else if (!this.hasPending) {
-        // What the transport has can't be dropped; a frame more is let through.
+        // Frames in the transport can't be dropped; one more frame is let through.
         return this.backlog === undefined;
       } else {
         this.flush();

@@ -249,7 +249,7 @@ export class Cluster implements Elsewhere {
   /** Returns the node to ask about an address; "" for an address that names none. */
   #nodeOf(address: Address): string {
     const node = nodeOf(address) ?? "";
-    // What this node sends to itself wouldn't leave it.
+    // A message to this node's own id wouldn't leave the node, so it goes to the node that took the connections over.
     return node === this.#link.node && this.#isHandedOver ? this.#nodes.ownerOf(node) : node;
   }
 

@@ -3,7 +3,7 @@ import type { AddressInfo } from "node:net";
 import { closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { MovingListener } from "../../takeover/messages.ts";
 
-/** What `listen` was asked for: a port and a host, or the path of a Unix socket. */
+/** The socket that one call of `listen` asks for: a port and a host, or the path of a Unix socket. */
 export interface AskedSocket {
   readonly port?: number;
   readonly host?: string;

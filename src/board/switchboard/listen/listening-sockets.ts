@@ -37,7 +37,9 @@ export class ListeningSockets {
     return this.#isPassable;
   }
 
-  /** Opens a server with a socket that was inherited, or with a new one. Rejects as `openServer` does, and with `ERR_NO_FFI`. */
+  /**
+   * Opens a server with an inherited socket, or with a new one. Rejects as `openServer` does, and with `ERR_NO_FFI`.
+   */
   async open(server: Server, asked: AskedSocket, signal: AbortSignal | undefined): Promise<AddressInfo | string> {
     server.on("listening", () => this.#servers.add(server));
     server.on("close", () => this.#servers.delete(server));

@@ -3,7 +3,7 @@
 /** Why a shard is recycled: the program asked for it, or the shard has been above a bound for too long. */
 export type RecycleReason = "request" | "memory" | "eventLoop";
 
-/** What a shard needs, at one moment. */
+/** Memory and event-loop delay of one shard at one moment. */
 export interface ShardLoad {
   readonly shard: number;
   /** Memory of its JavaScript objects and buffers, in bytes. */

@@ -14,7 +14,7 @@ import type { ShardThreads } from "../pool/shard-threads.ts";
 import { shareBatch } from "../pool/share-batch.ts";
 import { MOVE_LIMIT_MS, NO_TIMEOUT_MS } from "./limits.ts";
 
-/** What became of the connections of replaced threads. */
+/** Numbers of moved, kept and closed connections of replaced threads. */
 export interface RenewalResult {
   /** Connections that go on in the new threads. */
   readonly moved: number;

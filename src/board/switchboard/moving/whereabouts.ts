@@ -1,4 +1,7 @@
-/** Where the connections are that have moved away from the shard in their address. `LiveShards` has one. */
+/**
+ * The places of the connections that have moved away from the shard in their address. `LiveShards` has one
+ * `Whereabouts`.
+ */
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { Arrival, Departure } from "../../shard/moving/messages.ts";
 
@@ -20,7 +23,7 @@ interface Whereabout {
 
 export class Whereabouts {
   readonly #byAddress = new Map<Address, Whereabout>();
-  /** Those that haven't arrived. */
+  /** Entries of connections that haven't arrived. */
   readonly #underWay = new Set<Whereabout>();
   readonly #isHome: (address: Address, life: number) => boolean;
 
@@ -64,7 +67,7 @@ export class Whereabouts {
     this.#settle(address, place);
   }
 
-  /** The thread has told of the arrival before: without an entry the connection was at home. */
+  /** The connection has closed. Its thread reported the arrival before: without an entry, the connection was at home. */
   closed({ address, hops }: Arrival): void {
     const place = this.#byAddress.get(address);
     if (place?.hops !== hops) return;

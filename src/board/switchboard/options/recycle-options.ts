@@ -4,10 +4,10 @@ import type { RecycleBounds } from "../moving/recycle-watch.ts";
 import { check, withoutUndefined } from "./option-validation.ts";
 import { type ReloadOptions, type RenewalSettings, renewalSettings } from "./reload-options.ts";
 
-/** What becomes of connections that can't move, as in a reload. */
+/** Options for the connections that can't move, as in a reload. */
 export type RecycleOptions = Omit<ReloadOptions, "actor" | "actors">;
 
-/** When the thread of a shard is replaced by itself. At least one of the bounds is needed. */
+/** Bounds at which the thread of a shard is replaced by itself. `maxMemoryMb` or `maxEventLoopDelayMs` is needed. */
 export interface AutoRecycleOptions extends RecycleOptions {
   /** Memory of a shard's JavaScript objects and buffers (`memoryBytes` in `stats()`), in MiB. Default: no bound. */
   readonly maxMemoryMb?: number;

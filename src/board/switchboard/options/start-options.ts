@@ -109,7 +109,7 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly topics?: TopicsOption;
   /**
-   * Where history and presence are kept, and how publishes reach other processes: `memory()` or `redis()` of
+   * Keeper of history and presence, and the way of publishes to other processes: `memory()` or `redis()` of
    * `switchboard/redis`. The engine runs in a thread of its own, if there is a reason for one: `topics`, or an engine
    * that other processes share. Default: `memory()`.
    */

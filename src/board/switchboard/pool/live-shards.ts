@@ -25,7 +25,7 @@ import { ShardHandle } from "./shard-handle.ts";
 import type { ShardLoss } from "./shard-loss.ts";
 import type { ShardThreads } from "./shard-threads.ts";
 
-/** What shards tell while they run. */
+/** Listener for the reports of running shards. */
 export interface ShardNews {
   /** An event of a shard that users of the board may listen to. */
   event(shard: number, event: ShardEvent): void;

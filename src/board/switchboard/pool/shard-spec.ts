@@ -1,5 +1,6 @@
 /**
- * What a shard's thread is started with. `LiveShards` fills in a `ShardSpec`, and `ShardHandle` makes the task of it.
+ * The settings with which a shard's thread starts. `LiveShards` fills in a `ShardSpec`, and `ShardHandle` turns it into
+ * the thread's task.
  */
 import type { MessagePort } from "node:worker_threads";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
