@@ -3,7 +3,7 @@ import type { ServerConfig } from "../server/config/config.ts";
 import { loadGoodConfig } from "./load-config.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 
-/** Where the API is, and the key for it. */
+/** Address of the API, and the key for it. */
 export interface ApiAddress {
   /** Such as `http://127.0.0.1:8000/api`. */
   readonly url: string;

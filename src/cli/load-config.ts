@@ -7,8 +7,8 @@ import { CommandError } from "./usage-error.ts";
 export type GoodConfig = LoadedConfig & { readonly kind: "ok" };
 
 /**
- * Loads the config from a file and the environment; without a file from the environment only. Throws a CommandError with
- * all faults. Warnings are those of `config check` and `serve`: other commands don't repeat them.
+ * Loads the config from a file and the environment; without a file, from the environment only. Throws a CommandError
+ * with all faults. Warnings are left to `config check` and `serve`: other commands don't repeat them.
  */
 export async function loadGoodConfig(file: string | undefined): Promise<GoodConfig> {
   const loaded = await loadConfig({ file, env: process.env });

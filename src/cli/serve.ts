@@ -102,7 +102,7 @@ async function start({ config }: Good, log: Log): Promise<RunningServer> {
   }
 }
 
-/** What to change when a port can't be opened. */
+/** Advice for the operator when a port can't be opened. */
 function hintFor(error: NodeJS.ErrnoException & { readonly port?: number }, { port, ...own }: HttpServer): string {
   const isInternal = error.port !== undefined && error.port !== port && error.port === own.internalPort;
   switch (error.code) {
@@ -154,7 +154,7 @@ function addressesOf(
   };
 }
 
-/** Where a program on this machine finds what listens on the address. */
+/** Host name by which a program on this machine reaches a server that listens on the address. */
 function hostOf(address: string): string {
   if (["", "0.0.0.0", "::", "127.0.0.1", "::1"].includes(address)) return "localhost";
   return address.includes(":") ? `[${address}]` : address;
@@ -231,9 +231,9 @@ function logWarningsOfNode(log: Log): void {
 }
 
 /**
- * Closes the server at a signal, also one that comes while the server starts; a second one ends the process at once. The
- * process may be PID 1 of a container, which Linux lets ignore signals without a handler. Under npx the end of its shell
- * stands for the signal.
+ * Closes the server at a signal, also one that comes while the server starts; a second one ends the process at once.
+ * The process may be PID 1 of a container, which Linux lets ignore signals without a handler. Under npx the end of its
+ * shell stands for the signal.
  */
 function closeOnSignals(starting: Promise<RunningServer>, log: Log): void {
   let isClosing = false;

@@ -6,7 +6,7 @@ export interface Session {
   readonly shards: number;
 }
 
-/** What goes along when a person's connection moves. The subscription goes along by itself. */
+/** State that moves along with a person's connection. The subscription moves by itself. */
 interface State {
   readonly name: string | undefined;
 }
