@@ -31,7 +31,7 @@ import { Streams } from "./streams.ts";
 /** Time within which `stop` resolves, in ms. */
 const STOP_MS = 900;
 
-/** What exists once the engine has an owner. */
+/** Parts of the engine that exist once it has an owner. */
 interface Parts {
   readonly links: Links;
   readonly streams: Streams;

@@ -1,4 +1,4 @@
-/** How what goes wrong with Redis is told: one code, one sentence that says what to check, and no secret. */
+/** Errors of Redis in one form: a code, one sentence that says what to check, and no secret. */
 import { SwitchboardError } from "../../errors.ts";
 import type { Address } from "./options.ts";
 
@@ -23,7 +23,7 @@ export function mayHaveRun(error: unknown): boolean {
   return !(error instanceof Error && notRun.has(error));
 }
 
-/** What Redis answers instead of running a command. */
+/** Errors with which Redis answers instead of running a command. */
 const REFUSALS =
   /^(?:MOVED|ASK|TRYAGAIN|CLUSTERDOWN|READONLY|LOADING|MASTERDOWN|BUSY|NOSCRIPT|NOAUTH|SWITCHBOARDSTALE)\b/;
 

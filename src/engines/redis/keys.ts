@@ -6,7 +6,7 @@ export interface TopicKeys {
   readonly meta: string;
   /** The publications: a list. */
   readonly list: string;
-  /** What is published to the topic: a channel. */
+  /** Channel on which the topic's publications are published. */
   readonly channel: string;
 }
 

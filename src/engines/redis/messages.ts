@@ -18,7 +18,9 @@ const ENTRY_HEADER_BYTES = 25 + EPOCH_LENGTH;
 /** Bytes of a position: epoch, offset. */
 export const POSITION_BYTES = EPOCH_LENGTH + 8;
 
-/** Decodes an entry of a list, which is also the message of its publication: kind, offset, time, expiry, epoch, frame. */
+/**
+ * Decodes an entry of a list, which is also the message of its publication: kind, offset, time, expiry, epoch, frame.
+ */
 export function decodeEntry(bytes: Buffer): StreamRecord {
   const frame: Frame = { block: bytes, start: ENTRY_HEADER_BYTES, end: bytes.length };
   return { offset: bytes.readDoubleBE(1), timeMs: bytes.readDoubleBE(9), frame };

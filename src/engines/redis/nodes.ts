@@ -16,7 +16,7 @@ const MAX_FACTS_LENGTH = 65_536;
 /** Number of other nodes that are remembered. */
 const MAX_NODES = 10_000;
 
-/** What nodes send to each other, as JSON. */
+/** A message between nodes, as JSON. */
 interface NodeMessage {
   /** True for a control message that waits at a cut. It is the first field: see `WAITS`. */
   readonly waits?: true;

@@ -85,7 +85,7 @@ export interface Access {
   readonly database: number;
 }
 
-/** Where the servers are. */
+/** Kind of installation, and the addresses of its servers. */
 export type Topology =
   | { readonly kind: "single"; readonly address: Address }
   | {

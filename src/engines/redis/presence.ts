@@ -91,7 +91,8 @@ export class Presence {
     } catch (error) {
       if (presence.members.get(address) !== record) throw error;
       if (!isOutOfMemory(error)) {
-        // Whether Redis has stored it, or still has one that left before, isn't known: a leave is sent when Redis is back.
+        // Redis may or may not have stored the member, and may still have one that left before: a leave is sent when
+        // Redis is back.
         presence.members.delete(address);
         presence.unsent.set(address, rule.leaveGraceMs);
         presence.unstored.delete(address);
@@ -300,7 +301,7 @@ export class Presence {
     const [next, ...missing] = (await this.#call(presence, this.#options.scripts.refresh, args)) as string[];
     const now = performance.now();
     if (presence.graceUntil > now && Number(next) >= 0) {
-      // What is overdue was left alone, for the other nodes' sake.
+      // Overdue members were left alone, because other nodes may still renew theirs.
       const ms = Number(next) === 0 ? OVERDUE_MS : Number(next);
       this.#sweepAfter(presence, Math.min(ms, presence.graceUntil - now));
     }

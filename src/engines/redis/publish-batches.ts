@@ -36,7 +36,7 @@ interface TopicPublishes {
   readonly answers: PromiseWithResolvers<EnginePublished>[];
 }
 
-/** What one script publishes, by topic. */
+/** Publishes of one call of a script, by topic. */
 interface Batch {
   readonly limits: HistoryLimits;
   readonly topics: Map<string, TopicPublishes>;
@@ -46,7 +46,7 @@ interface Batch {
 
 export class PublishBatches {
   readonly #options: PublishBatchesOptions;
-  /** By topic in a cluster, else by the limits. */
+  /** Open batches: by topic in a cluster, else by the limits. */
   readonly #batches = new Map<string | HistoryLimits, Batch>();
   /** The publishes of all batches, by topic. */
   readonly #topics = new Map<string, TopicPublishes>();
@@ -152,7 +152,7 @@ export class PublishBatches {
   }
 }
 
-/** What sets a publish apart from others. */
+/** Options with which a publish goes out alone. */
 type SpecialPublish = Pick<EnginePublish, "idempotencyKey" | "expiresMs">;
 
 function createBatch(limits: HistoryLimits): Batch {

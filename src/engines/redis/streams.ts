@@ -124,7 +124,8 @@ export class Streams {
     this.#batches.flush();
     const { keys, links, scripts } = this.#options;
     const { meta, list } = keys.topic(topic);
-    // What comes before the first publication, backwards, is nothing; forwards it is everything.
+    // -1 stands for no `since`. The offset 0 is another case: backwards, nothing lies before it; forwards, everything
+    // follows it.
     const from = since === undefined ? -1 : since;
     const args = [
       this.#epochs.next(),

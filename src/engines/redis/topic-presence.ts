@@ -1,4 +1,4 @@
-/** What this node knows of the presence of one topic. `Presence` has one for each topic. */
+/** The presence of one topic, as far as this node knows it. `Presence` has one for each topic. */
 import type { PresenceKeys } from "./keys.ts";
 
 /** A join or a leave that waits for the end of the tick. */
@@ -6,7 +6,7 @@ export type Change =
   | { readonly kind: "j"; readonly address: string; readonly record: string }
   | { readonly kind: "l"; readonly address: string; readonly graceMs: number };
 
-/** What this node knows of one topic: its own members. */
+/** One topic's members of this node, and their changes that Redis hasn't got. */
 export class TopicPresence {
   readonly topic: string;
   readonly keys: PresenceKeys;

@@ -184,7 +184,7 @@ export class Connection {
   }
 }
 
-/** What a server of a cluster says when another one has the hash slot. */
+/** Error codes of a server of a cluster when another server has the hash slot. */
 export const MISROUTED: readonly string[] = ["MOVED", "ASK", "TRYAGAIN", "CLUSTERDOWN"];
 
 /** True for the errors after which a command may be sent again, because Redis hasn't run it. */

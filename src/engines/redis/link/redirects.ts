@@ -1,6 +1,6 @@
 /**
- * The calls of scripts in a Redis Cluster. While a hash slot moves to another server, Redis says so instead of running a
- * script: such a call is sent again, in its order, until `timeoutMs` is over. Used by `ClusterLinks`.
+ * The calls of scripts in a Redis Cluster. While a hash slot moves to another server, Redis says so instead of running
+ * a script: such a call is sent again, in its order, until `timeoutMs` is over. Used by `ClusterLinks`.
  */
 import type { SwitchboardError } from "../../../errors.ts";
 import { failureOf, full, mayHaveRun, messageOf, refused, unavailable } from "../failures.ts";

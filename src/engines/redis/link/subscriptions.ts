@@ -5,7 +5,7 @@ import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, unavailable } from "../failures.ts";
 import { type Connection, MISROUTED, wasNotRun } from "./connection.ts";
 
-/** What gets the messages of a channel. */
+/** The receiver of a channel's messages. */
 export interface Listener {
   /**
    * Returns the kind of a message, which waits after `hold` of its kind; undefined for one that never waits. Default:

@@ -1,7 +1,7 @@
 /** The Lua scripts of streams: publish, read, begin another epoch. */
 import { TIME } from "./time.ts";
 
-/** What a script answers when its caller doesn't know which server it talks to: the server's role has changed. */
+/** Error code of a script whose caller has an outdated identity of the server: the server's role has changed. */
 export const STALE = "SWITCHBOARDSTALE";
 
 /**
@@ -12,8 +12,8 @@ export const STALE = "SWITCHBOARDSTALE";
  * renews them: `EXPIRE` costs as much as an append. `mustRenew` says when, also when the time itself has changed.
  *
  * `trusted` returns a meta, or false for one that isn't there or that another server wrote: the stream begins another
- * epoch then. Only for such a meta it checks whether the caller's identity is the wrong one, because that takes long. It
- * returns nil for a wrong identity, and the script answers `stale`.
+ * epoch then. Only for such a meta it checks whether the caller's identity is the wrong one, because that takes long.
+ * It returns nil for a wrong identity, and the script answers `stale`.
  */
 const META = `
 ${TIME}
@@ -51,7 +51,8 @@ end
  * errors of the streams with zeros.
  *
  * All streams are read before the first is written, so that a wrong identity is found while nothing is stored. An entry
- * of a list is also the message on the channel: Lua hashes each byte of each new string, so that a second string would cost much.
+ * of a list is also the message on the channel: Lua hashes each byte of each new string, so that a second string would
+ * cost much.
  */
 export const PUBLISH = `
 local once = #KEYS % 2 == 1 and KEYS[#KEYS]
