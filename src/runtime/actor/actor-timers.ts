@@ -8,7 +8,7 @@ export interface MethodCall {
   readonly argument: unknown;
 }
 
-/** What a timer calls. */
+/** The call of a timer: a function, or a method by its name. */
 export type TimerCall = (() => unknown) | MethodCall;
 
 /** One timer of an actor, and the handler call that it asks for. */

@@ -55,15 +55,15 @@ export abstract class Actor<Session = unknown> {
   static readonly requestHeaders: readonly string[] = [];
 
   /**
-   * Close code and reason for a peer that reads too slowly, where `slowConsumerPolicy` closes the connection. Clients of
-   * a protocol of one's own may come back only after certain codes. Default: 1013, "reads too slowly".
+   * Close code and reason for a peer that reads too slowly, where `slowConsumerPolicy` closes the connection. Clients
+   * of a protocol of one's own may come back only after certain codes. Default: 1013, "reads too slowly".
    */
   static readonly slowConsumerClose: SlowConsumerClose = DEFAULT_SLOW_CONSUMER_CLOSE;
 
   /**
-   * Memory of the messages that `received` gets. `"borrowed"` is a promise: no message, and no view of its bytes, is used
-   * after the handler, or the promise that it returned, has ended. Long messages then need no memory of their own, and
-   * are sent on without a copy. Keep `message.compact()`, a copy, where you keep one. Default: `"owned"`.
+   * Memory of the messages that `received` gets. `"borrowed"` is a promise: no message, and no view of its bytes, is
+   * used after the handler, or the promise that it returned, has ended. Long messages then need no memory of their own,
+   * and are sent on without a copy. Keep `message.compact()`, a copy, where you keep one. Default: `"owned"`.
    */
   static readonly messages: MessageMemory = DEFAULT_MESSAGE_MEMORY;
 
@@ -154,8 +154,8 @@ export abstract class Actor<Session = unknown> {
   }
 
   /**
-   * Called as the first handler of the next object, in place of `opened`. The connection, its subscriptions, its mailbox
-   * and timers by method name are as they were.
+   * Called as the first handler of the next object, in place of `opened`. The connection, its subscriptions, its
+   * mailbox and timers by method name are as they were.
    *
    * @param _state what `suspended` returned
    * @param _version `static moves` of the class that returned it, which may be older or newer
@@ -321,8 +321,8 @@ export abstract class Actor<Session = unknown> {
 
   /**
    * Tells the program in the main thread something: the board emits `reported` with this actor's address and a copy of
-   * the value. Reports of one shard arrive in order. Returns false, and the report is counted as `reportsRefused`, while
-   * the main thread has 65,536 reports of this shard to handle. Throws `ERR_MAIL_NOT_CLONEABLE`.
+   * the value. Reports of one shard arrive in order. Returns false, and the report is counted as `reportsRefused`,
+   * while the main thread has 65,536 reports of this shard to handle. Throws `ERR_MAIL_NOT_CLONEABLE`.
    */
   report(value: unknown): boolean {
     return reportToBoard(value, this.address);
@@ -334,8 +334,8 @@ export abstract class Actor<Session = unknown> {
    * time, no function, or no method of that name.
    *
    * A timer by the name of a method moves with the connection, with the time that is left, and calls the method of the
-   * next object: cancel it there by `cancelTimers`. A timer with a function ends when the connection moves, with a warning
-   * once for each class.
+   * next object: cancel it there by `cancelTimers`. A timer with a function ends when the connection moves, with a
+   * warning once for each class.
    *
    * @param delayMs milliseconds, from 0
    * @param call a function, or the name of a method of this actor

@@ -34,7 +34,7 @@ export type AskOutcome =
   /** The connection ended before the answer. */
   | { readonly kind: "gone" };
 
-/** Where the answer to an `ask` goes: plain data, which moves with an actor. */
+/** The asker that gets the answer to an `ask`: plain data, which moves with an actor. */
 export interface AskedBy {
   /** Life of the asking thread. */
   readonly life: number;
@@ -62,7 +62,7 @@ export interface Mail {
   readonly from: Address | undefined;
   /** Takes the answer to an `ask`; undefined for a `tell`. Called once, at the latest when the receiver ends. */
   readonly answer: ((outcome: AskOutcome) => void) | undefined;
-  /** Where the answer goes; undefined for a `tell`. */
+  /** Asker that gets the answer; undefined for a `tell`. */
   readonly askedBy?: AskedBy | undefined;
 }
 

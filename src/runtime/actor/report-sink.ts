@@ -1,6 +1,7 @@
 /**
  * The way from the code of actor modules to the program in the main thread. The shard sets the sink of its thread;
- * `Actor.report` uses it. The sink is kept by a global symbol, because a thread may hold several copies of this package.
+ * `Actor.report` uses it. The sink is kept by a global symbol, because a thread may hold several copies of this
+ * package.
  */
 import { SwitchboardError } from "../../errors.ts";
 import type { Address } from "./address.ts";

@@ -1,4 +1,7 @@
-/** The close of a peer that reads too slowly, as an actor class chooses it. Connections and the loader of modules ask. */
+/**
+ * The close of a peer that reads too slowly, by the choice of an actor class. Connections and the loader of modules use
+ * it.
+ */
 import { SwitchboardError } from "../../errors.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";

@@ -32,7 +32,7 @@ export interface Restart {
 /** A new actor object in the place of one that was suspended, here or in another thread. */
 export interface Resume {
   readonly kind: "resume";
-  /** What `suspended` returned. */
+  /** Result of `suspended`. */
   readonly state: unknown;
   /** `static moves` of the class that returned it. */
   readonly version: number;

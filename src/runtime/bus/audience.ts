@@ -40,7 +40,7 @@ export interface AudienceOwner {
   newGroup?(): SubscriberGroup;
 }
 
-/** What became of a message in this thread: numbers of subscribers. */
+/** Numbers of this thread's subscribers by the result of one message. */
 export type LocalResult = Pick<PublishResult, "delivered" | "buffered" | "dropped" | "closed">;
 
 /** Adds the numbers of `more` to `result`. */

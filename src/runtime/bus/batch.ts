@@ -77,7 +77,7 @@ export class BatchReader {
   #at = 0;
   /** The batch that came after this one. */
   following: BatchReader | undefined;
-  /** What is to be done when all records have been read. */
+  /** Callbacks to call when all records have been read. */
   after: (() => void)[] | undefined;
 
   constructor(batch: ArrayBuffer) {

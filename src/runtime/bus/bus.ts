@@ -145,7 +145,10 @@ export class Bus {
     this.#topics.prune(topic);
   }
 
-  /** Begins to move subscribers to another thread. Rejections come from the `ready` of the result. README.md explains it. */
+  /**
+   * Begins to move subscribers to another thread. `ready` of the result rejects if the move is called off: see
+   * README.md.
+   */
   leaveFor<L extends Leaver>(life: number, leavers: readonly L[], options: LeaveOptions<L> = {}): Departure<L> {
     return this.#moves.leaveFor(life, leavers, options);
   }
@@ -199,8 +202,8 @@ export class Bus {
   }
 
   /**
-   * Resolves when everything that this tick and those before have published has been delivered in the other threads, and
-   * when these know which topics are wanted here.
+   * Resolves when everything that this tick and those before have published has been delivered in the other threads,
+   * and when these know which topics are wanted here.
    */
   async settled(): Promise<void> {
     // Mail of this tick leaves at its end, on the same ports.

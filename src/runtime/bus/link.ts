@@ -42,7 +42,7 @@ type LinkMessage =
 /** All messages on the port: those of the bus, and those of the mail, which `MailLink` takes. */
 type PortMessage = LinkMessage | { readonly kind: "mail" };
 
-/** What the links of one thread share. */
+/** Scheduling parts that all links of one thread share. */
 export interface LinkSchedule {
   /** Time for the deliveries of publishes that arrive. */
   readonly turns: FairScheduler;

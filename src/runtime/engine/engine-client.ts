@@ -32,7 +32,7 @@ import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead 
 import type { TakeoverAnswers, TakeoverStep } from "./takeover/steps.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
 
-/** What a client tells its thread. Only the client of the main thread is told of health, nodes and gauges. */
+/** The listener of an engine client. Only the client of the main thread is told of health, nodes and gauges. */
 export interface EngineClientOwner {
   /** A publication isn't stored for certain, or a message for other nodes was dropped. */
   publishFailed?(): void;
@@ -143,8 +143,8 @@ export class EngineClient {
   }
 
   /**
-   * Resolves when the engine has everything that this thread has sent, and this thread has handled what came before; or when
-   * the engine thread can't be reached.
+   * Resolves when the engine has everything that this thread has sent, and this thread has handled what came before; or
+   * when the engine thread can't be reached.
    */
   async settled(): Promise<void> {
     await this.#session?.request({ kind: "settle" }).catch(noop);

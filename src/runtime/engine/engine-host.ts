@@ -90,7 +90,7 @@ export class EngineHost {
     }
   }
 
-  /** What the engine calls. */
+  /** Callbacks for the engine. */
   readonly engineOwner: EngineOwner = {
     published: (name, epoch, record) => {
       const topic = this.#topics.get(name);
@@ -133,7 +133,7 @@ export class EngineHost {
     },
   };
 
-  /** What a client calls. */
+  /** Callbacks and data for a client. */
   get #clientOwner(): HostClientOwner {
     return {
       engine: this.engine,

@@ -43,7 +43,7 @@ export interface SessionOwner {
   sessionEnded(session: EngineSession): void;
 }
 
-/** What a thread's sessions share. */
+/** Scheduling parts that all sessions of one thread share. */
 export interface SessionSchedule {
   readonly turns: FairScheduler;
   readonly endOfTick: EndOfTick;

@@ -1,4 +1,4 @@
-/** What runs in the engine thread. `workers/engine.ts` calls `runEngine`. */
+/** The main function of the engine thread. `workers/engine.ts` calls `runEngine`. */
 import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { Pulse } from "../stats/pulse.ts";

@@ -29,7 +29,7 @@ export interface HostClientOwner extends PublishTarget {
   clientGone(client: HostClient): void;
 }
 
-/** What the clients of the host share. */
+/** Scheduling parts and the window that all clients of the host share. */
 export interface HostSchedule {
   readonly turns: FairScheduler;
   readonly endOfTick: EndOfTick;
@@ -162,7 +162,7 @@ export class HostClient {
   }
 
   #receive(message: ClientMessage): void {
-    // What gives room doesn't wait behind publishes.
+    // A message that makes room doesn't wait behind publishes.
     if (message.kind === "consumed") this.#consumed(message.bytes);
     else this.#inbox.add(message);
   }

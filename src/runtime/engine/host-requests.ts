@@ -9,7 +9,7 @@ import { noHistory } from "./publish-receiver.ts";
 /** Time in ms that a connection has on its way to another process. One that doesn't arrive is reported as gone then. */
 const TRAVEL_MS = 10_000;
 
-/** What a client has joined. */
+/** A client with the members that it has joined. */
 interface Joining {
   /** Addresses of the members, by topic. */
   readonly joined: Map<string, Set<string>>;

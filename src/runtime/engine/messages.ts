@@ -146,7 +146,7 @@ export type HostNotice =
 
 /** Message from the host to a client. */
 export type HostMessage =
-  /** What became of publishes and relays. A relay gets the offset 0. Doesn't wait for the deliveries before it. */
+  /** Outcomes of publishes and relays. A relay gets the offset 0. Doesn't wait for the deliveries before it. */
   | {
       readonly kind: "acknowledged";
       readonly serials: Float64Array<ArrayBuffer>;
@@ -202,7 +202,7 @@ export function windowBytes(notice: HostNotice): number {
   }
 }
 
-/** What the engine thread is started with. */
+/** The settings with which the engine thread starts. */
 export interface EngineTask {
   /** URL of the engine's module. */
   readonly module: string;

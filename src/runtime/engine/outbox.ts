@@ -1,4 +1,4 @@
-/** What an `EngineSession` has for the host at the end of the tick. */
+/** The messages that an `EngineSession` has for the host at the end of the tick. */
 import type { MessagePort } from "node:worker_threads";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { BatchWriter } from "../bus/batch.ts";

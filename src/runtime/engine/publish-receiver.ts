@@ -5,7 +5,7 @@ import type { Engine, EnginePublished, HistoryLimits } from "../streams/engine.t
 import type { TopicRules } from "../streams/topic-rules.ts";
 import { type HostMessage, RELAY_FLAG } from "./messages.ts";
 
-/** Where publishes go. */
+/** The engine and the rules of topics to which publishes go. */
 export interface PublishTarget {
   readonly engine: Engine;
   readonly rules: TopicRules;
@@ -25,13 +25,13 @@ type Acknowledged = Extract<HostMessage, { kind: "acknowledged" }>;
 export class PublishReceiver {
   readonly #target: PublishTarget;
   readonly #acknowledges: () => void;
-  /** By number. */
+  /** Topics by number. */
   #topics: NumberedTopic[] = [];
   #nextSerial = 0;
   #serials: number[] = [];
   #offsets: number[] = [];
   #epochs: Acknowledged["epochs"][number][] = [];
-  /** By reason. */
+  /** Failed publishes by the code and message of their error. */
   #failed = new Map<string, { readonly error: ErrorReport; readonly serials: number[] }>();
 
   /** @param acknowledges called when there is something to take */

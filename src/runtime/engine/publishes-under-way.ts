@@ -27,9 +27,15 @@ const LOOKS = 5;
 /** Least number of serials that were taken before the array is cut. */
 const MIN_CUT = 1_024;
 
-/** What is under way, by serial. What has expired counts until the host acknowledges it: it takes the host's memory. */
+/**
+ * Publishes and relays under way, by serial. An expired publish counts until the host acknowledges it: it takes the
+ * host's memory.
+ */
 export class PublishesUnderWay {
-  /** By serial, from `#firstSerial` on; undefined once the host has acknowledged it. Most are acknowledged in order. */
+  /**
+   * Publishes by serial, from `#firstSerial` on; undefined once the host has acknowledged one. Most are acknowledged in
+   * order.
+   */
   #waiting: (PublishUnderWay | undefined)[] = [];
   #firstSerial = 0;
   /** Index of the oldest publish that waits. */
@@ -40,7 +46,7 @@ export class PublishesUnderWay {
   readonly #failed: () => void;
   #bytes = 0;
   #timer: NodeJS.Timeout | undefined;
-  /** The next serial at each of the last looks: what has a smaller one is older. */
+  /** The next serial at each of the last looks: a publish with a smaller serial is older. */
   #looks: number[] = [];
 
   /**

@@ -7,9 +7,7 @@ import type { HostNotice } from "./messages.ts";
 
 type TopicNotice = Extract<HostNotice, { readonly number: number }>;
 
-/**
- * What a thread gives the client for a topic that the thread wants. Each call comes from the port, in the port's order.
- */
+/** The receiver of everything that concerns one wanted topic. Each call comes from the port, in the port's order. */
 export interface StreamFeed {
   /** The next publication, in the order of the engine. */
   published(record: StreamRecord, epoch: string): void;

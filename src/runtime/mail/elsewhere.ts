@@ -18,7 +18,7 @@ export interface RemoteMail {
   readonly timeoutMs: number;
 }
 
-/** What became of mail to another node. */
+/** Outcome of mail to another node. */
 export type RemoteOutcome =
   /** `accepted` is for a tell. `expired`: nothing was heard in time, so the mail may have arrived or not. */
   | { readonly kind: "accepted" | "full" | "gone" | "expired" }

@@ -45,7 +45,7 @@ interface MailBatch {
   readonly letters: readonly (MailEnvelope | MailNote)[];
   /** Number of letters of the other side that were looked at since the last batch, in order. */
   readonly taken: number;
-  /** Those among the `taken` that weren't accepted, by position. `later`: another thread will tell. */
+  /** Refused letters among the `taken`, by position. `later`: another thread will tell the verdict. */
   readonly refused: readonly { readonly at: number; readonly verdict: "full" | "gone" | "later" }[];
   /** Answers to asks of the other side. */
   readonly answers: readonly Answer[];

@@ -1,7 +1,7 @@
-/** What the mail routers of threads tell each other about actors that move. Notes keep their place among the letters. */
+/** Notes between the mail routers of threads about actors that move. Notes keep their place among the letters. */
 import type { Address } from "../actor/address.ts";
 
-/** What is told to the home of an actor. */
+/** A note to the home of an actor. */
 export type HomeNote =
   /** The actor is about to leave the sender's thread: keep its letters. Answered by `kept`. */
   | { readonly note: "keep"; readonly address: Address }
@@ -12,16 +12,19 @@ export type HomeNote =
 
 export type MailNote =
   | HomeNote
-  /** From the home: all letters to the actor that the home has sent come before this note. */
+  /** The home's answer to `keep`: all letters to the actor that the home has sent come before this note. */
   | { readonly note: "kept"; readonly address: Address }
   /** To an asking thread: actors with unanswered asks have moved to another thread. */
   | { readonly note: "asksMoved"; readonly asks: readonly MovedAsk[]; readonly to: number }
-  /** From a home that knows nothing: tell what lives there. Answered by any number of `here`, and `reported`. */
+  /**
+   * Question of a new home that knows nothing: tell which of its actors live there. Answered by any number of `here`,
+   * and `reported`.
+   */
   | { readonly note: "report" }
   | { readonly note: "reported" }
   /** To the old thread of a shard: the sender's next letters to the shard's addresses go to its successor. */
   | { readonly note: "switched" }
-  /** From the old thread of a shard to its successor: where the actors are that live elsewhere. */
+  /** Note of a shard's old thread to its successor: the places of the actors that live elsewhere. */
   | { readonly note: "table"; readonly places: readonly ActorPlace[] };
 
 export interface ActorPlace {

@@ -38,7 +38,7 @@ export interface MailRouterOwner {
    * Number of this thread, unique among all that are ever linked. Default: 0 in the main thread, else the index + 1.
    */
   readonly life?: number;
-  /** What the addresses of this node begin with. Default: "", no other node shares the engine. */
+  /** Beginning of the addresses of this node. Default: "", no other node shares the engine. */
   readonly addressPrefix?: string;
   /** Way to other nodes, in the main thread. Shards go through the main thread. */
   readonly elsewhere?: Elsewhere;
@@ -54,7 +54,7 @@ const ACCEPTED = Promise.resolve({ status: "accepted" } as const);
 
 export class MailRouter implements Mailer {
   readonly #owner: MailRouterOwner;
-  /** By the life of the other thread. */
+  /** Links by the life of the other thread. */
   readonly #links = new Map<number, MailLink>();
   readonly #asks = new Asks();
   readonly #life: number;

@@ -20,7 +20,7 @@ interface KeptLetter {
   readonly settle: Settle;
 }
 
-/** Where an actor is that has left its home. */
+/** The thread of an actor that has left its home. */
 interface Place {
   life: number;
   /** Letters that wait while the actor moves; undefined when it has arrived. */
@@ -51,7 +51,7 @@ export class MovingMail {
   readonly #places = new Map<Address, Place>();
   /** The travellers' side: actors that have come here, and actors that are about to leave. */
   readonly travellers: TravellingActors;
-  /** What comes for this shard before the old thread has passed on its table, in order. */
+  /** Letters and notes for this shard that come before the old thread has passed on its table, in order. */
   readonly #early: (() => void)[] = [];
   /** Threads that haven't reported yet, and letters to unknown addresses meanwhile. */
   readonly #unreported = new Set<number>();
@@ -95,7 +95,7 @@ export class MovingMail {
     if (shard === undefined) return;
     this.#shards.set(life, shard);
     const home = this.#homes.get(shard);
-    // Of two threads of a shard the older one is its home until `succeed`, in whichever order they are linked.
+    // The older one of a shard's two threads is its home until `succeed`, in whichever order they are linked.
     const isThere = home !== undefined && (home === this.#host.life || this.#host.links.has(home));
     const isTaken = isThere && life > home;
     if (!isTaken) this.#homes.set(shard, life);

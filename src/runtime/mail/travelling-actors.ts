@@ -35,7 +35,7 @@ export class TravellingActors {
   readonly #host: TravellingActorsHost;
   /** Actors of other homes that are here. */
   readonly #guests = new Set<Address>();
-  /** What waits for `kept`, by address. */
+  /** Actors that wait for `kept`, by address. */
   readonly #leaving = new Map<Address, { readonly home: number; readonly resolve: () => void }>();
 
   constructor(host: TravellingActorsHost) {

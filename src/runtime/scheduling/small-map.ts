@@ -3,7 +3,7 @@
  * one, and an empty `Map` of V8 already takes 184 bytes.
  */
 
-/** As much of `Map` as its users need. The order of iteration is that of `Map`. */
+/** The methods of `Map` that the users of small maps need. The order of iteration is that of `Map`. */
 export class SmallMap<K extends string, V> {
   /** Key of the only entry; undefined if there is none, or more than one. */
   #key: K | undefined;

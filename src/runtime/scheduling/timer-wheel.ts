@@ -69,7 +69,8 @@ export class TimerWheel {
   readonly #advance = (): void => {
     if (this.#stopped) return;
     const slot = this.#slot(++this.#now);
-    // From the end: a member that is deleted here, or by `expired`, is replaced by one that was looked at.
+    // Backwards: the last member, which this loop has already seen, takes the place of one that is deleted, here or by
+    // `expired`.
     for (let place = slot.length - 1; place >= 0; place--) {
       const timed = slot.at(place);
       if (timed === undefined || (timed.deadline as number) > this.#now) continue;

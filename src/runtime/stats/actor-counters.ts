@@ -55,7 +55,7 @@ export class ActorCounters {
     if (first !== undefined) (this.#values[first + names.indexOf(name)] as number) += amount;
   }
 
-  /** For a new thread in the place of one that ended. */
+  /** Sets all gauges to 0, for a new thread in the place of one that ended. */
   clearGauges(): void {
     for (const first of this.#firstSlots.values()) {
       for (const name of gauges) this.#values[first + names.indexOf(name)] = 0;

@@ -192,7 +192,10 @@ export class Counters {
     return sum;
   }
 
-  /** For a new thread in the place of one that ended: the old thread may have ended in the middle of counting. */
+  /**
+   * Sets all gauges to 0, for a new thread in the place of one that ended: the old one may have ended in the middle of
+   * counting.
+   */
   clearGauges(): void {
     for (const name of gauges) this.set(name, 0);
     this.byActor.clearGauges();

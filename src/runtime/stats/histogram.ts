@@ -5,7 +5,7 @@
 /** The counts of a histogram. */
 export interface HistogramValues {
   /**
-   * For each bound `le` in seconds, the observations at or below it and above the bound before. The last bound is
+   * Number of observations at or below each bound `le`, in seconds, and above the bound before. The last bound is
    * `Infinity`.
    */
   readonly buckets: readonly { readonly le: number; readonly count: number }[];

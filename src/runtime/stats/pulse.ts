@@ -1,5 +1,6 @@
 /**
- * The sign of life of a shard's thread or of the engine thread. The thread beats; the watchdog in the main thread looks.
+ * The sign of life of a shard's thread or of the engine thread. The thread beats; the watchdog in the main thread
+ * looks.
  */
 
 /** Data from which both ends of a pulse are made. */
@@ -10,8 +11,8 @@ export interface PulseSource {
 
 /**
  * A count in memory that a thread shares with the main thread. The count grows whenever the thread's event loop reaches
- * the pulse's timer. Each thread of a shard, or of the engine, has a pulse of its own, so that a thread that is still ending can't beat
- * for its successor.
+ * the pulse's timer. Each thread of a shard, or of the engine, has a pulse of its own, so that a thread that is still
+ * ending can't beat for its successor.
  */
 export class Pulse implements PulseSource {
   readonly memory: SharedArrayBuffer;
@@ -28,7 +29,7 @@ export class Pulse implements PulseSource {
     return new Pulse({ memory: new SharedArrayBuffer(Int32Array.BYTES_PER_ELEMENT), intervalMs });
   }
 
-  /** What is sent to the thread that beats. */
+  /** Data for the thread that beats. */
   get source(): PulseSource {
     return { memory: this.memory, intervalMs: this.intervalMs };
   }

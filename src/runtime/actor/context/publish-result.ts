@@ -26,9 +26,10 @@ export interface PublishResult {
   /** Number of other threads with subscribers that don't get the publish, because they are too far behind. */
   readonly remoteDropped: number;
   /**
-   * The place that the publication got, on a topic with history. (The numbers are 0 then: the engine's thread delivers
-   * to all.) With `store: false` the epoch is "" and the offset 0. Rejects with `ERR_ENGINE_FULL` or `ERR_ENGINE_UNAVAILABLE` if the publication isn't stored for certain. A
-   * rejection that nobody awaits does no harm: the counter `publishesFailed` has it.
+   * Position of the publication, on a topic with history. (The numbers of subscribers are 0 then: the engine's thread
+   * delivers to all.) With `store: false` the epoch is "" and the offset 0. Rejects with `ERR_ENGINE_FULL` or
+   * `ERR_ENGINE_UNAVAILABLE` if the publication isn't stored for certain. A rejection that nobody awaits does no harm:
+   * the counter `publishesFailed` has it.
    */
   readonly stored?: Promise<Stored>;
 }

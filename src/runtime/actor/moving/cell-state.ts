@@ -8,7 +8,7 @@ import { checkPlainData } from "./plain-data.ts";
 
 /** An actor between two handlers, as plain data. */
 export interface CellState {
-  /** What waits in the mailbox, in order. */
+  /** Messages, mail, notices and calls of timers that wait in the mailbox, in order. */
   readonly waiting: readonly WaitingState[];
   /** Timers by method name. */
   readonly timers: readonly TimerState[];
@@ -16,7 +16,7 @@ export interface CellState {
   readonly failuresMs: readonly number[];
   /** `static moves` of the class that wrote the state. */
   readonly version: number;
-  /** What `suspended` returned, as `v8.serialize` writes it. */
+  /** Result of `suspended`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;
 }
 

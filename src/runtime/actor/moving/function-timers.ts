@@ -4,8 +4,8 @@
 const warned = new WeakSet<object>();
 
 /**
- * Warns that timers of an actor which call a function have ended because its connection moved: once for each class in each
- * thread (`SwitchboardWarning`, code `timersEnded`).
+ * Warns that timers of an actor which call a function have ended because its connection moved: once for each class in
+ * each thread (`SwitchboardWarning`, code `timersEnded`).
  */
 export function warnOfEndedTimers(actorClass: { readonly name: string }): void {
   if (warned.has(actorClass)) return;

@@ -1,6 +1,7 @@
 /**
- * Tells values that travel unchanged from those that `v8.serialize` changes without an error: it writes a `Blob`, a `URL`
- * and every instance of a class as an object of their own properties. Everything that moves with a connection is checked.
+ * Tells values that travel unchanged from those that `v8.serialize` changes without an error: it writes a `Blob`, a
+ * `URL` and every instance of a class as an object of their own properties. Everything that moves with a connection is
+ * checked.
  */
 import { SwitchboardError } from "../../../errors.ts";
 
@@ -33,7 +34,9 @@ export function checkPlainData(value: unknown, what: string): void {
   throw new SwitchboardError("ERR_STATE_NOT_CLONEABLE", message);
 }
 
-/** Returns the name of a class whose instance the value holds, and which can't travel; undefined if all is plain data. */
+/**
+ * Returns the name of the first class found whose instances can't travel; undefined if the whole value is plain data.
+ */
 function foreignClassIn(value: unknown): string | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const seen = new Set<object>();

@@ -22,7 +22,7 @@ export type StayReason =
 
 /** The result of a suspension. The actor object that was suspended is not used any more. */
 export interface Suspended {
-  /** What `suspended` returned. */
+  /** Result of `suspended`. */
   readonly value: unknown;
   /** The same as bytes; the error if the value can't travel. */
   readonly bytes: Uint8Array | SwitchboardError;
@@ -66,7 +66,7 @@ export class Suspension {
     return this.#step === "running";
   }
 
-  /** What `suspended` returned. */
+  /** Result of `suspended`. */
   get value(): unknown {
     return this.#value;
   }

@@ -1,6 +1,6 @@
 /**
- * Everything that comes to an actor: messages, mail, notices and expired timers, and its turns of the shard. `ActorCell`
- * extends the queue by the actor.
+ * Everything that comes to an actor: messages, mail, notices and expired timers, and its turns of the shard.
+ * `ActorCell` extends the queue by the actor.
  */
 import type { Message } from "../../../wire/protocol/message.ts";
 import { type ScheduledTask, TURN_BUDGET } from "../../scheduling/fair-scheduler.ts";
@@ -175,7 +175,9 @@ export abstract class CellQueue implements ScheduledTask {
     return count;
   }
 
-  /** Cancels the timers that call functions of the actor object. Returns true if there were any, or if their calls wait. */
+  /**
+   * Cancels the timers that call functions of the actor object. Returns true if there were any, or if their calls wait.
+   */
   protected clearFunctionTimers(): boolean {
     let any = (this.#timers?.clearFunctions() ?? 0) > 0;
     for (const one of this.#mailbox ?? []) {

@@ -19,7 +19,7 @@ const NOBODY: LocalResult = Object.freeze({ delivered: 0, buffered: 0, dropped: 
 
 /** A connection that has been put together. */
 interface Arrived {
-  /** By topic. */
+  /** Subscriptions by topic. */
   readonly subscriptions: Map<string, BusSubscription>;
   readonly writtenOut: PromiseWithResolvers<void>;
 }
@@ -38,7 +38,7 @@ export interface ArrivingSettings {
 export class Arriving {
   readonly #settings: ArrivingSettings;
   readonly #topics = new Map<string, MovingSubscribers>();
-  /** What was published for the subscribers since the marks: their shadow. */
+  /** Messages published for the subscribers since the marks: the shadow of the subscribers. */
   readonly #shadow = new KeptMessages();
   readonly #awaited: Set<number>;
   /** Connections that are here, and wait for marks. */

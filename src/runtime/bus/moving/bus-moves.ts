@@ -9,7 +9,7 @@ import type { MovesHost } from "./moves-host.ts";
 import { ENGINE_ORIGIN } from "./moving-subscribers.ts";
 
 export interface LeaveOptions<L extends Leaver = Leaver> {
-  /** What the owner of the other bus is given, as `subscribersComing` there. A value that can be cloned. */
+  /** Value for `subscribersComing` of the other bus's owner. A value that can be cloned. */
   readonly luggage?: unknown;
   /** True if what the engine thread sends reaches the leavers: the engine thread makes a cut, too. */
   readonly cutsEngine?: boolean;
@@ -28,7 +28,7 @@ type AnyDeparting = Pick<Departing, "marked" | "threadsChanged" | "ended" | "pre
 export class BusMoves {
   readonly #host: MovesHost;
   readonly #departing = new Map<number, AnyDeparting>();
-  /** By the life of the thread that is left, and the number of the move there. */
+  /** Arriving moves by the life of the thread that is left, and the number of the move there. */
   readonly #arriving = new Map<string, Arriving>();
   #nextMove = 0;
 
@@ -120,7 +120,7 @@ export class BusMoves {
     this.#arriving.set(key, new Arriving({ coming, link, awaited, host: this.#host, ended }));
     if (!coming.hasCut) return;
     for (const other of others) other.tell({ kind: "cut", from: link.life, move: coming.move });
-    // What this thread publishes from here on reaches the subscribers here.
+    // Publishes of this thread, from here on, reach the subscribers here.
     link.tell({ kind: "mark", from: link.life, move: coming.move, cutting });
   }
 

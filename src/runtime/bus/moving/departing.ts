@@ -165,7 +165,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
       return 0;
     }
     const { move, host } = this.#settings;
-    // What this thread publishes from here on reaches the leavers in the other thread.
+    // Publishes of this thread, from here on, reach the leavers in the other thread.
     this.link.tell({ kind: "mark", from: host.life, move, cutting: undefined });
     this.#cut.add(host.life);
     const seats: number[] = [];

@@ -14,7 +14,7 @@ export interface ComingSubscribers {
   readonly hasCut: boolean;
   /** True if the engine thread makes a cut, too. */
   readonly cutsEngine: boolean;
-  /** What the owner of the bus sends along, for `subscribersComing` of the other owner. */
+  /** Value from the owner of the bus, for `subscribersComing` of the other owner. */
   readonly luggage: unknown;
 }
 
@@ -39,7 +39,7 @@ export type MoveMessage =
   /** The move is called off; `from` is the life of the thread that was to be left. */
   | { readonly kind: "calledOff"; readonly from: number; readonly move: number; readonly reason: string };
 
-/** Who has decided about a move. */
+/** The thread that has decided about a move. */
 export const MoveState = {
   /** Nobody yet. */
   open: 0,

@@ -1,5 +1,5 @@
 /**
- * What the mover of connections and the bus say to each other when subscribers move to another thread. `Bus.leaveFor`
+ * The types that the mover of connections and the bus exchange when subscribers move to another thread. `Bus.leaveFor`
  * begins a move, `Bus.arrive` ends it in the other thread. README.md has the protocol.
  */
 import type { Encode } from "../../streams/publication.ts";

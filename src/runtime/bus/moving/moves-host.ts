@@ -1,11 +1,11 @@
-/** What moves of subscribers need of the bus of their thread. */
+/** The part of a thread's bus that moves of subscribers use. */
 import type { AudienceOwner, Subscriber } from "../audience.ts";
 import type { Link } from "../link.ts";
 import type { Topic, TopicIndex } from "../topic-index.ts";
 import type { Encoding } from "../variants.ts";
 import type { MovingSubscribers } from "./moving-subscribers.ts";
 
-/** What the owner of a bus does for subscribers that are to come. */
+/** Preparations of a bus's owner for subscribers that are to come. */
 export interface ComingPreparation {
   /** Resolves when everything is prepared. A rejection calls the move off. */
   readonly prepared: Promise<unknown>;

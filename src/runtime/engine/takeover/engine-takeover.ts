@@ -2,7 +2,7 @@
 import type { Engine } from "../../streams/engine.ts";
 import type { TakeoverAnswers, TakeoverStep } from "./steps.ts";
 
-/** What a takeover needs of the host. */
+/** The part of the host that a takeover uses. */
 export interface TakeoverHost {
   readonly engine: Engine;
   /** Names of the topics that are wanted. */

@@ -1,4 +1,4 @@
-/** What the main thread tells the engine thread in a takeover, and the answers. */
+/** The messages of the main thread to the engine thread in a takeover, and the answers. */
 
 import type { Waiting } from "../../streams/takeover.ts";
 
