@@ -111,7 +111,10 @@ function problemOfWebHost(scheme: string, host: string): string | undefined {
   return `${isDefaultPort ? "which writes out the default port" : "which browsers write in another way"}: write "${sent}"`;
 }
 
-/** Of apps and extensions: nobody but their makers knows what such hosts look like. */
+/**
+ * Checks the host of an origin of an app or an extension. Only the makers of apps and extensions know the form of such
+ * hosts, so any visible ASCII passes.
+ */
 function problemOfHost(scheme: string, host: string): string | undefined {
   if (host === "") return "which has no host";
   if (host.includes("*")) {

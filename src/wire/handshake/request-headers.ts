@@ -41,7 +41,7 @@ export function isHost(value: string): boolean {
   return HOST.test(value);
 }
 
-/** What of a request says which protocols it may be upgraded to. An `IncomingMessage` is one. */
+/** The part of a request that names the protocols to which it may be upgraded. An `IncomingMessage` is one. */
 interface Offer {
   readonly httpVersionMajor: number;
   readonly httpVersionMinor: number;

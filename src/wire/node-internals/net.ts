@@ -16,8 +16,8 @@ export interface TcpHandle {
 }
 
 /**
- * Returns the number of bytes of a handle's writes that the operating system hasn't taken: exact at every moment. Source:
- * `writeQueueSize` of the handles of streams (`src/stream_wrap.cc`). Throws `ERR_NODE_INTERNALS`.
+ * Returns the number of bytes of a handle's writes that the operating system hasn't taken: exact at every moment.
+ * Source: `writeQueueSize` of the handles of streams (`src/stream_wrap.cc`). Throws `ERR_NODE_INTERNALS`.
  */
 export function unsentBytesOf(handle: object): number {
   const { writeQueueSize } = handle as { readonly writeQueueSize?: unknown };
@@ -60,7 +60,10 @@ export interface EmptyTcpHandle extends TcpHandle {
   open(descriptor: number): number;
 }
 
-/** The class of TCP handles (`TCP` in `src/tcp_wrap.cc`). Its argument is what `async_hooks` shows: see `handleKinds`. */
+/**
+ * The class of TCP handles (`TCP` in `src/tcp_wrap.cc`). Its argument is the kind that `async_hooks` shows: see
+ * `handleKinds`.
+ */
 export type TcpHandleClass = new (kind: number) => EmptyTcpHandle;
 
 /** `TCPConstants` of `src/tcp_wrap.cc`. */

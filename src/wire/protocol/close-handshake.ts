@@ -23,7 +23,7 @@ export interface Closing {
   readonly reason: string;
 }
 
-/** What a driver does when the end of the connection is decided. The phase is `ending` from then on. */
+/** The step of a driver when the end of the connection is decided. The phase is `ending` from then on. */
 export interface ClosingStep {
   /** Close frame to queue after all data; undefined if our close frame is out already. */
   readonly frame: Frame | undefined;
@@ -44,8 +44,8 @@ export const LOST: Closing = { code: CloseCode.abnormal, reason: "" };
 const MAX_LINGER_MS = 2_000;
 
 /**
- * Time, in milliseconds, that each end gives the other to finish: the peer to end its direction of the transport after our
- * last byte, and the user's code to answer the messages that came before the peer's end.
+ * Time, in milliseconds, that each end gives the other to finish: the peer to end its direction of the transport after
+ * our last byte, and the user's code to answer the messages that came before the peer's end.
  */
 export function lingerMs(closeTimeoutMs: number): number {
   return Math.min(MAX_LINGER_MS, closeTimeoutMs);

@@ -136,7 +136,9 @@ export class Decoder {
     return state;
   }
 
-  /** Goes on where another decoder with the same options was saved. Call `next` then: events may be left in its rest. */
+  /**
+   * Goes on where another decoder with the same options was saved. Call `next` then: events may be left in its rest.
+   */
   load({ rest, message, frame, window }: DecoderState): void {
     this.feed(Buffer.from(rest));
     this.#state = "owning";

@@ -168,7 +168,10 @@ export function messageOf(opcode: Opcode, payload: Uint8Array): Message {
   return new Message(block, start, end - payload.length, end);
 }
 
-/** Encodes `data` as a frame. A `Message` is returned as it is, a lent one as a copy. Throws `ERR_DATA` for anything that can't be sent. */
+/**
+ * Encodes `data` as a frame. A `Message` is returned as it is, a lent one as a copy. Throws `ERR_DATA` for anything
+ * that can't be sent.
+ */
 export function toFrame(data: Sendable): Frame {
   if (typeof data === "string") return encodeText(data);
   if (data instanceof Message) return data.toOwned();

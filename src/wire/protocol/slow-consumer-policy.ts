@@ -10,8 +10,8 @@ export const SLOW_CONSUMER_POLICIES = ["close", "dropNewest", "dropOldest", "con
  * - `conflate`: from the first waiting byte on, only the newest publish of each topic waits, in the place of the one
  *   before. Messages that are sent wait in order. If that is still too much, the connection is closed, as with `close`.
  *
- * Publications of topics with history wait in the history beyond the bound, whatever the policy: none closes a connection.
- * A message of which the peer may have got a part is never dropped, and no policy drops a control frame.
+ * Under every policy, publications of topics with history wait in the history beyond the bound, and close no
+ * connection. A message of which the peer may have got a part is never dropped, and no policy drops a control frame.
  */
 export type SlowConsumerPolicy = (typeof SLOW_CONSUMER_POLICIES)[number];
 

@@ -4,8 +4,8 @@ import { SwitchboardError } from "../../errors.ts";
 import { type TcpHandle, transferable } from "../node-internals/net.ts";
 
 /**
- * Returns a handle over the same socket that doesn't accept. The old handle is closed. Connections wait in the queue of the
- * system. Throws `ERR_SOCKET_STAYED` if no descriptor is left; then the old handle is as it was.
+ * Returns a handle over the same socket that doesn't accept. The old handle is closed. Connections wait in the queue of
+ * the system. Throws `ERR_SOCKET_STAYED` if no descriptor is left; then the old handle is as it was.
  */
 export function atRest(handle: TcpHandle): TcpHandle {
   const { port1, port2 } = new MessageChannel();

@@ -2,15 +2,17 @@
 import type { Server as HttpServer, ServerResponse } from "node:http";
 import { Server } from "node:net";
 
-/** Time in ms in which a client that is idle may send one more request, whose answer asks it to close the connection. */
+/**
+ * Time in ms in which an idle client may send one more request, whose answer asks the client to close the connection.
+ */
 const KEEP_IDLE_MS = 1_000;
 /** Time in ms after which a connection that has become idle is closed, from then on. */
 const CLOSE_IDLE_MS = 100;
 
 /**
- * Closes a server. It accepts no connection from now on, and its answers say `Connection: close`. `server.close()` would
- * close idle connections at once, also those on which a request is on its way, and would keep a connection on which request
- * follows request. If the server listens again, its connections stay open.
+ * Closes a server. It accepts no connection from now on, and its answers say `Connection: close`. `server.close()`
+ * would close idle connections at once, also those on which a request is on its way, and would keep a connection on
+ * which request follows request. If the server listens again, its connections stay open.
  *
  * @param server for any other server than one of `node:http` and `node:https` this is `server.close()`
  */

@@ -72,7 +72,7 @@ export type StreamNews =
   | { readonly kind: "closed" }
   /** To the main thread: keep what you have for this end, because it is about to go to another thread. */
   | { readonly kind: "hold" }
-  /** From the main thread: nothing follows until the shard's end stays or has moved. */
+  /** The main thread's answer to `hold`: nothing follows until the shard's end stays or has moved. */
   | { readonly kind: "held" }
   /** To the main thread: this end stays. */
   | { readonly kind: "release" }

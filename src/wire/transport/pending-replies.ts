@@ -16,7 +16,7 @@ interface PendingReply<Request> {
 
 /** The requests of one owner. `Request` is what the owner needs to settle one, such as its promise. */
 export class PendingReplies<Request> {
-  /** By serial; the oldest first. */
+  /** Pending requests by serial; the oldest first. */
   readonly #pending = new Map<number, PendingReply<Request>>();
   #nextSerial = 0;
 

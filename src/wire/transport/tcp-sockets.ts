@@ -12,8 +12,8 @@ import type { BareSocket, HandshakeTransport, MovableTransport } from "./transpo
 export interface ListeningSocket {
   close(): void;
   /**
-   * Stops to accept, and returns the socket as a server for another thread, with the connections that wait to be accepted.
-   * Undefined if it is closed.
+   * Stops to accept, and returns the socket as a server for another thread, with the connections that wait to be
+   * accepted. Undefined if it is closed.
    */
   toServer(): Server | undefined;
 }
@@ -44,15 +44,16 @@ export interface TcpSockets {
     failed: (error: Error) => void,
   ): ListeningSocket;
   /**
-   * Makes a transport of a bare socket: of this thread, or from another thread or process. Throws as `net.Socket` does for
-   * a descriptor that is no socket; then the descriptor is the caller's still.
+   * Makes a transport of a bare socket: of this thread, or from another thread or process. Throws as `net.Socket` does
+   * for a descriptor that is no socket; then the descriptor is the caller's still.
    *
    * @param unread bytes that were read before, which come first
    */
   adopt(socket: BareSocket, unread: Buffer): MovableTransport;
   /**
-   * Posts a message of plain data with a bare socket to another thread, which adopts it. Returns false if the socket stays
-   * with the caller, because that thread has ended or no descriptor is left. If this throws, the socket stays as well.
+   * Posts a message of plain data with a bare socket to another thread, which adopts it. Returns false if the socket
+   * stays with the caller, because that thread has ended or no descriptor is left. If this throws, the socket stays as
+   * well.
    */
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean;
   /**

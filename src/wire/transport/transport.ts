@@ -8,7 +8,8 @@ import type { LentMemory } from "../protocol/message.ts";
  *
  * - MUST call no method of its receiver before `start`, and none after `closed`.
  * - MUST deliver bytes in order and at most once, and none while paused, except those of the read in progress.
- * - MUST NOT keep a chunk after `received` returns: the receiver copies what it needs, or holds the memory that it is lent.
+ * - MUST NOT keep a chunk after `received` returns: the receiver copies what it needs, or holds the memory that it is
+ *   lent.
  */
 export interface Transport {
   /** Starts to read. Called once, or once by each receiver if the implementation can be passed on. */
@@ -16,8 +17,8 @@ export interface Transport {
   /**
    * Queues bytes, which belong to the transport until they are written. Ignored after the close.
    *
-   * @param memory memory that this transport has lent, if the bytes lie there: they are the caller's again after the call,
-   *   and the transport holds or copies what it still needs
+   * @param memory memory that this transport has lent, if the bytes lie there: they are the caller's again after the
+   * call, and the transport holds or copies what it still needs
    */
   write(bytes: Buffer, memory?: LentMemory): void;
   /** Bytes queued that the operating system hasn't taken yet. */
@@ -33,8 +34,8 @@ export interface Transport {
 }
 
 /**
- * A socket without a transport: a handle of Node, or a descriptor past Node, whose number is valid in every thread. Nobody
- * reads it. Its owner adopts, posts or releases it (`TcpSockets`).
+ * A socket without a transport: a handle of Node, or a descriptor past Node, whose number is valid in every thread.
+ * Nobody reads it. Its owner adopts, posts or releases it (`TcpSockets`).
  */
 export type BareSocket = { readonly handle: TcpHandle } | { readonly descriptor: number };
 
@@ -70,14 +71,14 @@ export interface RelayedStream {
   readonly peerClosed: boolean;
 }
 
-/** What a transport that moves is, for its next owner. */
+/** The content of a transport that moves, for its next owner. */
 export type Detached = DetachedSocket | DetachedStream;
 
 /** A transport that can move to another thread. */
 export interface MovableTransport<D extends Detached = DetachedSocket> extends Transport {
   /**
-   * Takes what moves out of the transport, which calls its receiver no more and is of no use afterwards. Returns undefined,
-   * and changes nothing, if the transport is closed, its end has begun, or `hold` hasn't resolved.
+   * Takes what moves out of the transport, which calls its receiver no more and is of no use afterwards. Returns
+   * undefined, and changes nothing, if the transport is closed, its end has begun, or `hold` hasn't resolved.
    */
   detach(): D | undefined;
   /** Asks the far end to keep what it has. Resolves when `detach` may be called, or the transport has closed. */
@@ -91,7 +92,10 @@ export function isMovableTransport(transport: Transport): transport is MovableTr
   return "detach" in transport;
 }
 
-/** True if the bytes of a transport are relayed by the main thread: it can move to another thread of this process only. */
+/**
+ * True if the main thread relays the bytes of a transport: such a transport can move only to another thread of this
+ * process.
+ */
 export function isRelayedTransport(transport: Transport): boolean {
   return "hold" in transport;
 }

@@ -34,7 +34,7 @@ export function argumentError(message: string): SwitchboardError {
   return new SwitchboardError("ERR_ARGUMENT", message);
 }
 
-/** What the value is, as far as that can be seen, and what to pass instead of it. */
+/** Names the kind of value that was passed, as far as that can be seen, and the value to pass instead. */
 function adviceOn(value: unknown): string {
   if (value === undefined || value === null) {
     return `${value}: create the server first (const server = createServer(app))`;

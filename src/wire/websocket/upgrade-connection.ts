@@ -19,7 +19,7 @@ export interface UpgradeConnectionOptions extends WebSocketOptions, Pick<ServerH
 
 /** The answer to a request, and the WebSocket that follows it. */
 export interface UpgradedConnection {
-  /** For an `UpgradeService` to return: 101, or 400, 403, 405 or 426 with a sentence that says what is wrong. */
+  /** Answer for an `UpgradeService` to return: 101, or 400, 403, 405 or 426 with a sentence that says what is wrong. */
   readonly response: UpgradeAnswer;
   /** Resolves when the 101 was sent. Rejects when that fails; a rejection that nobody handles is no error. */
   readonly websocket: Promise<WebSocket>;

@@ -217,7 +217,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     this.#stream.destroy();
   }
 
-  /** For `await using`: closes the WebSocket and waits for the end. */
+  /** Closes the WebSocket and waits for the end. `await using` calls it. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.closed;
@@ -329,7 +329,7 @@ export class WebSocket implements AsyncIterable<Message>, StreamedSocket {
     if (frame !== undefined) this.#outbound.sendClose(frame);
     this.#finish({ ...closing, wasClean }, error);
     if (endsTransport || this.#stream.readableEnded) this.#outbound.end();
-    // What is queued leaves, then the peer has a moment to end its direction.
+    // Queued bytes leave first; then the peer has a moment to end its direction.
     this.#destroyAfter(lingerMs(this.#settings.closeTimeoutMs));
     this.#resumeReading();
   }

@@ -1,6 +1,6 @@
 /**
- * Relayed streams whose shard's end is on its way to another thread. The main thread has one `RelayMoves` for all shards:
- * the thread that had a stream tells that it has left, the thread that gets it asks for it, in any order.
+ * Relayed streams whose shard's end is on its way to another thread. The main thread has one `RelayMoves` for all
+ * shards: the thread that had a stream tells that it has left, the thread that gets it asks for it, in any order.
  */
 import type { RelayTransport } from "./relay-transport.ts";
 
@@ -17,7 +17,7 @@ interface Move {
 }
 
 export class RelayMoves {
-  /** By the life of the thread that had the stream, and the stream's number there. */
+  /** Moves by the life of the thread that had the stream, and the stream's number there. */
   readonly #moves = new Map<string, Move>();
 
   /** The shard's end of a stream has left a thread. Without a taker the stream is closed after 15 s. */
@@ -28,8 +28,8 @@ export class RelayMoves {
   }
 
   /**
-   * A thread takes a stream. Calls back with the main thread's end when the stream has left the thread that had it; with
-   * undefined if it isn't there.
+   * A thread takes a stream. Calls back with the main thread's end when the stream has left the thread that had it;
+   * with undefined if it isn't there.
    */
   take(life: number, id: number, taken: Taken): void {
     const other = this.#settle(life, id);

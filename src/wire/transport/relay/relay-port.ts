@@ -22,7 +22,7 @@ class ExpectedStream implements StreamEnd {
   lose(): void {}
 }
 
-/** What the owner of a port does besides. */
+/** Callbacks of a port's owner. */
 export interface RelayPortOwner<Envelope> {
   /** Takes messages that are not for a stream. */
   handle(message: RelayHandoff<Envelope>): void;
@@ -79,7 +79,9 @@ export class RelayPort<Envelope> {
     this.#streams.set(id, new ExpectedStream());
   }
 
-  /** Puts this end of a stream, which was on another port, here. Undefined if the stream is gone: its other end closes. */
+  /**
+   * Puts this end of a stream, which was on another port, here. Undefined if the stream is gone: its other end closes.
+   */
   attach(id: number, stream: RelayTransport | undefined): void {
     const expected = this.#streams.get(id);
     this.#streams.delete(id);

@@ -24,13 +24,16 @@ export interface StreamLink {
  * One end of a relayed stream. Bytes that one end writes arrive at the other; bytes that don't fit the window wait here
  * as `bufferedBytes`. Chunks may be kept.
  *
- * The shard's end can move to another thread: it asks the main thread's end to keep what it has (`hold`), is taken apart
- * (`detach`), and is put together elsewhere (`load`). The main thread's end then goes on over another port (`bind`).
+ * The shard's end can move to another thread: it asks the main thread's end to keep what it has (`hold`), is taken
+ * apart (`detach`), and is put together elsewhere (`load`). The main thread's end then goes on over another port
+ * (`bind`).
  */
 export class RelayTransport implements MovableTransport<DetachedStream> {
   readonly remoteAddress: string | undefined;
   #link: StreamLink;
-  /** In the main thread: news that the shard's end gets when it has moved, or stays; undefined while it does neither. */
+  /**
+   * In the main thread: news that the shard's end gets when it has moved, or stays; undefined while it does neither.
+   */
   #kept: StreamNews[] | undefined;
   /** In the shard: set from `hold` on. */
   #hold: (PromiseWithResolvers<void> & { isHeld: boolean }) | undefined;
@@ -180,7 +183,7 @@ export class RelayTransport implements MovableTransport<DetachedStream> {
         this.#sendKept();
         return;
       case "left":
-        // For the port, which knows the way.
+        // `RelayPort` takes this news itself.
         return;
       case "bytes": {
         const { buffer, byteOffset, byteLength } = message.bytes;
@@ -267,7 +270,7 @@ export class RelayTransport implements MovableTransport<DetachedStream> {
     this.#waiting = [];
     this.#waitingBytes = 0;
     this.#arrived = [];
-    // What was kept for the other end still has to go there.
+    // News that was kept for the other end still has to go there.
     if (this.#kept === undefined) this.#link.forget();
     this.#hold?.resolve();
     const receiver = this.#receiver;

@@ -26,7 +26,7 @@ interface WaitingStream {
 export class RelaySender<Envelope> {
   readonly #relay: RelayPort<Envelope>;
   readonly #pending: PendingHandoffs;
-  /** By serial. */
+  /** Streams that wait for the shard's answer, by serial. */
   readonly #waiting = new Map<number, WaitingStream>();
 
   /**
