@@ -172,7 +172,10 @@ export class EngineClient {
     return this.#reads.read(topic, offset, arrived);
   }
 
-  /** Reads like `readSince`, with a read that begins after the call: what arrived doesn't tell what there is. */
+  /**
+   * Reads like `readSince`, with a read that begins after the call: the newest publication that arrived doesn't tell
+   * the stream's top.
+   */
   readAnew(topic: string, offset: number): Promise<HistoryRead> {
     return this.#reads.read(topic, offset, undefined);
   }

@@ -7,7 +7,7 @@ import type { StreamSubscription } from "./stream-subscription.ts";
 /** Number of publications of the largest page. */
 const MAX_PAGE = 256;
 
-/** What a subscription that catches up needs of its feed. */
+/** The part of a feed that a subscription uses while it catches up. */
 export interface CatchUpFeed {
   /** Time before the history is read again after a read that failed, in ms. */
   readonly retryMs: number;

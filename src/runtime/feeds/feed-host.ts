@@ -1,4 +1,4 @@
-/** What a shard does for its feeds. `ShardTopics` implements `FeedHost`. */
+/** The part of a shard that its feeds use. `ShardTopics` implements `FeedHost`. */
 import type { Frame } from "../../wire/protocol/frame.ts";
 import type { AudienceOwner } from "../bus/audience.ts";
 

@@ -159,7 +159,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
       await this.#owner.host.mayGoOn();
       if (subscription.hasEnded) return NOTHING_KEPT;
       const result = await firstResult(subscription, since, this);
-      // What the caller sends when it gets the result comes before what is delivered.
+      // Deliveries begin later, so that messages which the caller sends when it gets the result come before them.
       const settle = (): void => this.settle(subscription);
       if (deliverAfter === undefined) this.#owner.endOfTick.add(settle);
       else void deliverAfter.then(settle, settle);
@@ -309,7 +309,7 @@ export class Feed implements StreamFeed, SubscriptionOwner, CursorOwner, FirstRe
   // ── from the cursor ────────────────────────────────────────────────────────────────────────────────────
 
   readSince(offset: number): Promise<HistoryRead> {
-    // What arrived doesn't tell what there is.
+    // The newest publication that arrived doesn't tell the stream's top: only a new read does.
     return this.#owner.client.readAnew(this.topic, offset);
   }
 

@@ -1,4 +1,7 @@
-/** What `subscribe` resolves with: the first place of a subscription, and what it missed. `Feed` asks for it. */
+/**
+ * The result of `subscribe`: the first place of a subscription, and the publications that it missed. `Feed` asks for
+ * it.
+ */
 import type { HistoryRead } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import { publicationsOf, type StreamRecord } from "../streams/publication.ts";
@@ -6,7 +9,7 @@ import { recover } from "../streams/recovery.ts";
 import type { Subscribed, SubscribeOptions } from "../streams/subscribe.ts";
 import type { StreamSubscription } from "./stream-subscription.ts";
 
-/** What the first result needs of its feed. */
+/** The part of a feed that the first result uses. */
 export interface FirstResultFeed {
   readonly topic: string;
   /** Place of the feed in its stream. */

@@ -9,7 +9,7 @@ import type { StreamSubscription } from "./stream-subscription.ts";
 /** While no subscription is joining, nothing is remembered. */
 export class JoiningSubscriptions {
   readonly #all = new Set<StreamSubscription>();
-  /** Those of them whose read was ahead of the feed. They go live when the feed has come as far. */
+  /** Joining subscriptions whose read was ahead of the feed. They go live when the feed has come as far. */
   readonly #ahead = new Set<StreamSubscription>();
   readonly #recent = new Recent();
 

@@ -150,8 +150,8 @@ export class Membership implements PresenceWatcher {
   }
 
   /**
-   * Ends the membership in this thread, for another in a thread that has joined the member already, or in another process,
-   * which joins it soon.
+   * Ends the membership in this thread, for another in a thread that has joined the member already, or in another
+   * process, which joins it soon.
    */
   save(): MembershipState {
     const { shown, subscription } = this;

@@ -1,4 +1,4 @@
-/** Who is told of joins and leaves of one topic in a shard. `Feed` has one `PresenceWatchers`. */
+/** The subscriptions of a shard that are told of joins and leaves of one topic. `Feed` has one `PresenceWatchers`. */
 import type { PresenceChange } from "../streams/engine.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 import { presenceMember } from "./topics.ts";

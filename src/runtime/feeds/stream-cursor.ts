@@ -28,7 +28,7 @@ export class StreamCursor {
   /** Epoch of the stream; "" until the engine has told the top. */
   #epoch = "";
   #offset = 0;
-  /** What has arrived since the check began; undefined while there is no check. */
+  /** Publications that have arrived since the check began; undefined while there is no check. */
   #held: Recent | undefined;
   #heldEpoch = "";
   /** The last top that was told since the check began. */

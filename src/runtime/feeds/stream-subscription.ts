@@ -6,7 +6,7 @@ import type { Position } from "../streams/position.ts";
 import type { Encode, StreamRecord } from "../streams/publication.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 
-/** What a subscription needs of its connection. */
+/** The part of a connection that a subscription uses. */
 export interface StreamSubscriber {
   /**
    * Queues a publication for the peer.
@@ -35,7 +35,7 @@ export interface StreamSubscriber {
  */
 export type SubscriptionPhase = "joining" | "live" | "behind" | "ended";
 
-/** What a subscription tells its feed. */
+/** The part of a feed that a subscription uses. */
 export interface SubscriptionOwner {
   /** True while a publication that isn't stored is delivered: no stored one may take its place, nor the other way. */
   readonly deliversUnstored: boolean;
@@ -115,7 +115,7 @@ export class StreamSubscription implements Subscriber {
     return true;
   }
 
-  /** What is kept, in order. */
+  /** Publications that are kept, in order. */
   get held(): readonly HeldPublication[] {
     return this.#held ?? [];
   }

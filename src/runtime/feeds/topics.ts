@@ -17,7 +17,7 @@ import { Publication } from "../streams/publication.ts";
 import type { HistoryPage, PresenceMember, ReadHistoryOptions, TopicMemory } from "../streams/topic-memory.ts";
 import type { TopicRule, TopicRules } from "../streams/topic-rules.ts";
 
-/** What a thread has for topics with history or presence. */
+/** A thread's way to the engine, for topics with history or presence. */
 export interface TopicEngine {
   readonly client: EngineClient;
   readonly rules: TopicRules;
@@ -117,8 +117,8 @@ export class Topics implements TopicMemory {
   /**
    * Makes the publishes that were kept, in order.
    *
-   * @param forward gets these publishes and all later ones, for subscribers in another process. An engine that the other
-   * process shares does that by itself.
+   * @param forward gets these publishes and all later ones, for subscribers in another process. An engine that the
+   * other process shares does that by itself.
    */
   release(forward?: (publish: PassedPublish) => void): void {
     this.#forward = forward;

@@ -8,7 +8,7 @@ import type { JoiningSubscriptions } from "./joining-subscriptions.ts";
 import type { LiveSubscriptions } from "./live-subscriptions.ts";
 import type { StreamSubscription } from "./stream-subscription.ts";
 
-/** What these publications need of their feed. */
+/** The part of a feed that these publications use. */
 export interface UnstoredFeed {
   readonly topic: string;
   readonly live: LiveSubscriptions;

@@ -79,7 +79,7 @@ export interface Member {
   readonly node: string;
   /** User of the connection; undefined if the actor gave none. */
   readonly user: string | undefined;
-  /** What the actor told about the connection, as JSON; undefined if nothing. */
+  /** JSON text that the actor gave about the connection; undefined if none. */
   readonly info: string | undefined;
 }
 
@@ -105,14 +105,18 @@ export interface PresenceChange {
   readonly ofUser: boolean;
 }
 
-/** - `up`: the engine works.
- * - `deaf`: the engine is connected, but what others publish doesn't arrive.
- * - `down`: the engine can't be reached. */
+/**
+ * State of an engine:
+ *
+ * - `up`: the engine works.
+ * - `deaf`: the engine is connected, but publications of others don't arrive.
+ * - `down`: the engine can't be reached.
+ */
 export type EngineStatus = "up" | "deaf" | "down";
 
 export interface EngineHealth {
   readonly status: EngineStatus;
-  /** What is wrong, in a sentence; with `up`: why the engine refuses to store, while it reads and delivers. */
+  /** The fault, in a sentence; with `up`: the reason why the engine refuses to store, while it reads and delivers. */
   readonly reason?: string | undefined;
 }
 
@@ -123,7 +127,7 @@ export interface NodeInfo {
   readonly facts: string;
 }
 
-/** What an engine calls. Each call is about one node: the one that runs the engine object. */
+/** The callbacks of an engine. Each call is about one node: the one that runs the engine object. */
 export interface EngineOwner {
   /**
    * A publication of a wanted stream. Within an epoch the offsets rise; a publication that was lost on the way is
@@ -182,7 +186,7 @@ export interface Engine {
   /** Publishes to other nodes, at most once, without history. */
   relay(topic: string, frame: Frame): void;
 
-  /** From its resolution on, all that is published to the topic is reported. */
+  /** Wants a topic: everything that is published to it after the resolution is reported. */
   want(topic: string): Maybe<void>;
   unwant(topic: string): void;
 

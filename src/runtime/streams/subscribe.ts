@@ -1,4 +1,4 @@
-/** What an actor says when it subscribes to a topic, and what it gets. */
+/** The options of an actor's `subscribe`, and the result. */
 
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Position } from "./position.ts";
@@ -16,14 +16,14 @@ export interface SubscribeOptions {
    */
   readonly encode?: Encode | undefined;
   /**
-   * Promise for which deliveries wait, beside the result: for protocols whose peers must hear of the subscription first.
-   * At most `maxBufferedBytes` of a topic without history wait; more is dropped. Default: deliveries begin as said at
-   * `subscribe`.
+   * Promise for which deliveries wait, beside the result: for protocols whose peers must hear of the subscription
+   * first. At most `maxBufferedBytes` of a topic without history wait; more is dropped. Default: deliveries begin as
+   * said at `subscribe`.
    */
   readonly deliverAfter?: Promise<unknown> | undefined;
   /**
-   * Policy for publications of this topic while the peer reads too slowly. On a topic with history it has no effect: its
-   * subscribers get what they missed later. Default: `slowConsumerPolicy` of the actor.
+   * Policy for publications of this topic while the peer reads too slowly. On a topic with history it has no effect:
+   * its subscribers get what they missed later. Default: `slowConsumerPolicy` of the actor.
    */
   readonly slowConsumerPolicy?: SlowConsumerPolicy | undefined;
   /**
@@ -32,7 +32,7 @@ export interface SubscribeOptions {
   readonly hidden?: boolean | undefined;
   /** User of this connection, for presence: 1 to 255 bytes of UTF-8. Default: none. */
   readonly user?: string | undefined;
-  /** What presence tells about this connection: a value for JSON, at most 4 KiB of it. Default: nothing. */
+  /** Info that presence shows about this connection: a value for JSON, at most 4 KiB of it. Default: nothing. */
   readonly info?: unknown;
   /** True to have `presenceChanged` called for joins and leaves of the topic. Default: false. */
   readonly presenceChanges?: boolean | undefined;
@@ -47,7 +47,7 @@ export interface Subscribed {
    * publication is there.
    */
   readonly recovered: boolean;
-  /** What was missed, in order; empty unless recovered. */
+  /** Missed publications, in order; empty unless recovered. */
   readonly publications: readonly Publication[];
   /**
    * Position after the publications: what is published later follows it. Undefined on a topic without history, and if

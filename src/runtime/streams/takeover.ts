@@ -1,6 +1,6 @@
-/** What engines do in a takeover, when a process gives its connections to another. `EngineTakeover` calls it. */
+/** The part of an engine in a takeover, when a process gives its connections to another. `EngineTakeover` calls it. */
 
-/** What waits from a mark on: control messages that were sent with `waits`, or messages to topics. */
+/** The messages that wait from a mark on: control messages that were sent with `waits`, or messages to topics. */
 export type Waiting = "control" | "topics";
 
 /**

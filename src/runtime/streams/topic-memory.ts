@@ -1,4 +1,4 @@
-/** What can be asked about topics with history or presence. Actors and boards ask the same questions. */
+/** Reads of topics with history or presence. Actors and boards have the same methods. */
 
 import type { PresenceStats } from "./engine.ts";
 import type { Position } from "./position.ts";
@@ -31,7 +31,7 @@ export interface PresenceMember {
   readonly node: string;
   /** User that the actor gave when it subscribed; undefined if none. */
   readonly user: string | undefined;
-  /** What the actor told about the connection when it subscribed; undefined if nothing. */
+  /** Info that the actor gave when it subscribed; undefined if none. */
   readonly info: unknown;
 }
 

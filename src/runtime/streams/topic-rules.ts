@@ -39,8 +39,8 @@ export interface PresenceOptions {
 }
 
 /**
- * What a topic has beside its subscribers. `{ presence: false }`: nothing, where a later pattern would give the topic
- * something.
+ * History and presence of a topic, beside its subscribers. `{ presence: false }`: neither, where a later pattern would
+ * give the topic one.
  */
 export interface TopicOptions {
   readonly history?: HistoryOptions;
@@ -140,7 +140,7 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** What a value is that should be an object, in words that follow "got". */
+/** Names the kind of a value that should be an object, in words that follow "got". */
 function kindOf(value: unknown): string {
   if (Array.isArray(value)) return "an array";
   return value === null ? "null" : typeof value;

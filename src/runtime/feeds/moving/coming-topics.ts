@@ -10,7 +10,7 @@ import type { Feed } from "../feed.ts";
 import { WaitingPresence } from "../presence-watchers.ts";
 import type { HeldPublication, StreamSubscription } from "../stream-subscription.ts";
 
-/** What the thread that is left sends ahead. Plain data. */
+/** Topics and members of a move, which the thread that is left sends ahead. Plain data. */
 export interface ComingLuggage {
   /** Topics with history or presence. */
   readonly topics: readonly string[];
@@ -18,7 +18,10 @@ export interface ComingLuggage {
   readonly members: readonly (readonly [topic: string, member: LocalMember])[];
 }
 
-/** What has come for a topic since the cut: the connections get it, and the other thread doesn't deliver it. */
+/**
+ * Publications and changes of presence that have come for a topic since the cut: the connections get them, and the
+ * other thread doesn't deliver them.
+ */
 export interface SinceCut {
   readonly held: readonly HeldPublication[];
   readonly presence: WaitingPresence;
@@ -42,7 +45,7 @@ class ComingTopic implements SinceCut {
     return this.#shadow.held;
   }
 
-  /** What came so far is delivered by the other thread. */
+  /** The cut is made: everything that came so far is delivered by the other thread. */
   marked(): void {
     this.#shadow.takeHeld();
     this.presence.clear();

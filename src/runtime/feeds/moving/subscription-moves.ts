@@ -1,6 +1,6 @@
 /**
- * What a move of a connection to another thread does with its subscription to a stream. `Feed` has one
- * `SubscriptionMoves`, which `Membership`, `Feeds` and `ComingTopics` call.
+ * Moves the subscriptions to a stream when connections move to another thread. `Feed` has one `SubscriptionMoves`,
+ * which `Membership`, `Feeds` and `ComingTopics` call.
  */
 import { noop } from "../../../wire/protocol/empty.ts";
 import type { Position } from "../../streams/position.ts";
@@ -8,7 +8,7 @@ import type { JoiningSubscriptions } from "../joining-subscriptions.ts";
 import type { LiveSubscriptions } from "../live-subscriptions.ts";
 import type { HeldPublication, StreamSubscriber, StreamSubscription } from "../stream-subscription.ts";
 
-/** What moves need of their feed. */
+/** The part of a feed that moves use. */
 export interface MovingFeed {
   /** Place of the feed in its stream. */
   readonly place: Position;

@@ -4,7 +4,7 @@ import { SwitchboardError } from "../../../errors.ts";
 import { checkNames, checkOption, integer, type OptionCheck } from "../../../wire/handshake/option-check.ts";
 import type { EngineSpec } from "../engine.ts";
 
-/** What the memory engine keeps at most. */
+/** Bounds of the memory engine. */
 export interface MemoryEngineOptions {
   /**
    * Memory for the publications of all streams, in bytes. Beyond it the stream whose last publish is longest ago loses

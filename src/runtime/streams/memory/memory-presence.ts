@@ -1,4 +1,4 @@
-/** Who is subscribed to the topics with presence. `MemoryEngine` passes joins and leaves on to here. */
+/** The members of the topics with presence. `MemoryEngine` passes joins and leaves on to here. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Member, PresenceChange, PresenceLimits, PresenceStats } from "../engine.ts";
 import { type Leave, LeaveQueue } from "./leave-queue.ts";
