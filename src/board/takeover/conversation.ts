@@ -12,10 +12,10 @@ export interface Received<Message> {
   readonly descriptors: readonly number[];
 }
 
-/** The other process counts as hanging after so many parts of the patience, each without a sign of life. */
+/** Number of parts of the patience that must pass without a sign of life before the other process counts as hanging. */
 const PARTS = 5;
 
-/** A sign of life leaves after so many milliseconds at most: the patience of the other process may be shorter than ours. */
+/** Longest time between two signs of life, in ms: the patience of the other process may be shorter than ours. */
 const SIGN_MS = 500;
 
 /** Milliseconds that the other process has to close its end as well. */
@@ -23,7 +23,7 @@ const CLOSE_TIMEOUT_MS = 5_000;
 
 const POLL_MS = 5;
 
-/** True unless a process has ended. One whose parent hasn't asked for its end yet has closed everything with its last thread. */
+/** True unless a process has ended. A zombie has ended when its last thread has: it has closed everything by then. */
 function isRunning(pid: number): boolean {
   try {
     const hasEnded = /\) [ZX] /.test(readFileSync(`/proc/${pid}/stat`, "latin1"));
@@ -102,8 +102,8 @@ export class Conversation<
   }
 
   /**
-   * Ends the other process if it hasn't ended, and resolves when it has. What it has sent before may still arrive: `next`
-   * has the patience for that once more.
+   * Ends the other process if it hasn't ended, and resolves when it has. Messages that it has sent before may still
+   * arrive: `next` has the patience for them once more.
    */
   async kill(): Promise<void> {
     const { pid } = this.#channel.peer;

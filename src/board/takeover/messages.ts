@@ -1,5 +1,5 @@
 /**
- * What the two processes of a takeover say to each other. A change that the other version can't read is a new protocol.
+ * The messages between the two processes of a takeover. A change that the other version can't read is a new protocol.
  */
 import type { ErrorCode } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
@@ -43,7 +43,7 @@ export type PredecessorMessage =
   | { readonly kind: "refused"; readonly message: string }
   /** Names of the listening sockets; their descriptors come with the message. */
   | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
-  /** What goes along beside connections: something that the source gives and the sink understands. */
+  /** Luggage beside connections: a value that the source gives and the sink understands. */
   | { readonly kind: "luggage"; readonly luggage: unknown }
   /** Connections that are stopped. Their descriptors come with the message. Nobody serves them until "go". */
   | {

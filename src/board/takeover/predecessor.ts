@@ -13,7 +13,7 @@ import type {
   TakeoverFacts,
 } from "./messages.ts";
 
-/** What a process gives away. */
+/** The listening sockets, luggage and connections that a process gives away. */
 export interface TakeoverSource {
   readonly moves: TakeoverFacts["moves"];
   readonly shards: number;
@@ -26,8 +26,8 @@ export interface TakeoverSource {
   /** Accepts again, after a takeover that failed. */
   acceptAgain(): Promise<void>;
   /**
-   * What goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked for
-   * when the sink has taken the one before. Connections may be stopped meanwhile.
+   * Luggage that goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked
+   * for when the sink has taken the one before. Connections may be stopped meanwhile.
    */
   luggage(): AsyncIterable<unknown>;
   /**
@@ -124,8 +124,8 @@ class Predecessor {
       this.#talk.close();
       return { outcome: "refused", pid, error: refusal };
     }
-    // From here on the end of the channel means to the successor that this process has ended. Whatever goes wrong, the
-    // successor ends first.
+    // Now the end of the channel means to the successor that this process has ended. Whatever goes wrong, the successor
+    // ends first.
     try {
       await this.#giveListeners();
       for await (const luggage of this.#source.luggage()) {
@@ -156,7 +156,7 @@ class Predecessor {
   /** Resolves with the reason if the successor can't take over. */
   async #greet(): Promise<SwitchboardError | undefined> {
     const refused = (message: string): SwitchboardError => new SwitchboardError("ERR_TAKEOVER_REFUSED", message);
-    // What hangs must be ended, and a process of another namespace can't be.
+    // A process that hangs must be ended, and a process of another namespace can't be.
     if (this.#pid <= 0)
       return refused("the new process isn't visible to the old one: it runs in another PID namespace");
     try {

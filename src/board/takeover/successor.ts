@@ -14,13 +14,13 @@ import type {
   TakeoverFacts,
 } from "./messages.ts";
 
-/** What a process takes over with. */
+/** Takes the listening sockets, luggage and connections that another process gives away. */
 export interface TakeoverSink {
   readonly moves: TakeoverFacts["moves"];
   readonly shards: number;
   /** Takes the listening sockets, and resolves when the program listens. */
   listen(listeners: readonly MovingListener[]): Promise<void>;
-  /** Takes what goes along beside connections. Rejects if the takeover can't go on without. */
+  /** Takes luggage beside connections. Rejects if the takeover can't go on without. */
   take(luggage: unknown): Promise<void>;
   /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
   adopt(connections: readonly MovingConnection[]): Promise<void>;

@@ -32,13 +32,13 @@ const ARRIVAL_LIMIT_MS = 5_000;
 /** Time after which a move is tried again that was called off because threads have begun or ended, in ms. */
 const TRY_AGAIN_MS = 10;
 
-/** What became of a move. An error: something can't be cloned. */
+/** Outcome of a move. An error: a value can't be cloned. */
 export type MoveOutcome = "moved" | StayReason | SwitchboardError;
 
 /** A suspended connection. */
 export interface Leaving {
   readonly connection: Connection;
-  /** What `suspended` returned, as bytes. */
+  /** Result of `suspended`, as bytes. */
   readonly state: Uint8Array;
   readonly done: (outcome: MoveOutcome) => void;
   /** Called after `done` if the connection has left. */
@@ -202,7 +202,7 @@ export class Departures {
       return this.#owner.sockets.post(way, message, transfer);
     }
     const message: RelayedConnectionMessage = { kind: "relayedConnection", stream: detached.stream, ...luggage };
-    // What the stream has written is on its way before the other thread takes the stream.
+    // Bytes that the stream has written are on their way before the other thread takes the stream.
     this.#owner.relay.flush();
     way.port.postMessage(message, transfer);
     return true;

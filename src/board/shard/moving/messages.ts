@@ -53,7 +53,7 @@ export interface StayerCounts {
   readonly kept: number;
 }
 
-/** What became of connections that were to move. */
+/** Numbers of connections that have moved, and of connections that have stayed. */
 export interface MoveCounts {
   readonly moved: number;
   /** Numbers of connections that didn't move, by the reason. */
@@ -95,7 +95,7 @@ export interface ResumptionsMessage {
   readonly resumptions: readonly Resumption[];
 }
 
-/** What a shard tells the main thread about the moves of one tick. */
+/** A shard's report to the main thread about the moves of one tick. */
 export interface MovesReport {
   readonly kind: "moves";
   readonly departed: readonly Departure[];
@@ -214,10 +214,13 @@ export interface StartPassedQuery {
   readonly kind: "startPassed";
 }
 
-/** Question to a shard: keep the handles of connections of `passIn`, where numbers don't hold sockets, for `startPassed`. */
+/**
+ * Question to a shard: keep the handles of connections of `passIn`, where numbers don't hold sockets, for
+ * `startPassed`.
+ */
 export interface PassHandlesQuery {
   readonly kind: "passHandles";
-  /** By the numbers in `passIn`. */
+  /** Handles by the numbers in `passIn`. */
   readonly handles: ReadonlyMap<number, TcpHandle>;
 }
 
@@ -242,7 +245,10 @@ export interface GivenUpConnection extends Omit<PassedConnection, "descriptor"> 
 
 /** A connection without an owner among the shards, on its way to another process. */
 export interface PassedConnection {
-  /** Number of the socket: with `node:ffi` a descriptor that is valid in every thread, else the main thread's name for it. */
+  /**
+   * Number of the socket: with `node:ffi` a descriptor that is valid in every thread, else the main thread's name for
+   * it.
+   */
   readonly descriptor: number;
   /** `PassedState`, as `v8.serialize` writes it. */
   readonly state: Uint8Array;

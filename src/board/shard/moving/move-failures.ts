@@ -38,7 +38,7 @@ function moveFailed(reason: StayReason): SwitchboardError {
   return new SwitchboardError("ERR_MOVE_FAILED", `a connection stays where it is: ${EXPLANATIONS[reason] ?? reason}`);
 }
 
-/** What moves with a connection and is the application's, beside the actor's state. */
+/** Names, for messages, the values of the application that move with a connection beside the actor's state. */
 const TRAVELLING = "the session, arguments of timers, and mail";
 
 /** Checked before anything is taken apart: from then on there is no way back for subscriptions. */

@@ -1,4 +1,4 @@
-/** What `Mover` and its parts need of their shard. `Shard` gives it, for `Mover` and `Passing`. */
+/** The part of a shard that `Mover`, `Passing` and their parts use. `Shard` gives it to them. */
 import type { Server } from "node:net";
 import type { Departure } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";

@@ -150,7 +150,7 @@ export class Passing {
     } catch (error) {
       if (transport !== undefined) transport.destroy();
       else if (socket !== undefined) closeBare(socket);
-      // What was kept for the actor has no receiver.
+      // Mail that was kept for the actor has no receiver.
       this.#owner.mail.arrived(state.identity.id as Address);
       this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
       return false;

@@ -19,7 +19,7 @@ interface Expected {
 export class Resumptions {
   readonly #portOf: (life: number) => MessagePort | undefined;
   readonly #expected = new Map<string, Expected>();
-  /** What other threads aren't told yet, by the life of the thread. */
+  /** Resumptions that other threads aren't told yet, by the life of the thread. */
   readonly #untold = new Map<number, Resumption[]>();
 
   constructor(portOf: (life: number) => MessagePort | undefined) {

@@ -1,4 +1,4 @@
-/** What a board does with everything that it gets from another process. `BoardTakeover` has one. */
+/** Takes everything that a board gets from another process. `BoardTakeover` has one `BoardSink`. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";

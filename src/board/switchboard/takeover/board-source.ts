@@ -1,5 +1,6 @@
 /**
- * What a board gives to the process that takes over from it, and how it takes everything back. `BoardTakeover` has one.
+ * Gives the state of a board to the process that takes over from it, and takes everything back if that fails.
+ * `BoardTakeover` has one `BoardSource`.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
@@ -27,9 +28,9 @@ import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { standStill } from "./stand-still.ts";
 
-/** What the old board gives its part of a takeover. */
+/** The parts of the old board that a takeover concerns, and a callback. */
 export interface SourceParts extends TakeoverParts {
-  /** Everybody is about to be suspended. The takeover's result follows. */
+  /** All connections are about to be suspended. The takeover's result follows. */
   suspending(): void;
 }
 
@@ -52,8 +53,8 @@ export class BoardSource implements TakeoverSource {
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
   /**
-   * What the shards are giving up, in turn: a batch of each is ahead of what was asked for. Undefined before all are
-   * suspended.
+   * Batches that the shards are giving up, in turn: one batch of each shard is ahead of the demand. Undefined before
+   * all are suspended.
    */
   #batches: Promise<Batch>[] | undefined;
   /** Time at which the first connection was stopped. */
@@ -97,7 +98,7 @@ export class BoardSource implements TakeoverSource {
     while (isBusy() && performance.now() < deadline);
   }
 
-  /** Stops everybody on the way. */
+  /** Gives what goes along beside connections, and stops all connections on the way. */
   async *luggage(): AsyncGenerator<unknown> {
     yield* this.#engine.prepare();
     const calmUntilMs = performance.now() + CALM_LIMIT_MS;
@@ -136,7 +137,7 @@ export class BoardSource implements TakeoverSource {
   }
 
   /**
-   * Suspends everybody. From here on publishes are kept: their subscribers are in neither of the two processes.
+   * Suspends all connections. From here on publishes are kept: their subscribers are in neither of the two processes.
    *
    * @param calmUntilMs time of this thread's clock until which handlers have time to end
    */
@@ -144,7 +145,7 @@ export class BoardSource implements TakeoverSource {
     const { pool, hub } = this.#parts;
     this.#suspendedAt = await standStill(pool.handles, Math.max(0, calmUntilMs - performance.now()));
     this.#parts.suspending();
-    // Those that were on their way to another shard are in the second round.
+    // Connections that were on their way to another shard are in the second round.
     for (const limitMs of [SUSPEND_LIMIT_MS, LATE_SUSPEND_LIMIT_MS]) {
       await this.#askAll({ kind: "suspendAll", limitMs, fewLimitMs: FEW_LIMIT_MS });
       await pool.allArrived();

@@ -24,7 +24,7 @@ export class EngineSource {
     this.#topics = topics;
   }
 
-  /** What may go while everybody is still served here. */
+  /** Yields the luggage that may go while this process still serves all connections. */
   async *prepare(): AsyncGenerator<BoardLuggage> {
     this.#mark = randomBytes(9).toString("base64url");
     const marked = await engineStep(this.#topics, { kind: "expectMarks", mark: this.#mark });

@@ -1,4 +1,6 @@
-/** What goes from board to board in a takeover beside connections. The old board's `EngineSource` gives it. */
+/**
+ * The luggage that goes from board to board in a takeover, beside connections. The old board's `EngineSource` gives it.
+ */
 
 export type BoardLuggage =
   /** Name of the marks between what the old process gets of other nodes, and what the new one gets. */

@@ -7,7 +7,9 @@ import { NO_TIMEOUT_MS } from "./limits.ts";
 /** Handles in one message: as many descriptors as a process that takes over has at least, beside its connections. */
 const MAX_TOGETHER = 64;
 
-/** Resolves when the shard has the handles of all connections. The shard closes a connection whose handle it hasn't got. */
+/**
+ * Resolves when the shard has the handles of all connections. The shard closes a connection whose handle it hasn't got.
+ */
 export async function passHandles(
   shard: ShardHandle,
   connections: readonly { readonly descriptor: number }[],
