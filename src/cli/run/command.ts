@@ -50,7 +50,7 @@ export async function run(args: readonly string[]): Promise<number> {
   }
   const isServe = named[0] === "serve";
   if (isServe && values.watch) throw new UsageError("run --watch is for programs: switchboard serve --watch reloads");
-  // By the name that the shell gave: it may lead to another version of this package at the next replacement.
+  // Name that the shell gave: at the next replacement it may lead to another version of this package.
   const program = isServe ? [process.argv[1] ?? "", ...named] : named;
   const [file] = program;
   if (file === undefined) throw new UsageError("run needs the file of a program: switchboard run server.js");

@@ -8,7 +8,7 @@ import { startChild } from "./children.ts";
 /** Time between two looks at the path of the takeover while a process starts, in ms. */
 const LOOK_MS = 20;
 
-/** What is started, and how. */
+/** The program to start, and the settings of its start. */
 export interface ProgramSettings {
   /** The program that runs the file: Node. */
   readonly node: string;

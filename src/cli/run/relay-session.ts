@@ -4,7 +4,10 @@ import type { TcpHandle } from "../../wire/node-internals/net.ts";
 import { PartQueue } from "../../wire/passing/part-queue.ts";
 import type { ChannelPart, SupervisorMessage } from "../../wire/passing/supervisor-messages.ts";
 
-/** Parts that wait for one process. Signs of life come twice a second, and a process waits for room before each socket. */
+/**
+ * Parts that wait for one process at most. Signs of life come twice a second, and a process waits for room before each
+ * socket.
+ */
 const MAX_WAITING = 64;
 
 /** One of the two processes. */
@@ -17,8 +20,8 @@ interface End {
 }
 
 /**
- * A socket in the supervisor is a bare handle that nobody reads. The handle is closed when the receiver has the socket. At
- * most two sockets in each direction are here: one under way, and one that waits.
+ * A socket in the supervisor is a bare handle that nobody reads. The handle is closed when the receiver has the socket.
+ * At most two sockets in each direction are here: one under way, and one that waits.
  */
 export class RelaySession {
   readonly #serial: number;

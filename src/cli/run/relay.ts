@@ -1,6 +1,6 @@
 /**
- * Passes messages and sockets on between two processes of the program, where one of them has no `node:ffi`. The supervisor
- * has one relay.
+ * Passes messages and sockets on between two processes of the program, where one of them has no `node:ffi`. The
+ * supervisor has one relay.
  */
 import type { ChildProcess } from "node:child_process";
 import type { TcpHandle } from "../../wire/node-internals/net.ts";
@@ -10,7 +10,10 @@ import { RelaySession } from "./relay-session.ts";
 /** Sessions at a time. Only two boards in one process need more than one. */
 const MAX_SESSIONS = 8;
 
-/** Time for what an ended process has sent before, in ms. More passes only if its channel stays open in another process. */
+/**
+ * Time for parts that an ended process has sent before, in ms. More passes only if its channel stays open in another
+ * process.
+ */
 const DRAIN_TIMEOUT_MS = 5_000;
 
 export interface RelayOwner {
@@ -37,10 +40,11 @@ export class Relay {
       const ours = asSupervisorMessage(message);
       if (ours !== undefined) this.#received(child, ours, handle as TcpHandle | undefined);
     });
-    // A process may close its channel and run on: only its end means that nobody has what it had.
+    // A process may close its channel and run on: only its end means that its sockets and messages belong to nobody.
     child.once("exit", () => {
       const timer = setTimeout(() => this.#gone(child), DRAIN_TIMEOUT_MS).unref();
-      // Everything that it has sent was read. Node tells of a closed channel (`disconnect`) only when no handle is under way.
+      // Everything that the process has sent was read. Node tells of a closed channel (`disconnect`) only when no
+      // handle is under way.
       child.once("close", () => {
         clearTimeout(timer);
         this.#gone(child);

@@ -1,4 +1,4 @@
-/** What `switchboard run` tells the program that has started it: systemd, or PM2. */
+/** Reports of `switchboard run` to the program that has started it: systemd, or PM2. */
 import { setTimeout as delay } from "node:timers/promises";
 import { startChild } from "./children.ts";
 
