@@ -21,7 +21,7 @@ export class ChannelServer {
   readonly #path: string;
   readonly #server: Server;
   readonly #accepted: (channel: DescriptorChannel) => void;
-  /** By token, in hexadecimal. */
+  /** Halves of channels by token, in hexadecimal. */
   readonly #halves = new Map<string, Half>();
   /** Connections that aren't channels yet, with the timers that end them. */
   readonly #waiting = new Map<Socket, NodeJS.Timeout>();

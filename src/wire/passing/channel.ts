@@ -1,4 +1,4 @@
-/** What two processes speak over in a takeover. `board/takeover` knows a channel by this interface only. */
+/** The connection of two processes in a takeover. `board/takeover` knows a channel by this interface only. */
 import { SwitchboardError } from "../../errors.ts";
 import type { PeerProcess } from "../native/pass-descriptors.ts";
 
@@ -32,15 +32,15 @@ export interface ChannelReceiver {
   /**
    * The channel has ended. Nothing is received afterwards.
    *
-   * @param error what went wrong here; `ChannelCut` if the other process may run; undefined if the other process closed the
-   * channel, or ended
+   * @param error the error of this process; `ChannelCut` if the other process may run; undefined if the other process
+   * closed the channel, or ended
    */
   ended(error: Error | undefined): void;
 }
 
 /**
- * The way between two processes is gone (`ERR_TAKEOVER_LOST`). Neither knows what the other has received last, and both may
- * run.
+ * The way between two processes is gone (`ERR_TAKEOVER_LOST`). Neither knows what the other has received last, and both
+ * may run.
  */
 export class ChannelCut extends SwitchboardError {
   constructor(message: string) {

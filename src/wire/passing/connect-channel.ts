@@ -11,8 +11,8 @@ const NOBODY = ["ENOENT", "ECONNREFUSED"];
 
 /**
  * Connects to the process that listens at a path. Resolves with undefined if none does. Rejects with
- * `ERR_TAKEOVER_TIMEOUT` if that process doesn't answer within `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs to
- * another user or closes the connection, and as `net.Socket` does.
+ * `ERR_TAKEOVER_TIMEOUT` if that process doesn't answer within `timeoutMs`, with `ERR_TAKEOVER_REFUSED` if it belongs
+ * to another user or closes the connection, and as `net.Socket` does.
  */
 export async function connectChannel(
   path: string,

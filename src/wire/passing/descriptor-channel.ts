@@ -48,8 +48,8 @@ export class DescriptorChannel implements Channel {
   }
 
   /**
-   * Sends a message, with copies of descriptors. Does nothing after the end. Throws `ERR_SYSTEM_CALL` if the descriptors
-   * can't be sent, and a `DataCloneError`: then nothing was sent.
+   * Sends a message, with copies of descriptors. Does nothing after the end. Throws `ERR_SYSTEM_CALL` if the
+   * descriptors can't be sent, and a `DataCloneError`: then nothing was sent.
    */
   send(message: unknown, descriptors: readonly number[] = []): void {
     if (this.#messages.destroyed) return;

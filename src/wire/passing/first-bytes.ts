@@ -1,4 +1,4 @@
-/** What a connection of a channel says first. */
+/** The first bytes of a connection of a channel. */
 import type { Socket } from "node:net";
 
 /** A connection for messages. The server answers with a token. */
@@ -10,7 +10,7 @@ export const TOKEN_BYTES = 16;
 /** Milliseconds for the two connections of a channel. */
 export const CONNECT_TIMEOUT_MS = 5_000;
 
-/** Reads so many bytes, and no more. Rejects when the socket closes before. */
+/** Reads a number of bytes, and no more. Rejects when the socket closes before. */
 export function readExactly(socket: Socket, bytes: number): Promise<Buffer> {
   return new Promise((resolve, reject) => {
     const settle = (): void => {

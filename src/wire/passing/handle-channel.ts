@@ -12,8 +12,8 @@ import { join, leave, letGo, partsOf, type Session } from "./supervised.ts";
 import type { ChannelPart } from "./supervisor-messages.ts";
 
 /**
- * A socket is sent as a bare handle, which nobody reads at either end, nor in the supervisor. Sockets are sent before their
- * message, with a number each: a socket that got lost on its way ends the channel.
+ * A socket is sent as a bare handle, which nobody reads at either end, nor in the supervisor. Sockets are sent before
+ * their message, with a number each: a socket that got lost on its way ends the channel.
  */
 export class HandleChannel implements Channel {
   readonly peer: { readonly pid: number };

@@ -1,6 +1,6 @@
 /**
- * Parts of a channel on their way to one process over Node's IPC, in order. A process that sends sockets has one for its
- * supervisor, and the supervisor has one for each end of a session.
+ * Parts of a channel on their way to one process over Node's IPC, in order. A process that sends sockets has one for
+ * its supervisor, and the supervisor has one for each end of a session.
  */
 import type { TcpHandle } from "../node-internals/net.ts";
 import { noop } from "../protocol/empty.ts";
@@ -32,8 +32,8 @@ interface Waiting {
 }
 
 /**
- * Only one socket is under way: Node sends one at a time as well, and keeps everything behind it in a queue of its own, whose
- * handles nobody may close or move. Parts behind a socket wait here until the receiver has the socket.
+ * Only one socket is under way: Node sends one at a time as well, and keeps everything behind it in a queue of its own,
+ * whose handles nobody may close or move. Parts behind a socket wait here until the receiver has the socket.
  */
 export class PartQueue {
   readonly #post: PostPart;

@@ -1,6 +1,6 @@
 /**
- * The end of the channel to `switchboard run` in a process of its program: finds the process before, waits for the next one,
- * and carries the parts of their sessions. The main thread of a board with the option `takeover` uses it.
+ * The end of the channel to `switchboard run` in a process of its program: finds the process before, waits for the next
+ * one, and carries the parts of their sessions. The main thread of a board with the option `takeover` uses it.
  */
 import { isMainThread } from "node:worker_threads";
 import { SwitchboardError } from "../../errors.ts";
@@ -30,7 +30,10 @@ export interface SessionReceiver {
   lost(): void;
 }
 
-/** Time between two looks whether the supervisor has ended, in ms. Node tells of that only when no handle is under way. */
+/**
+ * Time between two looks whether the supervisor has ended, in ms. Node tells of its end only when no handle is under
+ * way.
+ */
 const LOOK_MS = 100;
 
 const sessions = new Map<number, SessionReceiver>();

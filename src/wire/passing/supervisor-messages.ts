@@ -1,5 +1,5 @@
 /**
- * What `switchboard run` and the processes of its program say to each other, over the channel of Node's `fork`. The
+ * The messages between `switchboard run` and the processes of its program, over the channel of Node's `fork`. The
  * supervisor passes the parts of a session on from one process to another, where one of them has no `node:ffi`.
  */
 
@@ -22,9 +22,9 @@ export type ChannelPart =
   | { readonly kind: "took" }
   /** A message, as `node:v8` serializes it, and how many of the sockets before it belong to it. */
   | { readonly kind: "message"; readonly body: Uint8Array; readonly sockets: number }
-  /** The process has closed the channel. From the supervisor also: the other process has ended. */
+  /** The process has closed the channel. The supervisor sends it, too: the other process has ended. */
   | { readonly kind: "closed" }
-  /** From the supervisor: a part was lost. The other process may run. */
+  /** Sent by the supervisor: a part was lost. The other process may run. */
   | { readonly kind: "cut" };
 
 /** Message of a process to its supervisor, or of the supervisor to a process. */
