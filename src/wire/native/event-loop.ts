@@ -14,8 +14,8 @@ const EPOLLET = 2 ** 31;
  * Adds an eventfd to the epoll set of libuv's loop, behind libuv's back. libuv looks an event up by the number in the
  * event's data, and here that is the number of the loop's own eventfd, with which other threads wake the loop. libuv
  * then reads that eventfd, finds nothing, and goes on with the turn: immediates run. So the loop sleeps, wakes and
- * counts its idle time as always. A handle of libuv would do the same, but a worker that is terminated with a handle that
- * is not Node's aborts the process.
+ * counts its idle time as always. A handle of libuv would do the same, but a worker that is terminated with a handle
+ * that is not Node's aborts the process.
  */
 export class LoopAlarm {
   readonly #descriptor: number;
@@ -57,8 +57,8 @@ export class LoopAlarm {
 }
 
 /**
- * Returns the eventfd of a loop, by its epoll descriptor; undefined before the loop's first turn. The eventfd is created
- * with the loop, so others in the set have higher numbers.
+ * Returns the eventfd of a loop, by its epoll descriptor; undefined before the loop's first turn. The eventfd is
+ * created with the loop, so others in the set have higher numbers.
  */
 function wakeupOf(epoll: number): number | undefined {
   const set = readFileSync(`/proc/self/fdinfo/${epoll}`, "latin1");

@@ -1,4 +1,7 @@
-/** Numbers of io_uring (`include/uapi/linux/io_uring.h`) and of sockets, and the names of our operations. `Ring` uses them. */
+/**
+ * Numbers of io_uring (`include/uapi/linux/io_uring.h`) and of sockets, and the names of our operations. `Ring` uses
+ * them.
+ */
 
 export const OP_POLL_ADD = 6;
 export const OP_ACCEPT = 13;

@@ -73,8 +73,8 @@ export function whyNoPassing(): string | undefined {
 }
 
 /**
- * Sends copies of descriptors, at most 253, in one message of one byte. The caller's descriptors stay open. Never waits.
- * Throws `ERR_SYSTEM_CALL`: EAGAIN when the other end is too far behind, EPIPE when it is gone.
+ * Sends copies of descriptors, at most 253, in one message of one byte. The caller's descriptors stay open. Never
+ * waits. Throws `ERR_SYSTEM_CALL`: EAGAIN when the other end is too far behind, EPIPE when it is gone.
  */
 export function sendDescriptors(socket: number, descriptors: readonly number[]): void {
   const { sendmsg, message } = functions();
@@ -93,8 +93,8 @@ export function sendDescriptors(socket: number, descriptors: readonly number[]):
 
 /**
  * Receives the descriptors of one message. They are the caller's, and aren't inherited by programs that this process
- * starts. Never waits. Throws `ERR_SYSTEM_CALL`: EAGAIN when nothing has been sent. Throws `ERR_OUT_OF_DESCRIPTORS` when
- * the process has no room for all of them: then those that had room are closed.
+ * starts. Never waits. Throws `ERR_SYSTEM_CALL`: EAGAIN when nothing has been sent. Throws `ERR_OUT_OF_DESCRIPTORS`
+ * when the process has no room for all of them: then those that had room are closed.
  */
 export function receiveDescriptors(socket: number): number[] {
   const { recvmsg, message } = functions();
@@ -125,7 +125,9 @@ export function peerOf(socket: number): PeerProcess {
   return { pid: credentials.readInt32LE(0), uid: credentials.readUInt32LE(4) };
 }
 
-/** A `struct msghdr` with one byte of data and room for descriptors. One for the thread, because calls never overlap. */
+/**
+ * A `struct msghdr` with one byte of data and room for descriptors. One for the thread, because calls never overlap.
+ */
 class Message {
   readonly control = Buffer.alloc(alignedBytes(CMSG_HEADER_BYTES + 4 * MAX_DESCRIPTORS_IN_MESSAGE));
   readonly #header = Buffer.alloc(MSGHDR_BYTES);

@@ -6,16 +6,16 @@ import { type Mapping, mapMemory } from "./memory.ts";
 /** Number of buffers: as many reads as a turn may bring without a pause. A power of two. */
 export const BUFFERS = 256;
 /**
- * Bytes of a buffer: a frame of 64 KiB fits. The additional 64 bytes keep buffers from beginning at the same place of the
- * CPU's cache: 512 buffers of exactly 64 KiB made an echo of 4 KiB 8 % dearer. Measured with 64 KiB: a read of a whole frame in place of
- * eight saves a quarter of the CPU of an echo.
+ * Bytes of a buffer: a frame of 64 KiB fits. The additional 64 bytes keep buffers from beginning at the same place of
+ * the CPU's cache: 512 buffers of exactly 64 KiB made an echo of 4 KiB 8 % dearer. Measured with 64 KiB: a read of a
+ * whole frame in place of eight saves a quarter of the CPU of an echo.
  */
 const BUFFER_BYTES = 64 * 1024 + 64;
 /** Bytes of all buffers. */
 export const RECEIVE_BYTES = BUFFERS * BUFFER_BYTES;
 /**
- * Bytes that the reads of a turn may bring, about, and smallest number of reads of a turn: what is received is then still
- * in the CPU's cache when it is sent. The kernel gets fewer buffers if reads are long.
+ * Bytes that the reads of a turn may bring, about, and the smallest number of reads of a turn: received bytes are then
+ * still in the CPU's cache when they are sent. The kernel gets fewer buffers if reads are long.
  */
 const HOT_BYTES = 512 * 1024;
 const MIN_PROVIDED = 8;
@@ -131,7 +131,8 @@ export class ReceiveBuffers {
     let lent = this.#lent[id];
     if (lent === undefined) {
       const offset = this.#start + id * BUFFER_BYTES;
-      // Who clones or posts a view copies the whole `ArrayBuffer`, which therefore is no larger than the buffer.
+      // A view that is cloned or posted takes a copy of its whole `ArrayBuffer` along, which therefore is no larger
+      // than the buffer.
       const memory = bufferAt(BigInt(this.#memory.address + offset), BUFFER_BYTES);
       markAsUntransferable(memory);
       lent = new LentBuffer(this, id, offset, memory);

@@ -144,8 +144,8 @@ const CANCEL_BY_DESCRIPTOR = 1 << 1;
 const CANCEL_NS = 100_000_000n;
 
 /**
- * Cancels all operations on a descriptor that the kernel has, within the call. Their completions come when the kernel is
- * entered (`struct io_uring_sync_cancel_reg`; Linux 6.0).
+ * Cancels all operations on a descriptor that the kernel has, within the call. Their completions come when the kernel
+ * is entered (`struct io_uring_sync_cancel_reg`; Linux 6.0).
  */
 export function cancelOperations(ring: number, descriptor: number): void {
   const block = Buffer.alloc(64);

@@ -139,8 +139,8 @@ export class Ring {
   }
 
   /**
-   * Gives a slot up. Its descriptor is closed, and `released` called, at the end of a turn, when the kernel has completed
-   * the last operation. Both directions end at once if an operation is in flight.
+   * Gives a slot up. Its descriptor is closed, and `released` called, at the end of a turn, when the kernel has
+   * completed the last operation. Both directions end at once if an operation is in flight.
    */
   retire(slot: number): void {
     const { retired, inFlight } = this.#slots;
@@ -236,7 +236,10 @@ export class Ring {
     this.#begin(slot, OP_ACCEPT | (ACCEPT_MULTISHOT << 16), kinds.accept, FLAGS_AT, SOCK_CLOEXEC);
   }
 
-  /** Begins an operation with one parameter, the word `at` of its entry: in this batch, or in the next if this one is full. */
+  /**
+   * Begins an operation with one parameter, the word `at` of its entry: in this batch, or in the next if this one is
+   * full.
+   */
   #begin(slot: number, first: number, kind: number, at: number, parameter: number): void {
     const { inFlight } = this.#slots;
     inFlight[slot] = (inFlight[slot] as number) + 1;
@@ -262,7 +265,7 @@ export class Ring {
    */
   turn(): number {
     this.#completions.setSignals(false);
-    // What a throwing owner left comes first: the kernel may not reuse the arena's half before.
+    // Completions that a throwing owner left come first: the kernel may not reuse the arena's half before.
     const left = this.#completions.dispatch();
     if (this.#queue.isOverflown) this.#queue.complete();
     else {
@@ -283,13 +286,14 @@ export class Ring {
   }
 
   /**
-   * Hands the batch to the kernel now, so that another batch can follow in this turn, and tells the owners of sends that
-   * stopped. Returns false, and does nothing, if too many completions wait for `turn`.
+   * Hands the batch to the kernel now, so that another batch can follow in this turn, and tells the owners of sends
+   * that stopped. Returns false, and does nothing, if too many completions wait for `turn`.
    *
    * @param completes false if the kernel shall begin the batch, but complete nothing of earlier ones
    */
   flush(completes = true): boolean {
-    // What completes at once must find room: of a send that stopped, the next one of its slot must not overtake the rest.
+    // Operations that complete at once must find room. After a send that stopped, the next send of its slot must not
+    // overtake the rest.
     if (this.#queue.isOverflown || this.#completions.length > this.#maxUnhandled) return false;
     // As in `turn`: the half of the arena that comes next may have sends that stopped.
     this.#completions.dispatchStoppedSends();
@@ -300,8 +304,8 @@ export class Ring {
   }
 
   /**
-   * Ends all operations of a slot within this call. Its owner is told what they still brought, and of a poll as if there
-   * were room. Returns false if one goes on, which is rare: too many completions wait for `turn`.
+   * Ends all operations of a slot within this call. Its owner is told what they still brought, and of a poll as if
+   * there were room. Returns false if one goes on, which is rare: too many completions wait for `turn`.
    */
   quiesce(slot: number): boolean {
     const { inFlight } = this.#slots;

@@ -67,7 +67,9 @@ export class SendArena {
     this.#sentLent = [];
   }
 
-  /** Returns the place of a copy of two pieces, one behind the other. `first` lies in this half, or in a lent buffer. */
+  /**
+   * Returns the place of a copy of two pieces, one behind the other. `first` lies in this half, or in a lent buffer.
+   */
   placeBehind(first: number, length: number, bytes: Buffer): number {
     this.#last = undefined;
     let at = first;

@@ -27,8 +27,8 @@ export class Sends {
   }
 
   /**
-   * Sends bytes at the end of the turn. Returns the place of the operation, for `extend` and `finish`; -1 if this turn has no room
-   * for the bytes. A slot has one send in a batch.
+   * Sends bytes at the end of the turn. Returns the place of the operation, for `extend` and `finish`; -1 if this turn
+   * has no room for the bytes. A slot has one send in a batch.
    *
    * @param lent the buffer of the bytes, if they are to be sent from where they are
    */
@@ -53,7 +53,9 @@ export class Sends {
     return true;
   }
 
-  /** Tells that `shutDown` follows the slot's send in the present batch: one packet then carries the bytes and the end. */
+  /**
+   * Tells that `shutDown` follows the slot's send in the present batch: one packet then carries the bytes and the end.
+   */
   finish(at: number): void {
     (this.#queue.words[at + 7] as number) |= MSG_MORE;
   }

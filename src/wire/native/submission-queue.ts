@@ -71,8 +71,8 @@ export class SubmissionQueue {
   }
 
   /**
-   * Hands the batch to the kernel. Returns false if there was no batch. Throws `ERR_SYSTEM_CALL` when the kernel takes no
-   * batch any more.
+   * Hands the batch to the kernel. Returns false if there was no batch. Throws `ERR_SYSTEM_CALL` when the kernel takes
+   * no batch any more.
    *
    * @param completes false if the kernel shall complete nothing of earlier batches
    */

@@ -1,11 +1,14 @@
-/** What a thread owns past Node, as the main thread sees it. The main thread has one for each shard with io_uring. */
+/**
+ * Descriptors, mapped memory and the ring that a thread owns past Node, as the main thread sees them. The main thread
+ * has one `UringEstate` for each shard with io_uring.
+ */
 import { createEstateMemory, hangUp, seal, settle } from "../../native/ring.ts";
 
 /** Milliseconds that a thread has to end before its connections are shut down under it. */
 const EXIT_MS = 500;
 
 export class UringEstate {
-  /** For `UringSockets`, in the thread. */
+  /** Memory for `UringSockets`, in the thread. */
   readonly memory = createEstateMemory();
 
   /**

@@ -90,7 +90,7 @@ export class UringLoop {
     this.#immediate = undefined;
     this.#awake = false;
     this.#inTurn = true;
-    // What throws must not end the turns.
+    // An error that is thrown must not end the turns.
     let isBusy = true;
     try {
       this.ring.sendLent();
@@ -130,7 +130,7 @@ export class UringLoop {
         else this.#unsettled.push(one);
       }
     } finally {
-      // What throws must not keep the others from being told.
+      // An error that is thrown must not keep the others from being told.
       if (handled < all.length) this.#unsettled.push(...all.slice(handled));
     }
   }

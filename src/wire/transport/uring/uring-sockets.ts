@@ -62,13 +62,16 @@ export class UringSockets implements TcpSockets {
     if ("handle" in socket) return nodeSockets.adopt(socket, unread);
     const { ring } = this.#loop;
     const transport = new UringTransport(this.#loop, unread, false);
-    // What comes from another process was read by Node.
+    // Node has read a socket that comes from another process.
     letWait(socket.descriptor);
     transport.attach(ring.open(socket.descriptor, transport));
     return transport;
   }
 
-  /** The descriptor is the other thread's before the message is on its way: whatever happens then, somebody closes it. */
+  /**
+   * Posts a socket. The descriptor belongs to the other thread before the message is on its way: whatever happens then,
+   * that thread, or the settlement of its estate, closes it.
+   */
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean {
     const { socket } = message;
     const { port, uringEstate } = to;

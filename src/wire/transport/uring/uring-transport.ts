@@ -16,7 +16,10 @@ import { UringSender } from "./uring-sender.ts";
  */
 type ReceiveState = "none" | "armed" | "cancelling";
 
-/** Receives and sends through the ring of its thread. A socket that is full shows after a send: `bufferedBytes` is 0 before. */
+/**
+ * Receives and sends through the ring of its thread. A socket that is full shows after a send: `bufferedBytes` is 0
+ * before.
+ */
 export class UringTransport extends UringSender implements HandshakeTransport, MovableTransport, SlotOwner {
   #receiver: TransportReceiver | undefined;
   /**
@@ -27,8 +30,8 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   #reading = true;
   #receive: ReceiveState = "none";
   /**
-   * True if the next receive goes on until it is cancelled. The first one of a handshake doesn't: see `toStream`. Nor does
-   * one after a pause: a receiver that falls behind would get much that it doesn't want yet.
+   * True if the next receive goes on until it is cancelled. The first one of a handshake doesn't: see `toStream`. Nor
+   * does one after a pause: a receiver that falls behind would get much that it doesn't want yet.
    */
   #many: boolean;
   /** True if the peer's end, or a failure, waits until the transport is read again. */
@@ -74,7 +77,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   toStream(rest: Buffer): Socket {
     if (this.destroyed) return new Socket().destroy();
     const handle = this.loop.newHandle("socket");
-    // From here on the handle closes the descriptor, and closes with its thread.
+    // From now on the handle closes the descriptor, and closes with its thread.
     if (this.loop.ring.handOver(this.slot, handle) !== 0) {
       handle.close();
       this.destroy();
