@@ -5,7 +5,7 @@ import { CommandError, UsageError } from "./usage-error.ts";
 
 /** Address of the API, and the key for it. */
 export interface ApiAddress {
-  /** Such as `http://127.0.0.1:8000/api`. */
+  /** URL of the API, such as `http://127.0.0.1:8000/api`. */
   readonly url: string;
   /** "": no key is known. */
   readonly key: string;

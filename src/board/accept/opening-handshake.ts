@@ -26,7 +26,7 @@ export interface OpeningHandshake {
   /** Resolves when the answer's turn has come; undefined when it has. */
   readonly turn: Promise<void> | undefined;
   /**
-   * Whether other code answered the request or reads the socket: nothing may be written to it. False once the peer was
+   * True if other code answered the request or reads the socket: nothing may be written to it. False once the peer was
    * let in.
    */
   readonly isTaken: boolean;

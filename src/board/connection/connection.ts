@@ -286,7 +286,8 @@ export class Connection
   }
 
   presenceChanged(event: PresenceEvent): void {
-    // Whether the engine's report of this connection's own join arrives depends on what else the shard wants.
+    // The engine's report of this connection's own join arrives or not, depending on what else the shard wants: it is
+    // left out.
     if (event.kind !== "missed" && event.member.address === this.address) return;
     this.#cell.notify({ kind: "notice", handler: "presenceChanged", event });
   }

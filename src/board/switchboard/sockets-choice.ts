@@ -4,7 +4,7 @@ import { checkUring } from "../../wire/transport/uring/uring-support.ts";
 import { warnOfRelay } from "./node-version.ts";
 import type { SocketsOption } from "./options/start-options.ts";
 
-/** How the connections of a board reach the network. */
+/** The way of a board's connections to the network, and the reason for it. */
 export interface SocketsChoice {
   /**
    * - `node`: Node's sockets, in the shards.

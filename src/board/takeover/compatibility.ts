@@ -1,4 +1,4 @@
-/** Whether a process can be taken over by another, decided before anything is stopped. */
+/** Decides whether a process can be taken over by another, before anything is stopped. */
 import { readdirSync, readFileSync } from "node:fs";
 import { serialize } from "node:v8";
 import { TAKEOVER_PROTOCOL, type TakeoverFacts } from "./messages.ts";

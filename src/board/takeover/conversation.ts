@@ -8,7 +8,7 @@ import type { Alive, PredecessorMessage, SuccessorMessage } from "./messages.ts"
 
 export interface Received<Message> {
   readonly message: Message;
-  /** Belong to the caller of `next`. */
+  /** Descriptors that came with the message. They belong to the caller of `next`. */
   readonly descriptors: readonly number[];
 }
 
@@ -113,7 +113,7 @@ export class Conversation<
       try {
         process.kill(pid, "SIGKILL");
       } catch {
-        // It has just ended.
+        // The process has just ended.
       }
     }
     while (mayRun && this.isOtherRunning) await delay(POLL_MS);

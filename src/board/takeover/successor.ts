@@ -125,7 +125,7 @@ class Successor {
     for (;;) {
       const received = await this.#nextOrKill();
       if (received === undefined) {
-        // Nobody else has them: the old process closes the channel only by its end.
+        // These connections have no other owner: the old process closes the channel only by its end.
         this.#start();
         await this.#sink.finish();
         return false;

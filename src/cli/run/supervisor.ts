@@ -148,7 +148,7 @@ export class Supervisor {
     } else {
       await this.#giveUp(next, readiness);
       if (this.#isStopping) return;
-      // It ended meanwhile, and nobody has what it had.
+      // The old process ended meanwhile, and its sockets and connections belong to nobody.
       if (old.ended) return this.#failed(old, await old.exit);
     }
     // The new process may have ended since it listened.

@@ -20,7 +20,7 @@ const BATCH = 200;
 /** Parts of `ttlMs`: a member is renewed after the first, expires in Redis after the second, and is swept before 1. */
 const RENEWED = 0.3;
 const EXPIRES = 0.65;
-/** How often the time of renewal is looked at in one such time. */
+/** Number of looks, in one time of renewal, whether members are to be renewed. */
 const LOOKS = 8;
 /** Time that a sweep waits beyond the end of a grace time, in ms: the clock of Redis counts whole ones. */
 const SWEEP_DELAY_MS = 2;

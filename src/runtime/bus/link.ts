@@ -85,7 +85,7 @@ export class Link implements ScheduledTask {
   #changes: InterestChange[] = [];
   /** Promise that the other side knows the changes of this tick; undefined without changes. */
   #known: PromiseWithResolvers<void> | undefined;
-  /** Such promises of the messages that were posted, and of `settle` messages, by their serials. */
+  /** Promises like `#known` for the messages that were posted, and for `settle` messages, by their serials. */
   readonly #awaitingKnown = new PendingReplies<PromiseWithResolvers<void>>();
   readonly #synced = Promise.withResolvers<void>();
   /** Batches that have arrived and aren't delivered to their end, as a linked list. */

@@ -74,7 +74,7 @@ export function rejected(error: Error): Promise<never> {
   return rejection;
 }
 
-/** Its client makes another session with the next port. */
+/** The use of one port to the host. After its end, the client makes another session with the next port. */
 export class EngineSession {
   readonly #owner: SessionOwner;
   readonly #timeoutMs: number;

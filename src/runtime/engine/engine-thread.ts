@@ -22,7 +22,7 @@ export async function runEngine(task: EngineTask): Promise<ErrorReport | undefin
     // Clients of an engine that can't start see their ports close with the thread.
     else void host.promise.then((started) => started.addClient(order.port, order.isMain));
   });
-  // Nobody is left to serve.
+  // The main thread has gone: no client is left to serve.
   control.on("close", () => stopped.resolve());
   try {
     // The engine may never answer; the thread still stops.

@@ -46,7 +46,7 @@ export class Inbox<Message> implements ScheduledTask {
   }
 
   takeTurn(): void {
-    // Also true while a message is handled: a handler may lead to another message.
+    // `#waits` is true also while a message is handled: a handler may lead to another message.
     this.#waits = true;
     let finished = false;
     try {

@@ -111,7 +111,7 @@ export class PublishReceiver {
 
   #fail(serial: number, error: unknown): void {
     this.#acknowledges();
-    // To make a report costs time, because of the stack, and an engine that fails does so for many publishes.
+    // Making a report costs time, because of the stack, and an engine that fails does so for many publishes.
     const known = error instanceof SwitchboardError ? this.#failed.get(`${error.code} ${error.message}`) : undefined;
     if (known !== undefined) {
       known.serials.push(serial);

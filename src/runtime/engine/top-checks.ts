@@ -20,7 +20,7 @@ export class TopChecks<Client> implements ScheduledTask {
   readonly #failed = new Set<HostTopic<Client>>();
   #underWay = 0;
   #isScheduled = false;
-  /** Also gives topics that are added later. */
+  /** Iterator over the topics; it also gives topics that are added later. */
   #iterator: Iterator<HostTopic<Client>>;
   /** Number of periodic checks that are due. */
   #due = 0;

@@ -1,4 +1,4 @@
-/** How a subscription that has fallen behind reads what it missed, page by page. `Feed` begins it. */
+/** Reads the publications that a subscription missed when it fell behind, page by page. `Feed` begins it. */
 import { setTimeout as delay } from "node:timers/promises";
 import type { HistoryRead } from "../streams/engine.ts";
 import type { StreamRecord } from "../streams/publication.ts";
@@ -60,7 +60,7 @@ async function readPage(since: number, limit: number, feed: CatchUpFeed): Promis
   }
 }
 
-/** Whether a page follows on the subscription's place without a hole, as far as the page goes. */
+/** True if a page follows on the subscription's place without a hole, as far as the page goes. */
 function continues({ epoch, offset, thins }: StreamSubscription, { top, records }: HistoryRead): boolean {
   if (top.epoch !== epoch || top.offset < offset) return false;
   if (thins) return true;

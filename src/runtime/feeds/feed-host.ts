@@ -3,7 +3,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { AudienceOwner } from "../bus/audience.ts";
 
 export interface FeedHost {
-  /** How publications reach subscriptions of this thread. */
+  /** Audience through which publications reach subscriptions of this thread. */
   readonly audience: AudienceOwner;
   /** A message to a topic without history came from another node. */
   relayed(topic: string, frame: Frame): void;

@@ -107,17 +107,17 @@ export class StreamCursor {
     if (this.#held === undefined) this.#owner.checked();
   }
 
-  /** Whether a read has everything that the cursor misses. */
+  /** True if a read has everything that the cursor misses. */
   #isRepairedBy(read: HistoryRead): boolean {
     return this.#thins || read.top.epoch !== this.#epoch || recover(this.position, read).recovered;
   }
 
-  /** Whether nothing was lost: the read was only faster than the publications, of which it has too few. */
+  /** True if nothing was lost: the read was only faster than the publications, of which it has too few. */
   #isFollowedBy(held: Recent): boolean {
     return this.#heldEpoch === this.#epoch && held.all[0]?.offset === this.#offset + 1;
   }
 
-  /** Whether something of another epoch arrived during a check. It may be older than the read: another read tells. */
+  /** True if something of another epoch arrived during a check. It may be older than the read: another read tells. */
   #heardOfAnotherEpoch(held: Recent): boolean {
     const isForeign = held.all.length > 0 && this.#heldEpoch !== this.#epoch;
     return isForeign || (this.#told !== undefined && this.#told.epoch !== this.#epoch);

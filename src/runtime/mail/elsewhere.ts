@@ -51,7 +51,9 @@ interface Outcome {
 /** A shard's way to other nodes. */
 export class Gateway implements Elsewhere {
   readonly #port: MessagePort;
-  /** Without deadlines: the main thread has them, and the shard ends with it. */
+  /**
+   * Mail that waits for its outcome. It has no deadlines here: the main thread has them, and the shard ends with it.
+   */
   readonly #pending = new PendingReplies<(outcome: RemoteOutcome) => void>();
 
   constructor(port: MessagePort) {

@@ -1,6 +1,6 @@
 /**
- * How late the timers of a shard are. The shard measures; the main thread reads it for placement, also while the shard
- * is blocked.
+ * Measures the delay of a shard's timers. The shard measures; the main thread reads it for placement, also while the
+ * shard is blocked.
  */
 import type { Counters } from "./counters.ts";
 

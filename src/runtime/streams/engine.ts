@@ -11,7 +11,7 @@ import type { EngineCuts } from "./takeover.ts";
 /** A value, or a promise of it: an engine in memory answers at once. */
 export type Maybe<T> = T | Promise<T>;
 
-/** How much of a stream is kept. */
+/** The part of a stream that is kept. */
 export interface HistoryLimits {
   /** Number of publications. From 1. */
   readonly size: number;
@@ -225,7 +225,7 @@ export interface Engine {
   stop(): Promise<void>;
 }
 
-/** How presence of a topic is kept. */
+/** Settings of the presence of a topic. */
 export interface PresenceLimits {
   /** Time after which a connection that has left is reported as gone, in ms. 0: at once. */
   readonly leaveGraceMs: number;

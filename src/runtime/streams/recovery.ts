@@ -1,6 +1,6 @@
 /**
- * Whether a subscriber that resumes gets everything it missed. The rules are those of Centrifuge, whose clients decide
- * by them, too.
+ * Decides whether a subscriber that resumes gets everything it missed. The rules are those of Centrifuge, whose clients
+ * decide by them, too.
  */
 import type { HistoryRead } from "./engine.ts";
 import type { Position } from "./position.ts";

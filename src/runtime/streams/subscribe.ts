@@ -11,8 +11,9 @@ export interface SubscribeOptions {
    */
   readonly since?: Position | "latest" | undefined;
   /**
-   * How publications look to this peer, so that they can carry their offset, or be left out. Works on any topic. If it
-   * throws, the subscription is lost and the actor fails, as in a handler. Default: the message as it was published.
+   * Function that encodes publications for this peer, so that they can carry their offset, or be left out. Works on any
+   * topic. If it throws, the subscription is lost and the actor fails, as in a handler. Default: the message as it was
+   * published.
    */
   readonly encode?: Encode | undefined;
   /**

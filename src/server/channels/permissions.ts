@@ -93,7 +93,7 @@ export function mayAccessHistory({ options }: Channel, who: Who): Granted | Refu
   });
 }
 
-/** Whether others may be seen, if there is presence. */
+/** Decides whether the members of presence may be seen, if there is presence. */
 export function mayAccessPresence({ options }: Channel, who: Who): Granted | Refused {
   return mayAccess(who, {
     client: options.allowPresenceForClient,
@@ -105,7 +105,7 @@ export function mayAccessPresence({ options }: Channel, who: Who): Granted | Ref
 interface Access {
   readonly client: boolean;
   readonly subscriber: boolean;
-  /** Whether the other two count for anonymous clients. Alone it allows nothing. */
+  /** True if the other two count for anonymous clients. Alone it allows nothing. */
   readonly anonymous: boolean;
 }
 

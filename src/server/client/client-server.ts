@@ -24,7 +24,7 @@ export interface ClientServerOptions {
   readonly backend?: Backend | undefined;
   /** Version that clients are told. */
   readonly version?: string | undefined;
-  /** Has the last word about clients that are to connect. Default: all may. */
+  /** Decides last about clients that are to connect. Default: all may. */
   readonly admission?: ClientAdmission | undefined;
   /** Is told what clients do. Default: nobody. */
   readonly observer?: ClientObserver | undefined;

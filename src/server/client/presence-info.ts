@@ -1,4 +1,4 @@
-/** How presence keeps facts about a client, and how the protocol tells them. */
+/** The facts about a client in presence, and the same facts in the protocol. */
 import { MAX_INFO_BYTES } from "../../runtime/feeds/subscribe-options.ts";
 import type { PresenceMember } from "../../runtime/streams/topic-memory.ts";
 import type { ClientInfo } from "../protocol/messages.ts";

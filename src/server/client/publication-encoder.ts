@@ -1,5 +1,5 @@
 /**
- * How publications look to the peers of subscriptions: once for each codec and publication, whatever the number of
+ * Encodes publications for the peers of subscriptions: once for each codec and publication, whatever the number of
  * subscribers. Each shard has one encoder for all clients.
  */
 import type { Publication } from "../../runtime/streams/publication.ts";
@@ -150,7 +150,10 @@ export class PublicationEncoder {
   }
 }
 
-/** Once deltas are agreed on, JSON clients take each payload as a JSON string, because a delta isn't JSON. */
+/**
+ * Returns data as a client with deltas gets it. JSON clients then take each payload as a JSON string, because a delta
+ * isn't JSON.
+ */
 export function deltaData(codec: Codec, data: Buffer): Buffer {
   return codec.name === "json" ? Buffer.from(JSON.stringify(data.toString())) : data;
 }

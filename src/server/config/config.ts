@@ -131,7 +131,7 @@ export interface ServerConfig {
   readonly log: { readonly level: "none" | "error" | "warn" | "info" | "debug"; readonly format: "json" | "text" };
   /** Number of shards. 0: one for each core. */
   readonly shards: number;
-  /** How the shards read and write their sockets. */
+  /** Kind of sockets of the shards. */
   readonly sockets: "auto" | "node" | "uring" | "relay";
   readonly node: { readonly name: string };
   /** Path of the socket by which another process takes over. "": none. */

@@ -59,7 +59,7 @@ function fail(message: string): LoadedConfig {
   return { kind: "faults", faults: [{ ...NOWHERE, path: "", message }], warnings: [] };
 }
 
-/** As `loadConfig`, with the text of the file in hand. */
+/** Reads a config like `loadConfig`, from the text of a file. */
 export function parseConfig(text: string, sources: ConfigSources = {}): LoadedConfig {
   const reader = new ConfigReader(SERVER_KEYS, overridesOf(sources));
   // The description and the type of the config are one: see ConfigOf.

@@ -1,4 +1,4 @@
-/** How the messages of a connection are written to its HTTP response, for each transport and encoding. */
+/** Writes the messages of a connection to its HTTP response, for each transport and encoding. */
 import type { OutgoingHttpHeaders } from "node:http";
 import type { Message } from "../../wire/protocol/message.ts";
 import { reconnectsAfter } from "../protocol/codes.ts";

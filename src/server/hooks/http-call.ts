@@ -174,7 +174,7 @@ export class HttpCaller {
   }
 }
 
-/** How much of a call may have arrived at the application when this error ended it. */
+/** Tells how much of a call may have arrived at the application when this error ended it. */
 function arrivedBefore(error: NodeJS.ErrnoException, stage: string, request: ClientRequest): Try["arrived"] {
   if (stage === "connecting") return error.code === "ECONNREFUSED" ? "nowhere" : "yes";
   if (stage === "reading" || !request.reusedSocket) return "yes";

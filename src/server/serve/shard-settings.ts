@@ -1,6 +1,6 @@
 /**
- * How the config of a server reaches its shards: as environment data of worker threads, under a name that the URL of
- * the actor module tells. Every shard that starts gets it, also one that takes another's place.
+ * Carries the config of a server to its shards: as environment data of worker threads, under a name that the URL of the
+ * actor module tells. Every shard that starts gets it, also one that takes another's place.
  */
 import { getEnvironmentData, setEnvironmentData } from "node:worker_threads";
 import type { ServerConfig } from "../config/config.ts";

@@ -1,4 +1,4 @@
-/** How options are checked and how a wrong one is described: for boards, actors and `switchboard/websocket`. */
+/** Checks of options, and the errors that describe a wrong one: for boards, actors and `switchboard/websocket`. */
 import { type ErrorCode, SwitchboardError } from "../../errors.ts";
 
 /** The largest value of a number option. Timers of Node hold no longer delay: 2,147,483,647 ms are 24.8 days. */

@@ -36,7 +36,7 @@ export function listHosts(rawHeaders: readonly string[]): string[] {
 const HOST =
   /^(?:\[(?:[:.\dA-Fa-f]+(?:%[-.~\w%]+)?|v[\dA-Fa-f]+\.[-.~\w!$&'()*+,;=:]+)\]|(?:[-.~\w!$&'()*+,;=]|%[\dA-Fa-f]{2})+)(?::\d*)?$/;
 
-/** Whether a value of the Host header is valid. Source: RFC 9110 section 7.2. */
+/** True if a value of the Host header is valid. Source: RFC 9110 section 7.2. */
 export function isHost(value: string): boolean {
   return HOST.test(value);
 }
@@ -49,7 +49,7 @@ interface Offer {
 }
 
 /**
- * Whether the request asks for a WebSocket, among others perhaps. A server ignores what HTTP/1.0 offers (RFC 9110
+ * True if the request asks for a WebSocket, among others perhaps. A server ignores what HTTP/1.0 offers (RFC 9110
  * section 7.8).
  */
 export function offersWebSocket(request: Offer): boolean {
@@ -57,7 +57,7 @@ export function offersWebSocket(request: Offer): boolean {
 }
 
 /**
- * Whether the Upgrade header is to be ignored: that of HTTP/1.0, and an offer of nothing but `h2c`, which some clients
+ * True if the Upgrade header is to be ignored: that of HTTP/1.0, and an offer of nothing but `h2c`, which some clients
  * make with every request and which is obsolete. Sources: RFC 9110 section 7.8, RFC 9113 section 3.1.
  */
 export function isUpgradeIgnored(request: Offer): boolean {
@@ -65,7 +65,7 @@ export function isUpgradeIgnored(request: Offer): boolean {
 }
 
 /**
- * Whether a request over HTTP/1 may offer an upgrade. A request over HTTP/2 never comes here: one that names another
+ * True if a request over HTTP/1 may offer an upgrade. A request over HTTP/2 never comes here: one that names another
  * major version on a connection of HTTP/1 is malformed. Source: RFC 9110 section 2.5.
  */
 export function isHttp11({ httpVersionMajor, httpVersionMinor }: Offer): boolean {

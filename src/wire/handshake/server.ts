@@ -26,7 +26,7 @@ export interface ServerHandshakeOptions {
   readonly protocols?: readonly string[];
   /** Origins whose pages may connect, normalized. Default: all. */
   readonly origins?: Origins;
-  /** How messages may be compressed. Default: no compression; well-formed offers are then declined. */
+  /** Compression of messages. Default: no compression; well-formed offers are then declined. */
   readonly compression?: CompressionOptions | undefined;
 }
 

@@ -9,7 +9,7 @@ export interface InboxLimits {
 }
 
 export interface InboxOwner {
-  /** At most half of the limits is in use. Called after each message that a reader took from the queue. */
+  /** No more than half of the limits is in use. Called after each message that a reader took from the queue. */
   drained(): void;
   /** `isAnswered` has become true. */
   answered(): void;

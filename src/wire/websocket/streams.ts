@@ -37,7 +37,7 @@ export function readableOf(socket: StreamedSocket): ReadableStream<Message> {
 export function writableOf(socket: StreamedSocket): WritableStream<Sendable> {
   return new WritableStream<Sendable>({
     start(controller) {
-      // Also tells a producer that is waiting for its own next chunk.
+      // The error also reaches a producer that is waiting for its own next chunk.
       void socket.closed.then(() => controller.error(closedError()));
     },
     async write(data) {

@@ -14,7 +14,7 @@ export interface SocketAcceptorOwner {
   readonly closedSockets: ClosedSocketReporter;
   /** Scheduler of the shard. */
   readonly turns: Pick<FairScheduler, "admitsBackground" | "addBackground">;
-  /** How the shard reads and writes sockets from their accept on. Ports with TLS use those of Node. */
+  /** Sockets of the shard from their accept on. Ports with TLS use those of Node. */
   readonly sockets: TcpSockets;
   /** Returns the export `authorize` of the actor module of this name. */
   authorizeOf(actor: ActorName): Authorize | undefined;

@@ -83,7 +83,7 @@ export interface Arrival {
   readonly hops: number;
 }
 
-/** How `resumed` of a connection ended that has arrived. */
+/** Outcome of `resumed` for a connection that has arrived. */
 export interface Resumption extends Arrival {
   /** True if the connection was closed because `resumed` threw. */
   readonly isLost: boolean;

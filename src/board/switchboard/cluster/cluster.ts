@@ -41,7 +41,7 @@ export interface ClusterLink {
   announce(facts: string): void;
 }
 
-/** This node, as the cluster needs it. */
+/** The part of this node that the cluster uses. */
 export interface ClusterOwner extends NodeListOwner {
   readonly link: ClusterLink;
   /** Facts about this node now. */

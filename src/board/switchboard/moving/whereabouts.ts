@@ -67,7 +67,7 @@ export class Whereabouts {
     this.#settle(address, place);
   }
 
-  /** The connection has closed. Its thread reported the arrival before: without an entry, the connection was at home. */
+  /** The connection has closed. Its thread has reported the arrival: without an entry, the connection was at home. */
   closed({ address, hops }: Arrival): void {
     const place = this.#byAddress.get(address);
     if (place?.hops !== hops) return;

@@ -25,7 +25,7 @@ export interface ReloadOptions {
   readonly batchIntervalMs?: number;
 }
 
-/** How connections that can't move are treated when threads are replaced. */
+/** Treatment of connections that can't move when threads are replaced. */
 export interface RenewalSettings {
   readonly close: ShutdownSettings;
   /** Milliseconds. 0: nothing is kept. */

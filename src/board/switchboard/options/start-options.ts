@@ -52,7 +52,7 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly compression?: boolean | Partial<CompressionOptions>;
   /**
-   * How connections reach the network. "node" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) to
+   * Way of connections to the network. "node" moves sockets that can be moved (TCP, from Node 24.20 or 26.6 on) to
    * their shards, and relays the bytes of all others. "uring" does the same, but the shards receive, send and accept
    * through io_uring, past Node's sockets: experimental, for Linux 6.1 and Node 26.9 or newer; `start` rejects with
    * `ERR_NO_URING` where it can't work. "relay" moves none. "auto" is "node". Default: "auto".

@@ -90,7 +90,7 @@ export class ShardPool {
   /** Rejects with the first reason why a shard can't start, or with `ERR_ABORTED`; none is started again then. */
   async #allReady(signal: AbortSignal | undefined): Promise<void> {
     const failed = (error: unknown): never => {
-      // At once, before the shard's end is taken for a death.
+      // Restarts end at once, before the shard's end is taken for a death.
       this.#stopRestarts();
       throw error;
     };

@@ -27,7 +27,7 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   takeoverFailed(error: Error): void;
   /** Another process wanted to take over and couldn't. Everything goes on here. */
   successorFailed(failure: SuccessorFailure): void;
-  /** Everybody is about to be stopped for another process. `successorFailed` or `handedOver` follows. */
+  /** All connections are about to be stopped for another process. `successorFailed` or `handedOver` follows. */
   handingOver(): void;
   /** Everything that could go is in another process: this board is to end. */
   handedOver(result: HandedOver): void;

@@ -113,7 +113,7 @@ export class ClusterLinks implements Links {
       this.#use(masters);
       this.#reason = undefined;
     } catch (error) {
-      // Without the map of before nothing works. With it, what works goes on.
+      // Without an earlier map nothing works. With one, the links that work go on.
       if (this.#links.size === 0) this.#reason = messageOf(error);
     } finally {
       this.#isReading = false;

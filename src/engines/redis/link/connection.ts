@@ -16,7 +16,7 @@ export type Reply = string | number | Buffer | null | undefined | readonly Reply
 const MAX_PENDING = 100_000;
 /** Bytes of the commands that may wait for their answer. */
 const MAX_PENDING_BYTES = 64 * 1024 * 1024;
-/** How often in the time of an answer a connection looks whether one is overdue. */
+/** Number of times, in the time of an answer, that a connection looks whether an answer is overdue. */
 const LOOKS_PER_TIMEOUT = 4;
 
 export interface ConnectionOptions {

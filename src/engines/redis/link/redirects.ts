@@ -126,7 +126,7 @@ export class Redirects {
     this.#settled(topic);
   }
 
-  /** Once all calls are answered, their order is known: sends what has failed again after a while. */
+  /** Sends the failed calls again after a while, once all calls are answered: their order is known then. */
   #settled(topic: TopicCalls): void {
     if (topic.inFlight > 0 || topic.timer !== undefined) return;
     if (topic.failed.length > 0) {

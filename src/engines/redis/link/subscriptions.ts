@@ -240,7 +240,7 @@ export class Subscriptions {
   }
 
   #confirm(channel: string, subscription: Subscription | undefined): void {
-    // It may have been removed, and added again, meanwhile.
+    // The subscription may have been removed, and added again, meanwhile.
     if (subscription === undefined || this.#wanted.get(channel) !== subscription) return;
     this.#pending.delete(channel);
     subscription.isReady = true;

@@ -114,7 +114,7 @@ export class Arriving {
 
   /** A thread has ended, and everything that came from there has been delivered. */
   ended(origin: number): void {
-    // Without its mark, or a word of who has left, the thread has had its subscribers to the end.
+    // A thread that has sent neither its mark nor the list of leavers has had its subscribers to the end.
     const isOpen = this.#awaited.has(origin) || this.#expected === undefined;
     if (origin === this.#settings.link.life && isOpen) this.end();
     else this.marked(origin);

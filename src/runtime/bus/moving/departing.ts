@@ -142,7 +142,7 @@ export class Departing<L extends Leaver = Leaver> implements Departure<L>, Leavi
     if (!this.isOver) this.#stay(reason);
   }
 
-  /** Whether both threads are linked to the same others. */
+  /** True if both threads are linked to the same others. */
   #agrees(cutting: readonly number[]): boolean {
     const others = this.#settings.host.links().filter((link) => link !== this.link);
     return others.length === cutting.length && others.every(({ life }) => cutting.includes(life));

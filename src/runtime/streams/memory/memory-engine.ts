@@ -128,7 +128,7 @@ class MemoryEngine implements Engine {
   }
 
   announce(_facts: string): void {
-    // There is nobody to tell.
+    // There is no other node to tell.
   }
 
   gauges(): Record<string, number> {

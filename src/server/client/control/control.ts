@@ -129,7 +129,7 @@ export type ControlAnswer =
     }
   | {
       readonly kind: "connections";
-      /** In the order of their ids. Together at most about 512 KiB: then fewer than the limit. */
+      /** Clients in the order of their ids. Together at most about 512 KiB: then fewer than the limit. */
       readonly clients: readonly ClientDescription[];
       /** True if clients with greater ids follow. */
       readonly hasMore: boolean;

@@ -14,9 +14,9 @@ export interface Waiting extends Listed {
 
 /** A timer may be late by this share of its delay, and not by more than `MAX_LATE_MS`. */
 const LATE_SHARE = 1 / 32;
-/** Has to be a power of two. */
+/** Longest lateness of a timer, in ms. Has to be a power of two. */
 const MAX_LATE_MS = 512;
-/** Longest delay of one timer of Node, in ms. Who waits longer is called early. */
+/** Longest delay of one timer of Node, in ms. An object that waits longer is called early. */
 const MAX_DELAY_MS = 24 * 60 * 60 * 1_000;
 
 interface Bucket {

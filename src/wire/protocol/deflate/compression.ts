@@ -1,6 +1,6 @@
 /** The options of permessage-deflate, and what a handshake negotiated about it. Source: RFC 7692. */
 
-/** How messages are compressed with permessage-deflate. */
+/** Options of the compression of messages with permessage-deflate. */
 export interface CompressionOptions {
   /** Shortest payload that is compressed, in bytes. Default: 1,024. */
   readonly threshold: number;

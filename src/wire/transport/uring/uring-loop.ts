@@ -4,7 +4,7 @@ import { Ring } from "../../native/ring.ts";
 import { type EmptyTcpHandle, handleKinds, type TcpHandleClass } from "../../node-internals/net.ts";
 import { keepInputView } from "../../protocol/masking/mask.ts";
 
-/** Somebody who must know that a batch of sends is done. */
+/** A sender that must know that a batch of sends is done. */
 export interface Unsettled {
   /** Batch of the newest send. */
   readonly sentBatch: number;
@@ -12,7 +12,7 @@ export interface Unsettled {
   settled(): void;
 }
 
-/** Somebody who receives nothing because the kernel had no buffer. */
+/** A transport that receives nothing because the kernel had no buffer. */
 export interface Starved {
   /** There is a buffer: the next receive may begin. */
   fed(): void;

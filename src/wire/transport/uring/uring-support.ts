@@ -1,4 +1,4 @@
-/** Whether a board may use io_uring here. `Switchboard.start` asks. */
+/** Decides whether a board may use io_uring here. `Switchboard.start` asks. */
 import { SwitchboardError } from "../../../errors.ts";
 import { whyNoUring } from "../../native/ring.ts";
 

@@ -77,7 +77,7 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
   toStream(rest: Buffer): Socket {
     if (this.destroyed) return new Socket().destroy();
     const handle = this.loop.newHandle("socket");
-    // From now on the handle closes the descriptor, and closes with its thread.
+    // The handle closes the descriptor from now on, and closes with its thread.
     if (this.loop.ring.handOver(this.slot, handle) !== 0) {
       handle.close();
       this.destroy();
