@@ -147,6 +147,10 @@ export class RedisEngine implements Engine {
     this.#parts.streams.unwant(topic);
   }
 
+  reported(topic: string): Promise<void> {
+    return this.#parts.streams.reported(topic);
+  }
+
   join(topic: string, member: Member, rule: PresenceLimits): Promise<void> {
     return this.#parts.presence.join(topic, member, rule);
   }

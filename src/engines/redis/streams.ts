@@ -186,6 +186,11 @@ export class Streams {
     for (const link of this.#options.links.all()) link.subscriptions.remove(channel);
   }
 
+  /** Resolves when all messages of a topic that Redis has sent so far have arrived, or are lost. */
+  async reported(topic: string): Promise<void> {
+    await this.#options.links.of(this.#options.keys.channel(topic))?.heard();
+  }
+
   /** Begins another epoch, because offsets of this one went back before this node's eyes. */
   #renew(topic: string, epoch: string): void {
     const { keys, scripts, links, owner } = this.#options;

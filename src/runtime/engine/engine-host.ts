@@ -1,8 +1,10 @@
 /** The engine thread's side of all clients: it gives the engine their calls, and gives them what the engine reports. */
 import type { MessagePort } from "node:worker_threads";
+import { noop } from "../../wire/protocol/empty.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { FairScheduler } from "../scheduling/fair-scheduler.ts";
-import type { Engine, EngineHealth, EngineOwner, HistoryLimits, HistoryRead } from "../streams/engine.ts";
+import type { Engine, EngineHealth, EngineOwner, HistoryLimits } from "../streams/engine.ts";
+import type { Position } from "../streams/position.ts";
 import type { TopicRules } from "../streams/topic-rules.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
 import { HostRequests } from "./host-requests.ts";
@@ -201,8 +203,7 @@ export class EngineHost {
     try {
       await topic.ready;
       const limits = this.rules.of(name)?.history;
-      // A connection that moves has the place of a client that follows the stream, and a read may be ahead of that one.
-      const top = limits && (topic.followed ?? (await topic.readTop(() => this.#readTop(name, limits))));
+      const top = limits && (await topic.follow(() => this.#readTop(name, limits)));
       interest.isKnown = true;
       interest.epoch = top?.epoch ?? "";
       client.answer<"want">(serial, top);
@@ -227,6 +228,9 @@ export class EngineHost {
       this.#letGoOf(name);
       throw error;
     }
+    const limits = this.rules.of(name)?.history;
+    // A read that fails is made again when a client wants the topic.
+    if (limits !== undefined) await topic.follow(() => this.#readTop(name, limits)).catch(noop);
   }
 
   #letGoOf(name: string): void {
@@ -234,6 +238,8 @@ export class EngineHost {
     if (topic === undefined) return;
     topic.isKept = false;
     if (topic.interests.size === 0) this.#unwant(topic);
+    else if (topic.isCheckDue) this.#checks.add(topic);
+    topic.isCheckDue = false;
   }
 
   async #wantFromEngine(name: string): Promise<void> {
@@ -255,13 +261,19 @@ export class EngineHost {
     this.engine.unwant(topic.name);
   }
 
-  async #readTop(name: string, limits: HistoryLimits): Promise<HistoryRead["top"]> {
-    return (await this.engine.history(name, { limit: 0 }, limits)).top;
+  /** Reads the top. Everything up to it has been reported then, or is lost. */
+  async #readTop(name: string, limits: HistoryLimits): Promise<Position> {
+    const { top } = await this.engine.history(name, { limit: 0 }, limits);
+    await this.engine.reported?.(name);
+    return top;
   }
 
   async #checkTop(topic: HostTopic<HostClient>): Promise<void> {
     const limits = this.rules.of(topic.name)?.history;
     if (limits === undefined) return;
+    // What waits in the engine would look like a loss.
+    topic.isCheckDue = topic.isKept;
+    if (topic.isKept) return;
     const top = await topic.readTop(() => this.#readTop(topic.name, limits));
     for (const interest of topic.interests) {
       const { client, number, isKnown } = interest;

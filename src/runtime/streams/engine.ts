@@ -188,6 +188,12 @@ export interface Engine {
 
   /** Wants a topic: everything that is published to it after the resolution is reported. */
   want(topic: string): Maybe<void>;
+
+  /**
+   * Resolves when everything that was published to a wanted topic before the call has been reported, or is lost. For
+   * engines whose reads may be ahead of their reports.
+   */
+  reported?(topic: string): Promise<void>;
   unwant(topic: string): void;
 
   /**

@@ -14,11 +14,12 @@ import { ServerProcess, takeoverPath } from "./server-process.ts";
 
 const TOPICS = { "stream:*": { history: { size: 100 }, presence: true }, "presence:*": { presence: true } };
 
-/** Topics without positions: nothing can be read again. */
+/** Topics on which no publication, or not each, can be read again. */
 const LIVE: PublisherOptions["topics"] = [
   { topic: "plain" },
   { topic: "presence:raw" },
   { topic: "stream:raw", store: false },
+  { topic: "stream:encoded", store: 2 },
 ];
 
 /** Publishes to each topic in a millisecond. */
@@ -152,7 +153,7 @@ class Letters {
 }
 
 describe.skipIf(whyNoPassing() !== undefined)("a node of a cluster that is taken over", () => {
-  it("delivers every publish of another node to topics without history once and in order", async () => {
+  it("delivers every publish of another node once and in order, with and without history, stored or not", async () => {
     const { url } = await RedisServer.start();
     const engine = redis({ url, commandTimeoutMs: 60_000, nodeTtlMs: 120_000 });
     const server = await startServer(engine);

@@ -1,7 +1,9 @@
 /** What the host does for connections that move between the threads of two clients. */
 import { expect, it } from "vitest";
+import { noop } from "../../../src/wire/protocol/empty.ts";
 import { GatedEngine } from "./gated-engine.ts";
-import { RecordingFeed, startHost, text, until } from "./host.ts";
+import { RecordingFeed, startHost, text, textOf, until } from "./host.ts";
+import { LateEngine } from "./late-engine.ts";
 
 const TOPIC = "p";
 const MEMBER = { address: "0-1", user: "u", info: undefined };
@@ -68,4 +70,78 @@ it("a thread that wants a stream which another follows begins where that one is,
   await one.publish("s", text("a"));
   expect(await other.want("s", new RecordingFeed(), { presence: false })).toMatchObject({ offset: 1 });
   expect(gated.waiting).toEqual([]);
+});
+
+/** A client over an engine with late reports, whose feed writes down the offsets and tops that it is given. */
+async function setUpLate() {
+  const late = new LateEngine();
+  const { connect } = await startHost({}, late.engine);
+  const log: string[] = [];
+  const feed = new RecordingFeed();
+  feed.published = ({ offset }) => void log.push(`publication ${offset}`);
+  feed.relayed = (frame) => void log.push(textOf(frame));
+  feed.topTold = ({ offset }) => void log.push(`top ${offset}`);
+  const publisher = connect().client;
+  const publish = async (...texts: string[]) => {
+    for (const each of texts) await publisher.publish("s", text(each));
+  };
+  return { late, connect, client: connect().client, feed, log, publish };
+}
+
+it("a thread that wants a stream begins where another one is, also when a read is ahead of the reports", async () => {
+  const { late, connect, client, feed, log, publish } = await setUpLate();
+  await client.want("s", new RecordingFeed(), { presence: false });
+  await publish("a", "b");
+  expect(await connect().client.want("s", feed, { presence: false })).toMatchObject({ offset: 0 });
+  late.report();
+  await until(() => log.length === 3);
+  expect(log).toEqual(["top 0", "publication 1", "publication 2"]);
+});
+
+it("the first thread that wants a stream gets no report of what it knows already", async () => {
+  const { late, client, feed, log, publish } = await setUpLate();
+  const limits = { size: 100, ttlMs: 60_000, metaTtlMs: 60_000 };
+  late.onRead = () => void late.engine.publish("s", { frame: text("a") }, limits);
+  const wanted = client.want("s", feed, { presence: false });
+  await until(() => late.isWaitedFor);
+  late.onRead = noop;
+  late.report();
+  expect(await wanted).toMatchObject({ offset: 1 });
+  await publish("b");
+  late.report();
+  await until(() => log.length === 2);
+  expect(log).toEqual(["top 1", "publication 2"]);
+});
+
+it("the top of a stream is told behind everything up to it", async () => {
+  const { late, client, feed, log, publish } = await setUpLate();
+  await client.want("s", feed, { presence: false });
+  await publish("a", "b");
+  late.owner?.doubted();
+  await until(() => late.isWaitedFor);
+  await client.history("s", { limit: 0 });
+  late.report();
+  await until(() => log.includes("top 2"));
+  expect(log).toEqual(["top 0", "publication 1", "publication 2", "top 2"]);
+});
+
+it("a topic that is kept for subscribers of another process begins where it was kept", async () => {
+  const { late, connect, client, feed, log, publish } = await setUpLate();
+  await publish("a");
+  late.report();
+  const main = connect({}, {}).client;
+  await main.takeover({ kind: "keepTopics", topics: ["s"] });
+  await publish("b");
+  await client.publish("s", text("fleeting"), { store: false });
+  await publish("c");
+  await client.want("s", feed, { presence: false });
+  expect(log).toEqual(["top 1"]);
+  // What waits isn't lost: no check says so.
+  late.owner?.doubted();
+  await client.history("s", { limit: 0 });
+  expect(log).toEqual(["top 1"]);
+  late.report();
+  await main.takeover({ kind: "end" });
+  await until(() => log.includes("top 3"));
+  expect(log).toEqual(["top 1", "publication 2", "fleeting", "publication 3", "top 3"]);
 });

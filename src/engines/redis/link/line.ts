@@ -1,5 +1,6 @@
 /** A connection that is replaced whenever it fails. A link has two: one for commands, one for subscriptions. */
-import { setTimeout as delay } from "node:timers/promises";
+import { setTimeout as delay, setImmediate as nextTurn } from "node:timers/promises";
+import { noop } from "../../../wire/protocol/empty.ts";
 import { messageOf, nameOf } from "../failures.ts";
 import type { Address } from "../options.ts";
 import { Connection, type ConnectionOptions, type RedisClientPackage } from "./connection.ts";
@@ -30,6 +31,8 @@ export class Line {
   #current: Connection | undefined;
   #connection: Connection | undefined;
   #reconnects = -1;
+  /** A PING that isn't sent yet. */
+  #pinged: Promise<void> | undefined;
 
   constructor(redis: RedisClientPackage, options: LineOptions) {
     this.#redis = redis;
@@ -53,6 +56,21 @@ export class Line {
   /** Closes the connection, and opens another one. */
   replace(reason: string): void {
     this.#current?.close(reason);
+  }
+
+  /**
+   * Resolves when the server has answered a PING, or the connection is lost. Calls of one turn of the event loop share
+   * one PING.
+   */
+  pinged(): Promise<void> {
+    this.#pinged ??= this.#ping();
+    return this.#pinged;
+  }
+
+  async #ping(): Promise<void> {
+    await nextTurn();
+    this.#pinged = undefined;
+    await this.#connection?.send(["PING"]).catch(noop);
   }
 
   stop(): void {

@@ -187,6 +187,12 @@ export class Link {
     return this.subscriptions.add(channel, listener);
   }
 
+  /** Resolves when all messages that the server has published so far have arrived, or are lost with the connection. */
+  heard(): Promise<void> {
+    // Redis answers behind the messages that it has sent on the same connection.
+    return this.#subscriber.pinged();
+  }
+
   /** Loads the scripts, and learns which server this is. Rejects for a replica. */
   async #introduce(connection: Connection): Promise<void> {
     const loads = Object.values(this.#options.scripts).map(({ text }: Script) =>

@@ -8,9 +8,15 @@ import { type StartOptions, Switchboard } from "../../../../src/index.ts";
 export interface PublisherOptions {
   readonly start: StartOptions;
   /** Topics that are published to, in turn. */
-  readonly topics: readonly { readonly topic: string; readonly store?: false }[];
+  readonly topics: readonly PublishedTopic[];
   /** Publishes to each topic in a millisecond, if the machine is quiet. */
   readonly rate: number;
+}
+
+export interface PublishedTopic {
+  readonly topic: string;
+  /** False: no publication is stored. A number: one of so many is. Default: all are, if the topic has history. */
+  readonly store?: false | number;
 }
 
 const MAX_WAITING = 300;
@@ -33,7 +39,7 @@ const timer = setInterval(() => {
       const { stored = Promise.resolve() } = board.publish(
         topic,
         `publication ${topic} ${count}`,
-        store === false ? { store } : undefined,
+        store === undefined ? undefined : { store: store !== false && count % store === 0 },
       );
       waiting++;
       stored.then(answered, answered);

@@ -91,6 +91,20 @@ export function describeReports(under: EngineUnderTest): void {
       await sees(node, "t", 1);
     });
 
+    it("is followed by word that everything has been reported, where reads may be ahead of reports", async ({
+      skip,
+    }) => {
+      const [publisher, node] = await twoPublishers(await openCluster(under), isShared);
+      const { engine, owner } = node;
+      if (engine.reported === undefined) return skip("reports come with the call that causes them");
+      await engine.want("t");
+      for (const count of span(1, 50)) {
+        await publisher.engine.publish("t", say(`${count}`), LIMITS);
+        await Promise.all([engine.reported("t"), engine.reported("t")]);
+        expect(owner.offsets("t").at(-1)).toBe(count);
+      }
+    });
+
     it("does no harm to unwant a topic that isn't wanted", async () => {
       const node = await (await openCluster(under)).start();
       node.engine.unwant("t");
