@@ -66,7 +66,7 @@ export class ShardTopics {
     this.feeds = new Feeds(client, {
       audience,
       relayed: (topic, frame) => this.#bus.deliver(topic, frame),
-      unstoredDropped: () => counters.add("droppedNewest"),
+      unstoredDropped: (count) => counters.add("droppedNewest", count),
       subscriptionLost: () => counters.add("subscriptionsLost"),
       subscriptionBehind: () => counters.add("subscriptionsBehind"),
       mayGoOn: turns.backgroundTurn,

@@ -7,11 +7,14 @@ export interface FeedHost {
   readonly audience: AudienceOwner;
   /** A message to a topic without history came from another node. */
   relayed(topic: string, frame: Frame): void;
-  /** A publication that isn't stored doesn't reach a subscription, because its peer reads too slowly. */
-  unstoredDropped(): void;
+  /**
+   * Publications that aren't stored don't reach a subscription: its peer reads too slowly, or too many had to wait for
+   * it.
+   */
+  unstoredDropped(count: number): void;
   /** A subscription has ended, because publications are lost for it. */
   subscriptionLost(): void;
-  /** A subscription has fallen behind, because its peer reads too slowly. */
+  /** A subscription has fallen behind: its peer reads too slowly, or the engine can't be read. */
   subscriptionBehind(): void;
   /**
    * Resolves when a subscription may go on that waited for the engine; undefined if it may now. The engine's answers

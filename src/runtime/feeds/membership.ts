@@ -90,7 +90,7 @@ export class Membership implements PresenceWatcher {
 
   #now(): Subscribed {
     if (this.subscription === undefined) return NOTHING_KEPT;
-    return { ...NOTHING_KEPT, position: this.#feed.positionOf(this.subscription) };
+    return { ...NOTHING_KEPT, position: this.#feed.subscriptions.positionOf(this.subscription) };
   }
 
   /** Called by the feed. */
@@ -114,14 +114,15 @@ export class Membership implements PresenceWatcher {
     // A leave that fails isn't lost: the member expires.
     if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address, travels).catch(noop);
     if (this.subscription === undefined) this.#feed.release();
-    else this.#feed.unsubscribe(this.subscription);
+    else this.#feed.subscriptions.end(this.subscription);
   }
 
   // ── moves to another thread ────────────────────────────────────────────────────────────────────────────
 
   /** True while the membership has no result, or isn't at the place that its result told: it can't move now. */
   get isJoining(): boolean {
-    return this.#pending !== undefined || this.subscription?.phase === "joining";
+    const phase = this.subscription?.phase;
+    return this.#pending !== undefined || phase === "joining" || phase === "catchingUp";
   }
 
   get topic(): string {
@@ -155,7 +156,7 @@ export class Membership implements PresenceWatcher {
    */
   save(): MembershipState {
     const { shown, subscription } = this;
-    const place = subscription && this.#feed.positionOf(subscription);
+    const place = subscription && this.#feed.subscriptions.positionOf(subscription);
     this.#end(false, true);
     return { place, member: shown, watches: this.#watches };
   }
@@ -170,7 +171,7 @@ export class Membership implements PresenceWatcher {
       for (const event of since?.presence.events ?? []) this.presenceChanged(event);
       this.#feed.watchers.add(this);
     }
-    if (this.subscription !== undefined) this.#feed.moves.begin(this.subscription, since?.held);
+    if (this.subscription !== undefined) this.#feed.moves.begin(this.subscription, since?.nextUnstored);
   }
 
   /** The subscription of a connection that came from another thread may go on, once it has its result. */
@@ -181,7 +182,7 @@ export class Membership implements PresenceWatcher {
     try {
       await this.#pending;
     } catch {
-      this.#feed.lose(subscription);
+      this.#feed.subscriptions.lose(subscription);
     }
     this.#feed.moves.goOn(subscription);
   }

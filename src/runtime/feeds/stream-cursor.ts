@@ -1,19 +1,28 @@
 /**
  * The place of a feed in its stream: takes what the engine sends in order and without a hole, and reads what was lost
- * on the way. `Feed` has one.
+ * on the way. `FeedSubscriptions` has one.
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { HistoryRead } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { StreamRecord } from "../streams/publication.ts";
 import { recover } from "../streams/recovery.ts";
-import { Recent } from "./recent.ts";
+import { Recent } from "./joining/recent.ts";
+import { UnstoredLog } from "./joining/unstored-log.ts";
 
 export interface CursorOwner {
   /** Time before the history is read again after a read that failed, in ms. */
   readonly retryMs: number;
   /** The cursor has moved to the next publication. */
   took(record: StreamRecord): void;
+  /**
+   * A publication that isn't stored has its turn.
+   *
+   * @param after offset of the stored publication before
+   */
+  passed(record: StreamRecord, after: number): void;
+  /** Publications that aren't stored are lost for all subscriptions, because too many waited for a check. */
+  unstoredDropped(count: number): void;
   /** The cursor has moved over publications that are lost, or back, or to another epoch. */
   skipped(from: Position): void;
   /** A check has ended: the cursor has come from the top that the engine read. */
@@ -28,9 +37,14 @@ export class StreamCursor {
   /** Epoch of the stream; "" until the engine has told the top. */
   #epoch = "";
   #offset = 0;
-  /** Publications that have arrived since the check began; undefined while there is no check. */
+  /** Stored publications that have arrived since the check began; undefined while there is no check. */
   #held: Recent | undefined;
   #heldEpoch = "";
+  /** Publications that aren't stored and have arrived since the check began. */
+  readonly #unstored = new UnstoredLog();
+  #nextUnstored = 0;
+  /** Offset up to which the check reads, if nothing arrives meanwhile: everything after it arrives by itself. */
+  #checkedTo = Number.POSITIVE_INFINITY;
   /** The last top that was told since the check began. */
   #told: Position | undefined;
   #closed = false;
@@ -70,18 +84,34 @@ export class StreamCursor {
     }
   }
 
+  /** Takes a publication that isn't stored. During a check it waits for its turn among the stored ones. */
+  passed(record: StreamRecord): void {
+    if (this.#held === undefined) this.#owner.passed(record, this.#offset);
+    else this.#unstored.add({ record, after: this.#held.all.at(-1)?.offset ?? this.#arrivedTo });
+  }
+
+  /** Offset of the newest stored publication that has arrived, or was lost, when a check began. */
+  get #arrivedTo(): number {
+    return Number.isFinite(this.#checkedTo) ? Math.max(this.#offset, this.#checkedTo) : this.#offset;
+  }
+
   /** Compares the cursor with the top. */
   topTold(top: Position): void {
     if (this.#held !== undefined) this.#told = top;
     else if (top.epoch !== this.#epoch) this.#skipTo(top);
     // A lower top may have been read before what came since: only a new read can tell.
-    else if (top.offset !== this.#offset) this.check();
+    else if (top.offset !== this.#offset) this.check(top.offset);
   }
 
-  /** Reads what comes after the cursor. What arrives meanwhile is taken after that. */
-  check(): void {
+  /**
+   * Reads the publications after the cursor. Those that arrive meanwhile are taken after that.
+   *
+   * @param upTo offset of a publication after which each one arrives, or has arrived. Default: none is known
+   */
+  check(upTo = Number.POSITIVE_INFINITY): void {
     if (this.#held !== undefined || this.#closed) return;
     this.#held = new Recent();
+    this.#checkedTo = upTo;
     void this.#check(this.#held);
   }
 
@@ -99,12 +129,36 @@ export class StreamCursor {
       if (!this.#isRepairedBy(read) && held.all.length === 0)
         await delay(this.#owner.retryMs, undefined, { ref: false });
       if (this.#closed) return;
-      if (this.#isRepairedBy(read) || !this.#isFollowedBy(held)) this.#apply(read);
+      if (this.#isRepairedBy(read) || !this.#isFollowedBy(held)) this.#apply(read, held);
     } while (this.#heardOfAnotherEpoch(held));
     this.#held = undefined;
-    for (const record of held.all) this.published(record, this.#epoch);
+    this.#release(held);
     if (this.#told !== undefined) this.topTold(this.#told);
     if (this.#held === undefined) this.#owner.checked();
+  }
+
+  /** Takes the publications that have arrived during a check, in order. A hole begins the next check: the rest waits. */
+  #release(held: Recent): void {
+    for (const record of held.all) {
+      if (this.#held === undefined) this.#passUpTo(record.offset);
+      this.published(record, this.#epoch);
+    }
+    if (this.#held === undefined) this.#passUpTo();
+  }
+
+  /** Passes on the unstored publications before the stored one with an offset. Default: all. */
+  #passUpTo(offset = Number.POSITIVE_INFINITY): void {
+    const missed = this.#unstored.missedFrom(this.#nextUnstored);
+    if (missed > 0) this.#owner.unstoredDropped(missed);
+    this.#nextUnstored += missed;
+    for (;;) {
+      const publication = this.#unstored.at(this.#nextUnstored);
+      if (publication === undefined) break;
+      if (publication.after >= offset) return;
+      this.#nextUnstored++;
+      this.#owner.passed(publication.record, publication.after);
+    }
+    this.#unstored.clear();
   }
 
   /** True if a read has everything that the cursor misses. */
@@ -143,16 +197,27 @@ export class StreamCursor {
     }
   }
 
-  #apply(read: HistoryRead): void {
+  /** Takes the publications that were read and don't arrive by themselves: unstored ones come between the others. */
+  #apply(read: HistoryRead, held: Recent): void {
     const { top } = read;
     const { recovered, records } = recover(this.position, read);
+    const first = this.#heldEpoch === this.#epoch ? held.all[0] : undefined;
+    const end = first === undefined ? this.#checkedTo : first.offset - 1;
     if (recovered) {
-      for (const record of records) this.#take(record);
+      this.#takeUpTo(records, end);
     } else if (this.#thins && top.epoch === this.#epoch && top.offset > this.#offset) {
-      for (const record of read.records) this.#take(record);
-      this.#offset = top.offset;
+      this.#takeUpTo(read.records, end);
+      this.#offset = Math.max(this.#offset, Math.min(top.offset, end));
     } else {
       this.#skipTo(top);
+    }
+  }
+
+  #takeUpTo(records: readonly StreamRecord[], end: number): void {
+    for (const record of records) {
+      if (record.offset > end) return;
+      this.#passUpTo(record.offset);
+      this.#take(record);
     }
   }
 
@@ -170,6 +235,9 @@ export class StreamCursor {
 
   #skipTo({ epoch, offset }: Position): void {
     const from = this.position;
+    // Unstored publications have no place in another part of the stream.
+    this.#nextUnstored = this.#unstored.next;
+    this.#unstored.clear();
     this.#epoch = epoch;
     this.#offset = offset;
     this.#owner.skipped(from);

@@ -3,7 +3,7 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { SendResult } from "../../wire/protocol/send-result.ts";
 import type { Subscriber, SubscriberGroup } from "../bus/audience.ts";
 import type { Position } from "../streams/position.ts";
-import type { Encode, StreamRecord } from "../streams/publication.ts";
+import type { Encode } from "../streams/publication.ts";
 import type { PresenceEvent } from "../streams/topic-memory.ts";
 
 /** The part of a connection that a subscription uses. */
@@ -29,11 +29,13 @@ export interface StreamSubscriber {
 
 /**
  * - `joining`: reads what it missed, or has read it and waits for the end of the tick.
+ * - `catchingUp`: more was published meanwhile than is remembered: it reads the rest from the history.
  * - `live`: gets what the feed gets.
- * - `behind`: its peer reads too slowly, or it has missed something: it catches up from the history.
+ * - `behind`: its peer reads too slowly, or the engine can't be read: it catches up from the history later, and gets
+ *   nothing that isn't stored.
  * - `ended`: unsubscribed, or lost.
  */
-export type SubscriptionPhase = "joining" | "live" | "behind" | "ended";
+export type SubscriptionPhase = "joining" | "catchingUp" | "live" | "behind" | "ended";
 
 /** The part of a feed that a subscription uses. */
 export interface SubscriptionOwner {
@@ -41,15 +43,6 @@ export interface SubscriptionOwner {
   readonly deliversUnstored: boolean;
   /** The peer has no room for the publication that is being delivered. */
   publicationRefused(subscription: StreamSubscription): void;
-}
-
-/** Number of publications that aren't stored and wait for a subscription that is joining. Their bytes are shared. */
-const MAX_HELD = 1_024;
-
-/** A publication that isn't stored, and the offset of the stored one before. */
-export interface HeldPublication {
-  readonly record: StreamRecord;
-  readonly after: number;
 }
 
 export class StreamSubscription implements Subscriber {
@@ -66,8 +59,8 @@ export class StreamSubscription implements Subscriber {
   /** Place: epoch and offset of the last publication that the connection was given. While `live`, the feed's counts. */
   epoch = "";
   offset = 0;
-  /** Publications that aren't stored and came while the subscription was joining. */
-  #held: HeldPublication[] | undefined;
+  /** Number of the next publication that isn't stored, among those that are remembered. While `live`, it says nothing. */
+  nextUnstored = 0;
 
   constructor(
     topic: string,
@@ -101,34 +94,6 @@ export class StreamSubscription implements Subscriber {
   moveTo({ epoch, offset }: Position): void {
     this.epoch = epoch;
     this.offset = offset;
-  }
-
-  /**
-   * Keeps a publication that isn't stored until the subscription is live. Returns false if there is no room.
-   *
-   * @param after offset of the stored publication before
-   */
-  hold(record: StreamRecord, after: number): boolean {
-    this.#held ??= [];
-    if (this.#held.length >= MAX_HELD) return false;
-    this.#held.push({ record, after });
-    return true;
-  }
-
-  /** Publications that are kept, in order. */
-  get held(): readonly HeldPublication[] {
-    return this.#held ?? [];
-  }
-
-  /**
-   * Returns what was kept and came before the stored publication with an offset, and keeps that no more. Default: all.
-   */
-  takeHeld(offset = Number.POSITIVE_INFINITY): readonly StreamRecord[] {
-    if (this.#held === undefined) return [];
-    const end = this.#held.findIndex(({ after }) => after >= offset);
-    const taken = this.#held.splice(0, end === -1 ? this.#held.length : end);
-    if (this.#held.length === 0) this.#held = undefined;
-    return taken.map(({ record }) => record);
   }
 
   deliver(frame: Frame, topic: string, group?: SubscriberGroup): SendResult {

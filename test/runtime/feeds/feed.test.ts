@@ -639,4 +639,85 @@ describe("a publication that isn't stored", () => {
     await until(() => peer.log.length === 2);
     expect(peer.log).toEqual(["a", "fleeting"]);
   });
+
+  /** A peer that joins with a position; the engine reads for it up to 1, and as much is published meanwhile. */
+  async function joinDuring(publishMeanwhile: (parts: Awaited<ReturnType<typeof setUpGated>>) => Promise<void>) {
+    const parts = await setUpGated();
+    const [holder, peer] = [new Peer(), new Peer()];
+    await openFor(parts.gated, parts.enter("s", holder));
+    await parts.publish("s", 1);
+    await until(() => holder.log.length === 1);
+    parts.gated.holdsAnswers = true;
+    const membership = parts.enter("s", peer, { since: { epoch: "", offset: 0 } });
+    const { result } = membership;
+    await until(() => parts.gated.waiting.length > 0);
+    await publishMeanwhile(parts);
+    await until(() => holder.log.at(-1) === "last");
+    return { ...parts, holder, peer, membership, result };
+  }
+
+  async function setUpGated() {
+    const gated = new GatedEngine("history");
+    const parts = await setUp(gated.engine);
+    const { client } = parts.host.connect();
+    const pass = (each: string) => client.publish("s", text(each), { store: false });
+    return { ...parts, gated, pass };
+  }
+
+  it("reaches a subscription that catches up, between the stored ones", async () => {
+    const { gated, peer, holder, told, membership } = await joinDuring(async ({ publish, pass }) => {
+      for (const start of span(0, 5)) {
+        await publish("s", ...span(300 * start + 2, 300 * start + 301));
+        await pass(`fleeting ${start}`);
+      }
+      await publish("s", "last");
+    });
+    // More was published than is remembered, so there are pages to read.
+    const phases = new Set<string | undefined>();
+    await openUntil(gated, () => {
+      phases.add(membership.subscription?.phase);
+      return peer.log.at(-1) === "last";
+    });
+    expect([...phases]).toContain("catchingUp");
+    const first = holder.log.indexOf(peer.log[0] as string);
+    expect(first).toBeLessThan(300);
+    expect(peer.log).toEqual(holder.log.slice(first));
+    expect(told).toMatchObject({ behind: 0, dropped: 0, lost: 0 });
+  });
+
+  it("isn't delivered after the position that the result has told", async () => {
+    const { gated, peer, membership, result, pass, publish } = await joinDuring(async ({ publish, pass }) => {
+      await pass("before");
+      await publish("s", 2);
+      await pass("after");
+      await publish("s", "last");
+    });
+    // The result has everything up to the last.
+    await openFor(gated, membership);
+    expect(texts(await result)).toEqual(["1", "2", "last"]);
+    await tick();
+    await pass("live");
+    await publish("s", 4);
+    await until(() => peer.log.at(-1) === "4");
+    expect(peer.log).toEqual(["live", "4"]);
+  });
+
+  it("is dropped for a subscription that is behind, and counted", async () => {
+    const { enter, publish, pass, told } = await setUpUnstored();
+    const [peer, other] = [new Peer(), new Peer()];
+    for (const each of [peer, other]) await enter("s", each).result;
+    await tick();
+    peer.room = 0;
+    await publish("s", 1);
+    await until(() => peer.isWaitedFor);
+    for (const each of ["a", "b", "c"]) await pass("s", each);
+    await publish("s", 2);
+    await until(() => other.log.at(-1) === "2");
+    peer.drain();
+    await until(() => peer.log.at(-1) === "2");
+    await pass("s", "live");
+    await until(() => peer.log.at(-1) === "live");
+    expect(peer.log).toEqual(["1", "2", "live"]);
+    expect(told).toMatchObject({ behind: 1, dropped: 3, lost: 0 });
+  });
 });

@@ -91,7 +91,9 @@ export function createFeeds(
       },
     },
     relayed: (_, frame) => void told.relayed.push(textOf(frame)),
-    unstoredDropped: () => void told.dropped++,
+    unstoredDropped: (count) => {
+      told.dropped += count;
+    },
     subscriptionLost: () => void told.lost++,
     subscriptionBehind: () => void told.behind++,
     mayGoOn,

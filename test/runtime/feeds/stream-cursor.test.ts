@@ -3,7 +3,7 @@ import { promisify } from "node:util";
 import { expect, it } from "vitest";
 import { type CursorOwner, StreamCursor } from "../../../src/runtime/feeds/stream-cursor.ts";
 import type { HistoryRead } from "../../../src/runtime/streams/engine.ts";
-import { span, text, until } from "../engine/host.ts";
+import { span, text, textOf, until } from "../engine/host.ts";
 
 const record = (offset: number) => ({ offset, timeMs: 0, frame: text(String(offset)) });
 const read = (epoch: string, offset: number, from = offset + 1): HistoryRead => ({
@@ -19,6 +19,8 @@ function setUp(thins = false) {
     retryMs: 1,
     took: ({ offset }) => void log.push(`took ${offset}`),
     skipped: ({ epoch, offset }) => void log.push(`skipped from ${epoch} ${offset}`),
+    passed: ({ frame }, after) => void log.push(`passed ${textOf(frame)} after ${after}`),
+    unstoredDropped: (count) => void log.push(`dropped ${count}`),
     checked: () => void log.push("checked"),
     readSince: () => {
       const answer = Promise.withResolvers<HistoryRead>();
@@ -100,6 +102,63 @@ it("takes the newest over a hole on a topic that keeps only the newest", async (
   reads[0]?.resolve(read("e", 12, 12));
   await until(() => log.includes("checked"));
   expect(log).toEqual(["took 9", "took 12", "checked"]);
+});
+
+const fleeting = (name: string) => ({ offset: 0, timeMs: 0, frame: text(name) });
+
+it("passes what isn't stored on at once, and after a check at its place among what was read and what arrived", async () => {
+  const { cursor, log, reads } = setUp();
+  cursor.passed(fleeting("a"));
+  cursor.published(record(8), "e");
+  cursor.passed(fleeting("b"));
+  cursor.passed(fleeting("c"));
+  cursor.published(record(9), "e");
+  cursor.passed(fleeting("d"));
+  expect(log).toEqual(["passed a after 5"]);
+  reads[0]?.resolve(read("e", 9, 6));
+  await until(() => log.includes("checked"));
+  cursor.passed(fleeting("e"));
+  const between = ["passed b after 8", "passed c after 8", "took 9", "passed d after 9", "checked", "passed e after 9"];
+  expect(log).toEqual(["passed a after 5", "took 6", "took 7", "took 8", ...between]);
+});
+
+it("takes what was read only up to what arrives by itself", async () => {
+  const { cursor, log, reads } = setUp();
+  cursor.topTold({ epoch: "e", offset: 6 });
+  cursor.passed(fleeting("a"));
+  reads[0]?.resolve(read("e", 8, 6));
+  await until(() => log.includes("checked"));
+  cursor.published(record(7), "e");
+  cursor.passed(fleeting("b"));
+  cursor.published(record(8), "e");
+  expect(log).toEqual(["took 6", "passed a after 6", "checked", "took 7", "passed b after 7", "took 8"]);
+});
+
+it("keeps what isn't stored through a second hole", async () => {
+  const { cursor, log, reads } = setUp();
+  for (const offset of [7, 8]) cursor.published(record(offset), "e");
+  cursor.passed(fleeting("a"));
+  for (const offset of [10, 11]) cursor.published(record(offset), "e");
+  cursor.passed(fleeting("b"));
+  reads[0]?.resolve(read("e", 8, 6));
+  await until(() => reads.length === 2);
+  cursor.passed(fleeting("c"));
+  reads[1]?.resolve(read("e", 11, 9));
+  await until(() => log.includes("checked"));
+  const taken = ["took 6", "took 7", "took 8", "passed a after 8", "took 9", "took 10", "took 11"];
+  expect(log).toEqual([...taken, "passed b after 11", "passed c after 11", "checked"]);
+});
+
+it("keeps a bounded number of publications that aren't stored", async () => {
+  const { cursor, log, reads } = setUp();
+  cursor.published(record(7), "e");
+  for (const count of span(1, 20_000)) cursor.passed(fleeting(`${count}`));
+  reads[0]?.resolve(read("e", 7, 6));
+  await until(() => log.includes("checked"));
+  const passed = log.filter((line) => line.startsWith("passed"));
+  expect(log.filter((line) => line.startsWith("dropped"))).toEqual([`dropped ${20_000 - passed.length}`]);
+  expect(passed.at(-1)).toBe("passed 20000 after 7");
+  expect(passed.length).toBeGreaterThan(8_000);
 });
 
 it("keeps no process alive between two reads, and reads no more once it is closed", async () => {

@@ -24,14 +24,3 @@ it("begins joining, and moves", () => {
   subscription.moveTo({ epoch: "e", offset: 3 });
   expect(subscription).toMatchObject({ epoch: "e", offset: 3 });
 });
-
-it("keeps a bounded number of publications that aren't stored", () => {
-  const owner = { deliversUnstored: false, publicationRefused: () => {} };
-  const subscription = new StreamSubscription("s", new Peer(), undefined, false, owner);
-  const record = { offset: 0, timeMs: 0, frame: text("x") };
-  const kept = Array.from({ length: 2_000 }, (_, after) => subscription.hold(record, after)).filter((isHeld) => isHeld);
-  expect(kept).toHaveLength(1_024);
-  expect(subscription.takeHeld(10)).toHaveLength(10);
-  expect(subscription.takeHeld()).toHaveLength(1_014);
-  expect(subscription.takeHeld()).toEqual([]);
-});

@@ -8,7 +8,7 @@ import type { EngineClient } from "../../engine/engine-client.ts";
 import type { LocalMember } from "../../engine/messages.ts";
 import type { Feed } from "../feed.ts";
 import { WaitingPresence } from "../presence-watchers.ts";
-import type { HeldPublication, StreamSubscription } from "../stream-subscription.ts";
+import type { StreamSubscription } from "../stream-subscription.ts";
 
 /** Topics and members of a move, which the thread that is left sends ahead. Plain data. */
 export interface ComingLuggage {
@@ -23,7 +23,8 @@ export interface ComingLuggage {
  * other thread doesn't deliver them.
  */
 export interface SinceCut {
-  readonly held: readonly HeldPublication[];
+  /** Number of the first publication that isn't stored. */
+  readonly nextUnstored: number;
   readonly presence: WaitingPresence;
 }
 
@@ -41,19 +42,19 @@ class ComingTopic implements SinceCut {
     feed.watchers.add(this.presence);
   }
 
-  get held(): readonly HeldPublication[] {
-    return this.#shadow.held;
+  get nextUnstored(): number {
+    return this.#shadow.nextUnstored;
   }
 
   /** The cut is made: everything that came so far is delivered by the other thread. */
   marked(): void {
-    this.#shadow.takeHeld();
+    this.feed.moves.begin(this.#shadow);
     this.presence.clear();
   }
 
   ended(): void {
     this.feed.watchers.delete(this.presence);
-    this.feed.unsubscribe(this.#shadow);
+    this.feed.subscriptions.end(this.#shadow);
   }
 }
 

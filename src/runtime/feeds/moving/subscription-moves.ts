@@ -4,23 +4,8 @@
  */
 import { noop } from "../../../wire/protocol/empty.ts";
 import type { Position } from "../../streams/position.ts";
-import type { JoiningSubscriptions } from "../joining-subscriptions.ts";
-import type { LiveSubscriptions } from "../live-subscriptions.ts";
-import type { HeldPublication, StreamSubscriber, StreamSubscription } from "../stream-subscription.ts";
-
-/** The part of a feed that moves use. */
-export interface MovingFeed {
-  /** Place of the feed in its stream. */
-  readonly place: Position;
-  readonly live: LiveSubscriptions;
-  readonly joining: JoiningSubscriptions;
-  /** Returns a new subscription, for which the feed is held. */
-  create(subscriber: StreamSubscriber): StreamSubscription;
-  /** Brings a subscription from its place to the feed's, and makes it live. */
-  settle(subscription: StreamSubscription): void;
-  /** Lets a subscription read what it misses from the history. */
-  fallBehind(subscription: StreamSubscription): void;
-}
+import type { FeedSubscriptions } from "../feed-subscriptions.ts";
+import type { StreamSubscriber, StreamSubscription } from "../stream-subscription.ts";
 
 const NOBODY: StreamSubscriber = {
   deliverPublication: () => "closed",
@@ -31,32 +16,32 @@ const NOBODY: StreamSubscriber = {
 };
 
 export class SubscriptionMoves {
-  readonly #feed: MovingFeed;
+  readonly #subscriptions: FeedSubscriptions;
+  readonly #hold: () => void;
 
-  constructor(feed: MovingFeed) {
-    this.#feed = feed;
+  /** @param hold holds the feed for a subscription that comes */
+  constructor(subscriptions: FeedSubscriptions, hold: () => void) {
+    this.#subscriptions = subscriptions;
+    this.#hold = hold;
   }
 
-  /** Stops the deliveries to a subscription that is about to move. Then call `goOn`, or `Feed.unsubscribe`. */
+  /** Stops the deliveries to a subscription that is about to move. Then call `goOn`, or `FeedSubscriptions.end`. */
   pause(subscription: StreamSubscription): void {
     if (subscription.hasEnded) return;
-    const { live, joining, place } = this.#feed;
+    const { live, joining, place } = this.#subscriptions;
     subscription.isPaused = true;
     if (subscription.phase !== "live") return;
     live.delete(subscription);
     subscription.moveTo(place);
     subscription.phase = "joining";
-    joining.add(subscription);
+    joining.begin(subscription);
   }
 
   /** Lets a subscription that was paused go on at its place. */
   goOn(subscription: StreamSubscription): void {
     if (!subscription.isPaused) return;
-    const { joining, place } = this.#feed;
     subscription.isPaused = false;
-    if (subscription.phase !== "joining") return;
-    if (joining.remembersAny || !subscription.isBefore(place)) this.#feed.settle(subscription);
-    else this.#feed.fallBehind(subscription);
+    if (subscription.phase === "joining") this.#subscriptions.settle(subscription);
   }
 
   /**
@@ -65,17 +50,20 @@ export class SubscriptionMoves {
    * @param place last publication that its connection was given
    */
   arrive(subscriber: StreamSubscriber, place: Position): StreamSubscription {
-    const subscription = this.#feed.create(subscriber);
+    const subscription = this.#subscriptions.create(subscriber, undefined);
+    this.#hold();
     subscription.isPaused = true;
     subscription.moveTo(place);
     return subscription;
   }
 
-  /** Remembers what is published from now on for a subscription that has come. The subscription stays paused. */
-  begin(subscription: StreamSubscription, held: readonly HeldPublication[] = []): void {
-    if (subscription.hasEnded) return;
-    this.#feed.joining.add(subscription);
-    for (const { record, after } of held) subscription.hold(record, after);
+  /**
+   * Remembers what is published from now on for a subscription that has come. The subscription stays paused.
+   *
+   * @param nextUnstored number of the first publication that isn't stored. Default: the next one
+   */
+  begin(subscription: StreamSubscription, nextUnstored?: number): void {
+    if (!subscription.hasEnded) this.#subscriptions.joining.begin(subscription, nextUnstored);
   }
 
   /** Returns a subscription of nobody, for which the feed remembers once it has begun. */

@@ -1,5 +1,5 @@
 /** The newest publications of a stream, without a gap. A feed remembers them for subscriptions that are joining. */
-import type { StreamRecord } from "../streams/publication.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
 
 const MAX_RECORDS = 1_024;
 const MAX_BYTES = 1024 * 1024;

@@ -1,8 +1,8 @@
-/** Reads the publications that a subscription missed when it fell behind, page by page. `Feed` begins it. */
+/** Reads the publications that a subscription missed, page by page. `FeedSubscriptions` begins it. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { HistoryRead } from "../streams/engine.ts";
-import type { StreamRecord } from "../streams/publication.ts";
-import type { StreamSubscription } from "./stream-subscription.ts";
+import type { HistoryRead } from "../../streams/engine.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
+import type { StreamSubscription } from "../stream-subscription.ts";
 
 /** Number of publications of the largest page. */
 const MAX_PAGE = 256;
@@ -13,25 +13,29 @@ export interface CatchUpFeed {
   readonly retryMs: number;
   /** Remembers what is published during a read. */
   startJoining(subscription: StreamSubscription): void;
-  stopJoining(subscription: StreamSubscription): void;
+  /** Lets a subscription be behind. Nothing is remembered for it until the next `startJoining`. */
+  fallBehind(subscription: StreamSubscription): void;
   readPage(since: number, limit: number): Promise<HistoryRead>;
   deliverAll(subscription: StreamSubscription, records: readonly StreamRecord[]): boolean;
   settle(subscription: StreamSubscription): void;
   lose(subscription: StreamSubscription): void;
 }
 
-/** Reads what a subscription missed, a page whenever its peer has read the page before. Never rejects. */
+/**
+ * Reads all publications that a subscription missed. A subscription that is behind reads a page whenever its peer has
+ * read the page before. Never rejects.
+ */
 export async function catchUp(subscription: StreamSubscription, feed: CatchUpFeed): Promise<void> {
   let page = MAX_PAGE;
   while (!subscription.hasEnded) {
-    await subscription.subscriber.whenDrained();
+    if (subscription.phase === "behind") await subscription.subscriber.whenDrained();
     if (subscription.hasEnded) return;
     feed.startJoining(subscription);
     const before = subscription.offset;
     const read = await readPage(before, page, feed);
     if (subscription.hasEnded) return;
     if (read === undefined) {
-      feed.stopJoining(subscription);
+      feed.fallBehind(subscription);
       await delay(feed.retryMs, undefined, { ref: false });
       continue;
     }
@@ -40,6 +44,7 @@ export async function catchUp(subscription: StreamSubscription, feed: CatchUpFee
       return;
     }
     const all = feed.deliverAll(subscription, read.records);
+    if (subscription.hasEnded) return;
     if (all && subscription.thins) subscription.offset = read.top.offset;
     if (all && subscription.offset === read.top.offset) {
       feed.settle(subscription);
@@ -47,7 +52,7 @@ export async function catchUp(subscription: StreamSubscription, feed: CatchUpFee
     }
     // A page that the peer has no room for was read in vain: the next one is as large as the part that fitted.
     page = all ? Math.min(2 * page, MAX_PAGE) : Math.max(1, subscription.offset - before);
-    if (!subscription.hasEnded) feed.stopJoining(subscription);
+    if (!all || subscription.phase === "behind") feed.fallBehind(subscription);
   }
 }
 

@@ -1,7 +1,7 @@
 import { expect, it } from "vitest";
-import { Recent } from "../../../src/runtime/feeds/recent.ts";
-import type { StreamRecord } from "../../../src/runtime/streams/publication.ts";
-import { span } from "../engine/host.ts";
+import { Recent } from "../../../../src/runtime/feeds/joining/recent.ts";
+import type { StreamRecord } from "../../../../src/runtime/streams/publication.ts";
+import { span } from "../../engine/host.ts";
 
 function record(offset: number, bytes = 1): StreamRecord {
   return { offset, timeMs: 0, frame: { block: Buffer.alloc(0), start: 0, end: bytes } };

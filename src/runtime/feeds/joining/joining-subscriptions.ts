@@ -1,10 +1,11 @@
 /**
  * The subscriptions of a feed that read what they missed, and the newest publications, which are remembered for them.
- * `Feed` has one `JoiningSubscriptions`.
+ * `FeedSubscriptions` has one `JoiningSubscriptions`.
  */
-import type { StreamRecord } from "../streams/publication.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
+import type { StreamSubscription } from "../stream-subscription.ts";
 import { Recent } from "./recent.ts";
-import type { StreamSubscription } from "./stream-subscription.ts";
+import { UnstoredLog, type UnstoredPublication } from "./unstored-log.ts";
 
 /** While no subscription is joining, nothing is remembered. */
 export class JoiningSubscriptions {
@@ -12,16 +13,23 @@ export class JoiningSubscriptions {
   /** Joining subscriptions whose read was ahead of the feed. They go live when the feed has come as far. */
   readonly #ahead = new Set<StreamSubscription>();
   readonly #recent = new Recent();
+  readonly #unstored = new UnstoredLog();
 
   /** Remembers what is published from now on for a subscription. */
   add(subscription: StreamSubscription): void {
     this.#all.add(subscription);
   }
 
+  /** Adds a subscription that is to get the publications that aren't stored, too: from now on, or from a number on. */
+  begin(subscription: StreamSubscription, unstored = this.nextUnstored): void {
+    subscription.nextUnstored = unstored;
+    this.#all.add(subscription);
+  }
+
   delete(subscription: StreamSubscription): void {
     this.#ahead.delete(subscription);
     this.#all.delete(subscription);
-    if (this.#all.size === 0) this.#recent.clear();
+    if (this.#all.size === 0) this.forget();
   }
 
   /** Returns all subscriptions that are joining now. */
@@ -39,11 +47,7 @@ export class JoiningSubscriptions {
   /** Forgets what is remembered. */
   forget(): void {
     this.#recent.clear();
-  }
-
-  /** True if a publication is remembered. */
-  get remembersAny(): boolean {
-    return this.#recent.all.length > 0;
+    this.#unstored.clear();
   }
 
   /** Newest publication that is remembered. */
@@ -56,19 +60,27 @@ export class JoiningSubscriptions {
     return this.#recent.since(offset);
   }
 
-  /**
-   * Keeps a publication that isn't stored for each subscription. Returns the number of subscriptions without room for
-   * it.
-   *
-   * @param after offset of the stored publication before
-   */
-  hold(record: StreamRecord, after: number): number {
-    let refused = 0;
-    for (const subscription of this.#all) {
-      const isHeld = subscription.phase === "joining" && subscription.hold(record, after);
-      if (!isHeld) refused++;
-    }
-    return refused;
+  // ── publications that aren't stored ────────────────────────────────────────────────────────────────────
+
+  /** Remembers a publication if a subscription is joining. */
+  rememberUnstored(record: StreamRecord, after: number): void {
+    if (this.#all.size === 0) this.#unstored.pass();
+    else this.#unstored.add({ record, after });
+  }
+
+  /** Number of the next publication. */
+  get nextUnstored(): number {
+    return this.#unstored.next;
+  }
+
+  /** Returns a publication by its number; undefined if that isn't remembered, or comes later. */
+  unstoredAt(number: number): UnstoredPublication | undefined {
+    return this.#unstored.at(number);
+  }
+
+  /** Returns how many publications, from a number on, aren't remembered any more. */
+  unstoredMissedFrom(number: number): number {
+    return this.#unstored.missedFrom(number);
   }
 
   // ── ahead of the feed ──────────────────────────────────────────────────────────────────────────────────
