@@ -9,6 +9,7 @@ import { BoardTopics } from "../../src/board/switchboard/board-topics.ts";
 import { checkCloseOptions } from "../../src/board/switchboard/options/close-options.ts";
 import { checkStartOptions } from "../../src/board/switchboard/options/start-options.ts";
 import { ShardPool } from "../../src/board/switchboard/pool/shard-pool.ts";
+import { PassedOut } from "../../src/board/switchboard/takeover/passed-out.ts";
 import { MailRouter } from "../../src/runtime/mail/mail-router.ts";
 import { createRawSocketServer } from "../../src/wire/transport/raw-socket-server.ts";
 import { actorUrl } from "./actor-url.ts";
@@ -48,7 +49,7 @@ export async function startPool(
 }
 
 /** Listens for one shard of a pool. Resolves with the port. */
-export async function listenFor(pool: ShardPool, shard = 0): Promise<number> {
+export async function listenFor(pool: Pick<ShardPool, "handles">, shard = 0): Promise<number> {
   const server = createRawSocketServer(
     (socket) => void pool.handles[shard]?.handOffRawSocket(socket, LISTENER, undefined),
   );
@@ -66,14 +67,15 @@ export async function giveUpAll(pool: ShardPool): Promise<PassedConnection[]> {
 
 /** Takes all connections out that are suspended. */
 export async function passAllOut(pool: ShardPool): Promise<PassedConnection[]> {
+  const [handle] = pool.handles;
+  const passedOut = new PassedOut();
   const all: PassedConnection[] = [];
-  for (;;) {
-    const some = await pool.query(0, { kind: "passOut", count: 8 }, 60_000);
-    if (some === undefined || some.length === 0) return all;
-    for (const { socket, state, shard } of some) {
-      if ("descriptor" in socket) all.push({ descriptor: socket.descriptor, state, shard });
-    }
+  while (handle !== undefined) {
+    const some = await passedOut.take(handle, 8);
+    if (some.length === 0) break;
+    all.push(...some);
   }
+  return all;
 }
 
 /** A peer of a `Moving` actor. */

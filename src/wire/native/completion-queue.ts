@@ -1,5 +1,5 @@
 /** The completion queue of a ring: what the kernel has completed is told to the owners of slots. Used by `Ring`. */
-import type { Estate } from "./estate.ts";
+import type { Estate } from "./estate/estate.ts";
 import { CQ_EVENTFD_DISABLED, CQE_BUFFER, CQE_MORE, KIND_BITS, KIND_MASK, kinds } from "./operations.ts";
 import type { ReceiveBuffers } from "./receive-buffers.ts";
 import { CQE_WORDS, type RingParts } from "./ring-setup.ts";

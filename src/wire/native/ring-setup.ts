@@ -9,6 +9,8 @@ const SYSCALL = {
   arguments: ["int64", "int64", "int64", "int64", "int64", "int64", "int64"],
 } as const;
 let syscall: CFunction<typeof SYSCALL> | undefined;
+/** The same for a call that returns a descriptor: a number, which needs no conversion. */
+const OPENING = { return: "int32", arguments: SYSCALL.arguments } as const;
 
 /** Numbers of the system calls, the same on x86-64 and arm64. */
 const IO_URING_SETUP = 425n;
@@ -57,6 +59,8 @@ export interface RingParts extends CompletionQueuePlace {
 
 /** Keeps the list of what a ring consists of. */
 export interface RingOwner {
+  /** Its first word holds a descriptor, plus 1, that has come into being and isn't listed: see `Estate`. */
+  readonly hand: Int32Array;
   ownRing(descriptor: number): void;
   ownMapping(mapping: Mapping): void;
   /** The completion queue lies in the mapping that was told last. */
@@ -84,7 +88,11 @@ export function setUpRing(entries: number, listed: RingOwner): RingParts {
     params.flags,
   );
   block.writeUInt32LE(2 * entries, params.cqEntries);
-  const descriptor = Number(systemCall()(IO_URING_SETUP, BigInt(entries), addressOf(block), 0n, 0n, 0n, 0n));
+  const { hand } = listed;
+  const call = bind("syscall", OPENING);
+  const [size, pointer] = [BigInt(entries), addressOf(block)];
+  const descriptor = call(IO_URING_SETUP, size, pointer, 0n, 0n, 0n, 0n);
+  hand[0] = descriptor + 1;
   if (descriptor < 0) throw systemError("io_uring_setup");
   listed.ownRing(descriptor);
   const at = (offset: number): number => block.readUInt32LE(offset);
@@ -163,7 +171,8 @@ export function whyNoRing(operations: readonly number[]): string | undefined {
   const why = whyNoLibc();
   if (why !== undefined) return why;
   const mappings: Mapping[] = [];
-  const noList = { ownRing: noop, ownMapping: (mapping: Mapping) => mappings.push(mapping), ownCompletions: noop };
+  const ownMapping = (mapping: Mapping): number => mappings.push(mapping);
+  const noList = { hand: new Int32Array(1), ownRing: noop, ownMapping, ownCompletions: noop };
   let parts: RingParts;
   try {
     parts = setUpRing(8, noList);

@@ -4,7 +4,9 @@
  */
 import { threadId } from "node:worker_threads";
 import { CompletionQueue } from "./completion-queue.ts";
-import { createEstateMemory, type EmptyHandle, Estate, hangUpEstate, sealEstate, settleEstate } from "./estate.ts";
+import { type EmptyHandle, Estate } from "./estate/estate.ts";
+import { createEstateMemory } from "./estate/estate-memory.ts";
+import { hangUpEstate, sealEstate, settleEstate } from "./estate/settlement.ts";
 import { LoopAlarm, whyNoAlarm } from "./event-loop.ts";
 import { mapMemory } from "./memory.ts";
 import {
@@ -165,8 +167,8 @@ export class Ring {
   }
 
   /**
-   * Gives a slot up as `handOver` does, but the descriptor belongs to this thread still: until `open`, `give` or
-   * `disown`.
+   * Gives a slot up as `handOver` does, but the descriptor belongs to this thread still, and is on the list of its estate:
+   * until `open`, `give`, `closeDetached`, or `claimDescriptor` in the main thread.
    */
   detach(slot: number): number {
     const descriptor = this.descriptorOf(slot);
@@ -174,15 +176,23 @@ export class Ring {
     return descriptor;
   }
 
-  /** Gives a detached descriptor to another thread. Returns false, and changes nothing, if that thread has ended. */
+  /** Gives a detached descriptor to another thread: see `Estate.give`, with `hand`. */
   give(descriptor: number, to: SharedArrayBuffer): boolean {
     return this.#estate.give(descriptor, to);
   }
 
-  /** Gives a detached descriptor to the caller, who closes it. */
-  disown(descriptor: number): number {
-    this.#estate.disown(descriptor);
-    return descriptor;
+  /** See `Estate`. */
+  get hand(): Int32Array {
+    return this.#estate.hand;
+  }
+
+  /** Takes a descriptor back that was given to another thread, which wasn't told. */
+  takeBack(descriptor: number, from: SharedArrayBuffer): void {
+    this.#estate.takeBack(descriptor, new Int32Array(from));
+  }
+
+  closeDetached(descriptor: number): void {
+    this.#estate.close(descriptor);
   }
 
   #releaseAll(): void {

@@ -1,7 +1,8 @@
 /** How a thread reads and writes its TCP sockets: the port, and the sockets of Node. The other way is in `uring/`. */
 import { type Server, Socket } from "node:net";
 import type { MessagePort, Transferable } from "node:worker_threads";
-import { duplicate } from "../native/pass-descriptors.ts";
+import type { Estate } from "../native/estate/estate.ts";
+import { closeDescriptor } from "../native/sockets.ts";
 import { ownerOf, transferable } from "../node-internals/net.ts";
 import type { DescriptorRoom } from "./descriptors.ts";
 import { acceptTransportsWith } from "./raw-socket-server.ts";
@@ -57,10 +58,13 @@ export interface TcpSockets {
    */
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean;
   /**
-   * Gives a bare socket up as a descriptor that is valid in every thread and belongs to the caller. Throws
-   * `ERR_SYSTEM_CALL`; then the socket is as it was.
+   * Gives a bare socket up as a descriptor that is valid in every thread. The main thread claims the descriptor
+   * (`claimDescriptor`) from the estate of the ring, if the thread has one, or else from `list`; until then this thread, or
+   * the settlement, closes it. Throws `ERR_SYSTEM_CALL`; then the socket is as it was.
    */
-  release(socket: BareSocket): number;
+  release(socket: BareSocket, list: Estate | undefined): number;
+  /** Closes a bare socket that belongs to this thread. */
+  discard(socket: BareSocket): void;
 }
 
 /** The sockets of Node. */
@@ -86,12 +90,18 @@ export const nodeSockets: TcpSockets = {
     return socket.handle.fd === undefined || socket.handle.fd < 0;
   },
 
-  release: (socket) => {
+  release: (socket, list) => {
     if (!("handle" in socket)) return socket.descriptor;
-    const descriptor = duplicate(socket.handle.fd ?? -1);
+    if (list === undefined) throw new Error("a descriptor that leaves Node needs a list");
+    const descriptor = list.duplicate(socket.handle.fd ?? -1);
     // A write under way ends where it is.
     socket.handle.close();
     return descriptor;
+  },
+
+  discard: (socket) => {
+    if ("handle" in socket) socket.handle.close();
+    else closeDescriptor(socket.descriptor);
   },
 };
 

@@ -183,10 +183,16 @@ export interface ResumeAllQuery {
   readonly kind: "resumeAll";
 }
 
-/** Question to a shard: give up suspended connections for another process, at most `count`. */
+/**
+ * Question to a shard: give up suspended connections for another process, at most `count`. The main thread claims each
+ * descriptor of the answer (`claimDescriptor`) from the shard's estate or from `list`. Descriptors that nobody has claimed
+ * when the thread has ended are closed by the settlement.
+ */
 export interface PassOutQuery {
   readonly kind: "passOut";
   readonly count: number;
+  /** Memory of an estate for the descriptors of Node's sockets. Undefined for a shard with io_uring, and without numbers. */
+  readonly list: SharedArrayBuffer | undefined;
 }
 
 /**

@@ -4,10 +4,11 @@
  * threads: the board keeps all publishes while connections are on their way.
  */
 import { deserialize, serialize } from "node:v8";
+import { threadId } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import { type Address, shardOf } from "../../../runtime/actor/address.ts";
 import { checkWaiting } from "../../../runtime/actor/moving/cell-state.ts";
-import { closeDescriptor } from "../../../wire/native/sockets.ts";
+import { Estate } from "../../../wire/native/estate/estate.ts";
 import type { TcpHandle } from "../../../wire/node-internals/net.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import type { BareSocket, Transport } from "../../../wire/transport/transport.ts";
@@ -45,6 +46,8 @@ export class Passing {
   #guests: Guest[] = [];
   /** Handles of guests, by their numbers. */
   readonly #handles = new Map<number, TcpHandle>();
+  /** List of descriptors that leave this thread, with Node's sockets. */
+  #list: Estate | undefined;
 
   constructor(owner: MoverOwner, mover: Mover) {
     this.#owner = owner;
@@ -52,8 +55,9 @@ export class Passing {
     this.standstill = new Standstill(owner, mover);
   }
 
-  /** Gives up suspended connections, at most `count`. */
-  giveUp({ count }: PassOutQuery): readonly GivenUpConnection[] {
+  /** Gives up suspended connections, at most `count`. The main thread claims their descriptors: see `PassOutQuery`. */
+  giveUp({ count, list }: PassOutQuery): readonly GivenUpConnection[] {
+    if (list !== undefined && this.#list?.memory !== list) this.#list = new Estate(list, threadId);
     const passed: GivenUpConnection[] = [];
     const { suspended } = this.standstill;
     for (const [connection, bytes] of suspended) {
@@ -85,7 +89,7 @@ export class Passing {
       checkWaiting(state.cell.waiting);
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
-      const given = holdsByNumber() ? { descriptor: sockets.release(socket) } : socket;
+      const given = holdsByNumber() ? { descriptor: sockets.release(socket, this.#list) } : socket;
       return { state: serialized, socket: given, shard: shardOf(connection.address) };
     } catch (cause) {
       // A mail can't be written as bytes, or no descriptor is left.
@@ -149,7 +153,7 @@ export class Passing {
       return true;
     } catch (error) {
       if (transport !== undefined) transport.destroy();
-      else if (socket !== undefined) closeBare(socket);
+      else if (socket !== undefined) this.#owner.sockets.discard(socket);
       // Mail that was kept for the actor has no receiver.
       this.#owner.mail.arrived(state.identity.id as Address);
       this.#owner.host.events.report("handshakeFailed", { error: reportError(error) });
@@ -165,11 +169,6 @@ export class Passing {
     if (handle === undefined) throw new SwitchboardError("ERR_SOCKET_STAYED", "the system has no descriptor left");
     return { handle };
   }
-}
-
-function closeBare(socket: BareSocket): void {
-  if ("handle" in socket) socket.handle.close();
-  else closeDescriptor(socket.descriptor);
 }
 
 /**

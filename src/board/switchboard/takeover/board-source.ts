@@ -4,7 +4,7 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
-import { closePassed, keepHandle } from "../../../wire/passing/passed-sockets.ts";
+import { closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { NodeCounts, PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
 import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
@@ -26,6 +26,7 @@ import {
 } from "./limits.ts";
 import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
+import { PassedOut } from "./passed-out.ts";
 import { standStill } from "./stand-still.ts";
 
 /** The parts of the old board that a takeover concerns, and a callback. */
@@ -50,6 +51,7 @@ interface Batch {
 export class BoardSource implements TakeoverSource {
   readonly #parts: SourceParts;
   readonly #engine: EngineSource;
+  readonly #passedOut = new PassedOut();
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
   /**
@@ -127,11 +129,7 @@ export class BoardSource implements TakeoverSource {
   }
 
   async #giveUp(shard: ShardHandle, count: number): Promise<Batch> {
-    const given = (await shard.query({ kind: "passOut", count } as const, NO_TIMEOUT_MS)) ?? [];
-    const passed = given.map(({ socket, state, shard: number }) => {
-      const descriptor = "handle" in socket ? keepHandle(socket.handle) : socket.descriptor;
-      return { descriptor, state, shard: number };
-    });
+    const passed = await this.#passedOut.take(shard, count);
     for (const { descriptor } of passed) this.#origins.set(descriptor, shard);
     return { shard, passed };
   }

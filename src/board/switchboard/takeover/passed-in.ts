@@ -5,6 +5,7 @@
  */
 import { fstatSync } from "node:fs";
 import { reviveError, SwitchboardError } from "../../../errors.ts";
+import { entrustDescriptor } from "../../../wire/native/estate/settlement.ts";
 import { closeDescriptor } from "../../../wire/native/sockets.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
 import type { PassedConnection, StartedConnections } from "../../shard/moving/messages.ts";
@@ -48,16 +49,23 @@ export class PassedIn {
    */
   async start(started: (shard: ShardHandle, connections: StartedConnections) => void = () => {}): Promise<void> {
     const all = Array.from(this.#given, async ([shard, given]) => {
-      await passHandles(shard, given);
+      const { uringEstate } = shard;
+      if (uringEstate === undefined) await passHandles(shard, given);
+      else entrustAll(uringEstate, given);
       const answer = await shard.query({ kind: "startPassed" } as const, NO_TIMEOUT_MS);
       if (answer !== undefined) started(shard, answer);
-      // Handles that nobody has taken are closed by Node.
-      else if (holdsByNumber()) await closeAbandoned(shard, given);
+      // Handles that nobody has taken are closed by Node, and what is on the list of an estate by its settlement.
+      else if (holdsByNumber() && uringEstate === undefined) await closeAbandoned(shard, given);
       await shard.query({ kind: "settle" } as const, NO_TIMEOUT_MS);
     });
     this.#given.clear();
     await Promise.all(all);
   }
+}
+
+/** Gives descriptors to a shard with io_uring, or closes them if the shard is at its end. */
+function entrustAll(uringEstate: SharedArrayBuffer, given: readonly Given[]): void {
+  for (const { descriptor } of given) if (!entrustDescriptor(uringEstate, descriptor)) closeDescriptor(descriptor);
 }
 
 /** Closes the descriptors that a shard had when it ended, and that no socket of its thread owned: nobody else would. */

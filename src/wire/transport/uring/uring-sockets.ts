@@ -2,6 +2,7 @@
 import { createServer, type Server, type Socket } from "node:net";
 import type { Transferable } from "node:worker_threads";
 import { SwitchboardError } from "../../../errors.ts";
+import type { Estate } from "../../native/estate/estate.ts";
 import { systemError } from "../../native/libc.ts";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
@@ -69,20 +70,35 @@ export class UringSockets implements TcpSockets {
   }
 
   /**
-   * Posts a socket. The descriptor belongs to the other thread before the message is on its way: whatever happens then,
-   * that thread, or the settlement of its estate, closes it.
+   * Posts a socket. The descriptor is in hand until the message is on its way: whichever thread ends when, one of the two
+   * has the descriptor.
    */
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean {
     const { socket } = message;
     const { port, uringEstate } = to;
     if ("handle" in socket) return nodeSockets.post(to, message, transfer);
-    if (uringEstate === undefined || !this.#loop.ring.give(socket.descriptor, uringEstate)) return false;
-    port.postMessage(message, [...transfer]);
+    const { ring } = this.#loop;
+    const { hand } = ring;
+    const list = [...transfer];
+    if (uringEstate === undefined || !ring.give(socket.descriptor, uringEstate)) return false;
+    try {
+      port.postMessage(message, list);
+      hand[0] = 0;
+    } catch (error) {
+      ring.takeBack(socket.descriptor, uringEstate);
+      throw error;
+    }
     return true;
   }
 
-  release(socket: BareSocket): number {
-    return "handle" in socket ? nodeSockets.release(socket) : this.#loop.ring.disown(socket.descriptor);
+  /** The descriptor is on the list of this thread's estate still. */
+  release(socket: BareSocket, list: Estate | undefined): number {
+    return "handle" in socket ? nodeSockets.release(socket, list) : socket.descriptor;
+  }
+
+  discard(socket: BareSocket): void {
+    if ("handle" in socket) nodeSockets.discard(socket);
+    else this.#loop.ring.closeDetached(socket.descriptor);
   }
 
   /** Closes all sockets at once. */

@@ -10,6 +10,9 @@ import type { MovingConnection, MovingListener } from "../../../../src/board/tak
 import { DEFAULT_HAND_OVER, type TakeoverSource } from "../../../../src/board/takeover/predecessor.ts";
 import { DEFAULT_TAKE_OVER, type TakeoverSink, takeOver } from "../../../../src/board/takeover/successor.ts";
 import { TakeoverServer } from "../../../../src/board/takeover/takeover-server.ts";
+import { Estate } from "../../../../src/wire/native/estate/estate.ts";
+import { createEstateMemory } from "../../../../src/wire/native/estate/estate-memory.ts";
+import { claimDescriptor } from "../../../../src/wire/native/estate/settlement.ts";
 import { duplicate } from "../../../../src/wire/native/pass-descriptors.ts";
 import { closeDescriptor } from "../../../../src/wire/native/sockets.ts";
 import { handleOf } from "../../../../src/wire/node-internals/net.ts";
@@ -91,7 +94,9 @@ class Echo {
     connections.delete(this);
     const { socket, unread, unsent } = detached;
     const state: EchoState = { count: this.#count, rest: this.#rest, unread, unsent };
-    return { descriptor: nodeSockets.release(socket), state: serialize(state), shard: 0 };
+    const descriptor = nodeSockets.release(socket, list);
+    claimDescriptor(list.memory, descriptor);
+    return { descriptor, state: serialize(state), shard: 0 };
   }
 
   #received(text: string): void {
@@ -100,6 +105,9 @@ class Echo {
     for (const line of lines) this.#transport.write(Buffer.from(`${this.#count++} ${line}\n`, "latin1"));
   }
 }
+
+/** Only `claimDescriptor` takes from it at once: this process is its own main thread. */
+const list = new Estate(createEstateMemory(), 0);
 
 let server: Server | undefined;
 /** Descriptor of the listening socket while nobody accepts. */

@@ -8,7 +8,7 @@ import { describe, expect, it, vi } from "vitest";
 import { UringEstate } from "../../../../src/wire/transport/uring/uring-estate.ts";
 import { missingUring } from "../../native/availability.ts";
 
-/** `npm run kills:uring` kills 100 threads. */
+/** `npm run kills:uring` kills more. */
 const KILLS = Number(process.env["KILLS"] ?? 10);
 const PEERS = 20;
 /** Longer than a second only because test machines are busy. */
