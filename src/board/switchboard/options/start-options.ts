@@ -65,9 +65,9 @@ export interface StartOptions extends Partial<Omit<ConnectionLimits, "compressio
    */
   readonly placement?: Placement;
   /**
-   * Number of connections in a second that may move from the fullest to the emptiest shard while these differ by more
-   * than a tenth, and 16. Only connections whose class has `static moves` do. Needs a placement that doesn't look at
-   * the request. Default: 0, none.
+   * Number of connections that may move in a second from the fullest to the emptiest shard, while these differ by at
+   * least 16 connections and a tenth. Only connections whose class has `static moves` move. Needs a placement that
+   * doesn't look at the request. Default: 0, none.
    */
   readonly rebalance?: number;
   /**
