@@ -5,7 +5,7 @@ import { check, withoutUndefined } from "./option-validation.ts";
 
 export interface CloseOptions {
   /**
-   * Time for the whole shutdown. Connections that are left 1 s before its end (or after four fifths of the time, if
+   * Time for the shutdown after `readinessDelayMs`. Connections left 1 s before its end (or after four fifths, if
    * that is later) are dropped; handlers that still run at its end are cut. Allow time for all batches. Sockets on
    * their way to a shard have a fifth of the time to arrive, at most 1 s. A shard that is blocked is ended 1 s after
    * the end of the time. The engine of topics stops last: it has what is left of the time, at least 200 ms and at most
