@@ -18,6 +18,7 @@ import type { FeedMember } from "../../runtime/feeds/membership.ts";
 import type { Position } from "../../runtime/streams/position.ts";
 import { NOTHING_KEPT, type Subscribed, type SubscribeOptions } from "../../runtime/streams/subscribe.ts";
 import type { PresenceEvent } from "../../runtime/streams/topic-memory.ts";
+import type { Loan } from "../../wire/node-internals/loan.ts";
 import { checkClose } from "../../wire/protocol/check-close.ts";
 import { CloseCode } from "../../wire/protocol/close-code.ts";
 import type { Closing } from "../../wire/protocol/close-handshake.ts";
@@ -121,6 +122,11 @@ export class Connection
   /** True if the main thread relays the bytes: the connection can't leave the process. */
   get isRelayed(): boolean {
     return isRelayedTransport(this.transport);
+  }
+
+  /** Lends the descriptor of the socket, which goes to another process ahead of the connection. */
+  lend(): Loan | undefined {
+    return isMovableTransport(this.transport) ? this.transport.lend?.() : undefined;
   }
 
   /** Suspends the actor once it is idle. Then call `takeApart` or `stay`. */

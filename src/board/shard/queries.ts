@@ -9,6 +9,8 @@ import type {
   CloseStayersQuery,
   EmptiedQuery,
   GivenUpConnection,
+  LendQuery,
+  LentSocket,
   MoveCounts,
   MoveQuery,
   NodeCounts,
@@ -42,6 +44,7 @@ export type TakeoverQuery =
   | StandStillQuery
   | SuspendAllQuery
   | ResumeAllQuery
+  | LendQuery
   | PassOutQuery
   | PassInQuery
   | PassHandlesQuery
@@ -63,6 +66,7 @@ const TAKEOVER_QUERIES: ReadonlySet<string> = new Set<TakeoverQuery["kind"]>([
   "standStill",
   "suspendAll",
   "resumeAll",
+  "lend",
   "passOut",
   "passIn",
   "passHandles",
@@ -104,6 +108,8 @@ export interface QueryAnswers {
   /** Number of connections that are suspended. */
   readonly suspendAll: number;
   readonly resumeAll: true;
+  /** None when all have gone ahead. */
+  readonly lend: readonly LentSocket[];
   readonly passOut: readonly GivenUpConnection[];
   readonly passIn: TakenIn;
   readonly passHandles: true;

@@ -44,6 +44,8 @@ export class Conversation<
   #silentParts = 0;
   readonly #queue: Received<Exclude<Theirs, Alive>>[] = [];
   #ended = false;
+  /** True once this process wants no more messages. */
+  #isClosed = false;
   #error: Error | undefined;
   /** Looks again at the queue, the end and the silence. */
   #wake: () => void = () => {};
@@ -141,12 +143,17 @@ export class Conversation<
     this.#stopTimers();
     this.#channel.close();
     if (!this.#ended) setTimeout(() => this.#channel.destroy(), CLOSE_TIMEOUT_MS).unref();
+    this.#isClosed = true;
     for (const { descriptors } of this.#queue.splice(0)) for (const one of descriptors) closePassed(one);
   }
 
   #received(message: Theirs, descriptors: readonly number[]): void {
     this.#silentParts = 0;
     if (message.kind === "alive") return;
+    if (this.#isClosed) {
+      for (const one of descriptors) closePassed(one);
+      return;
+    }
     this.#queue.push({ message: message as Exclude<Theirs, Alive>, descriptors });
     this.#wake();
   }

@@ -5,7 +5,7 @@ import type { ErrorCode } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 
 /** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
-export const TAKEOVER_PROTOCOL = 2;
+export const TAKEOVER_PROTOCOL = 3;
 
 /** Facts of one of the two processes. */
 export interface TakeoverFacts {
@@ -27,7 +27,7 @@ export type SuccessorMessage =
   | { readonly kind: "hello"; readonly facts: TakeoverFacts }
   /** The program listens with the sockets of `welcome`. */
   | { readonly kind: "listening" }
-  /** The luggage before has been taken. */
+  /** The luggage, or the sockets, before have been taken. */
   | { readonly kind: "taken" }
   /** All connections of the message with this number have arrived, and their states can be read. */
   | { readonly kind: "adopted"; readonly serial: number }
@@ -45,12 +45,21 @@ export type PredecessorMessage =
   | { readonly kind: "welcome"; readonly facts: TakeoverFacts; readonly listeners: readonly string[] }
   /** Luggage beside connections: a value that the source gives and the sink understands. */
   | { readonly kind: "luggage"; readonly luggage: unknown }
-  /** Connections that are stopped. Their descriptors come with the message. Nobody serves them until "go". */
+  /**
+   * Sockets that go ahead of their connections, which the old process serves. Their descriptors come with the message. Nobody
+   * reads them here before "go".
+   */
+  | { readonly kind: "ahead"; readonly numbers: readonly number[] }
+  /**
+   * Connections that are stopped. Nobody serves them until "go". The descriptors of those without a number in `ahead` come with
+   * the message, in order.
+   */
   | {
       readonly kind: "connections";
       readonly serial: number;
       readonly states: readonly Uint8Array[];
       readonly shards: readonly number[];
+      readonly ahead: readonly (number | undefined)[];
     }
   /** All connections that were adopted belong to the successor only. */
   | { readonly kind: "go" }
@@ -72,6 +81,15 @@ export interface MovingConnection {
   readonly state: Uint8Array;
   /** Number of the shard in the connection's address. */
   readonly shard: number;
+  /** Number under which the socket has gone ahead; undefined if it hasn't. */
+  readonly ahead?: number | undefined;
+}
+
+/** A socket that goes ahead of its connection. */
+export interface AheadSocket {
+  readonly number: number;
+  /** Stays the connection's. */
+  readonly descriptor: number;
 }
 
 /** A listening socket on its way. */

@@ -6,6 +6,7 @@ import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
 import { Conversation } from "./conversation.ts";
 import type {
+  AheadSocket,
   MovingConnection,
   MovingListener,
   PredecessorMessage,
@@ -21,6 +22,12 @@ export interface TakeoverSource {
   readonly connections: number;
   /** Listening sockets. The descriptors stay the source's. */
   listeners(): Promise<readonly MovingListener[]>;
+  /**
+   * Sockets of connections that go on meanwhile, at most `count` together: for a channel on which each socket takes a while. The
+   * next are asked for when the sink has taken those before. `acceptAgain` follows if the takeover fails. Absent: no socket
+   * goes ahead.
+   */
+  ahead?(count: number): AsyncIterable<readonly AheadSocket[]>;
   /** Stops accepting, and resolves when no handshake is under way. The listening sockets stay open. */
   stopAccepting(): Promise<void>;
   /** Accepts again, after a takeover that failed. */
@@ -96,6 +103,7 @@ export function refuseTakeover(channel: Channel, message: string): void {
 
 class Predecessor {
   readonly #pid: number;
+  readonly #isSlow: boolean;
   readonly #talk: Conversation<SuccessorMessage, PredecessorMessage>;
   readonly #source: TakeoverSource;
   readonly #settings: HandOverSettings;
@@ -105,12 +113,14 @@ class Predecessor {
   /** Number of connections that the successor has been told to start. */
   #given = 0;
   #serial = 0;
-  #stoppedAccepting = false;
+  /** True once the source has been asked to prepare for the end. */
+  #hasBegun = false;
   /** True once nothing is left to give. */
   #hasGivenAll = false;
 
   constructor(channel: Channel, source: TakeoverSource, settings: HandOverSettings) {
     this.#pid = channel.peer.pid;
+    this.#isSlow = channel.isSlow;
     this.#talk = new Conversation(channel, settings.patienceMs);
     this.#source = source;
     this.#settings = settings;
@@ -185,26 +195,40 @@ class Predecessor {
     } finally {
       clearTimeout(timer);
     }
-    this.#stoppedAccepting = true;
+    this.#hasBegun = true;
+    if (this.#isSlow) await this.#giveAhead();
     await this.#source.stopAccepting();
+  }
+
+  async #giveAhead(): Promise<void> {
+    for await (const sockets of this.#source.ahead?.(this.#settings.batchSize) ?? []) {
+      const numbers = sockets.map(({ number }) => number);
+      const descriptors = sockets.map(({ descriptor }) => descriptor);
+      this.#talk.send({ kind: "ahead", numbers }, descriptors);
+      await this.#expect("taken");
+    }
   }
 
   /** Gives the next group of connections. Resolves with false when none is left. */
   async #giveGroup(): Promise<boolean> {
     const { groupSize, batchSize } = this.#settings;
     const group = this.#group;
+    /** Serial of the message whose answer comes next. */
+    let adopted = this.#serial;
     while (group.length < groupSize) {
       const batch = await this.#source.suspend(Math.min(batchSize, groupSize - group.length));
       if (batch.length === 0) break;
       group.push(...batch);
       const serial = this.#serial++;
       const states = batch.map(({ state }) => state);
-      const descriptors = batch.map(({ descriptor }) => descriptor);
+      const descriptors = batch.filter(({ ahead }) => ahead === undefined).map(({ descriptor }) => descriptor);
       const shards = batch.map(({ shard }) => shard);
-      this.#talk.send({ kind: "connections", serial, states, shards }, descriptors);
-      const adopted = await this.#expect("adopted");
-      if (adopted.serial !== serial) throw unexpected("adopted");
+      const ahead = batch.map(({ ahead }) => ahead);
+      this.#talk.send({ kind: "connections", serial, states, shards, ahead }, descriptors);
+      // The successor reads one message while the next one is on its way.
+      if (serial > adopted) await this.#expectAdopted(adopted++);
     }
+    while (adopted < this.#serial) await this.#expectAdopted(adopted++);
     if (group.length === 0) return false;
     // The successor has all of them: first they cease to be ours, then they are its own.
     this.#group = [];
@@ -214,11 +238,16 @@ class Predecessor {
     return true;
   }
 
+  async #expectAdopted(serial: number): Promise<void> {
+    const adopted = await this.#expect("adopted");
+    if (adopted.serial !== serial) throw unexpected("adopted");
+  }
+
   async #takeBack(): Promise<void> {
     const group = this.#group;
     this.#group = [];
     if (group.length > 0) await this.#source.resume(group);
-    if (this.#stoppedAccepting) await this.#source.acceptAgain();
+    if (this.#hasBegun) await this.#source.acceptAgain();
   }
 
   /** Resolves with the next message, which must be of this kind. */

@@ -67,6 +67,8 @@ class Successor {
   readonly #sink: TakeoverSink;
   /** Connections that were adopted, and that may not be started yet. */
   #held: MovingConnection[] = [];
+  /** Descriptors of sockets that came ahead, by their numbers. */
+  readonly #ahead = new Map<number, number>();
   /** Number of connections that were started. */
   #started = 0;
 
@@ -81,12 +83,14 @@ class Successor {
       await this.#sink.listen(await this.#greet());
       this.#talk.send({ kind: "listening" });
       const predecessorDied = !(await this.#takeAll());
+      this.#closeAhead();
       if (predecessorDied) this.#talk.close();
       else void this.#takePublishes();
       return { pid: this.#pid, connections: this.#started, predecessorDied };
     } catch (error) {
       // First the connections are let go of, then the old process may take them back.
       for (const { descriptor } of this.#held.splice(0)) closePassed(descriptor);
+      this.#closeAhead();
       const { message } = reportError(error);
       const code = error instanceof SwitchboardError ? error.code : "ERR_TAKEOVER_LOST";
       this.#talk.send({ kind: "failed", code, message });
@@ -136,11 +140,14 @@ class Successor {
           await this.#sink.take(message.luggage);
           this.#talk.send({ kind: "taken" });
           break;
+        case "ahead":
+          for (const [index, number] of message.numbers.entries()) {
+            this.#ahead.set(number, descriptors[index] as number);
+          }
+          this.#talk.send({ kind: "taken" });
+          break;
         case "connections": {
-          const { states, shards } = message;
-          const some = states.map((state, index) => {
-            return { state, descriptor: descriptors[index] as number, shard: shards[index] as number };
-          });
+          const some = this.#assemble(message, descriptors);
           this.#held.push(...some);
           await this.#sink.adopt(some);
           this.#talk.send({ kind: "adopted", serial: message.serial });
@@ -157,6 +164,27 @@ class Successor {
           throw unexpected(message.kind);
       }
     }
+  }
+
+  /** Puts states and sockets together. */
+  #assemble(
+    { states, shards, ahead }: Extract<PredecessorMessage, { readonly kind: "connections" }>,
+    descriptors: readonly number[],
+  ): MovingConnection[] {
+    const come = descriptors.values();
+    return states.map((state, index) => {
+      const number = ahead[index];
+      const descriptor = number === undefined ? come.next().value : this.#ahead.get(number);
+      if (number !== undefined) this.#ahead.delete(number);
+      if (descriptor === undefined) throw unexpected("connection without a socket");
+      return { state, descriptor, shard: shards[index] as number };
+    });
+  }
+
+  /** Closes sockets whose connections have ended in the old process, or don't come. */
+  #closeAhead(): void {
+    for (const descriptor of this.#ahead.values()) closePassed(descriptor);
+    this.#ahead.clear();
   }
 
   #start(): void {

@@ -9,6 +9,8 @@ import type { PeerProcess } from "../native/pass-descriptors.ts";
 export interface Channel {
   /** The process at the other end. */
   readonly peer: Pick<PeerProcess, "pid">;
+  /** True if each socket takes a while. Sockets are sent ahead then, while their connections go on. */
+  readonly isSlow: boolean;
   /** Begins to receive. */
   start(receiver: ChannelReceiver): void;
   /**

@@ -23,6 +23,7 @@ import { encodeFrame, FrameReader } from "./frames.ts";
 export class DescriptorChannel implements Channel {
   /** The process at the other end. */
   readonly peer: PeerProcess;
+  readonly isSlow = false;
   readonly #messages: Socket;
   readonly #descriptors: Socket;
   readonly #frames = new FrameReader();

@@ -7,7 +7,7 @@ import { handleOf, type TcpHandle } from "../node-internals/net.ts";
 import { noop } from "../protocol/empty.ts";
 import { type Channel, ChannelCut, type ChannelReceiver } from "./channel.ts";
 import { type OutgoingSocket, PartQueue } from "./part-queue.ts";
-import { closePassed, handleAt, holdsByNumber, keepHandle } from "./passed-sockets.ts";
+import { borrowedAt, closePassed, handleAt, holdsByNumber, keepHandle } from "./passed-sockets.ts";
 import { join, leave, letGo, partsOf, type Session } from "./supervised.ts";
 import type { ChannelPart } from "./supervisor-messages.ts";
 
@@ -17,6 +17,7 @@ import type { ChannelPart } from "./supervisor-messages.ts";
  */
 export class HandleChannel implements Channel {
   readonly peer: { readonly pid: number };
+  readonly isSlow = true;
   readonly #session: number;
   readonly #outgoing: PartQueue;
   #sent = 0;
@@ -131,7 +132,7 @@ export class HandleChannel implements Channel {
 
 /** Returns a socket of this process, which stays open, for the queue. */
 function outgoing(descriptor: number): OutgoingSocket {
-  const kept = handleAt(descriptor);
+  const kept = handleAt(descriptor) ?? borrowedAt(descriptor);
   if (kept !== undefined) return { open: () => kept, close: noop, drop: noop };
   return { open: () => handleOver(duplicate(descriptor)), close: (copy) => copy.close(), drop: noop };
 }

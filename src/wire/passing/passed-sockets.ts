@@ -2,11 +2,19 @@
  * Sockets on their way between processes, in the main thread: each is known by the number of its descriptor. With
  * `node:ffi` the number is all there is. Without, the descriptor belongs to a handle of Node, which this file keeps.
  */
+import { Socket } from "node:net";
 import { whyNoPassing } from "../native/pass-descriptors.ts";
 import { closeDescriptor } from "../native/sockets.ts";
-import type { TcpHandle } from "../node-internals/net.ts";
+import { classOf, handleKinds, type TcpHandle, type TcpHandleClass, takeHandle } from "../node-internals/net.ts";
 
 const handles = new Map<number, TcpHandle>();
+
+/**
+ * Handles over descriptors of other threads, by number, only to name them in a call of `process.send`. They are never closed:
+ * that would close the descriptor. At the next takeover each names the socket that has its number then.
+ */
+const borrowed = new Map<number, TcpHandle>();
+let handleClass: TcpHandleClass | undefined;
 
 /** True if a number is enough to hold a socket; false if a handle of Node must hold it. */
 export function holdsByNumber(): boolean {
@@ -34,6 +42,34 @@ export function takeHandleAt(descriptor: number): TcpHandle | undefined {
   const handle = handleAt(descriptor);
   handles.delete(descriptor);
   return handle;
+}
+
+/**
+ * Prepares to send a socket that another thread has lent (`node-internals/loan.ts`) and goes on with. Returns false if the
+ * socket can't be sent so.
+ */
+export function borrow(descriptor: number): boolean {
+  if (holdsByNumber() || borrowed.has(descriptor)) return true;
+  try {
+    if (handleClass === undefined) {
+      const options = { fd: descriptor, readable: true, writable: true, manualStart: true };
+      const handle = takeHandle(new Socket(options)) as TcpHandle;
+      handleClass = classOf(handle);
+      borrowed.set(descriptor, handle);
+      return true;
+    }
+    const handle = new handleClass(handleKinds.socket);
+    if (handle.open(descriptor) !== 0) return false;
+    borrowed.set(descriptor, handle);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Returns the handle with which a lent socket is sent. The handle stays open. Undefined where the number is enough. */
+export function borrowedAt(descriptor: number): TcpHandle | undefined {
+  return borrowed.get(descriptor);
 }
 
 /** Closes a socket on its way. */

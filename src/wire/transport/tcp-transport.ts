@@ -1,5 +1,7 @@
 /** The transport over a TCP socket. Almost all connections of a shard use it. */
+
 import { Socket } from "node:net";
+import { type Loan, lend } from "../node-internals/loan.ts";
 import {
   checkHandle,
   endBelowQueue,
@@ -162,6 +164,11 @@ export class TcpTransport implements HandshakeTransport, MovableTransport {
     this.#waitingBytes = 0;
     takeHandle(this.#socket);
     return { socket: { handle }, unread, unsent };
+  }
+
+  lend(): Loan | undefined {
+    const handle = handleOf(this.#socket);
+    return handle === null ? undefined : lend(handle);
   }
 
   #restInHand(handle: object): Buffer[] {

@@ -1,5 +1,6 @@
 /** The port between a connection and its socket. */
 import type { Socket } from "node:net";
+import type { Loan } from "../node-internals/loan.ts";
 import type { TcpHandle } from "../node-internals/net.ts";
 import type { LentMemory } from "../protocol/message.ts";
 
@@ -81,6 +82,8 @@ export interface MovableTransport<D extends Detached = DetachedSocket> extends T
    * undefined, and changes nothing, if the transport is closed, its end has begun, or `hold` hasn't resolved.
    */
   detach(): D | undefined;
+  /** Lends the descriptor of the socket, and goes on. Undefined if the socket is closed. Absent where Node has no handle. */
+  lend?(): Loan | undefined;
   /** Asks the far end to keep what it has. Resolves when `detach` may be called, or the transport has closed. */
   hold?(): Promise<void>;
   /** The transport stays after all: what was kept comes. */

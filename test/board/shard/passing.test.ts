@@ -1,6 +1,7 @@
 /** Connections that leave a shard as descriptors and bytes, and go on in a shard of another pool. */
 import { once } from "node:events";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { fstatSync } from "node:fs";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { whyNoUring } from "../../../src/wire/native/ring.ts";
@@ -61,6 +62,14 @@ class Client {
   }
 }
 
+function inodeOf(descriptor: number): number | undefined {
+  try {
+    return fstatSync(descriptor).ino;
+  } catch {
+    return undefined;
+  }
+}
+
 describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as descriptors", () => {
   it("go on in another, and back, with every message once and in order", async () => {
     const pools = [await startPool("counting"), await startPool("counting")] as const;
@@ -104,6 +113,31 @@ describe.skipIf(whyNoPassing() !== undefined)("connections that leave a shard as
     await pools[1].query(0, { kind: "passIn", connections: passed, isReturn: false });
     expect(await pools[1].query(0, { kind: "startPassed" })).toMatchObject({ running: 4 });
     expect((await Promise.all(answers)).map(([data]) => String(data))).toEqual(["1", "1"]);
+  });
+
+  it("can send their sockets ahead, and go on meanwhile, also one that ends", async () => {
+    const pool = await startPool("counting");
+    const port = await listenFor(pool);
+    const clients = Array.from({ length: 5 }, () => new Client(port, false));
+    await Promise.all(clients.map(({ opened }) => opened));
+    const first = await pool.query(0, { kind: "lend", count: 3, first: 10 });
+    expect(first?.map(({ number }) => number)).toEqual([10, 11, 12]);
+    expect(await clients.pop()?.stop()).toBeUndefined();
+    const second = await pool.query(0, { kind: "lend", count: 3, first: 13 });
+    const lent = [...(first ?? []), ...(second ?? [])];
+    expect(await pool.query(0, { kind: "lend", count: 3, first: 20 })).toEqual([]);
+    await vi.waitFor(() => expect(pool.counters()[0]?.connections).toBe(clients.length));
+    const inodes = new Map(lent.map(({ number, descriptor }) => [number, inodeOf(descriptor)]));
+    const late = new Client(port, false);
+    await late.opened;
+    const passed = await giveUpAll(pool);
+    expect(passed.filter(({ ahead }) => ahead === undefined)).toHaveLength(1);
+    for (const { descriptor, ahead } of passed) {
+      if (ahead !== undefined) expect(inodes.get(ahead)).toBe(inodeOf(descriptor));
+    }
+    await pool.query(0, { kind: "passIn", connections: passed, isReturn: true });
+    expect(await pool.query(0, { kind: "startPassed" })).toMatchObject({ running: clients.length + 1 });
+    expect(await Promise.all([...clients, late].map((client) => client.stop()))).toEqual(Array(5).fill(undefined));
   });
 
   it("stay if the class of their actor has no `moves`", async () => {

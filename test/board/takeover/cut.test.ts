@@ -1,17 +1,15 @@
 /** Takeovers whose two processes lose the way between them, while both run: their supervisor was killed, or lost a part. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { closeSync, openSync } from "node:fs";
+import { closeSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
 import { describe, expect, it, onTestFinished } from "vitest";
-import type { MovingConnection, PredecessorMessage, SuccessorMessage } from "../../../src/board/takeover/messages.ts";
+import type { MovingConnection } from "../../../src/board/takeover/messages.ts";
 import { handOver, type TakeoverSource } from "../../../src/board/takeover/predecessor.ts";
 import { type TakeoverSink, takeOver } from "../../../src/board/takeover/successor.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
-import { type Channel, ChannelCut, type ChannelReceiver } from "../../../src/wire/passing/channel.ts";
 import { stateOf } from "../../support/process-state.ts";
-
-type Kind = (PredecessorMessage | SuccessorMessage)["kind"];
+import { type Kind, MemoryChannel, openSocket } from "./memory-channel.ts";
 
 const CONNECTIONS = 3;
 
@@ -24,53 +22,6 @@ function standIn(): ChildProcess {
 
 function isRunning({ pid = 0 }: ChildProcess): boolean {
   return stateOf(pid) !== "Z";
-}
-
-/** One end of a channel in memory. */
-class MemoryChannel implements Channel {
-  readonly peer: { readonly pid: number };
-  readonly #cutsAt: Kind;
-  other: MemoryChannel | undefined;
-  #receiver: ChannelReceiver | undefined;
-  #hasEnded = false;
-
-  /** @param cutsAt kind of the message at which the channel is cut, in place of its delivery */
-  constructor(peer: ChildProcess, cutsAt: Kind) {
-    this.peer = { pid: peer.pid ?? 0 };
-    this.#cutsAt = cutsAt;
-  }
-
-  start(receiver: ChannelReceiver): void {
-    this.#receiver = receiver;
-  }
-
-  send(message: unknown, descriptors: readonly number[] = []): void {
-    if (this.#hasEnded) return;
-    if ((message as { readonly kind: Kind }).kind === this.#cutsAt) {
-      for (const end of [this, this.other]) end?.cut();
-      return;
-    }
-    const copies = descriptors.map(openSocket);
-    queueMicrotask(() => this.other?.deliver(structuredClone(message), copies));
-  }
-
-  deliver(message: unknown, descriptors: readonly number[]): void {
-    this.#receiver?.received(message, descriptors);
-  }
-
-  cut(): void {
-    this.#hasEnded = true;
-    queueMicrotask(() => this.#receiver?.ended(new ChannelCut("as the test wants")));
-  }
-
-  close(): void {}
-  unref(): void {}
-  destroy(): void {}
-}
-
-/** A descriptor in place of a socket. */
-function openSocket(): number {
-  return openSync("/dev/null", "r");
 }
 
 function close(connections: readonly MovingConnection[]): void {

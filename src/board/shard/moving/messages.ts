@@ -184,6 +184,24 @@ export interface ResumeAllQuery {
 }
 
 /**
+ * Question to a shard: take back the sockets that were lent last, and lend the next ones of connections that can go to another
+ * process. Lent sockets stay open, and their connections go on. No connection moves between shards meanwhile.
+ */
+export interface LendQuery {
+  readonly kind: "lend";
+  readonly count: number;
+  /** Number for the first of these sockets. The following ones count on. */
+  readonly first: number;
+}
+
+/** A socket that the main thread may send to another process until the next `lend`. */
+export interface LentSocket {
+  /** Number of the socket among all that go ahead. */
+  readonly number: number;
+  readonly descriptor: number;
+}
+
+/**
  * Question to a shard: give up suspended connections for another process, at most `count`. The main thread claims each
  * descriptor of the answer (`claimDescriptor`) from the shard's estate or from `list`. Descriptors that nobody has claimed
  * when the thread has ended are closed by the settlement.
@@ -260,4 +278,6 @@ export interface PassedConnection {
   readonly state: Uint8Array;
   /** Number of the shard in the address. */
   readonly shard: number;
+  /** Number under which the socket has gone ahead (`LentSocket`). */
+  readonly ahead?: number | undefined;
 }

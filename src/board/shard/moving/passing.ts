@@ -15,6 +15,7 @@ import type { BareSocket, Transport } from "../../../wire/transport/transport.ts
 import type { Connection } from "../../connection/connection.ts";
 import type { ConnectionState } from "../../connection/connection-state.ts";
 import { bufferOver } from "./arrivals.ts";
+import { Lending } from "./lending.ts";
 import type {
   GivenUpConnection,
   Luggage,
@@ -43,6 +44,7 @@ export class Passing {
   readonly #owner: MoverOwner;
   readonly #mover: Mover;
   readonly standstill: Standstill;
+  readonly lending: Lending;
   #guests: Guest[] = [];
   /** Handles of guests, by their numbers. */
   readonly #handles = new Map<number, TcpHandle>();
@@ -53,6 +55,7 @@ export class Passing {
     this.#owner = owner;
     this.#mover = mover;
     this.standstill = new Standstill(owner, mover);
+    this.lending = new Lending(() => this.standstill.leaving());
   }
 
   /** Gives up suspended connections, at most `count`. The main thread claims their descriptors: see `PassOutQuery`. */
@@ -90,7 +93,8 @@ export class Passing {
       const passed: PassedState = { state, ...luggage };
       const serialized = serialize(passed);
       const given = holdsByNumber() ? { descriptor: sockets.release(socket, this.#list) } : socket;
-      return { state: serialized, socket: given, shard: shardOf(connection.address) };
+      const ahead = this.lending.numberOf(connection);
+      return { state: serialized, socket: given, shard: shardOf(connection.address), ahead };
     } catch (cause) {
       // A mail can't be written as bytes, or no descriptor is left.
       this.#mover.arrivals.adopt(state, sockets.adopt(socket, unread), luggage);

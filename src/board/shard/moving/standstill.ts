@@ -47,7 +47,7 @@ export class Standstill {
    * nodes in the addresses of these connections.
    */
   async calm({ limitMs }: CalmQuery): Promise<NodeCounts> {
-    const all = this.#leaving();
+    const all = this.leaving();
     for (const connection of all) if (!this.#slow.has(connection)) connection.readOn();
     const over = performance.now() + limitMs;
     this.#neverIdle = new Set(await this.#untilIdle(all, () => performance.now() > over));
@@ -56,7 +56,7 @@ export class Standstill {
 
   /** Reads nothing more. Resolves with the number of connections that don't stand. */
   async standStill({ limitMs, fewLimitMs, isLast }: StandStillQuery): Promise<number> {
-    const all = this.#leaving();
+    const all = this.leaving();
     for (const connection of all) connection.setAside();
     const awaited = all.filter((connection) => !this.#neverIdle.has(connection));
     const begun = performance.now();
@@ -86,7 +86,7 @@ export class Standstill {
    * number.
    */
   async suspendAll({ limitMs, fewLimitMs }: SuspendAllQuery): Promise<number> {
-    const all = this.#leaving().filter((connection) => !this.suspended.has(connection));
+    const all = this.leaving().filter((connection) => !this.suspended.has(connection));
     const left = new Set(all);
     const limit = { untilMs: performance.now() + limitMs };
     let fewTimer: NodeJS.Timeout | undefined;
@@ -125,7 +125,7 @@ export class Standstill {
   }
 
   /** Connections that can go to another process, as far as this can be told. The main thread's streams can't. */
-  #leaving(): Connection[] {
+  leaving(): Connection[] {
     return [...this.#owner.connections].filter(
       (one) => this.#versionOf(one) !== undefined && one.isMovable && !one.isRelayed && !this.#stayers.has(one),
     );

@@ -30,8 +30,11 @@ export async function answerTakeover(
     case "suspendAll":
       return standstill.suspendAll(query);
     case "resumeAll":
+      passing.lending.end();
       standstill.resumeAll();
       return true;
+    case "lend":
+      return passing.lending.lend(query);
     case "passIn":
       return passing.takeIn(query);
     case "passHandles":

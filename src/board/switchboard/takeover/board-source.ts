@@ -4,10 +4,10 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
-import { closePassed } from "../../../wire/passing/passed-sockets.ts";
+import { borrow, closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { NodeCounts, PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
-import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
+import type { AheadSocket, MovingConnection, MovingListener } from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { BoardHub } from "../board-hub.ts";
 import { MAX_ALIASES } from "../cluster/node-list.ts";
@@ -88,10 +88,29 @@ export class BoardSource implements TakeoverSource {
     return this.#parts.intake.sockets.listeners();
   }
 
-  async stopAccepting(): Promise<void> {
-    const { pool, intake } = this.#parts;
+  async *ahead(count: number): AsyncGenerator<readonly AheadSocket[]> {
+    const { pool } = this.#parts;
+    await this.#endMoves();
+    let first = 0;
+    for (const shard of pool.handles) {
+      for (;;) {
+        const lent = (await shard.query({ kind: "lend", count, first } as const, NO_TIMEOUT_MS)) ?? [];
+        if (lent.length === 0) break;
+        first += lent.length;
+        yield lent.filter(({ descriptor }) => borrow(descriptor));
+      }
+    }
+  }
+
+  async #endMoves(): Promise<void> {
+    const { pool } = this.#parts;
     await pool.moveGate.pause();
     await pool.allArrived();
+  }
+
+  async stopAccepting(): Promise<void> {
+    const { intake, pool } = this.#parts;
+    await this.#endMoves();
     intake.sockets.pause();
     await this.#askAll({ kind: "stopAccepting" });
     const deadline = performance.now() + HANDSHAKES_MS;

@@ -37,10 +37,10 @@ export class PassedOut {
 
 /** Undefined for a connection that was closed with its thread. */
 function passedOut(
-  { socket, state, shard }: GivenUpConnection,
+  { socket, ...one }: GivenUpConnection,
   list: SharedArrayBuffer | undefined,
 ): PassedConnection | undefined {
-  if ("handle" in socket) return { descriptor: keepHandle(socket.handle), state, shard };
+  if ("handle" in socket) return { descriptor: keepHandle(socket.handle), ...one };
   const { descriptor } = socket;
-  return list === undefined || claimDescriptor(list, descriptor) ? { descriptor, state, shard } : undefined;
+  return list === undefined || claimDescriptor(list, descriptor) ? { descriptor, ...one } : undefined;
 }
