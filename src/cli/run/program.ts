@@ -1,6 +1,6 @@
 /** One process of the program that `switchboard run` supervises. */
 import type { ChildProcess } from "node:child_process";
-import { statSync } from "node:fs";
+import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
 import { SUPERVISOR_VARIABLE, supervisorName } from "../../wire/passing/supervisor-messages.ts";
 import { startChild } from "./children.ts";
@@ -93,6 +93,16 @@ export class Program {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** True if a signal has stopped the process (SIGSTOP, SIGTSTP). Linux only. */
+  get isStopped(): boolean {
+    try {
+      // The name of a process, in parentheses, may have spaces and parentheses.
+      return /.*\) [Tt] /s.test(readFileSync(`/proc/${this.pid}/stat`, "latin1"));
+    } catch {
+      return false;
+    }
   }
 
   /** Sends a signal, unless the process has ended. */

@@ -21,6 +21,8 @@ export interface RelayOwner {
   predecessorOf(child: ChildProcess): ChildProcess | undefined;
   /** A board of the process waits for a successor. */
   awaits(child: ChildProcess, holdsByNumber: boolean): void;
+  /** Another process didn't take over from a board of the process. `lost`: number of connections that ended with the other. */
+  goesOn(child: ChildProcess, lost: number): void;
 }
 
 export class Relay {
@@ -60,6 +62,9 @@ export class Relay {
         return;
       case "rests":
         this.#awaiting.delete(child);
+        return;
+      case "goesOn":
+        this.#owner.goesOn(child, message.lost);
         return;
       case "finds":
         this.#find(child, message.holdsByNumber);

@@ -32,6 +32,8 @@ export class Supervisor {
   readonly #running = new Set<Program>();
   /** "starting" until the current process is ready; "replacing" while another takes over from it. */
   #phase: "starting" | "serving" | "replacing" | "restarting" | "stopping" = "starting";
+  /** The process that is to take over from the current one. */
+  #next: Program | undefined;
   /** True if the next replacement begins when the present one, or the start, is over. */
   #queued = false;
   #restartDelayMs = MIN_RESTART_DELAY_MS;
@@ -40,6 +42,11 @@ export class Supervisor {
   readonly #relay = new Relay({
     predecessorOf: (child) => (this.#current.child === child ? undefined : this.#current.child),
     awaits: (child, holdsByNumber) => this.#awaits(child, holdsByNumber),
+    goesOn: (child, lost) => {
+      const what = lost === 0 ? "no connection" : lost === 1 ? "1 connection" : `${lost} connections`;
+      const why = lost === 0 ? "" : ", which the other process had taken over before it ended";
+      this.#report(`pid ${child.pid} has lost ${what}${why}`);
+    },
   });
 
   constructor(settings: SupervisorSettings, manager: ServiceManager, report: (line: string) => void) {
@@ -66,9 +73,22 @@ export class Supervisor {
         void this.#replace();
         return;
       default:
-        if (!this.#queued) this.#report(`pid ${this.#current.pid} isn't done yet: the next replacement waits`);
-        this.#queued = true;
+        this.#wait(this.#next ?? this.#current);
     }
+  }
+
+  /** The next replacement waits for a process that starts. */
+  #wait(starting: Program): void {
+    const { pid } = starting;
+    if (starting.isStopped) {
+      const limit = seconds(this.#settings.readyTimeoutMs);
+      this.#report(
+        `pid ${pid} is stopped (SIGCONT lets it go on), which the next replacement waits for, up to ${limit}`,
+      );
+    } else if (!this.#queued) {
+      this.#report(`pid ${pid} isn't ready yet: the next replacement waits`);
+    }
+    this.#queued = true;
   }
 
   /** Passes a signal on, waits for the end of all processes, and kills those that take too long. */
@@ -138,18 +158,20 @@ export class Supervisor {
     this.#phase = "replacing";
     this.#manager.reloading();
     const next = this.#start();
+    this.#next = next;
     this.#report(`pid ${next.pid} starts, to take over from pid ${old.pid}`);
     const readiness = await next.ready;
+    if (readiness.kind !== "listening" && !this.#isStopping) await this.#giveUp(next, readiness);
+    this.#next = undefined;
     if (this.#isStopping) return;
     if (readiness.kind === "listening") {
       this.#current = next;
       this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(performance.now() - next.startedAt)}`);
-      this.#retire(old);
-    } else {
-      await this.#giveUp(next, readiness);
-      if (this.#isStopping) return;
+      if (old.ended) await this.#tellEnd(old, next);
+      else this.#retire(old);
+    } else if (old.ended) {
       // The old process ended meanwhile, and its sockets and connections belong to nobody.
-      if (old.ended) return this.#failed(old, await old.exit);
+      return this.#failed(old, await old.exit);
     }
     // The new process may have ended since it listened.
     if (this.#current.ended) this.#failed(this.#current, await this.#current.exit);
@@ -168,6 +190,13 @@ export class Supervisor {
     await next.exit;
     const goesOn = this.#current.ended ? "" : `: pid ${this.#current.pid} goes on`;
     this.#report(`pid ${next.pid} ${why} before it took over${goesOn}`);
+  }
+
+  /** The old process has ended before, or since, everything has gone. */
+  async #tellEnd(old: Program, next: Program): Promise<void> {
+    const { code, text } = await old.exit;
+    if (code === 0) return;
+    this.#report(`pid ${old.pid} ${text}: connections that pid ${next.pid} didn't have by then are lost`);
   }
 
   /** Gives a process that was taken over some time to end by itself. */

@@ -86,6 +86,11 @@ export function awaitSuccessor(callback: (session: Session) => void): () => void
   };
 }
 
+/** Tells the supervisor that another process has failed to take over, and how many connections ended with that process. */
+export function tellGoesOn(lost: number): void {
+  post({ switchboard: "goesOn", lost });
+}
+
 /** Takes the parts of a session. The process stays alive until `letGo`. */
 export function join(session: number, receiver: SessionReceiver): void {
   sessions.set(session, receiver);

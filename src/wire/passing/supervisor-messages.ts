@@ -35,6 +35,8 @@ export type SupervisorMessage =
   | { readonly switchboard: "rests" }
   /** To the supervisor: the board wants to take over from the current process. */
   | { readonly switchboard: "finds"; readonly holdsByNumber: boolean }
+  /** To the supervisor: another process didn't take over. `lost`: number of connections that ended with that process. */
+  | { readonly switchboard: "goesOn"; readonly lost: number }
   /** The answer: the session with that process; undefined if there is none, or if both reach each other without. */
   | { readonly switchboard: "found"; readonly session: number | undefined; readonly pid: number }
   /** To the current process: another one wants to take over. */
@@ -44,7 +46,7 @@ export type SupervisorMessage =
 /** Returns the message, which the program's own code may have sent; undefined if it is none of ours. */
 export function asSupervisorMessage(message: unknown): SupervisorMessage | undefined {
   if (!isObject(message)) return undefined;
-  const { switchboard: kind, holdsByNumber, session, pid, part } = message;
+  const { switchboard: kind, holdsByNumber, lost, session, pid, part } = message;
   const isOurs =
     kind === "awaits" || kind === "finds"
       ? typeof holdsByNumber === "boolean"
@@ -54,7 +56,9 @@ export function asSupervisorMessage(message: unknown): SupervisorMessage | undef
           ? isCount(session) && isCount(pid)
           : kind === "part"
             ? isCount(session) && isPart(part)
-            : kind === "rests";
+            : kind === "goesOn"
+              ? isCount(lost)
+              : kind === "rests";
   return isOurs ? (message as SupervisorMessage) : undefined;
 }
 

@@ -2,16 +2,17 @@
  * Replacements in a Node without `node:ffi`: connections go through the supervisor, as handles. `npm run takeovers:handles`
  * runs all of them with an older Node, and a few more.
  */
+import { once } from "node:events";
 import { chmodSync, renameSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import type { ServerOptions } from "../../e2e/takeover/programs/server.ts";
 import { actorUrl } from "../../support/actor-url.ts";
 import { CountedClient } from "../../support/counted-client.ts";
 import { stateOf } from "../../support/process-state.ts";
-import { childrenOf, ended, newFolder, superviseIn, times } from "./supervise.ts";
+import { childrenOf, ended, newFolder, script, superviseIn, times } from "./supervise.ts";
 
 /** A Node that really has no `node:ffi`, for the supervisor and the programs. Default: this Node, without by a flag. */
 const OLD_NODE = process.env["NODE_WITHOUT_FFI"];
@@ -20,6 +21,7 @@ const all = OLD_NODE !== undefined;
 const BOARD = fileURLToPath(new URL("programs/board.ts", import.meta.url));
 const REFUSED = fileURLToPath(new URL("programs/refused.ts", import.meta.url));
 const CLIENTS = 20;
+const INDEX = new URL("../../../src/index.ts", import.meta.url).href;
 
 const start = { actor: String(actorUrl("counting")), shards: 2, pingIntervalMs: 0, warmUp: false };
 const options: ServerOptions = { start, listen: [{}, "http"] };
@@ -121,6 +123,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     change({ fails: "suspend" });
     await goesOn(1);
     await supervisor.logs(/was ended by SIGKILL before it took over/);
+    await supervisor.logs(/pid \d+ has lost no connection\n/);
     change({ start: { ...start, actor: String(actorUrl("echo")) } });
     await goesOn(2);
     await supervisor.prints(/"event":"refused","code":"ERR_TAKEOVER_REFUSED",.*`static moves`/);
@@ -132,6 +135,19 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     supervisor.kill("SIGHUP");
     await supervisor.logs(/took over from pid/);
     expect(await faults()).toEqual([]);
+  });
+
+  it("by a process that is killed when it has everything says how many connections are lost", async () => {
+    const { supervisor, change, clients } = await serve();
+    const actor = script(
+      `import { Actor } from "${INDEX}"; export default class extends Actor { static moves = 99; suspended() {} resumed() { process.kill(process.pid, "SIGKILL"); } }`,
+    );
+    change({ start: { ...start, actor: pathToFileURL(actor).href } });
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(
+      new RegExp(`pid \\d+ has lost ${CLIENTS} connections, which the other process had taken over`),
+    );
+    await Promise.all(clients.map(({ socket }) => socket.closed || once(socket, "close")));
   });
 
   it("by a process that stands still is called off, and the replacement that was asked for meanwhile works", async () => {

@@ -86,6 +86,7 @@ async function session() {
   const [old, next, stranger] = [new Puppet(), new Puppet(), new Puppet()];
   const relay = new Relay({
     predecessorOf: (child) => (child === next.child ? old.child : undefined),
+    goesOn: () => {},
     awaits: () => next.says({ switchboard: "finds", holdsByNumber: false }),
   });
   for (const { child } of [old, next, stranger]) relay.add(child);
@@ -178,6 +179,7 @@ it.each([
   { switchboard: "part", session: 0, part: { kind: "message", body: "text", sockets: 0 } },
   { switchboard: "part", session: 0, part: { kind: "socket", serial: 0.5 } },
   { switchboard: "successor", session: 0 },
+  { switchboard: "goesOn", lost: -1 },
 ])("%j is no message between a program and its supervisor", (message) => {
   expect(asSupervisorMessage(message)).toBeUndefined();
 });

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { describe, expect, it, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { EchoClients } from "../../board/takeover/echo-clients.ts";
+import { stateOf } from "../../support/process-state.ts";
 import { childrenOf, ECHO, ended, newFolder, script, supervise, superviseIn, times } from "./supervise.ts";
 
 const CLIENTS = 20;
@@ -171,6 +172,28 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
     expect(await ended(supervisor)).toMatchObject({ code: 143 });
   });
 
+  it("that hangs, or is stopped, is named by the line about the next replacement, which works when it has ended", async () => {
+    const { supervisor, change, clients } = await serve();
+    const [old = 0] = childrenOf(supervisor.pid);
+    change({ hang: true });
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(/starts, to take over/);
+    const next = childrenOf(supervisor.pid).at(-1) ?? 0;
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(new RegExp(`pid ${next} isn't ready yet: the next replacement waits\n`));
+    process.kill(next, "SIGSTOP");
+    await vi.waitFor(() => expect(stateOf(next)).toBe("T"), { timeout: 10_000 });
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(new RegExp(`pid ${next} is stopped \\(SIGCONT lets it go on\\), .*waits for, up to 120 s\n`));
+    change({});
+    process.kill(next, "SIGKILL");
+    await supervisor.logs(new RegExp(`pid ${next} was ended by SIGKILL before it took over: pid ${old} goes on`));
+    await supervisor.logs(new RegExp(`took over from pid ${old}`));
+    expect(await clients.faults()).toEqual([]);
+    supervisor.kill("SIGTERM");
+    expect(await ended(supervisor)).toMatchObject({ code: 143 });
+  });
+
   it("goes on when the old process is killed half way", async () => {
     const { supervisor, change } = await serve();
     const [old = 0] = childrenOf(supervisor.pid);
@@ -178,10 +201,13 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement", () => {
     supervisor.kill("SIGHUP");
     await supervisor.prints(/"event":"failing"/);
     const next = childrenOf(supervisor.pid).at(-1) ?? 0;
-    await vi.waitFor(() => expect(readFileSync(`/proc/${next}/stat`, "latin1")).toMatch(/\) T /), { timeout: 10_000 });
+    await vi.waitFor(() => expect(stateOf(next)).toBe("T"), { timeout: 10_000 });
     process.kill(old, "SIGKILL");
     process.kill(next, "SIGCONT");
     await supervisor.logs(new RegExp(`pid ${next} took over from pid ${old}`));
+    await supervisor.logs(
+      new RegExp(`pid ${old} was ended by SIGKILL: connections that pid ${next} didn't have by then`),
+    );
     supervisor.kill("SIGTERM");
     expect(await ended(supervisor)).toMatchObject({ code: 143 });
   });

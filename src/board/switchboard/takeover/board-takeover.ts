@@ -9,7 +9,7 @@ import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
 import { HandleChannel } from "../../../wire/passing/handle-channel.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
-import { findPredecessor, isSupervised } from "../../../wire/passing/supervised.ts";
+import { findPredecessor, isSupervised, tellGoesOn } from "../../../wire/passing/supervised.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver } from "../../takeover/successor.ts";
@@ -160,6 +160,7 @@ export class BoardTakeover {
     const { pid } = result;
     if (result.outcome !== "handedOver") {
       const wasRefused = result.outcome === "refused";
+      if (!wasRefused && isSupervised(this.#path)) tellGoesOn(result.connections);
       this.#owner.successorFailed({ pid, error: result.error, wasRefused, lost: wasRefused ? 0 : result.connections });
       return;
     }
