@@ -8,7 +8,7 @@ import type { SubscriptionOverride } from "../client/backend.ts";
 import type { ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "../client/control/control.ts";
 import { DistinctCount } from "../client/control/distinct-count.ts";
 import { DISCONNECTS, fitReason, UNSUBSCRIBES } from "../protocol/codes.ts";
-import { badRequest, internalError } from "./api-error.ts";
+import { ApiError, badRequest, internalError, notFound } from "./api-error.ts";
 import type { ApiContext } from "./board.ts";
 import { optionsOf } from "./known-channel.ts";
 import type { RequestFields } from "./request-fields.ts";
@@ -21,7 +21,7 @@ const MAX_PAGE = 1_000;
 const DEFAULT_PAGE = 100;
 const MAX_SECONDS = Number.MAX_SAFE_INTEGER;
 
-type Answer<Kind extends ControlAnswer["kind"]> = Extract<ControlAnswer, { readonly kind: Kind }>;
+type Answer<Kind extends ControlAnswer["kind"]> = ControlAnswer & { readonly kind: Kind };
 
 /** Answers by the node and the shard that gave them. */
 interface Answered<Kind extends ControlAnswer["kind"]> {
@@ -92,12 +92,16 @@ export function unsubscribe(fields: RequestFields, context: ApiContext): Promise
   return command(context, { kind: "unsubscribe", ...selection, channel, ...UNSUBSCRIBES.server });
 }
 
-export function subscribe(fields: RequestFields, context: ApiContext): Promise<string> {
+/**
+ * Throws the error that the client itself would get, and error 104 if a client or a session is named that isn't there. A user
+ * without a connection is no error, nor is a client that is subscribed already.
+ */
+export async function subscribe(fields: RequestFields, context: ApiContext): Promise<string> {
   const selection = selectionOf(fields);
   const channel = fields.needed("channel");
   const since = fields.object("recover_since");
-  const question: ControlQuestion = {
-    kind: "subscribe",
+  const question = {
+    kind: "subscribe" as const,
     ...selection,
     channel,
     info: bytesOf(fields, "info"),
@@ -107,7 +111,13 @@ export function subscribe(fields: RequestFields, context: ApiContext): Promise<s
     recoverSince: since && { offset: since.integer("offset", 0, Number.MAX_SAFE_INTEGER), epoch: since.text("epoch") },
   };
   optionsOf(context.channels, channel);
-  return command(context, question);
+  const { answers, isPartial } = await ask(context, question);
+  const refused = answers.find(({ answer }) => answer.refused !== undefined)?.answer.refused;
+  if (refused !== undefined) throw new ApiError(refused.code, refused.message);
+  if (isPartial) throw internalError();
+  const namesOne = selection.client !== undefined || selection.session !== undefined;
+  if (namesOne && answers.every(({ answer }) => answer.found === 0)) throw notFound("not found: no such client");
+  return DONE;
 }
 
 export function refresh(fields: RequestFields, context: ApiContext): Promise<string> {

@@ -1,5 +1,6 @@
 /** Subscriptions that the server begins: by tokens and by the API. Also what the API does to connections. */
 import { describe, expect, it, vi } from "vitest";
+import { INSECURE } from "../support/server.ts";
 import { codecs, ways } from "./support/clients.ts";
 import { next, take } from "./support/events.ts";
 import { freshChannel, SharedServer } from "./support/shared-server.ts";
@@ -114,5 +115,52 @@ describe.each(codecs)("a client, $format,", (way) => {
     await shared.api("refresh", { user, expired: true });
     expect(await lost).toEqual({ code: 3005, reason: "connection expired" });
     await client.ready();
+  });
+});
+
+describe("the API's subscribe", () => {
+  const limited = new SharedServer({ ...INSECURE, client: { ...INSECURE.client, channel_limit: 1 } });
+  const [way] = codecs;
+
+  const open = async (user: string) => {
+    const client = way.create(limited.url, { token: tokenFor({ user }) });
+    const connected = next(client, "connected");
+    client.connect();
+    return { client, id: (await connected).client };
+  };
+
+  it("answers error 106 when a client has as many channels as it may, and does nothing", async () => {
+    const user = freshUser();
+    const { client } = await open(user);
+    const [one, other] = [freshChannel(), freshChannel()];
+    const subscribed = next(client, "subscribed");
+    await limited.api("subscribe", { user, channel: one });
+    await subscribed;
+    await expect(limited.api("subscribe", { user, channel: other })).rejects.toThrow(
+      '{"code":106,"message":"limit exceeded"}',
+    );
+    const { connections } = await limited.api("connections", { user });
+    expect(Object.values(connections as object)).toMatchObject([{ state: { channels: { [one]: {} } } }]);
+  });
+
+  it("answers {} when a client is subscribed already, and when a user has no connection", async () => {
+    const user = freshUser();
+    const { client } = await open(user);
+    const channel = freshChannel();
+    const subscribed = next(client, "subscribed");
+    for (let times = 0; times < 2; times++) expect(await limited.api("subscribe", { user, channel })).toEqual({});
+    await subscribed;
+    expect(await limited.api("subscribe", { user: freshUser(), channel })).toEqual({});
+  });
+
+  it("answers error 102 for an unknown namespace, 104 for a client that is gone, 110 for a time that is over", async () => {
+    const { client, id } = await open(freshUser());
+    const channel = freshChannel();
+    await expect(limited.api("subscribe", { client: id, channel: "nowhere:a" })).rejects.toThrow('"code":102');
+    await expect(limited.api("subscribe", { client: id, channel, expire_at: 1 })).rejects.toThrow('"code":110');
+    client.disconnect();
+    const gone = { client: id, channel };
+    await vi.waitFor(() => expect(limited.api("subscribe", gone)).rejects.toThrow('"code":104'), { timeout: 20_000 });
+    await expect(limited.api("subscribe", { session: "nobody", channel })).rejects.toThrow('"code":104');
   });
 });

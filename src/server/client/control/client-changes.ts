@@ -3,7 +3,8 @@
  * from another shard together with a question.
  */
 import type { Channels } from "../../channels/channels.ts";
-import { DISCONNECTS } from "../../protocol/codes.ts";
+import { DISCONNECTS, ERRORS } from "../../protocol/codes.ts";
+import type { ProtocolError } from "../../protocol/messages.ts";
 import type { ClientRegistry, RegisteredClient } from "../client-registry.ts";
 import { SERVER_SIDE_BEGIN } from "../server-side.ts";
 import type { ChangeQuestion, RefreshQuestion, SubscribeClientsQuestion, UnsubscribeQuestion } from "./control.ts";
@@ -14,24 +15,49 @@ export interface ControlledShard {
   readonly channels: Channels;
 }
 
-/** Changes a client, behind its commands that are under way. Resolves with true if there was something to change. */
-export function changeClient(
+/** What became of a change. */
+export type Change =
+  | { readonly kind: "changed" }
+  /** The client is as it was to become: subscribed already, for example. */
+  | { readonly kind: "unchanged" }
+  | { readonly kind: "refused"; readonly error: Pick<ProtocolError, "code" | "message"> }
+  /** The client has ended. */
+  | { readonly kind: "gone" };
+
+const CHANGED: Change = { kind: "changed" };
+const UNCHANGED: Change = { kind: "unchanged" };
+const GONE: Change = { kind: "gone" };
+
+/** Changes a client, behind its commands that are under way. */
+export async function changeClient(
   server: Pick<ControlledShard, "channels">,
   client: RegisteredClient,
   question: ChangeQuestion,
-): Promise<boolean> {
+): Promise<Change> {
+  let change = GONE;
+  const channel = "channel" in question ? question.channel : undefined;
+  await client.soon(async () => {
+    change = await changeNow(server, client, question);
+    return true;
+  }, channel);
+  return change;
+}
+
+function changeNow(
+  server: Pick<ControlledShard, "channels">,
+  client: RegisteredClient,
+  question: ChangeQuestion,
+): Change | Promise<Change> {
   switch (question.kind) {
     case "disconnect":
-      return client.soon(() => {
-        client.closeWith({ code: question.code, reason: question.reason });
-        return true;
-      });
+      client.closeWith({ code: question.code, reason: question.reason });
+      return CHANGED;
     case "unsubscribe":
-      return client.soon(() => unsubscribe(client, question), question.channel);
+      return unsubscribe(client, question);
     case "subscribe":
-      return client.soon(() => subscribe(server, client, question), question.channel);
+      return subscribe(server, client, question);
     case "refresh":
-      return client.soon(() => refresh(client, question));
+      return refresh(client, question);
   }
 }
 
@@ -39,9 +65,10 @@ async function subscribe(
   server: Pick<ControlledShard, "channels">,
   client: RegisteredClient,
   { channel: name, info, data, expireAt, override, recoverSince }: SubscribeClientsQuestion,
-): Promise<boolean> {
+): Promise<Change> {
   const found = server.channels.of(name);
-  if (found.kind !== "known" || client.subscriptions.has(name)) return false;
+  if (found.kind !== "known") return { kind: "refused", error: ERRORS.unknownChannel };
+  if (client.subscriptions.has(name)) return UNCHANGED;
   const deliverAfter = Promise.withResolvers<void>();
   const begin =
     recoverSince === undefined ? SERVER_SIDE_BEGIN : { ...SERVER_SIDE_BEGIN, ...recoverSince, recover: true };
@@ -49,27 +76,28 @@ async function subscribe(
   const admission = { ...grant, isServerSide: true, byToken: false };
   try {
     const answer = await client.subscriptions.begin(found.channel, begin, admission, deliverAfter.promise);
-    if (answer.kind !== "result") return false;
+    if (answer.kind === "error") return { kind: "refused", error: answer };
+    if (answer.kind !== "result") return GONE;
     client.push({ kind: "subscribe", channel: name, result: answer.result });
     for (const pub of answer.result.publications ?? []) client.push({ kind: "pub", channel: name, pub });
     client.pushOwnJoin(name);
-    return true;
+    return CHANGED;
   } finally {
     deliverAfter.resolve();
   }
 }
 
-function unsubscribe(client: RegisteredClient, { channel, code, reason }: UnsubscribeQuestion): boolean {
+function unsubscribe(client: RegisteredClient, { channel, code, reason }: UnsubscribeQuestion): Change {
   const all = Array.from(client.subscriptions.values(), (subscription) => subscription.channel.name);
   const ended = (channel === "" ? all : [channel]).filter((name) => client.subscriptions.end(name) !== undefined);
   for (const name of ended) client.pushUnsubscribe(name, { code, reason });
-  return ended.length > 0;
+  return ended.length > 0 ? CHANGED : UNCHANGED;
 }
 
-function refresh(client: RegisteredClient, { expired, expireAt, info }: RefreshQuestion): boolean {
+function refresh(client: RegisteredClient, { expired, expireAt, info }: RefreshQuestion): Change {
   if (expired) client.closeWith(DISCONNECTS.expired);
   else client.renewed({ expireAt, info: info && bufferOf(info) });
-  return true;
+  return CHANGED;
 }
 
 function bufferOf(bytes: Uint8Array): Buffer {

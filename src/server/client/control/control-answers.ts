@@ -1,7 +1,7 @@
 /** Answers the control questions of the HTTP API for the clients of one shard. `ClientServer` asks it. */
 import { compileGlob } from "../../channels/glob.ts";
 import type { RegisteredClient } from "../client-registry.ts";
-import { type ControlledShard, changeClient } from "./client-changes.ts";
+import { type Change, type ControlledShard, changeClient } from "./client-changes.ts";
 import type { ChangeQuestion, ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "./control.ts";
 import { DistinctCount } from "./distinct-count.ts";
 
@@ -73,12 +73,16 @@ async function change(server: ControlledShard, question: ChangeQuestion): Promis
   const kept = new Set(question.kind === "disconnect" ? question.whitelist : []);
   const concerned = (clients: Iterable<RegisteredClient>): RegisteredClient[] =>
     selected(clients, question).filter(({ clientId }) => !kept.has(clientId));
-  for (const client of concerned(registry.leaving())) client.forward(question);
+  const leaving = concerned(registry.leaving());
+  for (const client of leaving) client.forward(question);
   const changes = concerned(registry.values()).map((client) => changeClient(server, client, question));
   // The answer doesn't wait until the closed clients are gone, which may take a while.
   if (question.kind === "disconnect") return { kind: "disconnect", clients: changes.length };
-  const changed = await Promise.all(changes);
-  return { kind: question.kind, clients: changed.filter((was) => was).length };
+  const outcomes = await Promise.all(changes);
+  const count = (kind: Change["kind"]): number => outcomes.filter((one) => one.kind === kind).length;
+  const refused = outcomes.find((one) => one.kind === "refused")?.error;
+  const found = leaving.length + outcomes.length - count("gone");
+  return { kind: question.kind, clients: count("changed"), found, refused };
 }
 
 function describe(client: RegisteredClient): ClientDescription {

@@ -3,6 +3,7 @@
  * `board.survey`; `surveyed` of the actor module answers them. All of it crosses threads and nodes: plain data, and
  * bytes arrive as `Uint8Array`.
  */
+import type { ProtocolError } from "../../protocol/messages.ts";
 import type { SubscriptionOverride } from "../backend.ts";
 
 /** The clients that a command concerns: those that match every field that is set. No field: all clients. */
@@ -110,8 +111,15 @@ export interface ClientDescription {
 
 /** Answer of one shard. */
 export type ControlAnswer =
-  /** Number of clients that the command concerned. */
-  | { readonly kind: "disconnect" | "unsubscribe" | "subscribe" | "refresh"; readonly clients: number }
+  | {
+      readonly kind: "disconnect" | "unsubscribe" | "subscribe" | "refresh";
+      /** Number of clients that have changed. */
+      readonly clients: number;
+      /** Number of clients that were there, changed or not. Undefined in the answer of an older version. */
+      readonly found?: number | undefined;
+      /** Error of a client that couldn't be changed: the one that a command of its own would get. */
+      readonly refused?: Pick<ProtocolError, "code" | "message"> | undefined;
+    }
   | {
       readonly kind: "channels";
       /** Channels with their numbers of subscribers in this shard: together at most about 512 KiB. */
