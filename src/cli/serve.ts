@@ -3,13 +3,14 @@ import type { parseArgs } from "node:util";
 import { issueToken } from "../server/auth/issue-token.ts";
 import type { ServerConfig } from "../server/config/config.ts";
 import { formatFault } from "../server/config/fault.ts";
-import { type LoadedConfig, loadConfig } from "../server/config/load.ts";
+import { type LoadedConfig, loadConfig, type MadeSecrets } from "../server/config/load.ts";
 import { Log } from "../server/serve/log.ts";
 import { type RunningServer, startServer } from "../server/serve/server.ts";
 import { count, unusedFile } from "./load-config.ts";
 import { onNpmShellEnd } from "./npm-shell.ts";
 import { parseFlags } from "./parse-flags.ts";
 import { Reloads } from "./serve/reloads.ts";
+import { shareSecrets } from "./serve/share-secrets.ts";
 import { CommandError, UsageError } from "./usage-error.ts";
 import { version } from "./version.ts";
 
@@ -60,9 +61,11 @@ export async function serve(args: readonly string[]): Promise<number> {
   }
   if (values.watch && values.config === undefined)
     throw new UsageError("--watch needs --config FILE: there is no file");
+  let made: MadeSecrets | undefined;
   const load = (): Promise<LoadedConfig> =>
     loadConfig({
       file: values.config,
+      made,
       env: process.env,
       flags: {
         ...(values.port === undefined ? {} : { "http_server.port": { flag: "--port", value: values.port } }),
@@ -72,7 +75,11 @@ export async function serve(args: readonly string[]): Promise<number> {
         ...(values.insecure ? { "client.insecure": { flag: "--insecure", value: "true" } } : {}),
       },
     });
-  const loaded = await load();
+  let loaded = await load();
+  if (loaded.kind === "ok" && loaded.generated.length > 0 && loaded.config.takeover !== "") {
+    made = shareSecrets(loaded.config.takeover, loaded.generated);
+    loaded = await load();
+  }
   if (loaded.kind === "faults") {
     const faults = loaded.faults.map((fault) => formatFault(fault, values.config));
     throw new CommandError(`the config has ${count(faults.length, "fault")}:\n${faults.join("\n")}`);

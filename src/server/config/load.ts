@@ -15,6 +15,8 @@ import { nearest } from "./suggest.ts";
 export interface ConfigSources {
   /** Path of the config file: JSON with comments. Undefined: no file; then secrets that are missing are made. */
   readonly file?: string | undefined;
+  /** Secrets that another process has made without a file, by their keys. */
+  readonly made?: MadeSecrets | undefined;
   /** The environment. Default: none. Variables count more than the file, and empty ones count as not set. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Flags of the command by key: `{ "http_server.port": { flag: "--port", value: "9000" } }`. They count most. */
@@ -26,6 +28,8 @@ export interface GeneratedSecret {
   readonly path: "client.token.hmac_secret_key" | "http_api.key";
   readonly value: string;
 }
+
+export type MadeSecrets = Readonly<Partial<Record<GeneratedSecret["path"], string>>>;
 
 export type LoadedConfig =
   | {
@@ -64,7 +68,8 @@ export function parseConfig(text: string, sources: ConfigSources = {}): LoadedCo
   const reader = new ConfigReader(SERVER_KEYS, overridesOf(sources));
   // The description and the type of the config are one: see ConfigOf.
   const read = reader.read(text.replace(/^\uFEFF/, "")) as unknown as FileConfig;
-  const { file, generated } = sources.file === undefined ? withSecrets(read, reader) : { file: read, generated: [] };
+  const { file, generated } =
+    sources.file === undefined ? withSecrets(read, reader, sources.made) : { file: read, generated: [] };
   checkTogether(file, reader);
   const warnings = [...unknownVariables(sources.env ?? {}), ...reader.warnings].toSorted(byPlace);
   if (reader.faults.length > 0) return { kind: "faults", faults: reader.faults.toSorted(byPlace), warnings };
@@ -90,11 +95,12 @@ function overridesOf({ env = {}, flags = {} }: ConfigSources): Overrides {
 function withSecrets(
   file: FileConfig,
   reader: ConfigReader,
+  made: MadeSecrets = {},
 ): { readonly file: FileConfig; readonly generated: readonly GeneratedSecret[] } {
   const { client, httpApi } = file;
   const generated: GeneratedSecret[] = [];
   const make = (path: GeneratedSecret["path"]): string => {
-    const value = makeSecret();
+    const value = made[path] ?? makeSecret();
     generated.push({ path, value });
     return value;
   };
