@@ -1,4 +1,4 @@
-/** The errors of the HTTP API, and what a thrown value becomes. Codes are those of the existing server. */
+/** The errors of the HTTP API, and what a thrown value becomes. Codes are those of Centrifugo. */
 import { SwitchboardError } from "../../errors.ts";
 
 /** An error that the caller of the API gets: `{"error":{"code":…,"message":…}}`. */

@@ -69,7 +69,7 @@ function selectionOf(fields: RequestFields): ClientSelection {
   if (user === undefined && client === "" && session === "" && !all) {
     throw badRequest('user, client or session is missing (user: "" selects anonymous clients)');
   }
-  // Callers of the existing server may send an empty user beside a client: the client is then enough.
+  // Callers of Centrifugo may send an empty user beside a client: the client is then enough.
   const byUser = user !== undefined && !(user === "" && (all || client !== "" || session !== ""));
   return { ...(byUser && { user }), ...(client !== "" && { client }), ...(session !== "" && { session }) };
 }
@@ -236,7 +236,7 @@ function compare(one: string, other: string): number {
   return one === other ? 0 : one < other ? -1 : 1;
 }
 
-/** Returns a client in the form of the existing server, with what that one doesn't tell behind. */
+/** Returns a client in the form of Centrifugo, with followed by fields that Centrifugo doesn't have. */
 function describe(one: Located): object {
   return {
     app_name: one.name,

@@ -10,7 +10,7 @@ import { type JsonObject, type JsonSource, RequestFields } from "./request-field
 /** Runs one command. Returns the JSON of the result. Throws, or rejects with, an `ApiError` or the board's error. */
 type Method = (fields: RequestFields) => string | Promise<string>;
 
-/** Methods of the existing server for features that this one doesn't have. */
+/** Methods of Centrifugo for features that this server doesn't have. */
 const OTHERS = [
   "map_publish",
   "map_remove",

@@ -69,7 +69,7 @@ export async function historyRemove(fields: RequestFields, { board, channels }: 
 
 function publicationText(offset: number, type: "text" | "binary", bytes: Buffer): string {
   const { data, info, tags, time, isJson: hasJson } = decodeStored({ type, bytes });
-  // The existing server has no form for data that isn't JSON: it would make the whole answer malformed.
+  // Centrifugo has no form for data that isn't JSON: it would make the whole answer malformed.
   const payload = hasJson ? `"data":${data.toString()}` : `"b64data":"${data.toString("base64")}"`;
   return `{${payload},"offset":${offset}${member("info", info && infoText(info))}${member(
     "tags",

@@ -17,7 +17,7 @@ const MAX_SHOWN_LENGTH = 64;
 /** Base64 of RFC 4648 section 4, with padding. */
 const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$/;
 
-/** A field that is missing or null has its zero value, as in the existing server. */
+/** A field that is missing or null has its zero value, as in Centrifugo. */
 export class RequestFields {
   readonly #object: JsonObject;
   readonly #source: JsonSource;

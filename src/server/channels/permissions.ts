@@ -2,7 +2,7 @@
  * Decides whether a client may do something on a channel. The decisions are pure: where one of them says so, the
  * client's actor asks the token or the application. The actor also answers the errors.
  *
- * The order of the checks is that of the existing server (centrifugal/centrifugo, internal/client/handler.go).
+ * The order of the checks is that of Centrifugo (centrifugal/centrifugo, internal/client/handler.go).
  */
 import { ERRORS } from "../protocol/codes.ts";
 import type { ProtocolError } from "../protocol/messages.ts";

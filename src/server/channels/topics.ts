@@ -37,7 +37,7 @@ function topicOf(options: ChannelOptions): TopicOptions | undefined {
 function historyOf(options: ChannelOptions): HistoryOptions | undefined {
   if (!hasHistory(options)) return undefined;
   const { historySize: size, historyTtlMs: ttlMs } = options;
-  // The 30 days of the existing server are more than a timer holds.
+  // The 30 days of Centrifugo are more than a timer holds.
   const metaTtlMs = Math.min(Math.max(options.historyMetaTtlMs, ttlMs, MIN_META_TTL_MS), MAX_INT32);
   return { size, ttlMs, metaTtlMs };
 }

@@ -1,6 +1,6 @@
 /**
  * The config of the server, with all defaults filled in. Times are in ms. In the file, names have underscores
- * (`http_server.port`), times are durations ("25s"), and names are those of the existing server where they mean the
+ * (`http_server.port`), times are durations ("25s"), and names are those of Centrifugo where they mean the
  * same.
  */
 import type { ChannelsConfig } from "../channels/channel-options.ts";

@@ -1,4 +1,4 @@
-/** Reads the application's answers to questions. Field names are those of the existing server's proxies. */
+/** Reads the application's answers to questions. Field names are those of Centrifugo's proxies. */
 import type {
   Answer,
   ConnectionGrant,

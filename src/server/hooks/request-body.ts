@@ -1,4 +1,4 @@
-/** The bodies of questions: JSON, with the field names of the existing server's proxies. Payloads stand in it raw. */
+/** The bodies of questions: JSON, with the field names of Centrifugo's proxies. Payloads stand in it raw. */
 import type { ClientFacts } from "../client/backend.ts";
 import type { EndpointConfig } from "../config/config.ts";
 import { isJson } from "../protocol/json/validate.ts";
@@ -65,7 +65,7 @@ export function questionBody(
   return Buffer.from(body.toString());
 }
 
-/** Name of the client protocol's codec, as the existing server tells it. */
+/** Name of the client protocol's codec, as Centrifugo tells it. */
 export function protocolOf(facts: ClientFacts): "json" | "protobuf" {
   return facts.encoding === "binary" ? "protobuf" : "json";
 }

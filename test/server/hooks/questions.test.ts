@@ -17,7 +17,7 @@ import {
 
 const meta = Buffer.from('{"tenant":12345678901234567890}');
 
-it("asks each question with the fields of the existing server", async () => {
+it("asks each question with the fields of Centrifugo", async () => {
   const application = await answering('{"result":{}}');
   const backend = startBackend(backendConfig(application.url, { includeConnectionMeta: true }));
   const facts = client({ meta });
