@@ -236,7 +236,7 @@ function compare(one: string, other: string): number {
   return one === other ? 0 : one < other ? -1 : 1;
 }
 
-/** Returns a client in the form of Centrifugo, with followed by fields that Centrifugo doesn't have. */
+/** Returns a client in the form of Centrifugo, followed by fields that Centrifugo doesn't have. */
 function describe(one: Located): object {
   return {
     app_name: one.name,
