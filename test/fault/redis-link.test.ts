@@ -1,5 +1,6 @@
 /** What happens when the link to a real Redis server is cut, stuck or deaf. */
 import { expect, it, vi } from "vitest";
+import { RecordingOwner, say } from "../runtime/streams/contract/cluster.ts";
 import { createRedisNode, startRedisNode } from "../support/redis-nodes.ts";
 import { RedisServer } from "../support/redis-server.ts";
 import { expectHonest, LIMITS } from "../support/stream-model.ts";
@@ -164,4 +165,35 @@ it("sends a leave when the link is back, also if a join of the member was reject
   proxy.mend();
   await far.owner.becomes("up");
   await vi.waitFor(async () => expect(await near.engine.members("t", 10)).toEqual([]));
+});
+
+it("says that reports are interrupted before it reports what came after a cut", async () => {
+  const server = await RedisServer.start();
+  const proxy = await TcpProxy.start(server.port);
+  const near = await startRedisNode({ url: server.url });
+  const { engine } = await createRedisNode({ url: proxy.url });
+  const owner = new RecordingOwner();
+  await engine.start(owner);
+  await engine.want("t");
+  let count = 0;
+  const publishUntil = async (isEnough: () => boolean): Promise<void> => {
+    do await near.engine.publish("t", { ...say(`${count++}`), store: false }, LIMITS);
+    while (!isEnough());
+  };
+  await publishUntil(() => owner.order.length >= 10);
+  for (const _ of Array(3)) {
+    const { length } = owner.order;
+    proxy.cut();
+    await publishUntil(() => owner.order.slice(length).includes("interrupted t"));
+    expect(await engine.reported?.("t")).toBe(false);
+    proxy.mend();
+    await publishUntil(() => typeof owner.order.at(-1) === "string" && owner.order.at(-1) !== "interrupted t");
+  }
+  const { order } = owner;
+  expect(order.filter((each) => each === "interrupted t")).toHaveLength(3);
+  // Each number follows the one before, or the word of the interruption does.
+  for (const [at, each] of order.entries()) {
+    if (at === 0 || each === "interrupted t" || order[at - 1] === "interrupted t") continue;
+    expect(Number(each)).toBe(Number(order[at - 1]) + 1);
+  }
 });

@@ -105,6 +105,8 @@ export class ModelOwner implements EngineOwner {
     this.healths.push(health);
   }
 
+  interrupted(): void {}
+
   doubted(): void {
     this.doubts++;
     for (const subscriber of this.#subscribers.values()) {

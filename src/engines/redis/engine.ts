@@ -147,7 +147,7 @@ export class RedisEngine implements Engine {
     this.#parts.streams.unwant(topic);
   }
 
-  reported(topic: string): Promise<void> {
+  reported(topic: string): Promise<boolean> {
     return this.#parts.streams.reported(topic);
   }
 

@@ -10,26 +10,16 @@ import {
   type HistoryRead,
   NO_POSITION,
 } from "../../runtime/streams/engine.ts";
-import type { StreamRecord } from "../../runtime/streams/publication.ts";
 import { EMPTY, noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { mayHaveRun, refused } from "./failures.ts";
 import type { Keys } from "./keys.ts";
 import type { Link } from "./link/link.ts";
 import type { Links } from "./link/links.ts";
-import type { Listener } from "./link/subscriptions.ts";
-import {
-  decodeChanges,
-  decodeEntry,
-  decodeEpoch,
-  decodeGrace,
-  decodePosition,
-  decodeRelay,
-  encodeRelay,
-  Kind,
-} from "./messages.ts";
+import { decodeEntry, decodePosition, encodeRelay } from "./messages.ts";
 import { PublishBatches } from "./publish-batches.ts";
 import { EPOCH_LENGTH, type Scripts } from "./scripts/scripts.ts";
+import { WantedTopic } from "./wanted-topic.ts";
 
 /** Bytes of memory that a call takes beside its frame, roughly. */
 const CALL_BYTES = 500;
@@ -186,9 +176,9 @@ export class Streams {
     for (const link of this.#options.links.all()) link.subscriptions.remove(channel);
   }
 
-  /** Resolves when all messages of a topic that Redis has sent so far have arrived, or are lost. */
-  async reported(topic: string): Promise<void> {
-    await this.#options.links.of(this.#options.keys.channel(topic))?.heard();
+  /** Resolves with true when all messages of a topic that Redis has published so far have been reported. */
+  async reported(topic: string): Promise<boolean> {
+    return (await this.#options.links.of(this.#options.keys.channel(topic))?.heard()) === true;
   }
 
   /** Begins another epoch, because offsets of this one went back before this node's eyes. */
@@ -206,87 +196,6 @@ export class Streams {
     const link = this.#options.links.of(key);
     if (link === undefined) throw refused("no server of the cluster has the topic's hash slot now");
     return link;
-  }
-}
-
-interface Received {
-  received: number;
-  malformed: number;
-}
-
-interface WantedTopicOptions {
-  readonly topic: string;
-  readonly node: Buffer;
-  readonly owner: EngineOwner;
-  readonly counts: Received;
-  readonly wentBack: (epoch: string) => void;
-  readonly graceBegan: (topic: string, ms: number) => void;
-}
-
-/** A topic that this node wants: takes what is published apart. */
-class WantedTopic implements Listener {
-  readonly #options: WantedTopicOptions;
-  #epoch = "";
-  #offset = 0;
-
-  constructor(options: WantedTopicOptions) {
-    this.#options = options;
-  }
-
-  waits(): "topics" {
-    return "topics";
-  }
-
-  received(bytes: Buffer): void {
-    const { counts } = this.#options;
-    counts.received++;
-    const report = this.#decode(bytes);
-    if (report === undefined) counts.malformed++;
-    else report();
-  }
-
-  /** Returns how to report a message. Undefined for bytes that no node has published. */
-  #decode(bytes: Buffer): (() => void) | undefined {
-    const { topic, node, owner, graceBegan } = this.#options;
-    try {
-      switch (bytes[0]) {
-        case Kind.publication: {
-          const [epoch, record] = [decodeEpoch(bytes), decodeEntry(bytes)];
-          return () => this.#published(epoch, record);
-        }
-        case Kind.relay: {
-          const frame = decodeRelay(node, bytes);
-          return frame === undefined ? noop : () => owner.relayed(topic, frame);
-        }
-        case Kind.changes: {
-          const changes = decodeChanges(bytes);
-          return () => {
-            for (const change of changes) owner.presenceChanged({ topic, ...change });
-          };
-        }
-        case Kind.grace: {
-          const ms = decodeGrace(bytes);
-          return () => graceBegan(topic, ms);
-        }
-        default:
-          return undefined;
-      }
-    } catch {
-      return undefined;
-    }
-  }
-
-  #published(epoch: string, record: StreamRecord): void {
-    const { topic, owner, wentBack } = this.#options;
-    if (epoch !== this.#epoch) {
-      this.#epoch = epoch;
-    } else if (record.offset <= this.#offset) {
-      // Redis has lost what it had stored, in a way that its identity doesn't show.
-      wentBack(epoch);
-      return;
-    }
-    this.#offset = record.offset;
-    owner.published(topic, epoch, record);
   }
 }
 

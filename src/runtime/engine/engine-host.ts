@@ -6,6 +6,7 @@ import { FairScheduler } from "../scheduling/fair-scheduler.ts";
 import type { Engine, EngineHealth, EngineOwner, HistoryLimits } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { TopicRules } from "../streams/topic-rules.ts";
+import { unavailable } from "./engine-session.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
 import { HostRequests } from "./host-requests.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
@@ -107,6 +108,12 @@ export class EngineHost {
         if (interest.isKnown) interest.client.relay(interest, frame);
       }
     },
+    interrupted: (name) => {
+      if (this.rules.of(name)?.history === undefined) return;
+      for (const interest of this.#topics.get(name)?.interests ?? []) {
+        if (interest.isKnown) interest.client.noticeOf(interest, { kind: "interrupted", number: interest.number });
+      }
+    },
     presenceChanged: (change) => {
       for (const interest of this.#topics.get(change.topic)?.interests ?? []) {
         if (!interest.presence || !interest.isKnown) continue;
@@ -203,7 +210,7 @@ export class EngineHost {
     try {
       await topic.ready;
       const limits = this.rules.of(name)?.history;
-      const top = limits && (await topic.follow(() => this.#readTop(name, limits)));
+      const top = limits && (await topic.follow(() => this.#readTop(name, limits, true)));
       interest.isKnown = true;
       interest.epoch = top?.epoch ?? "";
       client.answer<"want">(serial, top);
@@ -230,7 +237,7 @@ export class EngineHost {
     }
     const limits = this.rules.of(name)?.history;
     // A read that fails is made again when a client wants the topic.
-    if (limits !== undefined) await topic.follow(() => this.#readTop(name, limits)).catch(noop);
+    if (limits !== undefined) await topic.follow(() => this.#readTop(name, limits, true)).catch(noop);
   }
 
   #letGoOf(name: string): void {
@@ -261,10 +268,15 @@ export class EngineHost {
     this.engine.unwant(topic.name);
   }
 
-  /** Reads the top. Everything up to it has been reported then, or is lost. */
-  async #readTop(name: string, limits: HistoryLimits): Promise<Position> {
+  /**
+   * Reads the top. Everything up to it has been reported then.
+   *
+   * @param mayMiss false to throw if publications may be lost before the top
+   */
+  async #readTop(name: string, limits: HistoryLimits, mayMiss: boolean): Promise<Position> {
     const { top } = await this.engine.history(name, { limit: 0 }, limits);
-    await this.engine.reported?.(name);
+    const isReported = (await this.engine.reported?.(name)) ?? true;
+    if (!isReported && !mayMiss) throw unavailable("the engine's reports are interrupted");
     return top;
   }
 
@@ -274,7 +286,7 @@ export class EngineHost {
     // What waits in the engine would look like a loss.
     topic.isCheckDue = topic.isKept;
     if (topic.isKept) return;
-    const top = await topic.readTop(() => this.#readTop(topic.name, limits));
+    const top = await topic.readTop(() => this.#readTop(topic.name, limits, false));
     for (const interest of topic.interests) {
       const { client, number, isKnown } = interest;
       if (isKnown) client.noticeOf(interest, { kind: "topTold", number, top });

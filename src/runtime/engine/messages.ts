@@ -134,6 +134,8 @@ export type HostNotice =
   /** The deliveries of a wanted topic that follow are of another epoch. */
   | { readonly kind: "epochChanged"; readonly number: number; readonly epoch: string }
   | { readonly kind: "topTold"; readonly number: number; readonly top: Position }
+  /** Deliveries of a wanted topic with history may be lost before those that follow. `topTold` comes later. */
+  | { readonly kind: "interrupted"; readonly number: number }
   | { readonly kind: "presenceChanged"; readonly number: number; readonly change: PresenceChange }
   /** Changes of presence of a wanted topic may have been lost. */
   | { readonly kind: "presenceDoubted"; readonly number: number }

@@ -17,6 +17,8 @@ export interface StreamFeed {
    * after the engine thread was replaced.
    */
   topTold(top: Position): void;
+  /** Publications may be lost before those that follow. The top is told later. Only of a topic with history. */
+  interrupted(): void;
   /** A message without an offset: from another node, or a publication that isn't stored. */
   relayed(frame: Frame): void;
   presenceChanged(change: PresenceChange): void;
@@ -97,6 +99,9 @@ export class WantedTopics {
         return;
       case "topTold":
         wanted.feed.topTold(notice.top);
+        return;
+      case "interrupted":
+        wanted.feed.interrupted();
         return;
       case "presenceChanged":
         wanted.feed.presenceChanged(notice.change);

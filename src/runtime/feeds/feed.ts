@@ -153,6 +153,10 @@ export class Feed implements StreamFeed, FirstResultFeed {
     else this.#owner.host.relayed(this.topic, frame);
   }
 
+  interrupted(): void {
+    this.#cursor.interrupted();
+  }
+
   presenceChanged(change: PresenceChange): void {
     this.watchers.changed(change);
   }

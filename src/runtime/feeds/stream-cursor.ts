@@ -31,6 +31,9 @@ export interface CursorOwner {
   readSince(offset: number): Promise<HistoryRead>;
 }
 
+/** Place of an unstored publication that arrived during a check before all stored ones. */
+const BEFORE_ALL_HELD = Number.POSITIVE_INFINITY;
+
 export class StreamCursor {
   readonly #owner: CursorOwner;
   readonly #thins: boolean;
@@ -40,6 +43,9 @@ export class StreamCursor {
   /** Stored publications that have arrived since the check began; undefined while there is no check. */
   #held: Recent | undefined;
   #heldEpoch = "";
+  #isReading = false;
+  /** True if publications may have been lost before those that are held: the top is to be told. */
+  #isInterrupted = false;
   /** Publications that aren't stored and have arrived since the check began. */
   readonly #unstored = new UnstoredLog();
   #nextUnstored = 0;
@@ -87,17 +93,31 @@ export class StreamCursor {
   /** Takes a publication that isn't stored. During a check it waits for its turn among the stored ones. */
   passed(record: StreamRecord): void {
     if (this.#held === undefined) this.#owner.passed(record, this.#offset);
-    else this.#unstored.add({ record, after: this.#held.all.at(-1)?.offset ?? this.#arrivedTo });
+    else this.#keep(record, this.#held.all.at(-1)?.offset ?? BEFORE_ALL_HELD);
   }
 
-  /** Offset of the newest stored publication that has arrived, or was lost, when a check began. */
-  get #arrivedTo(): number {
-    return Number.isFinite(this.#checkedTo) ? Math.max(this.#offset, this.#checkedTo) : this.#offset;
+  #keep(record: StreamRecord, after: number): void {
+    this.#unstored.add({ record, after });
+    const missed = this.#unstored.missedFrom(this.#nextUnstored);
+    if (missed === 0) return;
+    this.#nextUnstored += missed;
+    this.#owner.unstoredDropped(missed);
+  }
+
+  /** Publications may be lost before those that arrive from now on. These wait until the top is told. */
+  interrupted(): void {
+    if (this.#closed) return;
+    this.#isInterrupted = true;
+    this.#told = undefined;
+    this.#held ??= new Recent();
   }
 
   /** Compares the cursor with the top. */
   topTold(top: Position): void {
-    if (this.#held !== undefined) this.#told = top;
+    if (this.#isReading) {
+      this.#told = top;
+      this.#isInterrupted = false;
+    } else if (this.#held !== undefined) this.#endInterruption(top, this.#held);
     else if (top.epoch !== this.#epoch) this.#skipTo(top);
     // A lower top may have been read before what came since: only a new read can tell.
     else if (top.offset !== this.#offset) this.check(top.offset);
@@ -110,9 +130,27 @@ export class StreamCursor {
    */
   check(upTo = Number.POSITIVE_INFINITY): void {
     if (this.#held !== undefined || this.#closed) return;
-    this.#held = new Recent();
+    this.#begin(new Recent(), upTo);
+  }
+
+  #begin(held: Recent, upTo: number): void {
+    this.#held = held;
     this.#checkedTo = upTo;
-    void this.#check(this.#held);
+    void this.#check(held);
+  }
+
+  #endInterruption(top: Position, held: Recent): void {
+    this.#isInterrupted = false;
+    const isSame = top.epoch === this.#epoch;
+    if (isSame && top.offset !== this.#offset && !this.#thins && !this.#isFollowedBy(held)) {
+      this.#begin(held, top.offset);
+      return;
+    }
+    this.#held = undefined;
+    if (!isSame) this.#skipTo(top);
+    this.#release(held);
+    if (this.#held === undefined && isSame) this.topTold(top);
+    if (this.#held === undefined) this.#owner.checked();
   }
 
   close(): void {
@@ -121,8 +159,8 @@ export class StreamCursor {
   }
 
   async #check(held: Recent): Promise<void> {
-    do {
-      held.clear();
+    this.#isReading = true;
+    for (;;) {
       this.#told = undefined;
       const read = await this.#readUntilItSucceeds();
       if (read === undefined) return;
@@ -130,7 +168,11 @@ export class StreamCursor {
         await delay(this.#owner.retryMs, undefined, { ref: false });
       if (this.#closed) return;
       if (this.#isRepairedBy(read) || !this.#isFollowedBy(held)) this.#apply(read, held);
-    } while (this.#heardOfAnotherEpoch(held));
+      if (!this.#heardOfAnotherEpoch(held)) break;
+      held.clear();
+    }
+    this.#isReading = false;
+    if (this.#isInterrupted) return;
     this.#held = undefined;
     this.#release(held);
     if (this.#told !== undefined) this.topTold(this.#told);
@@ -139,18 +181,26 @@ export class StreamCursor {
 
   /** Takes the publications that have arrived during a check, in order. A hole begins the next check: the rest waits. */
   #release(held: Recent): void {
-    for (const record of held.all) {
+    this.#passEarliest();
+    for (const record of this.#heldEpoch === this.#epoch ? held.all : []) {
       if (this.#held === undefined) this.#passUpTo(record.offset);
       this.published(record, this.#epoch);
     }
     if (this.#held === undefined) this.#passUpTo();
   }
 
+  /** Passes on the unstored publications that arrived before all stored ones. The cursor has come to their place. */
+  #passEarliest(): void {
+    for (;;) {
+      const publication = this.#unstored.at(this.#nextUnstored);
+      if (publication?.after !== BEFORE_ALL_HELD) return;
+      this.#nextUnstored++;
+      this.#owner.passed(publication.record, this.#offset);
+    }
+  }
+
   /** Passes on the unstored publications before the stored one with an offset. Default: all. */
   #passUpTo(offset = Number.POSITIVE_INFINITY): void {
-    const missed = this.#unstored.missedFrom(this.#nextUnstored);
-    if (missed > 0) this.#owner.unstoredDropped(missed);
-    this.#nextUnstored += missed;
     for (;;) {
       const publication = this.#unstored.at(this.#nextUnstored);
       if (publication === undefined) break;
@@ -211,6 +261,7 @@ export class StreamCursor {
     } else {
       this.#skipTo(top);
     }
+    this.#passEarliest();
   }
 
   #takeUpTo(records: readonly StreamRecord[], end: number): void {

@@ -139,6 +139,11 @@ export interface EngineOwner {
    * any node, this one included.
    */
   relayed(topic: string, frame: Frame): void;
+  /**
+   * Publications to a wanted topic may be lost, and those that are reported from now on came after them. `doubted`
+   * follows, once the engine can be read. An engine whose connections are never interrupted doesn't call it.
+   */
+  interrupted(topic: string): void;
   /** A member of a wanted topic has joined or left. */
   presenceChanged(change: PresenceChange): void;
   /** Publications may have been lost: every wanted stream is to be compared with its top. */
@@ -190,10 +195,10 @@ export interface Engine {
   want(topic: string): Maybe<void>;
 
   /**
-   * Resolves when everything that was published to a wanted topic before the call has been reported, or is lost. For
-   * engines whose reads may be ahead of their reports.
+   * Resolves with true when everything that was published to a wanted topic before the call has been reported, and with
+   * false if a part may be lost. For engines whose reads may be ahead of their reports.
    */
-  reported?(topic: string): Promise<void>;
+  reported?(topic: string): Promise<boolean>;
   unwant(topic: string): void;
 
   /**

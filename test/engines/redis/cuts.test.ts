@@ -27,6 +27,7 @@ async function startNode(options: RedisOptions, id: string): Promise<Node> {
     published: noop,
     relayed: (topic, { block, end }) => void heard.get(topic)?.push(Number(block.toString("utf8", end - 6, end))),
     presenceChanged: noop,
+    interrupted: noop,
     doubted: noop,
     healthChanged: noop,
     controlReceived: (_, message) => void mail.push(message),

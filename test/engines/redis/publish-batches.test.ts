@@ -18,6 +18,7 @@ const OWNER: EngineOwner = {
   published: noop,
   relayed: noop,
   presenceChanged: noop,
+  interrupted: noop,
   doubted: noop,
   healthChanged: noop,
   controlReceived: noop,

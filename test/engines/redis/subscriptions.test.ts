@@ -19,6 +19,7 @@ it.each([0, 1, 2, 3, 5])("a topic that is left and wanted again after %i turns o
     published: (topic) => heard.push(topic),
     relayed: noop,
     presenceChanged: noop,
+    interrupted: noop,
     doubted: noop,
     healthChanged: noop,
     controlReceived: noop,

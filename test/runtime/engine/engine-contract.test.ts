@@ -110,6 +110,7 @@ class ClientEngine implements Engine {
       topTold: noop,
       relayed: (frame: Frame) => owner.relayed(topic, frame),
       presenceChanged: owner.presenceChanged.bind(owner),
+      interrupted: noop,
       presenceDoubted: noop,
     };
     await this.#connected.want(topic, feed, { presence: true });

@@ -2,7 +2,8 @@ import { MessageChannel } from "node:worker_threads";
 import { expect, it, vi } from "vitest";
 import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
 import { GatedEngine } from "./gated-engine.ts";
-import { RecordingFeed, span, startHost, text, until } from "./host.ts";
+import { RecordingFeed, span, startHost, text, textOf, until } from "./host.ts";
+import { LateEngine } from "./late-engine.ts";
 
 it("without an engine thread every call rejects", async () => {
   const client = new EngineClient();
@@ -102,6 +103,43 @@ it("after the engine thread was replaced, what was wanted is wanted again, and m
   expect((await client.members("p", 10)).map(({ address }) => address)).toEqual(["one"]);
   expect(forgotten.texts).toEqual([]);
   expect(second.host.gauges()).toMatchObject({ wanted_topics: 1, clients: 1 });
+});
+
+it("an interruption of the engine's reports is told in order with the deliveries, of streams only", async () => {
+  const late = new LateEngine();
+  const { connect } = await startHost({}, late.engine);
+  const { client } = connect();
+  const log: string[] = [];
+  const feeds = ["s", "w"].map((topic) => {
+    const feed = new RecordingFeed();
+    feed.published = ({ frame }) => void log.push(textOf(frame));
+    feed.interrupted = () => void log.push(`interrupted ${topic}`);
+    return client.want(topic, feed, { presence: false });
+  });
+  await Promise.all(feeds);
+  await client.publish("s", text("a"));
+  late.report();
+  for (const topic of ["s", "w", "unwanted"]) late.owner?.interrupted(topic);
+  await client.publish("s", text("b"));
+  late.report();
+  await until(() => log.includes("b"));
+  expect(log).toEqual(["a", "interrupted s", "b"]);
+});
+
+it("a top isn't told while reports before it may be missing, and is told later", async () => {
+  const late = new LateEngine();
+  const { connect } = await startHost({ checkEachMs: 10 }, late.engine);
+  const { client } = connect();
+  let reads = 0;
+  late.onRead = () => void reads++;
+  late.mayMiss = true;
+  const feed = new RecordingFeed();
+  // A client that wants the topic is told the top all the same: it has missed nothing yet.
+  await client.want("s", feed, { presence: false });
+  await until(() => reads > 3);
+  expect(feed.tops).toHaveLength(1);
+  late.mayMiss = false;
+  await until(() => feed.tops.length > 1);
 });
 
 it("the members and wants of a client that is gone are gone, and the other clients are told", async () => {

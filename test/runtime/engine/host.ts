@@ -61,6 +61,7 @@ export class RecordingFeed implements StreamFeed {
   readonly relays: string[] = [];
   readonly changes: PresenceChange[] = [];
   doubts = 0;
+  interruptions = 0;
 
   published({ offset, frame }: StreamRecord, epoch: string): void {
     this.publications.push({ epoch, offset, text: textOf(frame) });
@@ -68,6 +69,10 @@ export class RecordingFeed implements StreamFeed {
 
   topTold(top: Position): void {
     this.tops.push(top);
+  }
+
+  interrupted(): void {
+    this.interruptions++;
   }
 
   relayed(frame: Frame): void {

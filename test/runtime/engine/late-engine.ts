@@ -8,6 +8,8 @@ export class LateEngine {
   #waiting: (() => void)[] = [];
   /** What the engine tells. */
   owner: EngineOwner | undefined;
+  /** True if the engine can't tell whether everything was reported. */
+  mayMiss = false;
   /** Called before each read of a history. */
   onRead: () => void = noop;
   readonly engine: Engine;
@@ -37,10 +39,11 @@ export class LateEngine {
     };
   }
 
-  #reported(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    if (this.#waiting.length === 0) resolve();
-    else this.#waiting.push(resolve);
+  #reported(): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const answer = (): void => resolve(!this.mayMiss);
+    if (this.#waiting.length === 0) answer();
+    else this.#waiting.push(answer);
     return promise;
   }
 

@@ -25,6 +25,7 @@ class LossyClient extends EngineClient {
         if (!this.loses) feed.published(record, epoch);
       },
       topTold: (top) => feed.topTold(top),
+      interrupted: () => feed.interrupted(),
       relayed: (frame) => feed.relayed(frame),
       presenceChanged: (change) => feed.presenceChanged(change),
       presenceDoubted: () => feed.presenceDoubted(),

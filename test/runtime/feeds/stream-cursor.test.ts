@@ -1,6 +1,6 @@
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { type CursorOwner, StreamCursor } from "../../../src/runtime/feeds/stream-cursor.ts";
 import type { HistoryRead } from "../../../src/runtime/streams/engine.ts";
 import { span, text, textOf, until } from "../engine/host.ts";
@@ -159,6 +159,69 @@ it("keeps a bounded number of publications that aren't stored", async () => {
   expect(log.filter((line) => line.startsWith("dropped"))).toEqual([`dropped ${20_000 - passed.length}`]);
   expect(passed.at(-1)).toBe("passed 20000 after 7");
   expect(passed.length).toBeGreaterThan(8_000);
+});
+
+describe("after an interruption", () => {
+  it("lets what arrives wait until the top is told, and goes on if nothing was lost", () => {
+    const { cursor, log, reads } = setUp();
+    cursor.interrupted();
+    cursor.passed(fleeting("a"));
+    cursor.published(record(6), "e");
+    cursor.passed(fleeting("b"));
+    expect(log).toEqual([]);
+    cursor.topTold({ epoch: "e", offset: 6 });
+    expect(log).toEqual(["passed a after 5", "took 6", "passed b after 6", "checked"]);
+    cursor.published(record(7), "e");
+    expect([log.at(-1), reads.length]).toEqual(["took 7", 0]);
+  });
+
+  it.each([
+    { name: "and something arrives", arrived: [8], rest: ["took 8"] },
+    { name: "and nothing arrives", arrived: [], rest: [] },
+  ])("reads what was lost, $name: what isn't stored comes after it", async ({ arrived, rest }) => {
+    const { cursor, log, reads } = setUp();
+    cursor.interrupted();
+    cursor.passed(fleeting("a"));
+    for (const offset of arrived) cursor.published(record(offset), "e");
+    cursor.topTold({ epoch: "e", offset: 7 + arrived.length });
+    cursor.passed(fleeting("b"));
+    reads[0]?.resolve(read("e", 9, 6));
+    await until(() => log.includes("checked"));
+    const last = 7 + arrived.length;
+    expect(log).toEqual(["took 6", "took 7", "passed a after 7", ...rest, `passed b after ${last}`, "checked"]);
+  });
+
+  it("moves to another epoch when its top is told", () => {
+    const { cursor, log } = setUp();
+    cursor.interrupted();
+    cursor.published(record(2), "f");
+    cursor.topTold({ epoch: "f", offset: 2 });
+    cursor.published(record(3), "f");
+    expect(log).toEqual(["skipped from e 5", "checked", "took 3"]);
+  });
+
+  it("waits for a top that is told after the interruption, also if there was a check", async () => {
+    const { cursor, log, reads } = setUp();
+    cursor.published(record(7), "e");
+    cursor.topTold({ epoch: "e", offset: 7 });
+    cursor.interrupted();
+    cursor.published(record(9), "e");
+    reads[0]?.resolve(read("e", 7, 6));
+    await new Promise(setImmediate);
+    expect(log).toEqual(["took 6", "took 7"]);
+    cursor.topTold({ epoch: "e", offset: 9 });
+    for (const each of reads.slice(1)) each.resolve(read("e", 9, 8));
+    await until(() => log.includes("checked"));
+    expect(log).toEqual(["took 6", "took 7", "took 8", "took 9", "checked"]);
+  });
+
+  it("does no harm on a topic that keeps only the newest", () => {
+    const { cursor, log, reads } = setUp(true);
+    cursor.interrupted();
+    cursor.published(record(9), "e");
+    cursor.topTold({ epoch: "e", offset: 9 });
+    expect([log, reads.length]).toEqual([["took 9", "checked"], 0]);
+  });
 });
 
 it("keeps no process alive between two reads, and reads no more once it is closed", async () => {

@@ -25,6 +25,7 @@ const owner: EngineOwner = {
   published: noop,
   relayed: noop,
   presenceChanged: ({ kind, member }) => console.log(`${kind} ${member.address}`),
+  interrupted: noop,
   doubted: noop,
   healthChanged: noop,
   controlReceived: noop,

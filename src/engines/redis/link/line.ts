@@ -32,7 +32,7 @@ export class Line {
   #connection: Connection | undefined;
   #reconnects = -1;
   /** A PING that isn't sent yet. */
-  #pinged: Promise<void> | undefined;
+  #pinged: Promise<boolean> | undefined;
 
   constructor(redis: RedisClientPackage, options: LineOptions) {
     this.#redis = redis;
@@ -59,18 +59,21 @@ export class Line {
   }
 
   /**
-   * Resolves when the server has answered a PING, or the connection is lost. Calls of one turn of the event loop share
-   * one PING.
+   * Resolves with true when the server has answered a PING, and with false if there is no connection, or it is lost.
+   * Calls of one turn of the event loop share one PING.
    */
-  pinged(): Promise<void> {
+  pinged(): Promise<boolean> {
     this.#pinged ??= this.#ping();
     return this.#pinged;
   }
 
-  async #ping(): Promise<void> {
+  async #ping(): Promise<boolean> {
     await nextTurn();
     this.#pinged = undefined;
-    await this.#connection?.send(["PING"]).catch(noop);
+    const connection = this.#connection;
+    // An error that the server answers comes at the same place as its PONG.
+    await connection?.send(["PING"]).catch(noop);
+    return connection !== undefined && !connection.isClosed;
   }
 
   stop(): void {

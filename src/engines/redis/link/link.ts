@@ -187,8 +187,11 @@ export class Link {
     return this.subscriptions.add(channel, listener);
   }
 
-  /** Resolves when all messages that the server has published so far have arrived, or are lost with the connection. */
-  heard(): Promise<void> {
+  /**
+   * Resolves with true when all messages that the server has published so far have arrived, and with false if the
+   * connection for subscriptions is lost.
+   */
+  heard(): Promise<boolean> {
     // Redis answers behind the messages that it has sent on the same connection.
     return this.#subscriber.pinged();
   }

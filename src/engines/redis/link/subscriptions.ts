@@ -13,6 +13,8 @@ export interface Listener {
    */
   waits?(bytes: Buffer): Waiting | undefined;
   received(bytes: Buffer): void;
+  /** Messages may be lost before those that are received from now on. */
+  interrupted?(): void;
 }
 
 /** Number of channels in one command. */
@@ -155,6 +157,9 @@ export class Subscriptions {
 
   /** Forgets the connection, which was lost. */
   suspend(): void {
+    if (this.#connection !== undefined) {
+      for (const { listener } of this.#wanted.values()) listener.interrupted?.();
+    }
     this.#connection = undefined;
     this.#changing = undefined;
   }

@@ -53,7 +53,7 @@ export interface Reported {
 /** An owner that writes down every call. */
 export class RecordingOwner implements EngineOwner {
   readonly publications: Reported[] = [];
-  /** Offsets of publications, and texts of messages without an offset, in the order of the calls. */
+  /** Offsets of publications, texts of messages without an offset, and interruptions, in the order of the calls. */
   readonly order: (number | string)[] = [];
   readonly relays: { readonly topic: string; readonly bytes: Buffer }[] = [];
   readonly changes: PresenceChange[] = [];
@@ -74,6 +74,10 @@ export class RecordingOwner implements EngineOwner {
 
   presenceChanged(change: PresenceChange): void {
     this.changes.push(change);
+  }
+
+  interrupted(topic: string): void {
+    this.order.push(`interrupted ${topic}`);
   }
 
   doubted(): void {

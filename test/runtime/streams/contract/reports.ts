@@ -100,7 +100,7 @@ export function describeReports(under: EngineUnderTest): void {
       await engine.want("t");
       for (const count of span(1, 50)) {
         await publisher.engine.publish("t", say(`${count}`), LIMITS);
-        await Promise.all([engine.reported("t"), engine.reported("t")]);
+        expect(await Promise.all([engine.reported("t"), engine.reported("t")])).toEqual([true, true]);
         expect(owner.offsets("t").at(-1)).toBe(count);
       }
     });

@@ -33,6 +33,7 @@ await engine.start({
   },
   relayed: noop,
   presenceChanged: noop,
+  interrupted: noop,
   doubted: noop,
   healthChanged: noop,
   controlReceived: noop,
