@@ -13,7 +13,7 @@ const folder = mkdtempSync(join(tmpdir(), "switchboard-node-"));
 try {
   const env = { ...process.env, NODE_WITHOUT_FFI: process.argv[2] ?? installNode("24", folder) };
   const vitest = join(projectFolder, "node_modules/vitest/vitest.mjs");
-  const args = [vitest, "run", "test/cli/run/handles.test.ts"];
+  const args = [vitest, "run", "test/cli/run/handles.test.ts", "test/cli/run/failing-handles.test.ts"];
   const { status } = spawnSync(process.execPath, args, { cwd: projectFolder, stdio: "inherit", env });
   process.exitCode = status ?? 1;
 } finally {

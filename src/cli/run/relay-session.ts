@@ -3,12 +3,16 @@ import type { ChildProcess } from "node:child_process";
 import type { TcpHandle } from "../../wire/node-internals/net.ts";
 import { PartQueue } from "../../wire/passing/part-queue.ts";
 import type { ChannelPart, SupervisorMessage } from "../../wire/passing/supervisor-messages.ts";
+import { hasDescriptor } from "../../wire/transport/descriptors.ts";
 
 /**
  * Parts that wait for one process at most. Signs of life come twice a second, and a process waits for room before each
  * socket.
  */
 const MAX_WAITING = 64;
+
+/** Time between two looks whether this process can receive a socket, in ms. Node drops a socket silently if not. */
+const LOOK_MS = 250;
 
 /** One of the two processes. */
 interface End {
@@ -26,13 +30,20 @@ interface End {
 export class RelaySession {
   readonly #serial: number;
   readonly #ends: readonly [End, End];
-  readonly #over: () => void;
+  readonly #over: (why: string | undefined) => void;
+  readonly #looking: NodeJS.Timeout;
   #isOver = false;
 
-  /** @param over called once, when nothing more is passed on */
-  constructor(serial: number, predecessor: ChildProcess, successor: ChildProcess, over: () => void) {
+  /** @param over called once, when nothing more is passed on, with the reason if the session was cut */
+  constructor(
+    serial: number,
+    predecessor: ChildProcess,
+    successor: ChildProcess,
+    over: (why: string | undefined) => void,
+  ) {
     this.#serial = serial;
     this.#over = over;
+    this.#looking = setInterval(() => this.#look(), LOOK_MS).unref();
     this.#ends = [this.#endOf(predecessor), this.#endOf(successor)];
   }
 
@@ -49,7 +60,7 @@ export class RelaySession {
     }
     if (other.parts.length === MAX_WAITING || (part.kind === "socket") !== (handle !== undefined)) {
       handle?.close();
-      this.#cut();
+      this.#cut(`pid ${own.child.pid} sent what can't be passed on`);
       return;
     }
     if (handle === undefined) other.parts.push(part);
@@ -73,24 +84,29 @@ export class RelaySession {
     if (this.#ends.every(({ isClosed }) => isClosed)) this.#end();
   }
 
+  #look(): void {
+    if (!hasDescriptor()) this.#cut("this process has no descriptor left to pass a socket on (ulimit -n)");
+  }
+
   /** A part was lost: both processes may run, and neither knows what the other has. */
-  #cut(): void {
+  #cut(why: string): void {
     if (this.#isOver) return;
-    this.#end();
+    this.#end(why);
     for (const { child } of this.#ends) this.#post(child, { kind: "cut" });
   }
 
-  #end(): void {
+  #end(why?: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
+    clearInterval(this.#looking);
     for (const { parts } of this.#ends) void parts.stop();
-    this.#over();
+    this.#over(why);
   }
 
   #endOf(child: ChildProcess): End {
     const post = (part: ChannelPart, handle: TcpHandle | undefined, sent: (error: Error | null) => void): void =>
       this.#post(child, part, handle, sent);
-    return { child, parts: new PartQueue(post, () => this.#cut()), isClosed: false };
+    return { child, parts: new PartQueue(post, ({ message }) => this.#cut(message)), isClosed: false };
   }
 
   #sides(child: ChildProcess): readonly [own: End, other: End] {

@@ -23,6 +23,8 @@ export interface RelayOwner {
   awaits(child: ChildProcess, holdsByNumber: boolean): void;
   /** Another process didn't take over from a board of the process. `lost`: number of connections that ended with the other. */
   goesOn(child: ChildProcess, lost: number): void;
+  /** Nothing more is passed on to or from `child`, which wanted to take over. Both processes were told. */
+  cut(child: ChildProcess, why: string): void;
 }
 
 export class Relay {
@@ -89,7 +91,11 @@ export class Relay {
       return;
     }
     const serial = this.#nextSerial++;
-    this.#sessions.set(serial, new RelaySession(serial, before, child, () => this.#sessions.delete(serial)));
+    const over = (why: string | undefined): void => {
+      this.#sessions.delete(serial);
+      if (why !== undefined) this.#owner.cut(child, why);
+    };
+    this.#sessions.set(serial, new RelaySession(serial, before, child, over));
     tell(before, { switchboard: "successor", session: serial, pid: child.pid });
     tell(child, { switchboard: "found", session: serial, pid: before.pid });
   }

@@ -47,6 +47,7 @@ export class Supervisor {
       const why = lost === 0 ? "" : ", which the other process had taken over before it ended";
       this.#report(`pid ${child.pid} has lost ${what}${why}`);
     },
+    cut: ({ pid }, why) => this.#report(`nothing more is passed on to pid ${pid}: ${why}`),
   });
 
   constructor(settings: SupervisorSettings, manager: ServiceManager, report: (line: string) => void) {
@@ -159,7 +160,7 @@ export class Supervisor {
     this.#manager.reloading();
     const next = this.#start();
     this.#next = next;
-    this.#report(`pid ${next.pid} starts, to take over from pid ${old.pid}`);
+    if (next.pid > 0) this.#report(`pid ${next.pid} starts, to take over from pid ${old.pid}`);
     const readiness = await next.ready;
     if (readiness.kind !== "listening" && !this.#isStopping) await this.#giveUp(next, readiness);
     this.#next = undefined;
@@ -189,7 +190,7 @@ export class Supervisor {
     next.kill();
     await next.exit;
     const goesOn = this.#current.ended ? "" : `: pid ${this.#current.pid} goes on`;
-    this.#report(`pid ${next.pid} ${why} before it took over${goesOn}`);
+    this.#report(`${next.pid > 0 ? `pid ${next.pid}` : "the new process"} ${why} before it took over${goesOn}`);
   }
 
   /** The old process has ended before, or since, everything has gone. */

@@ -4,7 +4,8 @@
  * the limit of open files the system silently refuses to accept or to move a socket, and libuv may spin over waiting
  * sockets.
  */
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync } from "node:fs";
+import { devNull } from "node:os";
 import type { Duplex } from "node:stream";
 import { SwitchboardError } from "../../errors.ts";
 import { descriptorOf, type HandleOwner } from "../node-internals/net.ts";
@@ -43,6 +44,16 @@ export function descriptorRoomOf(descriptor: number): DescriptorRoom {
 export function outOfDescriptors(): SwitchboardError {
   const message = `connections are refused: all but the last of the ${limit} files that the process may open are in use (ulimit -n)`;
   return new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", message);
+}
+
+/** True if the process may open one more file: to move, or to receive, a socket takes a descriptor for a moment. */
+export function hasDescriptor(): boolean {
+  try {
+    closeSync(openSync(devNull, "r"));
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 function reserve(): number {

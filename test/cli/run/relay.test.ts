@@ -83,11 +83,13 @@ const closed = part({ kind: "closed" });
 
 /** An old and a new process in a session, and a third one that has nothing to do with them. */
 async function session() {
+  const cut = vi.fn();
   const [old, next, stranger] = [new Puppet(), new Puppet(), new Puppet()];
   const relay = new Relay({
     predecessorOf: (child) => (child === next.child ? old.child : undefined),
     goesOn: () => {},
     awaits: () => next.says({ switchboard: "finds", holdsByNumber: false }),
+    cut: (child, why) => cut(child.pid, why),
   });
   for (const { child } of [old, next, stranger]) relay.add(child);
   old.says({ switchboard: "awaits", holdsByNumber: true });
@@ -96,7 +98,7 @@ async function session() {
     { switchboard: "successor", session: 0, pid: next.child.pid },
     { switchboard: "found", session: 0, pid: old.child.pid },
   ]);
-  return { old, next, stranger };
+  return { old, next, stranger, cut };
 }
 
 /** A server, and the sockets that it has accepted. */
@@ -142,7 +144,7 @@ describe("a session", () => {
   });
 
   it("has room for few parts behind a socket that nobody takes: then both processes are told that it is cut", async () => {
-    const { old, next } = await session();
+    const { old, next, cut } = await session();
     const { port } = await listen();
     next.child.kill("SIGSTOP");
     await vi.waitFor(() => expect(stateOf(next.child.pid ?? 0)).toBe("T"));
@@ -152,6 +154,7 @@ describe("a session", () => {
     await vi.waitFor(() => expect(old.parts).toEqual(["took", "cut"]));
     next.child.kill("SIGCONT");
     await vi.waitFor(() => expect(next.parts).toEqual(["socket with a handle", "cut"]));
+    expect(cut.mock.calls).toEqual([[next.child.pid, `pid ${old.child.pid} sent what can't be passed on`]]);
   });
 
   it("gives a stranger nothing, and takes nothing from it", async () => {

@@ -2,8 +2,6 @@
  * Sends suspended connections to other shards: all that leave for the same shard in one tick go together. `Mover` has
  * one `Departures`.
  */
-import { closeSync, openSync } from "node:fs";
-import { devNull } from "node:os";
 import { setTimeout as delay } from "node:timers/promises";
 import { serialize } from "node:v8";
 import type { SwitchboardError } from "../../../errors.ts";
@@ -13,6 +11,7 @@ import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { Departure, Ticket } from "../../../runtime/bus/moving/move.ts";
 import type { LeavingActors } from "../../../runtime/mail/travelling-actors.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
+import { hasDescriptor } from "../../../wire/transport/descriptors.ts";
 import type { ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
 import type { Detached } from "../../../wire/transport/transport.ts";
 import type { Connection } from "../../connection/connection.ts";
@@ -230,14 +229,4 @@ async function within(limitMs: number, promise: Promise<unknown>): Promise<boole
   const inTime = await Promise.race([promise.then(() => true), limit]);
   over.abort();
   return inTime === true;
-}
-
-/** True if the process may open one more file: a move needs a descriptor for a moment. */
-function hasDescriptor(): boolean {
-  try {
-    closeSync(openSync(devNull, "r"));
-    return true;
-  } catch {
-    return false;
-  }
 }
