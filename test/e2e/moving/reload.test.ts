@@ -78,8 +78,12 @@ async function openClients(count: number, port: number): Promise<CountedClient[]
 /** Sends a text and resolves with the next message. */
 function ask(socket: WebSocket, text: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    socket.once("message", (data) => resolve(String(data)));
-    socket.once("close", (code) => reject(new Error(`closed with ${code}`)));
+    const closed = (code: number): void => reject(new Error(`closed with ${code}`));
+    socket.once("close", closed);
+    socket.once("message", (data) => {
+      socket.off("close", closed);
+      resolve(String(data));
+    });
     socket.send(text);
   });
 }
