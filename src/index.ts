@@ -1,10 +1,12 @@
 /** The main entry of the package: the public classes, functions and types. */
 export type { AdmissionLimits } from "./board/accept/admission-control.ts";
 export type { Admission, Authorize, Denial, Verdict } from "./board/accept/authorize.ts";
+export type { AnyHttp2Server } from "./board/accept/routes/http2-route.ts";
 export type { Pem, TlsIdentity, TlsOptions } from "./board/accept/tls-settings.ts";
 export type { ConnectionInfo } from "./board/connection/connection-info.ts";
 export type { ConnectionDiagnostics, UpgradeDiagnostics } from "./board/connection/diagnostics.ts";
 export type { Surveyed } from "./board/shard/actor-module.ts";
+export type { MoveCounts } from "./board/shard/moving/messages.ts";
 export type { ShutdownCounts } from "./board/shard/shutdown.ts";
 export type { EngineState, EngineStats } from "./board/switchboard/board-topics.ts";
 export type { ClusterStats, NodeCounts, NodeFacts, NodeStatus } from "./board/switchboard/cluster/node-list.ts";
@@ -13,20 +15,24 @@ export type {
   AcceptFailure,
   ActorFailure,
   DeadLetter,
+  HandedOver,
   HandlerTimeout,
   MovedConnection,
   MoveFailure,
   Report,
   SlowConsumer,
+  SuccessorFailure,
   SwitchboardEvents,
+  TakenOver,
 } from "./board/switchboard/events.ts";
 export type { ConnectionsPage, ListConnectionsOptions } from "./board/switchboard/listing.ts";
 export type { EvacuationResult, MoveRefusal, MoveResult } from "./board/switchboard/moving/moving.ts";
 export type { RebalanceResult } from "./board/switchboard/moving/rebalance.ts";
+export type { RecycleReason } from "./board/switchboard/moving/recycle-watch.ts";
 export type { RecycledShard, RecycleFailure } from "./board/switchboard/moving/recycler.ts";
 export type { RenewalResult } from "./board/switchboard/moving/renewals.ts";
 export type { CloseOnSignalsOptions, CloseOptions } from "./board/switchboard/options/close-options.ts";
-export type { AttachOptions, ListenOptions } from "./board/switchboard/options/listen-options.ts";
+export type { AttachOptions, ListenOptions, ServerListenOptions } from "./board/switchboard/options/listen-options.ts";
 export type { AutoRecycleOptions, RecycleOptions } from "./board/switchboard/options/recycle-options.ts";
 export type { ReloadOptions } from "./board/switchboard/options/reload-options.ts";
 export type { ShardResourceLimits, SocketsOption, StartOptions } from "./board/switchboard/options/start-options.ts";
@@ -50,7 +56,7 @@ export type { SlowConsumerClose } from "./runtime/actor/slow-consumer-close.ts";
 export type { FailureOutcome, Supervision } from "./runtime/actor/supervision.ts";
 export type { ActorCounts } from "./runtime/stats/actor-counters.ts";
 export type { UpgradeCounts } from "./runtime/stats/upgrade-counters.ts";
-export type { EngineSpec, PresenceStats } from "./runtime/streams/engine.ts";
+export type { EngineHealth, EngineSpec, PresenceStats } from "./runtime/streams/engine.ts";
 export { type MemoryEngineOptions, memory } from "./runtime/streams/memory/memory-options.ts";
 export { isPosition, type Position } from "./runtime/streams/position.ts";
 export type { Encode, Publication } from "./runtime/streams/publication.ts";

@@ -11,6 +11,7 @@ import { noop } from "../../../wire/protocol/empty.ts";
 import { afterItsRead, Http2OpeningHandshake, refuseStream, requestOf } from "../http2-opening-handshake.ts";
 import { declineTimeoutMs, type Route, ServerRoutes, takeRoute } from "./route.ts";
 
+/** A server of `node:http2`, with TLS or without. */
 export type AnyHttp2Server = Http2Server | Http2SecureServer;
 
 type StreamListener = (
