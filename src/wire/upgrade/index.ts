@@ -1,5 +1,5 @@
 /** The package's entry `switchboard/upgrade`: upgrades and tunnels for any protocol. */
-export { SwitchboardError } from "../../errors.ts";
+export { type ErrorCode, type ErrorKind, SwitchboardError } from "../../errors.ts";
 export { onUpgrade } from "./on-upgrade.ts";
 export { type AnsweredUpgrade, openTunnel, requestUpgrade, type UpgradeRequestOptions } from "./request.ts";
 export type { AnswerHeaders, UpgradeRefusal } from "./response.ts";

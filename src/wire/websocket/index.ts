@@ -1,6 +1,7 @@
 /** The package's entry `switchboard/websocket`: WebSockets and HTTP upgrades in one thread, without shards. */
 export { type ErrorCode, type ErrorKind, SwitchboardError } from "../../errors.ts";
 export type { OriginFunction, Origins } from "../handshake/origins.ts";
+export type { CompressionOptions } from "../protocol/deflate/compression.ts";
 export type { Message, Sendable } from "../protocol/message.ts";
 export type { SendResult } from "../protocol/send-result.ts";
 export { onUpgrade } from "../upgrade/on-upgrade.ts";
