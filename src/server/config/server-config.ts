@@ -42,9 +42,9 @@ export function toServerConfig(file: FileConfig): ServerConfig {
     },
     hooks: conceal(
       {
-        disconnect: endpoint(hooks.disconnect, hooks.disconnect.enabled),
-        occupancy: endpoint(hooks.occupancy),
-        cacheMiss: endpoint(hooks.cacheMiss),
+        disconnect: endpoint({ ...NOTHING_OF_CLIENTS, ...hooks.disconnect }, hooks.disconnect.enabled),
+        occupancy: endpoint({ ...NOTHING_OF_CLIENTS, ...hooks.occupancy }),
+        cacheMiss: endpoint({ ...NOTHING_OF_CLIENTS, ...hooks.cacheMiss }),
         secret: hooks.secret,
       },
       ["secret"],
@@ -68,6 +68,14 @@ function channelOptions(fields: ChannelFields, historyMetaTtlMs: number): Channe
     slowConsumerPolicy: fields.slowConsumerPolicy || undefined,
   };
 }
+
+/** The fields of questions that notifications don't have. */
+const NOTHING_OF_CLIENTS = {
+  httpHeaders: [],
+  emulatedHeaders: [],
+  binaryEncoding: false,
+  includeConnectionMeta: false,
+} as const;
 
 function endpoint(fields: EndpointFields, enabled = fields.endpoint !== ""): EndpointConfig {
   const { http, ...rest } = fields;

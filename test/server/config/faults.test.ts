@@ -83,6 +83,19 @@ it.each([
   ],
   [{ allowed_origins: ["*"] }, "allowed_origins: there is no such key; did you mean client.allowed_origins?"],
   [{ zzz: 1 }, "zzz: there is no such key"],
+  // Notifications pass nothing of a client's request on: such a key would have no effect.
+  [
+    { hooks: { disconnect: { http_headers: ["cookie"] } } },
+    expect.stringMatching(/^hooks\.disconnect\.http_headers: there is no such key/),
+  ],
+  [
+    { hooks: { occupancy: { binary_encoding: true } } },
+    expect.stringMatching(/^hooks\.occupancy\.binary_encoding: there is no such key/),
+  ],
+  [
+    { hooks: { cache_miss: { include_connection_meta: true } } },
+    expect.stringMatching(/^hooks\.cache_miss\.include_connection_meta: there is no such key/),
+  ],
   [{ "a\u001b[31m": 1 }, '"a\\u001b[31m": there is no such key'],
   [{ consumers: [] }, "consumers: is a key of Centrifugo that means nothing here: remove it"],
   [

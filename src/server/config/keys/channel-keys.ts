@@ -5,20 +5,17 @@ import { endpointKeys } from "./endpoint-keys.ts";
 
 /** The options of the channels of one namespace. */
 const optionKeys = {
-  presence: flag(false, "Who is in a channel can be asked"),
-  join_leave: flag(false, "Clients that ask for it are told who comes and goes. Needs `presence`"),
+  presence: flag(false, "The server keeps a list of who is in a channel"),
+  join_leave: flag(false, "Clients that ask for this are told who comes and goes. Needs `presence`"),
   force_push_join_leave: flag(false, "All subscribers are told who comes and goes. Needs `join_leave`"),
   leave_grace: duration(
     "0s",
-    "Time after which a client that has left is told as gone. A client that is back within it never left",
+    "Time after which others are told that a client has left. If the client is back within this time, nobody is told",
   ),
   history_size: integer(0, "Number of publications that are kept. 0: no history. Needs `history_ttl`", {
     most: 1_000_000,
   }),
-  history_ttl: duration(
-    "0s",
-    "Time for which publications are kept; each publication starts it again. Needs `history_size`",
-  ),
+  history_ttl: duration("0s", "Time after the last publication for which publications are kept. Needs `history_size`"),
   history_meta_ttl: duration(
     "0s",
     "Time for which the position of a channel outlives its publications. 0: that of `channel.history_meta_ttl`. More than 24.8 days count as 24.8 days",
@@ -31,11 +28,11 @@ const optionKeys = {
   force_recovery_mode: choice(
     ["stream", "cache"],
     "stream",
-    "What a client gets that comes back: all that it missed (`stream`), or the newest publication only (`cache`)",
+    "What a returning client gets: all publications that it missed (`stream`), or the newest only (`cache`)",
   ),
   auto_cache_recover: flag(
     false,
-    "New subscribers get the newest publication too. Needs `force_recovery`, and `force_recovery_mode` of `cache`",
+    "New subscribers get the newest publication, too. Needs `force_recovery`, and `force_recovery_mode` of `cache`",
   ),
   allow_subscribe_for_client: flag(false, "Clients with a user id may subscribe"),
   allow_subscribe_for_anonymous: flag(false, "Clients without a user id may subscribe"),
@@ -72,12 +69,12 @@ const optionKeys = {
   ),
   cache_miss_hook_enabled: flag(
     false,
-    "The application is told when a client subscribes and nothing is kept. Needs `hooks.cache_miss`, and `force_recovery_mode` of `cache`",
+    "The application is told when a client subscribes and the channel has no publication. Needs `hooks.cache_miss`, and `force_recovery_mode` of `cache`",
   ),
   slow_consumer_policy: choice(
     ["", ...SLOW_CONSUMER_POLICIES],
     "",
-    "What becomes of publications for a client that reads too slowly, in channels without history; with history it gets later what it missed. Empty: as `close`, the client is closed with 3008 and comes back",
+    "What happens to publications for a client that reads too slowly, in channels without history. (With history the client gets later what it missed.) Empty, or `close`: the client is closed with 3008 and comes back",
   ),
 };
 
@@ -97,5 +94,5 @@ export const channel = section("Channels and their namespaces", {
     "Time for which the position of a channel outlives its publications. At least as long as each `history_ttl`. More than 24.8 days count as 24.8 days",
     { least: "1s", most: "36500d" },
   ),
-  max_length: integer(255, "Length of a channel's name in bytes at most", { least: 1, most: 255 }),
+  max_length: integer(255, "Largest length of a channel's name, in bytes", { least: 1, most: 255 }),
 });

@@ -4,31 +4,28 @@ import { switchedEndpointKeys } from "./endpoint-keys.ts";
 
 const tokenKeys = {
   hmac_secret_key: secret("Secret of tokens that are signed with HS256, HS384 or HS512"),
-  hmac_previous_secret_key: secret("Secret before the newest one, which counts as well while secrets are changed"),
+  hmac_previous_secret_key: secret("The secret before, which stays valid beside the new one while you change secrets"),
   hmac_previous_secret_key_valid_until: integer(
     0,
-    "Unix time in seconds until which `hmac_previous_secret_key` counts. 0: for ever",
+    "Unix time in seconds until which `hmac_previous_secret_key` is valid. 0: for ever",
   ),
   rsa_public_key: secret("Public key in PEM of tokens that are signed with RS256, RS384 or RS512", "rsa"),
   ecdsa_public_key: secret("Public key in PEM of tokens that are signed with ES256, ES384 or ES512", "ecdsa"),
   jwks_public_endpoint: secret("URL of public keys (JWKS), which take the place of all other keys", "url"),
-  audience: text("", "What `aud` of a token has to be. Empty: anything"),
-  issuer: text("", "What `iss` of a token has to be. Empty: anything"),
-  user_id_claim: text("sub", "Claim of a token with the user id"),
+  audience: text("", "Value that `aud` of a token must have. Empty: any value"),
+  issuer: text("", "Value that `iss` of a token must have. Empty: any value"),
+  user_id_claim: text("sub", "Name of the claim that has the user id"),
 };
 
 export const client = section("Clients: who may connect, limits and times", {
-  insecure: flag(false, "No client needs a token, and all is allowed to all. For development only"),
+  insecure: flag(false, "No client needs a token, and every client may do everything. For development only"),
   allowed_origins: texts(
-    'Origins whose pages may connect, such as `"https://example.com"` or `"https://*.example.com"`. `"*"`: all. Empty: those of the server\'s own host; if that is `localhost`, of every port there',
+    'Origins whose pages may connect, such as `"https://example.com"` or `"https://*.example.com"`. `"*"`: all. Empty: those of the server\'s own host; if that is `localhost`, on every port',
     "origin",
   ),
   token: section("Keys with which the tokens of connections, and of subscriptions, are checked", tokenKeys),
   subscription_token: section("Keys for the tokens of subscriptions, if they have their own", {
-    enabled: flag(
-      false,
-      "The tokens of subscriptions are checked with the keys here, not with those of `client.token`",
-    ),
+    enabled: flag(false, "Tokens of subscriptions are checked with these keys instead of those of `client.token`"),
     ...tokenKeys,
   }),
   proxy: section("Questions to the application about connections", {
@@ -40,31 +37,38 @@ export const client = section("Clients: who may connect, limits and times", {
   subscribe_to_user_personal_channel: section("A channel for each user, subscribed by the server", {
     enabled: flag(false, "Each client with a user id is subscribed to `#USER`"),
     personal_channel_namespace: text("", "Namespace of these channels. Empty: none"),
-    single_connection: flag(false, "A new connection of a user ends those before it (3503), on all nodes"),
+    single_connection: flag(
+      false,
+      "A new connection of a user ends the user's earlier connections (3503), on all nodes",
+    ),
   }),
   ping_interval: duration("25s", "Time between two pings of the server. 0: no pings"),
   pong_timeout: duration(
     "8s",
-    "Time within which a client has to answer a ping, else it is closed with 3012. Shorter than `ping_interval`. 0: no answer is needed",
+    "Time that a client has to answer a ping; after that time it is closed with 3012. Shorter than `ping_interval`. 0: no answer is needed",
   ),
-  stale_close_delay: duration("10s", "Time within which a client has to send `connect`, else it is closed with 3502", {
-    least: "1ms",
-  }),
+  stale_close_delay: duration(
+    "10s",
+    "Time that a client has to send `connect`; after that time it is closed with 3502",
+    {
+      least: "1ms",
+    },
+  ),
   expired_close_delay: duration("25s", "Time that a client has for a new token after its connection expires"),
   expired_sub_close_delay: duration("25s", "Time that a client has for a new token after a subscription expires"),
-  channel_limit: integer(128, "Number of channels of one client at most", { least: 1, most: 1_000_000 }),
+  channel_limit: integer(128, "Largest number of channels of one client", { least: 1, most: 1_000_000 }),
   user_connection_limit: integer(
     0,
-    "Number of connections of one user at most, on all nodes; a client beyond that gets the close 3504 in place of an answer to `connect`. 0: any",
+    "Largest number of connections of one user, on all nodes. A client beyond this number is closed with 3504 when it connects. 0: no limit",
   ),
-  queue_max_size: integer(1_048_576, "Bytes that wait for a client that reads too slowly at most", {
+  queue_max_size: integer(1_048_576, "Largest number of bytes that wait for a client that reads too slowly", {
     least: 1024,
     most: 2_147_483_647,
   }),
-  history_max_publication_limit: integer(300, "Number of publications in one answer to `history` at most", {
+  history_max_publication_limit: integer(300, "Largest number of publications in one answer to `history`", {
     least: 1,
   }),
-  recovery_max_publication_limit: integer(300, "Number of missed publications at most that a client gets", {
+  recovery_max_publication_limit: integer(300, "Largest number of missed publications that a client gets", {
     least: 1,
   }),
 });

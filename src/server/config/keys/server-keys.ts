@@ -2,7 +2,7 @@
 import { type ConfigOf, choice, duration, flag, integer, secret, section, text, texts } from "../description.ts";
 import { channel } from "./channel-keys.ts";
 import { client } from "./client-keys.ts";
-import { endpointKeys, switchedEndpointKeys } from "./endpoint-keys.ts";
+import { disconnectHookKeys, endpointKeys, hookKeys } from "./endpoint-keys.ts";
 
 const port = { least: 0, most: 65_535 };
 
@@ -31,15 +31,12 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
   }),
   hooks: section("What the application is told", {
     secret: secret("Key with which each request is signed (HMAC-SHA256). Empty: not signed"),
-    disconnect: section("A client has gone", switchedEndpointKeys),
-    occupancy: section(
-      "The first subscriber of a channel came, or the last one left. Namespaces turn it on",
-      endpointKeys,
-    ),
-    cache_miss: section("A client subscribed and nothing is kept. Namespaces turn it on", endpointKeys),
+    disconnect: section("A client has gone", disconnectHookKeys),
+    occupancy: section("The first subscriber of a channel came, or the last one left. Namespaces turn it on", hookKeys),
+    cache_miss: section("A client subscribed to a channel without a publication. Namespaces turn it on", hookKeys),
   }),
   http_api: section("The HTTP API for backends", {
-    disabled: flag(false, "There is no API"),
+    disabled: flag(false, "Turns the API off"),
     key: secret("Key that each request has to give (`X-API-Key`)"),
     insecure: flag(false, "No request needs a key. For development only"),
     loopback_only: flag(
@@ -47,34 +44,34 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
       "Requests from other machines are refused. True if the server runs without a config file and had to make a key",
     ),
     handler_prefix: text("/api", "Path before the names of methods", "prefix"),
-    error_mode: choice(["", "transport"], "", "`transport`: errors are HTTP statuses. Empty: the status is 200"),
-    max_request_body_size: integer(1_048_576, "Bytes of a request's body at most", { least: 1, most: 2_147_483_647 }),
+    error_mode: choice(["", "transport"], "", "`transport`: errors are HTTP statuses. Empty: the status is always 200"),
+    max_request_body_size: integer(1_048_576, "Largest body of a request, in bytes", { least: 1, most: 2_147_483_647 }),
   }),
   websocket: section("WebSockets", {
-    handler_prefix: text("/connection/websocket", "Path", "prefix"),
-    message_size_limit: integer(65_536, "Bytes of a message of a client at most", { least: 1, most: 2_147_483_647 }),
+    handler_prefix: text("/connection/websocket", "Path of the endpoint", "prefix"),
+    message_size_limit: integer(65_536, "Largest message of a client, in bytes", { least: 1, most: 2_147_483_647 }),
     compression: flag(false, "Messages are compressed (permessage-deflate) for clients that offer it"),
   }),
   sse: section("Server-sent events, for networks without WebSockets", {
-    enabled: flag(false, "Turns them on"),
-    handler_prefix: text("/connection/sse", "Path", "prefix"),
+    enabled: flag(false, "Turns SSE on"),
+    handler_prefix: text("/connection/sse", "Path of the endpoint", "prefix"),
   }),
   http_stream: section("HTTP streams, for networks without WebSockets", {
-    enabled: flag(false, "Turns them on"),
-    handler_prefix: text("/connection/http_stream", "Path", "prefix"),
+    enabled: flag(false, "Turns HTTP streams on"),
+    handler_prefix: text("/connection/http_stream", "Path of the endpoint", "prefix"),
   }),
   emulation: section("What clients with `sse` or `http_stream` send", {
-    handler_prefix: text("/emulation", "Path", "prefix"),
+    handler_prefix: text("/emulation", "Path of the endpoint", "prefix"),
   }),
   health: section("Health of the server", {
-    enabled: flag(true, "Turns it on"),
-    handler_prefix: text("/health", "Path", "prefix"),
+    enabled: flag(true, "Turns the endpoint on"),
+    handler_prefix: text("/health", "Path of the endpoint", "prefix"),
   }),
   prometheus: section("Metrics for Prometheus", {
-    enabled: flag(false, "Turns them on. Needs the package `prom-client`"),
-    handler_prefix: text("/metrics", "Path", "prefix"),
+    enabled: flag(false, "Turns the metrics on. Needs the package `prom-client`"),
+    handler_prefix: text("/metrics", "Path of the endpoint", "prefix"),
   }),
-  engine: section("Where channels live", {
+  engine: section("Where history and presence of channels are kept", {
     type: choice(
       ["memory", "redis"],
       "memory",
@@ -82,18 +79,18 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     ),
     redis: section("Redis", {
       address: secret("URL (`redis:`, or `rediss:` for TLS), or host and port", "redis", "redis://127.0.0.1:6379"),
-      user: text("", "User"),
-      password: secret("Password"),
+      user: text("", "User at the server"),
+      password: secret("Password of that user"),
       db: integer(0, "Number of the database", { most: 1_000_000 }),
-      prefix: text("switchboard", "Begin of the names of all keys in Redis", "key prefix"),
+      prefix: text("switchboard", "Beginning of the names of all keys in Redis", "key prefix"),
     }),
   }),
   shutdown: section("End of the server after SIGTERM or SIGINT", {
     readiness_delay: duration(
       "0",
-      "Time for which `/health` is red and clients are still taken, so that a load balancer notices. A part of `timeout`",
+      "Time for which `/health` answers 503 while clients are still taken, so that a load balancer notices. A part of `timeout`",
     ),
-    timeout: duration("30s", "Time after which the server ends although clients are left"),
+    timeout: duration("30s", "Time after which the server ends even if clients are left"),
     batch_size: integer(1000, "Number of clients that are closed at once", { least: 1 }),
     batch_interval: duration("100ms", "Time between two batches of clients that are closed"),
   }),
@@ -101,14 +98,14 @@ export const SERVER_KEYS = section("Config of `switchboard serve`", {
     level: choice(["none", "error", "warn", "info", "debug"], "info", "How much is logged"),
     format: choice(["json", "text"], "text", "Lines of JSON, or lines for people"),
   }),
-  node: section("This server among others", {
-    name: text("", "Name. Empty: the host name", "name"),
+  node: section("This server in a cluster", {
+    name: text("", "Name of this server for operators. Empty: the host name", "name"),
   }),
   shards: integer(0, "Number of threads with clients. 0: one for each core", { most: 1024 }),
   sockets: choice(
     ["auto", "node", "uring", "relay"],
     "auto",
-    "How the threads read and write their clients' sockets. `uring`: by Linux's io_uring, experimental; the server doesn't start where that can't work. `relay`: through the main thread. `auto`: as `node`, by Node's sockets",
+    "How the threads read and write their clients' sockets. `uring`: by Linux's io_uring, experimental; the server doesn't start where io_uring can't work. `relay`: through the main thread. `node` and `auto`: by Node's sockets",
   ),
   takeover: text(
     "",
