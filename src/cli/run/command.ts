@@ -66,10 +66,7 @@ export async function run(args: readonly string[]): Promise<number> {
     restart: values.restart === true,
   };
   const report = (line: string): void => void process.stderr.write(`switchboard: ${line}\n`);
-  // The folder has mode 0700: whoever can connect there gets every connection.
-  const folder = mkdtempSync(join(process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir(), "switchboard-"));
-  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
-  const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(folder, "takeover.sock");
+  const takeover = process.env["SWITCHBOARD_TAKEOVER"] || join(makeFolder(), "takeover.sock");
   reapOrphans();
   const manager = serviceManager(report);
   const supervisor = new Supervisor({ ...settings, takeover }, manager, report);
@@ -79,6 +76,24 @@ export async function run(args: readonly string[]): Promise<number> {
   await manager.told();
   // PM2 listens in this process, which would keep the process alive.
   process.exit(code);
+}
+
+/**
+ * Makes the folder of the takeover socket, until the end of this process. The folder has mode 0700: whoever can connect there
+ * gets every connection.
+ */
+function makeFolder(): string {
+  const parent = process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir();
+  try {
+    const folder = mkdtempSync(join(parent, "switchboard-"));
+    process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+    return folder;
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const advice =
+      "set TMPDIR to a folder that can be written to, in a read-only container one by docker run --tmpfs /tmp";
+    throw new CommandError(`can't make a folder for the takeover socket in ${parent} (${code}): ${advice}`);
+  }
 }
 
 /** Parts the supervisor's own arguments from the program and its arguments, which may look like flags. */

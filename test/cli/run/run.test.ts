@@ -112,6 +112,23 @@ it.each([
   expect(await ended(supervise(...file))).toEqual({ code, stdout: "", stderr });
 });
 
+it("says in one sentence that it can't make a folder for the takeover socket, and makes none where a path is given", async () => {
+  const file = script("console.log(process.env.SWITCHBOARD_TAKEOVER)");
+  const nowhere = { TMPDIR: "/nowhere", RUNTIME_DIRECTORY: undefined };
+  expect(await ended(superviseIn({ env: nowhere }, file))).toEqual({
+    code: 1,
+    stdout: "",
+    stderr:
+      "switchboard: can't make a folder for the takeover socket in /nowhere (ENOENT): set TMPDIR to a folder that can be written to, in a read-only container one by docker run --tmpfs /tmp\n",
+  });
+  const given = { ...nowhere, SWITCHBOARD_TAKEOVER: "/run/chat/takeover.sock" };
+  expect(await ended(superviseIn({ env: given }, file))).toEqual({
+    code: 0,
+    stdout: "/run/chat/takeover.sock\n",
+    stderr: "",
+  });
+});
+
 /** A server that can be taken over, under a supervisor, with clients. The options apply to the next process. */
 async function serve(...flags: readonly string[]) {
   const file = join(newFolder(), "options.json");
