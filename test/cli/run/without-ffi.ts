@@ -86,7 +86,7 @@ export async function serve() {
   /** Starts a process that stops itself (SIGSTOP) when connections have arrived. Resolves with the ids of old and new. */
   const replaceByStopped = async (): Promise<readonly [old: number, next: number]> => {
     const [old = 0] = childrenOf(supervisor.pid);
-    change({ fails: "suspend", failsBy: "SIGSTOP" });
+    change({ fails: "states", failsBy: "SIGSTOP" });
     supervisor.kill("SIGHUP");
     await supervisor.prints(/"event":"failing"/);
     const next = childrenOf(supervisor.pid).at(-1) ?? 0;

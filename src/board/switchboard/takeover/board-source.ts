@@ -59,6 +59,8 @@ export class BoardSource implements TakeoverSource {
    * all are suspended.
    */
   #batches: Promise<Batch>[] | undefined;
+  /** True once the listening sockets have been told to pause. */
+  #acceptsNoMore = false;
   /** Time at which the first connection was stopped. */
   #suspendedAt = 0;
 
@@ -111,6 +113,7 @@ export class BoardSource implements TakeoverSource {
   async stopAccepting(): Promise<void> {
     const { intake, pool } = this.#parts;
     await this.#endMoves();
+    this.#acceptsNoMore = true;
     intake.sockets.pause();
     await this.#askAll({ kind: "stopAccepting" });
     const deadline = performance.now() + HANDSHAKES_MS;
@@ -202,7 +205,8 @@ export class BoardSource implements TakeoverSource {
     await this.#engine.end();
     await this.#releasePublishes();
     this.#parts.pool.moveGate.resume();
-    await this.#parts.intake.sockets.goOn();
+    if (this.#acceptsNoMore) await this.#parts.intake.sockets.goOn();
+    this.#acceptsNoMore = false;
   }
 
   /** Everything has gone. */

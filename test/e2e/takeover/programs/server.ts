@@ -13,10 +13,10 @@ export interface ServerOptions {
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
   /**
-   * When the program sends itself a signal: before it listens, or once connections have arrived. "close": it closes its
-   * board.
+   * When the program sends itself a signal: before it listens, once sockets have arrived, or (under a supervisor, without
+   * `node:ffi`) once all connections are stopped and their states have arrived. "close": it closes its board.
    */
-  readonly fails?: "listen" | "suspend" | "close";
+  readonly fails?: "listen" | "suspend" | "states" | "close";
   /** The signal. Default: SIGKILL. "wait": goes no further. "exhaust": opens files until no descriptor is left. */
   readonly failsBy?: "SIGKILL" | "SIGSTOP" | "wait" | "exhaust";
 }
@@ -47,6 +47,7 @@ const ports: unknown[] = [];
 if (fails === "close") await board.close();
 if (fails === "listen") await fail();
 if (fails === "suspend") failWhenConnectionsArrive();
+if (fails === "states") failAtStates();
 for (const options of fails === "close" ? [] : listen) {
   if (options === "http" || "path" in options) {
     const server = createServer((request, response) => {
@@ -77,6 +78,16 @@ function failWhenConnectionsArrive(): void {
     clearInterval(timer);
     void fail();
   }, 0);
+}
+
+/** Fails when the supervisor has passed on the states of connections, and before anybody has read them. */
+function failAtStates(): void {
+  const look = (message: { readonly part?: { readonly body?: Uint8Array } }): void => {
+    if (!Buffer.from(message.part?.body ?? []).includes('"\vconnections')) return;
+    process.off("message", look);
+    void fail();
+  };
+  process.prependListener("message", look);
 }
 
 async function fail(): Promise<void> {
