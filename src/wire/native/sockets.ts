@@ -36,6 +36,7 @@ const F_SETFL = 4;
 const O_NONBLOCK = 0x800;
 const IPPROTO_TCP = 6;
 const TCP_NODELAY = 1;
+const TCP_DEFER_ACCEPT = 9;
 const AF_INET = 2;
 
 /** Directions that `shutDown` ends. */
@@ -66,6 +67,14 @@ const ENABLED = new Int32Array([1]);
 /** Sends small writes at once (TCP_NODELAY). A listening socket passes the option on to the sockets it accepts. */
 export function sendAtOnce(descriptor: number): void {
   calls().setsockopt(descriptor, IPPROTO_TCP, TCP_NODELAY, ENABLED, ENABLED.byteLength);
+}
+
+/**
+ * Lets a listening socket accept a connection when its first bytes come (TCP_DEFER_ACCEPT). The kernel accepts a
+ * connection without bytes after a second, about. Other sockets than those of TCP stay as they are.
+ */
+export function deferAccept(descriptor: number): void {
+  calls().setsockopt(descriptor, IPPROTO_TCP, TCP_DEFER_ACCEPT, ENABLED, ENABLED.byteLength);
 }
 
 const peer = Buffer.alloc(128);

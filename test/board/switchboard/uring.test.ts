@@ -6,7 +6,7 @@ import { type ListenOptions, Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
 import { CountedClient } from "../../support/counted-client.ts";
 import { text } from "../../support/frames.ts";
-import { RawClient } from "../../support/raw-client.ts";
+import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
 import { missingUring } from "../../wire/native/availability.ts";
 
 const LARGE = "x".repeat(1_000_000);
@@ -57,6 +57,35 @@ describe.skipIf(missingUring !== undefined)("a board over io_uring", () => {
     peer.write("GET / HTTP/1.1\r\nHost:");
     expect(String((await once(peer, "data"))[0])).toMatch(/^HTTP\/1.1 408 /);
     peer.destroy();
+  });
+
+  it("accepts a client when its first bytes come, in a shard that accepts", async () => {
+    const { board, port } = await startBoard({ sockets: "uring", attach: { accept: "shard" } });
+    const acceptedHere = (): number | undefined => board.stats().shards[0]?.acceptedHere;
+    // The port is the shard's from its first connection on at the latest.
+    const clients = [await RawClient.open({ port })];
+    // The kernel accepts a silent client after a second: a busy machine may take longer to open the next one.
+    const silent = await vi.waitFor(async () => {
+      const before = acceptedHere() ?? 0;
+      const peer = connect(port, "127.0.0.1");
+      await once(peer, "connect");
+      clients.push(await RawClient.open({ port }));
+      expect(acceptedHere()).toBe(before + 1);
+      return peer;
+    }, 20_000);
+    silent.write(upgradeRequest());
+    expect(String((await once(silent, "data"))[0])).toMatch(/^HTTP\/1.1 101 /);
+    silent.destroy();
+    await Promise.all(clients.map((client) => client.close()));
+  });
+
+  it("closes a client that says nothing, in a shard that accepts", async () => {
+    const attach = { accept: "shard", handshakeTimeoutMs: 100 } as const;
+    const { board, port } = await startBoard({ sockets: "uring", attach });
+    const client = await RawClient.open({ port });
+    await once(connect(port, "127.0.0.1").resume(), "close");
+    expect(board.stats().upgrades.timedOut).toBe(1);
+    await client.close();
   });
 
   it.each(["exit", "throw later", "overflow the stack later"])(

@@ -6,7 +6,7 @@ import type { Estate } from "../../native/estate/estate.ts";
 import { systemError } from "../../native/libc.ts";
 import { errors } from "../../native/ring.ts";
 import type { SlotOwner } from "../../native/slots.ts";
-import { letWait, sendAtOnce } from "../../native/sockets.ts";
+import { deferAccept, letWait, sendAtOnce } from "../../native/sockets.ts";
 import { classOf, handleOf, takeHandle } from "../../node-internals/net.ts";
 import { type DescriptorRoom, descriptorRoomOf } from "../descriptors.ts";
 import { type ListeningSocket, nodeSockets, type TcpSockets, type ThreadWay } from "../tcp-sockets.ts";
@@ -53,7 +53,9 @@ export class UringSockets implements TcpSockets {
     failed: (error: Error) => void,
   ): ListeningSocket {
     const listener = new UringListener(this.#loop, accepted, failed);
-    listener.attach(this.#takeSlot(server, listener));
+    const slot = this.#takeSlot(server, listener);
+    if (slot >= 0) deferAccept(this.#loop.ring.descriptorOf(slot));
+    listener.attach(slot);
     server.close();
     return listener;
   }

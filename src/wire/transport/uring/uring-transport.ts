@@ -149,7 +149,11 @@ export class UringTransport extends UringSender implements HandshakeTransport, M
     else this.#arm();
   }
 
-  #arm(isReady = false): void {
+  /**
+   * Begins a receive. A single one tries at once: in a handshake the request is mostly there, and after a pause more
+   * bytes are.
+   */
+  #arm(isReady = !this.#many): void {
     if (this.#receive !== "none" || this.#ended > 1) return;
     this.#receive = "armed";
     this.loop.ring.receive(this.slot, this.#many, isReady);

@@ -119,6 +119,8 @@ describe.skipIf(missingUring !== undefined)("a thread with io_uring that dies", 
     for (const peer of peers.slice(1)) while (peer.writableLength < 8 * full.length) peer.write(full);
     const late = Array.from({ length: PEERS }, () => connect(port, "127.0.0.1").on("error", () => {}));
     await Promise.all(late.map((peer) => once(peer, "connect")));
+    // A connection without bytes would wait in the kernel, which tells its peer nothing when the port closes.
+    for (const peer of late) peer.write("x");
     const all = [...peers, ...late.map((peer) => peer.resume())];
     const closed = Promise.all(all.map((peer) => new Promise((resolve) => peer.once("close", resolve))));
     void worker.terminate();
