@@ -127,7 +127,7 @@ export class CompletionQueue {
       return;
     }
     const id = flags >>> 16;
-    const lent = this.#buffers.lend(id);
+    const lent = this.#buffers.lend(id, result);
     lent?.hold();
     try {
       owner.receivedBytes(this.#buffers.take(id, result), more, lent);

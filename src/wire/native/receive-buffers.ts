@@ -23,6 +23,13 @@ const MIN_PROVIDED = 8;
 const WINDOW = 64;
 /** Number of buffers that may be lent at a time: handlers that never end must not take them all. */
 const MAX_LENT = BUFFERS / 2;
+/** Shortest read that is lent, in bytes. The decoder copies the messages of shorter reads anyway. */
+const MIN_LENT_BYTES = 1024;
+/**
+ * Number of views that are kept of each buffer: the next read of the buffer often has the length of one of its last
+ * reads. A power of two.
+ */
+const VIEWS = 4;
 /** Bytes of an entry of the ring of buffers (`struct io_uring_buf`). */
 const ENTRY_BYTES = 16;
 const ENTRY_WORDS = ENTRY_BYTES / 4;
@@ -71,7 +78,7 @@ export class ReceiveBuffers {
   readonly #ring: Int32Array;
   readonly #memory: Mapping;
   readonly #start: number;
-  /** The last view of each buffer: the next read often has the same length. */
+  /** The last views of each buffer, at places that depend on their lengths. */
   readonly #views: Buffer[];
   readonly #lent: (LentBuffer | undefined)[] = [];
   /** Number of buffers that the kernel has, and the number that it may have. */
@@ -93,7 +100,9 @@ export class ReceiveBuffers {
     this.#memory = memory;
     this.#start = start;
     this.#ring = new Int32Array(this.ring.buffer);
-    this.#views = Array.from({ length: BUFFERS }, (_, id) => this.#view(id, BUFFER_BYTES));
+    this.#views = Array.from({ length: BUFFERS * VIEWS }, (_, place) =>
+      this.#view(Math.floor(place / VIEWS), BUFFER_BYTES),
+    );
   }
 
   /** Gives the kernel all buffers, once it knows of the ring of buffers. */
@@ -111,10 +120,11 @@ export class ReceiveBuffers {
     this.#provided--;
     this.#readBytes += length;
     if (++this.#reads === WINDOW) this.#adapt();
-    let view = this.#views[id] as Buffer;
+    const place = id * VIEWS + (length & (VIEWS - 1));
+    let view = this.#views[place] as Buffer;
     if (view.length !== length) {
       view = this.#view(id, length);
-      this.#views[id] = view;
+      this.#views[place] = view;
     }
     return view;
   }
@@ -125,20 +135,24 @@ export class ReceiveBuffers {
     this.giveBack(id);
   }
 
-  /** Lends a buffer that was taken. Returns undefined if too many are lent already. */
-  lend(id: number): LentBuffer | undefined {
-    if (BUFFERS - this.#provided - this.#free.length > MAX_LENT) return undefined;
-    let lent = this.#lent[id];
-    if (lent === undefined) {
-      const offset = this.#start + id * BUFFER_BYTES;
-      // A view that is cloned or posted takes a copy of its whole `ArrayBuffer` along, which therefore is no larger
-      // than the buffer.
-      const memory = bufferAt(BigInt(this.#memory.address + offset), BUFFER_BYTES);
-      markAsUntransferable(memory);
-      lent = new LentBuffer(this, id, offset, memory);
-      this.#lent[id] = lent;
-    }
-    return lent;
+  /**
+   * Lends a buffer, before it is taken. Returns undefined for a short read, and if too many buffers are lent already.
+   *
+   * @param length bytes of the read
+   */
+  lend(id: number, length: number): LentBuffer | undefined {
+    if (length < MIN_LENT_BYTES || BUFFERS - this.#provided - this.#free.length > MAX_LENT) return undefined;
+    this.#lent[id] ??= this.#createLent(id);
+    return this.#lent[id];
+  }
+
+  #createLent(id: number): LentBuffer {
+    const offset = this.#start + id * BUFFER_BYTES;
+    // A view that is cloned or posted takes a copy of its whole `ArrayBuffer` along, which therefore is no larger than
+    // the buffer.
+    const memory = bufferAt(BigInt(this.#memory.address + offset), BUFFER_BYTES);
+    markAsUntransferable(memory);
+    return new LentBuffer(this, id, offset, memory);
   }
 
   /** Gives a buffer back. The kernel may write to it from now on. */
