@@ -103,7 +103,12 @@ function readHeaders(text: string, at: number, end: number): IncomingHttpHeaders
 
 /** Reads the name of a header line, in lower case. */
 function readName(text: string, start: number, end: number): string {
-  for (const { written, key } of KNOWN_NAMES[end - start] ?? []) if (text.startsWith(written, start)) return key;
+  const names = KNOWN_NAMES[end - start];
+  // By index: V8 makes three times as much machine code of an iteration.
+  for (let i = 0; names !== undefined && i < names.length; i++) {
+    const { written, key } = names[i] as KnownName;
+    if (text.startsWith(written, start)) return key;
+  }
   return text.slice(start, end).toLowerCase();
 }
 
