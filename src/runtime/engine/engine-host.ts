@@ -202,7 +202,7 @@ export class EngineHost {
   ): Promise<void> {
     const topic = this.#topics.get(name) ?? this.#addTopic(name);
     const known = client.interests.get(name);
-    const interest = known ?? { client, topic, number, presence, isKnown: false, epoch: "" };
+    const interest = known ?? { client, topic, number, presence, isKnown: false, epoch: "", isInterrupted: false };
     interest.number = number;
     interest.presence = presence;
     client.interests.set(name, interest);

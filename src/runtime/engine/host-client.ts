@@ -84,6 +84,8 @@ export class HostClient {
   /** Delivers a publication. */
   deliver(interest: Interest<HostClient>, epoch: string, record: StreamRecord): void {
     if (!this.#hasRoom()) {
+      if (!interest.isInterrupted) this.notice({ kind: "interrupted", number: interest.number });
+      interest.isInterrupted = true;
       this.#miss(interest);
       return;
     }
@@ -178,6 +180,7 @@ export class HostClient {
     if (this.#missed.size === 0) return;
     const missed = this.#missed;
     this.#missed = new Set();
+    for (const interest of missed) interest.isInterrupted = false;
     this.#owner.roomAgain(missed);
   }
 

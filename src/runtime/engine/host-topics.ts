@@ -13,6 +13,8 @@ export interface Interest<Client> {
   isKnown: boolean;
   /** Epoch that the client knows for deliveries. */
   epoch: string;
+  /** True if deliveries of publications were dropped, and the client isn't about to be told the top yet. */
+  isInterrupted: boolean;
 }
 
 /** A topic that at least one client wants, or that is kept for subscribers that are to come from another process. */
