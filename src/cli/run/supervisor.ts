@@ -168,8 +168,7 @@ export class Supervisor {
     if (readiness.kind === "listening") {
       this.#current = next;
       this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(performance.now() - next.startedAt)}`);
-      if (old.ended) await this.#tellEnd(old, next);
-      else this.#retire(old);
+      this.#retire(old, next);
     } else if (old.ended) {
       // The old process ended meanwhile, and its sockets and connections belong to nobody.
       return this.#failed(old, await old.exit);
@@ -193,20 +192,20 @@ export class Supervisor {
     this.#report(`${next.pid > 0 ? `pid ${next.pid}` : "the new process"} ${why} before it took over${goesOn}`);
   }
 
-  /** The old process has ended before, or since, everything has gone. */
-  async #tellEnd(old: Program, next: Program): Promise<void> {
-    const { code, text } = await old.exit;
-    if (code === 0) return;
-    this.#report(`pid ${old.pid} ${text}: connections that pid ${next.pid} didn't have by then are lost`);
-  }
-
   /** Gives a process that was taken over some time to end by itself. */
-  #retire(old: Program): void {
-    const remind = setTimeout(() => old.signal("SIGTERM"), LINGER_MS);
+  #retire(old: Program, next: Program): void {
+    let isReminded = false;
+    const remind = setTimeout(() => {
+      isReminded = true;
+      old.signal("SIGTERM");
+    }, LINGER_MS);
     const kill = setTimeout(() => old.kill(), LINGER_MS + this.#settings.stopTimeoutMs);
-    void old.exit.then(() => {
+    void old.exit.then(({ code, text }) => {
       clearTimeout(remind);
       clearTimeout(kill);
+      if (code === 0 || isReminded || this.#isStopping) return;
+      // It may have ended before everything had gone.
+      this.#report(`pid ${old.pid} ${text}: connections that pid ${next.pid} didn't have by then are lost`);
     });
   }
 
