@@ -17,7 +17,7 @@ export default mergeConfig(
   { ...base, test: { ...test, include: [] } },
   {
     test: {
-      include: ["test/{board,e2e,conformance,fault}/**/*.test.ts"],
+      include: ["test/{board,e2e,conformance,fault,server}/**/*.test.ts"],
       exclude: Object.keys(EXCLUDED),
       setupFiles: ["test/support/uring-role.ts"],
     },

@@ -122,7 +122,7 @@ async function check<Value>(
     ...(SEED === undefined ? {} : { seed: Number(SEED) }),
   });
   expect(result.failed ? fc.defaultReportMessage(result) : undefined).toBeUndefined();
-  expect(result.numRuns).toBeGreaterThan(1);
+  expect(result.numRuns).toBeGreaterThan(0);
 }
 
 /** Runs a session. Each frame has a fence behind it. */
