@@ -1,7 +1,9 @@
 /**
- * `npm run takeovers:figures -- [--run] [--node PATH] [connections…]`: a chain of five takeovers under load, with clients that
+ * `npm run takeovers:figures -- [--run] [--node PATH] [--topics NUMBER] [connections…]`: a chain of five takeovers under load, with clients that
  * know nothing of them and check every byte. Prints one line for each takeover. Default: 2,000 and 10,000 connections. Needs
  * about twice as many descriptors as connections.
+ *
+ * `--topics`: topics with 100 publications of 100 bytes each, in the memory engine. Not with `--run`.
  *
  * `--run`: under `switchboard run`. `--node PATH`: the Node of the programs; one without `node:ffi` needs `--run`.
  */
@@ -15,7 +17,7 @@ import { actorUrl } from "../support/actor-url.ts";
 import { CountedClient } from "../support/counted-client.ts";
 
 const { values, positionals } = parseArgs({
-  options: { run: { type: "boolean" }, node: { type: "string" } },
+  options: { run: { type: "boolean" }, node: { type: "string" }, topics: { type: "string" } },
   allowPositionals: true,
 });
 const node = values.node ?? process.execPath;
@@ -41,15 +43,17 @@ interface Chain {
   end(): Promise<void>;
 }
 
-function optionsWith(takeover: string | undefined): string {
+/** @param filled number of topics that the process fills */
+function optionsWith(takeover: string | undefined, filled = 0): string {
   const start = {
     actor: String(actorUrl("counting")),
     ...(takeover === undefined ? {} : { takeover }),
     shards: SHARDS,
     pingIntervalMs: 0,
     maxEventLoopDelayMs: 60_000,
+    ...(values.topics === undefined ? {} : { topics: { "filled:*": { history: { size: 100, ttlMs: 3_600_000 } } } }),
   };
-  return JSON.stringify({ start, listen: [{}] });
+  return JSON.stringify({ start, listen: [{}], filled });
 }
 
 async function told(process: RunningProgram, event: string): Promise<Story> {
@@ -64,8 +68,10 @@ async function portOf(process: RunningProgram): Promise<number> {
 
 /** Processes that meet at a path. */
 async function atPath(folder: string): Promise<Chain> {
-  const start = (): RunningProgram => new RunningProgram(node, [program, optionsWith(join(folder, "socket"))]);
-  let old = start();
+  const start = (filled?: number): RunningProgram => {
+    return new RunningProgram(node, [program, optionsWith(join(folder, "socket"), filled)]);
+  };
+  let old = start(Number(values.topics ?? 0));
   return {
     port: await portOf(old),
     replace: async () => {

@@ -1,12 +1,15 @@
 /** The topics of a board, in the main thread: its end of the bus, its way to the engine, and the engine's health. */
 import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
+import { reportError, SwitchboardError } from "../../errors.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
 import { EngineClient } from "../../runtime/engine/engine-client.ts";
+import type { StateAnswer, StateRequest } from "../../runtime/engine/messages.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
 import { TopicRules } from "../../runtime/streams/topic-rules.ts";
 import { noop } from "../../wire/protocol/empty.ts";
+import type { OtherProcess } from "../takeover/messages.ts";
 import type { EngineSettings } from "./options/start-options.ts";
 
 export interface BoardTopicsOwner {
@@ -53,6 +56,8 @@ export class BoardTopics {
   publishesDropped = 0;
   /** Publications of the board that the engine didn't store for certain. */
   publishesFailed = 0;
+  /** The other process of a takeover, which answers requests about streams and presence when the engine thread says so. */
+  elsewhere: OtherProcess | undefined;
 
   constructor(settings: EngineSettings | undefined, owner: BoardTopicsOwner) {
     this.#owner = owner;
@@ -75,6 +80,7 @@ export class BoardTopics {
       gaugesTold: (gauges) => {
         this.#gauges = gauges;
       },
+      passedOn: (serial, request) => void this.#passOn(client, serial, request),
     });
     this.#client = client;
     const isShared = (): boolean => this.#isShared;
@@ -102,6 +108,28 @@ export class BoardTopics {
 
   async #listenForAliases(): Promise<void> {
     await this.#client?.takeover({ kind: "answerFor", nodes: this.#aliases }).catch(noop);
+  }
+
+  /** Format in which the engine gives its state to another process; undefined if it gives none, or doesn't work now. */
+  async stateFormat(): Promise<string | undefined> {
+    return (await this.#client?.takeover({ kind: "format" }).catch(() => undefined))?.format;
+  }
+
+  /** Answers a request of the other process of a takeover. */
+  async answer(request: StateRequest): Promise<StateAnswer> {
+    if (this.#client === undefined) throw new SwitchboardError("ERR_ENGINE_UNAVAILABLE", "the board has no engine");
+    return this.#client.doPassed(request);
+  }
+
+  /** Lets the other process of a takeover answer. */
+  async #passOn(client: EngineClient, serial: number, request: StateRequest): Promise<void> {
+    try {
+      client.passedBack(serial, { answer: (await this.elsewhere?.ask(request)) as StateAnswer });
+    } catch (error) {
+      const isGone = error instanceof SwitchboardError && error.code === "ERR_TAKEOVER_LOST";
+      const told = isGone ? new SwitchboardError("ERR_ENGINE_UNAVAILABLE", error.message) : error;
+      client.passedBack(serial, { error: reportError(told) });
+    }
   }
 
   /** The way to the engine; undefined if the board has none. */

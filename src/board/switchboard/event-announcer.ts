@@ -3,6 +3,7 @@ import type { EventEmitter } from "eventemitter3";
 import { reviveError, SwitchboardError } from "../../errors.ts";
 import { ReportLimit } from "../../runtime/stats/report-limit.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";
+import type { LeftBehind } from "../../runtime/streams/takeover.ts";
 import type { ShardEvent } from "../connection/shard-events.ts";
 import type { ModuleReport } from "../shard/messages.ts";
 import type { SwitchboardEvents } from "./events.ts";
@@ -22,6 +23,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "takeoverFailed",
   "successorFailed",
   "takeoverUnavailable",
+  "historyLeft",
 ] as const);
 
 /** Emits events on a board. Without a listener, the first failure of each kind becomes a process warning. */
@@ -58,6 +60,12 @@ export class EventAnnouncer {
     else if (status === "up") this.announce("engineFull", new SwitchboardError("ERR_ENGINE_FULL", reason ?? ""));
     else
       this.announce("engineDown", new SwitchboardError("ERR_ENGINE_UNAVAILABLE", reason ?? `the engine is ${status}`));
+  }
+
+  /** Announces that publications stay behind in a takeover. */
+  historyLeft({ topics, publications }: LeftBehind): void {
+    const message = `${publications} publications of ${topics} topics stay behind in the takeover: they are more than maxTakeoverBytes`;
+    this.announce("historyLeft", { topics, publications, error: new SwitchboardError("ERR_ENGINE_FULL", message) });
   }
 
   /** Announces an event of a shard. */

@@ -103,6 +103,11 @@ export interface SwitchboardEvents {
    * `handedOver` or `successorFailed` follows.
    */
   handingOver: [];
+  /**
+   * Another process takes over, and publications of some topics stay behind, because they are more than the engine's
+   * `maxTakeoverBytes`. Subscribers that miss some are told so. `handedOver` follows.
+   */
+  historyLeft: [HistoryLeft];
   /** Another process has taken over everything that can move. The board closes now, with what is left. */
   handedOver: [HandedOver];
   /** A new thread takes connections in place of one that was lost. */
@@ -151,6 +156,14 @@ export interface HandedOver {
   readonly pauseMs: number;
   /** Time of the whole takeover, in ms. The start of the other program is a part of it. */
   readonly ms: number;
+}
+
+/** Publications that stay behind when another process takes over. */
+export interface HistoryLeft {
+  /** Number of topics with such publications. */
+  readonly topics: number;
+  readonly publications: number;
+  readonly error: Error;
 }
 
 /** An open connection that has moved to another shard. */

@@ -146,6 +146,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       successorFailed: (failure) => this.#events.announce("successorFailed", failure),
       cannotWait: (error) => this.#events.announce("takeoverUnavailable", error),
       handingOver: () => this.emit("handingOver"),
+      historyLeft: (left) => this.#events.historyLeft(left),
       handedOver: (result) => {
         this.emit("handedOver", result);
         void this.close({ code: CloseCode.serviceRestart, timeoutMs: 30_000 });

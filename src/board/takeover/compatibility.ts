@@ -7,10 +7,18 @@ import { TAKEOVER_PROTOCOL, type TakeoverFacts } from "./messages.ts";
 const RESERVE = 64;
 
 /** Facts of this process. */
-export function ownFacts({ moves, shards }: Pick<TakeoverFacts, "moves" | "shards">): TakeoverFacts {
+export function ownFacts({ moves, shards, state }: Pick<TakeoverFacts, "moves" | "shards" | "state">): TakeoverFacts {
   // The second byte of everything that is serialized.
   const format = serialize(null)[1] ?? 0;
-  return { protocol: TAKEOVER_PROTOCOL, node: process.versions.node, format, moves, room: descriptorsLeft(), shards };
+  return {
+    protocol: TAKEOVER_PROTOCOL,
+    node: process.versions.node,
+    format,
+    moves,
+    room: descriptorsLeft(),
+    shards,
+    state,
+  };
 }
 
 /**

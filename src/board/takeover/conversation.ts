@@ -1,10 +1,11 @@
 /** A channel as a sequence of messages, with a limit for the silence of the other process. Both ends have one. */
 import { readdirSync, readFileSync } from "node:fs";
 import { setTimeout as delay } from "node:timers/promises";
-import { SwitchboardError } from "../../errors.ts";
+import { reportError, reviveOurError, SwitchboardError } from "../../errors.ts";
 import type { Channel } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
-import type { Alive, PredecessorMessage, SuccessorMessage } from "./messages.ts";
+import { PendingReplies } from "../../wire/transport/pending-replies.ts";
+import type { Alive, Aside, PredecessorMessage, SuccessorMessage } from "./messages.ts";
 
 export interface Received<Message> {
   readonly message: Message;
@@ -42,7 +43,10 @@ export class Conversation<
   readonly #timer: NodeJS.Timeout;
   readonly #signs: NodeJS.Timeout;
   #silentParts = 0;
-  readonly #queue: Received<Exclude<Theirs, Alive>>[] = [];
+  readonly #queue: Received<Exclude<Theirs, Alive | Aside>>[] = [];
+  readonly #answer: (question: unknown) => Promise<unknown>;
+  /** Questions without an answer. */
+  readonly #asked = new PendingReplies<PromiseWithResolvers<unknown>>();
   #ended = false;
   /** True once this process wants no more messages. */
   #isClosed = false;
@@ -53,9 +57,11 @@ export class Conversation<
   /**
    * @param patienceMs time without a sign of life after which the other process hangs. Counted in parts, of which a
    * process that was itself stopped for a while counts only one.
+   * @param answer answers questions of the other process
    */
-  constructor(channel: Channel, patienceMs: number) {
+  constructor(channel: Channel, patienceMs: number, answer: (question: unknown) => Promise<unknown> = noAnswer) {
     this.#channel = channel;
+    this.#answer = answer;
     this.#patienceMs = patienceMs;
     this.#timer = setInterval(() => this.#tick(), patienceMs / PARTS);
     const sign = (): void => channel.send({ kind: "alive" } satisfies Alive);
@@ -66,9 +72,18 @@ export class Conversation<
         this.#ended = true;
         this.#error = error;
         this.#stopTimers();
+        for (const { reject } of this.#asked.takeAll()) reject(this.#gone());
         this.#wake();
       },
     });
+  }
+
+  /** Asks the other process something, beside the steps: see `OtherProcess`. */
+  ask(question: unknown): Promise<unknown> {
+    if (this.#ended) return Promise.reject(this.#gone());
+    const reply = Promise.withResolvers<unknown>();
+    this.#channel.send({ kind: "asked", serial: this.#asked.add(reply), question } satisfies Aside);
+    return reply.promise;
   }
 
   /** Sends a message, with copies of descriptors. Does nothing after the end. */
@@ -80,7 +95,7 @@ export class Conversation<
    * Resolves with the next message; with undefined when the other process has closed the channel, or has ended. Rejects
    * with `ERR_TAKEOVER_TIMEOUT` when it hangs, and with what went wrong here.
    */
-  async next(): Promise<Received<Exclude<Theirs, Alive>> | undefined> {
+  async next(): Promise<Received<Exclude<Theirs, Alive | Aside>> | undefined> {
     for (;;) {
       const received = this.#queue.shift();
       if (received !== undefined) return received;
@@ -149,13 +164,39 @@ export class Conversation<
 
   #received(message: Theirs, descriptors: readonly number[]): void {
     this.#silentParts = 0;
-    if (message.kind === "alive") return;
+    switch (message.kind) {
+      case "alive":
+        return;
+      case "asked":
+        void this.#respond(message.serial, message.question);
+        return;
+      case "answered": {
+        const reply = this.#asked.take(message.serial);
+        if ("error" in message) reply?.reject(reviveOurError(message.error));
+        else reply?.resolve(message.answer);
+        return;
+      }
+      default:
+    }
     if (this.#isClosed) {
       for (const one of descriptors) closePassed(one);
       return;
     }
-    this.#queue.push({ message: message as Exclude<Theirs, Alive>, descriptors });
+    this.#queue.push({ message: message as Exclude<Theirs, Alive | Aside>, descriptors });
     this.#wake();
+  }
+
+  async #respond(serial: number, question: unknown): Promise<void> {
+    try {
+      const answer = await this.#answer(question);
+      this.#channel.send({ kind: "answered", serial, answer } satisfies Aside);
+    } catch (error) {
+      this.#channel.send({ kind: "answered", serial, error: reportError(error) } satisfies Aside);
+    }
+  }
+
+  #gone(): SwitchboardError {
+    return new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#channel.peer.pid} has ended`);
   }
 
   #stopTimers(): void {
@@ -167,4 +208,8 @@ export class Conversation<
     this.#silentParts++;
     if (this.#silentParts >= PARTS) this.#wake();
   }
+}
+
+async function noAnswer(): Promise<never> {
+  throw new SwitchboardError("ERR_TAKEOVER_LOST", "this process answers no questions");
 }

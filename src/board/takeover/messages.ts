@@ -1,7 +1,7 @@
 /**
  * The messages between the two processes of a takeover. A change that the other version can't read is a new protocol.
  */
-import type { ErrorCode } from "../../errors.ts";
+import type { ErrorCode, ErrorReport } from "../../errors.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 
 /** Version of these messages and of the states of connections. Processes with different versions refuse each other. */
@@ -20,6 +20,10 @@ export interface TakeoverFacts {
   readonly room: number;
   /** Number of shards. Addresses of connections name their shard. */
   readonly shards: number;
+  /**
+   * Format in which the process gives and takes what its engine keeps; undefined if it doesn't. Both know `asked` then.
+   */
+  readonly state?: string | undefined;
 }
 
 /** Message from the process that takes over. */
@@ -35,6 +39,7 @@ export type SuccessorMessage =
   | { readonly kind: "finished" }
   /** The takeover can't go on. Connections without a "go" have been let go of. */
   | { readonly kind: "failed"; readonly code: ErrorCode; readonly message: string }
+  | Aside
   | Alive;
 
 /** Message from the process that is taken over. */
@@ -67,7 +72,25 @@ export type PredecessorMessage =
   | { readonly kind: "done" }
   /** Publishes of the old process after "finished", for the subscribers that have gone. */
   | { readonly kind: "published"; readonly publishes: readonly PassedPublish[] }
+  | Aside
   | Alive;
+
+/** A question to the other process beside the steps, or the answer to one. */
+export type Aside =
+  | { readonly kind: "asked"; readonly serial: number; readonly question: unknown }
+  | { readonly kind: "answered"; readonly serial: number; readonly answer: unknown }
+  | { readonly kind: "answered"; readonly serial: number; readonly error: ErrorReport };
+
+/** The other process of a takeover, as sources and sinks know it. */
+export interface OtherProcess {
+  /** `state` of its facts. */
+  readonly state: string | undefined;
+  /**
+   * Asks something. Rejects with the error of the other process, and with `ERR_TAKEOVER_LOST` when that ends before it has
+   * answered. Only for a process with a `state`.
+   */
+  ask(question: unknown): Promise<unknown>;
+}
 
 /** Sent now and then by a process that works on something. */
 export interface Alive {

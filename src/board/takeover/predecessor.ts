@@ -9,6 +9,7 @@ import type {
   AheadSocket,
   MovingConnection,
   MovingListener,
+  OtherProcess,
   PredecessorMessage,
   SuccessorMessage,
   TakeoverFacts,
@@ -18,6 +19,7 @@ import type {
 export interface TakeoverSource {
   readonly moves: TakeoverFacts["moves"];
   readonly shards: number;
+  readonly state?: TakeoverFacts["state"];
   /** Number of connections now. */
   readonly connections: number;
   /** Listening sockets. The descriptors stay the source's. */
@@ -36,7 +38,11 @@ export interface TakeoverSource {
    * Luggage that goes along beside connections, before any of them: plain data, piece by piece. The next piece is asked
    * for when the sink has taken the one before. Connections may be stopped meanwhile.
    */
-  luggage(): AsyncIterable<unknown>;
+  luggage(other: OtherProcess): AsyncIterable<unknown>;
+  /** Luggage that goes while everything goes on, before all else. `acceptAgain` follows if the takeover fails. */
+  luggageAhead?(other: OtherProcess): AsyncIterable<unknown>;
+  /** Answers a question of the other process. Only for a source with a `state`. */
+  answer?(question: unknown): Promise<unknown>;
   /**
    * Stops connections, at most `count`, and gives them up with their descriptors. Resolves with an empty list when none
    * is left.
@@ -108,6 +114,7 @@ class Predecessor {
   readonly #source: TakeoverSource;
   readonly #settings: HandOverSettings;
   #listeners: readonly MovingListener[] = [];
+  #theirState: string | undefined;
   /** Connections that are stopped, and that the successor hasn't been told to start. */
   #group: MovingConnection[] = [];
   /** Number of connections that the successor has been told to start. */
@@ -121,7 +128,7 @@ class Predecessor {
   constructor(channel: Channel, source: TakeoverSource, settings: HandOverSettings) {
     this.#pid = channel.peer.pid;
     this.#isSlow = channel.isSlow;
-    this.#talk = new Conversation(channel, settings.patienceMs);
+    this.#talk = new Conversation(channel, settings.patienceMs, source.answer?.bind(source));
     this.#source = source;
     this.#settings = settings;
   }
@@ -138,10 +145,12 @@ class Predecessor {
     // ends first.
     try {
       await this.#giveListeners();
-      for await (const luggage of this.#source.luggage()) {
-        this.#talk.send({ kind: "luggage", luggage });
-        await this.#expect("taken");
-      }
+      const other = { state: this.#theirState, ask: (question: unknown) => this.#talk.ask(question) };
+      this.#hasBegun = true;
+      if (this.#source.luggageAhead !== undefined) await this.#giveLuggage(this.#source.luggageAhead(other));
+      if (this.#isSlow) await this.#giveAhead();
+      await this.#source.stopAccepting();
+      await this.#giveLuggage(this.#source.luggage(other));
       while (await this.#giveGroup());
       this.#hasGivenAll = true;
       this.#talk.send({ kind: "done" });
@@ -171,6 +180,7 @@ class Predecessor {
       return refused("the new process isn't visible to the old one: it runs in another PID namespace");
     try {
       const { facts } = await this.#expect("hello");
+      this.#theirState = facts.state;
       this.#listeners = await this.#source.listeners();
       const needed = this.#source.connections + this.#listeners.length;
       const reason = whyIncompatible(ownFacts(this.#source), facts, needed);
@@ -195,9 +205,13 @@ class Predecessor {
     } finally {
       clearTimeout(timer);
     }
-    this.#hasBegun = true;
-    if (this.#isSlow) await this.#giveAhead();
-    await this.#source.stopAccepting();
+  }
+
+  async #giveLuggage(pieces: AsyncIterable<unknown>): Promise<void> {
+    for await (const luggage of pieces) {
+      this.#talk.send({ kind: "luggage", luggage });
+      await this.#expect("taken");
+    }
   }
 
   async #giveAhead(): Promise<void> {

@@ -7,8 +7,10 @@ import { ownFacts } from "./compatibility.ts";
 import { Conversation, type Received } from "./conversation.ts";
 import type {
   Alive,
+  Aside,
   MovingConnection,
   MovingListener,
+  OtherProcess,
   PredecessorMessage,
   SuccessorMessage,
   TakeoverFacts,
@@ -18,8 +20,11 @@ import type {
 export interface TakeoverSink {
   readonly moves: TakeoverFacts["moves"];
   readonly shards: number;
+  readonly state?: TakeoverFacts["state"];
   /** Takes the listening sockets, and resolves when the program listens. */
-  listen(listeners: readonly MovingListener[]): Promise<void>;
+  listen(listeners: readonly MovingListener[], other: OtherProcess): Promise<void>;
+  /** Answers a question of the other process. Only for a sink with a `state`. */
+  answer?(question: unknown): Promise<unknown>;
   /** Takes luggage beside connections. Rejects if the takeover can't go on without. */
   take(luggage: unknown): Promise<void>;
   /** Reads the states of connections, which still belong to the old process. Rejects if one can't be read. */
@@ -74,13 +79,14 @@ class Successor {
 
   constructor(channel: Channel, sink: TakeoverSink, settings: TakeOverSettings) {
     this.#pid = channel.peer.pid;
-    this.#talk = new Conversation(channel, settings.patienceMs);
+    this.#talk = new Conversation(channel, settings.patienceMs, sink.answer?.bind(sink));
     this.#sink = sink;
   }
 
   async run(): Promise<TakenOver> {
     try {
-      await this.#sink.listen(await this.#greet());
+      const { listeners, other } = await this.#greet();
+      await this.#sink.listen(listeners, other);
       this.#talk.send({ kind: "listening" });
       const predecessorDied = !(await this.#takeAll());
       this.#closeAhead();
@@ -112,7 +118,7 @@ class Successor {
     this.#talk.close();
   }
 
-  async #greet(): Promise<readonly MovingListener[]> {
+  async #greet(): Promise<{ readonly listeners: readonly MovingListener[]; readonly other: OtherProcess }> {
     this.#talk.send({ kind: "hello", facts: ownFacts(this.#sink) });
     const received = await this.#talk.next();
     if (received === undefined) {
@@ -121,7 +127,8 @@ class Successor {
     const { message, descriptors } = received;
     if (message.kind === "refused") throw new SwitchboardError("ERR_TAKEOVER_REFUSED", message.message);
     if (message.kind !== "welcome") throw unexpected(message.kind);
-    return message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
+    const listeners = message.listeners.map((name, index) => ({ name, descriptor: descriptors[index] as number }));
+    return { listeners, other: { state: message.facts.state, ask: (question) => this.#talk.ask(question) } };
   }
 
   /** Resolves with true when the old process has given everything, with false when it ended before that. */
@@ -195,7 +202,7 @@ class Successor {
   }
 
   /** Ends the old process when it hangs: what it has given can go on then. */
-  async #nextOrKill(): Promise<Received<Exclude<PredecessorMessage, Alive>> | undefined> {
+  async #nextOrKill(): Promise<Received<Exclude<PredecessorMessage, Alive | Aside>> | undefined> {
     try {
       return await this.#talk.next();
     } catch (error) {

@@ -3,7 +3,7 @@
  * other end of its port.
  */
 import type { MessagePort } from "node:worker_threads";
-import { SwitchboardError } from "../../errors.ts";
+import { type ErrorReport, SwitchboardError } from "../../errors.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Frame } from "../../wire/protocol/frame.ts";
 import { unpackRecords } from "../bus/batch.ts";
@@ -28,7 +28,15 @@ import {
 } from "./engine-session.ts";
 import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
-import type { EngineAnswers, EngineRequest, HostNotice, LocalMember, PackedRead } from "./messages.ts";
+import type {
+  EngineAnswers,
+  EngineRequest,
+  HostNotice,
+  LocalMember,
+  PackedRead,
+  StateAnswer,
+  StateRequest,
+} from "./messages.ts";
 import type { TakeoverAnswers, TakeoverStep } from "./takeover/steps.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
 
@@ -46,6 +54,8 @@ export interface EngineClientOwner {
   gaugesTold?(gauges: Readonly<Record<string, number>>): void;
   /** The host has made its cut for a move: see `cut`. */
   marked?(from: number, move: number): void;
+  /** The other process of a takeover is to answer: see `passedBack`. Only in the main thread. */
+  passedOn?(serial: number, request: StateRequest): void;
 }
 
 export interface PublishOptions {
@@ -136,7 +146,8 @@ export class EngineClient {
     const { idempotencyKey, expiresMs, store } = options;
     if (idempotencyKey === undefined && expiresMs === undefined) return session.publish(topic, frame, store);
     const bytes = frame.block.subarray(frame.start, frame.end);
-    const request = { kind: "publish" as const, topic, bytes: Uint8Array.from(bytes), idempotencyKey, expiresMs };
+    const own = Uint8Array.from(bytes);
+    const request = { kind: "publish" as const, topic, bytes: own, idempotencyKey, expiresMs, store: true };
     const stored = session.request<"publish">(request);
     stored.catch(() => this.#owner.publishFailed?.());
     return stored;
@@ -242,6 +253,16 @@ export class EngineClient {
     if (this.#session === undefined) throw this.#notConnected();
     const answer = await this.#session.request({ kind: "takeover", step }, undefined, STEP_TIMEOUT_MS);
     return answer as TakeoverAnswers[Kind];
+  }
+
+  /** Asks for something on behalf of the other process of a takeover. */
+  doPassed(request: StateRequest): Promise<StateAnswer> {
+    return this.#request(request);
+  }
+
+  /** The other process has answered what `passedOn` asked. */
+  passedBack(serial: number, answered: { readonly answer: StateAnswer } | { readonly error: ErrorReport }): void {
+    this.#session?.call({ kind: "passedBack", serial, ...answered });
   }
 
   members(topic: string, limit: number): Promise<readonly Member[]> {
@@ -353,6 +374,9 @@ export class EngineClient {
         return;
       case "marked":
         this.#owner.marked?.(notice.from, notice.move);
+        return;
+      case "passedOn":
+        this.#owner.passedOn?.(notice.serial, notice.request);
         return;
       default:
         this.#wanted.noticed(notice);

@@ -10,8 +10,9 @@ import { unavailable } from "./engine-session.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
 import { HostRequests } from "./host-requests.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
-import type { ClientCall, EngineRequest, HostNotice } from "./messages.ts";
+import { type ClientCall, type EngineRequest, type HostNotice, isAboutState } from "./messages.ts";
 import { EngineTakeover } from "./takeover/engine-takeover.ts";
+import { StateGate } from "./takeover/state-gate.ts";
 import { TopChecks } from "./top-checks.ts";
 
 export interface EngineHostSettings {
@@ -36,6 +37,7 @@ export class EngineHost {
   readonly #checks: TopChecks<HostClient>;
   readonly #requests: HostRequests;
   readonly #takeover: EngineTakeover;
+  readonly #gate: StateGate;
   readonly #gauges: NodeJS.Timeout;
   #health: EngineHealth = { status: "up" };
   /** Deliveries that were dropped for clients that are gone. */
@@ -46,8 +48,13 @@ export class EngineHost {
     this.engine = engine;
     this.rules = rules;
     this.#requests = new HostRequests(engine, rules, node, this.#clients);
+    this.#gate = new StateGate({
+      perform: (request) => this.#requests.perform(request),
+      passOn: (serial, request) => this.#noticeMain({ kind: "passedOn", serial, request }),
+    });
     this.#takeover = new EngineTakeover({
       engine,
+      gate: this.#gate,
       topicNames: () => [...this.#topics.keys()],
       keepTopic: (name) => this.#keepTopic(name),
       letGoOfTopic: (name) => this.#letGoOf(name),
@@ -86,6 +93,7 @@ export class EngineHost {
   async stop(): Promise<void> {
     this.#checks.stop();
     clearInterval(this.#gauges);
+    await this.#gate.close();
     try {
       await this.engine.stop();
     } finally {
@@ -131,9 +139,7 @@ export class EngineHost {
       this.#tellMain("health", { kind: "healthChanged", health });
     },
     controlReceived: (from, message) => {
-      for (const client of this.#clients) {
-        if (client.isMain) client.notice({ kind: "controlReceived", from, message });
-      }
+      this.#noticeMain({ kind: "controlReceived", from, message });
     },
     nodeChanged: (id, facts) => {
       if (facts === undefined) this.#nodes.delete(id);
@@ -147,6 +153,7 @@ export class EngineHost {
     return {
       engine: this.engine,
       rules: this.rules,
+      gate: this.#gate,
       called: (client, call) => this.#called(client, call),
       roomAgain: (interests) => {
         for (const interest of interests) {
@@ -163,8 +170,15 @@ export class EngineHost {
     for (const client of this.#clients) if (client.isMain) client.stateNotice(state, notice);
   }
 
+  #noticeMain(notice: HostNotice): void {
+    for (const client of this.#clients) if (client.isMain) client.notice(notice);
+  }
+
   #called(client: HostClient, call: ClientCall): void {
     switch (call.kind) {
+      case "passedBack":
+        this.#gate.passedBack(call);
+        return;
       case "request":
         void this.#answer(client, call.serial, call.request);
         return;
@@ -189,6 +203,7 @@ export class EngineHost {
       // A want is answered in the same step in which deliveries begin.
       if (request.kind === "want") await this.#want(client, serial, request);
       else if (request.kind === "takeover") client.answer(serial, await this.#takeover.do(request.step));
+      else if (isAboutState(request)) client.answer(serial, await this.#gate.do(request));
       else client.answer(serial, await this.#requests.do(client, request));
     } catch (error) {
       client.refuse(serial, error);

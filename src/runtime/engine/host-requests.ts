@@ -3,7 +3,7 @@ import { SwitchboardError } from "../../errors.ts";
 import { packRecords } from "../bus/batch.ts";
 import type { Engine, HistoryLimits, HistoryRead, PresenceLimits } from "../streams/engine.ts";
 import type { TopicRules } from "../streams/topic-rules.ts";
-import type { EngineAnswers, EngineRequest, PackedRead } from "./messages.ts";
+import type { EngineAnswers, EngineRequest, PackedRead, StateAnswer, StateRequest } from "./messages.ts";
 import { noHistory } from "./publish-receiver.ts";
 
 /** Time in ms that a connection has on its way to another process. One that doesn't arrive is reported as gone then. */
@@ -35,7 +35,7 @@ export class HostRequests {
   /** Does what a request asks for, and returns the answer. Calls the engine before the first await. */
   async do(
     client: Joining,
-    request: Exclude<EngineRequest, { kind: "want" | "takeover" }>,
+    request: Exclude<EngineRequest, StateRequest | { kind: "want" | "takeover" }>,
   ): Promise<EngineAnswers[EngineRequest["kind"]]> {
     const engine = this.#engine;
     if (request.kind === "settle") return undefined;
@@ -49,23 +49,6 @@ export class HostRequests {
     }
     const { topic } = request;
     switch (request.kind) {
-      case "publish": {
-        const { bytes, idempotencyKey, expiresMs } = request;
-        const frame = { block: Buffer.from(bytes.buffer), start: 0, end: bytes.length };
-        return engine.publish(topic, { frame, idempotencyKey, expiresMs }, this.#history(topic));
-      }
-      case "history": {
-        const limits = this.#history(topic);
-        const range = { ...request.range, limit: Math.min(request.range.limit, limits.size) };
-        return pack(await engine.history(topic, range, limits));
-      }
-      case "readSince": {
-        const limits = this.#history(topic);
-        return pack(await engine.history(topic, { since: request.offset, limit: limits.size }, limits));
-      }
-      case "removeHistory":
-        await engine.removeHistory(topic, this.#history(topic));
-        return undefined;
       case "join": {
         const rule = this.#presence(topic);
         const joined = client.joined.get(topic) ?? new Set<string>();
@@ -81,6 +64,32 @@ export class HostRequests {
         if (!this.#isJoined(topic, request.address)) await engine.leave(topic, request.address, rule);
         return undefined;
       }
+    }
+  }
+
+  /** Does what a request about streams or presence asks for. Calls the engine before the first await. */
+  async perform(request: StateRequest): Promise<StateAnswer> {
+    const engine = this.#engine;
+    const { topic } = request;
+    switch (request.kind) {
+      case "publish": {
+        const { bytes, idempotencyKey, expiresMs, store } = request;
+        const block = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+        const publish = { frame: { block, start: 0, end: block.length }, idempotencyKey, expiresMs, store };
+        return engine.publish(topic, publish, this.#history(topic));
+      }
+      case "history": {
+        const limits = this.#history(topic);
+        const range = { ...request.range, limit: Math.min(request.range.limit, limits.size) };
+        return pack(await engine.history(topic, range, limits));
+      }
+      case "readSince": {
+        const limits = this.#history(topic);
+        return pack(await engine.history(topic, { since: request.offset, limit: limits.size }, limits));
+      }
+      case "removeHistory":
+        await engine.removeHistory(topic, this.#history(topic));
+        return undefined;
       case "members":
         this.#presence(topic);
         return engine.members(topic, request.limit);

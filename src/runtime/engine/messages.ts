@@ -29,6 +29,8 @@ export type EngineRequest =
       readonly bytes: Uint8Array;
       readonly idempotencyKey: string | undefined;
       readonly expiresMs: number | undefined;
+      /** False: the publication isn't stored. */
+      readonly store: boolean;
     }
   | { readonly kind: "history"; readonly topic: string; readonly range: HistoryRange }
   /** Everything after an offset that the topic keeps. */
@@ -55,6 +57,28 @@ export type EngineRequest =
   | { readonly kind: "settle" }
   /** Only from the client of the main thread. */
   | { readonly kind: "takeover"; readonly step: TakeoverStep };
+
+/** A request about streams or presence: during a takeover, only one of the two processes answers it. */
+export type StateRequest = Extract<
+  EngineRequest,
+  { readonly kind: "publish" | "history" | "readSince" | "removeHistory" | "members" | "memberStats" }
+>;
+
+const ABOUT_STATE: ReadonlySet<EngineRequest["kind"]> = new Set<StateRequest["kind"]>([
+  "publish",
+  "history",
+  "readSince",
+  "removeHistory",
+  "members",
+  "memberStats",
+]);
+
+export function isAboutState(request: EngineRequest): request is StateRequest {
+  return ABOUT_STATE.has(request.kind);
+}
+
+/** The answer to a `StateRequest`. */
+export type StateAnswer = EngineAnswers[StateRequest["kind"]];
 
 /** A read of a stream with its publications packed by `BatchWriter.appendRecord`. */
 export interface PackedRead {
@@ -84,6 +108,9 @@ export interface EngineAnswers {
 export type ClientCall =
   | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
   | { readonly kind: "unwant"; readonly topic: string }
+  /** Answers `passedOn`. Only from the client of the main thread. */
+  | { readonly kind: "passedBack"; readonly serial: number; readonly answer: StateAnswer }
+  | { readonly kind: "passedBack"; readonly serial: number; readonly error: ErrorReport }
   /** Tells the number of the client's thread, before all else. */
   | { readonly kind: "life"; readonly life: number }
   /**
@@ -141,6 +168,8 @@ export type HostNotice =
   | { readonly kind: "presenceDoubted"; readonly number: number }
   /** Answers a cut, in both threads of a move: what the thread `from` gets from here on is for the other thread. */
   | { readonly kind: "marked"; readonly from: number; readonly move: number }
+  /** Asks the main thread for an answer of the other process of a takeover. */
+  | { readonly kind: "passedOn"; readonly serial: number; readonly request: StateRequest }
   | { readonly kind: "controlReceived"; readonly from: string; readonly message: string }
   | { readonly kind: "nodeChanged"; readonly id: string; readonly facts: string | undefined }
   | { readonly kind: "healthChanged"; readonly health: EngineHealth }

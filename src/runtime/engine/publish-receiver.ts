@@ -4,11 +4,14 @@ import type { Frame } from "../../wire/protocol/frame.ts";
 import type { Engine, EnginePublished, HistoryLimits } from "../streams/engine.ts";
 import type { TopicRules } from "../streams/topic-rules.ts";
 import { type HostMessage, RELAY_FLAG } from "./messages.ts";
+import type { StateGate } from "./takeover/state-gate.ts";
 
 /** The engine and the rules of topics to which publishes go. */
 export interface PublishTarget {
   readonly engine: Engine;
   readonly rules: TopicRules;
+  /** Where publishes to topics with history go during a takeover. */
+  readonly gate: StateGate;
 }
 
 /** A topic that the client has given a number. */
@@ -62,6 +65,10 @@ export class PublishReceiver {
         return;
       }
       if (limits === undefined) throw noHistory(name);
+      if (!this.#target.gate.isHere) {
+        void this.#await(serial, topic, this.#passThrough(name, frame, !isRelay));
+        return;
+      }
       const published = this.#target.engine.publish(name, isRelay ? { frame, store: false } : { frame }, limits);
       if (published instanceof Promise) void this.#await(serial, topic, published);
       else this.#stored(serial, topic, published);
@@ -85,6 +92,12 @@ export class PublishReceiver {
     this.#epochs = [];
     this.#failed.clear();
     return acknowledged;
+  }
+
+  async #passThrough(topic: string, { block, start, end }: Frame, store: boolean): Promise<EnginePublished> {
+    const bytes = new Uint8Array(block.subarray(start, end));
+    const request = { kind: "publish", topic, bytes, idempotencyKey: undefined, expiresMs: undefined, store } as const;
+    return (await this.#target.gate.do(request)) as EnginePublished;
   }
 
   async #await(serial: number, topic: NumberedTopic, publishing: Promise<EnginePublished>): Promise<void> {

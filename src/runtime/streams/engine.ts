@@ -4,12 +4,10 @@
  * `test/runtime/streams/engine-contract.ts` is the suite that every engine passes.
  */
 import type { Frame } from "../../wire/protocol/frame.ts";
+import type { Maybe } from "./maybe.ts";
 import type { Position } from "./position.ts";
 import type { StreamRecord } from "./publication.ts";
-import type { EngineCuts } from "./takeover.ts";
-
-/** A value, or a promise of it: an engine in memory answers at once. */
-export type Maybe<T> = T | Promise<T>;
+import type { EngineCuts, EngineTransfer } from "./takeover.ts";
 
 /** The part of a stream that is kept. */
 export interface HistoryLimits {
@@ -172,6 +170,12 @@ export interface Engine {
 
   /** The part of a shared engine that takeovers need. Without it, what others publish during a takeover may be lost. */
   readonly cuts?: EngineCuts;
+
+  /**
+   * The part of an engine whose memory ends with its process that takeovers need. Without it, streams begin anew in the
+   * next process.
+   */
+  readonly transfer?: EngineTransfer;
 
   /** Resolves when the engine works. Rejects with `ERR_ENGINE_UNREACHABLE` and what to check. Called once, first. */
   start(owner: EngineOwner): Promise<void>;

@@ -17,8 +17,9 @@ const INDEX = new URL("../../../src/index.ts", import.meta.url).href;
 
 // The same Node has `node:ffi` in chains of both.
 describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", () => {
-  it("moves every connection, also to a Node with node:ffi and back", async () => {
-    const { supervisor, use, faults } = await serve();
+  it("moves every connection and the topics in memory, also to a Node with node:ffi and back", async () => {
+    const { supervisor, use, faults, publish } = await serve();
+    const first = await publish("0");
     await supervisor.logs(/pid \d+ has no node:ffi: this process passes its connections on/);
     const chain = ["withoutFfi", "withFfi", ...(all ? (["withFfi"] as const) : []), "withoutFfi"] as const;
     for (const [replaced, node] of chain.entries()) {
@@ -27,6 +28,8 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
       await supervisor.logs(times(replaced + 1, "took over from pid .*"));
       expect(await faults()).toEqual([]);
       await supervisor.prints(times(replaced + 1, `"event":"handedOver",.*"connections":${CLIENTS}`));
+      expect(await publish("0")).toEqual(first);
+      expect(await publish(`${replaced + 1}`)).toEqual({ ...first, offset: replaced + 2 });
     }
     supervisor.kill("SIGTERM");
     expect((await ended(supervisor)).stderr.match(/has no node:ffi/g)).toHaveLength(3);

@@ -17,7 +17,13 @@ export const all = OLD_NODE !== undefined;
 const BOARD = fileURLToPath(new URL("programs/board.ts", import.meta.url));
 export const CLIENTS = 20;
 
-export const start = { actor: String(actorUrl("counting")), shards: 2, pingIntervalMs: 0, warmUp: false };
+export const start = {
+  actor: String(actorUrl("counting")),
+  topics: { kept: { history: { size: 10 } } },
+  shards: 2,
+  pingIntervalMs: 0,
+  warmUp: false,
+};
 export const options: ServerOptions = { start, listen: [{}, "http"] };
 
 /** A Node by a name at which it may change: with or without `node:ffi`, or one whose supervisor speaks another version. */
@@ -57,13 +63,18 @@ export async function superviseBoard(first: ServerOptions = options) {
   change({});
   const { current, use } = nodes();
   const supervisor = supervise("--node", current, BOARD, file);
-  const [, port] = await supervisor.prints(/"event":"listening","ports":\[(\d+)/);
-  return { supervisor, change, use, port: Number(port) };
+  const [, port, httpPort] = await supervisor.prints(/"event":"listening","ports":\[(\d+)(?:,(\d+))?/);
+  /** Publishes to the topic `kept`. Returns the position. */
+  const publish = async (key: string): Promise<object> => {
+    const response = await fetch(`http://127.0.0.1:${httpPort}/api/publish?topic=kept&key=${key}`);
+    return ((await response.json()) as { readonly position: object }).position;
+  };
+  return { supervisor, change, use, publish, port: Number(port) };
 }
 
 /** The same, with clients under load. */
 export async function serve() {
-  const { supervisor, change, use, port } = await superviseBoard();
+  const { supervisor, change, use, publish, port } = await superviseBoard();
   const sizeOf = (number: number): number => 20 + ((number * 7_919) % 5_000);
   const open = (): Promise<CountedClient> =>
     CountedClient.open({ port, window: 2, thinkMs: 20, sizeOf, pieceBytes: 900 });
@@ -94,5 +105,5 @@ export async function serve() {
     change({});
     return [old, next];
   };
-  return { supervisor, change, use, clients, answered, faults, replaceByStopped };
+  return { supervisor, change, use, clients, answered, faults, publish, replaceByStopped };
 }

@@ -47,8 +47,9 @@ class StreamClient {
 }
 
 async function startServer(engine: EngineSpec) {
-  const start = { actor: "streaming", engine, topics: TOPICS, takeover: takeoverPath(), shards: 2, warmUp: false };
-  const run = (): ServerProcess => new ServerProcess({ start, listen: [{}] });
+  const start = { actor: "streaming", topics: TOPICS, takeover: takeoverPath(), shards: 2, warmUp: false };
+  const run = (other = engine): ServerProcess =>
+    new ServerProcess({ start: { ...start, engine: other }, listen: [{}] });
   const old = run();
   const { ports } = await old.tells("listening");
   return { old, run, port: ports[0] as number };
@@ -95,11 +96,12 @@ describe.skipIf(whyNoPassing() !== undefined)("a board with history and presence
     for (const topic of [STREAM, "presence:raw"]) expect(await other.board.presence(topic)).toHaveLength(all.length);
   });
 
-  it("with the engine in memory: subscribers of a stream are told that it is lost", async () => {
+  it("with an engine that can't take what the memory engine keeps: subscribers of a stream are told that it is lost", async () => {
     const { run, port } = await startServer(memory());
     const client = await StreamClient.open(port);
     client.told.length = 0;
-    const next = run();
+    const module = new URL("../../support/engines/forgetful.ts", import.meta.url).href;
+    const next = run({ ...memory(), module });
     await next.tells("takenOver");
     await vi.waitFor(() => expect(client.told.filter((one) => one.startsWith("lost"))).toHaveLength(2));
     expect(client.told.filter((one) => one.startsWith("closed"))).toEqual([]);

@@ -5,11 +5,11 @@ import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { expect, it, onTestFinished } from "vitest";
+import { expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { freePort } from "../../support/redis-server.ts";
 import { API_KEY, INSECURE, launchTestServer } from "../support/server.ts";
-import { connected } from "./clients.ts";
+import { callApi, connected, listen, newClient } from "./clients.ts";
 
 /** Begins a request on a connection of its own. The head ends with what `finish` writes. */
 async function beginRequest(port: number, path: string): Promise<() => Promise<string>> {
@@ -54,5 +54,55 @@ it.skipIf(whyNoPassing() !== undefined)(
     expect(other).toMatch(/^HTTP\/1\.1 404 /);
     await old.handedOver;
     expect(client.state).toBe("connected");
+  },
+);
+
+it.skipIf(whyNoPassing() !== undefined)(
+  "keeps history, positions, idempotency keys and presence in memory, also for a client that is away meanwhile",
+  async () => {
+    const folder = mkdtempSync(join(tmpdir(), "switchboard-successor-"));
+    onTestFinished(() => rmSync(folder, { recursive: true }));
+    const port = await freePort();
+    const config = { ...INSECURE, takeover: join(folder, "socket") };
+    const old = await launchTestServer(config, 1, port);
+    const api = async (method: string, params: object) => (await callApi(old.url, API_KEY, method, params)).result;
+    const publish = (number: number) => {
+      return api("publish", { channel: "news", data: number, idempotency_key: `key ${number}` });
+    };
+    const client = await connected(old.url);
+    const heard = await listen(client, "news");
+    const away = newClient(old.url);
+    const subscription = away.newSubscription("news");
+    const missed: unknown[] = [];
+    subscription.on("publication", ({ data }) => missed.push(data));
+    subscription.subscribe();
+    away.connect();
+    await subscription.ready();
+    const first = await publish(1);
+    away.disconnect();
+    const second = await publish(2);
+    const handedOver = new Promise((resolve) => old.board.once("handedOver", resolve));
+    const next = await launchTestServer(config, 1, port);
+    onTestFinished(() => next.close());
+    await handedOver;
+    await old.handedOver;
+    expect(await publish(1)).toEqual(first);
+    expect(await publish(2)).toEqual(second);
+    expect(await publish(3)).toEqual({ ...second, offset: 3 });
+    const recovered = new Promise((resolve) => subscription.on("subscribed", resolve));
+    away.connect();
+    expect(await recovered).toMatchObject({ wasRecovering: true, recovered: true });
+    expect(await api("history", { channel: "news", limit: 10 })).toMatchObject({
+      offset: 3,
+      publications: [1, 2, 3].map((data) => ({ data })),
+    });
+    expect(await api("presence_stats", { channel: "news" })).toMatchObject({ num_clients: 2 });
+    await publish(4);
+    await vi.waitFor(() =>
+      expect([heard, missed]).toEqual([
+        [1, 2, 3, 4],
+        [1, 2, 3, 4],
+      ]),
+    );
   },
 );

@@ -1,11 +1,13 @@
 /** Takes everything that a board gets from another process. `BoardTakeover` has one `BoardSink`. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
-import type { MovingConnection, MovingListener } from "../../takeover/messages.ts";
+import type { MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
 import type { TakeoverSink } from "../../takeover/successor.ts";
 import type { TakeoverParts } from "./board-source.ts";
 import { EngineSink } from "./engine-sink.ts";
+import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
+import { StateSink } from "./state-sink.ts";
 
 export interface BoardSinkOwner extends TakeoverParts {
   /** The other process has agreed. Its listening sockets wait for the program's `listen`. */
@@ -18,10 +20,13 @@ export class BoardSink implements TakeoverSink {
   readonly #owner: BoardSinkOwner;
   readonly #passedIn = new PassedIn();
   readonly #engine: EngineSink;
+  readonly #state: StateSink;
   #started: Promise<unknown> = Promise.resolve();
 
-  constructor(owner: BoardSinkOwner) {
+  /** @param format format in which the board's engine takes state */
+  constructor(owner: BoardSinkOwner, format: string | undefined) {
     this.#owner = owner;
+    this.#state = new StateSink(owner.hub.topics, format);
     this.#engine = new EngineSink(owner.hub);
   }
 
@@ -33,18 +38,30 @@ export class BoardSink implements TakeoverSink {
     return this.#owner.pool.shards;
   }
 
-  async listen(listeners: readonly MovingListener[]): Promise<void> {
+  get state(): TakeoverSink["state"] {
+    return this.#state.format;
+  }
+
+  answer(question: unknown): Promise<unknown> {
+    return this.#state.answer(question);
+  }
+
+  async listen(listeners: readonly MovingListener[], other: OtherProcess): Promise<void> {
     const { intake, pool, hub, welcomed } = this.#owner;
     const claimed = intake.sockets.inherit(listeners);
     // Subscribers may be on their way to here.
     hub.topics.topics.hold();
     await Promise.all(pool.handles.map((shard) => shard.query({ kind: "holdPublishes" } as const)));
+    await this.#state.await(other);
     welcomed();
     await claimed;
   }
 
   take(luggage: unknown): Promise<void> {
-    return this.#engine.take(luggage);
+    const piece = luggage as BoardLuggage;
+    if (piece.kind === "state") return this.#state.take(piece.piece);
+    if (piece.kind === "stateComplete") return this.#state.complete();
+    return this.#engine.take(piece);
   }
 
   async adopt(connections: readonly MovingConnection[]): Promise<void> {
@@ -92,6 +109,7 @@ export class BoardSink implements TakeoverSink {
     const { pool, intake, hub, awaitSuccessor } = this.#owner;
     await this.#started;
     await this.#engine.end();
+    await this.#state.end();
     hub.topics.topics.release();
     await Promise.all(pool.handles.map((shard) => shard.query({ kind: "releasePublishes", forwards: false } as const)));
     await awaitSuccessor();

@@ -4,10 +4,11 @@
  */
 import { setTimeout as delay } from "node:timers/promises";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
+import type { LeftBehind } from "../../../runtime/streams/takeover.ts";
 import { borrow, closePassed } from "../../../wire/passing/passed-sockets.ts";
 import type { NodeCounts, PassedConnection } from "../../shard/moving/messages.ts";
 import type { QueryAnswers, TakeoverQuery } from "../../shard/queries.ts";
-import type { AheadSocket, MovingConnection, MovingListener } from "../../takeover/messages.ts";
+import type { AheadSocket, MovingConnection, MovingListener, OtherProcess } from "../../takeover/messages.ts";
 import type { TakeoverSource } from "../../takeover/predecessor.ts";
 import type { BoardHub } from "../board-hub.ts";
 import { MAX_ALIASES } from "../cluster/node-list.ts";
@@ -28,6 +29,7 @@ import type { BoardLuggage } from "./luggage.ts";
 import { PassedIn } from "./passed-in.ts";
 import { PassedOut } from "./passed-out.ts";
 import { standStill } from "./stand-still.ts";
+import { StateSource } from "./state-source.ts";
 
 /** The parts of the old board that a takeover concerns, and a callback. */
 export interface SourceParts extends TakeoverParts {
@@ -51,6 +53,7 @@ interface Batch {
 export class BoardSource implements TakeoverSource {
   readonly #parts: SourceParts;
   readonly #engine: EngineSource;
+  readonly #state: StateSource;
   readonly #passedOut = new PassedOut();
   /** Shards that gave up connections, by descriptor. */
   readonly #origins = new Map<number, ShardHandle>();
@@ -64,8 +67,10 @@ export class BoardSource implements TakeoverSource {
   /** Time at which the first connection was stopped. */
   #suspendedAt = 0;
 
-  constructor(parts: SourceParts) {
+  /** @param format format in which the board's engine gives state */
+  constructor(parts: SourceParts, format: string | undefined) {
     this.#parts = parts;
+    this.#state = new StateSource(parts.hub.topics, format);
     this.#engine = new EngineSource(parts.hub.topics);
   }
 
@@ -75,6 +80,18 @@ export class BoardSource implements TakeoverSource {
 
   get shards(): number {
     return this.#parts.pool.shards;
+  }
+
+  get state(): TakeoverSource["state"] {
+    return this.#state.format;
+  }
+
+  answer(question: unknown): Promise<unknown> {
+    return this.#state.answer(question);
+  }
+
+  luggageAhead(other: OtherProcess): AsyncIterable<unknown> {
+    return this.#state.ahead(other);
   }
 
   get connections(): number {
@@ -127,6 +144,7 @@ export class BoardSource implements TakeoverSource {
     yield* this.#engine.prepare();
     const calmUntilMs = performance.now() + CALM_LIMIT_MS;
     const nodes = await this.#askAll({ kind: "calm", limitMs: CALM_LIMIT_MS });
+    yield* this.#state.catchUp();
     yield { kind: "nodes", nodes: mostFrequent(nodes) } satisfies BoardLuggage;
     // The actors answer what other nodes have asked before. What others send from now on finds them in the new process.
     await this.#engine.cut("control");
@@ -136,6 +154,7 @@ export class BoardSource implements TakeoverSource {
     await this.#settle();
     await this.#engine.cut("topics");
     await this.#settle();
+    yield* this.#state.rest();
   }
 
   async suspend(count: number): Promise<readonly MovingConnection[]> {
@@ -171,7 +190,7 @@ export class BoardSource implements TakeoverSource {
       await pool.allArrived();
     }
     hub.topics.topics.hold();
-    await this.#askAll({ kind: "holdPublishes" });
+    await Promise.all([this.#askAll({ kind: "holdPublishes" }), this.#state.close()]);
   }
 
   /** Waits for all publishes and mail under way. Mail may go by way of a third thread, so there are two rounds. */
@@ -203,17 +222,20 @@ export class BoardSource implements TakeoverSource {
     this.#origins.clear();
     await this.#askAll({ kind: "resumeAll" });
     await this.#engine.end();
+    await this.#state.goOn();
     await this.#releasePublishes();
     this.#parts.pool.moveGate.resume();
     if (this.#acceptsNoMore) await this.#parts.intake.sockets.goOn();
     this.#acceptsNoMore = false;
   }
 
-  /** Everything has gone. */
-  async handedOver(forward: (publish: PassedPublish) => void): Promise<void> {
+  /** Everything has gone. Resolves with what has stayed behind of the engine's state. */
+  async handedOver(forward: (publish: PassedPublish) => void): Promise<LeftBehind | undefined> {
     this.#parts.hub.handedOver();
     await this.#engine.end();
+    const left = await this.#state.handedOver();
     await this.#releasePublishes(forward);
+    return left;
   }
 
   /**

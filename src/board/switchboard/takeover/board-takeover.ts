@@ -4,6 +4,7 @@
  */
 import { SwitchboardError } from "../../../errors.ts";
 import type { PassedPublish } from "../../../runtime/feeds/topics.ts";
+import type { LeftBehind } from "../../../runtime/streams/takeover.ts";
 import { whyNoPassing } from "../../../wire/native/pass-descriptors.ts";
 import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
@@ -29,6 +30,8 @@ export interface BoardTakeoverOwner extends TakeoverParts {
   successorFailed(failure: SuccessorFailure): void;
   /** All connections are about to be stopped for another process. `successorFailed` or `handedOver` follows. */
   handingOver(): void;
+  /** Publications stayed behind. `handedOver` follows. */
+  historyLeft(left: LeftBehind): void;
   /** Everything that could go is in another process: this board is to end. */
   handedOver(result: HandedOver): void;
   /** The board can't wait at the path: no process can take over now. It tries again. */
@@ -75,6 +78,7 @@ export class BoardTakeover {
    * the other process has agreed. Rejects as `connectChannel` and `takeOver` do.
    */
   async begin(): Promise<void> {
+    const format = await this.#owner.hub.topics.stateFormat();
     const channel = await this.#connect();
     if (channel === undefined) {
       await this.#awaitSuccessor();
@@ -83,14 +87,15 @@ export class BoardTakeover {
     const startedAt = performance.now();
     const welcome = Promise.withResolvers<void>();
     let isWelcome = false;
-    const sink = new BoardSink({
+    const owner = {
       ...this.#owner,
       welcomed: () => {
         isWelcome = true;
         welcome.resolve();
       },
       awaitSuccessor: () => this.#awaitOrTryAgain(),
-    });
+    };
+    const sink = new BoardSink(owner, format);
     this.#underWay = takeOver(channel, sink).then(
       (result) => this.#owner.takenOver({ ...result, ms: performance.now() - startedAt }),
       (error: Error) => {
@@ -138,7 +143,8 @@ export class BoardTakeover {
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
     const { pool, intake, hub, handingOver } = this.#owner;
-    const source = new BoardSource({ pool, intake, hub, suspending: handingOver });
+    const format = await hub.topics.stateFormat();
+    const source = new BoardSource({ pool, intake, hub, suspending: handingOver }, format);
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {
@@ -167,7 +173,8 @@ export class BoardTakeover {
     const { connections, publish } = result;
     const { pauseMs } = source;
     this.#forward = (one) => publish([one]);
-    await source.handedOver(this.#forward);
+    const left = await source.handedOver(this.#forward);
+    if (left !== undefined && left.topics > 0) this.#owner.historyLeft(left);
     this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
   }
 }

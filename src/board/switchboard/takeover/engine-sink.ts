@@ -17,9 +17,8 @@ export class EngineSink {
   }
 
   /** An engine that can't be reached doesn't stop the takeover. */
-  async take(luggage: unknown): Promise<void> {
+  async take(piece: Exclude<BoardLuggage, { readonly kind: "state" | "stateComplete" }>): Promise<void> {
     const { topics } = this.#hub;
-    const piece = luggage as BoardLuggage;
     switch (piece.kind) {
       case "marks":
         await engineStep(topics, { kind: "expectMarks", mark: piece.mark });

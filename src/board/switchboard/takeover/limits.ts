@@ -20,6 +20,8 @@ export const LATE_SUSPEND_LIMIT_MS = 200;
 export const HANDSHAKES_MS = 2_000;
 /** Number of names of topics in one message between the processes. */
 export const TOPICS_IN_MESSAGE = 10_000;
+/** Rounds in which the state of an engine goes while everybody is served. */
+export const MAX_ROUNDS_AHEAD = 4;
 /** A shard answers when it is done. A shard that stands still is ended by its watchdog. */
 export const NO_TIMEOUT_MS = 2 ** 31 - 1;
 

@@ -1,5 +1,6 @@
 /**
- * The luggage that goes from board to board in a takeover, beside connections. The old board's `EngineSource` gives it.
+ * The luggage that goes from board to board in a takeover, beside connections. The old board's `EngineSource` and
+ * `StateSource` give it.
  */
 
 export type BoardLuggage =
@@ -8,4 +9,8 @@ export type BoardLuggage =
   /** Topics of the old process that other nodes may publish to. */
   | { readonly kind: "topics"; readonly topics: readonly string[] }
   /** Ids of nodes in the addresses of connections. */
-  | { readonly kind: "nodes"; readonly nodes: readonly string[] };
+  | { readonly kind: "nodes"; readonly nodes: readonly string[] }
+  /** A piece of what the old process's engine keeps. */
+  | { readonly kind: "state"; readonly piece: unknown }
+  /** All pieces have been given: the new process's engine answers for both from now on. */
+  | { readonly kind: "stateComplete" };

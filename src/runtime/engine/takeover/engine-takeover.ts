@@ -1,5 +1,6 @@
 /** The engine thread's part of a takeover: the steps of `steps.ts`, as calls of the engine. `EngineHost` has one. */
 import type { Engine } from "../../streams/engine.ts";
+import type { StateGate } from "./state-gate.ts";
 import type { TakeoverAnswers, TakeoverStep } from "./steps.ts";
 
 /** The part of the host that a takeover uses. */
@@ -11,6 +12,8 @@ export interface TakeoverHost {
   keepTopic(name: string): Promise<void>;
   /** Ends what `keepTopic` began. */
   letGoOfTopic(name: string): void;
+  /** Who answers requests. */
+  readonly gate: StateGate;
 }
 
 export class EngineTakeover {
@@ -23,7 +26,8 @@ export class EngineTakeover {
 
   /** Rejects with the engine's error. */
   async do(step: TakeoverStep): Promise<TakeoverAnswers[TakeoverStep["kind"]]> {
-    const { cuts } = this.#host.engine;
+    const { engine, gate } = this.#host;
+    const { cuts, transfer } = engine;
     switch (step.kind) {
       case "topics":
         return this.#host.topicNames();
@@ -45,6 +49,30 @@ export class EngineTakeover {
         return undefined;
       case "end":
         this.#end();
+        return undefined;
+      case "format":
+        return transfer && { format: transfer.format };
+      case "beginGiving":
+        await transfer?.begin();
+        return undefined;
+      case "give": {
+        const piece = await transfer?.give();
+        return piece === undefined ? undefined : { piece };
+      }
+      case "endGiving":
+        return transfer?.end();
+      case "take":
+        await transfer?.take(step.piece);
+        return undefined;
+      case "taken":
+        try {
+          await transfer?.taken(step.isComplete);
+        } finally {
+          gate.set("here");
+        }
+        return undefined;
+      case "place":
+        gate.set(step.place);
         return undefined;
     }
   }

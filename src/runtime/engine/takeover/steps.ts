@@ -1,6 +1,15 @@
 /** The messages of the main thread to the engine thread in a takeover, and the answers. */
 
-import type { Waiting } from "../../streams/takeover.ts";
+import type { LeftBehind, Waiting } from "../../streams/takeover.ts";
+
+/**
+ * Who answers requests about streams and presence in a takeover:
+ *
+ * - `here`: the engine of this process.
+ * - `elsewhere`: the engine of the other process.
+ * - `nowhere`: all wait, because the state is on its way.
+ * - `hereReadOnly`: the engine of this process answers reads; publishes wait. */
+export type StatePlace = "here" | "elsewhere" | "nowhere" | "hereReadOnly";
 
 /** One step. Both processes of a takeover make such steps, each with its own engine thread. */
 export type TakeoverStep =
@@ -17,7 +26,21 @@ export type TakeoverStep =
   /** The answer comes when all marks have arrived. */
   | { readonly kind: "awaitMarks" }
   /** Report what has waited. */
-  | { readonly kind: "end" };
+  | { readonly kind: "end" }
+  /** Asks for the format in which the engine gives what it keeps to another process. */
+  | { readonly kind: "format" }
+  /** Begin to give what the engine keeps. */
+  | { readonly kind: "beginGiving" }
+  /** Asks for the next piece. */
+  | { readonly kind: "give" }
+  /** Give nothing more. The answer tells what has stayed behind. */
+  | { readonly kind: "endGiving" }
+  /** Take a piece of the other process. */
+  | { readonly kind: "take"; readonly piece: unknown }
+  /** Everybody who has come has joined; or, if not complete, forget what was taken. Then answer everything here. */
+  | { readonly kind: "taken"; readonly isComplete: boolean }
+  /** Says who answers requests from now on, also those that wait. */
+  | { readonly kind: "place"; readonly place: StatePlace };
 
 /** The answer to each kind of step. */
 export interface TakeoverAnswers {
@@ -28,6 +51,15 @@ export interface TakeoverAnswers {
   readonly cut: undefined;
   readonly awaitMarks: undefined;
   readonly end: undefined;
+  /** Undefined for an engine that gives nothing. */
+  readonly format: { readonly format: string } | undefined;
+  readonly beginGiving: undefined;
+  /** Undefined at the end of a round. */
+  readonly give: { readonly piece: unknown } | undefined;
+  readonly endGiving: LeftBehind | undefined;
+  readonly take: undefined;
+  readonly taken: undefined;
+  readonly place: undefined;
 }
 
 /** Returns the bytes that a step counts for in what may be under way. */

@@ -4,7 +4,7 @@ import type { Position } from "../position.ts";
 /** Time for which a key is known, in ms. */
 export const IDEMPOTENCY_MS = 300_000;
 
-interface KnownKey {
+export interface KnownKey {
   readonly position: Position;
   readonly expiresAtMs: number;
 }
@@ -14,6 +14,8 @@ export class IdempotencyKeys {
   readonly #max: number;
   readonly #keys = new Map<string, KnownKey>();
   #evicted = 0;
+  /** Names of the keys that were added since `noteAdded`; undefined before. */
+  #added: string[] | undefined;
 
   /** @param max number of keys that are known at most; the oldest goes first */
   constructor(max: number) {
@@ -36,8 +38,12 @@ export class IdempotencyKeys {
     const name = nameOf(topic, key);
     // A key that has expired stands at its old place: it must go to the end.
     this.#keys.delete(name);
+    this.#added?.push(name);
     this.#keys.set(name, { position, expiresAtMs: nowMs + IDEMPOTENCY_MS });
-    if (this.#keys.size <= this.#max) return;
+    if (this.#keys.size > this.#max) this.#evict(nowMs);
+  }
+
+  #evict(nowMs: number): void {
     const [oldest] = this.#keys;
     if (oldest === undefined) return;
     if (nowMs < oldest[1].expiresAtMs) this.#evicted++;
@@ -51,6 +57,33 @@ export class IdempotencyKeys {
       if (nowMs < expiresAtMs || ++visited > count) return;
       this.#keys.delete(name);
     }
+  }
+
+  /** Notes which keys are added from now on, for `takeAdded`; or, with false, notes none any more. */
+  noteAdded(isNoted: boolean): void {
+    this.#added = isNoted ? [] : undefined;
+  }
+
+  /** Returns the keys, by name. Keys may be added meanwhile. */
+  all(): Iterable<readonly [name: string, key: KnownKey]> {
+    return this.#keys;
+  }
+
+  /** Returns the keys that were added since `noteAdded` and since the last call. */
+  *takeAdded(): Generator<readonly [name: string, key: KnownKey]> {
+    const added = this.#added ?? [];
+    if (this.#added !== undefined) this.#added = [];
+    for (const name of added) {
+      const key = this.#keys.get(name);
+      if (key !== undefined) yield [name, key];
+    }
+  }
+
+  /** Remembers a key of another process, by the name that it has there. */
+  put(name: string, key: KnownKey, nowMs: number): void {
+    this.#keys.delete(name);
+    this.#keys.set(name, key);
+    if (this.#keys.size > this.#max) this.#evict(nowMs);
   }
 
   clear(): void {

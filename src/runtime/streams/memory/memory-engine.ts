@@ -14,9 +14,11 @@ import {
   type PresenceLimits,
   type PresenceStats,
 } from "../engine.ts";
+import type { EngineTransfer } from "../takeover.ts";
 import { IdempotencyKeys } from "./idempotency-keys.ts";
 import { checkMemoryOptions, type MemoryEngineOptions } from "./memory-options.ts";
 import { MemoryPresence } from "./memory-presence.ts";
+import { MemoryTransfer } from "./memory-transfer.ts";
 import { StreamStore } from "./stream-store.ts";
 
 /** Time between two looks at what is due or has expired, in ms. A leave is reported that much late at most. */
@@ -36,6 +38,7 @@ function evenClock(): () => number {
 
 class MemoryEngine implements Engine {
   readonly isShared = false;
+  readonly transfer: EngineTransfer;
   readonly #node: string;
   readonly #clock: () => number;
   readonly #streams: StreamStore;
@@ -53,6 +56,8 @@ class MemoryEngine implements Engine {
     this.#presence = new MemoryPresence(limits.maxMembers, (change) => {
       if (this.#streams.isWanted(change.topic)) this.#owner?.presenceChanged(change);
     });
+    const parts = { streams: this.#streams, keys: this.#keys, presence: this.#presence };
+    this.transfer = new MemoryTransfer(parts, clock, limits.maxTakeoverBytes);
   }
 
   async start(owner: EngineOwner): Promise<void> {

@@ -22,6 +22,11 @@ export interface MemoryEngineOptions {
    * over. A key takes about 0.2 KiB. Default: 1,000,000.
    */
   readonly maxIdempotencyKeys?: number;
+  /**
+   * Publications that go along when another process takes over, in bytes of memory. Beyond it, those of the streams whose
+   * last publish is longest ago stay behind: the event `historyLeft`. From 0. Default: 256 MiB.
+   */
+  readonly maxTakeoverBytes?: number;
   /** Number of members of all topics. Beyond it a join is rejected with `ERR_ENGINE_FULL`. Default: 1,000,000. */
   readonly maxMembers?: number;
 }
@@ -31,6 +36,7 @@ const DEFAULTS: Required<MemoryEngineOptions> = {
   maxStreams: 1_000_000,
   maxIdempotencyKeys: 1_000_000,
   maxMembers: 1_000_000,
+  maxTakeoverBytes: 256 * 1024 * 1024,
 };
 
 /** A `Map` holds no more than 2^24 entries. */
@@ -42,6 +48,7 @@ const CHECKS: Record<keyof MemoryEngineOptions, OptionCheck> = {
   maxStreams: integer(1, MAX_ENTRIES),
   maxIdempotencyKeys: integer(1, MAX_ENTRIES),
   maxMembers: integer(1, MAX_ENTRIES),
+  maxTakeoverBytes: integer(0, Number.MAX_SAFE_INTEGER),
 };
 
 /** Checks the options and fills in the defaults. Throws `ERR_OPTION`, by the name of the option. */

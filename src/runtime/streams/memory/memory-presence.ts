@@ -12,14 +12,28 @@ interface UserCount {
   leaving: number;
 }
 
+/** A member of a topic as another process gets it. */
+export interface MemberCopy extends Member {
+  /** - `present`: the member is subscribed.
+   * - a number: time in ms until the leave of the member is reported.
+   * - `gone`: there is no member with this address any more. */
+  readonly state: "present" | "gone" | number;
+}
+
 /** Presence of one topic. */
 class TopicPresence {
+  /** The rule of the last join. */
+  rule: PresenceLimits;
   readonly members = new Map<string, Member>();
   /** The connections in their grace time, by address. */
   readonly leaving = new Map<string, Leave>();
   readonly #users = new Map<string, UserCount>();
   /** Number of distinct users that are present. */
   users = 0;
+
+  constructor(rule: PresenceLimits) {
+    this.rule = rule;
+  }
 
   get isEmpty(): boolean {
     return this.members.size === 0 && this.leaving.size === 0;
@@ -50,6 +64,10 @@ export class MemoryPresence {
   readonly #topics = new Map<string, TopicPresence>();
   readonly #leaves = new LeaveQueue();
   #members = 0;
+  /** Addresses that have changed since `noteChanges`, by topic; undefined before. */
+  #changed: Map<string, Set<string>> | undefined;
+  /** Members of another process that haven't joined here yet, by topic. */
+  readonly #awaited = new Map<string, Set<string>>();
 
   /**
    * @param maxMembers number of members of all topics at most, those in their grace time included
@@ -68,12 +86,14 @@ export class MemoryPresence {
   /** Throws `ERR_ENGINE_FULL` if there are as many members as may be. */
   join(topic: string, member: Member, rule: PresenceLimits): void {
     const known = this.#topics.get(topic);
+    this.#note(topic, member.address);
+    this.#arrived(topic, member.address);
     if (known !== undefined && this.#replace(topic, known, member, rule)) return;
     if (this.#members + this.#leaves.size >= this.#maxMembers) {
       const message = `presence has ${this.#maxMembers} members, as many as maxMembers allows`;
       throw new SwitchboardError("ERR_ENGINE_FULL", message);
     }
-    const presence = known ?? new TopicPresence();
+    const presence = known ?? new TopicPresence(rule);
     if (known === undefined) this.#topics.set(topic, presence);
     presence.members.set(member.address, member);
     this.#members++;
@@ -85,6 +105,7 @@ export class MemoryPresence {
     const presence = this.#topics.get(topic);
     const member = presence?.members.get(address);
     if (presence === undefined || member === undefined) return;
+    this.#note(topic, address);
     presence.members.delete(address);
     this.#members--;
     // A grace time only delays reports.
@@ -117,6 +138,7 @@ export class MemoryPresence {
     this.#leaves.takeDue(MAX_LEAVES_IN_ONE_GO, nowMs, ({ topic, member }) => {
       const presence = this.#topics.get(topic);
       if (presence === undefined) return;
+      this.#note(topic, member.address);
       presence.leaving.delete(member.address);
       const ofUser = presence.count(member.user, 0, -1);
       if (presence.isEmpty) this.#topics.delete(topic);
@@ -124,7 +146,76 @@ export class MemoryPresence {
     });
   }
 
+  /** Notes who changes from now on, for `takeChanged`; or, with false, notes nobody any more. */
+  noteChanges(areNoted: boolean): void {
+    this.#changed = areNoted ? new Map() : undefined;
+  }
+
+  /** Returns all members, those in their grace time too. Members may join and leave meanwhile. */
+  *all(nowMs: number): Generator<readonly [topic: string, rule: PresenceLimits, member: MemberCopy]> {
+    for (const [topic, { rule, members, leaving }] of this.#topics) {
+      for (const member of members.values()) yield [topic, rule, { ...member, state: "present" }];
+      for (const leave of leaving.values()) yield [topic, rule, copyOfLeave(leave, nowMs)];
+    }
+  }
+
+  /** Returns what has become of the members that have changed since `noteChanges` and since the last call. */
+  *takeChanged(nowMs: number): Generator<readonly [topic: string, rule: PresenceLimits, member: MemberCopy]> {
+    const changed = this.#changed ?? [];
+    if (this.#changed !== undefined) this.#changed = new Map();
+    for (const [topic, addresses] of changed) {
+      const presence = this.#topics.get(topic);
+      for (const address of addresses) {
+        const member = presence?.members.get(address);
+        const leave = presence?.leaving.get(address);
+        if (member !== undefined) yield [topic, presence?.rule ?? NO_RULE, { ...member, state: "present" }];
+        else if (leave !== undefined) yield [topic, presence?.rule ?? NO_RULE, copyOfLeave(leave, nowMs)];
+        else yield [topic, NO_RULE, { address, node: "", user: undefined, info: undefined, state: "gone" }];
+      }
+    }
+  }
+
+  /**
+   * Takes a member of another process, without a report. Members beyond `maxMembers` are left out: their own joins are
+   * refused as well.
+   */
+  put(topic: string, rule: PresenceLimits, { state, ...member }: MemberCopy, nowMs: number): void {
+    const { address } = member;
+    this.#drop(topic, address);
+    if (state === "gone" || this.#members + this.#leaves.size >= this.#maxMembers) return;
+    const presence = this.#topics.get(topic) ?? new TopicPresence(rule);
+    this.#topics.set(topic, presence);
+    if (state === "present") {
+      presence.count(member.user, 1, 0);
+      presence.members.set(address, member);
+      this.#members++;
+      const awaited = this.#awaited.get(topic);
+      if (awaited === undefined) this.#awaited.set(topic, new Set([address]));
+      else awaited.add(address);
+    } else {
+      const graceMs = Math.max(rule.leaveGraceMs, state);
+      presence.count(member.user, 0, 1);
+      presence.leaving.set(address, this.#leaves.add(topic, member, graceMs, nowMs + state - graceMs));
+    }
+  }
+
+  /** Lets members of another process leave that haven't joined here. */
+  endAwaited(nowMs: number): void {
+    for (const [topic, addresses] of this.#awaited) {
+      const rule = this.#topics.get(topic)?.rule;
+      if (rule !== undefined) for (const address of addresses) this.leave(topic, address, rule, nowMs);
+    }
+    this.#awaited.clear();
+  }
+
+  /** Forgets the members of another process that haven't joined here, without a report. */
+  forgetAwaited(): void {
+    for (const [topic, addresses] of [...this.#awaited])
+      for (const address of [...addresses]) this.#drop(topic, address);
+  }
+
   clear(): void {
+    this.#awaited.clear();
     this.#topics.clear();
     this.#leaves.clear();
     this.#members = 0;
@@ -136,6 +227,7 @@ export class MemoryPresence {
    */
   #replace(topic: string, presence: TopicPresence, member: Member, rule: PresenceLimits): boolean {
     const { address } = member;
+    presence.rule = rule;
     const present = presence.members.get(address);
     const leave = presence.leaving.get(address);
     const old = present ?? leave?.member;
@@ -157,4 +249,41 @@ export class MemoryPresence {
     }
     return true;
   }
+  #note(topic: string, address: string): void {
+    if (this.#changed === undefined) return;
+    const changed = this.#changed.get(topic);
+    if (changed === undefined) this.#changed.set(topic, new Set([address]));
+    else changed.add(address);
+  }
+
+  #arrived(topic: string, address: string): void {
+    const awaited = this.#awaited.get(topic);
+    if (awaited?.delete(address) === true && awaited.size === 0) this.#awaited.delete(topic);
+  }
+
+  /** Forgets a member without a report. */
+  #drop(topic: string, address: string): void {
+    this.#arrived(topic, address);
+    const presence = this.#topics.get(topic);
+    const member = presence?.members.get(address);
+    const leave = presence?.leaving.get(address);
+    if (presence === undefined) return;
+    if (member !== undefined) {
+      presence.members.delete(address);
+      presence.count(member.user, -1, 0);
+      this.#members--;
+    } else if (leave !== undefined) {
+      presence.leaving.delete(address);
+      presence.count(leave.member.user, 0, -1);
+      this.#leaves.cancel(leave);
+    }
+    if (presence.isEmpty) this.#topics.delete(topic);
+  }
+}
+
+/** The rule of a topic without members, which nothing asks for. */
+const NO_RULE: PresenceLimits = { leaveGraceMs: 0, changes: false };
+
+function copyOfLeave({ member, dueMs }: Leave, nowMs: number): MemberCopy {
+  return { ...member, state: Math.max(0, dueMs - nowMs) };
 }

@@ -11,6 +11,8 @@ export class RecencyItem {
 export class RecencyList<T extends RecencyItem> {
   #oldest: RecencyItem | undefined = undefined;
   #newest: RecencyItem | undefined = undefined;
+  /** The item that a walk visits next. */
+  #next: RecencyItem | undefined = undefined;
 
   /** The item that was touched least recently. */
   get oldest(): T | undefined {
@@ -28,10 +30,32 @@ export class RecencyList<T extends RecencyItem> {
     this.#newest = item;
   }
 
+  /** Makes an item, which is in no list, the oldest of this one. */
+  append(item: T): void {
+    item.list = this;
+    item.newer = this.#oldest;
+    if (this.#oldest === undefined) this.#newest = item;
+    else this.#oldest.older = item;
+    this.#oldest = item;
+  }
+
+  /**
+   * Walks from the newest item to the oldest, one walk at a time. Items may be touched and removed meanwhile: the walk
+   * doesn't come back to those that are touched.
+   */
+  *walk(): Generator<T> {
+    this.#next = this.#newest;
+    for (let item = this.#next; item !== undefined; item = this.#next) {
+      this.#next = item.older;
+      yield item as T;
+    }
+  }
+
   /** Takes an item out. Does nothing to an item that isn't in this list. */
   remove(item: T): void {
     if (item.list !== this) return;
     const { older, newer } = item;
+    if (this.#next === item) this.#next = older;
     if (older === undefined) this.#oldest = newer;
     else older.newer = newer;
     if (newer === undefined) this.#newest = older;

@@ -30,6 +30,16 @@ interface Chunk {
   used: number;
 }
 
+/** Records that lie one after the other in a chunk, for another log: see `paste`. */
+export interface LogRun {
+  /** Offset of the first record. */
+  readonly offset: number;
+  /** Time to which the times of the records are relative, in ms since 1970. */
+  readonly timeMs: number;
+  /** The records with their headers. */
+  readonly bytes: Buffer;
+}
+
 /**
  * Offsets in a log follow each other without a gap. An expired record stays in its chunk until the chunk goes, but no
  * read returns the record.
@@ -50,6 +60,11 @@ export class StreamLog {
   constructor(nextOffset = 1) {
     this.#first = nextOffset;
     this.#next = nextOffset;
+  }
+
+  /** Offset of the oldest record that is kept; that of the next record if none is. */
+  get first(): number {
+    return this.#first;
   }
 
   /** Number of records that are kept, also of those that have expired. */
@@ -83,7 +98,8 @@ export class StreamLog {
     const life = expiresMs === undefined ? 0 : Math.min(Math.max(1, expiresMs), MAX_UINT32);
     chunk.expiresAtMs = Math.max(chunk.expiresAtMs, life === 0 ? Number.POSITIVE_INFINITY : timeMs + life);
     block.writeUInt32LE(length, used);
-    block.writeUInt32LE(timeMs - chunk.timeMs, used + 4);
+    // The chunk may have begun with a record of another process, whose clock was a moment ahead.
+    block.writeUInt32LE(Math.max(0, timeMs - chunk.timeMs), used + 4);
     block.writeUInt32LE(life, used + 8);
     frame.block.copy(block, used + RECORD_HEADER_BYTES, frame.start, frame.end);
     chunk.used = used + needed;
@@ -127,6 +143,56 @@ export class StreamLog {
       : this.#readForward(Math.max(since ?? 0, this.#first - 1) + 1, limit, nowMs);
   }
 
+  /**
+   * Returns the oldest records after `offset` as they lie in memory, also expired ones, and the offset of the last of
+   * them: at most `maxBytes`, and at least one record if there is one. The bytes stay unchanged.
+   */
+  copyAfter(offset: number, maxBytes: number): { readonly runs: readonly LogRun[]; readonly last: number } {
+    const runs: LogRun[] = [];
+    let from = Math.max(offset + 1, this.#first);
+    let left = maxBytes;
+    let index = this.#chunks.findLastIndex(({ firstOffset }) => firstOffset <= from);
+    for (; index >= 0 && index < this.#chunks.length && from < this.#next; index++) {
+      const { block, firstOffset, timeMs, used } = this.#chunks[index] as Chunk;
+      let start = 0;
+      for (let skipped = firstOffset; skipped < from; skipped++) start += recordBytes(block, start);
+      const first = from;
+      let end = start;
+      while (end < used) {
+        const bytes = recordBytes(block, end);
+        if (bytes > left && (runs.length > 0 || end > start)) break;
+        left -= bytes;
+        end += bytes;
+        from++;
+      }
+      if (end > start) runs.push({ offset: first, timeMs, bytes: block.subarray(start, end) });
+      if (end < used) break;
+    }
+    return { runs, last: from - 1 };
+  }
+
+  /**
+   * Appends records of another log. A gap before them drops what the log has.
+   *
+   * @param shiftMs is added to the times of the records: this log's clock is that much ahead of the other's
+   */
+  paste({ offset, timeMs, bytes }: LogRun, shiftMs: number): void {
+    if (offset !== this.#next) this.restart(offset);
+    for (let at = 0; at < bytes.length; at += recordBytes(bytes, at)) {
+      const start = at + RECORD_HEADER_BYTES;
+      const frame = { block: bytes, start, end: start + bytes.readUInt32LE(at) };
+      const life = bytes.readUInt32LE(at + 8);
+      this.append(frame, timeMs + bytes.readUInt32LE(at + 4) + shiftMs, life === 0 ? undefined : life);
+    }
+  }
+
+  /** Drops all records. The next one gets this offset. */
+  restart(nextOffset: number): void {
+    this.clear();
+    this.#first = nextOffset;
+    this.#next = nextOffset;
+  }
+
   #readForward(from: number, limit: number, nowMs: number): StreamRecord[] {
     const records: StreamRecord[] = [];
     if (from >= this.#next) return records;
@@ -163,6 +229,11 @@ export class StreamLog {
     this.#bytes -= this.#chunks.shift()?.block.length ?? 0;
     this.#secondChunk = this.#chunks[1]?.firstOffset ?? Number.POSITIVE_INFINITY;
   }
+}
+
+/** Returns the bytes of the record at `at`, with its header. */
+function recordBytes(block: Buffer, at: number): number {
+  return RECORD_HEADER_BYTES + block.readUInt32LE(at);
 }
 
 /** Adds the living records of a chunk with offsets in `[from, before)` to `records`, until these are `limit`. */

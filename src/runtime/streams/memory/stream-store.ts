@@ -1,34 +1,11 @@
 /** All streams of a memory engine, bounded in bytes and in number. `MemoryEngine` publishes to it and reads from it. */
-import { randomBytes } from "node:crypto";
 import { SwitchboardError } from "../../../errors.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
 import type { HistoryLimits, HistoryRange } from "../engine.ts";
 import type { StreamRecord } from "../publication.ts";
-import { RecencyItem, RecencyList } from "./recency-list.ts";
-import { StreamLog } from "./stream-log.ts";
-
-/** Bytes of randomness in an epoch: 8 characters of base64url. */
-const EPOCH_BYTES = 6;
-
-/** One stream: its epoch, its publications, and when these are over. */
-export class Stream extends RecencyItem {
-  readonly topic: string;
-  readonly epoch: string = randomBytes(EPOCH_BYTES).toString("base64url");
-  readonly log = new StreamLog();
-  wanted: boolean;
-  /** Time at which the publications expire, in ms since 1970. */
-  listExpiresAtMs = 0;
-  /** Time at which the stream is forgotten, in ms since 1970. A wanted stream isn't. */
-  metaExpiresAtMs = 0;
-  /** Time from the last use to `metaExpiresAtMs`, in ms. */
-  metaTtlMs = 0;
-
-  constructor(topic: string, wanted: boolean) {
-    super();
-    this.topic = topic;
-    this.wanted = wanted;
-  }
-}
+import { RecencyList } from "./recency-list.ts";
+import { Stream, type StreamCopy } from "./stream.ts";
+import type { LogRun } from "./stream-log.ts";
 
 export interface StreamStoreLimits {
   readonly maxBytes: number;
@@ -52,6 +29,8 @@ export class StreamStore {
   #publications = 0;
   #evicted = 0;
   #forgotten = 0;
+  /** Streams that were created, published to or emptied since `noteChanges`; undefined before. */
+  #changed: Set<Stream> | undefined;
 
   constructor(limits: StreamStoreLimits) {
     this.#limits = limits;
@@ -87,6 +66,7 @@ export class StreamStore {
     stream.listExpiresAtMs = nowMs + limits.ttlMs;
     this.#idle.remove(stream);
     this.#filled.touch(stream);
+    this.#changed?.add(stream);
     if (this.#bytes > this.#limits.maxBytes) this.#makeRoom(stream);
     return stream;
   }
@@ -100,7 +80,9 @@ export class StreamStore {
   /** Removes the publications of a stream. The epoch and the top stay. */
   remove(topic: string): void {
     const stream = this.#streams.get(topic);
-    if (stream !== undefined) this.#empty(stream);
+    if (stream === undefined) return;
+    this.#empty(stream);
+    this.#changed?.add(stream);
   }
 
   want(topic: string): void {
@@ -135,9 +117,73 @@ export class StreamStore {
     }
   }
 
+  /** Notes which streams change from now on, for `takeChanged`; or, with false, notes none any more. */
+  noteChanges(areNoted: boolean): void {
+    this.#changed = areNoted ? new Set() : undefined;
+  }
+
+  /** Returns the streams that have changed since `noteChanges` and since the last call, but for forgotten ones. */
+  takeChanged(): Iterable<Stream> {
+    const changed = this.#changed ?? [];
+    if (this.#changed !== undefined) this.#changed = new Set();
+    return changed;
+  }
+
+  /** True unless the stream was forgotten. */
+  has(stream: Stream): boolean {
+    return this.#streams.get(stream.topic) === stream;
+  }
+
+  /** Walks over the streams with publications, the last one published to first. Streams may change meanwhile. */
+  filled(): Iterable<Stream> {
+    return this.#filled.walk();
+  }
+
+  /** Returns all streams. Streams may change meanwhile. */
+  all(): Iterable<Stream> {
+    return this.#streams.values();
+  }
+
+  /** Takes a stream of another process, or what has become of one that was taken before. */
+  put(copy: StreamCopy, runs: readonly LogRun[], shiftMs: number, nowMs: number): void {
+    const known = this.#streams.get(copy.topic);
+    if (known !== undefined && known.epoch !== copy.epoch) this.#forget(known);
+    const stream = known?.epoch === copy.epoch ? known : this.#create(copy.topic, copy.epoch);
+    const { log } = stream;
+    const [bytes, length] = [log.bytes, log.length];
+    for (const run of runs) log.paste(run, shiftMs);
+    if (log.top !== copy.next - 1) log.restart(copy.next);
+    if (copy.first === copy.next) log.clear();
+    else log.trim(copy.next - copy.first);
+    this.#bytes += log.bytes - bytes;
+    this.#publications += log.length - length;
+    stream.listExpiresAtMs = nowMs + copy.listMs;
+    stream.metaTtlMs = copy.metaTtlMs;
+    stream.metaExpiresAtMs = nowMs + copy.metaMs;
+    this.#place(stream, copy.isRecent);
+    if (this.#bytes > this.#limits.maxBytes) this.#makeRoom(stream);
+  }
+
+  /** Puts a stream of another process into its list: the streams come from the newest to the oldest, then recent ones. */
+  #place(stream: Stream, isRecent: boolean): void {
+    if (stream.log.length === 0) {
+      this.#filled.remove(stream);
+      if (!stream.wanted) this.#idle.touch(stream);
+      return;
+    }
+    this.#idle.remove(stream);
+    if (isRecent) this.#filled.touch(stream);
+    else if (stream.list === undefined) this.#filled.append(stream);
+  }
+
   clear(): void {
-    for (const stream of this.#streams.values()) this.#forget(stream);
+    this.forgetAll();
     this.#wanted.clear();
+  }
+
+  /** Forgets all streams. What is wanted stays wanted. */
+  forgetAll(): void {
+    for (const stream of this.#streams.values()) this.#forget(stream);
   }
 
   /** Returns the stream of a topic as it is now, or a new one. */
@@ -148,7 +194,7 @@ export class StreamStore {
     return stream;
   }
 
-  #create(topic: string): Stream {
+  #create(topic: string, epoch?: string): Stream {
     if (this.#streams.size >= this.#limits.maxStreams) {
       const oldest = this.#idle.oldest ?? this.#filled.oldest;
       if (oldest === undefined) {
@@ -159,8 +205,9 @@ export class StreamStore {
       this.#forgotten++;
       this.#forget(oldest);
     }
-    const stream = new Stream(topic, this.#wanted.has(topic));
+    const stream = new Stream(topic, this.#wanted.has(topic), epoch);
     this.#streams.set(topic, stream);
+    this.#changed?.add(stream);
     return stream;
   }
 

@@ -3,13 +3,15 @@
  * event. SIGHUP reloads the board, and moves a connection.
  */
 import { openSync, readdirSync, writeSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type ServerResponse } from "node:http";
 import { type Address, type StartOptions, Switchboard } from "../../../../src/index.ts";
 
 export interface ServerOptions {
   readonly start: Omit<StartOptions, "actor"> & { readonly actor: string };
   /** How the program listens: the options of `listen`, or "http" for a server of its own. */
   readonly listen: readonly (Readonly<Record<string, string>> | "http")[];
+  /** Number of topics `filled:<number>` with 100 publications of 100 bytes that the program fills before it listens. */
+  readonly filled?: number;
   /** Publishes to the topic `ticks` as often as possible, with a number each. */
   readonly ticks?: string;
   /**
@@ -21,7 +23,14 @@ export interface ServerOptions {
   readonly failsBy?: "SIGKILL" | "SIGSTOP" | "wait" | "exhaust";
 }
 
-const { start, listen, ticks, fails, failsBy = "SIGKILL" }: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
+const {
+  start,
+  listen,
+  filled = 0,
+  ticks,
+  fails,
+  failsBy = "SIGKILL",
+}: ServerOptions = JSON.parse(process.argv[2] ?? "{}");
 
 function tell(event: string, detail: object): void {
   writeSync(1, `${JSON.stringify({ event, ...detail })}\n`);
@@ -48,10 +57,15 @@ if (fails === "close") await board.close();
 if (fails === "listen") await fail();
 if (fails === "suspend") failWhenConnectionsArrive();
 if (fails === "states") failAtStates();
+for (let topic = 0; topic < filled; topic++) {
+  const all = Array.from({ length: 100 }, () => board.publish(`filled:${topic}`, "x".repeat(100)).stored);
+  await Promise.all(all);
+}
 for (const options of fails === "close" ? [] : listen) {
   if (options === "http" || "path" in options) {
     const server = createServer((request, response) => {
       const answer = (): void => void response.end(String(process.pid));
+      if (request.url?.startsWith("/api/") === true) return void answerApi(request.url, response);
       if (request.url !== "/slow") return answer();
       process.once("SIGUSR2", answer);
       tell("asked", {});
@@ -67,6 +81,23 @@ let tick = 0;
 if (ticks !== undefined) {
   setInterval(() => board.publish("ticks", `${ticks} ${tick++}`), 1).unref();
   process.on("exit", () => tell("ended", { ticks: tick }));
+}
+
+/** Answers `/api/publish?topic=…&data=…&key=…`, `/api/history?topic=…` and `/api/presence?topic=…` with JSON. */
+async function answerApi(url: string, response: ServerResponse): Promise<void> {
+  const { pathname, searchParams } = new URL(url, "http://localhost");
+  const [topic = "", data = "", key = ""] = ["topic", "data", "key"].map((name) => searchParams.get(name) ?? "");
+  try {
+    const answer =
+      pathname === "/api/publish"
+        ? await board.publish(topic, data, key === "" ? {} : { idempotencyKey: key }).stored
+        : pathname === "/api/history"
+          ? await board.history(topic, { limit: 1_000 })
+          : await board.presence(topic);
+    response.setHeader("Connection", "close").end(JSON.stringify(answer));
+  } catch (error) {
+    response.writeHead(500).end(String(error));
+  }
 }
 
 /** The descriptors of connections come by tens; before them, the process opens few. */

@@ -6,9 +6,9 @@ import type {
   EngineOwner,
   EnginePublish,
   HistoryLimits,
-  Maybe,
   PresenceChange,
 } from "../../../../src/runtime/streams/engine.ts";
+import type { Maybe } from "../../../../src/runtime/streams/maybe.ts";
 import type { StreamRecord } from "../../../../src/runtime/streams/publication.ts";
 import { encodeText, type Frame, payloadStart } from "../../../../src/wire/protocol/frame.ts";
 

@@ -20,6 +20,7 @@ it("fills in the defaults", () => {
     maxStreams: 1_000_000,
     maxIdempotencyKeys: 1_000_000,
     maxMembers: 1_000_000,
+    maxTakeoverBytes: 256 * 1024 * 1024,
   };
   expect(memory().options).toEqual(defaults);
   expect(memory({}).options).toEqual(defaults);

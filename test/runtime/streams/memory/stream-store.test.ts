@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type Stream, StreamStore } from "../../../../src/runtime/streams/memory/stream-store.ts";
+import type { Stream } from "../../../../src/runtime/streams/memory/stream.ts";
+import { StreamStore } from "../../../../src/runtime/streams/memory/stream-store.ts";
 import { encodeText } from "../../../../src/wire/protocol/frame.ts";
 import { ALL, LIMITS, offsetsOf, span } from "../contract/cluster.ts";
 
