@@ -17,6 +17,7 @@ export type {
   DeadLetter,
   HandedOver,
   HandlerTimeout,
+  HistoryLeft,
   MovedConnection,
   MoveFailure,
   Report,
