@@ -48,8 +48,10 @@ const BUFFER_GROUP = 0;
 /** Words of an entry: the flags of an operation, and the group of buffers. */
 const FLAGS_AT = 7;
 const BUFFER_GROUP_AT = 10;
-/** Number of times that the kernel is entered until the last completions of a slot are there. */
+/** Number of times that the kernel is entered in vain until the last completions of a slot are there. */
 const MAX_CANCEL_TRIES = 8;
+/** The same, if the kernel completes something each time: it completes 20 operations of any slots, in their order. */
+const MAX_CANCEL_STEPS = 1_000;
 
 /** Tells in one sentence why there can be no ring here. Undefined if there can. */
 export function whyNoUring(): string | undefined {
@@ -225,13 +227,22 @@ export class Ring {
 
   /** Ends the receive of a slot. Its last completion follows. */
   cancelReceive(slot: number): void {
+    this.#cancel(slot, kinds.receive);
+  }
+
+  /** Ends the accept of a slot. What it has accepted, and its last completion, follow. */
+  cancelAccept(slot: number): void {
+    this.#cancel(slot, kinds.accept);
+  }
+
+  #cancel(slot: number, kind: number): void {
     const generation = this.#slots.generations[slot] as number;
     this.#queue.queue(() => {
       if (this.#slots.generations[slot] !== generation) return;
       const { words } = this.#queue;
       const at = this.#write(OP_ASYNC_CANCEL | (SQE_SKIP_SUCCESS << 8), slot, kinds.cancel);
       words[at + 1] = -1;
-      words[at + 4] = (slot << KIND_BITS) | kinds.receive;
+      words[at + 4] = (slot << KIND_BITS) | kind;
       words[at + 5] = generation;
     });
   }
@@ -322,7 +333,10 @@ export class Ring {
     // The kernel must know an operation to cancel it.
     if (!this.flush()) return false;
     if (inFlight[slot] !== 0) cancelOperations(this.#parts.descriptor, this.descriptorOf(slot));
-    for (let tries = 0; inFlight[slot] !== 0 && tries < MAX_CANCEL_TRIES; tries++) {
+    let vain = 0;
+    for (let step = 0; inFlight[slot] !== 0 && vain < MAX_CANCEL_TRIES && step < MAX_CANCEL_STEPS; step++) {
+      if (this.#queue.isOverflown) break;
+      if (!this.#queue.hasCompletions) vain++;
       this.#queue.complete();
       this.#completions.dispatchSlot(slot);
     }

@@ -134,6 +134,8 @@ class UringListener implements SlotOwner, ListeningSocket {
   readonly #failed: (error: Error) => void;
   #slot = -1;
   #closed = false;
+  /** True if the socket is closed after the last completion of the accept. */
+  #closesLate = false;
   #retry: NodeJS.Timeout | undefined;
 
   constructor(
@@ -168,6 +170,7 @@ class UringListener implements SlotOwner, ListeningSocket {
   }
 
   #acceptAgain(result: number): void {
+    if (this.#closesLate) this.#loop.ring.retire(this.#slot);
     if (this.#closed) return;
     if (result >= 0 || !LACKS.has(-result)) {
       this.#loop.ring.accept(this.#slot);
@@ -181,14 +184,17 @@ class UringListener implements SlotOwner, ListeningSocket {
     this.#failed(new SwitchboardError("ERR_OUT_OF_DESCRIPTORS", "the system has no descriptor left to accept with"));
   }
 
-  /** Nothing is shut down, if possible: another process may accept with the same socket. */
+  /** Closes the socket without a shutdown: another process may accept with the same socket. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#retry);
     const { ring } = this.#loop;
-    ring.quiesce(this.#slot);
-    ring.retire(this.#slot);
+    if (ring.quiesce(this.#slot)) ring.retire(this.#slot);
+    else {
+      this.#closesLate = true;
+      ring.cancelAccept(this.#slot);
+    }
   }
 
   /** A connection that the kernel has accepted is accepted here. */

@@ -63,6 +63,35 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
     expect(recorders.map(({ bytes }) => String(bytes))).toEqual(pairs.map((_, index) => `from ${index}`));
   });
 
+  it("gives a listening socket away while hundreds of reads wait in the kernel", async () => {
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const { port } = server.address() as AddressInfo;
+    const recorders: Recorder[] = [];
+    const listening = sockets.accept(
+      server,
+      (transport) => {
+        const recorder = new Recorder();
+        recorders.push(recorder);
+        transport.start(recorder);
+        onTestFinished(() => transport.destroy());
+      },
+      (error) => {
+        throw error;
+      },
+    );
+    const peers = await Promise.all(Array.from({ length: 400 }, () => opened(port)));
+    for (const peer of peers) peer.write("one ");
+    await expect.poll(() => recorders.filter(({ bytes }) => bytes.length === 4).length).toBe(400);
+    // The next receives begin. Nothing returns to the event loop between the writes and the call.
+    for (let turn = 0; turn < 3; turn++) await new Promise((resolve) => setImmediate(resolve));
+    for (const peer of peers) peer.write("two");
+    const given = listening.toServer();
+    expect(given).toBeDefined();
+    given?.close();
+    await expect.poll(() => recorders.filter(({ bytes }) => String(bytes) === "one two").length).toBe(400);
+  });
+
   it("receives long reads of many peers, more than it lets the kernel have buffers for", async () => {
     const pairs = await Promise.all(Array.from({ length: 60 }, () => open()));
     const long = pattern(300_000);
@@ -179,3 +208,10 @@ describe.skipIf(missingUring !== undefined)("a UringTransport", () => {
     expect(transport.bufferedBytes).toBe(0);
   });
 });
+
+async function opened(port: number): Promise<Socket> {
+  const peer = connect(port, "127.0.0.1").on("error", () => {});
+  onTestFinished(() => void peer.destroy());
+  await once(peer, "connect");
+  return peer;
+}
