@@ -7,6 +7,7 @@ import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { Estate } from "../../../../src/wire/native/estate/estate.ts";
 import { createEstateMemory } from "../../../../src/wire/native/estate/estate-memory.ts";
 import { ACCEPT_MULTISHOT, KIND_BITS, kinds, OP_ACCEPT } from "../../../../src/wire/native/operations.ts";
+import { duplicate } from "../../../../src/wire/native/pass-descriptors.ts";
 import { settle } from "../../../../src/wire/native/ring.ts";
 import { setUpRing } from "../../../../src/wire/native/ring-setup.ts";
 import { letWait } from "../../../../src/wire/native/sockets.ts";
@@ -15,6 +16,7 @@ import { descriptorOf } from "../../../../src/wire/node-internals/net.ts";
 import { UringSockets } from "../../../../src/wire/transport/uring/uring-sockets.ts";
 import type { UringTransport } from "../../../../src/wire/transport/uring/uring-transport.ts";
 import { missingUring } from "../../native/availability.ts";
+import { Recorder } from "../recorder.ts";
 
 const ENTRIES = 4;
 /** Clients that connect at once and send a little. */
@@ -94,6 +96,40 @@ describe.skipIf(missingUring !== undefined)("a completion queue that is full", (
     sockets.close();
     settle(memory);
     await vi.waitFor(() => expect(descriptors()).toBe(before));
+  });
+
+  it("closes a listening socket late, and only here", async () => {
+    const memory = createEstateMemory();
+    const sockets = new UringSockets(memory, ENTRIES);
+    const { server, port } = await listen();
+    const shared = duplicate(descriptorOf(server));
+    const recorders: Recorder[] = [];
+    const accepted = (transport: UringTransport): void => {
+      const recorder = new Recorder();
+      recorders.push(recorder);
+      transport.start(recorder);
+    };
+    const listener = sockets.accept(server, accepted, (error) => {
+      throw error;
+    });
+    const peers = await Promise.all(Array.from({ length: BRIEF_CLIENTS }, () => open(port)));
+    for (const peer of peers) peer.write("one ");
+    await vi.waitFor(() => expect(recorders.map(({ bytes }) => String(bytes))).toEqual(peers.map(() => "one ")));
+    const before = descriptors();
+    for (const peer of peers) peer.write("two");
+    listener.close();
+    expect(descriptors()).toBe(before);
+    await vi.waitFor(() => expect(descriptors()).toBe(before - 1));
+    // Another owner of the socket still accepts.
+    const late = open(port);
+    const other = createServer((socket) => socket.end("here")).listen({ fd: shared });
+    const peer = await late;
+    peer.write("x");
+    expect(String((await once(peer, "data"))[0])).toBe("here");
+    expect(recorders.map(({ bytes }) => String(bytes))).toEqual(peers.map(() => "one two"));
+    other.close();
+    sockets.close();
+    settle(memory);
   });
 
   it("leaves no accepted connection behind when its thread ends", async () => {
