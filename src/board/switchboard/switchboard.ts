@@ -113,7 +113,10 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
       reported: (shard, reports) => this.#events.reported(shard, reports),
       clientLeft: (clientKey) => this.#intake.clientLeft(clientKey),
       shardLost: (loss) => this.#events.announce("shardLost", loss),
-      shardFailed: (loss) => this.#events.announce("shardFailed", loss),
+      shardFailed: (loss) => {
+        this.#intake.shardFailed(loss.shard);
+        this.#events.announce("shardFailed", loss);
+      },
       moved: (address, shard) => this.emit("moved", { address, shard }),
       published: (publish) => this.#takeover?.published(publish),
       shardReplaced: (shard) => this.#shardReplaced(shard),

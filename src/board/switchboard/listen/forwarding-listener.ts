@@ -55,6 +55,9 @@ export class ForwardingListener {
   /** A shard that was replaced gets sockets from here, as before. */
   async reopen(): Promise<void> {}
 
+  /** The other shards get the sockets. */
+  shardFailed(): void {}
+
   close(): void {
     this.#server.close();
   }

@@ -39,8 +39,8 @@ export class ReusePortListener implements PassableSockets {
   /** Timers of the next attempts, by shard. */
   readonly #retries = new Map<number, NodeJS.Timeout>();
   #closed = false;
-  /** Descriptors of the sockets, if another process may take them over. */
-  #kept: number[] = [];
+  /** Descriptors of the sockets by shard, if another process may take them over. Several shards may share one. */
+  #kept: (readonly number[])[] = [];
 
   constructor(listenerId: number, settings: ShardPortSettings, owner: ReusePortListenerOwner) {
     this.listenerId = listenerId;
@@ -56,7 +56,7 @@ export class ReusePortListener implements PassableSockets {
     const inherited = sockets.claim(this.asked);
     if (inherited !== undefined) {
       this.#address = inherited.address as AddressInfo;
-      this.#kept = [...inherited.descriptors];
+      this.#keepInherited(inherited.descriptors);
       sockets.add(this);
       await sockets.settled();
       return this.#address;
@@ -90,7 +90,16 @@ export class ReusePortListener implements PassableSockets {
   }
 
   #keep(servers: readonly Server[]): void {
-    if (this.#owner.sockets.isPassable) this.#kept = servers.map((server) => duplicate(descriptorOf(server)));
+    if (this.#owner.sockets.isPassable) this.#kept = servers.map((server) => [duplicate(descriptorOf(server))]);
+  }
+
+  /** With fewer sockets than shards, several shards accept from one. */
+  #keepInherited(all: readonly number[]): void {
+    const { shards } = this.#owner;
+    this.#kept = Array.from({ length: shards }, (_, shard) => {
+      if (all.length < shards) return [all[shard % all.length] as number];
+      return all.filter((_, index) => index % shards === shard);
+    });
   }
 
   // ── for a takeover ─────────────────────────────────────────────────────────────────────────────────────
@@ -102,7 +111,7 @@ export class ReusePortListener implements PassableSockets {
   }
 
   get descriptors(): readonly number[] {
-    return this.#kept;
+    return [...new Set(this.#kept.flat())];
   }
 
   /** The shards close their servers themselves. */
@@ -112,15 +121,12 @@ export class ReusePortListener implements PassableSockets {
     for (let shard = 0; shard < this.#owner.shards; shard++) await this.#giveKept(shard);
   }
 
-  /** Gives a shard its sockets. With fewer sockets than shards, several shards accept from one. */
+  /** Gives a shard its sockets. */
   async #giveKept(shard: number): Promise<void> {
-    const { shards, giveServer } = this.#owner;
-    const all = this.#kept;
-    const own = all.length < shards ? [all[shard % all.length]] : all.filter((_, index) => index % shards === shard);
-    for (const descriptor of own) {
+    for (const descriptor of this.#kept[shard] ?? []) {
       const server = createMovableServer();
-      await openServer(server, { fd: duplicate(descriptor as number) }, undefined);
-      giveServer(shard, server);
+      await openServer(server, { fd: duplicate(descriptor) }, undefined);
+      this.#owner.giveServer(shard, server);
     }
   }
 
@@ -152,6 +158,14 @@ export class ReusePortListener implements PassableSockets {
     }
   }
 
+  /** The shard isn't started again: its sockets would take connections that nobody serves. */
+  shardFailed(shard: number): void {
+    const own = this.#kept[shard] ?? [];
+    this.#kept[shard] = [];
+    const left = this.descriptors;
+    for (const descriptor of own) if (!left.includes(descriptor)) closeDescriptor(descriptor);
+  }
+
   #retryLater(shard: number, error: Error): void {
     const timer = setTimeout(() => void this.reopen(shard), RETRY_MS);
     this.#retries.set(shard, timer);
@@ -162,7 +176,8 @@ export class ReusePortListener implements PassableSockets {
   close(): void {
     this.#closed = true;
     for (const timer of this.#retries.values()) clearTimeout(timer);
-    for (const descriptor of this.#kept.splice(0)) closeDescriptor(descriptor);
+    for (const descriptor of this.descriptors) closeDescriptor(descriptor);
+    this.#kept = [];
   }
 
   get port(): number | undefined {

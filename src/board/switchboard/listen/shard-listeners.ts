@@ -83,6 +83,11 @@ export class ShardListeners {
     return Promise.all(this.#listeners.map((listener) => listener.reopen(shard)));
   }
 
+  /** Leaves the ports to the other shards: this one isn't started again. */
+  shardFailed(shard: number): void {
+    for (const listener of this.#listeners) listener.shardFailed(shard);
+  }
+
   close(): void {
     for (const listener of this.#listeners) listener.close();
   }

@@ -139,6 +139,11 @@ export class UpgradeIntake {
     return this.#shardPorts.reopen(shard);
   }
 
+  /** A shard isn't started again. */
+  shardFailed(shard: number): void {
+    this.#shardPorts.shardFailed(shard);
+  }
+
   /** A connection or a handshake of a client has ended, if clients are counted. */
   clientLeft(clientKey: string): void {
     this.#admission?.clientLeft(clientKey);

@@ -1,9 +1,10 @@
 import { once } from "node:events";
-import { type AddressInfo, connect as connectSocket, createServer, type Server } from "node:net";
+import { type AddressInfo, connect as connectSocket, createServer, type Server, type Socket } from "node:net";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { ListeningSockets } from "../../../../src/board/switchboard/listen/listening-sockets.ts";
 import { ReusePortListener } from "../../../../src/board/switchboard/listen/reuse-port-listener.ts";
 import { type StartOptions, Switchboard } from "../../../../src/index.ts";
+import { holdsByNumber } from "../../../../src/wire/passing/passed-sockets.ts";
 import { connect } from "../../../../src/wire/websocket/index.ts";
 import { actorUrl, startBoard } from "../../../support/board.ts";
 import { selfSigned } from "../../../support/certificate.ts";
@@ -233,3 +234,35 @@ it("gives a replaced shard its port again after a failure, and reports the failu
   await once(peer, "connect");
   peer.destroy();
 });
+
+it.skipIf(!holdsByNumber())(
+  "leaves a port for takeovers to the other shards when one isn't started again",
+  async () => {
+    const servers = new Map<number, Server>();
+    const { signal } = new AbortController();
+    const port = new ReusePortListener(0, settings, {
+      shards: 2,
+      closing: signal,
+      sockets: new ListeningSockets(true),
+      giveServer: (shard, server) => void servers.set(shard, server),
+      acceptFailed: () => {},
+    });
+    onTestFinished(() => {
+      port.close();
+      for (const server of servers.values()) server.close();
+    });
+    const address = await port.listen(0, "127.0.0.1", signal);
+    let accepted = 0;
+    servers.get(0)?.on("connection", (socket: Socket) => {
+      accepted++;
+      socket.destroy();
+    });
+    servers.get(1)?.close();
+    port.shardFailed(1);
+    expect(port.descriptors).toHaveLength(1);
+    // The kernel would give half of them to the other socket.
+    const peers = Array.from({ length: 40 }, () => connectSocket(address.port, "127.0.0.1").resume());
+    await Promise.all(peers.map((peer) => once(peer, "close")));
+    expect(accepted).toBe(40);
+  },
+);
