@@ -1,6 +1,6 @@
 /**
- * Replacements in a Node without `node:ffi` that fail where sockets arrive: in a supervisor without descriptors, and in a
- * shard that dies. `npm run takeovers:handles` runs these tests with an older Node, too.
+ * Replacements in a Node without `node:ffi` that fail where sockets arrive: in a supervisor or a new process without
+ * descriptors, and in a shard that dies. `npm run takeovers:handles` runs these tests with an older Node, too.
  */
 import { execFileSync } from "node:child_process";
 import { readdirSync } from "node:fs";
@@ -32,6 +32,20 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     await supervisor.logs(/the new process didn't start: spawn .*EMFILE before it took over: pid \d+ goes on/);
     expect(await faults()).toEqual([]);
     limit(supervisor.pid, false);
+    supervisor.kill("SIGHUP");
+    await supervisor.logs(/took over from pid/);
+    expect(await faults()).toEqual([]);
+    await supervisor.prints(new RegExp(`"event":"handedOver",.*"connections":${CLIENTS}`));
+  });
+
+  it("by a process that runs out of descriptors disturbs nobody, and the next one works", async () => {
+    const { supervisor, change, faults } = await serve();
+    change({ fails: "suspend", failsBy: "exhaust" });
+    supervisor.kill("SIGHUP");
+    const [, next] = await supervisor.logs(/nothing more is passed on to pid (\d+): a process didn't take a socket/);
+    await supervisor.logs(new RegExp(`pid ${next} .* before it took over: pid \\d+ goes on`));
+    expect(await faults()).toEqual([]);
+    change({});
     supervisor.kill("SIGHUP");
     await supervisor.logs(/took over from pid/);
     expect(await faults()).toEqual([]);
