@@ -10,7 +10,7 @@
 
 import { parseArgs } from "node:util";
 import { MessageChannel, type MessagePort, parentPort, Worker, workerData } from "node:worker_threads";
-import { EngineClient } from "../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../src/runtime/engine/client/engine-client.ts";
 import { runEngine } from "../src/runtime/engine/engine-thread.ts";
 import type { EngineReport } from "../src/runtime/engine/messages.ts";
 import { memory } from "../src/runtime/streams/memory/memory-options.ts";

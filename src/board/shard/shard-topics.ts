@@ -3,7 +3,7 @@ import type { MessagePort } from "node:worker_threads";
 import { Bus } from "../../runtime/bus/bus.ts";
 import type { Departure } from "../../runtime/bus/moving/move.ts";
 import type { ComingPreparation } from "../../runtime/bus/moving/moves-host.ts";
-import { EngineClient } from "../../runtime/engine/engine-client.ts";
+import { EngineClient } from "../../runtime/engine/client/engine-client.ts";
 import { Feeds, type MoveName } from "../../runtime/feeds/feeds.ts";
 import type { Membership } from "../../runtime/feeds/membership.ts";
 import type { ComingLuggage } from "../../runtime/feeds/moving/coming-topics.ts";

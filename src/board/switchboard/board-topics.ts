@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../errors.ts";
 import { Bus } from "../../runtime/bus/bus.ts";
-import { EngineClient } from "../../runtime/engine/engine-client.ts";
+import { EngineClient } from "../../runtime/engine/client/engine-client.ts";
 import type { StateAnswer, StateRequest } from "../../runtime/engine/messages.ts";
 import { Topics } from "../../runtime/feeds/topics.ts";
 import type { EngineHealth } from "../../runtime/streams/engine.ts";

@@ -4,7 +4,7 @@ import { noop } from "../../wire/protocol/empty.ts";
 import { Pulse } from "../stats/pulse.ts";
 import type { Engine } from "../streams/engine.ts";
 import { TopicRules } from "../streams/topic-rules.ts";
-import { EngineHost } from "./engine-host.ts";
+import { EngineHost } from "./host/engine-host.ts";
 import type { EngineOrder, EngineReport, EngineTask } from "./messages.ts";
 
 /**

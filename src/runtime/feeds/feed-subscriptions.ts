@@ -3,7 +3,7 @@
  * `Feed` has one `FeedSubscriptions`.
  */
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { EngineClient } from "../engine/engine-client.ts";
+import type { EngineClient } from "../engine/client/engine-client.ts";
 import type { HistoryRead } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";
 import type { Encode, StreamRecord } from "../streams/publication.ts";

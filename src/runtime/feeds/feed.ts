@@ -3,8 +3,8 @@
  * subscriptions of the shard. `Feeds` has one for each topic with history or presence that the shard wants.
  */
 import type { Frame } from "../../wire/protocol/frame.ts";
-import type { EngineClient } from "../engine/engine-client.ts";
-import type { StreamFeed } from "../engine/wanted-topics.ts";
+import type { EngineClient } from "../engine/client/engine-client.ts";
+import type { StreamFeed } from "../engine/client/wanted-topics.ts";
 import type { EndOfTick } from "../scheduling/end-of-tick.ts";
 import type { HistoryRead, PresenceChange } from "../streams/engine.ts";
 import type { Position } from "../streams/position.ts";

@@ -2,7 +2,7 @@
  * The topics with history or presence that the connections of one shard are subscribed to. Each shard of a board with
  * such topics has one `Feeds`.
  */
-import type { EngineClient } from "../engine/engine-client.ts";
+import type { EngineClient } from "../engine/client/engine-client.ts";
 import { EndOfTick } from "../scheduling/end-of-tick.ts";
 import { NOTHING_KEPT, type SubscribeOptions } from "../streams/subscribe.ts";
 import type { TopicRule } from "../streams/topic-rules.ts";

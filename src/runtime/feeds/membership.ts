@@ -1,7 +1,7 @@
 /** One connection in one topic with history or presence. `Feeds` makes memberships, and `Subscriptions` keeps them. */
 import { noop } from "../../wire/protocol/empty.ts";
 import type { Address } from "../actor/address.ts";
-import type { EngineClient } from "../engine/engine-client.ts";
+import type { EngineClient } from "../engine/client/engine-client.ts";
 import type { LocalMember } from "../engine/messages.ts";
 import type { Position } from "../streams/position.ts";
 import type { Encode } from "../streams/publication.ts";

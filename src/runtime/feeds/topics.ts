@@ -10,7 +10,7 @@ import type { PublishResult } from "../actor/context/publish-result.ts";
 import type { Subscriber } from "../bus/audience.ts";
 import { type Bus, NOBODY } from "../bus/bus.ts";
 import { checkTopic } from "../bus/topic-index.ts";
-import type { EngineClient } from "../engine/engine-client.ts";
+import type { EngineClient } from "../engine/client/engine-client.ts";
 import type { Member, PresenceStats } from "../streams/engine.ts";
 import { isPosition } from "../streams/position.ts";
 import { Publication } from "../streams/publication.ts";

@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import { Subscriptions } from "../../../src/board/connection/subscriptions.ts";
 import { SwitchboardError } from "../../../src/errors.ts";
 import { Bus } from "../../../src/runtime/bus/bus.ts";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
 import { Topics } from "../../../src/runtime/feeds/topics.ts";
 import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
 import { Counters } from "../../../src/runtime/stats/counters.ts";

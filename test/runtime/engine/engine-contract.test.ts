@@ -2,8 +2,8 @@
  * The suite of engines over the memory engine behind a host and a client: what holds for an engine holds for a shard.
  */
 import { MessageChannel } from "node:worker_threads";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
-import { EngineHost } from "../../../src/runtime/engine/engine-host.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
+import { EngineHost } from "../../../src/runtime/engine/host/engine-host.ts";
 import type {
   Engine,
   EngineOwner,

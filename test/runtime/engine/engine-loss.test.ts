@@ -1,6 +1,6 @@
 import { MessageChannel } from "node:worker_threads";
 import { expect, it, vi } from "vitest";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
 import { GatedEngine } from "./gated-engine.ts";
 import { RecordingFeed, span, startHost, text, textOf, until } from "./host.ts";
 import { LateEngine } from "./late-engine.ts";

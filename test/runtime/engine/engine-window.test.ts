@@ -1,7 +1,7 @@
 import { serialize } from "node:v8";
 import { MessageChannel } from "node:worker_threads";
 import { expect, it } from "vitest";
-import { EngineClient, type EngineClientOwner } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient, type EngineClientOwner } from "../../../src/runtime/engine/client/engine-client.ts";
 import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
 import type { StreamRecord } from "../../../src/runtime/streams/publication.ts";
 import { GatedEngine } from "./gated-engine.ts";

@@ -1,10 +1,10 @@
 /** A host and its clients in one thread, joined by real ports; and feeds that write down what they get. */
 import { MessageChannel, type MessagePort } from "node:worker_threads";
 import { onTestFinished, vi } from "vitest";
-import { EngineClient, type EngineClientOwner } from "../../../src/runtime/engine/engine-client.ts";
-import { EngineHost, type EngineHostSettings } from "../../../src/runtime/engine/engine-host.ts";
-import type { EngineClientSettings } from "../../../src/runtime/engine/engine-session.ts";
-import type { StreamFeed } from "../../../src/runtime/engine/wanted-topics.ts";
+import { EngineClient, type EngineClientOwner } from "../../../src/runtime/engine/client/engine-client.ts";
+import type { EngineClientSettings } from "../../../src/runtime/engine/client/engine-session.ts";
+import type { StreamFeed } from "../../../src/runtime/engine/client/wanted-topics.ts";
+import { EngineHost, type EngineHostSettings } from "../../../src/runtime/engine/host/engine-host.ts";
 import type { Engine, PresenceChange } from "../../../src/runtime/streams/engine.ts";
 import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";
 import type { Position } from "../../../src/runtime/streams/position.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
-import type { StreamFeed } from "../../../src/runtime/engine/wanted-topics.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
+import type { StreamFeed } from "../../../src/runtime/engine/client/wanted-topics.ts";
 import type { Membership } from "../../../src/runtime/feeds/membership.ts";
 import type { Position } from "../../../src/runtime/streams/position.ts";
 import type { Encode, Publication } from "../../../src/runtime/streams/publication.ts";

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
 import type { Membership } from "../../../src/runtime/feeds/membership.ts";
 import type { Engine } from "../../../src/runtime/streams/engine.ts";
 import { createMemoryEngine } from "../../../src/runtime/streams/memory/memory-engine.ts";

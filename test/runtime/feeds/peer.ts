@@ -1,7 +1,7 @@
 /** A connection as feeds see it, for tests: it writes down what it gets, and has as much room as a test says. */
 
 import type { Address } from "../../../src/runtime/actor/address.ts";
-import type { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import type { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
 import type { FeedHost } from "../../../src/runtime/feeds/feed-host.ts";
 import { Feeds } from "../../../src/runtime/feeds/feeds.ts";
 import type { FeedMember } from "../../../src/runtime/feeds/membership.ts";

@@ -2,7 +2,7 @@ import { expect, it, onTestFinished } from "vitest";
 import type { PublishOptions } from "../../../src/runtime/actor/context/actor-context.ts";
 import type { Subscriber } from "../../../src/runtime/bus/audience.ts";
 import { Bus, NOBODY } from "../../../src/runtime/bus/bus.ts";
-import { EngineClient } from "../../../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../../../src/runtime/engine/client/engine-client.ts";
 import { Topics } from "../../../src/runtime/feeds/topics.ts";
 import type { ReadHistoryOptions } from "../../../src/runtime/streams/topic-memory.ts";
 import { TopicRules } from "../../../src/runtime/streams/topic-rules.ts";

@@ -1,6 +1,6 @@
 /** Steps of a takeover in the engine thread of a board. The board at either end of a takeover has such steps. */
 import { setTimeout as delay } from "node:timers/promises";
-import type { EngineClient } from "../../../runtime/engine/engine-client.ts";
+import type { EngineClient } from "../../../runtime/engine/client/engine-client.ts";
 import type { TakeoverAnswers, TakeoverStep } from "../../../runtime/engine/takeover/steps.ts";
 import type { BoardTopics } from "../board-topics.ts";
 import { POLL_MS } from "./limits.ts";

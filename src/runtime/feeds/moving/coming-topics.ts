@@ -4,7 +4,7 @@
  */
 
 import { noop } from "../../../wire/protocol/empty.ts";
-import type { EngineClient } from "../../engine/engine-client.ts";
+import type { EngineClient } from "../../engine/client/engine-client.ts";
 import type { LocalMember } from "../../engine/messages.ts";
 import type { Feed } from "../feed.ts";
 import { WaitingPresence } from "../presence-watchers.ts";

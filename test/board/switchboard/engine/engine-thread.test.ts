@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
 import { EngineThread, type EngineThreadOwner } from "../../../../src/board/switchboard/engine/engine-thread.ts";
 import { ShardThreads } from "../../../../src/board/switchboard/pool/shard-threads.ts";
-import { EngineClient } from "../../../../src/runtime/engine/engine-client.ts";
+import { EngineClient } from "../../../../src/runtime/engine/client/engine-client.ts";
 import { memory } from "../../../../src/runtime/streams/memory/memory-options.ts";
 import { RecordingFeed, RULES, text, until } from "../../../runtime/engine/host.ts";
 

@@ -1,9 +1,9 @@
 /** The topics that the thread of an `EngineClient` wants, and their feeds. They survive the engine thread. */
-import type { Frame } from "../../wire/protocol/frame.ts";
-import type { PresenceChange } from "../streams/engine.ts";
-import type { Position } from "../streams/position.ts";
-import type { StreamRecord } from "../streams/publication.ts";
-import type { HostNotice } from "./messages.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import type { PresenceChange } from "../../streams/engine.ts";
+import type { Position } from "../../streams/position.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
+import type { HostNotice } from "../messages.ts";
 
 type TopicNotice = Extract<HostNotice, { readonly number: number }>;
 

@@ -1,9 +1,9 @@
 /** The messages that an `EngineSession` has for the host at the end of the tick. */
 import type { MessagePort } from "node:worker_threads";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import { BatchWriter } from "../bus/batch.ts";
-import { EndOfTick } from "../scheduling/end-of-tick.ts";
-import { type ClientCall, type ClientMessage, MAX_NUMBERED_TOPICS, RELAY_FLAG } from "./messages.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import { BatchWriter } from "../../bus/batch.ts";
+import { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import { type ClientCall, type ClientMessage, MAX_NUMBERED_TOPICS, RELAY_FLAG } from "../messages.ts";
 import type { NumberedTopic } from "./publishes-under-way.ts";
 
 /**

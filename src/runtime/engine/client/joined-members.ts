@@ -2,9 +2,9 @@
  * The members of topics with presence that one thread has joined. They survive the engine thread. `EngineClient` has
  * one list.
  */
-import { noop } from "../../wire/protocol/empty.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import type { LocalMember } from "../messages.ts";
 import type { EngineSession } from "./engine-session.ts";
-import type { LocalMember } from "./messages.ts";
 
 export class JoinedMembers {
   /** Members by topic and address. */

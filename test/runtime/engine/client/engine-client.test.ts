@@ -1,6 +1,6 @@
 import { expect, it } from "vitest";
-import { MAX_NUMBERED_TOPICS } from "../../../src/runtime/engine/messages.ts";
-import { RecordingFeed, span, startHost, text, textOf, until } from "./host.ts";
+import { MAX_NUMBERED_TOPICS } from "../../../../src/runtime/engine/messages.ts";
+import { RecordingFeed, span, startHost, text, textOf, until } from "../host.ts";
 
 it("publishes get the offsets of their order, and reach the feeds of all clients in that order", async () => {
   const { connect } = await startHost();

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { expect, it } from "vitest";
-import { type NumberedTopic, PublishesUnderWay } from "../../../src/runtime/engine/publishes-under-way.ts";
-import type { EnginePublished } from "../../../src/runtime/streams/engine.ts";
+import { type NumberedTopic, PublishesUnderWay } from "../../../../src/runtime/engine/client/publishes-under-way.ts";
+import type { EnginePublished } from "../../../../src/runtime/streams/engine.ts";
 
 type Settled = PromiseSettledResult<EnginePublished>;
 

@@ -1,5 +1,5 @@
 /** The topics that clients want from the engine, in the engine thread. `EngineHost` owns them. */
-import type { Position } from "../streams/position.ts";
+import type { Position } from "../../streams/position.ts";
 
 /** A client that wants a topic. */
 export interface Interest<Client> {

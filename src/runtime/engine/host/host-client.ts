@@ -2,14 +2,13 @@
  * One client as the engine thread sees it: its port, its window, its publishes. `EngineHost` has one for each client.
  */
 import type { MessagePort } from "node:worker_threads";
-import { reportError, SwitchboardError } from "../../errors.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import { BatchReader, BatchWriter } from "../bus/batch.ts";
-import type { EndOfTick } from "../scheduling/end-of-tick.ts";
-import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
-import type { StreamRecord } from "../streams/publication.ts";
-import type { Interest } from "./host-topics.ts";
-import { Inbox } from "./inbox.ts";
+import { reportError, SwitchboardError } from "../../../errors.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import { BatchReader, BatchWriter } from "../../bus/batch.ts";
+import type { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import type { FairScheduler } from "../../scheduling/fair-scheduler.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
+import { Inbox } from "../inbox.ts";
 import {
   type ClientCall,
   type ClientMessage,
@@ -18,7 +17,8 @@ import {
   type HostMessage,
   type HostNotice,
   windowBytes,
-} from "./messages.ts";
+} from "../messages.ts";
+import type { Interest } from "./host-topics.ts";
 import { PublishReceiver, type PublishTarget } from "./publish-receiver.ts";
 
 export interface HostClientOwner extends PublishTarget {

@@ -1,10 +1,10 @@
 /** The publishes of one client, from a batch to the engine, and the acknowledgements for the client. */
-import { type ErrorReport, reportError, SwitchboardError } from "../../errors.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import type { Engine, EnginePublished, HistoryLimits } from "../streams/engine.ts";
-import type { TopicRules } from "../streams/topic-rules.ts";
-import { type HostMessage, RELAY_FLAG } from "./messages.ts";
-import type { StateGate } from "./takeover/state-gate.ts";
+import { type ErrorReport, reportError, SwitchboardError } from "../../../errors.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import type { Engine, EnginePublished, HistoryLimits } from "../../streams/engine.ts";
+import type { TopicRules } from "../../streams/topic-rules.ts";
+import { type HostMessage, RELAY_FLAG } from "../messages.ts";
+import type { StateGate } from "../takeover/state-gate.ts";
 
 /** The engine and the rules of topics to which publishes go. */
 export interface PublishTarget {

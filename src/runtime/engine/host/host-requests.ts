@@ -1,9 +1,9 @@
 /** The requests of clients, but for `want`, as calls of the engine. `EngineHost` owns it. */
-import { SwitchboardError } from "../../errors.ts";
-import { packRecords } from "../bus/batch.ts";
-import type { Engine, HistoryLimits, HistoryRead, PresenceLimits } from "../streams/engine.ts";
-import type { TopicRules } from "../streams/topic-rules.ts";
-import type { EngineAnswers, EngineRequest, PackedRead, StateAnswer, StateRequest } from "./messages.ts";
+import { SwitchboardError } from "../../../errors.ts";
+import { packRecords } from "../../bus/batch.ts";
+import type { Engine, HistoryLimits, HistoryRead, PresenceLimits } from "../../streams/engine.ts";
+import type { TopicRules } from "../../streams/topic-rules.ts";
+import type { EngineAnswers, EngineRequest, PackedRead, StateAnswer, StateRequest } from "../messages.ts";
 import { noHistory } from "./publish-receiver.ts";
 
 /** Time in ms that a connection has on its way to another process. One that doesn't arrive is reported as gone then. */

@@ -1,18 +1,18 @@
 /** The engine thread's side of all clients: it gives the engine their calls, and gives them what the engine reports. */
 import type { MessagePort } from "node:worker_threads";
-import { noop } from "../../wire/protocol/empty.ts";
-import { EndOfTick } from "../scheduling/end-of-tick.ts";
-import { FairScheduler } from "../scheduling/fair-scheduler.ts";
-import type { Engine, EngineHealth, EngineOwner, HistoryLimits } from "../streams/engine.ts";
-import type { Position } from "../streams/position.ts";
-import type { TopicRules } from "../streams/topic-rules.ts";
-import { unavailable } from "./engine-session.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import { FairScheduler } from "../../scheduling/fair-scheduler.ts";
+import type { Engine, EngineHealth, EngineOwner, HistoryLimits } from "../../streams/engine.ts";
+import type { Position } from "../../streams/position.ts";
+import type { TopicRules } from "../../streams/topic-rules.ts";
+import { unavailable } from "../client/engine-session.ts";
+import { type ClientCall, type EngineRequest, type HostNotice, isAboutState } from "../messages.ts";
+import { EngineTakeover } from "../takeover/engine-takeover.ts";
+import { StateGate } from "../takeover/state-gate.ts";
 import { HostClient, type HostClientOwner, type HostSchedule } from "./host-client.ts";
 import { HostRequests } from "./host-requests.ts";
 import { HostTopic, type Interest } from "./host-topics.ts";
-import { type ClientCall, type EngineRequest, type HostNotice, isAboutState } from "./messages.ts";
-import { EngineTakeover } from "./takeover/engine-takeover.ts";
-import { StateGate } from "./takeover/state-gate.ts";
 import { TopChecks } from "./top-checks.ts";
 
 export interface EngineHostSettings {

@@ -1,5 +1,5 @@
 /** Checks whether wanted streams are where the engine says they are. `EngineHost` owns it. */
-import type { FairScheduler, ScheduledTask } from "../scheduling/fair-scheduler.ts";
+import type { FairScheduler, ScheduledTask } from "../../scheduling/fair-scheduler.ts";
 import type { HostTopic } from "./host-topics.ts";
 
 /** Checks that may wait for the engine at once. */

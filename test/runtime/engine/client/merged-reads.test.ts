@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { MergedReads } from "../../../src/runtime/engine/merged-reads.ts";
-import { GatedEngine } from "./gated-engine.ts";
-import { RecordingFeed, span, startHost, text, until } from "./host.ts";
+import { MergedReads } from "../../../../src/runtime/engine/client/merged-reads.ts";
+import { GatedEngine } from "../gated-engine.ts";
+import { RecordingFeed, span, startHost, text, until } from "../host.ts";
 
 /** The ranges of the history reads that wait at the gate. */
 function ranges({ waiting }: GatedEngine): unknown[] {

@@ -3,12 +3,12 @@
  * other end of its port.
  */
 import type { MessagePort } from "node:worker_threads";
-import { type ErrorReport, SwitchboardError } from "../../errors.ts";
-import { noop } from "../../wire/protocol/empty.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import { unpackRecords } from "../bus/batch.ts";
-import { EndOfTick } from "../scheduling/end-of-tick.ts";
-import { FairScheduler } from "../scheduling/fair-scheduler.ts";
+import { type ErrorReport, SwitchboardError } from "../../../errors.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import { unpackRecords } from "../../bus/batch.ts";
+import { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import { FairScheduler } from "../../scheduling/fair-scheduler.ts";
 import type {
   EngineHealth,
   EnginePublished,
@@ -16,8 +16,19 @@ import type {
   HistoryRead,
   Member,
   PresenceStats,
-} from "../streams/engine.ts";
-import type { Position } from "../streams/position.ts";
+} from "../../streams/engine.ts";
+import type { Position } from "../../streams/position.ts";
+import type {
+  EngineAnswers,
+  EngineRequest,
+  HostNotice,
+  LocalMember,
+  PackedRead,
+  StateAnswer,
+  StateRequest,
+} from "../messages.ts";
+import type { TakeoverAnswers, TakeoverStep } from "../takeover/steps.ts";
+import { AnnouncedFacts } from "./announced-facts.ts";
 import {
   type EngineClientSettings,
   EngineSession,
@@ -28,16 +39,6 @@ import {
 } from "./engine-session.ts";
 import { JoinedMembers } from "./joined-members.ts";
 import { MergedReads } from "./merged-reads.ts";
-import type {
-  EngineAnswers,
-  EngineRequest,
-  HostNotice,
-  LocalMember,
-  PackedRead,
-  StateAnswer,
-  StateRequest,
-} from "./messages.ts";
-import type { TakeoverAnswers, TakeoverStep } from "./takeover/steps.ts";
 import { type StreamFeed, type WantedTopic, WantedTopics } from "./wanted-topics.ts";
 
 /** The listener of an engine client. Only the client of the main thread is told of health, nodes and gauges. */
@@ -84,11 +85,7 @@ export class EngineClient {
   readonly #members = new JoinedMembers(() => this.#session);
   readonly #reads: MergedReads;
   #session: EngineSession | undefined;
-  #facts: string | undefined;
-  /** Facts that the engine thread has. */
-  #announced: string | undefined;
-  /** Session with an announcement under way. */
-  #announcing: EngineSession | undefined;
+  readonly #facts = new AnnouncedFacts(() => this.#session);
   #isClosed = false;
 
   /** @param turns for what arrives */
@@ -117,8 +114,7 @@ export class EngineClient {
     const session = new EngineSession(port, this.#sessionOwner, this.#schedule, this.#settings);
     this.#session = session;
     if (this.#settings.life !== undefined) session.call({ kind: "life", life: this.#settings.life });
-    this.#announced = undefined;
-    void this.#announce(session);
+    this.#facts.renew(session);
     this.#members.renewAll(session);
     for (const wanted of this.#wanted.values()) {
       wanted.isKnown = false;
@@ -287,29 +283,7 @@ export class EngineClient {
    * Sets what this node tells others about itself, as JSON; also for the next engine thread. Only for the main thread.
    */
   announce(facts: string): void {
-    this.#facts = facts;
-    if (this.#session !== undefined) void this.#announce(this.#session);
-  }
-
-  /** Tells the engine thread the newest facts: one announcement is under way at most. */
-  async #announce(session: EngineSession): Promise<void> {
-    if (this.#announcing === session) return;
-    this.#announcing = session;
-    try {
-      while (this.#session === session && this.#facts !== undefined && this.#announced !== this.#facts) {
-        const facts = this.#facts;
-        await session.request({ kind: "announce", facts });
-        if (this.#session === session) this.#announced = facts;
-      }
-      this.#stopAnnouncing(session);
-    } catch {
-      this.#stopAnnouncing(session);
-      session.later(() => void this.#announce(session));
-    }
-  }
-
-  #stopAnnouncing(session: EngineSession): void {
-    if (this.#announcing === session) this.#announcing = undefined;
+    this.#facts.set(facts);
   }
 
   async #request<Kind extends EngineRequest["kind"]>(

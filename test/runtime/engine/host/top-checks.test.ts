@@ -1,7 +1,7 @@
 import { expect, it, onTestFinished, vi } from "vitest";
-import { HostTopic } from "../../../src/runtime/engine/host-topics.ts";
-import { TopChecks } from "../../../src/runtime/engine/top-checks.ts";
-import { FairScheduler } from "../../../src/runtime/scheduling/fair-scheduler.ts";
+import { HostTopic } from "../../../../src/runtime/engine/host/host-topics.ts";
+import { TopChecks } from "../../../../src/runtime/engine/host/top-checks.ts";
+import { FairScheduler } from "../../../../src/runtime/scheduling/fair-scheduler.ts";
 
 /** Checks these topics while a minute of fake time passes, and returns the number of checks of each. */
 async function checksInAMinute(count: number): Promise<number[]> {

@@ -1,15 +1,15 @@
 /** One life of the port between an `EngineClient` and the engine thread, with everything that ends with the port. */
 import type { MessagePort } from "node:worker_threads";
-import { reviveOurError, SwitchboardError } from "../../errors.ts";
-import { noop } from "../../wire/protocol/empty.ts";
-import type { Frame } from "../../wire/protocol/frame.ts";
-import { PendingReplies } from "../../wire/transport/pending-replies.ts";
-import { BatchReader } from "../bus/batch.ts";
-import type { EndOfTick } from "../scheduling/end-of-tick.ts";
-import type { FairScheduler } from "../scheduling/fair-scheduler.ts";
-import type { EnginePublished } from "../streams/engine.ts";
-import type { StreamRecord } from "../streams/publication.ts";
-import { Inbox } from "./inbox.ts";
+import { reviveOurError, SwitchboardError } from "../../../errors.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import type { Frame } from "../../../wire/protocol/frame.ts";
+import { PendingReplies } from "../../../wire/transport/pending-replies.ts";
+import { BatchReader } from "../../bus/batch.ts";
+import type { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import type { FairScheduler } from "../../scheduling/fair-scheduler.ts";
+import type { EnginePublished } from "../../streams/engine.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
+import { Inbox } from "../inbox.ts";
 import {
   type ClientCall,
   type EngineAnswers,
@@ -18,7 +18,7 @@ import {
   type HostNotice,
   requestBytes,
   windowBytes,
-} from "./messages.ts";
+} from "../messages.ts";
 import { Outbox } from "./outbox.ts";
 import { PublishesUnderWay } from "./publishes-under-way.ts";
 

@@ -2,10 +2,10 @@
  * The publishes and relays of an `EngineSession` that the host has not acknowledged. There may be hundreds of thousands
  * in a second, so one timer serves all, where `PendingReplies` has one for each request.
  */
-import { reviveOurError } from "../../errors.ts";
-import { noop } from "../../wire/protocol/empty.ts";
-import { type EnginePublished, NO_POSITION } from "../streams/engine.ts";
-import type { HostMessage } from "./messages.ts";
+import { reviveOurError } from "../../../errors.ts";
+import { noop } from "../../../wire/protocol/empty.ts";
+import { type EnginePublished, NO_POSITION } from "../../streams/engine.ts";
+import type { HostMessage } from "../messages.ts";
 
 /** A topic that has a number on the port. */
 export interface NumberedTopic {

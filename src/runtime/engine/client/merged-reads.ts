@@ -1,8 +1,8 @@
 /** Reads of streams for subscribers that resume, merged. `EngineClient` owns it. */
-import { EndOfTick } from "../scheduling/end-of-tick.ts";
-import type { HistoryRead } from "../streams/engine.ts";
-import type { Position } from "../streams/position.ts";
-import type { StreamRecord } from "../streams/publication.ts";
+import { EndOfTick } from "../../scheduling/end-of-tick.ts";
+import type { HistoryRead } from "../../streams/engine.ts";
+import type { Position } from "../../streams/position.ts";
+import type { StreamRecord } from "../../streams/publication.ts";
 
 /** A subscriber that waits for its read. */
 interface Reader {
