@@ -23,5 +23,7 @@ export interface ShardPort {
   /** Checks of the requests on the port, complete with `authorize`. */
   readonly checks: ServerHandshakeOptions;
   readonly isSecure: boolean;
+  /** Settings that the port was made from. */
+  readonly origin: ShardPortSettings;
   readonly matches: ReturnType<typeof pathMatcher>;
 }

@@ -185,7 +185,7 @@ export class Shard {
         if (this.#connections.get(address) === connection) this.#mail.arrived(address);
         this.#shutdown?.add(connection);
       },
-      serverArrived: (server, listenerId) => this.#intake.listen(server, listenerId),
+      serverArrived: (given) => this.#intake.takeOver(given),
       report: (report) => this.report(report),
     };
   }

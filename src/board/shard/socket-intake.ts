@@ -2,7 +2,6 @@
  * All ways by which sockets come into a shard: handed off or relayed by the main thread after the handshake, unread, or
  * accepted by the shard's own servers. Each ends in an adopted transport. `Shard` has one.
  */
-import type { Server } from "node:net";
 import type { Duplex } from "node:stream";
 import { reportError } from "../../errors.ts";
 import type { FairScheduler } from "../../runtime/scheduling/fair-scheduler.ts";
@@ -17,7 +16,7 @@ import { UringSockets } from "../../wire/transport/uring/uring-sockets.ts";
 import { Acceptor, type Destination } from "../accept/acceptor.ts";
 import { ClientAddresses } from "../accept/client-address.ts";
 import type { ClosedSocketReporter } from "../accept/closed-socket-reporter.ts";
-import { SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
+import { type GivenServer, SocketAcceptor } from "../accept/sockets/socket-acceptor.ts";
 import type { ActorName, HandoffEnvelope } from "../connection/connection-host.ts";
 import type { ActorModule } from "./actor-module.ts";
 import type { EventReporter } from "./event-reporter.ts";
@@ -157,12 +156,12 @@ export class SocketIntake {
   }
 
   /** Accepts the connections of a server from another thread of this shard. */
-  listen(server: Server, listenerId: number): void {
-    this.#sockets?.listen(server, listenerId);
+  takeOver(given: GivenServer): void {
+    this.#sockets?.takeOver(given);
   }
 
   /** Gives away the listening servers, for another thread of this shard. */
-  takeServers(): ReturnType<SocketAcceptor["takeServers"]> {
+  takeServers(): readonly GivenServer[] {
     return this.#sockets?.takeServers() ?? [];
   }
 

@@ -17,6 +17,13 @@ import { FastHandshakes } from "./fast-handshake.ts";
 import { HttpSockets } from "./http-sockets.ts";
 import type { SocketAcceptorOwner } from "./socket-acceptor-owner.ts";
 
+/** A listening server on its way to another thread of the shard. */
+export interface GivenServer {
+  readonly server: NetServer;
+  readonly listenerId: number;
+  readonly settings: ShardPortSettings;
+}
+
 export class SocketAcceptor {
   /** The sockets of ports with TLS or `authorize`, and those whose request isn't simple. */
   readonly http: HttpSockets;
@@ -34,7 +41,8 @@ export class SocketAcceptor {
   }
 
   /** Adds a port, or changes what the new sockets of a port get. */
-  configure(listenerId: number, { route, tls }: ShardPortSettings): void {
+  configure(listenerId: number, origin: ShardPortSettings): void {
+    const { route, tls } = origin;
     const { acceptor } = this.#owner;
     const authorize = this.#owner.authorizeOf(route.actor);
     const settings = { ...route, ...(authorize && { authorize }) };
@@ -49,7 +57,13 @@ export class SocketAcceptor {
     });
     server.on("clientError", (error, socket) => this.http.clientFailed(error, socket));
     const checks = acceptor.checksOf(settings);
-    this.#ports.set(listenerId, { server, settings, checks, matches, isSecure: tls !== undefined });
+    this.#ports.set(listenerId, { server, settings, checks, matches, isSecure: tls !== undefined, origin });
+  }
+
+  /** Accepts with a server of another thread, whose port the main thread may not have told of yet. */
+  takeOver({ server, listenerId, settings }: GivenServer): void {
+    if (!this.#ports.has(listenerId)) this.configure(listenerId, settings);
+    this.listen(server, listenerId);
   }
 
   /** Accepts with a server that belongs to this shard. */
@@ -83,12 +97,12 @@ export class SocketAcceptor {
   }
 
   /** Gives up all servers, for another thread to accept with. */
-  takeServers(): (readonly [server: NetServer, listenerId: number])[] {
+  takeServers(): GivenServer[] {
     const all = [...this.#listening];
     this.#listening.clear();
     return all.flatMap(([listening, listenerId]) => {
       const server = listening.toServer();
-      return server === undefined ? [] : [[server, listenerId] as const];
+      return server === undefined ? [] : [{ server, listenerId, settings: this.#portOf(listenerId).origin }];
     });
   }
 

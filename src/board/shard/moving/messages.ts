@@ -1,11 +1,11 @@
 /** All messages about connections that move: from the main thread to a shard and back, and between two shards. */
 
-import type { Server } from "node:net";
 import type { ErrorReport } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import type { TcpHandle } from "../../../wire/node-internals/net.ts";
 import type { BareSocket, RelayedStream } from "../../../wire/transport/transport.ts";
+import type { GivenServer } from "../../accept/sockets/socket-acceptor.ts";
 import type { ShutdownSettings } from "../shutdown.ts";
 
 /** Question to a shard: move connections. The shard answers with `MoveCounts` when each has moved or stays. */
@@ -105,10 +105,8 @@ export interface MovesReport {
 }
 
 /** A listening server on its way to another shard, on the port between the two. Its queue of connections goes along. */
-export interface ListeningServerMessage {
+export interface ListeningServerMessage extends GivenServer {
   readonly kind: "listeningServer";
-  readonly server: Server;
-  readonly listenerId: number;
 }
 
 /** Everything that travels with a connection beside its state and what carries its bytes. */

@@ -1,9 +1,10 @@
 /** The part of a shard that `Mover`, `Passing` and their parts use. `Shard` gives it to them. */
-import type { Server } from "node:net";
+
 import type { Departure } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { RelayReceiver } from "../../../wire/transport/relay/relay.ts";
 import type { TcpSockets } from "../../../wire/transport/tcp-sockets.ts";
+import type { GivenServer } from "../../accept/sockets/socket-acceptor.ts";
 import type { Connection } from "../../connection/connection.ts";
 import type { ActorName, ConnectionHost } from "../../connection/connection-host.ts";
 import type { TopicsLeaver } from "../../connection/subscriptions.ts";
@@ -34,6 +35,6 @@ export interface MoverOwner {
   /** A connection that has come is open. */
   resumed(connection: Connection): void;
   /** A listening server has come from another thread of this shard. */
-  serverArrived(server: Server, listenerId: number): void;
+  serverArrived(given: GivenServer): void;
   report(report: MovesReport): void;
 }

@@ -2,11 +2,12 @@
  * Moves the connections of one shard to other shards, and takes those that come. `Shard` has one. The README has the
  * steps and the failures.
  */
-import type { Server } from "node:net";
+
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { transferable } from "../../../wire/node-internals/net.ts";
 import type { ThreadWay } from "../../../wire/transport/tcp-sockets.ts";
+import type { GivenServer } from "../../accept/sockets/socket-acceptor.ts";
 import type { Connection } from "../../connection/connection.ts";
 import { Arrivals } from "./arrivals.ts";
 import { Departures, type MoveOutcome } from "./departures.ts";
@@ -67,8 +68,7 @@ export class Mover {
       if (message.kind === "connection" || message.kind === "relayedConnection") {
         this.arrivals.arrive(message as ConnectionMessage | RelayedConnectionMessage, life);
       } else if (message.kind === "listeningServer") {
-        const { server, listenerId } = message as ListeningServerMessage;
-        this.#owner.serverArrived(server, listenerId);
+        this.#owner.serverArrived(message as ListeningServerMessage);
       } else if (message.kind === "resumptions") {
         this.#resumptions.told(message as ResumptionsMessage);
       }
@@ -80,13 +80,13 @@ export class Mover {
   }
 
   /** Another thread takes the place of this one: connections that open from now on go there at once. */
-  retire(to: number, servers: readonly (readonly [server: Server, listenerId: number])[]): void {
+  retire(to: number, servers: readonly GivenServer[]): void {
     this.#successor = to;
     const port = this.#ways.get(to)?.port;
-    for (const [server, listenerId] of servers) {
-      const message: ListeningServerMessage = { kind: "listeningServer", server, listenerId };
-      if (port === undefined) server.close();
-      else port.postMessage(message, [transferable(server)]);
+    for (const given of servers) {
+      const message: ListeningServerMessage = { kind: "listeningServer", ...given };
+      if (port === undefined) given.server.close();
+      else port.postMessage(message, [transferable(given.server)]);
     }
   }
 

@@ -22,10 +22,18 @@ interface Options {
   readonly actor?: string;
   readonly adopt?: (transport: Transport, envelope: HandoffEnvelope) => void;
   readonly turns?: Pick<FairScheduler, "admitsBackground" | "addBackground">;
+  /** False: the server comes from another thread, before the main thread tells of its port. Default: true. */
+  readonly isKnown?: boolean;
 }
 
 /** A shard's acceptor on a port of its own. `adopted` gets the envelope and the first bytes of each connection. */
-async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt, turns = new FairScheduler() }: Options = {}) {
+async function startAcceptor({
+  handshakeTimeoutMs = 60_000,
+  actor,
+  adopt,
+  turns = new FairScheduler(),
+  isKnown = true,
+}: Options = {}) {
   const counters = new Counters();
   const adopted = vi.fn<(envelope: HandoffEnvelope, bytes: string) => void>();
   const handshakeFailed = vi.fn<(error: Error) => void>();
@@ -54,14 +62,25 @@ async function startAcceptor({ handshakeTimeoutMs = 60_000, actor, adopt, turns 
     adopt: adopt ?? answerAndRecord,
     acceptFailed: handshakeFailed,
   });
-  acceptor.configure(0, { route: { path: "/chat/:room", handshakeTimeoutMs, ...(actor && { actor }) } });
+  const settings = { route: { path: "/chat/:room", handshakeTimeoutMs, ...(actor && { actor }) } };
   const server = createMovableServer();
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
-  acceptor.listen(server, 0);
+  if (isKnown) {
+    acceptor.configure(0, settings);
+    acceptor.listen(server, 0);
+  } else acceptor.takeOver({ server, listenerId: 0, settings });
   onTestFinished(() => acceptor.close());
   return { port: (server.address() as AddressInfo).port, counters, adopted, handshakeFailed };
 }
+
+it("accepts with a server that another thread gives before the main thread tells of the port", async () => {
+  const { port, counters } = await startAcceptor({ isKnown: false });
+  const client = await RawClient.connect(port);
+  client.write(upgradeRequest({ path: "/chat/blue" }));
+  expect(await client.response()).toMatchObject({ status: 101 });
+  expect(counters.upgrades.snapshot().accepted).toBe(1);
+});
 
 it("opens a connection for a simple request, with the bytes behind the request", async () => {
   const { port, counters, adopted } = await startAcceptor();
