@@ -131,13 +131,16 @@ describe("the package", () => {
     return server;
   }
 
-  it("contains the build, the README, the license and package.json, and nothing else", async () => {
+  it("contains the build, the guides and READMEs, the license and package.json, and nothing else", async () => {
     const { stdout } = await run("tar", ["-tzf", tarball]);
     const files = stdout.trim().split("\n");
     const expected = [
       "README.md",
       "LICENSE",
       "package.json",
+      "src/guides/moving.md",
+      "src/wire/transport/uring/README.md",
+      "bench/README.md",
       "dist/index.js",
       "dist/index.d.ts",
       "dist/upgrade.js",
@@ -157,7 +160,7 @@ describe("the package", () => {
     expect(
       files.filter(
         (file) =>
-          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|dist\/config-schema\.json|README\.md|LICENSE|package\.json)$/.test(
+          !/^package\/(dist\/.+\.(js|d\.ts)|dist\/cli\/demo\/page\.html|dist\/config-schema\.json|src\/.+\.md|bench\/README\.md|bench\/chart\.svg|README\.md|LICENSE|package\.json)$/.test(
             file,
           ),
       ),
