@@ -64,10 +64,10 @@ export class LimitedServer {
     return readdirSync(`/proc/${this.#running.pid}/fd`).length;
   }
 
-  /** The code of the first event of this name. */
-  async tells(event: "handshakeFailed" | "acceptFailed"): Promise<string> {
-    const [, code = ""] = await this.#running.prints(new RegExp(`"event":"${event}","code":"(.*?)"`));
-    return code;
+  /** Resolves with the name and the code of the first event that tells of a failure. */
+  async tellsFailure(): Promise<string> {
+    const [, event, code] = await this.#running.prints(/"event":"(handshakeFailed|acceptFailed)","code":"(.*?)"/);
+    return `${event} ${code}`;
   }
 
   /** Moves all connections out of a shard: out of shard 0 at first, then out of shard 1. */
