@@ -1,4 +1,4 @@
-/** What the new board's engine gets from the old board's engine. `BoardSink` has one. */
+/** The state that the new board's engine gets from the old board's engine. `BoardSink` has one. */
 import type { StateRequest } from "../../../runtime/engine/messages.ts";
 import type { StatePlace } from "../../../runtime/engine/takeover/steps.ts";
 import { noop } from "../../../wire/protocol/empty.ts";

@@ -1,5 +1,5 @@
 /**
- * What the old board's engine keeps (streams, idempotency keys, presence), on its way to the new board's engine.
+ * The state of the old board's engine (streams, idempotency keys, presence), on its way to the new board's engine.
  * `BoardSource` has one.
  */
 import type { StateRequest } from "../../../runtime/engine/messages.ts";

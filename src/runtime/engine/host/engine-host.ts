@@ -298,7 +298,7 @@ export class EngineHost {
   async #checkTop(topic: HostTopic<HostClient>): Promise<void> {
     const limits = this.rules.of(topic.name)?.history;
     if (limits === undefined) return;
-    // What waits in the engine would look like a loss.
+    // Messages that wait in the engine would look like a loss.
     topic.isCheckDue = topic.isKept;
     if (topic.isKept) return;
     const top = await topic.readTop(() => this.#readTop(topic.name, limits, false));

@@ -10,7 +10,7 @@ import type { StateGate } from "../takeover/state-gate.ts";
 export interface PublishTarget {
   readonly engine: Engine;
   readonly rules: TopicRules;
-  /** Where publishes to topics with history go during a takeover. */
+  /** The gate that publishes to topics with history pass, for a takeover. */
   readonly gate: StateGate;
 }
 

@@ -12,7 +12,7 @@ export interface TakeoverHost {
   keepTopic(name: string): Promise<void>;
   /** Ends what `keepTopic` began. */
   letGoOfTopic(name: string): void;
-  /** Who answers requests. */
+  /** The gate that decides who answers requests. */
   readonly gate: StateGate;
 }
 

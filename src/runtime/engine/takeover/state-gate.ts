@@ -1,13 +1,13 @@
 /**
- * Who answers requests about streams and presence: the engine here, or the one in the other process of a takeover.
- * `EngineHost` asks here. Without a takeover everything is answered here.
+ * The choice who answers requests about streams and presence: the engine here, or the engine in the other process of a
+ * takeover. `EngineHost` asks here. Without a takeover everything is answered here.
  */
 import { reviveOurError, SwitchboardError } from "../../../errors.ts";
 import { PendingReplies } from "../../../wire/transport/pending-replies.ts";
 import type { ClientCall, StateAnswer, StateRequest } from "../messages.ts";
 import type { StatePlace } from "./steps.ts";
 
-/** What a gate calls. */
+/** The two ways in which a gate lets a request be answered. */
 export interface StateGateOwner {
   /** Lets the engine here answer. */
   perform(request: StateRequest): Promise<StateAnswer>;
@@ -23,7 +23,7 @@ interface Waiting {
   readonly reply: PromiseWithResolvers<StateAnswer>;
 }
 
-/** What waits is bounded by the clients: each has a bound for all that is under way. */
+/** The clients bound the number of waiting requests: each has a bound for all that is under way. */
 export class StateGate {
   readonly #owner: StateGateOwner;
   #place: StatePlace = "here";
