@@ -160,7 +160,8 @@ export class ReusePortListener implements PassableSockets {
 
   /** The shard isn't started again: its sockets would take connections that nobody serves. */
   shardFailed(shard: number): void {
-    const own = this.#kept[shard] ?? [];
+    const own = this.#kept[shard];
+    if (own === undefined) return;
     this.#kept[shard] = [];
     const left = this.descriptors;
     for (const descriptor of own) if (!left.includes(descriptor)) closeDescriptor(descriptor);

@@ -266,3 +266,25 @@ it.skipIf(!holdsByNumber())(
     expect(accepted).toBe(40);
   },
 );
+
+it("gives another shard its port again after one isn't started again", async () => {
+  const servers = new Map<number, Server>();
+  const { signal } = new AbortController();
+  const port = new ReusePortListener(0, settings, {
+    shards: 2,
+    closing: signal,
+    sockets: new ListeningSockets(false),
+    giveServer: (shard, server) => void servers.set(shard, server),
+    acceptFailed: () => {},
+  });
+  onTestFinished(() => {
+    port.close();
+    for (const server of servers.values()) server.close();
+  });
+  const address = await port.listen(0, "127.0.0.1", signal);
+  for (const server of servers.values()) server.close();
+  servers.clear();
+  port.shardFailed(1);
+  await port.reopen(0);
+  expect(servers.get(0)?.address()).toEqual(address);
+});
