@@ -1,5 +1,4 @@
 /** All messages between the main thread and a shard over the control port, and what a shard is started with. */
-
 import type { MessagePort } from "node:worker_threads";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { PassedPublish } from "../../runtime/feeds/topics.ts";

@@ -51,13 +51,13 @@ export type PredecessorMessage =
   /** Luggage beside connections: a value that the source gives and the sink understands. */
   | { readonly kind: "luggage"; readonly luggage: unknown }
   /**
-   * Sockets that go ahead of their connections, which the old process serves. Their descriptors come with the message. Nobody
-   * reads them here before "go".
+   * Sockets that go ahead of their connections, which the old process serves. Their descriptors come with the message.
+   * Nobody reads them here before "go".
    */
   | { readonly kind: "ahead"; readonly numbers: readonly number[] }
   /**
-   * Connections that are stopped. Nobody serves them until "go". The descriptors of those without a number in `ahead` come with
-   * the message, in order.
+   * Connections that are stopped. Nobody serves them until "go". The descriptors of those without a number in `ahead`
+   * come with the message, in order.
    */
   | {
       readonly kind: "connections";
@@ -86,8 +86,8 @@ export interface OtherProcess {
   /** `state` of its facts. */
   readonly state: string | undefined;
   /**
-   * Asks something. Rejects with the error of the other process, and with `ERR_TAKEOVER_LOST` when that ends before it has
-   * answered. Only for a process with a `state`.
+   * Asks something. Rejects with the error of the other process, and with `ERR_TAKEOVER_LOST` when that ends before it
+   * has answered. Only for a process with a `state`.
    */
   ask(question: unknown): Promise<unknown>;
 }

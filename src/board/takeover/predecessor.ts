@@ -25,9 +25,9 @@ export interface TakeoverSource {
   /** Listening sockets. The descriptors stay the source's. */
   listeners(): Promise<readonly MovingListener[]>;
   /**
-   * Sockets of connections that go on meanwhile, at most `count` together: for a channel on which each socket takes a while. The
-   * next are asked for when the sink has taken those before. `acceptAgain` follows if the takeover fails. Absent: no socket
-   * goes ahead.
+   * Sockets of connections that go on meanwhile, at most `count` together: for a channel on which each socket takes a
+   * while. The next are asked for when the sink has taken those before. `acceptAgain` follows if the takeover fails.
+   * Absent: no socket goes ahead.
    */
   ahead?(count: number): AsyncIterable<readonly AheadSocket[]>;
   /** Stops accepting, and resolves when no handshake is under way. The listening sockets stay open. */

@@ -79,8 +79,8 @@ export async function run(args: readonly string[]): Promise<number> {
 }
 
 /**
- * Makes the folder of the takeover socket, until the end of this process. The folder has mode 0700: whoever can connect there
- * gets every connection.
+ * Makes the folder of the takeover socket, until the end of this process. The folder has mode 0700: whoever can connect
+ * there gets every connection.
  */
 function makeFolder(): string {
   const parent = process.env["RUNTIME_DIRECTORY"]?.split(":")[0] ?? tmpdir();

@@ -21,7 +21,10 @@ export interface RelayOwner {
   predecessorOf(child: ChildProcess): ChildProcess | undefined;
   /** A board of the process waits for a successor. */
   awaits(child: ChildProcess, holdsByNumber: boolean): void;
-  /** Another process didn't take over from a board of the process. `lost`: number of connections that ended with the other. */
+  /**
+   * Another process didn't take over from a board of the process. `lost`: number of connections that ended with the
+   * other.
+   */
   goesOn(child: ChildProcess, lost: number): void;
   /** Nothing more is passed on to or from `child`, which wanted to take over. Both processes were told. */
   cut(child: ChildProcess, why: string): void;

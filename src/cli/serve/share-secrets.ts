@@ -1,7 +1,7 @@
 /**
- * Secrets of `switchboard serve` without a config file, shared with the process that takes over: otherwise the tokens of the
- * old process, and its API key, would be worth nothing in the new one. They lie beside the takeover socket, in a folder that
- * is closed to others, because a process needs them before it takes over.
+ * Secrets of `switchboard serve` without a config file, shared with the process that takes over: otherwise the tokens
+ * of the old process, and its API key, would be worth nothing in the new one. They lie beside the takeover socket, in a
+ * folder that is closed to others, because a process needs them before it takes over.
  */
 import { linkSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { checkTakeoverPath } from "../../board/takeover/takeover-directory.ts";
@@ -9,8 +9,8 @@ import type { GeneratedSecret, MadeSecrets } from "../../server/config/load.ts";
 import { CommandError } from "../usage-error.ts";
 
 /**
- * Returns the secrets of the process that first had this path for takeovers: those of this process if none had. Throws a
- * `CommandError` if the folder isn't safe, or the file can't be written or read.
+ * Returns the secrets of the process that first had this path for takeovers: those of this process if none had. Throws
+ * a `CommandError` if the folder isn't safe, or the file can't be written or read.
  */
 export function shareSecrets(takeover: string, generated: readonly GeneratedSecret[]): MadeSecrets {
   try {

@@ -2,7 +2,6 @@
  * Deadlines of a shard's connections under one timer. Connections use it for heartbeats, close timeouts and rate
  * limits.
  */
-
 import { type Listed, UnorderedList } from "./unordered-list.ts";
 
 /** Something with one deadline at a time. The wheel owns `deadline` and `place`. */

@@ -1,5 +1,4 @@
 /** The options of an actor's `subscribe`, and the result. */
-
 import type { SlowConsumerPolicy } from "../../wire/protocol/slow-consumer-policy.ts";
 import type { Position } from "./position.ts";
 import type { Encode, Publication } from "./publication.ts";

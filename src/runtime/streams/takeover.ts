@@ -1,6 +1,7 @@
 /**
- * The parts of an engine in a takeover, when a process gives its connections to another. `EngineTakeover` calls them. An
- * engine that nodes share makes cuts. An engine whose memory ends with its process gives its state to the next process.
+ * The parts of an engine in a takeover, when a process gives its connections to another. `EngineTakeover` calls them.
+ * An engine that nodes share makes cuts. An engine whose memory ends with its process gives its state to the next
+ * process.
  */
 import type { Maybe } from "./maybe.ts";
 
@@ -30,7 +31,9 @@ export interface EngineCuts {
   answerFor(nodes: readonly string[]): Promise<void>;
 }
 
-/** Streams whose publications stayed behind, because there were too many bytes, and the number of these publications. */
+/**
+ * Streams whose publications stayed behind, because there were too many bytes, and the number of these publications.
+ */
 export interface LeftBehind {
   topics: number;
   publications: number;
@@ -40,8 +43,9 @@ export interface LeftBehind {
  * Gives everything that an engine keeps to the engine of the next process, in pieces that can be cloned. Everybody is
  * served while the first round of pieces goes; only the last round stops everybody.
  *
- * A stream goes on with its epoch and offsets, times go along as the time that is left, and idempotency keys and members
- * are known. If publications stay behind, the epoch and the top still go along: a subscriber that would need them is told.
+ * A stream goes on with its epoch and offsets, times go along as the time that is left, and idempotency keys and
+ * members are known. If publications stay behind, the epoch and the top still go along: a subscriber that would need
+ * them is told.
  */
 export interface EngineTransfer {
   /** Name and version of the pieces. They go only to an engine with the same. */
@@ -49,8 +53,8 @@ export interface EngineTransfer {
   /** Begins the first round, in which everything is given, and notes what changes meanwhile. */
   begin(): Maybe<void>;
   /**
-   * Returns the next piece, of about 1 MiB at most; undefined at the end of a round. The next call begins another round,
-   * with what has changed since it was given.
+   * Returns the next piece, of about 1 MiB at most; undefined at the end of a round. The next call begins another
+   * round, with what has changed since it was given.
    */
   give(): Maybe<unknown>;
   /** Gives nothing more, and notes no changes. Called after a failure, too. */
@@ -60,7 +64,8 @@ export interface EngineTransfer {
   /**
    * Everybody who has come has joined again: members that were taken and haven't joined leave now.
    *
-   * @param isComplete false if the other process ended before it had given everything: what was taken is to be forgotten
+   * @param isComplete false if the other process ended before it had given everything: what was taken is to be
+   * forgotten
    */
   taken(isComplete: boolean): Maybe<void>;
 }

@@ -1,5 +1,4 @@
 /** Reads of topics with history or presence. Actors and boards have the same methods. */
-
 import type { PresenceStats } from "./engine.ts";
 import type { Position } from "./position.ts";
 import type { Publication } from "./publication.ts";

@@ -2,7 +2,6 @@
  * The methods that concern clients: `subscribe`, `unsubscribe`, `disconnect`, `refresh`, `channels`, `info` and
  * `connections`. Each asks all shards of all nodes.
  */
-
 import { compileGlob, MAX_GLOB_LENGTH } from "../channels/glob.ts";
 import type { SubscriptionOverride } from "../client/backend.ts";
 import type { ClientDescription, ClientSelection, ControlAnswer, ControlQuestion } from "../client/control/control.ts";
@@ -93,8 +92,8 @@ export function unsubscribe(fields: RequestFields, context: ApiContext): Promise
 }
 
 /**
- * Throws the error that the client itself would get, and error 104 if a client or a session is named that isn't there. A user
- * without a connection is no error, nor is a client that is subscribed already.
+ * Throws the error that the client itself would get, and error 104 if a client or a session is named that isn't there.
+ * A user without a connection is no error, nor is a client that is subscribed already.
  */
 export async function subscribe(fields: RequestFields, context: ApiContext): Promise<string> {
   const selection = selectionOf(fields);

@@ -169,8 +169,8 @@ export class Ring {
   }
 
   /**
-   * Gives a slot up as `handOver` does, but the descriptor belongs to this thread still, and is on the list of its estate:
-   * until `open`, `give`, `closeDetached`, or `claimDescriptor` in the main thread.
+   * Gives a slot up as `handOver` does, but the descriptor belongs to this thread still, and is on the list of its
+   * estate: until `open`, `give`, `closeDetached`, or `claimDescriptor` in the main thread.
    */
   detach(slot: number): number {
     const descriptor = this.descriptorOf(slot);

@@ -14,9 +14,9 @@ interface ClosableHandle extends TcpHandle {
 }
 
 /**
- * Lends the descriptor of a handle. The handle goes on reading and writing. `net.Socket` closes its handle by the handle's
- * method `close` (`Socket.prototype._destroy` in `lib/net.js`), which waits for the end of the loan. Undefined if the handle
- * has no descriptor.
+ * Lends the descriptor of a handle. The handle goes on reading and writing. `net.Socket` closes its handle by the
+ * handle's method `close` (`Socket.prototype._destroy` in `lib/net.js`), which waits for the end of the loan. Undefined
+ * if the handle has no descriptor.
  */
 export function lend(handle: TcpHandle): Loan | undefined {
   const lent = handle as ClosableHandle;

@@ -10,8 +10,8 @@ import { classOf, handleKinds, type TcpHandle, type TcpHandleClass, takeHandle }
 const handles = new Map<number, TcpHandle>();
 
 /**
- * Handles over descriptors of other threads, by number, only to name them in a call of `process.send`. They are never closed:
- * that would close the descriptor. At the next takeover each names the socket that has its number then.
+ * Handles over descriptors of other threads, by number, only to name them in a call of `process.send`. They are never
+ * closed: that would close the descriptor. At the next takeover each names the socket that has its number then.
  */
 const borrowed = new Map<number, TcpHandle>();
 let handleClass: TcpHandleClass | undefined;
@@ -45,8 +45,8 @@ export function takeHandleAt(descriptor: number): TcpHandle | undefined {
 }
 
 /**
- * Prepares to send a socket that another thread has lent (`node-internals/loan.ts`) and goes on with. Returns false if the
- * socket can't be sent so.
+ * Prepares to send a socket that another thread has lent (`node-internals/loan.ts`) and goes on with. Returns false if
+ * the socket can't be sent so.
  */
 export function borrow(descriptor: number): boolean {
   if (holdsByNumber() || borrowed.has(descriptor)) return true;

@@ -86,7 +86,9 @@ export function awaitSuccessor(callback: (session: Session) => void): () => void
   };
 }
 
-/** Tells the supervisor that another process has failed to take over, and how many connections ended with that process. */
+/**
+ * Tells the supervisor that another process has failed to take over, and how many connections ended with that process.
+ */
 export function tellGoesOn(lost: number): void {
   post({ switchboard: "goesOn", lost });
 }

@@ -59,8 +59,8 @@ export interface TcpSockets {
   post(to: ThreadWay, message: { readonly socket: BareSocket }, transfer: readonly Transferable[]): boolean;
   /**
    * Gives a bare socket up as a descriptor that is valid in every thread. The main thread claims the descriptor
-   * (`claimDescriptor`) from the estate of the ring, if the thread has one, or else from `list`; until then this thread, or
-   * the settlement, closes it. Throws `ERR_SYSTEM_CALL`; then the socket is as it was.
+   * (`claimDescriptor`) from the estate of the ring, if the thread has one, or else from `list`; until then this
+   * thread, or the settlement, closes it. Throws `ERR_SYSTEM_CALL`; then the socket is as it was.
    */
   release(socket: BareSocket, list: Estate | undefined): number;
   /** Closes a bare socket that belongs to this thread. */

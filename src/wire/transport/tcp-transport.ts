@@ -1,5 +1,4 @@
 /** The transport over a TCP socket. Almost all connections of a shard use it. */
-
 import { Socket } from "node:net";
 import { type Loan, lend } from "../node-internals/loan.ts";
 import {

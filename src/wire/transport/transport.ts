@@ -82,7 +82,10 @@ export interface MovableTransport<D extends Detached = DetachedSocket> extends T
    * undefined, and changes nothing, if the transport is closed, its end has begun, or `hold` hasn't resolved.
    */
   detach(): D | undefined;
-  /** Lends the descriptor of the socket, and goes on. Undefined if the socket is closed. Absent where Node has no handle. */
+  /**
+   * Lends the descriptor of the socket, and goes on. Undefined if the socket is closed. Absent where Node has no
+   * handle.
+   */
   lend?(): Loan | undefined;
   /** Asks the far end to keep what it has. Resolves when `detach` may be called, or the transport has closed. */
   hold?(): Promise<void>;

@@ -1,6 +1,6 @@
 /**
- * Lends the sockets of a shard to the main thread, which sends them to another process ahead of their connections. `Passing`
- * has one `Lending`.
+ * Lends the sockets of a shard to the main thread, which sends them to another process ahead of their connections.
+ * `Passing` has one `Lending`.
  */
 import type { Loan } from "../../../wire/node-internals/loan.ts";
 import type { Connection } from "../../connection/connection.ts";

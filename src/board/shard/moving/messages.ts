@@ -1,5 +1,4 @@
 /** All messages about connections that move: from the main thread to a shard and back, and between two shards. */
-
 import type { ErrorReport } from "../../../errors.ts";
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
@@ -182,8 +181,8 @@ export interface ResumeAllQuery {
 }
 
 /**
- * Question to a shard: take back the sockets that were lent last, and lend the next ones of connections that can go to another
- * process. Lent sockets stay open, and their connections go on. No connection moves between shards meanwhile.
+ * Question to a shard: take back the sockets that were lent last, and lend the next ones of connections that can go to
+ * another process. Lent sockets stay open, and their connections go on. No connection moves between shards meanwhile.
  */
 export interface LendQuery {
   readonly kind: "lend";
@@ -201,13 +200,16 @@ export interface LentSocket {
 
 /**
  * Question to a shard: give up suspended connections for another process, at most `count`. The main thread claims each
- * descriptor of the answer (`claimDescriptor`) from the shard's estate or from `list`. Descriptors that nobody has claimed
- * when the thread has ended are closed by the settlement.
+ * descriptor of the answer (`claimDescriptor`) from the shard's estate or from `list`. Descriptors that nobody has
+ * claimed when the thread has ended are closed by the settlement.
  */
 export interface PassOutQuery {
   readonly kind: "passOut";
   readonly count: number;
-  /** Memory of an estate for the descriptors of Node's sockets. Undefined for a shard with io_uring, and without numbers. */
+  /**
+   * Memory of an estate for the descriptors of Node's sockets. Undefined for a shard with io_uring, and without
+   * numbers.
+   */
   readonly list: SharedArrayBuffer | undefined;
 }
 

@@ -1,5 +1,4 @@
 /** The part of a shard that `Mover`, `Passing` and their parts use. `Shard` gives it to them. */
-
 import type { Departure } from "../../../runtime/bus/moving/move.ts";
 import type { MailRouter } from "../../../runtime/mail/mail-router.ts";
 import type { RelayReceiver } from "../../../wire/transport/relay/relay.ts";

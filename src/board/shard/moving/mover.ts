@@ -2,7 +2,6 @@
  * Moves the connections of one shard to other shards, and takes those that come. `Shard` has one. The README has the
  * steps and the failures.
  */
-
 import type { Address } from "../../../runtime/actor/address.ts";
 import type { StayReason } from "../../../runtime/actor/moving/suspension.ts";
 import { transferable } from "../../../wire/node-internals/net.ts";

@@ -1,6 +1,6 @@
 /**
- * Connections that shards give up for another process, and whose their descriptors are: the shard's until the main thread
- * has claimed them. `PassedOut` closes those that a shard that ends leaves behind. `BoardSource` has one.
+ * Connections that shards give up for another process, and whose their descriptors are: the shard's until the main
+ * thread has claimed them. `PassedOut` closes those that a shard that ends leaves behind. `BoardSource` has one.
  */
 import { createEstateMemory } from "../../../wire/native/estate/estate-memory.ts";
 import { claimDescriptor } from "../../../wire/native/estate/settlement.ts";

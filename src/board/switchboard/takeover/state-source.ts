@@ -12,8 +12,8 @@ import { MAX_ROUNDS_AHEAD } from "./limits.ts";
 import type { BoardLuggage } from "./luggage.ts";
 
 /**
- * Only an engine whose memory ends with its process gives anything. Everybody is served while almost everything goes. From
- * `close` on, requests wait. They are made in the new process, or here after a failure.
+ * Only an engine whose memory ends with its process gives anything. Everybody is served while almost everything goes.
+ * From `close` on, requests wait. They are made in the new process, or here after a failure.
  */
 export class StateSource {
   readonly #topics: BoardTopics;

@@ -2,7 +2,6 @@
  * The link to one server: a connection for commands, one for subscriptions, and a probe that goes out on the first and
  * must come back on the second. The engine has one link; in a Redis Cluster one for each master.
  */
-
 import type { EngineHealth } from "../../../runtime/streams/engine.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, messageOf, nameOf, refused, unavailable } from "../failures.ts";

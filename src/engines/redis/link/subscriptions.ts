@@ -1,5 +1,4 @@
 /** The channels that a link listens to: subscribed in batches, and all of them again on each new connection. */
-
 import type { Waiting } from "../../../runtime/streams/takeover.ts";
 import { noop } from "../../../wire/protocol/empty.ts";
 import { failureOf, unavailable } from "../failures.ts";

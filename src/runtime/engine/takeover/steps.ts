@@ -1,14 +1,14 @@
 /** The messages of the main thread to the engine thread in a takeover, and the answers. */
-
 import type { LeftBehind, Waiting } from "../../streams/takeover.ts";
 
 /**
- * Who answers requests about streams and presence in a takeover:
+ * The engine that answers requests about streams and presence in a takeover:
  *
  * - `here`: the engine of this process.
  * - `elsewhere`: the engine of the other process.
  * - `nowhere`: all wait, because the state is on its way.
- * - `hereReadOnly`: the engine of this process answers reads; publishes wait. */
+ * - `hereReadOnly`: the engine of this process answers reads; publishes wait.
+ */
 export type StatePlace = "here" | "elsewhere" | "nowhere" | "hereReadOnly";
 
 /** One step. Both processes of a takeover make such steps, each with its own engine thread. */

@@ -1,5 +1,6 @@
 /**
- * Publications that aren't stored, in order, for subscriptions that get them later. A feed and its cursor have one each.
+ * Publications that aren't stored, in order, for subscriptions that get them later. A feed and its cursor have one
+ * each.
  */
 import type { StreamRecord } from "../../streams/publication.ts";
 

@@ -2,7 +2,6 @@
  * The topics with history or presence of connections that are on their way to this thread: held, and remembered, before
  * the other thread lets go. `Feeds` has one `ComingTopics` for each move.
  */
-
 import { noop } from "../../../wire/protocol/empty.ts";
 import type { EngineClient } from "../../engine/client/engine-client.ts";
 import type { LocalMember } from "../../engine/messages.ts";

@@ -1,8 +1,7 @@
 /**
- * What a memory engine gives to the engine of another process in a takeover, in pieces, and takes from one.
+ * Gives the state of a memory engine to the engine of another process in a takeover, in pieces, and takes such pieces.
  * `MemoryEngine` has one.
  */
-
 import type { PresenceLimits } from "../engine.ts";
 import type { Position } from "../position.ts";
 import type { EngineTransfer, LeftBehind } from "../takeover.ts";
@@ -25,7 +24,10 @@ interface PresentCopy {
   readonly member: MemberCopy;
 }
 
-/** What goes from one memory engine to another. A change that the other version can't read is a new `FORMAT`. */
+/**
+ * A piece of the state on its way from one memory engine to another. A change that the other version can't read is a
+ * new `FORMAT`.
+ */
 type MemoryPiece =
   | ({ readonly kind: "streams"; readonly nowMs: number } & StreamPiece)
   | { readonly kind: "keys"; readonly keys: readonly KeyCopy[] }

@@ -39,7 +39,7 @@ export class StreamExport {
   /** Bytes of publications that may still go in this round. */
   #roomBytes = 0;
   readonly #left: LeftBehind = { topics: 0, publications: 0 };
-  /** What the next piece has so far. */
+  /** Streams of the next piece so far. */
   #copies: GivenCopy[] = [];
   #runs: LogRun[] = [];
   #runBytes = 0;

@@ -6,7 +6,7 @@ import { StreamLog } from "./stream-log.ts";
 /** Bytes of randomness in an epoch: 8 characters of base64url. */
 const EPOCH_BYTES = 6;
 
-/** What another process has of a stream. */
+/** The part of a stream that another process has. */
 export interface GivenStream {
   /** The export that has given it. */
   readonly by: object;
@@ -45,7 +45,7 @@ export class Stream extends RecencyItem {
   metaExpiresAtMs = 0;
   /** Time from the last use to `metaExpiresAtMs`, in ms. */
   metaTtlMs = 0;
-  /** What another process has of the stream: see `StreamExport`. */
+  /** The part of the stream that another process has: see `StreamExport`. */
   given: GivenStream | undefined = undefined;
 
   constructor(topic: string, wanted: boolean, epoch = randomBytes(EPOCH_BYTES).toString("base64url")) {

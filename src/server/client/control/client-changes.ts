@@ -15,7 +15,7 @@ export interface ControlledShard {
   readonly channels: Channels;
 }
 
-/** What became of a change. */
+/** Outcome of a change. */
 export type Change =
   | { readonly kind: "changed" }
   /** The client is as it was to become: subscribed already, for example. */

@@ -3,7 +3,6 @@
  * protocol keeps for an idle one: clients that are due within the same moment share a timer. `ClientServer` has one
  * `DeadlineClock`; the `Deadlines` of each client wait there.
  */
-
 import { type Listed, UnorderedList } from "../../../runtime/scheduling/unordered-list.ts";
 
 /** An object that waits for a time. */

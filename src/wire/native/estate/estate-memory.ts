@@ -1,4 +1,6 @@
-/** Layout of the memory of an estate, which a thread and the main thread share. `estate.ts` and `settlement.ts` use it. */
+/**
+ * Layout of the memory of an estate, which a thread and the main thread share. `estate.ts` and `settlement.ts` use it.
+ */
 
 /** Number of descriptors that can be listed. Linux allows a process 2^20 descriptors unless told otherwise. */
 const MAX_DESCRIPTORS = 2 ** 22;
@@ -17,8 +19,8 @@ export const words = {
   /** 1 from the beginning of the estate's end. */
   sealed: 8,
   /**
-   * The descriptor, plus 1, that the thread has in hand: it belongs to the thread, listed or not. 0 stands for none, as in
-   * fresh memory.
+   * The descriptor, plus 1, that the thread has in hand: it belongs to the thread, listed or not. 0 stands for none, as
+   * in fresh memory.
    */
   hand: 9,
   /** Number of the estate whose list the descriptor in hand is on already; 0 if it is on none but this one. */
@@ -39,7 +41,8 @@ let created = 0;
 /**
  * Creates the memory for one thread. Pages that are never written take no memory.
  *
- * @param descriptors number of descriptors that can be listed: a multiple of 32. Higher ones are never opened. Default: 2^22
+ * @param descriptors number of descriptors that can be listed: a multiple of 32. Higher ones are never opened. Default:
+ * 2^22
  */
 export function createEstateMemory(descriptors = MAX_DESCRIPTORS): SharedArrayBuffer {
   const memory = new SharedArrayBuffer((BITS_AT + descriptors / 32) * 4);

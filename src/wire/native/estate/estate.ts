@@ -1,6 +1,6 @@
 /**
- * What a thread owns past Node: descriptors, mapped memory and a ring. Nobody would close them when the thread dies, so
- * they are listed in memory that the main thread shares and settles.
+ * Property of a thread that Node doesn't know: descriptors, mapped memory and a ring. Nobody would close them when the
+ * thread dies, so they are listed in memory that the main thread shares and settles.
  */
 import { SwitchboardError } from "../../../errors.ts";
 import { bind, systemError } from "../libc.ts";
@@ -26,16 +26,16 @@ export interface EmptyHandle {
 /**
  * The owner's end: the thread with the ring, or one that gives descriptors away.
  *
- * V8 ends a thread where a function begins, be it of JavaScript or one such as `Atomics.or`, and in loops; not where C++ or
- * C begins, nor where a function returns. So a descriptor that has come into being, or that changes its owner, is written
- * to `hand` by a plain store, with no call between the store and what happens to the descriptor.
+ * V8 ends a thread where a function begins, be it of JavaScript or one such as `Atomics.or`, and in loops; not where
+ * C++ or C begins, nor where a function returns. So a descriptor that has come into being, or that changes its owner,
+ * is written to `hand` by a plain store, with no call between the store and what happens to the descriptor.
  */
 export class Estate implements RingOwner {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   /**
-   * The descriptor, plus 1, that belongs to this thread whatever the lists say, or 0; and the number of the estate on whose
-   * list the descriptor is already, or 0.
+   * The descriptor, plus 1, that belongs to this thread whatever the lists say, or 0; and the number of the estate on
+   * whose list the descriptor is already, or 0.
    */
   readonly hand: Int32Array;
   /** Number of descriptors that can be listed. */
@@ -83,8 +83,8 @@ export class Estate implements RingOwner {
   }
 
   /**
-   * Lists a descriptor that the kernel opened for an accept. Returns it, or a negative EMFILE if it can't be listed: then it
-   * is closed.
+   * Lists a descriptor that the kernel opened for an accept. Returns it, or a negative EMFILE if it can't be listed:
+   * then it is closed.
    */
   ownAccepted(descriptor: number): number {
     if (descriptor < this.#limit) {
@@ -115,9 +115,10 @@ export class Estate implements RingOwner {
   }
 
   /**
-   * Gives a descriptor to another thread, which will be told so: from then on that thread closes it, or whoever settles the
-   * thread's estate. The descriptor stays in hand until the caller has told the thread: within the same function, the caller
-   * sets `hand[0]` to 0. Returns false if that thread has ended; then the descriptor stays here, out of hand.
+   * Gives a descriptor to another thread, which will be told so: from then on that thread closes it, or whoever settles
+   * the thread's estate. The descriptor stays in hand until the caller has told the thread: within the same function,
+   * the caller sets `hand[0]` to 0. Returns false if that thread has ended; then the descriptor stays here, out of
+   * hand.
    */
   give(descriptor: number, to: SharedArrayBuffer): boolean {
     const { hand } = this;
@@ -133,8 +134,8 @@ export class Estate implements RingOwner {
   }
 
   /**
-   * Takes a descriptor back that is in hand and that another thread hasn't been told of. Returns false if the settlement of
-   * that thread's estate has closed the descriptor.
+   * Takes a descriptor back that is in hand and that another thread hasn't been told of. Returns false if the
+   * settlement of that thread's estate has closed the descriptor.
    */
   takeBack(descriptor: number, theirs: Int32Array): boolean {
     const { hand } = this;
@@ -146,7 +147,8 @@ export class Estate implements RingOwner {
   }
 
   /**
-   * Opens and lists a second descriptor of the same socket, which programs that this process starts don't inherit. Throws `ERR_SYSTEM_CALL`, such as EMFILE.
+   * Opens and lists a second descriptor of the same socket, which programs that this process starts don't inherit.
+   * Throws `ERR_SYSTEM_CALL`, such as EMFILE.
    */
   duplicate(descriptor: number): number {
     const { hand } = this;

@@ -1,4 +1,7 @@
-/** The main thread's end of an estate: takes descriptors from it and gives some to it, and closes all after the thread's end. */
+/**
+ * The main thread's end of an estate: takes descriptors from it and gives some to it, and closes all after the thread's
+ * end.
+ */
 import { readFileSync } from "node:fs";
 import { bufferAt } from "../libc.ts";
 import { unmap } from "../memory.ts";
@@ -6,16 +9,16 @@ import { closeDescriptor, READ_AND_WRITE, shutDown } from "../sockets.ts";
 import { BITS_AT, isSealed, MAPPING_WORDS, MAPPINGS_AT, memoryOf, takeOff, words } from "./estate-memory.ts";
 
 /**
- * Takes a descriptor off the list of a thread that has said so. The descriptor belongs to the caller then. Returns false if
- * the estate was settled before, which has closed the descriptor.
+ * Takes a descriptor off the list of a thread that has said so. The descriptor belongs to the caller then. Returns
+ * false if the estate was settled before, which has closed the descriptor.
  */
 export function claimDescriptor(memory: SharedArrayBuffer, descriptor: number): boolean {
   return takeOff(new Int32Array(memory), descriptor);
 }
 
 /**
- * Gives a descriptor of the caller to a thread, which will be told so: the thread, or the settlement, closes it. Returns
- * false if the thread is at its end; then the descriptor stays the caller's.
+ * Gives a descriptor of the caller to a thread, which will be told so: the thread, or the settlement, closes it.
+ * Returns false if the thread is at its end; then the descriptor stays the caller's.
  */
 export function entrustDescriptor(memory: SharedArrayBuffer, descriptor: number): boolean {
   const all = new Int32Array(memory);
@@ -24,8 +27,8 @@ export function entrustDescriptor(memory: SharedArrayBuffer, descriptor: number)
 }
 
 /**
- * Begins the end of an estate: no thread takes it, and nobody gives it a descriptor, from now on. Returns the thread that
- * uses the estate; 0 if none has taken it, or if the thread left it.
+ * Begins the end of an estate: no thread takes it, and nobody gives it a descriptor, from now on. Returns the thread
+ * that uses the estate; 0 if none has taken it, or if the thread left it.
  */
 export function sealEstate(memory: SharedArrayBuffer): number {
   const all = new Int32Array(memory);
