@@ -182,6 +182,11 @@ export class BoardTopics {
     return this.engine && { ...this.engine, gauges: this.#gauges };
   }
 
+  /** Resolves when the engine has answered every call of this thread so far. */
+  async answered(): Promise<void> {
+    await this.#client?.answered();
+  }
+
   /** The engine is about to be stopped: its end is no failure. */
   closing(): void {
     this.#isClosing = true;

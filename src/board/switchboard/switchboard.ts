@@ -453,13 +453,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Waits for requests under way, which may still publish and ask. After that, the board knows no engine and no node.
+   * Waits for requests under way, which may still publish and ask, and for the engine's answers to them. After that,
+   * the board knows no engine and no node.
    */
   async #requestsEnd(deadline: number): Promise<void> {
     const limit = new AbortController();
     const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
     const limitReached = delay(limitMs, undefined, { signal: limit.signal }).catch(noop);
-    await Promise.race([this.#intake.sockets.answered(), limitReached]);
+    const answered = this.#intake.sockets.answered().then(() => this.#hub.topics.answered());
+    await Promise.race([answered, limitReached]);
     limit.abort();
     this.#hub.topics.closing();
     this.#hub.cluster.close();

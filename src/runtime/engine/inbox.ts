@@ -27,6 +27,7 @@ export class Inbox<Message> implements ScheduledTask {
   #batch: BatchReader | undefined;
   #records = 0;
   #waits = false;
+  #isHurried = false;
 
   constructor(owner: InboxOwner<Message>, turns: FairScheduler) {
     this.#owner = owner;
@@ -36,6 +37,12 @@ export class Inbox<Message> implements ScheduledTask {
   add(message: Message): void {
     this.#messages.push(message);
     if (!this.#waits) this.takeTurn();
+  }
+
+  /** Handles everything that is left at once, however long that takes. */
+  finish(): void {
+    this.#isHurried = true;
+    this.takeTurn();
   }
 
   /** Forgets all messages that have not been handled. */
@@ -81,7 +88,7 @@ export class Inbox<Message> implements ScheduledTask {
   }
 
   #isOver(): boolean {
-    if (this.#records++ < RECORDS_AT_ONCE) return false;
+    if (this.#isHurried || this.#records++ < RECORDS_AT_ONCE) return false;
     this.#records = 0;
     return this.#turns.over;
   }

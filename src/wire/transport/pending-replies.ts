@@ -50,6 +50,11 @@ export class PendingReplies<Request> {
     return this.#pending.get(serial)?.request;
   }
 
+  /** Yields all requests; the oldest first. */
+  *requests(): Generator<Request, void> {
+    for (const { request } of this.#pending.values()) yield request;
+  }
+
   /** Removes a request, for its owner to settle. Returns undefined when it was removed before, or never added. */
   take(serial: number): Request | undefined {
     const pending = this.#pending.get(serial);

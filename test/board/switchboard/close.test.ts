@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import type { Worker } from "node:worker_threads";
 import { expect, it, onTestFinished, vi } from "vitest";
-import { type Address, Switchboard } from "../../../src/index.ts";
+import { type Address, memory, Switchboard } from "../../../src/index.ts";
 import { actorUrl, startBoard } from "../../support/board.ts";
 import { close, text } from "../../support/frames.ts";
 import { RawClient, upgradeRequest } from "../../support/raw-client.ts";
@@ -425,4 +425,14 @@ it("rejects calls on streams after it with ERR_CLOSED, and health() says that th
   expect(board.health()).toEqual({ ok: false, ready: false, engine });
   expect(board.stats().engine).toMatchObject(engine);
   expect(events).toEqual([]);
+});
+
+it("waits for the engine's answers to what the board has published", async () => {
+  const module = new URL("../../support/engines/late.ts", import.meta.url).href;
+  const { board } = await startBoard({ engine: { ...memory(), module }, topics: { t: { history: { size: 10 } } } });
+  const stored = ["a", "b", "c"].map((message) => board.publish("t", message).stored);
+  const closing = board.close({ timeoutMs: 20_000 });
+  const offsets = (await Promise.all(stored)).map((publication) => publication?.position.offset);
+  expect(offsets).toEqual([1, 2, 3]);
+  await closing;
 });

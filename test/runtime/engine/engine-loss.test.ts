@@ -200,3 +200,14 @@ it("publishes that fail in one tick reject each, for their own reason", async ()
   expect(reasons[0].message).toContain('"x"');
   expect(reasons[4].message).toContain('"x2"');
 });
+
+it("a host that stops does what its clients have asked for before", async () => {
+  const { connect, host } = await startHost();
+  const { client } = connect();
+  const publishes = Array.from({ length: 2_000 }, () => client.publish("s", text("a".repeat(1_000))));
+  // The client posts them at the end of this tick.
+  await new Promise(setImmediate);
+  await host.stop();
+  const offsets = (await Promise.all(publishes)).map(({ position }) => position.offset);
+  expect(offsets).toEqual(span(1, 2_000));
+});

@@ -157,6 +157,11 @@ export class EngineClient {
     await this.#session?.request({ kind: "settle" }).catch(noop);
   }
 
+  /** Resolves when every call of this thread so far has been answered, or rejected. */
+  async answered(): Promise<void> {
+    await this.#session?.answered();
+  }
+
   /** Sends a message without history to other nodes. Returns false if the message was dropped. */
   relay(topic: string, frame: Frame): boolean {
     const isSent = this.#session?.relay(topic, frame) ?? false;

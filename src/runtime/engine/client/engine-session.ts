@@ -52,6 +52,7 @@ export interface SessionSchedule {
 interface PendingRequest {
   answer(answer: unknown): void;
   reject(error: Error): void;
+  readonly settled: Promise<unknown>;
 }
 
 const DEFAULT_TIMEOUT_MS = 5_000;
@@ -149,6 +150,7 @@ export class EngineSession {
         reply.resolve(answer as EngineAnswers[Kind]);
       },
       reject: reply.reject,
+      settled: reply.promise,
     };
     const serial = this.#pending.addUntil(pending, timeoutMs, ({ reject }) => reject(this.#late()));
     this.#unanswered.set(serial, bytes);
@@ -170,6 +172,12 @@ export class EngineSession {
       renew();
     }, RENEW_AGAIN_MS);
     this.#renewals.add(timer);
+  }
+
+  /** Resolves when everything that waits for the host now has been answered, or rejected. */
+  async answered(): Promise<void> {
+    const requests = Array.from(this.#pending.requests(), ({ settled }) => settled);
+    await Promise.allSettled([this.#publishes.settled(), ...requests]);
   }
 
   /** Posts what the tick gathered, then closes the port. Everything that waits is rejected. */

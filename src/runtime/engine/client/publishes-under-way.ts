@@ -77,6 +77,11 @@ export class PublishesUnderWay {
     this.#timer ??= setInterval(this.#look, this.#timeoutMs / LOOKS);
   }
 
+  /** Resolves when every publish that waits now has been acknowledged, or rejected. */
+  async settled(): Promise<void> {
+    await Promise.allSettled(this.#waiting.map((waiting) => waiting?.publish?.promise));
+  }
+
   /** Settles what the host acknowledges. */
   acknowledge({ serials, offsets, epochs, failed }: Extract<HostMessage, { kind: "acknowledged" }>): void {
     let change = 0;

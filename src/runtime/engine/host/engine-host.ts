@@ -89,10 +89,11 @@ export class EngineHost {
     };
   }
 
-  /** Stops the engine, then closes the ports of all clients. */
+  /** Does what clients have asked for so far, stops the engine, then closes the ports of all clients. */
   async stop(): Promise<void> {
     this.#checks.stop();
     clearInterval(this.#gauges);
+    for (const client of this.#clients) client.takeAll();
     await this.#gate.close();
     try {
       await this.engine.stop();

@@ -4,6 +4,7 @@
 import type { MessagePort } from "node:worker_threads";
 import { reportError, SwitchboardError } from "../../../errors.ts";
 import type { Frame } from "../../../wire/protocol/frame.ts";
+import { queuedMessages } from "../../../wire/transport/queued-messages.ts";
 import { BatchReader, BatchWriter } from "../../bus/batch.ts";
 import type { EndOfTick } from "../../scheduling/end-of-tick.ts";
 import type { FairScheduler } from "../../scheduling/fair-scheduler.ts";
@@ -140,6 +141,12 @@ export class HostClient {
 
   refuse(serial: number, error: unknown): void {
     this.notice({ kind: "refused", serial, error: reportError(error) });
+  }
+
+  /** Handles at once everything that the client has sent. */
+  takeAll(): void {
+    for (const message of queuedMessages<ClientMessage>(this.#port)) this.#receive(message);
+    this.#inbox.finish();
   }
 
   /** Posts what is left and closes the port. */
