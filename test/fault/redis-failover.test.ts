@@ -1,7 +1,8 @@
 /** Failover with lost writes: offsets go back, and no subscriber may take the new publications for the old ones. */
 import { expect, it, vi } from "vitest";
+import { freePort } from "../support/free-port.ts";
 import { startRedisNode } from "../support/redis-nodes.ts";
-import { caughtUp, freePort, RedisServer, startSentinel } from "../support/redis-server.ts";
+import { caughtUp, RedisServer, startSentinel } from "../support/redis-server.ts";
 import { expectHonest, LIMITS } from "../support/stream-model.ts";
 import { TcpProxy } from "../support/tcp-proxy.ts";
 

@@ -2,6 +2,7 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { hasFailed } from "../../src/load/report.ts";
+import { freePort } from "../support/free-port.ts";
 import { echo, load, serve } from "./running.ts";
 
 it.each([
@@ -97,10 +98,7 @@ it("ends at once, with the reason, when the server refuses the handshake", async
 });
 
 it.each(["echo", "fanout", "storm", "idle"] as const)("ends %s at once when nobody listens", async (scenario) => {
-  const server = createServer().listen(0);
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  const run = await load(`ws://127.0.0.1:${port}/`, {
+  const run = await load(`ws://127.0.0.1:${await freePort()}/`, {
     scenario,
     duration: 1000,
     warmup: scenario === "idle" ? 0 : 1000,

@@ -2,6 +2,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { resolveTarget } from "../../src/load/target.ts";
+import { freePort } from "../support/free-port.ts";
 
 const NEVER = new AbortController().signal;
 
@@ -16,16 +17,6 @@ async function listen(host: string): Promise<number> {
   onTestFinished(() => void server.close());
   await once(server, "listening");
   return (server.address() as AddressInfo).port;
-}
-
-/** Returns a port on which no server listens. */
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 }
 
 it.each([

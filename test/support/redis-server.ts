@@ -4,13 +4,13 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { createClient } from "@redis/client";
 import { onTestFinished, vi } from "vitest";
 import type { Certificate } from "./certificate.ts";
+import { freePort } from "./free-port.ts";
 
 const run = promisify(execFile);
 
@@ -21,16 +21,6 @@ function find(program: string): string {
   const path = [`/usr/bin/${program}`, `/usr/local/bin/${program}`].find((one) => existsSync(one));
   if (path !== undefined) return path;
   throw new Error(`${program} isn't installed: apt-get install redis-server (tests of the engine for Redis need it)`);
-}
-
-/** Returns a port that is free now. Servers of other programs may take it meanwhile, so starts are retried. */
-export async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  const address = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  if (address === null || typeof address === "string") throw new Error("the server has no port");
-  return address.port;
 }
 
 export interface RedisServerOptions {
@@ -65,16 +55,10 @@ export class RedisServer {
 
   static async start(options: RedisServerOptions = {}): Promise<RedisServer> {
     const folder = mkdtempSync(join(tmpdir(), "switchboard-redis-"));
-    for (let attempt = 0; ; attempt++) {
-      const server = new RedisServer(options.port ?? (await freePort()), options, folder);
-      try {
-        await server.start();
-        if (options.outlivesTest !== true) onTestFinished(() => server.destroy());
-        return server;
-      } catch (error) {
-        if (attempt === 4 || options.port !== undefined) throw error;
-      }
-    }
+    const server = new RedisServer(options.port ?? (await freePort()), options, folder);
+    await server.start();
+    if (options.outlivesTest !== true) onTestFinished(() => server.destroy());
+    return server;
   }
 
   get url(): string {

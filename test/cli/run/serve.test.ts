@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { ended, newFolder, superviseIn } from "./supervise.ts";
 
 async function connect(port: number, token: string): Promise<unknown> {

@@ -1,7 +1,8 @@
 /** What `start` says of a server that can't be used, of a wrong password, and of commands that its user may not use. */
 import { expect, it } from "vitest";
+import { freePort } from "../../support/free-port.ts";
 import { createRedisNode, startRedisNode } from "../../support/redis-nodes.ts";
-import { freePort, RedisServer } from "../../support/redis-server.ts";
+import { RedisServer } from "../../support/redis-server.ts";
 
 const SECRET = "s3cr3t";
 

@@ -5,7 +5,8 @@ import { join } from "node:path";
 import type { Centrifuge } from "centrifuge";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { switchboardIn } from "../../cli/program.ts";
-import { freePort, RedisServer } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
+import { RedisServer } from "../../support/redis-server.ts";
 import { API_KEY, INSECURE, startTestServer, type TestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
 

@@ -8,7 +8,7 @@ import type { Worker } from "node:worker_threads";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { RunningProgram } from "../../e2e/support/process.ts";
 import { isMissing, succeeds } from "../../e2e/support/programs.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { API_KEY, startTestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
 

@@ -10,7 +10,7 @@ import { switchboardIn } from "../../cli/program.ts";
 import { projectFolder, RunningProgram } from "../../e2e/support/process.ts";
 import { isMissing, succeeds } from "../../e2e/support/programs.ts";
 import { createCertificate } from "../../support/certificate.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { API_KEY, INSECURE } from "../support/server.ts";
 import { callApi, connected, listen } from "./clients.ts";
 

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { expect, it, onTestFinished, vi } from "vitest";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 import { API_KEY, INSECURE, launchTestServer } from "../support/server.ts";
 import { callApi, connected, listen, newClient } from "./clients.ts";
 

@@ -8,8 +8,8 @@ import { expect, it, onTestFinished, vi } from "vitest";
 import { switchboardIn } from "../../cli/program.ts";
 import { run } from "../../e2e/support/process.ts";
 import { isExecutable, isMissing } from "../../e2e/support/programs.ts";
+import { freePort } from "../../support/free-port.ts";
 import { codeBlocks, readReadme } from "../../support/readme.ts";
-import { freePort } from "../../support/redis-server.ts";
 
 const GUIDE = "src/guides/serving.md";
 const CONFIG = JSON.parse(example("json", "namespaces"));

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished, vi } from "vitest";
 import { isExecutable, isMissing } from "../../e2e/support/programs.ts";
-import { freePort } from "../../support/redis-server.ts";
+import { freePort } from "../../support/free-port.ts";
 
 export interface Proxy {
   readonly name: string;

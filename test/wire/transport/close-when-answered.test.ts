@@ -3,10 +3,11 @@ import { Agent, createServer, request, type Server } from "node:http";
 import { type AddressInfo, createServer as createTcpServer } from "node:net";
 import { expect, it, onTestFinished } from "vitest";
 import { closeWhenAnswered } from "../../../src/wire/transport/close-when-answered.ts";
+import { freePort } from "../../support/free-port.ts";
 
-async function start(): Promise<{ server: Server; port: number }> {
+async function start(port = 0): Promise<{ server: Server; port: number }> {
   const server = createServer((_request, response) => response.end("hello"));
-  server.listen(0, "127.0.0.1");
+  server.listen(port, "127.0.0.1");
   await once(server, "listening");
   onTestFinished(() => {
     server.close();
@@ -43,7 +44,7 @@ it("ends a connection on which request follows request: an answer asks the clien
 });
 
 it("keeps connections once the server listens again", async () => {
-  const { server, port } = await start();
+  const { server, port } = await start(await freePort());
   closeWhenAnswered(server);
   await once(server, "close");
   server.listen(port, "127.0.0.1");

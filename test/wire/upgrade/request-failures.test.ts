@@ -1,12 +1,14 @@
-import { once } from "node:events";
-import { createServer as createTcpServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { describe, expect, it } from "vitest";
 import { onUpgrade } from "../../../src/wire/upgrade/on-upgrade.ts";
 import { openTunnel, requestUpgrade } from "../../../src/wire/upgrade/request.ts";
 import { serveUpgrades } from "../../../src/wire/upgrade/serve.ts";
+import { freePort } from "../../support/free-port.ts";
 import { countLeaks, startHttp } from "./leaks.ts";
 import { answering, SWITCH, startEcho, startRaw, talk } from "./servers.ts";
+
+// Chosen before the first test: the socket that reserves the port would count as a leak of a test.
+const unusedPort = await freePort();
 
 countLeaks();
 
@@ -77,12 +79,9 @@ describe("no answer", () => {
   });
 
   it("rejects when no server listens", async () => {
-    const server = createTcpServer().listen(0, "127.0.0.1");
-    await once(server, "listening");
-    const address = server.address();
-    await new Promise((resolve) => server.close(resolve));
-    const url = `http://127.0.0.1:${typeof address === "object" ? address?.port : ""}`;
-    await expect(requestUpgrade(url, "foobar")).rejects.toMatchObject({ code: "ECONNREFUSED" });
+    await expect(requestUpgrade(`http://127.0.0.1:${unusedPort}`, "foobar")).rejects.toMatchObject({
+      code: "ECONNREFUSED",
+    });
   });
 
   it.each([

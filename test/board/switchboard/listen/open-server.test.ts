@@ -5,16 +5,15 @@ import { expect, it, onTestFinished } from "vitest";
 import type { ListenOptions, Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
 import { selfSigned } from "../../../support/certificate.ts";
+import { freePort } from "../../../support/free-port.ts";
 import { RawClient } from "../../../support/raw-client.ts";
 
 /** Opens a port without the board. Fails if the port is in use. */
-async function bind(port = 0): Promise<number> {
+async function bind(port: number): Promise<void> {
   const server = createServer().listen(port, "127.0.0.1");
   await once(server, "listening");
-  const address = server.address() as AddressInfo;
   server.close();
   await once(server, "close");
-  return address.port;
 }
 
 const ways: { name: string; options: Partial<ListenOptions> }[] = [
@@ -34,7 +33,7 @@ async function startedBoard({ accept }: Partial<ListenOptions> = {}): Promise<Sw
 
 it.each(ways)("stops listening $name when the board closes meanwhile", async ({ options }) => {
   const board = await startedBoard(options);
-  const port = await bind();
+  const port = await freePort();
   const listening = board.listen({ port, host: "127.0.0.1", ...options });
   const closing = board.close({ timeoutMs: 0 });
   await expect(listening).rejects.toMatchObject({ code: "ERR_CLOSED" });
@@ -44,7 +43,7 @@ it.each(ways)("stops listening $name when the board closes meanwhile", async ({ 
 
 it.each(ways)("stops listening $name when the signal is aborted, and can listen again", async ({ options }) => {
   const board = await startedBoard(options);
-  const port = await bind();
+  const port = await freePort();
   const aborting = new AbortController();
   const listening = board.listen({ port, host: "127.0.0.1", ...options, signal: aborting.signal });
   aborting.abort("no");
@@ -54,7 +53,7 @@ it.each(ways)("stops listening $name when the signal is aborted, and can listen 
 
 it.each(ways)("doesn't listen $name with a signal that was already aborted", async ({ options }) => {
   const board = await startedBoard(options);
-  const port = await bind();
+  const port = await freePort();
   const listening = board.listen({ port, host: "127.0.0.1", ...options, signal: AbortSignal.abort() });
   await expect(listening).rejects.toMatchObject({ code: "ERR_ABORTED", cause: { name: "AbortError" } });
   await bind(port);

@@ -9,7 +9,7 @@ import { allAnswered, expectAllRight, openClients } from "../../../e2e/takeover/
 import { takeoverPath } from "../../../e2e/takeover/server-process.ts";
 import { actorUrl } from "../../../support/board.ts";
 import { SLOW_ENGINE } from "../../../support/engines/slow.ts";
-import { freePort } from "../../../support/redis-server.ts";
+import { freePort } from "../../../support/free-port.ts";
 
 vi.setConfig({ testTimeout: 60_000 });
 

@@ -6,6 +6,7 @@ import type { ClientFacts } from "../../../../src/server/client/backend.ts";
 import type { EndpointConfig } from "../../../../src/server/config/config.ts";
 import type { HooksLog } from "../../../../src/server/hooks/endpoint-log.ts";
 import { type HttpBackend, type HttpBackendConfig, httpBackend } from "../../../../src/server/hooks/http-backend.ts";
+import { freePort } from "../../../support/free-port.ts";
 
 export interface Received {
   readonly path: string;
@@ -68,11 +69,7 @@ export async function startTcp(connected: (socket: Socket) => void): Promise<str
 
 /** A URL at which nobody listens. */
 export async function deadUrl(): Promise<string> {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await new Promise((resolve) => server.once("listening", resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return `http://127.0.0.1:${port}/ask`;
+  return `http://127.0.0.1:${await freePort()}/ask`;
 }
 
 /** Long enough for a busy machine: no test waits for it. */
