@@ -8,6 +8,7 @@ import { authorize } from "../support/actors/authorizing.ts";
 import { startBoard, type TestBoardOptions } from "../support/board.ts";
 import { close, ping, text } from "../support/frames.ts";
 import { RawClient, type RawClientOptions, upgradeRequest } from "../support/raw-client.ts";
+import { holdRestarts } from "../support/restarts.ts";
 import { Peer, type StandardSocketClass } from "./support/peer.ts";
 
 type Mode = "main" | "shard";
@@ -356,6 +357,7 @@ describe("a shard that does the handshakes and dies", () => {
     const silent = await Promise.all(Array.from({ length: 10 }, () => RawClient.connect(port)));
     await vi.waitFor(() => expect(board.stats().shards[0]?.handshakes).toBe(10));
     const killer = await RawClient.connect(port);
+    const restart = holdRestarts();
     killer.write(upgradeRequest({ path: PATH, headers: order({ exits: true }) }));
     await lost;
     expect((await ask({ port })).status).toBe(503);
@@ -363,6 +365,7 @@ describe("a shard that does the handshakes and dies", () => {
     expect(board.stats()).toMatchObject({ upgrades: { accepted: 0, failed: 11, refused: { 503: 1 } } });
     expect(board.stats().shards[0]?.handshakes).toBe(0);
     expect(failed).not.toHaveBeenCalled();
+    restart();
     await replaced;
     expect((await who(await RawClient.open({ port, path: PATH }))).params).toEqual({ room: "blue" });
   });

@@ -5,6 +5,7 @@ import type { ShardLoss, Switchboard } from "../../src/index.ts";
 import { startBoard } from "../support/board.ts";
 import { text } from "../support/frames.ts";
 import { RawClient, upgradeRequest } from "../support/raw-client.ts";
+import { holdRestarts } from "../support/restarts.ts";
 
 /** Shorter than any timeout that would close a peer. A busy machine may be slow. */
 const PROMPTLY_MS = 8_000;
@@ -96,11 +97,13 @@ describe("a shard that dies", () => {
     const { board, port, clients } = await setUp();
     const isReplaced = replaced(board);
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
+    const restart = holdRestarts();
     clients[0].write(text("exit"));
     await isLost;
     expect(board.stats().shards.map(({ ready }) => ready)).toEqual([false, true]);
     const client = await RawClient.open({ port });
     expect(await ask(client, "where")).toBe("shard 1");
+    restart();
     await isReplaced;
   });
 
@@ -110,11 +113,13 @@ describe("a shard that dies", () => {
     const client = await RawClient.open({ port });
     const isReplaced = replaced(board);
     const isLost = once(board as unknown as NodeJS.EventEmitter, "shardLost");
+    const restart = holdRestarts();
     client.write(text("exit"));
     await isLost;
     const refused = await RawClient.connect(port);
     refused.write(upgradeRequest());
     expect((await refused.response()).status).toBe(503);
+    restart();
     await isReplaced;
     expect(await ask(await RawClient.open({ port }), "back")).toBe("back");
   });

@@ -9,6 +9,7 @@ import type { Switchboard } from "../../../../src/index.ts";
 import { startBoard } from "../../../support/board.ts";
 import { text } from "../../../support/frames.ts";
 import { RawClient } from "../../../support/raw-client.ts";
+import { holdRestarts } from "../../../support/restarts.ts";
 
 const index = new URL("../../../../src/index.ts", import.meta.url).href;
 
@@ -171,7 +172,9 @@ it("replaces a shard that dies again and again, and accepts connections after ea
 it("answers 503 while no shard takes connections", async () => {
   const { board, port } = await startBoard({ actor: "scripted" });
   const lost = new Promise((resolve) => board.once("shardLost", resolve));
-  (await openOn(port, 0)).write(text('{"do":"exit"}'));
+  const client = await openOn(port, 0);
+  holdRestarts();
+  client.write(text('{"do":"exit"}'));
   await lost;
   expect(board.stats().shards[0]).toMatchObject({ ready: false, connections: 0 });
   await expect(RawClient.open({ port })).rejects.toThrow("expected 101, got 503");
