@@ -24,8 +24,9 @@ const ways: Readonly<Record<string, () => void>> = {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   },
   wedge: () => {
-    // A call of C that `terminate` doesn't end.
-    spawnSync("sleep", ["4"]);
+    // A call of C that `terminate` doesn't end, until the folder is gone that the test has made.
+    const folder = process.env["WEDGE_FOLDER"] ?? "";
+    spawnSync("sh", ["-c", 'touch "$0/wedged"; while [ -e "$0" ]; do sleep 0.05; done', folder]);
   },
   "fill the heap": () => {
     const kept: number[][] = [];

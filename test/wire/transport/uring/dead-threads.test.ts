@@ -1,10 +1,12 @@
 import { once } from "node:events";
-import { readdirSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { connect, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 import { Worker } from "node:worker_threads";
-import { describe, expect, it, vi } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { UringEstate } from "../../../../src/wire/transport/uring/uring-estate.ts";
 import { missingUring } from "../../native/availability.ts";
 
@@ -83,23 +85,26 @@ describe.skipIf(missingUring !== undefined)("a thread with io_uring that dies", 
   });
 
   it("leaves no peer waiting for longer than a deadline when it doesn't end, and closes the rest later", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "switchboard-wedge-"));
+    // Workers inherit the environment.
+    process.env["WEDGE_FOLDER"] = folder;
+    onTestFinished(() => rmSync(folder, { recursive: true, force: true }));
     const { worker, estate, port, exit } = await startThread();
     const peers = await Promise.all(Array.from({ length: PEERS }, () => openPeer(port)));
     const closed = Promise.all(peers.map((peer) => new Promise((resolve) => peer.once("close", resolve))));
-    const ends: string[] = [];
     peers[0]?.write("wedge");
-    // Echoes have stopped: the thread is in the call.
-    for (let isWedged = false; !isWedged; ) {
-      peers[1]?.write("anybody?");
-      const echoed = once(peers[1] as Socket, "data").then(() => true);
-      isWedged = !(await Promise.race([echoed, new Promise((resolve) => setTimeout(resolve, 300, false))]));
-    }
+    await vi.waitFor(() => expect(existsSync(join(folder, "wedged"))).toBe(true));
+    peers[1]?.write("anybody?");
     void worker.terminate();
-    void exit.then(() => ends.push("thread"));
+    let hasEnded = false;
+    void exit.then(() => {
+      hasEnded = true;
+    });
     await estate.settle(() => exit.then(() => {}));
-    await closed.then(() => ends.push("peers"));
+    await closed;
+    expect(hasEnded).toBe(false);
+    rmSync(folder, { recursive: true });
     await exit;
-    expect(ends).toEqual(["peers", "thread"]);
     await vi.waitFor(async () => {
       const [error] = await once(connect(port, "127.0.0.1"), "error");
       expect(error).toMatchObject({ code: "ECONNREFUSED" });
