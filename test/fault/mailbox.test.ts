@@ -153,14 +153,15 @@ describe("a full mailbox", () => {
 
   it("isn't mistaken for a dead peer, however long it stays full", async () => {
     const { port, allow, shard } = await setUp({ pingIntervalMs: 100, pongTimeoutMs: 500 });
-    const frames = Buffer.concat(series(500, large));
     const client = await RawClient.open({ port });
-    client.write(frames);
+    // The kernel takes all of the messages: nothing that follows depends on how fast this client sends.
+    client.write(Buffer.concat(series(40, large)));
     await vi.waitFor(() => expect(shard().messagesReceived).toBe(MAILBOX_LIMIT + 1), 10_000);
     // One ping for each time that the pong of a peer whose socket is read would have been overdue.
     for (let pings = 0; pings < 4; pings++) expect(await client.frame()).toMatchObject({ opcode: PING });
-    allow(500);
-    await expectHandled(client, 0, 500);
     expect(shard().abnormalClosures).toBe(0);
+    // From here on the socket is read, and this peer, which sends no pong, may be taken for dead.
+    allow(40);
+    await expectHandled(client, 0, 40);
   });
 });
