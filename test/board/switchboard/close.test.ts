@@ -337,7 +337,8 @@ it.for([0, 20_000])(
     for (const name of ["engineDown", "engineLost"] as const) board.on(name, () => events.push(name));
     const before = performance.now();
     await board.close({ timeoutMs });
-    expect(performance.now() - before).toBeLessThan(1_900);
+    // A second, and what a busy machine adds. An engine that isn't ended never stops, or takes all of timeoutMs.
+    expect(performance.now() - before).toBeLessThan(15_000);
     expect(events).toEqual([]);
   },
 );
@@ -350,10 +351,11 @@ it("takes the time for sockets on their way to a shard out of timeoutMs", async 
   await vi.waitFor(() => expect(board.stats().shards[0]?.messagesReceived).toBe(1));
   late.write(upgradeRequest());
   await vi.waitFor(() => expect(authorize).toHaveBeenCalledTimes(2));
+  const timeoutMs = 4_000;
   const before = performance.now();
-  await board.close({ timeoutMs: 1_000 });
-  // 1 s of grace for the blocked shard.
-  expect(performance.now() - before).toBeLessThan(2_900);
+  await board.close({ timeoutMs });
+  // 1 s of grace for the blocked shard, and what a busy machine adds. Counted twice, the time would be 9 s.
+  expect(performance.now() - before).toBeLessThan(2 * timeoutMs);
 });
 
 it("answers calls about connections, mail and plain topics while it closes and after it, as its README says", async () => {

@@ -47,7 +47,8 @@ it("agrees with a regular expression, and takes any pattern", () => {
 
 it("matches a hostile pattern in time", () => {
   const matches = compileGlob("*a".repeat(500));
-  const before = performance.now();
+  const before = process.threadCpuUsage();
   expect(matches?.(`${"a".repeat(255)}b`)).toBe(false);
-  expect(performance.now() - before).toBeLessThan(500);
+  const { user, system } = process.threadCpuUsage(before);
+  expect(user + system).toBeLessThan(500_000);
 });
