@@ -446,6 +446,7 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
     const timeoutMs = Math.max(0, deadline - performance.now());
     const counts = await this.#pool.close({ ...settings, timeoutMs }, () => this.#requestsEnd(deadline));
     this.#hub.topics.close();
+    this.#takeover?.leave();
     this.#life.ended();
     this.#intake.end();
     queueMicrotask(() => this.emit("closed", counts));
@@ -453,15 +454,15 @@ export class Switchboard extends EventEmitter<SwitchboardEvents> {
   }
 
   /**
-   * Waits for requests under way, which may still publish and ask, and for the engine's answers to them. After that,
-   * the board knows no engine and no node.
+   * Waits for requests under way, here and in an older process, which may still publish and ask, and for the engine's
+   * answers to them. After that, the board knows no engine and no node.
    */
   async #requestsEnd(deadline: number): Promise<void> {
     const limit = new AbortController();
     const limitMs = Math.max(0, deadline - performance.now() - ENGINE_END_MS);
     const limitReached = delay(limitMs, undefined, { signal: limit.signal }).catch(noop);
-    const answered = this.#intake.sockets.answered().then(() => this.#hub.topics.answered());
-    await Promise.race([answered, limitReached]);
+    const over = Promise.all([this.#intake.sockets.answered(), this.#takeover?.unneeded()]);
+    await Promise.race([over.then(() => this.#hub.topics.answered()), limitReached]);
     limit.abort();
     this.#hub.topics.closing();
     this.#hub.cluster.close();

@@ -78,6 +78,8 @@ export type HandOverResult =
       readonly connections: number;
       /** Passes publishes on, until this process or the successor ends. */
       readonly publish: (publishes: readonly PassedPublish[]) => void;
+      /** Tells the successor that this process publishes and asks nothing more. */
+      readonly leave: () => void;
     }
   /** Nothing was stopped. */
   | { readonly outcome: "refused"; readonly pid: number; readonly error: SwitchboardError }
@@ -169,7 +171,8 @@ class Predecessor {
   #handedOver(): HandOverResult {
     this.#talk.rest();
     const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
-    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, publish };
+    const leave = (): void => this.#talk.close();
+    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, publish, leave };
   }
 
   /** Resolves with the reason if the successor can't take over. */

@@ -51,6 +51,8 @@ export interface TakenOver {
   readonly connections: number;
   /** True if the old process ended before it had given everything. */
   readonly predecessorDied: boolean;
+  /** Resolves when the old process publishes and asks nothing more. */
+  readonly left: Promise<void>;
 }
 
 /**
@@ -91,8 +93,8 @@ class Successor {
       const predecessorDied = !(await this.#takeAll());
       this.#closeAhead();
       if (predecessorDied) this.#talk.close();
-      else void this.#takePublishes();
-      return { pid: this.#pid, connections: this.#started, predecessorDied };
+      const left = predecessorDied ? Promise.resolve() : this.#takePublishes();
+      return { pid: this.#pid, connections: this.#started, predecessorDied, left };
     } catch (error) {
       // First the connections are let go of, then the old process may take them back.
       for (const { descriptor } of this.#held.splice(0)) closePassed(descriptor);
@@ -105,7 +107,7 @@ class Successor {
     }
   }
 
-  /** Takes what the old process publishes until it ends. */
+  /** Takes what the old process publishes until it leaves or ends. Never rejects. */
   async #takePublishes(): Promise<void> {
     this.#talk.rest();
     try {

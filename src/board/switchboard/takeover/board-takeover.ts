@@ -65,8 +65,10 @@ export class BoardTakeover {
   #isClosed = false;
   /** The takeover from or by another process. It never rejects. */
   #underWay: Promise<void> | undefined;
-  /** Passes a publish on to the process that has taken over. */
-  #forward: ((publish: PassedPublish) => void) | undefined;
+  /** Resolves when the process before publishes and asks nothing more. */
+  #left: Promise<void> = Promise.resolve();
+  /** The way to the process that has taken over; undefined before a takeover. */
+  #successor: Pick<Extract<HandOverResult, { readonly outcome: "handedOver" }>, "publish" | "leave"> | undefined;
 
   constructor(path: string, owner: BoardTakeoverOwner) {
     this.#path = path;
@@ -97,7 +99,10 @@ export class BoardTakeover {
     };
     const sink = new BoardSink(owner, format);
     this.#underWay = takeOver(channel, sink).then(
-      (result) => this.#owner.takenOver({ ...result, ms: performance.now() - startedAt }),
+      ({ left, ...result }) => {
+        this.#left = left;
+        this.#owner.takenOver({ ...result, ms: performance.now() - startedAt });
+      },
       (error: Error) => {
         this.#owner.intake.sockets.disinherited(error);
         if (isWelcome) this.#owner.takeoverFailed(error);
@@ -116,7 +121,20 @@ export class BoardTakeover {
 
   /** An actor has published for subscribers that have gone to another process. */
   published(publish: PassedPublish): void {
-    this.#forward?.(publish);
+    this.#successor?.publish([publish]);
+  }
+
+  /**
+   * Resolves when no other process needs this board: the board passes on to its successor what the process before still
+   * publishes and asks. Resolves at once for a board that hasn't handed over.
+   */
+  async unneeded(): Promise<void> {
+    if (this.#successor !== undefined) await this.#left;
+  }
+
+  /** The board is closed, and needs the process that has taken over no more. */
+  leave(): void {
+    this.#successor?.leave();
   }
 
   /**
@@ -170,10 +188,10 @@ export class BoardTakeover {
       this.#owner.successorFailed({ pid, error: result.error, wasRefused, lost: wasRefused ? 0 : result.connections });
       return;
     }
-    const { connections, publish } = result;
+    const { connections } = result;
     const { pauseMs } = source;
-    this.#forward = (one) => publish([one]);
-    const left = await source.handedOver(this.#forward);
+    this.#successor = result;
+    const left = await source.handedOver((publish) => this.published(publish));
     if (left !== undefined && left.topics > 0) this.#owner.historyLeft(left);
     this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
   }

@@ -1,5 +1,7 @@
 /** Takeovers between boards of one process. */
 import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { createServer, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
 import { dirname } from "node:path";
 import { BroadcastChannel } from "node:worker_threads";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
@@ -103,6 +105,29 @@ describe.skipIf(whyNoPassing() !== undefined)("two boards with the memory engine
     expect(await read(next.board)).toEqual({ top: stored, texts: ["a"] });
     await allAnswered(clients);
     await expectAllRight(clients);
+  });
+
+  it("answer the last requests of the first board also when two takeovers have followed it", async () => {
+    const { start } = await chain(memory());
+    const old = await start();
+    const asked = Promise.withResolvers<ServerResponse>();
+    const server = createServer((_request, response) => asked.resolve(response));
+    const { port } = (await old.board.listen(server, { port: 0, host: "127.0.0.1" })) as AddressInfo;
+    const answered = fetch(`http://127.0.0.1:${port}`);
+    const response = await asked.promise;
+    const closed: string[] = [];
+    const boards = [old, await start()];
+    await boards[1]?.board.listen(createServer(), { port: 0, host: "127.0.0.1" });
+    boards.push(await start());
+    await boards[2]?.board.listen(createServer(), { port: 0, host: "127.0.0.1" });
+    for (const [index, { board }] of boards.entries()) board.once("closed", () => closed.push(`board ${index}`));
+    const offsets: (number | undefined)[] = [];
+    while (offsets.length < 500) offsets.push((await publish(old.board, "late"))?.offset);
+    expect(offsets).toEqual(Array.from({ length: 500 }, (_, index) => index + 1));
+    expect(closed).toEqual([]);
+    response.end();
+    await answered;
+    await vi.waitFor(() => expect(closed).toEqual(["board 0", "board 1"]));
   });
 
   it("leave publications behind that are too many, and go on with the offsets", async () => {
