@@ -152,6 +152,11 @@ export interface HandedOver {
   readonly pid: number;
   /** Number of connections that went. */
   readonly connections: number;
+  /**
+   * True if the other process has given no sign of life since it got everything, for 30 s and after SIGCONT. It wasn't
+   * ended, because all connections are in it.
+   */
+  readonly isSilent: boolean;
   /** Time for which the connections were stopped at most, in ms. */
   readonly pauseMs: number;
   /** Time of the whole takeover, in ms. The start of the other program is a part of it. */

@@ -137,6 +137,16 @@ export class Conversation<
     this.#silentParts = 0;
   }
 
+  /** Lets the other process go on if a signal has stopped it (SIGSTOP), and has the patience once more. */
+  letGoOn(): void {
+    try {
+      process.kill(this.#channel.peer.pid, "SIGCONT");
+    } catch {
+      // The process has just ended, which the channel tells.
+    }
+    this.#silentParts = 0;
+  }
+
   /** False if the other process has ended. */
   get isOtherRunning(): boolean {
     return isRunning(this.#channel.peer.pid);
@@ -208,6 +218,11 @@ export class Conversation<
     this.#silentParts++;
     if (this.#silentParts >= PARTS) this.#wake();
   }
+}
+
+/** True for the error of `next` when the other process hangs. */
+export function isTimeout(error: unknown): boolean {
+  return error instanceof SwitchboardError && error.code === "ERR_TAKEOVER_TIMEOUT";
 }
 
 async function noAnswer(): Promise<never> {

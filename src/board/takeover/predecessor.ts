@@ -4,7 +4,7 @@ import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { type Channel, ChannelCut } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts, whyIncompatible } from "./compatibility.ts";
-import { Conversation } from "./conversation.ts";
+import { Conversation, isTimeout } from "./conversation.ts";
 import type {
   AheadSocket,
   MovingConnection,
@@ -57,7 +57,10 @@ export interface HandOverSettings {
   readonly groupSize: number;
   /** Connections in one message. */
   readonly batchSize: number;
-  /** Milliseconds without a sign of life after which the successor is ended. */
+  /**
+   * Milliseconds without a sign of life after which the successor is ended. If it has everything already, it gets
+   * SIGCONT then, and has six times as long in all.
+   */
   readonly patienceMs: number;
   /** Milliseconds that the successor has from its start until it listens. */
   readonly listenTimeoutMs: number;
@@ -76,6 +79,11 @@ export type HandOverResult =
       readonly outcome: "handedOver";
       readonly pid: number;
       readonly connections: number;
+      /**
+       * True if the successor gave no sign of life since it was told to start everything. It wasn't ended: all
+       * connections are in it.
+       */
+      readonly isSilent: boolean;
       /** Passes publishes on, until this process or the successor ends. */
       readonly publish: (publishes: readonly PassedPublish[]) => void;
       /** Tells the successor that this process publishes and asks nothing more. */
@@ -89,6 +97,9 @@ export type HandOverResult =
    * `connections`: number of those that it had been told to start.
    */
   | { readonly outcome: "failed"; readonly pid: number; readonly connections: number; readonly error: Error };
+
+/** Number of times that a successor which has everything may be silent for the patience. */
+const MAX_SILENCES = 6;
 
 /** The successor said itself that it can't go on, and has let go of what isn't its own. */
 class SuccessorRefused extends SwitchboardError {}
@@ -156,23 +167,40 @@ class Predecessor {
       while (await this.#giveGroup());
       this.#hasGivenAll = true;
       this.#talk.send({ kind: "done" });
-      await this.#expect("finished");
-      return this.#handedOver();
+      return this.#handedOver(!(await this.#hasFinished()));
     } catch (error) {
-      if (error instanceof SuccessorRefused) this.#talk.close();
       // The successor may not have read "go" and "done". The end of this process tells it the same.
-      else if (error instanceof ChannelCut && this.#hasGivenAll && this.#talk.isOtherRunning) return this.#handedOver();
+      const ownsAll = error instanceof ChannelCut && this.#hasGivenAll && this.#talk.isOtherRunning;
+      if (ownsAll) return this.#handedOver(false);
+      if (error instanceof SuccessorRefused) this.#talk.close();
       else await this.#talk.kill();
       await this.#takeBack();
       return { outcome: "failed", pid, connections: this.#given, error: error as Error };
     }
   }
 
-  #handedOver(): HandOverResult {
+  /**
+   * Resolves with true when everything runs in the successor; with false when it gives no sign of life. It isn't ended
+   * then, because all connections would end with it, but it is let go on if a signal has stopped it.
+   */
+  async #hasFinished(): Promise<boolean> {
+    for (let silences = 1; ; silences++) {
+      try {
+        await this.#expect("finished");
+        return true;
+      } catch (error) {
+        if (!isTimeout(error)) throw error;
+        if (silences === MAX_SILENCES) return false;
+      }
+      this.#talk.letGoOn();
+    }
+  }
+
+  #handedOver(isSilent: boolean): HandOverResult {
     this.#talk.rest();
     const publish = (publishes: readonly PassedPublish[]): void => this.#talk.send({ kind: "published", publishes });
     const leave = (): void => this.#talk.close();
-    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, publish, leave };
+    return { outcome: "handedOver", pid: this.#pid, connections: this.#given, isSilent, publish, leave };
   }
 
   /** Resolves with the reason if the successor can't take over. */
@@ -247,6 +275,8 @@ class Predecessor {
     }
     while (adopted < this.#serial) await this.#expectAdopted(adopted++);
     if (group.length === 0) return false;
+    // Who ends the successor from here on ends all of them. It may have been ended without us: its `adopted` is older.
+    if (!this.#talk.isOtherRunning) throw hasEnded(this.#pid);
     // The successor has all of them: first they cease to be ours, then they are its own.
     this.#group = [];
     for (const { descriptor } of group) closePassed(descriptor);
@@ -272,14 +302,16 @@ class Predecessor {
     kind: Kind,
   ): Promise<Extract<SuccessorMessage, { readonly kind: Kind }>> {
     const received = await this.#talk.next();
-    if (received === undefined) {
-      throw new SwitchboardError("ERR_TAKEOVER_LOST", `process ${this.#pid} ended before the takeover was done`);
-    }
+    if (received === undefined) throw hasEnded(this.#pid);
     const { message } = received;
     if (message.kind === "failed") throw new SuccessorRefused(message.code, message.message);
     if (message.kind !== kind) throw unexpected(message.kind);
     return message as Extract<SuccessorMessage, { readonly kind: Kind }>;
   }
+}
+
+function hasEnded(pid: number): SwitchboardError {
+  return new SwitchboardError("ERR_TAKEOVER_LOST", `process ${pid} ended before the takeover was done`);
 }
 
 function unexpected(kind: string): SwitchboardError {

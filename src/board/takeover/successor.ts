@@ -4,7 +4,7 @@ import type { PassedPublish } from "../../runtime/feeds/topics.ts";
 import { type Channel, ChannelCut } from "../../wire/passing/channel.ts";
 import { closePassed } from "../../wire/passing/passed-sockets.ts";
 import { ownFacts } from "./compatibility.ts";
-import { Conversation, type Received } from "./conversation.ts";
+import { Conversation, isTimeout, type Received } from "./conversation.ts";
 import type {
   Alive,
   Aside,
@@ -38,7 +38,7 @@ export interface TakeoverSink {
 }
 
 export interface TakeOverSettings {
-  /** Milliseconds without a sign of life after which the old process is ended. */
+  /** Milliseconds without a sign of life after which the old process gets SIGCONT, and after as many more is ended. */
   readonly patienceMs: number;
 }
 
@@ -203,10 +203,13 @@ class Successor {
     this.#sink.start(held);
   }
 
-  /** Ends the old process when it hangs: what it has given can go on then. */
+  /**
+   * Ends the old process when it hangs: what it has given can go on then. Connections that it has not given end with
+   * it, so a process that a signal has stopped is let go on first.
+   */
   async #nextOrKill(): Promise<Received<Exclude<PredecessorMessage, Alive | Aside>> | undefined> {
     try {
-      return await this.#talk.next();
+      return await this.#nextOrAgain();
     } catch (error) {
       if (error instanceof ChannelCut) {
         // The old process ends this one if it has anything to take back. Otherwise it ends by itself.
@@ -219,15 +222,22 @@ class Successor {
     try {
       return await this.#talk.next();
     } catch (error) {
-      // The supervisor hangs as well, and the old process has ended.
+      // `switchboard run` hangs as well, and the old process has ended.
       if (isTimeout(error) || error instanceof ChannelCut) return undefined;
       throw error;
     }
   }
-}
 
-function isTimeout(error: unknown): boolean {
-  return error instanceof SwitchboardError && error.code === "ERR_TAKEOVER_TIMEOUT";
+  /** Waits for the next message with the patience, and once more after SIGCONT. */
+  async #nextOrAgain(): Promise<Received<Exclude<PredecessorMessage, Alive | Aside>> | undefined> {
+    try {
+      return await this.#talk.next();
+    } catch (error) {
+      if (!isTimeout(error)) throw error;
+    }
+    this.#talk.letGoOn();
+    return this.#talk.next();
+  }
 }
 
 function unexpected(kind: string): SwitchboardError {

@@ -17,8 +17,8 @@ import { checkTakeoverPath } from "./takeover-directory.ts";
 export interface TakeoverServerOwner {
   readonly source: TakeoverSource;
   readonly settings?: HandOverSettings;
-  /** A process has connected that wants to take over. */
-  begun?(): void;
+  /** The process with this id has connected, and wants to take over. */
+  begun?(pid: number): void;
   /** A process has taken over, was refused, or failed. */
   ended(result: HandOverResult): void;
 }
@@ -62,7 +62,7 @@ export class TakeoverServer {
     }
     this.#busy = true;
     const { source, settings } = this.#owner;
-    this.#owner.begun?.();
+    this.#owner.begun?.(channel.peer.pid);
     const result = await handOver(channel, source, settings);
     this.#busy = result.outcome === "handedOver";
     this.#owner.ended(result);

@@ -2,11 +2,15 @@
 import type { ChildProcess } from "node:child_process";
 import { readFileSync, statSync } from "node:fs";
 import { constants } from "node:os";
+import { setTimeout as delay } from "node:timers/promises";
 import { SUPERVISOR_VARIABLE, supervisorName } from "../../wire/passing/supervisor-messages.ts";
 import { startChild } from "./children.ts";
 
 /** Time between two looks at the path of the takeover while a process starts, in ms. */
 const LOOK_MS = 20;
+
+/** Time in ms in which a process that is ready tells what it has. */
+const TELL_TIMEOUT_MS = 2_000;
 
 /** The program to start, and the settings of its start. */
 export interface ProgramSettings {
@@ -30,6 +34,13 @@ export interface ProgramExit {
   readonly text: string;
 }
 
+/** What a process has told about connections that it has taken over. */
+export interface Taken {
+  readonly connections: number;
+  /** False if the process before ended before it had given everything. */
+  readonly isComplete: boolean;
+}
+
 export type Readiness =
   | { readonly kind: "listening" }
   | { readonly kind: "silent" }
@@ -45,11 +56,17 @@ export class Program {
    * the end of the process.
    */
   readonly ready: Promise<Readiness>;
+  readonly #takeover: string;
+  /** The socket at the path when the process started. */
+  readonly #before: string | undefined;
+  readonly #taken = Promise.withResolvers<Taken>();
   #ended = false;
   #awaits = false;
 
   private constructor(child: ChildProcess, { takeover, readyTimeoutMs }: ProgramSettings, before: string | undefined) {
     this.child = child;
+    this.#takeover = takeover;
+    this.#before = before;
     this.exit = new Promise((resolve) => {
       const end = (exit: ProgramExit): void => {
         this.#ended = true;
@@ -61,7 +78,7 @@ export class Program {
         else end({ code: 128 + constants.signals[signal], text: `was ended by ${signal}` });
       });
     });
-    this.ready = this.#untilListening(takeover, readyTimeoutMs, before);
+    this.ready = this.untilReady(readyTimeoutMs);
   }
 
   static start(settings: ProgramSettings): Program {
@@ -84,6 +101,16 @@ export class Program {
   /** A board of the process waits for a successor, and has said so. */
   awaits(): void {
     this.#awaits = true;
+  }
+
+  /** The board of the process has taken connections over, and has told how many. */
+  has(taken: Taken): void {
+    this.#taken.resolve(taken);
+  }
+
+  /** Resolves with what the process has told about connections that it has taken over; undefined after 2 s without. */
+  async taken(): Promise<Taken | undefined> {
+    return Promise.race([this.#taken.promise, delay(TELL_TIMEOUT_MS, undefined, { ref: false })]);
   }
 
   /** Process id; 0 if the process couldn't be started. */
@@ -121,15 +148,16 @@ export class Program {
   }
 
   /**
-   * A board that listens at the path has taken over everything, and replaces the socket of its predecessor in one step.
-   * So another socket at the path means that it is ready. A board without `node:ffi` has no socket there, and says so.
+   * As `ready`, with a time in ms from now on. A board that listens at the path has taken over everything, and replaces
+   * the socket of its predecessor in one step. So another socket at the path means that it is ready. A board without
+   * `node:ffi` has no socket there, and says so.
    */
-  async #untilListening(path: string, timeoutMs: number, before: string | undefined): Promise<Readiness> {
+  async untilReady(timeoutMs: number): Promise<Readiness> {
     const silentAt = performance.now() + timeoutMs;
     return new Promise((resolve) => {
       const timer = setInterval(() => {
-        const now = socketAt(path);
-        if (this.#awaits || (now !== undefined && now !== before)) settle({ kind: "listening" });
+        const now = socketAt(this.#takeover);
+        if (this.#awaits || (now !== undefined && now !== this.#before)) settle({ kind: "listening" });
         else if (performance.now() > silentAt) settle({ kind: "silent" });
       }, LOOK_MS);
       const settle = (readiness: Readiness): void => {

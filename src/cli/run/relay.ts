@@ -5,6 +5,7 @@
 import type { ChildProcess } from "node:child_process";
 import type { TcpHandle } from "../../wire/node-internals/net.ts";
 import { asSupervisorMessage, type SupervisorMessage } from "../../wire/passing/supervisor-messages.ts";
+import type { Taken } from "./program.ts";
 import { RelaySession } from "./relay-session.ts";
 
 /** Sessions at a time. Only two boards in one process need more than one. */
@@ -21,6 +22,10 @@ export interface RelayOwner {
   predecessorOf(child: ChildProcess): ChildProcess | undefined;
   /** A board of the process waits for a successor. */
   awaits(child: ChildProcess, holdsByNumber: boolean): void;
+  /** A board of the process is about to give its connections to the process with this id. */
+  gives(child: ChildProcess, pid: number): void;
+  /** A board of the process has taken connections over. */
+  has(child: ChildProcess, taken: Taken): void;
   /**
    * Another process didn't take over from a board of the process. `lost`: number of connections that ended with the
    * other.
@@ -67,6 +72,12 @@ export class Relay {
         return;
       case "rests":
         this.#awaiting.delete(child);
+        return;
+      case "gives":
+        this.#owner.gives(child, message.pid);
+        return;
+      case "has":
+        this.#owner.has(child, message);
         return;
       case "goesOn":
         this.#owner.goesOn(child, message.lost);

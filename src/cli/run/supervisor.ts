@@ -2,8 +2,9 @@
  * The supervisor of `switchboard run`: keeps one process of a program running, and replaces it by a new one on request.
  */
 import type { ChildProcess } from "node:child_process";
-import { Program, type ProgramExit, type ProgramSettings, type Readiness } from "./program.ts";
+import { Program, type ProgramExit, type ProgramSettings, type Taken } from "./program.ts";
 import { Relay } from "./relay.ts";
+import { type Outcome, Replacement, seconds } from "./replacement.ts";
 import type { ServiceManager } from "./service-manager.ts";
 
 export interface SupervisorSettings extends ProgramSettings {
@@ -32,8 +33,8 @@ export class Supervisor {
   readonly #running = new Set<Program>();
   /** "starting" until the current process is ready; "replacing" while another takes over from it. */
   #phase: "starting" | "serving" | "replacing" | "restarting" | "stopping" = "starting";
-  /** The process that is to take over from the current one. */
-  #next: Program | undefined;
+  /** The replacement of the current process that is under way. */
+  #replacement: Replacement | undefined;
   /** True if the next replacement begins when the present one, or the start, is over. */
   #queued = false;
   #restartDelayMs = MIN_RESTART_DELAY_MS;
@@ -42,7 +43,13 @@ export class Supervisor {
   readonly #relay = new Relay({
     predecessorOf: (child) => (this.#current.child === child ? undefined : this.#current.child),
     awaits: (child, holdsByNumber) => this.#awaits(child, holdsByNumber),
+    gives: (child, pid) => {
+      const { old, next } = this.#replacement ?? {};
+      if (old?.child === child && next?.pid === pid) this.#replacement?.gives();
+    },
+    has: (child, taken) => this.#programOf(child)?.has(taken),
     goesOn: (child, lost) => {
+      if (this.#replacement?.old.child === child) this.#replacement.goesOn(lost);
       const what = lost === 0 ? "no connection" : lost === 1 ? "1 connection" : `${lost} connections`;
       const why = lost === 0 ? "" : ", which the other process had taken over before it ended";
       this.#report(`pid ${child.pid} has lost ${what}${why}`);
@@ -74,7 +81,7 @@ export class Supervisor {
         void this.#replace();
         return;
       default:
-        this.#wait(this.#next ?? this.#current);
+        this.#wait(this.#replacement?.next ?? this.#current);
     }
   }
 
@@ -122,8 +129,12 @@ export class Supervisor {
     return program;
   }
 
+  #programOf(child: ChildProcess): Program | undefined {
+    return [...this.#running].find((program) => program.child === child);
+  }
+
   #awaits(child: ChildProcess, holdsByNumber: boolean): void {
-    for (const program of this.#running) if (program.child === child) program.awaits();
+    this.#programOf(child)?.awaits();
     if (holdsByNumber) return;
     this.#report(`pid ${child.pid} has no node:ffi: this process passes its connections on, which takes longer`);
   }
@@ -159,19 +170,24 @@ export class Supervisor {
     this.#phase = "replacing";
     this.#manager.reloading();
     const next = this.#start();
-    this.#next = next;
+    const replacement = new Replacement(old, next, this.#settings.readyTimeoutMs, this.#report);
+    this.#replacement = replacement;
     if (next.pid > 0) this.#report(`pid ${next.pid} starts, to take over from pid ${old.pid}`);
-    const readiness = await next.ready;
-    if (readiness.kind !== "listening" && !this.#isStopping) await this.#giveUp(next, readiness);
-    this.#next = undefined;
+    const outcome = await replacement.outcome();
+    this.#replacement = undefined;
     if (this.#isStopping) return;
-    if (readiness.kind === "listening") {
+    if (outcome.kind === "taken") {
       this.#current = next;
       this.#report(`pid ${next.pid} took over from pid ${old.pid} in ${seconds(performance.now() - next.startedAt)}`);
       this.#retire(old, next);
     } else if (old.ended) {
-      // The old process ended meanwhile, and its sockets and connections belong to nobody.
-      return this.#failed(old, await old.exit);
+      const oldExit = await old.exit;
+      // Without a word of the old process, the new one had what that had begun to give.
+      if (outcome.lost !== undefined) return this.#failed(old, oldExit);
+      this.#report(`pid ${old.pid} ${oldExit.text} while pid ${next.pid} took over`);
+      return this.#failed(next, await next.exit);
+    } else {
+      this.#reportFailure(old, next, outcome);
     }
     // The new process may have ended since it listened.
     if (this.#current.ended) this.#failed(this.#current, await this.#current.exit);
@@ -182,14 +198,13 @@ export class Supervisor {
     return this.#phase === "stopping";
   }
 
-  /** Ends a process that didn't take over. Its end lets the old process go on with what it had given. */
-  async #giveUp(next: Program, readiness: Readiness): Promise<void> {
-    const { readyTimeoutMs } = this.#settings;
-    const why = readiness.kind === "ended" ? readiness.text : `wasn't ready within ${seconds(readyTimeoutMs)}`;
-    next.kill();
-    await next.exit;
-    const goesOn = this.#current.ended ? "" : `: pid ${this.#current.pid} goes on`;
-    this.#report(`${next.pid > 0 ? `pid ${next.pid}` : "the new process"} ${why} before it took over${goesOn}`);
+  /** Says why a process didn't take over, and who goes on. */
+  #reportFailure(old: Program, next: Program, { why, lost }: Extract<Outcome, { kind: "failed" }>): void {
+    const name = next.pid > 0 ? `pid ${next.pid}` : "the new process";
+    const before = lost === 0 ? " before it took over" : "";
+    const goesOn = lost === undefined ? "hasn't said what it still has" : "goes on";
+    const stopped = old.isStopped ? " (it is stopped: SIGCONT lets it go on)" : "";
+    this.#report(`${name} ${why}${before}: pid ${old.pid} ${goesOn}${stopped}`);
   }
 
   /** Gives a process that was taken over some time to end by itself. */
@@ -200,12 +215,12 @@ export class Supervisor {
       old.signal("SIGTERM");
     }, LINGER_MS);
     const kill = setTimeout(() => old.kill(), LINGER_MS + this.#settings.stopTimeoutMs);
-    void old.exit.then(({ code, text }) => {
+    void old.exit.then(async ({ code, text }) => {
       clearTimeout(remind);
       clearTimeout(kill);
       if (code === 0 || isReminded || this.#isStopping) return;
-      // It may have ended before everything had gone.
-      this.#report(`pid ${old.pid} ${text}: connections that pid ${next.pid} didn't have by then are lost`);
+      const taken = await next.taken();
+      this.#report(`pid ${old.pid} ${text}${whatIsLost(next, taken)}`);
     });
   }
 
@@ -245,10 +260,13 @@ export class Supervisor {
   }
 }
 
-function irreplaceable({ pid }: Program): string {
-  return `pid ${pid} can't be replaced: it has no board with takeover: true, or its Node can't pass sockets on`;
+/** Says what became of the connections of a process that failed when another was to take over, or had done so. */
+function whatIsLost({ pid }: Program, taken: Taken | undefined): string {
+  if (taken === undefined) return `: connections that pid ${pid} didn't have by then are lost`;
+  if (taken.isComplete) return `, after pid ${pid} had taken over everything that can move`;
+  return ` while pid ${pid} took over: it has ${taken.connections} connections, and others are lost`;
 }
 
-function seconds(ms: number): string {
-  return `${(ms / 1_000).toFixed(ms < 10_000 ? 1 : 0)} s`;
+function irreplaceable({ pid }: Program): string {
+  return `pid ${pid} can't be replaced: it has no board with takeover: true, or its Node can't pass sockets on`;
 }

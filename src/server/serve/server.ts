@@ -173,11 +173,13 @@ function watch(board: Switchboard, { client }: ServerConfig, hooks: Hooks, log: 
   board.on("takenOver", ({ connections, ms }) => {
     log.info("took over from another process", { connections, ms: Math.round(ms) });
   });
-  board.on("handedOver", ({ pid, connections, pauseMs }) => {
+  board.on("handedOver", ({ pid, connections, isSilent, pauseMs }) => {
+    if (isSilent) log.error("the process that has taken over gives no sign of life", { pid, connections });
     log.info("handed over to another process", { pid, connections, pauseMs: Math.round(pauseMs) });
   });
   board.on("successorFailed", ({ pid, error, lost }) => {
-    log.error("another process couldn't take over; everything goes on here", { pid, error: error.message, lost });
+    const goesOn = lost === 0 ? "everything goes on here" : "it ended with the clients that it had taken already";
+    log.error(`another process couldn't take over; ${goesOn}`, { pid, error: error.message, lost });
   });
   board.on("takeoverUnavailable", ({ message }) =>
     log.error("no process can take over now; the server tries again to wait for one", { error: message }),

@@ -86,6 +86,16 @@ export function awaitSuccessor(callback: (session: Session) => void): () => void
   };
 }
 
+/** Tells the supervisor that everybody is about to be stopped for another process, which may have some from now on. */
+export function tellGives(pid: number): void {
+  post({ switchboard: "gives", pid });
+}
+
+/** Tells the supervisor how many connections this process has taken over, and whether these are all that could come. */
+export function tellHas(connections: number, isComplete: boolean): void {
+  post({ switchboard: "has", connections, isComplete });
+}
+
 /**
  * Tells the supervisor that another process has failed to take over, and how many connections ended with that process.
  */

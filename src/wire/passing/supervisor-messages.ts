@@ -35,6 +35,16 @@ export type SupervisorMessage =
   | { readonly switchboard: "rests" }
   /** To the supervisor: the board wants to take over from the current process. */
   | { readonly switchboard: "finds"; readonly holdsByNumber: boolean }
+  /**
+   * To the supervisor: everybody is about to be stopped for the process `pid`, which may have connections from now on.
+   * `goesOn` follows if it doesn't take over.
+   */
+  | { readonly switchboard: "gives"; readonly pid: number }
+  /**
+   * To the supervisor: this process has taken over so many connections. `isComplete`: false if the other process ended
+   * before it had given everything.
+   */
+  | { readonly switchboard: "has"; readonly connections: number; readonly isComplete: boolean }
   /** To the supervisor: another process didn't take over. `lost`: number of connections that ended with that process. */
   | { readonly switchboard: "goesOn"; readonly lost: number }
   /** The answer: the session with that process; undefined if there is none, or if both reach each other without. */
@@ -46,7 +56,7 @@ export type SupervisorMessage =
 /** Returns the message, which the program's own code may have sent; undefined if it is none of ours. */
 export function asSupervisorMessage(message: unknown): SupervisorMessage | undefined {
   if (!isObject(message)) return undefined;
-  const { switchboard: kind, holdsByNumber, lost, session, pid, part } = message;
+  const { switchboard: kind, holdsByNumber, lost, session, pid, part, connections, isComplete } = message;
   const isOurs =
     kind === "awaits" || kind === "finds"
       ? typeof holdsByNumber === "boolean"
@@ -58,7 +68,11 @@ export function asSupervisorMessage(message: unknown): SupervisorMessage | undef
             ? isCount(session) && isPart(part)
             : kind === "goesOn"
               ? isCount(lost)
-              : kind === "rests";
+              : kind === "gives"
+                ? isCount(pid)
+                : kind === "has"
+                  ? isCount(connections) && typeof isComplete === "boolean"
+                  : kind === "rests";
   return isOurs ? (message as SupervisorMessage) : undefined;
 }
 

@@ -28,8 +28,12 @@ function close(connections: readonly MovingConnection[]): void {
   for (const { descriptor } of connections) closeSync(descriptor);
 }
 
-/** A takeover whose channel is cut at a message. */
-function takeoverCutAt(kind: Kind, next = standIn()) {
+/**
+ * A takeover whose channel is cut at a message.
+ *
+ * @param finish what the new process does once it has everything
+ */
+function takeoverCutAt(kind: Kind, next = standIn(), finish = async (): Promise<void> => {}) {
   const old = standIn();
   const [oldEnd, newEnd] = [new MemoryChannel(next, kind), new MemoryChannel(old, kind)];
   oldEnd.other = newEnd;
@@ -62,7 +66,7 @@ function takeoverCutAt(kind: Kind, next = standIn()) {
       told.push(`the new one starts ${connections.length}, the old one ${isRunning(old) ? "runs" : "has ended"}`);
       close(connections);
     },
-    finish: async () => {},
+    finish,
     published: () => {},
   };
   return { old, next, told, handedOver: handOver(oldEnd, source), takenOver: takeOver(newEnd, sink) };
@@ -100,10 +104,17 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover that is cut", () => {
     },
   );
 
-  it("after everything was given to a process that has ended: the old one accepts again", async () => {
+  it("gives nothing to a process that has ended since it had everything", async () => {
     const next = standIn();
     await end(next);
-    const { old, told, handedOver, takenOver } = takeoverCutAt("finished", next);
+    const { told, handedOver } = takeoverCutAt("finished", next);
+    expect(await handedOver).toMatchObject({ outcome: "failed", connections: 0 });
+    expect(told).toEqual([`the old one has ${CONNECTIONS} back, the new one has ended`, "the old one accepts again"]);
+  });
+
+  it("after everything was given to a process that has ended: the old one accepts again", async () => {
+    const next = standIn();
+    const { old, told, handedOver, takenOver } = takeoverCutAt("finished", next, () => end(next));
     expect(await handedOver).toMatchObject({ outcome: "failed", connections: CONNECTIONS });
     expect(told).toContain("the old one accepts again");
     await end(old);

@@ -13,8 +13,8 @@ export interface EchoOptions {
   readonly failure?: {
     readonly step: Step;
     readonly after?: number;
-    /** `exhaust`: opens files until no descriptor is left. */
-    readonly how: "SIGKILL" | "SIGSTOP" | "throw" | "exhaust";
+    /** `exhaust`: opens files until no descriptor is left. `block`: blocks its thread for good. */
+    readonly how: "SIGKILL" | "SIGSTOP" | "throw" | "exhaust" | "block";
   };
 }
 
@@ -28,6 +28,7 @@ export type EchoStory =
       readonly event: "ended";
       readonly outcome: "handedOver" | "refused" | "failed";
       readonly connections: number;
+      readonly isSilent: boolean;
       readonly code: string;
       readonly message: string;
     };

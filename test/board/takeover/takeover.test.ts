@@ -49,6 +49,7 @@ function patienceFor(how: string): { readonly patienceMs: number } {
 
 const CLIENTS = 60;
 const SMALL = { groupSize: 20, batchSize: 8 };
+const ONE_GROUP = { groupSize: 1_000, batchSize: 8 };
 const CLEAN = { code: 0, signal: null, stderr: "" };
 
 function takeoverPath(): string {
@@ -124,7 +125,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
     });
 
     it.each(SIGNALS)("because of %s half way costs nothing if all are one group", async (how) => {
-      const { path, old, clients } = await serve({ settings: { groupSize: 1_000, batchSize: 8, ...patienceFor(how) } });
+      const { path, old, clients } = await serve({ settings: { ...ONE_GROUP, ...patienceFor(how) } });
       new EchoProcess({ path, failure: { step: "adopt", after: CLIENTS - 10, how } });
       expect(await old.tells("ended")).toMatchObject({ outcome: "failed", connections: 0 });
       expect(await clients.faults()).toEqual([]);
@@ -141,6 +142,26 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
       expect(await clients.faults()).toEqual([]);
     });
 
+    it.each(all ? (["start", "finish"] as const) : (["start"] as const))(
+      "because of SIGSTOP in the step `%s` costs nothing: it has everything, and gets SIGCONT",
+      async (step) => {
+        const { path, old, port, clients } = await serve({ settings: { ...ONE_GROUP, patienceMs: 3_000 } });
+        const next = new EchoProcess({ path, failure: { step, how: "SIGSTOP" } });
+        await next.tells("failing");
+        expect(await old.tells("ended")).toMatchObject({ outcome: "handedOver", connections: CLIENTS });
+        expect(await next.tells("takenOver")).toMatchObject({ connections: CLIENTS, predecessorDied: false });
+        expect(await faultsOfNewcomer(port)).toEqual([]);
+        expect(await clients.faults()).toEqual([]);
+      },
+    );
+
+    it.runIf(all)("because it is blocked once it has everything is told, and the process isn't killed", async () => {
+      const { path, old } = await serve({ settings: { ...ONE_GROUP, patienceMs: 1_000 } });
+      const next = new EchoProcess({ path, failure: { step: "start", how: "block" } });
+      expect(await old.tells("ended")).toMatchObject({ outcome: "handedOver", isSilent: true });
+      expect(isRunning(next.program.pid)).toBe(true);
+    });
+
     it.runIf(all)("after it got everything leaves the old process listening", async () => {
       const { path, old, port } = await serve();
       new EchoProcess({ path, failure: { step: "finish", how: "SIGKILL" } });
@@ -150,8 +171,16 @@ describe.skipIf(whyNoPassing() !== undefined)("a takeover", () => {
   });
 
   describe("that the old process doesn't finish", () => {
-    it.each(SIGNALS)("because of %s half way keeps what was given", async (how) => {
-      const { path, old, port, clients } = await serve({ failure: { step: "suspend", after: 30, how } });
+    it("because of SIGSTOP half way costs nothing: it gets SIGCONT", async () => {
+      const { path, old, clients } = await serve({ failure: { step: "suspend", after: 30, how: "SIGSTOP" } });
+      const next = new EchoProcess({ path, patienceMs: 3_000 });
+      expect(await next.tells("takenOver")).toMatchObject({ connections: CLIENTS, predecessorDied: false });
+      expect(await old.end()).toEqual(CLEAN);
+      expect(await clients.faults()).toEqual([]);
+    });
+
+    it("because of SIGKILL half way keeps what was given", async () => {
+      const { path, old, port, clients } = await serve({ failure: { step: "suspend", after: 30, how: "SIGKILL" } });
       const next = new EchoProcess({ path, patienceMs: 1_000 });
       const { connections, predecessorDied } = await next.tells("takenOver");
       expect(predecessorDied).toBe(true);

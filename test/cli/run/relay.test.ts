@@ -87,6 +87,8 @@ async function session() {
   const [old, next, stranger] = [new Puppet(), new Puppet(), new Puppet()];
   const relay = new Relay({
     predecessorOf: (child) => (child === next.child ? old.child : undefined),
+    gives: () => {},
+    has: () => {},
     goesOn: () => {},
     awaits: () => next.says({ switchboard: "finds", holdsByNumber: false }),
     cut: (child, why) => cut(child.pid, why),

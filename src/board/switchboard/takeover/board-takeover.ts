@@ -10,7 +10,7 @@ import type { Channel } from "../../../wire/passing/channel.ts";
 import { connectChannel } from "../../../wire/passing/connect-channel.ts";
 import { HandleChannel } from "../../../wire/passing/handle-channel.ts";
 import { holdsByNumber } from "../../../wire/passing/passed-sockets.ts";
-import { findPredecessor, isSupervised, tellGoesOn } from "../../../wire/passing/supervised.ts";
+import { findPredecessor, isSupervised, tellGives, tellGoesOn, tellHas } from "../../../wire/passing/supervised.ts";
 import { canMoveSockets } from "../../../wire/transport/handoff.ts";
 import type { HandOverResult } from "../../takeover/predecessor.ts";
 import { takeOver } from "../../takeover/successor.ts";
@@ -101,6 +101,7 @@ export class BoardTakeover {
     this.#underWay = takeOver(channel, sink).then(
       ({ left, ...result }) => {
         this.#left = left;
+        if (isSupervised(this.#path)) tellHas(result.connections, !result.predecessorDied);
         this.#owner.takenOver({ ...result, ms: performance.now() - startedAt });
       },
       (error: Error) => {
@@ -160,15 +161,21 @@ export class BoardTakeover {
 
   async #awaitSuccessor(): Promise<void> {
     if (this.#isClosed) return;
-    const { pool, intake, hub, handingOver } = this.#owner;
+    const { pool, intake, hub } = this.#owner;
     const format = await hub.topics.stateFormat();
-    const source = new BoardSource({ pool, intake, hub, suspending: handingOver }, format);
+    let successor = 0;
+    const suspending = (): void => {
+      if (isSupervised(this.#path)) tellGives(successor);
+      this.#owner.handingOver();
+    };
+    const source = new BoardSource({ pool, intake, hub, suspending }, format);
     let startedAt = performance.now();
     let over = Promise.withResolvers<void>();
     this.#server = await TakeoverServer.listen(this.#path, {
       source,
       settings: HAND_OVER,
-      begun: () => {
+      begun: (pid) => {
+        successor = pid;
         startedAt = performance.now();
         over = Promise.withResolvers();
         this.#underWay = over.promise;
@@ -188,11 +195,11 @@ export class BoardTakeover {
       this.#owner.successorFailed({ pid, error: result.error, wasRefused, lost: wasRefused ? 0 : result.connections });
       return;
     }
-    const { connections } = result;
+    const { connections, isSilent } = result;
     const { pauseMs } = source;
     this.#successor = result;
     const left = await source.handedOver((publish) => this.published(publish));
     if (left !== undefined && left.topics > 0) this.#owner.historyLeft(left);
-    this.#owner.handedOver({ pid, connections, pauseMs, ms: performance.now() - startedAt });
+    this.#owner.handedOver({ pid, connections, isSilent, pauseMs, ms: performance.now() - startedAt });
   }
 }

@@ -41,6 +41,7 @@ function pass(step: Step, connections = 0): void {
   tell({ event: "failing" });
   if (how === "throw") throw new Error("as the test wants");
   if (how === "exhaust") exhaust();
+  else if (how === "block") Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
   else process.kill(process.pid, how);
 }
 
@@ -164,7 +165,8 @@ async function waitForSuccessor(): Promise<void> {
       const error = "error" in result ? result.error : undefined;
       const code = String((error as { readonly code?: unknown } | undefined)?.code);
       const given = outcome === "refused" ? 0 : result.connections;
-      tell({ event: "ended", outcome, connections: given, code, message: error?.message ?? "" });
+      const isSilent = outcome === "handedOver" && result.isSilent;
+      tell({ event: "ended", outcome, connections: given, isSilent, code, message: error?.message ?? "" });
       if (outcome === "handedOver") process.exit();
     },
   });

@@ -1,0 +1,161 @@
+/** What the supervisor decides by what two processes say, with real processes that say anything. */
+import { once } from "node:events";
+import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
+import { join } from "node:path";
+import { expect, it, onTestFinished, vi } from "vitest";
+import type { ServiceManager } from "../../../src/cli/run/service-manager.ts";
+import { Supervisor } from "../../../src/cli/run/supervisor.ts";
+import type { SupervisorMessage } from "../../../src/wire/passing/supervisor-messages.ts";
+import { stateOf } from "../../support/process-state.ts";
+import { newFolder, script } from "./supervise.ts";
+
+/** Says to the supervisor what the test tells it, and ends when the test wants. */
+const PUPPET = `
+import { connect } from "node:net";
+import { createInterface } from "node:readline";
+const socket = connect(Number(process.argv[2]), "127.0.0.1", () => socket.write(process.pid + "\\n"));
+createInterface(socket).on("line", (line) => {
+  const { say, exit } = JSON.parse(line);
+  if (exit !== undefined) process.exit(exit);
+  process.send(say, () => socket.write("said\\n"));
+});
+process.on("SIGTERM", () => process.exit());
+`;
+const AWAITS: SupervisorMessage = { switchboard: "awaits", holdsByNumber: true };
+
+class Puppet {
+  readonly pid: number;
+  readonly #socket: Socket;
+
+  constructor(socket: Socket, pid: number) {
+    this.#socket = socket;
+    this.pid = pid;
+  }
+
+  /** Resolves when the process has said it. */
+  async says(message: SupervisorMessage): Promise<void> {
+    const said = once(this.#socket, "data");
+    this.#socket.write(`${JSON.stringify({ say: message })}\n`);
+    await said;
+  }
+
+  exits(code: number): void {
+    this.#socket.write(`${JSON.stringify({ exit: code })}\n`);
+  }
+
+  async signal(signal: NodeJS.Signals): Promise<void> {
+    process.kill(this.pid, signal);
+    if (signal === "SIGSTOP") await vi.waitFor(() => expect(stateOf(this.pid)).toBe("T"));
+  }
+}
+
+/** A supervisor whose current process is about to be replaced by another one. */
+async function replace(restart = false) {
+  const server: Server = createServer().listen(0, "127.0.0.1");
+  onTestFinished(() => void server.close());
+  await once(server, "listening");
+  const started = async (): Promise<Puppet> => {
+    const [socket]: Socket[] = await once(server, "connection");
+    if (socket === undefined) throw new Error("no connection");
+    const [pid] = await once(socket, "data");
+    return new Puppet(socket, Number(String(pid)));
+  };
+  const lines: string[] = [];
+  const served = vi.fn();
+  const manager: ServiceManager = { ready: served, reloading() {}, stopping() {}, told: async () => {} };
+  const settings = {
+    node: process.execPath,
+    args: [script(PUPPET), String((server.address() as AddressInfo).port)],
+    cwd: newFolder(),
+    takeover: join(newFolder(), "never-bound"),
+    readyTimeoutMs: 3_000,
+    stopTimeoutMs: 10_000,
+    restart,
+  };
+  const first = started();
+  const supervisor = new Supervisor(settings, manager, (line) => lines.push(line));
+  onTestFinished(async () => {
+    supervisor.stop("SIGKILL");
+    await supervisor.ended;
+  });
+  const old = await first;
+  await old.says(AWAITS);
+  await vi.waitFor(() => expect(served).toHaveBeenCalledOnce());
+  const second = started();
+  supervisor.replace();
+  const next = await second;
+  /** Resolves when the supervisor has said this. */
+  const says = (line: string): Promise<void> =>
+    vi.waitFor(() => expect(lines).toContainEqual(expect.stringContaining(line)), 20_000);
+  return { supervisor, old, next, lines, says, started };
+}
+
+it("doesn't kill a process that may have connections, and lets it go on if it is stopped", async () => {
+  const { old, next, lines, says } = await replace();
+  await old.says({ switchboard: "gives", pid: next.pid });
+  for (const one of [old, next]) await one.signal("SIGSTOP");
+  for (const { pid } of [old, next]) await says(`pid ${pid} is stopped: it gets SIGCONT`);
+  expect(lines).toContain(
+    `pid ${next.pid} isn't ready after 3.0 s and may have the connections of pid ${old.pid} already, so it isn't killed`,
+  );
+  await next.says(AWAITS);
+  await says(`pid ${next.pid} took over from pid ${old.pid}`);
+  expect(lines).toHaveLength(5);
+});
+
+it("kills a process that isn't ready once the old one has said that it has everything back", async () => {
+  const { old, next, lines, says } = await replace();
+  await old.says({ switchboard: "gives", pid: next.pid });
+  await says("so it isn't killed");
+  await old.says({ switchboard: "goesOn", lost: 0 });
+  await says(`pid ${next.pid} wasn't ready within 3.0 s before it took over: pid ${old.pid} goes on`);
+  expect(lines).toContain(`pid ${old.pid} has lost no connection`);
+});
+
+it("kills a process that isn't ready, and that nobody has given anything", async () => {
+  const { old, next, says } = await replace();
+  await old.signal("SIGSTOP");
+  await says(
+    `pid ${next.pid} wasn't ready within 3.0 s before it took over: pid ${old.pid} goes on (it is stopped: SIGCONT lets it go on)`,
+  );
+});
+
+it("doesn't say that a process ended before it took over when connections ended with it", async () => {
+  const { old, next, lines, says } = await replace();
+  await old.says({ switchboard: "gives", pid: next.pid });
+  await next.signal("SIGKILL");
+  await old.says({ switchboard: "goesOn", lost: 3 });
+  await says(`pid ${next.pid} was ended by SIGKILL: pid ${old.pid} goes on`);
+  expect(lines.slice(1, -1)).toEqual([
+    `pid ${old.pid} has lost 3 connections, which the other process had taken over before it ended`,
+  ]);
+});
+
+it("goes by the end of the new process when the old one has ended after it began to give", async () => {
+  const { supervisor, old, next, lines } = await replace();
+  await old.says({ switchboard: "gives", pid: next.pid });
+  old.exits(0);
+  await vi.waitFor(() => expect(stateOf(old.pid)).not.toMatch(/[RSD]/));
+  next.exits(7);
+  expect(await supervisor.ended).toBe(7);
+  expect(lines.slice(1)).toEqual([
+    `pid ${old.pid} ended with code 0 while pid ${next.pid} took over`,
+    `pid ${next.pid} ended with code 7`,
+  ]);
+});
+
+it.each([
+  [true, (next: number) => `, after pid ${next} had taken over everything that can move`],
+  [false, (next: number) => ` while pid ${next} took over: it has 5 connections, and others are lost`],
+])(
+  "says what is lost by the end of the old process, as the new one tells (all have come: %s)",
+  async (isComplete, what) => {
+    const { old, next, says } = await replace();
+    await old.says({ switchboard: "gives", pid: next.pid });
+    await next.says(AWAITS);
+    await next.says({ switchboard: "has", connections: 5, isComplete });
+    await says(`pid ${next.pid} took over`);
+    old.exits(3);
+    await says(`pid ${old.pid} ended with code 3${what(next.pid)}`);
+  },
+);
