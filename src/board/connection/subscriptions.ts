@@ -188,6 +188,8 @@ export class Subscriptions implements ScheduledTask {
       membership: membership?.save(),
     }));
     this.#topics = new SmallMap();
+    const shown = topics.filter(({ membership }) => membership?.member !== undefined).map(({ topic }) => topic);
+    this.#host.feeds?.letGo(this.#subscriber, shown);
     return { topics };
   }
 

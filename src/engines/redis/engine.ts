@@ -159,6 +159,10 @@ export class RedisEngine implements Engine {
     return this.#parts.presence.leave(topic, address, rule);
   }
 
+  letGo(topic: string, address: string): void {
+    this.#parts.presence.letGo(topic, address);
+  }
+
   members(topic: string, limit: number): Promise<readonly Member[]> {
     return this.#parts.presence.list(topic, limit);
   }

@@ -2,21 +2,18 @@
  * Presence in Redis: writes of one tick go out together, members are renewed long before they expire, and what has
  * expired is removed by whichever node comes first. Used by the engine.
  */
-import { setImmediate as tick } from "node:timers/promises";
 import type { Member, PresenceLimits, PresenceStats } from "../../runtime/streams/engine.ts";
+import { TRAVEL_MS } from "../../runtime/streams/takeover.ts";
 import { MAX_INT32 } from "../../wire/handshake/option-check.ts";
 import { noop } from "../../wire/protocol/empty.ts";
 import { isOutOfMemory } from "./failures.ts";
 import type { Keys } from "./keys.ts";
-import type { Reply } from "./link/connection.ts";
 import type { Link } from "./link/link.ts";
-import type { Links } from "./link/links.ts";
 import { decodeMember, encodeGrace, encodeMember } from "./messages.ts";
-import type { Script, Scripts } from "./scripts/scripts.ts";
+import { BATCH, PresenceWriter, type PresenceWriterParts } from "./presence-writer.ts";
+import type { Script } from "./scripts/scripts.ts";
 import { type Change, TopicPresence } from "./topic-presence.ts";
 
-/** Number of changes, or of members to renew, in one call: no script may hold up Redis. */
-const BATCH = 200;
 /** Parts of `ttlMs`: a member is renewed after the first, expires in Redis after the second, and is swept before 1. */
 const RENEWED = 0.3;
 const EXPIRES = 0.65;
@@ -28,21 +25,17 @@ const SWEEP_DELAY_MS = 2;
 /** Time until a topic is swept again that has members which have expired and are still left alone, in ms. */
 const OVERDUE_MS = 250;
 
-export interface PresenceOptions {
+export interface PresenceOptions extends PresenceWriterParts {
   readonly ttlMs: number;
   readonly keys: Keys;
-  readonly links: Links;
-  readonly scripts: Scripts;
   readonly isWanted: (topic: string) => boolean;
-  /** Called with true when Redis is out of memory, and with false when it has stored something. */
-  readonly fullness: (isFull: boolean) => void;
 }
 
 export class Presence {
   readonly #options: PresenceOptions;
   readonly #topics = new Map<string, TopicPresence>();
   readonly #renewMs: number;
-  readonly #expiresMs: string;
+  readonly #writer: PresenceWriter;
   #timer: NodeJS.Timeout | undefined;
   /** Time from which members that have expired are removed: the other nodes may have been cut off, too. */
   #sweepsFrom = 0;
@@ -51,7 +44,7 @@ export class Presence {
   constructor(options: PresenceOptions) {
     this.#options = options;
     this.#renewMs = options.ttlMs * RENEWED;
-    this.#expiresMs = String(Math.ceil(options.ttlMs * EXPIRES));
+    this.#writer = new PresenceWriter(options, options.ttlMs, options.ttlMs * EXPIRES);
   }
 
   /** Number of members of this node, in all topics. */
@@ -86,7 +79,7 @@ export class Presence {
     presence.unsent.delete(address);
     presence.graceMs = Math.max(presence.graceMs, rule.leaveGraceMs);
     try {
-      await this.#change(presence, { kind: "j", address, record });
+      await this.#writer.change(presence, { kind: "j", address, record });
       presence.unstored.delete(address);
     } catch (error) {
       if (presence.members.get(address) !== record) throw error;
@@ -114,11 +107,23 @@ export class Presence {
     presence.unstored.delete(address);
     presence.graceMs = Math.max(presence.graceMs, leaveGraceMs);
     try {
-      await this.#change(presence, { kind: "l", address, graceMs: leaveGraceMs });
+      await this.#writer.change(presence, { kind: "l", address, graceMs: leaveGraceMs });
       if (leaveGraceMs > 0) this.#sweepAfter(presence, leaveGraceMs);
     } catch {
       if (!presence.members.has(address)) presence.unsent.set(address, leaveGraceMs);
     }
+  }
+
+  /** Redis keeps the member for `TRAVEL_MS`, unless another node joins it. A failure leaves it to its old deadline. */
+  letGo(topic: string, address: string): void {
+    const presence = this.#topics.get(topic);
+    const record = presence?.members.get(address);
+    if (presence === undefined || record === undefined) return;
+    presence.members.delete(address);
+    presence.unstored.delete(address);
+    presence.graceMs = Math.max(presence.graceMs, TRAVEL_MS);
+    this.#writer.change(presence, { kind: "g", address, record }).catch(noop);
+    this.#sweepAfter(presence, TRAVEL_MS);
   }
 
   async list(topic: string, limit: number): Promise<readonly Member[]> {
@@ -167,7 +172,7 @@ export class Presence {
       // This node won't be there to see the end of the grace times.
       if (graceMs > 0) this.#options.links.of(members)?.publish(channel, encodeGrace(graceMs)).catch(noop);
       const addresses = [...presence.members.keys()];
-      return addresses.map((address) => this.#change(presence, { kind: "l", address, graceMs: 0 }));
+      return addresses.map((address) => this.#writer.change(presence, { kind: "l", address, graceMs: 0 }));
     });
     await Promise.allSettled(leaves);
     this.#topics.clear();
@@ -187,50 +192,10 @@ export class Presence {
     return presence;
   }
 
-  #change(presence: TopicPresence, change: Change): Promise<void> {
-    presence.changes.push(change);
-    presence.flushed ??= this.#flush(presence);
-    return presence.flushed;
-  }
-
-  async #flush(presence: TopicPresence): Promise<void> {
-    await tick();
-    const { changes } = presence;
-    presence.changes = [];
-    presence.flushed = undefined;
-    await this.#write(presence, changes, false);
-  }
-
-  async #write(presence: TopicPresence, changes: readonly Change[], isQuiet: boolean): Promise<void> {
-    const calls: Promise<Reply>[] = [];
-    for (let at = 0; at < changes.length; at += BATCH) {
-      const args = [this.#expiresMs, this.#keptMs(presence), isQuiet ? "1" : "0"];
-      for (const change of changes.slice(at, at + BATCH)) {
-        args.push(change.kind, change.address, change.kind === "j" ? change.record : String(change.graceMs));
-      }
-      calls.push(this.#call(presence, this.#options.scripts.change, args));
-    }
-    try {
-      await Promise.all(calls);
-      if (changes.some(({ kind }) => kind === "j")) this.#options.fullness(false);
-    } catch (error) {
-      if (isOutOfMemory(error)) this.#options.fullness(true);
-      throw error;
-    }
-  }
-
-  #keptMs({ graceMs }: TopicPresence): string {
-    return String(Math.ceil(this.#options.ttlMs + Math.max(graceMs, this.#options.ttlMs)));
-  }
-
-  async #call(presence: TopicPresence, script: Script, args: readonly string[]): Promise<Reply> {
-    return this.#options.links.run(script, presence.all, [presence.keys.channel, ...args]);
-  }
-
-  async #read(topic: string, script: Script, args: readonly string[]): Promise<Reply> {
+  async #read(topic: string, script: Script, args: readonly string[]): Promise<unknown> {
     if (this.#options.isWanted(topic)) this.watch(topic);
     const presence = this.#topics.get(topic) ?? new TopicPresence(topic, this.#options.keys.presence(topic), 0);
-    return this.#call(presence, script, [this.#sweepsAll(), ...args]);
+    return this.#writer.call(presence, script, [this.#sweepsAll(), ...args]);
   }
 
   #sweepsAll(): string {
@@ -267,7 +232,7 @@ export class Presence {
       const joins = records.flatMap(([address, record]): Change[] =>
         record === undefined ? [] : [{ kind: "j", address, record }],
       );
-      if (joins.length > 0) await this.#write(presence, joins, isQuiet);
+      if (joins.length > 0) await this.#writer.write(presence, joins, isQuiet);
       at += BATCH;
     } while (at < addresses.length);
     if (isQuiet) presence.isQuiet = false;
@@ -279,7 +244,7 @@ export class Presence {
       const record = presence.members.get(address);
       return record === undefined ? [] : [{ kind: "j", address, record }];
     });
-    await this.#write(presence, joins, false);
+    await this.#writer.write(presence, joins, false);
     for (const { address } of joins) presence.unstored.delete(address);
     if (presence.unstored.size > 0) await this.#storeLate(presence);
   }
@@ -288,7 +253,7 @@ export class Presence {
     if (presence.unsent.size === 0) return;
     const leaves = [...presence.unsent];
     const changes = leaves.map(([address, graceMs]): Change => ({ kind: "l", address, graceMs }));
-    await this.#write(presence, changes, false);
+    await this.#writer.write(presence, changes, false);
     for (const [address, graceMs] of leaves) {
       presence.unsent.delete(address);
       if (graceMs > 0) this.#sweepAfter(presence, graceMs);
@@ -297,8 +262,7 @@ export class Presence {
 
   /** Renews these members, and removes what has expired. Returns the addresses that aren't members any more. */
   async #sweep(presence: TopicPresence, addresses: readonly string[]): Promise<readonly string[]> {
-    const args = [this.#expiresMs, this.#keptMs(presence), this.#sweepsAll(), ...addresses];
-    const [next, ...missing] = (await this.#call(presence, this.#options.scripts.refresh, args)) as string[];
+    const [next, ...missing] = (await this.#writer.renew(presence, addresses, this.#sweepsAll())) as string[];
     const now = performance.now();
     if (presence.graceUntil > now && Number(next) >= 0) {
       // Overdue members were left alone, because other nodes may still renew theirs.

@@ -1,10 +1,11 @@
 /** The presence of one topic, as far as this node knows it. `Presence` has one for each topic. */
 import type { PresenceKeys } from "./keys.ts";
 
-/** A join or a leave that waits for the end of the tick. */
+/** A join, a leave, or a member that is let go. It waits for the end of the tick. */
 export type Change =
   | { readonly kind: "j"; readonly address: string; readonly record: string }
-  | { readonly kind: "l"; readonly address: string; readonly graceMs: number };
+  | { readonly kind: "l"; readonly address: string; readonly graceMs: number }
+  | { readonly kind: "g"; readonly address: string; readonly record: string };
 
 /** One topic's members of this node, and their changes that Redis hasn't got. */
 export class TopicPresence {

@@ -39,8 +39,7 @@ export type EngineRequest =
   /** `number`: the client's number for the topic, for deliveries. A second request changes `presence`. */
   | { readonly kind: "want"; readonly topic: string; readonly number: number; readonly presence: boolean }
   | { readonly kind: "join"; readonly topic: string; readonly member: LocalMember }
-  /** `travels`: the connection leaves this thread for another thread or process, and joins again there. */
-  | { readonly kind: "leave"; readonly topic: string; readonly address: string; readonly travels: boolean }
+  | { readonly kind: "leave"; readonly topic: string; readonly address: string }
   | { readonly kind: "members"; readonly topic: string; readonly limit: number }
   | { readonly kind: "memberStats"; readonly topic: string }
   /** Only from the client of the main thread. */
@@ -108,6 +107,8 @@ export interface EngineAnswers {
 export type ClientCall =
   | { readonly kind: "request"; readonly serial: number; readonly request: EngineRequest }
   | { readonly kind: "unwant"; readonly topic: string }
+  /** The connection with this address, a member in these topics, leaves the thread, and joins again elsewhere. */
+  | { readonly kind: "letGo"; readonly address: string; readonly topics: readonly string[] }
   /** Answers `passedOn`. Only from the client of the main thread. */
   | { readonly kind: "passedBack"; readonly serial: number; readonly answer: StateAnswer }
   | { readonly kind: "passedBack"; readonly serial: number; readonly error: ErrorReport }

@@ -126,6 +126,14 @@ export class Feeds {
     return membership;
   }
 
+  /**
+   * The memberships of a connection have been saved: another thread has joined its members already, or another process
+   * joins them soon.
+   */
+  letGo(member: FeedMember, topics: readonly string[]): void {
+    this.#client.letGo(member.address, topics);
+  }
+
   #feed(topic: string, rule: TopicRule | undefined): Feed {
     let feed = this.#feeds.get(topic);
     if (feed === undefined) {

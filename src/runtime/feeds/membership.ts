@@ -104,15 +104,16 @@ export class Membership implements PresenceWatcher {
    * @param isReplaced true if another membership of the connection takes its place: presence knows of no leave then
    */
   leave(isReplaced = false): void {
-    this.#end(isReplaced, false);
+    if (this.#left) return;
+    // A leave that fails isn't lost: the member expires.
+    if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address).catch(noop);
+    this.#end();
   }
 
-  #end(isReplaced: boolean, travels: boolean): void {
+  #end(): void {
     if (this.#left) return;
     this.#left = true;
     this.#feed.watchers.delete(this);
-    // A leave that fails isn't lost: the member expires.
-    if (this.#isShown && !isReplaced) this.#client.leave(this.#feed.topic, this.#member.address, travels).catch(noop);
     if (this.subscription === undefined) this.#feed.release();
     else this.#feed.subscriptions.end(this.subscription);
   }
@@ -150,14 +151,11 @@ export class Membership implements PresenceWatcher {
     waiting?.tell(this.#member);
   }
 
-  /**
-   * Ends the membership in this thread, for another in a thread that has joined the member already, or in another
-   * process, which joins it soon.
-   */
+  /** Ends the membership in this thread, for another in another thread or process. Then call `Feeds.letGo`. */
   save(): MembershipState {
     const { shown, subscription } = this;
     const place = subscription && this.#feed.subscriptions.positionOf(subscription);
-    this.#end(false, true);
+    this.#end();
     return { place, member: shown, watches: this.#watches };
   }
 

@@ -219,6 +219,11 @@ export interface Engine {
    * has left already, is ignored.
    */
   leave(topic: string, address: string, rule: PresenceLimits): Maybe<void>;
+  /**
+   * Lets go of a member of this node, whose connection is on its way to another process: the member stays listed, and
+   * nothing is reported, until it joins again, here or there. After `TRAVEL_MS` without a join it leaves. Never throws.
+   */
+  letGo(topic: string, address: string): void;
   /** The members now, without those in their grace time; at most `limit`. */
   members(topic: string, limit: number): Maybe<readonly Member[]>;
   memberStats(topic: string): Maybe<PresenceStats>;

@@ -5,6 +5,12 @@
  */
 import type { Maybe } from "./maybe.ts";
 
+/**
+ * Time in ms for which an engine keeps a member that it was told to let go. The connection is on its way to another
+ * process, which joins the member again.
+ */
+export const TRAVEL_MS = 10_000;
+
 /** The messages that wait from a mark on: control messages that were sent with `waits`, or messages to topics. */
 export type Waiting = "control" | "topics";
 

@@ -1,10 +1,9 @@
 /** What the memory engine keeps, in a takeover by another process. */
-import { once } from "node:events";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
-import { WebSocket } from "ws";
+import { describe, expect, it, vi } from "vitest";
 import { memory } from "../../../src/index.ts";
 import { whyNoPassing } from "../../../src/wire/native/pass-descriptors.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
+import { openStreamingClients } from "./streaming-clients.ts";
 
 const STREAM = "stream:raw";
 /** More than `fails: "suspend"` of the program waits for. */
@@ -36,23 +35,6 @@ async function call<Answer>(port: number, path: string): Promise<Answer> {
   }
 }
 
-/** Opens a client of a `Streaming` actor, and resolves with everything that it is told. */
-async function openClient(port: number): Promise<string[]> {
-  const socket = new WebSocket(`ws://127.0.0.1:${port}`);
-  onTestFinished(() => socket.terminate());
-  await once(socket, "open");
-  const told: string[] = [];
-  const subscribed = Promise.withResolvers<void>();
-  socket.on("message", (data) => {
-    if (String(data).startsWith("subscribed")) subscribed.resolve();
-    else told.push(String(data));
-  });
-  socket.on("close", (code) => told.push(`closed with ${code}`));
-  socket.send("subscribe");
-  await subscribed.promise;
-  return told;
-}
-
 /** Starts a server with clients that have been told of everybody. */
 async function startServer() {
   const start = { actor: "streaming", engine: memory(), topics: TOPICS, takeover: takeoverPath(), shards: 2 };
@@ -62,13 +44,7 @@ async function startServer() {
   const old = run();
   const { ports } = await old.tells("listening");
   const port = ports[0] as number;
-  const clients: string[][] = [];
-  while (clients.length < CLIENTS) clients.push(await openClient(port));
-  // Each is told of those that come after it, on two topics.
-  const joins = (told: string[]) => told.filter((one) => one.startsWith("joined")).length;
-  const later = clients.map((_, index) => 2 * (CLIENTS - 1 - index));
-  await vi.waitFor(() => expect(clients.map(joins)).toEqual(later));
-  for (const told of clients) told.length = 0;
+  const clients = await openStreamingClients(new Array<number>(CLIENTS).fill(port));
   return { old, run, port, clients };
 }
 

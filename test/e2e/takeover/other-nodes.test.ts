@@ -10,7 +10,9 @@ import { actorUrl, startBoard } from "../../support/board.ts";
 import { RedisServer } from "../../support/redis-server.ts";
 import { RunningProgram } from "../support/process.ts";
 import type { PublisherOptions } from "./programs/publisher.ts";
+import type { ServerOptions } from "./programs/server.ts";
 import { ServerProcess, takeoverPath } from "./server-process.ts";
+import { openStreamingClients } from "./streaming-clients.ts";
 
 const TOPICS = { "stream:*": { history: { size: 100 }, presence: true }, "presence:*": { presence: true } };
 
@@ -56,9 +58,9 @@ class CountingClient {
   }
 }
 
-async function startServer(engine: EngineSpec, actor = "streaming") {
+async function startServer(engine: EngineSpec, actor = "streaming", listen: ServerOptions["listen"] = [{}]) {
   const start = { actor, engine, topics: TOPICS, takeover: takeoverPath(), shards: 2, warmUp: false };
-  const run = (): ServerProcess => new ServerProcess({ start, listen: [{}] });
+  const run = (): ServerProcess => new ServerProcess({ start, listen });
   const old = run();
   const { ports } = await old.tells("listening");
   return { old, run, port: ports[0] as number };
@@ -69,6 +71,33 @@ function startPublisher(options: PublisherOptions): RunningProgram {
   const running = new RunningProgram(process.execPath, [program, JSON.stringify(options)]);
   onTestFinished(() => running.destroy());
   return running;
+}
+
+/** Asks for the lengths of lists all the time. */
+class ListPolls {
+  readonly #lengths = new Map<string, Set<number>>();
+  readonly #polls: Promise<void>[] = [];
+  #isOver = false;
+
+  /** @param length a call that a process gave up at its end is made again */
+  poll(name: string, length: () => Promise<number>): void {
+    const lengths = this.#lengths.get(name) ?? new Set();
+    this.#lengths.set(name, lengths);
+    const poll = async (): Promise<void> => {
+      while (!this.#isOver) {
+        const one = await length().catch(() => undefined);
+        if (one !== undefined) lengths.add(one);
+      }
+    };
+    this.#polls.push(poll());
+  }
+
+  /** Returns each length that was answered, by name. */
+  async end(): Promise<Map<string, number[]>> {
+    this.#isOver = true;
+    await Promise.all(this.#polls);
+    return new Map([...this.#lengths].map(([name, lengths]) => [name, [...lengths]]));
+  }
 }
 
 /** A client of a `MovingMail` actor. */
@@ -180,6 +209,42 @@ describe.skipIf(whyNoPassing() !== undefined)("a node of a cluster that is taken
       { timeout: 30_000 },
     );
     for (const { faults } of clients) expect(faults).toEqual([]);
+  });
+
+  it("stays whole in the lists of presence at every moment, in all processes, and nobody hears of a join or leave", async () => {
+    const { url } = await RedisServer.start();
+    const engine = redis({ url, commandTimeoutMs: 60_000, nodeTtlMs: 120_000 });
+    const server = await startServer(engine, "streaming", ["http"]);
+    const { board: other, port: otherPort } = await startBoard({
+      actor: actorUrl("streaming"),
+      engine,
+      topics: TOPICS,
+    });
+    const clients = await openStreamingClients([...new Array<number>(8).fill(server.port), otherPort]);
+    const lists = new ListPolls();
+    for (const topic of ["stream:raw", "presence:raw"]) {
+      lists.poll("the other node", async () => (await other.presence(topic)).length);
+      lists.poll("statistics", async () => (await other.presenceStats(topic)).connections);
+      lists.poll("the server", async () => {
+        const response = await fetch(`http://127.0.0.1:${server.port}/api/presence?topic=${topic}`);
+        return ((await response.json()) as unknown[]).length;
+      });
+    }
+    let { old } = server;
+    for (let takeover = 0; takeover < 2; takeover++) {
+      const next = server.run();
+      expect(await next.tells("takenOver")).toMatchObject({ connections: clients.length - 1 });
+      await old.end();
+      old = next;
+    }
+    expect(await lists.end()).toEqual(
+      new Map([
+        ["the other node", [clients.length]],
+        ["statistics", [clients.length]],
+        ["the server", [clients.length]],
+      ]),
+    );
+    expect(clients.flat()).toEqual([]);
   });
 
   it("gets all mail of another node to a connection that has moved, before, during and after: once and in order", async () => {

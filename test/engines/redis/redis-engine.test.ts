@@ -2,8 +2,11 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createRedisEngine, redis } from "../../../src/engines/redis/index.ts";
+import { Keys } from "../../../src/engines/redis/keys.ts";
 import type { Engine } from "../../../src/runtime/streams/engine.ts";
+import { TRAVEL_MS } from "../../../src/runtime/streams/takeover.ts";
 import { noop } from "../../../src/wire/protocol/empty.ts";
+import { RecordingOwner } from "../../runtime/streams/contract/cluster.ts";
 import { describeEngine } from "../../runtime/streams/engine-contract.ts";
 import { readReadme } from "../../support/readme.ts";
 import { type RedisClusterOfThree, RedisServer, startRedisCluster } from "../../support/redis-server.ts";
@@ -62,6 +65,32 @@ it("needs all the commands that the README allows", async () => {
   const isUsed = (rule: string): boolean => used.includes(`cmdstat_${/\w+/.exec(rule)?.[0]}`);
   const unused = allowedCommands(userLine("any").join(" ")).filter((rule) => !isUsed(rule));
   expect(unused).toEqual([]);
+});
+
+it("keeps a member that was let go for as long as it may travel, and doesn't touch one that has arrived", async () => {
+  const options = { url: server.url, prefix: "travel", presenceTtlMs: 1_000 };
+  const start = async (node: string): Promise<Engine> => {
+    const engine = await createRedisEngine(redis(options).options, node);
+    await engine.start(new RecordingOwner());
+    return engine;
+  };
+  const [old, next] = [await start("node-1"), await start("node-2")];
+  const rule = { leaveGraceMs: 0, changes: true };
+  const join = (engine: Engine, address: string, node: string) =>
+    engine.join("t", { address, node, user: undefined, info: undefined }, rule);
+  for (const address of ["a", "b"]) await join(old, address, "node-1");
+  await join(next, "b", "node-2");
+  for (const address of ["a", "b"]) old.letGo("t", address);
+  await old.stop();
+  const deadlineOf = async (address: string): Promise<number> => {
+    const { deadlines } = new Keys("travel").presence("t");
+    const [seconds] = (await server.command("TIME")) as [string];
+    return Number(await server.command("ZSCORE", deadlines, address)) - Number(seconds) * 1_000;
+  };
+  expect(await deadlineOf("a")).toBeGreaterThan(TRAVEL_MS / 2);
+  expect(await deadlineOf("b")).toBeLessThan(TRAVEL_MS / 2);
+  expect((await next.members("t", 10)).map(({ address }) => address).toSorted()).toEqual(["a", "b"]);
+  await next.stop();
 });
 
 let cluster: RedisClusterOfThree;

@@ -130,6 +130,10 @@ class ClientEngine implements Engine {
     return this.#connected.leave(topic, address);
   }
 
+  letGo(topic: string, address: string): void {
+    this.#connected.letGo(address, [topic]);
+  }
+
   members(topic: string, limit: number): Promise<readonly Member[]> {
     return this.#connected.members(topic, limit);
   }

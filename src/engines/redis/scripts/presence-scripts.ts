@@ -72,13 +72,14 @@ end
 
 /**
  * Joins and leaves, in their order. ARGV: identity, channel, ttlMs of members, time for which the keys are kept in ms,
- * 1 to report no joins; then three for each change: j, address, record; or l, address, graceMs. A join replaces the
- * member with its address, also one in its grace time: the same record is no change, whatever its
- * node; another user ends the old member.
+ * 1 to report no joins, ttlMs of members that are let go; then three for each change: j, address, record; l, address,
+ * graceMs; or g, address, record. A join replaces the member with its address, also one in its grace time: the same
+ * record is no change, whatever its node; another user ends the old member. A member that is let go (g) stays, with a
+ * deadline of its own, unless another node has joined it: its record isn't the same then.
  */
 export const CHANGE = `
 ${PRESENCE}
-for index = 6, #ARGV, 3 do
+for index = 7, #ARGV, 3 do
   local address = ARGV[index + 1]
   local member = redis.call('HGET', KEYS[1], address)
   if ARGV[index] == 'j' then
@@ -98,6 +99,8 @@ for index = 6, #ARGV, 3 do
     redis.call('HINCRBY', KEYS[2], user, 1)
     redis.call('ZADD', KEYS[4], now + ARGV[3], address)
     if withoutNode(old) ~= withoutNode(record) and ARGV[5] ~= '1' then report('j', record, isFirst) end
+  elseif ARGV[index] == 'g' then
+    if member == ARGV[index + 2] then redis.call('ZADD', KEYS[4], now + ARGV[6], address) end
   elseif member then
     local user = userOf(member)
     redis.call('HDEL', KEYS[1], address)

@@ -234,9 +234,13 @@ export class EngineClient {
     return this.#members.join(session, topic, member);
   }
 
-  /** @param travels true if the connection joins again in another thread or process: presence shows no leave then */
-  leave(topic: string, address: string, travels = false): Promise<void> {
-    return this.#members.leave(topic, address, travels);
+  leave(topic: string, address: string): Promise<void> {
+    return this.#members.leave(topic, address);
+  }
+
+  /** A connection joins its topics again in another thread or process: presence shows no leave. */
+  letGo(address: string, topics: readonly string[]): void {
+    this.#members.letGo(address, topics);
   }
 
   /**

@@ -42,17 +42,27 @@ export class JoinedMembers {
     }
   }
 
-  /**
-   * Removes a member. Rejects if the engine thread doesn't answer; the member has left this list all the same.
-   *
-   * @param travels true if the connection joins again in another thread or process: presence shows no leave then
-   */
-  async leave(topic: string, address: string, travels = false): Promise<void> {
-    const members = this.#members.get(topic);
-    if (members?.delete(address) !== true) return;
-    if (members.size === 0) this.#members.delete(topic);
+  /** Removes a member. Rejects if the engine thread doesn't answer; the member has left this list all the same. */
+  async leave(topic: string, address: string): Promise<void> {
+    if (!this.#delete(topic, address)) return;
     // Members of a thread that isn't connected have left already.
-    await this.#currentSession()?.request({ kind: "leave", topic, address, travels });
+    await this.#currentSession()?.request({ kind: "leave", topic, address });
+  }
+
+  /**
+   * Removes the members with an address in these topics. Their connection joins again in another thread or process:
+   * presence shows no leave.
+   */
+  letGo(address: string, topics: readonly string[]): void {
+    for (const topic of topics) this.#delete(topic, address);
+    if (topics.length > 0) this.#currentSession()?.call({ kind: "letGo", address, topics });
+  }
+
+  #delete(topic: string, address: string): boolean {
+    const members = this.#members.get(topic);
+    if (members?.delete(address) !== true) return false;
+    if (members.size === 0) this.#members.delete(topic);
+    return true;
   }
 
   /** Joins all members again, in a new engine thread. */

@@ -191,6 +191,9 @@ export class EngineHost {
           if (one === client || one.life === call.from) one.notice({ ...call, kind: "marked" });
         }
         return;
+      case "letGo":
+        this.#requests.letGo(client, call.address, call.topics);
+        return;
       case "unwant": {
         const interest = client.interests.get(call.topic);
         if (interest !== undefined) this.#drop(interest);

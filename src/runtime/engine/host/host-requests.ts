@@ -6,9 +6,6 @@ import type { TopicRules } from "../../streams/topic-rules.ts";
 import type { EngineAnswers, EngineRequest, PackedRead, StateAnswer, StateRequest } from "../messages.ts";
 import { noHistory } from "./publish-receiver.ts";
 
-/** Time in ms that a connection has on its way to another process. One that doesn't arrive is reported as gone then. */
-const TRAVEL_MS = 10_000;
-
 /** A client with the members that it has joined. */
 interface Joining {
   /** Addresses of the members, by topic. */
@@ -57,10 +54,8 @@ export class HostRequests {
         return undefined;
       }
       case "leave": {
-        const joined = client.joined.get(topic);
-        joined?.delete(request.address);
-        if (joined?.size === 0) client.joined.delete(topic);
-        const rule = request.travels ? travelling(this.#presence(topic)) : this.#presence(topic);
+        forget(client, topic, request.address);
+        const rule = this.#presence(topic);
         if (!this.#isJoined(topic, request.address)) await engine.leave(topic, request.address, rule);
         return undefined;
       }
@@ -96,6 +91,14 @@ export class HostRequests {
       case "memberStats":
         this.#presence(topic);
         return engine.memberStats(topic);
+    }
+  }
+
+  /** A connection leaves the client for another client, which has joined it, or for another process. */
+  letGo(client: Joining, address: string, topics: readonly string[]): void {
+    for (const topic of topics) {
+      forget(client, topic, address);
+      if (!this.#isJoined(topic, address)) this.#engine.letGo(topic, address);
     }
   }
 
@@ -143,7 +146,8 @@ function pack({ top, records }: HistoryRead): PackedRead {
   return { top, batch: packRecords(records) };
 }
 
-/** Returns a rule with time for a connection to arrive in another process. */
-function travelling(rule: PresenceLimits): PresenceLimits {
-  return { ...rule, leaveGraceMs: Math.max(rule.leaveGraceMs, TRAVEL_MS) };
+function forget({ joined }: Joining, topic: string, address: string): void {
+  const addresses = joined.get(topic);
+  addresses?.delete(address);
+  if (addresses?.size === 0) joined.delete(topic);
 }

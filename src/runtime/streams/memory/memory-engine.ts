@@ -120,6 +120,10 @@ class MemoryEngine implements Engine {
     this.#presence.leave(topic, address, rule, this.#clock());
   }
 
+  letGo(topic: string, address: string): void {
+    this.#presence.letGo(topic, address, this.#clock());
+  }
+
   members(topic: string, limit: number): Member[] {
     return this.#presence.members(topic, limit);
   }

@@ -1,6 +1,7 @@
 /** The members of the topics with presence. `MemoryEngine` passes joins and leaves on to here. */
 import { SwitchboardError } from "../../../errors.ts";
 import type { Member, PresenceChange, PresenceLimits, PresenceStats } from "../engine.ts";
+import { AwaitedMembers } from "./awaited-members.ts";
 import { type Leave, LeaveQueue } from "./leave-queue.ts";
 
 /** Number of leaves with one grace time that are reported in one go. */
@@ -66,8 +67,7 @@ export class MemoryPresence {
   #members = 0;
   /** Addresses that have changed since `noteChanges`, by topic; undefined before. */
   #changed: Map<string, Set<string>> | undefined;
-  /** Members of another process that haven't joined here yet, by topic. */
-  readonly #awaited = new Map<string, Set<string>>();
+  readonly #awaited = new AwaitedMembers();
 
   /**
    * @param maxMembers number of members of all topics at most, those in their grace time included
@@ -87,7 +87,7 @@ export class MemoryPresence {
   join(topic: string, member: Member, rule: PresenceLimits): void {
     const known = this.#topics.get(topic);
     this.#note(topic, member.address);
-    this.#arrived(topic, member.address);
+    this.#awaited.delete(topic, member.address);
     if (known !== undefined && this.#replace(topic, known, member, rule)) return;
     if (this.#members + this.#leaves.size >= this.#maxMembers) {
       const message = `presence has ${this.#maxMembers} members, as many as maxMembers allows`;
@@ -119,6 +119,12 @@ export class MemoryPresence {
     if (rule.changes) this.#report({ kind: "left", topic, member, ofUser });
   }
 
+  /** A member stays until it joins again. Without a join it leaves after `TRAVEL_MS`. */
+  letGo(topic: string, address: string, nowMs: number): void {
+    if (this.#topics.get(topic)?.members.has(address) !== true) return;
+    this.#awaited.addForNow(topic, address, nowMs);
+  }
+
   members(topic: string, limit: number): Member[] {
     const listed: Member[] = [];
     for (const member of this.#topics.get(topic)?.members.values() ?? []) {
@@ -133,8 +139,9 @@ export class MemoryPresence {
     return { connections: presence?.members.size ?? 0, users: presence?.users ?? 0 };
   }
 
-  /** Reports the leaves whose grace time is over. */
+  /** Reports the leaves whose grace time is over, and lets members leave that have been awaited for too long. */
   reportLeaves(nowMs: number): void {
+    if (this.#awaited.isOver(nowMs)) this.endAwaited(nowMs);
     this.#leaves.takeDue(MAX_LEAVES_IN_ONE_GO, nowMs, ({ topic, member }) => {
       const presence = this.#topics.get(topic);
       if (presence === undefined) return;
@@ -189,9 +196,7 @@ export class MemoryPresence {
       presence.count(member.user, 1, 0);
       presence.members.set(address, member);
       this.#members++;
-      const awaited = this.#awaited.get(topic);
-      if (awaited === undefined) this.#awaited.set(topic, new Set([address]));
-      else awaited.add(address);
+      this.#awaited.add(topic, address);
     } else {
       const graceMs = Math.max(rule.leaveGraceMs, state);
       presence.count(member.user, 0, 1);
@@ -199,23 +204,21 @@ export class MemoryPresence {
     }
   }
 
-  /** Lets members of another process leave that haven't joined here. */
+  /** Lets members leave that are awaited. */
   endAwaited(nowMs: number): void {
-    for (const [topic, addresses] of this.#awaited) {
+    for (const [topic, addresses] of this.#awaited.take()) {
       const rule = this.#topics.get(topic)?.rule;
       if (rule !== undefined) for (const address of addresses) this.leave(topic, address, rule, nowMs);
     }
-    this.#awaited.clear();
   }
 
   /** Forgets the members of another process that haven't joined here, without a report. */
   forgetAwaited(): void {
-    for (const [topic, addresses] of [...this.#awaited])
-      for (const address of [...addresses]) this.#drop(topic, address);
+    for (const [topic, addresses] of this.#awaited.take()) for (const address of addresses) this.#drop(topic, address);
   }
 
   clear(): void {
-    this.#awaited.clear();
+    this.#awaited.take();
     this.#topics.clear();
     this.#leaves.clear();
     this.#members = 0;
@@ -249,6 +252,7 @@ export class MemoryPresence {
     }
     return true;
   }
+
   #note(topic: string, address: string): void {
     if (this.#changed === undefined) return;
     const changed = this.#changed.get(topic);
@@ -256,14 +260,9 @@ export class MemoryPresence {
     else changed.add(address);
   }
 
-  #arrived(topic: string, address: string): void {
-    const awaited = this.#awaited.get(topic);
-    if (awaited?.delete(address) === true && awaited.size === 0) this.#awaited.delete(topic);
-  }
-
   /** Forgets a member without a report. */
   #drop(topic: string, address: string): void {
-    this.#arrived(topic, address);
+    this.#awaited.delete(topic, address);
     const presence = this.#topics.get(topic);
     const member = presence?.members.get(address);
     const leave = presence?.leaving.get(address);

@@ -100,15 +100,18 @@ async function answerApi(url: string, response: ServerResponse): Promise<void> {
   }
 }
 
-/** The descriptors of connections come by tens; before them, the process opens few. */
+/**
+ * The descriptors of connections come by tens; before them, the process opens few. Looks once in each turn of the event
+ * loop, so that no shard's answer comes in between: with it, the connections would be this process's.
+ */
 function failWhenConnectionsArrive(): void {
   const open = (): number => readdirSync("/proc/self/fd").length;
   const before = open();
-  const timer = setInterval(() => {
-    if (open() <= before + 10) return;
-    clearInterval(timer);
-    void fail();
-  }, 0);
+  const look = (): void => {
+    if (open() <= before + 10) setImmediate(look);
+    else void fail();
+  };
+  look();
 }
 
 /** Fails when the supervisor has passed on the states of connections, and before anybody has read them. */

@@ -195,6 +195,29 @@ export function describeNodes(under: EngineUnderTest): void {
       expect(await first.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
     });
 
+    it("list a member that goes from one to the other at every moment, and hear of no join and leave", async () => {
+      const cluster = await openCluster(under);
+      const [first, second] = [await cluster.start("node-1"), await cluster.start("node-2")];
+      const ann = (node: Node, address: string) => ({ address, node: node.id, user: "ann", info: undefined });
+      for (const { engine } of [first, second]) await engine.want("t");
+      await first.engine.join("t", ann(first, "a1"), AT_ONCE);
+      await first.engine.join("t", ann(first, "a2"), AT_ONCE);
+      first.engine.letGo("t", "a1");
+      expect(await addressesIn(second, "t")).toEqual(["a1", "a2"]);
+      await second.engine.join("t", ann(second, "a1"), AT_ONCE);
+      await second.engine.join("t", ann(second, "a2"), AT_ONCE);
+      // The other node was faster here.
+      first.engine.letGo("t", "a2");
+      await first.engine.stop();
+      expect(await addressesIn(second, "t")).toEqual(["a1", "a2"]);
+      expect(await second.engine.memberStats("t")).toEqual({ connections: 2, users: 1 });
+      for (const address of ["a1", "a2"]) await second.engine.leave("t", address, AT_ONCE);
+      const changes = ["joined a1", "joined a2", "left a1", "left a2"];
+      await vi.waitFor(() => {
+        expect(second.owner.changes.map(({ kind, member }) => `${kind} ${member.address}`)).toEqual(changes);
+      });
+    });
+
     it("notice that a node died: it is gone, its members have left, the others stay", async () => {
       const cluster = await openCluster(under);
       const [first, second] = [await cluster.start("node-1"), await cluster.start("node-2")];

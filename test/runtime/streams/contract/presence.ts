@@ -1,6 +1,7 @@
 /** The contract of presence: members, users, joins and leaves. Part of `engine-contract.ts`. */
 import { describe, expect, it, vi } from "vitest";
 import type { Member, PresenceLimits } from "../../../../src/runtime/streams/engine.ts";
+import { TRAVEL_MS } from "../../../../src/runtime/streams/takeover.ts";
 import { type EngineUnderTest, type Node, openCluster } from "./cluster.ts";
 
 const AT_ONCE: PresenceLimits = { leaveGraceMs: 0, changes: true };
@@ -199,6 +200,34 @@ export function describePresence(under: EngineUnderTest): void {
       await node.engine.leave("t", "a1", AT_ONCE);
       await node.engine.join("t", member(node, "b1"), AT_ONCE);
       await hears(node, ["joined a1 user", "left a1 user", "joined b1 user"]);
+    });
+  });
+
+  describe("a member that is let go", () => {
+    it("is listed until it joins again, and nobody hears of it", async () => {
+      const node = await (await openCluster(under)).start();
+      await node.engine.want("t");
+      await node.engine.join("t", member(node, "a1", "ann", "1"), AT_ONCE);
+      node.engine.letGo("t", "a1");
+      node.engine.letGo("t", "b1");
+      expect(await node.engine.members("t", 10)).toEqual([member(node, "a1", "ann", "1")]);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
+      await node.engine.join("t", member(node, "a1", "ann", "1"), AT_ONCE);
+      expect(await node.engine.memberStats("t")).toEqual({ connections: 1, users: 1 });
+      await node.engine.leave("t", "a1", AT_ONCE);
+      await hears(node, ["joined a1 user", "left a1 user"]);
+    });
+
+    it.runIf(under.traits.hasClock)("leaves after its time if it doesn't join again", async () => {
+      const cluster = await openCluster(under);
+      const node = await cluster.start();
+      await node.engine.want("t");
+      for (const address of ["a1", "a2"]) await node.engine.join("t", member(node, address, "ann"), AT_ONCE);
+      for (const address of ["a1", "a2"]) node.engine.letGo("t", address);
+      await node.engine.join("t", member(node, "a2", "ann"), AT_ONCE);
+      await cluster.pass(TRAVEL_MS);
+      await hears(node, ["joined a1 user", "joined a2", "left a1"]);
+      expect(await addressesIn(node, "t")).toEqual(["a2"]);
     });
   });
 
