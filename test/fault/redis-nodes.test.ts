@@ -64,7 +64,7 @@ it("a node killed with -9 is gone, and its members leave within their time, each
 
 it.each([-600_000, 600_000])("a clock that is wrong by %i ms changes nothing", async (clockAheadMs) => {
   const server = await RedisServer.start();
-  const options = { url: server.url, presenceTtlMs: 1_000 };
+  const options = { url: server.url, presenceTtlMs: 3_000 };
   const here = await startRedisNode(options, "here");
   await here.owner.subscribe("t");
   const member = { address: "here-0", node: "here", user: "ann", info: undefined };
