@@ -94,6 +94,7 @@ export const ERROR_KINDS = {
   ERR_NOT_AN_UPGRADE: "misuse",
   ERR_NO_HISTORY: "misuse",
   ERR_NO_PRESENCE: "misuse",
+  ERR_NOT_RESUMED: "misuse",
   ERR_NO_TLS_PORT: "misuse",
   ERR_ORIGINS: "misuse",
   ERR_PLACEMENT: "misuse",

@@ -22,6 +22,7 @@ export type {
   MoveFailure,
   Report,
   SlowConsumer,
+  SubscriptionNotResumed,
   SuccessorFailure,
   SwitchboardEvents,
   TakenOver,

@@ -36,7 +36,7 @@ import {
 import type { ConnectionHost, ConnectionIdentity } from "./connection-host.ts";
 import { type ConnectionSnapshot, snapshotOf } from "./connection-info.ts";
 import type { ConnectionState } from "./connection-state.ts";
-import { reportFailure, reportOpening, reportTimeout } from "./diagnostics.ts";
+import { reportFailure, reportNotResumed, reportOpening, reportTimeout } from "./diagnostics.ts";
 import { EndedContext } from "./ended-context.ts";
 import { Endpoint } from "./endpoint.ts";
 import type { Inbound } from "./inbound.ts";
@@ -291,6 +291,10 @@ export class Connection
     this.#cell.fail("encode", error);
   }
 
+  subscriptionNotResumed(topic: string): void {
+    reportNotResumed(this.host, this, topic);
+  }
+
   presenceChanged(event: PresenceEvent): void {
     // The engine's report of this connection's own join arrives or not, depending on what else the shard wants: it is
     // left out.
@@ -326,6 +330,7 @@ export class Connection
   actorFailed(handler: HandlerName, error: unknown, outcome: FailureOutcome): void {
     reportFailure(this.host, this, handler, error, outcome);
     const isLost = outcome === "stopped" || outcome === "escalated";
+    if (handler === "resumed" && !isLost) this.#subscriptions?.resumed();
     this.#endResume(isLost);
     if (isLost) this.startClosing(CloseCode.internalError, "internal error");
     if (outcome === "escalated") this.host.escalate(error);

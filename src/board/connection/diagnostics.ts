@@ -3,7 +3,7 @@
  * of its actor, its end. The acceptor and the connections publish to the channels.
  */
 import { channel } from "node:diagnostics_channel";
-import { reportError } from "../../errors.ts";
+import { reportError, SwitchboardError } from "../../errors.ts";
 import type { Address } from "../../runtime/actor/address.ts";
 import type { FailureOutcome } from "../../runtime/actor/supervision.ts";
 import type { HandlerName } from "../../runtime/actor/work.ts";
@@ -87,6 +87,18 @@ export function reportTimeout(
   counters.add("handlerTimeouts");
   counters.byActor.add(actor, "handlerTimeouts");
   events.report("handlerTimedOut", { id: address, actor, handler, limitMs });
+}
+
+/** Counts and reports a subscription that has ended after a move, because the actor didn't give its `encode` again. */
+export function reportNotResumed(
+  { counters, events }: ConnectionHost,
+  { actor, address }: ConnectionContext,
+  topic: string,
+): void {
+  counters.add("subscriptionsNotResumed");
+  const message = `the subscription to ${JSON.stringify(topic)} has ended, because its encode couldn't move with the connection: subscribe again in resumed, with the encode`;
+  const error = reportError(new SwitchboardError("ERR_NOT_RESUMED", message));
+  events.report("subscriptionNotResumed", { id: address, actor, topic, error });
 }
 
 /** Counts a connection that has ended for its actor, and tells the subscribers of `closedChannel`. */

@@ -32,6 +32,8 @@ export interface ShardEvents {
   abnormalClosure: OfConnection;
   /** A connection was to go to another shard and stayed. */
   moveFailed: OfConnection & { readonly reason: StayReason; readonly error: ErrorReport };
+  /** A subscription with an `encode` has ended after a move: `resumed` hasn't subscribed again. */
+  subscriptionNotResumed: OfConnection & { readonly topic: string; readonly error: ErrorReport };
   deadLetter: LostMail;
   /** A handshake in the shard failed for a reason that is not its peer's. */
   handshakeFailed: { readonly error: ErrorReport };

@@ -22,6 +22,8 @@ import { HeldDeliveries } from "./held-deliveries.ts";
 export interface SubscribingConnection extends FeedMember {
   readonly deliver: Subscriber["deliver"];
   encodeFailed(error: unknown, topic?: string): void;
+  /** A subscription with an `encode` has ended, because the actor's `resumed` hasn't given the `encode` again. */
+  subscriptionNotResumed(topic: string): void;
   /** Sets the policy of one topic's frames; undefined: the policy of the connection. */
   setTopicPolicy(topic: string, policy: SlowConsumerPolicy | undefined): void;
 }
@@ -108,6 +110,7 @@ export class Subscriptions implements ScheduledTask {
   #enter(topic: string, rule: TopicRule, options: SubscribeOptions): Promise<Subscribed> {
     const before = this.#topics.get(topic);
     if (before !== undefined && options.since === undefined) return before.again(options);
+    this.#awaitsEncode?.delete(topic);
     // Presence hears of a leave if the new subscription is hidden.
     before?.leave(options.hidden !== true);
     const membership = (this.#host.feeds as Feeds).enter(topic, rule, this.#subscriber, options);
@@ -235,20 +238,21 @@ export class Subscriptions implements ScheduledTask {
     return this.#arrived;
   }
 
-  /** The actor's `resumed` has ended: a topic for which it hasn't given its `encode` again is left. */
+  /** The actor's `resumed` has ended: a topic for which it hasn't given its `encode` again is left, and told. */
   resumed(): void {
-    for (const topic of this.#awaitsEncode ?? []) this.remove(topic);
+    const topics = this.#awaitsEncode ?? [];
     this.#awaitsEncode = undefined;
+    for (const topic of topics) {
+      this.remove(topic);
+      this.#subscriber.subscriptionNotResumed(topic);
+    }
   }
 
   /** The actor gives the `encode` of a topic that came along. */
   #encodeAgain(topic: string, encode: Encode): Promise<Subscribed> {
     this.#awaitsEncode?.delete(topic);
     const membership = this.#topics.get(topic);
-    if (membership?.subscription !== undefined) {
-      void membership.arrived(encode);
-      return membership.result;
-    }
+    if (membership?.subscription !== undefined) return membership.arrivedAgain(encode);
     this.#encodes ??= new SmallMap();
     this.#encodes.set(topic, encode);
     const held = this.#held?.get(topic);

@@ -58,6 +58,10 @@ export const SHARD_METRICS: Readonly<Record<CounterName, MetricSpec>> = {
     "Times that a subscription to a stream fell behind its peer's reading.",
   ),
   subscriptionsLost: total("subscriptions_lost", "Subscriptions to streams that ended because publications were lost."),
+  subscriptionsNotResumed: total(
+    "subscriptions_not_resumed",
+    "Subscriptions with an encode that ended after a move: resumed didn't subscribe again.",
+  ),
   subscriptionsRefused: total("subscriptions_refused", "Subscriptions beyond what one connection may have."),
   violations: total("violations", "Connections closed for what their peer sent."),
   slowConsumersClosed: total("slow_consumers", "Connections closed because their peer didn't read."),

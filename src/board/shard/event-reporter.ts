@@ -12,6 +12,7 @@ export class EventReporter implements ShardEventSink {
     slowConsumer: new ReportLimit(),
     abnormalClosure: new ReportLimit(),
     moveFailed: new ReportLimit(),
+    subscriptionNotResumed: new ReportLimit(),
     handshakeFailed: new ReportLimit(),
     acceptFailed: new ReportLimit(1),
     /** Limit of detached failures: one handler may leave any number of promises alone. Other failures have no limit. */

@@ -23,6 +23,7 @@ const FAILURES: ReadonlySet<keyof SwitchboardEvents> = new Set([
   "takeoverFailed",
   "successorFailed",
   "takeoverUnavailable",
+  "subscriptionNotResumed",
   "historyLeft",
 ] as const);
 

@@ -81,6 +81,11 @@ export interface SwitchboardEvents {
    * shard; the rest is only counted.
    */
   moveFailed: [MoveFailure];
+  /**
+   * A subscription with an `encode` has ended after a move to another shard or process, because `resumed` didn't
+   * subscribe to the topic again. At most 100 in a second from each shard; the rest is only counted.
+   */
+  subscriptionNotResumed: [SubscriptionNotResumed];
   /** The thread of a shard was replaced by `recycle`, or by itself. Its connections go on. */
   shardRecycled: [RecycledShard];
   /** The thread of a shard was to be replaced by itself, and no other could start: everything goes on in it. */
@@ -188,6 +193,19 @@ export interface MoveFailure {
   readonly actor: string | undefined;
   readonly reason: StayReason;
   /** `ERR_STATE_NOT_CLONEABLE`, `ERR_STATE_TOO_LARGE` or `ERR_MOVE_FAILED`. */
+  readonly error: Error;
+}
+
+/** A subscription that has ended because a function can't move with its connection. */
+export interface SubscriptionNotResumed {
+  /** Number of the shard to which the connection has moved. */
+  readonly shard: number;
+  /** Id of the connection. */
+  readonly id: string;
+  /** Name of its actor module; undefined for the default module. */
+  readonly actor: string | undefined;
+  readonly topic: string;
+  /** `ERR_NOT_RESUMED`, with what to do. */
   readonly error: Error;
 }
 

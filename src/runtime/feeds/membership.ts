@@ -172,6 +172,19 @@ export class Membership implements PresenceWatcher {
     if (this.subscription !== undefined) this.#feed.moves.begin(this.subscription, since?.nextUnstored);
   }
 
+  /**
+   * The actor subscribes again, with the `encode` that couldn't come along. Resolves with the position at which the
+   * connection left the other thread: what came since follows. Rejects as the first result.
+   */
+  async arrivedAgain(encode: Encode): Promise<Subscribed> {
+    const { subscription } = this;
+    const position = subscription && this.#feed.subscriptions.positionOf(subscription);
+    const pending = this.#pending;
+    void this.arrived(encode);
+    await pending;
+    return { ...NOTHING_KEPT, position };
+  }
+
   /** The subscription of a connection that came from another thread may go on, once it has its result. */
   async arrived(encode: Encode | undefined): Promise<void> {
     const { subscription } = this;

@@ -61,6 +61,8 @@ const totals = [
   "subscriptionsBehind",
   /** Subscriptions to streams that ended because publications were lost for them. */
   "subscriptionsLost",
+  /** Subscriptions with an `encode` that ended after a move, because `resumed` didn't give the `encode` again. */
+  "subscriptionsNotResumed",
   /** Subscriptions refused because of `maxSubscriptions`. */
   "subscriptionsRefused",
   /** Handlers that threw or rejected, and rejected promises of theirs that nothing awaited. */

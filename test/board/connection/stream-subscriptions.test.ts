@@ -19,6 +19,11 @@ class Subscribing extends Peer {
   readonly plain: string[] = [];
 
   readonly policies: unknown[] = [];
+  readonly notResumed: string[] = [];
+
+  subscriptionNotResumed(topic: string): void {
+    this.notResumed.push(topic);
+  }
 
   setTopicPolicy(topic: string, policy: unknown): void {
     this.policies.push([topic, policy]);

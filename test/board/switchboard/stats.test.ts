@@ -26,6 +26,7 @@ const zeros = {
   publishesFailed: 0,
   subscriptionsBehind: 0,
   subscriptionsLost: 0,
+  subscriptionsNotResumed: 0,
   subscriptionsRefused: 0,
   reportsRefused: 0,
   actorFailures: 0,

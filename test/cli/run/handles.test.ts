@@ -107,6 +107,7 @@ describe.skipIf(whyNoPassing() !== undefined)("a replacement without node:ffi", 
     // One message for each of the two shards, the second perhaps.
     expect([CLIENTS / 2, CLIENTS]).toContain(Number(count));
     await supervisor.logs(new RegExp(`pid ${next} took over from pid ${old}`));
+    await supervisor.logs(new RegExp(`pid ${old} was ended by SIGKILL while pid ${next} took over: it has ${count} `));
     const lives = (): CountedClient[] => clients.filter(({ errors }) => errors.length === 0);
     await vi.waitFor(() => expect(lives()).toHaveLength(Number(count)));
     await answered(lives());
