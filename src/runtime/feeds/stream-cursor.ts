@@ -76,6 +76,8 @@ export class StreamCursor {
 
   /** Takes the next publication that arrives. */
   published(record: StreamRecord, epoch: string): void {
+    // A cursor that is closed can't check a hole.
+    if (this.#closed) return;
     if (this.#held !== undefined) {
       this.#hold(this.#held, record, epoch);
     } else if (epoch !== this.#epoch) {

@@ -1,4 +1,5 @@
 import { execFile } from "node:child_process";
+import { setImmediate as tick } from "node:timers/promises";
 import { promisify } from "node:util";
 import { describe, expect, it } from "vitest";
 import { type CursorOwner, StreamCursor } from "../../../src/runtime/feeds/stream-cursor.ts";
@@ -31,7 +32,7 @@ function setUp(thins = false) {
   const cursor = new StreamCursor(owner, thins);
   cursor.topTold({ epoch: "e", offset: 5 });
   log.length = 0;
-  return { cursor, log, reads };
+  return { cursor, owner, log, reads };
 }
 
 it("takes the next publication, and passes over one that it has", () => {
@@ -222,6 +223,22 @@ describe("after an interruption", () => {
     cursor.topTold({ epoch: "e", offset: 9 });
     expect([log, reads.length]).toEqual([["took 9", "checked"], 0]);
   });
+});
+
+it("takes nothing more when it is closed because a hole can't be repaired, with another hole behind", async () => {
+  const { cursor, owner, log, reads } = setUp();
+  const closed = Promise.withResolvers<void>();
+  // The last subscription is lost here, and the feed closes its cursor.
+  owner.skipped = () => {
+    cursor.close();
+    closed.resolve();
+  };
+  for (const offset of [9, 10]) cursor.published(record(offset), "e");
+  reads[0]?.resolve(read("e", 7));
+  await closed.promise;
+  cursor.published(record(12), "e");
+  await tick();
+  expect(log.filter((one) => one.startsWith("took"))).toEqual([]);
 });
 
 it("keeps no process alive between two reads, and reads no more once it is closed", async () => {
