@@ -89,13 +89,14 @@ it.each([new SharedArrayBuffer(8), new Blob(["bytes"])])(
   "stays, with everything that waited, when a mail can be copied but not written as bytes: %s",
   async (mail) => {
     const { board, address, socket, failed, ask } = await open();
-    await ask("plan slow");
+    await ask("plan held");
     const suspending = once(socket, "message");
     const move = board.move(address, 1);
     expect(String((await suspending)[0])).toBe("suspending");
     const echoed = once(socket, "message");
     socket.send("meanwhile");
     expect(await board.tell(address, mail)).toEqual({ status: "accepted" });
+    await board.survey("release");
     expect(await move).toEqual({ moved: false, reason: "state" });
     expect(String((await echoed)[0])).toBe("meanwhile");
     expect(failed).toMatchObject([{ reason: "state", error: { code: "ERR_STATE_NOT_CLONEABLE" } }]);
@@ -107,11 +108,15 @@ it("lets a handler that is under way end first, and messages behind it be handle
   const { board, address, socket, ask } = await open();
   const messages: string[] = [];
   socket.on("message", (data) => messages.push(String(data)));
-  for (const text of ["wait 100", "log", "after"]) socket.send(text);
-  await vi.waitFor(() => expect(messages).toEqual(["waiting"]));
-  expect(await board.move(address, 1)).toEqual({ moved: true });
+  for (const text of ["hold", "log", "after"]) socket.send(text);
+  await vi.waitFor(() => expect(messages).toEqual(["holding"]));
+  const move = board.move(address, 1);
+  // The order has reached the shard when the shard has answered a later question.
+  await board.connections();
+  await board.survey("release");
+  expect(await move).toEqual({ moved: true });
   await vi.waitFor(() => expect(messages).toHaveLength(4));
-  expect(messages).toEqual(["waiting", "waited", "opened, suspended on 0, resumed 7 on 1", "after"]);
+  expect(messages).toEqual(["holding", "held", "opened, suspended on 0, resumed 7 on 1", "after"]);
   expect(await ask("still")).toBe("still");
 });
 
@@ -135,7 +140,7 @@ it("gives up after 5 s when suspended never resolves, and when a handler goes on
   await once(second, "open");
   const { connections } = await board.connections();
   const other = connections.find((one) => one.address !== address)?.address as Address;
-  second.send("wait 6000");
+  second.send("hold");
   await once(second, "message");
   const echoed = once(socket, "message");
   const moves = [board.move(address, 1), board.move(other, 0)];
@@ -145,7 +150,9 @@ it("gives up after 5 s when suspended never resolves, and when a handler goes on
   expect(String((await echoed)[0])).toBe("meanwhile");
   expect(failed.map(({ reason }) => reason).toSorted()).toEqual(["busy", "failed"]);
   expect(await ask("log")).toBe("opened, suspended on 0");
-  expect(String((await once(second, "message"))[0])).toBe("waited");
+  const held = once(second, "message");
+  await board.survey("release");
+  expect(String((await held)[0])).toBe("held");
 });
 
 it.each(["fail", "failLater"])("closes with 1011 when resumed plans to %s, and says that it is lost", async (plan) => {
@@ -189,13 +196,20 @@ it("moves timers by method name with the time that is left, and ends functions",
   const { board, address, socket, ask } = await open();
   const messages: string[] = [];
   socket.on("message", (data) => messages.push(String(data)));
+  const setAt = performance.now();
   socket.send("timers 400");
   socket.send("ready");
   await vi.waitFor(() => expect(messages).toContain("ready"));
   expect(await board.move(address, 1)).toEqual({ moved: true });
-  await vi.waitFor(() => expect(messages.filter((one) => one === "tick on 1").length).toBeGreaterThan(2));
-  expect(messages.filter((one) => one === "later on 1")).toHaveLength(1);
-  expect(messages.filter((one) => one.endsWith("on 0"))).toEqual([]);
+  const tookMs = performance.now() - setAt;
+  const timers = () => messages.filter((one) => / on [01]$/.test(one));
+  await vi.waitFor(() => expect(timers().filter((one) => one === "tick on 1").length).toBeGreaterThan(2));
+  expect(timers().filter((one) => one.startsWith("later"))).toHaveLength(1);
+  // On a busy machine a timer may be due before the move: no earlier than asked for, and never after it.
+  const early = timers().filter((one) => one.endsWith("on 0"));
+  expect(timers().slice(0, early.length)).toEqual(early);
+  expect(early.filter((one) => one === "tick on 0").length).toBeLessThanOrEqual(tookMs / 200);
+  if (tookMs < 400) expect(early).not.toContain("later on 0");
   expect(await ask("log")).toMatch(/opened, suspended on 0, resumed 7 on 1/);
 });
 

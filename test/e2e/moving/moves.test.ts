@@ -1,4 +1,5 @@
 import { expect, it, vi } from "vitest";
+import type { Switchboard } from "../../../src/index.ts";
 import { startBoard } from "../../support/board.ts";
 import { addressesOf, expectAllRight, moveAll, openClients } from "../../support/moves.ts";
 
@@ -30,16 +31,33 @@ it("moves what waits for slow readers", async () => {
   await expectAllRight(clients);
 });
 
-it("evens out shards on request, and by itself with the option rebalance", async () => {
+const loadsOf = (board: Switchboard): number[] => board.stats().shards.map(({ connections }) => connections);
+
+it("evens out shards on request", async () => {
+  const { board, port } = await startBoard({ actor: "counting", shards: 2 });
+  const clients = await openClients(40, { port, thinkMs: 5 });
+  await addressesOf(board, 40);
+  await board.evacuate(0);
+  expect(loadsOf(board)).toEqual([0, 40]);
+  expect(await board.rebalance()).toMatchObject({ moved: 20 });
+  expect(loadsOf(board)).toEqual([20, 20]);
+  await expectAllRight(clients);
+});
+
+it("evens out shards by itself with the option rebalance", async () => {
   const { board, port } = await startBoard({ actor: "counting", shards: 2, rebalance: 1_000 });
   const clients = await openClients(40, { port, thinkMs: 5 });
   await addressesOf(board, 40);
-  const loads = (): number[] => board.stats().shards.map(({ connections }) => connections);
-  await board.evacuate(0);
-  expect(await board.rebalance()).toMatchObject({ moved: 20 });
-  expect(loads()).toEqual([20, 20]);
+  const movedOf = (shard: number): number => board.stats().shards[shard]?.movedIn ?? 0;
+  const before = movedOf(1);
   await board.evacuate(1);
-  await vi.waitFor(() => expect(loads()).toEqual([20, 20]));
+  // Any second, also in the middle of the evacuation. A difference of less than 16 is even enough.
+  await vi.waitFor(() => {
+    expect(movedOf(1)).toBeGreaterThan(before);
+    const [first = 0, second = 0] = loadsOf(board);
+    expect(first + second).toBe(40);
+    expect(Math.abs(first - second)).toBeLessThan(16);
+  });
   await expectAllRight(clients);
 });
 

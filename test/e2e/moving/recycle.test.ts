@@ -87,7 +87,7 @@ it("takes no option recycle without a bound", async () => {
 });
 
 it("replaces a shard whose event loop stands still once the watchdog has ended it, and takes new connections", async () => {
-  const { board, port } = await startBoard({ actor: "growing", shards: 2, shardTimeoutMs: 300 });
+  const { board, port } = await startBoard({ actor: "growing", shards: 2, shardTimeoutMs: 2_000 });
   const lost: unknown[] = [];
   board.on("shardLost", ({ shard, reason }) => lost.push([shard, reason]));
   const clients = await openClients(2, { port });

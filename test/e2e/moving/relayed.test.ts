@@ -43,18 +43,17 @@ describe.each(ways.filter(({ name }) => name !== "TLS in the shards"))("with $na
     const [address] = await addressesOf(board, 1);
     if (address === undefined) return expect.fail("no connection");
     let isOver = false;
-    const moving = (async (): Promise<number> => {
-      let moves = 0;
+    let moves = 0;
+    const moving = (async (): Promise<void> => {
       for (; !isOver; moves++) expect(await board.move(address, (moves + 1) % 2)).toEqual({ moved: true });
-      return moves;
     })();
-    for (let i = 0; i < 30; i++) {
+    for (let i = 0; i < 30 || moves < 2; i++) {
       write(text(`${i} one`));
       write(text(`${i} two`));
       expect([await next(), await next()]).toEqual([`${i} one`, `${i} two`]);
     }
     isOver = true;
-    expect(await moving).toBeGreaterThan(1);
+    await moving;
   });
 });
 

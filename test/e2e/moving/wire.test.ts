@@ -7,15 +7,26 @@ import { startBoard } from "../../support/board.ts";
 import { close, continuation, ping, text } from "../../support/frames.ts";
 import { RawClient } from "../../support/raw-client.ts";
 
-/** Moves a connection to and fro until `isOver`. Returns the number of moves. */
-async function hop(board: Switchboard, address: Address, isOver: () => boolean): Promise<number> {
+interface Hopping {
+  readonly moves: () => number;
+  /** Resolves when the connection moves no more. */
+  end(): Promise<void>;
+}
+
+/** Moves a connection to and fro until it has closed, or until `end`. */
+function hop(board: Switchboard, address: Address): Hopping {
   let moves = 0;
-  while (!isOver()) {
-    const result = await board.move(address, (moves + 1) % 2);
-    if (!result.moved) break;
-    moves++;
-  }
-  return moves;
+  let isOver = false;
+  const hopping = (async (): Promise<void> => {
+    for (; !isOver; moves++) if (!(await board.move(address, (moves + 1) % 2)).moved) return;
+  })();
+  return {
+    moves: () => moves,
+    end: () => {
+      isOver = true;
+      return hopping;
+    },
+  };
 }
 
 async function addressIn(board: Switchboard): Promise<Address> {
@@ -33,16 +44,14 @@ it("moves compressed connections whose peers refer to their earlier messages", a
   await once(socket, "open");
   expect(socket.extensions).not.toContain("client_no_context_takeover");
   const noise = randomBytes(3_000).toString("base64");
-  let isOver = false;
-  const moves = hop(board, await addressIn(board), () => isOver);
-  for (let i = 0; i < 120; i++) {
-    const message = `${i} ${noise.slice(i, i + 2_000)} ${noise.slice(0, i * 7)}`;
+  const hopping = hop(board, await addressIn(board));
+  for (let i = 0; i < 120 || hopping.moves() < 10; i++) {
+    const message = `${i} ${noise.slice(i, i + 2_000)} ${noise.slice(0, (i % 500) * 7)}`;
     const answer = once(socket, "message");
     socket.send(message);
     expect(String((await answer)[0])).toBe(message);
   }
-  isOver = true;
-  expect(await moves).toBeGreaterThan(10);
+  await hopping.end();
 });
 
 it("moves in the middle of a fragmented text with pings between the fragments, cut at every byte", async () => {
@@ -76,8 +85,7 @@ it("answers a burst of pings, and a close, once and in order, while it moves", a
   const { board, port } = await startBoard({ actor: "moving", shards: 2 });
   const client = await RawClient.open({ port });
   const address = await addressIn(board);
-  let isOver = false;
-  const moves = hop(board, address, () => isOver);
+  const hopping = hop(board, address);
   const pings = Array.from({ length: 1_000 }, (_, i) => `${i}`);
   for (const one of pings) {
     client.write(ping(one));
@@ -86,11 +94,11 @@ it("answers a burst of pings, and a close, once and in order, while it moves", a
   const pongs: string[] = [];
   while (pongs.at(-1) !== "999") pongs.push((await client.frame()).payload.toString());
   expect(pongs).toEqual(pings);
+  await vi.waitFor(() => expect(hopping.moves()).toBeGreaterThan(0));
   client.write(close(4001, "bye"));
   const frame = await client.frame();
   expect([frame.opcode, frame.payload.readUInt16BE(), frame.payload.toString("utf8", 2)]).toEqual([0x8, 4001, "bye"]);
-  isOver = true;
-  expect(await moves).toBeGreaterThan(0);
+  await hopping.end();
   await vi.waitFor(() => expect(board.stats().connections).toBe(0));
   const closes = board.stats().shards.map(({ closes: { 1006: lost = 0, "4xxx": own = 0 } }) => ({ lost, own }));
   expect(closes.reduce((sum, { own }) => sum + own, 0)).toBe(1);

@@ -15,6 +15,11 @@ const shards = new Set<number>();
 /** Ends the handlers that hold. */
 let held: (() => void)[] = [];
 
+function release(): void {
+  for (const end of held) end();
+  held = [];
+}
+
 /** Executes its peer's commands, so that a test can reach every branch of a move. Logs what is called. */
 export default class Moving extends Actor {
   static override readonly moves = 7;
@@ -48,6 +53,9 @@ export default class Moving extends Actor {
       case "slow":
         this.send("suspending");
         return new Promise((resolve) => setTimeout(() => resolve({ ...state, plan: "" }), 300));
+      case "held":
+        this.send("suspending");
+        return new Promise((resolve) => held.push(() => resolve({ ...state, plan: "" })));
       case "async":
         return new Promise((resolve) => setTimeout(() => resolve(state), 20));
       default:
@@ -89,8 +97,7 @@ export default class Moving extends Actor {
         this.send("held");
         return;
       case "release":
-        for (const end of held) end();
-        held = [];
+        release();
         return;
       case "block": {
         // Until the test makes a file of this name.
@@ -138,7 +145,8 @@ export default class Moving extends Actor {
   }
 }
 
-/** Ends the thread of shard 1, which is busy with moves. */
+/** "end": ends the thread of shard 1, which is busy with moves. "release": ends the handlers that hold. */
 export function surveyed(question: unknown): void {
   if (question === "end" && shards.has(1)) setImmediate(() => process.exit(1));
+  if (question === "release") release();
 }

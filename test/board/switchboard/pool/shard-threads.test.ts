@@ -79,7 +79,7 @@ it("resolves close only when a thread that was terminated before has ended", asy
       }
     `,
   );
-  const { board, port } = await startBoard({ actor, shards: 2, shardTimeoutMs: 200 });
+  const { board, port } = await startBoard({ actor, shards: 2, shardTimeoutMs: 1_000 });
   expect(alive).toBe(2);
   const lost = new Promise((resolve) => board.once("shardLost", resolve));
   const client = await RawClient.open({ port });
