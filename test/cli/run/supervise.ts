@@ -28,7 +28,13 @@ export function script(source: string): string {
 export function superviseIn(options: ProgramOptions, ...args: readonly string[]): RunningProgram {
   const supervisor = switchboardIn(options, "run", ...args);
   onTestFinished(() => {
-    for (const pid of childrenOf(supervisor.pid)) process.kill(-pid, "SIGKILL");
+    for (const pid of childrenOf(supervisor.pid)) {
+      try {
+        process.kill(-pid, "SIGKILL");
+      } catch {
+        // The child has ended by now.
+      }
+    }
   });
   return supervisor;
 }

@@ -17,7 +17,10 @@ export class RunningProgram {
   readonly exit: Promise<Exit>;
   #stdout = "";
   #stderr = "";
-  #wake = (): void => {};
+  /** True once the program has ended and all of its output is here. */
+  #hasClosed = false;
+  /** Resolves with the next output, or at the end. */
+  #change = Promise.withResolvers<void>();
 
   /** @param input "pipe" for a program that `write` gives input */
   constructor(
@@ -36,10 +39,17 @@ export class RunningProgram {
       this.#wake();
     });
     this.exit = new Promise((resolve, reject) => {
-      child.once("error", reject);
+      const close = (): void => {
+        this.#hasClosed = true;
+        this.#wake();
+      };
+      child.once("error", (error) => {
+        reject(error);
+        close();
+      });
       child.once("close", (code, signal) => {
         resolve({ code, signal, stdout: this.#stdout, stderr: this.#stderr });
-        this.#wake();
+        close();
       });
     });
   }
@@ -68,14 +78,17 @@ export class RunningProgram {
     for (;;) {
       const match = pattern.exec(output());
       if (match !== null) return match;
-      if (this.#child.exitCode !== null || this.#child.signalCode !== null) {
+      if (this.#hasClosed) {
         const { code, stderr } = await this.exit;
         throw new Error(`ended with ${code} before it printed ${pattern}: ${stderr}`);
       }
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
+      await this.#change.promise;
     }
+  }
+
+  #wake(): void {
+    this.#change.resolve();
+    this.#change = Promise.withResolvers();
   }
 
   /** Forgets the output so far. */
