@@ -357,8 +357,8 @@ export class Ring {
   arm(): boolean {
     if (!this.#alarm.watch()) return false;
     this.#completions.setSignals(true);
-    // A completion from before these signals has left a sign.
-    return !this.#queue.hasCompletions && this.#completions.length === 0;
+    // A completion from before these signals has left a sign. One that comes from now on signals.
+    return this.#queue.completeWaiting() && this.#completions.length === 0;
   }
 
   /** Closes all descriptors. Whoever settles the estate closes the ring. Nothing of the ring may be used afterwards. */

@@ -45,7 +45,7 @@ export class SubmissionQueue {
     return (this.#flags & SQ_CQ_OVERFLOW) !== 0;
   }
 
-  /** True if completions wait for the kernel to be entered. */
+  /** True if completions wait for the kernel to be entered, or did when the kernel set this sign: see `completeWaiting`. */
   get hasCompletions(): boolean {
     return (this.#flags & SQ_TASKRUN) !== 0;
   }
@@ -94,6 +94,19 @@ export class SubmissionQueue {
     this.#submitted = this.#tail;
     this.batch++;
     return true;
+  }
+
+  /**
+   * Lets the kernel complete what waits for it to be entered. Returns false if more waits.
+   *
+   * The kernel adds a completion to its list, then sets the sign. If this thread takes the completion between the two,
+   * the sign stays without a completion, and entering the kernel doesn't remove it: so this method removes it first.
+   */
+  completeWaiting(): boolean {
+    if (!this.hasCompletions) return true;
+    Atomics.and(this.#parts.words, this.#parts.sqFlags, ~SQ_TASKRUN);
+    this.complete();
+    return !this.hasCompletions;
   }
 
   /** Lets the kernel complete what it can, without a batch. */
